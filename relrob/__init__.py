@@ -1,0 +1,22 @@
+"""relrob: is the quantised network still robust where the full-precision network was proved robust?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from relrob.registry import load
+
+if TYPE_CHECKING:
+    from relrob.api import quantise, train, verify
+
+__version__ = "0.1.0"
+__all__ = ["__version__", "quantise", "train", "verify"]
+
+_LAZY = {"verify": "relrob.api:verify", "train": "relrob.api:train", "quantise": "relrob.api:quantise"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import the library's front door when it is first used, so that `import relrob` stays light."""
+    if name in _LAZY:
+        return load(_LAZY[name])
+    raise AttributeError(f"module 'relrob' has no attribute {name!r}")

@@ -1,0 +1,1 @@
+"""Float network -> quantised network, after training."""

@@ -1,0 +1,1 @@
+"""Frozen values: networks, regions, queries, verdicts, records. numpy only, no input or output."""

@@ -1,0 +1,109 @@
+"""A classifier as a value: what it is, where its bytes are, and, for dense networks, its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from relrob.domain.arrays import Floats, frozen
+from relrob.errors import NetworkError
+
+
+class Layout(StrEnum):
+    """The order in which a network reads the pixels of an image that is stored as (height, width, channels)."""
+
+    HWC = "hwc"
+    CHW = "chw"
+
+
+class Arithmetic(StrEnum):
+    """What a verdict is about (soundness.md, "Three arithmetics")."""
+
+    REAL = "real"
+    FLOAT32 = "float32"
+    INTEGER = "integer"
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One dense layer: `weights` (n_in, n_out) float32, `bias` (n_out,) float32, ReLU after it or not.
+
+    Raises NetworkError when the shapes disagree or a value is not finite.
+    """
+
+    weights: Floats
+    bias: Floats
+    relu: bool
+
+    def __post_init__(self) -> None:
+        weights = frozen(np.asarray(self.weights, dtype=np.float32))
+        bias = frozen(np.asarray(self.bias, dtype=np.float32))
+        if weights.ndim != 2 or bias.shape != (weights.shape[1],):
+            raise NetworkError(f"a dense layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)")
+        if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
+            raise NetworkError("a dense layer has NaN or infinite weights", "finite float32 values", "train or export again")
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "bias", bias)
+
+
+@dataclass(frozen=True, eq=False)
+class Dense:
+    """A float32 multilayer perceptron: `layers` in order; ReLU after each but the last; `softmax` ends it or not.
+
+    The label is the first index of the largest logit; the softmax is never needed for it, and is kept for conversion.
+    """
+
+    layers: tuple[Layer, ...]
+    softmax: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.layers:
+            raise NetworkError("a dense network without layers", "at least one dense layer")
+        for before, after in zip(self.layers, self.layers[1:], strict=False):
+            if before.weights.shape[1] != after.weights.shape[0]:
+                raise NetworkError(
+                    f"a dense layer of {before.weights.shape[1]} outputs feeds one of {after.weights.shape[0]} inputs"
+                )
+        if self.layers[-1].relu:
+            raise NetworkError("the last dense layer ends in a ReLU", "logits, or a softmax over them")
+
+    @property
+    def inputs(self) -> int:
+        """Number of input values."""
+        return int(self.layers[0].weights.shape[0])
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+        return int(self.layers[-1].weights.shape[1])
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """A network that can be run: a file, the runtime that executes it, and its weights where it is a float MLP.
+
+    `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5", "keras1-h5", "onnx",
+    "tflite" or "savedmodel"; `runtime`: who executes it ("numpy", "onnxruntime", "xnnpack", "builtin", "reference", "keras");
+    `inputs`: number of input values; `classes`: number of outputs; `layout`: order of the pixels it reads;
+    `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever
+    the layout, or None for a black box.
+    """
+
+    path: str
+    sha256: str
+    format: str
+    runtime: str
+    inputs: int
+    classes: int
+    layout: Layout = Layout.HWC
+    scheme: str = "float32"
+    arithmetic: Arithmetic = Arithmetic.FLOAT32
+    dense: Dense | None = None
+
+    def __post_init__(self) -> None:
+        if self.inputs < 1 or self.classes < 2:
+            raise NetworkError(f"{self.path} has {self.inputs} inputs and {self.classes} outputs", "a classifier of images")
+        if self.dense is not None and (self.dense.inputs, self.dense.classes) != (self.inputs, self.classes):
+            raise NetworkError(f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes")

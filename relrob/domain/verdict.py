@@ -1,0 +1,73 @@
+"""Verdicts: three-valued, never a bool; UNKNOWN has a reason, NOT_ROBUST has a witness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from fractions import Fraction
+
+import numpy as np
+
+from relrob.domain.arrays import Floats, frozen
+from relrob.domain.network import Arithmetic
+
+
+class Status(StrEnum):
+    """The three verdicts."""
+
+    ROBUST = "ROBUST"
+    NOT_ROBUST = "NOT_ROBUST"
+    UNKNOWN = "UNKNOWN"
+
+
+class Reason(Enum):
+    """Why a verdict is UNKNOWN; the value is the sentence that the user reads."""
+
+    TIME = "the time limit ended the search before every point was visited"
+    REPLAY = "a solver's witness was classified right when the named runtime replayed it"
+    CRASH = "the solver stopped with an error"
+    MEMORY = "the memory limit was reached"
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """A perturbed image that the network misclassifies, already replayed on the network's runtime.
+
+    `image`: flat float32 (d,) in raster order; `moved`: the features that were moved; `cost`: exact L1 change;
+    `label`: what the network says of it; `margin`: output of the true label minus the largest other (<= 0).
+    """
+
+    image: Floats
+    moved: tuple[int, ...]
+    cost: Fraction
+    label: int
+    margin: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "image", frozen(np.asarray(self.image, dtype=np.float32)))
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What is known of one query.
+
+    `arithmetic`, `runtime`, `solver`: what the verdict speaks of and who decided; `margin`: smallest output margin met
+    (label's output minus the largest other), None when nothing was run; `evaluated`: points at which a network was run;
+    `disagreements`: witnesses proposed by a solver that the replay refuted (0 is the healthy value).
+    """
+
+    status: Status
+    arithmetic: Arithmetic
+    runtime: str
+    solver: str
+    margin: float | None = None
+    witness: Witness | None = None
+    reason: Reason | None = None
+    evaluated: int = 0
+    disagreements: int = 0
+
+    def __post_init__(self) -> None:
+        if (self.status is Status.NOT_ROBUST) != (self.witness is not None):
+            raise ValueError("a witness belongs to NOT_ROBUST, and to it alone")
+        if (self.status is Status.UNKNOWN) != (self.reason is not None):
+            raise ValueError("a reason belongs to UNKNOWN, and to it alone")

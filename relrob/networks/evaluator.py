@@ -1,0 +1,38 @@
+"""What every runtime offers: outputs for a batch of images."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from relrob.domain.arrays import Doubles, Floats, Ints
+
+
+class Evaluator(Protocol):
+    """One network, opened on one named runtime. Not shared between threads or processes; cheap to open again."""
+
+    @property
+    def runtime(self) -> str:
+        """The runtime's name, as in `relrob.registry.EVALUATORS`."""
+        ...
+
+    @property
+    def best_batch(self) -> int:
+        """The batch size at which this runtime is fastest; `outputs` takes any."""
+        ...
+
+    def outputs(self, images: Floats) -> Floats:
+        """Raw outputs (n, classes) float32 of flat images (n, d) float32 in [0,1], pixels in (H, W, C) raster order."""
+        ...
+
+
+def labels(outputs: Floats) -> Ints:
+    """First index of the largest output, row by row: (n, classes) -> (n,)."""
+    return np.argmax(outputs, axis=1).astype(np.int64)
+
+
+def margins(outputs: Floats, label: int) -> Doubles:
+    """Output of `label` minus the largest other output, row by row, in float64: (n, classes) -> (n,)."""
+    wide = outputs.astype(np.float64)
+    return wide[:, label] - np.delete(wide, label, axis=1).max(axis=1)

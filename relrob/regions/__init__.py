@@ -1,0 +1,1 @@
+"""Regions of perturbed images, as arrays."""

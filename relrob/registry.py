@@ -1,0 +1,70 @@
+"""Names to "module:attribute", so that listing what exists imports nothing heavy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+from relrob.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A name that the user types, where its code is, and one line about it."""
+
+    name: str
+    target: str
+    summary: str
+    complete: bool = False
+
+
+SOLVERS: tuple[Entry, ...] = (
+    Entry(
+        "enumerate",
+        "relrob_solvers.enumerate:Enumerate",
+        "visits every point of a ladder; any network, any runtime",
+        complete=True,
+    ),
+)
+
+EVALUATORS: tuple[Entry, ...] = (
+    Entry("xnnpack", "relrob.networks.litert:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"),
+    Entry("builtin", "relrob.networks.litert:open_litert", "LiteRT's optimised kernels without a delegate (.tflite)"),
+    Entry("reference", "relrob.networks.litert:open_litert", "LiteRT's reference kernels (.tflite)"),
+    Entry("onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"),
+    Entry("keras", "relrob.networks.keras_runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
+)
+
+QUANTISERS: tuple[Entry, ...] = (
+    Entry("dynamic", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale a weight tensor (the paper's)"),
+    Entry("dynamic-per-channel", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale an output channel"),
+    Entry("int8", "relrob.compress.litert:quantise", "LiteRT full int8, int8 in and out, one scale an output channel"),
+    Entry("int8-per-tensor", "relrob.compress.litert:quantise", "LiteRT full int8, one scale a weight tensor"),
+    Entry("int16x8", "relrob.compress.litert:quantise", "LiteRT int16 activations, int8 weights"),
+    Entry("float16", "relrob.compress.litert:quantise", "LiteRT float16 weights"),
+    Entry("qdq", "relrob.compress.onnx_qdq:quantise", "onnxruntime static QDQ int8"),
+)
+
+
+def names(table: tuple[Entry, ...]) -> str:
+    """The names of a table, for messages: "a, b, c"."""
+    return ", ".join(entry.name for entry in table)
+
+
+def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
+    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme", ..."""
+    for entry in table:
+        if entry.name == name:
+            return entry
+    raise UsageError(f"{what} {name!r}", names(table))
+
+
+def load(target: str) -> Any:
+    """The object behind "module:attribute"; imports its module.
+
+    >>> load("relrob.errors:RelrobError").__name__
+    'RelrobError'
+    """
+    module, _, attribute = target.partition(":")
+    return getattr(import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""Decision procedures, one file each; none imports another."""
