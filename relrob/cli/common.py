@@ -1,0 +1,39 @@
+"""Options and printing that commands share."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _set_level(ctx: click.Context, param: click.Parameter, value: int | bool) -> None:
+    """-v shows information, -vv everything, -q errors alone."""
+    if value:
+        quiet = param.name == "quiet"
+        logging.getLogger("relrob").setLevel(logging.ERROR if quiet else (logging.INFO if value == 1 else logging.DEBUG))
+
+
+def common_options(function: F) -> F:
+    """Add --json, -q and -v. The command receives `as_json` (bool) and `quiet` (bool)."""
+    function = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, nothing else.")(function)
+    function = click.option("-q", "--quiet", is_flag=True, callback=_keep, help="Errors only.")(function)
+    return click.option(
+        "-v", "--verbose", count=True, expose_value=False, callback=_set_level, help="Say more (-vv: everything)."
+    )(function)
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    """Set the level and pass the flag on."""
+    _set_level(ctx, param, value)
+    return value
+
+
+def print_json(value: Any) -> None:
+    """One JSON document on standard output, keys in the order given."""
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
