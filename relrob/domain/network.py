@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from math import prod
 
 import numpy as np
 
 from relrob.domain.arrays import Floats, frozen
-from relrob.errors import NetworkError
+from relrob.errors import NetworkError, ShapeError
 
 
 class Layout(StrEnum):
@@ -86,7 +87,8 @@ class Network:
 
     `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5", "keras1-h5", "onnx",
     "tflite" or "savedmodel"; `runtime`: who executes it ("numpy", "onnxruntime", "xnnpack", "builtin", "reference", "keras");
-    `inputs`: number of input values; `classes`: number of outputs; `layout`: order of the pixels it reads;
+    `inputs`: number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images that it is given,
+    H*W*C = `inputs`; `layout`: order of the pixels it reads;
     `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever
     the layout, or None for a black box.
     """
@@ -97,6 +99,7 @@ class Network:
     runtime: str
     inputs: int
     classes: int
+    image_shape: tuple[int, int, int]
     layout: Layout = Layout.HWC
     scheme: str = "float32"
     arithmetic: Arithmetic = Arithmetic.FLOAT32
@@ -105,5 +108,7 @@ class Network:
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:
             raise NetworkError(f"{self.path} has {self.inputs} inputs and {self.classes} outputs", "a classifier of images")
+        if len(self.image_shape) != 3 or prod(self.image_shape) != self.inputs:
+            raise ShapeError(f"{self.path} has {self.inputs} inputs", f"images of {self.image_shape}, (height, width, channels)")
         if self.dense is not None and (self.dense.inputs, self.dense.classes) != (self.inputs, self.classes):
             raise NetworkError(f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes")
