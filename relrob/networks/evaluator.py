@@ -29,10 +29,10 @@ class Evaluator(Protocol):
 
 def labels(outputs: Floats) -> Ints:
     """First index of the largest output, row by row: (n, classes) -> (n,)."""
-    return np.argmax(outputs, axis=1).astype(np.int64)
+    return np.asarray(outputs.argmax(axis=1), dtype=np.int64)
 
 
 def margins(outputs: Floats, label: int) -> Doubles:
     """Output of `label` minus the largest other output, row by row, in float64: (n, classes) -> (n,)."""
     wide = outputs.astype(np.float64)
-    return wide[:, label] - np.delete(wide, label, axis=1).max(axis=1)
+    return np.asarray(wide[:, label] - np.delete(wide, label, axis=1).max(axis=1), dtype=np.float64)

@@ -1,0 +1,93 @@
+"""What a solver is given and what it gives back. A solver proposes; `relrob.decide` replays and pronounces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from relrob.domain.arrays import Bools
+from relrob.domain.network import Network
+from relrob.domain.query import Budget
+from relrob.domain.verdict import Reason
+from relrob.networks.evaluator import Evaluator
+from relrob.regions.ladder import RungSet
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A network that is ready to run: in batches, and one image at a time as it is deployed (for replays)."""
+
+    network: Network
+    evaluator: Evaluator
+    replayer: Evaluator
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Does each network give `label` on every point of `rungs`? `counts`: visit every point and count, or stop at a verdict."""
+
+    rungs: RungSet
+    label: int
+    networks: tuple[Opened, ...]
+    budget: Budget
+    counts: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """What a solver found on one network.
+
+    `proved`: no effective perturbation exists; `effective`: their exact number, None when not every point was visited;
+    `proposals`: masks (F,) of suspected witnesses, best first; `margin`: smallest margin met; `stopped`: why it gave up;
+    `evaluated`: points at which the network was run; `thin`: those that folded arithmetic left to the runtime.
+    """
+
+    proved: bool
+    effective: int | None
+    proposals: tuple[Bools, ...]
+    margin: float | None
+    evaluated: int
+    stopped: Reason | None = None
+    thin: int = 0
+
+
+@dataclass(frozen=True)
+class Share:
+    """Of `effective` perturbations of the first network, how many fool the second too (`transferred`), and with the same label."""
+
+    effective: int = 0
+    transferred: int = 0
+    same_class: int = 0
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Transfer from the first network to the second, over all effective perturbations, the closest and the farthest (exact)."""
+
+    all: Share
+    closest: Share
+    farthest: Share
+
+
+@dataclass(frozen=True, eq=False)
+class Findings:
+    """One finding a network, and the transfer counts where every point was visited on both. `evaluated`: distinct points run."""
+
+    each: tuple[Finding, ...]
+    transfer: Transfer | None
+    evaluated: int
+
+
+class Solver(Protocol):
+    """A decision procedure."""
+
+    name: str
+    complete: bool
+
+    def accepts(self, problem: Problem) -> str | None:
+        """None when the problem can be taken, else the sentence that says why not."""
+        ...
+
+    def solve(self, problem: Problem) -> Findings:
+        """Spend at most the budget on each network. Never raises for a budget."""
+        ...

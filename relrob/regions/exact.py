@@ -1,0 +1,67 @@
+"""Exact pixels: rationals over one common denominator, and the float32 nearest to each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from math import lcm
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.errors import RegionError
+
+
+def parse_fraction(text: str, what: str) -> Fraction:
+    """A number as typed, exactly: "0.25", "1/3", "20". Raises RegionError. `what`: the option's name.
+
+    >>> parse_fraction("0.1", "step")
+    Fraction(1, 10)
+    """
+    try:
+        return Fraction(text.strip())
+    except (ValueError, ZeroDivisionError) as error:
+        raise RegionError(f"{what} {text!r}", "a number such as 20, 0.25 or 1/64") from error
+
+
+def nearest_8bit(step: Fraction) -> Fraction:
+    """The multiple of 1/255 nearest to `step`, at least 1/255 (half-way cases up): the 8-bit grid's step.
+
+    >>> nearest_8bit(Fraction(1, 4))
+    Fraction(64, 255)
+    """
+    return Fraction(max(1, min(255, (step * 255 + Fraction(1, 2)).__floor__())), 255)
+
+
+def numerators(image: NDArray[Any], *also: Fraction) -> tuple[list[int], int]:
+    """The pixels as integers over one denominator that also measures `also`: (numerators, denominator).
+
+    uint8 levels k mean k/255; float32 values mean exactly what they are.
+    """
+    if image.dtype == np.uint8:
+        denominator = lcm(255, *(value.denominator for value in also))
+        scale = denominator // 255
+        return [int(level) * scale for level in image.ravel()], denominator
+    ratios = [float(value).as_integer_ratio() for value in image.ravel()]
+    denominator = lcm(*{low for _, low in ratios}, *(value.denominator for value in also))
+    return [high * (denominator // low) for high, low in ratios], denominator
+
+
+def nearest_float32(numerator: int, denominator: int) -> np.float32:
+    """The float32 nearest to numerator/denominator, ties to even; no double rounding.
+
+    >>> nearest_float32(1, 3) == np.float32(1) / np.float32(3)
+    np.True_
+    """
+    exact = Fraction(numerator, denominator)
+    guess = np.float32(numerator / denominator)
+    around = (np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf)))
+    return min(around, key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1))
+
+
+def nearest_float32s(values: Iterable[int], denominator: int) -> NDArray[np.float32]:
+    """`nearest_float32` of each numerator; equal ones are computed once."""
+    values = list(values)
+    known = {value: nearest_float32(value, denominator) for value in set(values)}
+    return np.array([known[value] for value in values], dtype=np.float32)

@@ -1,0 +1,138 @@
+"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a fixed order (ladder.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Bools, Floats, Ints, frozen
+from relrob.domain.query import check_image
+from relrob.domain.region import Ladder
+from relrob.errors import RegionError
+from relrob.regions.exact import nearest_float32s, numerators
+from relrob.regions.knapsack import Knapsack
+
+
+def saliency_order(pixels: list[int]) -> list[int]:
+    """Axes by |x_i - mean(x)| descending, ties by raster order; exact. Source: ladder.md, "Common to both"."""
+    total, count = sum(pixels), len(pixels)
+    return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
+
+
+def moved_pixel(pixel: int, step: int, one: int) -> int:
+    """One step toward the other extreme, clipped; all three over the same denominator, `one` = white."""
+    return max(pixel - step, 0) if 2 * pixel > one else min(pixel + step, one)
+
+
+@dataclass(frozen=True, eq=False)
+class Rung:
+    """A finite block of the ladder: ranks `start`, `start`+1, ... and their `masks` (n, F), True where a feature is moved."""
+
+    start: int
+    masks: Bools
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class RungSet:
+    """All points of a ladder around one image.
+
+    `base`: float32 (d,), the clean image; `axes`: (F, k) raster positions of each feature; `moved`: float32 (F, k), the values
+    that they take; `costs`: exact L1 cost of each feature in units of 1/`denominator`; `budget`: the radius in the same units.
+    """
+
+    ladder: Ladder
+    base: Floats
+    axes: Ints
+    moved: Floats
+    costs: tuple[int, ...]
+    budget: int
+    denominator: int
+    knapsack: Knapsack
+
+    @property
+    def features(self) -> int:
+        """F, the number of features."""
+        return len(self.costs)
+
+    @property
+    def count(self) -> int:
+        """Exact number of points, the clean image included."""
+        return self.knapsack.count
+
+    def rungs(self, size: int, start: int = 0) -> Iterator[Rung]:
+        """All points from rank `start` on, in blocks of at most `size`; memory O(size)."""
+        for first in range(start, self.count, size):
+            yield Rung(first, self.knapsack.masks(first, first + size))
+
+    def images(self, masks: Bools) -> Floats:
+        """The perturbed images of some masks: (n, F) -> (n, d) float32."""
+        out = np.repeat(self.base[None, :], len(masks), axis=0)
+        self.fill(out, masks)
+        return out
+
+    def fill(self, images: Floats, masks: Bools) -> None:
+        """Write the pixels that can move into rows that hold this ladder's base elsewhere. In place, (n, d)."""
+        where = self.axes.ravel()
+        chosen = np.repeat(masks, self.axes.shape[1], axis=1)
+        images[: len(masks), where] = np.where(chosen, self.moved.ravel(), self.base[where])
+
+    def cost_units(self, masks: Bools) -> NDArray[Any]:
+        """Exact costs in units of 1/`denominator`: (n,), int64 or Python integers."""
+        if sum(self.costs) < 1 << 53:  # exact in a float64 product, which is fast
+            return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(np.int64)
+        total = np.zeros(len(masks), dtype=object)
+        for feature, cost in enumerate(self.costs):
+            total = total + np.where(masks[:, feature], cost, 0)
+        return total
+
+    def cost(self, mask: Bools) -> Fraction:
+        """Exact L1 cost of one mask (F,)."""
+        return Fraction(sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator)
+
+    def contains(self, image: Floats) -> bool:
+        """True when `image` (d,) is a point of this ladder, bit for bit."""
+        shown = image[self.axes]
+        mask = (shown == self.moved).all(axis=1)
+        rebuilt = self.images(mask[None, :])[0]
+        return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.ladder.radius
+
+
+def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
+    """The ladder around an image (any shape, uint8 levels or float32 in [0,1]).
+
+    Raises RegionError when the image has fewer features than asked for.
+    """
+    image = check_image(image)
+    pixels, one = numerators(image, ladder.step, ladder.radius)
+    available = len(pixels) // ladder.axes
+    features = available if ladder.features is None else ladder.features
+    if features > available or features == 0:
+        raise RegionError(
+            f"{features or 'all'} features of {ladder.axes} axes on an image of {len(pixels)} pixels",
+            f"at most {available}" if available else f"--axes of at most {len(pixels)}",
+            "--features all" if available else f"--axes {len(pixels)}",
+        )
+    chosen = saliency_order(pixels)[: features * ladder.axes]
+    step = int(ladder.step * one)
+    moved = [moved_pixel(pixels[axis], step, one) for axis in chosen]
+    change = [abs(after - pixels[axis]) for axis, after in zip(chosen, moved, strict=True)]
+    costs = tuple(sum(change[g * ladder.axes : (g + 1) * ladder.axes]) for g in range(features))
+    budget = int(ladder.radius * one)
+    base = image.ravel() if image.dtype == np.float32 else image.ravel().astype(np.float32) / np.float32(255)
+    shape = (features, ladder.axes)
+    return RungSet(
+        ladder=ladder,
+        base=frozen(np.asarray(base, dtype=np.float32)),
+        axes=frozen(np.array(chosen, dtype=np.int64).reshape(shape)),
+        moved=frozen(nearest_float32s(moved, one).reshape(shape)),
+        costs=costs,
+        budget=budget,
+        denominator=one,
+        knapsack=Knapsack(costs, budget),
+    )
