@@ -1,0 +1,359 @@
+"""The store: whole records, one run a directory, resumable after kill -9, errors of one line."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import fields, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relrob.domain.record import RECORD_COLUMNS, ImageResult, Set, WitnessView
+from relrob.errors import StoreError
+from relrob.study import store as store_module
+from relrob.study import witness_file
+from relrob.study.store import FILE, Store
+from tests.make_records import changed, make_config, make_record, make_result, make_witness
+from tests.support import ROOT
+
+IMAGES = 14
+
+
+def filled(directory: Path, images: int = IMAGES) -> Path:
+    """A finished run."""
+    with Store.open(directory, make_config(images)) as store:
+        for index in range(images):
+            store.append(make_result(index))
+    return directory
+
+
+@contextmanager
+def refused(*words: str) -> Iterator[None]:
+    """The block raises a StoreError of one line that says `words`."""
+    with pytest.raises(StoreError) as caught:
+        yield
+    message = str(caught.value)
+    assert "\n" not in message
+    assert [word for word in words if word not in message] == [], message
+
+
+def same(one: WitnessView, other: WitnessView) -> bool:
+    """Equal in every field."""
+    return all(np.array_equal(getattr(one, field.name), getattr(other, field.name)) for field in fields(WitnessView))
+
+
+def test_what_goes_in_comes_out_and_one_file_is_left(tmp_path: Path) -> None:
+    filled(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+    with Store.read(tmp_path) as store:
+        assert store.records() == [make_record(index) for index in range(IMAGES)]
+        assert store.done() == frozenset(range(IMAGES))
+        assert store.seconds() == {index: 0.001 * (index + 1) for index in range(IMAGES)}
+        expected = {(v.index, v.network): v for index in range(IMAGES) for v in make_result(index).witnesses}
+        found = store.witnesses()
+        assert [(view.index, view.network) for view in found] == sorted(expected)
+        assert all(same(view, expected[view.index, view.network]) for view in found)
+        assert [view.index for view in store.witnesses(3)] == [3, 3]
+        assert store.config == make_config(IMAGES)
+
+
+def test_other_programs_can_read_the_tables(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(filled(tmp_path) / FILE)) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(records)")]
+        assert columns == list(RECORD_COLUMNS)
+        kinds = connection.execute("SELECT DISTINCT typeof(points) FROM records ORDER BY 1").fetchall()
+        assert kinds == [("integer",), ("null",), ("text",)]  # 2^78 does not fit SQLite's integers
+        blob = connection.execute("SELECT npz FROM witnesses").fetchone()[0]
+    with np.load(io.BytesIO(blob), allow_pickle=False) as members:
+        assert members["original"].shape == (28, 28, 1)
+        assert members["original"].dtype == np.float32
+
+
+def test_numpy_scalars_are_stored_as_plain_numbers(tmp_path: Path) -> None:
+    record = changed(
+        make_record(3), label=np.int64(3), reference_margin=np.float32(0.1), clean_regression=np.bool_(True)
+    )
+    with Store.open(tmp_path, make_config(9)) as store:
+        store.append(ImageResult(record, (), 0.5))
+        kept = store.records()[0]
+    assert (kept.label, kept.reference_margin, kept.clean_regression) == (3, float(np.float32(0.1)), True)
+    assert [type(value) for value in (kept.label, kept.reference_margin, kept.clean_regression)] == [int, float, bool]
+
+
+def test_records_come_in_the_order_of_the_selection(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "a", make_config(0, indices=[5, 1, 3])) as store:
+        for index in (1, 3, 5):
+            store.append(make_result(index))
+        assert [record.index for record in store.records()] == [5, 1, 3]
+        with refused("image 2 is not among the 3 images"):
+            store.append(make_result(2))
+    with Store.open(tmp_path / "b", {"seed": 1}) as store:
+        for index in (5, 1, 3):
+            store.append(make_result(index))
+        assert [record.index for record in store.records()] == [1, 3, 5]
+
+
+def test_append_again_changes_nothing_and_another_result_is_refused(tmp_path: Path) -> None:
+    with Store.open(tmp_path, make_config(9)) as store:
+        result = make_result(3)
+        store.append(result)
+        store.append(replace(result, seconds=9.0))
+        before = store.content_sha256()
+        assert store.seconds() == {3: 0.004}
+        other_margin = replace(result, record=replace(result.record, reference_margin=0.0))
+        other_pixels = (replace(result.witnesses[0], perturbed=result.witnesses[0].original), *result.witnesses[1:])
+        for other in (other_margin, replace(result, witnesses=()), replace(result, witnesses=other_pixels)):
+            with refused("image 3", "another result"):
+                store.append(other)
+        assert store.content_sha256() == before
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"reference_margin": float("nan")}, "NaN"),
+        ({"set": "R_maybe"}, "impossible record"),
+        ({"reference_verdict": "robust"}, "impossible record"),
+        ({"reference_verdict": ""}, "impossible record"),
+        ({"evaluated": -1}, "impossible record"),
+        ({"points": -1}, "impossible record"),
+    ],
+)
+def test_an_impossible_record_leaves_nothing(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    result = make_result(3)
+    with Store.open(tmp_path, make_config(9)) as store:
+        with refused(words):
+            store.append(replace(result, record=changed(result.record, **change)))
+        for views in ((result.witnesses[0],) * 2, (make_witness(4),), (replace(result.witnesses[0], network="both"),)):
+            with pytest.raises(StoreError, match=r"not its own|impossible"):
+                store.append(replace(result, witnesses=views))
+        assert (store.records(), store.witnesses(), store.seconds()) == ([], [], {})
+
+
+def test_another_configuration_is_named_key_by_key(tmp_path: Path) -> None:
+    filled(tmp_path)
+    region = make_config(0)["region"] | {"radius": "10"}
+    with refused("region.radius is '20' there and '10' here", "scheme is absent there and 'int8' here", "--out"):
+        Store.open(tmp_path, make_config(IMAGES, region=region, scheme="int8"))
+    with refused("indices is 14 values from [0, 1, 2] there and [0, 1, 2] here"):
+        Store.open(tmp_path, make_config(3))
+    with Store.open(
+        tmp_path, dict(reversed(make_config(IMAGES).items()))
+    ) as store:  # the order of keys is no difference
+        assert len(store.done()) == IMAGES
+        assert len(store.digest) == 64
+
+
+def damage(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
+    """Rewrite the store's bytes."""
+    return lambda path: (path / FILE).write_bytes(change((path / FILE).read_bytes()))
+
+
+def statement(*sql: str) -> Callable[[Path], None]:
+    """Change the store with SQL."""
+
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path / FILE)) as connection, connection:
+            for line in sql:
+                connection.execute(line)
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (damage(lambda data: data[: len(data) // 2]), "damaged"),
+        (damage(lambda data: data[:4096]), "damaged"),
+        (damage(lambda data: b"\x89PNG" + data[4:]), "damaged"),
+        (damage(lambda data: b"not a database, but a text file of some length " * 40), "damaged"),
+        (damage(lambda data: data[:8192] + b"\xff" * 4096 + data[12288:]), "damaged"),
+        (statement("PRAGMA user_version = 2"), "newer relrob (format 2)"),
+        (statement("ALTER TABLE records ADD COLUMN extra"), "not a store of this relrob"),
+        (statement("PRAGMA user_version = 0"), "not a store of this relrob"),
+        (statement("DELETE FROM meta"), "names no configuration"),
+    ],
+)
+def test_a_spoilt_store_is_refused_by_open_and_read(
+    tmp_path: Path, spoil: Callable[[Path], object], words: str
+) -> None:
+    spoil(filled(tmp_path))
+    with refused(words):
+        Store.open(tmp_path, make_config(IMAGES))
+    with refused(words):
+        Store.read(tmp_path)
+
+
+def test_a_spoilt_witness_is_refused_and_runs_no_code(tmp_path: Path) -> None:
+    filled(tmp_path)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        member = io.BytesIO()
+        np.lib.format.write_array(member, np.array([Fraction(1)], dtype=object), allow_pickle=True)
+        archive.writestr("original.npy", member.getvalue())
+    whole = witness_file.encode(make_witness(1))
+    for data in (b"", b"PK", whole[:200], whole[:-40], buffer.getvalue()):
+        with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+            connection.execute("UPDATE witnesses SET npz = ?", (data,))
+        with Store.read(tmp_path) as store, refused("witness cannot be read"):
+            store.witnesses()
+
+
+def test_directories_that_are_no_run(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    with refused("has files but no run", "--out another directory"):
+        Store.open(tmp_path, make_config(1))
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with refused("is not a run directory"):
+        Store.read(tmp_path)
+    with refused("cannot write"):
+        Store.open(tmp_path / "thesis.tex" / "run", make_config(1))
+    with refused("cannot write"):
+        Store.open(Path("/proc/relrob"), make_config(1))
+    with Store.open(tmp_path / "new" / "a?b#c 100%", make_config(1)) as store:
+        store.append(make_result(0))
+    assert (tmp_path / "new" / "a?b#c 100%" / FILE).is_file()
+
+
+def test_a_killed_creation_is_started_again(tmp_path: Path) -> None:
+    (tmp_path / FILE).touch()
+    with refused("not a store of this relrob"):
+        Store.read(tmp_path)
+    filled(tmp_path)
+
+
+def test_a_full_disk_loses_no_stored_image(tmp_path: Path) -> None:
+    with Store.open(tmp_path, make_config(200)) as store:
+        store._connection.execute("PRAGMA max_page_count = 30")
+        with refused("disk is full", "free space"):
+            for index in range(200):
+                store.append(make_result(index))
+        done = store.done()
+    assert 0 < len(done) < 200
+    with Store.open(tmp_path, make_config(200)) as store:
+        assert store.records() == [make_record(index) for index in sorted(done)]
+        store.append(make_result(len(done)))
+
+
+def test_one_writer_at_a_time_and_readers_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store.open(tmp_path, make_config(9)) as store:
+        store.append(make_result(0))
+        with refused("another relrob is using"):
+            Store.open(tmp_path, make_config(9))
+        with Store.read(tmp_path) as reader:
+            store.append(make_result(1))
+            assert reader.done() == {0, 1}
+            with refused("cannot use"):
+                reader.append(make_result(2))
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.05)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with refused("another relrob is using"):
+            Store.open(tmp_path, make_config(9))
+        with refused("another relrob is using"):
+            Store.read(tmp_path)
+    with Store.open(tmp_path, make_config(9)) as store:
+        assert store.done() == {0, 1}
+    store.close()
+
+
+def test_kill_9_at_random_moments(tmp_path: Path) -> None:
+    """What was acknowledged is there, what is there is whole, and the end is that of a run that nobody killed."""
+    rng, images, kills = random.Random(7), 150, 0
+    killed, calm = tmp_path / "killed", filled(tmp_path / "calm", images)
+    while len(acknowledged := stored_whole(killed)) < images:
+        command = [sys.executable, "-m", "tests.make_records", str(killed), str(images)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            lines = rng.randint(1, 15) if kills < 6 else images - len(acknowledged)
+            told = [int(process.stdout.readline()) for _ in range(lines)]
+            if kills < 6:
+                time.sleep(rng.uniform(0, 0.003))
+                process.kill()
+                kills += 1
+            told += [int(line) for line in process.stdout.read().split("\n")[:-1]]
+        assert process.returncode in (-9, 0)
+        assert acknowledged.isdisjoint(told)
+        assert stored_whole(killed) >= acknowledged | set(told)
+    assert kills == 6
+    with Store.read(killed) as one, Store.read(calm) as other:
+        assert one.content_sha256() == other.content_sha256()
+        assert one.records() == other.records()
+    assert [path.name for path in killed.iterdir()] == [FILE]
+
+
+def stored_whole(directory: Path) -> frozenset[int]:
+    """Indices in a store, each checked to have its record, witnesses and seconds as appended."""
+    if not directory.exists():
+        return frozenset()
+    with Store.read(directory) as store:
+        done = store.done()
+        assert store.records() == [make_record(index) for index in sorted(done)]
+        assert set(store.seconds()) == done
+        expected = {(view.index, view.network) for index in done for view in make_result(index).witnesses}
+        assert {(index, network) for index, network, _ in store.witness_files()} == expected
+    return done
+
+
+def test_a_kill_inside_a_transaction_is_rolled_back_by_read(tmp_path: Path) -> None:
+    with Store.read(filled(tmp_path)) as store:
+        before = store.content_sha256()
+    program = (
+        "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None); c.execute('PRAGMA cache_size=1');"
+        "c.execute('BEGIN'); c.execute('UPDATE witnesses SET npz = zeroblob(9000)'); os.kill(os.getpid(), 9)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(tmp_path / FILE)], check=False).returncode == -9
+    assert (tmp_path / f"{FILE}-journal").stat().st_size > 0
+    with Store.read(tmp_path) as store:
+        assert store.content_sha256() == before
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
+
+
+def test_the_content_digest_sees_every_field_but_not_the_clock(tmp_path: Path) -> None:
+    result = make_result(3)
+    record, view = result.record, result.witnesses[0]
+    variants = [result, replace(result, witnesses=result.witnesses[1:])]
+    variants += [replace(result, record=changed(record, **{name: value})) for name, value in (
+        ("label", 9), ("set", Set.MIXED), ("points", 7), ("reference_margin", 0.25), ("reason", "x"), ("thin", 1),
+    )]  # fmt: skip
+    views = (replace(view, cost="1/3"), replace(view, moved=(9,)), replace(view, quantised_margin=0.5))
+    variants += [replace(result, witnesses=(other, *result.witnesses[1:])) for other in views]
+    digests = []
+    for number, variant in enumerate([*variants, replace(result, seconds=99.0)]):
+        with Store.open(tmp_path / str(number), make_config(9)) as store:
+            store.append(variant)
+            digests.append(store.content_sha256())
+    assert len(set(digests)) == len(variants)
+    assert digests[-1] == digests[0]
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_witness_bytes_are_a_function_of_the_witness(channels: int) -> None:
+    view = make_witness(5, "quantised", channels)
+    data = witness_file.encode(view)
+    assert witness_file.encode(witness_file.decode(data)) == data
+    assert same(witness_file.decode(data), view)
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+    with pytest.raises(StoreError, match="height x width x channels"):
+        witness_file.encode(replace(view, shape=(2, 2, 1)))
+
+
+def test_the_run_digest_is_of_the_canonical_configuration(tmp_path: Path) -> None:
+    config = make_config(2)
+    with Store.open(tmp_path, config) as store:
+        text = json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        assert store.digest == hashlib.sha256(text.encode()).hexdigest()
