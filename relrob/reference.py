@@ -1,0 +1,39 @@
+"""The reference network of a data set: trained once, then kept in the user's cache directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import relrob_datasets
+from relrob.architectures import RECIPE, find_architecture
+from relrob.domain.events import Event, Listener, silent
+from relrob.files import cache_dir
+from relrob.quiet import quiet_native
+from relrob.registry import load
+
+
+def trainer() -> Any:
+    """`relrob.training.train`, which imports TensorFlow: about four seconds the first time, and silent."""
+    with quiet_native():
+        return load("relrob.training:train")
+
+
+def cache_name(dataset: str, arch: str, seed: int) -> str:
+    """File name of a cached network. A data set given by its path is named by its stem and the digest of its training split."""
+    plain = Path(dataset).name == dataset and not Path(dataset).suffix
+    label = dataset if plain else f"{Path(dataset).stem}-{relrob_datasets.load(dataset, 'train').sha256[:16]}"
+    return f"{arch}-{label}-seed{seed}-recipe{RECIPE}.keras"
+
+
+def cached_reference(dataset: str, arch: str, seed: int = 0, listener: Listener = silent) -> Path:
+    """Path of the trained network, trained now (seconds to minutes) unless it is in the cache already.
+
+    Interrupting it leaves nothing behind. Raises UsageError, DatasetError, StoreError.
+    """
+    find_architecture(arch)
+    path = cache_dir() / "networks" / cache_name(dataset, arch, seed)
+    if not path.is_file():
+        listener(Event("note", f"training {arch} on {dataset}, seed {seed}, once; it is kept as {path}"))
+        trainer()(arch, dataset, path, seed=seed, listener=listener)
+    return path
