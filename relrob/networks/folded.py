@@ -86,7 +86,7 @@ class _Basis:
 
 
 def hull_maximum(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
-    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). Fractional knapsack, greedy is exact."""
+    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). A fractional knapsack."""
     gains = np.maximum(gains, 0.0)
     order = np.argsort(-gains / costs[:, None], axis=0, kind="stable")
     spent = costs[order]
@@ -101,7 +101,7 @@ def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _
     size, error = np.abs(constant), np.zeros(len(constant))
     coefficients = matrix
     for block in reversed(basis.blocks):
-        mine, coefficients = coefficients[-len(block.low) :], coefficients[: -len(block.low)]
+        coefficients, mine = coefficients[: len(block.matrix)], coefficients[len(block.matrix) :]
         rise = (block.high / (block.high - block.low))[:, None]
         above, below = np.maximum(mine, 0) * rise, np.minimum(mine, 0) * (block.high > -block.low)[:, None]
         slope = above + below

@@ -1,0 +1,67 @@
+"""`relrob verify`: the main job."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relrob.cli.common import common_options, print_json
+from relrob.registry import QUANTISERS, SOLVERS, load, names
+
+_RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; keras"
+
+
+@click.command("verify")
+@click.argument("reference", required=False)
+@click.argument("quantised", required=False)
+@click.option("--radius", required=True, help="L1 search radius in pixel units, e.g. 20.")
+@click.option("--step", required=True, help="Manipulation step in (0, 1], exact: 0.25, 1/64.")
+@click.option("--dataset", default="mnist", show_default=True, help="Name, PATH.npz or DIRECTORY of pictures.")
+@click.option("--split", default="test", show_default=True, help="Split of the data set.")
+@click.option("--images", default="0:100", show_default=True, help="Slice 0:100, list 3,17,4, all, or per-class:10.")
+@click.option(
+    "--quantise", default="dynamic", show_default=True, help=f"Scheme without QUANTISED: {names(QUANTISERS)}."
+)
+@click.option("--runtime", help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]")
+@click.option("--reference-runtime", help="Who executes the reference.  [default: onnxruntime for float MLPs]")
+@click.option("--layout", default="auto", show_default=True, help="Pixel order that the networks read: auto, hwc, chw.")
+@click.option("--region", default="ladder", show_default=True, help="ladder (finite, exhaustive).")
+@click.option("--features", default="20", show_default=True, help="Most salient groups of axes, or all.")
+@click.option("--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature.")
+@click.option("--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255.")
+@click.option("--seed", default=0, show_default=True, help="Seed of whatever is drawn (calibration images).")
+@click.option(
+    "--effective", default="closest", show_default=True, help="Perturbations that decide: closest, all, farthest."
+)
+@click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
+@click.option("--time-limit", default=60.0, show_default=True, help="Seconds per image and network.")
+@click.option("--counts/--no-counts", default=True, show_default=True, help="Count exactly, or stop at each verdict.")
+@click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), help="Run directory, resumed if it exists.  [default: relrob-runs/...]"
+)
+@common_options
+def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **options: Any) -> None:
+    """Certify a full-precision network image by image, quantise it, and sort the images into R_Q^FP, R^FP, R_Q, R^0.
+
+    REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained once.
+    QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise.
+    The verdict speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
+
+    \b
+    Examples:
+      relrob verify --radius 20 --step 0.25
+      relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
+    """
+    verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")
+    with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
+        summary = verify(out=out, workers=workers, listener=listener, **options)
+    directory = summary.pop("directory")
+    if as_json:
+        print_json(summary)
+    elif not quiet:
+        load("relrob.report.terminal:show")(summary)
+        click.echo(f"\nRun directory: {directory}")

@@ -1,0 +1,122 @@
+"""Worker processes: one image at a time to each; a worker that dies costs one image's work, not the run.
+
+Each worker holds its own pipe, so the parent knows which image a dead worker had, and a worker whose parent was killed reads the
+end of its pipe and leaves. `signal.SIGINT` is the parent's business.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import signal
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+from relrob.errors import RelrobError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Lost:
+    """An item whose worker died twice over it."""
+
+    item: int
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    pipe: Connection
+    item: int | None = None
+
+
+def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given: Any) -> None:
+    """A worker's life: build the function, then answer item after item until the pipe ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        function = make(given)
+        while True:
+            item = pipe.recv()
+            try:
+                answer = function(item)
+            except RelrobError as error:
+                answer = error
+            pipe.send(answer)
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return
+    except RelrobError as error:
+        pipe.send(error)
+
+
+def map_unordered(
+    make: Callable[[Any], Callable[[int], Any]], given: Any, items: Iterable[int], workers: int
+) -> Iterator[Any]:
+    """Answers of `make(given)(item)` for each item as they come, from `workers` processes; `Lost` for an item that kills two.
+
+    `make` is importable and `given` picklable. Raises the RelrobError that a worker raised. Closing the iterator stops the workers.
+    """
+    waiting, tried = deque(items), set[int]()
+    context = multiprocessing.get_context("spawn")
+    crew: list[_Worker] = []
+    try:
+        for _ in range(min(workers, len(waiting))):
+            crew.append(_start(context, make, given, waiting))
+        while any(worker.item is not None for worker in crew):
+            for ready in wait([worker.pipe for worker in crew if worker.item is not None]):
+                worker = next(each for each in crew if each.pipe is ready)
+                item = worker.item
+                assert item is not None  # noqa: S101 - only busy workers are waited for
+                try:
+                    answer = worker.pipe.recv()
+                except (EOFError, ConnectionResetError):
+                    log.warning("a worker process died over image %d", item)
+                    if item in tried:
+                        yield Lost(item)
+                    else:
+                        tried.add(item)
+                        waiting.append(item)
+                    crew.remove(worker)
+                    _stop(worker)
+                    if waiting:
+                        crew.append(_start(context, make, given, waiting))
+                    continue
+                if isinstance(answer, RelrobError):
+                    raise answer
+                _give(worker, waiting)
+                yield answer
+    finally:
+        for worker in crew:
+            _stop(worker)
+
+
+def _start(context: Any, make: Any, given: Any, waiting: deque[int]) -> _Worker:
+    """A new worker with its first item."""
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
+    process.start()
+    theirs.close()
+    worker = _Worker(process, ours)
+    _give(worker, waiting)
+    return worker
+
+
+def _give(worker: _Worker, waiting: deque[int]) -> None:
+    """Hand the next item over; a worker that just died is noticed when its answer is read."""
+    worker.item = waiting.popleft() if waiting else None
+    if worker.item is not None:
+        try:
+            worker.pipe.send(worker.item)
+        except (BrokenPipeError, ConnectionResetError):
+            log.debug("worker %s is gone", worker.process.pid)
+
+
+def _stop(worker: _Worker) -> None:
+    """End a worker now; nothing it holds is worth keeping."""
+    worker.pipe.close()
+    worker.process.kill()
+    worker.process.join()

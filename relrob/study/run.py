@@ -1,0 +1,124 @@
+"""Run a plan: images still to do -> workers -> one transaction each -> done. Interrupt it at any moment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from threadpoolctl import threadpool_limits
+
+import relrob_datasets
+from relrob.decide import solver_named
+from relrob.domain.events import Event, Listener, silent
+from relrob.domain.network import Network
+from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.verdict import Reason, Status
+from relrob.errors import UsageError
+from relrob.files import sha256_path, write_atomic
+from relrob.networks.open import open_network
+from relrob.problem import Opened
+from relrob.relative import Setting, classify
+from relrob.study.plan import Plan
+from relrob.study.pool import Lost, map_unordered
+from relrob.study.store import Store
+
+
+def worker_count(text: str) -> int:
+    """ "auto" = the cores that this process may use. Raises UsageError.
+
+    >>> worker_count("3")
+    3
+    """
+    if text == "auto":
+        return len(os.sched_getaffinity(0))
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise UsageError(f"workers {text!r}", "auto, or a whole number above 0")
+    return count
+
+
+def opened(network: Network, threads: int) -> Opened:
+    """A network opened twice: in its best batch size, and one image at a time."""
+    return Opened(network, open_network(network, threads), open_network(network, threads, batch=1))
+
+
+def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
+    """What a worker does: `given` is (plan, threads); the function decides the image of an index."""
+    plan, threads = given
+    threadpool_limits(limits=threads)
+    data = relrob_datasets.load(plan.dataset, plan.split)
+    setting = Setting(
+        reference=opened(plan.reference, threads),
+        quantised=opened(plan.quantised, threads),
+        ladder=plan.ladder,
+        solver=solver_named(plan.solver),
+        budget=plan.budget,
+        effective=plan.effective,
+        counts=plan.counts,
+    )
+
+    def decide_image(index: int) -> ImageResult:
+        return classify(setting, index, data.images[index], int(data.labels[index]))
+
+    return decide_image
+
+
+def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent) -> None:
+    """Decide every image of the plan that the store does not hold yet; each is on disk before the next event is sent."""
+    done = store.done()
+    todo = [index for index in plan.indices if index not in done]
+    total, finished = len(plan.indices), len(plan.indices) - len(todo)
+    if finished:
+        listener(Event("note", f"resuming: {finished} of {total} images are decided already"))
+    listener(Event("images", "deciding images", finished, total))
+    answers = _answers(plan, todo, min(workers, max(len(todo), 1)))
+    with closing(answers):
+        for answer in answers:
+            result = _lost(plan, answer) if isinstance(answer, Lost) else answer
+            store.append(result)
+            finished += 1
+            listener(Event("images", _line(result.record), finished, total))
+
+
+def _answers(plan: Plan, todo: list[int], workers: int) -> Iterator[Any]:
+    """Results as they come: in this process for one worker, else from a pool."""
+    if not todo:
+        return
+    if workers > 1:
+        threads = max(1, len(os.sched_getaffinity(0)) // workers)
+        yield from map_unordered(make_classifier, (plan, threads), todo, workers)
+        return
+    function = make_classifier((plan, len(os.sched_getaffinity(0))))
+    for index in todo:
+        yield function(index)
+
+
+def _lost(plan: Plan, lost: Lost) -> ImageResult:
+    """The record of an image that killed its workers: UNKNOWN, with the reason."""
+    data = relrob_datasets.load(plan.dataset, plan.split)
+    unknown = Status.UNKNOWN.value
+    record = Record(lost.item, int(data.labels[lost.item]), -1, -1, Set.UNKNOWN, unknown, unknown)
+    sentence = f"reference: {Reason.CRASH.value}; quantised: {Reason.CRASH.value}"
+    return ImageResult(replace(record, reason=sentence), (), 0.0)
+
+
+def _line(record: Record) -> str:
+    """What the progress display says of an image."""
+    return f"image {record.index} ({record.label}): {record.set.value}"
+
+
+def keep_networks(plan: Plan, directory: Path) -> None:
+    """Copy networks that relrob made into the run directory, so that it holds the very file that was judged."""
+    for name, network in (("reference", plan.reference), ("quantised", plan.quantised)):
+        target = directory / plan.header[name]["path"]
+        made = plan.header[name]["path"] == f"{name}{Path(network.path).suffix}"
+        source = Path(network.path)
+        if made and source.is_file() and not (target.is_file() and sha256_path(target) == network.sha256):
+            write_atomic(target, source.read_bytes())

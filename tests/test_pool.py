@@ -1,0 +1,114 @@
+"""The worker pool: order does not matter, deaths cost one item, errors travel."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from relrob.errors import UsageError
+from relrob.study.pool import Lost, map_unordered
+from relrob.study.run import worker_count
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def make_square(given: int) -> Callable[[int], int]:
+    return lambda item: given * item * item
+
+
+def make_deadly(given: Path) -> Callable[[int], int]:
+    """Item 3 kills its worker each time; item 5 only the first time."""
+
+    def function(item: int) -> int:
+        if item == 3 or (item == 5 and not given.exists()):
+            if item == 5:
+                given.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    return function
+
+
+def make_refusing(given: None) -> Callable[[int], int]:
+    def function(item: int) -> int:
+        raise UsageError(f"item {item}", "none")
+
+    return function
+
+
+def make_hopeless(given: None) -> Callable[[int], int]:
+    raise UsageError("cannot start", "something else")
+
+
+def test_every_item_once() -> None:
+    assert sorted(map_unordered(make_square, 2, range(20), 2)) == [2 * i * i for i in range(20)]
+    assert list(map_unordered(make_square, 2, [], 2)) == []
+
+
+def test_a_death_costs_one_item_and_only_a_second_one_loses_it(tmp_path: Path) -> None:
+    answers = list(map_unordered(make_deadly, tmp_path / "seen", range(8), 2))
+    assert [a for a in answers if isinstance(a, Lost)] == [Lost(3)]
+    assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 1, 2, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("make", [make_refusing, make_hopeless])
+def test_errors_of_workers_reach_the_parent(make: Callable[[None], Callable[[int], int]]) -> None:
+    with pytest.raises(UsageError, match="accepted"):
+        list(map_unordered(make, None, range(3), 2))
+
+
+def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'solvers')!r}, {str(ROOT / 'datasets')!r}]\n"
+        "from relrob.study.pool import map_unordered\n"
+        "from tests.test_pool import make_slow\n"
+        "if __name__ == '__main__':\n"
+        "    for pid in map_unordered(make_slow, None, range(10**6), 2):\n"
+        "        print(pid, flush=True)\n",
+        encoding="utf-8",
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = {int(parent.stdout.readline()) for _ in range(20)}
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
+
+
+def make_slow(given: None) -> Callable[[int], int]:
+    def function(item: int) -> int:
+        time.sleep(0.01)
+        return os.getpid()
+
+    return function
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_worker_counts_that_mean_nothing(text: str) -> None:
+    with pytest.raises(UsageError, match="auto, or a whole number"):
+        worker_count(text)
+
+
+def test_auto_is_the_cores_that_this_process_may_use() -> None:
+    assert worker_count("auto") == len(os.sched_getaffinity(0))
