@@ -1,0 +1,16 @@
+"""Data sets for relrob: the embedded MNIST, manifests of what can be fetched, and loaders for a user's own images.
+
+>>> from relrob_datasets import load, select
+>>> test = load("mnist")
+>>> len(test), test.image_shape, test.classes, select(test, "per-class:1")
+(10000, (28, 28, 1), 10, (0, 1, 2, 3, 4, 7, 8, 11, 18, 61))
+"""
+
+from __future__ import annotations
+
+from relrob_datasets.catalogue import Row, catalogue, check, load, load_known
+from relrob_datasets.dataset import Dataset
+from relrob_datasets.fetch import fetch
+from relrob_datasets.select import select
+
+__all__ = ["Dataset", "Row", "catalogue", "check", "fetch", "load", "load_known", "select"]

@@ -1,0 +1,160 @@
+"""Bring a data set here, from its publisher or from files that the user downloaded; nothing unchecked gets its name."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from urllib import error, request
+from urllib.parse import urlsplit
+
+from relrob import files
+from relrob.domain.events import Event, Listener, silent
+from relrob.errors import ChecksumError, DatasetError
+from relrob_datasets import manifest as manifests
+from relrob_datasets.integrity import check_file, reading
+from relrob_datasets.manifest import File, Manifest
+
+TIMEOUT = 30.0
+BLOCK = 1 << 18
+
+
+def folder_of(manifest: Manifest) -> Path:
+    """Where the files of a data set lie: inside the package, or under the user's cache directory."""
+    return manifest.embedded or files.cache_dir() / "datasets" / manifest.name
+
+
+def fetch(name: str | Manifest, listener: Listener = silent, *, from_path: Path | None = None) -> Path:
+    """Get every official file of a data set, or those that a folder or file of the user's holds; returns their folder.
+
+    Files that are there and whole are kept. Sends events of stage "download" in bytes. Cost: the published sizes.
+    Raises DatasetError (unknown name, no connection, nothing usable at `from_path`), ChecksumError; leaves nothing half-written.
+    """
+    manifest = name if isinstance(name, Manifest) else manifests.find(name)
+    if manifest is None:
+        raise DatasetError(f"no data set {name!r} to fetch", manifests.NAMES)
+    folder = folder_of(manifest)
+    if manifest.embedded:
+        listener(Event("note", f"{manifest.name} is part of relrob; there is nothing to fetch"))
+    elif from_path is None:
+        for file in manifest.forms[0].files:
+            if not _whole(folder / file.name, file):
+                _download(manifest, file, folder / file.name, listener)
+    else:
+        for path, file in _found(manifest, from_path):
+            _copy(path, file, folder / file.name, listener)
+    return folder
+
+
+def _whole(path: Path, file: File) -> bool:
+    """Whether the file is there with the right bytes."""
+    try:
+        check_file(path, file)
+    except DatasetError:
+        return False
+    return True
+
+
+def _found(manifest: Manifest, source: Path) -> list[tuple[Path, File]]:
+    """The official files in a folder (or one level below), or what official file the given one is; all checked."""
+    known = [file for form in manifest.forms for file in form.files]
+    if source.is_file():
+        file = next((file for file in known if file.name == source.name), None)
+        file = file or next((file for file in known if _whole(source, file)), None)
+        if file is None:
+            raise ChecksumError(f"{source} is no file of {manifest.name}", ", ".join(file.name for file in known))
+        check_file(source, file)
+        return [(source, file)]
+    if not source.is_dir():
+        raise DatasetError(f"{source} does not exist", f"a folder or file with the official files of {manifest.name}")
+    with reading(source):
+        places = [source, *sorted(path for path in source.iterdir() if path.is_dir())]
+    pairs = [(place / file.name, file) for file in known for place in places if (place / file.name).is_file()]
+    if not pairs:
+        raise DatasetError(f"{source} has no file of {manifest.name}", ", ".join(file.name for file in known))
+    for path, file in pairs:
+        check_file(path, file)
+    return pairs
+
+
+def _copy(path: Path, file: File, target: Path, listener: Listener) -> None:
+    """Copy a checked file into place, and check the copy."""
+    if path.resolve() == target.resolve():
+        return
+    with files.atomic_path(target) as temporary:
+        with reading(path):
+            size = path.stat().st_size
+        listener(Event("download", file.name, 0, size))
+        shutil.copyfile(path, temporary)
+        check_file(temporary, file)
+    listener(Event("download", file.name, size, size))
+
+
+def _download(manifest: Manifest, file: File, target: Path, listener: Listener) -> None:
+    """Try each address in turn; the last failure is the one that is told."""
+    failure = DatasetError(f"{manifest.name} has no address to fetch {file.name} from")
+    for base in manifest.urls:
+        url = base + file.name
+        try:
+            with files.atomic_path(target) as temporary:
+                _receive(url, file, temporary, listener)
+                check_file(temporary, file)
+            return
+        except ChecksumError as fault:
+            failure = ChecksumError(f"{url} is not the published file: {fault}")
+        except DatasetError as fault:
+            failure = DatasetError(
+                f"cannot fetch {url}: {fault}",
+                hint=f"get the file in another way, then relrob datasets get {manifest.name} --from PATH",
+            )
+    raise failure
+
+
+def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
+    """Write the body to `target`: no more bytes than announced, no fewer."""
+    done = total = 0
+    with target.open("wb") as output:
+        for block, announced in _blocks(url):
+            done, total = done + len(block), announced or file.size
+            if total and done > total:
+                break
+            output.write(block)
+            listener(Event("download", file.name, done, total))
+    if total and done != total:
+        raise DatasetError(f"the connection gave {'more than ' * (done > total)}{min(done, total)} bytes of {total}")
+    if not done:
+        raise DatasetError("the answer is empty")
+
+
+def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
+    """The body in blocks, each with the announced length (0: unknown). Raises DatasetError for every fault of the network."""
+    try:
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise DatasetError("not an address of the web", "http or https")
+        with _opener().open(url, timeout=TIMEOUT) as response:
+            announced = int(response.headers.get("Content-Length") or 0)
+            while block := response.read(BLOCK):
+                yield block, announced
+    except error.HTTPError as problem:
+        problem.close()
+        raise DatasetError(f"the server answers {problem.code} {problem.reason}") from problem
+    except (OSError, http.client.HTTPException, ValueError) as problem:
+        reason = getattr(problem, "reason", None) or problem
+        raise DatasetError(f"{getattr(reason, 'strerror', None) or reason or type(problem).__name__}") from problem
+
+
+def _opener() -> request.OpenerDirector:
+    """urllib without its handlers for files, FTP and data URLs, so that no redirection reaches them."""
+    opener = request.OpenerDirector()
+    for handler in (
+        request.ProxyHandler,
+        request.UnknownHandler,
+        request.HTTPHandler,
+        request.HTTPSHandler,
+        request.HTTPDefaultErrorHandler,
+        request.HTTPRedirectHandler,
+        request.HTTPErrorProcessor,
+    ):
+        opener.add_handler(handler())
+    return opener

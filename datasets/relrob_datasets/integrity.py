@@ -1,0 +1,48 @@
+"""Reading files that may be missing, broken or other than their manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from relrob.errors import ChecksumError, DatasetError
+from relrob.files import sha256_file
+from relrob_datasets.manifest import File
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what a broken or unreadable file raises into a DatasetError of one line."""
+    try:
+        yield
+    except (OSError, EOFError, zlib.error, MemoryError) as error:
+        reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DatasetError(f"cannot read {path}: {reason}", hint="another copy of the file") from error
+
+
+def check_file(path: Path, file: File) -> None:
+    """Raise ChecksumError unless the bytes of `path` have every checksum that the manifest gives for `file`."""
+    with reading(path):
+        if file.sha256 and (found := sha256_file(path)) != file.sha256:
+            raise ChecksumError(f"{path} has sha256 {found}", f"{file.sha256} ({file.name})", "get the file again")
+        if file.md5 and (found := _md5_file(path)) != file.md5:
+            raise ChecksumError(f"{path} has md5 {found}", f"{file.md5} ({file.name})", "get the file again")
+
+
+def sha256_of(paths: Sequence[Path]) -> str:
+    """SHA-256 of the bytes of the files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with reading(path), path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _md5_file(path: Path) -> str:
+    """MD5, for files whose publisher gives no better; it shows damage, not malice."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

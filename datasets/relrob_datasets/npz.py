@@ -1,0 +1,88 @@
+"""A user's own images in a NumPy archive with the arrays `images` and `labels` and, if wished, the number `classes`."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.errors import DatasetError
+from relrob.files import sha256_file
+from relrob_datasets.dataset import Dataset
+from relrob_datasets.integrity import reading
+
+ACCEPTED = "a .npz with arrays images (n, H, W), (n, H, W, C) or (n, d) and labels (n,)"
+
+
+def load_npz(path: Path, split: str) -> Dataset:
+    """The data set of a .npz file: uint8 levels, or floats in [0, 1], which are rounded to float32. Runs no pickle.
+
+    Without `classes` there are as many classes as the largest label says. A flat image becomes square where d is a square
+    number, else (1, d, 1). Raises DatasetError.
+    """
+    arrays = _read(path)
+    images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
+    classes = _classes(path, arrays.get("classes"), labels)
+    return Dataset(path.stem, split, images, labels, classes, sha256_file(path))
+
+
+def _read(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays by name; both of the needed names are there."""
+    with reading(path), path.open("rb") as file:
+        if file.read(2) != b"PK":
+            raise DatasetError(f"{path} is no NumPy archive", ACCEPTED)
+        file.seek(0)
+        try:
+            with np.load(file, allow_pickle=False) as archive:
+                names: tuple[str, ...] = tuple(archive.files)
+                arrays = {name: archive[name] for name in names if name in ("images", "labels", "classes")}
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # a broken archive raises almost anything: zip, zlib, tokenizer and header errors
+            raise DatasetError(f"cannot read {path}: {error or type(error).__name__}", ACCEPTED) from error
+    if not {"images", "labels"} <= set(arrays) or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        raise DatasetError(f"{path} holds {', '.join(names) or 'nothing'}", ACCEPTED)
+    return arrays
+
+
+def _images(path: Path, images: NDArray[Any]) -> NDArray[Any]:
+    """(n, H, W, C), uint8 or float32."""
+    if images.dtype != np.uint8 and images.dtype.kind != "f":
+        raise DatasetError(f"{path} has images of type {images.dtype}", "uint8 levels, or floats in [0, 1]")
+    if images.ndim not in (2, 3, 4):
+        raise DatasetError(f"{path} has images of shape {images.shape}", ACCEPTED)
+    if images.dtype != np.uint8:
+        if np.abs(images).max(initial=0) > 1:
+            raise DatasetError(
+                f"{path} has float pixels in [{images.min():g}, {images.max():g}]",
+                "floats in [0, 1]",
+                "store levels 0..255 as uint8, or divide them by 255",
+            )
+        images = images.astype(np.float32)
+    if images.ndim == 2:
+        side = math.isqrt(images.shape[1])
+        tall, wide = (side, side) if side * side == images.shape[1] else (1, images.shape[1])
+        return images.reshape(len(images), tall, wide, 1)
+    return images if images.ndim == 4 else images[..., np.newaxis]
+
+
+def _labels(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
+    """(n,) integers; a column (n, 1), as Keras has it, is accepted."""
+    if labels.ndim == 2 and labels.shape[1] == 1:
+        labels = labels[:, 0]
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        given = f"{path} has labels of shape {labels.shape} and type {labels.dtype}"
+        raise DatasetError(given, "one integer an image, (n,)", "labels.argmax(axis=1) turns one-hot rows into numbers")
+    return labels
+
+
+def _classes(path: Path, given: NDArray[Any] | None, labels: NDArray[Any]) -> int:
+    """The number stored as `classes`, else the largest label and one."""
+    if given is None:
+        return max(int(labels.max(initial=0)), 0) + 1
+    if given.shape != () or given.dtype.kind not in "iu":
+        raise DatasetError(f"{path} has classes of shape {given.shape} and type {given.dtype}", "one integer")
+    return int(given)

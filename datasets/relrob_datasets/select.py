@@ -1,0 +1,73 @@
+"""Which images: `0:100`, `3,17,4`, `all`, `per-class:10`."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+
+from relrob.errors import DatasetError
+from relrob_datasets.dataset import Dataset
+
+ACCEPTED = "a slice 0:100 or 0:100:10, a list 3,17,4, all, or per-class:10"
+_NUMBER = r"-?[0-9]{1,18}"
+_SLICE = re.compile(rf"({_NUMBER})?:({_NUMBER})?(?::({_NUMBER})?)?")
+_LIST = re.compile(rf"{_NUMBER}(,{_NUMBER})*")
+_PER_CLASS = re.compile(r"per-class:([0-9]{1,18})")
+
+
+def select(dataset: Dataset, text: str) -> tuple[int, ...]:
+    """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the set, as in Python.
+
+    Raises DatasetError: nonsense, no image left, an index outside the set or named twice, a class with too few images.
+    """
+    words = "".join(text.split())
+    if words == "all":
+        return tuple(range(len(dataset)))
+    if match := _PER_CLASS.fullmatch(words):
+        return _per_class(dataset, int(match[1]), text)
+    if match := _SLICE.fullmatch(words):
+        start, stop, step = (int(part) if part else None for part in match.groups())
+        return _slice(dataset, slice(start, stop, step), text)
+    if _LIST.fullmatch(words):
+        return _list(dataset, tuple(int(part) for part in words.split(",")), text)
+    raise DatasetError(f"image selection {text!r}", ACCEPTED)
+
+
+def _slice(dataset: Dataset, part: slice, text: str) -> tuple[int, ...]:
+    """A forward slice that is not empty."""
+    if part.step is not None and part.step < 1:
+        raise DatasetError(f"image selection {text!r} has step {part.step}", "a step of 1 or more")
+    chosen = tuple(range(len(dataset))[part])
+    if not chosen:
+        raise DatasetError(f"image selection {text!r} is empty: {_size(dataset)}", ACCEPTED)
+    return chosen
+
+
+def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ...]:
+    """Indices in the order given, each once."""
+    outside = [index for index in chosen if not 0 <= index < len(dataset)]
+    if outside:
+        raise DatasetError(f"image {outside[0]} in selection {text!r}: {_size(dataset)}", f"0..{len(dataset) - 1}")
+    if len(set(chosen)) < len(chosen):
+        twice = next(index for place, index in enumerate(chosen) if index in chosen[:place])
+        raise DatasetError(f"image {twice} twice in selection {text!r}", "each index once")
+    return chosen
+
+
+def _per_class(dataset: Dataset, count: int, text: str) -> tuple[int, ...]:
+    """The first `count` images of each class, in index order; every class has that many."""
+    if count < 1:
+        raise DatasetError(f"image selection {text!r} is empty", "per-class:1 or more")
+    sizes = np.bincount(dataset.labels, minlength=dataset.classes)
+    if count > sizes.min():
+        raise DatasetError(
+            f"image selection {text!r}: class {sizes.argmin()} has {sizes.min()} images in {dataset.name!r}",
+            f"per-class:{sizes.min()} at most" if sizes.min() else "a slice or a list",
+        )
+    firsts = [np.flatnonzero(dataset.labels == label)[:count] for label in range(dataset.classes)]
+    return tuple(int(index) for index in np.sort(np.concatenate(firsts)))
+
+
+def _size(dataset: Dataset) -> str:
+    return f"{dataset.name!r} ({dataset.split}) has {len(dataset)} images"
