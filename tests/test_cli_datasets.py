@@ -51,7 +51,11 @@ def test_verify(tmp_path: Path) -> None:
     found = json.loads(invoke(tmp_path, "verify", "mnist", "--split", "test", "--json"))["datasets"]
     assert [(data["split"], data["images"], data["image_shape"]) for data in found] == [("test", 10000, [28, 28, 1])]
     np.savez(tmp_path / "own.npz", images=np.zeros((2, 2, 3), dtype=np.uint8), labels=[1, 0])
-    assert "own test: 2 images of 2x3x1, 2 classes, sha256" in invoke(tmp_path, "verify", str(tmp_path / "own.npz"))
+    own = invoke(tmp_path, "verify", str(tmp_path / "own.npz"))
+    assert "no published checksum" in own and "own test: 2 images of 2x3x1, 2 classes, sha256" in own
+    assert invoke(tmp_path, "verify", "mnist", "--split", "test").startswith(
+        "published checksums match\nmnist test: 10000"
+    )
     assert invoke(tmp_path, "verify", str(tmp_path / "own.npz"), "-q") == ""
     with pytest.raises(DatasetError, match="get svhn"):
         invoke(tmp_path, "verify", "svhn")

@@ -221,6 +221,18 @@ def test_a_manifest_that_does_not_fit_its_files_is_seen(site: Site) -> None:
         load_known(replace(small(), classes=("a", "b")), "test")
 
 
+def test_an_md5_serves_where_nothing_better_is_published(site: Site, tmp_path: Path) -> None:
+    old = replace(
+        small(), forms=(Form(tuple(replace(f, sha256="") for f in small().forms[0].files), small().forms[0].loader),)
+    )
+    (tmp_path / "i.gz").write_bytes(IMAGES[:-1] + b"x")
+    with pytest.raises(ChecksumError, match=r"i\.gz has md5"):
+        fetch(old, from_path=tmp_path / "i.gz")
+    (tmp_path / "i.gz").write_bytes(IMAGES)
+    fetch(old, from_path=tmp_path / "i.gz")
+    assert cached(tmp_path) == ["i.gz"]
+
+
 def rows() -> dict[str, Row]:
     return {row.name: row for row in catalogue()}
 

@@ -88,6 +88,8 @@ def verify_command(name: str, split: str | None, as_json: bool, quiet: bool) -> 
     if as_json:
         print_json({"datasets": [_dataset_json(dataset) for dataset in checked]})
     elif not quiet:
+        known = name in (row.name for row in catalogue())
+        click.echo("published checksums match" if known else "readable; your own data has no published checksum")
         for data in checked:
             shape = _shape(data.image_shape)
             click.echo(
