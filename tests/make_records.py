@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +59,7 @@ def make_witness(index: int, network: str = "reference", channels: int = 1) -> W
         quantised_label=(index + 1) % 10,
         reference_margin=-0.03125 if fooled else 0.5,
         quantised_margin=-0.125,
-        cost=f"{4 * index + 1}/255",
+        cost=str(Fraction(round(1020 * float(np.abs(perturbed - original).sum(dtype=np.float64))), 1020)),
         moved=tuple(range(index % 5)),
     )
 

@@ -93,6 +93,13 @@ def test_numpy_scalars_are_stored_as_plain_numbers(tmp_path: Path) -> None:
     assert [type(value) for value in (kept.label, kept.reference_margin, kept.clean_regression)] == [int, float, bool]
 
 
+def test_an_image_that_no_network_ever_labelled_can_be_stored(tmp_path: Path) -> None:
+    crashed = changed(make_record(5), reference_label=-1, quantised_label=-1, reference_verdict="UNKNOWN")
+    with Store.open(tmp_path, make_config(9)) as store:
+        store.append(ImageResult(crashed, (), 0.0))
+        assert store.records() == [crashed]
+
+
 def test_records_come_in_the_order_of_the_selection(tmp_path: Path) -> None:
     with Store.open(tmp_path / "a", make_config(0, indices=[5, 1, 3])) as store:
         for index in (1, 3, 5):

@@ -50,6 +50,7 @@ _KINDS: Mapping[str, _Kind] = {
         _count_out,
         int,
     ),
+    "label": _Kind("INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= -1)", int, int),  # -1: never evaluated
     "float | None": _Kind("REAL CHECK ({c} IS NULL OR typeof({c}) = 'real')", _finite_or_infinite, float),
     "str": _Kind("TEXT NOT NULL", str, str),
     "verdict": _Kind(f"TEXT NOT NULL CHECK ({{c}} IN ({_VERDICTS}) AND ({{c}} = '') = (\"set\" = 'L_ic'))", str, str),
@@ -59,6 +60,8 @@ _KINDS: Mapping[str, _Kind] = {
 
 
 def _kind(name: str, annotation: str) -> _Kind:
+    if name in ("reference_label", "quantised_label"):
+        return _KINDS["label"]
     return _KINDS["verdict" if name.endswith("_verdict") else annotation]
 
 

@@ -1,0 +1,54 @@
+"""A run directory's readable files, from its store alone: summary.json, images.csv, table.md and the witnesses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from relrob import registry
+from relrob.files import disk_errors, write_atomic
+from relrob.report.csv_file import images_csv
+from relrob.report.table import table_markdown
+from relrob.study.store import Store
+from relrob.study.witness_file import decode
+
+
+def summary_json(summary: Mapping[str, Any]) -> str:
+    """summary.json: two spaces of indentation, keys in the summary's order, a line end."""
+    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_run(directory: Path, summary: dict[str, Any]) -> None:
+    """Write summary.json, images.csv, table.md and witnesses/NNNNN-NETWORK.npz and .png; again, the same bytes.
+
+    A file that is there already with the same bytes is left as it is. Raises StoreError: not a run directory, a full disk.
+    """
+    with Store.read(directory) as store:
+        files = {
+            "summary.json": summary_json(summary),
+            "images.csv": images_csv(store.records(), store.seconds()),
+            "table.md": table_markdown(summary),
+        }
+        witnesses = store.witness_files()
+    for name, text in files.items():
+        _keep(directory / name, text.encode())
+    if witnesses:
+        _write_witnesses(directory / "witnesses", witnesses)
+
+
+def _write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:
+    """The .npz as the store has it, and its picture."""
+    draw: Callable[..., bytes] = registry.load("relrob.report.picture:witness_png")
+    for index, network, data in witnesses:
+        _keep(folder / f"{index:05d}-{network}.npz", data)
+        _keep(folder / f"{index:05d}-{network}.png", draw(decode(data)))
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write the file unless it has these bytes already."""
+    with disk_errors(path):
+        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
+    write_atomic(path, data)
