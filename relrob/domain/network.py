@@ -42,9 +42,13 @@ class Layer:
         weights = frozen(np.asarray(self.weights, dtype=np.float32))
         bias = frozen(np.asarray(self.bias, dtype=np.float32))
         if weights.ndim != 2 or bias.shape != (weights.shape[1],):
-            raise NetworkError(f"a dense layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)")
+            raise NetworkError(
+                f"a dense layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+            )
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
-            raise NetworkError("a dense layer has NaN or infinite weights", "finite float32 values", "train or export again")
+            raise NetworkError(
+                "a dense layer has NaN or infinite weights", "finite float32 values", "train or export again"
+            )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
 
@@ -90,7 +94,8 @@ class Network:
     `inputs`: number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images that it is given,
     H*W*C = `inputs`; `layout`: order of the pixels it reads;
     `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever
-    the layout, or None for a black box.
+    the layout, or None for a black box; `folded`: constants of the file (a normalisation, two layers in a row) were folded into
+    these weights, and its runtime executes them, not the file.
     """
 
     path: str
@@ -104,11 +109,16 @@ class Network:
     scheme: str = "float32"
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     dense: Dense | None = None
+    folded: bool = False
 
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:
-            raise NetworkError(f"{self.path} has {self.inputs} inputs and {self.classes} outputs", "a classifier of images")
+            raise NetworkError(
+                f"{self.path} has {self.inputs} inputs and {self.classes} outputs", "a classifier of images"
+            )
         if len(self.image_shape) != 3 or prod(self.image_shape) != self.inputs:
-            raise ShapeError(f"{self.path} has {self.inputs} inputs", f"images of {self.image_shape}, (height, width, channels)")
+            raise ShapeError(
+                f"{self.path} has {self.inputs} inputs", f"images of {self.image_shape}, (height, width, channels)"
+            )
         if self.dense is not None and (self.dense.inputs, self.dense.classes) != (self.inputs, self.classes):
             raise NetworkError(f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes")

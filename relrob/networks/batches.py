@@ -1,0 +1,70 @@
+"""Flat (H, W, C) images into what a runtime takes: checked, reordered, cut into batches, put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Floats, Ints
+from relrob.domain.network import Layout, Network
+from relrob.errors import NetworkError, ShapeError
+from relrob.networks.shapes import raster
+
+
+def pixel_order(network: Network) -> Ints | None:
+    """The raster index of each value that the file reads, or None when they are in raster order already."""
+    if network.layout is Layout.HWC or network.image_shape[2] == 1:
+        return None
+    return raster(network.layout, network.image_shape)
+
+
+def check_images(images: NDArray[Any], network: Network) -> Floats:
+    """The images as contiguous float32 (n, inputs). Raises ShapeError otherwise."""
+    if images.ndim != 2 or images.shape[1] != network.inputs or images.dtype != np.float32:
+        raise ShapeError(f"images of shape {images.shape} and type {images.dtype}", f"float32 (n, {network.inputs})")
+    return np.ascontiguousarray(images)
+
+
+def run_in_batches(
+    images: Floats, network: Network, size: int, run: Callable[[Floats], NDArray[Any]], order: Ints | None
+) -> Floats:
+    """Outputs (n, classes) of images (n, d), `size` at a time, pixels in `order`; `run` maps up to `size` images to their rows.
+
+    Raises NetworkError when it returns another number of values: a graph that mixes or drops images.
+    """
+    images = check_images(images, network)
+    outputs = np.empty((len(images), network.classes), np.float32)
+    for start in range(0, len(images), size):
+        part = images[start : start + size]
+        rows = np.asarray(run(part if order is None else np.ascontiguousarray(part[:, order])))
+        if rows.size != len(part) * network.classes:
+            raise NetworkError(
+                f"{network.path} gave outputs of shape {rows.shape} for {len(part)} images",
+                f"{network.classes} an image",
+            )
+        outputs[start : start + size] = rows.reshape(len(part), network.classes)
+    return outputs
+
+
+def probe_images(network: Network) -> Floats:
+    """Three different images, to compare a batch with single images: noise, dark noise, and half black."""
+    probes = np.random.default_rng(0).random((3, network.inputs), dtype=np.float32)
+    probes[1] *= np.float32(0.2)
+    probes[2, : network.inputs // 2] = 0
+    return probes
+
+
+def padded(images: Floats, size: int) -> Floats:
+    """`size` rows: the images, then black ones."""
+    if len(images) == size:
+        return images
+    return np.concatenate([images, np.zeros((size - len(images), images.shape[1]), np.float32)])
+
+
+def one_line(error: BaseException) -> str:
+    """The first lines of a runtime's message as one line of bearable length."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}..."

@@ -1,0 +1,107 @@
+"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras itself runs them. Importing this takes seconds."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any, final
+
+import keras
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Network
+from relrob.errors import NetworkError, UsageError
+from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
+from relrob.networks.content import checked_bytes
+from relrob.networks.shapes import without_batch
+from relrob.quiet import quiet_native
+
+log = logging.getLogger(__name__)
+
+
+def open_keras(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Keras:
+    """The model, loaded in safe mode and not compiled. Raises NetworkError when Keras refuses it."""
+    if keras.backend.backend() != "tensorflow":
+        raise UsageError(f"Keras runs on {keras.backend.backend()}", "tensorflow", "unset KERAS_BACKEND")
+    content = checked_bytes(network, data)
+    suffix = ".keras" if network.format == "keras" else ".h5"
+    with quiet_native(), tempfile.TemporaryDirectory() as folder:
+        _limit(threads)
+        copy = Path(folder) / f"network{suffix}"
+        copy.write_bytes(content)
+        try:
+            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises ValueError, TypeError, KeyError, OSError and its layers' own
+            raise NetworkError(
+                f"Keras refuses {network.path}: {one_line(error)}", "a model that it can load"
+            ) from error
+    return Keras(network, model, batch)
+
+
+def _limit(threads: int) -> None:
+    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a process."""
+    try:
+        tf.config.set_visible_devices([], "GPU")
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError:
+        log.debug("TensorFlow runs already: its threads stay as they are")
+
+
+@final
+class Keras:
+    """One model, traced once for any number of images, or for the number that it fixes."""
+
+    def __init__(self, network: Network, model: Any, batch: int | None) -> None:
+        shape = model.input_shape if model.built else (None, *network.image_shape)
+        if isinstance(shape, list | dict):
+            raise NetworkError(f"{network.path} has several inputs", "one input, an image")
+        dims = tuple(-1 if n is None else int(n) for n in shape)
+        image, _ = without_batch((-1, *dims[1:]), network.image_shape)
+        self._network = network
+        self._image = image
+        self._order = pixel_order(network)
+        self._fixed = max(dims[0], 0)
+        wanted = batch or 1024
+        self._batch = min(wanted, self._fixed or wanted)
+        if self._batch < wanted:
+            log.warning("%s has a fixed batch: its images run %d at a time", network.path, self._batch)
+        signature = [tf.TensorSpec((self._fixed or None, *image), tf.float32)]
+        self._model = model  # keeps the variables alive that the traced function reads
+        traced = tf.function(lambda images: model(images, training=False), input_signature=signature)
+        try:
+            with quiet_native():
+                self._call = traced.get_concrete_function()
+        except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
+            raise NetworkError(f"Keras cannot run {network.path}: {one_line(error)}", "a model of images") from error
+
+    @property
+    def runtime(self) -> str:
+        """ "keras"."""
+        return self._network.runtime
+
+    @property
+    def best_batch(self) -> int:
+        """Images a call."""
+        return self._batch
+
+    def outputs(self, images: Floats) -> Floats:
+        """Outputs (n, classes) as the model gives them."""
+        return run_in_batches(images, self._network, self._batch, self._run, self._order)
+
+    def _run(self, images: Floats) -> NDArray[Any]:
+        """Up to `best_batch` images."""
+        size = self._fixed or len(images)
+        try:
+            rows = self._call(tf.constant(padded(images, size).reshape(size, *self._image)))
+        except (ValueError, TypeError, tf.errors.OpError) as error:
+            raise NetworkError(
+                f"Keras cannot run {self._network.path}: {one_line(error)}", "one row an image"
+            ) from error
+        if not tf.is_tensor(rows):
+            raise NetworkError(f"{self._network.path} has several outputs", "one output, a score a class")
+        array: NDArray[Any] = tf.cast(rows, tf.float32).numpy()
+        return array[: len(images)]

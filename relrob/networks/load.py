@@ -1,0 +1,126 @@
+"""`load_network`: any network file that relrob runs, as one `Network` value. Nothing here imports TensorFlow."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from math import prod
+from pathlib import Path
+
+import numpy as np
+
+from relrob.domain.network import Dense, Layout, Network
+from relrob.errors import NetworkError, ShapeError, UsageError
+from relrob.networks.chain import NotDenseError
+from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
+from relrob.networks.sniff import sniff
+from relrob.networks.source import Source
+from relrob.registry import load
+
+log = logging.getLogger(__name__)
+
+READERS: dict[str, str] = {
+    "keras": "relrob.networks.keras_files:read_keras",
+    "hdf5": "relrob.networks.keras_files:read_hdf5",
+    "onnx": "relrob.networks.onnx_files:read_onnx",
+    "tflite": "relrob.networks.tflite_info:read_tflite",
+}
+
+
+def load_network(
+    path: str | Path,
+    *,
+    image_shape: Shape,
+    classes: int,
+    runtime: str | None = None,
+    layout: str = "auto",
+    inherit: Layout | None = None,
+) -> Network:
+    """Read a network for images (H, W, C): its weights where it is a float MLP, otherwise a black box that its runtime runs.
+
+    `runtime`: None takes the format's own (`runtimes`). `layout`: "auto", "hwc" or "chw", the pixel order of the file; "auto"
+    decides by the input's shape, and a flat input takes `inherit`, or (H, W, C); Keras 1 weights take (C, H, W).
+    Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
+    """
+    name, file = str(path), Path(path)
+    if sniff(file) == "savedmodel":
+        raise NetworkError(
+            f"{name} is a SavedModel directory, whose graph is code",
+            "a .keras, .h5, .onnx or .tflite file",
+            "save the model as .keras, or convert it to .tflite or .onnx",
+        )
+    try:
+        source: Source = load(READERS[sniff(file)])(name, file.read_bytes())
+    except OSError as error:
+        raise NetworkError(f"cannot read {name}: {error.strerror or error}") from error
+    dims, _ = without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
+    order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
+    if source.classes not in (None, classes):
+        raise ShapeError(f"{name} has {source.classes} outputs, the data set {classes} classes", "equal numbers")
+    dense, folded = _dense(source, dims, name)
+    if dense is not None and dense.classes != classes:
+        raise ShapeError(f"{name} has {dense.classes} outputs, the data set {classes} classes", "equal numbers")
+    runtime = _runtime(name, source.format, dense is not None, runtime)
+    if folded and runtime == "keras":
+        dense = None  # Keras runs the file's own arithmetic, of which folded weights are only nearly the function.
+    return Network(
+        path=name,
+        sha256=source.sha256,
+        format=source.format,
+        runtime=runtime,
+        inputs=prod(image_shape),
+        classes=classes,
+        image_shape=image_shape,
+        layout=order,
+        scheme=source.scheme,
+        arithmetic=source.arithmetic,
+        dense=None if dense is None else _in_raster_order(dense, order, image_shape),
+        folded=folded and dense is not None,
+    )
+
+
+def runtimes(format_name: str, dense: bool) -> tuple[str, ...]:
+    """The runtimes that can execute a format, the default first. `dense`: its weights could be read.
+
+    >>> runtimes("tflite", dense=False)
+    ('xnnpack', 'builtin', 'reference')
+    """
+    if format_name == "tflite":
+        return ("xnnpack", "builtin", "reference")
+    if format_name in ("onnx", "keras1-h5"):
+        return ("onnxruntime",)
+    return ("onnxruntime", "keras") if dense else ("keras",)
+
+
+def _runtime(name: str, format_name: str, dense: bool, asked: str | None) -> str:
+    """The runtime asked for, or the default."""
+    able = runtimes(format_name, dense)
+    if asked is not None and asked not in able:
+        what = "float MLP" if dense else "network"
+        raise UsageError(f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})", ", ".join(able))
+    return asked or able[0]
+
+
+def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool]:
+    """The weights in the file's own input order, or None for a black box; and whether constants were folded into them."""
+    try:
+        return source.dense(dims)
+    except NotDenseError as error:
+        if source.format == "keras1-h5":
+            raise NetworkError(f"{name}: {error}") from error
+        log.info("%s is run as a black box: %s", name, error)
+        return None, False
+    except NetworkError as error:
+        if str(error).startswith(name):
+            raise
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _in_raster_order(dense: Dense, layout: Layout, image_shape: Shape) -> Dense:
+    """The same network with the rows of its first layer in the order of an (H, W, C) raster."""
+    if layout is Layout.HWC:
+        return dense
+    first = dense.layers[0]
+    weights = np.empty_like(first.weights)
+    weights[raster(layout, image_shape)] = first.weights
+    return replace(dense, layers=(replace(first, weights=weights), *dense.layers[1:]))

@@ -1,0 +1,174 @@
+"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart by what they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from onnx import AttributeProto, TensorProto, external_data_helper, numpy_helper
+
+from relrob.domain.network import Arithmetic, Dense
+from relrob.errors import NetworkError, ShapeError
+from relrob.files import sha256_bytes
+from relrob.networks.onnx_dense import build
+from relrob.networks.source import Source
+
+_FLOATS = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
+_QDQ = {"QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv", "QGemm", "QLinearAdd"}
+_DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat"}
+
+
+def read_onnx(path: str, data: bytes) -> Source:
+    """An ONNX classifier with one float input and one output. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    model = _parse(path, data)
+    digest = _load_external(model, path, data)
+    _check(model, path)
+    given = _input(model.graph, path)
+    if len(model.graph.output) != 1:
+        names = ", ".join(value.name for value in model.graph.output)
+        raise ShapeError(f"{path} has {len(model.graph.output)} outputs ({names})", "one output, a score a class")
+    scheme = _scheme(model)
+    quantised = scheme != "float32"
+
+    def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
+        return build(model, dims, quantised)
+
+    classes = _shape(model.graph.output[0])
+    return Source(
+        "onnx",
+        _shape(given),
+        classes[-1] if classes and classes[-1] > 0 else None,
+        digest,
+        dense,
+        scheme,
+        Arithmetic.INTEGER if quantised else Arithmetic.FLOAT32,
+    )
+
+
+def digest_onnx(path: Path, data: bytes) -> str:
+    """SHA-256 of the file, or of the file and its external data, in the order of their names."""
+    return _load_external(_parse(str(path), data), str(path), data)
+
+
+def _parse(path: str, data: bytes) -> onnx.ModelProto:
+    """The protocol buffer."""
+    try:
+        model = onnx.load_model_from_string(data)
+    except (DecodeError, ValueError) as error:
+        raise NetworkError(f"{path} is not a whole ONNX file: {error}", "an ONNX model", "export it again") from error
+    if not model.graph.node:
+        raise NetworkError(f"{path} holds no operators", "an ONNX model", "export it again")
+    return model
+
+
+def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
+    """Read what the model keeps in other files of its folder, and the digest of all of it."""
+    folder = Path(path).resolve().parent
+    files: set[Path] = set()
+    for tensor in _tensors(model):
+        if tensor.data_location != TensorProto.EXTERNAL:
+            continue
+        entries = {entry.key: entry.value for entry in tensor.external_data}
+        location = entries.get("location", "")
+        target = (folder / location).resolve()
+        if not location or Path(location).is_absolute() or not target.is_relative_to(folder):
+            raise NetworkError(
+                f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
+                "files beside the model",
+                "save the model with its data inside",
+            )
+        if not target.is_file():
+            raise NetworkError(
+                f"{path}: tensor {tensor.name!r} needs {location}, which is missing", "files beside the model"
+            )
+        files.add(target)
+        try:
+            external_data_helper.load_external_data_for_tensor(tensor, str(folder))
+        except (OSError, ValueError, onnx.checker.ValidationError) as error:
+            raise NetworkError(f"{path}: tensor {tensor.name!r} cannot be read from {location}: {error}") from error
+        tensor.data_location = TensorProto.DEFAULT
+        del tensor.external_data[:]
+    if not files:
+        return sha256_bytes(data)
+    parts = [sha256_bytes(data), *(sha256_bytes(file.read_bytes()) for file in sorted(files))]
+    return sha256_bytes("".join(parts).encode())
+
+
+def _check(model: onnx.ModelProto, path: str) -> None:
+    """The format's own checker, and finite weights."""
+    try:
+        onnx.checker.check_model(model)
+    except (onnx.checker.ValidationError, ValueError, TypeError) as error:
+        line = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        raise NetworkError(f"{path} fails the ONNX checker: {line}", "a valid ONNX model", "export it again") from error
+    for tensor in model.graph.initializer:
+        if tensor.data_type in _FLOATS and not np.isfinite(_array(tensor, path)).all():
+            raise NetworkError(
+                f"{path}: {tensor.name!r} has NaN or infinite weights", "finite values", "train or export again"
+            )
+
+
+def _array(tensor: TensorProto, path: str) -> Any:
+    """The values of a tensor whose size fits its shape."""
+    try:
+        return numpy_helper.to_array(tensor)
+    except (ValueError, TypeError) as error:
+        raise NetworkError(f"{path}: {tensor.name!r} has data that does not fit its shape", "a whole file") from error
+
+
+def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
+    """Every constant of the model, in subgraphs and functions too."""
+    yield from _of_graph(model.graph)
+    for function in model.functions:
+        for node in function.node:
+            yield from _of_node(node)
+
+
+def _of_graph(graph: onnx.GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        yield from _of_node(node)
+
+
+def _of_node(node: onnx.NodeProto) -> Iterator[TensorProto]:
+    for attribute in node.attribute:
+        if attribute.type == AttributeProto.TENSOR:
+            yield attribute.t
+        yield from attribute.tensors
+        for graph in (*([attribute.g] if attribute.type == AttributeProto.GRAPH else []), *attribute.graphs):
+            yield from _of_graph(graph)
+
+
+def _input(graph: onnx.GraphProto, path: str) -> onnx.ValueInfoProto:
+    """The one input that is not a weight."""
+    held = {tensor.name for tensor in graph.initializer}
+    inputs: list[onnx.ValueInfoProto] = [value for value in graph.input if value.name not in held]
+    if len(inputs) != 1:
+        names = ", ".join(value.name for value in inputs) or "none"
+        raise ShapeError(f"{path} has {len(inputs)} inputs ({names})", "one input, an image")
+    kind = inputs[0].type.tensor_type.elem_type
+    if kind not in _FLOATS:
+        name = TensorProto.DataType.Name(kind).lower()
+        raise NetworkError(f"{path} reads values of type {name}", "float pixels in [0, 1]", "export with a float input")
+    return inputs[0]
+
+
+def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
+    """Dimensions with the batch, -1 where open; None when the file does not say."""
+    if not value.type.tensor_type.HasField("shape"):
+        return None
+    return tuple(d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim)
+
+
+def _scheme(model: onnx.ModelProto) -> str:
+    """ "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time, else "float32"."""
+    kinds = {node.op_type for node in model.graph.node}
+    if kinds & _DYNAMIC:
+        return "dynamic"
+    return "qdq" if kinds & _QDQ or any(kind.startswith("QLinear") for kind in kinds) else "float32"

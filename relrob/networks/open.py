@@ -1,0 +1,23 @@
+"""`open_network`: a `Network` made ready to run on the runtime that it names."""
+
+from __future__ import annotations
+
+from relrob.domain.network import Network
+from relrob.errors import UsageError
+from relrob.networks.evaluator import Evaluator
+from relrob.registry import EVALUATORS, find, load
+
+
+def open_network(network: Network, threads: int = 1, data: bytes | None = None, batch: int | None = None) -> Evaluator:
+    """The evaluator of `network.runtime`. `data`: the file's bytes, read from `network.path` when not given; `batch`: the most
+    images in one call of the runtime, None for its best; 1 runs every image alone, as it is deployed.
+
+    Raises NetworkError when the file is not the one that was loaded, or when the runtime refuses it; UsageError.
+    """
+    if threads < 1:
+        raise UsageError(f"{threads} threads", "1 or more")
+    if batch is not None and batch < 1:
+        raise UsageError(f"a batch of {batch} images", "1 or more")
+    entry = find(EVALUATORS, network.runtime, "runtime")
+    evaluator: Evaluator = load(entry.target)(network, threads, data, batch)
+    return evaluator
