@@ -143,26 +143,28 @@ def models(architecture: Architecture, shape: tuple[int, ...], classes: int, see
     plain: list[Any] = [keras.Input(shape, name="image"), keras.layers.Flatten(name="flatten")]
     dropped = list(plain)
     for number, size in enumerate(architecture.hidden):
-        start = keras.initializers.GlorotUniform(seed=next(seeds))
+        start: Any = keras.initializers.GlorotUniform(seed=next(seeds))
         dense = keras.layers.Dense(size, activation="relu", kernel_initializer=start, name=f"hidden_{number}")
         plain.append(dense)
         dropped += [dense, keras.layers.Dropout(architecture.dropout, seed=next(seeds), name=f"dropout_{number}")]
-    last = keras.layers.Dense(
-        classes, kernel_initializer=keras.initializers.GlorotUniform(seed=next(seeds)), name="logits"
-    )
+    start = keras.initializers.GlorotUniform(seed=next(seeds))
+    last = keras.layers.Dense(classes, kernel_initializer=start, name="logits")
     return keras.Sequential([*dropped, last]), keras.Sequential([*plain, last], name=architecture.name)
 
 
 def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], rate: float, steps: int) -> Callable[[Any], Any]:
     """One compiled step of Adam on the images of the given indices; the whole training set stays in memory."""
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
+    schedule: Any = keras.optimizers.schedules.CosineDecay(rate, steps)
+    optimizer = keras.optimizers.Adam(schedule)
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     images, labels = tf.constant(data[0]), tf.constant(data[1])
 
     def step(chosen: Any) -> Any:
         with tf.GradientTape() as tape:
-            loss = loss_of(tf.gather(labels, chosen), model(scaling.apply(tf.gather(images, chosen)), training=True))
+            loss: Any = loss_of(
+                tf.gather(labels, chosen), model(scaling.apply(tf.gather(images, chosen)), training=True)
+            )
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
 
@@ -173,7 +175,8 @@ def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], rate: float, ste
 def _labels(model: Any, scaling: Scaling, images: Any) -> Ints:
     """First index of the largest logit, image by image."""
     parts = [model(scaling.apply(images[at : at + CHUNK])).numpy() for at in range(0, len(images), CHUNK)]
-    return np.concatenate(parts).argmax(axis=1).astype(np.int64)
+    found: Ints = np.concatenate(parts).argmax(axis=1).astype(np.int64)
+    return found
 
 
 def saved(model: Any) -> bytes:

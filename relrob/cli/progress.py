@@ -1,0 +1,150 @@
+"""Events into what the user sees: bars with rate and time left on a terminal, plain lines elsewhere, nothing on demand."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, final
+
+import click
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+from relrob.domain.events import Event, Listener, silent
+
+INTERVAL: Final = 2.0  # seconds between two plain lines of one stage
+TITLES: Final = {"train": "training", "quantise": "quantising", "images": "images", "download": "download"}
+
+
+@contextmanager
+def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
+    """A listener for as long as the block lasts. Everything goes to standard error; nothing with `as_json` or `quiet`."""
+    if as_json or quiet:
+        yield silent
+    elif not sys.stderr.isatty():
+        lines = Lines()
+        yield lines
+        lines.close()
+    else:
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            RateColumn(),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bars:
+            yield Bars(bars)
+
+
+def rate_text(per_second: float | None) -> str:
+    """Units a second in a few characters.
+
+    >>> rate_text(1234.5), rate_text(0.25), rate_text(None)
+    ('1,234/s', '4.0 s each', '')
+    """
+    if not per_second:
+        return ""
+    return (
+        f"{per_second:,.0f}/s"
+        if per_second >= 10
+        else f"{per_second:.1f}/s"
+        if per_second >= 1
+        else f"{1 / per_second:.1f} s each"
+    )
+
+
+@final
+class RateColumn(ProgressColumn):
+    """Units a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate, empty until it is known."""
+        return Text(rate_text(task.finished_speed or task.speed))
+
+
+@final
+class Bars:
+    """One bar a stage; an event without a total is a line above the bars."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Move the bar of the event's stage, or print its line."""
+        title = TITLES.get(event.stage, event.stage)
+        if event.total <= 0:
+            if event.text:
+                self._bars.console.print(event.text, highlight=False, markup=False, soft_wrap=True)
+            return
+        if event.stage not in self._tasks:
+            self._tasks[event.stage] = self._bars.add_task(title, total=event.total)
+        task = self._tasks[event.stage]
+        self._bars.update(task, completed=event.done, total=event.total)
+        if event.text:
+            self._bars.update(task, description=f"{title}: {event.text}".replace("[", r"\["))
+
+
+@final
+class Lines:
+    """Plain lines: the first and the last of every stage, between them one every `INTERVAL` seconds; notes always."""
+
+    def __init__(
+        self,
+        write: Callable[[str], None] = lambda line: click.echo(line, err=True),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._write = write
+        self._clock = clock
+        self._started: dict[str, tuple[float, int]] = {}
+        self._shown: dict[str, float] = {}
+        self._held: dict[str, Event] = {}
+
+    def __call__(self, event: Event) -> None:
+        """Write the event now, or hold it until a later one replaces it."""
+        now = self._clock()
+        if event.total <= 0:
+            if event.text:
+                self._write(event.text)
+            return
+        self._started.setdefault(event.stage, (now, event.done))
+        last = self._shown.get(event.stage)
+        if last is None or event.done >= event.total or now - last >= INTERVAL:
+            self._shown[event.stage] = now
+            self._held.pop(event.stage, None)
+            self._write(self._line(event, now))
+        else:
+            self._held[event.stage] = event
+
+    def close(self) -> None:
+        """Write what was held back last."""
+        for event in self._held.values():
+            self._write(self._line(event, self._clock()))
+        self._held.clear()
+
+    def _line(self, event: Event, now: float) -> str:
+        """ "training 120/5160 (2%), 430/s, 12 s left: epoch 1/12 ..." """
+        start, done = self._started[event.stage]
+        rate = (event.done - done) / (now - start) if now > start else 0.0
+        parts = [
+            f"{TITLES.get(event.stage, event.stage)} {event.done}/{event.total} ({event.done * 100 // event.total}%)"
+        ]
+        if rate > 0:
+            parts += [rate_text(rate)]
+            if event.done < event.total:
+                parts += [f"{(event.total - event.done) / rate:.0f} s left"]
+        return ", ".join(parts) + (f": {event.text}" if event.text else "")

@@ -1,0 +1,69 @@
+"""Quantise a network by the name of a scheme. Imports neither TensorFlow nor onnxruntime before it is called."""
+
+from __future__ import annotations
+
+from relrob.compress.calibration import Calibration
+from relrob.domain.network import Network
+from relrob.errors import QuantiseError, ShapeError, UsageError
+from relrob.quiet import quiet_native
+from relrob.registry import QUANTISERS, find, load
+
+UNCALIBRATED = frozenset({"dynamic", "dynamic-per-channel", "float16"})
+
+
+def needs_calibration(scheme: str) -> bool:
+    """Whether the scheme learns the ranges of activations from images. Raises UsageError for an unknown scheme.
+
+    >>> needs_calibration("int8"), needs_calibration("dynamic")
+    (True, False)
+    """
+    return find(QUANTISERS, scheme, "scheme").name not in UNCALIBRATED
+
+
+def suffix(scheme: str) -> str:
+    """File suffix of what the scheme writes. Raises UsageError for an unknown scheme.
+
+    >>> suffix("qdq")
+    '.onnx'
+    """
+    return ".onnx" if "onnx" in find(QUANTISERS, scheme, "scheme").target else ".tflite"
+
+
+def default_runtime(scheme: str) -> str:
+    """Who executes what the scheme writes, unless the user says otherwise. Raises UsageError for an unknown scheme.
+
+    >>> default_runtime("dynamic")
+    'xnnpack'
+    """
+    return "onnxruntime" if suffix(scheme) == ".onnx" else "xnnpack"
+
+
+def quantised_bytes(
+    reference: Network, scheme: str, calibration: Calibration | None, image_shape: tuple[int, int, int]
+) -> bytes:
+    """The bytes of the quantised file, checked to be of the scheme. The same arguments give the same bytes.
+
+    `calibration` is needed by some schemes (`needs_calibration`) and ignored by the others; `image_shape` is (H, W, C).
+    Cost: TensorFlow's import (four seconds, once) and under a second for an MLP.
+    Raises UsageError, QuantiseError, ShapeError.
+    """
+    entry = find(QUANTISERS, scheme, "scheme")
+    if reference.scheme != "float32":
+        raise QuantiseError(f"{reference.path} is quantised already ({reference.scheme})", "a float32 network")
+    if reference.image_shape != image_shape:
+        raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")
+    if not needs_calibration(scheme):
+        calibration = None
+    elif calibration is None:
+        raise UsageError(
+            f"scheme {scheme} without calibration images", "a Calibration", "relrob.compress.calibration.draw"
+        )
+    elif calibration.images.shape[1] != reference.inputs:
+        raise ShapeError(
+            f"calibration images of {calibration.images.shape[1]} values for {reference.path}",
+            f"{reference.inputs} values",
+        )
+    with quiet_native():
+        quantise = load(entry.target)
+    data: bytes = quantise(reference, scheme, calibration, image_shape)
+    return data

@@ -1,0 +1,149 @@
+"""Post-training quantisation with TensorFlow's converter; what it wrote is read back and checked against the scheme's name."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from relrob.compress.calibration import Calibration
+from relrob.compress.keras_model import from_dense, from_file
+from relrob.compress.tflite_file import Contents, Weights, contents
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Network
+from relrob.errors import QuantiseError, ShapeError
+from relrob.networks.batches import one_line
+from relrob.networks.shapes import Shape, raster, without_batch
+from relrob.quiet import quiet_native
+
+
+@dataclass(frozen=True)
+class Scheme:
+    """What a scheme asks of the converter, and what the file must then hold.
+
+    `weights`, `activations`, `ends`: type names of weights, of what enters dense and convolution operators, and of the file's
+    input and output; `per_tensor`: one scale a weight tensor; `partial`: tensors too small for the converter may stay float;
+    `symmetric`: inputs that are quantised at run time have no zero point.
+    """
+
+    weights: str
+    activations: str
+    ends: str
+    per_tensor: bool = False
+    partial: bool = False
+    symmetric: bool = False
+
+
+SCHEMES = {
+    "dynamic": Scheme("int8", "float32", "float32", per_tensor=True, partial=True, symmetric=True),
+    "dynamic-per-channel": Scheme("int8", "float32", "float32", partial=True),
+    "int8": Scheme("int8", "int8", "int8"),
+    "int8-per-tensor": Scheme("int8", "int8", "int8", per_tensor=True),
+    "int16x8": Scheme("int8", "int16", "float32"),
+    "float16": Scheme("float16", "float32", "float32"),
+}
+
+
+def quantise(reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape) -> bytes:
+    """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
+
+    MLPs become a flat (d,) input and dense layers; black boxes (.keras, .h5) keep their own shape. `int16x8` has
+    float input and output. Cost: under a second for an MLP, after TensorFlow's import.
+    Raises QuantiseError: the converter refuses the network, nothing was quantised, or the file is not of the scheme.
+    """
+    wanted = SCHEMES[scheme]
+    with quiet_native(), warnings.catch_warnings(), tf.device("/CPU:0"):
+        warnings.simplefilter("ignore")
+        model = _model(reference, image_shape)
+        converter = tf.lite.TFLiteConverter.from_keras_model(model)
+        images = None if calibration is None else _arranged(calibration.images, reference, model, image_shape)
+        _ask(converter, wanted, images)
+        try:
+            data = bytes(converter.convert())
+        except Exception as error:  # the converter raises what it likes
+            raise QuantiseError(
+                f"{reference.path} as {scheme}: {one_line(error)}", hint="another --scheme, or qdq"
+            ) from error
+    _verify(contents(data), wanted, scheme, reference.path)
+    return data
+
+
+def _model(reference: Network, image_shape: Shape) -> Any:
+    """The Keras model of the network, by what it is."""
+    if reference.dense is not None:
+        return from_dense(reference.dense, reference.layout, image_shape)
+    if reference.format in ("keras", "keras-h5"):
+        return from_file(reference)
+    raise QuantiseError(
+        f"{reference.path} ({reference.format}, not an MLP) has no way into LiteRT", "MLPs, .keras, .h5", "--scheme qdq"
+    )
+
+
+def _arranged(images: Floats, reference: Network, model: Any, image_shape: Shape) -> Floats:
+    """Flat (H, W, C) images as the model reads them: (k, *shape)."""
+    shape, _ = without_batch(tuple(-1 if size is None else size for size in model.input_shape), image_shape)
+    if prod(shape) != images.shape[1]:
+        raise ShapeError(f"{reference.path} reads {model.input_shape}", f"batches of images of {image_shape}")
+    return images[:, raster(reference.layout, image_shape)].reshape(len(images), *shape)
+
+
+def _ask(converter: Any, wanted: Scheme, images: Floats | None) -> None:
+    """Set the converter's options."""
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter._experimental_disable_per_channel = wanted.per_tensor
+    if wanted.symmetric:  # the older quantiser is the one that leaves the zero point of run-time inputs out, as in 2020
+        converter.experimental_new_dynamic_range_quantizer = False
+    if wanted.weights == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if wanted.activations == "float32":
+        return
+    if images is None:
+        raise QuantiseError("calibration images are missing", "a Calibration")
+
+    def representative() -> Iterator[list[Floats]]:
+        for image in images:
+            yield [image[None]]
+
+    converter.representative_dataset = representative
+    sets = tf.lite.OpsSet
+    if wanted.activations == "int16":
+        converter.target_spec.supported_ops = [sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+        return
+    converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.int8
+
+
+def _verify(found: Contents, wanted: Scheme, scheme: str, path: str) -> None:
+    """Refuse a file that does not hold what its scheme says."""
+    quantised = [weights for weights in found.weights if weights.type == wanted.weights]
+    if not quantised:
+        raise QuantiseError(
+            f"{path}: nothing was quantised as {scheme}; the converter leaves weight tensors under 1,024 elements in float",
+            "a larger network",
+            "--scheme int8",
+        )
+    if set(found.inputs + found.outputs) != {wanted.ends}:
+        raise QuantiseError(f"{path} as {scheme}: input and output are {found.inputs + found.outputs}", wanted.ends)
+    left = [weights for weights in found.weights if weights.type != wanted.weights]
+    if left and not wanted.partial:
+        raise QuantiseError(f"{path} as {scheme}: {left[0].name} stayed {left[0].type}", f"{wanted.weights} weights")
+    for weights in quantised:
+        _verify_weights(weights, wanted, scheme, path)
+
+
+def _verify_weights(weights: Weights, wanted: Scheme, scheme: str, path: str) -> None:
+    """The number of scales and the type of the activations of one operator."""
+    if wanted.symmetric and weights.asymmetric:
+        raise QuantiseError(f"{path} as {scheme}: {weights.name} has a zero point at run time", "symmetric inputs")
+    if weights.activations != wanted.activations:
+        raise QuantiseError(f"{path} as {scheme}: {weights.name} reads {weights.activations}", wanted.activations)
+    if wanted.weights == "float16":
+        return
+    scales = 1 if wanted.per_tensor else weights.channels
+    if len(weights.scales) != scales or not np.isfinite(weights.scales).all():
+        raise QuantiseError(f"{path} as {scheme}: {weights.name} has {len(weights.scales)} scales", f"{scales}")
