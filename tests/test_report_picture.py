@@ -91,6 +91,7 @@ def test_bytes_are_a_function_of_the_witness_and_hold_no_metadata() -> None:
             "quantised_label": 10**6,
         },
         {"reference_margin": float("-inf"), "quantised_margin": -1.23456789e-300, "moved": tuple(range(10**4))},
+        {"label": 10**40, "reference_label": 10**40, "quantised_label": 10**40 + 1},
         {"cost": "no number, and longer than a panel is wide, so that it must be cut"},
         {"cost": "1/0", "moved": ()},
     ],
@@ -104,6 +105,11 @@ def test_no_text_is_clipped_or_runs_into_its_neighbour(change: dict[str, Any], t
         assert (image[TOP:, gap : gap + MARGIN - 4] == image[-1, -1]).all()
     gallery([view] * 3, tmp_path / "sheet.png")
     assert ink_at_the_edges((tmp_path / "sheet.png").read_bytes()) == 0
+
+
+def test_a_long_caption_is_shrunk_before_it_is_cut() -> None:
+    view = replace(make_witness(4), label=10**8, quantised_label=10**8 + 1, quantised_margin=-0.125)
+    assert witness_png(view) != witness_png(replace(view, quantised_margin=-0.126))
 
 
 def test_a_witness_without_a_change_says_so() -> None:

@@ -162,6 +162,9 @@ def test_another_configuration_is_named_key_by_key(tmp_path: Path) -> None:
     ) as store:  # the order of keys is no difference
         assert len(store.done()) == IMAGES
         assert len(store.digest) == 64
+        assert store._connection.execute("PRAGMA synchronous").fetchone() == (
+            3,
+        )  # EXTRA: a commit outlives a power cut
 
 
 def damage(change: Callable[[bytes], bytes]) -> Callable[[Path], object]:
@@ -188,6 +191,7 @@ def statement(*sql: str) -> Callable[[Path], None]:
         (damage(lambda data: b"\x89PNG" + data[4:]), "damaged"),
         (damage(lambda data: b"not a database, but a text file of some length " * 40), "damaged"),
         (damage(lambda data: data[:8192] + b"\xff" * 4096 + data[12288:]), "damaged"),
+        (damage(lambda data: data[:-4096] + b"\xff" * 4096), "damaged"),
         (statement("PRAGMA user_version = 2"), "newer relrob (format 2)"),
         (statement("ALTER TABLE records ADD COLUMN extra"), "not a store of this relrob"),
         (statement("PRAGMA user_version = 0"), "not a store of this relrob"),
@@ -354,7 +358,7 @@ def test_witness_bytes_are_a_function_of_the_witness(channels: int) -> None:
     assert witness_file.encode(witness_file.decode(data)) == data
     assert same(witness_file.decode(data), view)
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert {info.date_time[0] for info in archive.infolist()} == {1980}
+        assert {(info.date_time[0], info.create_system) for info in archive.infolist()} == {(1980, 3)}
     with pytest.raises(StoreError, match="height x width x channels"):
         witness_file.encode(replace(view, shape=(2, 2, 1)))
 

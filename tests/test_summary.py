@@ -88,6 +88,8 @@ def test_identities_and_rates(records: list[Record]) -> None:
     robust = [record for record in records if record.reference_verdict == "ROBUST"]
     kept = [record for record in robust if record.quantised_verdict == "ROBUST"]
     assert found["relative_robustness"] == (round(len(kept) / len(robust), 6) if robust else None)
+    everything = [record for record in records if record.set == "R^0"]
+    assert found["adversarial_transfer"] == (round(len(everything) / n["R_NOT"], 6) if n["R_NOT"] else None)
     pairs = [(r.transferred, r.reference_effective) for r in records if r.transferred is not None]
     total = sum(whole or 0 for _, whole in pairs)
     share = found["transfer_points"]
