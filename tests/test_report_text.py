@@ -82,14 +82,14 @@ def test_tables_hold_every_number(images: int) -> None:
             "step 0.25",
             "20 features of 10 axes",
             "float32",
-            "98.27 %",
-            "98.24 %",
+            "98.27%",
+            "98.24%",
         ):
             assert fact in text
         if images == 28:
             for cell in (
-                "50.0 %, 4 of 8 (95 %: 21.5 to 78.5 %)",
-                "58.3 %, 280 of 480 effective points",
+                "50.0%, 4 of 8 (95%: 21.5 to 78.5%)",
+                "58.3%, 280 of 480 effective points",
                 "1,000 to 302,231,",
             ):
                 assert cell in text
@@ -120,6 +120,16 @@ def test_the_terminal_shows_names_as_they_are_and_keeps_to_80_columns() -> None:
         sum("R_Q^FP" in line and line.rstrip().endswith("robust before and after") for line in lines) == 1
     )  # not wrapped
     assert "\x1b[2J" not in text
+    same = [changed(make_record(number), index=index) for index, number in enumerate([0] * 990 + [3] * 10)]
+    wide = printed(summarise(same, make_header(1000), 0.0)).split("\n")
+    for row in wording.set_rows(summarise(same, make_header(1000), 0.0)):  # 100.0% is the widest share
+        assert (
+            sum(
+                plain(line).startswith(f"{row.name} {row.count} ") and line.rstrip().endswith(row.meaning)
+                for line in wide
+            )
+            == 1
+        )
 
 
 def test_what_the_verdict_means_depends_on_the_region() -> None:

@@ -46,7 +46,7 @@ def _sets(summary: Mapping[str, Any]) -> Table:
     table.add_column("set", no_wrap=True)
     table.add_column("images", justify="right", no_wrap=True)
     table.add_column("share", justify="right", no_wrap=True)
-    table.add_column("95 % interval", justify="right", no_wrap=True)
+    table.add_column("95% interval", justify="right", no_wrap=True)
     table.add_column("meaning")
     for row in wording.set_rows(summary):
         style = _STYLE.get(row.name, "") if row.count else "dim"

@@ -10,16 +10,16 @@ from relrob.study.summary import wilson
 
 # (set, depth in the tree of sets, what it is a share of, meaning)
 _MEANING: tuple[tuple[str, int, str, str], ...] = (
-    ("L_cc", 0, "images", "reference right on the clean image"),
+    ("L_cc", 0, "images", "reference right, unperturbed"),
     ("R", 1, "L_cc", "reference robust"),
     ("R_Q^FP", 2, "R", "robust before and after"),
     ("R^FP", 2, "R", "robust before, fooled after"),
     ("R_NOT", 1, "L_cc", "reference fooled"),
-    ("R_Q", 2, "R_NOT", "no effective perturbation transfers"),
-    ("R^0", 2, "R_NOT", "all effective ones transfer"),
+    ("R_Q", 2, "R_NOT", "no effective point transfers"),
+    ("R^0", 2, "R_NOT", "all effective points transfer"),
     ("R^mixed", 2, "R_NOT", "some transfer, some do not"),
     ("unknown", 1, "L_cc", "undecided, one network or both"),
-    ("L_ic", 0, "images", "reference wrong on the clean image"),
+    ("L_ic", 0, "images", "reference wrong, unperturbed"),
 )
 
 
@@ -43,14 +43,14 @@ def percent(value: float | None) -> str:
     """A share as text.
 
     >>> percent(0.98333), percent(None)
-    ('98.3 %', 'not counted')
+    ('98.3%', 'not counted')
     """
-    return "not counted" if value is None else f"{100 * value:.1f} %"
+    return "not counted" if value is None else f"{100 * value:.1f}%"
 
 
 def span(ends: list[float] | tuple[float, float] | None) -> str:
-    """An interval as text: (0.911, 0.997) is "91.1 to 99.7 %"."""
-    return "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f} %"
+    """An interval as text: (0.911, 0.997) is "91.1 to 99.7%"."""
+    return "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}%"
 
 
 def printable(text: Any) -> str:
@@ -95,7 +95,7 @@ def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _accuracy(network: Mapping[str, Any]) -> str:
     value = network.get("accuracy")
-    return "not measured" if value is None else f"{100 * value:.2f} %"
+    return "not measured" if value is None else f"{100 * value:.2f}%"
 
 
 def _arithmetic(summary: Mapping[str, Any]) -> str:
@@ -127,7 +127,7 @@ def rates(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     def rate(name: str, part: str, whole: str) -> str:
         if summary[name] is None:
             return f"not counted ({whole} is empty)"
-        return f"{percent(summary[name])}, {sets[part]} of {sets[whole]} (95 %: {span(ends[name])})"
+        return f"{percent(summary[name])}, {sets[part]} of {sets[whole]} (95%: {span(ends[name])})"
 
     effective = summary["effective"]
     points = "not counted"
