@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +30,7 @@ def random_dense(seed: int, sizes: tuple[int, ...], softmax: bool = False) -> De
     """A seeded float32 MLP with ReLU between layers: sizes (d, hidden..., classes)."""
     rng = np.random.default_rng(seed)
     layers = []
-    for number, (n_in, n_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         weights = (rng.standard_normal((n_in, n_out)) / np.sqrt(n_in) * 1.5).astype(np.float32)
         bias = (rng.standard_normal(n_out) * 0.1).astype(np.float32)
         layers.append(Layer(weights, bias, relu=number < len(sizes) - 2))

@@ -123,7 +123,7 @@ def expected_set(reference: Bools, quantised: Bools, costs: list[Fraction], rule
     if not reference.any():
         return Set.RFP if quantised.any() else Set.RQFP
     pick = {Effective.CLOSEST: min, Effective.FARTHEST: max}.get(rule)
-    chosen = [i for i in np.flatnonzero(reference)]
+    chosen = list(np.flatnonzero(reference))
     if pick is not None:
         extreme = pick(costs[i] for i in chosen)
         chosen = [i for i in chosen if costs[i] == extreme]
@@ -160,14 +160,14 @@ def test_sets_follow_the_definitions(rule: Effective) -> None:
 
 
 def test_a_misclassified_image_is_left_out() -> None:
-    opened, rungs, label, _, _ = setup()
+    opened, _rungs, label, _, _ = setup()
     wrong = (label + 1) % 3
     record = classify(setting(opened, opened, Effective.CLOSEST), 0, IMAGE, wrong).record
     assert (record.set, record.reference_verdict, record.points) == (Set.L_IC, "", None)
 
 
 def test_without_counts_the_witness_found_decides() -> None:
-    opened, rungs, label, _, _ = setup()
+    opened, _rungs, label, _, _ = setup()
     record = classify(setting(opened, opened, Effective.CLOSEST, counts=False), 0, IMAGE, label).record
     assert (record.set, record.reference_effective, record.transferred) == (Set.R0, None, None)
 

@@ -14,7 +14,7 @@ from relrob.files import sha256_file
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 
-ACCEPTED = "a .npz with arrays images (n, H, W), (n, H, W, C) or (n, d) and labels (n,)"
+ACCEPTED = "a .npz with arrays images (n, H, W), (n, H, W, C) or (n, d) and labels (n,), or x_test and y_test as Keras names them"
 
 
 def load_npz(path: Path, split: str) -> Dataset:
@@ -23,14 +23,15 @@ def load_npz(path: Path, split: str) -> Dataset:
     Without `classes` there are as many classes as the largest label says. A flat image becomes square where d is a square
     number, else (1, d, 1). Raises DatasetError.
     """
-    arrays = _read(path)
+    arrays = _read(path, split)
     images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
     classes = _classes(path, arrays.get("classes"), labels)
     return Dataset(path.stem, split, images, labels, classes, sha256_file(path))
 
 
-def _read(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays by name; both of the needed names are there."""
+def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
+    """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names, stand for the first two."""
+    wanted = {"images": "images", "labels": "labels", "classes": "classes", f"x_{split}": "images", f"y_{split}": "labels"}
     with reading(path), path.open("rb") as file:
         if file.read(2) != b"PK":
             raise DatasetError(f"{path} is no NumPy archive", ACCEPTED)
@@ -38,7 +39,7 @@ def _read(path: Path) -> dict[str, NDArray[Any]]:
         try:
             with np.load(file, allow_pickle=False) as archive:
                 names: tuple[str, ...] = tuple(archive.files)
-                arrays = {name: archive[name] for name in names if name in ("images", "labels", "classes")}
+                arrays = {wanted[name]: archive[name] for name in names if name in wanted}
         except (OSError, MemoryError):
             raise
         except Exception as error:  # a broken archive raises almost anything: zip, zlib, tokenizer and header errors

@@ -192,7 +192,8 @@ class FoldedDense:
         basis = _Basis(np.ones(rungs.features), np.zeros(rungs.features))
         here = _first(dense, rungs, basis, costs)
         self._features = rungs.features
-        self._stages: list[tuple[Floats, Floats]] = []
+        self._stages: list[Floats] = []
+        self._columns: Floats = np.ones((0, 1), dtype=np.float32)
         for number in range(1, len(dense.layers)):
             kept = np.flatnonzero((here.low < 0) & (here.high > 0))
             own = _own_error(here.constant[kept], here.matrix[:, kept], here.drift[kept], basis)
@@ -213,24 +214,24 @@ class FoldedDense:
         self.neurons = len(basis.high) - rungs.features
 
     def _keep(self, constant: Doubles, matrix: Doubles) -> None:
-        self._stages.append((constant.astype(np.float32), np.ascontiguousarray(matrix.astype(np.float32))))
+        self._stages.append(np.concatenate([constant[None, :], matrix]).astype(np.float32))
 
     def judge(self, masks: Bools) -> Judged:
         """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x neurons)."""
-        n, filled = len(masks), self._features
-        columns = np.empty((n, filled + self.neurons), dtype=np.float32)
-        columns[:, :filled] = masks
-        for constant, matrix in self._stages[:-1]:
-            width = matrix.shape[1]
-            block = columns[:, filled : filled + width]
-            np.matmul(columns[:, :filled], matrix, out=block)
-            block += constant
-            np.maximum(block, 0, out=block)
+        n, filled = len(masks), 1 + self._features
+        columns = self._room(n)
+        columns[:, 1:filled] = masks
+        for stage in self._stages[:-1]:
+            width = stage.shape[1]
+            np.maximum(columns[:, :filled] @ stage, 0, out=columns[:, filled : filled + width])
             filled += width
-        constant, matrix = self._stages[-1]
-        margins = columns @ matrix
-        margins += constant
-        return self._decide(margins)
+        return self._decide(columns @ self._stages[-1])
+
+    def _room(self, n: int) -> Floats:
+        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused from call to call."""
+        if n > len(self._columns):
+            self._columns = np.ones((n, len(self._stages[-1])), dtype=np.float32)
+        return self._columns[:n]
 
     def _decide(self, margins: Floats) -> Judged:
         """From the margins against each other class (n, classes - 1)."""

@@ -256,6 +256,7 @@ def _header(
             "exact": {"radius": str(ladder.radius), "step": str(ladder.step)},
         },
         "arithmetic": reference.arithmetic.value,
+        "effective_rule": request.effective,
     }
 
 
