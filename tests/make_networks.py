@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -94,7 +95,9 @@ def convert(model: Any, scheme: str = "float32") -> bytes:
             wide = kinds.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             converter.target_spec.supported_ops = [kinds.TFLITE_BUILTINS_INT8 if scheme == "int8" else wide]
             converter.inference_input_type = converter.inference_output_type = tf.int8 if scheme == "int8" else tf.int16
-        return bytes(converter.convert())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # the converter doubts a calibration that it does use
+            return bytes(converter.convert())
 
 
 def write_keras1(dense: Dense, path: Path) -> Path:
