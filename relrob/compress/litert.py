@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from relrob.errors import QuantiseError, ShapeError
 from relrob.networks.batches import one_line
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.quiet import quiet_native
+
+log = logging.getLogger(__name__)
+SMALL = 1024  # elements below which dynamic-range quantisation leaves a weight tensor alone
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}", hint="another --scheme, or qdq"
             ) from error
-    _verify(contents(data), wanted, scheme, reference.path)
+    check(contents(data), scheme, reference.path)
     return data
 
 
@@ -118,25 +122,28 @@ def _ask(converter: Any, wanted: Scheme, images: Floats | None) -> None:
     converter.inference_input_type = converter.inference_output_type = tf.int8
 
 
-def _verify(found: Contents, wanted: Scheme, scheme: str, path: str) -> None:
-    """Refuse a file that does not hold what its scheme says."""
+def check(found: Contents, scheme: str, path: str) -> None:
+    """Raise QuantiseError for a file that does not hold what its scheme says; `path` names it."""
+    wanted = SCHEMES[scheme]
     quantised = [weights for weights in found.weights if weights.type == wanted.weights]
+    if not quantised and wanted.partial:
+        small = f"the converter leaves weight tensors under {SMALL:,} elements in float"
+        raise QuantiseError(f"{path}: nothing was quantised as {scheme}; {small}", "a larger network", "--scheme int8")
     if not quantised:
-        raise QuantiseError(
-            f"{path}: nothing was quantised as {scheme}; the converter leaves weight tensors under 1,024 elements in float",
-            "a larger network",
-            "--scheme int8",
-        )
+        raise QuantiseError(f"{path}: nothing was quantised as {scheme}", "dense or convolution layers")
     if set(found.inputs + found.outputs) != {wanted.ends}:
         raise QuantiseError(f"{path} as {scheme}: input and output are {found.inputs + found.outputs}", wanted.ends)
     left = [weights for weights in found.weights if weights.type != wanted.weights]
     if left and not wanted.partial:
         raise QuantiseError(f"{path} as {scheme}: {left[0].name} stayed {left[0].type}", f"{wanted.weights} weights")
+    for weights in left:
+        if weights.values.size >= SMALL:
+            log.warning("%s as %s: the converter left %s in float", path, scheme, weights.name)
     for weights in quantised:
-        _verify_weights(weights, wanted, scheme, path)
+        _check_weights(weights, wanted, scheme, path)
 
 
-def _verify_weights(weights: Weights, wanted: Scheme, scheme: str, path: str) -> None:
+def _check_weights(weights: Weights, wanted: Scheme, scheme: str, path: str) -> None:
     """The number of scales and the type of the activations of one operator."""
     if wanted.symmetric and weights.asymmetric:
         raise QuantiseError(f"{path} as {scheme}: {weights.name} has a zero point at run time", "symmetric inputs")
