@@ -78,25 +78,23 @@ class RateColumn(ProgressColumn):
 
 @final
 class Bars:
-    """One bar a stage; an event without a total is a line above the bars."""
+    """One bar a stage; texts are lines above the bars, each once."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._texts: dict[str, str] = {}
 
     def __call__(self, event: Event) -> None:
-        """Move the bar of the event's stage, or print its line."""
-        title = TITLES.get(event.stage, event.stage)
+        """Print the event's text if it is new, and move the bar of its stage."""
+        if event.text and event.text != self._texts.get(event.stage):
+            self._texts[event.stage] = event.text
+            self._bars.console.print(event.text, highlight=False, markup=False, soft_wrap=True)
         if event.total <= 0:
-            if event.text:
-                self._bars.console.print(event.text, highlight=False, markup=False, soft_wrap=True)
             return
         if event.stage not in self._tasks:
-            self._tasks[event.stage] = self._bars.add_task(title, total=event.total)
-        task = self._tasks[event.stage]
-        self._bars.update(task, completed=event.done, total=event.total)
-        if event.text:
-            self._bars.update(task, description=f"{title}: {event.text}".replace("[", r"\["))
+            self._tasks[event.stage] = self._bars.add_task(TITLES.get(event.stage, event.stage), total=event.total)
+        self._bars.update(self._tasks[event.stage], completed=event.done, total=event.total)
 
 
 @final
