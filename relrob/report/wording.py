@@ -159,11 +159,17 @@ def meaning(summary: Mapping[str, Any]) -> str:
     )
 
 
+_RULES = {
+    "closest": "the effective perturbations of least cost (--effective closest)",
+    "all": "all effective perturbations (--effective all)",
+    "farthest": "the effective perturbations of largest cost (--effective farthest)",
+}
+
+
 def notes(summary: Mapping[str, Any]) -> list[str]:
     """Sentences that some runs need: regressions without perturbation, unknowns with their reasons, refuted witnesses."""
     told = [
-        "R_Q, R^0 and R^mixed go by the effective perturbations that --effective names (default: those of least cost); "
-        "transfer over points counts every one.",
+        f"R_Q, R^0 and R^mixed go by {_RULES[summary.get('effective_rule', 'closest')]}; transfer over points counts every one.",
         f"Clean regressions: {summary['clean_regressions']} (the reference is right and the quantised network wrong with no "
         "perturbation at all).",
     ]

@@ -29,6 +29,9 @@ _ADMITS: Mapping[Set, tuple[frozenset[str], frozenset[str]]] = {
 _Z = NormalDist().inv_cdf(0.975)
 
 
+HEADER = ("relrob", "run", "dataset", "reference", "quantised", "region", "arithmetic")
+
+
 def wilson(k: int, n: int) -> tuple[float, float]:
     """The Wilson score interval, 95 %, of k successes in n > 0 trials (Wilson 1927).
 
@@ -56,7 +59,7 @@ def ratio(k: int, n: int) -> float | None:
 def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points, `seconds`, then details.
 
-    `header` has relrob, run, dataset, reference, quantised, region, arithmetic. Rates are None where nothing can be
+    `header` has relrob, run, dataset, reference, quantised, region, arithmetic; whatever else it has comes last. Rates are None where nothing can be
     counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record contradicts itself.
     """
     for record in records:
@@ -65,8 +68,9 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
     right = [record for record in records if record.set is not Set.L_IC]
     decided = [record for record in right if record.set is not Set.UNKNOWN]
     evaluated, proved = sum(record.evaluated for record in decided), 0
+    leading = {name: header[name] for name in HEADER if name in header}
     return {
-        **header,
+        **leading,
         "sets": sets,
         "relative_robustness": ratio(sets[Set.RQFP], sets["R"]),
         "adversarial_transfer": ratio(sets[Set.R0], sets["R_NOT"]),
@@ -93,6 +97,7 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
         "region_points": _range(record.points for record in right),
         "decided_by": dict(sorted(Counter(record.decided_by for record in decided if record.decided_by).items())),
         "reasons": dict(sorted(Counter(record.reason for record in right if record.reason).items())),
+        **{name: value for name, value in header.items() if name not in leading},
     }
 
 
