@@ -1,4 +1,7 @@
-"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras itself runs them. Importing this takes seconds."""
+"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as TensorFlow does.
+
+Importing this module takes seconds.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +17,10 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError, UsageError
+from relrob.files import sha256_path
 from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
 from relrob.networks.content import checked_bytes
+from relrob.networks.savedmodel import frozen
 from relrob.networks.shapes import without_batch
 from relrob.quiet import quiet_native
 
@@ -26,19 +31,36 @@ def open_keras(network: Network, threads: int, data: bytes | None = None, batch:
     """The model, loaded in safe mode and not compiled. Raises NetworkError when Keras refuses it."""
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"Keras runs on {keras.backend.backend()}", "tensorflow", "unset KERAS_BACKEND")
-    content = checked_bytes(network, data)
-    suffix = ".keras" if network.format == "keras" else ".h5"
+    _limit(threads)
+    if network.format == "savedmodel":
+        return Keras(network, *_from_directory(network), batch)
+    return Keras(network, *_from_file(network, checked_bytes(network, data)), batch)
+
+
+def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
+    """(model, shape of its input)."""
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
-        _limit(threads)
-        copy = Path(folder) / f"network{suffix}"
+        copy = Path(folder) / f"network{'.keras' if network.format == 'keras' else '.h5'}"
         copy.write_bytes(content)
         try:
-            model = keras.saving.load_model(copy, compile=False, safe_mode=True)
+            model: Any = keras.saving.load_model(copy, compile=False, safe_mode=True)
         except Exception as error:  # Keras raises ValueError, TypeError, KeyError, OSError and its layers' own
             raise NetworkError(
                 f"Keras refuses {network.path}: {one_line(error)}", "a model that it can load"
             ) from error
-    return Keras(network, model, batch)
+    shape = model.input_shape if model.built else (None, *network.image_shape)
+    return (lambda images: model(images, training=False)), shape
+
+
+def _from_directory(network: Network) -> tuple[Any, Any]:
+    """The same of a SavedModel."""
+    if sha256_path(Path(network.path)) != network.sha256:
+        raise NetworkError(
+            f"{network.path} has changed since it was loaded", "the directory that was loaded", "load it again"
+        )
+    function = frozen(network.path)
+    shape = function.inputs[0].shape
+    return (lambda images: function(images)[0]), shape.as_list() if shape.rank else (None, *network.image_shape)
 
 
 def _limit(threads: int) -> None:
@@ -55,10 +77,7 @@ def _limit(threads: int) -> None:
 class Keras:
     """One model, traced once for any number of images, or for the number that it fixes."""
 
-    def __init__(self, network: Network, model: Any, batch: int | None) -> None:
-        shape = model.input_shape if model.built else (None, *network.image_shape)
-        if isinstance(shape, list | dict):
-            raise NetworkError(f"{network.path} has several inputs", "one input, an image")
+    def __init__(self, network: Network, model: Any, shape: Any, batch: int | None) -> None:
         dims = tuple(-1 if n is None else int(n) for n in shape)
         image, _ = without_batch((-1, *dims[1:]), network.image_shape)
         self._network = network
@@ -71,7 +90,7 @@ class Keras:
             log.warning("%s has a fixed batch: its images run %d at a time", network.path, self._batch)
         signature = [tf.TensorSpec((self._fixed or None, *image), tf.float32)]
         self._model = model  # keeps the variables alive that the traced function reads
-        traced = tf.function(lambda images: model(images, training=False), input_signature=signature)
+        traced = tf.function(model, input_signature=signature)
         try:
             with quiet_native():
                 self._call = traced.get_concrete_function()

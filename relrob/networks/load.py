@@ -1,4 +1,4 @@
-"""`load_network`: any network file that relrob runs, as one `Network` value. Nothing here imports TensorFlow."""
+"""`load_network`: any network file that relrob runs, as one `Network` value. Only a SavedModel directory needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from relrob.networks.chain import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
 from relrob.networks.sniff import sniff
 from relrob.networks.source import Source
+from relrob.quiet import quiet_native
 from relrob.registry import load
 
 log = logging.getLogger(__name__)
@@ -43,16 +44,7 @@ def load_network(
     Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
     """
     name, file = str(path), Path(path)
-    if sniff(file) == "savedmodel":
-        raise NetworkError(
-            f"{name} is a SavedModel directory, whose graph is code",
-            "a .keras, .h5, .onnx or .tflite file",
-            "save the model as .keras, or convert it to .tflite or .onnx",
-        )
-    try:
-        source: Source = load(READERS[sniff(file)])(name, file.read_bytes())
-    except OSError as error:
-        raise NetworkError(f"cannot read {name}: {error.strerror or error}") from error
+    source = _read(file, name)
     dims, _ = without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
     order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
     if source.classes not in (None, classes):
@@ -77,6 +69,21 @@ def load_network(
         dense=None if dense is None else _in_raster_order(dense, order, image_shape),
         folded=folded and dense is not None,
     )
+
+
+def _read(file: Path, name: str) -> Source:
+    """What the reader of its format says of it."""
+    kind = sniff(file)
+    if kind == "savedmodel":
+        with quiet_native():  # TensorFlow is talkative from its import on
+            reader = load("relrob.networks.savedmodel:read_savedmodel")
+        found: Source = reader(name)
+        return found
+    try:
+        source: Source = load(READERS[kind])(name, file.read_bytes())
+    except OSError as error:
+        raise NetworkError(f"cannot read {name}: {error.strerror or error}") from error
+    return source
 
 
 def runtimes(format_name: str, dense: bool) -> tuple[str, ...]:
