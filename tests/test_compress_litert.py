@@ -138,16 +138,20 @@ def test_a_file_of_another_scheme_is_not_accepted(written: str, claimed: str, wo
 
 
 def black_box(folder: Path, suffix: str, lambda_code: bool = False) -> Path:
-    """A small convolutional network as a Keras file."""
+    """A small convolutional network as a Keras file, or a SavedModel directory."""
     keras = make_networks.keras()
     keras.utils.set_random_seed(0)
     middle = keras.layers.Lambda(lambda value: value * 2) if lambda_code else keras.layers.MaxPooling2D(2)
     layers = [keras.layers.Conv2D(16, 3, activation="relu"), middle, keras.layers.Flatten(), keras.layers.Dense(10)]
     model = keras.Sequential([keras.Input(SHAPE), *layers])
+    if not suffix:
+        with quiet_native():
+            model.export(folder / "cnn")
+        return folder / "cnn"
     return make_networks.save(model, folder / f"cnn{suffix}")
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
 def test_black_boxes_are_converted_from_their_file(suffix: str, tmp_path: Path) -> None:
     network = load_network(black_box(tmp_path, suffix), image_shape=SHAPE, classes=10)
     assert network.dense is None

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,9 @@ from relrob.compress.tflite_file import Contents, Weights, contents
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError
+from relrob.files import sha256_path
 from relrob.networks.batches import one_line
+from relrob.networks.savedmodel import frozen
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.quiet import quiet_native
 
@@ -56,16 +59,15 @@ SCHEMES = {
 def quantise(reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape) -> bytes:
     """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
 
-    MLPs become a flat (d,) input and dense layers; black boxes (.keras, .h5) keep their own shape. `int16x8` has
+    MLPs become a flat (d,) input and dense layers; black boxes (.keras, .h5, SavedModel) keep their own shape. `int16x8` has
     float input and output. Cost: under a second for an MLP, after TensorFlow's import.
     Raises QuantiseError: the converter refuses the network, nothing was quantised, or the file is not of the scheme.
     """
     wanted = SCHEMES[scheme]
     with quiet_native(), warnings.catch_warnings(), tf.device("/CPU:0"):
         warnings.simplefilter("ignore")
-        model = _model(reference, image_shape)
-        converter = tf.lite.TFLiteConverter.from_keras_model(model)
-        images = None if calibration is None else _arranged(calibration.images, reference, model, image_shape)
+        converter, dims = _converter(reference, image_shape)
+        images = None if calibration is None else _arranged(calibration.images, reference, dims, image_shape)
         _ask(converter, wanted, images)
         try:
             data = bytes(converter.convert())
@@ -77,22 +79,31 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
     return data
 
 
-def _model(reference: Network, image_shape: Shape) -> Any:
-    """The Keras model of the network, by what it is."""
+def _converter(reference: Network, image_shape: Shape) -> tuple[Any, Any]:
+    """(a converter of the network, its input's shape with the batch), by what the network is."""
     if reference.dense is not None:
-        return from_dense(reference.dense, reference.layout, image_shape)
-    if reference.format in ("keras", "keras-h5"):
-        return from_file(reference)
-    raise QuantiseError(
-        f"{reference.path} ({reference.format}, not an MLP) has no way into LiteRT", "MLPs, .keras, .h5", "--scheme qdq"
-    )
+        model = from_dense(reference.dense, reference.layout, image_shape)
+    elif reference.format in ("keras", "keras-h5"):
+        model = from_file(reference)
+    elif reference.format == "savedmodel":
+        if sha256_path(Path(reference.path)) != reference.sha256:
+            raise QuantiseError(f"{reference.path} has changed since it was loaded", hint="load it again")
+        dims = frozen(reference.path).inputs[0].shape.as_list()  # refuses every operator that is not arithmetic
+        return tf.lite.TFLiteConverter.from_saved_model(reference.path), dims
+    else:
+        raise QuantiseError(
+            f"{reference.path} ({reference.format}, not an MLP) has no way into LiteRT",
+            "MLPs, .keras, .h5, SavedModel",
+            "--scheme qdq",
+        )
+    return tf.lite.TFLiteConverter.from_keras_model(model), model.input_shape
 
 
-def _arranged(images: Floats, reference: Network, model: Any, image_shape: Shape) -> Floats:
-    """Flat (H, W, C) images as the model reads them: (k, *shape)."""
-    shape, _ = without_batch(tuple(-1 if size is None else size for size in model.input_shape), image_shape)
+def _arranged(images: Floats, reference: Network, dims: Any, image_shape: Shape) -> Floats:
+    """Flat (H, W, C) images as the network reads them: (k, *shape)."""
+    shape, _ = without_batch(tuple(-1 if size is None else size for size in dims), image_shape)
     if prod(shape) != images.shape[1]:
-        raise ShapeError(f"{reference.path} reads {model.input_shape}", f"batches of images of {image_shape}")
+        raise ShapeError(f"{reference.path} reads {dims}", f"batches of images of {image_shape}")
     return images[:, raster(reference.layout, image_shape)].reshape(len(images), *shape)
 
 
