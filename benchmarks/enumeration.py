@@ -92,9 +92,7 @@ def main() -> None:
     print(
         f"control keras / keras: median {statistics.median(controls):.2f}, {min(controls):.2f} to {max(controls):.2f}"
     )
-    print(
-        f"peak memory of this process, TensorFlow included: {peak:.0f} MiB; {np.__name__} {np.__version__}, python {sys.version.split()[0]}"
-    )
+    print(f"peak memory of this process, TensorFlow included: {peak:.0f} MiB")
 
 
 if __name__ == "__main__":

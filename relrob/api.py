@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from relrob.domain.events import Event, Listener, silent
+from relrob.files import sweep
 from relrob.registry import load
 from relrob.report.write import write_run
-from relrob.study.plan import Plan, Request, make_plan
+from relrob.study.plan import Plan, make_plan
+from relrob.study.request import Request
 from relrob.study.run import keep_networks, run, worker_count
 from relrob.study.store import Store
 from relrob.study.summary import summarise
@@ -50,6 +52,7 @@ def verify_plan(plan: Plan, out: Path | None, workers: int, listener: Listener =
     """Run a plan, or what is left of it, and write its directory; returns the summary, plus "directory"."""
     directory = out if out is not None else Path("relrob-runs") / plan.digest[:16]
     with Store.open(directory, plan.config) as store:
+        sweep(directory)
         keep_networks(plan, directory)
         run(plan, store, workers, listener)
         summary = summarise(store.records(), plan.header, sum(store.seconds().values()))

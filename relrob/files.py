@@ -13,6 +13,8 @@ import platformdirs
 
 from relrob.errors import RelrobError, StoreError
 
+_PREFIX = ".relrob-partial-"
+
 
 def sha256_bytes(data: bytes) -> str:
     """Hexadecimal SHA-256."""
@@ -51,7 +53,16 @@ def disk_errors(path: Path) -> Iterator[None]:
     except RelrobError:
         raise
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}", hint="free space or another --out") from error
+        raise StoreError(
+            f"cannot write {path}: {error.strerror or error}", hint="free space or another --out"
+        ) from error
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a killed process left half-written below a directory that no other process is using."""
+    with disk_errors(directory):
+        for leftover in directory.rglob(f"{_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -59,7 +70,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path in the same directory that becomes `path` when the block ends well, and vanishes when it fails."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{_PREFIX}{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         try:

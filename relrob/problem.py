@@ -81,8 +81,15 @@ class Findings:
 class Solver(Protocol):
     """A decision procedure."""
 
-    name: str
-    complete: bool
+    @property
+    def name(self) -> str:
+        """The solver's name, as in `relrob.registry.SOLVERS`."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """True when UNKNOWN comes only from the budget."""
+        ...
 
     def accepts(self, problem: Problem) -> str | None:
         """None when the problem can be taken, else the sentence that says why not."""

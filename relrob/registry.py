@@ -32,13 +32,19 @@ EVALUATORS: tuple[Entry, ...] = (
     Entry("xnnpack", "relrob.networks.litert:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"),
     Entry("builtin", "relrob.networks.litert:open_litert", "LiteRT's optimised kernels without a delegate (.tflite)"),
     Entry("reference", "relrob.networks.litert:open_litert", "LiteRT's reference kernels (.tflite)"),
-    Entry("onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"),
+    Entry(
+        "onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
+    ),
     Entry("keras", "relrob.networks.keras_runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
 )
 
 QUANTISERS: tuple[Entry, ...] = (
-    Entry("dynamic", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale a weight tensor (the paper's)"),
-    Entry("dynamic-per-channel", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale an output channel"),
+    Entry(
+        "dynamic", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale a weight tensor (the paper's)"
+    ),
+    Entry(
+        "dynamic-per-channel", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale an output channel"
+    ),
     Entry("int8", "relrob.compress.litert:quantise", "LiteRT full int8, int8 in and out, one scale an output channel"),
     Entry("int8-per-tensor", "relrob.compress.litert:quantise", "LiteRT full int8, one scale a weight tensor"),
     Entry("int16x8", "relrob.compress.litert:quantise", "LiteRT int16 activations, int8 weights"),

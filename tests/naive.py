@@ -22,7 +22,7 @@ def to_float32(value: Fraction) -> np.float32:
     """Nearest float32 by search among neighbours of a float64 guess."""
     guess = np.float32(float(value))
     near = [np.nextafter(guess, np.float32(-9)), guess, np.nextafter(guess, np.float32(9))]
-    return sorted(near, key=lambda f: (abs(Fraction(float(f)) - value), int.from_bytes(f.tobytes(), "little") % 2))[0]
+    return min(near, key=lambda f: (abs(Fraction(float(f)) - value), int.from_bytes(f.tobytes(), "little") % 2))
 
 
 @dataclass(frozen=True)

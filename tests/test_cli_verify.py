@@ -137,7 +137,7 @@ def test_json_is_the_contract(case: Case, tmp_path: Path) -> None:
 
 def test_the_library_gives_what_the_command_prints(case: Case, tmp_path: Path) -> None:
     done = relrob_command(case.arguments("--out", str(tmp_path / "one"), "--json"), tmp_path)
-    options = {"dataset": str(case.data), "features": "8", "axes": 3, "images": "all"}
+    options: dict[str, Any] = {"dataset": str(case.data), "features": "8", "axes": 3, "images": "all"}
     summary = relrob.verify(case.reference, case.quantised, radius=3, step="1/2", out=tmp_path / "two", **options)
     told = json.loads(done.stdout)
     assert {k: v for k, v in summary.items() if k not in ("seconds", "directory")} == {
@@ -215,7 +215,7 @@ def test_ctrl_c_says_how_to_resume(case: Case, tmp_path: Path) -> None:
     rest = running.stderr.read()
     running.stderr.close()
     assert running.wait(timeout=30) == 130
-    assert rest.strip().splitlines()[-1] == "relrob: interrupted; the same command resumes where it stopped"
+    assert rest.strip().splitlines()[-1] == ("relrob: interrupted; the same command takes up a run where it stopped")
     assert "Traceback" not in rest
 
 

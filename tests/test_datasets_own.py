@@ -119,18 +119,27 @@ def test_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
     ("names", "labels"),
     [
         ([str(n) for n in range(11)], list(range(11))),  # sorted as text, 10 would come before 2
-        (["1", "2"], [0, 1]),
-        (["0", "2"], [0, 1]),
+        (["1", "2"], [1, 2]),
+        (["0", "2"], [0, 2]),
         (["00", "01"], [0, 1]),
     ],
 )
-def test_numbered_folders_keep_their_number_only_when_all_are_there(
-    tmp_path: Path, names: list[str], labels: list[int]
-) -> None:
+def test_numbered_folders_keep_their_number(tmp_path: Path, names: list[str], labels: list[int]) -> None:
     for name in names:
         save(tmp_path / name / "x.png", np.full((2, 2), int(name), dtype=np.uint8))
     data = load(str(tmp_path))
     assert data.labels.tolist() == labels and data.images[:, 0, 0, 0].tolist() == [int(name) for name in names]
+    assert not data.classes_known
+
+
+def test_keras_names_of_a_split_are_understood(tmp_path: Path) -> None:
+    path = tmp_path / "k.npz"
+    np.savez(path, x_test=GREY, y_test=np.arange(len(GREY)), x_train=GREY[:1], y_train=np.array([2]))
+    assert load(str(path)).labels.tolist() == list(range(len(GREY)))
+    assert load(str(path), "train").labels.tolist() == [2]
+    assert not load(str(path)).classes_known
+    with pytest.raises(DatasetError, match="x_test"):
+        load(str(path), "validation")
 
 
 def test_labels_csv_keeps_its_order(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ def test_impossible_verdicts_cannot_exist() -> None:
     good = ask(Finding(False, None, (masks[effective][0],), -1.0, 1), opened, rungs, label)
     for change in ({"witness": None}, {"status": Status.ROBUST}, {"reason": Reason.TIME}, {"status": Status.UNKNOWN}):
         with pytest.raises(ValueError, match="belongs to"):
-            replace(good, **change)  # type: ignore[arg-type]
+            replace(good, **change)
 
 
 def setting(

@@ -17,6 +17,7 @@ from relrob.errors import DatasetError
 class Dataset:
     """`images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]; `labels` (n,) int64 in 0..classes-1.
 
+    `classes_known` is False where `classes` is only the largest label and one.
     `sha256` is of the source: its files' bytes in reading order, the .npz, or a directory's names and bytes.
     Raises DatasetError: wrong shapes or types, no images, values outside [0, 1], NaN, labels out of range.
 
@@ -30,6 +31,7 @@ class Dataset:
     labels: Ints
     classes: int
     sha256: str
+    classes_known: bool = True
 
     def __post_init__(self) -> None:
         images, labels = np.asarray(self.images), np.asarray(self.labels)

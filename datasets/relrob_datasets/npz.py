@@ -26,12 +26,18 @@ def load_npz(path: Path, split: str) -> Dataset:
     arrays = _read(path, split)
     images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
     classes = _classes(path, arrays.get("classes"), labels)
-    return Dataset(path.stem, split, images, labels, classes, sha256_file(path))
+    return Dataset(path.stem, split, images, labels, classes, sha256_file(path), "classes" in arrays)
 
 
 def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
     """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names, stand for the first two."""
-    wanted = {"images": "images", "labels": "labels", "classes": "classes", f"x_{split}": "images", f"y_{split}": "labels"}
+    wanted = {
+        "images": "images",
+        "labels": "labels",
+        "classes": "classes",
+        f"x_{split}": "images",
+        f"y_{split}": "labels",
+    }
     with reading(path), path.open("rb") as file:
         if file.read(2) != b"PK":
             raise DatasetError(f"{path} is no NumPy archive", ACCEPTED)

@@ -27,7 +27,7 @@ ACCEPTED = "labels.csv with the columns filename,label, or one sub-folder of pic
 def load_pictures(folder: Path, split: str) -> Dataset:
     """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then by name.
 
-    Sub-folders in sorted order are the classes 0, 1, ...; where their names are exactly 0..k-1 they keep their number.
+    Sub-folders in sorted order are the classes 0, 1, ...; where all names are whole numbers, these are the labels.
     Other files than pictures, and hidden ones, are left alone. Raises DatasetError.
     """
     with reading(folder):
@@ -36,7 +36,8 @@ def load_pictures(folder: Path, split: str) -> Dataset:
         images = _stack([path for path, _ in listed])
         digest = sha256_path(folder)
     labels = np.array([label for _, label in listed], dtype=np.int64)
-    return Dataset(folder.resolve().name, split, images, labels, int(labels.max()) + 1, digest)
+    named = not table.is_file() and not _numbered(sorted({path.parent.name for path, _ in listed}))
+    return Dataset(folder.resolve().name, split, images, labels, int(labels.max()) + 1, digest, classes_known=named)
 
 
 def _from_table(folder: Path, table: Path) -> list[tuple[Path, int]]:
@@ -75,8 +76,7 @@ def _from_folders(folder: Path) -> list[tuple[Path, int]]:
     """(picture, class) for each picture of each sub-folder."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     names = [path.name for path in classes]
-    numbers = {str(number) for number in range(len(names))}
-    labels = [int(name) for name in names] if set(names) == numbers else list(range(len(names)))
+    labels = [int(name) for name in names] if _numbered(names) else list(range(len(names)))
     listed = []
     for label, path in sorted(zip(labels, classes, strict=True)):
         pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
@@ -86,6 +86,12 @@ def _from_folders(folder: Path) -> list[tuple[Path, int]]:
     if not listed:
         raise DatasetError(f"{folder} has no labelled pictures", ACCEPTED)
     return listed
+
+
+def _numbered(names: list[str]) -> bool:
+    """True when the names are different whole numbers, which then are the labels."""
+    digits = all(name.isascii() and name.isdigit() and len(name) < 10 for name in names)
+    return digits and len({int(name) for name in names}) == len(names)
 
 
 def _stack(paths: list[Path]) -> Levels:

@@ -16,7 +16,9 @@ def _set_level(ctx: click.Context, param: click.Parameter, value: int | bool) ->
     """-v shows information, -vv everything, -q errors alone."""
     if value:
         quiet = param.name == "quiet"
-        logging.getLogger("relrob").setLevel(logging.ERROR if quiet else (logging.INFO if value == 1 else logging.DEBUG))
+        logging.getLogger("relrob").setLevel(
+            logging.ERROR if quiet else (logging.INFO if value == 1 else logging.DEBUG)
+        )
 
 
 def common_options(function: F) -> F:

@@ -79,8 +79,11 @@ def main() -> None:
         click.echo(f"relrob: {' '.join(error.format_message().split())}; try: relrob --help", err=True)
         sys.exit(2)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("relrob: interrupted; the same command resumes where it stopped", err=True)
+        click.echo(
+            "relrob: interrupted; the same command takes up a run where it stopped",
+            err=True,
+        )
         sys.exit(130)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         sys.exit(0)

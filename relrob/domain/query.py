@@ -36,7 +36,9 @@ def check_image(image: NDArray[Any]) -> NDArray[Any]:
     if not bool(np.isfinite(image).all()):
         raise DatasetError("an image has NaN or infinite pixels", "float32 in [0, 1]")
     if float(image.min(initial=0)) < 0 or float(image.max(initial=0)) > 1:
-        raise DatasetError(f"an image has pixels in [{image.min():g}, {image.max():g}]", "float32 in [0, 1], or uint8 levels")
+        raise DatasetError(
+            f"an image has pixels in [{image.min():g}, {image.max():g}]", "float32 in [0, 1], or uint8 levels"
+        )
     return frozen(image)
 
 
@@ -59,7 +61,8 @@ class Query:
         """SHA-256 over the network's bytes and runtime, the region, the image and the label (hex)."""
         region = {key: str(value) for key, value in asdict(self.region).items()}
         head = json.dumps(
-            [self.network.sha256, self.network.runtime, self.network.layout, self.region.kind, region, self.label], sort_keys=True
+            [self.network.sha256, self.network.runtime, self.network.layout, self.region.kind, region, self.label],
+            sort_keys=True,
         )
         body = f"{self.image.dtype}{self.image.shape}".encode() + self.image.tobytes()
         return hashlib.sha256(head.encode() + body).hexdigest()

@@ -36,22 +36,25 @@ def load_network(
     runtime: str | None = None,
     layout: str = "auto",
     inherit: Layout | None = None,
+    more_classes: bool = False,
 ) -> Network:
     """Read a network for images (H, W, C): its weights where it is a float MLP, otherwise a black box that its runtime runs.
 
     `runtime`: None takes the format's own (`runtimes`). `layout`: "auto", "hwc" or "chw", the pixel order of the file; "auto"
     decides by the input's shape, and a flat input takes `inherit`, or (H, W, C); Keras 1 weights take (C, H, W).
+    `more_classes`: the data may lack some of the network's classes, so more outputs than `classes` are right too.
     Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
     """
     name, file = str(path), Path(path)
     source = _read(file, name)
     dims, _ = without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
     order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
-    if source.classes not in (None, classes):
-        raise ShapeError(f"{name} has {source.classes} outputs, the data set {classes} classes", "equal numbers")
     dense, folded = _dense(source, dims, name)
-    if dense is not None and dense.classes != classes:
-        raise ShapeError(f"{name} has {dense.classes} outputs, the data set {classes} classes", "equal numbers")
+    outputs = classes
+    for found in (source.classes, dense.classes if dense is not None else None):
+        if found is not None and (found < classes or (found > classes and not more_classes)):
+            raise ShapeError(f"{name} has {found} outputs, the data set {classes} classes", "equal numbers")
+        outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, runtime)
     if folded and runtime == "keras":
         dense = None  # Keras runs the file's own arithmetic, of which folded weights are only nearly the function.
@@ -61,7 +64,7 @@ def load_network(
         format=source.format,
         runtime=runtime,
         inputs=prod(image_shape),
-        classes=classes,
+        classes=outputs,
         image_shape=image_shape,
         layout=order,
         scheme=source.scheme,

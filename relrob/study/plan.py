@@ -2,64 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import relrob_datasets
 from relrob import __version__, registry
-from relrob.architectures import default_architecture
-from relrob.compress.build import default_runtime, quantised_bytes, suffix
-from relrob.compress.calibration import draw
 from relrob.decide import solver_named
-from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener, silent
-from relrob.domain.network import Layout, Network
+from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.errors import UsageError
-from relrob.files import cache_dir, sha256_bytes, write_atomic
-from relrob.networks.evaluator import labels
-from relrob.networks.load import load_network
+from relrob.files import sha256_bytes
+from relrob.networks.accuracy import accuracy
 from relrob.networks.open import open_network
-from relrob.reference import cached_reference
 from relrob.regions.exact import nearest_8bit, parse_fraction
 from relrob.regions.ladder import rung_set
 from relrob.relative import Effective
+from relrob.study.networks import quantised_network, reference_network
+from relrob.study.request import Request
 from relrob.study.store import canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
 FORMAT = 1  # goes up when the same configuration gives other records
-
-
-@dataclass(frozen=True)
-class Request:
-    """What the user asked for, as typed: the options of `relrob verify` (interface.md). None = the default."""
-
-    radius: str
-    step: str
-    reference: str | None = None
-    quantised: str | None = None
-    dataset: str = "mnist"
-    split: str = "test"
-    images: str = "0:100"
-    quantise: str = "dynamic"
-    runtime: str | None = None
-    reference_runtime: str | None = None
-    layout: str = "auto"
-    region: str = "ladder"
-    features: str = "20"
-    axes: int = 10
-    grid: str = "exact"
-    seed: int = 0
-    effective: str = "closest"
-    solver: str = "auto"
-    time_limit: float = 60.0
-    counts: bool = True
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,66 +126,6 @@ def make_plan(request: Request, listener: Listener = silent) -> Plan:
     )
 
 
-def reference_network(request: Request, data: Dataset, listener: Listener) -> Network:
-    """The user's reference, or the paper's MLP for the data set from the cache, trained if need be."""
-    path = request.reference
-    if path is None:
-        path = str(cached_reference(request.dataset, default_architecture(data.name), 0, listener))
-    return load_network(
-        path,
-        image_shape=data.image_shape,
-        classes=data.classes,
-        runtime=request.reference_runtime,
-        layout=request.layout,
-    )
-
-
-def quantised_network(request: Request, data: Dataset, reference: Network, listener: Listener) -> Network:
-    """The user's quantised file, or the reference quantised now (kept in the cache by digest)."""
-    runtime = request.runtime
-    if request.quantised is not None:
-        path = Path(request.quantised)
-    else:
-        path = _quantise(request, data, reference, listener)
-        runtime = runtime or default_runtime(request.quantise)
-    inherit = reference.layout if reference.layout is not Layout.HWC else None
-    return load_network(
-        path,
-        image_shape=data.image_shape,
-        classes=data.classes,
-        runtime=runtime,
-        layout=request.layout,
-        inherit=inherit,
-    )
-
-
-def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
-    """Path of the quantised reference in the cache; its name is a digest of the network, the scheme and the calibration."""
-    calibration = (
-        draw(request.dataset, data, seed=request.seed) if request.quantise not in ("dynamic", "float16") else None
-    )
-    described = [reference.sha256, reference.layout, request.quantise, calibration.name if calibration else ""]
-    path = (
-        cache_dir()
-        / "quantised"
-        / f"{request.quantise}-{sha256_bytes(repr(described).encode())[:20]}{suffix(request.quantise)}"
-    )
-    if not path.is_file():
-        listener(Event("quantise", f"quantising {Path(reference.path).name} ({request.quantise})"))
-        write_atomic(path, quantised_bytes(reference, request.quantise, calibration, data.image_shape))
-    return path
-
-
-def clean_labels(network: Network, data: Dataset, progress: Callable[[int], None], block: int = 1000) -> Ints:
-    """Labels of the whole split on the network's runtime: (n,). Memory O(block)."""
-    evaluator = open_network(network, threads=2)
-    found = []
-    for start in range(0, len(data.labels), block):
-        found.append(labels(evaluator.outputs(data.pixels(range(start, min(start + block, len(data.labels)))))))
-        progress(start)
-    return np.concatenate(found)
-
-
 def _header(
     request: Request,
     ladder: Ladder,
@@ -233,14 +141,14 @@ def _header(
         listener(
             Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})")
         )
-        right = int((clean_labels(network, data, lambda done: None) == data.labels).sum())
+        evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
         described[name] = {
             "path": _shown_path(request, name, network),
             "sha256": network.sha256,
             "scheme": network.scheme,
             "runtime": network.runtime,
             "arithmetic": network.arithmetic.value,
-            "accuracy": round(right / len(data.labels), 6),
+            "accuracy": round(accuracy(evaluator, data.images, data.labels), 6),
         }
     del described["reference"]["scheme"]
     return {

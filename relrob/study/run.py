@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -87,7 +87,7 @@ def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent)
             listener(Event("images", _line(result.record), finished, total))
 
 
-def _answers(plan: Plan, todo: list[int], workers: int) -> Iterator[Any]:
+def _answers(plan: Plan, todo: list[int], workers: int) -> Generator[Any, None, None]:
     """Results as they come: in this process for one worker, else from a pool."""
     if not todo:
         return

@@ -59,7 +59,7 @@ def ratio(k: int, n: int) -> float | None:
 def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: float) -> dict[str, Any]:
     """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points, `seconds`, then details.
 
-    `header` has relrob, run, dataset, reference, quantised, region, arithmetic; whatever else it has comes last. Rates are None where nothing can be
+    `header` has the keys HEADER; whatever else it has comes last. Rates are None where nothing can be
     counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record contradicts itself.
     """
     for record in records:

@@ -1,0 +1,70 @@
+"""The two networks of a run: the user's files, or the paper's MLP trained once and its quantised form made once."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from pathlib import Path
+
+import relrob_datasets
+from relrob.architectures import default_architecture
+from relrob.compress.build import default_runtime, needs_calibration, quantised_bytes, suffix
+from relrob.compress.calibration import Calibration, draw
+from relrob.domain.events import Event, Listener
+from relrob.domain.network import Layout, Network
+from relrob.files import cache_dir, sha256_bytes, write_atomic
+from relrob.networks.load import load_network
+from relrob.reference import cached_reference
+from relrob.study.request import Request
+from relrob_datasets.dataset import Dataset
+
+
+def reference_network(request: Request, data: Dataset, listener: Listener) -> Network:
+    """The user's reference, or the paper's MLP for the data set from the cache, trained if need be."""
+    path = request.reference
+    if path is None:
+        path = str(cached_reference(request.dataset, default_architecture(data.name), 0, listener))
+    return load_network(
+        path,
+        image_shape=data.image_shape,
+        classes=data.classes,
+        more_classes=not data.classes_known,
+        runtime=request.reference_runtime,
+        layout=request.layout,
+    )
+
+
+def quantised_network(request: Request, data: Dataset, reference: Network, listener: Listener) -> Network:
+    """The user's quantised file, or the reference quantised now (kept in the cache by digest)."""
+    runtime = request.runtime
+    if request.quantised is not None:
+        path = Path(request.quantised)
+    else:
+        path = _quantise(request, data, reference, listener)
+        runtime = runtime or default_runtime(request.quantise)
+    inherit = reference.layout if reference.layout is not Layout.HWC else None
+    return load_network(
+        path,
+        image_shape=data.image_shape,
+        classes=data.classes,
+        more_classes=not data.classes_known,
+        runtime=runtime,
+        layout=request.layout,
+        inherit=inherit,
+    )
+
+
+def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
+    """Path of the quantised reference in the cache, named by a digest of all that decides its bytes."""
+    scheme = request.quantise
+    calibration: Calibration | None = None
+    if needs_calibration(scheme):
+        calibration = draw(relrob_datasets.load(request.dataset, "train"), seed=request.seed)
+    made_with = version("onnxruntime" if suffix(scheme) == ".onnx" else "tensorflow")
+    pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
+    described = repr([reference.sha256, reference.layout.value, scheme, pixels, made_with])
+    path = cache_dir() / "quantised" / f"{scheme}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
+    if not path.is_file():
+        how = f", calibrated on {calibration.name}" if calibration else ""
+        listener(Event("quantise", f"quantising {Path(reference.path).name} ({scheme}{how})"))
+        write_atomic(path, quantised_bytes(reference, scheme, calibration, data.image_shape))
+    return path
