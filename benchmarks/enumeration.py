@@ -1,10 +1,11 @@
 """Enumeration of a rung set against Keras `tf.function` on the same images, paired, A B A B, in one run.
 
-    python benchmarks/enumeration.py REFERENCE.h5 [--images 6] [--rounds 3]
+    python benchmarks/enumeration.py REFERENCE.h5 [--images 6] [--rounds 3] [--cores 1]
 
 Both label every point of the ladders (r = 20, step 1/4, F = 20) around the first MNIST test images with the float network and must
 find the same number of effective perturbations. Keras gets the perturbed images ready-made in memory, in its best batch size of
-those tried; the time to make them is not charged to it. Both use all cores.
+those tried; the time to make them is not charged to it. Both get the same cores: one by default, which is what each worker
+of `relrob verify` has.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ import argparse
 import os
 import resource
 import statistics
+import sys
 import time
 from fractions import Fraction
 
 from relrob.cli.main import tune_blas
 
+CORES = int(sys.argv[sys.argv.index("--cores") + 1]) if "--cores" in sys.argv else 1
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])  # before any library counts the cores
 tune_blas()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -43,6 +47,7 @@ def main() -> None:
     parser.add_argument("reference")
     parser.add_argument("--images", type=int, default=6)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cores", type=int, default=1)
     asked = parser.parse_args()
     data = load("mnist", "test")
     network = load_network(asked.reference, image_shape=data.image_shape, classes=10)
@@ -76,7 +81,7 @@ def main() -> None:
     ]
     trial = {batch: min(keras_effective(*ladders[0], batch)[1] for _ in range(2)) for batch in BATCHES}
     best = min(trial, key=lambda batch: trial[batch])
-    print(f"keras batches { ({b: round(s, 3) for b, s in trial.items()}) } s, best {best}")
+    print(f"{CORES} core(s); keras batches { ({b: round(s, 3) for b, s in trial.items()}) } s, best {best}")
     ratios, controls = [], []
     for _ in range(asked.rounds):
         for rungs, label in ladders:

@@ -88,9 +88,11 @@ class Scaling:
     deviation: float
 
     @staticmethod
-    def of(images: Any) -> Scaling:
-        """The scaling of these images: uint8 levels or float32 in [0, 1]."""
+    def of(images: Any, standardise: bool) -> Scaling:
+        """The scaling of these images: uint8 levels or float32 in [0, 1]; without `standardise`, pixels stay in [0, 1]."""
         full = 255.0 if images.dtype == np.uint8 else 1.0
+        if not standardise:
+            return Scaling(full, 0.0, 1.0)
         return Scaling(
             full, float(images.mean(dtype=np.float64)) / full, float(images.std(dtype=np.float64)) / full or 1.0
         )
@@ -119,9 +121,10 @@ def _fit(
     (images, labels), count = data, len(data[0]) - held
     batch = min(architecture.batch, count)
     steps = count // batch
-    scaling = Scaling.of(images[:count])
+    scaling = Scaling.of(images[:count], architecture.standardise)
     training, inference = models(architecture, images.shape[1:], classes, seed)
-    step = _step(training, scaling, (images[:count], labels[:count]), architecture.rate, epochs * steps)
+    optimiser = _optimiser(architecture, epochs * steps)
+    step = _step(training, scaling, (images[:count], labels[:count]), optimiser)
     rng = np.random.default_rng(seed)
     for epoch in range(epochs):
         order = rng.permutation(count)[: steps * batch].astype(np.int32).reshape(steps, batch)
@@ -152,10 +155,16 @@ def models(architecture: Architecture, shape: tuple[int, ...], classes: int, see
     return keras.Sequential([*dropped, last]), keras.Sequential([*plain, last], name=architecture.name)
 
 
-def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], rate: float, steps: int) -> Callable[[Any], Any]:
-    """One compiled step of Adam on the images of the given indices; the whole training set stays in memory."""
-    schedule: Any = keras.optimizers.schedules.CosineDecay(rate, steps)
-    optimizer = keras.optimizers.Adam(schedule)
+def _optimiser(architecture: Architecture, steps: int) -> Any:
+    """The optimiser of a recipe."""
+    if architecture.optimiser == "rmsprop":
+        return keras.optimizers.RMSprop(architecture.rate)
+    schedule: Any = keras.optimizers.schedules.CosineDecay(architecture.rate, steps)
+    return keras.optimizers.Adam(schedule)
+
+
+def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any) -> Callable[[Any], Any]:
+    """One compiled step of the optimiser on the images of the given indices; the whole training set stays in memory."""
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     images, labels = tf.constant(data[0]), tf.constant(data[1])

@@ -95,11 +95,12 @@ def test_the_default_recipe_reaches_98_percent(tmp_path: Path) -> None:
 def test_scaling_folds_into_the_first_layer(tmp_path: Path) -> None:
     with_scaling = load("relrob.training:Scaling")
     images = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
-    scaling = with_scaling.of(images)
+    scaling = with_scaling.of(images, True)
+    assert with_scaling.of(images, False) == with_scaling(255.0, 0.0, 1.0)
     assert scaling.mean == pytest.approx((images / 255).mean()) and scaling.deviation == pytest.approx(
         (images / 255).std()
     )
-    assert with_scaling.of(np.zeros((3, 6), np.float32)).deviation == 1
+    assert with_scaling.of(np.zeros((3, 6), np.float32), True).deviation == 1
     layer = make_networks.keras().layers.Dense(4, bias_initializer="ones")
     before = layer(scaling.apply(images)).numpy()
     scaling.fold(layer)
