@@ -44,9 +44,9 @@ def invoke(command: object, *words: object) -> tuple[str, str]:
 
 def test_train_then_quantise(data: Path, tmp_path: Path) -> None:
     network = tmp_path / "ref.keras"
-    out, err = invoke(train_module.command, "--dataset", data, "-o", network, "--arch", "mlp-256x2", "--epochs", 15)
+    out, err = invoke(train_module.command, "--dataset", data, "-o", network, "--arch", "mlp-256x2", "--epochs", 60)
     assert out.startswith(f"{network}: mlp-256x2, ") and "of 90 test images right" in out
-    assert "training mlp-256x2 on" in err and "epoch 15/15" in err
+    assert "training mlp-256x2 on" in err and "epoch 60/60" in err
     for scheme, name, calibrated in (
         ("dynamic", "q.tflite", False),
         ("int8", "r.tflite", True),

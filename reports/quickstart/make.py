@@ -1,0 +1,40 @@
+"""Copy what a finished `make verify` run says into this folder: summary, table, images and a gallery of witnesses.
+
+python reports/quickstart/make.py RUN_DIRECTORY
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from relrob.files import write_atomic
+from relrob.registry import load
+from relrob.study.store import Store
+
+HERE = Path(__file__).resolve().parent
+PACKAGES = ("relrob", "numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime")
+
+
+def main(run: Path) -> None:
+    """Write the report; nothing here is computed anew."""
+    for name in ("summary.json", "table.md", "images.csv"):
+        write_atomic(HERE / name, (run / name).read_bytes())
+    with Store.read(run) as store:
+        views = [view for view in store.witnesses() if view.network == "reference"]
+        load("relrob.report.picture:gallery")(views, HERE / "gallery.png", limit=8)
+        provenance = {
+            "command": "relrob verify --radius 20 --step 0.25",
+            "content_sha256": store.content_sha256(),
+            "seconds_of_work": round(sum(store.seconds().values()), 1),
+            "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+            "packages": {name: version(name) for name in PACKAGES},
+        }
+    write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
