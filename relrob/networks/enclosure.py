@@ -1,0 +1,119 @@
+"""An enclosure: a dense network in real arithmetic, and how far a runtime's own arithmetic can be from it, layer by layer.
+
+For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime computes some y with
+    |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
+and passes on min(max(y, 0), cap). Float32 kernels, LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is
+described in kernels.md and confirmed against the runtimes in `tests/test_enclosure.py`. Signed inputs are not covered.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, log
+from typing import Final, final
+
+import numpy as np
+
+from relrob.domain.arrays import Doubles, frozen
+from relrob.domain.network import Dense
+from relrob.errors import NetworkError
+
+_U32: Final = 2.0**-24
+TINY: Final = 2.0**-100  # more than all underflows of one dot product together, also when they are flushed to 0
+LOOSE: Final = (
+    1.0 + 2.0**-12
+)  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
+
+
+def gamma(terms: int) -> float:
+    """Higham's constant n u / (1 - n u) for float32 (Accuracy and Stability of Numerical Algorithms, Sec. 3.1)."""
+    return terms * _U32 / (1 - terms * _U32)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class EnclosedLayer:
+    """One layer: `weights` (n_in, n_out), `bias` (n_out,), float64, exactly the values that the runtime's integers stand for.
+
+    `share`: an input h is moved by at most share * max(h) when the row is quantised at run time; `moved`: by at most this when
+    it is quantised by a fixed scale (0 stays 0 in both); `reach`: inputs above it are cut to it; `rounding`: error of storing the
+    output; `terms`: float32 operations on the way to an output; `floor`, `cap`: the smallest and largest output; `relu`.
+    """
+
+    weights: Doubles
+    bias: Doubles
+    relu: bool
+    terms: int
+    share: float = 0.0
+    moved: float = 0.0
+    reach: float = inf
+    rounding: float = 0.0
+    cap: float = inf
+    floor: float = -inf
+
+    def __post_init__(self) -> None:
+        weights = frozen(np.asarray(self.weights, dtype=np.float64))
+        bias = frozen(np.asarray(self.bias, dtype=np.float64))
+        if weights.ndim != 2 or bias.shape != weights.shape[1:]:
+            raise NetworkError(
+                f"an enclosed layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+            )
+        if min(self.share, self.moved, self.rounding, self.reach, self.cap) < 0 or self.terms < 1:
+            raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
+        object.__setattr__(self, "weights", weights)
+        object.__setattr__(self, "bias", bias)
+
+    def error(self, high: Doubles) -> Doubles:
+        """Error of the pre-activations when the inputs lie in [0, high]: (..., n_in) -> (..., n_out)."""
+        size = np.abs(self.weights)
+        step = self.share * high.max(axis=-1, keepdims=True) + self.moved
+        moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
+        spread = (high + moved) @ size + np.abs(self.bias)
+        return np.asarray(moved @ size + gamma(self.terms) * spread + self.rounding + TINY)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Enclosure:
+    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger one, whatever follows."""
+
+    layers: tuple[EnclosedLayer, ...]
+    gap: float = 0.0
+
+    @property
+    def inputs(self) -> int:
+        """Number of input values."""
+        return int(self.layers[0].weights.shape[0])
+
+    @property
+    def classes(self) -> int:
+        """Number of outputs."""
+        return int(self.layers[-1].weights.shape[1])
+
+
+def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
+    """Any IEEE-754 float32 evaluation of `dense`: every order of summation, with or without FMA (soundness.md, `float32`).
+
+    `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits tie.
+    """
+    layers = tuple(
+        EnclosedLayer(
+            layer.weights.astype(np.float64), layer.bias.astype(np.float64), layer.relu, len(layer.weights) + 2
+        )
+        for layer in dense.layers
+    )
+    return Enclosure(layers, float_softmax_gap() if softmax else 0.0)
+
+
+def float_softmax_gap() -> float:
+    """Logits further apart than this never tie in a float32 softmax whose exp has a relative error below 2^-14."""
+    return 2.0**-10
+
+
+def int8_softmax_gap(classes: int) -> float:
+    """Logits further apart than this differ in an int8 softmax (scale 1/256, off by two quanta at most): inf from 64 classes on.
+
+    The largest probability p is at least 1/classes, and p (1 - exp(-gap)) must exceed four quanta.
+    """
+    lost = 4 * classes / 256
+    return -log(1 - lost) if lost < 1 else inf
