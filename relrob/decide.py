@@ -15,6 +15,7 @@ from relrob.domain.arrays import Bools
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.evaluator import labels, margins
+from relrob.networks.folded import gives_logits
 from relrob.problem import Finding, Findings, Opened, Problem, Solver, Transfer
 from relrob.regions.ladder import RungSet
 
@@ -87,10 +88,12 @@ def _pronounce(problem: Problem, opened: Opened, finding: Finding, solver: str) 
     witness: Witness | None = None
     disagreements = 0
     margin = finding.margin
+    comparable = margin is None or opened.network.dense is None or gives_logits(opened.network)
     suspected = not finding.proved and finding.stopped is None
     for mask in finding.proposals:
         _, replayed, candidate = replay(opened, problem.rungs, problem.label, mask)
-        margin = replayed if margin is None else min(margin, replayed)
+        if comparable:  # a solver's margins are of logits where it has the weights
+            margin = replayed if margin is None else min(margin, replayed)
         if candidate is not None:
             disagreements += finding.proved
             witness = candidate

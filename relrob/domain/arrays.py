@@ -15,13 +15,23 @@ Levels = NDArray[np.uint8]
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A C-contiguous, read-only array of the same values (a copy unless it is one already).
+    """A C-contiguous, read-only array of the same values: a copy, unless it is one already that nobody else can write to.
 
     >>> frozen(np.zeros(2)).flags.writeable
     False
     """
-    if array.flags.c_contiguous and not array.flags.writeable:
+    if array.flags.c_contiguous and _sealed(array):
         return array
     copy = np.array(array, order="C", copy=True)
     copy.flags.writeable = False
     return copy
+
+
+def _sealed(array: NDArray[Any]) -> bool:
+    """Is the array, and every array that it is a view of, read-only?"""
+    holder: Any = array
+    while isinstance(holder, np.ndarray):
+        if holder.flags.writeable:
+            return False
+        holder = holder.base
+    return holder is None or isinstance(holder, bytes)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import frozen
 from relrob.domain.network import Network
 from relrob.domain.region import Ladder
-from relrob.errors import DatasetError, UsageError
+from relrob.errors import DatasetError, ShapeError, UsageError
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,10 @@ def check_image(image: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """(network, region, image, label): `image` is (H, W, C), uint8 levels or float32 in [0,1]."""
+    """(network, region, image, label): `image` is (H, W, C), uint8 levels or float32 in [0,1].
+
+    Raises DatasetError, or ShapeError when the image has not as many values as the network reads.
+    """
 
     network: Network
     region: Ladder
@@ -53,6 +56,8 @@ class Query:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", check_image(self.image))
+        if self.image.size != self.network.inputs:
+            raise ShapeError(f"an image of shape {self.image.shape}", f"{self.network.inputs} values")
         if not 0 <= self.label < self.network.classes:
             raise DatasetError(f"label {self.label}", f"0 to {self.network.classes - 1}, the network's classes")
 

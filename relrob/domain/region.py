@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Final
 
 from relrob.errors import RegionError
+
+_LARGEST: Final = 10**45
+_SMALLEST: Final = Fraction(1, _LARGEST)  # below the smallest float32 above 0
+
+
+def _shown(value: Fraction) -> str:
+    """The number for a message, also where no float holds it."""
+    return f"{float(value):g}" if abs(value) <= _LARGEST else f"of more than {_LARGEST:.0e} in magnitude"
 
 
 @dataclass(frozen=True)
@@ -28,9 +37,11 @@ class Ladder:
 
     def __post_init__(self) -> None:
         if self.radius <= 0:
-            raise RegionError(f"radius {float(self.radius):g}", "a number above 0", "--radius 20")
+            raise RegionError(f"radius {_shown(self.radius)}", "a number above 0", "--radius 20")
         if not 0 < self.step <= 1:
-            raise RegionError(f"step {float(self.step):g}", "a number in (0, 1]", "--step 0.25")
+            raise RegionError(f"step {_shown(self.step)}", "a number in (0, 1]", "--step 0.25")
+        if not (_SMALLEST <= self.radius <= _LARGEST and self.step >= _SMALLEST):
+            raise RegionError("a radius or a step out of all proportion to pixels", "1e-45 to 1e45", "--radius 20")
         if self.features is not None and self.features < 1:
             raise RegionError(f"features {self.features}", "a whole number above 0, or all", "--features 20")
         if self.axes < 1:

@@ -71,6 +71,8 @@ class Chain:
             factor, offset = (np.broadcast_to(np.asarray(a, np.float64), self.shape) for a in (scale, shift))
         except ValueError as error:
             raise NotDenseError("a constant that is larger than the value it is applied to") from error
+        if not self._identity() and ((factor != 1).any() or (offset != 0).any()):
+            self.folded = True  # two in a row, which the file rounds one by one: x 255 / 255 is not x
         with np.errstate(over="ignore", invalid="ignore"):
             self._scale, self._shift = self._scale * factor, self._shift * factor + offset
         if not (np.isfinite(self._scale).all() and np.isfinite(self._shift).all()):

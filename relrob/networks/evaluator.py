@@ -28,11 +28,17 @@ class Evaluator(Protocol):
 
 
 def labels(outputs: Floats) -> Ints:
-    """First index of the largest output, row by row: (n, classes) -> (n,)."""
-    return np.asarray(outputs.argmax(axis=1), dtype=np.int64)
+    """First index of the largest output, row by row: (n, classes) -> (n,); -1, no class, for a row with NaN."""
+    return np.where(np.isnan(outputs).any(axis=1), -1, outputs.argmax(axis=1)).astype(np.int64)
 
 
 def margins(outputs: Floats, label: int) -> Doubles:
-    """Output of `label` minus the largest other output, row by row, in float64: (n, classes) -> (n,)."""
+    """Output of `label` minus the largest other output, row by row, in float64: (n, classes) -> (n,).
+
+    0 where both are the same infinity; -inf for a row with NaN.
+    """
     wide = outputs.astype(np.float64)
-    return np.asarray(wide[:, label] - np.delete(wide, label, axis=1).max(axis=1), dtype=np.float64)
+    mine, best = wide[:, label], np.delete(wide, label, axis=1).max(axis=1)
+    with np.errstate(invalid="ignore"):
+        least = np.where(mine == best, 0.0, mine - best)
+    return np.where(np.isnan(wide).any(axis=1), -np.inf, least)

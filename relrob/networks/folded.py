@@ -4,30 +4,50 @@ On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU
 identity or 0, so its column folds into the next layer, exactly in real arithmetic. What remains is evaluated in float32 and
 compared with an error bound that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the
 order of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u / (1 - n u) |w|.|x|).
+The bound allows subnormal numbers to be flushed to 0, on the way in and out, and is infinite where float32 may overflow.
 A point whose margin exceeds the bound has that label on every float32 runtime; the others are `thin` and need the runtime.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final, final
 
 import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
-from relrob.domain.network import Dense
+from relrob.domain.network import Dense, Network
+from relrob.networks.content import runs_weights
 from relrob.regions.ladder import RungSet
 
 _U32: Final = 2.0**-24
-_TINY: Final = (
-    2.0**-100
-)  # more than all underflows of one dot product together (each below 2^-126, also when flushed to 0)
-_SLACK: Final = 2.0**-36  # more than the relative error of any float64 sum formed here (fewer than 2^13 terms)
+_FLUSH: Final = 2.0**-125  # more than a product or a sum of normal size can lose when subnormal numbers become 0
+_HUGE: Final = 2.0**127  # sums of magnitudes below it do not overflow in float32, in any order
+_SOFTMAX: Final = (
+    2.0**-16
+)  # logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it
+_TERMS: Final = 1 << 19
+_SLACK: Final = 2.0**-32  # more than the relative error of a few nested float64 sums of up to `_TERMS` terms
 
 
 def _gamma(terms: int) -> float:
-    """Higham's constant n u / (1 - n u) for float32."""
-    return terms * _U32 / (1 - terms * _U32)
+    """Higham's constant n u / (1 - n u) for float32; infinite above `_TERMS`, where nothing here is proved."""
+    return terms * _U32 / (1 - terms * _U32) if terms < _TERMS else math.inf
+
+
+def _rounding(inputs: Doubles, size: Doubles, bias: Doubles, extra: int) -> Doubles:
+    """Error of any float32 evaluation of inputs @ weights + bias: `inputs` (n,), `size` = |weights| (n, m), `bias` (m,), all
+    magnitudes; `extra`: roundings beside the n products and the n sums. A subnormal factor may count as 0."""
+    magnitude = inputs @ size + bias
+    flushed = _FLUSH * (2.0 * len(inputs) + 2.0 + inputs.sum() + size.sum(axis=0))
+    return np.where(magnitude < _HUGE, _gamma(len(inputs) + 1 + extra) * magnitude + flushed, math.inf)
+
+
+def gives_logits(network: Network) -> bool:
+    """Are the outputs of its runtime the logits of its weights (and not probabilities)?"""
+    return network.dense is not None and (not network.dense.softmax or runs_weights(network))
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,9 +168,10 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     matrix = np.einsum("gk,gkn->gn", change, weights[rungs.axes])
     largest = base.copy()
     largest[rungs.axes.ravel()] = np.maximum(largest[rungs.axes], rungs.moved).ravel()
-    magnitude = largest @ np.abs(weights) + np.abs(bias)
-    runtime = _gamma(dense.inputs + 2) * magnitude + _TINY
-    return _bounded(base @ weights + bias, matrix, basis, costs, _SLACK * 2 * magnitude, runtime)
+    size = np.abs(weights)
+    drift = _SLACK * 2 * (largest @ size + np.abs(bias))
+    runtime = _rounding(largest, size, np.abs(bias), 1)
+    return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime)
 
 
 def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs) -> _Map:
@@ -167,35 +188,44 @@ def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, gr
     drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
     reach = np.maximum(before.high, 0) + error
-    runtime = error @ size + _gamma(len(size) + 2) * (reach @ size + np.abs(bias)) + _TINY
+    runtime = error @ size + _rounding(reach, size, np.abs(bias), 1)
     return _bounded(constant, matrix, grown, costs, drift, runtime)
 
 
 def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
     """Error of evaluating some columns of a map in float32, rounding of the coefficients included."""
     size = np.abs(matrix)
-    magnitude = np.abs(constant) + (basis.high + basis.own) @ size
-    return np.asarray(drift + basis.own @ size + _gamma(len(size) + 4) * magnitude + _TINY)
+    return np.asarray(drift + basis.own @ size + _rounding(basis.high + basis.own, size, np.abs(constant), 3))
+
+
+def _costs(rungs: RungSet) -> _Costs:
+    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of all costs."""
+    one = rungs.denominator
+    budget = min(rungs.budget, sum(rungs.costs))
+    return _Costs(np.array([float(Fraction(cost, one)) for cost in rungs.costs]), float(Fraction(budget, one)))
 
 
 @final
 class FoldedDense:
     """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of the weight matrices.
 
-    `threshold`: margins above it in magnitude are certain; `neurons`: how many ReLUs are still evaluated.
+    `threshold`: margins above it in magnitude are certain (infinite where float32 may overflow: nothing is certain then);
+    `neurons`: how many ReLUs are still evaluated.
     """
 
     def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:
-        costs = _Costs(
-            np.array(rungs.costs, dtype=object).astype(np.float64) / rungs.denominator, float(rungs.ladder.radius)
-        )
+        with np.errstate(all="ignore"):  # what overflows ends in an infinite threshold
+            self._build(dense, rungs, label)
+
+    def _build(self, dense: Dense, rungs: RungSet, label: int) -> None:
+        costs = _costs(rungs)
         basis = _Basis(np.ones(rungs.features), np.zeros(rungs.features))
         here = _first(dense, rungs, basis, costs)
         self._features = rungs.features
         self._stages: list[Floats] = []
         self._columns: Floats = np.ones((0, 1), dtype=np.float32)
         for number in range(1, len(dense.layers)):
-            kept = np.flatnonzero((here.low < 0) & (here.high > 0))
+            kept = np.flatnonzero(~((here.low >= 0) | (here.high <= 0)))
             own = _own_error(here.constant[kept], here.matrix[:, kept], here.drift[kept], basis)
             block = _Block(here.constant[kept], here.matrix[:, kept], here.low[kept], here.high[kept], here.drift[kept])
             self._keep(block.constant, block.matrix)
@@ -210,7 +240,9 @@ class FoldedDense:
         own = _own_error(constant, matrix, here.drift[label] + here.drift[others], basis)
         self._keep(constant, matrix)
         self._others, self._label = others, label
-        self.threshold = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + _SLACK))
+        error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + _SLACK))
+        exact = math.isfinite(error) and all(bool(np.isfinite(stage).all()) for stage in self._stages)
+        self.threshold = error + _SOFTMAX * dense.softmax if exact else math.inf
         self.neurons = len(basis.high) - rungs.features
 
     def _keep(self, constant: Doubles, matrix: Doubles) -> None:
@@ -221,11 +253,12 @@ class FoldedDense:
         n, filled = len(masks), 1 + self._features
         columns = self._room(n)
         columns[:, 1:filled] = masks
-        for stage in self._stages[:-1]:
-            width = stage.shape[1]
-            np.maximum(columns[:, :filled] @ stage, 0, out=columns[:, filled : filled + width])
-            filled += width
-        return self._decide(columns @ self._stages[-1])
+        with np.errstate(all="ignore"):
+            for stage in self._stages[:-1]:
+                width = stage.shape[1]
+                np.maximum(columns[:, :filled] @ stage, 0, out=columns[:, filled : filled + width])
+                filled += width
+            return self._decide(columns @ self._stages[-1])
 
     def _room(self, n: int) -> Floats:
         """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused from call to call."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from fractions import Fraction
 from math import lcm
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import RegionError
+
+_LARGEST_EXPONENT: Final = 400
 
 
 def parse_fraction(text: str, what: str) -> Fraction:
@@ -20,6 +22,8 @@ def parse_fraction(text: str, what: str) -> Fraction:
     Fraction(1, 10)
     """
     try:
+        if abs(int(text.lower().partition("e")[2] or 0)) > _LARGEST_EXPONENT:
+            raise ValueError("an exponent that would fill the memory")
         return Fraction(text.strip())
     except (ValueError, ZeroDivisionError) as error:
         raise RegionError(f"{what} {text!r}", "a number such as 20, 0.25 or 1/64") from error

@@ -96,9 +96,9 @@ class RungSet:
         return Fraction(sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator)
 
     def contains(self, image: Floats) -> bool:
-        """True when `image` (d,) is a point of this ladder, bit for bit."""
+        """True when `image` (d,) is a point of this ladder, bit for bit. A step below float32's resolution moves nothing."""
         shown = image[self.axes]
-        mask = (shown == self.moved).all(axis=1)
+        mask = (shown == self.moved).all(axis=1) & (self.moved != self.base[self.axes]).any(axis=1)
         rebuilt = self.images(mask[None, :])[0]
         return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.ladder.radius
 

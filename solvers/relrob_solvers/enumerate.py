@@ -16,7 +16,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import labels, margins
-from relrob.networks.folded import FoldedDense
+from relrob.networks.folded import FoldedDense, gives_logits
 from relrob.problem import Finding, Findings, Opened, Problem, Share, Transfer
 from relrob.regions.ladder import RungSet
 
@@ -58,11 +58,13 @@ class _RuntimeJudge:
 
 @final
 class _FoldedJudge:
-    """Judges in folded arithmetic, and leaves thin margins to the runtime."""
+    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits, also where the runtime gives
+    probabilities: a thin one is then the folded one, its sign the runtime's."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
-        self._folded = folded
+        self._folded, self._label = folded, label
         self._runtime = _RuntimeJudge(opened, rungs, label)
+        self._logits = gives_logits(opened.network)
 
     def see(self, masks: Bools) -> _Seen:
         judged = self._folded.judge(masks)
@@ -70,8 +72,15 @@ class _FoldedJudge:
         thin = np.flatnonzero(judged.thin)
         if len(thin):
             again = self._runtime.see(masks[thin])
-            found[thin], least[thin] = again.labels, again.margins
+            found[thin], least[thin] = again.labels, self._margins(least[thin], again)
         return _Seen(found, least, len(thin))
+
+    def _margins(self, folded: Doubles, again: _Seen) -> Doubles:
+        """Margins of thin points; an overflow in folded arithmetic leaves only the sign."""
+        if self._logits:
+            return again.margins
+        right = again.labels == self._label
+        return np.where(right, np.fmax(folded, 0.0), np.fmin(folded, 0.0))
 
 
 def _judge(opened: Opened, rungs: RungSet, label: int) -> _Judge:
