@@ -1,0 +1,1 @@
+"""Bit-exact emulators of the kernels that execute quantised networks."""
