@@ -88,7 +88,7 @@ class RungSet:
             return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(np.int64)
         total = np.zeros(len(masks), dtype=object)
         for feature, cost in enumerate(self.costs):
-            total = total + np.where(masks[:, feature], cost, 0)
+            total = total + masks[:, feature].astype(object) * cost
         return total
 
     def cost(self, mask: Bools) -> Fraction:

@@ -120,7 +120,7 @@ class _Tally:
         begin = time.perf_counter()
         seen = self.judge.see(masks)
         least = int(seen.margins.argmin())
-        if seen.margins[least] < self.margin:
+        if self.thinnest is None or seen.margins[least] < self.margin:
             self.margin, self.thinnest = float(seen.margins[least]), masks[least].copy()
         self.spent += time.perf_counter() - begin
         return seen
