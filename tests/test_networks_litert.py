@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from relrob.domain.network import Arithmetic, Layout
 from relrob.errors import NetworkError, RelrobError, ShapeError, UnsupportedLayerError, UsageError
-from relrob.networks.litert import dequantised, quantised
+from relrob.networks.interpreter import dequantised, quantised
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.quiet import quiet_native

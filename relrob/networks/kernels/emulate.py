@@ -1,0 +1,192 @@
+"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels are slow."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Bools, Doubles, Floats
+from relrob.domain.network import Network
+from relrob.networks.batches import pixel_order, run_in_batches
+from relrob.networks.content import checked_bytes
+from relrob.networks.interpreter import quantised
+from relrob.networks.kernels.litert_dynamic import dynamic_full
+from relrob.networks.kernels.litert_file import Chain, NotEmulatedError, read_chain
+from relrob.networks.kernels.litert_int8 import int8_full
+from relrob.networks.kernels.litert_layers import (
+    Dequantise,
+    DynamicFull,
+    FloatFull,
+    Grid,
+    Int8Full,
+    Layer,
+    Quantise,
+    Softmax,
+)
+from relrob.networks.kernels.litert_native import native
+from relrob.networks.kernels.litert_softmax import int8_softmax
+from relrob.networks.kernels.requantise import quantise
+
+log = logging.getLogger(__name__)
+Step = Callable[[Floats], Floats]
+RUNTIMES = ("xnnpack", "builtin", "reference")
+_CHUNK = 1024  # rows; a multiple of every batch of the interpreter, so that its float operators see the same batches
+_SOFTMAX = 2.0**-18  # logits further apart than this keep their order through any float32 softmax
+_UNIT = 2.0**-24
+
+
+def emulator(network: Network, data: bytes | None = None) -> Emulator | None:
+    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged, where there is none.
+
+    `data`: the file's bytes, read from `network.path` when not given. Raises NetworkError when the file has changed.
+    """
+    if network.format != "tflite" or network.runtime not in RUNTIMES:
+        return None
+    content = checked_bytes(network, data)
+    try:
+        return Emulator(network, content, read_chain(content))
+    except NotEmulatedError as reason:
+        log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
+        return None
+
+
+@final
+class Emulator:
+    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit.
+
+    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel order; `exact`: the outputs
+    are also those of every image run alone. They are not where `builtin` runs float operators (a float SOFTMAX, small float
+    layers), whose last bits depend on the batch: `sure` then says which labels cannot depend on it.
+    """
+
+    def __init__(self, network: Network, data: bytes, chain: Chain) -> None:
+        self._network, self._chain = network, chain
+        self._order = pixel_order(network)
+        steps = list(_steps(network, data, chain))
+        self._head = tuple(run for _, run in steps)
+        self._tails = tuple(layers for layers, _ in steps)
+        self.layers: tuple[Layer, ...] = chain.layers
+        self.exact = network.runtime != "builtin" or not any(_in_batches(layer) for layer in chain.layers)
+
+    @property
+    def runtime(self) -> str:
+        """The runtime that is emulated."""
+        return self._network.runtime
+
+    @property
+    def best_batch(self) -> int:
+        """Images a chunk."""
+        return _CHUNK
+
+    def outputs(self, images: Floats) -> Floats:
+        """Outputs (n, classes) float32 of flat images (n, d) float32 in raster order, as LiteRT gives them (int8: dequantised)."""
+        return run_in_batches(images, self._network, _CHUNK, self._run, self._order)
+
+    def sure(self, images: Floats) -> Bools:
+        """Which labels are those of the image run alone, whatever the batch: (n, d) -> (n,). All where `exact`."""
+        if self.exact:
+            return np.ones(len(images), np.bool_)
+        batchwise = [any(_in_batches(layer) for layer in layers) for layers in self._tails]
+        if any(batchwise[:-1]):
+            return np.zeros(len(images), np.bool_)
+        ordered = images if self._order is None else images[:, self._order]
+        values = self._through(np.ascontiguousarray(ordered), len(self._head) - 1)
+        return _certain(values, self._tails[-1])
+
+    def _run(self, images: Floats) -> NDArray[Any]:
+        values, grid = self._through(images, len(self._head)), self._chain.result
+        return values if grid is None else (values - np.float32(grid.zero)) * grid.scale32
+
+    def _through(self, images: Floats, count: int) -> Floats:
+        """The values after the first `count` steps; integers as float32."""
+        values = images if self._chain.given is None else _entered(images, self._chain.given)
+        for run in self._head[:count]:
+            values = run(values)
+        return values
+
+
+def _entered(images: Floats, grid: Grid) -> Floats:
+    """Images as an int8 input tensor stores them."""
+    details = {"dtype": np.int8, "quantization": (grid.scale, grid.zero)}
+    return quantised(images, details).astype(np.float32)
+
+
+def _in_batches(layer: Layer) -> bool:
+    """Do the last bits of this layer depend on the batch on `builtin`?"""
+    return isinstance(layer, FloatFull | Dequantise) or (isinstance(layer, Softmax) and layer.given is None)
+
+
+def _by_litert(layer: Layer, runtime: str) -> bool:
+    """Is this layer left to LiteRT itself?"""
+    return _in_batches(layer) and not (isinstance(layer, Dequantise) and runtime != "builtin")
+
+
+def _steps(network: Network, data: bytes, chain: Chain) -> Iterator[tuple[tuple[Layer, ...], Step]]:
+    """(layers, function) of each step: one emulated layer, or a run of layers that LiteRT executes."""
+    start, count = 0, len(chain.layers)
+    while start < count:
+        stop = start
+        while stop < count and _by_litert(chain.layers[stop], network.runtime):
+            stop += 1
+        if stop == start:
+            stop += 1
+            yield chain.layers[start:stop], _emulated(chain.layers[start], network.runtime)
+        else:
+            places = range(chain.positions[start], chain.positions[stop - 1] + 1)
+            part = native(network, data, places, (chain.widths[start], chain.widths[stop]))
+            yield chain.layers[start:stop], _natively(part.outputs, chain.layers[start])
+        start = stop
+
+
+def _natively(run: Step, first: Layer) -> Step:
+    """LiteRT's part takes numbers: integers are multiplied out for it, and it finds the same integers again."""
+    if not isinstance(first, Dequantise):
+        return run
+    zero, scale = np.float32(first.given.zero), first.given.scale32
+    return lambda values: run((values - zero) * scale)
+
+
+def _emulated(layer: Layer, runtime: str) -> Step:
+    """One layer as a function of float32 arrays (n, n_in) -> (n, n_out)."""
+    match layer:
+        case DynamicFull():
+            return dynamic_full(layer, runtime)
+        case Int8Full():
+            return int8_full(layer, runtime)
+        case Softmax(given=Grid() as given):
+            return int8_softmax(given, runtime)
+        case Quantise(out=out):
+            return lambda values: quantise(values, out, runtime)
+        case Dequantise(given=given):
+            return lambda values: (values - np.float32(given.zero)) * given.scale32
+        case _:
+            raise NotEmulatedError(f"a {type(layer).__name__} layer")
+
+
+def _certain(values: Floats, layers: tuple[Layer, ...]) -> Bools:
+    """Rows whose label is the same for any order of float32 operations in the last `layers`; bounds in float64."""
+    centre: Doubles = values.astype(np.float64)
+    error: Doubles = np.zeros_like(centre)
+    slack = 0.0
+    for layer in layers:
+        if isinstance(layer, Dequantise):
+            centre = (centre - layer.given.zero) * layer.given.scale
+            error = 3 * _UNIT * (np.abs(centre) + 256 * layer.given.scale)
+        elif isinstance(layer, FloatFull):
+            size, n = np.abs(layer.weights.astype(np.float64)), len(layer.weights)
+            reach = (np.abs(centre) + error) @ size + np.abs(layer.bias)
+            error = error @ size + (n + 2) * _UNIT * 1.01 * reach
+            centre = centre @ layer.weights.astype(np.float64) + layer.bias
+            centre = np.maximum(centre, 0) if layer.relu else centre
+        elif isinstance(layer, Softmax):
+            slack = _SOFTMAX
+    best = centre.argmax(axis=1)
+    rows = np.arange(len(centre))
+    least = centre[rows, best] - error[rows, best]
+    others = centre + error
+    others[rows, best] = -np.inf
+    return np.asarray(least - others.max(axis=1) > slack)

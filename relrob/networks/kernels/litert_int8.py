@@ -1,0 +1,64 @@
+"""LiteRT's full-integer FULLY_CONNECTED, bit for bit. Integers travel as float32 between layers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from relrob.domain.arrays import Floats
+from relrob.networks.kernels.exact_dot import ExactDot
+from relrob.networks.kernels.litert_file import NotEmulatedError
+from relrob.networks.kernels.litert_layers import Int8Full
+from relrob.networks.kernels.requantise import double_rounding, multipliers, output_scales, single_rounding
+
+
+def int8_full(layer: Int8Full, runtime: str) -> Callable[[Floats], Floats]:
+    """int8 inputs (n, n_in) to int8 outputs (n, n_out) on "xnnpack", "builtin" or "reference"; both as float32 integers.
+
+    Raises NotEmulatedError where a sum could leave 32 bits, or where a kernel's own range of scales ends.
+    """
+    weights = layer.weights.astype(np.int64)
+    dot = ExactDot(weights, layer.bias - layer.given.zero * weights.sum(axis=0), -128, 127)
+    wide = ExactDot(weights, layer.bias.astype(np.int64), -255, 255)
+    if max(dot.limit, wide.limit) >= 2**31:
+        raise NotEmulatedError("sums of more than 32 bits")
+    floor = np.float32(max(-128, layer.out.zero) if layer.relu else -128)
+    rule = _float_rule(layer) if runtime == "xnnpack" else _fixed_rule(layer, runtime, dot.limit)
+
+    def run(values: Floats) -> Floats:
+        outputs = rule(dot(values))
+        return np.clip(outputs, floor, np.float32(127), out=outputs)
+
+    return run
+
+
+def _float_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
+    """float32(sum) * scale, halves to even, plus the zero point."""
+    scales, zero = output_scales(layer, "xnnpack").astype(np.float32), np.float32(layer.out.zero)
+    if not ((scales < 256) & (scales >= 2.0**-100)).all():
+        raise NotEmulatedError(f"a requantisation scale of {float(scales.max()):g}, which XNNPACK refuses")
+
+    def rule(sums: Floats) -> Floats:
+        outputs = sums.astype(np.float32, copy=False)
+        outputs *= scales
+        np.rint(outputs, out=outputs)
+        outputs += zero
+        return outputs
+
+    return rule
+
+
+def _fixed_rule(layer: Int8Full, runtime: str, limit: int) -> Callable[[Floats], Floats]:
+    """31-bit fixed point with two roundings (`builtin`) or one (`reference`)."""
+    scale = multipliers(np.asarray(output_scales(layer, runtime), np.float64))
+    if limit << max(int(scale.exponent.max()), 0) >= 2**31:
+        raise NotEmulatedError("sums of more than 32 bits after a left shift")
+    rescale = double_rounding if runtime == "builtin" else single_rounding
+
+    def rule(sums: Floats) -> Floats:
+        levels = rescale(sums.astype(np.int64), scale)
+        levels += layer.out.zero
+        return levels.astype(np.float32)
+
+    return rule

@@ -1,0 +1,142 @@
+"""Dense `.tflite` files written straight into the flat buffer, with any scale, zero point and weight; no TensorFlow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from numpy.typing import NDArray
+
+_OP = schema.BuiltinOperator
+_TYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 2, np.dtype(np.int8): 9}
+_VERSIONS = {_OP.FULLY_CONNECTED: 5, _OP.SOFTMAX: 2, _OP.QUANTIZE: 2, _OP.DEQUANTIZE: 2, _OP.RESHAPE: 1}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The type of an activation: float32 when `scale` is 0, int8 otherwise."""
+
+    scale: float = 0.0
+    zero: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Full:
+    """FULLY_CONNECTED: `weights` (n_out, n_in) int8 or float32, `scales` of int8 ones (1 or n_out), `bias` int32 or float32."""
+
+    weights: NDArray[Any]
+    bias: NDArray[Any] | None
+    scales: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    relu: bool = False
+    out: Kind = Kind()
+    asymmetric: bool = False
+
+
+@dataclass(frozen=True)
+class Step:
+    """An operator without weights: "softmax", "quantize", "dequantize" or "reshape"; its output's type."""
+
+    name: str
+    out: Kind = Kind()
+
+
+def write(inputs: int, given: Kind, steps: list[Full | Step], relu_code: int = 1) -> bytes:
+    """The bytes of a chain of operators over a batch of flat inputs; its batch can be resized."""
+    model: Any = schema.ModelT()
+    model.version, model.buffers, model.operatorCodes = 3, [schema.BufferT()], []
+    graph: Any = schema.SubGraphT()
+    graph.tensors, graph.operators, graph.name = [], [], b"main"
+    width, place = inputs, _tensor(model, graph, (1, inputs), given)
+    graph.inputs = [place]
+    scale = given.scale
+    for step in steps:
+        sources = [place]
+        if isinstance(step, Full):
+            width = len(step.weights)
+            sources.append(_constant(model, graph, step.weights, step.scales))
+            bias_scales = (np.float32(scale) * step.scales).astype(np.float32) if scale else step.scales[:0]
+            sources.append(-1 if step.bias is None else _constant(model, graph, step.bias, bias_scales))
+        place = _tensor(model, graph, (1, width), step.out)
+        graph.operators.append(_operator(model, step, sources, place, relu_code))
+        scale = step.out.scale
+    graph.outputs = [place]
+    model.subgraphs = [graph]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _operator(model: Any, step: Full | Step, sources: list[int], place: int, relu_code: int) -> Any:
+    """One operator and its options."""
+    operator: Any = schema.OperatorT()
+    operator.inputs, operator.outputs = sources, [place]
+    if isinstance(step, Full):
+        code, options = _OP.FULLY_CONNECTED, schema.FullyConnectedOptionsT()
+        options.fusedActivationFunction = relu_code if step.relu else 0
+        options.asymmetricQuantizeInputs = step.asymmetric
+        operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
+    elif step.name == "softmax":
+        code, options = _OP.SOFTMAX, schema.SoftmaxOptionsT()
+        options.beta = 1.0
+        operator.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+    elif step.name == "reshape":
+        code, options = _OP.RESHAPE, schema.ReshapeOptionsT()
+        options.newShape = [-1, model_width(model)]
+        operator.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
+    else:
+        code, options = (_OP.QUANTIZE if step.name == "quantize" else _OP.DEQUANTIZE), None
+    operator.builtinOptions = options
+    operator.opcodeIndex = _code(model, code, 9 if isinstance(step, Full) and step.asymmetric else _VERSIONS[code])
+    return operator
+
+
+def model_width(model: Any) -> int:
+    """Number of values of the tensor written last."""
+    return int(model.width)
+
+
+def _code(model: Any, code: int, version: int) -> int:
+    """The index of an operator code, added when new."""
+    for index, known in enumerate(model.operatorCodes):
+        if (known.builtinCode, known.version) == (code, version):
+            return index
+    added: Any = schema.OperatorCodeT()
+    added.builtinCode, added.deprecatedBuiltinCode, added.version = code, code, version
+    model.operatorCodes.append(added)
+    return len(model.operatorCodes) - 1
+
+
+def _tensor(model: Any, graph: Any, shape: tuple[int, ...], kind: Kind) -> int:
+    """An activation of `shape` whose first dimension is open."""
+    tensor: Any = schema.TensorT()
+    tensor.shape, tensor.shapeSignature = list(shape), [-1, *shape[1:]]
+    tensor.name, tensor.buffer, tensor.type = f"t{len(graph.tensors)}".encode(), 0, 9 if kind.scale else 0
+    if kind.scale:
+        tensor.quantization = _quantization(np.array([kind.scale], np.float32), [kind.zero])
+    model.width = shape[1]
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def _constant(model: Any, graph: Any, values: NDArray[Any], scales: NDArray[np.float32]) -> int:
+    """A constant and its buffer."""
+    buffer: Any = schema.BufferT()
+    buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor: Any = schema.TensorT()
+    tensor.shape, tensor.type = list(values.shape), _TYPES[values.dtype]
+    tensor.name, tensor.buffer = f"t{len(graph.tensors)}".encode(), len(model.buffers) - 1
+    if len(scales):
+        tensor.quantization = _quantization(scales, [0] * len(scales))
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def _quantization(scales: NDArray[np.float32], zeros: list[int]) -> Any:
+    """Scales and zero points along the first dimension."""
+    found: Any = schema.QuantizationParametersT()
+    found.scale, found.zeroPoint = np.asarray(scales, np.float32), np.asarray(zeros, np.int64)
+    return found
