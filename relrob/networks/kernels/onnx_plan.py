@@ -98,6 +98,7 @@ class _Planner:
             "QLinearAdd": self._q_add,
             "QLinearSoftmax": self._q_softmax,
             "Gemm": self._gemm,
+            "FusedGemm": self._gemm,
             "MatMul": self._gemm,
             "Cast": self._cast,
             **dict.fromkeys(("Relu", "Clip", "Add", "Sub", "Mul", "Div"), self._elementwise),
@@ -280,14 +281,21 @@ class _Planner:
         _need(self.exact, "a softmax after a float32 layer")
         _need(len(self.value.dims) == 1 and at.get("axis", -1) in (-1, 1), "a softmax over another axis")
         source = Codes(own.scale, held.zero_point, held.least, held.most)
-        self._push(steps.IntegerSoftmax(source, target, self.value.dims[0]), target)
+        step = steps.IntegerSoftmax(source, target, self.value.dims[0])
+        kind = np.uint8 if held.least == 0 else np.int8
+        rows = np.random.default_rng(0).integers(held.least, held.most + 1, (64, step.size))
+        rows[0], rows[1], rows[1, 0] = held.least, held.least, held.most  # a tie of all, and one class alone
+        found = run_node(node, self.current, rows.astype(kind), self.constants).astype(np.int64) - target.zero_point
+        same = np.array_equal(found, step.apply((rows - held.zero_point).astype(np.float32)))
+        _need(same, "this version of onnxruntime computes it in another way")
+        self._push(step, target)
 
     # float32 operators.
 
     def _gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         """Not exact: onnxruntime adds up in an order of its own."""
         _need(self.value.codes is None, "codes in a float32 layer")
-        weights, bias = self._get(node, 1), self._get(node, 2) if node.op_type == "Gemm" else None
+        weights, bias = self._get(node, 1), self._get(node, 2) if node.op_type != "MatMul" else None
         plain = at.get("alpha", 1.0) == at.get("beta", 1.0) == 1.0 and not at.get("transA", 0)
         _need(plain and weights is not None and weights.dtype == np.float32 and weights.ndim == 2, "an unusual Gemm")
         matrix = np.asarray(weights).T if at.get("transB", 0) else np.asarray(weights)
@@ -297,7 +305,11 @@ class _Planner:
         top = self.value.largest * float(np.abs(matrix).astype(np.float64).sum(axis=0).max()) + float(np.abs(row).max())
         _need(bool(np.isfinite(top)), "weights that are not finite")
         self.exact = False
+        activation = at.get("activation", b"")
+        _need(activation in (b"", b"Relu"), f"the activation {activation!r}")
         self._push(steps.FloatDense(steps.constant(matrix), steps.constant(row)), None, (width,), top)
+        if activation:
+            self._push(steps.Elementwise("Max", steps.constant(np.zeros(1))))
 
     def _elementwise(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         _need(self.value.codes is None, f"{node.op_type} of codes")

@@ -154,7 +154,7 @@ class Lookup:
 
 @dataclass(frozen=True, eq=False)
 class IntegerSoftmax:
-    """QLinearSoftmax: a table of exponentials, summed in float32 in order; codes that pass the top wrap if they are signed."""
+    """QLinearSoftmax: a table of exponentials, summed in float32 in order."""
 
     source: Codes
     target: Codes
@@ -170,10 +170,7 @@ class IntegerSoftmax:
             total += powers[:, column]
         factor = np.float32(floor(np.float32(1) / self.target.scale))
         codes = np.rint(powers * factor / total[:, None]).astype(np.int64) + self.target.zero_point
-        codes = np.where(codes > 255, 255, codes)
-        if self.target.least < 0:
-            codes = (codes + 128) % 256 - 128
-        return (codes - self.target.zero_point).astype(np.float32)
+        return np.asarray(np.minimum(codes, self.target.most) - self.target.zero_point, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
