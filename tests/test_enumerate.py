@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.decide import decide, solver_named
+from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.problem import Problem
+from relrob.problem import Opened, Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.enumerate import Enumerate
 from tests import naive
@@ -112,6 +115,63 @@ def test_no_time_means_unknown_with_its_reason_or_a_witness() -> None:
             if verdict.status is Status.UNKNOWN:
                 assert verdict.reason is Reason.TIME
             assert verdict.status is not Status.ROBUST
+        assert decision.transfer is None
+
+
+def many_points() -> RungSet:
+    """Twelve features of equal cost, all 4,096 subsets: two blocks and ties in cost across them."""
+    rungs = rung_set(Ladder(Fraction(100), Fraction(1, 2), 12, 3), np.zeros((6, 6), dtype=np.uint8))
+    assert rungs.count == 4096
+    return rungs
+
+
+def test_counts_and_ties_in_cost_across_blocks() -> None:
+    rungs = many_points()
+    masks = rungs.knapsack.masks(0, rungs.count)
+    moved = masks.sum(axis=1)
+    mixed = 0
+    for seed in range(12):
+        one = random_dense(seed, (36, 12, 3))
+        two = rounded(one, 3)
+        first, second = (NumpyEvaluator(dense).outputs(rungs.images(masks)).argmax(axis=1) for dense in (one, two))
+        label = int(first[0])
+        wrong, both = first != label, (first != label) & (second != label)
+        transfer = decide(problem(one, two, rungs, label, counts=True), Enumerate()).transfer
+        assert transfer is not None
+        if not wrong.any():
+            continue
+        for at, share in (
+            (wrong, transfer.all),
+            (wrong & (moved == moved[wrong].min()), transfer.closest),
+            (wrong & (moved == moved[wrong].max()), transfer.farthest),
+        ):
+            expected = (at.sum(), (at & both).sum(), (at & both & (first == second)).sum())
+            assert (share.effective, share.transferred, share.same_class) == expected
+        mixed += wrong[:2048].any() and wrong[2048:].any() and transfer.closest.effective > 1
+    assert mixed > 2
+
+
+@dataclass(frozen=True)
+class SlowInBlocks:
+    """Takes its time over a block of the enumeration, not over the few points of a search; always says class 0."""
+
+    runtime: str = "slow"
+    best_batch: int = 1
+
+    def outputs(self, images: Floats) -> Floats:
+        if len(images) > 1000:
+            time.sleep(0.3)
+        return np.tile(np.array([1, 0, 0], np.float32), (len(images), 1))
+
+
+def test_a_network_that_is_late_after_its_first_block_is_not_called_robust() -> None:
+    rungs = many_points()
+    fast = numpy_opened(random_dense(1, (36, 3)), SHAPE, black_box=True)
+    for networks in ((SlowInBlocks(), fast.evaluator), (fast.evaluator, SlowInBlocks())):
+        pair = tuple(Opened(fast.network, evaluator, evaluator) for evaluator in networks)
+        decision = decide(Problem(rungs, 0, pair, Budget(0.2), True), Enumerate())
+        slow = decision.verdicts[[isinstance(each, SlowInBlocks) for each in networks].index(True)]
+        assert (slow.status, slow.reason) == (Status.UNKNOWN, Reason.TIME)
         assert decision.transfer is None
 
 

@@ -21,14 +21,16 @@ from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
+from relrob.networks import folded
 from relrob.networks.folded import FoldedDense
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.problem import Opened, Problem
-from relrob.regions.ladder import rung_set
+from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative import Effective, Setting, classify
 from relrob_solvers.enumerate import Enumerate
 from tests import hostile, naive
+from tests.support import random_dense
 
 Run = Callable[[Floats], Floats]
 
@@ -73,16 +75,16 @@ def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
     answers += [said(run(images)), np.array([int(said(run(one[None, :]))[0]) for one in images])]
     exact = hostile.exact_logits(dense, images)
     for label in range(dense.classes):
-        folded = FoldedDense(dense, rungs, label)
-        judged = folded.judge(masks)
+        fold = FoldedDense(dense, rungs, label)
+        judged = fold.judge(masks)
         sure = ~judged.thin
         for answer in answers:
             assert np.array_equal(judged.labels[sure], answer[sure])
         for row, found in zip(exact[sure], judged.labels[sure], strict=True):
             assert all(row[found] > other for place, other in enumerate(row) if place != found)
-        if np.isfinite(folded.threshold):
+        if np.isfinite(fold.threshold):
             for real, margin in zip(hostile.exact_margins(dense, images, label), judged.margins, strict=True):
-                assert abs(Fraction(float(margin)) - real) <= Fraction(folded.threshold)
+                assert abs(Fraction(float(margin)) - real) <= Fraction(fold.threshold)
 
 
 def test_hostile_networks_are_not_merely_all_thin() -> None:
@@ -91,10 +93,10 @@ def test_hostile_networks_are_not_merely_all_thin() -> None:
     for seed in range(200):
         shown = hostile.image(seed)
         rungs = rung_set(hostile.ladder(seed, shown), shown)
-        folded = FoldedDense(hostile.network(seed), rungs, 0)
-        judged = folded.judge(rungs.knapsack.masks(0, rungs.count))
+        fold = FoldedDense(hostile.network(seed), rungs, 0)
+        judged = fold.judge(rungs.knapsack.masks(0, rungs.count))
         certain, thin = certain + int((~judged.thin).sum()), thin + int(judged.thin.sum())
-        infinite += folded.threshold == float("inf")
+        infinite += fold.threshold == float("inf")
     assert certain > 500
     assert thin > 200
     assert 5 < infinite < 100
@@ -200,6 +202,9 @@ EDGES = {
     "probabilities tie where logits differ": (linear([[2.0**-26, 2.0**-26 + 2.0**-30]], [0, 0], softmax=True), 1),
     "twins": (linear([[0.3, 0.3], [0.1, 0.1]], [0.7, 0.7]), 0),
     "one ulp apart at a large bias": (linear([[1e-4, 0]], [1e4, 1e4]), 0),
+    "wrong, by which of two twins": (linear([[0.3, 0.3, -9], [0.1, 0.1, 0]], [0.7, 0.7, 0]), 2),
+    "right by less than rounding": (linear([[1, 1], [1, 1], [1, 1]], [2.0**-21, 0]), 0),
+    "wrong by less than rounding": (linear([[1, 1], [1, 1], [1, 1]], [2.0**-21, 0]), 1),
 }
 
 
@@ -215,6 +220,74 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
     decision = decide(Problem(rungs, label, (opened(file),), Budget(60), True), Enumerate())
     right = said(run(rungs.base[None, :]))[0] == label
     assert decision.verdicts[0].status is (Status.ROBUST if right else Status.NOT_ROBUST)
+
+
+def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Real outputs, and how far any float32 evaluation can be from them: (n, classes) each, in float64, point by point.
+
+    |fl(w.x + b) - (w.x + b)| <= g (|w|.|x| + |b|) with g = m u / (1 - m u) for m = n + 1 roundings of a term (Higham, Sec. 3.1),
+    where x itself is off by the errors of the layer before.
+    """
+    value, error = images.astype(np.float64), np.zeros(images.shape)
+    for layer in dense.layers:
+        weights, bias = layer.weights.astype(np.float64), layer.bias.astype(np.float64)
+        terms = (len(weights) + 1) * 2.0**-24
+        size = (np.abs(value) + error) @ np.abs(weights) + np.abs(bias)
+        error = error @ np.abs(weights) + terms / (1 - terms) * size
+        value = value @ weights + bias
+        if layer.relu:
+            value, error = np.maximum(value, 0), np.where(value + error > 0, error, 0)
+    return value, error
+
+
+def coefficient_error(dense: Dense, rungs: RungSet, label: int, other: int) -> float:
+    """Error of adding up the clean margin and the change of each moved feature in float32, for a network of one layer: each
+    coefficient is rounded once and takes part in as many sums as there are features."""
+    clean = higham(dense, rungs.base[None, :])[0][0]
+    moved = higham(dense, rungs.images(np.eye(rungs.features, dtype=np.bool_)))[0]
+    changes = moved - clean
+    sizes = np.abs(changes[:, label] - changes[:, other]).sum() + abs(clean[label] - clean[other])
+    return float((rungs.features + 1) * 2.0**-24 * sizes)
+
+
+@pytest.mark.parametrize("sizes", [(12, 3), (12, 6, 3), (12, 6, 5, 2)])
+def test_the_threshold_is_at_least_highams_bound_and_its_own_error(sizes: tuple[int, ...]) -> None:
+    """Both derived here again: the runtime's error at each point, and that of evaluating the folded coefficients."""
+    for seed in range(40):
+        dense, shown = random_dense(seed, sizes), hostile.image(3 * seed + 1)
+        rungs = rung_set(Ladder(Fraction(9, 4), Fraction(1, 2), 4, 3), shown)
+        _, error = higham(dense, rungs.images(rungs.knapsack.masks(0, rungs.count)))
+        for label in range(dense.classes):
+            others = [other for other in range(dense.classes) if other != label]
+            runtime = [float((error[:, label] + error[:, other]).max()) for other in others]
+            threshold = FoldedDense(dense, rungs, label).threshold
+            assert threshold >= max(runtime)
+            if len(sizes) == 2:
+                own = [coefficient_error(dense, rungs, label, other) for other in others]
+                least = max(one + two for one, two in zip(runtime, own, strict=True))
+                assert least <= threshold <= 2 * least
+
+
+def test_bounds_of_the_first_layers_hold_over_the_reals_where_float64_cancels() -> None:
+    """Weights of +-1e8 on equal pixels: what is left is smaller than the rounding of the sums, and the bounds say so."""
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        weights = np.zeros((12, 4), np.float32)
+        weights[:6] = rng.choice([1e8, 3.3e7], (6, 4))
+        weights[6:] = -weights[:6]
+        weights += rng.choice([0, 2.0**-20, -(2.0**-18)], (12, 4)).astype(np.float32)
+        shown = np.full(hostile.SHAPE, 85, np.uint8)
+        shown.reshape(-1)[int(rng.integers(12))] = 86
+        rungs = rung_set(Ladder(Fraction(1), Fraction(1, 3), 3, 1), shown)
+        dense = Dense((Layer(weights, np.zeros(4, np.float32), relu=False),))
+        basis = folded._Basis(np.ones(3), np.zeros(3))
+        first = folded._first(dense, rungs, basis, folded._costs(rungs))
+        images = rungs.images(rungs.knapsack.masks(0, rungs.count))
+        for row in hostile.exact_logits(dense, images):
+            real = [Fraction(value, 2 ** (2 * 149)) for value in row]
+            assert all(
+                Fraction(low) <= r <= Fraction(high) for low, r, high in zip(first.low, real, first.high, strict=True)
+            )
 
 
 def test_flushed_subnormal_weights_of_large_activations_are_within_the_error() -> None:

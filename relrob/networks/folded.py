@@ -23,13 +23,15 @@ from relrob.networks.content import runs_weights
 from relrob.regions.ladder import RungSet
 
 _U32: Final = 2.0**-24
-_FLUSH: Final = 2.0**-125  # more than a product or a sum of normal size can lose when subnormal numbers become 0
-_HUGE: Final = 2.0**127  # sums of magnitudes below it do not overflow in float32, in any order
-_SOFTMAX: Final = (
-    2.0**-16
-)  # logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it
+# More than a product or a sum of normal size can lose when subnormal numbers become 0.
+_FLUSH: Final = 2.0**-125
+# Sums of magnitudes below it do not overflow in float32, in any order.
+_HUGE: Final = 2.0**127
+# Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
+_SOFTMAX: Final = 2.0**-16
 _TERMS: Final = 1 << 19
-_SLACK: Final = 2.0**-32  # more than the relative error of a few nested float64 sums of up to `_TERMS` terms
+# More than the relative error of a few nested float64 sums of up to `_TERMS` terms.
+_SLACK: Final = 2.0**-32
 
 
 def _gamma(terms: int) -> float:

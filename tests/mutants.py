@@ -1,0 +1,179 @@
+"""Planted bugs: each is put into a copy of the source tree, and the tests must notice it.
+
+By hand, all of them (minutes): `python -m tests.mutants`, or those whose name holds a word: `python -m tests.mutants radius`.
+Exit code 1 when one survives.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# A failure is enough: no time for a smaller example, and the same examples each time.
+QUICK = """
+from hypothesis import Phase, settings
+settings.register_profile("mutants", phases=[Phase.generate], derandomize=True, database=None)
+settings.load_profile("mutants")
+"""
+CORE = tuple(f"tests/test_{name}.py" for name in ("soundness", "folded", "ladder", "enumerate", "decide"))
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """`old`, which occurs once in `file`, becomes `new`; `tests` that must fail."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    tests: tuple[str, ...] = CORE
+
+
+EXACT, KNAPSACK, LADDER = (f"relrob/regions/{name}.py" for name in ("exact", "knapsack", "ladder"))
+FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain"))
+ENUMERATE, DECIDE, RELATIVE = "solvers/relrob_solvers/enumerate.py", "relrob/decide.py", "relrob/relative.py"
+DOMAIN = ("tests/test_domain.py",)
+
+MUTANTS: tuple[Mutant, ...] = (
+    # labels and ties
+    Mutant(
+        "ties go to the last maximum",
+        EVALUATOR,
+        "outputs.argmax(axis=1))",
+        "outputs.shape[1] - 1 - outputs[:, ::-1].argmax(axis=1))",
+    ),
+    Mutant("ties ignored", ENUMERATE, "np.flatnonzero(seen.labels != self.label)", "np.flatnonzero(seen.margins < 0)"),
+    Mutant("NaN is class 0", EVALUATOR, "np.where(np.isnan(outputs).any(axis=1), -1,", "np.where(False, -1,"),
+    # bounds
+    Mutant("hull fills the worst first", FOLDED, "argsort(-gains /", "argsort(gains /"),
+    Mutant("hull forgets gains' sign", FOLDED, "np.maximum(gains, 0.0)", "np.abs(gains)"),
+    Mutant("hull of half the radius", FOLDED, "budget * (1 + _SLACK) - before", "budget / 2 - before"),
+    Mutant("relaxation: lower and upper swapped", FOLDED, "rise = (block.high /", "rise = (-block.low /"),
+    Mutant("relaxation: offset dropped", FOLDED, "block.constant @ slope - block.low @ above\n", "block.constant @ slope\n"),
+    Mutant("relaxation: slope for the wrong sign", FOLDED, "np.maximum(mine, 0) * rise", "np.minimum(mine, 0) * rise"),
+    Mutant("lower bound from the wrong side", FOLDED, "-_maximum(-constant, -matrix,", "-_maximum(-constant, matrix,"),
+    Mutant("active where it may be inactive", FOLDED, "before.low >= 0", "before.high >= 0"),
+    Mutant("dead although it can be positive", FOLDED, "(here.high <= 0)", "(here.high <= 0.1)"),
+    Mutant("bounds without drift", FOLDED, "basis, costs) + drift", "basis, costs)"),
+    Mutant("first layer without drift", FOLDED, "drift = _SLACK * 2 *", "drift = 0 *"),
+    # float32 error
+    Mutant("threshold halved", FOLDED, "right = least > self.threshold", "right = least > self.threshold / 2"),
+    Mutant("threshold zeroed", FOLDED, "right = least > self.threshold", "right = least > 0"),
+    Mutant("wrong side without threshold", FOLDED, "least < -self.threshold", "least < 0"),
+    Mutant("wrong class not certain", FOLDED, "> 2 * self.threshold", "> 0"),
+    Mutant("one error bound of two", FOLDED, "own + here.runtime[label] + here", "own + here"),
+    Mutant("own error dropped", FOLDED, "float((own + here.runtime[label]", "float((here.runtime[label]"),
+    Mutant("own error not carried on", FOLDED, "drift + basis.own @ size + _rounding", "drift + _rounding"),
+    Mutant("runtime's error not carried on", FOLDED, "runtime = error @ size + _rounding", "runtime = _rounding"),
+    Mutant("gamma of one term", FOLDED, "_gamma(len(inputs) + 1 + extra)", "_gamma(1)"),
+    Mutant("overflow overlooked", FOLDED, "magnitude < _HUGE,", "magnitude < np.inf,"),
+    Mutant("overflowing coefficients overlooked", FOLDED, "bool(np.isfinite(stage).all()) for", "True for"),
+    Mutant("flushed subnormals overlooked", FOLDED, "_FLUSH: Final = 2.0**-125", "_FLUSH: Final = 0.0"),
+    Mutant("softmax ties overlooked", FOLDED, "_SOFTMAX: Final = 2.0**-16", "_SOFTMAX: Final = 0.0"),
+    Mutant("folded constants overlooked", CHAIN, "(factor != 1).any() or (offset != 0).any()", "False"),
+    # the region
+    Mutant("no clamp at black", LADDER, "max(pixel - step, 0)", "pixel - step"),
+    Mutant("no clamp at white", LADDER, "min(pixel + step, one)", "pixel + step"),
+    Mutant("one half moves down", LADDER, "if 2 * pixel > one", "if 2 * pixel >= one"),
+    Mutant("< for <= at the radius", KNAPSACK, "fits = rest >= 0", "fits = rest > 0"),
+    Mutant("sums up to the radius lost", KNAPSACK, "both[both <= budget]", "both[both < budget]"),
+    Mutant("contains: < at the radius", LADDER, "self.cost(mask) <= self.ladder.radius", "self.cost(mask) < self.ladder.radius"),
+    Mutant("replay: refuses the radius itself", DECIDE, "rungs.cost(mask) > rungs", "rungs.cost(mask) >= rungs"),
+    Mutant("a cost in float", LADDER, "costs = tuple(sum(", "costs = tuple(int(255 * one * 1.0000000001) // 255 - one + sum("),
+    Mutant("a radius in float32", LADDER, "int(ladder.radius * one)", "int(float(np.float32(ladder.radius)) * one)"),
+    Mutant("ties of saliency in reverse", LADDER, "- total), axis)", "- total), -axis)"),
+    Mutant("pixels rounded twice", EXACT, "around = (np.nextafter(guess, np.float32(-np.inf)), guess,", "around = (guess,"),
+    # verdicts and counts
+    Mutant("networks swapped", RELATIVE, "setting.reference, setting.quantised), s", "setting.quantised, setting.reference), s"),
+    Mutant("transfer over the wrong network", ENUMERATE, "np.flatnonzero(found[0] !=", "np.flatnonzero(found[1] !="),
+    Mutant("transfer to itself", ENUMERATE, "np.asarray(found[1][where] !=", "np.asarray(found[0][where] !="),
+    Mutant("closest and farthest swapped", ENUMERATE, "closest.share, farthest.share", "farthest.share, closest.share"),
+    Mutant("closest decides farthest", RELATIVE, "Effective.FARTHEST: transfer.farthest", "Effective.FARTHEST: transfer.closest"),
+    Mutant("ties in cost forgotten", ENUMERATE, "share = _sum(self.share, share)", "share = share"),
+    Mutant("a dearer extreme kept", ENUMERATE, "best > self._cost:", "best < self._cost:"),
+    Mutant("dearest witness", ENUMERATE, "costs[best] < self.closest_cost", "costs[best] > self.closest_cost"),
+    Mutant("thin points believed", ENUMERATE, "found[thin], least[thin] = again.labels,", "_, least[thin] = 0,"),
+    Mutant("proved without visiting all", ENUMERATE, "proved=self.finished and not fooled", "proved=not fooled"),
+    Mutant("finished whatever was visited", ENUMERATE, "tally.visited == rungs.count", "tally.visited > 0"),
+    Mutant("greedy beyond the radius", ENUMERATE, "spent + rungs.costs[g] <= rungs.budget", "spent <= rungs.budget"),
+    Mutant("only the first block", LADDER, "range(start, self.count, size)", "range(start, min(self.count, size), size)"),
+    Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
+    Mutant("region not checked in replay", DECIDE, "    if rungs.cost(mask) > rungs.ladder.radius or", "    if"),
+    Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
+    Mutant("a crash is robust", DECIDE, "Finding(proved=False,", "Finding(proved=True,"),
+    Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),
+    Mutant("some is all", RELATIVE, "share.transferred == share.effective", "share.transferred > 0"),
+    Mutant("probabilities mixed with logits", DECIDE, "if comparable:", "if True:"),
+    # values
+    Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
+    Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
+    Mutant("digest without the label", "relrob/domain/query.py", "region, self.label]", "region]", DOMAIN),
+    Mutant("digest without the runtime", "relrob/domain/query.py", "self.network.runtime, ", "", DOMAIN),
+    Mutant("witness for any verdict", "relrob/domain/verdict.py", "(self.status is Status.NOT_ROBUST) !=", "None is", DOMAIN),
+)  # fmt: skip
+
+
+@contextmanager
+def copied() -> Iterator[Path]:
+    """A copy of the packages and tests that may be spoilt."""
+    with tempfile.TemporaryDirectory(prefix="relrob-mutants-") as name:
+        folder, ignored = Path(name), shutil.ignore_patterns("__pycache__", "*.gz")
+        for part in ("relrob", "solvers", "tests", "datasets"):
+            shutil.copytree(ROOT / part, folder / part, ignore=ignored)
+        for archive in (ROOT / "datasets").rglob("*.gz"):
+            (folder / archive.relative_to(ROOT)).symlink_to(archive)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        with (folder / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
+            conftest.write(QUICK)
+        yield folder
+
+
+def spoilt(mutant: Mutant) -> str:
+    """The text of the file with the bug in it. Raises ValueError when the place is not there exactly once."""
+    text = (ROOT / mutant.file).read_text(encoding="utf-8")
+    if text.count(mutant.old) != 1:
+        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.file}")
+    return text.replace(mutant.old, mutant.new)
+
+
+def killed(mutant: Mutant, folder: Path) -> bool:
+    """Do the tests fail with this bug? Puts the file back."""
+    target = folder / mutant.file
+    target.write_text(spoilt(mutant), encoding="utf-8")
+    tests = [name for name in mutant.tests if (folder / name.split("::")[0]).is_file()]
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:randomly", *tests]
+    try:
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+    except subprocess.TimeoutExpired:
+        return True
+    finally:
+        shutil.copy(ROOT / mutant.file, target)
+    if run.returncode not in (0, 1):
+        raise RuntimeError(
+            f"{mutant.name}: pytest ended with {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
+        )
+    return run.returncode == 1
+
+
+def main(words: list[str]) -> int:
+    """Run those whose name holds every word."""
+    survivors = 0
+    with copied() as folder:
+        for mutant in MUTANTS:
+            if all(word in mutant.name for word in words):
+                dead = killed(mutant, folder)
+                survivors += not dead
+                sys.stdout.write(f"{'killed  ' if dead else 'SURVIVED'} {mutant.name}\n")
+                sys.stdout.flush()
+    return 1 if survivors else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
