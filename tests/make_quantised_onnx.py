@@ -66,10 +66,12 @@ class Drawer:
         """One of them."""
         return choices[int(self.rng.integers(len(choices)))]
 
-    def codes(self, kind: str, scale: float) -> tuple[np.float32, str, str]:
-        """A scale and a zero point, at an end half of the time."""
+    def codes(self, kind: str, scale: float, pixels: bool = False) -> tuple[np.float32, str, str]:
+        """A scale and a zero point, often at an end; at the top all `pixels` saturate, so that is rarer for them."""
         dtype, low, high = RANGES[kind]
         zero = self.one(low, high, (low + high + 1) // 2, int(self.rng.integers(low, high + 1)))
+        if pixels and self.rng.random() > self.hostile:
+            zero = low
         step = np.float32(scale * (self.one(1e-3, 1e3, 1e-30) if self.rng.random() < self.hostile else 1))
         step = np.clip(step, np.float32(1e-30), np.float32(1e30))
         if self.rng.random() < 0.3:
@@ -89,8 +91,9 @@ class Drawer:
 
     def bias(self, n_out: int) -> Array:
         """int32, rarely so large that sums overflow."""
-        top = 2**31 - 1 if self.rng.random() < self.hostile / 2 else 20000
-        return self.rng.integers(-top, top, n_out).astype(np.int32)
+        if self.rng.random() < self.hostile:
+            return self.rng.choice(np.array([2**31 - 1, 1 - 2**31, 2**24 + 1, 0], np.int32), n_out)
+        return self.rng.integers(-20000, 20000, n_out).astype(np.int32)
 
 
 def spread(array: Array, zero: Array, kind: str) -> float:
@@ -99,7 +102,7 @@ def spread(array: Array, zero: Array, kind: str) -> float:
     return float(np.sqrt((centred**2).sum(axis=0).mean())) * (90 if kind == "u" else 60) / 60
 
 
-def network(seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...], hostile: float = 0.15) -> bytes:
+def network(seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...], hostile: float = 0.08) -> bytes:
     """One graph of that form: a quantised input, dense layers, a float32 output. `sizes`: (d, hidden..., classes)."""
     graph = Graph()
     drawer = Drawer(np.random.default_rng(seed), graph, hostile)
@@ -107,7 +110,7 @@ def network(seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...],
     weight_kind = "s" if kind == "s" else drawer.one("u", "s")
     if len(dims) > 2:
         graph.then("Flatten")
-    held = None if form == "dynamic" else drawer.codes(kind, 1 / 255)
+    held = None if form == "dynamic" else drawer.codes(kind, 1 / 255, pixels=True)
     if held is not None and "qdq" not in form and form != "float bias":
         graph.then("QuantizeLinear", *held[1:])
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):

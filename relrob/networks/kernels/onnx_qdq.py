@@ -19,7 +19,8 @@ from relrob.errors import NetworkError
 from relrob.networks.batches import check_images, pixel_order, probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.kernels import onnx_graph
-from relrob.networks.kernels.onnx_plan import NotEmulatedError, Plan, plan
+from relrob.networks.kernels.onnx_operands import NotEmulatedError
+from relrob.networks.kernels.onnx_plan import Plan, plan
 from relrob.networks.kernels.onnx_steps import DynamicDense, FloatDense, IntegerDense, Step, enclose
 from relrob.networks.open import open_network
 from relrob.networks.shapes import without_batch
