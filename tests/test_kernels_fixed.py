@@ -80,6 +80,15 @@ def test_sums_at_the_edge_of_float32(extra: int, count: int) -> None:
     assert dot(np.ones((3, 256), np.float32)).tolist() == [[2**24 + extra]] * 3
 
 
+@pytest.mark.parametrize("live", [0, 1, 100, 199, 200])
+def test_inputs_that_are_zero_in_every_row_are_left_out(live: int) -> None:
+    rng = np.random.default_rng(live)
+    weights, bias = rng.integers(-127, 128, (200, 96)), rng.integers(-9, 9, 96)
+    values = np.zeros((70, 200), np.int64)
+    values[:, rng.permutation(200)[:live]] = rng.integers(-255, 256, (70, live))
+    assert np.array_equal(ExactDot(weights, bias, -255, 255)(values.astype(np.float32)), values @ weights + bias)
+
+
 def test_the_edges_of_float64_and_of_64_bits() -> None:
     for value, kind in ((2**53, "float64"), (2**53 + 1, "int64"), (2**62, "int64")):
         dot = ExactDot(np.array([[value]]), np.array([-1]), 0, 1)
