@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -32,10 +33,37 @@ class Decision:
     evaluated: int
 
 
+@final
+class Auto:
+    """The first complete solver, in the registry's order, that takes the problem."""
+
+    name = "auto"
+    complete = True
+
+    def accepts(self, problem: Problem) -> str | None:
+        """None when some complete solver takes it, else the last one's reason."""
+        reason: str | None = "no complete solver is installed"
+        for entry in registry.SOLVERS:
+            if entry.complete:
+                reason = solver_named(entry.name).accepts(problem)
+                if reason is None:
+                    break
+        return reason
+
+    def solve(self, problem: Problem) -> Findings:
+        """By the solver that `chosen` names."""
+        return self.chosen(problem).solve(problem)
+
+    def chosen(self, problem: Problem) -> Solver:
+        """That solver."""
+        names = (entry.name for entry in registry.SOLVERS if entry.complete)
+        return next(solver for solver in map(solver_named, names) if solver.accepts(problem) is None)
+
+
 def solver_named(name: str) -> Solver:
-    """The solver of that name; "auto" is the first that is complete. Raises UsageError."""
+    """The solver of that name; "auto" is the first complete one that takes a problem. Raises UsageError."""
     if name == "auto":
-        name = next(entry.name for entry in registry.SOLVERS if entry.complete)
+        return Auto()
     solver: Solver = registry.load(registry.find(registry.SOLVERS, name, "solver").target)()
     return solver
 
@@ -48,6 +76,7 @@ def decide(problem: Problem, solver: Solver) -> Decision:
     refusal = solver.accepts(problem)
     if refusal is not None:
         raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
+    solver = solver.chosen(problem) if isinstance(solver, Auto) else solver
     findings = _solve(problem, solver)
     pairs = zip(problem.networks, findings.each, strict=True)
     verdicts = tuple(_pronounce(problem, opened, finding, solver.name) for opened, finding in pairs)

@@ -21,6 +21,12 @@ class Entry:
 
 SOLVERS: tuple[Entry, ...] = (
     Entry(
+        "branch",
+        "relrob_solvers.branch:Branch",
+        "bounds decide parts of a ladder, small parts are run; float MLPs and dense .tflite files",
+        complete=True,
+    ),
+    Entry(
         "enumerate",
         "relrob_solvers.enumerate:Enumerate",
         "visits every point of a ladder; any network, any runtime",

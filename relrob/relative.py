@@ -16,7 +16,7 @@ from relrob.domain.record import ImageResult, Record, Set, WitnessView
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status, Verdict, Witness
 from relrob.networks.evaluator import labels, margins
-from relrob.problem import Opened, Problem, Share, Solver
+from relrob.problem import Finding, Opened, Problem, Share, Solver
 from relrob.regions.ladder import RungSet, rung_set
 
 
@@ -91,10 +91,16 @@ def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record)
         decided_by=f"{reference.solver},{quantised.solver}",
         reason="; ".join(reasons),
         evaluated=decision.evaluated,
+        proved=rungs.count - decision.evaluated if all(_settled(finding) for finding in counted) else 0,
         thin=counted[0].thin,
         disagreements=reference.disagreements + quantised.disagreements,
         clean_regression=clean.quantised_label != clean.label,
     )
+
+
+def _settled(finding: Finding) -> bool:
+    """Is every point of the region decided, and not only the verdict?"""
+    return finding.proved or finding.effective is not None
 
 
 def _set(setting: Setting, rungs: RungSet, decision: Decision, label: int) -> Set:

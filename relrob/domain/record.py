@@ -27,9 +27,9 @@ class Record:
     `points`: size of the region; `*_effective`: effective perturbations of that network; `transferred`: effective for both;
     `same_class`: transferred with the same wrong label; `*_margin`: smallest margin met; `closest_effective`/`closest_transferred`:
     effective perturbations of the reference of least cost, and how many of them transfer; `evaluated`: points at which a
-    network was run; `clean_regression`: the reference is right and the quantised network wrong with no perturbation at all;
-    `thin`: points of the reference that were too close to call by folded arithmetic and were re-run on its runtime;
-    `disagreements`: witnesses that the replay refuted.
+    network was run, `proved`: points decided for both without running either; `clean_regression`: the reference is right and the
+    quantised network wrong with no perturbation at all; `thin`: points of the reference that were too close to call by folded
+    arithmetic and were re-run on its runtime; `disagreements`: witnesses that the replay refuted.
     """
 
     index: int
@@ -51,6 +51,7 @@ class Record:
     decided_by: str = ""
     reason: str = ""
     evaluated: int = 0
+    proved: int = 0
     thin: int = 0
     disagreements: int = 0
     clean_regression: bool = False

@@ -8,7 +8,7 @@ described in kernels.md and confirmed against the runtimes in `tests/test_enclos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf, log
 from typing import Final, final
 
@@ -19,15 +19,18 @@ from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 
 _U32: Final = 2.0**-24
-TINY: Final = 2.0**-100  # more than all underflows of one dot product together, also when they are flushed to 0
+_FLUSH: Final = 2.0**-125  # more than a product or a sum of normal size can lose when subnormal numbers become 0
+_HUGE: Final = 2.0**127  # sums of magnitudes below it do not overflow in float32, in any order
+_TERMS: Final = 1 << 19
 LOOSE: Final = (
     1.0 + 2.0**-12
 )  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
 
 
 def gamma(terms: int) -> float:
-    """Higham's constant n u / (1 - n u) for float32 (Accuracy and Stability of Numerical Algorithms, Sec. 3.1)."""
-    return terms * _U32 / (1 - terms * _U32)
+    """Higham's constant n u / (1 - n u) for float32 (Accuracy and Stability of Numerical Algorithms, Sec. 3.1); infinite where
+    there are so many terms that nothing is proved."""
+    return terms * _U32 / (1 - terms * _U32) if terms < _TERMS else inf
 
 
 @final
@@ -37,7 +40,8 @@ class EnclosedLayer:
 
     `share`: an input h is moved by at most share * max(h) when the row is quantised at run time; `moved`: by at most this when
     it is quantised by a fixed scale (0 stays 0 in both); `reach`: inputs above it are cut to it; `rounding`: error of storing the
-    output; `terms`: float32 operations on the way to an output; `floor`, `cap`: the smallest and largest output; `relu`.
+    output; `terms`: float32 operations on the way to an output; `floor`, `cap`: the smallest and largest output; `relu`;
+    `size`: |weights|.
     """
 
     weights: Doubles
@@ -50,6 +54,7 @@ class EnclosedLayer:
     rounding: float = 0.0
     cap: float = inf
     floor: float = -inf
+    size: Doubles = field(init=False)
 
     def __post_init__(self) -> None:
         weights = frozen(np.asarray(self.weights, dtype=np.float64))
@@ -62,14 +67,22 @@ class EnclosedLayer:
             raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "size", frozen(np.abs(weights)))
 
     def error(self, high: Doubles) -> Doubles:
-        """Error of the pre-activations when the inputs lie in [0, high]: (..., n_in) -> (..., n_out)."""
-        size = np.abs(self.weights)
-        step = self.share * high.max(axis=-1, keepdims=True) + self.moved
-        moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
-        spread = (high + moved) @ size + np.abs(self.bias)
-        return np.asarray(moved @ size + gamma(self.terms) * spread + self.rounding + TINY)
+        """Error of the pre-activations when the inputs lie in [0, high]: (..., n_in) -> (..., n_out).
+
+        Subnormal numbers may count as 0 on the way in and out; infinite where float32 may overflow.
+        """
+        size = self.size
+        with np.errstate(over="ignore", invalid="ignore"):
+            step = self.share * high.max(axis=-1, keepdims=True) + self.moved
+            moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
+            given = high + moved
+            spread = given @ size + np.abs(self.bias)
+            flushed = _FLUSH * (2.0 * len(size) + 2.0 + given.sum(axis=-1, keepdims=True) + size.sum(axis=0))
+            error = moved @ size + gamma(self.terms) * spread + self.rounding + flushed
+        return np.where(spread < _HUGE, error, inf)
 
 
 @final

@@ -11,7 +11,7 @@ from relrob.domain.record import RECORD_COLUMNS, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 
-VERSION = 1
+VERSION = 2
 COLUMNS = RECORD_COLUMNS
 _LARGEST = 2**63 - 1
 

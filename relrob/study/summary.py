@@ -67,7 +67,7 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
     sets = _sets(records)
     right = [record for record in records if record.set is not Set.L_IC]
     decided = [record for record in right if record.set is not Set.UNKNOWN]
-    evaluated, proved = sum(record.evaluated for record in decided), 0
+    evaluated, proved = sum(record.evaluated for record in decided), sum(record.proved for record in decided)
     leading = {name: header[name] for name in HEADER if name in header}
     return {
         **leading,

@@ -1,0 +1,1 @@
+"""Sound bounds on what a network's runtime does on a ladder or a part of it."""

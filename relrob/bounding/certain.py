@@ -1,0 +1,56 @@
+"""Does a network give one and the same label on a whole part of a ladder? Proved by bounds, for the runtime's arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import final
+
+from relrob.bounding.ladder import LadderBounds, Margins
+from relrob.bounding.part import Part
+from relrob.domain.arrays import Doubles
+from relrob.networks.enclosure import Enclosure
+from relrob.regions.ladder import RungSet
+
+
+@dataclass(frozen=True, eq=False)
+class Settled:
+    """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of the true label's margin, from
+    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin."""
+
+    label: int | None
+    margin: float
+    slopes: Doubles
+
+
+@final
+class CertainLabels:
+    """Bounds on one enclosed network around one image with the true label `label`."""
+
+    def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
+        self._enclosure, self._rungs, self._label = enclosure, rungs, label
+        self._of = {label: LadderBounds(enclosure, rungs, label)}
+
+    def settle(self, part: Part) -> Settled:
+        """One or two bound computations."""
+        margins = self._of[self._label].margins(part)
+        if self._proves(self._label, margins):
+            return Settled(self._label, float(margins.low.min()), margins.slopes)
+        rival = int(margins.high.argmin())
+        if margins.high[rival] < -self._enclosure.gap:
+            other = rival if rival < self._label else rival + 1
+            if other not in self._of:
+                self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
+            if self._proves(other, self._of[other].margins(part)):
+                return Settled(other, float(margins.high[rival]), margins.slopes)
+        return Settled(None, float(margins.low.min()), margins.slopes)
+
+    def _proves(self, label: int, margins: Margins) -> bool:
+        """Is `label` the one label of the part? Outputs that saturate could tie: they must stay off the ends of their range."""
+        gap, last = self._enclosure.gap, self._enclosure.layers[-1]
+        if not margins.low.min() > gap:
+            return False
+        others = [most for number, most in enumerate(margins.most) if number != label]
+        below_cap = not isfinite(last.cap) or max(others) < last.cap - gap
+        above_floor = not isfinite(last.floor) or margins.least[label] > last.floor + gap
+        return bool(below_cap and above_floor)

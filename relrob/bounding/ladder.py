@@ -1,0 +1,209 @@
+"""Backward linear bounds on an enclosed network over a part of a ladder, for the arithmetic of its runtime.
+
+Pre-activations of the runtime are bounded layer by layer, then the margins of the label against every other class, backward through
+the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019) to the features, where the extreme over the hull
+{ z in [0,1]^F : costs.z <= room } is a fractional knapsack. The distance of the runtime from real arithmetic enters as one more
+unknown a neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to the margin. Float64,
+outward: every bound is widened by more than the relative error of the sums that form it (`SLACK`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, final
+
+import numpy as np
+
+from relrob.bounding.part import Part
+from relrob.domain.arrays import Doubles, Ints
+from relrob.networks.enclosure import Enclosure
+from relrob.regions.ladder import RungSet
+
+SLACK: Final = (
+    2.0**-34
+)  # more than 2^13 terms of float64 sums, products nested three deep, can lose relative to their magnitude
+
+
+@dataclass(frozen=True, eq=False)
+class _Hull:
+    """Free features: `costs` (f,) > 0, float64, and what is left of the radius."""
+
+    costs: Doubles
+    room: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Signs:
+    """Coefficients (n, m) split by sign: `plus` >= 0, `minus` <= 0, their sum is the matrix."""
+
+    plus: Doubles
+    minus: Doubles
+
+    @staticmethod
+    def of(matrix: Doubles) -> _Signs:
+        """Split a matrix."""
+        return _Signs(np.maximum(matrix, 0.0), np.minimum(matrix, 0.0))
+
+    @property
+    def opposite(self) -> _Signs:
+        """Of the negated matrix."""
+        return _Signs(-self.minus, -self.plus)
+
+
+@dataclass(frozen=True, eq=False)
+class _Neurons:
+    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
+    pre-activations, which are real ones up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of one."""
+
+    rise: Doubles
+    over: Doubles
+    fall: Doubles
+    under: Doubles
+    error: Doubles
+    top: Doubles
+    reach: Doubles
+
+
+def _neurons(low: Doubles, high: Doubles, error: Doubles, cap: float, reach: Doubles) -> _Neurons:
+    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite."""
+    crossing, on = (low < 0) & (high > 0), low >= 0
+    rise = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
+    over = np.where(crossing, -rise * low, 0.0)
+    fall = np.where(crossing, high > -low, on) * 1.0
+    under = np.zeros_like(rise)
+    cut = high > cap
+    if cut.any():
+        rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
+        fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
+    return _Neurons(rise, over, fall, under, error, np.clip(high, 0.0, cap), reach)
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `slopes` (F,): how
+    much each free feature moves the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate."""
+
+    low: Doubles
+    high: Doubles
+    slopes: Doubles
+    least: Doubles
+    most: Doubles
+
+
+def hull_maximum(gains: Doubles, hull: _Hull, order: Ints | None = None) -> Doubles:
+    """max { z @ gains : z in the hull }, column by column: (f, n) -> (n,). A fractional knapsack, filled by gain per cost.
+
+    `order` (f, n): that order, where it is known.
+    """
+    gains = np.maximum(gains, 0.0)
+    if order is None:
+        order = np.argsort(-gains / hull.costs[:, None], axis=0, kind="stable")
+    spent = hull.costs[order]
+    before = np.cumsum(spent, axis=0) - spent
+    share = np.clip((hull.room * (1 + SLACK) - before) / spent, 0.0, 1.0)
+    return np.asarray((np.take_along_axis(gains, order, axis=0) * share).sum(axis=0))
+
+
+@dataclass(frozen=True, eq=False)
+class _At:
+    """A part as the first layer sees it: pre-activations `start` (n,) with nothing free moved, what each free feature adds
+    `moves` (f, n), and the hull of the free features."""
+
+    start: Doubles
+    moves: Doubles
+    hull: _Hull
+
+
+@final
+class LadderBounds:
+    """Bounds of one enclosed network on the parts of one ladder, for one label. A part costs about two products of the features'
+    directions with the weights of each layer."""
+
+    def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
+        self.enclosure, self._rungs, self._label = enclosure, rungs, label
+        first, last = enclosure.layers[0], enclosure.layers[-1]
+        base = rungs.base.astype(np.float64)
+        self._base = base @ first.weights + first.bias
+        change = rungs.moved.astype(np.float64) - base[rungs.axes]
+        self._moves: Doubles = np.einsum("gk,gkn->gn", change, first.weights[rungs.axes])
+        one = rungs.denominator
+        self._costs = np.array([float(Fraction(cost, one)) for cost in rungs.costs])
+        self._largest = base.copy()
+        self._largest[rungs.axes.ravel()] = np.maximum(base[rungs.axes], rungs.moved).ravel()
+        self._reach = 3 * (self._largest @ first.size) + np.abs(first.bias)
+        self._signs = [_Signs.of(layer.weights) for layer in enclosure.layers]
+        self._opposite = [signs.opposite for signs in self._signs]
+        others = np.delete(np.arange(enclosure.classes), label)
+        self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
+        self._margin_bias = last.bias[label] - last.bias[others]
+        self._others = others
+
+    def margins(self, part: Part) -> Margins:
+        """Bounds over all points of the part; infinite where float32 may overflow."""
+        with np.errstate(all="ignore"):
+            found = self._margins(part)
+        return Margins(
+            np.nan_to_num(found.low, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
+            np.nan_to_num(found.high, nan=np.inf, posinf=np.inf, neginf=-np.inf),
+            np.nan_to_num(found.slopes),
+            np.nan_to_num(found.least, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
+            np.nan_to_num(found.most, nan=np.inf, posinf=np.inf, neginf=-np.inf),
+        )
+
+    def _margins(self, part: Part) -> Margins:
+        free = list(part.free)
+        room = min(part.room, sum(self._rungs.costs[g] for g in free))
+        hull = _Hull(self._costs[free], float(Fraction(room, self._rungs.denominator)))
+        at = _At(self._base + self._moves[list(part.moved)].sum(axis=0), self._moves[free], hull)
+        layers = self.enclosure.layers
+        error, reach = layers[0].error(self._largest), self._reach
+        high, low = self._first(at, at.moves), -self._first(_At(-at.start, at.moves, hull), -at.moves)
+        hidden: list[_Neurons] = []
+        for number, layer in enumerate(layers[1:], start=1):
+            hidden.append(_neurons(low - error, high + error, error, layers[number - 1].cap, reach))
+            error = layer.error(hidden[-1].top)
+            reach = hidden[-1].top @ layer.size + np.abs(layer.bias)
+            high = self._maximum(self._signs[number], layer.bias, hidden, at)[0]
+            low = -self._maximum(self._opposite[number], -layer.bias, hidden, at)[0]
+        both = error[self._label] + error[self._others]
+        least, most = low - error, high + error
+        high, _ = self._margin(1.0, hidden, at)
+        low, slopes = self._margin(-1.0, hidden, at)
+        steep = np.zeros(self._rungs.features)
+        if free:
+            steep[free] = np.abs(slopes[:, int((-low).argmin())])
+        return Margins(-low - both, high + both, steep, least, most)
+
+    def _first(self, at: _At, moves: Doubles) -> Doubles:
+        """Upper bound of the first layer's pre-activations, in real arithmetic."""
+        return np.asarray(at.start + hull_maximum(moves, at.hull) + SLACK * self._reach)
+
+    def _margin(self, sign: float, hidden: list[_Neurons], at: _At) -> tuple[Doubles, Doubles]:
+        """Upper bound of sign * margins without the last layer's own error, and the slopes over the free features."""
+        if hidden:
+            return self._maximum(_Signs.of(sign * self._margin_weights), sign * self._margin_bias, hidden, at)
+        start, moves = at.start, at.moves
+        gains = sign * (moves[:, [self._label]] - moves[:, self._others])
+        value = sign * (start[self._label] - start[self._others]) + hull_maximum(gains, at.hull)
+        return value + SLACK * (self._reach[self._label] + self._reach[self._others]), gains
+
+    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[_Neurons], at: _At) -> tuple[Doubles, Doubles]:
+        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the features."""
+        constant, slack = bias, np.abs(bias)
+        for depth in range(len(hidden) - 1, 0, -1):
+            neurons, layer = hidden[depth], self.enclosure.layers[depth]
+            slope = given.plus * neurons.rise[:, None] + given.minus * neurons.fall[:, None]
+            size = np.abs(slope)
+            offsets, lost = neurons.over @ given.plus + neurons.under @ given.minus, neurons.error @ size
+            constant = constant + offsets + lost + layer.bias @ slope
+            slack = slack + neurons.over @ given.plus - neurons.under @ given.minus + lost + neurons.reach @ size
+            given = _Signs.of(layer.weights @ slope)
+        neurons, free = hidden[0], len(at.moves)
+        above = [neurons.rise * at.moves, neurons.rise * at.start, neurons.over, neurons.rise * neurons.error]
+        below = [neurons.fall * at.moves, neurons.fall * at.start, neurons.under, -neurons.fall * neurons.error]
+        above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
+        below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
+        rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
+        value = constant + rows[free : free + 3].sum(axis=0) + hull_maximum(rows[:free], at.hull)
+        return value + SLACK * (slack + rows[free + 3]), rows[:free]
