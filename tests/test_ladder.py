@@ -167,10 +167,12 @@ def test_nearest_float32_has_no_double_rounding(numerator: int, denominator: int
 
 
 def test_double_rounding_case() -> None:
-    """1 + 2^-24 + 2^-60 rounds up; through float64 it would become the tie 1 + 2^-24 and round down to even."""
+    """1 + 2^-24 + 2^-60 rounds up; through float64 it would become the tie 1 + 2^-24 and round down to even. And the reverse."""
     exact = Fraction(1) + Fraction(1, 2**24) + Fraction(1, 2**60)
     assert nearest_float32(exact.numerator, exact.denominator) == np.nextafter(np.float32(1), np.float32(2))
     assert nearest_float32(2**24 + 1, 2**24) == np.float32(1)
+    exact = Fraction(1) + Fraction(3, 2**24) - Fraction(1, 2**60)
+    assert nearest_float32(exact.numerator, exact.denominator) == np.float32(1 + 2.0**-23)
 
 
 def test_8bit_grid_is_the_papers() -> None:

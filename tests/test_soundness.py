@@ -268,26 +268,71 @@ def test_the_threshold_is_at_least_highams_bound_and_its_own_error(sizes: tuple[
                 assert least <= threshold <= 2 * least
 
 
-def test_bounds_of_the_first_layers_hold_over_the_reals_where_float64_cancels() -> None:
-    """Weights of +-1e8 on equal pixels: what is left is smaller than the rounding of the sums, and the bounds say so."""
-    for seed in range(60):
+def test_the_error_of_a_kept_neuron_is_carried_on() -> None:
+    """One hidden neuron that changes sign: its own error, derived again, reaches the margin through the second layer."""
+    seen = 0
+    for seed in range(80):
+        dense, shown = random_dense(seed, (12, 1, 2)), hostile.image(3 * seed + 1)
+        rungs = rung_set(Ladder(Fraction(9), Fraction(1, 2), 12, 1), shown)
+        fold = FoldedDense(dense, rungs, 0)
+        if fold.neurons != 1:
+            continue
+        weights, zero = dense.layers[0].weights, np.zeros((12, 1), np.float32)
+        bias = np.append(dense.layers[0].bias, np.float32(0))
+        only = Dense((Layer(np.concatenate([weights, zero], axis=1), bias, relu=False),))
+        _, error = higham(dense, rungs.images(rungs.knapsack.masks(0, rungs.count)))
+        through = abs(float(dense.layers[1].weights[0, 0]) - float(dense.layers[1].weights[0, 1]))
+        assert fold.threshold >= error.sum(axis=1).max() + through * coefficient_error(only, rungs, 0, 1)
+        seen += 1
+    assert seen > 10
+
+
+@pytest.mark.parametrize("part", [0.6, 0.9, -0.6, -0.9, 1.2, -1.2])
+def test_thin_is_up_to_the_threshold(part: float) -> None:
+    """A margin is moved by its bias to a part of the threshold."""
+    rungs = rung_set(ONE_POINT, WHITE)
+    threshold = FoldedDense(linear([[0.5, 0.5]] * 8, [0, 0]), rungs, 0).threshold
+    dense = linear([[0.5, 0.5]] * 8, [part * threshold, 0])
+    judged = FoldedDense(dense, rungs, 0).judge(rungs.knapsack.masks(0, 1))
+    assert judged.margins[0] == pytest.approx(part * threshold, rel=1e-3)
+    assert judged.thin[0] == (abs(part) < 1)
+
+
+def test_bounds_of_the_first_layer_hold_over_the_reals_where_float64_cancels() -> None:
+    """+-1e8 on equal pixels that stay: the small weights of the pixels that move drown in the rounding of the sum."""
+    drowned = 0
+    for seed in range(40):
         rng = np.random.default_rng(seed)
-        weights = np.zeros((12, 4), np.float32)
-        weights[:6] = rng.choice([1e8, 3.3e7], (6, 4))
-        weights[6:] = -weights[:6]
-        weights += rng.choice([0, 2.0**-20, -(2.0**-18)], (12, 4)).astype(np.float32)
+        weights = (rng.standard_normal((12, 4)) * 1e-6).astype(np.float32)
+        weights[2:7] = rng.choice([1e8, 3.3e7], (5, 4))
+        weights[7:] = -weights[2:7]
         shown = np.full(hostile.SHAPE, 85, np.uint8)
-        shown.reshape(-1)[int(rng.integers(12))] = 86
-        rungs = rung_set(Ladder(Fraction(1), Fraction(1, 3), 3, 1), shown)
+        shown.reshape(-1)[:2] = 255
+        rungs = rung_set(Ladder(Fraction(1), Fraction(1, 3), 2, 1), shown)
+        assert sorted(rungs.axes.ravel()) == [0, 1]
         dense = Dense((Layer(weights, np.zeros(4, np.float32), relu=False),))
-        basis = folded._Basis(np.ones(3), np.zeros(3))
+        basis = folded._Basis(np.ones(2), np.zeros(2))
         first = folded._first(dense, rungs, basis, folded._costs(rungs))
-        images = rungs.images(rungs.knapsack.masks(0, rungs.count))
-        for row in hostile.exact_logits(dense, images):
-            real = [Fraction(value, 2 ** (2 * 149)) for value in row]
-            assert all(
-                Fraction(low) <= r <= Fraction(high) for low, r, high in zip(first.low, real, first.high, strict=True)
-            )
+        for mask in rungs.knapsack.masks(0, rungs.count):
+            exact = hostile.exact_logits(dense, rungs.images(mask[None, :]))[0]
+            for value, low, high in zip(exact, first.low, first.high, strict=True):
+                assert Fraction(low) <= Fraction(value, 2**298) <= Fraction(high)
+            drowned += bool((abs(first.constant - exact / 2**298) > 1e-9).any())
+    assert drowned > 10
+
+
+def test_coefficients_that_overflow_prove_nothing() -> None:
+    """A neuron of size 1e-30, times 1e20 twice: harmless on the runtime, infinite as one folded coefficient."""
+    tiny = np.zeros((12, 1), np.float32)
+    tiny[:2, 0] = [-1e-30, 1e-30]
+    first = Layer(tiny, np.zeros(1, np.float32), relu=True)
+    second = Layer(np.full((1, 1), 1e20, np.float32), np.ones(1, np.float32), relu=True)
+    last = Layer(np.array([[1e20, 0]], np.float32), np.array([0, 1e30], np.float32), relu=False)
+    shown = np.zeros(hostile.SHAPE, np.uint8)
+    shown.reshape(-1)[:2] = 255
+    rungs = rung_set(Ladder(Fraction(1), Fraction(1, 2), 2, 1), shown)
+    judged = FoldedDense(Dense((first, second, last)), rungs, 0).judge(rungs.knapsack.masks(0, rungs.count))
+    assert (judged.thin | (judged.labels == 1)).all()
 
 
 def test_flushed_subnormal_weights_of_large_activations_are_within_the_error() -> None:
