@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
+Rng = np.random.Generator
 _OP = schema.BuiltinOperator
 _TYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 2, np.dtype(np.int8): 9}
 _VERSIONS = {_OP.FULLY_CONNECTED: 5, _OP.SOFTMAX: 2, _OP.QUANTIZE: 2, _OP.DEQUANTIZE: 2, _OP.RESHAPE: 1}
@@ -140,3 +142,98 @@ def _quantization(scales: NDArray[np.float32], zeros: list[int]) -> Any:
     found: Any = schema.QuantizationParametersT()
     found.scale, found.zeroPoint = np.asarray(scales, np.float32), np.asarray(zeros, np.int64)
     return found
+
+
+def hostile_scales(rng: Rng, count: int, middle: float) -> NDArray[np.float32]:
+    """Scales around `middle`: alike, powers of two (ties), spread over six decades, or one of them huge."""
+    kind = rng.integers(4)
+    scales = middle * np.exp(rng.normal(0, 0.3, count))
+    if kind == 1:
+        scales = 2.0 ** np.rint(np.log2(scales))
+    elif kind == 2:
+        scales = middle * 10.0 ** rng.uniform(-3, 3, count)
+    elif kind == 3:
+        scales[rng.integers(count)] *= 1000
+    return scales.astype(np.float32)
+
+
+def random_weights(rng: Rng, n_in: int, n_out: int) -> NDArray[np.int8]:
+    """(n_out, n_in): dense noise, mostly zero, or all at the ends."""
+    weights = rng.integers(-127, 128, (n_out, n_in))
+    kind = rng.integers(4)
+    if kind == 1:
+        weights *= rng.random(weights.shape) < 0.1
+    elif kind == 2:
+        weights = np.sign(weights) * 127
+    return weights.astype(np.int8)
+
+
+def random_sizes(rng: Rng) -> list[int]:
+    """Widths of a network of one to three layers; odd ones among them."""
+    return [int(rng.integers(1, 70)) for _ in range(rng.integers(1, 4))] + [int(rng.integers(2, 12))]
+
+
+def random_dynamic(rng: Rng) -> tuple[bytes, int, int]:
+    """(file, inputs, classes): dynamic-range layers, some left in float, with or without SOFTMAX."""
+    sizes = random_sizes(rng)
+    steps: list[Full | Step] = []
+    for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+        relu, bias = number < len(sizes) - 2, rng.standard_normal(n_out).astype(np.float32)
+        if rng.random() < 0.15:
+            steps.append(Full(rng.standard_normal((n_out, n_in)).astype(np.float32), bias, relu=relu))
+            continue
+        scales = hostile_scales(rng, n_out if rng.random() < 0.5 else 1, 0.02)
+        asymmetric = bool(rng.random() < 0.4)
+        kept = None if rng.random() < 0.1 else bias * np.float32(rng.choice([0, 1, 100]))
+        steps.append(Full(random_weights(rng, n_in, n_out), kept, scales, relu, asymmetric=asymmetric))
+    if rng.random() < 0.5:
+        steps.append(Step("softmax"))
+    return write(sizes[0], Kind(), steps), sizes[0], sizes[-1]
+
+
+def random_int8(rng: Rng) -> tuple[bytes, int, int]:
+    """(file, inputs, classes): full-integer layers; float ends, RESHAPE and SOFTMAX at random."""
+    sizes, steps = random_sizes(rng), list[Full | Step]()
+    given = Kind(float(np.float32(rng.choice([1 / 255, 1 / 256, 0.013]))), int(rng.integers(-128, 128)))
+    float_ends = rng.random() < 0.4
+    if float_ends:
+        steps.append(Step("quantize", given))
+    now = given
+    for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
+        weights = random_weights(rng, n_in, n_out)
+        scales = hostile_scales(rng, n_out if rng.random() < 0.5 else 1, 0.02)
+        reach = np.median(np.abs(weights.astype(np.float64)).sum(axis=1).mean() * scales) * now.scale * 20 + 1e-6
+        out = Kind(
+            float(np.float32(reach if rng.random() < 0.7 else 2.0 ** np.rint(np.log2(reach)))),
+            int(rng.integers(-128, 128)),
+        )
+        bias = rng.integers(-(2 ** int(rng.integers(1, 20))), 2**10, n_out).astype(np.int32)
+        steps.append(Full(weights, bias if rng.random() < 0.9 else None, scales, number < len(sizes) - 2, out))
+        now = out
+    if rng.random() < 0.3:
+        steps.append(Step("reshape", now))
+    if rng.random() < 0.5:
+        now = Kind(1 / 256, -128)
+        steps.append(Step("softmax", now))
+    if float_ends:
+        steps.append(Step("dequantize"))
+    return write(sizes[0], Kind() if float_ends else given, steps), sizes[0], sizes[-1]
+
+
+def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
+    """(count, width): pixels, 8-bit levels, negative and huge values, multiples of half a quantum, empty and constant rows."""
+    values = rng.random((count, width), dtype=np.float32)
+    kinds = rng.integers(8, size=count)
+    levels = rng.integers(0, 256, (count, width)).astype(np.float32) / np.float32(255)
+    halves = rng.integers(-254, 255, (count, width)).astype(np.float32) / np.float32(254)
+    noise = rng.standard_normal((count, width)).astype(np.float32)
+    values[kinds == 1] = levels[kinds == 1]
+    values[kinds == 2] = noise[kinds == 2]
+    values[kinds == 3] = (noise * np.float32(1e6))[kinds == 3]
+    values[kinds == 4] = (halves * rng.choice([1, 0.25, 3], (count, 1)).astype(np.float32))[kinds == 4]
+    values[kinds == 5] *= rng.random((count, width))[kinds == 5] < 0.1
+    values[kinds == 6] = (noise * np.float32(1e-20))[kinds == 6]
+    values[kinds == 7] = np.abs(halves[kinds == 7])
+    values[::50] = 0
+    values[1::50] = rng.random()
+    return values

@@ -34,17 +34,17 @@ def open_litert(network: Network, threads: int, data: bytes | None = None, batch
     if best == 1:
         return evaluator
     if _agrees(evaluator, probes, alone):
-        return _faster(network, content, evaluator) if batch is None else evaluator
+        return _faster(network, content, evaluator, threads) if batch is None else evaluator
     log.warning("%s does not run in batches on %s: its images run one by one", network.path, network.runtime)
     return single
 
 
-def _faster(network: Network, content: bytes, evaluator: LiteRt) -> Evaluator:
+def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
     """The emulator where it is faster than the interpreter and gives the same bits on hostile images; else the interpreter."""
     dynamic = network.scheme.startswith("dynamic") and network.runtime in ("builtin", "reference")
     if not dynamic and not (network.scheme.startswith("int8") and network.runtime == "reference"):
         return evaluator
-    found = emulator(network, content)
+    found = emulator(network, content, threads)
     if found is None:
         return evaluator
     images = hostile_images(network)

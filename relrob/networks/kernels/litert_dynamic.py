@@ -13,20 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Doubles, Floats
-from relrob.networks.kernels.exact_dot import ExactDot
 from relrob.networks.kernels.litert_layers import DynamicFull
+from relrob.networks.kernels.litert_product import dot
 
 Numbers = NDArray[Any]
-Rows = tuple[Floats, Floats]  # integers (n, d) as float32 with the zero point taken off, and the scale of each row (n,)
-_HALF: Final = np.nextafter(np.float32(0.5), np.float32(0))  # trunc(x + sign(x) _HALF) rounds halves away in float32
+Rows = tuple[Floats, Floats | None, Floats]  # integers (n, d) in float32; zero point (n, 1) and scale (n,) of each row
 _ONE: Final = np.float32(1)
 
 
-def dynamic_full(layer: DynamicFull, runtime: str) -> Callable[[Floats], Floats]:
-    """Float inputs (n, n_in) to float outputs (n, n_out) on "xnnpack", "builtin" or "reference"."""
+def dynamic_full(layer: DynamicFull, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
+    """Float inputs (n, n_in) to float outputs (n, n_out) on "xnnpack", "builtin" or "reference"; `threads` as in `dot`."""
     if runtime == "xnnpack":
-        return _fused(layer)
-    return _separate(layer, shifted if layer.asymmetric else symmetric)
+        return _fused(layer, threads)
+    return _separate(layer, shifted if layer.asymmetric else symmetric, threads)
 
 
 def symmetric(values: Floats) -> Rows:
@@ -40,11 +39,11 @@ def symmetric(values: Floats) -> Rows:
     wild = ~(reach >= 2.0**-120) & ~zero  # 127/reach may overflow
     if wild.any():
         rounded[wild] = np.clip(_as_int32(rounded[wild]), -127, 127)
-    return rounded, np.where(zero, _ONE, reach / np.float32(127)).astype(np.float32)
+    return rounded, None, np.where(zero, _ONE, reach / np.float32(127)).astype(np.float32)
 
 
 def shifted(values: Floats) -> Rows:
-    """Rows in -128..127 with a zero point, as LiteRT's own kernels choose it. (n, d) -> integers minus zero point, scales."""
+    """Rows in -128..127 with a zero point, as LiteRT's own kernels choose it. (n, d) -> integers, zero points, scales."""
     low, high = np.minimum(values.min(axis=1), 0), np.maximum(values.max(axis=1), 0)
     flat = low == high
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -56,7 +55,8 @@ def shifted(values: Floats) -> Rows:
     wild = ~(scales >= 2.0**-100) & ~flat
     if wild.any():
         rounded[wild] = _as_int32(rounded[wild])
-    return np.clip(rounded + zero, -128, 127) - zero, scales
+    rounded += zero
+    return np.clip(rounded, -128, 127, out=rounded), zero, scales
 
 
 def _zero_point(low: Doubles, high: Doubles) -> Doubles:
@@ -66,7 +66,7 @@ def _zero_point(low: Doubles, high: Doubles) -> Doubles:
 
 
 def qd8(values: Floats) -> Rows:
-    """Rows in -128..127 with a zero point, as XNNPACK chooses it. (n, d) -> integers minus zero point, scales."""
+    """Rows in -128..127 with a zero point, as XNNPACK chooses it. (n, d) -> integers, zero points, scales."""
     low, high = np.minimum(values.min(axis=1), np.float32(0)), np.maximum(values.max(axis=1), np.float32(0))
     flat = low == high
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -78,14 +78,17 @@ def qd8(values: Floats) -> Rows:
         np.rint(scaled, out=scaled)
         scaled += zero
         np.clip(scaled, -128, 127, out=scaled)
-        scaled -= zero
-    scaled[np.isinf(inverse)] = 0  # their scale is 0
-    return scaled, _ONE / inverse
+    lost = np.isinf(inverse)  # their scale is 0
+    scaled[lost], zero[lost] = 0, 0
+    return scaled, zero, _ONE / inverse
 
 
 def _away(values: Numbers, positive: bool) -> Floats:
-    """Round float32 halves away from zero, in place."""
-    values += _HALF if positive else np.copysign(_HALF, values)
+    """Round float32 (n, d) halves away from zero, in place; in LiteRT's blocks of eight columns 0.49999997 becomes 1 too."""
+    columns = values.shape[1]
+    half = np.full(columns, 0.5, np.float32)
+    half[columns // 8 * 8 :] = np.nextafter(np.float32(0.5), np.float32(0))
+    values += half if positive else np.copysign(half, values)
     rounded: Floats = np.trunc(values, out=values)
     return rounded
 
@@ -95,14 +98,14 @@ def _as_int32(values: Floats) -> Floats:
     return np.where(np.abs(values) < 2.0**31, values, np.float32(-(2.0**31))).astype(np.float32)
 
 
-def _separate(layer: DynamicFull, quantise: Callable[[Floats], Rows]) -> Callable[[Floats], Floats]:
+def _separate(layer: DynamicFull, quantise: Callable[[Floats], Rows], threads: int) -> Callable[[Floats], Floats]:
     """bias + float(sum) * (row scale * weight scale), each operation rounded on its own."""
-    dot = _dot(layer, 127 if quantise is symmetric else 255)
+    product = dot(layer.weights, 127 if quantise is symmetric else 255, threads)
     one = len(layer.scales) == 1
 
     def run(values: Floats) -> Floats:
-        rows, scales = quantise(values)
-        outputs = dot(rows).astype(np.float32, copy=False)
+        rows, zero, scales = quantise(values)
+        outputs = product(rows, zero)
         with np.errstate(over="ignore", invalid="ignore"):
             outputs *= scales[:, None] * layer.scales if one else np.multiply.outer(scales, layer.scales)
             outputs += layer.bias
@@ -111,25 +114,19 @@ def _separate(layer: DynamicFull, quantise: Callable[[Floats], Rows]) -> Callabl
     return run
 
 
-def _fused(layer: DynamicFull) -> Callable[[Floats], Floats]:
+def _fused(layer: DynamicFull, threads: int) -> Callable[[Floats], Floats]:
     """fma(float(sum) * row scale, weight scale, bias)."""
-    dot = _dot(layer, 255)
+    product = dot(layer.weights, 255, threads)
 
     def run(values: Floats) -> Floats:
-        rows, scales = qd8(values)
-        outputs = dot(rows).astype(np.float32, copy=False)
+        rows, zero, scales = qd8(values)
+        outputs = product(rows, zero)
         with np.errstate(over="ignore", invalid="ignore"):
             outputs *= scales[:, None]
             outputs = fused_multiply_add(outputs, layer.scales, layer.bias)
         return np.maximum(outputs, np.float32(0), out=outputs) if layer.relu else outputs
 
     return run
-
-
-def _dot(layer: DynamicFull, most: int) -> ExactDot:
-    """The integer product of rows whose integers reach `most`."""
-    none = np.zeros(layer.weights.shape[1], np.int64)
-    return ExactDot(layer.weights.astype(np.int64), none, -most, most)
 
 
 def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:

@@ -7,14 +7,17 @@ from collections.abc import Callable
 import numpy as np
 
 from relrob.domain.arrays import Floats
-from relrob.networks.kernels.exact_dot import ExactDot
+from relrob.networks.kernels.exact_dot import SINGLE, ExactDot
 from relrob.networks.kernels.litert_file import NotEmulatedError
 from relrob.networks.kernels.litert_layers import Int8Full
+from relrob.networks.kernels.litert_product import SelfQuantised
 from relrob.networks.kernels.requantise import double_rounding, multipliers, output_scales, single_rounding
 
 
-def int8_full(layer: Int8Full, runtime: str) -> Callable[[Floats], Floats]:
+def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
     """int8 inputs (n, n_in) to int8 outputs (n, n_out) on "xnnpack", "builtin" or "reference"; both as float32 integers.
+
+    `threads`: of XNNPACK's integer product, 0 for NumPy's.
 
     Raises NotEmulatedError where a sum could leave 32 bits, or where a kernel's own range of scales ends.
     """
@@ -23,12 +26,25 @@ def int8_full(layer: Int8Full, runtime: str) -> Callable[[Floats], Floats]:
     wide = ExactDot(weights, layer.bias.astype(np.int64), -255, 255)
     if max(dot.limit, wide.limit) >= 2**31:
         raise NotEmulatedError("sums of more than 32 bits")
+    sums = _on_litert(layer, dot, threads) if threads and dot.limit < SINGLE // 2 else dot
     floor = np.float32(max(-128, layer.out.zero) if layer.relu else -128)
     rule = _float_rule(layer) if runtime == "xnnpack" else _fixed_rule(layer, runtime, dot.limit)
 
     def run(values: Floats) -> Floats:
-        outputs = rule(dot(values))
+        outputs = rule(sums(values))
         return np.clip(outputs, floor, np.float32(127), out=outputs)
+
+    return run
+
+
+def _on_litert(layer: Int8Full, dot: ExactDot, threads: int) -> Callable[[Floats], Floats]:
+    """The same sums; the product and the offset are below 2^24, hence exact in float32."""
+    product, offset = SelfQuantised(layer.weights, threads), dot.bias.astype(np.float32)
+
+    def run(values: Floats) -> Floats:
+        found = product(values)
+        found += offset
+        return found
 
     return run
 
@@ -52,6 +68,8 @@ def _float_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
 def _fixed_rule(layer: Int8Full, runtime: str, limit: int) -> Callable[[Floats], Floats]:
     """31-bit fixed point with two roundings (`builtin`) or one (`reference`)."""
     scale = multipliers(np.asarray(output_scales(layer, runtime), np.float64))
+    if scale.exponent.max() > 30:
+        raise NotEmulatedError("a requantisation scale above 2^30")
     if limit << max(int(scale.exponent.max()), 0) >= 2**31:
         raise NotEmulatedError("sums of more than 32 bits after a left shift")
     rescale = double_rounding if runtime == "builtin" else single_rounding

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Doubles, Floats, Ints
-from relrob.networks.kernels.litert_file import NotEmulatedError
 from relrob.networks.kernels.litert_layers import Grid, Int8Full
 
 _INT32 = 2**31
@@ -35,15 +34,12 @@ def multipliers(scales: Doubles) -> Multipliers:
 
 
 def _multiplier(scale: float) -> tuple[int, int]:
+    """(factor, exponent)."""
     fraction, exponent = math.frexp(scale)
     factor = math.floor(fraction * _INT32 + 0.5)
     if factor == _INT32:
         factor, exponent = factor // 2, exponent + 1
-    if exponent < -31:
-        return 0, 0
-    if exponent > 30:
-        raise NotEmulatedError(f"a requantisation scale of {scale:g}")
-    return factor, exponent
+    return (factor, exponent) if exponent >= -31 else (0, 0)
 
 
 def double_rounding(sums: Ints, scale: Multipliers) -> Ints:
