@@ -11,6 +11,7 @@ import onnxruntime as ort
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from onnxruntime.quantization import quantize_dynamic
 
 from relrob.domain.network import Arithmetic, Layout
 from relrob.errors import NetworkError, RelrobError, ShapeError, UsageError
@@ -263,3 +264,21 @@ def test_flat_inputs_inherit_a_layout_and_a_forced_one_wins(tmp_path: Path) -> N
         load_network(path, image_shape=SHAPE, classes=4, layout="wide")
     with pytest.raises(UsageError, match=r"runtime 'keras' cannot run .* accepted: onnxruntime"):
         load_network(path, image_shape=SHAPE, classes=4, runtime="keras")
+
+
+def test_images_that_a_graph_would_mix_run_one_by_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Quantisation at run time takes one range over the whole batch, and a mean over the batch is a mean over the batch."""
+    plain = onnx_bytes(ops(f"Gemm(x,w0,b0)->a; {TAIL}"), BASE, FLAT, 4)
+    (tmp_path / "plain.onnx").write_bytes(plain)
+    quantize_dynamic(tmp_path / "plain.onnx", tmp_path / "dynamic.onnx")
+    mixing = onnx_bytes(ops(f"ReduceMax(x)->m[keepdims=1]; Div(x,m)->s; Gemm(s,w0,b0)->a; {TAIL}"), BASE, FLAT, 4)
+    (tmp_path / "mixing.onnx").write_bytes(mixing)
+    images = (
+        np.random.default_rng(1).random((9, 12), dtype=np.float32) * np.arange(1, 10, dtype=np.float32)[:, None] / 9
+    )
+    for name in ("dynamic", "mixing"):
+        network = load_network(tmp_path / f"{name}.onnx", image_shape=SHAPE, classes=4)
+        together = open_network(network).outputs(images)
+        alone = np.concatenate([open_network(network, batch=1).outputs(image[None, :]) for image in images])
+        assert np.array_equal(together, alone)
+    assert "mixes the images of a batch" in caplog.text

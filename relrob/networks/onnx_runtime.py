@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
+from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.shapes import without_batch
 from relrob.registry import load
@@ -33,7 +33,31 @@ def open_onnxruntime(
     else:
         content = checked_bytes(network, data)
         session = _session(network, content if data is not None else network.path, threads)
-    return OnnxRuntime(network, session, in_raster_order=weights, batch=batch)
+    if (
+        network.scheme == "dynamic"
+    ):  # onnxruntime takes one range over the whole batch: an image's output depends on the others
+        return OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
+    evaluator = OnnxRuntime(network, session, in_raster_order=weights, batch=batch)
+    if weights or evaluator.best_batch == 1:
+        return evaluator
+    single = OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
+    if _agrees(evaluator, single, probe_images(network)):
+        return evaluator
+    log.warning("%s mixes the images of a batch: its images run one by one", network.path)
+    return single
+
+
+def _agrees(evaluator: OnnxRuntime, single: OnnxRuntime, probes: Floats) -> bool:
+    """Do the probes give the same in one batch as one by one, but for the rounding of floats and one quantum of 8 bits?"""
+    expected = single.outputs(np.concatenate([probes, probes[::-1]]))
+    try:
+        together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
+    except NetworkError as error:
+        log.debug("%s", error)
+        return False
+    spread = float(np.ptp(expected)) if np.isfinite(expected).all() else 0.0
+    quantum = 0.0 if evaluator.scheme == "float32" else spread / 64
+    return bool(np.allclose(together, expected, rtol=0, atol=1e-5 * float(np.abs(expected).max(initial=0.0)) + quantum))
 
 
 def _session(network: Network, model: bytes | str, threads: int) -> Any:
@@ -53,9 +77,11 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
 
 @final
 class OnnxRuntime:
-    """One session; a graph with a fixed batch is fed that many images at a time."""
+    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two different images in a call."""
 
-    def __init__(self, network: Network, session: Any, in_raster_order: bool, batch: int | None) -> None:
+    def __init__(
+        self, network: Network, session: Any, in_raster_order: bool, batch: int | None, alone: bool = False
+    ) -> None:
         given = session.get_inputs()[0]
         dims = tuple(n if isinstance(n, int) else -1 for n in given.shape) or (-1, network.inputs)
         self._image, has_batch = without_batch(dims, network.image_shape)
@@ -68,7 +94,8 @@ class OnnxRuntime:
         self._fixed = max(dims[0], 0) if has_batch else 1
         wanted = batch or (256 if network.scheme != "float32" else 1024)
         self._batch = min(wanted, self._fixed or wanted)
-        if self._batch < wanted:
+        self._alone = alone
+        if self._batch < wanted and not alone:
             log.warning("%s has a fixed batch: its images run %d at a time", network.path, self._batch)
 
     @property
@@ -79,16 +106,22 @@ class OnnxRuntime:
     @property
     def best_batch(self) -> int:
         """Images a call."""
-        return self._batch
+        return 1 if self._alone else self._batch
+
+    @property
+    def scheme(self) -> str:
+        """The network's quantisation scheme."""
+        return self._network.scheme
 
     def outputs(self, images: Floats) -> Floats:
         """Outputs (n, classes) as the graph gives them, float32."""
-        return run_in_batches(images, self._network, self._batch, self._run, self._order)
+        return run_in_batches(images, self._network, self.best_batch, self._run, self._order)
 
     def _run(self, images: Floats) -> NDArray[Any]:
         """Up to `best_batch` images."""
         size = self._fixed or len(images)
-        batch = padded(images, size).astype(self._type, copy=False)
+        filled = np.repeat(images, size, axis=0) if self._alone else padded(images, size)
+        batch = filled.astype(self._type, copy=False)
         try:
             rows = self._session.run(
                 None, {self._input: batch.reshape((size, *self._image) if self._has_batch else self._image)}
