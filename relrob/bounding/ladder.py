@@ -91,6 +91,17 @@ class Margins:
     most: Doubles
 
 
+@dataclass(frozen=True, eq=False)
+class PreActivations:
+    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of the
+    real pre-activation of the runtime's inputs; `reach` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
+
+    low: Doubles
+    high: Doubles
+    error: Doubles
+    reach: Doubles
+
+
 def hull_maximum(gains: Doubles, hull: _Hull, order: Ints | None = None) -> Doubles:
     """max { z @ gains : z in the hull }, column by column: (f, n) -> (n,). A fractional knapsack, filled by gain per cost.
 
@@ -106,7 +117,7 @@ def hull_maximum(gains: Doubles, hull: _Hull, order: Ints | None = None) -> Doub
 
 
 @dataclass(frozen=True, eq=False)
-class _At:
+class At:
     """A part as the first layer sees it: pre-activations `start` (n,) with nothing free moved, what each free feature adds
     `moves` (f, n), and the hull of the free features."""
 
@@ -121,7 +132,7 @@ class LadderBounds:
     directions with the weights of each layer."""
 
     def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
-        self.enclosure, self._rungs, self._label = enclosure, rungs, label
+        self.enclosure, self._rungs, self.label = enclosure, rungs, label
         first, last = enclosure.layers[0], enclosure.layers[-1]
         base = rungs.base.astype(np.float64)
         self._base = base @ first.weights + first.bias
@@ -151,44 +162,60 @@ class LadderBounds:
             np.nan_to_num(found.most, nan=np.inf, posinf=np.inf, neginf=-np.inf),
         )
 
-    def _margins(self, part: Part) -> Margins:
+    def neurons(self, part: Part) -> tuple[PreActivations, ...]:
+        """Bounds of every layer's pre-activations over all points of the part, the last layer's (the outputs) included."""
+        with np.errstate(all="ignore"):
+            return tuple(self._forward(self.at(part))[1])
+
+    def at(self, part: Part) -> At:
+        """The part as the first layer sees it, up to the relative error `SLACK` of the layer's `reach`."""
         free = list(part.free)
         room = min(part.room, sum(self._rungs.costs[g] for g in free))
         hull = _Hull(self._costs[free], float(Fraction(room, self._rungs.denominator)))
-        at = _At(self._base + self._moves[list(part.moved)].sum(axis=0), self._moves[free], hull)
+        return At(self._base + self._moves[list(part.moved)].sum(axis=0), self._moves[free], hull)
+
+    def _forward(self, at: At) -> tuple[list[_Neurons], list[PreActivations]]:
+        """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
         error, reach = layers[0].error(self._largest), self._reach
-        high, low = self._first(at, at.moves), -self._first(_At(-at.start, at.moves, hull), -at.moves)
+        high, low = self._first(at, at.moves), -self._first(At(-at.start, at.moves, at.hull), -at.moves)
         hidden: list[_Neurons] = []
+        every = [PreActivations(low - error, high + error, error, reach)]
         for number, layer in enumerate(layers[1:], start=1):
-            hidden.append(_neurons(low - error, high + error, error, layers[number - 1].cap, reach))
+            hidden.append(_neurons(every[-1].low, every[-1].high, error, layers[number - 1].cap, reach))
             error = layer.error(hidden[-1].top)
             reach = hidden[-1].top @ layer.size + np.abs(layer.bias)
             high = self._maximum(self._signs[number], layer.bias, hidden, at)[0]
             low = -self._maximum(self._opposite[number], -layer.bias, hidden, at)[0]
-        both = error[self._label] + error[self._others]
-        least, most = low - error, high + error
+            every.append(PreActivations(low - error, high + error, error, reach))
+        return hidden, every
+
+    def _margins(self, part: Part) -> Margins:
+        at, free = self.at(part), list(part.free)
+        hidden, every = self._forward(at)
+        last = every[-1]
+        both = last.error[self.label] + last.error[self._others]
         high, _ = self._margin(1.0, hidden, at)
         low, slopes = self._margin(-1.0, hidden, at)
         steep = np.zeros(self._rungs.features)
         if free:
             steep[free] = np.abs(slopes[:, int((-low).argmin())])
-        return Margins(-low - both, high + both, steep, least, most)
+        return Margins(-low - both, high + both, steep, last.low, last.high)
 
-    def _first(self, at: _At, moves: Doubles) -> Doubles:
+    def _first(self, at: At, moves: Doubles) -> Doubles:
         """Upper bound of the first layer's pre-activations, in real arithmetic."""
         return np.asarray(at.start + hull_maximum(moves, at.hull) + SLACK * self._reach)
 
-    def _margin(self, sign: float, hidden: list[_Neurons], at: _At) -> tuple[Doubles, Doubles]:
+    def _margin(self, sign: float, hidden: list[_Neurons], at: At) -> tuple[Doubles, Doubles]:
         """Upper bound of sign * margins without the last layer's own error, and the slopes over the free features."""
         if hidden:
             return self._maximum(_Signs.of(sign * self._margin_weights), sign * self._margin_bias, hidden, at)
         start, moves = at.start, at.moves
-        gains = sign * (moves[:, [self._label]] - moves[:, self._others])
-        value = sign * (start[self._label] - start[self._others]) + hull_maximum(gains, at.hull)
-        return value + SLACK * (self._reach[self._label] + self._reach[self._others]), gains
+        gains = sign * (moves[:, [self.label]] - moves[:, self._others])
+        value = sign * (start[self.label] - start[self._others]) + hull_maximum(gains, at.hull)
+        return value + SLACK * (self._reach[self.label] + self._reach[self._others]), gains
 
-    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[_Neurons], at: _At) -> tuple[Doubles, Doubles]:
+    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[_Neurons], at: At) -> tuple[Doubles, Doubles]:
         """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the features."""
         constant, slack = bias, np.abs(bias)
         for depth in range(len(hidden) - 1, 0, -1):
