@@ -32,6 +32,18 @@ SOLVERS: tuple[Entry, ...] = (
         "visits every point of a ladder; any network, any runtime",
         complete=True,
     ),
+    Entry(
+        "smt",
+        "relrob_solvers.smt:Smt",
+        "z3 on parts of a ladder that bounds leave open; verdicts without counts; networks as for branch",
+        complete=True,
+    ),
+    Entry(
+        "milp",
+        "relrob_solvers.milp:Milp",
+        "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; networks as for branch",
+        complete=True,
+    ),
 )
 
 EVALUATORS: tuple[Entry, ...] = (

@@ -28,7 +28,7 @@ _SMALLEST: Final = 2.0**-900
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, and its output a = min(max(p, 0), cap) with some
+    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a = min(max(p, 0), cap) with some
     cap in [`cap_low`, `cap_high`] (infinite: none). v: the features, then the outputs of unstable neurons in order; its own and
     later ones have coefficient 0."""
 
@@ -159,8 +159,8 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What bounds say of a part: `margin`, proved from below; `unstable`: ReLUs that they leave open; `threats`: (class, signs, limit),
-    such that the label is right unless signs @ outputs <= limit for one of them, none if it is proved; `slopes` (F,): how much each
+    """What bounds say of a part: `margin`, proved from below; `unstable`: ReLUs that they leave open; `threats`: (class, signs,
+    limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it is proved; `slopes` (F,): how much each
     feature moves the most threatened margin; `known`: bounds of every layer."""
 
     part: Part
@@ -208,7 +208,7 @@ def _tops(part: Part, neurons: list[Neuron]) -> Doubles:
 
 
 def _threats(enclosure: Enclosure, label: int, margins: Margins) -> list[tuple[int, Doubles, float]]:
-    """Margins first, the most threatened one first; then outputs so large, or a label's so small, that they saturate and could tie."""
+    """Margins, the most threatened one first; then outputs so large, or a label's so small, that they saturate and could tie."""
     gap, layer, unit = enclosure.gap, enclosure.layers[-1], np.eye(enclosure.classes)
     others = np.delete(np.arange(enclosure.classes), label)
     order = np.argsort(margins.low, kind="stable")

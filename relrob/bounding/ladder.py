@@ -93,8 +93,9 @@ class Margins:
 
 @dataclass(frozen=True, eq=False)
 class PreActivations:
-    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of the
-    real pre-activation of the runtime's inputs; `reach` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
+    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of
+    the real pre-activation of the runtime's inputs; `reach` (n,): magnitude of the terms of one. Infinite where float32
+    may overflow."""
 
     low: Doubles
     high: Doubles
@@ -132,7 +133,7 @@ class LadderBounds:
     directions with the weights of each layer."""
 
     def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
-        self.enclosure, self._rungs, self.label = enclosure, rungs, label
+        self.enclosure, self.rungs, self.label = enclosure, rungs, label
         first, last = enclosure.layers[0], enclosure.layers[-1]
         base = rungs.base.astype(np.float64)
         self._base = base @ first.weights + first.bias
@@ -170,8 +171,8 @@ class LadderBounds:
     def at(self, part: Part) -> At:
         """The part as the first layer sees it, up to the relative error `SLACK` of the layer's `reach`."""
         free = list(part.free)
-        room = min(part.room, sum(self._rungs.costs[g] for g in free))
-        hull = _Hull(self._costs[free], float(Fraction(room, self._rungs.denominator)))
+        room = min(part.room, sum(self.rungs.costs[g] for g in free))
+        hull = _Hull(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         return At(self._base + self._moves[list(part.moved)].sum(axis=0), self._moves[free], hull)
 
     def _forward(self, at: At) -> tuple[list[_Neurons], list[PreActivations]]:
@@ -197,7 +198,7 @@ class LadderBounds:
         both = last.error[self.label] + last.error[self._others]
         high, _ = self._margin(1.0, hidden, at)
         low, slopes = self._margin(-1.0, hidden, at)
-        steep = np.zeros(self._rungs.features)
+        steep = np.zeros(self.rungs.features)
         if free:
             steep[free] = np.abs(slopes[:, int((-low).argmin())])
         return Margins(-low - both, high + both, steep, last.low, last.high)

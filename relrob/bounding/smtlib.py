@@ -44,7 +44,9 @@ def variables(encoding: Encoding) -> list[str]:
 def _number(value: Fraction | float) -> str:
     """An exact real literal."""
     exact = Fraction(value)
-    text = f"{abs(exact.numerator)}.0" if exact.denominator == 1 else f"(/ {abs(exact.numerator)}.0 {exact.denominator}.0)"
+    text = (
+        f"{abs(exact.numerator)}.0" if exact.denominator == 1 else f"(/ {abs(exact.numerator)}.0 {exact.denominator}.0)"
+    )
     return f"(- {text})" if exact < 0 else text
 
 
@@ -62,7 +64,9 @@ def _scaled(numbers: Doubles) -> Fraction:
 
 def _terms(coefficients: Doubles, names: list[str], scale: Fraction) -> list[str]:
     """scale * coefficients @ unknowns."""
-    return [f"(* {_number(Fraction(float(coefficients[at])) * scale)} {names[at]})" for at in np.flatnonzero(coefficients)]
+    return [
+        f"(* {_number(Fraction(float(coefficients[at])) * scale)} {names[at]})" for at in np.flatnonzero(coefficients)
+    ]
 
 
 def _neuron(number: int, neuron: Neuron, names: list[str]) -> list[str]:

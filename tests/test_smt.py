@@ -1,0 +1,145 @@
+"""The SMT solver against enumeration, the naive referee and cvc5."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import cvc5
+import numpy as np
+import pytest
+
+from relrob.bounding.encoding import encode, survey
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.part import whole
+from relrob.bounding.smtlib import smtlib
+from relrob.decide import decide, solver_named
+from relrob.domain.query import Budget
+from relrob.domain.region import Ladder
+from relrob.domain.verdict import Reason, Status
+from relrob.errors import UsageError
+from relrob.networks.enclose import enclosure_of
+from relrob.problem import Problem
+from relrob_solvers.smt import Smt, to_smtlib
+from tests.instances import (
+    SHAPE,
+    agreed,
+    file_problems,
+    hostile_problem,
+    levels,
+    naively_robust,
+    random_problem,
+    rungs_of,
+)
+from tests.support import numpy_opened, random_dense
+
+MANY = 10**6
+
+
+def cvc5_says(text: str) -> str:
+    """cvc5's answer to a script."""
+    solver = cvc5.Solver()
+    parser = cvc5.InputParser(solver)
+    parser.setStringInput(cvc5.InputLanguage.SMT_LIB_2_6, text, "query")
+    said = ""
+    while not (command := parser.nextCommand()).isNull():
+        said += str(command.invoke(solver, parser.getSymbolManager()))
+    return said.strip()
+
+
+def test_the_same_verdicts_as_enumeration_on_float_networks() -> None:
+    found: Counter[Status] = Counter()
+    for seed in range(80):
+        found.update(agreed(random_problem(seed), Smt(unstable=[0, 6, MANY][seed % 3])))
+    assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 20
+
+
+def test_the_same_verdicts_on_hostile_networks() -> None:
+    found = Counter(status for seed in range(120) for status in agreed(hostile_problem(seed), Smt(unstable=MANY)))
+    assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 10
+
+
+@pytest.mark.parametrize(("scheme", "runtime"), [("dynamic", "xnnpack"), ("int8", "builtin"), ("int8", "xnnpack")])
+def test_the_same_verdicts_on_quantised_files(tmp_path: Path, scheme: str, runtime: str) -> None:
+    asked = file_problems(tmp_path, scheme, runtime, 12)
+    found = Counter(status for problem in asked for status in agreed(problem, Smt(unstable=MANY)))
+    assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 0
+
+
+def test_the_same_verdicts_as_the_naive_referee() -> None:
+    for seed in range(8):
+        dense = random_dense(seed, (36, 12, 10, 3))
+        rungs = rungs_of(seed, ("3", "1/2"))
+        networks = (numpy_opened(dense, SHAPE),)
+        label = int(networks[0].evaluator.outputs(rungs.base[None, :]).argmax())
+        problem = Problem(rungs, label, networks, Budget(60), True)
+        robust = naively_robust(problem, levels(seed), Ladder(Fraction(3), Fraction(1, 2), 7, 4), dense)
+        decision = decide(problem, Smt(unstable=MANY))
+        assert decision.verdicts[0].status is (Status.ROBUST if robust else Status.NOT_ROBUST)
+        assert decision.each[0].effective == (0 if robust else None)
+        assert decision.transfer is None
+
+
+def test_cvc5_confirms_the_text_and_the_text_is_exact_enough() -> None:
+    """Unsatisfiable only where the label holds everywhere; satisfiable where it does not; often unsatisfiable where it does."""
+    answers: Counter[tuple[str, Status]] = Counter()
+    for seed in range(60):
+        problem = random_problem(seed)
+        for opened in problem.networks:
+            alone = Problem(problem.rungs, problem.label, (opened,), problem.budget, False)
+            answers[cvc5_says(to_smtlib(opened, problem)), agreed(alone, Smt(unstable=MANY))[0]] += 1
+    assert answers["unsat", Status.NOT_ROBUST] == 0
+    assert answers["unsat", Status.ROBUST] >= 30
+    assert answers["sat", Status.NOT_ROBUST] >= 30
+    assert answers["sat", Status.ROBUST] <= 3
+    assert sum(answers.values()) == 120
+
+
+def test_the_text_of_a_threat_and_of_a_proved_part() -> None:
+    problem = random_problem(1)
+    enclosure = enclosure_of(problem.networks[0].network)
+    assert enclosure is not None
+    bounds = LadderBounds(enclosure, problem.rungs, problem.label)
+    encoding = encode(bounds, survey(bounds, whole(problem.rungs)))
+    assert len(encoding.claims) >= 1
+    assert "(check-sat)" not in smtlib(encoding, [encoding.claims[0]], check=False)
+    assert cvc5_says(smtlib(encoding, [])) == "unsat"
+    assert to_smtlib(problem.networks[0], problem) == smtlib(encoding)
+
+
+def test_a_point_that_the_runtime_gives_the_label_is_no_witness() -> None:
+    """Twins tie on every point, the first wins: z3 has a model for each point, and each is refuted."""
+    dense = random_dense(0, (36, 5, 2))
+    dense.layers[-1].weights.flags.writeable = False
+    from relrob.domain.network import Dense, Layer
+
+    last = dense.layers[-1]
+    twins = Layer(np.repeat(last.weights[:, :1], 2, axis=1), np.repeat(last.bias[:1], 2), False)
+    networks = (numpy_opened(Dense((dense.layers[0], twins)), SHAPE),)
+    rungs = rungs_of(0, ("3", "1/2"), 5)
+    for label, status in ((0, Status.ROBUST), (1, Status.NOT_ROBUST)):
+        decision = decide(Problem(rungs, label, networks, Budget(60), False), Smt(unstable=MANY))
+        assert decision.verdicts[0].status is status
+    assert agreed(Problem(rungs, 0, networks, Budget(60), False), Smt(unstable=MANY)) == [Status.ROBUST]
+
+
+def test_time_limits_and_refusals() -> None:
+    problem = random_problem(2)
+    late = Problem(problem.rungs, problem.label, problem.networks, Budget(1e-9), True)
+    for verdict in decide(late, Smt()).verdicts:
+        assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)
+    dense = random_dense(3, (36, 60, 60, 60, 5))
+    rungs = rungs_of(3, ("8", "1/2"), 9)
+    hard = numpy_opened(dense, SHAPE)
+    label = int(hard.evaluator.outputs(rungs.base[None, :]).argmax())
+    begin = time.perf_counter()
+    verdict = decide(Problem(rungs, label, (hard,), Budget(0.5), False), Smt(MANY, 2**31)).verdicts[0]
+    assert time.perf_counter() - begin < 5
+    assert verdict.status in (Status.UNKNOWN, Status.NOT_ROBUST)
+    box = numpy_opened(dense, SHAPE, black_box=True)
+    with pytest.raises(UsageError, match="no bounds for one of these networks"):
+        decide(Problem(rungs, label, (hard, box), Budget(1), False), solver_named("smt"))
+    with pytest.raises(UsageError, match="has no bounds"):
+        to_smtlib(box, Problem(rungs, label, (box,), Budget(1), False))
