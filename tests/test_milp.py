@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from highspy import HighsModelStatus
 
+from relrob import cubes
 from relrob.bounding.relaxation import Program
 from relrob.decide import decide, solver_named
 from relrob.domain.arrays import Doubles
@@ -24,6 +26,14 @@ from tests.support import numpy_opened, random_dense
 MANY = 10**6
 
 
+@pytest.fixture(params=["searching", "asking"])
+def search(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the cheap search for witnesses before the questions, and without it."""
+    if request.param == "asking":
+        monkeypatch.setattr(cubes, "greedy", lambda tally, rungs: None)
+
+
+@pytest.mark.usefixtures("search")
 def test_the_same_verdicts_as_enumeration_on_float_networks() -> None:
     found: Counter[Status] = Counter()
     for seed in range(100):
@@ -31,12 +41,14 @@ def test_the_same_verdicts_as_enumeration_on_float_networks() -> None:
     assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 20
 
 
+@pytest.mark.usefixtures("search")
 def test_the_same_verdicts_on_hostile_networks() -> None:
     found = Counter(status for seed in range(150) for status in agreed(hostile_problem(seed), Milp(unstable=MANY)))
     assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 10
 
 
 @pytest.mark.parametrize(("scheme", "runtime"), [("dynamic", "builtin"), ("int8", "builtin"), ("int8", "xnnpack")])
+@pytest.mark.usefixtures("search")
 def test_the_same_verdicts_on_quantised_files(tmp_path: Path, scheme: str, runtime: str) -> None:
     asked = file_problems(tmp_path, scheme, runtime, 12)
     found = Counter(status for problem in asked for status in agreed(problem, Milp(unstable=MANY)))
@@ -57,7 +69,7 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
             return getattr(self._inner, name)
 
         def getModelStatus(self) -> Any:  # noqa: N802 - HiGHS's name
-            return milp.highspy.HighsModelStatus.kInfeasible if lie == "infeasible" else self._inner.getModelStatus()
+            return HighsModelStatus.kInfeasible if lie == "infeasible" else self._inner.getModelStatus()
 
         def getDualRay(self) -> Any:  # noqa: N802
             return None, True, rng.normal(0, 1e3, self._inner.getNumRow())
@@ -83,6 +95,7 @@ def test_bounds_that_were_not_recomputed_would_be_caught(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(Program, "safe_bound", trusting)
     monkeypatch.setattr(milp, "_propose", lambda *_: None)
+    monkeypatch.setattr(cubes, "greedy", lambda tally, rungs: None)
     with pytest.raises(AssertionError):
         for seed in range(300):
             agreed(hostile_problem(seed), Milp(unstable=MANY))

@@ -160,8 +160,8 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
 @dataclass(frozen=True, eq=False)
 class Survey:
     """What bounds say of a part: `margin`, proved from below; `unstable`: ReLUs that they leave open; `threats`: (class, signs,
-    limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it is proved; `slopes` (F,): how much each
-    feature moves the most threatened margin; `known`: bounds of every layer."""
+    limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it is proved; `slopes` (F,): how
+    much each feature moves the most threatened margin; `known`: bounds of every layer."""
 
     part: Part
     margin: float
