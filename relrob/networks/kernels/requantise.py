@@ -55,9 +55,10 @@ def double_rounding(sums: Ints, scale: Multipliers) -> Ints:
 
 
 def single_rounding(sums: Ints, scale: Multipliers) -> Ints:
-    """`reference`: (x*m + 2^(30-e)) >> (31-e), 64 bits, halves up. int64 (n, n_out)."""
+    """`reference`: x*m / 2^(31-e) in 64 bits, rounded once, halves away from zero. int64 (n, n_out)."""
     shift = 31 - scale.exponent
     product = sums * scale.factor
+    product += product >> 63  # one less below zero
     product += np.int64(1) << (shift - 1)
     product >>= shift
     return product

@@ -1,0 +1,373 @@
+"""Our emulators of LiteRT's dense kernels against LiteRT itself: equal in every bit, or not emulated."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Layout, Network
+from relrob.files import sha256_bytes
+from relrob.networks import litert
+from relrob.networks.interpreter import LiteRt, best_batch
+from relrob.networks.kernels.emulate import Emulator, emulator
+from relrob.networks.kernels.litert_dynamic import fused_multiply_add
+from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Grid, Int8Full, Softmax
+from relrob.networks.kernels.litert_probes import hostile_images
+from relrob.networks.kernels.requantise import double_rounding, multipliers, single_rounding
+from relrob.networks.load import load_network
+from relrob.networks.open import open_network
+from tests.make_kernels import Full, Kind, Step, random_dynamic, random_inputs, random_int8, write
+from tests.support import shared_data
+
+RUNTIMES = ("xnnpack", "builtin", "reference")
+GOLDEN = Path(__file__).parent / "golden"
+Maker = Callable[[np.random.Generator], tuple[bytes, int, int]]
+
+
+def a_network(data: bytes, inputs: int, classes: int, runtime: str) -> Network:
+    """The value of a file that is not on disk."""
+    return Network("n.tflite", sha256_bytes(data), "tflite", runtime, inputs, classes, (1, 1, inputs), scheme="dynamic")
+
+
+def same_bits(ours: Floats, theirs: Floats) -> bool:
+    """Equal to the last bit; NaN equals NaN."""
+    equal = (ours.view(np.uint32) == theirs.view(np.uint32)) | (np.isnan(ours) & np.isnan(theirs))
+    return bool(equal.all())
+
+
+def compared(data: bytes, inputs: int, classes: int, images: Floats) -> int:
+    """Compare every runtime, with NumPy's products and with XNNPACK's; how many (runtime, image) pairs were emulated."""
+    count = 0
+    for runtime in RUNTIMES:
+        network = a_network(data, inputs, classes, runtime)
+        for threads in (0, 1):
+            found = emulator(network, data, threads)
+            if found is None:
+                continue
+            count += len(images) if not threads else 0
+            theirs = LiteRt(network, data, 1, best_batch(network)).outputs(images)
+            assert same_bits(found.outputs(images), theirs), (runtime, threads, found.layers)
+    return count
+
+
+def random_case(make: Maker, seed: int, count: int) -> int:
+    """One random network on random inputs."""
+    rng = np.random.default_rng(seed)
+    data, inputs, classes = make(rng)
+    return compared(data, inputs, classes, random_inputs(rng, count, inputs))
+
+
+@pytest.mark.parametrize("make", [random_dynamic, random_int8])
+def test_random_networks_give_the_bits_of_litert(make: Maker) -> None:
+    tally: list[int] = []
+
+    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @given(st.integers(0, 2**32))
+    def run(seed: int) -> None:
+        tally.append(random_case(make, seed, 130))
+
+    run()
+    assert sum(tally) > 12_000, "most networks are emulated on all three runtimes"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("make", [random_dynamic, random_int8])
+def test_very_many_inputs_give_the_bits_of_litert(make: Maker) -> None:
+    assert sum(random_case(make, 10_000 + seed, 200) for seed in range(250)) > 120_000
+
+
+def spread(count: int, start: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
+    """Consecutive integers, as the biases of a layer whose inputs are all zero: sums that we choose."""
+    return np.arange(start, start + count, dtype=np.int32)
+
+
+@pytest.mark.parametrize(
+    ("scale", "start"),
+    [
+        (0.5, -300),
+        (0.25, -600),
+        (2.0**-7, -20_000),
+        (0.3, -500),
+        (3e-5, -(2**21)),
+        (1e-7, 2**29),
+        (1.75, -80),
+        (37.0, -4),
+    ],
+)
+def test_halves_and_saturation_are_rounded_as_litert_does(scale: float, start: int) -> None:
+    """Every sum of a range, ties among them, through each rule: one scale a tensor, and one a channel."""
+    count = 4096 if abs(start) > 4096 else 2 * abs(start) + 1
+    weights = np.zeros((count, 3), np.int8)
+    images = np.zeros((2, 3), np.float32)
+    for scales in (1, count):
+        for zero in (-128, 0, 5):
+            given_kind, out = Kind(float(np.float32(0.1)), 0), Kind(float(np.float32(0.2)), zero)
+            column = np.full(scales, 2 * scale, np.float32)
+            layer = Full(weights, spread(count, start), column, relu=False, out=out)
+            assert compared(write(3, given_kind, [layer]), 3, count, images) == 6
+
+
+def test_the_three_rules_differ_where_they_should() -> None:
+    sums = np.arange(-40_000, 40_000, dtype=np.int64)[:, None]
+    exact = [Fraction(int(s)) * Fraction(300, 2**16) for s in sums[:, 0]]
+    scale = multipliers(np.array([300 / 2**16]))
+    once, twice = single_rounding(sums, scale)[:, 0], double_rounding(sums, scale)[:, 0]
+    assert [int(v) for v in once] == [int(abs(e) + Fraction(1, 2)) * (1 if e > 0 else -1) for e in exact], "halves away"
+    assert 0 < (once != twice).mean() < 0.05
+    assert (np.rint(sums[:, 0] * 300 / 2**16) != once).any()
+    assert int(multipliers(np.array([1 - 2.0**-40])).exponent[0]) == 1, "a factor that rounds up to 2^31"
+    assert int(multipliers(np.array([2.0**-40])).factor[0]) == 0
+
+
+@pytest.mark.parametrize("columns", [1, 5, 8, 13, 64])
+@pytest.mark.parametrize("asymmetric", [False, True])
+def test_halves_of_a_row_quantum_are_rounded_as_litert_does(columns: int, asymmetric: bool) -> None:
+    """Multiples of half a quantum and their float32 neighbours, in LiteRT's blocks of eight columns and after them."""
+    rng = np.random.default_rng(columns)
+    reach = rng.choice([1.0, 3.0, 63.5, 0.1], (400, 1)).astype(np.float32)
+    halves = (rng.integers(-254, 255, (400, columns)).astype(np.float32) / np.float32(254)) * reach
+    halves[::3] = np.nextafter(halves[::3], np.float32(9))
+    halves[1::3] = np.nextafter(halves[1::3], np.float32(-9))
+    halves[:200, :1] = reach[:200]
+    halves[2] = 0
+    halves[3:9] = np.abs(halves[3:9])
+    weights = np.concatenate([np.eye(columns, dtype=np.int8), np.full((2, columns), 127, np.int8)])
+    layer = Full(weights, None, np.ones(1, np.float32), asymmetric=asymmetric)
+    assert compared(write(columns, Kind(), [layer]), columns, columns + 2, halves) == 1200
+
+
+def test_sums_beyond_one_float32_product_are_exact() -> None:
+    rng = np.random.default_rng(3)
+    weights = np.where(rng.random((4, 3072)) < 0.5, np.int8(127), np.int8(-127))
+    weights[0] = 127
+    images = random_inputs(rng, 60, 3072)
+    images[:10] = np.abs(images[:10])
+    dynamic = Full(weights, rng.standard_normal(4).astype(np.float32), np.full(4, 0.01, np.float32))
+    assert compared(write(3072, Kind(), [dynamic]), 3072, 4, images) == 180
+    bias = np.full(4, 2**27, np.int32)
+    full = Full(weights, bias, np.full(4, 0.01, np.float32), out=Kind(0.5, -3))
+    assert compared(write(3072, Kind(float(np.float32(1 / 255)), -128), [full]), 3072, 4, images) == 180
+
+
+@pytest.mark.parametrize("scale", [0.5, 0.25, 1 / 255, 0.013])
+@pytest.mark.parametrize("width", [2, 5, 16])
+def test_float_ends_of_integer_files(scale: float, width: int) -> None:
+    """QUANTIZE of halves and their neighbours, and DEQUANTIZE, in batches that do and do not fill LiteRT's blocks."""
+    grid = Kind(float(np.float32(scale)), 3)
+    images = (np.arange(-260, 260, dtype=np.float32)[:, None] + np.zeros(width, np.float32)) * np.float32(
+        grid.scale / 2
+    )
+    images[:, 1:] = np.nextafter(images[:, 1:], np.float32(1e9))
+    whole: list[Full | Step] = [Step("quantize", grid), Step("dequantize")]
+    for steps in (whole[:1], whole):
+        for count in (520, 1, 3, 66):
+            assert compared(write(width, Kind(), steps), width, width, images[100 : 100 + count]) == 3 * len(
+                images[100 : 100 + count]
+            )
+
+
+@pytest.mark.parametrize("scale", [0.0004, 0.01, 0.11, 1.05, 9.0, 40.0])
+@pytest.mark.parametrize("classes", [2, 10, 43])
+def test_int8_softmax_keeps_its_ties(scale: float, classes: int) -> None:
+    rng = np.random.default_rng(classes)
+    levels = np.clip(rng.standard_normal((800, classes)) * rng.choice([1, 30, 100], (800, 1)), -128, 127)
+    levels[:100] = levels[:100, :1]
+    levels[100], levels[100, 0] = -128, 127
+    grid = Kind(float(np.float32(scale)), 0)
+    images = np.rint(levels).astype(np.float32) * np.float32(scale)
+    data = write(classes, grid, [Step("softmax", Kind(1 / 256, -128))])
+    assert compared(data, classes, classes, images) == 2400
+
+
+def test_fused_multiply_add_rounds_once() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.standard_normal((2, 3000)).astype(np.float32)
+    a[:1500] = np.float32(1) + rng.integers(1, 2**12, 1500).astype(np.float32) * np.float32(2.0**-23)
+    b[:1500] = np.float32(2.0**-24)  # half a unit of c, and a little that float64 drops
+    c = rng.standard_normal(3000).astype(np.float32)
+    c[:1500] = (2.0 ** rng.integers(0, 8, 1500)).astype(np.float32)
+    b[:1500] *= c[:1500]
+    b[:1500:2] *= np.float32(2.0**-12)
+    exact = [Fraction(float(x)) * Fraction(float(y)) + Fraction(float(z)) for x, y, z in zip(a, b, c, strict=True)]
+    for ours, truth in zip(fused_multiply_add(a, b, c), exact, strict=True):
+        here = abs(Fraction(float(ours)) - truth)
+        beside = [Fraction(float(np.nextafter(ours, np.float32(end)))) for end in (-np.inf, np.inf)]
+        assert here <= min(abs(other - truth) for other in beside)
+    tie, little = (
+        np.float32(2.0**-12 + 2.0**-24),
+        np.float32(2.0**-12),
+    )  # 1 + tie*little: just above a half, lost in float64
+    wide = np.float32(1) + np.float32(2.0**-23)
+    assert (
+        float(fused_multiply_add(np.array([wide]), np.array([np.float32(2.0**-24)]), np.array([np.float32(1)]))[0]) > 1
+    )
+    assert float(fused_multiply_add(np.array([tie]), np.array([little]), np.array([np.float32(1)]))[0]) > 1
+
+
+def test_the_layers_say_what_the_file_holds() -> None:
+    rng = np.random.default_rng(1)
+    weights = rng.integers(-127, 128, (40, 30)).astype(np.int8)
+    scales, bias = rng.random(40).astype(np.float32) + np.float32(0.1), rng.standard_normal(40).astype(np.float32)
+    last = rng.standard_normal((4, 40)).astype(np.float32)
+    steps = [Full(weights, bias, scales, True), Full(last, np.ones(4, np.float32)), Step("softmax")]
+    data = write(30, Kind(), steps)
+    found = emulator(a_network(data, 30, 4, "xnnpack"), data)
+    assert found is not None
+    first, second, third = found.layers
+    assert isinstance(first, DynamicFull)
+    assert isinstance(second, FloatFull)
+    assert third == Softmax()
+    np.testing.assert_array_equal(first.weights, weights.T)
+    np.testing.assert_array_equal(first.scales, scales)
+    np.testing.assert_array_equal(first.bias, bias)
+    np.testing.assert_array_equal(second.weights, last.T)
+    assert (first.relu, second.relu, first.asymmetric, first.weights.flags.writeable) == (True, False, False, False)
+    assert (found.runtime, found.exact) == ("xnnpack", True)
+    data = write(30, Kind(0.5, -7), [Full(weights, None, scales, True, Kind(0.25, 3))])
+    found = emulator(a_network(data, 30, 40, "reference"), data)
+    assert found is not None
+    (layer,) = found.layers
+    assert isinstance(layer, Int8Full)
+    assert (layer.given, layer.out, layer.relu, bool(layer.bias.any())) == (Grid(0.5, -7), Grid(0.25, 3), True, False)
+
+
+UNKNOWN = {
+    "another activation": (
+        write(4, Kind(), [Full(np.ones((3, 4), np.int8), None, np.ones(1, np.float32), True)], 3),
+        "xnnpack",
+    ),
+    "32 bits": (
+        write(
+            4, Kind(1, 0), [Full(np.ones((3, 4), np.int8), spread(3, 2**31 - 4), np.ones(1, np.float32), out=Kind(1))]
+        ),
+        "builtin",
+    ),
+    "XNNPACK refuses": (
+        write(4, Kind(1, 0), [Full(np.ones((3, 4), np.int8), None, np.full(1, 300, np.float32), out=Kind(1))]),
+        "xnnpack",
+    ),
+    "output scale": (write(4, Kind(1, 0), [Step("softmax", Kind(0.5, 0))]), "builtin"),
+    "left shift": (
+        write(4, Kind(1, 0), [Full(np.ones((3, 4), np.int8), None, np.full(1, 1e8, np.float32), out=Kind(1))]),
+        "reference",
+    ),
+}
+
+
+@pytest.mark.parametrize("reason", UNKNOWN)
+def test_what_is_not_emulated_says_why(reason: str, caplog: pytest.LogCaptureFixture) -> None:
+    data, runtime = UNKNOWN[reason]
+    with caplog.at_level(logging.INFO):
+        assert emulator(a_network(data, 4, 3, runtime), data) is None
+    assert reason in caplog.text
+
+
+def small_dynamic(softmax: bool = True) -> tuple[bytes, Network]:
+    """A dynamic-range network of 40-32-5 on `builtin`."""
+    rng = np.random.default_rng(5)
+    steps: list[Full | Step] = [
+        Full(
+            rng.integers(-127, 128, (n_out, n_in)).astype(np.int8),
+            rng.standard_normal(n_out).astype(np.float32),
+            s,
+            relu,
+        )
+        for n_in, n_out, s, relu in (
+            (40, 32, np.full(1, 0.01, np.float32), True),
+            (32, 5, np.full(1, 0.01, np.float32), False),
+        )
+    ]
+    data = write(40, Kind(), [*steps, Step("softmax")] if softmax else steps)
+    return data, a_network(data, 40, 5, "builtin")
+
+
+def test_labels_that_hang_on_the_batch_are_not_sure() -> None:
+    data, network = small_dynamic()
+    found, alone = emulator(network, data), LiteRt(network, data, 1, 1)
+    assert found is not None
+    assert not found.exact
+    images = hostile_images(network)
+    sure = found.sure(images)
+    assert sure.mean() > 0.9
+    np.testing.assert_array_equal(found.outputs(images).argmax(1)[sure], alone.outputs(images).argmax(1)[sure])
+    weights = np.ones((2, 40), np.int8)  # two equal logits: any softmax may order them
+    tied = write(40, Kind(), [Full(weights, None, np.ones(1, np.float32)), Step("softmax")])
+    equal = emulator(a_network(tied, 40, 2, "builtin"), tied)
+    assert equal is not None
+    assert not equal.sure(images).any()
+    data, network = small_dynamic(softmax=False)
+    plain = emulator(network, data)
+    assert plain is not None
+    assert plain.exact
+    assert plain.sure(images).all()
+    assert same_bits(plain.outputs(images), LiteRt(network, data, 1, 1).outputs(images))
+
+
+def test_open_network_emulates_batches_and_replays_on_litert(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, network = small_dynamic()
+    images = hostile_images(network)
+    theirs = LiteRt(network, data, 1, 64).outputs(images)
+    fast = open_network(network, data=data)
+    assert isinstance(fast, Emulator)
+    assert same_bits(fast.outputs(images), theirs)
+    assert isinstance(open_network(network, data=data, batch=1), LiteRt)
+    assert isinstance(open_network(replace(network, runtime="xnnpack"), data=data), LiteRt), "not faster there"
+    right = Emulator.outputs
+    monkeypatch.setattr(Emulator, "outputs", lambda self, given: np.nextafter(right(self, given), np.float32(2)))
+    caplog.clear()
+    slow = open_network(network, data=data)
+    assert isinstance(slow, LiteRt)
+    assert "differ from LiteRT on this machine" in caplog.text
+    assert litert.log.name in {record.name for record in caplog.records}
+
+
+def test_pixel_order_is_the_files_own() -> None:
+    data, _ = small_dynamic()
+    network = Network("n.tflite", sha256_bytes(data), "tflite", "builtin", 40, 5, (4, 5, 2), Layout.CHW, "dynamic")
+    found, images = emulator(network, data), hostile_images(network)
+    assert found is not None
+    assert same_bits(found.outputs(images), LiteRt(network, data, 1, 64).outputs(images))
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+def test_the_authors_own_file(runtime: str) -> None:
+    path = shared_data("duncan2020/converted_model_cifar.tflite")
+    network = load_network(path, image_shape=(32, 32, 3), classes=10, runtime=runtime)
+    found = emulator(network, threads=1)
+    assert found is not None
+    images = np.concatenate([hostile_images(network), random_inputs(np.random.default_rng(0), 130, 3072)])
+    theirs = LiteRt(network, path.read_bytes(), 1, best_batch(network)).outputs(images)
+    assert same_bits(found.outputs(images), theirs)
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.tflite")), ids=lambda path: str(path.stem))
+def test_golden_files_still_hold(path: Path) -> None:
+    """Outputs of ai-edge-litert 2.3.0 on x86-64, kept: a change of runtime or of emulator is noticed."""
+    data, kept = path.read_bytes(), np.load(path.with_suffix(".npz"))
+    images = kept["images"]
+    for runtime in RUNTIMES:
+        network = a_network(data, images.shape[1], kept["xnnpack"].shape[1], runtime)
+        found = emulator(network, data)
+        assert found is not None
+        assert same_bits(found.outputs(images), kept[runtime]), runtime
+        assert same_bits(LiteRt(network, data, 1, best_batch(network)).outputs(images), kept[runtime]), runtime
+
+
+def test_golden_files_tell_the_runtimes_apart() -> None:
+    files = sorted(GOLDEN.glob("*.tflite"))
+    assert len(files) == 4
+    assert sum(path.stat().st_size for path in GOLDEN.iterdir()) < 300_000
+    for path in files:
+        kept = np.load(path.with_suffix(".npz"))
+        assert not same_bits(kept["xnnpack"], kept["builtin"]), path.stem
