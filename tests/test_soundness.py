@@ -25,14 +25,16 @@ from relrob.networks import folded
 from relrob.networks.folded import FoldedDense
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem
+from relrob.problem import Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative import Effective, Setting, classify
+from relrob_solvers.branch import Branch
 from relrob_solvers.enumerate import Enumerate
 from tests import hostile, naive
 from tests.support import random_dense
 
 Run = Callable[[Floats], Floats]
+SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def session(path: Path) -> Run:
@@ -103,8 +105,10 @@ def test_hostile_networks_are_not_merely_all_thin() -> None:
 
 
 @settings(max_examples=120, deadline=None)
-@given(seed=st.integers(0, 10**6), softmax=st.booleans(), counts=st.booleans())
-def test_verdicts_counts_and_witnesses_are_the_runtimes(file: Path, seed: int, softmax: bool, counts: bool) -> None:
+@given(seed=st.integers(0, 10**6), softmax=st.booleans(), counts=st.booleans(), solver=st.sampled_from(SOLVERS))
+def test_verdicts_counts_and_witnesses_are_the_runtimes(
+    file: Path, seed: int, softmax: bool, counts: bool, solver: Solver
+) -> None:
     dense, shown = hostile.network(seed, softmax), hostile.image(seed)
     ladder = hostile.ladder(seed, shown)
     run = session(hostile.write_onnx(dense, file))
@@ -113,7 +117,7 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(file: Path, seed: int, s
     label = max(int(answers[0]), 0)
     bad = answers != label
     problem = Problem(rung_set(ladder, shown), label, (opened(file),), Budget(60), counts)
-    decision = decide(problem, Enumerate())
+    decision = decide(problem, solver)
     verdict = decision.verdicts[0]
     assert problem.rungs.count == len(points)
     assert verdict.status is (Status.NOT_ROBUST if bad.any() else Status.ROBUST)
@@ -133,9 +137,9 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(file: Path, seed: int, s
 
 
 @settings(max_examples=100, deadline=None)
-@given(seed=st.integers(0, 10**6), rule=st.sampled_from(list(Effective)))
+@given(seed=st.integers(0, 10**6), rule=st.sampled_from(list(Effective)), solver=st.sampled_from(SOLVERS))
 def test_the_whole_record_is_what_the_two_runtimes_say(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective, solver: Solver
 ) -> None:
     """A hostile pair: the second network is the first with coarser weights, or a stranger with as many classes."""
     folder = tmp_path_factory.getbasetemp()
@@ -150,7 +154,7 @@ def test_the_whole_record_is_what_the_two_runtimes_say(
     label = int(answers[0][0])
     if not 0 <= label < min(one.classes, two.classes):
         return
-    setting = Setting(opened(paths[0]), opened(paths[1]), ladder, Enumerate(), Budget(60), rule, True)
+    setting = Setting(opened(paths[0]), opened(paths[1]), ladder, solver, Budget(60), rule, True)
     record = classify(setting, 3, shown, label).record
     wrong = [answer != label for answer in answers]
     assert (record.reference_effective, record.quantised_effective) == (wrong[0].sum(), wrong[1].sum())
