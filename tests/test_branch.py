@@ -24,6 +24,7 @@ from relrob.problem import Opened, Problem, Share
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative import Effective, Setting, classify
 from relrob.tally import TransferCount
+from relrob_solvers.bounds import Bounds
 from relrob_solvers.branch import Branch
 from relrob_solvers.enumerate import Enumerate
 from tests import hostile, naive
@@ -217,3 +218,22 @@ def test_points_and_parts_add_up_alike() -> None:
             for masks in part.blocks(5):
                 by_point.add_points(masks, np.full(len(masks), first), np.full(len(masks), second))
         assert by_part.result == by_point.result
+
+
+def test_bounds_alone_are_sound_and_say_when_they_do_not_tell() -> None:
+    seen = set()
+    for seed in range(60):
+        region = [("1", "1/32"), ("2", "1/4"), ("4", "1/2")][seed % 3]
+        one = random_dense(seed, (36, 12, 10, 3))
+        rungs = rungs_of(seed, region)
+        label = int(NumpyEvaluator(one).outputs(rungs.base[None, :]).argmax())
+        asked = problem(one, rounded(one, 6), rungs, label, counts=True)
+        bounded, enumerated = decide(asked, Bounds()), decide(asked, Enumerate())
+        for quick, slow, finding in zip(bounded.verdicts, enumerated.verdicts, bounded.each, strict=True):
+            assert quick.status in (slow.status, Status.UNKNOWN)
+            assert (quick.reason is Reason.BOUNDS) == (quick.status is Status.UNKNOWN)
+            assert finding.effective in (None, 0)
+            seen.add(quick.status)
+    assert seen == set(Status)
+    boxes = (numpy_opened(random_dense(1, (36, 3)), SHAPE, black_box=True),)
+    assert Bounds().accepts(Problem(rungs_of(1, ("1", "1/2")), 0, boxes, Budget(1), True)) is not None
