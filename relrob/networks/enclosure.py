@@ -107,8 +107,8 @@ class Enclosure:
 
 
 def probability_margin(margin: float, classes: int) -> float:
-    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all others (a lower bound), or, below 0,
-    that much below the largest (an upper bound)."""
+    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all others (a lower bound), or, where
+    it is below 0, that much below the largest (an upper bound)."""
     ratio = exp(-abs(margin))
     if (
         margin >= 0
