@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Layout, Network
+from relrob.errors import NetworkError
 from relrob.files import sha256_bytes
 from relrob.networks import litert
 from relrob.networks.interpreter import LiteRt, best_batch
@@ -49,13 +50,18 @@ def compared(data: bytes, inputs: int, classes: int, images: Floats) -> int:
     count = 0
     for runtime in RUNTIMES:
         network = a_network(data, inputs, classes, runtime)
+        if emulator(network, data) is None:
+            continue
+        try:
+            theirs = LiteRt(network, data, 1, best_batch(network)).outputs(images)
+        except NetworkError as error:  # a scale of weights so hostile that LiteRT runs the file nowhere
+            assert "scale_diff" in str(error)
+            continue
         for threads in (0, 1):
             found = emulator(network, data, threads)
-            if found is None:
-                continue
-            count += len(images) if not threads else 0
-            theirs = LiteRt(network, data, 1, best_batch(network)).outputs(images)
+            assert found is not None
             assert same_bits(found.outputs(images), theirs), (runtime, threads, found.layers)
+        count += len(images)
     return count
 
 
