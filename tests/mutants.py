@@ -108,7 +108,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("greedy beyond the radius", TALLY, "spent + rungs.costs[g] <= rungs.budget", "spent <= rungs.budget"),
     Mutant("only the first block", LADDER, "range(start, self.count, size)", "range(start, min(self.count, size), size)"),
     Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
-    Mutant("region not checked in replay", DECIDE, "    if rungs.cost(mask) > rungs.ladder.radius or", "    if"),
+    Mutant("region not checked in replay", DECIDE, "if rungs.cost(mask) > rungs.ladder.radius or not rungs.contains(image[0]):", "if False:"),
     Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
     Mutant("a crash is robust", DECIDE, "Finding(proved=False,", "Finding(proved=True,"),
     Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),
