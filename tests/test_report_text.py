@@ -155,9 +155,10 @@ def test_rare_events_are_told() -> None:
     assert "Refuted" not in " ".join(wording.notes(summary_of(7)))
 
 
-def test_show_prints_to_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
-    print(terminal.rendered(summary_of(28)))
-    assert "R_Q^FP" in capsys.readouterr().out
+def test_what_a_file_gets_has_no_colours_and_no_blanks_at_line_ends() -> None:
+    text = terminal.rendered(summary_of(28))
+    assert "R_Q^FP" in text and "\x1b" not in text
+    assert text == "\n".join(line.rstrip() for line in text.splitlines())
 
 
 @pytest.mark.parametrize("module", [table, wording])
