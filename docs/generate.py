@@ -26,10 +26,10 @@ def measured() -> str:
     """One sentence about the committed quickstart run."""
     summary = json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8"))
     made = json.loads((QUICKSTART / "provenance.json").read_text(encoding="utf-8"))
-    points = summary["points"]["covered"]
+    points = summary["points"]
     return (
-        f"`{made['command']}` on {summary['dataset']['images']} images: {points:,} perturbed images, each run on both networks, "
-        f"{made['seconds_of_work']:.0f} s of work."
+        f"`{made['command']}` on {summary['dataset']['images']} images: {points['covered']:,} perturbed images decided for both "
+        f"networks, {points['evaluated']:,} of them run and {points['proved']:,} proved, {made['seconds_of_work']:.0f} s of work."
     )
 
 
@@ -57,5 +57,6 @@ def reference() -> str:
 
 
 def _help(command: click.Command, path: str) -> str:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    settings = {**group.context_settings, "max_content_width": 100}
+    context = click.Context(command, info_name=path, terminal_width=100, **settings)
     return f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```"

@@ -27,6 +27,9 @@ SOLVERS: tuple[Entry, ...] = (
         complete=True,
     ),
     Entry(
+        "bounds", "relrob_solvers.bounds:Bounds", "one bound on the whole ladder; float MLPs and dense .tflite files"
+    ),
+    Entry(
         "enumerate",
         "relrob_solvers.enumerate:Enumerate",
         "visits every point of a ladder; any network, any runtime",

@@ -237,3 +237,26 @@ def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
     values[::50] = 0
     values[1::50] = rng.random()
     return values
+
+
+def golden_networks() -> dict[str, bytes]:
+    """Four small files without float operators, 24-16-6: dynamic range and full int8, one scale a tensor and one a channel."""
+    files = {}
+    for name, int8, per_channel, asymmetric in (
+        ("dynamic", False, False, False),
+        ("dynamic-per-channel", False, True, True),
+        ("int8", True, True, False),
+        ("int8-per-tensor", True, False, False),
+    ):
+        rng = np.random.default_rng(11)
+        given, steps = (Kind(float(np.float32(1 / 255)), -128) if int8 else Kind()), list[Full | Step]()
+        for n_in, n_out, out in ((24, 16, Kind(0.0625, -128)), (16, 6, Kind(0.5, 3))):
+            bias = rng.standard_normal(n_out) * 2
+            scales = (0.01 * np.exp(rng.normal(0, 0.5, n_out if per_channel else 1))).astype(np.float32)
+            stored = (bias * 1000).astype(np.int32) if int8 else bias.astype(np.float32)
+            weights = rng.integers(-127, 128, (n_out, n_in)).astype(np.int8)
+            steps.append(Full(weights, stored, scales, n_out == 16, out if int8 else Kind(), asymmetric))
+        if int8:
+            steps.append(Step("softmax", Kind(1 / 256, -128)))
+        files[name] = write(24, given, steps)
+    return files

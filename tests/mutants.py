@@ -22,7 +22,7 @@ from hypothesis import Phase, settings
 settings.register_profile("mutants", phases=[Phase.generate], derandomize=True, database=None)
 settings.load_profile("mutants")
 """
-CORE = tuple(f"tests/test_{name}.py" for name in ("soundness", "folded", "ladder", "enumerate", "decide"))
+CORE = tuple(f"tests/test_{name}.py" for name in ("soundness", "thresholds", "folded", "ladder", "enumerate", "decide"))
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,16 @@ class Mutant:
 
 EXACT, KNAPSACK, LADDER = (f"relrob/regions/{name}.py" for name in ("exact", "knapsack", "ladder"))
 FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain"))
-ENUMERATE, DECIDE, RELATIVE = "solvers/relrob_solvers/enumerate.py", "relrob/decide.py", "relrob/relative.py"
+TALLY, DECIDE, RELATIVE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative"))
+ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
+BOUNDING, CERTAIN, ENCLOSURE = "relrob/bounding/ladder.py", "relrob/bounding/certain.py", "relrob/networks/enclosure.py"
+BRANCHING = (
+    "tests/test_soundness.py",
+    "tests/test_enumerate.py",
+    "tests/test_branch.py",
+    "tests/test_bounding.py",
+    "tests/test_enclosure.py",
+)
 DOMAIN = ("tests/test_domain.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -49,7 +58,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "outputs.argmax(axis=1))",
         "outputs.shape[1] - 1 - outputs[:, ::-1].argmax(axis=1))",
     ),
-    Mutant("ties ignored", ENUMERATE, "np.flatnonzero(seen.labels != self.label)", "np.flatnonzero(seen.margins < 0)"),
+    Mutant("ties ignored", TALLY, "np.flatnonzero(seen.labels != self.label)", "np.flatnonzero(seen.margins < 0)"),
     Mutant("NaN is class 0", EVALUATOR, "np.where(np.isnan(outputs).any(axis=1), -1,", "np.where(False, -1,"),
     # bounds
     Mutant("hull fills the worst first", FOLDED, "argsort(-gains /", "argsort(gains /"),
@@ -89,28 +98,40 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a cost in float", LADDER, "costs = tuple(sum(", "costs = tuple(int(255 * one * 1.0000000001) // 255 - one + sum("),
     Mutant("a radius in float32", LADDER, "int(ladder.radius * one)", "int(float(np.float32(ladder.radius)) * one)"),
     Mutant("ties of saliency in reverse", LADDER, "- total), axis)", "- total), -axis)"),
-    Mutant("pixels rounded twice", EXACT, "around = (np.nextafter(guess, np.float32(-np.inf)), guess,", "around = (guess,"),
+    Mutant("pixels rounded twice", EXACT, "return min(around,", "return min((guess,),"),
     # verdicts and counts
     Mutant("networks swapped", RELATIVE, "setting.reference, setting.quantised), s", "setting.quantised, setting.reference), s"),
-    Mutant("transfer over the wrong network", ENUMERATE, "np.flatnonzero(found[0] !=", "np.flatnonzero(found[1] !="),
-    Mutant("transfer to itself", ENUMERATE, "np.asarray(found[1][where] !=", "np.asarray(found[0][where] !="),
-    Mutant("closest and farthest swapped", ENUMERATE, "closest.share, farthest.share", "farthest.share, closest.share"),
+    Mutant("transfer over the wrong network", TALLY, "np.flatnonzero(first !=", "np.flatnonzero(second !="),
+    Mutant("transfer to itself", TALLY, "transfers = second[where] !=", "transfers = first[where] !="),
+    Mutant("closest and farthest swapped", TALLY, "_closest.share, self._farthest.share", "_farthest.share, self._closest.share"),
     Mutant("closest decides farthest", RELATIVE, "Effective.FARTHEST: transfer.farthest", "Effective.FARTHEST: transfer.closest"),
-    Mutant("ties in cost forgotten", ENUMERATE, "share = _sum(self.share, share)", "share = share"),
-    Mutant("a dearer extreme kept", ENUMERATE, "best > self._cost:", "best < self._cost:"),
-    Mutant("dearest witness", ENUMERATE, "costs[best] < self.closest_cost", "costs[best] > self.closest_cost"),
-    Mutant("thin points believed", ENUMERATE, "found[thin], least[thin] = again.labels,", "_, least[thin] = 0,"),
-    Mutant("proved without visiting all", ENUMERATE, "proved=self.finished and not fooled", "proved=not fooled"),
+    Mutant("ties in cost forgotten", TALLY, "self.share = add_shares(self.share, share)", "pass"),
+    Mutant("a dearer extreme kept", TALLY, "or signed < self._cost:", "or signed > self._cost:"),
+    Mutant("dearest witness", TALLY, "costs[best] < self.closest_cost", "costs[best] > self.closest_cost"),
+    Mutant("thin points believed", TALLY, "found[thin], least[thin] = again.labels,", "_, least[thin] = 0,"),
+    Mutant("proved without visiting all", TALLY, "proved=self.finished and not fooled", "proved=not fooled"),
     Mutant("finished whatever was visited", ENUMERATE, "tally.visited == rungs.count", "tally.visited > 0"),
-    Mutant("greedy beyond the radius", ENUMERATE, "spent + rungs.costs[g] <= rungs.budget", "spent <= rungs.budget"),
+    Mutant("greedy beyond the radius", TALLY, "spent + rungs.costs[g] <= rungs.budget", "spent <= rungs.budget"),
     Mutant("only the first block", LADDER, "range(start, self.count, size)", "range(start, min(self.count, size), size)"),
     Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
-    Mutant("region not checked in replay", DECIDE, "    if rungs.cost(mask) > rungs.ladder.radius or", "    if"),
+    Mutant("region not checked in replay", DECIDE, "> rungs.ladder.radius or not rungs.contains(image[0]):", "< 0:"),
     Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
     Mutant("a crash is robust", DECIDE, "Finding(proved=False,", "Finding(proved=True,"),
     Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),
     Mutant("some is all", RELATIVE, "share.transferred == share.effective", "share.transferred > 0"),
     Mutant("probabilities mixed with logits", DECIDE, "if comparable:", "if True:"),
+    # branching
+    Mutant("branch: rise swapped", BOUNDING, "rise = np.where(crossing, high /", "rise = np.where(crossing, -low /", BRANCHING),
+    Mutant("branch: offset dropped", BOUNDING, "over = np.where(crossing, -rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
+    Mutant("branch: hull of half the room", BOUNDING, "hull.room * (1 + SLACK)", "hull.room / 2", BRANCHING),
+    Mutant("branch: runtime's error dropped", BOUNDING, "(-low - both, high + both", "(-low, high", BRANCHING),
+    Mutant("branch: overflow overlooked", ENCLOSURE, "spread < _HUGE,", "spread < np.inf,", BRANCHING),
+    Mutant("branch: ties proved", CERTAIN, "margins.low.min() > gap:", "margins.low.min() >= -1e-3:", BRANCHING),
+    Mutant("branch: softmax ties overlooked", ENCLOSURE, "return 2.0**-10", "return 0.0", BRANCHING),
+    Mutant("branch: finished regardless", BRANCH, "tally.proved == problem", "tally.proved > 0 * problem", BRANCHING),
+    Mutant("branch: proved wrong is right", TALLY, "if said != self.label:", "if said < 0:", BRANCHING),
+    Mutant("branch: a part counted once", TALLY, "self.effective += part.count", "self.effective += 1", BRANCHING),
+    Mutant("branch: cheapest of a part forgotten", TALLY, "or part.spent < self.closest_cost", "or False", BRANCHING),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
@@ -143,35 +164,41 @@ def spoilt(mutant: Mutant) -> str:
     return text.replace(mutant.old, mutant.new)
 
 
-def killed(mutant: Mutant, folder: Path) -> bool:
-    """Do the tests fail with this bug? Puts the file back."""
-    target = folder / mutant.file
-    target.write_text(spoilt(mutant), encoding="utf-8")
-    tests = [name for name in mutant.tests if (folder / name.split("::")[0]).is_file()]
-    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", "-p", "no:randomly", *tests]
+def fails(tests: tuple[str, ...], folder: Path) -> bool:
+    """Does one of these tests fail in the copy? Raises RuntimeError when they cannot be run."""
+    command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *tests]
     try:
         run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
     except subprocess.TimeoutExpired:
         return True
-    finally:
-        shutil.copy(ROOT / mutant.file, target)
     if run.returncode not in (0, 1):
-        raise RuntimeError(
-            f"{mutant.name}: pytest ended with {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
-        )
+        raise RuntimeError(f"pytest ended with {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
     return run.returncode == 1
 
 
+def killed(mutant: Mutant, folder: Path) -> bool:
+    """Do the tests fail with this bug? Puts the file back."""
+    target = folder / mutant.file
+    target.write_text(spoilt(mutant), encoding="utf-8")
+    try:
+        return fails(mutant.tests, folder)
+    finally:
+        shutil.copy(ROOT / mutant.file, target)
+
+
 def main(words: list[str]) -> int:
-    """Run those whose name holds every word."""
+    """Run those whose name holds every word, after the tests passed without any."""
+    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
     survivors = 0
     with copied() as folder:
-        for mutant in MUTANTS:
-            if all(word in mutant.name for word in words):
-                dead = killed(mutant, folder)
-                survivors += not dead
-                sys.stdout.write(f"{'killed  ' if dead else 'SURVIVED'} {mutant.name}\n")
-                sys.stdout.flush()
+        if fails(tuple(sorted({test for mutant in chosen for test in mutant.tests})), folder):
+            sys.stderr.write("the tests fail without any planted bug; mend that first\n")
+            return 2
+        for mutant in chosen:
+            dead = killed(mutant, folder)
+            survivors += not dead
+            sys.stdout.write(f"{'killed  ' if dead else 'SURVIVED'} {mutant.name}\n")
+            sys.stdout.flush()
     return 1 if survivors else 0
 
 

@@ -62,7 +62,7 @@ def test_a_split_is_a_partition_and_counts_are_exact(seed: int) -> None:
         if all(row[g] for g in part.moved) and all(g in part.moved or g in part.free or not row[g] for g in range(9))
     }
     assert mine == expected
-    costs = [rungs.cost(np.array(row)) * rungs.denominator for row in mine]
+    costs = [int(rungs.cost(np.array(row)) * rungs.denominator) for row in mine]
     assert part.spent == min(costs)
     assert part.dearest() == (max(costs), costs.count(max(costs)))
     if part.free:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import relrob
 from relrob.bounding.part import whole
 from relrob.decide import Decision, decide, solver_named
 from relrob.domain.arrays import Floats
@@ -19,11 +20,13 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.load import load_network
+from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
 from relrob.problem import Opened, Problem, Share
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative import Effective, Setting, classify
 from relrob.tally import TransferCount
+from relrob_solvers.bounds import Bounds
 from relrob_solvers.branch import Branch
 from relrob_solvers.enumerate import Enumerate
 from tests import hostile, naive
@@ -176,6 +179,29 @@ def test_the_record_says_what_was_run_and_what_was_proved() -> None:
         assert record.decided_by == "branch,branch"
 
 
+def test_a_whole_run_over_a_ladder_of_78_features(tmp_path: Path) -> None:
+    """2^78 points, decided and stored: counts that no machine integer holds survive the store and the summary."""
+    dense = random_dense(2, (784, 8, 3))
+    images = np.zeros((2, 28, 28), dtype=np.uint8)
+    label = int(NumpyEvaluator(dense).outputs(np.zeros((1, 784), np.float32)).argmax())
+    np.savez(tmp_path / "data.npz", images=images, labels=np.array([label, label]), classes=3)
+    (tmp_path / "ref.onnx").write_bytes(to_onnx(dense))
+    summary = relrob.verify(
+        tmp_path / "ref.onnx",
+        tmp_path / "ref.onnx",
+        radius=1,
+        step="1/2000",
+        dataset=str(tmp_path / "data.npz"),
+        images="all",
+        features="all",
+        out=tmp_path / "run",
+    )
+    assert summary["sets"]["R_Q^FP"] == 2
+    points = summary["points"]
+    assert points["covered"] == points["evaluated"] + points["proved"] == 2 * 2**78
+    assert f"{2**78}" in (tmp_path / "run" / "images.csv").read_text(encoding="utf-8")
+
+
 def test_no_time_means_unknown_with_its_reason() -> None:
     one = random_dense(4, (36, 12, 3))
     rungs = rungs_of(4, ("100", "1/2"))
@@ -217,3 +243,22 @@ def test_points_and_parts_add_up_alike() -> None:
             for masks in part.blocks(5):
                 by_point.add_points(masks, np.full(len(masks), first), np.full(len(masks), second))
         assert by_part.result == by_point.result
+
+
+def test_bounds_alone_are_sound_and_say_when_they_do_not_tell() -> None:
+    seen = set()
+    for seed in range(60):
+        region = [("1", "1/32"), ("2", "1/4"), ("4", "1/2")][seed % 3]
+        one = random_dense(seed, (36, 12, 10, 3))
+        rungs = rungs_of(seed, region)
+        label = int(NumpyEvaluator(one).outputs(rungs.base[None, :]).argmax())
+        asked = problem(one, rounded(one, 6), rungs, label, counts=True)
+        bounded, enumerated = decide(asked, Bounds()), decide(asked, Enumerate())
+        for quick, slow, finding in zip(bounded.verdicts, enumerated.verdicts, bounded.each, strict=True):
+            assert quick.status in (slow.status, Status.UNKNOWN)
+            assert (quick.reason is Reason.BOUNDS) == (quick.status is Status.UNKNOWN)
+            assert finding.effective in (None, 0)
+            seen.add(quick.status)
+    assert seen == set(Status)
+    boxes = (numpy_opened(random_dense(1, (36, 3)), SHAPE, black_box=True),)
+    assert Bounds().accepts(Problem(rungs_of(1, ("1", "1/2")), 0, boxes, Budget(1), True)) is not None

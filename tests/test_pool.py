@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,38 @@ def test_a_death_costs_one_item_and_only_a_second_one_loses_it(tmp_path: Path) -
     answers = list(map_unordered(make_deadly, tmp_path / "seen", range(8), 2))
     assert [a for a in answers if isinstance(a, Lost)] == [Lost(3)]
     assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 1, 2, 4, 5, 6, 7]
+
+
+def make_broken(given: None) -> Callable[[int], object]:
+    """Item 1 raises what no caller expects, item 2 an answer that cannot travel, item 4 is interrupted from the keyboard."""
+
+    def function(item: int) -> object:
+        if item == 1:
+            raise ZeroDivisionError("a bug")
+        if item == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return (lambda: item) if item == 2 else item
+
+    return function
+
+
+def test_bugs_and_answers_that_cannot_travel_lose_their_item_alone() -> None:
+    answers = list(map_unordered(make_broken, None, range(6), 2))
+    assert sorted(a.item for a in answers if isinstance(a, Lost)) == [1, 2]
+    assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 3, 4, 5]
+
+
+def test_no_more_workers_than_items_and_none_left_behind() -> None:
+    """Closing the iterator early stops the processes at once."""
+    before = set(multiprocessing.active_children())
+    assert len(set(map_unordered(make_slow, None, range(2), 8))) <= 2
+    endless = map_unordered(make_slow, None, range(10**6), 2)
+    pids = {next(endless) for _ in range(4)}
+    assert all(_alive(pid) for pid in pids)
+    assert isinstance(endless, Generator)
+    endless.close()
+    assert not any(_alive(pid) for pid in pids)
+    assert set(multiprocessing.active_children()) == before
 
 
 @pytest.mark.parametrize("make", [make_refusing, make_hopeless])

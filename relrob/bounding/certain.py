@@ -9,7 +9,7 @@ from typing import final
 from relrob.bounding.ladder import LadderBounds, Margins
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
-from relrob.networks.enclosure import Enclosure
+from relrob.networks.enclosure import Enclosure, probability_margin
 from relrob.regions.ladder import RungSet
 
 
@@ -35,15 +35,19 @@ class CertainLabels:
         """One or two bound computations."""
         margins = self._of[self._label].margins(part)
         if self._proves(self._label, margins):
-            return Settled(self._label, float(margins.low.min()), margins.slopes)
+            return Settled(self._label, self._shown(float(margins.low.min())), margins.slopes)
         rival = int(margins.high.argmin())
         if margins.high[rival] < -self._enclosure.gap:
             other = rival if rival < self._label else rival + 1
             if other not in self._of:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
             if self._proves(other, self._of[other].margins(part)):
-                return Settled(other, float(margins.high[rival]), margins.slopes)
+                return Settled(other, self._shown(float(margins.high[rival])), margins.slopes)
         return Settled(None, float(margins.low.min()), margins.slopes)
+
+    def _shown(self, margin: float) -> float:
+        """The margin in the unit of the runtime's outputs."""
+        return probability_margin(margin, self._enclosure.classes) if self._enclosure.probabilities else margin
 
     def _proves(self, label: int, margins: Margins) -> bool:
         """Is `label` the one label of the part? Outputs that saturate could tie: they must stay off the ends of their range."""

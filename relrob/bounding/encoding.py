@@ -19,7 +19,7 @@ import numpy as np
 from relrob.bounding.ladder import SLACK, LadderBounds, Margins, PreActivations
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Bools, Doubles, Ints
-from relrob.networks.enclosure import EnclosedLayer, Enclosure
+from relrob.networks.enclosure import EnclosedLayer, Enclosure, probability_margin
 
 BITS: Final = 16
 _SLOPE: Final = 2.0**-10
@@ -159,9 +159,9 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What bounds say of a part: `margin`, proved from below; `unstable`: ReLUs that they leave open; `threats`: (class, signs,
-    limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it is proved; `slopes` (F,): how
-    much each feature moves the most threatened margin; `known`: bounds of every layer."""
+    """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`: ReLUs that they leave
+    open; `threats`: (class, signs, limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it
+    is proved; `slopes` (F,): how much each feature moves the most threatened margin; `known`: bounds of every layer."""
 
     part: Part
     margin: float
@@ -177,7 +177,10 @@ def survey(bounds: LadderBounds, part: Part) -> Survey:
     layers = bounds.enclosure.layers
     unstable = sum(int(_unstable(every, layer).sum()) for every, layer in zip(known, layers[:-1], strict=False))
     threats = _threats(bounds.enclosure, bounds.label, margins)
-    return Survey(part, float(margins.low.min()), unstable, tuple(threats), margins.slopes, known)
+    least = float(margins.low.min())
+    if bounds.enclosure.probabilities:
+        least = probability_margin(least, bounds.enclosure.classes)
+    return Survey(part, least, unstable, tuple(threats), margins.slopes, known)
 
 
 def encode(bounds: LadderBounds, found: Survey) -> Encoding:

@@ -67,6 +67,7 @@ class _Neurons:
 
 def _neurons(low: Doubles, high: Doubles, error: Doubles, cap: float, reach: Doubles) -> _Neurons:
     """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite."""
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
     rise = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
     over = np.where(crossing, -rise * low, 0.0)
@@ -127,10 +128,22 @@ class At:
     hull: _Hull
 
 
+@dataclass(frozen=True, eq=False)
+class _Root:
+    """A hidden layer on the whole ladder: bounds of the runtime's pre-activations, the neurons `open` that they leave undecided,
+    and these neurons' weights, split by sign."""
+
+    low: Doubles
+    high: Doubles
+    open: Ints
+    signs: _Signs
+    opposite: _Signs
+
+
 @final
 class LadderBounds:
     """Bounds of one enclosed network on the parts of one ladder, for one label. A part costs about two products of the features'
-    directions with the weights of each layer."""
+    directions with the weights of each layer; less after the whole ladder, of which only undecided neurons are bounded again."""
 
     def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
         self.enclosure, self.rungs, self.label = enclosure, rungs, label
@@ -150,6 +163,7 @@ class LadderBounds:
         self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
         self._margin_bias = last.bias[label] - last.bias[others]
         self._others = others
+        self._roots: list[_Root] = []
 
     def margins(self, part: Part) -> Margins:
         """Bounds over all points of the part; infinite where float32 may overflow."""
@@ -166,7 +180,7 @@ class LadderBounds:
     def neurons(self, part: Part) -> tuple[PreActivations, ...]:
         """Bounds of every layer's pre-activations over all points of the part, the last layer's (the outputs) included."""
         with np.errstate(all="ignore"):
-            return tuple(self._forward(self.at(part))[1])
+            return tuple(self._forward(self.at(part), part)[1])
 
     def at(self, part: Part) -> At:
         """The part as the first layer sees it, up to the relative error `SLACK` of the layer's `reach`."""
@@ -175,25 +189,27 @@ class LadderBounds:
         hull = _Hull(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         return At(self._base + self._moves[list(part.moved)].sum(axis=0), self._moves[free], hull)
 
-    def _forward(self, at: At) -> tuple[list[_Neurons], list[PreActivations]]:
+    def _forward(self, at: At, part: Part) -> tuple[list[_Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
+        root = not self._roots and part.count == self.rungs.count
         error, reach = layers[0].error(self._largest), self._reach
-        high, low = self._first(at, at.moves), -self._first(At(-at.start, at.moves, at.hull), -at.moves)
         hidden: list[_Neurons] = []
-        every = [PreActivations(low - error, high + error, error, reach)]
-        for number, layer in enumerate(layers[1:], start=1):
-            hidden.append(_neurons(every[-1].low, every[-1].high, error, layers[number - 1].cap, reach))
-            error = layer.error(hidden[-1].top)
-            reach = hidden[-1].top @ layer.size + np.abs(layer.bias)
-            high = self._maximum(self._signs[number], layer.bias, hidden, at)[0]
-            low = -self._maximum(self._opposite[number], -layer.bias, hidden, at)[0]
-            every.append(PreActivations(low - error, high + error, error, reach))
-        return hidden, every
+        every: list[PreActivations] = []
+        for number, layer in enumerate(layers[:-1]):
+            low, high = self._bounds(number, hidden, at, error)
+            if root:
+                self._roots.append(self._root(number, low, high))
+            every.append(PreActivations(low, high, error, reach))
+            hidden.append(_neurons(low, high, error, layer.cap, reach))
+            error = layers[number + 1].error(hidden[-1].top)
+            reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
+        low, high = self._bounds(len(layers) - 1, hidden, at, error)
+        return hidden, [*every, PreActivations(low, high, error, reach)]
 
     def _margins(self, part: Part) -> Margins:
         at, free = self.at(part), list(part.free)
-        hidden, every = self._forward(at)
+        hidden, every = self._forward(at, part)
         last = every[-1]
         both = last.error[self.label] + last.error[self._others]
         high, _ = self._margin(1.0, hidden, at)
@@ -203,9 +219,44 @@ class LadderBounds:
             steep[free] = np.abs(slopes[:, int((-low).argmin())])
         return Margins(-low - both, high + both, steep, last.low, last.high)
 
-    def _first(self, at: At, moves: Doubles) -> Doubles:
-        """Upper bound of the first layer's pre-activations, in real arithmetic."""
-        return np.asarray(at.start + hull_maximum(moves, at.hull) + SLACK * self._reach)
+    def _bounds(self, number: int, hidden: list[_Neurons], at: At, error: Doubles) -> tuple[Doubles, Doubles]:
+        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where the whole ladder was bounded."""
+        if number >= len(self._roots):
+            return self._fresh(number, slice(None), self._signs[number], self._opposite[number], hidden, at, error)
+        root = self._roots[number]
+        low, high = root.low.copy(), root.high.copy()
+        least, most = self._fresh(number, root.open, root.signs, root.opposite, hidden, at, error)
+        low[root.open] = np.fmax(low[root.open], least)
+        high[root.open] = np.fmin(high[root.open], most)
+        return low, high
+
+    def _fresh(
+        self,
+        number: int,
+        neurons: Ints | slice,
+        signs: _Signs,
+        opposite: _Signs,
+        hidden: list[_Neurons],
+        at: At,
+        error: Doubles,
+    ) -> tuple[Doubles, Doubles]:
+        """Bounds of some neurons of a layer, computed now."""
+        if number:
+            bias = self.enclosure.layers[number].bias[neurons]
+            high = self._maximum(signs, bias, hidden, at)[0]
+            low = -self._maximum(opposite, -bias, hidden, at)[0]
+        else:
+            start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * self._reach[neurons]
+            high = start + hull_maximum(moves, at.hull) + slack
+            low = start - hull_maximum(-moves, at.hull) - slack
+        return low - error[neurons], high + error[neurons]
+
+    def _root(self, number: int, low: Doubles, high: Doubles) -> _Root:
+        """What later parts need of a layer's bounds on the whole ladder."""
+        cap = self.enclosure.layers[number].cap
+        undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
+        signs = _Signs.of(self.enclosure.layers[number].weights[:, undecided]) if number else _Signs(low, high)
+        return _Root(low, high, undecided, signs, signs.opposite)
 
     def _margin(self, sign: float, hidden: list[_Neurons], at: At) -> tuple[Doubles, Doubles]:
         """Upper bound of sign * margins without the last layer's own error, and the slopes over the free features."""

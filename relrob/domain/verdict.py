@@ -24,6 +24,7 @@ class Reason(Enum):
     """Why a verdict is UNKNOWN; the value is the sentence that the user reads."""
 
     TIME = "the time limit ended the search before every point was visited"
+    BOUNDS = "the bounds are not tight enough to decide"
     REPLAY = "a solver's witness was classified right when the named runtime replayed it"
     CRASH = "the solver stopped with an error"
     MEMORY = "the memory limit was reached"

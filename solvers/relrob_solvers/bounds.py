@@ -1,0 +1,50 @@
+"""Bounds alone: one bound on the whole ladder for each network, after the cheap search for a witness; sound, not complete."""
+
+from __future__ import annotations
+
+from typing import final
+
+from relrob.bounding.certain import CertainLabels
+from relrob.bounding.part import whole
+from relrob.domain.verdict import Reason
+from relrob.networks.enclose import enclosure_of
+from relrob.problem import Finding, Findings, Opened, Problem
+from relrob.tally import Tally, greedy, judge_of
+
+
+@final
+class Bounds:
+    """Milliseconds an image whatever the size of the ladder; UNKNOWN where the bound is not tight enough."""
+
+    name = "bounds"
+    complete = False
+
+    def accepts(self, problem: Problem) -> str | None:
+        """Networks that all have an enclosure."""
+        if all(enclosure_of(opened.network) is not None for opened in problem.networks):
+            return None
+        return "no bounds for one of these networks; float MLPs and dense .tflite files have them"
+
+    def solve(self, problem: Problem) -> Findings:
+        """Each network by itself; effective perturbations are counted where there are none, or nothing else."""
+        each = tuple(_find(opened, problem) for opened in problem.networks)
+        return Findings(each, None, max(finding.evaluated for finding in each))
+
+
+def _find(opened: Opened, problem: Problem) -> Finding:
+    """A witness, a proof, or neither."""
+    tally = Tally(judge_of(opened, problem.rungs, problem.label), problem.label, problem.budget.seconds)
+    greedy(tally, problem.rungs)
+    enclosure = enclosure_of(opened.network)
+    stopped: Reason | None = None
+    if tally.hint is None and enclosure is not None:
+        part = whole(problem.rungs)
+        with tally.clock():
+            settled = CertainLabels(enclosure, problem.rungs, problem.label).settle(part)
+        if settled.label is not None:
+            tally.accept(part, settled.label, settled.margin)
+            tally.finished = True
+        else:
+            stopped = Reason.BOUNDS
+    found = tally.finding(problem.counts)
+    return found if stopped is None else Finding(False, None, found.proposals, found.margin, found.evaluated, stopped)
