@@ -32,7 +32,8 @@ def verify(
     """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns the summary of interface.md as a dictionary.
 
     `options` are those of `relrob verify` with underscores: dataset, split, images, quantise, runtime, layout, features, axes,
-    grid, seed, effective, solver, time_limit, counts. `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
+    grid, seed, effective, solver, time_limit, counts, certificates.
+    `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
 
     Raises RelrobError, with one line that says what was given, what is accepted and what to try.

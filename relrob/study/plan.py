@@ -44,6 +44,7 @@ class Plan:
     budget: Budget
     effective: Effective
     counts: bool
+    certificates: bool
     header: dict[str, Any]
     config: dict[str, Any]
 
@@ -107,6 +108,7 @@ def make_plan(request: Request, listener: Listener = silent) -> Plan:
         "time_limit": budget.seconds,
         "effective": effective.value,
         "counts": request.counts,
+        **({"certificates": True} if request.certificates else {}),
     }
     config_digest = sha256_bytes(canonical(config).encode())
     header = {"relrob": __version__, "run": config_digest, **header}
@@ -121,6 +123,7 @@ def make_plan(request: Request, listener: Listener = silent) -> Plan:
         budget=budget,
         effective=effective,
         counts=request.counts,
+        certificates=request.certificates,
         header=header,
         config=config,
     )

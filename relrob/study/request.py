@@ -29,3 +29,4 @@ class Request:
     solver: str = "auto"
     time_limit: float = 60.0
     counts: bool = True
+    certificates: bool = False
