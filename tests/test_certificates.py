@@ -25,6 +25,7 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
@@ -392,6 +393,30 @@ def test_bounds_contain_exact_margins_of_hostile_networks() -> None:
             assert bound <= min(hostile.exact_margins(dense, images, label))
             proved += bound > 0
     assert proved > 5
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "cifar"])
+def test_two_readings_of_a_file_agree(networks: dict[str, Opened], kind: str) -> None:
+    """The checker's reader and the one behind the bounds, written apart, give the same exact weights and error terms."""
+    if kind == "cifar":
+        path = shared_data("duncan2020/converted_model_cifar.tflite")
+        network = load_network(path, image_shape=(32, 32, 3), classes=10, runtime="builtin", layout="chw")
+    else:
+        network = networks[kind].network
+    mine, other = read_deployed(network), enclosure_of(network)
+    assert other is not None
+    assert len(mine.layers) == len(other.layers)
+    for one, two in zip(mine.layers, other.layers, strict=True):
+        assert np.array_equal(one.weights, two.weights)
+        assert [float(value) for value in one.bias] == pytest.approx(two.bias.tolist(), rel=1e-12, abs=0)
+        assert (one.relu, one.terms) == (two.relu, two.terms)
+        for name in ("share", "rounding"):
+            assert float(getattr(one, name)) == pytest.approx(getattr(two, name), rel=1e-12)
+        assert float(one.shift) == pytest.approx(two.moved, rel=1e-12)
+        ends = [np.inf if end is None else float(end) for end in (one.reach, one.cap)]
+        assert ends == pytest.approx([two.reach, two.cap], rel=1e-12)
+        assert (-np.inf if one.floor is None else float(one.floor)) == pytest.approx(two.floor, rel=1e-12)
+    assert float(Derivation(mine, 0).gap) == pytest.approx(other.gap)
 
 
 def test_a_ladder_of_2_to_the_78_points(tmp_path: Path) -> None:

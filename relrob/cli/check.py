@@ -26,8 +26,9 @@ def command(certificates: tuple[Path, ...], network: Path | None, run: bool, as_
     were run are run again. Exit code 0: all valid; 1: some invalid; 2: unreadable. docs/certificates.md tells the rules.
 
     \b
-    Example:
-      relrob check relrob-runs/mnist/certificates/00003-reference.json
+    Examples:
+      relrob verify --radius 20 --step 1/16 --images 0:5 --certificates --out run
+      relrob check run/certificates/00000-reference.json
     """
     check: Callable[..., Any] = load("relrob.certificates.check:check")
     reports = [check(path, network, run) for path in certificates]
