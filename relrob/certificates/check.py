@@ -62,7 +62,9 @@ def check(path: Path, network: Path | None = None, run: bool = False) -> Report:
         said.append(ladder.words)
         opened = _network(path, content, network, said)
         leaves = _leaves(content["leaves"], ladder)
-        said.append(f"the partition: {len(leaves)} leaves cover every point of the region, each once")
+        said.append(
+            f"the partition: every point of the region is in exactly one of the leaves, {len(leaves)} in number"
+        )
         _prove(content, ladder, opened, leaves, run, said)
     except (InvalidError, NoRulesError) as error:
         return Report(str(path), False, tuple(said), str(error))
@@ -109,10 +111,11 @@ def _fraction(text: Any, what: str) -> Fraction:
 
 def _nearest(value: Fraction) -> Fraction:
     """The float32 nearest to a value in [0, 1], ties to even."""
-    exponent = -126
-    while exponent < 0 and value >= Fraction(2) ** (exponent + 1):
-        exponent += 1
-    unit = Fraction(2) ** (exponent - 23)
+    exponent = (
+        value.numerator.bit_length() - value.denominator.bit_length()
+    )  # 2^(exponent - 1) < value < 2^(exponent + 1)
+    exponent -= value < Fraction(2) ** exponent
+    unit = Fraction(2) ** (max(exponent, -126) - 23)
     return round(value / unit) * unit
 
 
@@ -281,16 +284,18 @@ def _prove(
             raise InvalidError(f"a gap of {gap}, where this network needs {float(derivation.gap)}")
         margins = [_bound(leaf, ladder, derivation) for leaf in bounds]
         said.append(
-            f"{len(bounds)} leaves by bounds, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
+            f"leaves by bounds: {len(bounds)}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
             f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {min(margins):.6g} or more,"
             f" {gap:.6g} is needed"
         )
     if runs:
         points = [_run(leaf, ladder, network, content, run) for leaf in runs]
-        how = "every one run again, and the hash chain is the same" if run else "not all run again (--run does that)"
         tried = sum(points) if run else sum(min(SAMPLE, count) for count in points)
+        how = "all run again, with the outputs that were recorded" if run else "not all run again (--run does that)"
+        if not run and tried == sum(points):
+            how = "all run again, but not compared with the outputs that were recorded (--run does that)"
         said.append(
-            f"{len(runs)} leaves by running their {sum(points):,} points on {network.runtime}, one image at a time: {how};"
+            f"leaves by runs: {len(runs)}, of {sum(points):,} points in all, on {network.runtime}, one image at a time: {how};"
             f" {tried:,} give label {content['label']} here"
         )
 

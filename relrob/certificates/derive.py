@@ -131,12 +131,13 @@ class Derivation:
     deployed: Deployed
     label: int
     _layers: list[_Layer] = field(init=False)
-    _splits: list[tuple[Any, Any]] = field(init=False)
+    _splits: dict[int, tuple[Any, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         with ctx.workprec(PRECISION):
             self._layers = [_Layer(facts) for facts in self.deployed.layers]
-            self._splits = [_split(layer.weights) for layer in self._layers]
+            later = enumerate(self._layers[1:], start=1)
+            self._splits = {number: _split(layer.weights) for number, layer in later}
 
     @property
     def gap(self) -> Any:
@@ -163,7 +164,7 @@ class Derivation:
 class _Part:
     """The backward bounds of one leaf."""
 
-    def __init__(self, layers: list[_Layer], splits: list[tuple[Any, Any]], region: Region) -> None:
+    def __init__(self, layers: list[_Layer], splits: dict[int, tuple[Any, Any]], region: Region) -> None:
         self._layers, self._splits, self._region = layers, splits, region
         self._costs = [ball(cost) for cost in region.costs]
         self._room = ball(region.room)
