@@ -57,5 +57,6 @@ def reference() -> str:
 
 
 def _help(command: click.Command, path: str) -> str:
-    context = click.Context(command, info_name=path, max_content_width=100, terminal_width=100)
+    settings = {**group.context_settings, "max_content_width": 100}
+    context = click.Context(command, info_name=path, terminal_width=100, **settings)
     return f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```"

@@ -20,3 +20,8 @@ def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return load(_LAZY[name])
     raise AttributeError(f"module 'relrob' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """What tab completion offers."""
+    return __all__

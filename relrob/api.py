@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
+import relrob_datasets
+from relrob.architectures import check_training, default_architecture
+from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
+from relrob.compress.calibration import DEFAULT_COUNT, Calibration, draw
 from relrob.domain.events import Event, Listener, silent
-from relrob.files import sweep
-from relrob.registry import load
+from relrob.domain.network import Network
+from relrob.errors import UsageError
+from relrob.files import check_writable, readable, sweep, write_atomic
+from relrob.networks.accuracy import accuracy
+from relrob.networks.load import load_network
+from relrob.networks.open import open_network
+from relrob.reference import trainer
 from relrob.report.write import write_run
-from relrob.study.plan import Plan, make_plan
-from relrob.study.request import Request
+from relrob.study.plan import Plan, make_plan, run_directory
+from relrob.study.request import request_of
 from relrob.study.run import keep_networks, run, worker_count
 from relrob.study.store import Store
 from relrob.study.summary import summarise
+from relrob_datasets.dataset import Dataset
 
 __all__ = ["quantise", "train", "verify", "verify_plan"]
 
@@ -29,29 +40,24 @@ def verify(
     listener: Listener = silent,
     **options: Any,
 ) -> dict[str, Any]:
-    """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns the summary of interface.md as a dictionary.
+    """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns summary.json as a dictionary, and "directory".
 
-    `options` are those of `relrob verify` with underscores: dataset, split, images, quantise, runtime, layout, features, axes,
-    grid, seed, effective, solver, time_limit, counts, certificates.
+    `options` are those of `relrob verify` with underscores: dataset, split, images (text, or indices), quantise, runtime,
+    reference_runtime, layout, region, features, axes, grid, seed, effective, solver, time_limit, counts, certificates.
     `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
 
     Raises RelrobError, with one line that says what was given, what is accepted and what to try.
     """
-    request = Request(
-        radius=str(radius),
-        step=str(step),
-        reference=None if reference is None else str(reference),
-        quantised=None if quantised is None else str(quantised),
-        **options,
-    )
+    request = request_of(radius, step, reference, quantised, options)
     count = worker_count(str(workers))
-    return verify_plan(make_plan(request, listener), None if out is None else Path(out), count, listener)
+    directory = None if out is None else Path(out)
+    return verify_plan(make_plan(request, listener, directory), directory, count, listener)
 
 
 def verify_plan(plan: Plan, out: Path | None, workers: int, listener: Listener = silent) -> dict[str, Any]:
     """Run a plan, or what is left of it, and write its directory; returns the summary, plus "directory"."""
-    directory = out if out is not None else Path("relrob-runs") / plan.digest[:16]
+    directory = run_directory(out, plan.digest)
     with Store.open(directory, plan.config) as store:
         sweep(directory)
         keep_networks(plan, directory)
@@ -62,12 +68,93 @@ def verify_plan(plan: Plan, out: Path | None, workers: int, listener: Listener =
     return {**summary, "directory": str(directory)}
 
 
-def train(*args: Any, **options: Any) -> None:
-    """Train a reference network; see `relrob.training.train`. Imports TensorFlow."""
-    load("relrob.training:train")(*args, **options)
+def train(
+    output: str | Path,
+    *,
+    arch: str | None = None,
+    dataset: str = "mnist",
+    seed: int = 0,
+    epochs: int | None = None,
+    listener: Listener = silent,
+) -> dict[str, Any]:
+    """Train a reference network and write it as `output` (.keras); returns what `relrob train --json` prints.
+
+    `arch` and `epochs`: the paper's when not given. Imports TensorFlow. Raises RelrobError.
+    """
+    started, path, name = time.monotonic(), Path(output), arch or default_architecture(dataset)
+    check_training(name, path, seed, epochs)
+    test = relrob_datasets.load(dataset, "test")
+    listener(Event("note", f"training {name} on {dataset}, seed {seed}; TensorFlow takes a few seconds to load"))
+    trainer()(name, dataset, path, seed=seed, epochs=epochs, listener=listener)
+    network = load_network(
+        path, image_shape=test.image_shape, classes=test.classes, more_classes=not test.classes_known
+    )
+    return {
+        "path": readable(path),
+        "sha256": network.sha256,
+        "arch": name,
+        "dataset": dataset,
+        "seed": seed,
+        "accuracy": _accuracy(network, test),
+        "images": len(test),
+        "runtime": network.runtime,
+        "seconds": round(time.monotonic() - started, 2),
+    }
 
 
-def quantise(*args: Any, **options: Any) -> bytes:
-    """Quantise a network; see `relrob.compress.build.quantised_bytes`. Imports TensorFlow for LiteRT schemes."""
-    data: bytes = load("relrob.compress.build:quantised_bytes")(*args, **options)
-    return data
+def quantise(
+    reference: str | Path,
+    output: str | Path,
+    *,
+    scheme: str = "int8",
+    dataset: str = "mnist",
+    calibration: int = DEFAULT_COUNT,
+    calibration_split: str = "train",
+    seed: int = 0,
+    layout: str = "auto",
+    listener: Listener = silent,
+) -> dict[str, Any]:
+    """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what `relrob quantise --json` prints.
+
+    `calibration` images are drawn from `calibration_split` where the scheme needs any. Raises RelrobError.
+    """
+    started, path = time.monotonic(), Path(output)
+    if path.suffix != suffix(scheme):
+        raise UsageError(f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}")
+    check_writable(path)
+    test = relrob_datasets.load(dataset, "test")
+    shape, more = test.image_shape, not test.classes_known
+    network = load_network(reference, image_shape=shape, classes=test.classes, more_classes=more, layout=layout)
+    check_quantisable(network)
+    drawn: Calibration | None = None
+    if needs_calibration(scheme):
+        drawn = draw(relrob_datasets.load(dataset, calibration_split), calibration, seed)
+    how = f", calibrated on {drawn.name}" if drawn else ""
+    listener(Event("note", f"quantising {reference} as {scheme}{how}"))
+    data = quantised_bytes(network, scheme, drawn, shape)
+    write_atomic(path, data)
+    quantised = load_network(
+        path,
+        image_shape=shape,
+        classes=test.classes,
+        more_classes=more,
+        runtime=default_runtime(scheme),
+        inherit=network.layout,
+    )
+    return {
+        "path": readable(path),
+        "sha256": quantised.sha256,
+        "bytes": len(data),
+        "scheme": scheme,
+        "calibration": drawn.name if drawn else None,
+        "reference": {"path": readable(reference), "sha256": network.sha256},
+        "accuracy": _accuracy(quantised, test),
+        "images": len(test),
+        "runtime": quantised.runtime,
+        "seconds": round(time.monotonic() - started, 2),
+    }
+
+
+def _accuracy(network: Network, test: Dataset) -> float:
+    """Share of the test images that the network gets right, rounded for JSON."""
+    return round(accuracy(open_network(network, 2), test.images, test.labels), 6)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from relrob.errors import UsageError
+from relrob.files import check_writable
 
 RECIPE = 2  # goes up whenever a change here or in relrob.training changes the trained weights
 
@@ -64,6 +66,23 @@ def find_architecture(name: str) -> Architecture:
         if architecture.name == name:
             return architecture
     raise UsageError(f"architecture {name!r}", ", ".join(a.name for a in ARCHITECTURES))
+
+
+def check_training(
+    arch: str, output: Path, seed: int, epochs: int | None = None, limit: int | None = None
+) -> Architecture:
+    """The architecture; refuses at once what would fail after minutes of training. Raises UsageError, StoreError."""
+    architecture = find_architecture(arch)
+    if output.suffix != ".keras":
+        raise UsageError(f"output {output}", "a file name that ends in .keras", f"-o {output.with_suffix('.keras')}")
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"epochs {epochs}", "a whole number above 0", "--epochs 10")
+    if not 0 <= seed < 2**31:
+        raise UsageError(f"seed {seed}", "a whole number from 0 to 2147483647", "--seed 0")
+    if limit is not None and limit < 2:
+        raise UsageError(f"limit {limit}", "2 training images or more")
+    check_writable(output, 4 << 20)
+    return architecture
 
 
 def default_architecture(dataset: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -33,16 +34,41 @@ def sha256_path(path: Path) -> str:
         return sha256_file(path)
     digest = hashlib.sha256()
     for child in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(child.relative_to(path).as_posix().encode() + b"\0" + bytes.fromhex(sha256_file(child)))
+        digest.update(os.fsencode(child.relative_to(path).as_posix()) + b"\0" + bytes.fromhex(sha256_file(child)))
     return digest.hexdigest()
+
+
+def readable(name: str | Path) -> str:
+    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN.
+
+    >>> readable("caf\\udce9.npz")
+    'caf\\\\xe9.npz'
+    """
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def cache_dir() -> Path:
     """The user's cache directory for relrob; made on demand. RELROB_CACHE overrides it."""
-    path = Path(os.environ.get("RELROB_CACHE") or platformdirs.user_cache_dir("relrob"))
+    path = _cache_root()
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def _cache_root() -> Path:
+    return Path(os.environ.get("RELROB_CACHE") or platformdirs.user_cache_dir("relrob"))
+
+
+def check_writable(path: Path, size: int = 1 << 16) -> None:
+    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves nothing. Raises StoreError."""
+    folder = next(place for place in (path.parent, *path.parent.parents) if place.exists())
+    with disk_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a directory of that name exists")
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a directory")
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            os.posix_fallocate(trial.fileno(), 0, size)
 
 
 @contextmanager
@@ -53,9 +79,16 @@ def disk_errors(path: Path) -> Iterator[None]:
     except RelrobError:
         raise
     except OSError as error:
-        raise StoreError(
-            f"cannot write {path}: {error.strerror or error}", hint="free space or another --out"
-        ) from error
+        raise StoreError(f"cannot write {path}: {error.strerror or error}", hint=_remedy(path, error)) from error
+
+
+def _remedy(path: Path, error: OSError) -> str:
+    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for anything else."""
+    full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+    cache = _cache_root()
+    if path == cache or cache in path.parents:
+        return f"{full}the environment variable RELROB_CACHE = a directory where you may write"
+    return f"{full}another --out or output, in a directory where you may write"
 
 
 def sweep(directory: Path) -> None:

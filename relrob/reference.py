@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import relrob_datasets
-from relrob.architectures import RECIPE, find_architecture
+from relrob.architectures import RECIPE, check_training, find_architecture
 from relrob.domain.events import Event, Listener, silent
 from relrob.files import cache_dir
 from relrob.quiet import quiet_native
@@ -35,6 +35,7 @@ def cached_reference(dataset: str, arch: str, seed: int = 0, listener: Listener 
     find_architecture(arch)
     path = cache_dir() / "networks" / cache_name(dataset, arch, seed)
     if not path.is_file():
+        check_training(arch, path, seed)
         listener(Event("note", f"training {arch} on {dataset}, seed {seed}, once; it is kept as {path}"))
         trainer()(arch, dataset, path, seed=seed, listener=listener)
     return path

@@ -26,7 +26,9 @@ SOLVERS: tuple[Entry, ...] = (
         "bounds decide parts of a ladder, small parts are run; float MLPs and dense .tflite files",
         complete=True,
     ),
-    Entry("bounds", "relrob_solvers.bounds:Bounds", "one bound on the whole ladder; float MLPs and dense .tflite files"),
+    Entry(
+        "bounds", "relrob_solvers.bounds:Bounds", "one bound on the whole ladder; float MLPs and dense .tflite files"
+    ),
     Entry(
         "enumerate",
         "relrob_solvers.enumerate:Enumerate",

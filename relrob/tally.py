@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, Protocol, TypeVar, final
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from relrob.problem import Finding, Opened, Share, Transfer
 from relrob.regions.ladder import RungSet
 
 BLOCK: Final = 2048
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,6 +193,18 @@ def greedy(tally: Tally, rungs: RungSet) -> None:
         mask, spent = block[best], spent + rungs.costs[options[best]]
         if seen.labels[best] != tally.label:
             tally.hint = mask.copy()
+
+
+def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:
+    """The blocks; the time that it takes to list them is charged to every network."""
+    while True:
+        begin = time.perf_counter()
+        block = next(blocks, None)
+        for tally in tallies:
+            tally.spent += time.perf_counter() - begin
+        if block is None:
+            return
+        yield block
 
 
 class _Extreme:

@@ -16,10 +16,10 @@ import numpy as np
 import tensorflow as tf
 
 import relrob_datasets
-from relrob.architectures import Architecture, find_architecture
+from relrob.architectures import Architecture, check_training
 from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener, silent
-from relrob.errors import DatasetError, StoreError, UsageError
+from relrob.errors import DatasetError
 from relrob.files import write_atomic
 from relrob.quiet import quiet_native
 
@@ -44,9 +44,8 @@ def train(
     appears whole at the end or not at all. Cost: 1 to 3 s an epoch of MNIST on two cores.
     Raises UsageError, DatasetError, StoreError.
     """
-    architecture = find_architecture(arch)
+    architecture = check_training(arch, output, seed, epochs, limit)
     total_epochs = architecture.epochs if epochs is None else epochs
-    _check(output, seed, total_epochs, limit)
     data = relrob_datasets.load(dataset, "train")
     images, labels = data.images[:limit], data.labels[:limit]
     held = min(5000, max(1, len(images) // 12))
@@ -57,23 +56,6 @@ def train(
     with tf.device("/CPU:0"):
         model = _fit(architecture, (images, labels), held, data.classes, seed, total_epochs, listener)
         write_atomic(output, saved(model))
-
-
-def _check(output: Path, seed: int, epochs: int, limit: int | None) -> None:
-    """Refuse at once what would fail after minutes of training."""
-    if output.suffix != ".keras":
-        raise UsageError(f"output {output}", "a file name that ends in .keras", f"-o {output.with_suffix('.keras')}")
-    if epochs < 1:
-        raise UsageError(f"epochs {epochs}", "a whole number above 0", "--epochs 10")
-    if not 0 <= seed < 2**31:
-        raise UsageError(f"seed {seed}", "a whole number from 0 to 2147483647", "--seed 0")
-    if limit is not None and limit < 2:
-        raise UsageError(f"limit {limit}", "2 training images or more")
-    parent = next(folder for folder in output.absolute().parents if folder.exists())
-    if output.is_dir() or not parent.is_dir():
-        raise StoreError(
-            f"cannot write {output}: {output if output.is_dir() else parent} is in the way", "a new or existing file"
-        )
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,13 @@ FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", 
 TALLY, DECIDE, RELATIVE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative"))
 ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
 BOUNDING, CERTAIN, ENCLOSURE = "relrob/bounding/ladder.py", "relrob/bounding/certain.py", "relrob/networks/enclosure.py"
-BRANCHING = ("tests/test_soundness.py", "tests/test_branch.py", "tests/test_bounding.py", "tests/test_enclosure.py")
+BRANCHING = (
+    "tests/test_soundness.py",
+    "tests/test_enumerate.py",
+    "tests/test_branch.py",
+    "tests/test_bounding.py",
+    "tests/test_enclosure.py",
+)
 DOMAIN = ("tests/test_domain.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -108,7 +114,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("greedy beyond the radius", TALLY, "spent + rungs.costs[g] <= rungs.budget", "spent <= rungs.budget"),
     Mutant("only the first block", LADDER, "range(start, self.count, size)", "range(start, min(self.count, size), size)"),
     Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
-    Mutant("region not checked in replay", DECIDE, "    if rungs.cost(mask) > rungs.ladder.radius or", "    if"),
+    Mutant("region not checked in replay", DECIDE, "> rungs.ladder.radius or not rungs.contains(image[0]):", "< 0:"),
     Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
     Mutant("a crash is robust", DECIDE, "Finding(proved=False,", "Finding(proved=True,"),
     Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import relrob
 from relrob.bounding.part import whole
 from relrob.decide import Decision, decide, solver_named
 from relrob.domain.arrays import Floats
@@ -19,6 +20,7 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.load import load_network
+from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
 from relrob.problem import Opened, Problem, Share
 from relrob.regions.ladder import RungSet, rung_set
@@ -175,6 +177,29 @@ def test_the_record_says_what_was_run_and_what_was_proved() -> None:
         assert record.points == record.evaluated + record.proved == 256
         assert record.proved > 0
         assert record.decided_by == "branch,branch"
+
+
+def test_a_whole_run_over_a_ladder_of_78_features(tmp_path: Path) -> None:
+    """2^78 points, decided and stored: counts that no machine integer holds survive the store and the summary."""
+    dense = random_dense(2, (784, 8, 3))
+    images = np.zeros((2, 28, 28), dtype=np.uint8)
+    label = int(NumpyEvaluator(dense).outputs(np.zeros((1, 784), np.float32)).argmax())
+    np.savez(tmp_path / "data.npz", images=images, labels=np.array([label, label]), classes=3)
+    (tmp_path / "ref.onnx").write_bytes(to_onnx(dense))
+    summary = relrob.verify(
+        tmp_path / "ref.onnx",
+        tmp_path / "ref.onnx",
+        radius=1,
+        step="1/2000",
+        dataset=str(tmp_path / "data.npz"),
+        images="all",
+        features="all",
+        out=tmp_path / "run",
+    )
+    assert summary["sets"]["R_Q^FP"] == 2
+    points = summary["points"]
+    assert points["covered"] == points["evaluated"] + points["proved"] == 2 * 2**78
+    assert f"{2**78}" in (tmp_path / "run" / "images.csv").read_text(encoding="utf-8")
 
 
 def test_no_time_means_unknown_with_its_reason() -> None:

@@ -74,7 +74,7 @@ def test_get_from_a_folder_and_the_embedded_set(tmp_path: Path) -> None:
         (("get", "imagenet"), "relrob: no data set 'imagenet' to fetch; accepted: mnist"),
         (("get", "svhn", "--from", "absent"), "relrob: absent does not exist; accepted: a folder or file"),
         (("get", "svhn", "--from", "tests"), "relrob: tests has no file of svhn; accepted: train_32x32.mat"),
-        (("get",), "relrob: Missing argument 'NAME'"),
+        (("get",), "relrob: missing argument 'NAME'; try: relrob datasets get --help"),
         (("verify", "mnist", "--split", "dev"), "relrob: data set 'mnist' has no split 'dev'; accepted: train, test"),
     ],
 )

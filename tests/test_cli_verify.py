@@ -414,6 +414,6 @@ def test_every_command_has_help_with_an_example(command: str, tmp_path: Path) ->
 
 def test_solvers_lists_the_registry(tmp_path: Path) -> None:
     listed = json.loads(relrob_command(["solvers", "--json"], tmp_path).stdout)
-    assert {k: listed["solvers"][0][k] for k in ("name", "complete")} == {"name": "enumerate", "complete": True}
+    assert {k: listed["solvers"][0][k] for k in ("name", "complete")} == {"name": "branch", "complete": True}
     assert "xnnpack" in {runtime["name"] for runtime in listed["runtimes"]}
     assert "dynamic" in relrob_command(["solvers"], tmp_path).stdout

@@ -16,7 +16,7 @@ from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
 from relrob.files import sha256_bytes
-from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosure, int8_softmax_gap
+from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosure, int8_softmax_gap, probability_margin
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
@@ -144,3 +144,15 @@ def test_illegal_layers_cannot_exist() -> None:
         EnclosedLayer(np.ones((2, 3)), np.zeros(2), relu=False, terms=4)
     with pytest.raises(NetworkError, match="below 0"):
         EnclosedLayer(np.ones((2, 3)), np.zeros(3), relu=False, terms=4, share=-1)
+
+
+def test_margins_of_probabilities_are_bounded_by_margins_of_logits() -> None:
+    rng = np.random.default_rng(2)
+    for _ in range(300):
+        logits = rng.normal(size=5) * rng.uniform(0.1, 6)
+        shares = np.exp(logits) / np.exp(logits).sum()
+        for label in range(5):
+            apart = logits[label] - np.delete(logits, label).max()
+            margin = shares[label] - np.delete(shares, label).max()
+            bound = probability_margin(float(apart), 5)
+            assert margin >= bound - 1e-12 if apart >= 0 else margin <= bound + 1e-12

@@ -18,8 +18,9 @@ from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.problem import Opened, Problem
+from relrob.problem import Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
+from relrob_solvers.branch import Branch
 from relrob_solvers.enumerate import Enumerate
 from tests import naive
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
@@ -164,15 +165,17 @@ class SlowInBlocks:
         return np.tile(np.array([1, 0, 0], np.float32), (len(images), 1))
 
 
-def test_a_network_that_is_late_after_its_first_block_is_not_called_robust() -> None:
+@pytest.mark.parametrize("solver", [Enumerate(), Branch(leaf=4096)], ids=["enumerate", "branch"])
+@pytest.mark.parametrize("slow_first", [True, False])
+def test_a_network_that_is_late_after_its_first_block_is_not_called_robust(solver: Solver, slow_first: bool) -> None:
     rungs = many_points()
-    fast = numpy_opened(random_dense(1, (36, 3)), SHAPE, black_box=True)
-    for networks in ((SlowInBlocks(), fast.evaluator), (fast.evaluator, SlowInBlocks())):
-        pair = tuple(Opened(fast.network, evaluator, evaluator) for evaluator in networks)
-        decision = decide(Problem(rungs, 0, pair, Budget(0.2), True), Enumerate())
-        slow = decision.verdicts[[isinstance(each, SlowInBlocks) for each in networks].index(True)]
-        assert (slow.status, slow.reason) == (Status.UNKNOWN, Reason.TIME)
-        assert decision.transfer is None
+    fast, box = (numpy_opened(random_dense(1, (36, 3)), SHAPE, black_box=hidden) for hidden in (False, True))
+    slow = Opened(box.network, SlowInBlocks(), SlowInBlocks())
+    pair = (slow, fast) if slow_first else (fast, slow)
+    decision = decide(Problem(rungs, 0, pair, Budget(0.2), True), solver)
+    late = decision.verdicts[0 if slow_first else 1]
+    assert (late.status, late.reason) == (Status.UNKNOWN, Reason.TIME)
+    assert decision.transfer is None
 
 
 def test_memory_does_not_grow_with_the_points() -> None:

@@ -31,7 +31,7 @@ GREY = (28, 28, 1)
         ("n.keras", b"", "is empty"),
         ("n.h5", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", "Git LFS pointer.*try: git lfs pull"),
         ("n.pb", b"PK\x03\x04", r"suffix '\.pb'; accepted: a \.keras"),
-        ("n.keras", b"\x89HDF\r\n\x1a\n....", "named .keras but looks like hdf5"),
+        ("n.keras", b"\x89HDF\r\n\x1a\n....", "named .keras but looks like an HDF5 file"),
         ("n.h5", b"not a network", "named .h5 but starts with other bytes"),
         ("n.tflite", b"\x1c\0\0\0TFL2", "named .tflite but starts with other bytes"),
         ("network", b"%PDF-1.4", "does not start like a network file"),

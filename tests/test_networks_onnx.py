@@ -273,9 +273,8 @@ def test_images_that_a_graph_would_mix_run_one_by_one(tmp_path: Path, caplog: py
     quantize_dynamic(tmp_path / "plain.onnx", tmp_path / "dynamic.onnx")
     mixing = onnx_bytes(ops(f"ReduceMax(x)->m[keepdims=1]; Div(x,m)->s; Gemm(s,w0,b0)->a; {TAIL}"), BASE, FLAT, 4)
     (tmp_path / "mixing.onnx").write_bytes(mixing)
-    images = (
-        np.random.default_rng(1).random((9, 12), dtype=np.float32) * np.arange(1, 10, dtype=np.float32)[:, None] / 9
-    )
+    images = np.random.default_rng(1).random((9, 12), dtype=np.float32)
+    images *= np.arange(1, 10, dtype=np.float32)[:, None] / np.float32(9)
     for name in ("dynamic", "mixing"):
         network = load_network(tmp_path / f"{name}.onnx", image_shape=SHAPE, classes=4)
         together = open_network(network).outputs(images)

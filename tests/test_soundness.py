@@ -192,14 +192,15 @@ def coarse(dense: Dense) -> Dense:
 
 
 def linear(rows: list[list[float]], bias: list[float], softmax: bool = False) -> Dense:
-    """One layer over the 12 pixels of a hostile image: `rows[k]` = the weights of pixel k, the rest 0."""
+    """One layer over the 12 pixels of a hostile image: `rows[k]` = the weights of pixel k + 1, the rest 0."""
     weights = np.zeros((12, len(bias)), np.float32)
-    weights[: len(rows)] = rows
+    weights[1 : len(rows) + 1] = rows
     return Dense((Layer(weights, np.array(bias, np.float32), relu=False),), softmax)
 
 
 WHITE = np.full(hostile.SHAPE, 255, np.uint8)
 ONE_POINT = Ladder(Fraction(1, 100), Fraction(1), 1, 12)
+TWO_POINTS = Ladder(Fraction(1), Fraction(1, 2), 1, 1)  # of white: the first pixel is moved or not
 EDGES = {
     "both logits overflow to the same infinity": (linear([[3e38, 3e38]] * 3, [0, 1]), 1),
     "a sum overflows on the way, in some order": (linear([[3e38, 0], [3e38, 0], [-3e38, 0], [-3e38, 0]], [1, 0]), 0),
@@ -214,16 +215,21 @@ EDGES = {
 
 @pytest.mark.parametrize("name", EDGES)
 def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
-    """A region of one point: its label must not be certain by folded arithmetic, and the verdict is the runtime's."""
+    """A point whose label must not be certain by folded arithmetic; and twice the same in a region, for bounds: the verdict is
+    the runtime's."""
     dense, label = EDGES[name]
     rungs = rung_set(ONE_POINT, WHITE)
     assert rungs.count == 1
     judged = FoldedDense(dense, rungs, label).judge(rungs.knapsack.masks(0, 1))
     assert judged.thin.all()
     run = session(hostile.write_onnx(dense, file))
-    decision = decide(Problem(rungs, label, (opened(file),), Budget(60), True), Enumerate())
     right = said(run(rungs.base[None, :]))[0] == label
-    assert decision.verdicts[0].status is (Status.ROBUST if right else Status.NOT_ROBUST)
+    for solver in SOLVERS:
+        problem = Problem(rung_set(TWO_POINTS, WHITE), label, (opened(file),), Budget(60), True)
+        decision = decide(problem, solver)
+        assert problem.rungs.count == 2
+        assert decision.each[0].effective == (0 if right else 2)
+        assert decision.verdicts[0].status is (Status.ROBUST if right else Status.NOT_ROBUST)
 
 
 def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -406,10 +412,12 @@ def test_margins_keep_one_unit_where_the_runtime_gives_probabilities(file: Path)
     """A logit margin of 20 is a probability margin below 1; the verdict's margin must not be the smaller of two units."""
     dense = linear([[10.0, -10.0]], [0, 0], softmax=True)
     hostile.write_onnx(dense, file)
-    rungs = rung_set(Ladder(Fraction(1, 4), Fraction(1, 4), 1, 1), WHITE)
+    shown = WHITE.copy()
+    shown.reshape(-1)[1] = 254
+    rungs = rung_set(Ladder(Fraction(1, 4), Fraction(1, 4), 1, 1), shown)
     verdict = decide(Problem(rungs, 0, (opened(file),), Budget(60), True), Enumerate()).verdicts[0]
     assert verdict.status is Status.ROBUST
-    assert verdict.margin == pytest.approx(15, abs=1e-3)
+    assert verdict.margin == pytest.approx(20 * (254 / 255 - 1 / 4), abs=1e-3)
 
 
 def test_points_are_the_naive_ones_for_awkward_pixels_and_radii() -> None:

@@ -116,8 +116,8 @@ def test_scaling_folds_into_the_first_layer(tmp_path: Path) -> None:
         ("mlp-512x2", "mnist", "a.keras", {"seed": -1}, UsageError, "seed -1"),
         ("mlp-512x2", "mnist", "a.keras", {"limit": 1}, UsageError, "limit 1"),
         ("mlp-512x2", "nowhere", "a.keras", {}, RelrobError, "nowhere"),
-        ("mlp-512x2", "mnist", "file/a.keras", {}, StoreError, "in the way"),
-        ("mlp-512x2", "mnist", "folder.keras", {}, StoreError, "in the way"),
+        ("mlp-512x2", "mnist", "file/a.keras", {}, StoreError, "is not a directory"),
+        ("mlp-512x2", "mnist", "folder.keras", {}, StoreError, "a directory of that name"),
     ],
 )
 def test_mistakes_are_named_before_any_training(

@@ -9,6 +9,7 @@ from pathlib import Path
 from relrob import registry
 from relrob.domain.arrays import Ints, Levels
 from relrob.errors import DatasetError
+from relrob.files import readable
 from relrob_datasets import manifest as manifests
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.fetch import folder_of
@@ -145,5 +146,5 @@ def _official(path: Path, split: str) -> Dataset | None:
             for files in (names, [file.removesuffix(".gz") for file in names]):
                 wanted = path.is_dir() or files == [path.name]
                 if wanted and files and all((folder / file).is_file() for file in files):
-                    return _read(form, [folder / file for file in files], split, name, len(manifest.classes))
+                    return _read(form, [folder / file for file in files], split, readable(name), len(manifest.classes))
     return None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import DatasetError
-from relrob.files import sha256_file
+from relrob.files import readable, sha256_file
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 
@@ -26,7 +26,7 @@ def load_npz(path: Path, split: str) -> Dataset:
     arrays = _read(path, split)
     images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
     classes = _classes(path, arrays.get("classes"), labels)
-    return Dataset(path.stem, split, images, labels, classes, sha256_file(path), "classes" in arrays)
+    return Dataset(readable(path.stem), split, images, labels, classes, sha256_file(path), "classes" in arrays)
 
 
 def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from relrob.domain.arrays import Levels
 from relrob.errors import DatasetError
-from relrob.files import sha256_path
+from relrob.files import readable, sha256_path
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 
@@ -37,7 +37,9 @@ def load_pictures(folder: Path, split: str) -> Dataset:
         digest = sha256_path(folder)
     labels = np.array([label for _, label in listed], dtype=np.int64)
     named = not table.is_file() and not _numbered(sorted({path.parent.name for path, _ in listed}))
-    return Dataset(folder.resolve().name, split, images, labels, int(labels.max()) + 1, digest, classes_known=named)
+    return Dataset(
+        readable(folder.resolve().name), split, images, labels, int(labels.max()) + 1, digest, classes_known=named
+    )
 
 
 def _from_table(folder: Path, table: Path) -> list[tuple[Path, int]]:

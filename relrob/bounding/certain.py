@@ -6,23 +6,23 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import final
 
-from relrob.bounding.ladder import LadderBounds, Margins, Neurons
+from relrob.bounding.ladder import LadderBounds, Margins
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
-from relrob.networks.enclosure import Enclosure
+from relrob.networks.enclosure import Enclosure, probability_margin
 from relrob.regions.ladder import RungSet
 
 
 @dataclass(frozen=True, eq=False)
 class Settled:
     """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of the true label's margin, from
-    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin; `hidden`:
-    the lines behind the margin, where the label is right."""
+    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin; `proof`:
+    the bounds that prove the true label."""
 
     label: int | None
     margin: float
     slopes: Doubles
-    hidden: tuple[Neurons, ...] = ()
+    proof: Margins | None = None
 
 
 @final
@@ -37,15 +37,19 @@ class CertainLabels:
         """One or two bound computations."""
         margins = self._of[self._label].margins(part)
         if self._proves(self._label, margins):
-            return Settled(self._label, float(margins.low.min()), margins.slopes, margins.hidden)
+            return Settled(self._label, self._shown(float(margins.low.min())), margins.slopes, margins)
         rival = int(margins.high.argmin())
         if margins.high[rival] < -self._enclosure.gap:
             other = rival if rival < self._label else rival + 1
             if other not in self._of:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
             if self._proves(other, self._of[other].margins(part)):
-                return Settled(other, float(margins.high[rival]), margins.slopes)
+                return Settled(other, self._shown(float(margins.high[rival])), margins.slopes)
         return Settled(None, float(margins.low.min()), margins.slopes)
+
+    def _shown(self, margin: float) -> float:
+        """The margin in the unit of the runtime's outputs."""
+        return probability_margin(margin, self._enclosure.classes) if self._enclosure.probabilities else margin
 
     def _proves(self, label: int, margins: Margins) -> bool:
         """Is `label` the one label of the part? Outputs that saturate could tie: they must stay off the ends of their range."""

@@ -88,9 +88,9 @@ class _Maker:
         if not bound or self._bounds is None:
             return [self._run(part)]
         settled = self._bounds.settle(part)
-        if settled.label == self._label:
-            lines = [_lines(neurons) for neurons in settled.hidden]
-            return [{"path": list(part.path), "bound": {"margin": settled.margin, "slopes": lines}}]
+        if settled.proof is not None:
+            lines = [_lines(neurons) for neurons in settled.proof.hidden]
+            return [{"path": list(part.path), "bound": {"margin": float(settled.proof.low.min()), "slopes": lines}}]
         if part.count <= SMALL:
             return [self._run(part)]
         feature = max(part.free, key=lambda g: (settled.slopes[g], -g))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,5 +38,6 @@ def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, keys in the order given."""
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """One JSON document on standard output, keys in the order given; escapes where the terminal takes no UTF-8."""
+    plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
+    click.echo(json.dumps(value, indent=2, ensure_ascii=plain))

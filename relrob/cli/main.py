@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -64,27 +66,69 @@ def tune_blas() -> None:
         os.environ.setdefault("OPENBLAS_CORETYPE", "SkylakeX")
 
 
+def open_streams() -> None:
+    """Give closed standard streams the null device, lest a data file gets their numbers; never fail on a letter."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115 - for good
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def usage_line(error: click.ClickException) -> str:
+    """What was given, what is accepted and what to try, from click's message."""
+    given = " ".join(error.format_message().split()).rstrip(".")
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    accepted = ""
+    if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option) and error.param.help:
+        accepted = f"; accepted: {error.param.help.rstrip('.')}"
+    return f"{given[:1].lower()}{given[1:]}{accepted}; try: {context.command_path if context else 'relrob'} --help"
+
+
+def say(line: str) -> None:
+    """One line on standard error, if anyone still reads that."""
+    with suppress(OSError):
+        click.echo(f"relrob: {line}", err=True)
+
+
+def run() -> int:
+    """Run the command that the arguments name; returns the exit code."""
+    output = sys.stdout
+    try:
+        code = group.main(prog_name="relrob", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except RelrobError as error:
+        say(str(error))
+        return error.exit_code
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        say(usage_line(error))
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        say("interrupted; the same command takes up a run where it stopped")
+        return 130
+    except SystemExit:
+        if sys.stdout is not output:  # click replaces it, and exits, when nobody reads the output any more
+            return 0
+        raise
+    except OSError as error:
+        say(f"cannot write the output: {error.strerror or error}; try: free space, or another place for it")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again as it ends
+        return 2
+
+
 def main() -> None:
     """Entry point of the `relrob` program."""
     tune_blas()
+    open_streams()
     logging.basicConfig(level=logging.WARNING, format="relrob: %(message)s")
-    try:
-        group.main(standalone_mode=False)
-    except RelrobError as error:
-        click.echo(f"relrob: {error}", err=True)
-        sys.exit(error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(2)
-    except click.ClickException as error:
-        click.echo(f"relrob: {' '.join(error.format_message().split())}; try: relrob --help", err=True)
-        sys.exit(2)
-    except (click.Abort, KeyboardInterrupt):
-        click.echo(
-            "relrob: interrupted; the same command takes up a run where it stopped",
-            err=True,
-        )
-        sys.exit(130)
-    except BrokenPipeError:
-        sys.stdout = None
-        sys.exit(0)
+    code = run()
+    if code:
+        sys.exit(code)

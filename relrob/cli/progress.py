@@ -35,8 +35,11 @@ def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
         yield silent
     elif not sys.stderr.isatty():
         lines = Lines()
-        yield lines
-        lines.close()
+        try:
+            yield lines
+            lines.close()
+        except BrokenPipeError as error:  # nobody reads the progress any more: as good as Ctrl-C
+            raise click.Abort from error
     else:
         console = Console(stderr=True)
         columns = (

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
-import relrob_datasets
-from relrob.architectures import ARCHITECTURES, default_architecture
+from relrob.architectures import ARCHITECTURES
 from relrob.cli.common import common_options, print_json
 from relrob.cli.progress import progress
-from relrob.domain.events import Event
-from relrob.networks.accuracy import accuracy
-from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.reference import trainer
+from relrob.registry import load
 
 NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architecture in ARCHITECTURES)
 
@@ -40,25 +36,13 @@ def command(
     Example:
       relrob train --arch mlp-512x2 --dataset mnist -o ref.keras
     """
-    started = time.monotonic()
-    name = arch or default_architecture(dataset)
+    train: Callable[..., dict[str, Any]] = load("relrob.api:train")
     with progress(as_json, quiet) as listener:
-        test = relrob_datasets.load(dataset, "test")
-        listener(Event("note", f"training {name} on {dataset}, seed {seed}; TensorFlow takes a few seconds to load"))
-        trainer()(name, dataset, output, seed=seed, epochs=epochs, listener=listener)
-        network = load_network(output, image_shape=test.image_shape, classes=test.classes)
-        score = accuracy(open_network(network, 2), test.images, test.labels)
-    summary = {
-        "path": str(output),
-        "sha256": network.sha256,
-        "arch": name,
-        "dataset": dataset,
-        "seed": seed,
-        "accuracy": round(score, 6),
-        "runtime": network.runtime,
-        "seconds": round(time.monotonic() - started, 2),
-    }
+        summary = train(output, arch=arch, dataset=dataset, seed=seed, epochs=epochs, listener=listener)
     if as_json:
         print_json(summary)
     elif not quiet:
-        click.echo(f"{output}: {name}, {score:.2%} of {len(test):,} test images right, {summary['seconds']:.0f} s")
+        click.echo(
+            f"{output}: {summary['arch']}, {summary['accuracy']:.2%} of {summary['images']:,} test images right, "
+            f"{summary['seconds']:.0f} s"
+        )

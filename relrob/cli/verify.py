@@ -64,5 +64,5 @@ def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **option
     if as_json:
         print_json(summary)
     elif not quiet:
-        load("relrob.report.terminal:show")(summary)
+        click.echo(load("relrob.report.terminal:rendered")(summary))
         click.echo(f"\nRun directory: {directory}")

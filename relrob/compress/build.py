@@ -38,6 +38,12 @@ def default_runtime(scheme: str) -> str:
     return "onnxruntime" if suffix(scheme) == ".onnx" else "xnnpack"
 
 
+def check_quantisable(reference: Network) -> None:
+    """Raise QuantiseError for a network that is quantised already."""
+    if reference.scheme != "float32":
+        raise QuantiseError(f"{reference.path} is quantised already ({reference.scheme})", "a float32 network")
+
+
 def quantised_bytes(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: tuple[int, int, int]
 ) -> bytes:
@@ -48,8 +54,7 @@ def quantised_bytes(
     Raises UsageError, QuantiseError, ShapeError.
     """
     entry = find(QUANTISERS, scheme, "scheme")
-    if reference.scheme != "float32":
-        raise QuantiseError(f"{reference.path} is quantised already ({reference.scheme})", "a float32 network")
+    check_quantisable(reference)
     if reference.image_shape != image_shape:
         raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")
     if not needs_calibration(scheme):

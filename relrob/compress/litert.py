@@ -73,7 +73,7 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
             data = bytes(converter.convert())
         except Exception as error:  # the converter raises what it likes
             raise QuantiseError(
-                f"{reference.path} as {scheme}: {one_line(error)}", hint="another --scheme, or qdq"
+                f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme, such as qdq"
             ) from error
     check(contents(data), scheme, reference.path)
     return data
@@ -94,7 +94,7 @@ def _converter(reference: Network, image_shape: Shape) -> tuple[Any, Any]:
         raise QuantiseError(
             f"{reference.path} ({reference.format}, not an MLP) has no way into LiteRT",
             "MLPs, .keras, .h5, SavedModel",
-            "--scheme qdq",
+            "the scheme qdq",
         )
     return tf.lite.TFLiteConverter.from_keras_model(model), model.input_shape
 
@@ -139,7 +139,9 @@ def check(found: Contents, scheme: str, path: str) -> None:
     quantised = [weights for weights in found.weights if weights.type == wanted.weights]
     if not quantised and wanted.partial:
         small = f"the converter leaves weight tensors under {SMALL:,} elements in float"
-        raise QuantiseError(f"{path}: nothing was quantised as {scheme}; {small}", "a larger network", "--scheme int8")
+        raise QuantiseError(
+            f"{path}: nothing was quantised as {scheme}; {small}", "a larger network", "the scheme int8"
+        )
     if not quantised:
         raise QuantiseError(f"{path}: nothing was quantised as {scheme}", "dense or convolution layers")
     if set(found.inputs + found.outputs) != {wanted.ends}:

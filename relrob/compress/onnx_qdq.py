@@ -43,7 +43,7 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
         try:
             data = _run(model, _Reader(name, images), Path(folder))
         except Exception as error:  # onnxruntime raises what it likes
-            raise QuantiseError(f"{reference.path} as {scheme}: {one_line(error)}", hint="another --scheme") from error
+            raise QuantiseError(f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme") from error
     _verify(data, scheme, reference.path)
     return bytes(data.SerializeToString(deterministic=True))
 
@@ -57,7 +57,9 @@ def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
         return onnx.load_model_from_string(to_onnx(replace(dense, layers=(rows, *dense.layers[1:]))))
     if reference.format != "onnx":
         raise QuantiseError(
-            f"{reference.path} ({reference.format}, not an MLP) has no way into ONNX", "MLPs and .onnx", "--scheme int8"
+            f"{reference.path} ({reference.format}, not an MLP) has no way into ONNX",
+            "MLPs and .onnx",
+            "the scheme int8",
         )
     return onnx.load(reference.path)
 

@@ -9,7 +9,7 @@ described in kernels.md and confirmed against the runtimes in `tests/test_enclos
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from math import inf, log
+from math import exp, inf, log
 from typing import Final, final
 
 import numpy as np
@@ -88,10 +88,12 @@ class EnclosedLayer:
 @final
 @dataclass(frozen=True, eq=False)
 class Enclosure:
-    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger one, whatever follows."""
+    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger one, whatever follows;
+    `probabilities`: the runtime's outputs are their softmax."""
 
     layers: tuple[EnclosedLayer, ...]
     gap: float = 0.0
+    probabilities: bool = False
 
     @property
     def inputs(self) -> int:
@@ -102,6 +104,19 @@ class Enclosure:
     def classes(self) -> int:
         """Number of outputs."""
         return int(self.layers[-1].weights.shape[1])
+
+
+def probability_margin(margin: float, classes: int) -> float:
+    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all others (a lower bound), or, where
+    it is below 0, that much below the largest (an upper bound)."""
+    ratio = exp(-abs(margin))
+    if (
+        margin >= 0
+    ):  # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most `ratio` of it
+        return (1 - ratio) / (1 + (classes - 1) * ratio)
+    return -(1 - ratio) / (
+        classes - 1 + ratio
+    )  # the largest is at least 1 / (classes - 1 + ratio), the label's `ratio` of it
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:

@@ -31,7 +31,8 @@ def open_keras(network: Network, threads: int, data: bytes | None = None, batch:
     """The model, loaded in safe mode and not compiled. Raises NetworkError when Keras refuses it."""
     if keras.backend.backend() != "tensorflow":
         raise UsageError(f"Keras runs on {keras.backend.backend()}", "tensorflow", "unset KERAS_BACKEND")
-    _limit(threads)
+    with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
+        _limit(threads)
     if network.format == "savedmodel":
         return Keras(network, *_from_directory(network), batch)
     return Keras(network, *_from_file(network, checked_bytes(network, data)), batch)

@@ -123,7 +123,7 @@ def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | No
     except NetworkError as error:
         if str(error).startswith(name):
             raise
-        raise type(error)(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {str(error).replace(f'{name}: ', '')}") from error
 
 
 def _in_raster_order(dense: Dense, layout: Layout, image_shape: Shape) -> Dense:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
+from relrob.files import sha256_bytes
 from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.shapes import without_batch
@@ -32,7 +33,10 @@ def open_onnxruntime(
         session = _session(network, load("relrob.networks.onnx_export:to_onnx")(network.dense), threads)
     else:
         content = checked_bytes(network, data)
-        session = _session(network, content if data is not None else network.path, threads)
+        alone = (
+            data is not None or sha256_bytes(content) == network.sha256
+        )  # no tensors in other files: they need the path
+        session = _session(network, content if alone else network.path, threads)
     if (
         network.scheme == "dynamic"
     ):  # onnxruntime takes one range over the whole batch: an image's output depends on the others

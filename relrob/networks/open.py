@@ -5,6 +5,7 @@ from __future__ import annotations
 from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import Evaluator
+from relrob.quiet import quiet_native
 from relrob.registry import EVALUATORS, find, load
 
 
@@ -19,5 +20,7 @@ def open_network(network: Network, threads: int = 1, data: bytes | None = None, 
     if batch is not None and batch < 1:
         raise UsageError(f"a batch of {batch} images", "1 or more")
     entry = find(EVALUATORS, network.runtime, "runtime")
-    evaluator: Evaluator = load(entry.target)(network, threads, data, batch)
+    with quiet_native():  # TensorFlow is talkative from its import on
+        opener = load(entry.target)
+    evaluator: Evaluator = opener(network, threads, data, batch)
     return evaluator

@@ -13,6 +13,7 @@ SUFFIXES: dict[str, str] = {
     ".onnx": "onnx",
     ".tflite": "tflite",
 }
+_NOUNS = {"keras": "a Keras archive", "hdf5": "an HDF5 file", "onnx": "an ONNX file", "tflite": "a LiteRT file"}
 ACCEPTED = "a .keras, .h5, .onnx or .tflite file, or a SavedModel directory"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
@@ -44,8 +45,8 @@ def sniff(path: Path) -> str:
     if named is None and found is None:
         raise NetworkError(f"{path} does not start like a network file", ACCEPTED, _REPAIR)
     if named is not None and found != named:
-        looks = f"looks like {found}" if found else "starts with other bytes"
-        raise NetworkError(f"{path} is named {suffix} but {looks}", f"a {named} file under this name", _REPAIR)
+        looks = f"looks like {_NOUNS[found]}" if found else "starts with other bytes"
+        raise NetworkError(f"{path} is named {suffix} but {looks}", f"{_NOUNS[named]} under this name", _REPAIR)
     return found or ""
 
 

@@ -92,7 +92,7 @@ class _Reader:
             raise NotEnclosedError("no dense layer before the output")
         if [layer.relu for layer in self._layers] != [True] * (len(self._layers) - 1) + [False]:
             raise NotEnclosedError("layers other than ReLU, ..., ReLU, none")
-        return Enclosure(tuple(self._layers), self._gap)
+        return Enclosure(tuple(self._layers), self._gap, probabilities=self._gap > 0)
 
     def _step(self, kind: int, operator: Any, source: int, target: int) -> None:
         """One operator."""

@@ -25,9 +25,12 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print(_pairs([("-", note) for note in wording.notes(summary)]))
 
 
-def show(summary: Mapping[str, Any]) -> None:
-    """`print_summary` on standard output."""
-    print_summary(summary, Console(highlight=False))
+def rendered(summary: Mapping[str, Any]) -> str:
+    """What `print_summary` prints on standard output, without spaces at the ends of lines."""
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        print_summary(summary, console)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
 
 
 def _pairs(pairs: list[tuple[str, str]], style: str = "") -> Table:

@@ -88,9 +88,19 @@ def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("arithmetic", _arithmetic(summary)),
         (
             "decided by",
-            "; ".join(f"{printable(name)} ({count})" for name, count in summary["decided_by"].items()) or "nothing",
+            "; ".join(f"{_solvers(name)} ({count})" for name, count in summary["decided_by"].items()) or "nothing",
         ),
     ]
+
+
+def _solvers(pair: str) -> str:
+    """Who decided reference and quantised network.
+
+    >>> _solvers("enumerate,enumerate"), _solvers("bounds,enumerate")
+    ('enumerate', 'bounds (reference) and enumerate (quantised)')
+    """
+    one, other = (part.strip() for part in printable(pair + ",").split(",")[:2])
+    return one if other in ("", one) else f"{one} (reference) and {other} (quantised)"
 
 
 def _accuracy(network: Mapping[str, Any]) -> str:
@@ -130,15 +140,17 @@ def rates(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         return f"{percent(summary[name])}, {sets[part]} of {sets[whole]} (95%: {span(ends[name])})"
 
     effective = summary["effective"]
-    points = "not counted"
+    points = closest = "not counted (no effective points)" if effective["reference"] == 0 else "not counted"
     if summary["transfer_points"] is not None:
         counted = f"{effective['transferred']:,} of {effective['reference']:,}"
         points = f"{percent(summary['transfer_points'])}, {counted} effective points"
+    if summary["closest_transfer"] is not None:
+        closest = percent(summary["closest_transfer"])
     return [
         ("relative robustness |R_Q^FP| / |R|", rate("relative_robustness", "R_Q^FP", "R")),
         ("adversarial transfer |R^0| / |R_NOT|", rate("adversarial_transfer", "R^0", "R_NOT")),
         ("transfer over points", points),
-        ("transfer of the closest", percent(summary["closest_transfer"])),
+        ("transfer of the closest", closest),
     ]
 
 

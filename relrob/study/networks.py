@@ -7,11 +7,11 @@ from pathlib import Path
 
 import relrob_datasets
 from relrob.architectures import default_architecture
-from relrob.compress.build import default_runtime, needs_calibration, quantised_bytes, suffix
+from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import Calibration, draw
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
-from relrob.files import cache_dir, sha256_bytes, write_atomic
+from relrob.files import cache_dir, check_writable, sha256_bytes, write_atomic
 from relrob.networks.load import load_network
 from relrob.reference import cached_reference
 from relrob.study.request import Request
@@ -56,6 +56,7 @@ def quantised_network(request: Request, data: Dataset, reference: Network, liste
 def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
     """Path of the quantised reference in the cache, named by a digest of all that decides its bytes."""
     scheme = request.quantise
+    check_quantisable(reference)
     calibration: Calibration | None = None
     if needs_calibration(scheme):
         calibration = draw(relrob_datasets.load(request.dataset, "train"), seed=request.seed)
@@ -64,6 +65,7 @@ def _quantise(request: Request, data: Dataset, reference: Network, listener: Lis
     described = repr([reference.sha256, reference.layout.value, scheme, pixels, made_with])
     path = cache_dir() / "quantised" / f"{scheme}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
     if not path.is_file():
+        check_writable(path)
         how = f", calibrated on {calibration.name}" if calibration else ""
         listener(Event("quantise", f"quantising {Path(reference.path).name} ({scheme}{how})"))
         write_atomic(path, quantised_bytes(reference, scheme, calibration, data.image_shape))

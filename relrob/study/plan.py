@@ -15,7 +15,7 @@ from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.errors import UsageError
-from relrob.files import sha256_bytes
+from relrob.files import readable, sha256_bytes
 from relrob.networks.accuracy import accuracy
 from relrob.networks.open import open_network
 from relrob.regions.exact import nearest_8bit, parse_fraction
@@ -23,7 +23,7 @@ from relrob.regions.ladder import rung_set
 from relrob.relative import Effective
 from relrob.study.networks import quantised_network, reference_network
 from relrob.study.request import Request
-from relrob.study.store import canonical
+from relrob.study.store import Store, canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
@@ -82,8 +82,16 @@ def _whole(text: str) -> int:
         raise UsageError(f"features {text!r}", "a whole number above 0, or all") from error
 
 
-def make_plan(request: Request, listener: Listener = silent) -> Plan:
-    """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError."""
+def run_directory(out: Path | None, digest: str) -> Path:
+    """The run directory asked for, or relrob-runs/DIGEST in the working directory."""
+    return out if out is not None else Path("relrob-runs") / digest[:16]
+
+
+def make_plan(request: Request, listener: Listener = silent, out: Path | None = None) -> Plan:
+    """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
+
+    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
+    """
     ladder = ladder_of(request)
     solver = solver_named(request.solver)
     budget = Budget(request.time_limit)
@@ -93,12 +101,13 @@ def make_plan(request: Request, listener: Listener = silent) -> Plan:
         raise UsageError(f"effective {request.effective!r}", ", ".join(Effective)) from error
     if request.quantised is None:
         registry.find(registry.QUANTISERS, request.quantise, "scheme")
+    Store.check(out if out is not None else Path("relrob-runs/new"))
     data = relrob_datasets.load(request.dataset, request.split)
     indices = select(data, request.images)
     rung_set(ladder, data.images[indices[0]])  # features that do not fit the image are refused before any training
     reference = reference_network(request, data, listener)
     quantised = quantised_network(request, data, reference, listener)
-    header = _header(request, ladder, data, indices, reference, quantised, listener)
+    header = _header(request, ladder, data, indices, reference, quantised)
     config = {
         "format": FORMAT,
         **{key: header[key] for key in ("dataset", "region")},
@@ -111,6 +120,9 @@ def make_plan(request: Request, listener: Listener = silent) -> Plan:
         **({"certificates": True} if request.certificates else {}),
     }
     config_digest = sha256_bytes(canonical(config).encode())
+    Store.check(run_directory(out, config_digest), config)
+    for name, network in (("reference", reference), ("quantised", quantised)):
+        header[name]["accuracy"] = _accuracy(name, network, data, listener)
     header = {"relrob": __version__, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,
@@ -136,22 +148,16 @@ def _header(
     indices: tuple[int, ...],
     reference: Network,
     quantised: Network,
-    listener: Listener,
 ) -> dict[str, Any]:
-    """The first keys of the summary JSON; accuracies are of the whole split."""
+    """The first keys of the summary JSON, but for the accuracies."""
     described = {}
     for name, network in (("reference", reference), ("quantised", quantised)):
-        listener(
-            Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})")
-        )
-        evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
         described[name] = {
             "path": _shown_path(request, name, network),
             "sha256": network.sha256,
             "scheme": network.scheme,
             "runtime": network.runtime,
             "arithmetic": network.arithmetic.value,
-            "accuracy": round(accuracy(evaluator, data.images, data.labels), 6),
         }
     del described["reference"]["scheme"]
     return {
@@ -171,6 +177,13 @@ def _header(
     }
 
 
+def _accuracy(name: str, network: Network, data: Dataset, listener: Listener) -> float:
+    """Share of the whole split that the network gets right, rounded for JSON."""
+    listener(Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})"))
+    evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
+    return round(accuracy(evaluator, data.images, data.labels), 6)
+
+
 def _identity(described: dict[str, Any]) -> dict[str, Any]:
     """What makes a network the same network, wherever its file lies."""
     return {key: value for key, value in described.items() if key not in ("path", "accuracy")}
@@ -179,4 +192,4 @@ def _identity(described: dict[str, Any]) -> dict[str, Any]:
 def _shown_path(request: Request, name: str, network: Network) -> str:
     """The path as the user typed it; for a network that relrob made, the name of its copy in the run directory."""
     typed = request.reference if name == "reference" else request.quantised
-    return typed if typed is not None else f"{name}{Path(network.path).suffix}"
+    return readable(typed) if typed is not None else f"{name}{Path(network.path).suffix}"

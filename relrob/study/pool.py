@@ -21,6 +21,9 @@ from relrob.errors import RelrobError
 log = logging.getLogger(__name__)
 
 
+_READY = "ready"  # what a worker says first
+
+
 @dataclass(frozen=True)
 class Lost:
     """An item whose worker died twice over it."""
@@ -33,6 +36,7 @@ class _Worker:
     process: BaseProcess
     pipe: Connection
     item: int | None = None
+    ready: bool = False
 
 
 def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given: Any) -> None:
@@ -40,6 +44,7 @@ def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         function = make(given)
+        pipe.send(_READY)
         while True:
             item = pipe.recv()
             try:
@@ -58,7 +63,8 @@ def map_unordered(
 ) -> Iterator[Any]:
     """Answers of `make(given)(item)` for each item as they come, from `workers` processes; `Lost` for an item that kills two.
 
-    `make` is importable and `given` picklable. Raises the RelrobError that a worker raised. Closing the iterator stops the workers.
+    `make` is importable and `given` picklable. Raises the RelrobError that a worker raised, or one when a
+    worker cannot start. Closing the iterator stops the workers.
     """
     waiting, tried = deque(items), set[int]()
     context = multiprocessing.get_context("spawn")
@@ -73,7 +79,9 @@ def map_unordered(
                 assert item is not None  # noqa: S101 - only busy workers are waited for
                 try:
                     answer = worker.pipe.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, ConnectionResetError) as error:
+                    if not worker.ready:
+                        raise _no_start() from error
                     log.warning("a worker process died over image %d", item)
                     if item in tried:
                         yield Lost(item)
@@ -87,11 +95,23 @@ def map_unordered(
                     continue
                 if isinstance(answer, RelrobError):
                     raise answer
+                if not worker.ready:
+                    worker.ready = True
+                    continue
                 _give(worker, waiting)
                 yield answer
     finally:
         for worker in crew:
             _stop(worker)
+
+
+def _no_start() -> RelrobError:
+    """What to say when a worker ends before it is ready: most often, because it ran the caller's script again."""
+    return RelrobError(
+        "a worker process ended before its first image",
+        "a script that calls relrob below `if __name__ == '__main__':`",
+        "workers=1, which starts no process",
+    )
 
 
 def _start(context: Any, make: Any, given: Any, waiting: deque[int]) -> _Worker:

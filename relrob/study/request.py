@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from relrob import registry
+from relrob.compress.build import suffix
+from relrob.errors import UsageError
+from relrob.networks.load import runtimes
+from relrob.networks.shapes import LAYOUTS
+
+_TYPES: dict[str, tuple[tuple[type, ...], str]] = {
+    "str": ((str,), "text"),
+    "str | None": ((str, type(None)), "text"),
+    "int": ((int,), "a whole number"),
+    "float": ((int, float), "a number"),
+    "bool": ((bool,), "True or False"),
+}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed: the options of `relrob verify` (interface.md). None = the default."""
+    """What the user asked for, as typed: the options of `relrob verify` (interface.md). None = the default.
+
+    Raises UsageError for what is wrong whatever the data and the networks are: types, names, a runtime that cannot run the scheme.
+    """
 
     radius: str
     step: str
@@ -30,3 +49,47 @@ class Request:
     time_limit: float = 60.0
     counts: bool = True
     certificates: bool = False
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            value, (kinds, accepted) = getattr(self, field.name), _TYPES[str(field.type)]
+            if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+                raise UsageError(f"{field.name} {value!r}", accepted)
+        for what, value in (("runtime", self.runtime), ("reference runtime", self.reference_runtime)):
+            if value is not None:
+                registry.find(registry.EVALUATORS, value, what)
+        if self.layout not in LAYOUTS:
+            raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
+        if self.solver != "auto" and self.solver not in (entry.name for entry in registry.SOLVERS):
+            raise UsageError(f"solver {self.solver!r}", f"auto, {registry.names(registry.SOLVERS)}", "relrob solvers")
+        if self.seed < 0:
+            raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
+        if self.quantised is None:
+            able = runtimes(suffix(self.quantise)[1:], dense=False)
+            if self.runtime is not None and self.runtime not in able:
+                raise UsageError(
+                    f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}", ", ".join(able)
+                )
+
+
+def request_of(radius: Any, step: Any, reference: Any, quantised: Any, options: dict[str, Any]) -> Request:
+    """A request from Python's own types: numbers for texts, paths, and `images` as any iterable of indices.
+
+    Raises UsageError for an unknown option, or one of the wrong type.
+    """
+    known = [field.name for field in fields(Request)]
+    unknown = [name for name in options if name not in known]
+    if unknown:
+        raise UsageError(f"option {unknown[0]!r}", ", ".join(known))
+    given = dict(options)
+    images = given.get("images")
+    if isinstance(images, Iterable) and not isinstance(images, str):
+        given["images"] = ",".join(str(index) for index in images)
+    elif isinstance(images, int):
+        raise UsageError(
+            f"images {images}", "text such as '0:100', or indices such as [3, 17, 4]", f"images=[{images}]"
+        )
+    if isinstance(given.get("features"), int):
+        given["features"] = str(given["features"])
+    paths = [None if path is None else str(path) for path in (reference, quantised)]
+    return Request(radius=str(radius), step=str(step), reference=paths[0], quantised=paths[1], **given)

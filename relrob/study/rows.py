@@ -50,6 +50,11 @@ _KINDS: Mapping[str, _Kind] = {
         _count_out,
         int,
     ),
+    "count": _Kind(
+        "NOT NULL CHECK ((typeof({c}) = 'integer' AND {c} >= 0) OR (typeof({c}) = 'text' AND {c} NOT GLOB '*[^0-9]*'))",
+        _count_out,
+        int,
+    ),
     "label": _Kind("INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= -1)", int, int),  # -1: never evaluated
     "float | None": _Kind("REAL CHECK ({c} IS NULL OR typeof({c}) = 'real')", _finite_or_infinite, float),
     "str": _Kind("TEXT NOT NULL", str, str),
@@ -62,6 +67,8 @@ _KINDS: Mapping[str, _Kind] = {
 def _kind(name: str, annotation: str) -> _Kind:
     if name in ("reference_label", "quantised_label"):
         return _KINDS["label"]
+    if name == "proved":
+        return _KINDS["count"]
     return _KINDS["verdict" if name.endswith("_verdict") else annotation]
 
 

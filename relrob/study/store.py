@@ -20,12 +20,13 @@ from typing import Any, Self, final
 
 from relrob.domain.record import ImageResult, Record, WitnessView
 from relrob.errors import StoreError
-from relrob.files import disk_errors
+from relrob.files import check_writable, disk_errors
 from relrob.study import rows, witness_file
 
 FILE = "store.sqlite"
 _log = logging.getLogger(__name__)
 BUSY_SECONDS = 10.0
+_ELSEWHERE = "--out another directory"
 _IN_USE = "another relrob is using {}"
 _WAIT = "wait for it to end, or --out another directory"
 
@@ -63,10 +64,7 @@ class Store:
             with disk_errors(directory):
                 directory.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(_locked(directory))
-                if not path.exists() and any(directory.iterdir()):
-                    raise StoreError(
-                        f"{directory} has files but no run", "a new or empty directory", "--out another directory"
-                    )
+                _refuse_files(directory)
             connection = _connect(path, "rwc", stack)
             with _sqlite_errors(path):
                 connection.executescript("PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON")
@@ -75,13 +73,21 @@ class Store:
                         for statement in (*rows.SCHEMA, f"PRAGMA user_version={rows.VERSION}"):
                             connection.execute(statement)
                         connection.execute("INSERT INTO meta VALUES ('config', ?)", (text,))
-            found = _stored_config(path, connection)
-            if found != text:
-                told = rows.differences(json.loads(found), json.loads(text))
-                raise StoreError(
-                    f"{directory} holds a run of another configuration: {told}", hint="--out another directory"
-                )
+            _refuse_other(directory, _stored_config(path, connection), text)
             return cls(path, connection, text, stack.pop_all())
+
+    @classmethod
+    def check(cls, directory: Path, config: Mapping[str, Any] | None = None) -> None:
+        """Raise now, before the work, the StoreError that `open` would raise for what lies in `directory`; writes nothing."""
+        path = directory / FILE
+        if not path.is_file():
+            check_writable(path)
+            if directory.is_dir():
+                with disk_errors(directory):
+                    _refuse_files(directory)
+        elif config is not None:
+            with cls.read(directory) as store:
+                _refuse_other(directory, canonical(store.config), canonical(config))
 
     @classmethod
     def read(cls, directory: Path) -> Store:
@@ -142,7 +148,7 @@ class Store:
             raise StoreError(
                 f"image {index} is stored in {self._path.parent} with another result",
                 "the same result each time",
-                "--out another directory",
+                _ELSEWHERE,
             )
 
     def records(self) -> list[Record]:
@@ -183,6 +189,19 @@ class Store:
     def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         with _sqlite_errors(self._path):
             return self._connection.execute(statement, values).fetchall()
+
+
+def _refuse_files(directory: Path) -> None:
+    """A directory with files that are no run is somebody's work."""
+    if not (directory / FILE).exists() and any(directory.iterdir()):
+        raise StoreError(f"{directory} has files but no run", "a new or empty directory", _ELSEWHERE)
+
+
+def _refuse_other(directory: Path, found: str, text: str) -> None:
+    """The run there is the one asked for, or StoreError."""
+    if found != text:
+        told = rows.differences(json.loads(found), json.loads(text))
+        raise StoreError(f"{directory} holds a run of another configuration: {told}", hint=_ELSEWHERE)
 
 
 @contextmanager
@@ -236,10 +255,9 @@ def _stored_config(path: Path, connection: sqlite3.Connection) -> str:
     """The configuration in the store, after checking that the file is whole and of this version of relrob."""
     with _sqlite_errors(path):
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > rows.VERSION:
-            raise StoreError(
-                f"{path} was written by a newer relrob (format {version})", f"format {rows.VERSION}", "upgrade relrob"
-            )
+        if version not in (0, rows.VERSION):
+            age, remedy = ("a newer", "upgrade relrob") if version > rows.VERSION else ("an older", _ELSEWHERE)
+            raise StoreError(f"{path} was written by {age} relrob (format {version})", f"format {rows.VERSION}", remedy)
         columns = [column[1] for column in connection.execute("PRAGMA table_info(records)")]
         if version != rows.VERSION or tuple(columns) != rows.COLUMNS:
             raise StoreError(
@@ -250,7 +268,7 @@ def _stored_config(path: Path, connection: sqlite3.Connection) -> str:
             raise StoreError(f"{path} is damaged: {verdict}", hint="restore it from a copy, or --out another directory")
         row = connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
     if row is None:
-        raise StoreError(f"{path} names no configuration", hint="--out another directory")
+        raise StoreError(f"{path} names no configuration", hint=_ELSEWHERE)
     return str(row[0])
 
 

@@ -17,9 +17,8 @@ from relrob.bounding.part import Part, whole
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Leaf, Opened, Problem
-from relrob.tally import Tally, TransferCount, greedy, judge_of
+from relrob.tally import BLOCK, Tally, TransferCount, charged, greedy, judge_of
 
-BLOCK: Final = 2048
 LEAF: Final = 12_000  # a bound costs as much as running some thousands of points
 
 
@@ -166,7 +165,7 @@ def _run(
     """Run every point of a part on the networks that are open there."""
     for number in waiting:
         sides[number].leaves.append(Leaf(part.path, bound=False))
-    for masks in part.blocks(BLOCK):
+    for masks in charged(part.blocks(BLOCK), [sides[number].tally for number in waiting]):
         said = [np.full(len(masks), -1 if label is None else label, dtype=np.int64) for label in labels]
         for number in waiting:
             if not sides[number].tally.late:
@@ -187,7 +186,7 @@ def _search(side: _Side, problem: Problem, leaf: int) -> None:
             side.accept(part, settled.label, settled.margin)
         elif settled is None:
             side.leaves.append(Leaf(part.path, bound=False))
-            for masks in part.blocks(BLOCK):
+            for masks in charged(part.blocks(BLOCK), [side.tally]):
                 side.tally.visit(masks, problem.rungs)
                 if side.tally.late or side.tally.effective:
                     return

@@ -6,13 +6,11 @@ runs on its runtime. Points stream through in blocks: memory does not grow with 
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import final
 
 from relrob.problem import Findings, Problem, Transfer
 from relrob.regions.ladder import RungSet
-from relrob.tally import Tally, TransferCount, greedy, judge_of
-
-BLOCK: Final = 2048
+from relrob.tally import BLOCK, Tally, TransferCount, charged, greedy, judge_of
 
 
 def _verdict_only(tally: Tally, rungs: RungSet) -> None:
@@ -20,7 +18,7 @@ def _verdict_only(tally: Tally, rungs: RungSet) -> None:
     greedy(tally, rungs)
     if tally.hint is not None:
         return
-    for rung in rungs.rungs(BLOCK):
+    for rung in charged(rungs.rungs(BLOCK), [tally]):
         if tally.late:
             return
         tally.visit(rung.masks, rungs)
@@ -34,7 +32,7 @@ def _count(tallies: list[Tally], rungs: RungSet, label: int) -> Transfer | None:
     for tally in tallies:
         greedy(tally, rungs)
     transfers = TransferCount(rungs, label)
-    for rung in rungs.rungs(BLOCK):
+    for rung in charged(rungs.rungs(BLOCK), tallies):
         found = [tally.visit(rung.masks, rungs) for tally in tallies if not tally.late]
         if not found:
             return None

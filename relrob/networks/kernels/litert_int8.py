@@ -11,7 +11,7 @@ from relrob.networks.kernels.exact_dot import SINGLE, ExactDot
 from relrob.networks.kernels.litert_file import NotEmulatedError
 from relrob.networks.kernels.litert_layers import Int8Full
 from relrob.networks.kernels.litert_product import SelfQuantised
-from relrob.networks.kernels.requantise import double_rounding, multipliers, output_scales, single_rounding
+from relrob.networks.kernels.requantise import away_from_zero, double_rounding, multipliers, output_scales
 
 
 def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
@@ -28,7 +28,8 @@ def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floa
         raise NotEmulatedError("sums of more than 32 bits")
     sums = _on_litert(layer, dot, threads) if threads and dot.limit < SINGLE // 2 else dot
     floor = np.float32(max(-128, layer.out.zero) if layer.relu else -128)
-    rule = _float_rule(layer) if runtime == "xnnpack" else _fixed_rule(layer, runtime, dot.limit)
+    rules = {"xnnpack": _float_rule, "builtin": _fixed_rule, "reference": _double_rule}
+    rule = rules[runtime](layer, dot.limit)
 
     def run(values: Floats) -> Floats:
         outputs = rule(sums(values))
@@ -49,7 +50,7 @@ def _on_litert(layer: Int8Full, dot: ExactDot, threads: int) -> Callable[[Floats
     return run
 
 
-def _float_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
+def _float_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
     """float32(sum) * scale, halves to even, plus the zero point."""
     scales, zero = output_scales(layer, "xnnpack").astype(np.float32), np.float32(layer.out.zero)
     if not ((scales < 256) & (scales >= 2.0**-100)).all():
@@ -65,17 +66,28 @@ def _float_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
     return rule
 
 
-def _fixed_rule(layer: Int8Full, runtime: str, limit: int) -> Callable[[Floats], Floats]:
-    """31-bit fixed point with two roundings (`builtin`) or one (`reference`)."""
-    scale = multipliers(np.asarray(output_scales(layer, runtime), np.float64))
+def _fixed_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
+    """31-bit fixed point with two roundings, plus the zero point."""
+    scale = multipliers(np.asarray(output_scales(layer, "builtin"), np.float64))
     if scale.exponent.max() > 30:
         raise NotEmulatedError("a requantisation scale above 2^30")
     if limit << max(int(scale.exponent.max()), 0) >= 2**31:
         raise NotEmulatedError("sums of more than 32 bits after a left shift")
-    rescale = double_rounding if runtime == "builtin" else single_rounding
 
     def rule(sums: Floats) -> Floats:
-        levels = rescale(sums.astype(np.int64), scale)
+        levels = double_rounding(sums.astype(np.int64), scale)
+        levels += layer.out.zero
+        return levels.astype(np.float32)
+
+    return rule
+
+
+def _double_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
+    """float64 sum * scale, halves away from zero, plus the zero point."""
+    scales = np.asarray(output_scales(layer, "reference"), np.float64)
+
+    def rule(sums: Floats) -> Floats:
+        levels = away_from_zero(sums.astype(np.float64) * scales)
         levels += layer.out.zero
         return levels.astype(np.float32)
 

@@ -70,9 +70,9 @@ def _product(a: Integers, b: Integers) -> Ints:
 
 
 def _divided(values: Ints, bits: Integers) -> Ints:
-    """values / 2^bits, halves away from zero (gemmlowp: RoundingDivideByPOT)."""
+    """values / 2^bits for values >= 0, halves up (gemmlowp: RoundingDivideByPOT)."""
     mask = (np.int64(1) << bits) - 1
-    return np.asarray((values >> bits) + ((values & mask) > (mask >> 1) + (values < 0)))
+    return np.asarray((values >> bits) + ((values & mask) > (mask >> 1)))
 
 
 def exponential(values: Ints) -> Ints:

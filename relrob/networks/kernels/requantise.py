@@ -54,14 +54,13 @@ def double_rounding(sums: Ints, scale: Multipliers) -> Ints:
     return product
 
 
-def single_rounding(sums: Ints, scale: Multipliers) -> Ints:
-    """`reference`: x*m / 2^(31-e) in 64 bits, rounded once, halves away from zero. int64 (n, n_out)."""
-    shift = 31 - scale.exponent
-    product = sums * scale.factor
-    product += product >> 63  # one less below zero
-    product += np.int64(1) << (shift - 1)
-    product >>= shift
-    return product
+def away_from_zero(values: Doubles) -> Doubles:
+    """Round halves away from zero; the values are below 2^51 in magnitude. `reference`: of sum * scale in float64.
+
+    >>> away_from_zero(np.array([-127.5, -0.25, 126.5, 0.49999999999999994])).tolist()
+    [-128.0, -0.0, 127.0, 0.0]
+    """
+    return np.asarray(np.trunc(values + np.copysign(np.nextafter(0.5, 0.0), values)))
 
 
 def output_scales(layer: Int8Full, runtime: str) -> NDArray[np.floating]:
@@ -77,8 +76,7 @@ def output_scales(layer: Int8Full, runtime: str) -> NDArray[np.floating]:
 def quantise(values: Floats, out: Grid, runtime: str) -> Floats:
     """QUANTIZE to int8, as integers in float32: x * (1/scale), halves to even; `reference`: x / scale, halves away."""
     if runtime == "reference":
-        levels = (values / out.scale32).astype(np.float64)
-        rounded = np.trunc(levels + np.copysign(0.5, levels))  # exact: float32 values and a half fit float64
+        rounded = away_from_zero((values / out.scale32).astype(np.float64))
     else:
         rounded = np.rint(values * (np.float32(1) / out.scale32)).astype(np.float64)
     result: Floats = np.clip(rounded + out.zero, -128, 127).astype(np.float32)
