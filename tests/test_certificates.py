@@ -15,7 +15,7 @@ import pytest
 from flint import ctx
 
 from relrob.certificates.check import Report, _Ladder, _leaves, _nearest, _subsets, check
-from relrob.certificates.deployed import Facts, read_deployed
+from relrob.certificates.deployed import Deployed, Facts, read_deployed
 from relrob.certificates.derive import Derivation, InvalidError
 from relrob.certificates.form import canonical, chain, seal
 from relrob.certificates.write import certificate
@@ -374,6 +374,84 @@ def test_bounds_contain_what_the_runtime_gives(networks: dict[str, Opened], kind
             assert bound <= Fraction(float(found))
             tight += bound > Fraction(float(found)) - 2
     assert tight > 3
+
+
+def stray(layers: tuple[Facts, ...], images: Any, rng: np.random.Generator) -> Any:
+    """Outputs (n, classes) of a runtime that errs as much as it may: inputs moved by a step, each output off by its rounding."""
+    values = images.astype(np.float64)
+    for layer in layers:
+        step = float(layer.share) * values.max(axis=1, keepdims=True) + float(layer.shift)
+        values = np.where(values > 0, values + rng.choice([-1.0, 1.0], (1, values.shape[1])) * step, 0)
+        values = values @ layer.weights + [float(value) for value in layer.bias]
+        values += rng.choice([-1.0, 1.0], (1, values.shape[1])) * float(layer.rounding)
+        values = np.maximum(values, 0) if layer.relu else values
+        values = values if layer.cap is None else np.minimum(values, float(layer.cap))
+    return values
+
+
+def test_bounds_contain_a_runtime_that_errs_as_much_as_it_may() -> None:
+    """Errors as large as the values themselves, so that none of them can be left out anywhere."""
+    rng, near = np.random.default_rng(6), 0
+    for seed in range(40):
+        dense, image = random_dense(seed, [(36, 6, 3), (36, 5, 4, 3), (36, 3)][seed % 3]), image_of(seed)
+        layers = []
+        for number, layer in enumerate(dense.layers):
+            size, cap = Fraction(int(rng.integers(3)), 8), Fraction(2) if seed % 4 == 0 and layer.relu else None
+            errors = {"share": size / 4, "shift": size / 8 * (number == 0), "rounding": size * (seed % 2)}
+            bias = [Fraction(float(value)) for value in layer.bias]
+            layers.append(Facts(layer.weights.astype(np.float64), bias, layer.relu, 8, cap=cap, **errors))
+        rungs = rungs_of(image, REGIONS[seed % 3])
+        ladder, derivation = _Ladder(document(image, rungs)), Derivation(Deployed(tuple(layers), "logits"), 0)
+        point = rungs.knapsack.masks(seed % rungs.count, seed % rungs.count + 1)
+        alone = [int(g + 1) if point[0, g] else -int(g + 1) for g in range(8)]
+        for path, masks in (([], rungs.knapsack.masks(0, rungs.count)), (alone, point)):
+            slopes = [{n: (1.0, 0.0) if n % 2 else (0.5, 0.5) for n in range(len(layer.bias))} for layer in layers[:-1]]
+            bound = float(least(derivation.margin(ladder.part(path)[0], slopes)))
+            outputs = np.concatenate([stray(tuple(layers), rungs.images(masks), rng) for _ in range(200)])
+            found = float((outputs[:, [0]] - outputs[:, 1:]).min())
+            assert bound <= found
+            near += bool(path) and found - bound < 0.1 * abs(found)
+    assert near > 4
+
+
+def column(*values: float) -> Any:
+    """One row of weights."""
+    return np.array([values], dtype=np.float64)
+
+
+def test_a_bound_worked_out_by_hand() -> None:
+    """One pixel from 0 to 1, moved by 1/4 on the way in, through relu(x - 1/2): at most 3/4, and outputs 1 and that."""
+    hidden = Facts(column(1), [Fraction(-1, 2)], True, 3, shift=Fraction(1, 4))
+    derivation = Derivation(Deployed((hidden, Facts(column(0, 1), [Fraction(1), Fraction(0)], False, 3)), "logits"), 0)
+    image = np.zeros((1, 1, 1), np.uint8)
+    ladder = _Ladder(document(image, rung_set(Ladder(Fraction(1), Fraction(1), 1, 1), image)))
+    for above, margin in (
+        (0.5, 0.25),
+        (1.0, -0.5),
+    ):  # the chord is exact; the line of slope 1 lies 3/4 above the chord's end
+        found = float(least(derivation.margin(ladder.part([])[0], [{0: (above, 0.0)}])))
+        assert margin - 1e-5 < found <= margin
+    with pytest.raises(InvalidError, match="neither on nor off"):
+        derivation.margin(ladder.part([])[0], [{}])
+    with pytest.raises(InvalidError, match="beyond the radius"):
+        _Ladder(document(image, rung_set(Ladder(Fraction(1, 2), Fraction(1), 1, 1), image))).part([1])
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "sure"),
+    [(1, -1, True), (5, 4, False), (-3, -4, False), (1, -9, True), (5, 1, True), (-3, 1, False)],
+)
+def test_outputs_at_one_end_of_their_range_tie(first: int, second: int, sure: bool) -> None:
+    """Biases alone, in a range from -2 to 2: a difference beyond an end of it is lost."""
+    bias = [Fraction(first), Fraction(second)]
+    facts = Facts(column(0, 0), bias, False, 3, cap=Fraction(2), floor=Fraction(-2))
+    image = np.zeros((1, 1, 1), np.uint8)
+    region = _Ladder(document(image, rung_set(Ladder(Fraction(1), Fraction(1), 1, 1), image))).part([])[0]
+    try:
+        assert (float(least(Derivation(Deployed((facts,), "logits"), 0).margin(region, []))) > 0) is sure
+    except InvalidError as error:
+        assert "saturate" in str(error)
+        assert not sure
 
 
 def test_bounds_contain_exact_margins_of_hostile_networks() -> None:
