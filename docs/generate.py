@@ -26,10 +26,10 @@ def measured() -> str:
     """One sentence about the committed quickstart run."""
     summary = json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8"))
     made = json.loads((QUICKSTART / "provenance.json").read_text(encoding="utf-8"))
-    points = summary["points"]["covered"]
+    points = summary["points"]
     return (
-        f"`{made['command']}` on {summary['dataset']['images']} images: {points:,} perturbed images, each run on both networks, "
-        f"{made['seconds_of_work']:.0f} s of work."
+        f"`{made['command']}` on {summary['dataset']['images']} images: {points['covered']:,} perturbed images decided for both "
+        f"networks, {points['evaluated']:,} of them run and {points['proved']:,} proved, {made['seconds_of_work']:.0f} s of work."
     )
 
 

@@ -81,7 +81,7 @@ class RateColumn(ProgressColumn):
 
 @final
 class Bars:
-    """One bar a stage; texts are lines above the bars, each once."""
+    """One bar a stage; texts are lines above the bars, each once, but for images: there can be thousands."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -90,7 +90,7 @@ class Bars:
 
     def __call__(self, event: Event) -> None:
         """Print the event's text if it is new, and move the bar of its stage."""
-        if event.text and event.text != self._texts.get(event.stage):
+        if event.text and event.stage != "images" and event.text != self._texts.get(event.stage):
             self._texts[event.stage] = event.text
             self._bars.console.print(event.text, highlight=False, markup=False, soft_wrap=True)
         if event.total <= 0:
