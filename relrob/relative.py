@@ -71,8 +71,8 @@ def _certificates(
 ) -> tuple[tuple[str, bytes], ...]:
     """One for each ROBUST verdict whose solver says what it rests on."""
     made = []
-    each = zip(decision.verdicts, decision.each, (setting.reference, setting.quantised), strict=True)
-    for role, (verdict, finding, opened) in zip(("reference", "quantised"), each, strict=True):
+    opens = {"reference": setting.reference, "quantised": setting.quantised}
+    for (role, opened), verdict, finding in zip(opens.items(), decision.verdicts, decision.each, strict=True):
         if verdict.status is Status.ROBUST and finding.leaves is not None:
             data = certificate(opened, rungs, image, label, role, finding.leaves)
             if data is not None:
