@@ -22,7 +22,7 @@ from hypothesis import Phase, settings
 settings.register_profile("mutants", phases=[Phase.generate], derandomize=True, database=None)
 settings.load_profile("mutants")
 """
-CORE = tuple(f"tests/test_{name}.py" for name in ("soundness", "folded", "ladder", "enumerate", "decide"))
+CORE = tuple(f"tests/test_{name}.py" for name in ("soundness", "thresholds", "folded", "ladder", "enumerate", "decide"))
 
 
 @dataclass(frozen=True)
