@@ -15,9 +15,9 @@ from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
 from relrob.study.store import Store
+from tests.cli_case import relrob_command
 from tests.make_networks import write_tflite
 from tests.support import random_dense
-from tests.test_cli_verify import relrob_command
 
 SHAPE = (6, 6, 1)
 
