@@ -43,7 +43,7 @@ def verify(
     """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns summary.json as a dictionary, and "directory".
 
     `options` are those of `relrob verify` with underscores: dataset, split, images (text, or indices), quantise, runtime,
-    reference_runtime, layout, region, features, axes, grid, seed, effective, solver, time_limit, counts.
+    reference_runtime, layout, region, features, axes, grid, seed, effective, solver, time_limit, counts, certificates.
     `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
 

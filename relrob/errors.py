@@ -50,5 +50,9 @@ class RegionError(RelrobError):
     """A region of perturbed images is not well defined, or too large for what was asked of it."""
 
 
+class CertificateError(RelrobError):
+    """A file is no certificate that this version reads, or the network that it speaks of is not there."""
+
+
 class StoreError(RelrobError):
     """A run directory cannot be used: another configuration, a full disk, not a run directory."""

@@ -24,13 +24,25 @@ class Opened:
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Does each network give `label` on every point of `rungs`? `counts`: visit every point and count, or stop at a verdict."""
+    """Does each network give `label` on every point of `rungs`? `counts`: visit every point and count, or stop at a verdict.
+    `certify`: keep what a certificate needs.
+    """
 
     rungs: RungSet
     label: int
     networks: tuple[Opened, ...]
     budget: Budget
     counts: bool
+    certify: bool = False
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A part of the ladder on which one network was proved right: `path`, the splits that lead to it (`Part.path`), and whether a
+    `bound` proved it or every point was run."""
+
+    path: tuple[int, ...]
+    bound: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +51,8 @@ class Finding:
 
     `proved`: no effective perturbation exists; `effective`: their exact number, None when not every point was visited;
     `proposals`: masks (F,) of suspected witnesses, best first; `margin`: smallest margin met; `stopped`: why it gave up;
-    `evaluated`: points at which the network was run; `thin`: those that folded arithmetic left to the runtime.
+    `evaluated`: points at which the network was run; `thin`: those that folded arithmetic left to the runtime;
+    `leaves`: the parts that a proof rests on, where the problem asked for them.
     """
 
     proved: bool
@@ -49,6 +62,7 @@ class Finding:
     evaluated: int
     stopped: Reason | None = None
     thin: int = 0
+    leaves: tuple[Leaf, ...] | None = None
 
 
 @dataclass(frozen=True)

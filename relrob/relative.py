@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from relrob.certificates.write import certificate
 from relrob.decide import Decision, decide, replay
 from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
@@ -39,6 +40,7 @@ class Setting:
     budget: Budget
     effective: Effective
     counts: bool
+    certify: bool = False
 
 
 def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> ImageResult:
@@ -50,7 +52,9 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     if said[0] != label:
         record = Record(index, label, said[0], said[1], Set.L_IC)
         return ImageResult(record, (), time.perf_counter() - begin)
-    problem = Problem(rungs, label, (setting.reference, setting.quantised), setting.budget, setting.counts)
+    problem = Problem(
+        rungs, label, (setting.reference, setting.quantised), setting.budget, setting.counts, setting.certify
+    )
     decision = decide(problem, setting.solver)
     record = _record(setting, rungs, decision, Record(index, label, said[0], said[1], Set.UNKNOWN))
     views = tuple(
@@ -58,7 +62,22 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
         for name, verdict in zip(("reference", "quantised"), decision.verdicts, strict=True)
         if verdict.witness is not None
     )
-    return ImageResult(record, views, time.perf_counter() - begin)
+    certificates = _certificates(setting, rungs, decision, image, label) if setting.certify else ()
+    return ImageResult(record, views, time.perf_counter() - begin, certificates)
+
+
+def _certificates(
+    setting: Setting, rungs: RungSet, decision: Decision, image: NDArray[Any], label: int
+) -> tuple[tuple[str, bytes], ...]:
+    """One for each ROBUST verdict whose solver says what it rests on."""
+    made = []
+    opens = {"reference": setting.reference, "quantised": setting.quantised}
+    for (role, opened), verdict, finding in zip(opens.items(), decision.verdicts, decision.each, strict=True):
+        if verdict.status is Status.ROBUST and finding.leaves is not None:
+            data = certificate(opened, rungs, image, label, role, finding.leaves)
+            if data is not None:
+                made.append((role, data))
+    return tuple(made)
 
 
 def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record) -> Record:

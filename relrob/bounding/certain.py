@@ -16,11 +16,13 @@ from relrob.regions.ladder import RungSet
 @dataclass(frozen=True, eq=False)
 class Settled:
     """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of the true label's margin, from
-    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin."""
+    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin; `proof`:
+    the bounds that prove the true label."""
 
     label: int | None
     margin: float
     slopes: Doubles
+    proof: Margins | None = None
 
 
 @final
@@ -35,7 +37,7 @@ class CertainLabels:
         """One or two bound computations."""
         margins = self._of[self._label].margins(part)
         if self._proves(self._label, margins):
-            return Settled(self._label, self._shown(float(margins.low.min())), margins.slopes)
+            return Settled(self._label, self._shown(float(margins.low.min())), margins.slopes, margins)
         rival = int(margins.high.argmin())
         if margins.high[rival] < -self._enclosure.gap:
             other = rival if rival < self._label else rival + 1

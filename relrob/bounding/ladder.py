@@ -52,7 +52,7 @@ class _Signs:
 
 
 @dataclass(frozen=True, eq=False)
-class _Neurons:
+class Neurons:
     """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
     pre-activations, which are real ones up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of one."""
 
@@ -65,7 +65,7 @@ class _Neurons:
     reach: Doubles
 
 
-def _neurons(low: Doubles, high: Doubles, error: Doubles, cap: float, reach: Doubles) -> _Neurons:
+def _neurons(low: Doubles, high: Doubles, error: Doubles, cap: float, reach: Doubles) -> Neurons:
     """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite."""
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
@@ -77,19 +77,21 @@ def _neurons(low: Doubles, high: Doubles, error: Doubles, cap: float, reach: Dou
     if cut.any():
         rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
         fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
-    return _Neurons(rise, over, fall, under, error, np.clip(high, 0.0, cap), reach)
+    return Neurons(rise, over, fall, under, error, np.clip(high, 0.0, cap), reach)
 
 
 @dataclass(frozen=True, eq=False)
 class Margins:
     """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `slopes` (F,): how
-    much each free feature moves the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate."""
+    much each free feature moves the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
+    `hidden`: the lines by which the hidden layers were bounded."""
 
     low: Doubles
     high: Doubles
     slopes: Doubles
     least: Doubles
     most: Doubles
+    hidden: tuple[Neurons, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,6 +177,7 @@ class LadderBounds:
             np.nan_to_num(found.slopes),
             np.nan_to_num(found.least, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
             np.nan_to_num(found.most, nan=np.inf, posinf=np.inf, neginf=-np.inf),
+            found.hidden,
         )
 
     def neurons(self, part: Part) -> tuple[PreActivations, ...]:
@@ -189,12 +192,12 @@ class LadderBounds:
         hull = _Hull(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         return At(self._base + self._moves[list(part.moved)].sum(axis=0), self._moves[free], hull)
 
-    def _forward(self, at: At, part: Part) -> tuple[list[_Neurons], list[PreActivations]]:
+    def _forward(self, at: At, part: Part) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
         root = not self._roots and part.count == self.rungs.count
         error, reach = layers[0].error(self._largest), self._reach
-        hidden: list[_Neurons] = []
+        hidden: list[Neurons] = []
         every: list[PreActivations] = []
         for number, layer in enumerate(layers[:-1]):
             low, high = self._bounds(number, hidden, at, error)
@@ -217,9 +220,9 @@ class LadderBounds:
         steep = np.zeros(self.rungs.features)
         if free:
             steep[free] = np.abs(slopes[:, int((-low).argmin())])
-        return Margins(-low - both, high + both, steep, last.low, last.high)
+        return Margins(-low - both, high + both, steep, last.low, last.high, tuple(hidden))
 
-    def _bounds(self, number: int, hidden: list[_Neurons], at: At, error: Doubles) -> tuple[Doubles, Doubles]:
+    def _bounds(self, number: int, hidden: list[Neurons], at: At, error: Doubles) -> tuple[Doubles, Doubles]:
         """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where the whole ladder was bounded."""
         if number >= len(self._roots):
             return self._fresh(number, slice(None), self._signs[number], self._opposite[number], hidden, at, error)
@@ -236,7 +239,7 @@ class LadderBounds:
         neurons: Ints | slice,
         signs: _Signs,
         opposite: _Signs,
-        hidden: list[_Neurons],
+        hidden: list[Neurons],
         at: At,
         error: Doubles,
     ) -> tuple[Doubles, Doubles]:
@@ -258,7 +261,7 @@ class LadderBounds:
         signs = _Signs.of(self.enclosure.layers[number].weights[:, undecided]) if number else _Signs(low, high)
         return _Root(low, high, undecided, signs, signs.opposite)
 
-    def _margin(self, sign: float, hidden: list[_Neurons], at: At) -> tuple[Doubles, Doubles]:
+    def _margin(self, sign: float, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
         """Upper bound of sign * margins without the last layer's own error, and the slopes over the free features."""
         if hidden:
             return self._maximum(_Signs.of(sign * self._margin_weights), sign * self._margin_bias, hidden, at)
@@ -267,7 +270,7 @@ class LadderBounds:
         value = sign * (start[self.label] - start[self._others]) + hull_maximum(gains, at.hull)
         return value + SLACK * (self._reach[self.label] + self._reach[self._others]), gains
 
-    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[_Neurons], at: At) -> tuple[Doubles, Doubles]:
+    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
         """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the features."""
         constant, slack = bias, np.abs(bias)
         for depth in range(len(hidden) - 1, 0, -1):

@@ -22,12 +22,14 @@ class Part:
     """The points of `rungs` with the features `moved` moved and only `free` ones (indices, ascending) moved besides.
 
     `room`: what is left of the budget, in the ladder's units. Free features that no longer fit are dropped when a part is made.
+    `path`: the splits that lead to it, feature g as g + 1 where it was moved and as -(g + 1) where it was left alone.
     """
 
     rungs: RungSet
     moved: tuple[int, ...]
     free: tuple[int, ...]
     room: int
+    path: tuple[int, ...] = ()
 
     @cached_property
     def knapsack(self) -> Knapsack:
@@ -61,7 +63,10 @@ class Part:
         """(the points at which a free feature is moved, the others)."""
         rest = tuple(g for g in self.free if g != feature)
         room = self.room - self.rungs.costs[feature]
-        return part_of(self.rungs, (*self.moved, feature), rest, room), part_of(self.rungs, self.moved, rest, self.room)
+        return (
+            part_of(self.rungs, (*self.moved, feature), rest, room, (*self.path, feature + 1)),
+            part_of(self.rungs, self.moved, rest, self.room, (*self.path, -feature - 1)),
+        )
 
     def dearest(self) -> tuple[int, int] | None:
         """(largest cost of a point, number of such points); None when there are too many different sums to add up."""
@@ -77,9 +82,11 @@ class Part:
         return top, sums[top]
 
 
-def part_of(rungs: RungSet, moved: tuple[int, ...], free: tuple[int, ...], room: int) -> Part:
+def part_of(
+    rungs: RungSet, moved: tuple[int, ...], free: tuple[int, ...], room: int, path: tuple[int, ...] = ()
+) -> Part:
     """The part, without the free features that no longer fit."""
-    return Part(rungs, moved, tuple(g for g in free if rungs.costs[g] <= room), room)
+    return Part(rungs, moved, tuple(g for g in free if rungs.costs[g] <= room), room, path)
 
 
 def whole(rungs: RungSet) -> Part:

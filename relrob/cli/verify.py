@@ -39,6 +39,7 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 @click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
 @click.option("--time-limit", default=60.0, show_default=True, help="Seconds per image and network.")
 @click.option("--counts/--no-counts", default=True, show_default=True, help="Count exactly, or stop at each verdict.")
+@click.option("--certificates", is_flag=True, help="Write a certificate for each ROBUST verdict that rests on bounds.")
 @click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory, resumed if it exists.  [default: relrob-runs/...]"

@@ -84,8 +84,10 @@ class WitnessView:
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What one image of a run yields: the record, its witnesses, and the seconds it took (kept apart from the record)."""
+    """What one image of a run yields: the record, its witnesses, the seconds it took (kept apart from the record), and where they
+    were asked for the certificates of its ROBUST verdicts, (network, bytes) each."""
 
     record: Record
     witnesses: tuple[WitnessView, ...]
     seconds: float
+    certificates: tuple[tuple[str, bytes], ...] = ()

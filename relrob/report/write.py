@@ -1,4 +1,4 @@
-"""A run directory's readable files, from its store alone: summary.json, images.csv, table.md and the witnesses."""
+"""A run directory's readable files, from its store alone: summary.json, images.csv, table.md, witnesses and certificates."""
 
 from __future__ import annotations
 
@@ -21,7 +21,9 @@ def summary_json(summary: Mapping[str, Any]) -> str:
 
 
 def write_run(directory: Path, summary: dict[str, Any]) -> None:
-    """Write summary.json, images.csv, table.md and witnesses/NNNNN-NETWORK.npz and .png; again, the same bytes.
+    """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and certificates/NNNNN-NETWORK.json.
+
+    Again, the same bytes.
 
     A file that is there already with the same bytes is left as it is. Raises StoreError: not a run directory, a full disk.
     """
@@ -32,10 +34,13 @@ def write_run(directory: Path, summary: dict[str, Any]) -> None:
             "table.md": table_markdown(summary),
         }
         witnesses = store.witness_files()
+        certificates = store.certificates()
     for name, text in files.items():
         _keep(directory / name, text.encode())
     if witnesses:
         _write_witnesses(directory / "witnesses", witnesses)
+    for index, network, data in certificates:
+        _keep(directory / "certificates" / f"{index:05d}-{network}.json", data)
 
 
 def _write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:

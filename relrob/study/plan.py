@@ -44,6 +44,7 @@ class Plan:
     budget: Budget
     effective: Effective
     counts: bool
+    certificates: bool
     header: dict[str, Any]
     config: dict[str, Any]
 
@@ -116,6 +117,7 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
         "time_limit": budget.seconds,
         "effective": effective.value,
         "counts": request.counts,
+        **({"certificates": True} if request.certificates else {}),
     }
     config_digest = sha256_bytes(canonical(config).encode())
     Store.check(run_directory(out, config_digest), config)
@@ -133,6 +135,7 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
         budget=budget,
         effective=effective,
         counts=request.counts,
+        certificates=request.certificates,
         header=header,
         config=config,
     )

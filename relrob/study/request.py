@@ -48,6 +48,7 @@ class Request:
     solver: str = "auto"
     time_limit: float = 60.0
     counts: bool = True
+    certificates: bool = False
 
     def __post_init__(self) -> None:
         for field in fields(self):

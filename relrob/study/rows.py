@@ -11,7 +11,7 @@ from relrob.domain.record import RECORD_COLUMNS, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 
-VERSION = 2
+VERSION = 3
 COLUMNS = RECORD_COLUMNS
 _LARGEST = 2**63 - 1
 
@@ -84,6 +84,12 @@ SCHEMA: tuple[str, ...] = (
   "index" INTEGER NOT NULL REFERENCES records ("index"),
   network TEXT NOT NULL CHECK (network IN ('reference', 'quantised')),
   npz BLOB NOT NULL CHECK (typeof(npz) = 'blob'),
+  PRIMARY KEY ("index", network)
+)""",
+    """CREATE TABLE certificates (
+  "index" INTEGER NOT NULL REFERENCES records ("index"),
+  network TEXT NOT NULL CHECK (network IN ('reference', 'quantised')),
+  json BLOB NOT NULL CHECK (typeof(json) = 'blob'),
   PRIMARY KEY ("index", network)
 )""",
     """CREATE TABLE timings (

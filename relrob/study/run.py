@@ -62,6 +62,7 @@ def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
         budget=plan.budget,
         effective=plan.effective,
         counts=plan.counts,
+        certify=plan.certificates,
     )
 
     def decide_image(index: int) -> ImageResult:

@@ -137,6 +137,8 @@ class Store:
             self._connection.execute(rows.INSERT, row)
             blobs = [(index, name, witness_file.encode(view)) for name, view in sorted(witnesses.items())]
             self._connection.executemany("INSERT INTO witnesses VALUES (?, ?, ?)", blobs)
+            certificates = [(index, name, data) for name, data in sorted(result.certificates)]
+            self._connection.executemany("INSERT INTO certificates VALUES (?, ?, ?)", certificates)
             self._connection.execute("INSERT INTO timings VALUES (?, ?)", (index, float(result.seconds)))
 
     def _check_same(self, index: int, same_row: bool, witnesses: Mapping[str, WitnessView]) -> None:
@@ -159,6 +161,11 @@ class Store:
         """(index, network, bytes of the .npz) of every witness, or of one image's, ascending."""
         query = 'SELECT "index", network, npz FROM witnesses WHERE ? IS NULL OR "index" = ? ORDER BY "index", network'
         return [(int(at), str(network), bytes(data)) for at, network, data in self._query(query, (index, index))]
+
+    def certificates(self) -> list[tuple[int, str, bytes]]:
+        """(index, network, bytes) of every certificate, ascending."""
+        query = 'SELECT "index", network, json FROM certificates ORDER BY "index", network'
+        return [(int(at), str(network), bytes(data)) for at, network, data in self._query(query)]
 
     def witnesses(self, index: int | None = None) -> list[WitnessView]:
         """Every witness, or those of one image; by index, "quantised" before "reference"."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import final
 
 from relrob.bounding.certain import CertainLabels
 from relrob.bounding.part import whole
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
-from relrob.problem import Finding, Findings, Opened, Problem
+from relrob.problem import Finding, Findings, Leaf, Opened, Problem
 from relrob.tally import Tally, greedy, judge_of
 
 
@@ -47,4 +48,6 @@ def _find(opened: Opened, problem: Problem) -> Finding:
         else:
             stopped = Reason.BOUNDS
     found = tally.finding(problem.counts)
+    if found.proved and problem.certify:
+        return replace(found, leaves=(Leaf((), bound=True),))
     return found if stopped is None else Finding(False, None, found.proposals, found.margin, found.evaluated, stopped)

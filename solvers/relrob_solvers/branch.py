@@ -7,7 +7,7 @@ run. Points of settled parts are counted by dynamic programming, so counts are e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Final, final
 
 import numpy as np
@@ -16,7 +16,7 @@ from relrob.bounding.certain import CertainLabels, Settled
 from relrob.bounding.part import Part, whole
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclose import enclosure_of
-from relrob.problem import Findings, Opened, Problem
+from relrob.problem import Finding, Findings, Leaf, Opened, Problem
 from relrob.tally import BLOCK, Tally, TransferCount, charged, greedy, judge_of
 
 LEAF: Final = 12_000  # a bound costs as much as running some thousands of points
@@ -24,10 +24,11 @@ LEAF: Final = 12_000  # a bound costs as much as running some thousands of point
 
 @dataclass
 class _Side:
-    """One network in the search: its tally, and its bounds where it has an enclosure."""
+    """One network in the search: its tally, its bounds where it has an enclosure, and the parts that its proof rests on."""
 
     tally: Tally
     bounds: CertainLabels | None
+    leaves: list[Leaf] = field(default_factory=list)
 
     def settle(self, part: Part) -> Settled | None:
         """The part's one label, if bounds prove it."""
@@ -35,6 +36,16 @@ class _Side:
             return None
         with self.tally.clock():
             return self.bounds.settle(part)
+
+    def accept(self, part: Part, label: int, margin: float) -> None:
+        """Bounds gave the whole part this label."""
+        self.tally.accept(part, label, margin)
+        self.leaves.append(Leaf(part.path, bound=True))
+
+    def finding(self, problem: Problem) -> Finding:
+        """What is known of the network, with the leaves where they are asked for."""
+        found = self.tally.finding(problem.counts)
+        return replace(found, leaves=tuple(self.leaves)) if problem.certify and found.proved else found
 
 
 @dataclass(frozen=True)
@@ -74,7 +85,7 @@ class Branch:
                 if side.tally.hint is None:
                     _search(side, problem, self._leaf)
             run = max(side.tally.visited for side in sides)
-        each = tuple(side.tally.finding(problem.counts) for side in sides)
+        each = tuple(side.finding(problem) for side in sides)
         complete = problem.counts and len(sides) == 2 and all(side.tally.finished for side in sides)
         searched = max(side.tally.searched for side in sides)
         return Findings(each, transfers.result if complete else None, min(max(run, searched), problem.rungs.count))
@@ -120,7 +131,7 @@ def _step(
             settled = side.settle(part)
             if settled is not None and settled.label is not None:
                 labels[number] = settled.label
-                side.tally.accept(part, settled.label, settled.margin)
+                side.accept(part, settled.label, settled.margin)
             elif settled is not None:
                 slopes = settled.slopes  # where one network is open the next, if looser, would be too
     waiting = [number for number, label in enumerate(labels) if label is None and active[number]]
@@ -152,6 +163,8 @@ def _run(
     transfers: TransferCount,
 ) -> None:
     """Run every point of a part on the networks that are open there."""
+    for number in waiting:
+        sides[number].leaves.append(Leaf(part.path, bound=False))
     for masks in charged(part.blocks(BLOCK), [sides[number].tally for number in waiting]):
         said = [np.full(len(masks), -1 if label is None else label, dtype=np.int64) for label in labels]
         for number in waiting:
@@ -170,8 +183,9 @@ def _search(side: _Side, problem: Problem, leaf: int) -> None:
         part = stack.pop()
         settled = side.settle(part) if part.count > leaf else None
         if settled is not None and settled.label is not None:
-            side.tally.accept(part, settled.label, settled.margin)
+            side.accept(part, settled.label, settled.margin)
         elif settled is None:
+            side.leaves.append(Leaf(part.path, bound=False))
             for masks in charged(part.blocks(BLOCK), [side.tally]):
                 side.tally.visit(masks, problem.rungs)
                 if side.tally.late or side.tally.effective:

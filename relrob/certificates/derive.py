@@ -1,0 +1,312 @@
+"""Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the exact value.
+
+The runtime's pre-activations P of a layer are real ones p up to an error e. A hidden neuron passes on f(P) = min(max(P, 0), cap),
+which lies between two lines over [low, high], whatever their slopes are, once their offsets are its extreme distances from them
+at low, 0, cap and high. Going backward through these lines, a linear form of a layer becomes one of the features z, whose maximum
+over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak
+duality; the lambda of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only loose.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+from flint import arb, arb_mat, ctx, fmpq
+
+from relrob.certificates.deployed import Deployed, Facts
+
+PRECISION: Final = 128
+_ZERO: Final = Fraction(0)
+_LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts as 0 can lose
+_HUGE: Final = Fraction(2**127)
+
+
+class InvalidError(Exception):
+    """What a certificate says does not follow; the message says where."""
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A part of a ladder: `pixels` (d,) where nothing free is moved; of each free feature its `axes`, the `change` of each of them,
+    and its cost; and the `room` left. All exact."""
+
+    pixels: list[Fraction]
+    axes: list[list[int]]
+    change: list[list[Fraction]]
+    costs: list[Fraction]
+    room: Fraction
+
+
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error`."""
+
+    rise: list[Any]
+    over: list[Any]
+    fall: list[Any]
+    under: list[Any]
+    error: list[Any]
+
+
+def ball(value: Fraction | int | float) -> Any:
+    """A ball around a number."""
+    return arb(fmpq(value.numerator, value.denominator)) if isinstance(value, Fraction) else arb(value)
+
+
+def _matrix(rows: list[list[Any]]) -> Any:
+    return arb_mat(len(rows), len(rows[0]), [value for row in rows for value in row])
+
+
+def _split(matrix: Any) -> tuple[Any, Any]:
+    """max(entry, 0) and min(entry, 0), their sum contains the matrix."""
+    entries = matrix.entries()
+    plus = [value.nonnegative_part() for value in entries]
+    minus = [-(-value).nonnegative_part() for value in entries]
+    shape = (matrix.nrows(), matrix.ncols())
+    return arb_mat(*shape, plus), arb_mat(*shape, minus)
+
+
+class _Layer:
+    """Balls of one layer, made once a certificate."""
+
+    def __init__(self, facts: Facts) -> None:
+        if facts.terms >= 1 << 19:
+            raise InvalidError("a layer of so many inputs that nothing is proved in float32")
+        self.facts = facts
+        n, m = facts.weights.shape
+        self.weights = arb_mat(n, m, facts.weights.ravel().tolist())
+        self.size = arb_mat(n, m, np.abs(facts.weights).ravel().tolist())
+        self.columns = (arb_mat(1, n, [1] * n) * self.size).entries()
+        self.bias = [ball(value) for value in facts.bias]
+        self.cap = None if facts.cap is None else ball(facts.cap)
+        if self.cap is not None and not self.cap.is_exact():
+            raise InvalidError("a scale of an int8 layer that is no float32")
+
+    def error(self, high: list[Any]) -> list[Any]:
+        """How far pre-activations can be from real ones for inputs in [0, high]."""
+        facts, n = self.facts, len(high)
+        top = max(high, default=arb(0))
+        step = ball(facts.share) * top + ball(facts.shift)
+        reach = None if facts.reach is None else ball(facts.reach)
+        beyond = [arb(0) if reach is None else (h - reach).nonnegative_part() for h in high]
+        moved = [step + b if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
+        given = [h + m for h, m in zip(high, moved, strict=True)]
+        sums = (_matrix([moved, given]) * self.size).table()
+        u = arb(2) ** -24
+        gamma = facts.terms * u / (1 - facts.terms * u)
+        total = sum(given, arb(0)) + 2 * n + 2
+        found = []
+        for shift, reached, bias, column in zip(*sums, self.bias, self.columns, strict=True):
+            spread = reached + abs(bias)
+            if not spread < ball(_HUGE):
+                raise InvalidError("float32 could overflow")
+            error = shift + gamma * spread + ball(facts.rounding) + ball(_LEAST) * (total + column)
+            found.append(error.upper())
+        return found
+
+
+def _lines(low: Any, high: Any, cap: Any, slopes: tuple[float, float]) -> tuple[Any, Any, Any, Any]:
+    """(rise, over, fall, under) of one neuron, for slopes of any value."""
+    ends = [low, high, *(at for at in (arb(0), cap) if at is not None and low < at < high)]
+    passed = [_pass(at, cap) for at in ends]
+    rise, fall = arb(slopes[0]), arb(slopes[1])
+    over = max((p - rise * at).upper() for p, at in zip(passed, ends, strict=True))
+    under = min((p - fall * at).lower() for p, at in zip(passed, ends, strict=True))
+    return rise, over, fall, under
+
+
+def _pass(value: Any, cap: Any) -> Any:
+    """min(max(value, 0), cap) of an exact number."""
+    value = value if value > 0 else arb(0)
+    return value if cap is None or value < cap else cap
+
+
+@dataclass
+class Derivation:
+    """Bounds of one network on parts of one ladder, for one label."""
+
+    deployed: Deployed
+    label: int
+    _layers: list[_Layer] = field(init=False)
+    _splits: dict[int, tuple[Any, Any]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        with ctx.workprec(PRECISION):
+            self._layers = [_Layer(facts) for facts in self.deployed.layers]
+            later = enumerate(self._layers[1:], start=1)
+            self._splits = {number: _split(layer.weights) for number, layer in later}
+
+    @property
+    def gap(self) -> Any:
+        """Real outputs further apart than this give the label of the larger one."""
+        classes = self.deployed.layers[-1].weights.shape[1]
+        if self.deployed.end == "logits":
+            return arb(0)
+        if self.deployed.end == "float softmax":
+            return arb(2) ** -10
+        if classes >= 64:
+            raise InvalidError("an int8 softmax over 64 classes or more")
+        with ctx.workprec(PRECISION):
+            return -(1 - arb(classes) / 64).log()
+
+    def margin(self, region: Region, slopes: list[dict[int, tuple[float, float]]]) -> Any:
+        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of its bent neurons.
+
+        Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow, outputs that could saturate.
+        """
+        with ctx.workprec(PRECISION):
+            return _Part(self._layers, self._splits, region).margin(self.label, slopes, self.gap)
+
+
+class _Part:
+    """The backward bounds of one leaf."""
+
+    def __init__(self, layers: list[_Layer], splits: dict[int, tuple[Any, Any]], region: Region) -> None:
+        self._layers, self._splits, self._region = layers, splits, region
+        self._costs = [ball(cost) for cost in region.costs]
+        self._room = ball(region.room)
+        largest, change = list(region.pixels), []
+        for axes, moves in zip(region.axes, region.change, strict=True):
+            row = [_ZERO] * len(largest)
+            for axis, move in zip(axes, moves, strict=True):
+                row[axis], largest[axis] = move, max(largest[axis], largest[axis] + move)
+            change.append([ball(value) for value in row])
+        first = _matrix([*change, [ball(pixel) for pixel in region.pixels]]) * layers[0].weights
+        rows = first.table()
+        self._moves = rows[:-1]
+        self._start = [value + bias for value, bias in zip(rows[-1], layers[0].bias, strict=True)]
+        self._largest = [ball(pixel).upper() for pixel in largest]
+        self._hidden: list[_Lines] = []
+
+    def margin(self, label: int, slopes: list[dict[int, tuple[float, float]]], gap: Any) -> Any:
+        if len(slopes) != len(self._layers) - 1:
+            raise InvalidError(f"slopes of {len(slopes)} layers for {len(self._layers) - 1} hidden ones")
+        high = self._largest
+        for number, given in enumerate(slopes):
+            error = self._layers[number].error(high)
+            high = self._pass_on(number, self._ends(number, error), given, error)
+        last = len(self._layers) - 1
+        error = self._layers[last].error(high)
+        facts = self._layers[last].facts
+        others = [other for other in range(len(error)) if other != label]
+        roof = self._layers[last].cap
+        if roof is not None and facts.floor is not None:
+            ends = self._ends(last, error)
+            if not (ends[label][0] > ball(facts.floor) + gap and all(ends[o][1] < roof - gap for o in others)):
+                raise InvalidError("outputs that could saturate, and tie")
+        least = [
+            -worst - error[label] - error[other]
+            for other, worst in zip(others, self._worst(label, others), strict=True)
+        ]
+        return min(value.lower() for value in _finite(least))
+
+    def _worst(self, label: int, others: list[int]) -> list[Any]:
+        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden layers."""
+        classes = len(others) + 1
+        pick = [[0] * len(others) for _ in range(classes)]
+        for column, other in enumerate(others):
+            pick[other][column], pick[label][column] = 1, -1
+        difference = _matrix(pick)
+        last = self._layers[-1]
+        if not self._hidden:
+            rows = (_matrix([*self._moves, self._start]) * difference).table()
+            return self._extreme(rows, [arb(0)] * len(others))
+        bias = (_matrix([last.bias]) * difference).entries()
+        return self._upper(_split(last.weights * difference), bias)
+
+    def _ends(self, number: int, error: list[Any]) -> list[tuple[Any, Any]]:
+        """(lower, upper) of the runtime's pre-activations of a layer, exact numbers."""
+        layer = self._layers[number]
+        if number == 0:
+            up = self._extreme([*self._moves, self._start], [arb(0)] * len(error))
+            negated = [[-value for value in row] for row in (*self._moves, self._start)]
+            down = self._extreme(negated, [arb(0)] * len(error))
+        else:
+            plus, minus = self._splits[number]
+            up = self._upper((plus, minus), layer.bias)
+            down = self._upper((-minus, -plus), [-value for value in layer.bias])
+        sums = zip(_finite(up), _finite(down), error, strict=True)
+        return [((-d - e).lower(), (u + e).upper()) for u, d, e in sums]
+
+    def _pass_on(
+        self, number: int, ends: list[tuple[Any, Any]], slopes: dict[int, tuple[float, float]], error: list[Any]
+    ) -> list[Any]:
+        """Lines over a hidden layer; returns the largest values that it passes on."""
+        roof = self._layers[number].cap
+        if slopes and not 0 <= min(slopes) <= max(slopes) < len(ends):
+            raise InvalidError(f"slopes of a neuron that layer {number + 1} does not have")
+        columns = []
+        for neuron, (low, high) in enumerate(ends):
+            given = slopes.get(neuron)
+            if given is None:
+                if not (high <= 0 or (low >= 0 and (roof is None or high <= roof))):
+                    raise InvalidError(
+                        f"neuron {neuron} of layer {number + 1} is neither on nor off, and has no slopes"
+                    )
+                given = (0.0, 0.0) if high <= 0 else (1.0, 1.0)
+            columns.append(_lines(low, high, roof, given))
+        rise, over, fall, under = (list(column) for column in zip(*columns, strict=True))
+        self._hidden.append(_Lines(rise, over, fall, under, error))
+        return [_pass(high, roof) for _, high in ends]
+
+    def _upper(self, form: tuple[Any, Any], constant: list[Any]) -> list[Any]:
+        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer passes on, plus constants."""
+        for depth in range(len(self._hidden) - 1, 0, -1):
+            lines, layer = self._hidden[depth], self._layers[depth]
+            above = [
+                o + r * (e + b) for o, r, e, b in zip(lines.over, lines.rise, lines.error, layer.bias, strict=True)
+            ]
+            below = [
+                o + f * (b - e) for o, f, e, b in zip(lines.under, lines.fall, lines.error, layer.bias, strict=True)
+            ]
+            added = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
+            constant = [value + more for value, more in zip(constant, added, strict=True)]
+            slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
+            form = _split(layer.weights * slope)
+        lines = self._hidden[0]
+        above = [o + r * (s + e) for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)]
+        below = [o + f * (s - e) for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)]
+        up = [[r * m for r, m in zip(lines.rise, row, strict=True)] for row in self._moves]
+        down = [[f * m for f, m in zip(lines.fall, row, strict=True)] for row in self._moves]
+        return self._extreme((_matrix([*up, above]) * form[0] + _matrix([*down, below]) * form[1]).table(), constant)
+
+    def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
+        """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by column."""
+        *gains, start = rows
+        found = [value + more for value, more in zip(start, constant, strict=True)]
+        if not gains:
+            return found
+        for column, price in enumerate(self._prices(gains)):
+            worth = [gain[column] for gain in gains]
+            extra = [(g - price * c).nonnegative_part() for g, c in zip(worth, self._costs, strict=True)]
+            found[column] = found[column] + price * self._room + sum(extra, arb(0))
+        return found
+
+    def _prices(self, gains: list[list[Any]]) -> list[Any]:
+        """The gain per cost at which the fractional knapsack of each column is full, in float64; 0 where all fits."""
+        worth = np.maximum(np.array([[float(gain) for gain in row] for row in gains]), 0)
+        costs = np.array([float(cost) for cost in self._region.costs])[:, None]
+        rate = worth / costs
+        order = np.argsort(-rate, axis=0, kind="stable")
+        filled = np.cumsum(np.broadcast_to(costs, rate.shape)[order, np.arange(rate.shape[1])], axis=0)
+        full = filled > float(self._region.room)
+        at = np.argmax(full, axis=0)
+        price = np.where(full.any(axis=0), np.take_along_axis(rate, order, axis=0)[at, np.arange(rate.shape[1])], 0.0)
+        return [arb(value) for value in np.where(np.isfinite(price), price, 0.0).tolist()]
+
+
+def _finite(values: list[Any]) -> list[Any]:
+    """The values, none of which is infinite or no number at all."""
+    if not all(value.is_finite() for value in values):
+        raise InvalidError("numbers beyond all bounds")
+    return values
+
+
+def _scaled(factors: list[Any], matrix: Any) -> Any:
+    """Rows of a matrix times factors."""
+    width = matrix.ncols()
+    scaled = [value * factors[at // width] for at, value in enumerate(matrix.entries())]
+    return arb_mat(matrix.nrows(), width, scaled)

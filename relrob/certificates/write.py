@@ -1,0 +1,127 @@
+"""Write a certificate: the partition of a ladder that a proof rests on, and what is needed to derive each leaf again."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.bounding.certain import CertainLabels
+from relrob.bounding.ladder import Neurons
+from relrob.bounding.part import Part, whole
+from relrob.certificates.form import FORMAT, canonical, chain, seal
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Arithmetic
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.evaluator import labels, margins
+from relrob.problem import Leaf, Opened
+from relrob.regions.ladder import RungSet
+
+log = logging.getLogger(__name__)
+
+BLOCK: Final = 1024
+SAMPLE: Final = 16
+SMALL: Final = 2_000  # a part that the bounds of a later computation no longer prove is run below this size
+
+
+def certificate(
+    opened: Opened, rungs: RungSet, image: NDArray[Any], label: int, role: str, leaves: tuple[Leaf, ...]
+) -> bytes | None:
+    """The certificate that `opened` gives `label` on all of `rungs`, the ladder around `image`; `role`: "reference" or "quantised".
+
+    Points of leaves that were run are run once more; None, with a warning, if one is then wrong.
+    """
+    maker = _Maker(opened, rungs, label)
+    parts = [entry for leaf in leaves for entry in maker.leaf(_part(rungs, leaf.path), leaf.bound)]
+    if not maker.whole:
+        log.warning("no certificate for %s: a point is wrong when its image runs alone", opened.network.path)
+        return None
+    network, ladder = opened.network, rungs.ladder
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "role": role,
+        "network": {
+            "file": Path(network.path).name,
+            "sha256": network.sha256,
+            "format": network.format,
+            "runtime": network.runtime,
+            "layout": network.layout.value,
+            "arithmetic": network.arithmetic.value,
+            "image_shape": list(network.image_shape),
+            "classes": network.classes,
+        },
+        "gap": maker.gap if any("bound" in part for part in parts) else 0.0,
+        "region": {
+            "kind": ladder.kind,
+            "radius": str(ladder.radius),
+            "step": str(ladder.step),
+            "features": rungs.features,
+            "axes": ladder.axes,
+        },
+        "image": {"dtype": str(image.dtype), "hex": image.astype(image.dtype.newbyteorder("<")).tobytes().hex()},
+        "label": label,
+        "leaves": parts,
+    }
+    return canonical({**content, "seal": seal(content)})
+
+
+def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
+    """The part at the end of a path of splits."""
+    part = whole(rungs)
+    for step in path:
+        part = part.split(abs(step) - 1)[0 if step > 0 else 1]
+    return part
+
+
+class _Maker:
+    """Makes the entries of leaves; `whole` turns False when a point is wrong."""
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
+        self._opened, self._rungs, self._label = opened, rungs, label
+        enclosure = enclosure_of(opened.network)
+        self.gap = 0.0 if enclosure is None else enclosure.gap
+        self._bounds = None if enclosure is None else CertainLabels(enclosure, rungs, label)
+        self.whole = True
+
+    def leaf(self, part: Part, bound: bool) -> list[dict[str, Any]]:
+        """One entry; several where bounds of this part alone, without those of the whole ladder, need another split."""
+        if not bound or self._bounds is None:
+            return [self._run(part)]
+        settled = self._bounds.settle(part)
+        if settled.proof is not None:
+            lines = [_lines(neurons) for neurons in settled.proof.hidden]
+            return [{"path": list(part.path), "bound": {"margin": float(settled.proof.low.min()), "slopes": lines}}]
+        if part.count <= SMALL:
+            return [self._run(part)]
+        feature = max(part.free, key=lambda g: (settled.slopes[g], -g))
+        return [entry for half in part.split(feature) for entry in self.leaf(half, bound)]
+
+    def _run(self, part: Part) -> dict[str, Any]:
+        """Every point on the runtime, with the outputs that its image has when it is run alone, as deployed."""
+        seen: list[tuple[int, float]] = []
+        for masks in part.blocks(BLOCK):
+            outputs = self._outputs(self._rungs.images(masks))
+            said, least = labels(outputs), margins(outputs, self._label)
+            seen += zip(said.tolist(), least.tolist(), strict=True)
+        self.whole = self.whole and all(said == self._label for said, _ in seen)
+        record = {"points": len(seen), "margin": min(least for _, least in seen), "chain": chain(part.path, seen)}
+        return {"path": list(part.path), "run": record}
+
+    def _outputs(self, images: Floats) -> Floats:
+        """Float outputs depend on the batch; integer kernels give the same in any, which is tried on a few images of each block."""
+        alone, batch = self._opened.replayer, self._opened.evaluator
+        if self._opened.network.arithmetic is not Arithmetic.INTEGER:
+            return alone.outputs(images)
+        together, few = batch.outputs(images), images[:: max(1, len(images) // SAMPLE)]
+        same = np.array_equal(together[:: max(1, len(images) // SAMPLE)], alone.outputs(few))
+        return together if same else alone.outputs(images)
+
+
+def _lines(neurons: Neurons) -> dict[str, list[Any]]:
+    """The slopes of the neurons of a layer that are neither off nor on: above and below what they pass on."""
+    bent = (neurons.over != 0) | (neurons.under != 0) | (neurons.rise != neurons.fall)
+    where = np.flatnonzero(bent)
+    return {"neurons": where.tolist(), "above": neurons.rise[where].tolist(), "below": neurons.fall[where].tolist()}

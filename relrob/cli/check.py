@@ -1,0 +1,42 @@
+"""`relrob check`: re-derive certificates by means that share no code with the solvers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relrob.cli.common import common_options, print_json
+from relrob.registry import load
+
+
+@click.command("check")
+@click.argument("certificates", nargs=-1, required=True, metavar="CERTIFICATE...", type=click.Path(path_type=Path))
+@click.option("--network", type=click.Path(path_type=Path), help="The network's file.  [default: found beside the run]")
+@click.option("--run", is_flag=True, help="Run every point of leaves that rest on runs, not 64 of each.")
+@common_options
+def command(certificates: tuple[Path, ...], network: Path | None, run: bool, as_json: bool, quiet: bool) -> None:
+    """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with other code and arithmetic.
+
+    The region is built again with exact fractions, bounds are derived again in ball arithmetic from the network's file, points that
+    were run are run again. Exit code 0: all valid; 1: some invalid; 2: unreadable. docs/certificates.md tells the rules.
+
+    \b
+    Examples:
+      relrob verify --radius 20 --step 1/16 --images 0:5 --certificates --out run
+      relrob check run/certificates/00000-reference.json
+    """
+    check: Callable[..., Any] = load("relrob.certificates.check:check")
+    reports = [check(path, network, run) for path in certificates]
+    if as_json:
+        print_json([asdict(report) for report in reports])
+    for report in reports if not as_json else ():
+        click.echo(f"{report.path}: {'valid' if report.valid else f'INVALID: {report.failure}'}")
+        for words in report.verified if not quiet else ():
+            click.echo(f"  {words}")
+    if not all(report.valid for report in reports):
+        sys.exit(1)
