@@ -123,7 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
     # branching
     Mutant("branch: rise swapped", BOUNDING, "rise = np.where(crossing, high /", "rise = np.where(crossing, -low /", BRANCHING),
     Mutant("branch: offset dropped", BOUNDING, "over = np.where(crossing, -rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
-    Mutant("branch: hull of half the room", BOUNDING, "hull.room * (1 + SLACK)", "hull.room / 2", BRANCHING),
+    Mutant("branch: hull of half the room", BOUNDING, "Fraction(room, self", "Fraction(room, 2 * self", BRANCHING),
     Mutant("branch: runtime's error dropped", BOUNDING, "(-low - both, high + both", "(-low, high", BRANCHING),
     Mutant("branch: overflow overlooked", ENCLOSURE, "spread < _HUGE,", "spread < np.inf,", BRANCHING),
     Mutant("branch: ties proved", CERTAIN, "margins.low.min() > gap:", "margins.low.min() >= -1e-3:", BRANCHING),

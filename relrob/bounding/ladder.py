@@ -18,6 +18,7 @@ import numpy as np
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.enclosure import Enclosure
+from relrob.networks.folded import hull_maximum
 from relrob.regions.ladder import RungSet
 
 SLACK: Final = (
@@ -104,20 +105,6 @@ class PreActivations:
     high: Doubles
     error: Doubles
     reach: Doubles
-
-
-def hull_maximum(gains: Doubles, hull: _Hull, order: Ints | None = None) -> Doubles:
-    """max { z @ gains : z in the hull }, column by column: (f, n) -> (n,). A fractional knapsack, filled by gain per cost.
-
-    `order` (f, n): that order, where it is known.
-    """
-    gains = np.maximum(gains, 0.0)
-    if order is None:
-        order = np.argsort(-gains / hull.costs[:, None], axis=0, kind="stable")
-    spent = hull.costs[order]
-    before = np.cumsum(spent, axis=0) - spent
-    share = np.clip((hull.room * (1 + SLACK) - before) / spent, 0.0, 1.0)
-    return np.asarray((np.take_along_axis(gains, order, axis=0) * share).sum(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -250,8 +237,8 @@ class LadderBounds:
             low = -self._maximum(opposite, -bias, hidden, at)[0]
         else:
             start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * self._reach[neurons]
-            high = start + hull_maximum(moves, at.hull) + slack
-            low = start - hull_maximum(-moves, at.hull) - slack
+            high = start + hull_maximum(moves, at.hull.costs, at.hull.room) + slack
+            low = start - hull_maximum(-moves, at.hull.costs, at.hull.room) - slack
         return low - error[neurons], high + error[neurons]
 
     def _root(self, number: int, low: Doubles, high: Doubles) -> _Root:
@@ -267,7 +254,7 @@ class LadderBounds:
             return self._maximum(_Signs.of(sign * self._margin_weights), sign * self._margin_bias, hidden, at)
         start, moves = at.start, at.moves
         gains = sign * (moves[:, [self.label]] - moves[:, self._others])
-        value = sign * (start[self.label] - start[self._others]) + hull_maximum(gains, at.hull)
+        value = sign * (start[self.label] - start[self._others]) + hull_maximum(gains, at.hull.costs, at.hull.room)
         return value + SLACK * (self._reach[self.label] + self._reach[self._others]), gains
 
     def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
@@ -287,5 +274,5 @@ class LadderBounds:
         above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
         below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
-        value = constant + rows[free : free + 3].sum(axis=0) + hull_maximum(rows[:free], at.hull)
+        value = constant + rows[free : free + 3].sum(axis=0) + hull_maximum(rows[:free], at.hull.costs, at.hull.room)
         return value + SLACK * (slack + rows[free + 3]), rows[:free]
