@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import product
 from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason
+from relrob.networks.folded import FoldedDense, Judged
 from relrob.problem import Finding, Share
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.tally import FoldedJudge, RuntimeJudge, Seen, Tally, TransferCount, charged, greedy, judge_of
@@ -299,3 +301,46 @@ def test_only_float_mlps_are_folded(arithmetic: Arithmetic, dense: bool) -> None
     opened = numpy_opened(random_dense(0, (16, 12, CLASSES)), (4, 4, 1), black_box=not dense)
     opened = replace(opened, network=replace(opened.network, arithmetic=arithmetic))
     assert isinstance(judge_of(opened, small(), LABEL), RuntimeJudge)
+
+
+@dataclass(frozen=True)
+class Said:
+    """Folded arithmetic that says the same whatever the points: one answer for each row asked."""
+
+    judged: Judged
+
+    def judge(self, masks: Bools) -> Judged:
+        assert len(masks) == len(self.judged.labels)
+        return self.judged
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_thin_points_go_to_the_runtime_and_only_they(probabilities: bool) -> None:
+    """Labels of thin points are the runtime's; their margins too, where it gives logits, else their sign."""
+    rungs = small()
+    opened = numpy_opened(random_dense(10, (16, 12, CLASSES), softmax=probabilities), (4, 4, 1))
+    masks = all_masks(rungs)
+    outputs = opened.evaluator.outputs(rungs.images(masks)).astype(np.float64)
+    label = int(outputs[0].argmax())
+    right, other = (np.flatnonzero((outputs.argmax(axis=1) == label) == same) for same in (True, False))
+    rows = np.concatenate([right[:3], other[:3]])
+    assert len(rows) == 6
+    folded = np.array([0.25, -0.25, np.nan] * 2, dtype=np.float32)
+    for thin in (np.ones(len(rows), dtype=np.bool_), np.arange(len(rows)) % 2 == 0, np.zeros(len(rows), np.bool_)):
+        said = Judged(np.full(len(rows), 7, dtype=np.int64), folded, thin)
+        judge = FoldedJudge(opened, rungs, label, cast(FoldedDense, Said(said)))
+        seen = judge.see(masks[rows])
+        runtime = outputs[rows]
+        assert seen.thin == thin.sum()
+        assert seen.labels.tolist() == np.where(thin, runtime.argmax(axis=1), 7).tolist()
+        best = np.delete(runtime, label, axis=1).max(axis=1)
+        for at in range(len(rows)):
+            if not thin[at]:
+                wanted = float(folded[at])
+            elif not probabilities:
+                wanted = float(runtime[at, label] - best[at])
+            elif rows[at] in right:
+                wanted = 0.25 if at % 3 == 0 else 0.0
+            else:
+                wanted = -0.25 if at % 3 == 1 else 0.0
+            assert seen.margins[at] == pytest.approx(wanted, abs=1e-5, nan_ok=True)
