@@ -19,6 +19,7 @@ from relrob.bounding.part import whole
 from relrob.certificates.deployed import Deployed, Facts
 from relrob.certificates.derive import Derivation, InvalidError, _Layer, _lines, _pass
 from relrob.domain.query import Budget
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure
 from relrob.problem import Problem
 from relrob.tally import Tally, judge_of
@@ -169,6 +170,13 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     once = list[Encoding]()
     assert cubes.solve(problem, asker(True, once), 10**6).each[0].proved
     assert [each.part.path for each in once] == [()], "one that is believed ends the search"
+    enclosure = enclosure_of(problem.networks[0].network)
+    assert enclosure is not None
+    count = survey(LadderBounds(enclosure, problem.rungs, problem.label), whole(problem.rungs)).unstable
+    for most, expected in ((count, True), (count - 1, False)):
+        few = list[Encoding]()
+        cubes.solve(problem, asker(True, few), most)
+        assert (() in [each.part.path for each in few]) is expected
     none = list[Encoding]()
     cubes.solve(problem, asker(True, none), -1)
     assert none == [], "too many open ReLUs: split without asking"

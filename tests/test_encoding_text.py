@@ -87,6 +87,9 @@ def test_outputs_stop_at_their_cap() -> None:
         (1, 0, False),
     ):
         assert possible(free, {"x0": 1, "p0": p, "a0": a}) is fits, (p, a)
+    below = replace(capped, lower=-3.0)
+    for p, a, fits in ((-0.5, 0, True), (-0.5, 0.125, False), (0.5, 0.5, True), (0.5, 0.625, False), (0.5, 0, False)):
+        assert possible(encoding((below,), free.claims), {"x0": 1, "p0": p, "a0": a}) is fits, (p, a)
     for x in (0, 1):
         assert possible(free, {"x0": x, "p0": -0.0, "a0": 0}) is (x == 0)
 

@@ -87,6 +87,7 @@ def test_views_are_those_of_onnx(kind: str, at: dict[str, Any], constant: list[i
         ("Reshape", {}, [120], "drops the batch"),
         ("Reshape", {}, [-1, 12], "mixes the images"),
         ("Reshape", {}, [-1, 48], "mixes the images"),
+        ("Reshape", {}, [-1, -4, -6], "mixes the images"),
         ("Reshape", {}, [0, 5, -1], "changes the number of values"),
         ("Reshape", {}, [0, 23], "changes the number of values"),
         ("Squeeze", {}, [0], "moves the batch"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relrob.domain.arrays import Floats
+from relrob.networks.kernels import litert_softmax
 from relrob.networks.kernels.exact_dot import ExactDot
 from relrob.networks.kernels.litert_dynamic import fused_multiply_add, qd8, shifted, symmetric
 from relrob.networks.kernels.litert_layers import Grid, Int8Full
@@ -46,7 +47,10 @@ def test_multipliers_at_their_ends(scale: float, factor: int, exponent: int) -> 
     assert (int(found.factor[0]), int(found.exponent[0])) == (factor, exponent)
 
 
-@given(st.floats(1e-9, 8.0), st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=6))
+@given(
+    st.builds(lambda part, power: part * 2.0**power, st.floats(0.5, 1.0), st.integers(-24, 3)),
+    st.lists(st.integers(-(2**24), 2**24), min_size=1, max_size=6),
+)
 @settings(max_examples=60, derandomize=True)
 def test_double_rounding_is_gemmlowps_two_shifts(scale: float, sums: list[int]) -> None:
     """In Python integers: a doubling high product, then a shift, each with its own halves."""
@@ -116,6 +120,16 @@ def test_fused_multiply_add_is_the_nearest_float32(a: int, b: int, c: int, shift
     assert float(fused_multiply_add(np.array([one]), np.array([two]), np.array([three]))[0]) == nearest32(exact)
 
 
+@pytest.mark.parametrize(("rest", "expected"), [(2.0**-40, 2**24 + 2), (0.0, 2**24), (-(2.0**-40), 2**24)])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_a_tie_that_float64_makes_is_no_tie(rest: float, expected: int, sign: int) -> None:
+    """97 * 172961 is 2^24 + 1, half-way between two float32 numbers; what is added is lost in float64."""
+    found = fused_multiply_add(
+        np.array([97], np.float32), np.array([172961 * sign], np.float32), np.array([rest * sign], np.float32)
+    )
+    assert found.tolist() == [expected * sign]
+
+
 @given(ROWS)
 @settings(max_examples=60, derandomize=True)
 def test_rows_stand_for_their_values_to_half_a_quantum(values: Floats) -> None:
@@ -153,6 +167,7 @@ def test_gemmlowps_exponential_and_reciprocal_are_near_the_real_ones() -> None:
     real = np.exp(values / 2.0**26) * 2.0**31
     assert np.abs(exponential(values) - real).max() < 2**31 * 3e-7
     assert int(exponential(np.array([0]))[0]) == 2**31 - 1
+    assert [round(math.exp(-(2.0**k)) * 2**31) for k in range(-2, 5)] == list(litert_softmax._POWERS)
     sums = np.concatenate([np.arange(1 << 19, 1 << 24, 98_765), [(1 << 19) + 1, 1 << 20, (1 << 20) - 1]])
     share, bits = reciprocal(sums)
     assert np.abs(share / 2.0**31 * 2.0**-bits * (sums / 2.0**19) - 1).max() < 1e-6

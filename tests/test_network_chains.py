@@ -90,6 +90,23 @@ def test_a_bias_of_its_own_folds_nothing() -> None:
     assert chain.folded
 
 
+@pytest.mark.parametrize(
+    ("scale", "shift", "folded"),
+    [(1.0, 0.0, False), (1.0, 0.5, True), (2.0, 0.0, True), (np.ones(5), np.zeros(5), False)],
+)
+def test_a_constant_after_a_bias_is_folded_unless_it_does_nothing(
+    scale: Doubles | float, shift: Doubles | float, folded: bool
+) -> None:
+    chain = Chain((12,))
+    chain.dense(FIRST, np.zeros(5, np.float32))
+    chain.affine(1.0, BIASES[0])
+    chain.affine(scale, shift)
+    layer = chain.finish().layers[0]
+    assert chain.folded is folded
+    np.testing.assert_allclose(layer.bias, BIASES[0].astype(np.float64) * scale + shift, rtol=1e-6)
+    np.testing.assert_allclose(layer.weights, FIRST.astype(np.float64) * scale, rtol=1e-6)
+
+
 def test_a_softmax_ends_the_chain() -> None:
     chain = Chain((12,))
     chain.dense(FIRST, BIASES[0])
