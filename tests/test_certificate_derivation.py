@@ -21,7 +21,8 @@ from relrob.certificates.derive import Derivation, InvalidError, _Layer, _lines,
 from relrob.domain.query import Budget
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure
-from relrob.problem import Problem
+from relrob.problem import Opened, Problem
+from relrob.regions.ladder import RungSet
 from relrob.tally import Tally, judge_of
 from tests.instances import SHAPE, random_problem, rungs_of
 from tests.support import numpy_opened, random_dense
@@ -182,15 +183,19 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     assert none == [], "too many open ReLUs: split without asking"
 
 
-def test_the_first_point_that_is_wrong_is_the_hint() -> None:
+def fooled() -> tuple[Opened, RungSet, Any]:
+    """A network, a ladder that starts with another label than it goes on with, and all labels."""
     for seed in range(60):
         opened, rungs = numpy_opened(random_dense(seed, (36, 9, 3)), SHAPE), rungs_of(seed, ("4", "1"))
-        masks = rungs.knapsack.masks(0, rungs.count)
-        said = opened.evaluator.outputs(rungs.images(masks)).argmax(axis=1)
-        label, wrong = int(said[0]), np.flatnonzero(said != said[0])
-        if len(wrong) > 1:
-            break
-    assert len(wrong) > 1
+        said = opened.evaluator.outputs(rungs.images(rungs.knapsack.masks(0, rungs.count))).argmax(axis=1)
+        if (said != said[0]).sum() > 1:
+            return opened, rungs, said
+    raise AssertionError("no such network")
+
+
+def test_the_first_point_that_is_wrong_is_the_hint() -> None:
+    opened, rungs, said = fooled()
+    masks, label, wrong = rungs.knapsack.masks(0, rungs.count), int(said[0]), np.flatnonzero(said != said[0])
     tally = Tally(judge_of(opened, rungs, label), label, 60.0)
     cubes.run(tally, masks[: wrong[0]])
     assert tally.hint is None and tally.searched == wrong[0]
