@@ -38,6 +38,7 @@ class Mutant:
 
 EXACT, KNAPSACK, LADDER = (f"relrob/regions/{name}.py" for name in ("exact", "knapsack", "ladder"))
 FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain"))
+ROUNDING = "relrob/networks/rounding.py"
 TALLY, DECIDE, RELATIVE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative"))
 ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
 BOUNDING, CERTAIN, ENCLOSURE = "relrob/bounding/ladder.py", "relrob/bounding/certain.py", "relrob/networks/enclosure.py"
@@ -79,12 +80,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("wrong class not certain", FOLDED, "> 2 * self.threshold", "> 0"),
     Mutant("one error bound of two", FOLDED, "own + here.runtime[label] + here", "own + here"),
     Mutant("own error dropped", FOLDED, "float((own + here.runtime[label]", "float((here.runtime[label]"),
-    Mutant("own error not carried on", FOLDED, "drift + basis.own @ size + _rounding", "drift + _rounding"),
-    Mutant("runtime's error not carried on", FOLDED, "runtime = error @ size + _rounding", "runtime = _rounding"),
-    Mutant("gamma of one term", FOLDED, "_gamma(len(inputs) + 1 + extra)", "_gamma(1)"),
-    Mutant("overflow overlooked", FOLDED, "magnitude < _HUGE,", "magnitude < np.inf,"),
+    Mutant("own error not carried on", FOLDED, "drift + basis.own @ size + float32_error", "drift + float32_error"),
+    Mutant("runtime's error not carried on", FOLDED, "runtime = error @ size + float32_error", "runtime = float32_error"),
+    Mutant("gamma of one term", ROUNDING, "gamma(terms) * magnitude", "gamma(1) * magnitude"),
+    Mutant("overflow overlooked", ROUNDING, "magnitude < _HUGE,", "magnitude < np.inf,"),
     Mutant("overflowing coefficients overlooked", FOLDED, "bool(np.isfinite(stage).all()) for", "True for"),
-    Mutant("flushed subnormals overlooked", FOLDED, "_FLUSH: Final = 2.0**-125", "_FLUSH: Final = 0.0"),
+    Mutant("flushed subnormals overlooked", ROUNDING, "_FLUSH: Final = 2.0**-125", "_FLUSH: Final = 0.0"),
     Mutant("softmax ties overlooked", FOLDED, "_SOFTMAX: Final = 2.0**-16", "_SOFTMAX: Final = 0.0"),
     Mutant("folded constants overlooked", CHAIN, "(factor != 1).any() or (offset != 0).any()", "False"),
     # the region
@@ -125,7 +126,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("branch: offset dropped", BOUNDING, "over = np.where(crossing, -rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
     Mutant("branch: hull of half the room", BOUNDING, "Fraction(room, self", "Fraction(room, 2 * self", BRANCHING),
     Mutant("branch: runtime's error dropped", BOUNDING, "(-low - both, high + both", "(-low, high", BRANCHING),
-    Mutant("branch: overflow overlooked", ENCLOSURE, "spread < _HUGE,", "spread < np.inf,", BRANCHING),
+    Mutant("branch: overflow overlooked", ROUNDING, "magnitude < _HUGE,", "magnitude < np.inf,", BRANCHING),
     Mutant("branch: ties proved", CERTAIN, "margins.low.min() > gap:", "margins.low.min() >= -1e-3:", BRANCHING),
     Mutant("branch: softmax ties overlooked", ENCLOSURE, "return 2.0**-10", "return 0.0", BRANCHING),
     Mutant("branch: finished regardless", BRANCH, "tally.proved == problem", "tally.proved > 0 * problem", BRANCHING),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from hypothesis import strategies as st
 import relrob
 from relrob.bounding.part import whole
 from relrob.decide import Decision, decide, solver_named
-from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
@@ -30,22 +28,11 @@ from relrob_solvers.bounds import Bounds
 from relrob_solvers.branch import Branch
 from relrob_solvers.enumerate import Enumerate
 from tests import hostile, naive
+from tests.instances import OneByOne
 from tests.make_networks import write_tflite
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
 
 SHAPE = (6, 6, 1)
-
-
-@dataclass(frozen=True)
-class OneByOne:
-    """A runtime whose answers cannot depend on the batch."""
-
-    inner: NumpyEvaluator
-    runtime: str = "numpy"
-    best_batch: int = 1
-
-    def outputs(self, images: Floats) -> Floats:
-        return np.concatenate([self.inner.outputs(image[None, :]) for image in images])
 
 
 def rungs_of(seed: int, region: tuple[str, str], features: int = 8) -> RungSet:

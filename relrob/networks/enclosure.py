@@ -17,20 +17,11 @@ import numpy as np
 from relrob.domain.arrays import Doubles, frozen
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
+from relrob.networks.rounding import float32_error
 
-_U32: Final = 2.0**-24
-_FLUSH: Final = 2.0**-125  # more than a product or a sum of normal size can lose when subnormal numbers become 0
-_HUGE: Final = 2.0**127  # sums of magnitudes below it do not overflow in float32, in any order
-_TERMS: Final = 1 << 19
 LOOSE: Final = (
     1.0 + 2.0**-12
 )  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
-
-
-def gamma(terms: int) -> float:
-    """Higham's constant n u / (1 - n u) for float32 (Accuracy and Stability of Numerical Algorithms, Sec. 3.1); infinite where
-    there are so many terms that nothing is proved."""
-    return terms * _U32 / (1 - terms * _U32) if terms < _TERMS else inf
 
 
 @final
@@ -74,15 +65,12 @@ class EnclosedLayer:
 
         Subnormal numbers may count as 0 on the way in and out; infinite where float32 may overflow.
         """
-        size = self.size
         with np.errstate(over="ignore", invalid="ignore"):
             step = self.share * high.max(axis=-1, keepdims=True) + self.moved
             moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
-            given = high + moved
-            spread = given @ size + np.abs(self.bias)
-            flushed = _FLUSH * (2.0 * len(size) + 2.0 + given.sum(axis=-1, keepdims=True) + size.sum(axis=0))
-            error = moved @ size + gamma(self.terms) * spread + self.rounding + flushed
-        return np.where(spread < _HUGE, error, inf)
+            rounded = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
+            error = moved @ self.size + rounded + self.rounding
+        return np.where(np.isposinf(rounded), inf, error)
 
 
 @final

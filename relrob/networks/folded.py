@@ -20,31 +20,13 @@ import numpy as np
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Dense, Network
 from relrob.networks.content import runs_weights
+from relrob.networks.rounding import float32_error
 from relrob.regions.ladder import RungSet
 
-_U32: Final = 2.0**-24
-# More than a product or a sum of normal size can lose when subnormal numbers become 0.
-_FLUSH: Final = 2.0**-125
-# Sums of magnitudes below it do not overflow in float32, in any order.
-_HUGE: Final = 2.0**127
 # Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
 _SOFTMAX: Final = 2.0**-16
-_TERMS: Final = 1 << 19
-# More than the relative error of a few nested float64 sums of up to `_TERMS` terms.
+# More than the relative error of a few nested float64 sums of up to `rounding.TERMS` terms.
 _SLACK: Final = 2.0**-32
-
-
-def _gamma(terms: int) -> float:
-    """Higham's constant n u / (1 - n u) for float32; infinite above `_TERMS`, where nothing here is proved."""
-    return terms * _U32 / (1 - terms * _U32) if terms < _TERMS else math.inf
-
-
-def _rounding(inputs: Doubles, size: Doubles, bias: Doubles, extra: int) -> Doubles:
-    """Error of any float32 evaluation of inputs @ weights + bias: `inputs` (n,), `size` = |weights| (n, m), `bias` (m,), all
-    magnitudes; `extra`: roundings beside the n products and the n sums. A subnormal factor may count as 0."""
-    magnitude = inputs @ size + bias
-    flushed = _FLUSH * (2.0 * len(inputs) + 2.0 + inputs.sum() + size.sum(axis=0))
-    return np.where(magnitude < _HUGE, _gamma(len(inputs) + 1 + extra) * magnitude + flushed, math.inf)
 
 
 def gives_logits(network: Network) -> bool:
@@ -172,7 +154,7 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     largest[rungs.axes.ravel()] = np.maximum(largest[rungs.axes], rungs.moved).ravel()
     size = np.abs(weights)
     drift = _SLACK * 2 * (largest @ size + np.abs(bias))
-    runtime = _rounding(largest, size, np.abs(bias), 1)
+    runtime = float32_error(largest, size, np.abs(bias), len(size) + 2)
     return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime)
 
 
@@ -190,14 +172,16 @@ def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, gr
     drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
     reach = np.maximum(before.high, 0) + error
-    runtime = error @ size + _rounding(reach, size, np.abs(bias), 1)
+    runtime = error @ size + float32_error(reach, size, np.abs(bias), len(size) + 2)
     return _bounded(constant, matrix, grown, costs, drift, runtime)
 
 
 def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
     """Error of evaluating some columns of a map in float32, rounding of the coefficients included."""
     size = np.abs(matrix)
-    return np.asarray(drift + basis.own @ size + _rounding(basis.high + basis.own, size, np.abs(constant), 3))
+    return np.asarray(
+        drift + basis.own @ size + float32_error(basis.high + basis.own, size, np.abs(constant), len(size) + 4)
+    )
 
 
 def _costs(rungs: RungSet) -> _Costs:
