@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -11,9 +12,22 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from relrob.networks.kernels.onnx_graph import products_saturate
+
 Array = NDArray[Any]
 FORMS = ("qgemm", "qlinear", "qdq gemm", "qdq matmul", "integer", "dynamic", "float bias")
 RANGES = {"u": (np.uint8, 0, 255), "s": (np.int8, -128, 127)}
+
+
+@cache
+def saturates() -> bool:
+    """Has this processor no exact products of full-range int8 weights?"""
+    return products_saturate()
+
+
+def fitting(weights: Array) -> Array:
+    """The weights, halved where this processor would saturate their products: the emulator refuses such files there."""
+    return weights // 2 if weights.dtype == np.int8 and saturates() else weights
 
 
 @dataclass
@@ -84,6 +98,7 @@ class Drawer:
         array = self.rng.integers(low, high + 1, (n_in, n_out)).astype(dtype)
         if self.rng.random() < self.hostile:
             array[:] = self.one(low, high)
+        array = fitting(array)
         size = (n_out,) if channels else ()
         scales = np.asarray(2.0 ** self.rng.uniform(-9, -5, size), np.float32)
         zero = np.full(size, 0 if kind == "s" else 128, dtype)

@@ -49,16 +49,21 @@ def run(data: bytes, folder: Path, layout: Layout = Layout.HWC) -> NDArray[np.fl
     return open_network(network).outputs(IMAGES)
 
 
-def test_weights_are_int8_with_a_scale_an_output_channel(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_weights_are_7_bits_of_int8_with_a_scale_an_output_channel(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     handlers, level = list(logging.getLogger().handlers), logging.getLogger().level
     data = quantised_bytes(network_of(DENSE), "qdq", CALIBRATION, SHAPE)
     assert capfd.readouterr() == ("", "")
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == (handlers, level)
     held = constants(data)
     for number, layer in enumerate(DENSE.layers):
-        scale = np.abs(layer.weights).max(axis=0) / 127
+        scale = np.abs(layer.weights).max(axis=0) / 64
         np.testing.assert_allclose(held[f"weights{number}_scale"], scale, rtol=0.02)
         assert held[f"weights{number}_quantized"].dtype == np.int8
+        assert np.abs(held[f"weights{number}_quantized"].astype(int)).max() == 64, (
+            "no sum of two products leaves 16 bits"
+        )
         back = held[f"weights{number}_quantized"] * held[f"weights{number}_scale"]
         assert np.all(np.abs(back - layer.weights) <= scale * 0.51)
     low, high = IMAGES.min(), IMAGES.max()

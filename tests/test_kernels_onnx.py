@@ -19,7 +19,7 @@ from relrob.networks.kernels.onnx_qdq import OnnxEmulator, onnx_emulator
 from relrob.networks.kernels.onnx_steps import FloatDense, IntegerDense
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from tests.make_quantised_onnx import FORMS, Graph, network
+from tests.make_quantised_onnx import FORMS, Graph, fitting, network
 from tests.support import random_dense
 
 SHAPE = (4, 4, 3)
@@ -148,9 +148,9 @@ def test_half_way_sums_and_pixels_round_to_even(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize("scale", [1e-38, 1e-6, 1.0, 1e30])
 @pytest.mark.parametrize("top", [0, 2**24 + 1, 2**31 - 1])
 def test_saturation_overflow_and_all_zero_rows(zero: int, scale: float, top: int, tmp_path: Path) -> None:
-    weights = RNG.choice(np.array([-128, 127], np.int8), (D, 10))
+    weights = fitting(RNG.choice(np.array([-128, 127], np.int8), (D, 10)))
     weights[:, 3] = 0
-    weights[:, 4], weights[:, 5] = 127, -128
+    weights[:, 4], weights[:, 5] = weights.max(), weights.min()
     bias = np.array([top, -top, 0, 7, top, -top, 1, -1, top, -top], np.int32)
     data = one_layer(1 / 255, zero, weights, bias, scale)
     try_on = onnx_emulator(opened(data, tmp_path), data)
@@ -170,7 +170,7 @@ def test_sums_beyond_one_float32_product(tmp_path: Path) -> None:
         first = [graph.hold(np.float32(1 / 255)), graph.hold(np.uint8(zero))]
         out = [graph.hold(np.float32(9)), graph.hold(np.uint8(100))]
         graph.then("QuantizeLinear", *first)
-        weights = graph.hold(RNG.choice(np.array([-127, 127, 3], np.int8), (3072, 10)))
+        weights = graph.hold(fitting(RNG.choice(np.array([-127, 127, 3], np.int8), (3072, 10))))
         graph.then("QLinearMatMul", *first, weights, graph.hold(np.float32(0.1)), graph.hold(np.int8(0)), *out)
         graph.then("DequantizeLinear", *out)
         path = tmp_path / "q.onnx"
@@ -185,7 +185,7 @@ def test_sums_beyond_one_float32_product(tmp_path: Path) -> None:
 
 
 def test_the_description_is_the_file(tmp_path: Path) -> None:
-    weights = RNG.integers(-128, 128, (D, 10)).astype(np.int8)
+    weights = fitting(RNG.integers(-128, 128, (D, 10)).astype(np.int8))
     bias = RNG.integers(-500, 500, 10).astype(np.int32)
     emulator = emulated(one_layer(0.25, 9, weights, bias, 3.0), tmp_path)
     (layer,) = emulator.layers
@@ -228,7 +228,7 @@ def test_an_integer_softmax_and_views(tmp_path: Path) -> None:
         graph.then("Transpose", perm=[0, 3, 1, 2])
         graph.then("QuantizeLinear", *first)
         graph.then("Reshape", graph.hold(np.array([-1, D])))
-        weights = graph.hold(rng.integers(-128, 128, (D, 10)).astype(np.int8))
+        weights = graph.hold(fitting(rng.integers(-128, 128, (D, 10)).astype(np.int8)))
         graph.then("QLinearMatMul", *first, weights, graph.hold(np.float32(0.01)), graph.hold(np.int8(0)), *after)
         graph.then("QLinearSoftmax", *after, *end, domain="com.microsoft", axis=-1, opset=13)
         graph.then("DequantizeLinear", *end)
@@ -236,6 +236,24 @@ def test_an_integer_softmax_and_views(tmp_path: Path) -> None:
         truth = compare(emulated(data, tmp_path), pictures(seed, 1000), data)
         assert len(np.unique(truth)) > 20
         assert truth.max() == np.float32(scale) * (np.iinfo(kind).max - zero if seed != 2 else 50), "one class alone"
+
+
+def full_range() -> tuple[NDArray[Any], NDArray[Any]]:
+    """Weights of which two products exceed 16 bits by the least that is possible, above and below."""
+    above, below = np.zeros((D, 10), np.int8), np.zeros((D, 10), np.int8)
+    above[3:5, 2] = 64, 65
+    below[3:5, 2] = -64, -65
+    return above, below
+
+
+def test_weights_whose_products_fit_16_bits_are_emulated_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_graph, "products_saturate", lambda: True)
+    weights = RNG.choice(np.array([-64, 64], np.int8), (D, 10))
+    for zero in (0, 7, 255):
+        data = one_layer(1 / 255, zero, weights, np.zeros(10, np.int32), 40.0)
+        compare(emulated(data, tmp_path), pictures(4, 400), data)
 
 
 def refused(data: bytes, folder: Path, caplog: pytest.LogCaptureFixture) -> str:
@@ -249,7 +267,7 @@ def test_what_is_not_emulated_says_why(
 ) -> None:
     graph = Graph()
     first = [graph.hold(np.float32(0.01)), graph.hold(np.uint8(0))]
-    weights = graph.hold(RNG.integers(-128, 128, (D, 10)).astype(np.int8))
+    weights = graph.hold(fitting(RNG.integers(-128, 128, (D, 10)).astype(np.int8)))
     graph.then("QuantizeLinear", *first)
     graph.then("MatMulInteger", weights, first[1])
     graph.then("Cast", to=1)
@@ -263,7 +281,9 @@ def test_what_is_not_emulated_says_why(
     assert changed is None and "has changed" in caplog.records[-1].getMessage()
     with monkeypatch.context() as patch:
         patch.setattr(onnx_graph, "products_saturate", lambda: True)
-        assert "saturate on this processor" in refused(data, tmp_path, caplog)
+        one, two = (one_layer(1 / 255, 0, end, np.zeros(10, np.int32), 1.0) for end in full_range())
+        assert "saturate on this processor" in refused(one, tmp_path, caplog)
+        assert "saturate on this processor" in refused(two, tmp_path, caplog)
     with monkeypatch.context() as patch:
         patch.setattr(np, "rint", lambda values, out=None: np.floor(values, out=out))
         assert "disagrees on a probe" in refused(data, tmp_path, caplog)

@@ -17,6 +17,7 @@ from relrob.networks.batches import one_line
 
 _ERRORS_ONLY: Final = 3
 _MICROSOFT: Final = "com.microsoft"
+_INT16: Final = 2**15 - 1
 Array = NDArray[Any]
 
 
@@ -44,6 +45,20 @@ def run_node(node: onnx.NodeProto, name: str, values: Array, constants: dict[str
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid(_MICROSOFT, 1)]
     model = helper.make_model(graph, ir_version=8, opset_imports=opsets)
     return np.asarray(_session(model.SerializeToString(), _options()).run(None, {name: values})[0])
+
+
+def may_saturate(model: onnx.ModelProto) -> bool:
+    """Could a sum of two products of 8-bit codes with int8 weights of this graph leave 16 bits?
+
+    Where `products_saturate`, the processor adds the products of two inputs in int16, inputs as codes 0 to 255 (onnxruntime,
+    "Quantize ONNX Models", on U8S8 saturation); products with uint8 weights are wider.
+    """
+    for tensor in model.graph.initializer:
+        if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1:
+            ordered = np.sort(numpy_helper.to_array(tensor), axis=None).astype(np.int64)
+            if 255 * ordered[-2:].sum() > _INT16 or 255 * ordered[:2].sum() < -_INT16 - 1:
+                return True
+    return False
 
 
 def products_saturate() -> bool:
