@@ -131,9 +131,18 @@ def test_ctrl_c_says_how_to_resume(case: Case, tmp_path: Path) -> None:
     environment = {**os.environ, "RELROB_CACHE": str(tmp_path / "cache")}
     environment["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
     arguments = [*case.arguments("--features", "21", "--radius", "30", "--out", "run"), "--workers", "2"]
-    running = subprocess.Popen(
-        [sys.executable, "-m", "relrob", *arguments], cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
-    )
+    # A program started in the background of a shell without job control inherits an ignored SIGINT, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        running = subprocess.Popen(
+            [sys.executable, "-m", "relrob", *arguments],
+            cwd=tmp_path,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert running.stderr is not None
     for line in running.stderr:
         if line.startswith("images"):

@@ -1,7 +1,7 @@
-"""Static QDQ quantisation with onnxruntime: weights of 7 bits in int8, one scale an output channel, int8 activations, MinMax ranges.
+"""Static QDQ quantisation with onnxruntime: 7-bit weights in int8, a scale an output channel, int8 activations, MinMax ranges.
 
-Seven bits, because x86 processors without VNNI add products in pairs in int16: with eight, sums saturate there, and one file is two
-different networks (onnxruntime, "Quantize ONNX Models": `reduce_range`).
+Seven bits, because x86 processors without VNNI add products in pairs in int16: with eight, sums saturate there, and one
+file is two different networks (onnxruntime, "Quantize ONNX Models": `reduce_range`).
 """
 
 from __future__ import annotations
