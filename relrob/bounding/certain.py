@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import final
 
-from relrob.bounding.ladder import LadderBounds, Margins
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.linear import Margins
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure, probability_margin

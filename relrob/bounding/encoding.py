@@ -16,7 +16,8 @@ from typing import Final
 
 import numpy as np
 
-from relrob.bounding.ladder import SLACK, LadderBounds, Margins, PreActivations
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.linear import SLACK, Margins, PreActivations
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, probability_margin

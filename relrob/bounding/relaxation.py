@@ -16,7 +16,7 @@ from typing import final
 import numpy as np
 
 from relrob.bounding.encoding import Claim, Encoding, Neuron
-from relrob.bounding.ladder import SLACK
+from relrob.bounding.linear import SLACK
 from relrob.domain.arrays import Bools, Doubles, Ints
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.bounding.certain import CertainLabels
-from relrob.bounding.ladder import Neurons
+from relrob.bounding.linear import Neurons
 from relrob.bounding.part import Part, whole
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.domain.arrays import Floats

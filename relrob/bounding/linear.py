@@ -1,0 +1,263 @@
+"""Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of its runtime.
+
+Pre-activations of the runtime are bounded layer by layer, then the margins of the label against every other class, backward
+through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019) to the directions in which images can move,
+where the set's own support function gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown
+a neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to the margin. Float64, outward:
+every bound is widened by more than the relative error of the sums that form it (`SLACK`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+import numpy as np
+
+from relrob.domain.arrays import Doubles, Ints
+from relrob.networks.enclosure import Enclosure
+
+SLACK: Final = (
+    2.0**-34
+)  # more than 2^13 terms of float64 sums, products nested three deep, can lose relative to their magnitude
+
+
+class Hull(Protocol):
+    """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
+
+    def maximum(self, gains: Doubles) -> Doubles:
+        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to a relative error of `SLACK`."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Signs:
+    """Coefficients (n, m) split by sign: `plus` >= 0, `minus` <= 0, their sum is the matrix."""
+
+    plus: Doubles
+    minus: Doubles
+
+    @staticmethod
+    def of(matrix: Doubles) -> _Signs:
+        """Split a matrix."""
+        return _Signs(np.maximum(matrix, 0.0), np.minimum(matrix, 0.0))
+
+    @property
+    def opposite(self) -> _Signs:
+        """Of the negated matrix."""
+        return _Signs(-self.minus, -self.plus)
+
+
+@dataclass(frozen=True, eq=False)
+class PreActivations:
+    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of
+    the real pre-activation of the runtime's inputs; `reach` (n,): magnitude of the terms of one. Infinite where float32
+    may overflow."""
+
+    low: Doubles
+    high: Doubles
+    error: Doubles
+    reach: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Neurons:
+    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
+    pre-activations, which are real ones up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of one."""
+
+    rise: Doubles
+    over: Doubles
+    fall: Doubles
+    under: Doubles
+    error: Doubles
+    top: Doubles
+    reach: Doubles
+
+
+def _neurons(known: PreActivations, cap: float, falls: Doubles | None) -> Neurons:
+    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite. `falls` (n,): slopes in
+    [0, 1] of the lines below neurons that may change sign, chosen by their areas when not given."""
+    low, high = known.low, known.high
+    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
+    crossing, on = (low < 0) & (high > 0), low >= 0
+    rise = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
+    over = np.where(crossing, -rise * low, 0.0)
+    fall = np.where(crossing, high > -low if falls is None else falls, on) * 1.0
+    under = np.zeros_like(rise)
+    cut = high > cap
+    if cut.any():
+        rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
+        fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
+    return Neurons(rise, over, fall, under, known.error, np.clip(high, 0.0, cap), known.reach)
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `slopes` (f,): how
+    much each direction moves the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
+    `hidden`: the lines by which the hidden layers were bounded;
+    `every`: the bounds of every layer."""
+
+    low: Doubles
+    high: Doubles
+    slopes: Doubles
+    least: Doubles
+    most: Doubles
+    hidden: tuple[Neurons, ...] = ()
+    every: tuple[PreActivations, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class At:
+    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves, what each direction adds
+    `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,); the moves' `hull`; `largest` (d,): no pixel is larger."""
+
+    start: Doubles
+    moves: Doubles
+    hull: Hull
+    largest: Doubles
+    reach: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class Root:
+    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that they leave undecided, and these
+    neurons' weights, split by sign. They hold on every subset."""
+
+    low: Doubles
+    high: Doubles
+    open: Ints
+    signs: _Signs
+    opposite: _Signs
+
+
+@final
+class LinearBounds:
+    """Bounds of one enclosed network for one label, on any set of images. One set costs about two products of its directions with
+    the weights of each layer; less with the `roots` of a set that holds it, of which only undecided neurons are bounded again."""
+
+    def __init__(self, enclosure: Enclosure, label: int) -> None:
+        self.enclosure, self.label = enclosure, label
+        last = enclosure.layers[-1]
+        self._signs = [_Signs.of(layer.weights) for layer in enclosure.layers]
+        self._opposite = [signs.opposite for signs in self._signs]
+        others = np.delete(np.arange(enclosure.classes), label)
+        self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
+        self._margin_bias = last.bias[label] - last.bias[others]
+        self._others = others
+
+    def margins(self, at: At, roots: Sequence[Root] = (), falls: Sequence[Doubles] | None = None) -> Margins:
+        """Bounds over the whole set; infinite where float32 may overflow. `falls`: of each hidden layer, see `_neurons`."""
+        with np.errstate(all="ignore"):
+            hidden, every = self._forward(at, roots, falls)
+            last = every[-1]
+            both = last.error[self.label] + last.error[self._others]
+            high, _ = self._margin(1.0, hidden, at)
+            low, slopes = self._margin(-1.0, hidden, at)
+            steep = np.abs(slopes[:, int((-low).argmin())])
+        return Margins(
+            np.nan_to_num(-low - both, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
+            np.nan_to_num(high + both, nan=np.inf, posinf=np.inf, neginf=-np.inf),
+            np.nan_to_num(steep),
+            np.nan_to_num(last.low, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
+            np.nan_to_num(last.high, nan=np.inf, posinf=np.inf, neginf=-np.inf),
+            tuple(hidden),
+            tuple(every),
+        )
+
+    def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
+        """Bounds of every layer's pre-activations over the whole set, the last layer's (the outputs) included."""
+        with np.errstate(all="ignore"):
+            return tuple(self._forward(at, roots, None)[1])
+
+    def roots(self, every: Sequence[PreActivations]) -> list[Root]:
+        """What subsets of a set need of its hidden layers' bounds."""
+        return [self._root(number, known) for number, known in enumerate(every[:-1])]
+
+    def _forward(
+        self, at: At, roots: Sequence[Root], falls: Sequence[Doubles] | None
+    ) -> tuple[list[Neurons], list[PreActivations]]:
+        """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
+        layers = self.enclosure.layers
+        error, reach = layers[0].error(at.largest), at.reach
+        hidden: list[Neurons] = []
+        every: list[PreActivations] = []
+        for number, layer in enumerate(layers[:-1]):
+            low, high = self._bounds(number, hidden, at, error, roots)
+            every.append(PreActivations(low, high, error, reach))
+            hidden.append(_neurons(every[-1], layer.cap, None if falls is None else falls[number]))
+            error = layers[number + 1].error(hidden[-1].top)
+            reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
+        low, high = self._bounds(len(layers) - 1, hidden, at, error, roots)
+        return hidden, [*every, PreActivations(low, high, error, reach)]
+
+    def _bounds(
+        self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
+    ) -> tuple[Doubles, Doubles]:
+        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a larger set was bounded."""
+        if number >= len(roots):
+            return self._fresh(number, slice(None), self._signs[number], self._opposite[number], hidden, at, error)
+        root = roots[number]
+        low, high = root.low.copy(), root.high.copy()
+        least, most = self._fresh(number, root.open, root.signs, root.opposite, hidden, at, error)
+        low[root.open] = np.fmax(low[root.open], least)
+        high[root.open] = np.fmin(high[root.open], most)
+        return low, high
+
+    def _fresh(
+        self,
+        number: int,
+        neurons: Ints | slice,
+        signs: _Signs,
+        opposite: _Signs,
+        hidden: list[Neurons],
+        at: At,
+        error: Doubles,
+    ) -> tuple[Doubles, Doubles]:
+        """Bounds of some neurons of a layer, computed now."""
+        if number:
+            bias = self.enclosure.layers[number].bias[neurons]
+            high = self._maximum(signs, bias, hidden, at)[0]
+            low = -self._maximum(opposite, -bias, hidden, at)[0]
+        else:
+            start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
+            high = start + at.hull.maximum(moves) + slack
+            low = start - at.hull.maximum(-moves) - slack
+        return low - error[neurons], high + error[neurons]
+
+    def _root(self, number: int, known: PreActivations) -> Root:
+        """Of one hidden layer."""
+        low, high, cap = known.low, known.high, self.enclosure.layers[number].cap
+        undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
+        signs = _Signs.of(self.enclosure.layers[number].weights[:, undecided]) if number else _Signs(low, high)
+        return Root(low, high, undecided, signs, signs.opposite)
+
+    def _margin(self, sign: float, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
+        """Upper bound of sign * margins without the last layer's own error, and the slopes over the directions."""
+        if hidden:
+            return self._maximum(_Signs.of(sign * self._margin_weights), sign * self._margin_bias, hidden, at)
+        start, moves = at.start, at.moves
+        gains = sign * (moves[:, [self.label]] - moves[:, self._others])
+        value = sign * (start[self.label] - start[self._others]) + at.hull.maximum(gains)
+        return value + SLACK * (at.reach[self.label] + at.reach[self._others]), gains
+
+    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
+        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the directions."""
+        constant, slack = bias, np.abs(bias)
+        for depth in range(len(hidden) - 1, 0, -1):
+            neurons, layer = hidden[depth], self.enclosure.layers[depth]
+            slope = given.plus * neurons.rise[:, None] + given.minus * neurons.fall[:, None]
+            size = np.abs(slope)
+            offsets, lost = neurons.over @ given.plus + neurons.under @ given.minus, neurons.error @ size
+            constant = constant + offsets + lost + layer.bias @ slope
+            slack = slack + neurons.over @ given.plus - neurons.under @ given.minus + lost + neurons.reach @ size
+            given = _Signs.of(layer.weights @ slope)
+        neurons, free = hidden[0], len(at.moves)
+        above = [neurons.rise * at.moves, neurons.rise * at.start, neurons.over, neurons.rise * neurons.error]
+        below = [neurons.fall * at.moves, neurons.fall * at.start, neurons.under, -neurons.fall * neurons.error]
+        above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
+        below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
+        rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
+        value = constant + rows[free : free + 3].sum(axis=0) + at.hull.maximum(rows[:free])
+        return value + SLACK * (slack + rows[free + 3]), rows[:free]
