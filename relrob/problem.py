@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-from relrob.domain.arrays import Bools
+from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import Evaluator
+from relrob.regions.ball import BallSet
 from relrob.regions.ladder import RungSet
 
 
@@ -111,4 +112,55 @@ class Solver(Protocol):
 
     def solve(self, problem: Problem) -> Findings:
         """Spend at most the budget on each network. Never raises for a budget."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class BallProblem:
+    """Does each network give `label` on every image of `ball`? `certify`: keep what a certificate needs."""
+
+    ball: BallSet
+    label: int
+    networks: tuple[Opened, ...]
+    budget: Budget
+    certify: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class BallFinding:
+    """What a solver found on one network around one image.
+
+    `proved`: no image of the ball is misclassified; `proposals`: images (d,) of suspected witnesses, best first; `margin`:
+    smallest margin met, or proved; `evaluated`: images run; `by`: the step that decided; `stopped`: why it gave up; `proof`: what
+    a certificate is made of.
+    """
+
+    proved: bool
+    proposals: tuple[Floats, ...]
+    margin: float | None
+    evaluated: int
+    by: str
+    stopped: Reason | None = None
+    proof: Any = None
+
+
+class BallSolver(Protocol):
+    """A decision procedure for balls and lattices."""
+
+    @property
+    def name(self) -> str:
+        """The solver's name, as in `relrob.registry.BALL_SOLVERS`."""
+        ...
+
+    @property
+    def complete(self) -> bool:
+        """True when UNKNOWN comes only from the budget."""
+        ...
+
+    def accepts(self, problem: BallProblem, opened: Opened) -> str | None:
+        """None when the question can be taken for this network, else the sentence that says why not."""
+        ...
+
+    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
+        """Spend at most the budget on this network. Never raises for a budget."""
         ...

@@ -56,6 +56,11 @@ EVALUATORS: tuple[Entry, ...] = (
     Entry(
         "onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
     ),
+    Entry(
+        "fixed",
+        "relrob.networks.kernels.fixed_file:open_fixed",
+        "fixed point in exact integers (.npz that relrob wrote)",
+    ),
     Entry("keras", "relrob.networks.keras_runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
 )
 

@@ -37,14 +37,14 @@ class CertainLabels:
     def settle(self, part: Part) -> Settled:
         """One or two bound computations."""
         margins = self._of[self._label].margins(part)
-        if self._proves(self._label, margins):
+        if proves(self._enclosure, self._label, margins):
             return Settled(self._label, self._shown(float(margins.low.min())), margins.slopes, margins)
         rival = int(margins.high.argmin())
         if margins.high[rival] < -self._enclosure.gap:
             other = rival if rival < self._label else rival + 1
             if other not in self._of:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
-            if self._proves(other, self._of[other].margins(part)):
+            if proves(self._enclosure, other, self._of[other].margins(part)):
                 return Settled(other, self._shown(float(margins.high[rival])), margins.slopes)
         return Settled(None, float(margins.low.min()), margins.slopes)
 
@@ -52,12 +52,13 @@ class CertainLabels:
         """The margin in the unit of the runtime's outputs."""
         return probability_margin(margin, self._enclosure.classes) if self._enclosure.probabilities else margin
 
-    def _proves(self, label: int, margins: Margins) -> bool:
-        """Is `label` the one label of the part? Outputs that saturate could tie: they must stay off the ends of their range."""
-        gap, last = self._enclosure.gap, self._enclosure.layers[-1]
-        if not margins.low.min() > gap:
-            return False
-        others = [most for number, most in enumerate(margins.most) if number != label]
-        below_cap = not isfinite(last.cap) or max(others) < last.cap - gap
-        above_floor = not isfinite(last.floor) or margins.least[label] > last.floor + gap
-        return bool(below_cap and above_floor)
+
+def proves(enclosure: Enclosure, label: int, margins: Margins) -> bool:
+    """Is `label` the one label of the set? Outputs that saturate could tie: they must stay off the ends of their range."""
+    gap, last = enclosure.gap, enclosure.layers[-1]
+    if not margins.low.min() > gap:
+        return False
+    others = [most for number, most in enumerate(margins.most) if number != label]
+    below_cap = not isfinite(last.cap) or max(others) < last.cap - gap
+    above_floor = not isfinite(last.floor) or margins.least[label] > last.floor + gap
+    return bool(below_cap and above_floor)

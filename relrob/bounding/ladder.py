@@ -14,6 +14,7 @@ import numpy as np
 
 from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
 from relrob.bounding.part import Part
+from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.folded import hull_maximum
@@ -31,6 +32,14 @@ class _Budgeted:
     def maximum(self, gains: Doubles) -> Doubles:
         """A fractional knapsack a column: (f, n) -> (n,)."""
         return hull_maximum(gains, self.costs, self.room)
+
+    def extreme(self, gains: Doubles) -> Doubles:
+        """The knapsack's own z (f,)."""
+        order = np.argsort(-np.maximum(gains, 0.0) / self.costs, kind="stable")
+        spent = self.costs[order]
+        moves = np.zeros_like(gains)
+        moves[order] = np.clip((self.room - (np.cumsum(spent) - spent)) / spent, 0.0, 1.0)
+        return np.where(gains > 0, moves, 0.0)
 
 
 @final
@@ -52,13 +61,18 @@ class LadderBounds:
         self._reach = 3 * (self._largest @ first.size) + np.abs(first.bias)
         self._roots: list[Root] = []
 
-    def margins(self, part: Part) -> Margins:
-        """Bounds over all points of the part, `slopes` (F,) over all features; infinite where float32 may overflow."""
-        found = self._linear.margins(self.at(part), self._roots)
+    def margins(self, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
+        """Bounds over all points of the part, `slopes` (F,) over all features; infinite where float32 may overflow. `falls`: of
+        each hidden layer, slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
+        found = self._linear.margins(self.at(part), self._roots, falls)
         self._keep(part, found.every)
         steep = np.zeros(self.rungs.features)
         steep[list(part.free)] = found.slopes
         return replace(found, slopes=steep)
+
+    def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
+        """Optimised slopes for the part whose bounds are `found`."""
+        return optimised(self._linear, self.at(part), found)
 
     def neurons(self, part: Part) -> tuple[PreActivations, ...]:
         """Bounds of every layer's pre-activations over all points of the part, the last layer's (the outputs) included."""

@@ -10,7 +10,7 @@ every bound is widened by more than the relative error of the sums that form it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, final
 
 import numpy as np
@@ -28,6 +28,10 @@ class Hull(Protocol):
 
     def maximum(self, gains: Doubles) -> Doubles:
         """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to a relative error of `SLACK`."""
+        ...
+
+    def extreme(self, gains: Doubles) -> Doubles:
+        """A z (f,) of the set with z @ gains (f,) largest, up to rounding."""
         ...
 
 
@@ -165,6 +169,39 @@ class LinearBounds:
             tuple(hidden),
             tuple(every),
         )
+
+    def slope_gradients(self, at: At, found: Margins, falls: Sequence[Doubles]) -> tuple[float, list[Doubles]]:
+        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines below and everything else as in
+        `found`, and how it grows with each slope of a neuron that may change sign. Not outward: a guide, no bound."""
+        crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
+        hidden = [
+            replace(neurons, fall=np.where(open_, fall, neurons.fall))
+            for neurons, fall, open_ in zip(found.hidden, falls, crossing, strict=True)
+        ]
+        with np.errstate(all="ignore"):
+            values, gains = self._margin(-1.0, hidden, at)
+            last = found.every[-1]
+            low = -values - last.error[self.label] - last.error[self._others]
+            worst = int(low.argmin())
+            signs = self._backward(-self._margin_weights[:, worst], hidden)
+            layers, value = self.enclosure.layers, at.start + at.hull.extreme(gains[:, worst]) @ at.moves
+            gradients: list[Doubles] = []
+            for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
+                slope = sign * np.where(sign > 0, neurons.rise, neurons.fall)
+                value = value + neurons.error * np.sign(slope)
+                gradients.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
+                passed = np.where(sign > 0, neurons.rise * value + neurons.over, neurons.fall * value + neurons.under)
+                value = passed @ layers[number + 1].weights + layers[number + 1].bias
+        return float(low[worst]), gradients
+
+    def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
+        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds `coefficients` of the last one's."""
+        found = [coefficients]
+        for number in range(len(hidden) - 1, 0, -1):
+            neurons, given = hidden[number], found[0]
+            slope = np.maximum(given, 0.0) * neurons.rise + np.minimum(given, 0.0) * neurons.fall
+            found.insert(0, self.enclosure.layers[number].weights @ slope)
+        return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
         """Bounds of every layer's pre-activations over the whole set, the last layer's (the outputs) included."""

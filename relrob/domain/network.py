@@ -90,7 +90,8 @@ class Network:
     """A network that can be run: a file, the runtime that executes it, and its weights where it is a float MLP.
 
     `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5", "keras1-h5", "onnx",
-    "tflite" or "savedmodel"; `runtime`: who executes it ("numpy", "onnxruntime", "xnnpack", "builtin", "reference", "keras");
+    "tflite", "fixed" or "savedmodel"; `runtime`: who executes it ("numpy", "onnxruntime", "xnnpack", "builtin", "reference",
+    "fixed", "keras");
     `inputs`: number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images that it is given,
     H*W*C = `inputs`; `layout`: order of the pixels it reads;
     `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever

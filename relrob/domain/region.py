@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from fractions import Fraction
 from typing import Final
 
@@ -51,3 +52,64 @@ class Ladder:
     def kind(self) -> str:
         """The region's name on the command line."""
         return "ladder"
+
+
+class Norm(StrEnum):
+    """How far two images are from each other: sum, root of the sum of squares, largest, or number of differences."""
+
+    L1 = "l1"
+    L2 = "l2"
+    LINF = "linf"
+    L0 = "l0"
+
+
+def _check_radius(radius: Fraction) -> None:
+    if radius <= 0:
+        raise RegionError(f"radius {_shown(radius)}", "a number above 0", "--radius 0.1")
+    if not _SMALLEST <= radius <= _LARGEST:
+        raise RegionError("a radius out of all proportion to pixels", "1e-45 to 1e45", "--radius 0.1")
+
+
+@dataclass(frozen=True)
+class Ball:
+    """All float32 images in [0,1]^n within `radius` of an image, both as they are fed to a network; the distance is exact.
+
+    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity, a whole number of pixels for L0.
+
+    >>> Ball(Norm.LINF, Fraction(4, 255)).kind
+    'linf'
+    """
+
+    norm: Norm
+    radius: Fraction
+
+    def __post_init__(self) -> None:
+        _check_radius(self.radius)
+        if self.norm is Norm.L0 and self.radius.denominator != 1:
+            raise RegionError(f"radius {_shown(self.radius)} of an l0 ball", "a whole number of pixels", "--radius 3")
+
+    @property
+    def kind(self) -> str:
+        """The region's name on the command line."""
+        return self.norm.value
+
+
+@dataclass(frozen=True)
+class Lattice:
+    """Every point of the L1 ball on a grid: { clip(x + step k) : k whole numbers, L1 change <= radius }, both exact.
+
+    The moved pixel fed to a network is the float32 nearest to the exact value.
+    """
+
+    radius: Fraction
+    step: Fraction
+
+    def __post_init__(self) -> None:
+        _check_radius(self.radius)
+        if not 0 < self.step <= 1:
+            raise RegionError(f"step {_shown(self.step)}", "a number in (0, 1]", "--step 0.25")
+
+    @property
+    def kind(self) -> str:
+        """The region's name on the command line."""
+        return "lattice"

@@ -25,6 +25,7 @@ READERS: dict[str, str] = {
     "hdf5": "relrob.networks.keras_files:read_hdf5",
     "onnx": "relrob.networks.onnx_files:read_onnx",
     "tflite": "relrob.networks.tflite_info:read_tflite",
+    "fixed": "relrob.networks.kernels.fixed_file:read_fixed",
 }
 
 
@@ -97,6 +98,8 @@ def runtimes(format_name: str, dense: bool) -> tuple[str, ...]:
     """
     if format_name == "tflite":
         return ("xnnpack", "builtin", "reference")
+    if format_name == "fixed":
+        return ("fixed",)
     if format_name in ("onnx", "keras1-h5"):
         return ("onnxruntime",)
     return ("onnxruntime", "keras") if dense else ("keras",)

@@ -12,16 +12,23 @@ SUFFIXES: dict[str, str] = {
     ".hdf5": "hdf5",
     ".onnx": "onnx",
     ".tflite": "tflite",
+    ".npz": "fixed",
 }
-_NOUNS = {"keras": "a Keras archive", "hdf5": "an HDF5 file", "onnx": "an ONNX file", "tflite": "a LiteRT file"}
-ACCEPTED = "a .keras, .h5, .onnx or .tflite file, or a SavedModel directory"
+_NOUNS = {
+    "keras": "a Keras archive",
+    "hdf5": "an HDF5 file",
+    "onnx": "an ONNX file",
+    "tflite": "a LiteRT file",
+    "fixed": "a fixed-point network",
+}
+ACCEPTED = "a .keras, .h5, .onnx or .tflite file, a fixed-point .npz, or a SavedModel directory"
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _LFS = b"version https://git-lfs"
 _REPAIR = "copy or export the file again"
 
 
 def sniff(path: Path) -> str:
-    """The container: "keras" (zip), "hdf5", "onnx", "tflite" or "savedmodel".
+    """The container: "keras" (zip), "hdf5", "onnx", "tflite", "fixed" (zip) or "savedmodel".
 
     Raises NetworkError when the path is missing or empty, is a Git LFS pointer, or when its bytes are not what its name says.
     """
@@ -42,6 +49,8 @@ def sniff(path: Path) -> str:
     if suffix and suffix not in SUFFIXES:
         raise NetworkError(f"{path} has the suffix {suffix!r}", ACCEPTED, "rename it, or export it as one of these")
     named, found = SUFFIXES.get(suffix), _magic(head)
+    if (named, found) == ("fixed", "keras"):
+        return "fixed"  # both are zip archives
     if named is None and found is None:
         raise NetworkError(f"{path} does not start like a network file", ACCEPTED, _REPAIR)
     if named is not None and found != named:

@@ -1,0 +1,120 @@
+"""Linear bounds (`relrob.bounding.linear`) over a ball, cut by [0,1]^n; its directions are the pixels.
+
+The support function of a ball cut by a box: a sum (L-infinity), the largest terms (L0), a fractional knapsack (L1), and, by weak
+duality, the best of the Lagrangians sup_d { g.d - m/2 (|d|^2 - r^2) } (L2): any multiplier m >= 0 gives an upper bound.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from relrob.bounding.linear import At, LinearBounds, Margins
+from relrob.bounding.slopes import optimised
+from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.region import Norm
+from relrob.networks.enclosure import Enclosure
+from relrob.regions.ball import BallSet
+
+_HALVINGS: Final = 24
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BallHull:
+    """Moves d (f,) with -down <= d <= up and `norm`(d) <= `reach`."""
+
+    down: Doubles
+    up: Doubles
+    norm: Norm
+    reach: float
+
+    def maximum(self, gains: Doubles) -> Doubles:
+        """max d @ gains, column by column: (f, n) -> (n,)."""
+        if self.norm is Norm.LINF:
+            return self.up @ np.maximum(gains, 0.0) - self.down @ np.minimum(gains, 0.0)
+        if self.norm is Norm.L2:
+            multiplier = self._multiplier(gains)
+            moves = self._pulled(gains, multiplier)
+            value = (moves * gains).sum(axis=0) - multiplier / 2 * ((moves * moves).sum(axis=0) - self.reach**2)
+            return np.asarray(value)
+        size, room = np.abs(gains), self._room(gains)
+        if self.norm is Norm.L0:
+            most = min(int(self.reach), len(gains))
+            terms = size * room
+            return np.asarray(np.partition(terms, len(terms) - most, axis=0)[len(terms) - most :].sum(axis=0))
+        order, share = self._shares(size, room)
+        return np.asarray((np.take_along_axis(size, order, axis=0) * share).sum(axis=0))
+
+    def extreme(self, gains: Doubles) -> Doubles:
+        """Moves (f,) of the ball at which d @ gains (f,) is largest; one of them, up to rounding."""
+        column = gains[:, None]
+        if self.norm is Norm.LINF:
+            return np.where(gains > 0, self.up, np.where(gains < 0, -self.down, 0.0))
+        if self.norm is Norm.L2:
+            return self._pulled(column, self._multiplier(column))[:, 0]
+        size, room, moves = np.abs(column), self._room(column), np.zeros_like(gains)
+        if self.norm is Norm.L0:
+            chosen = np.argsort(-(size * room)[:, 0], kind="stable")[: int(self.reach)]
+            moves[chosen] = (np.sign(column) * room)[chosen, 0]
+            return moves
+        order, share = self._shares(size, room)
+        moves[order[:, 0]] = share[:, 0]
+        return moves * np.sign(gains)
+
+    def _room(self, gains: Doubles) -> Doubles:
+        """How far each pixel can move where its gain points: (f, n)."""
+        return np.asarray(np.where(gains > 0, self.up[:, None], self.down[:, None]))
+
+    def _shares(self, size: Doubles, room: Doubles) -> tuple[Ints, Doubles]:
+        """The fractional knapsack of the L1 ball: pixels by gain, and how far each moves, (f, n) both."""
+        order = np.argsort(-size, axis=0, kind="stable")
+        spent = np.take_along_axis(room, order, axis=0)
+        before = np.cumsum(spent, axis=0) - spent
+        return order, np.clip(self.reach - before, 0.0, spent)
+
+    def _pulled(self, gains: Doubles, multiplier: Doubles) -> Doubles:
+        """The maximiser of g.d - m/2 |d|^2 over the box: (f, n)."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            free = np.where(gains == 0, 0.0, gains / multiplier)
+        return np.asarray(np.clip(free, -self.down[:, None], self.up[:, None]))
+
+    def _multiplier(self, gains: Doubles) -> Doubles:
+        """The multiplier (n,) at which the maximiser has norm `reach`; next to none where the box alone keeps it shorter."""
+        high = np.sqrt((gains * gains).sum(axis=0)) / self.reach + np.finfo(np.float64).tiny
+        low = np.zeros_like(high)
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            far = (self._pulled(gains, middle) ** 2).sum(axis=0) > self.reach**2
+            low, high = np.where(far, middle, low), np.where(far, high, middle)
+        return np.asarray(high)
+
+
+@final
+class BallBounds:
+    """Bounds of one enclosed network around one image, for one label."""
+
+    def __init__(self, enclosure: Enclosure, ball: BallSet, label: int) -> None:
+        self.enclosure, self.ball, self.label = enclosure, ball, label
+        self._linear = LinearBounds(enclosure, label)
+        first, base = enclosure.layers[0], ball.base.astype(np.float64)
+        largest = np.maximum(base + ball.up, ball.down)
+        hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
+        self.at = At(
+            base @ first.weights + first.bias,
+            first.weights,
+            hull,
+            largest,
+            3 * (largest @ first.size) + np.abs(first.bias),
+        )
+
+    def margins(self, falls: tuple[Doubles, ...] | None = None) -> Margins:
+        """Bounds over the whole ball, `slopes` (d,) over the pixels. `falls`: of each hidden layer, slopes in [0, 1] of the lines
+        below neurons that may change sign (n,)."""
+        return self._linear.margins(self.at, (), falls)
+
+    def falls(self, found: Margins) -> tuple[Doubles, ...]:
+        """Optimised slopes for the ball whose bounds are `found`."""
+        return optimised(self._linear, self.at, found)

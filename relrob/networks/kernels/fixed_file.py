@@ -1,0 +1,89 @@
+"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads the file has the whole network."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.network import Arithmetic, Dense, Layout, Network
+from relrob.errors import NetworkError
+from relrob.files import sha256_bytes, write_atomic
+from relrob.networks.chain import NotDenseError
+from relrob.networks.content import checked_bytes
+from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
+from relrob.networks.source import Source
+
+VERSION: Final = 1
+_MOST_LAYERS: Final = 1000
+
+
+def write_fixed(network: FixedNetwork, path: Path) -> None:
+    """Write the network; the same network gives the same bytes. Raises StoreError."""
+    head = [VERSION, len(network.layers), network.low, network.high, network.pixel_scale]
+    arrays: dict[str, Any] = {"relrob_fixed": np.array(head, np.int64)}
+    for number, layer in enumerate(network.layers):
+        arrays[f"weights_{number}"], arrays[f"bias_{number}"] = layer.weights, layer.bias
+        arrays[f"form_{number}"] = np.array([layer.bias_shift, layer.shift, layer.low, layer.high], np.int64)
+    held = io.BytesIO()
+    np.savez_compressed(held, **arrays)
+    write_atomic(path, held.getvalue())
+
+
+def parse_fixed(path: str, data: bytes) -> FixedNetwork:
+    """The network in these bytes. Raises NetworkError for what is damaged or something else."""
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as held:
+            version, count, low, high, scale = _whole(held["relrob_fixed"], (5,)).tolist()
+            if version != VERSION or not 0 < count <= _MOST_LAYERS:
+                raise ValueError(f"version {version} with {count} layers")
+            layers = []
+            for number in range(count):
+                form = _whole(held[f"form_{number}"], (4,)).tolist()
+                layers.append(FixedLayer(held[f"weights_{number}"], held[f"bias_{number}"], *form))
+    except (ValueError, KeyError, TypeError, EOFError, OSError, OverflowError, zipfile.BadZipFile) as error:
+        raise NetworkError(
+            f"{path} is no fixed-point network: {error}", "an .npz that relrob wrote", "write it again"
+        ) from error
+    return FixedNetwork(tuple(layers), low, high, scale)
+
+
+def _whole(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if values.dtype != np.int64 or values.shape != shape:
+        raise ValueError(f"an entry {values.dtype} {values.shape}")
+    return values
+
+
+def read_fixed(path: str, data: bytes) -> Source:
+    """What `load_network` needs to know of the file."""
+    network = parse_fixed(path, data)
+
+    def dense(image: tuple[int, ...]) -> tuple[Dense, bool]:
+        raise NotDenseError("a fixed-point network computes in integers")
+
+    return Source(
+        format="fixed",
+        dims=(-1, network.inputs),
+        classes=network.classes,
+        sha256=sha256_bytes(data),
+        dense=dense,
+        scheme="fixed",
+        arithmetic=Arithmetic.INTEGER,
+        flat=Layout.HWC,
+    )
+
+
+@lru_cache(maxsize=8)
+def fixed_of(network: Network) -> FixedNetwork | None:
+    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError when the file has changed."""
+    return parse_fixed(network.path, checked_bytes(network)) if network.format == "fixed" else None
+
+
+def open_fixed(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> FixedNetwork:
+    """The evaluator: exact, so that batches and threads change nothing."""
+    return parse_fixed(network.path, checked_bytes(network, data))

@@ -1,0 +1,141 @@
+"""The ball or the lattice around one image, as arrays: how far each pixel can move, exact membership, and points of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Doubles, Floats, frozen
+from relrob.domain.query import check_image
+from relrob.domain.region import Ball, Lattice, Norm
+from relrob.regions.exact import nearest_float32
+
+_HALF_UNIT = 2.0**-25  # of a float32 in [1/2, 1]: how far the nearest one can be from a value in [0, 1]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class BallSet:
+    """All images of a ball or lattice around one image.
+
+    `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a lattice, `base` itself in a ball;
+    `down`, `up`: float64 (d,) >= 0, how far each pixel can move from `base`, outward; `norm` and `reach`: the moves' norm is at
+    most that, outward.
+    """
+
+    region: Ball | Lattice
+    base: Floats
+    exact: tuple[Fraction, ...]
+    down: Doubles
+    up: Doubles
+    norm: Norm
+    reach: float
+
+    @property
+    def count(self) -> int | None:
+        """A ball's points are not counted."""
+        return None
+
+    def contains(self, image: Floats) -> bool:
+        """Is `image` (d,) a point of the region? Exact."""
+        if image.shape != self.base.shape or image.dtype != np.float32 or not bool(np.isfinite(image).all()):
+            return False
+        changed = np.flatnonzero(image != self.base)
+        if isinstance(self.region, Lattice):
+            moves = [_grid_move(self.exact[i], float(image[i]), self.region.step) for i in changed]
+            return None not in moves and sum(move for move in moves if move is not None) <= self.region.radius
+        if image.min(initial=0) < 0 or image.max(initial=0) > 1:
+            return False
+        return _within(self.region, [Fraction(float(image[i])) - self.exact[i] for i in changed])
+
+    def cost(self, image: Floats) -> Fraction:
+        """Exact L1 change of an image (d,), as it is fed."""
+        changed = np.flatnonzero(image != self.base)
+        return sum((abs(Fraction(float(image[i])) - Fraction(float(self.base[i]))) for i in changed), Fraction(0))
+
+    def point(self, moves: Doubles) -> Floats | None:
+        """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the region: float32 values, or points
+        of the grid, no pixel further away than asked for. None when the moves lead outside by more than rounding."""
+        if isinstance(self.region, Lattice):
+            return self._grid_point(moves, self.region)
+        for shrink in (1.0, 1 - 2.0**-20):
+            wanted = np.clip(self.base + moves * shrink, 0.0, 1.0)
+            image = wanted.astype(np.float32)
+            beyond = np.abs(image - self.base.astype(np.float64)) > np.abs(wanted - self.base)
+            image = np.where(beyond, np.nextafter(image, self.base), image).astype(np.float32)
+            if self.contains(image):
+                return frozen(image)
+        return None
+
+    def _grid_point(self, moves: Doubles, region: Lattice) -> Floats | None:
+        """Each pixel as many whole steps as its move allows; the last step into black or white may be cut."""
+        image = self.base.copy()
+        for i in np.flatnonzero(moves):
+            target = min(max(self.exact[i] + Fraction(float(moves[i])), Fraction(0)), Fraction(1))
+            if target in (0, 1):
+                value = target
+            else:
+                steps = int(abs(target - self.exact[i]) / region.step)
+                value = self.exact[i] + (1 if moves[i] > 0 else -1) * steps * region.step
+            image[i] = nearest_float32(value.numerator, value.denominator)
+        return frozen(image) if self.contains(image) else None
+
+
+def _within(region: Ball, moves: list[Fraction]) -> bool:
+    """Is the norm of these moves, all other pixels alone, at most the radius?"""
+    if region.norm is Norm.L0:
+        return len(moves) <= region.radius
+    if region.norm is Norm.L1:
+        return sum((abs(move) for move in moves), Fraction(0)) <= region.radius
+    if region.norm is Norm.L2:
+        return sum((move * move for move in moves), Fraction(0)) <= region.radius**2
+    return max((abs(move) for move in moves), default=Fraction(0)) <= region.radius
+
+
+def _grid_move(pixel: Fraction, value: float, step: Fraction) -> Fraction | None:
+    """How far a pixel was moved along its grid to be fed as `value`; the least such move, None when there is none."""
+    if value == 0.0:
+        return pixel
+    if value == 1.0:
+        return 1 - pixel
+    near = round((Fraction(value) - pixel) / step)
+    for steps in sorted((near - 1, near, near + 1), key=abs):
+        target = pixel + steps * step
+        if 0 <= target <= 1 and float(nearest_float32(target.numerator, target.denominator)) == value:
+            return abs(steps * step)
+    return None
+
+
+def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
+    """The region around an image (any shape, uint8 levels or float32 in [0,1])."""
+    image = check_image(image)
+    flat = image.ravel()
+    base = flat if flat.dtype == np.float32 else flat.astype(np.float32) / np.float32(255)
+    wide = base.astype(np.float64)
+    lattice = isinstance(region, Lattice)
+    levels = lattice and flat.dtype == np.uint8
+    exact = tuple(Fraction(int(v), 255) if levels else Fraction(float(v)) for v in (flat if levels else base))
+    radius = _up(region.radius)
+    norm = Norm.L1 if isinstance(region, Lattice) else region.norm
+    if lattice:  # the clean image and every moved pixel are rounded
+        radius = float(np.nextafter(radius + len(base) * 2 * _HALF_UNIT, np.inf))
+    most = 1.0 if norm is Norm.L0 else radius
+    return BallSet(
+        region=region,
+        base=frozen(base),
+        exact=exact,
+        down=frozen(np.minimum(wide, most)),
+        up=frozen(np.minimum(np.nextafter(1 - wide, np.inf), most)),
+        norm=norm,
+        reach=radius,
+    )
+
+
+def _up(value: Fraction) -> float:
+    """The float64 at or above a fraction."""
+    found = float(value)
+    return found if Fraction(found) >= value else float(np.nextafter(found, np.inf))
