@@ -17,7 +17,8 @@ from relrob.bounding.encoding import Encoding, survey
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.part import whole
 from relrob.certificates.deployed import Deployed, Facts
-from relrob.certificates.derive import Derivation, InvalidError, _Layer, _lines, _pass
+from relrob.certificates.derive import Derivation, _Layer, _lines, _pass
+from relrob.certificates.parts import InvalidError
 from relrob.domain.query import Budget
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure

@@ -18,9 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.certificates.check import _beside, _fraction, _Ladder, _pixels, _subsets, check
-from relrob.certificates.derive import InvalidError
+from relrob.certificates.check import _beside, _Ladder, _subsets, check
 from relrob.certificates.form import FORMAT, canonical, chain, seal
+from relrob.certificates.parts import InvalidError, fraction, pixels
 from relrob.certificates.write import certificate
 from relrob.domain.region import Ladder
 from relrob.errors import CertificateError, NetworkError
@@ -200,22 +200,22 @@ def test_a_network_is_looked_for_beside_its_certificate(small: Small, tmp_path: 
 
 @pytest.mark.parametrize("text", ["1", "1/3", "20", "7/255"])
 def test_fractions_have_one_spelling(text: str) -> None:
-    assert _fraction(text, "radius") == Fraction(text)
+    assert fraction(text, "radius") == Fraction(text)
     for other in (f" {text}", f"+{text}", f"{text}.0", f"-{text}", f"0{text}", text + "e0", "2/6", "0", "", None, 1):
         with pytest.raises(InvalidError, match=r"radius .* is not an exact fraction above 0"):
-            _fraction(other, "radius")
+            fraction(other, "radius")
 
 
 def test_pixels_are_exact() -> None:
-    exact, base = _pixels({"dtype": "uint8", "hex": "00ff33"})
+    exact, base = pixels({"dtype": "uint8", "hex": "00ff33"})
     assert exact == [0, 1, Fraction(1, 5)]
     assert [float(value) for value in base] == np.array([0, 1, 0.2], np.float32).tolist()
     row = np.array([0, 1, 1e-45, 0.1], np.float32)
-    exact, base = _pixels({"dtype": "float32", "hex": row.astype("<f4").tobytes().hex()})
+    exact, base = pixels({"dtype": "float32", "hex": row.astype("<f4").tobytes().hex()})
     assert exact == base == [Fraction(float(value)) for value in row]
     for value in (-1e-45, 1.0000001, np.nan, np.inf):
         with pytest.raises(InvalidError, match=r"outside \[0, 1\]"):
-            _pixels({"dtype": "float32", "hex": np.array([0, value], np.float32).tobytes().hex()})
+            pixels({"dtype": "float32", "hex": np.array([0, value], np.float32).tobytes().hex()})
 
 
 @given(st.lists(st.integers(0, 9), max_size=7), st.integers(0, 30))

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from relrob.certificates.check import _Ladder, _leaves, check
-from relrob.certificates.derive import InvalidError
 from relrob.certificates.form import canonical, chain, seal
+from relrob.certificates.parts import InvalidError
 from relrob.certificates.write import certificate
 from relrob.decide import decide
 from relrob.domain.query import Budget

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from flint import ctx
 
-from relrob.certificates.check import _Ladder, _nearest, _subsets
+from relrob.certificates.check import _Ladder, _subsets
 from relrob.certificates.deployed import Deployed, Facts, read_deployed
 from relrob.certificates.derive import Derivation, InvalidError
+from relrob.certificates.parts import nearest
 from relrob.domain.region import Ladder
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network
@@ -54,7 +55,7 @@ def test_nearest_float32() -> None:
     values = [Fraction(int(a), int(b)) for a, b in zip(rng.integers(0, 2**40, 300), [2**40] * 300, strict=True)]
     values += [Fraction(a, 2**150) for a in (0, 1, 2, 3, 5)] + [Fraction(k, 255) for k in range(256)] + [Fraction(1, 3)]
     for value in values:
-        assert float(_nearest(value)) == float(nearest_float32(value.numerator, value.denominator))
+        assert float(nearest(value)) == float(nearest_float32(value.numerator, value.denominator))
 
 
 def some_slopes(facts: tuple[Facts, ...], rng: np.random.Generator) -> list[dict[int, tuple[float, float]]]:

@@ -103,6 +103,15 @@ class Cell:
         return halves
 
 
+@dataclass(frozen=True, eq=False)
+class Closed:
+    """A cell that the exact bound closes with these multipliers; without any it is empty, or its code vectors have one label."""
+
+    path: tuple[Split, ...]
+    forms: Whole | None = None
+    sums: tuple[Whole, ...] = ()
+
+
 def cell_of(network: FixedNetwork, low: Ints, high: Ints) -> Cell:
     """The cell of a box of codes."""
     lows, highs = [low], [high]

@@ -18,9 +18,11 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from relrob.certificates import ball
 from relrob.certificates.deployed import NoRulesError, read_deployed
-from relrob.certificates.derive import PRECISION, Derivation, InvalidError, Region
+from relrob.certificates.derive import PRECISION, Derivation, Region
 from relrob.certificates.form import FORMAT, canonical, chain, seal
+from relrob.certificates.parts import InvalidError, fraction, keys, nearest, number, pixels, read_slopes
 from relrob.domain.network import Network
 from relrob.errors import CertificateError
 from relrob.networks.load import load_network
@@ -29,7 +31,7 @@ from relrob.networks.open import open_network
 SAMPLE: Final = 64
 MOST_POINTS: Final = 10_000_000
 _BLOCK: Final = 1024
-_KEYS: Final = ("format", "role", "network", "gap", "region", "image", "label", "leaves", "seal")
+_KEYS: Final = ("format", "role", "network", "region", "image", "label", "seal")
 _NETWORK: Final = ("file", "sha256", "format", "runtime", "layout", "arithmetic", "image_shape", "classes")
 
 
@@ -54,10 +56,15 @@ def check(path: Path, network: Path | None = None, run: bool = False) -> Report:
     try:
         if canonical(content) != data or seal(content) != content.get("seal"):
             raise InvalidError("the seal does not fit: the file was changed after it was written")
-        _keys(content, _KEYS, "the certificate")
+        region = content.get("region")
+        around = isinstance(region, dict) and region.get("kind") in ball.KINDS
+        keys(content, (*_KEYS, *(("proof",) if around else ("gap", "leaves"))), "the certificate")
         if type(content["label"]) is not int or content["role"] not in ("reference", "quantised"):
             raise InvalidError("a label that is no number, or a role that is neither reference nor quantised")
         said.append("the seal: SHA-256 of the canonical content")
+        if around:
+            ball.prove(content, _network(path, content, network, said), said)
+            return Report(str(path), True, tuple(said))
         ladder = _Ladder(content)
         said.append(ladder.words)
         opened = _network(path, content, network, said)
@@ -92,41 +99,14 @@ def _refuse(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
-def _keys(given: Any, names: tuple[str, ...], what: str) -> Any:
-    """The mapping, which has exactly these keys."""
-    if not isinstance(given, dict) or set(given) != set(names):
-        raise InvalidError(f"{what} does not have the entries {', '.join(names)}")
-    return given
-
-
-def _fraction(text: Any, what: str) -> Fraction:
-    try:
-        value = Fraction(text) if isinstance(text, str) else None
-    except (ValueError, ZeroDivisionError):
-        value = None
-    if value is None or value <= 0 or str(value) != text:
-        raise InvalidError(f"{what} {text!r} is not an exact fraction above 0")
-    return value
-
-
-def _nearest(value: Fraction) -> Fraction:
-    """The float32 nearest to a value in [0, 1], ties to even."""
-    exponent = (
-        value.numerator.bit_length() - value.denominator.bit_length()
-    )  # 2^(exponent - 1) < value < 2^(exponent + 1)
-    exponent -= value < Fraction(2) ** exponent
-    unit = Fraction(2) ** (max(exponent, -126) - 23)
-    return round(value / unit) * unit
-
-
 class _Ladder:
     """The region, built again from its definition with exact fractions (docs/certificates.md, "The region")."""
 
     def __init__(self, content: dict[str, Any]) -> None:
-        region = _keys(content["region"], ("kind", "radius", "step", "features", "axes"), "the region")
-        self.radius, step = _fraction(region["radius"], "radius"), _fraction(region["step"], "step")
+        region = keys(content["region"], ("kind", "radius", "step", "features", "axes"), "the region")
+        self.radius, step = fraction(region["radius"], "radius"), fraction(region["step"], "step")
         count, k = region["features"], region["axes"]
-        exact, self.base = _pixels(content["image"])
+        exact, self.base = pixels(content["image"])
         if region["kind"] != "ladder" or step > 1 or type(count) is not int or type(k) is not int or min(count, k) < 1:
             raise InvalidError("a region that is no ladder")
         if count * k > len(exact):
@@ -139,7 +119,7 @@ class _Ladder:
             a: max(v - step, Fraction(0)) if 2 * v > 1 else min(v + step, Fraction(1)) for a, v in enumerate(exact)
         }
         self.costs = [sum((abs(target[a] - exact[a]) for a in axes), Fraction(0)) for axes in self.axes]
-        rounded = {value: _nearest(value) for value in {target[a] for axes in self.axes for a in axes}}
+        rounded = {value: nearest(value) for value in {target[a] for axes in self.axes for a in axes}}
         self.moved = [[rounded[target[a]] for a in axes] for axes in self.axes]
         self.words = (
             f"the region: a ladder of radius {self.radius} and step {step}, {count} features of {k} pixels, built again"
@@ -149,48 +129,28 @@ class _Ladder:
     def part(self, path: list[int]) -> tuple[Region, list[int]]:
         """The part at the end of a path of splits, and its free features. Raises InvalidError when it is beyond the radius."""
         done = {abs(split) - 1: split > 0 for split in path}
-        pixels, room = list(self.base), self.radius
+        fed, room = list(self.base), self.radius
         for g in (g for g, taken in done.items() if taken):
             room -= self.costs[g]
             for axis, value in zip(self.axes[g], self.moved[g], strict=True):
-                pixels[axis] = value
+                fed[axis] = value
         if room < 0:
             raise InvalidError(f"the leaf {path} lies beyond the radius")
         free = [g for g in range(len(self.costs)) if g not in done and self.costs[g] <= room]
-        change = [[v - pixels[a] for a, v in zip(self.axes[g], self.moved[g], strict=True)] for g in free]
-        return Region(pixels, [self.axes[g] for g in free], change, [self.costs[g] for g in free], room), free
-
-
-def _pixels(image: Any) -> tuple[list[Fraction], list[Fraction]]:
-    """The exact pixels, and the float32 values that a network is given."""
-    _keys(image, ("dtype", "hex"), "the image")
-    try:
-        data = bytes.fromhex(image["hex"])
-    except (TypeError, ValueError) as error:
-        raise InvalidError("an image that is not in hexadecimal") from error
-    if image["dtype"] == "uint8" and data:
-        exact = [Fraction(level, 255) for level in data]
-        levels = {value: _nearest(value) for value in set(exact)}
-        return exact, [levels[value] for value in exact]
-    if image["dtype"] != "float32" or not data or len(data) % 4:
-        raise InvalidError("an image of neither uint8 nor float32 pixels")
-    values = np.frombuffer(data, "<f4").tolist()
-    if not all(0 <= value <= 1 for value in values):
-        raise InvalidError("an image with pixels outside [0, 1]")
-    exact = [Fraction(value) for value in values]
-    return exact, exact
+        change = [[v - fed[a] for a, v in zip(self.axes[g], self.moved[g], strict=True)] for g in free]
+        return Region(fed, [self.axes[g] for g in free], change, [self.costs[g] for g in free], room), free
 
 
 def _network(path: Path, content: dict[str, Any], given: Path | None, said: list[str]) -> Network:
     """The network that the certificate speaks of, whose bytes have its digest."""
-    facts = _keys(content["network"], _NETWORK, "the network")
+    facts = keys(content["network"], _NETWORK, "the network")
     shape, classes = facts["image_shape"], facts["classes"]
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)):
         raise InvalidError("an image shape that is not (height, width, channels)")
     if (
         type(classes) is not int
         or not 0 <= content["label"] < classes
-        or prod(shape) != len(_pixels(content["image"])[0])
+        or prod(shape) != len(pixels(content["image"])[0])
     ):
         raise InvalidError("an image or a label that does not fit the network")
     if not all(isinstance(facts[name], str) for name in _NETWORK if name not in ("image_shape", "classes")):
@@ -250,7 +210,7 @@ def _leaves(given: Any, ladder: _Ladder) -> list[_Leaf]:
     leaves = []
     for each in given:
         kind = "bound" if isinstance(each, dict) and "bound" in each else "run"
-        _keys(each, ("path", kind), "a leaf")
+        keys(each, ("path", kind), "a leaf")
         path = each["path"]
         if not (isinstance(path, list) and all(type(s) is int and 0 < abs(s) <= len(ladder.costs) for s in path)):
             raise InvalidError("a path that does not name features")
@@ -300,28 +260,11 @@ def _prove(
         )
 
 
-def _number(value: Any, what: str) -> float:
-    if type(value) is not float or not isfinite(value):
-        raise InvalidError(f"{what} that is no finite number")
-    return value
-
-
 def _bound(leaf: _Leaf, ladder: _Ladder, derivation: Derivation) -> float:
     """A bound leaf: its margin, derived again, is at least the claimed one, and that is enough."""
-    entry = _keys(leaf.entry, ("margin", "slopes"), "a bound")
-    claimed = _number(entry["margin"], "a margin")
-    slopes = []
-    for each in entry["slopes"] if isinstance(entry["slopes"], list) else [None]:
-        lines = _keys(each, ("neurons", "above", "below"), "the slopes of a layer")
-        neurons, above, below = lines["neurons"], lines["above"], lines["below"]
-        if not all(isinstance(values, list) and len(values) == len(neurons) for values in (neurons, above, below)):
-            raise InvalidError("slopes that are not two for each neuron")
-        if not all(type(n) is int for n in neurons) or neurons != sorted(set(neurons)):
-            raise InvalidError("neurons that are not numbers in ascending order")
-        pairs = [(_number(up, "a slope"), _number(low, "a slope")) for up, low in zip(above, below, strict=True)]
-        if not all(0 <= value <= 1 for pair in pairs for value in pair):
-            raise InvalidError("a slope outside [0, 1]")
-        slopes.append(dict(zip(neurons, pairs, strict=True)))
+    entry = keys(leaf.entry, ("margin", "slopes"), "a bound")
+    claimed = number(entry["margin"], "a margin")
+    slopes = read_slopes(entry["slopes"])
     region, _ = ladder.part(leaf.path)
     derived = derivation.margin(region, slopes)
     if not (derived > derivation.gap and derived >= claimed and derivation.gap <= claimed):
@@ -331,8 +274,8 @@ def _bound(leaf: _Leaf, ladder: _Ladder, derivation: Derivation) -> float:
 
 def _run(leaf: _Leaf, ladder: _Ladder, network: Network, content: dict[str, Any], every: bool) -> int:
     """A leaf that was run: its points are counted and listed again, and all or 64 of them run again."""
-    entry = _keys(leaf.entry, ("points", "margin", "chain"), "a run")
-    claimed = _number(entry["margin"], "a margin")
+    entry = keys(leaf.entry, ("points", "margin", "chain"), "a run")
+    claimed = number(entry["margin"], "a margin")
     region, _ = ladder.part(leaf.path)
     if type(entry["points"]) is not int or not 0 < entry["points"] <= MOST_POINTS:
         raise InvalidError(f"a run of {entry['points']} points")

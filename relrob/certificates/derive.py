@@ -17,6 +17,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
 from relrob.certificates.deployed import Deployed, Facts
+from relrob.certificates.parts import InvalidError
 
 PRECISION: Final = 128
 _ZERO: Final = Fraction(0)
@@ -24,14 +25,10 @@ _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts 
 _HUGE: Final = Fraction(2**127)
 
 
-class InvalidError(Exception):
-    """What a certificate says does not follow; the message says where."""
-
-
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of a ladder: `pixels` (d,) where nothing free is moved; of each free feature its `axes`, the `change` of each of them,
-    and its cost; and the `room` left. All exact."""
+    """A part of a ladder, or a ball: `pixels` (d,) where nothing free is moved; of each free feature its `axes`, the `change` of
+    each of them, and its cost; and the `room` left. All exact."""
 
     pixels: list[Fraction]
     axes: list[list[int]]
@@ -168,16 +165,27 @@ class _Part:
         self._layers, self._splits, self._region = layers, splits, region
         self._costs = [ball(cost) for cost in region.costs]
         self._room = ball(region.room)
-        largest, change = list(region.pixels), []
+        largest, rows = list(region.pixels), list[list[Any]]()
         for axes, moves in zip(region.axes, region.change, strict=True):
-            row = [_ZERO] * len(largest)
             for axis, move in zip(axes, moves, strict=True):
-                row[axis], largest[axis] = move, max(largest[axis], largest[axis] + move)
-            change.append([ball(value) for value in row])
-        first = _matrix([*change, [ball(pixel) for pixel in region.pixels]]) * layers[0].weights
-        rows = first.table()
-        self._moves = rows[:-1]
-        self._start = [value + bias for value, bias in zip(rows[-1], layers[0].bias, strict=True)]
+                largest[axis] = max(largest[axis], region.pixels[axis] + move)
+        if all(
+            len(axes) == 1 for axes in region.axes
+        ):  # each feature is a pixel: its direction is a row of the weights
+            used = {axis: row for row, axis in enumerate(sorted({axes[0] for axes in region.axes}))}
+            weights = layers[0].weights.table()
+            self._moves = [weights[axis] for axis in used]
+            self._uses = [
+                (used[axes[0]], ball(moves[0])) for axes, moves in zip(region.axes, region.change, strict=True)
+            ]
+        else:
+            for axes, moves in zip(region.axes, region.change, strict=True):
+                row = dict(zip(axes, moves, strict=True))
+                rows.append([ball(row.get(axis, _ZERO)) for axis in range(len(largest))])
+            self._moves = (_matrix(rows) * layers[0].weights).table()
+            self._uses = [(number, None) for number in range(len(rows))]
+        start = (_matrix([[ball(pixel) for pixel in region.pixels]]) * layers[0].weights).entries()
+        self._start = [value + bias for value, bias in zip(start, layers[0].bias, strict=True)]
         self._largest = [ball(pixel).upper() for pixel in largest]
         self._hidden: list[_Lines] = []
 
@@ -269,16 +277,21 @@ class _Part:
         lines = self._hidden[0]
         above = [o + r * (s + e) for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)]
         below = [o + f * (s - e) for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)]
-        up = [[r * m for r, m in zip(lines.rise, row, strict=True)] for row in self._moves]
-        down = [[f * m for f, m in zip(lines.fall, row, strict=True)] for row in self._moves]
-        return self._extreme((_matrix([*up, above]) * form[0] + _matrix([*down, below]) * form[1]).table(), constant)
+        start = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
+        slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
+        gains = (_matrix(self._moves) * slope).table() if self._moves else []
+        return self._extreme([*gains, start], constant)
 
     def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
         """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by column."""
-        *gains, start = rows
+        *directions, start = rows
         found = [value + more for value, more in zip(start, constant, strict=True)]
-        if not gains:
+        if not directions:
             return found
+        gains = [
+            directions[row] if factor is None else [factor * value for value in directions[row]]
+            for row, factor in self._uses
+        ]
         for column, price in enumerate(self._prices(gains)):
             worth = [gain[column] for gain in gains]
             extra = [(g - price * c).nonnegative_part() for g, c in zip(worth, self._costs, strict=True)]

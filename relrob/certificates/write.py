@@ -14,7 +14,7 @@ from relrob.bounding.linear import Neurons
 from relrob.bounding.part import Part, whole
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.domain.arrays import Floats
-from relrob.domain.network import Arithmetic
+from relrob.domain.network import Arithmetic, Network
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import Leaf, Opened
@@ -39,8 +39,25 @@ def certificate(
     if not maker.whole:
         log.warning("no certificate for %s: a point is wrong when its image runs alone", opened.network.path)
         return None
-    network, ladder = opened.network, rungs.ladder
+    ladder = rungs.ladder
     content: dict[str, Any] = {
+        **head(opened.network, image, label, role),
+        "gap": maker.gap if any("bound" in part for part in parts) else 0.0,
+        "region": {
+            "kind": ladder.kind,
+            "radius": str(ladder.radius),
+            "step": str(ladder.step),
+            "features": rungs.features,
+            "axes": ladder.axes,
+        },
+        "leaves": parts,
+    }
+    return canonical({**content, "seal": seal(content)})
+
+
+def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[str, Any]:
+    """What every certificate says of its network and its image."""
+    return {
         "format": FORMAT,
         "role": role,
         "network": {
@@ -53,19 +70,9 @@ def certificate(
             "image_shape": list(network.image_shape),
             "classes": network.classes,
         },
-        "gap": maker.gap if any("bound" in part for part in parts) else 0.0,
-        "region": {
-            "kind": ladder.kind,
-            "radius": str(ladder.radius),
-            "step": str(ladder.step),
-            "features": rungs.features,
-            "axes": ladder.axes,
-        },
         "image": {"dtype": str(image.dtype), "hex": image.astype(image.dtype.newbyteorder("<")).tobytes().hex()},
         "label": label,
-        "leaves": parts,
     }
-    return canonical({**content, "seal": seal(content)})
 
 
 def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
@@ -92,7 +99,7 @@ class _Maker:
             return [self._run(part)]
         settled = self._bounds.settle(part)
         if settled.proof is not None:
-            lines = [_lines(neurons) for neurons in settled.proof.hidden]
+            lines = [bent_lines(neurons) for neurons in settled.proof.hidden]
             return [{"path": list(part.path), "bound": {"margin": float(settled.proof.low.min()), "slopes": lines}}]
         if part.count <= SMALL:
             return [self._run(part)]
@@ -120,7 +127,7 @@ class _Maker:
         return together if same else alone.outputs(images)
 
 
-def _lines(neurons: Neurons) -> dict[str, list[Any]]:
+def bent_lines(neurons: Neurons) -> dict[str, list[Any]]:
     """The slopes of the neurons of a layer that are neither off nor on: above and below what they pass on."""
     bent = (neurons.over != 0) | (neurons.under != 0) | (neurons.rise != neurons.fall)
     where = np.flatnonzero(bent)

@@ -13,11 +13,13 @@ import heapq
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
 
-from relrob.bounding.staircase import Cell, Split, Threat, Whole, bound, cell_of, settled, threats
+from relrob.bounding import staircase_program
+from relrob.bounding.staircase import Cell, Closed, Threat, Whole, bound, cell_of, settled, threats
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason
@@ -25,27 +27,10 @@ from relrob.networks.kernels.fixed import FixedNetwork
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import BallSet
-from relrob_solvers import staircase_program
 
 _UNIT: Final = 1 << 20  # multipliers of the exact bound are whole multiples of 1/_UNIT
 _TRIES: Final = 10  # cells between two attempts to make a witness of one
 _MOVES: Final = 300
-
-
-@dataclass(frozen=True, eq=False)
-class Closed:
-    """A cell that the exact bound closes with these multipliers; without any it is empty, or its code vectors have one label."""
-
-    path: tuple[Split, ...]
-    forms: Whole | None = None
-    sums: tuple[Whole, ...] = ()
-
-
-@dataclass(frozen=True, eq=False)
-class StaircaseProof:
-    """For each threat, in the order of `threats`, the cells that its proof rests on."""
-
-    closed: tuple[tuple[Closed, ...], ...]
 
 
 @dataclass(order=True)
@@ -83,9 +68,12 @@ class Staircase:
 
 
 def code_box(network: FixedNetwork, ball: BallSet) -> tuple[Ints, Ints]:
-    """Least and largest codes (d,) of the images in an L-infinity ball: codes are monotone in pixels, exact here."""
-    ends = [np.clip(ball.base + move, 0.0, 1.0) for move in (-ball.down, ball.up)]
-    low, high = (np.floor(end * network.pixel_scale + 0.5).astype(np.int64) for end in ends)
+    """Least and largest codes (d,) of the images in an L-infinity ball, exact: codes are monotone in pixels."""
+    radius, half = ball.region.radius, Fraction(1, 2)
+    ends = [(max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1))) for pixel in ball.exact]
+    low, high = (
+        np.array([(end * network.pixel_scale + half).__floor__() for end in side]) for side in zip(*ends, strict=True)
+    )
     return np.clip(low, network.low, network.high), np.clip(high, network.low, network.high)
 
 
@@ -113,7 +101,7 @@ class _Search:
                 return BallFinding(False, (self._witness,), None, self._evaluated, "witness")
             if closed[number] is None:
                 return BallFinding(False, (), None, self._evaluated, "branch", Reason.TIME)
-        proof = StaircaseProof(tuple(tuple(cells or ()) for cells in closed)) if self._problem.certify else None
+        proof = tuple(tuple(cells or ()) for cells in closed) if self._problem.certify else None
         return BallFinding(True, (), None, self._evaluated, self._step, proof=proof)
 
     def _first(self, threat: Threat) -> list[Closed] | None:

@@ -1,0 +1,79 @@
+"""Check a proof about a ball or a lattice: the region built again with exact fractions; one bound over it, or integer cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import isfinite
+from typing import Any, Final
+
+from relrob.certificates import cells
+from relrob.certificates.deployed import NoRulesError, read_deployed
+from relrob.certificates.derive import PRECISION, Derivation, Region
+from relrob.certificates.parts import InvalidError, fraction, keys, pixels, read_slopes
+from relrob.domain.network import Network
+from relrob.networks.kernels.fixed_file import fixed_of
+
+KINDS: Final = ("l1", "l2", "linf", "l0", "lattice")
+
+
+@dataclass(frozen=True)
+class _Ball:
+    """`fed`: the float32 pixels around which a ball lies, exact; `kind`, `radius`."""
+
+    kind: str
+    radius: Fraction
+    fed: list[Fraction]
+
+    def hull(self) -> Region:
+        """Moves of single pixels up or down, z of each in [0,1], whose costs sum to at most a room: a set that holds the region."""
+        features, fed = list[tuple[int, Fraction]](), self.fed
+        most = Fraction(1) if self.kind == "l0" else self.radius
+        for axis, pixel in enumerate(fed):
+            features += [(axis, move) for move in (min(1 - pixel, most), -min(pixel, most)) if move]
+        changes = [abs(move) for _, move in features]
+        if self.kind in ("l1", "lattice"):  # lattice: the clean image and each moved pixel were rounded to float32
+            costs, room = changes, self.radius + (Fraction(len(fed), 2**24) if self.kind == "lattice" else 0)
+        elif self.kind in ("linf", "l0"):
+            costs, room = [Fraction(1)] * len(features), Fraction(len(features)) if self.kind == "linf" else self.radius
+        else:
+            raise NoRulesError("bounds over an L2 ball")
+        return Region(fed, [[axis] for axis, _ in features], [[move] for _, move in features], costs, room)
+
+
+def prove(content: dict[str, Any], network: Network, said: list[str]) -> None:
+    """The region and the proof; adds what was found to the report. Raises InvalidError, NoRulesError."""
+    region = content["region"]
+    lattice = isinstance(region, dict) and region.get("kind") == "lattice"
+    keys(region, ("kind", "radius", "step") if lattice else ("kind", "radius"), "the region")
+    radius = fraction(region["radius"], "radius")
+    if lattice and fraction(region["step"], "step") > 1:
+        raise InvalidError("a step above 1")
+    if region["kind"] == "l0" and radius.denominator != 1:
+        raise InvalidError("an L0 radius that is no whole number")
+    ball = _Ball(region["kind"], radius, pixels(content["image"])[1])
+    words = (
+        f"lattice of radius {radius} and step {region['step']}" if lattice else f"{ball.kind} ball of radius {radius}"
+    )
+    said.append(f"the region: the {words} around the image, cut by [0,1], built again with exact fractions")
+    proof = content["proof"]
+    if isinstance(proof, dict) and set(proof) == {"cells"}:
+        fixed = fixed_of(network)
+        if fixed is None or ball.kind != "linf":
+            raise InvalidError("cells, which are for fixed-point networks in L-infinity balls")
+        number = cells.prove(fixed, cells.box(fixed, ball.fed, radius), content["label"], proof["cells"])
+        said.append(f"{number} cells of code vectors and hidden outputs, each closed in exact integers, none left out")
+        return
+    keys(proof, ("margin", "gap", "slopes"), "the proof")
+    derivation = Derivation(read_deployed(network), content["label"])
+    claimed, gap = proof["margin"], proof["gap"]
+    if not all(type(value) is float and isfinite(value) for value in (claimed, gap)):
+        raise InvalidError("a margin or a gap that is no finite number")
+    derived = derivation.margin(ball.hull(), read_slopes(proof["slopes"]))
+    if not (abs(derivation.gap - gap) < 2**-40 and derived > derivation.gap and derived >= claimed >= gap):
+        raise InvalidError(f"a margin of {claimed} over a gap of {gap} is claimed, and {float(derived)} follows")
+    said.append(
+        f"one bound over the region, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
+        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {float(derived):.6g} or more,"
+        f" {gap:.6g} is needed"
+    )
