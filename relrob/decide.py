@@ -90,10 +90,15 @@ def _solve(problem: Problem, solver: Solver) -> Findings:
     except RelrobError:
         raise
     except Exception as error:
-        reason = Reason.MEMORY if isinstance(error, MemoryError) else Reason.CRASH
+        reason = crash_reason(error)
         log.exception("solver %s stopped with an error", solver.name)
         nothing = Finding(proved=False, effective=None, proposals=(), margin=None, evaluated=0, stopped=reason)
         return Findings(tuple(nothing for _ in problem.networks), None, 0)
+
+
+def crash_reason(error: Exception) -> Reason:
+    """Why a solver that raised this gives no answer."""
+    return Reason.MEMORY if isinstance(error, MemoryError) else Reason.CRASH
 
 
 def replay(opened: Opened, rungs: RungSet, label: int, mask: Bools) -> tuple[int, float, Witness | None]:

@@ -49,6 +49,20 @@ SOLVERS: tuple[Entry, ...] = (
     ),
 )
 
+BALL_SOLVERS: tuple[Entry, ...] = (
+    Entry(
+        "branch",
+        "relrob_solvers.staircase:Staircase",
+        "linear programs and exact integer bounds; fixed-point networks in L-infinity balls",
+        complete=True,
+    ),
+    Entry(
+        "bounds",
+        "relrob_solvers.around:Around",
+        "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
+    ),
+)
+
 EVALUATORS: tuple[Entry, ...] = (
     Entry("xnnpack", "relrob.networks.litert:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"),
     Entry("builtin", "relrob.networks.litert:open_litert", "LiteRT's optimised kernels without a delegate (.tflite)"),

@@ -6,6 +6,7 @@ are read here from their flat buffer. What each kernel may do is written in docs
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +18,8 @@ from numpy.typing import NDArray
 
 from relrob.domain.network import Arithmetic, Layout, Network
 from relrob.networks.content import runs_weights
+from relrob.networks.kernels.fixed import FixedNetwork
+from relrob.networks.kernels.fixed_file import fixed_of
 
 _Op: Final = schema.BuiltinOperator
 _BATCH: Final = (_Op.SHAPE, _Op.STRIDED_SLICE, _Op.PACK)  # the batch size, for a RESHAPE
@@ -70,11 +73,35 @@ def read_deployed(network: Network) -> Deployed:
         found = Deployed(layers, "logits" if plain else "float softmax")
     elif network.format == "tflite":
         found = _LiteRtFile(network, Path(network.path).read_bytes()).read()
+    elif (fixed := fixed_of(network)) is not None:
+        found = Deployed(tuple(_fixed(fixed)), "logits")
     else:
         raise NoRulesError(f"bounds on a {network.format} file whose weights relrob does not read as a float MLP")
     if [layer.relu for layer in found.layers] != [True] * (len(found.layers) - 1) + [False]:
         raise NoRulesError("dense layers that are not ReLU, ..., ReLU, none")
     return found
+
+
+def _fixed(network: FixedNetwork) -> Iterator[Facts]:
+    """Layers whose outputs are integers; the first takes pixels, which become codes within half a code."""
+    if network.pixel_scale > network.high or network.low > 0:
+        raise NoRulesError("pixels whose codes are cut")
+    for number, layer in enumerate(network.layers):
+        if number < len(network.layers) - 1 and layer.low != 0:
+            raise NoRulesError("a hidden fixed-point layer without a ReLU")
+        scale, unit = (network.pixel_scale if number == 0 else 1), Fraction(1, 2**layer.shift)
+        if int(np.abs(layer.weights).max()) * scale >= 2**53:
+            raise NoRulesError("fixed-point weights that float64 does not hold")
+        yield Facts(
+            layer.weights.astype(np.float64) * scale / 2.0**layer.shift,
+            [Fraction(int(b)) * 2**layer.bias_shift * unit for b in layer.bias],
+            number < len(network.layers) - 1,
+            terms=1,
+            shift=Fraction(1, 2 * scale) * _LOOSE if number == 0 else Fraction(0),
+            rounding=Fraction(1, 2) if layer.shift else Fraction(0),
+            cap=Fraction(layer.high),
+            floor=Fraction(layer.low),
+        )
 
 
 class _LiteRtFile:

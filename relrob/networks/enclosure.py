@@ -17,6 +17,7 @@ import numpy as np
 from relrob.domain.arrays import Doubles, frozen
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
+from relrob.networks.kernels.fixed import FixedNetwork
 from relrob.networks.rounding import float32_error
 
 LOOSE: Final = (
@@ -119,6 +120,36 @@ def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
         for layer in dense.layers
     )
     return Enclosure(layers, float_softmax_gap() if softmax else 0.0)
+
+
+def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:
+    """Integers over their units: each shift rounds by half a unit, each pixel becomes a code within half of one. None where a
+    hidden layer does not end in a ReLU, or a number is too large for float64."""
+    layers, scale = [], float(network.pixel_scale)
+    if network.pixel_scale > network.high or network.low > 0:
+        return None
+    for number, layer in enumerate(network.layers, start=1):
+        relu = number < len(network.layers)
+        bias = layer.bias * 2.0**layer.bias_shift
+        if (relu and layer.low != 0) or max(
+            np.abs(layer.weights).max(initial=0) * scale, np.abs(bias).max()
+        ) >= 2.0**53:
+            return None
+        unit = 2.0**-layer.shift
+        layers.append(
+            EnclosedLayer(
+                np.asarray(layer.weights * (scale * unit), dtype=np.float64),
+                np.asarray(bias * unit, dtype=np.float64),
+                relu,
+                terms=1,
+                moved=0.5 / scale * LOOSE if number == 1 else 0.0,
+                rounding=0.5 if layer.shift else 0.0,
+                cap=float(layer.high),
+                floor=float(layer.low),
+            )
+        )
+        scale = 1.0
+    return Enclosure(tuple(layers))
 
 
 def float_softmax_gap() -> float:

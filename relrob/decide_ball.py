@@ -1,0 +1,103 @@
+"""The door to the solvers of balls and lattices: accepts -> solve -> replay every proposed witness -> verdict."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from relrob import registry
+from relrob.decide import crash_reason
+from relrob.domain.arrays import Floats
+from relrob.domain.verdict import Reason, Status, Verdict, Witness
+from relrob.errors import RelrobError, UsageError
+from relrob.networks.evaluator import labels, margins
+from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
+from relrob.regions.ball import BallSet
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, eq=False)
+class BallDecision:
+    """One verdict and one finding a network, in the problem's order."""
+
+    verdicts: tuple[Verdict, ...]
+    each: tuple[BallFinding, ...]
+
+
+def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
+    """Verdicts of every network. `name`: a solver, or "auto", the first of the registry that takes the network.
+
+    A solver that crashes yields UNKNOWN with its reason. Raises UsageError when no solver of that name takes a network.
+    """
+    pairs = [_one(problem, opened, name) for opened in problem.networks]
+    return BallDecision(tuple(verdict for verdict, _ in pairs), tuple(finding for _, finding in pairs))
+
+
+def _one(problem: BallProblem, opened: Opened, name: str) -> tuple[Verdict, BallFinding]:
+    solver = _chosen(problem, opened, name)
+    try:
+        finding = solver.solve(problem, opened)
+    except RelrobError:
+        raise
+    except Exception as error:
+        log.exception("solver %s stopped with an error", solver.name)
+        finding = BallFinding(False, (), None, 0, solver.name, crash_reason(error))
+    return _pronounce(problem, opened, finding), finding
+
+
+def _chosen(problem: BallProblem, opened: Opened, name: str) -> BallSolver:
+    """The solver of that name that takes the network."""
+    refusals = []
+    for entry in registry.BALL_SOLVERS:
+        if name in ("auto", entry.name):
+            solver: BallSolver = registry.load(entry.target)()
+            refusal = solver.accepts(problem, opened)
+            if refusal is None:
+                return solver
+            refusals.append(f"solver {entry.name}: {refusal}")
+    kind = problem.ball.region.kind
+    if not refusals:
+        raise UsageError(f"solver {name!r} for region {kind}", f"auto, {registry.names(registry.BALL_SOLVERS)}")
+    raise UsageError(f"{opened.network.path} in region {kind}: {'; '.join(refusals)}", hint="--region ladder")
+
+
+def replay_image(opened: Opened, ball: BallSet, label: int, image: Floats) -> tuple[int, float, Witness | None]:
+    """(label, margin, witness) of one image on the runtime as deployed; no witness if it is right there.
+
+    Raises RelrobError when the image is not one of the region: a solver must never propose such an image.
+    """
+    if not ball.contains(image):
+        raise RelrobError("a solver proposed a perturbed image outside the region", hint="reporting this as a bug")
+    outputs = opened.replayer.outputs(image[None, :])
+    said, margin = int(labels(outputs)[0]), float(margins(outputs, label)[0])
+    witness = None if said == label else Witness(image, (), ball.cost(image), said, margin)
+    return said, margin, witness
+
+
+def _pronounce(problem: BallProblem, opened: Opened, finding: BallFinding) -> Verdict:
+    """Nothing is NOT_ROBUST without a replayed witness, nothing ROBUST whose clean image is wrong."""
+    witness, disagreements, margin = None, 0, finding.margin
+    proposals = finding.proposals if not finding.proved else (problem.ball.base,)
+    for image in proposals:
+        _, replayed, witness = replay_image(opened, problem.ball, problem.label, image)
+        margin = replayed if margin is None else min(margin, replayed)
+        disagreements += (witness is None) != finding.proved
+        if witness is not None:
+            break
+    status, reason = Status.ROBUST, None
+    if witness is not None:
+        status = Status.NOT_ROBUST
+    elif not finding.proved:
+        status, reason = Status.UNKNOWN, finding.stopped or Reason.REPLAY
+    return Verdict(
+        status=status,
+        arithmetic=opened.network.arithmetic,
+        runtime=opened.network.runtime,
+        solver=finding.by,
+        margin=margin,
+        witness=witness,
+        reason=reason,
+        evaluated=finding.evaluated,
+        disagreements=disagreements,
+    )
