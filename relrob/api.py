@@ -34,7 +34,7 @@ def verify(
     quantised: str | Path | None = None,
     *,
     radius: float | str,
-    step: float | str,
+    step: float | str | None = None,
     out: str | Path | None = None,
     workers: int | str = 1,
     listener: Listener = silent,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from relrob import registry
 from relrob.decide import crash_reason
 from relrob.domain.arrays import Floats
+from relrob.domain.network import Network
+from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.evaluator import labels, margins
@@ -35,7 +37,7 @@ def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
 
 
 def _one(problem: BallProblem, opened: Opened, name: str) -> tuple[Verdict, BallFinding]:
-    solver = _chosen(problem, opened, name)
+    solver = solver_for(problem.ball.region, opened.network, name)
     try:
         finding = solver.solve(problem, opened)
     except RelrobError:
@@ -46,20 +48,19 @@ def _one(problem: BallProblem, opened: Opened, name: str) -> tuple[Verdict, Ball
     return _pronounce(problem, opened, finding), finding
 
 
-def _chosen(problem: BallProblem, opened: Opened, name: str) -> BallSolver:
-    """The solver of that name that takes the network."""
+def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolver:
+    """The solver of that name, or of "auto" the first, that takes the network in such a region. Raises UsageError."""
     refusals = []
     for entry in registry.BALL_SOLVERS:
         if name in ("auto", entry.name):
             solver: BallSolver = registry.load(entry.target)()
-            refusal = solver.accepts(problem, opened)
+            refusal = solver.accepts(region, network)
             if refusal is None:
                 return solver
             refusals.append(f"solver {entry.name}: {refusal}")
-    kind = problem.ball.region.kind
     if not refusals:
-        raise UsageError(f"solver {name!r} for region {kind}", f"auto, {registry.names(registry.BALL_SOLVERS)}")
-    raise UsageError(f"{opened.network.path} in region {kind}: {'; '.join(refusals)}", hint="--region ladder")
+        raise UsageError(f"solver {name!r} for region {region.kind}", f"auto, {registry.names(registry.BALL_SOLVERS)}")
+    raise UsageError(f"{network.path} in region {region.kind}: {'; '.join(refusals)}", hint="--region ladder")
 
 
 def replay_image(opened: Opened, ball: BallSet, label: int, image: Floats) -> tuple[int, float, Witness | None]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
+from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import Evaluator
 from relrob.regions.ball import BallSet
@@ -157,8 +158,8 @@ class BallSolver(Protocol):
         """True when UNKNOWN comes only from the budget."""
         ...
 
-    def accepts(self, problem: BallProblem, opened: Opened) -> str | None:
-        """None when the question can be taken for this network, else the sentence that says why not."""
+    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+        """None when this network can be taken in such a region, else the sentence that says why not."""
         ...
 
     def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from relrob.certificates.write import certificate
 from relrob.decide import Decision, decide, replay
 from relrob.domain.query import Budget
-from relrob.domain.record import ImageResult, Record, Set, WitnessView
+from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder
-from relrob.domain.verdict import Status, Verdict, Witness
-from relrob.networks.evaluator import labels, margins
+from relrob.domain.verdict import Status, Verdict
+from relrob.networks.evaluator import labels
 from relrob.problem import Finding, Opened, Problem, Share, Solver
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.views import witness_view
 
 
 class Effective(StrEnum):
@@ -58,7 +59,7 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     decision = decide(problem, setting.solver)
     record = _record(setting, rungs, decision, Record(index, label, said[0], said[1], Set.UNKNOWN))
     views = tuple(
-        _view(setting, rungs, image, record, name, verdict.witness)
+        witness_view((setting.reference, setting.quantised), rungs.base, image, record, name, verdict.witness)
         for name, verdict in zip(("reference", "quantised"), decision.verdicts, strict=True)
         if verdict.witness is not None
     )
@@ -150,25 +151,3 @@ def _share(setting: Setting, rungs: RungSet, decision: Decision, reference: Verd
     mask[list(reference.witness.moved)] = True
     said, _, _ = replay(setting.quantised, rungs, label, mask)
     return Share(1, int(said != label), int(said == reference.witness.label))
-
-
-def _view(
-    setting: Setting, rungs: RungSet, image: NDArray[Any], record: Record, network: str, witness: Witness
-) -> WitnessView:
-    """What a picture needs: both networks on the perturbed image, one image at a time, as deployed."""
-    outputs = [opened.replayer.outputs(witness.image[None, :]) for opened in (setting.reference, setting.quantised)]
-    height, width, channels = (*image.shape, 1)[:3]
-    return WitnessView(
-        index=record.index,
-        network=network,
-        label=record.label,
-        original=rungs.base,
-        perturbed=witness.image,
-        shape=(int(height), int(width), int(channels)),
-        reference_label=int(labels(outputs[0])[0]),
-        quantised_label=int(labels(outputs[1])[0]),
-        reference_margin=float(margins(outputs[0], record.label)[0]),
-        quantised_margin=float(margins(outputs[1], record.label)[0]),
-        cost=str(witness.cost),
-        moved=witness.moved,
-    )

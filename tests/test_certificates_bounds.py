@@ -11,8 +11,8 @@ from flint import ctx
 
 from relrob.certificates.check import _Ladder, _subsets
 from relrob.certificates.deployed import Deployed, Facts, read_deployed
-from relrob.certificates.derive import Derivation, InvalidError
-from relrob.certificates.parts import nearest
+from relrob.certificates.derive import Derivation
+from relrob.certificates.parts import InvalidError, nearest
 from relrob.domain.region import Ladder
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network

@@ -34,7 +34,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("unknown solver", ["verify", "--solver", "oracle"], "oracle"),
     ("unknown runtime", ["verify", "--runtime", "abacus"], "abacus"),
     ("runtime of another format", ["verify", "--runtime", "xnnpack"], "xnnpack"),
-    ("region of a later version", ["verify", "--region", "lattice"], "lattice"),
+    ("region of a later version", ["verify", "--region", "search"], "search"),
     ("unknown rule", ["verify", "--effective", "nearest"], "nearest"),
     ("unknown grid", ["verify", "--grid", "7bit"], "7bit"),
     ("time limit zero", ["verify", "--time-limit", "0"], "time limit"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from relrob.domain.region import Ladder
 from relrob.errors import RelrobError
 from relrob.relative import Effective
 from relrob.study.plan import Plan, make_plan, run_directory
@@ -77,14 +78,9 @@ def test_the_same_request_is_the_same_run_wherever_its_files_lie(case: Case, pla
 def test_the_plan_is_what_was_asked(case: Case, plan: Plan) -> None:
     assert plan.indices == (0, 1, 2, 3)
     assert make_plan(replace(request_of(case), images="3,1")).indices == (3, 1)
-    assert (plan.ladder.radius, plan.ladder.step, plan.ladder.features, plan.ladder.axes) == (
-        Fraction(3),
-        Fraction(1, 2),
-        8,
-        3,
-    )
-    rounded = make_plan(replace(request_of(case), grid="8bit", seed=5, features="all")).ladder
-    assert (rounded.step, rounded.features, rounded.axes, rounded.seed) == (Fraction(128, 255), None, 3, 5)
+    assert plan.region == Ladder(Fraction(3), Fraction(1, 2), 8, 3)
+    rounded = make_plan(replace(request_of(case), grid="8bit", seed=5, features="all")).region
+    assert rounded == Ladder(Fraction(3), Fraction(128, 255), None, 3, 5)
     asked = make_plan(
         replace(
             request_of(case), effective="farthest", solver="bounds", time_limit=2.5, counts=False, certificates=True

@@ -17,8 +17,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 @click.command("verify")
 @click.argument("reference", required=False)
 @click.argument("quantised", required=False)
-@click.option("--radius", required=True, help="L1 search radius in pixel units, e.g. 20.")
-@click.option("--step", required=True, help="Manipulation step in (0, 1], exact: 0.25, 1/64.")
+@click.option("--radius", required=True, help="Radius in pixel units (l0: pixels), exact: 20, 4/255.")
+@click.option("--step", help="Manipulation step in (0, 1], exact: 0.25, 1/64; for ladder and lattice.")
 @click.option("--dataset", default="mnist", show_default=True, help="Name, PATH.npz or DIRECTORY of pictures.")
 @click.option("--split", default="test", show_default=True, help="Split of the data set.")
 @click.option("--images", default="0:100", show_default=True, help="Slice 0:100, list 3,17,4, all, or per-class:10.")
@@ -28,7 +28,12 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 @click.option("--runtime", help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]")
 @click.option("--reference-runtime", help="Who executes the reference.  [default: onnxruntime for float MLPs]")
 @click.option("--layout", default="auto", show_default=True, help="Pixel order that the networks read: auto, hwc, chw.")
-@click.option("--region", default="ladder", show_default=True, help="ladder (finite, exhaustive).")
+@click.option(
+    "--region",
+    default="ladder",
+    show_default=True,
+    help="ladder, lattice (all of the L1 ball), l1, l2, linf or l0 ball.",
+)
 @click.option("--features", default="20", show_default=True, help="Most salient groups of axes, or all.")
 @click.option("--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature.")
 @click.option("--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255.")
@@ -56,6 +61,7 @@ def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **option
     Examples:
       relrob verify --radius 20 --step 0.25
       relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
+      relrob verify --region linf --radius 1/255 --images 0:5
     """
     verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:

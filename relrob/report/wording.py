@@ -115,14 +115,26 @@ def _arithmetic(summary: Mapping[str, Any]) -> str:
     return one if one == other else f"{one} (reference), {other} (quantised)"
 
 
+_KINDS = {
+    "l1": "every float32 image of the L1 ball",
+    "l2": "every float32 image of the L2 ball",
+    "linf": "every float32 image of the L-infinity ball",
+    "l0": "every float32 image of the L0 ball",
+    "lattice": "every point of the L1 ball on a lattice",
+}
+
+
 def _region(summary: Mapping[str, Any]) -> str:
     """The region in words, with the number of points an image."""
     region = summary["region"]
     exact = region.get("exact", region)
-    words = [printable(region["kind"]), f"radius {printable(exact['radius'])}", f"step {printable(exact['step'])}"]
+    words = [_KINDS.get(region["kind"], printable(region["kind"])), f"radius {printable(exact['radius'])}"]
+    if "step" in exact:
+        words.append(f"step {printable(exact['step'])}")
     if "features" in region:
         words.append(f"{printable(region['features'])} features of {printable(region['axes'])} axes")
-    words.append(f"seed {printable(region['seed'])}")
+    if "seed" in region:
+        words.append(f"seed {printable(region['seed'])}")
     ends = summary["region_points"]
     if ends is not None:
         count = f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,} to {ends[1]:,}"
@@ -180,8 +192,11 @@ _RULES = {
 
 def notes(summary: Mapping[str, Any]) -> list[str]:
     """Sentences that some runs need: regressions without perturbation, unknowns with their reasons, refuted witnesses."""
+    rule = f"R_Q, R^0 and R^mixed go by {_RULES[summary.get('effective_rule', 'closest')]}; transfer over points counts every one."
+    if summary["region"]["kind"] in _KINDS:
+        rule = "R_Q and R^0 go by the one effective perturbation that was found: of a ball, none are counted."
     told = [
-        f"R_Q, R^0 and R^mixed go by {_RULES[summary.get('effective_rule', 'closest')]}; transfer over points counts every one.",
+        rule,
         f"Clean regressions: {summary['clean_regressions']} (the reference is right and the quantised network wrong with no "
         "perturbation at all).",
     ]
@@ -199,6 +214,9 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
             f"Close calls: {summary['thin']} points were too close for folded arithmetic and ran on the runtime itself."
         )
     points = summary["points"]
+    if summary["region"]["kind"] in _KINDS:
+        told.append(f"Images run: {points['evaluated']:,}. {summary['seconds']:.1f} s of work.")
+        return told
     told.append(
         f"Perturbed images: {points['covered']:,} covered by the verdicts, {points['evaluated']:,} by running a network, "
         f"{points['proved']:,} proved without. {summary['seconds']:.1f} s of work."

@@ -9,20 +9,19 @@ from typing import Any
 
 import relrob_datasets
 from relrob import __version__, registry
-from relrob.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
-from relrob.domain.region import Ladder
+from relrob.domain.region import Ball, Ladder, Lattice
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
 from relrob.networks.accuracy import accuracy
 from relrob.networks.open import open_network
-from relrob.regions.exact import nearest_8bit, parse_fraction
-from relrob.regions.ladder import rung_set
 from relrob.relative import Effective
 from relrob.study.networks import quantised_network, reference_network
+from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
+from relrob.study.solver import check_solver
 from relrob.study.store import Store, canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
@@ -39,7 +38,7 @@ class Plan:
     indices: tuple[int, ...]
     reference: Network
     quantised: Network
-    ladder: Ladder
+    region: Ladder | Ball | Lattice
     solver: str
     budget: Budget
     effective: Effective
@@ -54,34 +53,6 @@ class Plan:
         return sha256_bytes(canonical(self.config).encode())
 
 
-def ladder_of(request: Request) -> Ladder:
-    """The region asked for. Raises RegionError or UsageError."""
-    if request.region != "ladder":
-        raise UsageError(f"region {request.region!r}", "ladder", "--region ladder; the others are not in this version")
-    if request.grid not in ("exact", "8bit"):
-        raise UsageError(f"grid {request.grid!r}", "exact, 8bit")
-    step = parse_fraction(request.step, "step")
-    ladder = Ladder(
-        radius=parse_fraction(request.radius, "radius"),
-        step=step,
-        features=None if request.features == "all" else _whole(request.features),
-        axes=request.axes,
-        seed=request.seed,
-    )
-    return (
-        ladder
-        if request.grid == "exact"
-        else Ladder(ladder.radius, nearest_8bit(step), ladder.features, ladder.axes, ladder.seed)
-    )
-
-
-def _whole(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError as error:
-        raise UsageError(f"features {text!r}", "a whole number above 0, or all") from error
-
-
 def run_directory(out: Path | None, digest: str) -> Path:
     """The run directory asked for, or relrob-runs/DIGEST in the working directory."""
     return out if out is not None else Path("relrob-runs") / digest[:16]
@@ -92,8 +63,7 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
 
     `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
     """
-    ladder = ladder_of(request)
-    solver = solver_named(request.solver)
+    region = region_of(request)
     budget = Budget(request.time_limit)
     try:
         effective = Effective(request.effective)
@@ -104,16 +74,17 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
     Store.check(out if out is not None else Path("relrob-runs/new"))
     data = relrob_datasets.load(request.dataset, request.split)
     indices = select(data, request.images)
-    rung_set(ladder, data.images[indices[0]])  # features that do not fit the image are refused before any training
+    check_region(region, data.images[indices[0]])
     reference = reference_network(request, data, listener)
     quantised = quantised_network(request, data, reference, listener)
-    header = _header(request, ladder, data, indices, reference, quantised)
+    check_solver(request.solver, region, (reference, quantised))
+    header = _header(request, region, data, indices, reference, quantised)
     config = {
         "format": FORMAT,
         **{key: header[key] for key in ("dataset", "region")},
         **{key: _identity(header[key]) for key in ("reference", "quantised")},
         "indices": list(indices),
-        "solver": solver.name,
+        "solver": request.solver,
         "time_limit": budget.seconds,
         "effective": effective.value,
         "counts": request.counts,
@@ -130,8 +101,8 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
         indices=indices,
         reference=reference,
         quantised=quantised,
-        ladder=ladder,
-        solver=solver.name,
+        region=region,
+        solver=request.solver,
         budget=budget,
         effective=effective,
         counts=request.counts,
@@ -143,35 +114,27 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
 
 def _header(
     request: Request,
-    ladder: Ladder,
+    region: Ladder | Ball | Lattice,
     data: Dataset,
     indices: tuple[int, ...],
     reference: Network,
     quantised: Network,
 ) -> dict[str, Any]:
     """The first keys of the summary JSON, but for the accuracies."""
-    described = {}
+    networks = {}
     for name, network in (("reference", reference), ("quantised", quantised)):
-        described[name] = {
+        networks[name] = {
             "path": _shown_path(request, name, network),
             "sha256": network.sha256,
             "scheme": network.scheme,
             "runtime": network.runtime,
             "arithmetic": network.arithmetic.value,
         }
-    del described["reference"]["scheme"]
+    del networks["reference"]["scheme"]
     return {
         "dataset": {"name": data.name, "split": data.split, "images": len(indices), "sha256": data.sha256},
-        **described,
-        "region": {
-            "kind": ladder.kind,
-            "radius": float(ladder.radius),
-            "step": float(ladder.step),
-            "features": ladder.features if ladder.features is not None else "all",
-            "axes": ladder.axes,
-            "seed": ladder.seed,
-            "exact": {"radius": str(ladder.radius), "step": str(ladder.step)},
-        },
+        **networks,
+        "region": described(region),
         "arithmetic": reference.arithmetic.value,
         "effective_rule": request.effective,
     }

@@ -29,7 +29,7 @@ class Request:
     """
 
     radius: str
-    step: str
+    step: str | None = None
     reference: str | None = None
     quantised: str | None = None
     dataset: str = "mnist"
@@ -92,4 +92,6 @@ def request_of(radius: Any, step: Any, reference: Any, quantised: Any, options: 
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
     paths = [None if path is None else str(path) for path in (reference, quantised)]
-    return Request(radius=str(radius), step=str(step), reference=paths[0], quantised=paths[1], **given)
+    return Request(
+        radius=str(radius), step=None if step is None else str(step), reference=paths[0], quantised=paths[1], **given
+    )

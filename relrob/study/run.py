@@ -16,12 +16,14 @@ from relrob.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
 from relrob.files import sha256_path, write_atomic
 from relrob.networks.open import open_network
 from relrob.problem import Opened
 from relrob.relative import Setting, classify
+from relrob.relative_ball import BallSetting, classify_ball
 from relrob.study.plan import Plan
 from relrob.study.pool import Lost, map_unordered
 from relrob.study.store import Store
@@ -54,10 +56,14 @@ def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
     plan, threads = given
     threadpool_limits(limits=threads)
     data = relrob_datasets.load(plan.dataset, plan.split)
+    networks = opened(plan.reference, threads), opened(plan.quantised, threads)
+    if not isinstance(plan.region, Ladder):
+        around = BallSetting(networks, plan.region, plan.solver, plan.budget, plan.certificates)
+        return lambda index: classify_ball(around, index, data.images[index], int(data.labels[index]))
     setting = Setting(
-        reference=opened(plan.reference, threads),
-        quantised=opened(plan.quantised, threads),
-        ladder=plan.ladder,
+        reference=networks[0],
+        quantised=networks[1],
+        ladder=plan.region,
         solver=solver_named(plan.solver),
         budget=plan.budget,
         effective=plan.effective,

@@ -10,6 +10,8 @@ import numpy as np
 from relrob.bounding.ball import BallBounds
 from relrob.bounding.certain import proves
 from relrob.domain.arrays import Doubles, Floats
+from relrob.domain.network import Network
+from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure, probability_margin
@@ -27,9 +29,9 @@ class Around:
     name = "bounds"
     complete = False
 
-    def accepts(self, problem: BallProblem, opened: Opened) -> str | None:
+    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
         """Networks that have an enclosure."""
-        if enclosure_of(opened.network) is not None:
+        if enclosure_of(network) is not None:
             return None
         return "no bounds for this network; float MLPs, dense .tflite files and fixed-point networks have them"
 

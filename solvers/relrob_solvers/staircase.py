@@ -21,7 +21,8 @@ import numpy as np
 from relrob.bounding import staircase_program
 from relrob.bounding.staircase import Cell, Closed, Threat, Whole, bound, cell_of, settled, threats
 from relrob.domain.arrays import Doubles, Floats, Ints
-from relrob.domain.region import Ball, Norm
+from relrob.domain.network import Network
+from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
 from relrob.networks.kernels.fixed import FixedNetwork
 from relrob.networks.kernels.fixed_file import fixed_of
@@ -50,10 +51,9 @@ class Staircase:
     name = "branch"
     complete = True
 
-    def accepts(self, problem: BallProblem, opened: Opened) -> str | None:
+    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
         """Fixed-point networks in L-infinity balls."""
-        region = problem.ball.region
-        if fixed_of(opened.network) is None:
+        if fixed_of(network) is None:
             return "it branches on fixed-point networks only"
         if not isinstance(region, Ball) or region.norm is not Norm.LINF:
             return "it takes L-infinity balls only"
