@@ -76,11 +76,11 @@ def prove(network: FixedNetwork, codes: list[tuple[int, int]], label: int, given
     every = _threats(layers[-1], label, network.classes)
     if not isinstance(given, list) or len(given) != len(every):
         raise InvalidError(f"not one list of cells for each of the {len(every)} ways to lose the label")
-    cells = 0
+    cells, known = 0, _Cells(layers, codes)
     for (rival, forms), group in zip(every, given, strict=True):
         leaves = _leaves(group, layers, len(codes))
         for path, entry in leaves:
-            if not _closed(layers, codes, path, entry, forms, label):
+            if not _closed(layers, known.at(path), entry, forms, label):
                 raise InvalidError(f"the cell {path} does not exclude class {rival}")
         cells += len(leaves)
     return cells
@@ -182,16 +182,29 @@ def _cut(end: tuple[int, int], limits: tuple[int | None, int | None]) -> tuple[i
     return (end[0] if low is None else max(end[0], low), end[1] if high is None else min(end[1], high))
 
 
+class _Cells:
+    """The cells at the ends of paths, each made once: most ways to lose the label need only the whole box."""
+
+    def __init__(self, layers: list[_Layer], codes: list[tuple[int, int]]) -> None:
+        self._layers, self._codes = layers, codes
+        self._made: dict[tuple[tuple[int, ...], ...], _Cell | None] = {}
+
+    def at(self, path: list[list[int]]) -> _Cell | None:
+        """The cell, None when no code vector is in it."""
+        name = tuple(tuple(split) for split in path)
+        if name not in self._made:
+            self._made[name] = _cell(self._layers, self._codes, path)
+        return self._made[name]
+
+
 def _closed(
     layers: list[_Layer],
-    codes: list[tuple[int, int]],
-    path: list[list[int]],
+    cell: _Cell | None,
     entry: dict[str, Any],
     forms: list[Form],
     label: int,
 ) -> bool:
     """Is the cell empty, of one label, or excluded by its multipliers?"""
-    cell = _cell(layers, codes, path)
     if cell is None:
         return True
     if all(low == high for low, high in cell.outputs[-1]):
