@@ -61,6 +61,12 @@ BALL_SOLVERS: tuple[Entry, ...] = (
         "relrob_solvers.around:Around",
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
     ),
+    Entry(
+        "smt",
+        "relrob_solvers.integer:Integer",
+        "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
+        complete=True,
+    ),
 )
 
 EVALUATORS: tuple[Entry, ...] = (

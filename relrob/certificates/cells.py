@@ -62,12 +62,20 @@ def box(network: FixedNetwork, fed: list[Fraction], radius: Fraction) -> list[tu
         raise InvalidError(f"codes finer than {_FINEST} a pixel")
     found = []
     for pixel in fed:
-        ends = (max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1)))
+        ends = (_float32(max(pixel - radius, Fraction(0)), 1), _float32(min(pixel + radius, Fraction(1)), -1))
         low, high = ((end * network.pixel_scale + Fraction(1, 2)).__floor__() for end in ends)
         found.append((max(low, network.low), min(high, network.high)))
     if any(low > high for low, high in found):
         raise InvalidError("codes that the network does not take")
     return found
+
+
+def _float32(value: Fraction, side: int) -> Fraction:
+    """The least float32 that is not below a value of [0, 1] (side 1), or the largest that is not above it (side -1)."""
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
+    exponent -= value < Fraction(2) ** exponent
+    unit = Fraction(2) ** (max(exponent, -126) - 23)
+    return side * (side * value / unit).__ceil__() * unit
 
 
 def prove(network: FixedNetwork, codes: list[tuple[int, int]], label: int, given: Any) -> int:

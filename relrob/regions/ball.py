@@ -9,7 +9,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Doubles, Floats, frozen
+from relrob.domain.arrays import Doubles, Floats, Ints, frozen
 from relrob.domain.query import check_image
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.regions.exact import nearest_float32
@@ -70,6 +70,10 @@ class BallSet:
             if self.contains(image):
                 return frozen(image)
         return None
+
+    def coded(self, codes: Ints, scale: int) -> Floats | None:
+        """An image of an L-infinity ball that has these codes (d,) of `code_box`, as near to codes / scale as the ball is."""
+        return self.point(np.clip(codes / scale - self.base, -self.down, self.up))
 
     def _grid_point(self, moves: Doubles, region: Lattice) -> Floats | None:
         """Each pixel as many whole steps as its move allows; the last step into black or white may be cut."""

@@ -13,7 +13,6 @@ import heapq
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
@@ -27,7 +26,7 @@ from relrob.domain.verdict import Reason
 from relrob.networks.kernels.fixed import FixedNetwork
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.problem import BallFinding, BallProblem, Opened
-from relrob.regions.ball import BallSet
+from relrob.regions.codes import code_box
 
 _UNIT: Final = 1 << 20  # multipliers of the exact bound are whole multiples of 1/_UNIT
 _TRIES: Final = 10  # cells between two attempts to make a witness of one
@@ -63,18 +62,8 @@ class Staircase:
         """One network."""
         network = fixed_of(opened.network)
         assert network is not None  # noqa: S101 - accepts() saw to it
-        low, high = code_box(network, problem.ball)
+        low, high = code_box(problem.ball, network.pixel_scale, network.low, network.high)
         return _Search(network, problem, low, high).run()
-
-
-def code_box(network: FixedNetwork, ball: BallSet) -> tuple[Ints, Ints]:
-    """Least and largest codes (d,) of the images in an L-infinity ball, exact: codes are monotone in pixels."""
-    radius, half = ball.region.radius, Fraction(1, 2)
-    ends = [(max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1))) for pixel in ball.exact]
-    low, high = (
-        np.array([(end * network.pixel_scale + half).__floor__() for end in side]) for side in zip(*ends, strict=True)
-    )
-    return np.clip(low, network.low, network.high), np.clip(high, network.low, network.high)
 
 
 class _Search:
@@ -172,8 +161,7 @@ class _Search:
         self._evaluated += 1
         if int(self._network.evaluate(codes[None, :])[0].argmax()) == self._label:
             return False
-        moves = codes / self._network.pixel_scale - self._ball.base
-        image = self._ball.point(moves)
+        image = self._ball.coded(codes, self._network.pixel_scale)
         if image is None or not np.array_equal(self._network.codes(image[None, :])[0], codes):
             return False
         self._witness = image
