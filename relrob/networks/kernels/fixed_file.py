@@ -24,7 +24,12 @@ _MOST_LAYERS: Final = 1000
 
 
 def write_fixed(network: FixedNetwork, path: Path) -> None:
-    """Write the network; the same network gives the same bytes. Raises StoreError."""
+    """Write the network. Raises StoreError."""
+    write_atomic(path, fixed_bytes(network))
+
+
+def fixed_bytes(network: FixedNetwork) -> bytes:
+    """The bytes of the file; the same network gives the same bytes."""
     head = [VERSION, len(network.layers), network.low, network.high, network.pixel_scale]
     arrays: dict[str, Any] = {"relrob_fixed": np.array(head, np.int64)}
     for number, layer in enumerate(network.layers):
@@ -32,7 +37,7 @@ def write_fixed(network: FixedNetwork, path: Path) -> None:
         arrays[f"form_{number}"] = np.array([layer.bias_shift, layer.shift, layer.low, layer.high], np.int64)
     held = io.BytesIO()
     np.savez_compressed(held, **arrays)
-    write_atomic(path, held.getvalue())
+    return held.getvalue()
 
 
 def parse_fixed(path: str, data: bytes) -> FixedNetwork:
