@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relrob.bounding.codes import code_box, coded
 from relrob.bounding.smt_integer import integer_smtlib
 from relrob.decide_ball import decide_ball
 from relrob.domain.arrays import Ints
@@ -23,7 +24,6 @@ from relrob.networks.kernels.fixed_file import write_fixed
 from relrob.networks.load import load_network
 from relrob.problem import BallProblem, Opened
 from relrob.regions.ball import ball_set
-from relrob.regions.codes import code_box
 from tests.test_kernels_fixed import random_network
 from tests.test_smt import cvc5_says
 
@@ -67,7 +67,7 @@ def test_z3_agrees_with_every_code(seed: int, tmp_path: Path) -> None:
     rng = np.random.default_rng(seed)
     image = rng.random((1, network.inputs, 1), dtype=np.float32)
     ball = ball_set(Ball(Norm.LINF, Fraction(int(rng.integers(1, 40)), 100)), image)
-    low, high = code_box(ball, network.pixel_scale, network.low, network.high)
+    low, high = code_box(network, ball)
     said = network.evaluate(every_code(low, high)).argmax(axis=1)
     label = int(network.evaluate(network.codes(ball.base[None, :])).argmax())
     problem = BallProblem(ball, label, (opened(network, tmp_path / "n.npz"),), Budget(60))
@@ -88,14 +88,14 @@ def test_a_code_box_holds_the_codes_of_every_image_of_the_ball() -> None:
         image = rng.random((1, 5, 1), dtype=np.float32)
         radius = Fraction(int(rng.integers(1, 200)), 255)
         ball = ball_set(Ball(Norm.LINF, radius), image)
-        low, high = code_box(ball, network.pixel_scale, network.low, network.high)
+        low, high = code_box(network, ball)
         for _ in range(20):
             point = ball.point(rng.uniform(-float(radius), float(radius), 5))
             if point is not None:
                 codes = network.codes(point[None, :])[0]
                 assert ((low <= codes) & (codes <= high)).all()
         for corner in (low, high):  # the ends are reached
-            image_of = ball.coded(corner, network.pixel_scale)
+            image_of = coded(network, ball, corner)
             assert image_of is not None
             assert (network.codes(image_of[None, :])[0] == corner).all()
 

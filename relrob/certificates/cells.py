@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.certificates.parts import InvalidError, keys
+from relrob.certificates.parts import InvalidError, inside, keys
 from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
 
 _FINEST: Final = 1 << 20  # up to this scale a float32 pixel becomes a code without rounding in float64
@@ -62,20 +62,14 @@ def box(network: FixedNetwork, fed: list[Fraction], radius: Fraction) -> list[tu
         raise InvalidError(f"codes finer than {_FINEST} a pixel")
     found = []
     for pixel in fed:
-        ends = (_float32(max(pixel - radius, Fraction(0)), 1), _float32(min(pixel + radius, Fraction(1)), -1))
+        ends = inside(max(pixel - radius, Fraction(0)), True), inside(min(pixel + radius, Fraction(1)), False)
         low, high = ((end * network.pixel_scale + Fraction(1, 2)).__floor__() for end in ends)
-        found.append((max(low, network.low), min(high, network.high)))
-    if any(low > high for low, high in found):
-        raise InvalidError("codes that the network does not take")
+        found.append((_cut_code(network, low), _cut_code(network, high)))
     return found
 
 
-def _float32(value: Fraction, side: int) -> Fraction:
-    """The least float32 that is not below a value of [0, 1] (side 1), or the largest that is not above it (side -1)."""
-    exponent = value.numerator.bit_length() - value.denominator.bit_length()
-    exponent -= value < Fraction(2) ** exponent
-    unit = Fraction(2) ** (max(exponent, -126) - 23)
-    return side * (side * value / unit).__ceil__() * unit
+def _cut_code(network: FixedNetwork, code: int) -> int:
+    return max(network.low, min(network.high, code))
 
 
 def prove(network: FixedNetwork, codes: list[tuple[int, int]], label: int, given: Any) -> int:

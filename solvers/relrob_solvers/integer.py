@@ -8,13 +8,13 @@ from typing import Final, final
 import numpy as np
 import z3
 
+from relrob.bounding.codes import code_box, coded
 from relrob.bounding.smt_integer import integer_smtlib
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.problem import BallFinding, BallProblem, Opened
-from relrob.regions.codes import code_box
 
 _SEED: Final = 0
 
@@ -39,7 +39,7 @@ class Integer:
         network = fixed_of(opened.network)
         assert network is not None  # noqa: S101 - accepts() saw to it
         end = time.perf_counter() + problem.budget.seconds
-        low, high = code_box(problem.ball, network.pixel_scale, network.low, network.high)
+        low, high = code_box(network, problem.ball)
         solver = z3.SolverFor("QF_LIA")
         solver.set("random_seed", _SEED)
         solver.from_string(integer_smtlib(network, low, high, problem.label, check=False))
@@ -53,6 +53,6 @@ class Integer:
         codes = low.copy()
         for i in np.flatnonzero(low < high):
             codes[i] = model.eval(z3.Int(f"x{i}"), model_completion=True).as_long()
-        image = problem.ball.coded(codes, network.pixel_scale)
-        proposals = () if image is None or not np.array_equal(network.codes(image[None, :])[0], codes) else (image,)
+        image = coded(network, problem.ball, codes)
+        proposals = () if image is None else (image,)
         return BallFinding(False, proposals, None, 0, self.name)
