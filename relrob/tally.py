@@ -20,6 +20,8 @@ from relrob.problem import Finding, Opened, Share, Transfer
 from relrob.regions.ladder import RungSet
 
 BLOCK: Final = 2048
+WITNESS: Final = "witness"
+BOUNDS: Final = "bounds"
 T = TypeVar("T")
 
 
@@ -93,14 +95,16 @@ def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
 
 @dataclass
 class Tally:
-    """What has been seen of one network so far; `hint`: a witness of the greedy search; `visited`: points run one by one; `proved`:
-    points decided without running them."""
+    """What has been seen of one network so far; `hint`: a witness of a search that does not count; `searched`, `tried`: points
+    run by the greedy search and by later ones; `visited`: points run one by one and counted; `proved`: points decided without
+    running them; `step`: as in `Finding`."""
 
     judge: Judge
     label: int
     limit: float
     hint: Bools | None = None
     searched: int = 0
+    tried: int = 0
     visited: int = 0
     effective: int = 0
     proved: int = 0
@@ -112,6 +116,12 @@ class Tally:
     closest_cost: Any = None
     spent: float = 0.0
     finished: bool = False
+    step: str = ""
+
+    @property
+    def fooled(self) -> bool:
+        """Is there an effective perturbation?"""
+        return self.effective > 0 or self.hint is not None
 
     @property
     def late(self) -> bool:
@@ -165,15 +175,15 @@ class Tally:
     def finding(self, counted: bool) -> Finding:
         """The result; `counted`: the enumeration was to visit every point."""
         suspects = (self.closest if self.closest is not None else self.hint, self.thinnest)
-        fooled = self.effective > 0 or self.hint is not None
         return Finding(
-            proved=self.finished and not fooled,
+            proved=self.finished and not self.fooled,
             effective=self.effective if counted and self.finished else None,
             proposals=tuple(mask for mask in suspects if mask is not None),
             margin=self.margin if np.isfinite(self.margin) else None,
-            evaluated=max(self.visited, self.searched),
-            stopped=None if self.finished or fooled else Reason.TIME,
+            evaluated=max(self.visited + self.tried, self.searched),
+            stopped=None if self.finished or self.fooled else Reason.TIME,
             thin=self.thin,
+            step=self.step,
         )
 
 
@@ -192,7 +202,7 @@ def greedy(tally: Tally, rungs: RungSet) -> None:
         best = int(seen.margins.argmin())
         mask, spent = block[best], spent + rungs.costs[options[best]]
         if seen.labels[best] != tally.label:
-            tally.hint = mask.copy()
+            tally.hint, tally.step = mask.copy(), WITNESS
 
 
 def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:

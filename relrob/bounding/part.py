@@ -41,6 +41,19 @@ class Part:
         """Exact number of points."""
         return self.knapsack.count
 
+    def exceeds(self, limit: int) -> bool:
+        """Are there more points than `limit`? Says so without counting where the dearest features tell, and keeps no counts."""
+        some, fit, room = 1, 1, self.room
+        for size, cost in enumerate(sorted((self.rungs.costs[g] for g in self.free), reverse=True)):
+            room -= cost
+            if room < 0:
+                break
+            fit = fit * (len(self.free) - size) // (size + 1)  # every subset of size + 1 features fits
+            some += fit
+            if some > limit:
+                return True
+        return Knapsack([self.rungs.costs[g] for g in self.free], self.room).count > limit
+
     @property
     def spent(self) -> int:
         """Cost of the point at which no free feature is moved, the cheapest one of the part."""
