@@ -291,3 +291,5 @@ def test_only_dynamic_range_files_of_two_layers_or_more_have_layers(tmp_path: Pa
     assert dynamic_layers(replace(two, format="onnx")) is None
     layers = dynamic_layers(two)
     assert layers is not None and len(layers) == 3
+    huge = load_network(a_file(tmp_path, 5, (4097, 20, 3)), image_shape=(1, 4097, 1), classes=3, runtime="xnnpack")
+    assert dynamic_layers(huge) is not None and row_quantiser(huge) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
@@ -12,6 +13,8 @@ from relrob.networks.enclosure import Enclosure, float32_enclosure
 from relrob.networks.folded import gives_logits
 from relrob.networks.kernels.litert_layers import DynamicFull
 from relrob.registry import load
+
+_MOST_INPUTS: Final = 4096
 
 
 @lru_cache(maxsize=8)
@@ -46,9 +49,10 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
 
 @lru_cache(maxsize=8)
 def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
-    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where there are none."""
+    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where there are none, or d is too large
+    for a file of d * d weights."""
     layers = dynamic_layers(network)
-    if layers is None:
+    if layers is None or network.inputs > _MOST_INPUTS:
         return None
     made: Callable[[Floats], Floats] = load("relrob.networks.kernels.litert_rows:RowQuantiser")(
         network, layers[0].asymmetric
