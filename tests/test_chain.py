@@ -149,7 +149,7 @@ def test_a_verdict_is_found_where_counting_does_not_end() -> None:
     """One network is fooled by more perturbations than can be counted: the other has its verdict all the same."""
     for seed in range(40):
         fooled = numpy_opened(random_dense(seed, (784, 32, 3)), FULL)
-        pair = replace(EASY, networks=(fooled, *EASY.networks), counts=True, budget=Budget(4))
+        pair = replace(EASY, networks=(fooled, *EASY.networks), counts=True, budget=Budget(8))
         right = int(fooled.evaluator.outputs(EASY.rungs.base[None, :]).argmax()) == EASY.label
         if right and decide(replace(EASY, networks=(fooled,)), solver_named("bounds")).verdicts[0].witness is not None:
             decision = decide(pair, solver_named("auto"))

@@ -22,7 +22,7 @@ from relrob.bounding.part import Part, whole
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Leaf, Opened, Problem, Work
-from relrob.tally import BLOCK, BOUNDS, Tally, TransferCount, charged, greedy, judge_of
+from relrob.tally import BLOCK, BOUNDS, Tally, TransferCount, charged, greedy, nearest_judge
 
 LEAF: Final = 12_000  # a bound costs as much as running some thousands of points
 
@@ -194,8 +194,9 @@ def _enclosed(opened: Opened) -> bool:
 
 
 def _side(opened: Opened, problem: Problem) -> _Side:
-    tally = Tally(judge_of(opened, problem.rungs, problem.label), problem.label, problem.budget.seconds)
     enclosure = enclosure_of(opened.network)
+    judge = nearest_judge(opened, problem.rungs, problem.label, enclosure)
+    tally = Tally(judge, problem.label, problem.budget.seconds)
     with tally.clock():
         bounds = None if enclosure is None else CertainLabels(enclosure, problem.rungs, problem.label)
     return _Side(tally, bounds)
