@@ -67,6 +67,11 @@ BALL_SOLVERS: tuple[Entry, ...] = (
         "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
         complete=True,
     ),
+    Entry(
+        "smt",
+        "relrob_solvers.reals:Reals",
+        "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",
+    ),
 )
 
 EVALUATORS: tuple[Entry, ...] = (

@@ -31,6 +31,17 @@ class Part:
     room: int
     path: tuple[int, ...] = ()
 
+    @property
+    def integral(self) -> bool:
+        """A feature is moved wholly or not at all."""
+        return True
+
+    def prices(self) -> tuple[list[int], int]:
+        """(costs of the free features, what is left of the radius) in the largest unit that measures all, integers."""
+        costs = [self.rungs.costs[g] for g in self.free]
+        unit = int(np.gcd.reduce(np.array(costs or [1], dtype=object)))
+        return [cost // unit for cost in costs], self.room // unit
+
     @cached_property
     def knapsack(self) -> Knapsack:
         """The subsets of the free features that fit."""
