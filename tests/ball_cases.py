@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats, Ints
-from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
@@ -80,7 +79,7 @@ def ends32(pixel: Fraction, radius: Fraction) -> tuple[np.float32, np.float32]:
 
 def code_of(network: FixedNetwork, value: np.float32) -> int:
     """floor(pixel * scale + 1/2), cut, in fractions."""
-    code: int = (Fraction(float(value)) * network.pixel_scale + Fraction(1, 2)).__floor__()
+    code = (Fraction(float(value)) * network.pixel_scale + Fraction(1, 2)).__floor__()
     return min(max(code, network.low), network.high)
 
 
@@ -189,8 +188,3 @@ def sampled(ball: BallSet, seed: int, count: int) -> Floats:
         if len(found) > count:
             break
     return np.stack(found)
-
-
-def dense_network_file(path: Path, shape: tuple[int, int, int], classes: int, runtime: str | None = None) -> Network:
-    """A loaded file."""
-    return load_network(path, image_shape=shape, classes=classes, runtime=runtime)
