@@ -227,7 +227,7 @@ def test_solvers_are_named_or_refused(tmp_path: Path) -> None:
         solver_for(ball, network, "branch")
     with pytest.raises(UsageError, match="L-infinity balls only"):
         solver_for(Ball(Norm.L1, Fraction(1)), fixed, "branch")
-    for name in ("enumerate", "smt", "nonsense", ""):
+    for name in ("enumerate", "milp", "nonsense", ""):
         with pytest.raises(UsageError, match="solver"):
             solver_for(ball, network, name)
     box = numpy_opened(random_dense(1, (36, 4)), SHAPE, black_box=True).network

@@ -118,7 +118,7 @@ def test_ties_go_to_the_lower_class() -> None:
 
 def test_other_regions_are_refused_in_one_line(tmp_path: Path) -> None:
     network = random_network(1, 3, (4, 2))
-    ball = ball_set(Ball(Norm.L1, Fraction(1)), np.zeros((1, 4, 1), np.float32))
+    ball = ball_set(Ball(Norm.L2, Fraction(1)), np.zeros((1, 4, 1), np.float32))
     problem = BallProblem(ball, 0, (opened(network, tmp_path / "n.npz"),), Budget(1))
     with pytest.raises(UsageError, match="L-infinity balls only"):
         decide_ball(problem, "smt")
