@@ -1,0 +1,49 @@
+"""Quantised files for cases: small networks through the converter, on the runtimes that execute them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from relrob.compress.build import quantised_bytes
+from relrob.compress.calibration import Calibration
+from relrob.domain.network import Dense, Layer
+from relrob.files import write_atomic
+from relrob.networks.load import load_network
+from relrob.networks.onnx_export import to_onnx
+from relrob.networks.open import open_network
+from relrob.problem import Opened
+from relrob.testing.cases import SHAPE, SIZES, random_dense
+
+KINDS: Final = (("dynamic", "xnnpack"), ("dynamic", "builtin"), ("int8", "xnnpack"), ("int8", "builtin"))
+
+
+def quantised_files(folder: Path, seed: int = 0, kinds: Sequence[tuple[str, str]] = KINDS) -> list[Opened]:
+    """Two networks of each (scheme, runtime), written to `folder`; the second has two equal classes, whose outputs tie everywhere.
+
+    Cost: TensorFlow's import, then under a second a file. Raises RelrobError.
+    """
+    rng = np.random.default_rng(seed)
+    noise = rng.random((64, 36), dtype=np.float32)
+    calibration = Calibration("noise", "cases", tuple(range(64)), seed, noise)
+    found = []
+    for scheme, runtime in kinds:
+        for number in (1, 2):
+            dense = random_dense(
+                rng, (36, 32, 40, SIZES[2][-1])
+            )  # dynamic range keeps tensors below 1,024 elements in float
+            if number == 2:
+                last = dense.layers[-1]
+                weights, bias = last.weights.copy(), last.bias.copy()
+                weights[:, 1], bias[1] = weights[:, 0], bias[0]
+                dense = Dense((*dense.layers[:-1], Layer(weights, bias, False)))
+            source, target = folder / f"{scheme}{runtime}{number}.onnx", folder / f"{scheme}{runtime}{number}.tflite"
+            write_atomic(source, to_onnx(dense))
+            reference = load_network(source, image_shape=SHAPE, classes=dense.classes)
+            write_atomic(target, quantised_bytes(reference, scheme, calibration, SHAPE))
+            network = load_network(target, image_shape=SHAPE, classes=dense.classes, runtime=runtime)
+            found.append(Opened(network, open_network(network), open_network(network, batch=1)))
+    return found

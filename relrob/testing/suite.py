@@ -1,0 +1,156 @@
+"""What must be true of every solver: its answers to a case, compared with every point of the region run one by one.
+
+    for complaint in complaints(MySolver(), case, truth(case.problem)): ...
+
+1. never ROBUST where a point is wrong; a witness is a point of the region that the network gets wrong; 2. a complete solver
+answers when its budget allows, and UNKNOWN names its reason; 3. a sub-region of a ROBUST region is ROBUST; 4. bounds contain every
+point's margin, those of a single point too; counts, where given, are exact. Planted bugs (5) are tested in `tests/`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.part import Part, whole
+from relrob.decide import Decision, decide
+from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.domain.verdict import Status, Verdict
+from relrob.errors import UsageError
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.evaluator import labels
+from relrob.problem import Opened, Problem, Share, Solver, Transfer
+from relrob.testing.cases import Case
+
+LARGEST: Final = 5_000
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """Every point of a problem: `masks` (n, F), exact `costs` (n,), and what each network says of it, `said` (n,) each."""
+
+    masks: Bools
+    costs: NDArray[Any]
+    said: tuple[Ints, ...]
+    label: int
+
+    def wrong(self, number: int) -> Bools:
+        """Which points are effective perturbations of a network."""
+        return np.asarray(self.said[number] != self.label, dtype=np.bool_)
+
+
+def truth(problem: Problem) -> Truth:
+    """By running every point as it is replayed. Raises UsageError above `LARGEST` points."""
+    rungs = problem.rungs
+    if rungs.count > LARGEST:
+        raise UsageError(f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder")
+    masks = rungs.knapsack.masks(0, rungs.count)
+    images = rungs.images(masks)
+    said = tuple(labels(opened.replayer.outputs(images)) for opened in problem.networks)
+    return Truth(masks, rungs.cost_units(masks), said, problem.label)
+
+
+def complaints(solver: Solver, case: Case, known: Truth, counts: bool = True) -> Iterator[str]:
+    """What is wrong with the solver's answer to a case; nothing where it refuses the case."""
+    problem = replace(case.problem, counts=counts)
+    if solver.accepts(problem) is not None:
+        return
+    with np.errstate(all="ignore"):
+        decision = decide(problem, solver)
+    for number, verdict in enumerate(decision.verdicts):
+        for complaint in _verdict(problem, verdict, known, number, solver.complete):
+            yield f"network {number}: {complaint}"
+        counted = decision.each[number].effective
+        if counted is not None and counted != known.wrong(number).sum():
+            yield f"network {number}: {counted} effective perturbations, not {known.wrong(number).sum()}"
+    if decision.transfer is not None and decision.transfer != _transfer(known):
+        yield f"transfer {decision.transfer}, not {_transfer(known)}"
+
+
+def _verdict(problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool) -> Iterator[str]:
+    """1 and 2."""
+    wrong = known.wrong(number)
+    if verdict.status is Status.ROBUST and wrong.any():
+        yield f"ROBUST, and {wrong.sum()} points are wrong"
+    if verdict.status is Status.UNKNOWN and complete:
+        yield f"UNKNOWN although complete: {verdict.reason}"
+    if verdict.disagreements:
+        yield "a proposed witness was refuted"
+    if verdict.witness is not None:
+        mask = np.zeros(problem.rungs.features, dtype=np.bool_)
+        mask[list(verdict.witness.moved)] = True
+        at = np.flatnonzero((known.masks == mask).all(axis=1))
+        if len(at) != 1 or not wrong[at[0]]:
+            yield f"the witness {verdict.witness.moved} is no effective perturbation"
+        elif verdict.witness.label != known.said[number][at[0]]:
+            yield f"the witness {verdict.witness.moved} has another label"
+
+
+def _transfer(known: Truth) -> Transfer:
+    """The exact counts from the first network to the second."""
+    first, second = known.wrong(0), known.wrong(1)
+    same = second & (known.said[0] == known.said[1])
+
+    def share(at: Bools) -> Share:
+        return Share(int(at.sum()), int((at & second).sum()), int((at & same).sum()))
+
+    if not first.any():
+        return Transfer(Share(), Share(), Share())
+    near, far = min(known.costs[first]), max(known.costs[first])
+    return Transfer(share(first), share(first & (known.costs == near)), share(first & (known.costs == far)))
+
+
+def order_complaints(solver: Solver, case: Case) -> Iterator[str]:
+    """3: on fewer features and on a smaller radius, ROBUST stays ROBUST."""
+    if solver.accepts(case.problem) is not None:
+        return
+    ladder = case.ladder
+    smaller = [replace(ladder, radius=ladder.radius * Fraction(2, 3))]
+    if (ladder.features or 0) > 1:
+        smaller.append(replace(ladder, features=(ladder.features or 0) - 1))
+    with np.errstate(all="ignore"):
+        around = decide(replace(case.problem, counts=False), solver)
+        for less in smaller:
+            yield from _order(around, decide(replace(case.on(less), counts=False), solver))
+
+
+def _order(around: Decision, within: Decision) -> Iterator[str]:
+    for number, (outer, inner) in enumerate(zip(around.verdicts, within.verdicts, strict=True)):
+        if outer.status is Status.ROBUST and inner.status is Status.NOT_ROBUST:
+            yield f"network {number}: ROBUST on a region and NOT_ROBUST on a part of it"
+
+
+def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
+    """4: bounds of the whole ladder contain the margins of every point, and those of one point contain its own and are tighter."""
+    enclosure = enclosure_of(opened.network)
+    if enclosure is None or enclosure.probabilities:
+        return
+    if any(np.isfinite(end) for end in (enclosure.layers[-1].cap, -enclosure.layers[-1].floor)):
+        return  # outputs that saturate: the bounds speak of what comes before
+    rungs, label = case.problem.rungs, case.problem.label
+    bounds = LadderBounds(enclosure, rungs, label)
+    masks = rungs.knapsack.masks(0, rungs.count)
+    with np.errstate(all="ignore"):
+        outputs = opened.replayer.outputs(rungs.images(masks)).astype(np.float64)
+        found = bounds.margins(whole(rungs))
+        apart: Doubles = outputs[:, [label]] - np.delete(outputs, label, axis=1)
+    finite: Bools = np.asarray(np.isfinite(apart).all(axis=1), dtype=np.bool_)
+    if not _within(apart[finite], found.low, found.high):
+        yield "a point's margins are outside the bounds of the whole ladder"
+    for row in (0, len(masks) - 1):
+        moved = tuple(int(g) for g in np.flatnonzero(masks[row]))
+        alone = bounds.margins(Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved)))
+        if finite[row] and not _within(apart[[row]], alone.low, alone.high):
+            yield "a single point's margins are outside its own bounds"
+        if (alone.low < found.low - 1e-9 * (1 + np.abs(found.low))).any():
+            yield "bounds of a single point are wider than those of the whole ladder"
+
+
+def _within(values: Doubles, low: Doubles, high: Doubles) -> bool:
+    return bool(((values >= low) & (values <= high)).all())
