@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from relrob.cli.main import COMMANDS, group
-from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, Entry, load
+from relrob.registry import BALL_SOLVERS, EVALUATORS, QUANTISERS, SOLVERS, Entry, load
 from relrob.report.table import table_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +41,12 @@ def table(entries: tuple[Entry, ...]) -> str:
 
 def registries() -> str:
     """Solvers, runtimes and schemes."""
-    parts = (("Solvers", SOLVERS), ("Runtimes", EVALUATORS), ("Quantisation schemes", QUANTISERS))
+    parts = (
+        ("Solvers of ladders", SOLVERS),
+        ("Solvers of balls and lattices", BALL_SOLVERS),
+        ("Runtimes", EVALUATORS),
+        ("Quantisation schemes", QUANTISERS),
+    )
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
 
 

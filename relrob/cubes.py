@@ -12,7 +12,7 @@ from relrob.bounding.part import Part, whole
 from relrob.domain.arrays import Bools
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Opened, Problem
-from relrob.tally import Tally, greedy, judge_of
+from relrob.tally import BOUNDS, Tally, greedy, judge_of
 
 
 class Ask(Protocol):
@@ -60,6 +60,7 @@ def _search(tally: Tally, bounds: LadderBounds, ask: Ask, most: int) -> None:
             found = survey(bounds, part)
         if not found.threats:
             tally.margin = min(tally.margin, found.margin)
+            tally.step = BOUNDS if not part.path else ""
         elif part.count == 1:
             run(tally, part.masks(0, 1))
         elif found.unstable > most or not ask(tally, encode(bounds, found)):

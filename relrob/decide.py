@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import final
 
 import numpy as np
 
-from relrob import registry
+from relrob.chain import Auto, guarded, named
 from relrob.domain.arrays import Bools
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.folded import gives_logits
-from relrob.problem import Finding, Findings, Opened, Problem, Solver, Transfer
+from relrob.problem import Finding, Opened, Problem, Solver, Transfer
 from relrob.regions.ladder import RungSet
 
 log = logging.getLogger(__name__)
@@ -33,39 +32,9 @@ class Decision:
     evaluated: int
 
 
-@final
-class Auto:
-    """The first complete solver, in the registry's order, that takes the problem."""
-
-    name = "auto"
-    complete = True
-
-    def accepts(self, problem: Problem) -> str | None:
-        """None when some complete solver takes it, else the last one's reason."""
-        reason: str | None = "no complete solver is installed"
-        for entry in registry.SOLVERS:
-            if entry.complete:
-                reason = solver_named(entry.name).accepts(problem)
-                if reason is None:
-                    break
-        return reason
-
-    def solve(self, problem: Problem) -> Findings:
-        """By the solver that `chosen` names."""
-        return self.chosen(problem).solve(problem)
-
-    def chosen(self, problem: Problem) -> Solver:
-        """That solver."""
-        names = (entry.name for entry in registry.SOLVERS if entry.complete)
-        return next(solver for solver in map(solver_named, names) if solver.accepts(problem) is None)
-
-
 def solver_named(name: str) -> Solver:
-    """The solver of that name; "auto" is the first complete one that takes a problem. Raises UsageError."""
-    if name == "auto":
-        return Auto()
-    solver: Solver = registry.load(registry.find(registry.SOLVERS, name, "solver").target)()
-    return solver
+    """The solver of that name; "auto" is the chain of `relrob.chain`. Raises UsageError."""
+    return Auto() if name == "auto" else named(name)
 
 
 def decide(problem: Problem, solver: Solver) -> Decision:
@@ -76,29 +45,13 @@ def decide(problem: Problem, solver: Solver) -> Decision:
     refusal = solver.accepts(problem)
     if refusal is not None:
         raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
-    solver = solver.chosen(problem) if isinstance(solver, Auto) else solver
-    findings = _solve(problem, solver)
-    pairs = zip(problem.networks, findings.each, strict=True)
-    verdicts = tuple(_pronounce(problem, opened, finding, solver.name) for opened, finding in pairs)
+    findings = guarded(solver, problem)
+    chained = isinstance(solver, Auto)
+    verdicts = tuple(
+        _pronounce(problem, opened, finding, (chained and finding.step) or solver.name)
+        for opened, finding in zip(problem.networks, findings.each, strict=True)
+    )
     return Decision(verdicts, findings.each, findings.transfer, findings.evaluated)
-
-
-def _solve(problem: Problem, solver: Solver) -> Findings:
-    """Run the solver; its crash is a finding."""
-    try:
-        return solver.solve(problem)
-    except RelrobError:
-        raise
-    except Exception as error:
-        reason = crash_reason(error)
-        log.exception("solver %s stopped with an error", solver.name)
-        nothing = Finding(proved=False, effective=None, proposals=(), margin=None, evaluated=0, stopped=reason)
-        return Findings(tuple(nothing for _ in problem.networks), None, 0)
-
-
-def crash_reason(error: Exception) -> Reason:
-    """Why a solver that raised this gives no answer."""
-    return Reason.MEMORY if isinstance(error, MemoryError) else Reason.CRASH
 
 
 def replay(opened: Opened, rungs: RungSet, label: int, mask: Bools) -> tuple[int, float, Witness | None]:

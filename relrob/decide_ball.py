@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from relrob import registry
-from relrob.decide import crash_reason
+from relrob.chain import crash_reason
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice

@@ -54,7 +54,8 @@ class Finding:
     `proved`: no effective perturbation exists; `effective`: their exact number, None when not every point was visited;
     `proposals`: masks (F,) of suspected witnesses, best first; `margin`: smallest margin met; `stopped`: why it gave up;
     `evaluated`: points at which the network was run; `thin`: those that folded arithmetic left to the runtime;
-    `leaves`: the parts that a proof rests on, where the problem asked for them.
+    `leaves`: the parts that a proof rests on, where the problem asked for them; `step`: what settled it where that was not the
+    solver's own procedure: "witness" (the cheap search) or "bounds" (of the whole ladder); from a chain, the solver's name too.
     """
 
     proved: bool
@@ -65,6 +66,7 @@ class Finding:
     stopped: Reason | None = None
     thin: int = 0
     leaves: tuple[Leaf, ...] | None = None
+    step: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,46 @@ class Solver(Protocol):
 
     def solve(self, problem: Problem) -> Findings:
         """Spend at most the budget on each network. Never raises for a budget."""
+        ...
+
+
+class Work(Protocol):
+    """A solver's work on one problem, a step at a time. Every `share` is of a network's time limit, counted from the start."""
+
+    def open(self) -> tuple[int, ...]:
+        """The networks without a verdict."""
+        ...
+
+    def count(self, share: float) -> None:
+        """Count on all networks until done, or, where `share` is below 1, until one of them has spent it."""
+        ...
+
+    def progress(self, number: int) -> float:
+        """Share of the points that are counted on a network."""
+        ...
+
+    def search(self, number: int, share: float) -> None:
+        """Look for the verdict of one network, without counts, until it has spent its share."""
+        ...
+
+    def spent(self, number: int) -> float:
+        """Share of its time limit that a network has spent."""
+        ...
+
+    def leave(self, number: int, seconds: float, proved: bool) -> None:
+        """Another solver spent these seconds on a network, and proved it right everywhere or not."""
+        ...
+
+    def findings(self) -> Findings:
+        """What is known so far."""
+        ...
+
+
+class Stepwise(Solver, Protocol):
+    """A solver whose work can be stopped and taken up again."""
+
+    def begin(self, problem: Problem) -> Work:
+        """The work, with its cheap search for a witness done."""
         ...
 
 

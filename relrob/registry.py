@@ -61,6 +61,17 @@ BALL_SOLVERS: tuple[Entry, ...] = (
         "relrob_solvers.around:Around",
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
     ),
+    Entry(
+        "smt",
+        "relrob_solvers.integer:Integer",
+        "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
+        complete=True,
+    ),
+    Entry(
+        "smt",
+        "relrob_solvers.reals:Reals",
+        "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",
+    ),
 )
 
 EVALUATORS: tuple[Entry, ...] = (
@@ -89,6 +100,7 @@ QUANTISERS: tuple[Entry, ...] = (
     Entry("int8-per-tensor", "relrob.compress.litert:quantise", "LiteRT full int8, one scale a weight tensor"),
     Entry("int16x8", "relrob.compress.litert:quantise", "LiteRT int16 activations, int8 weights"),
     Entry("float16", "relrob.compress.litert:quantise", "LiteRT float16 weights"),
+    Entry("fixed:B", "relrob.compress.fixed_point:quantise", "fixed point of B = 2 to 16 bits, exact integers (.npz)"),
     Entry("qdq", "relrob.compress.onnx_qdq:quantise", "onnxruntime static QDQ int8"),
 )
 
@@ -104,6 +116,20 @@ def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
         if entry.name == name:
             return entry
     raise UsageError(f"{what} {name!r}", names(table))
+
+
+def scheme(name: str) -> Entry:
+    """The quantisation scheme of that name; "fixed:8" is fixed:B with B = 8. Raises UsageError.
+
+    >>> scheme("fixed:8").name
+    'fixed:B'
+    """
+    kind, _, bits = name.partition(":")
+    if kind == "fixed" and bits.isascii() and bits.isdigit() and 2 <= int(bits[:3]) <= 16:
+        name = "fixed:B"
+    elif kind == "fixed":
+        raise UsageError(f"scheme {name!r}", "fixed:2 to fixed:16", "fixed:8")
+    return find(QUANTISERS, name, "scheme")
 
 
 def load(target: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,16 +11,26 @@ from typing import Any, Final, Protocol, TypeVar, final
 
 import numpy as np
 
-from relrob.bounding.part import Part
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.part import Part, whole
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Reason
+from relrob.networks.batches import pixel_order
+from relrob.networks.enclose import dynamic_layers, row_quantiser
+from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.folded import FoldedDense, gives_logits
+from relrob.networks.nearest import Near, NearestDense
 from relrob.problem import Finding, Opened, Share, Transfer
 from relrob.regions.ladder import RungSet
 
+log = logging.getLogger(__name__)
+
 BLOCK: Final = 2048
+WITNESS: Final = "witness"
+BOUNDS: Final = "bounds"
+_FEW: Final = 64  # points that the runtime judges itself
 T = TypeVar("T")
 
 
@@ -83,6 +94,69 @@ class FoldedJudge:
         return np.where(right, np.fmax(folded, 0.0), np.fmin(folded, 0.0))
 
 
+@final
+class NearestJudge:
+    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the smallest margin of each block.
+
+    What the runtime gives is compared with what was promised of it: at first, to judge by the runtime alone where they differ.
+    """
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure) -> None:
+        self._opened, self._rungs, self._label, self._enclosure = opened, rungs, label, enclosure
+        self._runtime = RuntimeJudge(opened, rungs, label)
+        self._dense: NearestDense | None = None
+        self._tried = False
+
+    def see(self, masks: Bools) -> Seen:
+        if len(masks) < _FEW:
+            return self._runtime.see(masks)
+        first = not self._tried
+        if first:
+            self._dense, self._tried = self._made(), True
+        if self._dense is None:
+            return self._runtime.see(masks)
+        near = self._dense.judge(masks)
+        asked = ~near.sure | (near.margins - near.error <= (near.margins + near.error).min())
+        asked[: _FEW * first] = True
+        where = np.flatnonzero(asked)
+        again = self._runtime.see(masks[where])
+        if not _kept(near, where, again):
+            if not first:
+                raise ArithmeticError(f"{self._opened.network.path} does not round to the nearest level")
+            log.warning("%s: the runtime does not round to the nearest level", self._opened.network.path)
+            self._dense = None
+            return self._runtime.see(masks)
+        near.labels[where], near.margins[where] = again.labels, again.margins
+        return Seen(near.labels, near.margins)
+
+    def _made(self) -> NearestDense | None:
+        """The network on the ladder, with bounds of its neurons over the whole of it; None where it cannot be judged by."""
+        network = self._opened.network
+        layers = dynamic_layers(network)
+        if layers is None:
+            return None
+        every = LadderBounds(self._enclosure, self._rungs, self._label).neurons(whole(self._rungs))
+        highest = [layer.high for layer in every[:-1]] + [np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))]
+        top = 255 if network.runtime == "xnnpack" or layers[0].asymmetric else 127
+        order, quantiser = pixel_order(network), row_quantiser(network)
+        made = NearestDense(layers, top, self._rungs, self._label, highest, order, quantiser)
+        return made if made.exact else None
+
+
+def _kept(near: Near, where: Ints, again: Seen) -> bool:
+    """Did the runtime do at the points `where` what was promised?"""
+    error, sure = near.error[where], near.sure[where]
+    off = np.abs(near.margins[where] - again.margins)
+    return bool(((off <= error) | np.isinf(error)).all() and (again.labels == near.labels[where])[sure].all())
+
+
+def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure | None) -> Judge:
+    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points and gives the same."""
+    if enclosure is None or dynamic_layers(opened.network) is None:
+        return judge_of(opened, rungs, label)
+    return NearestJudge(opened, rungs, label, enclosure)
+
+
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
     """Folded where the network is a float32 MLP, the runtime otherwise."""
     dense = opened.network.dense
@@ -93,14 +167,16 @@ def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
 
 @dataclass
 class Tally:
-    """What has been seen of one network so far; `hint`: a witness of the greedy search; `visited`: points run one by one; `proved`:
-    points decided without running them."""
+    """What has been seen of one network so far; `hint`: a witness of a search that does not count; `searched`, `tried`: points
+    run by the greedy search and by later ones; `visited`: points run one by one and counted; `proved`: points decided without
+    running them; `step`: as in `Finding`."""
 
     judge: Judge
     label: int
     limit: float
     hint: Bools | None = None
     searched: int = 0
+    tried: int = 0
     visited: int = 0
     effective: int = 0
     proved: int = 0
@@ -112,6 +188,12 @@ class Tally:
     closest_cost: Any = None
     spent: float = 0.0
     finished: bool = False
+    step: str = ""
+
+    @property
+    def fooled(self) -> bool:
+        """Is there an effective perturbation?"""
+        return self.effective > 0 or self.hint is not None
 
     @property
     def late(self) -> bool:
@@ -165,15 +247,15 @@ class Tally:
     def finding(self, counted: bool) -> Finding:
         """The result; `counted`: the enumeration was to visit every point."""
         suspects = (self.closest if self.closest is not None else self.hint, self.thinnest)
-        fooled = self.effective > 0 or self.hint is not None
         return Finding(
-            proved=self.finished and not fooled,
+            proved=self.finished and not self.fooled,
             effective=self.effective if counted and self.finished else None,
             proposals=tuple(mask for mask in suspects if mask is not None),
             margin=self.margin if np.isfinite(self.margin) else None,
-            evaluated=max(self.visited, self.searched),
-            stopped=None if self.finished or fooled else Reason.TIME,
+            evaluated=max(self.visited + self.tried, self.searched),
+            stopped=None if self.finished or self.fooled else Reason.TIME,
             thin=self.thin,
+            step=self.step,
         )
 
 
@@ -192,7 +274,7 @@ def greedy(tally: Tally, rungs: RungSet) -> None:
         best = int(seen.margins.argmin())
         mask, spent = block[best], spent + rungs.costs[options[best]]
         if seen.labels[best] != tally.label:
-            tally.hint = mask.copy()
+            tally.hint, tally.step = mask.copy(), WITNESS
 
 
 def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:

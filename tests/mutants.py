@@ -49,6 +49,8 @@ BRANCHING = (
     "tests/test_bounding.py",
     "tests/test_enclosure.py",
 )
+CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
+VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -110,14 +112,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("a dearer extreme kept", TALLY, "or signed < self._cost:", "or signed > self._cost:"),
     Mutant("dearest witness", TALLY, "costs[best] < self.closest_cost", "costs[best] > self.closest_cost"),
     Mutant("thin points believed", TALLY, "found[thin], least[thin] = again.labels,", "_, least[thin] = 0,"),
-    Mutant("proved without visiting all", TALLY, "proved=self.finished and not fooled", "proved=not fooled"),
+    Mutant("proved without visiting all", TALLY, "proved=self.finished and not self.fooled", "proved=not self.fooled"),
     Mutant("finished whatever was visited", ENUMERATE, "tally.visited == rungs.count", "tally.visited > 0"),
     Mutant("greedy beyond the radius", TALLY, "spent + rungs.costs[g] <= rungs.budget", "spent <= rungs.budget"),
     Mutant("only the first block", LADDER, "range(start, self.count, size)", "range(start, min(self.count, size), size)"),
     Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
     Mutant("region not checked in replay", DECIDE, "> rungs.ladder.radius or not rungs.contains(image[0]):", "< 0:"),
     Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
-    Mutant("a crash is robust", DECIDE, "Finding(proved=False,", "Finding(proved=True,"),
+    Mutant("a crash is robust", CHAINED, "Finding(proved=False,", "Finding(proved=True,"),
     Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),
     Mutant("some is all", RELATIVE, "share.transferred == share.effective", "share.transferred > 0"),
     Mutant("probabilities mixed with logits", DECIDE, "if comparable:", "if True:"),
@@ -129,10 +131,22 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("branch: overflow overlooked", ROUNDING, "magnitude < _HUGE,", "magnitude < np.inf,", BRANCHING),
     Mutant("branch: ties proved", CERTAIN, "margins.low.min() > gap:", "margins.low.min() >= -1e-3:", BRANCHING),
     Mutant("branch: softmax ties overlooked", ENCLOSURE, "return 2.0**-10", "return 0.0", BRANCHING),
-    Mutant("branch: finished regardless", BRANCH, "tally.proved == problem", "tally.proved > 0 * problem", BRANCHING),
+    Mutant("branch: finished regardless", BRANCH, "side.tally.proved == self._p", "side.tally.proved > 0 * self._p", BRANCHING),
     Mutant("branch: proved wrong is right", TALLY, "if said != self.label:", "if said < 0:", BRANCHING),
     Mutant("branch: a part counted once", TALLY, "self.effective += part.count", "self.effective += 1", BRANCHING),
     Mutant("branch: cheapest of a part forgotten", TALLY, "or part.spent < self.closest_cost", "or False", BRANCHING),
+    # the verdict alone, and the chain
+    Mutant("search: half of a split forgotten", BEST, "for half in halves:", "for half in halves[:1]:", VERDICTS),
+    Mutant("search: what time cut short forgotten", BEST, "self._deep.append(_Open(part, None, start))", "pass", VERDICTS),
+    Mutant("search: only the first block run", BEST, "while start < count:", "if start < count:", VERDICTS),
+    Mutant("search: full frontier forgets", BEST, "self._deep.append(left)", "pass", VERDICTS),
+    Mutant("search: no time is a proof", BEST, "                return False\n", "                return True\n", VERDICTS),
+    Mutant("search: wrong everywhere is right", BEST, "if settled.label == tally.label:", "if settled.label >= 0:", VERDICTS),
+    Mutant("search: beam beyond the radius", BEST, "cost_units(masks) <= part.rungs.budget", "cost_units(masks) >= 0", VERDICTS),
+    Mutant("parts: counted short", "relrob/bounding/part.py", "if room < 0:", "if room < -(10**9):", VERDICTS),
+    Mutant("chain: what was told is proved", CHAINED, "if found.stopped is None:", "if True:", VERDICTS),
+    Mutant("chain: the wrong network asked", CHAINED, "(self._problem.networks[n", "(self._problem.networks[0 * n", VERDICTS),
+    Mutant("chain: another's steps", CHAINED, "step=found.step or name", 'step=found.step or "branch"', VERDICTS),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),

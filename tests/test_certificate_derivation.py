@@ -167,18 +167,18 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     findings = cubes.solve(problem, asker(False, asked), 10**6)
     assert findings.each[0].proved and findings.each[0].effective == 0 and findings.transfer is None
     assert findings.evaluated == findings.each[0].evaluated <= problem.rungs.count
-    assert all(each.claims and each.part.count > 1 for each in asked)
-    assert len({each.part.path for each in asked}) == len(asked)
+    assert all(each.claims and each.ladder.count > 1 for each in asked)
+    assert len({each.ladder.path for each in asked}) == len(asked)
     once = list[Encoding]()
     assert cubes.solve(problem, asker(True, once), 10**6).each[0].proved
-    assert [each.part.path for each in once] == [()], "one that is believed ends the search"
+    assert [each.ladder.path for each in once] == [()], "one that is believed ends the search"
     enclosure = enclosure_of(problem.networks[0].network)
     assert enclosure is not None
     count = survey(LadderBounds(enclosure, problem.rungs, problem.label), whole(problem.rungs)).unstable
     for most, expected in ((count, True), (count - 1, False)):
         few = list[Encoding]()
         cubes.solve(problem, asker(True, few), most)
-        assert (() in [each.part.path for each in few]) is expected
+        assert (() in [each.ladder.path for each in few]) is expected
     none = list[Encoding]()
     cubes.solve(problem, asker(True, none), -1)
     assert none == [], "too many open ReLUs: split without asking"

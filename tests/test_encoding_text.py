@@ -195,7 +195,7 @@ def test_the_program_allows_what_the_text_allows(seed: int) -> None:
     assert rows.outputs.tolist() == [4, 8] and rows.features == 3 and len(rows.least) == 11
     assert rows.whole.tolist() == [True] * 3 + [False, False, True, True] * 2
     objective, least = rows.objective(given_.claims[0]), inf
-    for mask in given_.part.masks(0, given_.part.count):
+    for mask in given_.ladder.masks(0, given_.ladder.count):
         x = mask.astype(float)
         values = list(x)
         for each in given_.neurons:

@@ -6,14 +6,16 @@ duality, the best of the Lagrangians sup_d { g.d - m/2 (|d|^2 - r^2) } (L2): any
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from math import lcm
 from typing import Final, final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins
+from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations
 from relrob.bounding.slopes import optimised
-from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.region import Norm
 from relrob.networks.enclosure import Enclosure
 from relrob.regions.ball import BallSet
@@ -108,6 +110,74 @@ class BallHull:
             if done:
                 break
         return np.asarray(found + np.finfo(np.float64).tiny)
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Moves:
+    """A ball as moves of single pixels, each up or down by z `change`, z in [0,1]: `axes` (f,) pixels, `change` (f,) float64, and
+    the `costs` (f,) whose sum of z costs is at most `room`, integers; no costs: no limit. Only L1 and L-infinity balls, and
+    lattices' hulls, are such sets; the changes are outward."""
+
+    axes: Ints
+    change: Doubles
+    costs: tuple[int, ...]
+    room: int
+
+    @property
+    def free(self) -> tuple[int, ...]:
+        """The moves, by number."""
+        return tuple(range(len(self.axes)))
+
+    @property
+    def integral(self) -> bool:
+        """A move is made to any extent."""
+        return False
+
+    def prices(self) -> tuple[list[int], int]:
+        """Costs and room."""
+        return list(self.costs), self.room
+
+    def point(self, ball: BallSet, shares: Doubles) -> Floats | None:
+        """The image of the ball where each move is made to this extent (f,)."""
+        moves = np.zeros(len(ball.base))
+        np.add.at(moves, self.axes, self.change * shares)
+        return ball.point(moves)
+
+
+def moves_of(ball: BallSet) -> Moves | None:
+    """The ball as moves, None for L2 and L0."""
+    if ball.norm not in (Norm.L1, Norm.LINF):
+        return None
+    up, down = np.flatnonzero(ball.up), np.flatnonzero(ball.down)
+    change = np.concatenate([ball.up[up], -ball.down[down]])
+    if ball.norm is Norm.LINF:
+        return Moves(np.concatenate([up, down]), change, (), 0)
+    exact = [Fraction(float(size)) for size in np.abs(change)]
+    unit = lcm(*(size.denominator for size in exact), Fraction(ball.reach).denominator)
+    costs = tuple(int(size * unit) for size in exact)
+    return Moves(np.concatenate([up, down]), change, costs, int(Fraction(ball.reach) * unit))
+
+
+@final
+class MovedBounds:
+    """Bounds over a whole ball, in the form in which questions about it are encoded (`relrob.bounding.encoding`)."""
+
+    def __init__(self, bounds: BallBounds) -> None:
+        self.enclosure, self.label = bounds.enclosure, bounds.label
+        self._at, self._margins = bounds.at, bounds.margins()
+
+    def margins(self, part: Moves) -> Margins:
+        """Those of the ball."""
+        return self._margins
+
+    def neurons(self, part: Moves) -> tuple[PreActivations, ...]:
+        """Those of the ball."""
+        return self._margins.every
+
+    def at(self, part: Moves) -> At:
+        """The ball with the moves as directions."""
+        return replace(self._at, moves=part.change[:, None] * self._at.moves[part.axes])
 
 
 @final

@@ -1,10 +1,12 @@
-"""What SMT and MILP are asked: a part of a ladder, the ReLUs that bounds do not decide, and the claims that would refute the label.
+"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide, and the claims that would refute
+the label.
 
-Unknowns are the free features x in {0,1} and the outputs a of unstable neurons; neurons that bounds fix are folded away. The
-distance of the runtime from real arithmetic stays one unknown a neuron while layers are folded, so that it is weighted with its
-signed path, and becomes a constant only in the rows that remain. Every number is then rounded to a multiple of a power of two
-(`BITS` below the largest coefficient of its row), and what this moves is added to the row's constant, outward. So each behaviour
-of the runtime on a point of the part satisfies the constraints exactly as they are written: no solution is a proof.
+Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the outputs a of unstable neurons;
+neurons that bounds fix are folded away. The distance of the runtime from real arithmetic stays one unknown a neuron while layers
+are folded, so that it is weighted with its signed path, and becomes a constant only in the rows that remain. Every number is then
+rounded to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this moves is added to the
+row's constant, outward. So each behaviour of the runtime on a point of the part satisfies the constraints exactly as they are
+written: no solution is a proof.
 """
 
 from __future__ import annotations
@@ -12,16 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import numpy as np
 
-from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.linear import SLACK, Margins, PreActivations
+from relrob.bounding.ball import Moves
+from relrob.bounding.linear import SLACK, At, Margins, PreActivations
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, probability_margin
 
+P = TypeVar("P", Part, Moves)
+P_contra = TypeVar("P_contra", bound=Part | Moves, contravariant=True)
 BITS: Final = 16
 _SLOPE: Final = 2.0**-10
 _SMALLEST: Final = 2.0**-900
@@ -76,7 +80,7 @@ class Encoding:
     """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the bounds proved the label. A
     network whose float32 may overflow has one claim, which holds everywhere."""
 
-    part: Part
+    part: Part | Moves
     neurons: tuple[Neuron, ...]
     claims: tuple[Claim, ...]
 
@@ -87,15 +91,21 @@ class Encoding:
 
     def costs(self) -> tuple[list[int], int]:
         """(costs of the free features, what is left of the radius) in the largest unit that measures all, integers."""
-        costs = [self.part.rungs.costs[g] for g in self.part.free]
-        unit = int(np.gcd.reduce(np.array(costs or [1], dtype=object)))
-        return [cost // unit for cost in costs], self.part.room // unit
+        return self.part.prices()
+
+    @property
+    def ladder(self) -> Part:
+        """The part of a ladder that the question is about. Raises TypeError for a ball."""
+        if not isinstance(self.part, Part):
+            raise TypeError("a question about a ball, where one about a ladder was meant")
+        return self.part
 
     def mask(self, chosen: list[bool]) -> Bools:
         """The mask (F,) of the point at which these free features are moved."""
-        mask = np.zeros(self.part.rungs.features, dtype=np.bool_)
-        mask[list(self.part.moved)] = True
-        mask[[g for g, taken in zip(self.part.free, chosen, strict=True) if taken]] = True
+        part = self.ladder
+        mask = np.zeros(part.rungs.features, dtype=np.bool_)
+        mask[list(part.moved)] = True
+        mask[[g for g, taken in zip(part.free, chosen, strict=True) if taken]] = True
         return mask
 
 
@@ -159,12 +169,12 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
 
 
 @dataclass(frozen=True, eq=False)
-class Survey:
+class Survey(Generic[P]):
     """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`: ReLUs that they leave
     open; `threats`: (class, signs, limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it
     is proved; `slopes` (F,): how much each feature moves the most threatened margin; `known`: bounds of every layer."""
 
-    part: Part
+    part: P
     margin: float
     unstable: int
     threats: tuple[tuple[int, Doubles, float], ...]
@@ -172,7 +182,26 @@ class Survey:
     known: tuple[PreActivations, ...]
 
 
-def survey(bounds: LadderBounds, part: Part) -> Survey:
+class Bounded(Protocol[P_contra]):
+    """Bounds on the parts of a ladder, or on a ball."""
+
+    enclosure: Enclosure
+    label: int
+
+    def margins(self, part: P_contra) -> Margins:
+        """Of the label, over the part."""
+        ...
+
+    def neurons(self, part: P_contra) -> tuple[PreActivations, ...]:
+        """Of every layer, over the part."""
+        ...
+
+    def at(self, part: P_contra) -> At:
+        """The part as the first layer sees it."""
+        ...
+
+
+def survey(bounds: Bounded[P], part: P) -> Survey[P]:
     """Two bound computations."""
     margins, known = bounds.margins(part), bounds.neurons(part)
     layers = bounds.enclosure.layers
@@ -184,7 +213,7 @@ def survey(bounds: LadderBounds, part: Part) -> Survey:
     return Survey(part, least, unstable, tuple(threats), margins.slopes, known)
 
 
-def encode(bounds: LadderBounds, found: Survey) -> Encoding:
+def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
     """The question whether the network gives the label of `bounds` on every point of the surveyed part."""
     part, last = found.part, found.known[-1]
     everywhere = Encoding(part, (), (Claim(-1, np.zeros(len(part.free)), 0.0),))
@@ -206,7 +235,7 @@ def encode(bounds: LadderBounds, found: Survey) -> Encoding:
     return whole if all(isfinite(claim.limit) for claim in claims) else everywhere
 
 
-def _tops(part: Part, neurons: list[Neuron]) -> Doubles:
+def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
     """Largest value of each unknown so far."""
     return np.array([1.0] * len(part.free) + [neuron.top for neuron in neurons])
 
@@ -234,7 +263,7 @@ def _unstable(known: PreActivations, layer: EnclosedLayer) -> Bools:
     return np.asarray(~_stable(known, layer) & ~(known.high <= 0), dtype=np.bool_)
 
 
-def _folded(bounds: LadderBounds, found: Survey) -> tuple[_Forms, list[Neuron]] | None:
+def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]] | None:
     """The outputs as forms (without the last layer's own error) and the unstable neurons; None where something is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
@@ -245,12 +274,17 @@ def _folded(bounds: LadderBounds, found: Survey) -> tuple[_Forms, list[Neuron]] 
             return None
         tops, kept = _tops(found.part, neurons), np.flatnonzero(_unstable(known, layer))
         fresh = [_neuron(forms, known, layer, int(n), tops) for n in kept]
-        if not all(isfinite(end) for one in fresh for end in (one.lower, one.upper, one.low, one.high, *one.line())):
+        if not all(map(_ended, fresh)):
             return None
         forms = _passed(forms, known, _stable(known, layer), kept, fresh).times(after.weights).plus(after.bias)
         neurons += fresh
     finite = isfinite(bounds.enclosure.gap) and _finite(forms, found.known[-1])
     return (forms, neurons) if finite else None
+
+
+def _ended(neuron: Neuron) -> bool:
+    """Are all its numbers finite?"""
+    return all(map(isfinite, (neuron.lower, neuron.upper, neuron.low, neuron.high, *neuron.line())))
 
 
 def _finite(forms: _Forms, known: PreActivations) -> bool:

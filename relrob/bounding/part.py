@@ -31,6 +31,17 @@ class Part:
     room: int
     path: tuple[int, ...] = ()
 
+    @property
+    def integral(self) -> bool:
+        """A feature is moved wholly or not at all."""
+        return True
+
+    def prices(self) -> tuple[list[int], int]:
+        """(costs of the free features, what is left of the radius) in the largest unit that measures all, integers."""
+        costs = [self.rungs.costs[g] for g in self.free]
+        unit = int(np.gcd.reduce(np.array(costs or [1], dtype=object)))
+        return [cost // unit for cost in costs], self.room // unit
+
     @cached_property
     def knapsack(self) -> Knapsack:
         """The subsets of the free features that fit."""
@@ -40,6 +51,19 @@ class Part:
     def count(self) -> int:
         """Exact number of points."""
         return self.knapsack.count
+
+    def exceeds(self, limit: int) -> bool:
+        """Are there more points than `limit`? Says so without counting where the dearest features tell, and keeps no counts."""
+        some, fit, room = 1, 1, self.room
+        for size, cost in enumerate(sorted((self.rungs.costs[g] for g in self.free), reverse=True)):
+            room -= cost
+            if room < 0:
+                break
+            fit = fit * (len(self.free) - size) // (size + 1)  # every subset of size + 1 features fits
+            some += fit
+            if some > limit:
+                return True
+        return Knapsack([self.rungs.costs[g] for g in self.free], self.room).count > limit
 
     @property
     def spent(self) -> int:

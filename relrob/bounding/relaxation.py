@@ -65,7 +65,7 @@ def program(encoding: Encoding) -> Program:
     outputs = f + 4 * np.arange(n) + 1
     rows: list[tuple[Doubles, float, float]] = []
     least, most = np.zeros(columns), np.ones(columns)
-    if f:
+    if encoding.costs()[0]:
         budget = np.zeros(columns)
         budget[:f] = _shares(encoding)
         rows.append((budget, -inf, 1.0))
@@ -79,7 +79,7 @@ def program(encoding: Encoding) -> Program:
         rows.append((row, neuron.lower, neuron.upper))
         rows += [(_at(columns, at, four), lower, upper) for four, lower, upper in _relu(neuron)]
     whole = np.zeros(columns, dtype=np.bool_)
-    whole[:f] = True
+    whole[:f] = encoding.part.integral
     for kind in (2, 3):
         whole[f + kind :: 4] = True
     matrix = np.array([row for row, _, _ in rows]).reshape(len(rows), columns)

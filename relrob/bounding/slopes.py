@@ -24,6 +24,8 @@ def optimised(bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS) 
     """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over `at`; each step costs about two
     passes of one image through the network. Steps of Adam (Kingma & Ba 2015): every neuron moves, however little it weighs."""
     falls = [neurons.fall.copy() for neurons in found.hidden]
+    if not falls:
+        return ()
     best, chosen = -np.inf, tuple(falls)
     mean, square = [np.zeros_like(fall) for fall in falls], [np.zeros_like(fall) for fall in falls]
     rate = _RATE

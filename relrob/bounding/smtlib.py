@@ -1,7 +1,8 @@
 """An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that any other runs.
 
-`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it; `p<n>`, `a<n>`: an unstable neuron before and after its ReLU. All numbers are
-integers or decimal-free quotients of integers, so nothing is rounded on the way.
+`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far move g is made); `p<n>`, `a<n>`:
+an unstable neuron before and after its ReLU. All numbers are integers or decimal-free quotients of integers, so nothing is rounded
+on the way.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: boo
     names = variables(encoding)
     lines = ["(set-logic QF_LRA)"]
     for g in encoding.part.free:
-        lines += [f"(declare-const z{g} Bool)", f"(declare-const x{g} Real)"]
-        lines += [f"(assert (= x{g} (ite z{g} 1.0 0.0)))", f"(assert (and (<= 0.0 x{g}) (<= x{g} 1.0)))"]
+        lines += [f"(declare-const x{g} Real)", f"(assert (and (<= 0.0 x{g}) (<= x{g} 1.0)))"]
+        if encoding.part.integral:
+            lines += [f"(declare-const z{g} Bool)", f"(assert (= x{g} (ite z{g} 1.0 0.0)))"]
     costs, room = encoding.costs()
     if costs:
         total = _sum([f"(* {cost}.0 x{g})" for cost, g in zip(costs, encoding.part.free, strict=True)])

@@ -104,12 +104,12 @@ def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> 
         reached=tuple(values[sums] for sums in accumulators),
         outputs=tuple(values[passed] for passed in outputs),
         forms=np.array([1.0, *(max(duals[row], 0.0) for row in asked)]),
-        sums=tuple(np.where(found >= 0, duals[found], 0.0) for found in defining),
+        sums=tuple(duals[found] for found in defining),
     )
 
 
 def _solve(rows: _Rows, cost: Doubles, seconds: float) -> tuple[float, Doubles, Doubles] | None:
-    """(objective, values of the columns, duals of the rows), or None."""
+    """(objective, values of the columns, duals of the rows and a 0), or None."""
     maker: Any = highspy.Highs
     solver = maker()
     solver.silent()
@@ -132,7 +132,7 @@ def _solve(rows: _Rows, cost: Doubles, seconds: float) -> tuple[float, Doubles, 
     return (
         float(solver.getInfo().objective_function_value),
         np.asarray(solution.col_value, dtype=np.float64),
-        np.asarray(solution.row_dual, dtype=np.float64),
+        np.append(np.asarray(solution.row_dual, dtype=np.float64), 0.0),  # place -1: of no row
     )
 
 

@@ -28,12 +28,15 @@ class _Ball:
     def hull(self) -> Region:
         """Moves of single pixels up or down, z of each in [0,1], whose costs sum to at most a room: a set that holds the region."""
         features, fed = list[tuple[int, Fraction]](), self.fed
-        most = Fraction(1) if self.kind == "l0" else self.radius
+        rounded = (
+            Fraction(1, 2**24) if self.kind == "lattice" else Fraction(0)
+        )  # of the clean image and of a moved pixel
+        most = Fraction(1) if self.kind == "l0" else self.radius + rounded
         for axis, pixel in enumerate(fed):
             features += [(axis, move) for move in (min(1 - pixel, most), -min(pixel, most)) if move]
         changes = [abs(move) for _, move in features]
-        if self.kind in ("l1", "lattice"):  # lattice: the clean image and each moved pixel were rounded to float32
-            costs, room = changes, self.radius + (Fraction(len(fed), 2**24) if self.kind == "lattice" else 0)
+        if self.kind in ("l1", "lattice"):
+            costs, room = changes, self.radius + len(fed) * rounded
         elif self.kind in ("linf", "l0"):
             costs, room = [Fraction(1)] * len(features), Fraction(len(features)) if self.kind == "linf" else self.radius
         else:

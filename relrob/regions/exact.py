@@ -64,6 +64,17 @@ def nearest_float32(numerator: int, denominator: int) -> np.float32:
     return min(around, key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1))
 
 
+def float32_inside(value: Fraction, upwards: bool) -> np.float32:
+    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below it.
+
+    >>> float32_inside(Fraction(1, 3), True) - float32_inside(Fraction(1, 3), False)
+    np.float32(2.9802322e-08)
+    """
+    found = nearest_float32(value.numerator, value.denominator)
+    beyond = Fraction(float(found)) < value if upwards else Fraction(float(found)) > value
+    return np.nextafter(found, np.float32(2 if upwards else -1)) if beyond else found
+
+
 def nearest_float32s(values: Iterable[int], denominator: int) -> NDArray[np.float32]:
     """`nearest_float32` of each numerator; equal ones are computed once."""
     values = list(values)

@@ -60,10 +60,12 @@ def _quantise(request: Request, data: Dataset, reference: Network, listener: Lis
     calibration: Calibration | None = None
     if needs_calibration(scheme):
         calibration = draw(relrob_datasets.load(request.dataset, "train"), seed=request.seed)
-    made_with = version("onnxruntime" if suffix(scheme) == ".onnx" else "tensorflow")
+    made_with = {".onnx": "onnxruntime", ".npz": "numpy"}.get(suffix(scheme), "tensorflow")
     pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
-    described = repr([reference.sha256, reference.layout.value, scheme, pixels, made_with])
-    path = cache_dir() / "quantised" / f"{scheme}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
+    described = repr([reference.sha256, reference.layout.value, scheme, pixels, version(made_with)])
+    path = (
+        cache_dir() / "quantised" / f"{scheme.replace(':', '')}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
+    )
     if not path.is_file():
         check_writable(path)
         how = f", calibrated on {calibration.name}" if calibration else ""

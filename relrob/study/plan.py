@@ -26,7 +26,7 @@ from relrob.study.store import Store, canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
-FORMAT = 1  # goes up when the same configuration gives other records
+FORMAT = 2  # goes up when the same configuration gives other records
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
     except ValueError as error:
         raise UsageError(f"effective {request.effective!r}", ", ".join(Effective)) from error
     if request.quantised is None:
-        registry.find(registry.QUANTISERS, request.quantise, "scheme")
+        registry.scheme(request.quantise)
     Store.check(out if out is not None else Path("relrob-runs/new"))
     data = relrob_datasets.load(request.dataset, request.split)
     indices = select(data, request.images)

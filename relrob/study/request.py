@@ -11,6 +11,7 @@ from relrob.compress.build import suffix
 from relrob.errors import UsageError
 from relrob.networks.load import runtimes
 from relrob.networks.shapes import LAYOUTS
+from relrob.networks.sniff import SUFFIXES
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
@@ -65,7 +66,7 @@ class Request:
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
         if self.quantised is None:
-            able = runtimes(suffix(self.quantise)[1:], dense=False)
+            able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
             if self.runtime is not None and self.runtime not in able:
                 raise UsageError(
                     f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}", ", ".join(able)

@@ -10,7 +10,7 @@ from relrob.bounding.part import whole
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Leaf, Opened, Problem
-from relrob.tally import Tally, greedy, judge_of
+from relrob.tally import BOUNDS, Tally, greedy, judge_of
 
 
 @final
@@ -44,7 +44,7 @@ def _find(opened: Opened, problem: Problem) -> Finding:
             settled = CertainLabels(enclosure, problem.rungs, problem.label).settle(part)
         if settled.label is not None:
             tally.accept(part, settled.label, settled.margin)
-            tally.finished = True
+            tally.finished, tally.step = True, BOUNDS
         else:
             stopped = Reason.BOUNDS
     found = tally.finding(problem.counts)

@@ -52,7 +52,7 @@ class Milp:
             with tally.clock():
                 proposed = _propose(rows, claim, self._nodes, tally.limit - tally.spent)
             if proposed is not None:
-                masks = around(encoding.mask(proposed), encoding.part)
+                masks = around(encoding.mask(proposed), encoding.ladder)
                 if len(masks):
                     run(tally, masks)
             if tally.hint is not None:
@@ -160,7 +160,7 @@ class _Tree:
     def _point(self, node: _Node) -> None:
         """A single point, if it is one of the ladder."""
         mask = self._encoding.mask([bool(value) for value in node.least[: self._rows.features]])
-        rungs = self._encoding.part.rungs
+        rungs = self._encoding.ladder.rungs
         if rungs.cost_units(mask[None, :])[0] <= rungs.budget:
             run(self._tally, mask[None, :])
 

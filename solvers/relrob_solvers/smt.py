@@ -79,7 +79,7 @@ def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
             answer = questions.ask(tally.limit - tally.spent)
         if answer != z3.sat:
             return bool(answer == z3.unsat)
-        masks = around(questions.point(), encoding.part)
+        masks = around(questions.point(), encoding.ladder)
         run(tally, masks)
         if tally.hint is not None:
             return True

@@ -13,12 +13,12 @@ import heapq
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any, Final, final
 
 import numpy as np
 
 from relrob.bounding import staircase_program
+from relrob.bounding.codes import code_box, coded
 from relrob.bounding.staircase import Cell, Closed, Threat, Whole, bound, cell_of, settled, threats
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Network
@@ -27,11 +27,12 @@ from relrob.domain.verdict import Reason
 from relrob.networks.kernels.fixed import FixedNetwork
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.problem import BallFinding, BallProblem, Opened
-from relrob.regions.ball import BallSet
 
 _UNIT: Final = 1 << 20  # multipliers of the exact bound are whole multiples of 1/_UNIT
+_MOST: Final = 2.0**62
 _TRIES: Final = 10  # cells between two attempts to make a witness of one
 _MOVES: Final = 300
+_FINEST: Final = 1 << 20  # up to this scale every code is that of a float32 pixel
 
 
 @dataclass(order=True)
@@ -53,8 +54,11 @@ class Staircase:
 
     def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
         """Fixed-point networks in L-infinity balls."""
-        if fixed_of(network) is None:
+        fixed = fixed_of(network)
+        if fixed is None:
             return "it branches on fixed-point networks only"
+        if fixed.pixel_scale > _FINEST:
+            return f"it takes {_FINEST} codes a pixel at most"
         if not isinstance(region, Ball) or region.norm is not Norm.LINF:
             return "it takes L-infinity balls only"
         return None
@@ -65,16 +69,6 @@ class Staircase:
         assert network is not None  # noqa: S101 - accepts() saw to it
         low, high = code_box(network, problem.ball)
         return _Search(network, problem, low, high).run()
-
-
-def code_box(network: FixedNetwork, ball: BallSet) -> tuple[Ints, Ints]:
-    """Least and largest codes (d,) of the images in an L-infinity ball, exact: codes are monotone in pixels."""
-    radius, half = ball.region.radius, Fraction(1, 2)
-    ends = [(max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1))) for pixel in ball.exact]
-    low, high = (
-        np.array([(end * network.pixel_scale + half).__floor__() for end in side]) for side in zip(*ends, strict=True)
-    )
-    return np.clip(low, network.low, network.high), np.clip(high, network.low, network.high)
 
 
 class _Search:
@@ -172,16 +166,13 @@ class _Search:
         self._evaluated += 1
         if int(self._network.evaluate(codes[None, :])[0].argmax()) == self._label:
             return False
-        moves = codes / self._network.pixel_scale - self._ball.base
-        image = self._ball.point(moves)
-        if image is None or not np.array_equal(self._network.codes(image[None, :])[0], codes):
-            return False
-        self._witness = image
-        return True
+        self._witness = coded(self._network, self._ball, codes)
+        return self._witness is not None
 
 
 def _integers(values: Doubles) -> Whole:
-    return np.rint(values * _UNIT).astype(np.int64)
+    """Multiples of 1/_UNIT near the values, cut to 62 bits: any are sound."""
+    return np.clip(np.rint(values * _UNIT), -_MOST, _MOST).astype(np.int64)
 
 
 def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole, ...]:

@@ -48,8 +48,18 @@ def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> E
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
     content = checked_bytes(network, data)
+    chain = chain_of(network, content)
     try:
-        return Emulator(network, content, read_chain(content), threads)
+        return None if chain is None else Emulator(network, content, chain, threads)
+    except NotEmulatedError as reason:
+        log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
+        return None
+
+
+def chain_of(network: Network, content: bytes) -> Chain | None:
+    """The layers of a `.tflite` file, or None, with the reason logged, where it is no chain of them."""
+    try:
+        return read_chain(content)
     except NotEmulatedError as reason:
         log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
         return None

@@ -45,6 +45,9 @@ class FixedLayer:
         top = max((abs(int(b)) for b in bias), default=0) << self.bias_shift
         if top >= 2**62:
             raise NetworkError(f"a fixed-point bias of {top.bit_length()} bits after its shift", "at most 62")
+        largest = max(-int(weights.min(initial=0)), int(weights.max(initial=0)))
+        if largest >= 2**62:
+            raise NetworkError(f"a fixed-point weight of {largest.bit_length()} bits", "at most 62")
         object.__setattr__(self, "weights", frozen(weights.astype(np.int64)))
         object.__setattr__(self, "bias", frozen(bias.astype(np.int64)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from relrob.errors import NetworkError
 from relrob.files import sha256_bytes, write_atomic
 from relrob.networks.chain import NotDenseError
 from relrob.networks.content import checked_bytes
+from relrob.networks.kernels.exact_dot import SINGLE
 from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
 from relrob.networks.source import Source
 
@@ -24,7 +24,12 @@ _MOST_LAYERS: Final = 1000
 
 
 def write_fixed(network: FixedNetwork, path: Path) -> None:
-    """Write the network; the same network gives the same bytes. Raises StoreError."""
+    """Write the network. Raises StoreError."""
+    write_atomic(path, fixed_bytes(network))
+
+
+def fixed_bytes(network: FixedNetwork) -> bytes:
+    """The bytes of the file; the same network gives the same bytes."""
     head = [VERSION, len(network.layers), network.low, network.high, network.pixel_scale]
     arrays: dict[str, Any] = {"relrob_fixed": np.array(head, np.int64)}
     for number, layer in enumerate(network.layers):
@@ -32,30 +37,45 @@ def write_fixed(network: FixedNetwork, path: Path) -> None:
         arrays[f"form_{number}"] = np.array([layer.bias_shift, layer.shift, layer.low, layer.high], np.int64)
     held = io.BytesIO()
     np.savez_compressed(held, **arrays)
-    write_atomic(path, held.getvalue())
+    return held.getvalue()
 
 
 def parse_fixed(path: str, data: bytes) -> FixedNetwork:
     """The network in these bytes. Raises NetworkError for what is damaged or something else."""
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as held:
-            version, count, low, high, scale = _whole(held["relrob_fixed"], (5,)).tolist()
-            if version != VERSION or not 0 < count <= _MOST_LAYERS:
-                raise ValueError(f"version {version} with {count} layers")
-            layers = []
-            for number in range(count):
-                form = _whole(held[f"form_{number}"], (4,)).tolist()
-                layers.append(FixedLayer(held[f"weights_{number}"], held[f"bias_{number}"], *form))
-    except (ValueError, KeyError, TypeError, EOFError, OSError, OverflowError, zipfile.BadZipFile) as error:
+        network = _parsed(data)
+        last, dot = network.layers[-1], network.dots[-1]
+        ends = (int(np.clip(end >> last.shift, last.low, last.high)) for end in (dot.lowest.min(), dot.highest.max()))
+        if max(map(abs, ends)) > SINGLE:
+            raise NetworkError("outputs of more than 24 bits, which float32 does not tell apart")
+    except NetworkError as error:
+        raise NetworkError(f"{path}: {error}") from error
+    except Exception as error:  # of zip, zlib, NumPy and its parser of headers, each of which has its own
+        told = str(error).partition("\n")[0] or type(error).__name__
         raise NetworkError(
-            f"{path} is no fixed-point network: {error}", "an .npz that relrob wrote", "write it again"
+            f"{path} is no fixed-point network: {told}", "an .npz that relrob wrote", "write it again"
         ) from error
+    return network
+
+
+def _parsed(data: bytes) -> FixedNetwork:
+    """Without promises about what is raised."""
+    with np.load(io.BytesIO(data), allow_pickle=False) as held:
+        version, count, low, high, scale = _entry(held, "relrob_fixed", 1).tolist()
+        if version != VERSION or not 0 < count <= _MOST_LAYERS:
+            raise ValueError(f"version {version} with {count} layers")
+        layers = []
+        for number in range(count):
+            form = _entry(held, f"form_{number}", 1).tolist()
+            layers.append(FixedLayer(_entry(held, f"weights_{number}", 2), _entry(held, f"bias_{number}", 1), *form))
     return FixedNetwork(tuple(layers), low, high, scale)
 
 
-def _whole(values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    if values.dtype != np.int64 or values.shape != shape:
-        raise ValueError(f"an entry {values.dtype} {values.shape}")
+def _entry(held: Any, name: str, dimensions: int) -> NDArray[Any]:
+    """An array of whole numbers that is not empty."""
+    values = held[name]
+    if not isinstance(values, np.ndarray) or values.dtype != np.int64 or values.ndim != dimensions or not values.size:
+        raise ValueError(f"{name} is no array of int64 in {dimensions} dimensions")
     return values
 
 

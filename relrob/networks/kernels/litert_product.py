@@ -61,7 +61,7 @@ class SelfQuantised:
 
     def __init__(self, weights: Int8s, threads: int = 1) -> None:
         self._width, self._outputs = weights.shape
-        self._file, self._threads = _file(weights), threads
+        self._file, self._threads = one_layer_file(np.pad(weights, ((0, 2), (0, 0)))), threads
         self._interpreters: dict[int, tuple[Interpreter, int, int]] = {}
 
     def __call__(self, rows: Floats) -> Floats:
@@ -89,22 +89,22 @@ class SelfQuantised:
         return self._interpreters[size]
 
 
-def _file(weights: Int8s) -> bytes:
-    """A `.tflite` file of one dynamic-range FULLY_CONNECTED with weight scale 1, no bias, and two more inputs."""
-    padded = np.zeros((weights.shape[1], len(weights) + 2), np.int8)
-    padded[:, :-2] = weights.T
+def one_layer_file(weights: Int8s, asymmetric: bool = False) -> bytes:
+    """A `.tflite` file of one dynamic-range FULLY_CONNECTED: `weights` (n_in, n_out) with scale 1, no bias; `asymmetric` as in
+    `DynamicFull`."""
+    stored = np.ascontiguousarray(weights.T)
     model: Any = schema.ModelT()
     buffer: Any = schema.BufferT()
-    buffer.data = padded.reshape(-1).view(np.uint8)
+    buffer.data = stored.reshape(-1).view(np.uint8)
     model.version, model.buffers = 3, [schema.BufferT(), buffer]
     code: Any = schema.OperatorCodeT()
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.FULLY_CONNECTED
     code.version, model.operatorCodes = 5, [code]
     graph: Any = schema.SubGraphT()
     graph.tensors = [
-        _tensor(b"rows", (1, padded.shape[1]), schema.TensorType.FLOAT32, 0),
-        _tensor(b"weights", padded.shape, schema.TensorType.INT8, 1),
-        _tensor(b"sums", (1, padded.shape[0]), schema.TensorType.FLOAT32, 0),
+        _tensor(b"rows", (1, stored.shape[1]), schema.TensorType.FLOAT32, 0),
+        _tensor(b"weights", stored.shape, schema.TensorType.INT8, 1),
+        _tensor(b"sums", (1, stored.shape[0]), schema.TensorType.FLOAT32, 0),
     ]
     scale: Any = schema.QuantizationParametersT()
     scale.scale, scale.zeroPoint = np.ones(1, np.float32), np.zeros(1, np.int64)
@@ -112,7 +112,9 @@ def _file(weights: Int8s) -> bytes:
     operator: Any = schema.OperatorT()
     operator.inputs, operator.outputs = [0, 1, -1], [2]
     operator.builtinOptionsType = schema.BuiltinOptions.FullyConnectedOptions
-    operator.builtinOptions = schema.FullyConnectedOptionsT()
+    options: Any = schema.FullyConnectedOptionsT()
+    options.asymmetricQuantizeInputs = asymmetric
+    operator.builtinOptions = options
     graph.operators, graph.inputs, graph.outputs = [operator], [0], [2]
     model.subgraphs = [graph]
     builder = flatbuffers.Builder(1024)

@@ -1,0 +1,165 @@
+"""The chain behind `auto`: what branching counts stays as it was, each step decides what it can and is named, limits hold."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+
+from relrob import chain
+from relrob.decide import Decision, decide, solver_named
+from relrob.domain.query import Budget
+from relrob.domain.region import Ladder
+from relrob.domain.verdict import Reason, Status
+from relrob.problem import Finding, Findings, Problem, Solver
+from relrob.regions.ladder import rung_set
+from relrob.relative import Effective, Setting, classify
+from relrob_solvers.branch import Branch
+from relrob_solvers.enumerate import Enumerate
+from tests.instances import SHAPE, levels, random_problem
+from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
+
+FULL = (28, 28, 1)
+
+
+def ladder_of_78(seed: int, hidden: tuple[int, ...], radius: str, step: str, seconds: float = 60) -> Problem:
+    """All 78 features of an image of noise, one network."""
+    image = np.random.default_rng(seed).integers(0, 256, size=FULL, dtype=np.uint8)
+    dense = random_dense(seed, (784, *hidden, 3))
+    rungs = rung_set(Ladder(Fraction(radius), Fraction(step), None), image)
+    label = int(NumpyEvaluator(dense).outputs(rungs.base[None, :]).argmax())
+    return Problem(rungs, label, (numpy_opened(dense, FULL),), Budget(seconds), False)
+
+
+HARD = ladder_of_78(20, (4,), "15", "1/8")  # robust; branching on features takes minutes
+EASY = ladder_of_78(2, (6,), "10", "1/8")  # robust; one bound does not prove it, some do
+
+
+def solvers(decision: Decision) -> set[str]:
+    return {verdict.solver for verdict in decision.verdicts}
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_what_branching_decides_stays_as_it_was(monkeypatch: pytest.MonkeyPatch, counts: bool) -> None:
+    """Verdicts, margins, counts, transfer, effort and leaves; only the name is that of the step."""
+    named: Counter[str] = Counter()
+    leaf = Branch(leaf=4)
+    monkeypatch.setattr(chain, "named", lambda name: leaf if name == "branch" else solver_named(name))
+    for seed in range(60):
+        asked = replace(random_problem(seed), counts=counts, certify=True)
+        ours, theirs = decide(asked, solver_named("auto")), decide(asked, leaf)
+        assert [verdict.status for verdict in ours.verdicts] == [verdict.status for verdict in theirs.verdicts]
+        for one, two in zip(ours.each, theirs.each, strict=True):
+            for name in ("proved", "effective", "margin", "evaluated", "stopped", "thin", "leaves"):
+                assert getattr(one, name) == getattr(two, name)
+            assert np.array_equal(one.proposals, two.proposals)
+        assert (ours.transfer, ours.evaluated) == (theirs.transfer, theirs.evaluated)
+        named.update(verdict.solver for verdict in ours.verdicts)
+        assert solvers(theirs) == {"branch"}
+    assert set(named) == {"witness", "bounds", "branch"}
+
+
+def test_a_record_names_a_step_for_each_network() -> None:
+    found = set()
+    for seed in range(20):
+        one, image = random_dense(seed, (36, 12, 3)), levels(seed).reshape(SHAPE)
+        ladder = Ladder(Fraction(1), Fraction(1, 16), 7, 4)
+        pair = (numpy_opened(one, SHAPE), numpy_opened(rounded(one, 3), SHAPE))
+        label = int(NumpyEvaluator(one).outputs(rung_set(ladder, image).base[None, :]).argmax())
+        setting = Setting(*pair, ladder, solver_named("auto"), Budget(60), Effective.CLOSEST, True)
+        found.add(classify(setting, 0, image, label).record.decided_by)
+    assert found <= {f"{a},{b}" for a in ("witness", "bounds", "branch") for b in ("witness", "bounds", "branch")}
+    assert len(found) > 2
+
+
+def test_black_boxes_are_enumerated() -> None:
+    kinds = set()
+    for seed in range(12):
+        dense = random_dense(seed, (36, 12, 3))
+        asked = replace(random_problem(seed * 4 + 1), networks=(numpy_opened(dense, SHAPE, black_box=True),))
+        decision = decide(asked, solver_named("auto"))
+        assert decision.verdicts[0].status is decide(asked, Enumerate()).verdicts[0].status
+        kinds.add(decision.verdicts[0].solver)
+    assert kinds == {"witness", "enumerate"}
+
+
+@dataclass(frozen=True)
+class Helpless:
+    """Stops, or fails, on everything."""
+
+    name: str
+    crash: bool = False
+    complete: bool = True
+
+    def accepts(self, problem: Problem) -> str | None:
+        return None
+
+    def solve(self, problem: Problem) -> Findings:
+        if self.crash:
+            raise ValueError("a planted crash")
+        return Findings(tuple(Finding(False, None, (), None, 0, Reason.TIME) for _ in problem.networks), None, 0)
+
+
+def given(monkeypatch: pytest.MonkeyPatch, **others: Solver) -> None:
+    """Put these solvers in the places of those of the registry."""
+    real = chain.named
+    monkeypatch.setattr(chain, "named", lambda name: others.get(name) or real(name))
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_milp_decides_what_branching_does_not(counts: bool) -> None:
+    """Few ReLUs, many features: splitting features leads nowhere, splitting ReLUs does."""
+    decision = decide(replace(HARD, counts=counts, budget=Budget(6)), solver_named("auto"))
+    assert (decision.verdicts[0].status, solvers(decision)) == (Status.ROBUST, {"milp"})
+    assert decision.verdicts[0].reason is None
+
+
+@pytest.mark.parametrize("crash", [True, False])
+def test_smt_decides_where_milp_does_not(monkeypatch: pytest.MonkeyPatch, crash: bool) -> None:
+    given(monkeypatch, milp=Helpless("milp", crash))
+    monkeypatch.setattr(chain, "BRANCH", 1e-9)
+    decision = decide(HARD, solver_named("auto"))
+    assert (decision.verdicts[0].status, solvers(decision)) == (Status.ROBUST, {"smt"})
+
+
+def test_branching_goes_on_where_no_other_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, milp=Helpless("milp", crash=True), smt=Helpless("smt"))
+    monkeypatch.setattr(chain, "BRANCH", 1e-9)
+    decision = decide(EASY, solver_named("auto"))
+    assert (decision.verdicts[0].status, solvers(decision)) == (Status.ROBUST, {"branch"})
+
+
+@pytest.mark.parametrize("counts", [True, False])
+def test_the_limit_holds_on_a_ladder_of_78_features(counts: bool) -> None:
+    asked = ladder_of_78(1, (256, 256), "20", "1/8", seconds=2)
+    pair = replace(asked, networks=(*asked.networks, *asked.networks), counts=counts)
+    begin = time.perf_counter()
+    decision = decide(pair, solver_named("auto"))
+    assert time.perf_counter() - begin < 30, "two seconds a network, on however busy a machine"
+    for verdict in decision.verdicts:
+        assert (verdict.status is Status.UNKNOWN) == (verdict.reason is Reason.TIME)
+
+
+def test_a_verdict_is_found_where_counting_does_not_end() -> None:
+    """One network is fooled by more perturbations than can be counted: the other has its verdict all the same."""
+    for seed in range(40):
+        fooled = numpy_opened(random_dense(seed, (784, 32, 3)), FULL)
+        pair = replace(EASY, networks=(fooled, *EASY.networks), counts=True, budget=Budget(8))
+        right = int(fooled.evaluator.outputs(EASY.rungs.base[None, :]).argmax()) == EASY.label
+        if right and decide(replace(EASY, networks=(fooled,)), solver_named("bounds")).verdicts[0].witness is not None:
+            decision = decide(pair, solver_named("auto"))
+            assert [verdict.solver for verdict in decision.verdicts] == ["witness", "branch"]
+            assert [finding.effective for finding in decision.each] == [None, 0]
+            assert decision.transfer is None
+            return
+    raise AssertionError("no such network")
+
+
+def test_auto_takes_every_ladder() -> None:
+    asked: Any = random_problem(0)
+    assert solver_named("auto").accepts(asked) is None
