@@ -28,8 +28,8 @@ class Hull(Protocol):
     """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
 
     def maximum(self, gains: Doubles) -> Doubles:
-        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `SLACK` times the largest |z| @ |gains|,
-        z of the set or of the smallest box around it."""
+        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `SLACK` times the largest
+        |z| @ |gains| of the smallest box around it."""
         ...
 
     def extreme(self, gains: Doubles) -> Doubles:
