@@ -20,7 +20,9 @@ from relrob.domain.region import Norm
 from relrob.networks.enclosure import Enclosure
 from relrob.regions.ball import BallSet
 
-_HALVINGS: Final = 24
+_ROUNDS: Final = 24
+_CLOSE: Final = 2.0**-20  # any multiplier is sound, and the bound moves by the square of how far it is from the best
+_FIRST: Final = 32  # pixels by gain that are tried before all of them
 
 
 @final
@@ -36,7 +38,7 @@ class BallHull:
     def maximum(self, gains: Doubles) -> Doubles:
         """max d @ gains, column by column: (f, n) -> (n,)."""
         if self.norm is Norm.LINF:
-            return self.up @ np.maximum(gains, 0.0) - self.down @ np.minimum(gains, 0.0)
+            return ((self.up + self.down) @ np.abs(gains) + (self.up - self.down) @ gains) / 2
         if self.norm is Norm.L2:
             multiplier = self._multiplier(gains)
             moves = self._pulled(gains, multiplier)
@@ -71,11 +73,19 @@ class BallHull:
         return np.asarray(np.where(gains > 0, self.up[:, None], self.down[:, None]))
 
     def _shares(self, size: Doubles, room: Doubles) -> tuple[Ints, Doubles]:
-        """The fractional knapsack of the L1 ball: pixels by gain, and how far each moves, (f, n) both."""
-        order = np.argsort(-size, axis=0, kind="stable")
-        spent = np.take_along_axis(room, order, axis=0)
-        before = np.cumsum(spent, axis=0) - spent
-        return order, np.clip(self.reach - before, 0.0, spent)
+        """The fractional knapsack of the L1 ball: the pixels that matter by gain, and how far each moves, (k, n) both."""
+        lost, most = np.where(room > 0, -size, 0.0), _FIRST
+        while True:
+            if most < len(lost):
+                order = np.argpartition(lost, most, axis=0)[:most]
+                order = np.take_along_axis(order, np.argsort(np.take_along_axis(lost, order, axis=0), axis=0), axis=0)
+            else:
+                order = np.argsort(lost, axis=0)
+            spent = np.take_along_axis(room, order, axis=0)
+            before = np.cumsum(spent, axis=0) - spent
+            if most >= len(lost) or bool((before[-1] + spent[-1] >= self.reach).all()):
+                return order, np.clip(self.reach - before, 0.0, spent)
+            most *= 4
 
     def _pulled(self, gains: Doubles, multiplier: Doubles) -> Doubles:
         """The maximiser of g.d - m/2 |d|^2 over the box: (f, n)."""
@@ -84,14 +94,22 @@ class BallHull:
         return np.asarray(np.clip(free, -self.down[:, None], self.up[:, None]))
 
     def _multiplier(self, gains: Doubles) -> Doubles:
-        """The multiplier (n,) at which the maximiser has norm `reach`; next to none where the box alone keeps it shorter."""
-        high = np.sqrt((gains * gains).sum(axis=0)) / self.reach + np.finfo(np.float64).tiny
-        low = np.zeros_like(high)
-        for _ in range(_HALVINGS):
-            middle = (low + high) / 2
-            far = (self._pulled(gains, middle) ** 2).sum(axis=0) > self.reach**2
-            low, high = np.where(far, middle, low), np.where(far, high, middle)
-        return np.asarray(high)
+        """The multiplier (n,) at which the maximiser has norm `reach`; next to none where the box alone keeps it shorter.
+
+        Newton from above: the pixels that the last multiplier pulls to an end of their box stay there, the others share the rest.
+        """
+        room, squares = self._room(gains) ** 2, gains * gains
+        found = np.sqrt(squares.sum(axis=0)) / self.reach
+        for _ in range(_ROUNDS):
+            full = squares >= room * (found * found)
+            left = self.reach**2 - np.where(full, room, 0.0).sum(axis=0)
+            better = np.sqrt(np.where(full, 0.0, squares).sum(axis=0) / np.maximum(left, np.finfo(np.float64).tiny))
+            better = np.minimum(found, better)
+            done = bool((better >= found * (1 - _CLOSE)).all())
+            found = better
+            if done:
+                break
+        return np.asarray(found + np.finfo(np.float64).tiny)
 
 
 @final

@@ -21,13 +21,15 @@ from relrob.networks.enclosure import Enclosure
 SLACK: Final = (
     2.0**-34
 )  # more than 2^13 terms of float64 sums, products nested three deep, can lose relative to their magnitude
+_MANY: Final = 64  # directions from which on their products with the weights cost more than passes over the weights
 
 
 class Hull(Protocol):
     """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
 
     def maximum(self, gains: Doubles) -> Doubles:
-        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to a relative error of `SLACK`."""
+        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `SLACK` times the largest
+        |z| @ |gains| of the smallest box around it."""
         ...
 
     def extreme(self, gains: Doubles) -> Doubles:
@@ -47,10 +49,11 @@ class _Signs:
         """Split a matrix."""
         return _Signs(np.maximum(matrix, 0.0), np.minimum(matrix, 0.0))
 
-    @property
-    def opposite(self) -> _Signs:
-        """Of the negated matrix."""
-        return _Signs(-self.minus, -self.plus)
+    @staticmethod
+    def both(matrix: Doubles) -> _Signs:
+        """Of a matrix and, to its right, its negative: the upper and the lower bounds in one."""
+        signs = _Signs.of(matrix)
+        return _Signs(np.hstack([signs.plus, -signs.minus]), np.hstack([signs.minus, -signs.plus]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +129,13 @@ class At:
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that they leave undecided, and these
-    neurons' weights, split by sign. They hold on every subset."""
+    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that they leave undecided, and `both`
+    these neurons' weights and their negatives, split by sign. They hold on every subset."""
 
     low: Doubles
     high: Doubles
     open: Ints
-    signs: _Signs
-    opposite: _Signs
+    both: _Signs
 
 
 @final
@@ -144,8 +146,9 @@ class LinearBounds:
     def __init__(self, enclosure: Enclosure, label: int) -> None:
         self.enclosure, self.label = enclosure, label
         last = enclosure.layers[-1]
-        self._signs = [_Signs.of(layer.weights) for layer in enclosure.layers]
-        self._opposite = [signs.opposite for signs in self._signs]
+        self._both = [
+            _Signs.both(layer.weights[:, : None if number else 0]) for number, layer in enumerate(enclosure.layers)
+        ]
         others = np.delete(np.arange(enclosure.classes), label)
         self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
         self._margin_bias = last.bias[label] - last.bias[others]
@@ -157,9 +160,9 @@ class LinearBounds:
             hidden, every = self._forward(at, roots, falls)
             last = every[-1]
             both = last.error[self.label] + last.error[self._others]
-            high, _ = self._margin(1.0, hidden, at)
-            low, slopes = self._margin(-1.0, hidden, at)
-            steep = np.abs(slopes[:, int((-low).argmin())])
+            values, slopes = self._margin((1.0, -1.0), hidden, at)
+            high, low = np.split(values, 2)
+            steep = np.abs(slopes[:, len(high) + int((-low).argmin())])
         return Margins(
             np.nan_to_num(-low - both, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
             np.nan_to_num(high + both, nan=np.inf, posinf=np.inf, neginf=-np.inf),
@@ -179,7 +182,7 @@ class LinearBounds:
             for neurons, fall, open_ in zip(found.hidden, falls, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
-            values, gains = self._margin(-1.0, hidden, at)
+            values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
             low = -values - last.error[self.label] - last.error[self._others]
             worst = int(low.argmin())
@@ -234,10 +237,10 @@ class LinearBounds:
     ) -> tuple[Doubles, Doubles]:
         """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a larger set was bounded."""
         if number >= len(roots):
-            return self._fresh(number, slice(None), self._signs[number], self._opposite[number], hidden, at, error)
+            return self._fresh(number, slice(None), self._both[number], hidden, at, error)
         root = roots[number]
         low, high = root.low.copy(), root.high.copy()
-        least, most = self._fresh(number, root.open, root.signs, root.opposite, hidden, at, error)
+        least, most = self._fresh(number, root.open, root.both, hidden, at, error)
         low[root.open] = np.fmax(low[root.open], least)
         high[root.open] = np.fmin(high[root.open], most)
         return low, high
@@ -246,8 +249,7 @@ class LinearBounds:
         self,
         number: int,
         neurons: Ints | slice,
-        signs: _Signs,
-        opposite: _Signs,
+        both: _Signs,
         hidden: list[Neurons],
         at: At,
         error: Doubles,
@@ -255,42 +257,47 @@ class LinearBounds:
         """Bounds of some neurons of a layer, computed now."""
         if number:
             bias = self.enclosure.layers[number].bias[neurons]
-            high = self._maximum(signs, bias, hidden, at)[0]
-            low = -self._maximum(opposite, -bias, hidden, at)[0]
+            high, low = np.split(self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2)
         else:
             start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
             high = start + at.hull.maximum(moves) + slack
-            low = start - at.hull.maximum(-moves) - slack
-        return low - error[neurons], high + error[neurons]
+            low = at.hull.maximum(-moves) - start + slack
+        return -low - error[neurons], high + error[neurons]
 
     def _root(self, number: int, known: PreActivations) -> Root:
         """Of one hidden layer."""
         low, high, cap = known.low, known.high, self.enclosure.layers[number].cap
         undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
-        signs = _Signs.of(self.enclosure.layers[number].weights[:, undecided]) if number else _Signs(low, high)
-        return Root(low, high, undecided, signs, signs.opposite)
+        return Root(
+            low, high, undecided, _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []])
+        )
 
-    def _margin(self, sign: float, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
-        """Upper bound of sign * margins without the last layer's own error, and the slopes over the directions."""
+    def _margin(self, signs: tuple[float, ...], hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
+        """Upper bounds of sign * margins without the last layer's own error for each sign, one after another, and their slopes
+        over the directions."""
+        factors = np.repeat(signs, len(self._others))
         if hidden:
-            return self._maximum(_Signs.of(sign * self._margin_weights), sign * self._margin_bias, hidden, at)
-        start, moves = at.start, at.moves
-        gains = sign * (moves[:, [self.label]] - moves[:, self._others])
-        value = sign * (start[self.label] - start[self._others]) + at.hull.maximum(gains)
-        return value + SLACK * (at.reach[self.label] + at.reach[self._others]), gains
+            weights, bias = np.tile(self._margin_weights, len(signs)), np.tile(self._margin_bias, len(signs))
+            return self._maximum(_Signs.of(factors * weights), factors * bias, hidden, at)
+        others = np.tile(self._others, len(signs))
+        gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
+        value = factors * (at.start[self.label] - at.start[others]) + at.hull.maximum(gains)
+        return value + SLACK * (at.reach[self.label] + at.reach[others]), gains
 
     def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
         """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the directions."""
-        constant, slack = bias, np.abs(bias)
+        constant, slack, free = bias, np.abs(bias), len(at.moves)
         for depth in range(len(hidden) - 1, 0, -1):
-            neurons, layer = hidden[depth], self.enclosure.layers[depth]
-            slope = given.plus * neurons.rise[:, None] + given.minus * neurons.fall[:, None]
-            size = np.abs(slope)
-            offsets, lost = neurons.over @ given.plus + neurons.under @ given.minus, neurons.error @ size
-            constant = constant + offsets + lost + layer.bias @ slope
-            slack = slack + neurons.over @ given.plus - neurons.under @ given.minus + lost + neurons.reach @ size
-            given = _Signs.of(layer.weights @ slope)
-        neurons, free = hidden[0], len(at.moves)
+            used, slope, offsets, lost = self._below(hidden[depth], given, free > _MANY)
+            layer = self.enclosure.layers[depth]
+            constant, slack = constant + offsets + layer.bias[used] @ slope, slack + lost
+            given = _Signs.of(layer.weights[:, used] @ slope)
+        neurons = hidden[0]
+        if free > _MANY:
+            used, slope, offsets, lost = self._below(neurons, given, True)
+            gains = at.moves[:, used] @ slope
+            value = constant + offsets + at.start[used] @ slope + at.hull.maximum(gains)
+            return value + SLACK * (slack + lost), gains
         above = [neurons.rise * at.moves, neurons.rise * at.start, neurons.over, neurons.rise * neurons.error]
         below = [neurons.fall * at.moves, neurons.fall * at.start, neurons.under, -neurons.fall * neurons.error]
         above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
@@ -298,3 +305,14 @@ class LinearBounds:
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
         value = constant + rows[free : free + 3].sum(axis=0) + at.hull.maximum(rows[:free])
         return value + SLACK * (slack + rows[free + 3]), rows[:free]
+
+    @staticmethod
+    def _below(neurons: Neurons, given: _Signs, few: bool) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
+        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass on more than 0), the form (n, m)
+        in their real pre-activations above `given` in their outputs, what else it adds, and the magnitude of all its terms."""
+        on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)
+        used = np.flatnonzero(on) if few else slice(None)
+        plus, minus, error = given.plus[used], given.minus[used], neurons.error[used]
+        slope = plus * neurons.rise[used, None] + minus * neurons.fall[used, None]
+        size, over, under = np.abs(slope), neurons.over[used] @ plus, neurons.under[used] @ minus
+        return used, slope, over + under + error @ size, over - under + (error + neurons.reach[used]) @ size
