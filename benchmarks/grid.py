@@ -1,8 +1,8 @@
-"""Branching against enumeration over the whole grid of steps and radii, paired, both networks, exact counts and verdicts.
+"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact counts and verdicts.
 
     python benchmarks/grid.py REFERENCE [QUANTISED] [--runtime xnnpack] [--images 0:20] [--pairs 2]
 
-Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `branch`; on the first `--pairs` images of each
+Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the first `--pairs` images of each
 cell `enumerate` decides it too, right after, and both must agree in verdicts, counts and transfer. One process, one thread.
 """
 
@@ -20,7 +20,7 @@ tune_blas()
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.decide import Decision, decide  # noqa: E402
+from relrob.decide import Decision, decide, solver_named  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.domain.verdict import Status  # noqa: E402
@@ -30,7 +30,6 @@ from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
-from relrob_solvers.branch import Branch  # noqa: E402
 from relrob_solvers.enumerate import Enumerate  # noqa: E402
 
 STEPS = [Fraction(1, 2**k) for k in range(6, -1, -1)]
@@ -66,7 +65,7 @@ def main() -> None:
     data = load("mnist", "test")
     networks = (opened(plan.reference, 1), opened(plan.quantised, 1))
     chosen = [i for i in plan.indices if int(networks[0].replayer.outputs(data.pixels([i])).argmax()) == data.labels[i]]
-    sums = {(name, counts): 0.0 for name in ("branch", "enumerate") for counts in (True, False)}
+    sums = {(name, counts): 0.0 for name in ("auto", "enumerate") for counts in (True, False)}
     unknown = 0
     for radius in RADII:
         for step in STEPS:
@@ -75,8 +74,8 @@ def main() -> None:
                 rungs = rung_set(Ladder(Fraction(radius), step), data.images[index])
                 for counts in (True, False):
                     problem = Problem(rungs, int(data.labels[index]), networks, Budget(600), counts)
-                    ours, seconds = timed(problem, Branch())
-                    spent["branch", counts].append(seconds)
+                    ours, seconds = timed(problem, solver_named("auto"))
+                    spent["auto", counts].append(seconds)
                     unknown += sum(verdict.status is Status.UNKNOWN for verdict in ours.verdicts)
                     if place < asked.pairs:
                         theirs, seconds = timed(problem, Enumerate())
@@ -100,8 +99,8 @@ def main() -> None:
             )
             print(f"r={radius} step={step}: {shown} s an image", flush=True)
     for counts in (True, False):
-        ratio = sums["enumerate", counts] / sums["branch", counts]
-        print(f"{'counts' if counts else 'verdicts'}, whole grid: enumerate / branch = {ratio:.1f}")
+        ratio = sums["enumerate", counts] / sums["auto", counts]
+        print(f"{'counts' if counts else 'verdicts'}, whole grid: enumerate / auto = {ratio:.1f}")
     print(f"{len(chosen)} images, unknown verdicts: {unknown}")
     print(f"peak memory: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 
