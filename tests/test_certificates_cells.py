@@ -15,9 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relrob.bounding.staircase import threats
 from relrob.certificates import cells
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.parts import inside
+from relrob.certificates.parts import InvalidError, inside
 from relrob.certificates.write_ball import ball_certificate
 from relrob.decide_ball import decide_ball
 from relrob.domain.region import Ball, Norm
@@ -200,6 +201,30 @@ def test_a_proof_about_one_network_says_nothing_false_about_another(folder: Path
         forged["network"]["sha256"] = sha256_path(folder / "net.npz")
         said = stranger.evaluate(asked.codes).argmax(axis=1)
         assert not accepted(forged, folder) or (said == asked.label).all()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 10**9))
+def test_no_multipliers_prove_what_is_false(folder: Path, seed: int) -> None:
+    """Whole boxes, or halves of them, with multipliers of any sign for every label that some code vector does not have."""
+    asked, rng = question(seed, folder), np.random.default_rng(seed)
+    network, said = asked.network, asked.network.evaluate(asked.codes).argmax(axis=1)
+    fed = [Fraction(float(pixel)) for pixel in asked.ball.base]
+    box = cells.box(network, fed, asked.region.radius)
+
+    def entry(path: list[list[int]], forms: int, sign: int) -> dict[str, Any]:
+        sums = [(sign * rng.integers(-3, 4, len(layer.offset))).tolist() for layer in network.layers[:-1]]
+        return {"path": path, "forms": (sign * rng.integers(0, 3, forms)).tolist(), "sums": sums}
+
+    for label in range(network.classes):
+        if (said == label).all():
+            continue
+        counts = [len(threat.forms) for threat in threats(network, label)]
+        for sign in (1, -1, -1, 0):
+            split = [0, int(rng.integers(network.inputs)), int(rng.integers(-1, network.high + 1))]
+            halves = [[[*split, 0]], [[*split, 1]]] if rng.random() < 0.5 else [[]]
+            with pytest.raises(InvalidError):
+                cells.prove(network, box, label, [[entry(path, many, sign) for path in halves] for many in counts])
 
 
 @settings(max_examples=60, deadline=None)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from relrob.bounding import staircase_program
 from relrob.bounding.codes import code_box
-from relrob.bounding.staircase import Cell, Threat, bound, cell_of, settled, threats
+from relrob.bounding.staircase import Cell, Threat, _best, bound, cell_of, settled, threats
+from relrob.certificates import cells
 from relrob.decide_ball import decide_ball
 from relrob.domain.arrays import Ints
 from relrob.domain.query import Budget
@@ -141,6 +142,28 @@ def test_the_bound_is_above_every_code_vector_for_any_multipliers(folder: Path, 
         network, cell, threat, (forms // size).astype(np.int64), tuple((s // size).astype(np.int64) for s in sums)
     )
     assert found == small * size
+
+
+@settings(max_examples=200, deadline=None)
+@given(SEEDS)
+def test_the_best_accumulator_of_a_neuron_is_that_of_trying_all(seed: int) -> None:
+    """The bound's step and the checker's corners, both exact: neither more nor less than the largest value."""
+    rng = np.random.default_rng(seed)
+    low, shift = int(rng.choice([0, 0, -3])), int(rng.integers(0, 4))
+    layer = FixedLayer(np.zeros((1, 1), np.int64), np.zeros(1, np.int64), 0, shift, low, low + int(rng.integers(1, 9)))
+    least = int(rng.integers(-40, 60))
+    most = least + int(rng.integers(0, 60))
+    gain, pull = (int(rng.integers(-30, 31)) for _ in range(2))
+
+    def passed(a: int) -> int:
+        return min(max(a >> shift, layer.low), layer.high)
+
+    best = max(gain * passed(a) - pull * a for a in range(least, most + 1))
+    ends = (np.array([value]) for value in (gain, pull, passed(least), passed(most), least, most))
+    assert _best(layer, *ends).tolist() == [best]
+    checker = cells._Layer(layer)
+    assert max(gain * passed(a) - pull * a for a in cells._corners(checker, least, most)) == best
+    assert all(least <= a <= most for a in cells._corners(checker, least, most))
 
 
 @settings(max_examples=40, deadline=None)
