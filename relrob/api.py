@@ -19,6 +19,7 @@ from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.reference import trainer
 from relrob.report.write import write_run
+from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import request_of
 from relrob.study.run import keep_networks, run, worker_count
@@ -37,6 +38,7 @@ def verify(
     step: float | str | None = None,
     out: str | Path | None = None,
     workers: int | str = 1,
+    export: str | Path | None = None,
     listener: Listener = silent,
     **options: Any,
 ) -> dict[str, Any]:
@@ -44,6 +46,7 @@ def verify(
 
     `options` are those of `relrob verify` with underscores: dataset, split, images (text, or indices), quantise, runtime,
     reference_runtime, layout, region, features, axes, grid, seed, effective, solver, time_limit, counts, certificates.
+    `export`: NAME.smt2, to write each image's questions as NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first.
     `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
 
@@ -52,7 +55,10 @@ def verify(
     request = request_of(radius, step, reference, quantised, options)
     count = worker_count(str(workers))
     directory = None if out is None else Path(out)
-    return verify_plan(make_plan(request, listener, directory), directory, count, listener)
+    plan = make_plan(request, listener, directory)
+    if export is not None:
+        write_questions(plan, Path(export), listener)
+    return verify_plan(plan, directory, count, listener)
 
 
 def verify_plan(plan: Plan, out: Path | None, workers: int, listener: Listener = silent) -> dict[str, Any]:

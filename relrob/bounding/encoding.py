@@ -201,12 +201,12 @@ class Bounded(Protocol[P_contra]):
         ...
 
 
-def survey(bounds: Bounded[P], part: P) -> Survey[P]:
-    """Two bound computations."""
+def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
+    """Two bound computations. `every`: each other class is a threat, also those that the bounds rule out."""
     margins, known = bounds.margins(part), bounds.neurons(part)
     layers = bounds.enclosure.layers
-    unstable = sum(int(_unstable(every, layer).sum()) for every, layer in zip(known, layers[:-1], strict=False))
-    threats = _threats(bounds.enclosure, bounds.label, margins)
+    unstable = sum(int(_unstable(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False))
+    threats = _threats(bounds.enclosure, bounds.label, margins, every)
     least = float(margins.low.min())
     if bounds.enclosure.probabilities:
         least = probability_margin(least, bounds.enclosure.classes)
@@ -240,15 +240,15 @@ def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
     return np.array([1.0] * len(part.free) + [neuron.top for neuron in neurons])
 
 
-def _threats(enclosure: Enclosure, label: int, margins: Margins) -> list[tuple[int, Doubles, float]]:
+def _threats(enclosure: Enclosure, label: int, margins: Margins, every: bool) -> list[tuple[int, Doubles, float]]:
     """Margins, the most threatened one first; then outputs so large, or a label's so small, that they saturate and could tie."""
     gap, layer, unit = enclosure.gap, enclosure.layers[-1], np.eye(enclosure.classes)
     others = np.delete(np.arange(enclosure.classes), label)
     order = np.argsort(margins.low, kind="stable")
-    found = [(int(others[n]), unit[label] - unit[others[n]], gap) for n in order if not margins.low[n] > gap]
+    found = [(int(others[n]), unit[label] - unit[others[n]], gap) for n in order if every or not margins.low[n] > gap]
     if isfinite(layer.cap):
-        found += [(int(r), -unit[r], gap - layer.cap) for r in others if not margins.most[r] < layer.cap - gap]
-    if isfinite(layer.floor) and not margins.least[label] > layer.floor + gap:
+        found += [(int(r), -unit[r], gap - layer.cap) for r in others if every or not margins.most[r] < layer.cap - gap]
+    if isfinite(layer.floor) and (every or not margins.least[label] > layer.floor + gap):
         found.append((label, unit[label], layer.floor + gap))
     return found
 

@@ -45,6 +45,12 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 @click.option("--time-limit", default=60.0, show_default=True, help="Seconds per image and network.")
 @click.option("--counts/--no-counts", default=True, show_default=True, help="Count exactly, or stop at each verdict.")
 @click.option("--certificates", is_flag=True, help="Write a certificate for each ROBUST verdict that rests on bounds.")
+@click.option(
+    "--export",
+    type=click.Path(path_type=Path),
+    metavar="FILE.smt2",
+    help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 for each image. unsat: ROBUST.",
+)
 @click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory, resumed if it exists.  [default: relrob-runs/...]"
@@ -62,6 +68,7 @@ def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **option
       relrob verify --radius 20 --step 0.25
       relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
       relrob verify --region linf --radius 1/255 --images 0:5
+      relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2
     """
     verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:

@@ -112,7 +112,7 @@ def _case(name: str, pair: tuple[Dense, Dense], image: NDArray[Any], ladder: Lad
     networks = (opened(pair[0], shape), opened(pair[1], shape))
     rungs = rung_set(ladder, image)
     said = max(int(labels(networks[0].replayer.outputs(rungs.base[None, :]))[0]), 0)
-    return Case(name, Problem(rungs, said if label is None else label, networks, Budget(60), True), image, ladder)
+    return Case(name, Problem(rungs, said if label is None else label, networks, Budget(600), True), image, ladder)
 
 
 def _plain(rng: np.random.Generator) -> Case:
@@ -190,7 +190,8 @@ def random_case(seed: int, number: int, files: Sequence[Opened] = ()) -> Case:
     image = _levels(rng)
     if rng.random() < 0.5:  # ranges calibrated on noise saturate
         image = np.where(image > 99, 255, 0).astype(np.uint8)
-    case = _case("file", (random_dense(rng, SIZES[2]),) * 2, image, _region(rng, 6))
+    dense = random_dense(rng, SIZES[2])
+    case = _case("file", (dense, dense), image, _region(rng, 6))
     label = int(labels(quantised.replayer.outputs(case.problem.rungs.base[None, :]))[0])
     networks = (case.problem.networks[0], quantised)
     return replace(case, problem=replace(case.problem, networks=networks, label=label))

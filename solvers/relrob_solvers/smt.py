@@ -60,8 +60,10 @@ class Smt:
         return True
 
 
-def to_smtlib(opened: Opened, problem: Problem) -> str:
+def to_smtlib(opened: Opened, problem: Problem, every: bool = False) -> str:
     """SMT-LIB 2 text (QF_LRA) of the question about one network on the whole ladder; unsatisfiable means ROBUST.
+
+    `every`: ask about each other class, also those that the bounds rule out (whose question is a trivial one otherwise).
 
     Raises UsageError for a network without bounds.
     """
@@ -69,7 +71,7 @@ def to_smtlib(opened: Opened, problem: Problem) -> str:
     if enclosure is None:
         raise UsageError(f"{opened.network.path} has no bounds", "float MLPs and dense .tflite files")
     bounds = LadderBounds(enclosure, problem.rungs, problem.label)
-    return smtlib(encode(bounds, survey(bounds, whole(problem.rungs))))
+    return smtlib(encode(bounds, survey(bounds, whole(problem.rungs), every)))
 
 
 def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
