@@ -41,7 +41,13 @@ FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", 
 ROUNDING = "relrob/networks/rounding.py"
 TALLY, DECIDE, RELATIVE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative"))
 ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
-BOUNDING, CERTAIN, ENCLOSURE = "relrob/bounding/ladder.py", "relrob/bounding/certain.py", "relrob/networks/enclosure.py"
+BOUNDING, LINEAR, CERTAIN = (f"relrob/bounding/{name}.py" for name in ("ladder", "linear", "certain"))
+ENCLOSURE, STAIRS, CELLS = (
+    "relrob/networks/enclosure.py",
+    "relrob/bounding/staircase.py",
+    "relrob/certificates/cells.py",
+)
+BALL, HULL, AROUND = "relrob/regions/ball.py", "relrob/bounding/ball.py", "relrob/decide_ball.py"
 BRANCHING = (
     "tests/test_soundness.py",
     "tests/test_enumerate.py",
@@ -52,6 +58,8 @@ BRANCHING = (
 CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
+FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
+BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
 MUTANTS: tuple[Mutant, ...] = (
     # labels and ties
@@ -119,15 +127,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
     Mutant("region not checked in replay", DECIDE, "> rungs.ladder.radius or not rungs.contains(image[0]):", "< 0:"),
     Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
-    Mutant("a crash is robust", CHAINED, "Finding(proved=False,", "Finding(proved=True,"),
+    Mutant("a crash is robust", CHAINED, "proved=False,", "proved=True,"),
     Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),
     Mutant("some is all", RELATIVE, "share.transferred == share.effective", "share.transferred > 0"),
     Mutant("probabilities mixed with logits", DECIDE, "if comparable:", "if True:"),
     # branching
-    Mutant("branch: rise swapped", BOUNDING, "rise = np.where(crossing, high /", "rise = np.where(crossing, -low /", BRANCHING),
-    Mutant("branch: offset dropped", BOUNDING, "over = np.where(crossing, -rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
+    Mutant("branch: rise swapped", LINEAR, "rise = np.where(crossing, high /", "rise = np.where(crossing, -low /", BRANCHING),
+    Mutant("branch: offset dropped", LINEAR, "over = np.where(crossing, -rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
     Mutant("branch: hull of half the room", BOUNDING, "Fraction(room, self", "Fraction(room, 2 * self", BRANCHING),
-    Mutant("branch: runtime's error dropped", BOUNDING, "(-low - both, high + both", "(-low, high", BRANCHING),
+    Mutant("branch: runtime's error dropped", LINEAR, "nan_to_num(-low - both,", "nan_to_num(-low,", BRANCHING),
     Mutant("branch: overflow overlooked", ROUNDING, "magnitude < _HUGE,", "magnitude < np.inf,", BRANCHING),
     Mutant("branch: ties proved", CERTAIN, "margins.low.min() > gap:", "margins.low.min() >= -1e-3:", BRANCHING),
     Mutant("branch: softmax ties overlooked", ENCLOSURE, "return 2.0**-10", "return 0.0", BRANCHING),
@@ -147,6 +155,17 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("chain: what was told is proved", CHAINED, "if found.stopped is None:", "if True:", VERDICTS),
     Mutant("chain: the wrong network asked", CHAINED, "(self._problem.networks[n", "(self._problem.networks[0 * n", VERDICTS),
     Mutant("chain: another's steps", CHAINED, "step=found.step or name", 'step=found.step or "branch"', VERDICTS),
+    # balls and fixed point
+    Mutant("threats: equal outputs of a lower class are harmless", STAIRS, "-1 if rival > label else unit - 1", "-1", FIXED),
+    Mutant("threats: clipped outputs do not tie", STAIRS, "_combined(mine, None, -top)", "_combined(None, None, -1)", FIXED),
+    Mutant("cells: half of a split forgotten", STAIRS, "for side in (0, 1):", "for side in (0,):", FIXED),
+    Mutant("cells: the last step left out", STAIRS, "np.maximum(high - 1, low), high):", "np.maximum(high - 1, low)):", FIXED),
+    Mutant("checker: a bound of 0 is enough", CELLS, "weights, pulls) < 0", "weights, pulls) <= 0", FIXED),
+    Mutant("checker: negative multipliers", CELLS, "min(weights) >= 0 and", "True and", FIXED),
+    Mutant("ball: beyond the radius", BALL, "<= region.radius**2", "<= 2 * region.radius**2", BALLS),
+    Mutant("ball: hull forgets what moves down", HULL, "(self.up - self.down) @ gains", "(self.up + self.down) @ gains", BALLS),
+    Mutant("ball: L0 with a pixel less", HULL, "min(int(self.reach), len(gains))", "max(int(self.reach) - 1, 1)", BALLS),
+    Mutant("ball: undecided is robust", AROUND, "elif not finding.proved:", "elif finding.stopped:", BALLS),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
