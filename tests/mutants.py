@@ -157,7 +157,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("chain: another's steps", CHAINED, "step=found.step or name", 'step=found.step or "branch"', VERDICTS),
     # balls and fixed point
     Mutant("threats: equal outputs of a lower class are harmless", STAIRS, "-1 if rival > label else unit - 1", "-1", FIXED),
-    Mutant("threats: clipped outputs do not tie", STAIRS, "_combined(mine, None, -top)", "_combined(None, None, -1)", FIXED),
+    Mutant("threats: clipped outputs do not tie", STAIRS, "_combined(mine, None, -top)", "_combined(mine, mine, -1)", FIXED),
     Mutant("cells: half of a split forgotten", STAIRS, "for side in (0, 1):", "for side in (0,):", FIXED),
     Mutant("cells: the last step left out", STAIRS, "np.maximum(high - 1, low), high):", "np.maximum(high - 1, low)):", FIXED),
     Mutant("checker: a bound of 0 is enough", CELLS, "weights, pulls) < 0", "weights, pulls) <= 0", FIXED),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import z3
@@ -49,7 +49,7 @@ class Integer:
             return BallFinding(True, (), None, 0, self.name)
         if answer != z3.sat:
             return BallFinding(False, (), None, 0, self.name, Reason.TIME)
-        model = solver.model()
+        model: Any = solver.model()
         codes = low.copy()
         for i in np.flatnonzero(low < high):
             codes[i] = model.eval(z3.Int(f"x{i}"), model_completion=True).as_long()

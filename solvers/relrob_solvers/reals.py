@@ -8,7 +8,7 @@ where it is right there.
 from __future__ import annotations
 
 import time
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 import z3
@@ -73,7 +73,7 @@ def _ask(encoding: Encoding, claim: Claim, seconds: float) -> tuple[z3.CheckSatR
     answer = solver.check()
     shares = np.zeros(len(encoding.part.free))
     if answer == z3.sat:
-        model = solver.model()
+        model: Any = solver.model()
         for g in encoding.part.free:
             value = model.eval(z3.Real(f"x{g}"), model_completion=True)
             shares[g] = float(value.numerator_as_long()) / float(value.denominator_as_long())
