@@ -107,7 +107,8 @@ def test_what_is_no_image_is_not_contained() -> None:
     assert ball.contains(good)
     for bad in ([np.nan, 0.5], [np.inf, 0.5], [-1e-9, 0.5], [np.nextafter(np.float32(1), np.float32(2)), 0.5]):
         assert not ball.contains(np.array(bad, np.float32))
-    assert not ball.contains(good.astype(np.float64))
+    wide: Any = good.astype(np.float64)
+    assert not ball.contains(wide)
     assert not ball.contains(good[:1])
 
 
@@ -198,10 +199,10 @@ def naive_maximum(hull: BallHull, gains: Doubles) -> float:
             moves = np.clip(gains / m, -hull.down, hull.up)
             return float(moves @ gains - m / 2 * (moves @ moves - hull.reach**2))
 
-        spans = [
-            minimize_scalar(dual, bounds=(a, a + 4), method="bounded", options={"xatol": 1e-12}).x
-            for a in range(-8, 8, 4)
-        ]
+        spans = []
+        for start in range(-8, 8, 4):
+            found: Any = minimize_scalar(dual, bounds=(start, start + 4), method="bounded", options={"xatol": 1e-12})
+            spans.append(float(found.x))
         alone = float(np.maximum(gains * hull.up, -gains * hull.down).sum())
         return min(alone, *map(dual, spans))
     cost, spread = np.concatenate([-gains, gains]), [(0, up) for up in hull.up] + [(0, down) for down in hull.down]
