@@ -107,7 +107,7 @@ def test_balls_are_exported_too(region: str, tmp_path: Path) -> None:
             assert ("QF_LIA" in text) == (name == "quantised" and region == "linf")
             answers[cvc5_says(text), record[f"{name}_verdict"]] += 1
     assert answers["unsat", "NOT_ROBUST"] == 0
-    assert answers["unsat", "ROBUST"] > 2
+    assert answers["unsat", "ROBUST"] >= 2
 
 
 def test_a_round_ball_is_not_exported(tmp_path: Path) -> None:

@@ -118,9 +118,9 @@ def test_digest_of_a_folder_counts_names_as_bytes(tmp_path: Path) -> None:
 USAGE: list[tuple[list[str], str]] = [
     (
         ["verify"],
-        "missing option '--radius'; accepted: L1 search radius in pixel units, e.g. 20; try: relrob verify --help",
+        "missing option '--radius'; accepted: Radius in pixel units (l0: pixels), exact: 20, 4/255; try: relrob verify --help",
     ),
-    (["verify", "--radius", "1"], "missing option '--step'; accepted: "),
+    (["verify", "--radius", "1"], "a ladder without a step; accepted: a number in (0, 1]"),
     (["datasets", "drop"], "no such command 'drop'; try: relrob datasets --help"),
     (["train"], "missing option '-o' / '--output'; accepted: The .keras file to write; try: relrob train --help"),
     (["quantise"], "missing argument 'REFERENCE'; try: relrob quantise --help"),
