@@ -12,15 +12,13 @@ from typing import Final
 import numpy as np
 
 from relrob.compress.calibration import Calibration
-from relrob.domain.arrays import Doubles, Floats
+from relrob.domain.arrays import Doubles
 from relrob.domain.network import Layer, Network
 from relrob.errors import QuantiseError
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
+from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork, away
 from relrob.networks.kernels.fixed_file import fixed_bytes
 from relrob.networks.shapes import Shape
 
-LEAST: Final = 2
-MOST: Final = 16
 _PIXEL: Final = 255
 
 
@@ -63,13 +61,8 @@ def _layer(layer: Layer, bits: int, unit: float, reach: float) -> tuple[FixedLay
     shift = total - outputs
     if shift < 0:  # outputs no finer than products
         outputs, shift = total, 0
-    whole = np.clip(_away(weights * 2.0**fine), -signed - 1, signed).astype(np.int64)
+    whole = np.clip(away(weights, fine), -signed - 1, signed).astype(np.int64)
     largest = float(np.abs(layer.bias).max())
     coarse = min(_fraction(largest, signed), total) if largest > 0 else total
-    bias = np.clip(_away(layer.bias.astype(np.float64) * 2.0**coarse), -signed - 1, signed).astype(np.int64)
+    bias = np.clip(away(layer.bias, coarse), -signed - 1, signed).astype(np.int64)
     return FixedLayer(whole, bias, total - coarse, shift, low, high), 2.0**-outputs
-
-
-def _away(values: Doubles | Floats) -> Doubles:
-    """To whole numbers, halves away from zero."""
-    return np.asarray(np.copysign(np.floor(np.abs(values) + 0.5), values), dtype=np.float64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Doubles, Floats, frozen
 from relrob.domain.query import check_image
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.regions.exact import float32_inside, nearest_float32
+from relrob.regions.exact import fed, float32_inside, nearest_float32
 
 _HALF_UNIT = 2.0**-25  # of a float32 in [1/2, 1]: how far the nearest one can be from a value in [0, 1]
 
@@ -34,11 +34,6 @@ class BallSet:
     up: Doubles
     norm: Norm
     reach: float
-
-    @property
-    def count(self) -> int | None:
-        """A ball's points are not counted."""
-        return None
 
     def contains(self, image: Floats) -> bool:
         """Is `image` (d,) a point of the region? Exact."""
@@ -124,7 +119,7 @@ def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
     """The region around an image (any shape, uint8 levels or float32 in [0,1])."""
     image = check_image(image)
     flat = image.ravel()
-    base = flat if flat.dtype == np.float32 else flat.astype(np.float32) / np.float32(255)
+    base = fed(image)
     wide = base.astype(np.float64)
     lattice = isinstance(region, Lattice)
     levels = lattice and flat.dtype == np.uint8

@@ -38,6 +38,12 @@ def nearest_8bit(step: Fraction) -> Fraction:
     return Fraction(max(1, min(255, (step * 255 + Fraction(1, 2)).__floor__())), 255)
 
 
+def fed(image: NDArray[Any]) -> NDArray[np.float32]:
+    """The float32 pixels (d,) that a network is given for an image of uint8 levels (k/255) or of float32."""
+    flat = image.ravel()
+    return flat if flat.dtype == np.float32 else flat.astype(np.float32) / np.float32(255)
+
+
 def numerators(image: NDArray[Any], *also: Fraction) -> tuple[list[int], int]:
     """The pixels as integers over one denominator that also measures `also`: (numerators, denominator).
 

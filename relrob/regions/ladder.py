@@ -14,7 +14,7 @@ from relrob.domain.arrays import Bools, Floats, Ints, frozen
 from relrob.domain.query import check_image
 from relrob.domain.region import Ladder
 from relrob.errors import RegionError
-from relrob.regions.exact import nearest_float32s, numerators
+from relrob.regions.exact import fed, nearest_float32s, numerators
 from relrob.regions.knapsack import Knapsack
 
 
@@ -124,11 +124,10 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     change = [abs(after - pixels[axis]) for axis, after in zip(chosen, moved, strict=True)]
     costs = tuple(sum(change[g * ladder.axes : (g + 1) * ladder.axes]) for g in range(features))
     budget = int(ladder.radius * one)
-    base = image.ravel() if image.dtype == np.float32 else image.ravel().astype(np.float32) / np.float32(255)
     shape = (features, ladder.axes)
     return RungSet(
         ladder=ladder,
-        base=frozen(np.asarray(base, dtype=np.float32)),
+        base=frozen(fed(image)),
         axes=frozen(np.array(chosen, dtype=np.int64).reshape(shape)),
         moved=frozen(nearest_float32s(moved, one).reshape(shape)),
         costs=costs,

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, Ints, frozen
+from relrob.domain.arrays import Doubles, Floats, Ints, frozen
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError, QuantiseError, ShapeError
 from relrob.networks.kernels.exact_dot import DOUBLE, SINGLE, ExactDot, Numbers
@@ -185,15 +185,15 @@ def from_float(
                 "more bits in weight_fraction",
             )
         low, high = (0, 2**bits - 1) if layer.relu else (least, most)
-        weights = np.clip(_away(layer.weights, weight_fraction), least, most).astype(np.int64)
-        bias = np.clip(_away(layer.bias, bias_fraction), least, most).astype(np.int64)
+        weights = np.clip(away(layer.weights, weight_fraction), least, most).astype(np.int64)
+        bias = np.clip(away(layer.bias, bias_fraction), least, most).astype(np.int64)
         layers.append(FixedLayer(weights, bias, total - bias_fraction, total - activation_fraction, low, high))
         fraction = activation_fraction
     top = 2**input_bits - 1
     return FixedNetwork(tuple(layers), 0, top, top if pixel_scale is None else pixel_scale)
 
 
-def _away(values: Floats, fraction: int) -> Numbers:
+def away(values: Floats | Doubles, fraction: int) -> Numbers:
     """values 2^fraction to whole numbers, halves away from zero; exact for float32."""
     scaled = values.astype(np.float64) * 2.0**fraction
     return np.asarray(np.copysign(np.floor(np.abs(scaled) + 0.5), scaled))
