@@ -37,12 +37,15 @@ def enclosure(seed: int) -> Enclosure:
 
 
 def behaviour(given: Enclosure, rungs: RungSet, mask: Bools, rng: np.random.Generator) -> tuple[list[Doubles], Doubles]:
-    """(pre-activations layer by layer, saturated outputs) of one computation that the enclosure allows; mostly extreme errors."""
+    """(pre-activations layer by layer, saturated outputs) of one computation that the enclosure allows; mostly extreme errors: each
+    input moved, a pixel to a level, and then each sum off."""
     values, found = rungs.images(mask[None, :])[0].astype(np.float64), []
-    for layer in given.layers:
+    for number, layer in enumerate(given.layers):
+        lost = layer.lost(values)
+        values, moved = (values, lost.moved) if number else layer.levels(values, float(values.max()))
+        values = values + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(values)) * moved
         real = values @ layer.weights + layer.bias
-        worst = 0.999 * rng.choice([-1.0, 1.0, 0.0], len(real)) * layer.error(values)
-        found.append(real + worst)
+        found.append(real + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(real)) * lost.rest)
         values = np.clip(found[-1], 0, layer.cap) if layer.relu else np.clip(found[-1], layer.floor, layer.cap)
     return found, values
 

@@ -190,13 +190,8 @@ class BallBounds:
         first, base = enclosure.layers[0], ball.base.astype(np.float64)
         largest = np.maximum(base + ball.up, ball.down)
         hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
-        self.at = At(
-            base @ first.weights + first.bias,
-            first.weights,
-            hull,
-            largest,
-            3 * (largest @ first.size) + np.abs(first.bias),
-        )
+        start, reach = base @ first.weights + first.bias, 3 * (largest @ first.size) + np.abs(first.bias)
+        self.at = At(start, first.weights, hull, first.lost(largest), reach)
 
     def margins(self, falls: tuple[Doubles, ...] | None = None) -> Margins:
         """Bounds over the whole ball, `slopes` (d,) over the pixels. `falls`: of each hidden layer, slopes in [0, 1] of the lines

@@ -1,7 +1,8 @@
 """Linear bounds (`relrob.bounding.linear`) over the parts of a ladder.
 
 A part's directions are its free features, their moves the hull { z in [0,1]^f : costs.z <= room }, whose extreme is a fractional
-knapsack. Parts after the whole ladder bound only the neurons that the whole ladder left undecided.
+knapsack. Parts after the whole ladder bound only the neurons that the whole ladder left undecided. Where the largest pixel is the
+same at every point of a part, the levels of each pixel, moved or not, are known before any network runs: quantising loses nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Ro
 from relrob.bounding.part import Part
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
-from relrob.networks.enclosure import Enclosure
+from relrob.networks.enclosure import Enclosure, Lost
 from relrob.networks.folded import hull_maximum
 from relrob.regions.ladder import RungSet
 
@@ -42,6 +43,17 @@ class _Budgeted:
         return np.where(gains > 0, moves, 0.0)
 
 
+@dataclass(frozen=True, eq=False)
+class _First:
+    """The first layer's pre-activations of the clean image (n,), what each feature adds (F, n), the magnitude of their terms (n,),
+    and what the runtime can lose."""
+
+    base: Doubles
+    moves: Doubles
+    reach: Doubles
+    lost: Lost
+
+
 @final
 class LadderBounds:
     """Bounds of one enclosed network on the parts of one ladder, for one label."""
@@ -49,25 +61,19 @@ class LadderBounds:
     def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
         self.enclosure, self.rungs, self.label = enclosure, rungs, label
         self._linear = LinearBounds(enclosure, label)
-        first = enclosure.layers[0]
-        base = rungs.base.astype(np.float64)
-        self._base = base @ first.weights + first.bias
-        change = rungs.moved.astype(np.float64) - base[rungs.axes]
-        self._moves: Doubles = np.einsum("gk,gkn->gn", change, first.weights[rungs.axes])
-        one = rungs.denominator
-        self._costs = np.array([float(Fraction(cost, one)) for cost in rungs.costs])
-        self._largest = base.copy()
-        self._largest[rungs.axes.ravel()] = np.maximum(base[rungs.axes], rungs.moved).ravel()
-        self._reach = 3 * (self._largest @ first.size) + np.abs(first.bias)
+        self._costs = np.array([float(Fraction(cost, rungs.denominator)) for cost in rungs.costs])
+        self._firsts: dict[float | None, _First] = {}
         self._roots: list[Root] = []
 
     def margins(self, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        """Bounds over all points of the part, `slopes` (F,) over all features; infinite where float32 may overflow. `falls`: of
-        each hidden layer, slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
+        """Bounds over all points of the part, `slopes` (F,) over all features, largest where the rows' maximum is still open;
+        infinite where float32 may overflow. `falls`: of each hidden layer, slopes in [0, 1] of the lines below neurons that may
+        change sign (n,)."""
         found = self._linear.margins(self.at(part), self._roots, falls)
         self._keep(part, found.every)
         steep = np.zeros(self.rungs.features)
         steep[list(part.free)] = found.slopes
+        steep[list(self._maximum(part)[1])] += steep.max(initial=0.0) + 1.0
         return replace(found, slopes=steep)
 
     def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
@@ -82,13 +88,55 @@ class LadderBounds:
 
     def at(self, part: Part) -> At:
         """The part as the first layer sees it."""
-        free = list(part.free)
+        free, first = list(part.free), self._first(self._maximum(part)[0])
         room = min(part.room, sum(self.rungs.costs[g] for g in free))
         hull = _Budgeted(self._costs[free], float(Fraction(room, self.rungs.denominator)))
-        start = self._base + self._moves[list(part.moved)].sum(axis=0)
-        return At(start, self._moves[free], hull, self._largest, self._reach)
+        start = first.base + first.moves[list(part.moved)].sum(axis=0)
+        return At(start, first.moves[free], hull, first.lost, first.reach)
+
+    def _maximum(self, part: Part) -> tuple[float | None, tuple[int, ...]]:
+        """`steady_maximum`, if the first layer looks at it."""
+        return steady_maximum(part) if self.enclosure.layers[0].share else (0.0, ())
+
+    def _first(self, largest: float | None) -> _First:
+        """Of points whose largest pixel is this, or any; kept."""
+        if largest not in self._firsts:
+            self._firsts[largest] = self._made(largest)
+        return self._firsts[largest]
+
+    def _made(self, largest: float | None) -> _First:
+        rungs, first = self.rungs, self.enclosure.layers[0]
+        base, moved, off = rungs.base.astype(np.float64), rungs.moved.astype(np.float64), None
+        high = base.copy()
+        high[rungs.axes] = np.maximum(base[rungs.axes], moved)
+        if largest is not None:
+            base, off = first.levels(base, largest)
+            moved, off_moved = first.levels(moved, largest)
+            off[rungs.axes] = np.maximum(off[rungs.axes], off_moved)
+            high = np.maximum(high, base)
+            high[rungs.axes] = np.maximum(high[rungs.axes], moved)
+        moves: Doubles = np.einsum("gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes])
+        reach = 3 * (high @ first.size) + np.abs(first.bias)
+        return _First(base @ first.weights + first.bias, moves, reach, first.lost(high, off))
 
     def _keep(self, part: Part, every: tuple[PreActivations, ...]) -> None:
         """Remember the bounds of the whole ladder."""
         if not self._roots and part.count == self.rungs.count:
             self._roots = self._linear.roots(every)
+
+
+def steady_maximum(part: Part) -> tuple[float | None, tuple[int, ...]]:
+    """The largest pixel, if it is the same at every point of the part; otherwise None, and the free features that change it."""
+    rungs, free = part.rungs, list(part.free)
+    image, moved = rungs.base.copy(), rungs.moved[free]
+    image[rungs.axes[list(part.moved)]] = rungs.moved[list(part.moved)]
+    before = image[rungs.axes[free]]
+    image[rungs.axes[free]] = 0.0
+    still = image.max(initial=0.0)  # of the pixels that are the same everywhere
+    top = max(still, before.max(initial=0.0))
+    raised = (moved > top).any(axis=1)
+    if raised.any():
+        return None, tuple(part.free[n] for n in np.flatnonzero(raised))
+    holders = [part.free[n] for n in np.flatnonzero((before == top).any(axis=1))]
+    steady = still == top or sum(rungs.costs[g] for g in holders) > part.room
+    return (float(top), ()) if steady else (None, tuple(holders))

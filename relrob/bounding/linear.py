@@ -16,7 +16,7 @@ from typing import Final, Protocol, final
 import numpy as np
 
 from relrob.domain.arrays import Doubles, Ints
-from relrob.networks.enclosure import Enclosure
+from relrob.networks.enclosure import Enclosure, Lost
 
 SLACK: Final = (
     2.0**-34
@@ -59,30 +59,33 @@ class _Signs:
 @dataclass(frozen=True, eq=False)
 class PreActivations:
     """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of
-    the real pre-activation of the runtime's inputs; `reach` (n,): magnitude of the terms of one. Infinite where float32
-    may overflow."""
+    the real pre-activation of the runtime's inputs, by what is `lost`; `reach` (n,): magnitude of the terms of one. Infinite where
+    float32 may overflow."""
 
     low: Doubles
     high: Doubles
     error: Doubles
+    lost: Lost
     reach: Doubles
 
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
     """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
-    pre-activations, which are real ones up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of one."""
+    pre-activations, which are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest outputs;
+    `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses."""
 
     rise: Doubles
     over: Doubles
     fall: Doubles
     under: Doubles
+    moved: Doubles
     error: Doubles
     top: Doubles
     reach: Doubles
 
 
-def _neurons(known: PreActivations, cap: float, falls: Doubles | None) -> Neurons:
+def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bool) -> Neurons:
     """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite. `falls` (n,): slopes in
     [0, 1] of the lines below neurons that may change sign, chosen by their areas when not given."""
     low, high = known.low, known.high
@@ -96,7 +99,8 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None) -> Neuron
     if cut.any():
         rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
         fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
-    return Neurons(rise, over, fall, under, known.error, np.clip(high, 0.0, cap), known.reach)
+    error = known.error if first else known.lost.rest
+    return Neurons(rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,12 +122,12 @@ class Margins:
 @dataclass(frozen=True, eq=False)
 class At:
     """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves, what each direction adds
-    `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,); the moves' `hull`; `largest` (d,): no pixel is larger."""
+    `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,); the moves' `hull`; what the runtime has `lost`."""
 
     start: Doubles
     moves: Doubles
     hull: Hull
-    largest: Doubles
+    lost: Lost
     reach: Doubles
 
 
@@ -151,6 +155,7 @@ class LinearBounds:
         ]
         others = np.delete(np.arange(enclosure.classes), label)
         self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
+        self._margin_size = np.abs(self._margin_weights)
         self._margin_bias = last.bias[label] - last.bias[others]
         self._others = others
 
@@ -159,7 +164,7 @@ class LinearBounds:
         with np.errstate(all="ignore"):
             hidden, every = self._forward(at, roots, falls)
             last = every[-1]
-            both = last.error[self.label] + last.error[self._others]
+            both = self._last(last.lost)
             values, slopes = self._margin((1.0, -1.0), hidden, at)
             high, low = np.split(values, 2)
             steep = np.abs(slopes[:, len(high) + int((-low).argmin())])
@@ -184,7 +189,7 @@ class LinearBounds:
         with np.errstate(all="ignore"):
             values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
-            low = -values - last.error[self.label] - last.error[self._others]
+            low = -values - self._last(last.lost)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
             layers, value = self.enclosure.layers, at.start + at.hull.extreme(gains[:, worst]) @ at.moves
@@ -194,6 +199,7 @@ class LinearBounds:
                 value = value + neurons.error * np.sign(slope)
                 gradients.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
                 passed = np.where(sign > 0, neurons.rise * value + neurons.over, neurons.fall * value + neurons.under)
+                passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
         return float(low[worst]), gradients
 
@@ -204,6 +210,11 @@ class LinearBounds:
             neurons, given = hidden[number], found[0]
             slope = np.maximum(given, 0.0) * neurons.rise + np.minimum(given, 0.0) * neurons.fall
             found.insert(0, self.enclosure.layers[number].weights @ slope)
+        return found
+
+    def _last(self, lost: Lost) -> Doubles:
+        """What the last layer can lose of the margins (classes - 1,)."""
+        found: Doubles = lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
         return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
@@ -220,17 +231,19 @@ class LinearBounds:
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
-        error, reach = layers[0].error(at.largest), at.reach
+        lost, reach = at.lost, at.reach
         hidden: list[Neurons] = []
         every: list[PreActivations] = []
         for number, layer in enumerate(layers[:-1]):
+            error = lost.total(layer.size)
             low, high = self._bounds(number, hidden, at, error, roots)
-            every.append(PreActivations(low, high, error, reach))
-            hidden.append(_neurons(every[-1], layer.cap, None if falls is None else falls[number]))
-            error = layers[number + 1].error(hidden[-1].top)
+            every.append(PreActivations(low, high, error, lost, reach))
+            hidden.append(_neurons(every[-1], layer.cap, None if falls is None else falls[number], number == 0))
+            lost = layers[number + 1].lost(hidden[-1].top)
             reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
+        error = lost.total(layers[-1].size)
         low, high = self._bounds(len(layers) - 1, hidden, at, error, roots)
-        return hidden, [*every, PreActivations(low, high, error, reach)]
+        return hidden, [*every, PreActivations(low, high, error, lost, reach)]
 
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
@@ -290,8 +303,9 @@ class LinearBounds:
         for depth in range(len(hidden) - 1, 0, -1):
             used, slope, offsets, lost = self._below(hidden[depth], given, free > _MANY)
             layer = self.enclosure.layers[depth]
-            constant, slack = constant + offsets + layer.bias[used] @ slope, slack + lost
             given = _Signs.of(layer.weights[:, used] @ slope)
+            moved = hidden[depth].moved @ (given.plus - given.minus)
+            constant, slack = constant + offsets + layer.bias[used] @ slope + moved, slack + lost
         neurons = hidden[0]
         if free > _MANY:
             used, slope, offsets, lost = self._below(neurons, given, True)

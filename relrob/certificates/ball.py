@@ -9,7 +9,8 @@ from typing import Any, Final
 
 from relrob.certificates import cells
 from relrob.certificates.deployed import NoRulesError, read_deployed
-from relrob.certificates.derive import PRECISION, Derivation, Region
+from relrob.certificates.derive import PRECISION, Derivation
+from relrob.certificates.levels import Region
 from relrob.certificates.parts import InvalidError, fraction, keys, pixels, read_slopes
 from relrob.domain.network import Network
 from relrob.networks.kernels.fixed_file import fixed_of

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from relrob.certificates import ball
 from relrob.certificates.deployed import NoRulesError, read_deployed
-from relrob.certificates.derive import PRECISION, Derivation, Region
+from relrob.certificates.derive import PRECISION, Derivation
 from relrob.certificates.form import FORMAT, canonical, chain, seal
+from relrob.certificates.levels import Region
 from relrob.certificates.parts import InvalidError, fraction, keys, nearest, number, pixels, read_slopes
 from relrob.domain.network import Network
 from relrob.errors import CertificateError
@@ -138,7 +139,7 @@ class _Ladder:
             raise InvalidError(f"the leaf {path} lies beyond the radius")
         free = [g for g in range(len(self.costs)) if g not in done and self.costs[g] <= room]
         change = [[v - fed[a] for a, v in zip(self.axes[g], self.moved[g], strict=True)] for g in free]
-        return Region(fed, [self.axes[g] for g in free], change, [self.costs[g] for g in free], room), free
+        return Region(fed, [self.axes[g] for g in free], change, [self.costs[g] for g in free], room, whole=True), free
 
 
 def _network(path: Path, content: dict[str, Any], given: Path | None, said: list[str]) -> Network:

@@ -29,7 +29,7 @@ _NUMPY: Final = {
     schema.TensorType.INT8: "<i1",
     schema.TensorType.INT32: "<i4",
 }
-_LOOSE: Final = Fraction(4097, 4096)  # on every quantisation step: float32 arithmetic forms scales and quotients
+LOOSE: Final = Fraction(4097, 4096)  # on every quantisation step: float32 arithmetic forms scales and quotients
 
 
 class NoRulesError(Exception):
@@ -97,7 +97,7 @@ def _fixed(network: FixedNetwork) -> Iterator[Facts]:
             [Fraction(int(b)) * 2**layer.bias_shift * unit for b in layer.bias],
             number < len(network.layers) - 1,
             terms=1,
-            shift=Fraction(1, 2 * scale) * _LOOSE if number == 0 else Fraction(0),
+            shift=Fraction(1, 2 * scale) * LOOSE if number == 0 else Fraction(0),
             rounding=Fraction(1, 2) if layer.shift else Fraction(0),
             cap=Fraction(layer.high),
             floor=Fraction(layer.low),
@@ -157,7 +157,7 @@ class _LiteRtFile:
         bias = self._bias(places[2] if len(places) > 2 else -1, unit, given is not None)
         if given is None:
             asymmetric = self._network.runtime == "xnnpack" or operator.builtinOptions.asymmetricQuantizeInputs
-            share = Fraction(1, 510 if asymmetric else 254) * _LOOSE if whole else Fraction(0)
+            share = Fraction(1, 510 if asymmetric else 254) * LOOSE if whole else Fraction(0)
             return Facts(weights, bias, activation == 1, len(weights) + 6, share=share)
         if result is None or not whole:
             raise NoRulesError("integers that enter a float kernel")
@@ -167,9 +167,9 @@ class _LiteRtFile:
             bias,
             activation == 1,
             terms=8,
-            shift=given[0] / 2 * _LOOSE if first else Fraction(0),
+            shift=given[0] / 2 * LOOSE if first else Fraction(0),
             reach=(127 - given[1]) * given[0],
-            rounding=result[0] * (Fraction(1, 2) + doubled) * _LOOSE,
+            rounding=result[0] * (Fraction(1, 2) + doubled) * LOOSE,
             cap=(127 - result[1]) * result[0],
             floor=(-128 - result[1]) * result[0],
         )

@@ -1,8 +1,8 @@
 """Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the exact value.
 
-The runtime's pre-activations P of a layer are real ones p up to an error e. A hidden neuron passes on f(P) = min(max(P, 0), cap),
-which lies between two lines over [low, high], whatever their slopes are, once their offsets are its extreme distances from them
-at low, 0, cap and high. Going backward through these lines, a linear form of a layer becomes one of the features z, whose maximum
+The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at most m, up to an error e.
+A hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between two lines over [low, high], whatever their slopes are, once
+their offsets are its extreme distances from them at low, 0, cap and high. Going backward through these lines, a linear form of a layer becomes one of the features z, whose maximum
 over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak
 duality; the lambda of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only loose.
 """
@@ -17,6 +17,7 @@ import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
 from relrob.certificates.deployed import Deployed, Facts
+from relrob.certificates.levels import Region, at_levels
 from relrob.certificates.parts import InvalidError
 
 PRECISION: Final = 128
@@ -26,26 +27,16 @@ _HUGE: Final = Fraction(2**127)
 
 
 @dataclass(frozen=True, eq=False)
-class Region:
-    """A part of a ladder, or a ball: `pixels` (d,) where nothing free is moved; of each free feature its `axes`, the `change` of
-    each of them, and its cost; and the `room` left. All exact."""
-
-    pixels: list[Fraction]
-    axes: list[list[int]]
-    change: list[list[Fraction]]
-    costs: list[Fraction]
-    room: Fraction
-
-
-@dataclass(frozen=True, eq=False)
 class _Lines:
-    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error`."""
+    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for real p of inputs that are `moved`
+    by at most that much (in the first layer: for real p of the inputs as they are)."""
 
     rise: list[Any]
     over: list[Any]
     fall: list[Any]
     under: list[Any]
     error: list[Any]
+    moved: list[Any]
 
 
 def ball(value: Fraction | int | float) -> Any:
@@ -82,14 +73,17 @@ class _Layer:
         if self.cap is not None and not self.cap.is_exact():
             raise InvalidError("a scale of an int8 layer that is no float32")
 
-    def error(self, high: list[Any]) -> list[Any]:
-        """How far pre-activations can be from real ones for inputs in [0, high]."""
-        facts, n = self.facts, len(high)
-        top = max(high, default=arb(0))
-        step = ball(facts.share) * top + ball(facts.shift)
+    def moved(self, high: list[Any]) -> list[Any]:
+        """By how much quantising moves each of the inputs in [0, high]."""
+        facts = self.facts
+        step = ball(facts.share) * max(high, default=arb(0)) + ball(facts.shift)
         reach = None if facts.reach is None else ball(facts.reach)
         beyond = [arb(0) if reach is None else (h - reach).nonnegative_part() for h in high]
-        moved = [step + b if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
+        return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
+
+    def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:
+        """How far pre-activations can be from real ones of the inputs in [0, high], and from real ones of the moved inputs."""
+        facts, n = self.facts, len(high)
         given = [h + m for h, m in zip(high, moved, strict=True)]
         sums = (_matrix([moved, given]) * self.size).table()
         u = arb(2) ** -24
@@ -100,8 +94,8 @@ class _Layer:
             spread = reached + abs(bias)
             if not spread < ball(_HUGE):
                 raise InvalidError("float32 could overflow")
-            error = shift + gamma * spread + ball(facts.rounding) + ball(_LEAST) * (total + column)
-            found.append(error.upper())
+            error = gamma * spread + ball(facts.rounding) + ball(_LEAST) * (total + column)
+            found.append(((shift + error).upper(), error.upper()))
         return found
 
 
@@ -162,13 +156,11 @@ class _Part:
     """The backward bounds of one leaf."""
 
     def __init__(self, layers: list[_Layer], splits: dict[int, tuple[Any, Any]], region: Region) -> None:
+        region, off = at_levels(region, layers[0].facts)
         self._layers, self._splits, self._region = layers, splits, region
         self._costs = [ball(cost) for cost in region.costs]
         self._room = ball(region.room)
-        largest, rows = list(region.pixels), list[list[Any]]()
-        for axes, moves in zip(region.axes, region.change, strict=True):
-            for axis, move in zip(axes, moves, strict=True):
-                largest[axis] = max(largest[axis], region.pixels[axis] + move)
+        largest, rows = region.largest(), list[list[Any]]()
         if all(
             len(axes) == 1 for axes in region.axes
         ):  # each feature is a pixel: its direction is a row of the weights
@@ -187,17 +179,25 @@ class _Part:
         start = (_matrix([[ball(pixel) for pixel in region.pixels]]) * layers[0].weights).entries()
         self._start = [value + bias for value, bias in zip(start, layers[0].bias, strict=True)]
         self._largest = [ball(pixel).upper() for pixel in largest]
+        self._off = None if off is None else [ball(value).upper() for value in off]
         self._hidden: list[_Lines] = []
 
     def margin(self, label: int, slopes: list[dict[int, tuple[float, float]]], gap: Any) -> Any:
         if len(slopes) != len(self._layers) - 1:
             raise InvalidError(f"slopes of {len(slopes)} layers for {len(self._layers) - 1} hidden ones")
-        high = self._largest
+        high, moved = self._largest, self._off
         for number, given in enumerate(slopes):
-            error = self._layers[number].error(high)
-            high = self._pass_on(number, self._ends(number, error), given, error)
+            layer = self._layers[number]
+            moved = layer.moved(high) if moved is None else moved
+            error = layer.error(high, moved)
+            ends = self._ends(number, [alone for alone, _ in error])
+            left = [first if number == 0 else later for first, later in error]
+            high = self._pass_on(number, ends, given, left, moved)
+            moved = None
         last = len(self._layers) - 1
-        error = self._layers[last].error(high)
+        moved = self._layers[last].moved(high) if moved is None else moved
+        both = self._layers[last].error(high, moved)
+        error, rest = [alone for alone, _ in both], [later for _, later in both]
         facts = self._layers[last].facts
         others = [other for other in range(len(error)) if other != label]
         roof = self._layers[last].cap
@@ -206,24 +206,25 @@ class _Part:
             if not (ends[label][0] > ball(facts.floor) + gap and all(ends[o][1] < roof - gap for o in others)):
                 raise InvalidError("outputs that could saturate, and tie")
         least = [
-            -worst - error[label] - error[other]
-            for other, worst in zip(others, self._worst(label, others), strict=True)
+            -worst - rest[label] - rest[other]
+            for other, worst in zip(others, self._worst(label, others, moved), strict=True)
         ]
         return min(value.lower() for value in _finite(least))
 
-    def _worst(self, label: int, others: list[int]) -> list[Any]:
-        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden layers."""
+    def _worst(self, label: int, others: list[int], moved: list[Any]) -> list[Any]:
+        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden layers, whose values are `moved`."""
         classes = len(others) + 1
         pick = [[0] * len(others) for _ in range(classes)]
         for column, other in enumerate(others):
             pick[other][column], pick[label][column] = 1, -1
         difference = _matrix(pick)
         last = self._layers[-1]
+        form = _split(last.weights * difference)
+        doubt = (_matrix([moved]) * (form[0] - form[1])).entries()
         if not self._hidden:
-            rows = (_matrix([*self._moves, self._start]) * difference).table()
-            return self._extreme(rows, [arb(0)] * len(others))
+            return self._extreme((_matrix([*self._moves, self._start]) * difference).table(), doubt)
         bias = (_matrix([last.bias]) * difference).entries()
-        return self._upper(_split(last.weights * difference), bias)
+        return self._upper(form, [value + more for value, more in zip(bias, doubt, strict=True)])
 
     def _ends(self, number: int, error: list[Any]) -> list[tuple[Any, Any]]:
         """(lower, upper) of the runtime's pre-activations of a layer, exact numbers."""
@@ -240,7 +241,12 @@ class _Part:
         return [((-d - e).lower(), (u + e).upper()) for u, d, e in sums]
 
     def _pass_on(
-        self, number: int, ends: list[tuple[Any, Any]], slopes: dict[int, tuple[float, float]], error: list[Any]
+        self,
+        number: int,
+        ends: list[tuple[Any, Any]],
+        slopes: dict[int, tuple[float, float]],
+        error: list[Any],
+        moved: list[Any],
     ) -> list[Any]:
         """Lines over a hidden layer; returns the largest values that it passes on."""
         roof = self._layers[number].cap
@@ -257,7 +263,7 @@ class _Part:
                 given = (0.0, 0.0) if high <= 0 else (1.0, 1.0)
             columns.append(_lines(low, high, roof, given))
         rise, over, fall, under = (list(column) for column in zip(*columns, strict=True))
-        self._hidden.append(_Lines(rise, over, fall, under, error))
+        self._hidden.append(_Lines(rise, over, fall, under, error, moved))
         return [_pass(high, roof) for _, high in ends]
 
     def _upper(self, form: tuple[Any, Any], constant: list[Any]) -> list[Any]:
@@ -270,10 +276,11 @@ class _Part:
             below = [
                 o + f * (b - e) for o, f, e, b in zip(lines.under, lines.fall, lines.error, layer.bias, strict=True)
             ]
-            added = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
-            constant = [value + more for value, more in zip(constant, added, strict=True)]
+            added = _matrix([above]) * form[0] + _matrix([below]) * form[1]
             slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
             form = _split(layer.weights * slope)
+            added += _matrix([lines.moved]) * (form[0] - form[1])
+            constant = [value + more for value, more in zip(constant, added.entries(), strict=True)]
         lines = self._hidden[0]
         above = [o + r * (s + e) for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)]
         below = [o + f * (s - e) for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)]

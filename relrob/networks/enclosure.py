@@ -2,8 +2,9 @@
 
 For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime computes some y with
     |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
-and passes on min(max(y, 0), cap). Float32 kernels, LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is
-described in kernels.md and confirmed against the runtimes in `tests/test_enclosure.py`. Signed inputs are not covered.
+and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output. Float32 kernels,
+LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in kernels.md and
+confirmed against the runtimes in `tests/test_enclosure.py`. Signed inputs are not covered.
 """
 
 from __future__ import annotations
@@ -23,6 +24,24 @@ from relrob.networks.rounding import float32_error
 LOOSE: Final = (
     1.0 + 2.0**-12
 )  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
+
+
+# A value this near (in steps) to the half between two levels may become either: more than float32 can be off up to 255 steps.
+_HALF: Final = 2.0**-11
+
+
+@dataclass(frozen=True, eq=False)
+class Lost:
+    """How a runtime's layer differs from the real one: each input is `moved` (n_in,) by at most that much, which moves every output
+    with its weight; each output then by at most `rest` (n_out,), infinite where float32 may overflow."""
+
+    moved: Doubles
+    rest: Doubles
+
+    def total(self, size: Doubles) -> Doubles:
+        """Of each output alone (n_out,); `size`: |weights|."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.where(np.isposinf(self.rest), inf, self.moved @ size + self.rest)
 
 
 @final
@@ -66,12 +85,29 @@ class EnclosedLayer:
 
         Subnormal numbers may count as 0 on the way in and out; infinite where float32 may overflow.
         """
+        return self.lost(high).total(self.size)
+
+    def lost(self, high: Doubles, moved: Doubles | None = None) -> Lost:
+        """The same, input by input. `moved` (..., n_in): by how much inputs are moved at most, where more is known of them."""
         with np.errstate(over="ignore", invalid="ignore"):
-            step = self.share * high.max(axis=-1, keepdims=True) + self.moved
-            moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
-            rounded = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
-            error = moved @ self.size + rounded + self.rounding
-        return np.where(np.isposinf(rounded), inf, error)
+            if moved is None:
+                step = self.share * high.max(axis=-1, keepdims=True) + self.moved
+                moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
+            rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms) + self.rounding
+        return Lost(moved, rest)
+
+    def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
+        """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how far off another kernel's can be:
+        the nearest level, or the pixel itself within half a step where it is near the middle of two levels."""
+        step = 2 * (self.share * largest + self.moved) / LOOSE
+        if step == 0:
+            return values, np.zeros_like(values)
+        place = np.minimum(values, self.reach) / step
+        level = np.rint(place)
+        unclear = np.abs(place - level) > 0.5 - _HALF
+        level = np.minimum(level * step, self.reach)
+        off = np.where(unclear, step / 2, np.where(level > 0, (LOOSE - 1) * step, 0.0))
+        return np.where(unclear, np.minimum(values, self.reach), level), LOOSE * off
 
 
 @final
