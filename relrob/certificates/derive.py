@@ -1,10 +1,11 @@
 """Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the exact value.
 
-The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at most m, up to an error e.
-A hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between two lines over [low, high], whatever their slopes are, once
-their offsets are its extreme distances from them at low, 0, cap and high. Going backward through these lines, a linear form of a layer becomes one of the features z, whose maximum
-over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak
-duality; the lambda of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only loose.
+The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at most m, up to an error e. A
+hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between two lines over [low, high], whatever their slopes are, once
+their offsets are its extreme distances from them at low, 0, cap and high. Going backward through these lines, a linear form of a
+layer becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0,
+gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda of the fractional knapsack makes it equal). So slopes and
+lambdas cannot make a bound wrong, only loose.
 """
 
 from __future__ import annotations
