@@ -96,7 +96,8 @@ class FoldedJudge:
 
 @final
 class NearestJudge:
-    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the smallest margin of each block.
+    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the smallest margin of each block (of
+    many probabilities as good as equal, the smallest of those that should be smallest).
 
     What the runtime gives is compared with what was promised of it: at first, to judge by the runtime alone where they differ.
     """
@@ -116,7 +117,11 @@ class NearestJudge:
         if self._dense is None:
             return self._runtime.see(masks)
         near = self._dense.judge(masks)
-        asked = ~near.sure | (near.margins - near.error <= (near.margins + near.error).min())
+        asked = ~near.sure
+        close = np.flatnonzero(near.margins - near.error <= (near.margins + near.error).min())
+        asked[
+            close[np.argsort(near.margins[close], kind="stable")[:_FEW]] if self._enclosure.probabilities else close
+        ] = True
         asked[: _FEW * first] = True
         where = np.flatnonzero(asked)
         again = self._runtime.see(masks[where])
@@ -139,7 +144,8 @@ class NearestJudge:
         highest = [layer.high for layer in every[:-1]] + [np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))]
         top = 255 if network.runtime == "xnnpack" or layers[0].asymmetric else 127
         order, quantiser = pixel_order(network), row_quantiser(network)
-        made = NearestDense(layers, top, self._rungs, self._label, highest, order, quantiser)
+        gap = self._enclosure.gap if self._enclosure.probabilities else None
+        made = NearestDense(layers, top, self._rungs, self._label, highest, order, quantiser, gap)
         return made if made.exact else None
 
 

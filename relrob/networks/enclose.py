@@ -12,7 +12,7 @@ from relrob.networks.content import checked_bytes
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure
 from relrob.networks.folded import gives_logits
 from relrob.networks.kernels.fixed_file import fixed_of
-from relrob.networks.kernels.litert_layers import DynamicFull
+from relrob.networks.kernels.litert_layers import DynamicFull, Softmax
 from relrob.registry import load
 
 _MOST_INPUTS: Final = 4096
@@ -34,7 +34,7 @@ def enclosure_of(network: Network) -> Enclosure | None:
 
 @lru_cache(maxsize=8)
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
-    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least) whose outputs are logits, else None.
+    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least), less a last softmax, else None.
 
     Every row is quantised alike: with a zero point on `xnnpack`, elsewhere as the file asks. Reads the file again, once.
     """
@@ -42,6 +42,7 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
         return None
     chain = load("relrob.networks.kernels.emulate:chain_of")(network, checked_bytes(network))
     layers = () if chain is None else chain.layers
+    layers = layers[:-1] if layers and isinstance(layers[-1], Softmax) else layers
     if len(layers) < 2 or not all(isinstance(layer, DynamicFull) for layer in layers):
         return None
     alike = len({layer.asymmetric for layer in layers}) == 1

@@ -33,6 +33,9 @@ _PIXEL: Final = 2.0**-11  # a pixel nearer to the half between two levels is loo
 _UNSURE: Final = 0.9  # levels that can be off by less are the next ones at most
 _TINY: Final = 2.0**-60  # rows below it are left to the runtime
 _LOOSE: Final = 1.01
+_SOFTMAX: Final = (
+    2.0**-13
+)  # a difference of float32 probabilities is this near to that of the exact ones (exp within 2^-14)
 _WIDE: Final = 64  # outputs from which it pays to look for inputs that are 0
 _ROWS: Final = 512  # points at a time: what lies between the layers stays in the cache
 
@@ -89,6 +92,7 @@ class NearestDense:
     `order`: raster index of each value that the file reads, None where they are in raster order; `highest`: upper bounds of each
     layer's pre-activations over the ladder, for the last layer of the magnitude of its outputs; `top`: T, the number of levels.
     `quantiser`: images (n, d) to what the runtime makes of them before the first layer, None to leave pixels near a half alone.
+    `gap`: the runtime's outputs, and so the margins, are probabilities, of logits whose order counts where they differ by more.
     `exact` is False where integer sums leave float32: nothing may be judged then.
     """
 
@@ -101,8 +105,9 @@ class NearestDense:
         highest: Sequence[Doubles],
         order: Ints | None = None,
         quantiser: Callable[[Floats], Floats] | None = None,
+        gap: float | None = None,
     ) -> None:
-        self._quantiser = quantiser
+        self._quantiser, self._gap = quantiser, gap
         self._rungs, self._label, self._top = rungs, label, top
         live = [~(high <= 0) for high in highest[:-1]]
         first = layers[0]
@@ -216,14 +221,23 @@ class NearestDense:
     def _decide(self, outputs: Floats, error: Doubles) -> Near:
         """From the outputs (n, classes)."""
         wide = outputs.astype(np.float64)
-        rows, best = np.arange(len(wide)), wide.argmax(axis=1)
-        least = wide[rows, best]
-        mine = wide[:, self._label].copy()
-        wide[rows, best] = -np.inf
-        second = wide.max(axis=1)
-        margins = np.where(best == self._label, mine - second, mine - least)
+        margins, best, lead = _margins(wide, self._label)
+        sure = lead > error + (self._gap or 0.0)
+        if self._gap is not None:  # logits that change by e change a difference of their probabilities by e at most
+            powers = np.exp(wide - wide.max(axis=1, keepdims=True))
+            margins = _margins(powers / powers.sum(axis=1, keepdims=True), self._label)[0]
+            error = error + _SOFTMAX
         error = np.where(np.isfinite(margins) & ~np.isnan(error), error, np.inf)
-        return Near(margins, best, error, least - second > error)
+        return Near(margins, best, error, sure)
+
+
+def _margins(outputs: Doubles, label: int) -> tuple[Doubles, Ints, Doubles]:
+    """(margins of the label, the best class, how far it is ahead of the second), each (n,)."""
+    rows, best = np.arange(len(outputs)), outputs.argmax(axis=1)
+    first, mine, others = outputs[rows, best], outputs[:, label], outputs.copy()
+    others[rows, best] = -np.inf
+    lead = first - others.max(axis=1)
+    return np.where(best == label, lead, mine - first), best, lead
 
 
 def _columns(layer: DynamicFull, out: Bools) -> tuple[Floats, Floats]:
