@@ -45,7 +45,8 @@ def verify(
     """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns summary.json as a dictionary, and "directory".
 
     `options` are those of `relrob verify` with underscores: dataset, split, images (text, or indices), quantise, runtime,
-    reference_runtime, layout, region, features, axes, grid, seed, effective, solver, time_limit, counts, certificates.
+    reference_runtime, layout, region, features, axes, grid, seed, evaluations, rollouts, strict_radius, include_misclassified,
+    effective, solver, time_limit, counts, certificates.
     `export`: NAME.smt2, to write each image's questions as NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first.
     `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.

@@ -32,14 +32,23 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     "--region",
     default="ladder",
     show_default=True,
-    help="ladder, lattice (all of the L1 ball), l1, l2, linf or l0 ball.",
+    help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), l1, l2, linf or l0 ball.",
 )
 @click.option("--features", default="20", show_default=True, help="Most salient groups of axes, or all.")
 @click.option("--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature.")
 @click.option("--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255.")
-@click.option("--seed", default=0, show_default=True, help="Seed of whatever is drawn (calibration images).")
+@click.option("--seed", default=0, show_default=True, help="Seed of whatever is drawn (calibration images, a search).")
 @click.option(
-    "--effective", default="closest", show_default=True, help="Perturbations that decide: closest, all, farthest."
+    "--evaluations", default=6000, show_default=True, help="Images after which a search's last round ends it."
+)
+@click.option("--rollouts", type=int, help="Random walks a new set in a search.  [default: 5; 3 with 3 channels]")
+@click.option(
+    "--strict-radius", is_flag=True, help="A search leaves out images beyond the radius; the paper's did not."
+)
+@click.option("--include-misclassified", is_flag=True, help="A search takes images that the reference gets wrong too.")
+@click.option(
+    "--effective",
+    help="Perturbations that decide: closest, all, farthest.  [default: closest; farthest in a search]",
 )
 @click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
 @click.option("--time-limit", default=60.0, show_default=True, help="Seconds per image and network.")
@@ -68,6 +77,7 @@ def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **option
       relrob verify --radius 20 --step 0.25
       relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
       relrob verify --region linf --radius 1/255 --images 0:5
+      relrob verify --region search --radius 20 --step 1/4 --images 0:5
       relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2
     """
     verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")

@@ -54,6 +54,41 @@ class Ladder:
         return "ladder"
 
 
+@dataclass(frozen=True)
+class Search:
+    """The images that the founding paper's own search looks at: a seeded tree search over all features, no proof (ladder.md).
+
+    `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features; `evaluations`: the search ends
+    after the round that reaches so many; `strict`: images beyond the radius are left out (the original keeps them);
+    `misclassified`: images that the reference gets wrong are searched too, around its own label for them.
+
+    >>> Search(radius=Fraction(20), step=Fraction(1, 4)).evaluations
+    6000
+    """
+
+    radius: Fraction
+    step: Fraction
+    axes: int = 10
+    rollouts: int = 5
+    evaluations: int = 6000
+    seed: int = 0
+    strict: bool = False
+    misclassified: bool = False
+
+    def __post_init__(self) -> None:
+        Ladder(self.radius, self.step, None, self.axes)
+        for name, value in (("rollouts", self.rollouts), ("evaluations", self.evaluations)):
+            if value < 1:
+                raise RegionError(
+                    f"{name} {value}", "a whole number above 0", f"--{name} {6000 if name[0] == 'e' else 5}"
+                )
+
+    @property
+    def kind(self) -> str:
+        """The region's name on the command line."""
+        return "search"
+
+
 class Norm(StrEnum):
     """How far two images are from each other: sum, root of the sum of squares, largest, or number of differences."""
 
@@ -113,3 +148,6 @@ class Lattice:
     def kind(self) -> str:
         """The region's name on the command line."""
         return "lattice"
+
+
+Region = Ladder | Search | Ball | Lattice  # what a run can ask about

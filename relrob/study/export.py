@@ -15,7 +15,7 @@ from relrob.bounding.encoding import encode, survey
 from relrob.bounding.smt_integer import integer_smtlib
 from relrob.bounding.smtlib import smtlib
 from relrob.domain.events import Event, Listener, silent
-from relrob.domain.region import Ladder, Norm
+from relrob.domain.region import Ladder, Norm, Search
 from relrob.errors import UsageError
 from relrob.files import check_writable, write_atomic
 from relrob.networks.enclose import enclosure_of
@@ -38,6 +38,8 @@ def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
     """
     if target.suffix != SUFFIX:
         raise UsageError(f"--export {target}", "a file name that ends in .smt2", "--export question.smt2")
+    if isinstance(plan.region, Search):
+        raise UsageError("--export of a search, which asks nothing of a solver", "ladder, lattice, l1, linf")
     check_writable(target)
     for network in (plan.reference, plan.quantised):
         if enclosure_of(network) is None:
@@ -60,6 +62,7 @@ def _question(plan: Plan, image: NDArray[Any], label: int, ready: Opened) -> str
     if isinstance(plan.region, Ladder):
         to_smtlib: Callable[[Opened, Problem], str] = load("relrob_solvers.smt:to_smtlib")
         return to_smtlib(ready, Problem(rung_set(plan.region, image), label, (ready,), plan.budget, False))
+    assert not isinstance(plan.region, Search)  # noqa: S101 - refused before
     ball, enclosure, fixed = ball_set(plan.region, image), enclosure_of(ready.network), fixed_of(ready.network)
     if fixed is not None and ball.norm is Norm.LINF:
         return integer_smtlib(fixed, *code_box(fixed, ball), label)

@@ -12,7 +12,7 @@ from relrob import __version__, registry
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
-from relrob.domain.region import Ball, Ladder, Lattice
+from relrob.domain.region import Region, Search
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
 from relrob.networks.accuracy import accuracy
@@ -38,7 +38,7 @@ class Plan:
     indices: tuple[int, ...]
     reference: Network
     quantised: Network
-    region: Ladder | Ball | Lattice
+    region: Region
     solver: str
     budget: Budget
     effective: Effective
@@ -63,22 +63,19 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
 
     `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
     """
-    region = region_of(request)
-    budget = Budget(request.time_limit)
-    try:
-        effective = Effective(request.effective)
-    except ValueError as error:
-        raise UsageError(f"effective {request.effective!r}", ", ".join(Effective)) from error
+    region, budget = region_of(request), Budget(request.time_limit)
+    effective = _effective(request, region)
     if request.quantised is None:
         registry.scheme(request.quantise)
     Store.check(out if out is not None else Path("relrob-runs/new"))
     data = relrob_datasets.load(request.dataset, request.split)
+    region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
     check_region(region, data.images[indices[0]])
     reference = reference_network(request, data, listener)
     quantised = quantised_network(request, data, reference, listener)
     check_solver(request.solver, region, (reference, quantised))
-    header = _header(request, region, data, indices, reference, quantised)
+    header = {**_header(request, region, data, indices, reference, quantised), "effective_rule": effective.value}
     config = {
         "format": FORMAT,
         **{key: header[key] for key in ("dataset", "region")},
@@ -114,7 +111,7 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
 
 def _header(
     request: Request,
-    region: Ladder | Ball | Lattice,
+    region: Region,
     data: Dataset,
     indices: tuple[int, ...],
     reference: Network,
@@ -136,8 +133,17 @@ def _header(
         **networks,
         "region": described(region),
         "arithmetic": reference.arithmetic.value,
-        "effective_rule": request.effective,
     }
+
+
+def _effective(request: Request, region: Region) -> Effective:
+    """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises UsageError."""
+    if request.effective is None:
+        return Effective.FARTHEST if isinstance(region, Search) else Effective.CLOSEST
+    try:
+        return Effective(request.effective)
+    except ValueError as error:
+        raise UsageError(f"effective {request.effective!r}", ", ".join(Effective)) from error
 
 
 def _accuracy(name: str, network: Network, data: Dataset, listener: Listener) -> float:

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from fractions import Fraction
 from typing import Any
 
 from numpy.typing import NDArray
 
-from relrob.domain.region import Ball, Ladder, Lattice, Norm
+from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import UsageError
 from relrob.regions.ball import ball_set
 from relrob.regions.exact import nearest_8bit, parse_fraction
 from relrob.regions.ladder import rung_set
 from relrob.study.request import Request
 
-KINDS = ("ladder", "lattice", *Norm)
+KINDS = ("ladder", "search", "lattice", *Norm)
+_ROLLOUTS = {1: 5, 3: 3}  # of the paper's code: MNIST, CIFAR-10
 
 
-def region_of(request: Request) -> Ladder | Ball | Lattice:
-    """The region asked for. Raises RegionError or UsageError."""
+def region_of(request: Request, channels: int = 1) -> Region:
+    """The region asked for, of images with so many channels. Raises RegionError or UsageError."""
     if request.region not in KINDS:
         raise UsageError(f"region {request.region!r}", ", ".join(KINDS), "--region ladder")
     if request.grid not in ("exact", "8bit"):
@@ -28,25 +31,27 @@ def region_of(request: Request) -> Ladder | Ball | Lattice:
     if request.step is None:
         raise UsageError(f"a {request.region} without a step", "a number in (0, 1]", "--step 0.25")
     step = parse_fraction(request.step, "step")
-    asked = Lattice(radius, step) if request.region == "lattice" else _ladder(request)
-    if request.grid == "exact":
-        return asked
-    step = nearest_8bit(step)
-    return Lattice(radius, step) if isinstance(asked, Lattice) else _with_step(asked, step)
+    asked = _stepped(request, radius, step, channels)
+    return asked if request.grid == "exact" else replace(asked, step=nearest_8bit(step))
 
 
-def _ladder(request: Request) -> Ladder:
-    return Ladder(
-        radius=parse_fraction(request.radius, "radius"),
-        step=parse_fraction(request.step or "", "step"),
-        features=None if request.features == "all" else _whole(request.features),
-        axes=request.axes,
-        seed=request.seed,
-    )
-
-
-def _with_step(ladder: Ladder, step: Any) -> Ladder:
-    return Ladder(ladder.radius, step, ladder.features, ladder.axes, ladder.seed)
+def _stepped(request: Request, radius: Fraction, step: Fraction, channels: int) -> Ladder | Search | Lattice:
+    """A region of steps."""
+    if request.region == "lattice":
+        return Lattice(radius, step)
+    if request.region == "search":
+        return Search(
+            radius,
+            step,
+            axes=request.axes,
+            rollouts=request.rollouts or _ROLLOUTS.get(channels, 5),
+            evaluations=request.evaluations,
+            seed=request.seed,
+            strict=request.strict_radius,
+            misclassified=request.include_misclassified,
+        )
+    features = None if request.features == "all" else _whole(request.features)
+    return Ladder(radius, step, features, request.axes, request.seed)
 
 
 def _whole(text: str) -> int:
@@ -56,15 +61,17 @@ def _whole(text: str) -> int:
         raise UsageError(f"features {text!r}", "a whole number above 0, or all") from error
 
 
-def check_region(region: Ladder | Ball | Lattice, image: NDArray[Any]) -> None:
+def check_region(region: Region, image: NDArray[Any]) -> None:
     """Refuse a region that does not fit the images before any training. Raises RegionError."""
     if isinstance(region, Ladder):
         rung_set(region, image)
+    elif isinstance(region, Search):
+        rung_set(Ladder(region.radius, region.step, None, region.axes), image)
     else:
         ball_set(region, image)
 
 
-def described(region: Ladder | Ball | Lattice) -> dict[str, Any]:
+def described(region: Region) -> dict[str, Any]:
     """`region` of the summary JSON; `exact`: its numbers as fractions."""
     found: dict[str, Any] = {"kind": region.kind, "radius": float(region.radius)}
     exact = {"radius": str(region.radius)}
@@ -73,4 +80,8 @@ def described(region: Ladder | Ball | Lattice) -> dict[str, Any]:
     if isinstance(region, Ladder):
         found["features"] = region.features if region.features is not None else "all"
         found["axes"], found["seed"] = region.axes, region.seed
+    if isinstance(region, Search):
+        found |= {"features": "all", "axes": region.axes, "seed": region.seed, "rollouts": region.rollouts}
+        found |= {"evaluations": region.evaluations, "strict_radius": region.strict}
+        found["include_misclassified"] = region.misclassified
     return {**found, "exact": exact}

@@ -17,6 +17,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
     "str | None": ((str, type(None)), "text"),
     "int": ((int,), "a whole number"),
+    "int | None": ((int, type(None)), "a whole number"),
     "float": ((int, float), "a number"),
     "bool": ((bool,), "True or False"),
 }
@@ -45,7 +46,11 @@ class Request:
     axes: int = 10
     grid: str = "exact"
     seed: int = 0
-    effective: str = "closest"
+    evaluations: int = 6000
+    rollouts: int | None = None
+    strict_radius: bool = False
+    include_misclassified: bool = False
+    effective: str | None = None
     solver: str = "auto"
     time_limit: float = 60.0
     counts: bool = True
@@ -63,6 +68,8 @@ class Request:
             raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
         if self.solver != "auto" and self.solver not in (entry.name for entry in registry.SOLVERS):
             raise UsageError(f"solver {self.solver!r}", f"auto, {registry.names(registry.SOLVERS)}", "relrob solvers")
+        if self.rollouts is not None and self.rollouts < 1:
+            raise UsageError(f"rollouts {self.rollouts}", "a whole number above 0", "--rollouts 5")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
         if self.quantised is None:

@@ -16,7 +16,7 @@ from relrob.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Ladder
+from relrob.domain.region import Ladder, Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
 from relrob.files import sha256_path, write_atomic
@@ -24,6 +24,7 @@ from relrob.networks.open import open_network
 from relrob.problem import Opened
 from relrob.relative import Setting, classify
 from relrob.relative_ball import BallSetting, classify_ball
+from relrob.relative_search import SearchSetting, classify_search
 from relrob.study.plan import Plan
 from relrob.study.pool import Lost, map_unordered
 from relrob.study.store import Store
@@ -57,6 +58,9 @@ def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
     threadpool_limits(limits=threads)
     data = relrob_datasets.load(plan.dataset, plan.split)
     networks = opened(plan.reference, threads), opened(plan.quantised, threads)
+    if isinstance(plan.region, Search):
+        search = SearchSetting(networks, plan.region, plan.effective)
+        return lambda index: classify_search(search, index, data.images[index], int(data.labels[index]))
     if not isinstance(plan.region, Ladder):
         around = BallSetting(networks, plan.region, plan.solver, plan.budget, plan.certificates)
         return lambda index: classify_ball(around, index, data.images[index], int(data.labels[index]))

@@ -1,0 +1,173 @@
+"""One image, two networks, the images that a search looked at: the sets as the founding paper's scripts sort them (ladder.md).
+
+The region is what the search looked at, so a verdict speaks of that and of nothing else: ROBUST is no proof about any radius.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Bools, Ints
+from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.region import Ladder, Search
+from relrob.domain.verdict import Status, Witness
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.evaluator import labels, margins
+from relrob.problem import Opened, Share
+from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.search import TreeSearch
+from relrob.relative import Effective
+from relrob.tally import BLOCK, nearest_judge
+from relrob.views import witness_view
+
+_ROLES = ("reference", "quantised")
+_NAME = "search"
+
+
+@dataclass(frozen=True, eq=False)
+class SearchSetting:
+    """What every image of a run shares; `networks`: reference and quantised."""
+
+    networks: tuple[Opened, Opened]
+    region: Search
+    effective: Effective
+
+
+@final
+class _Watcher:
+    """Labels images of one network by their masks, and keeps the smallest margin met. `rungs` reach as far as a search may."""
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
+        self._opened, self._rungs, self._label = opened, rungs, label
+        self._judge = nearest_judge(opened, rungs, label, enclosure_of(opened.network))
+        self.margin = np.inf
+
+    def see(self, masks: Bools) -> Ints:
+        """Labels (n,) of masks (n, F)."""
+        blocks = [self._judge.see(masks[start : start + BLOCK]) for start in range(0, len(masks), BLOCK)]
+        self.margin = min([self.margin, *(float(seen.margins.min()) for seen in blocks)])
+        return np.concatenate([seen.labels for seen in blocks])
+
+    def replay(self, mask: Bools) -> Witness | None:
+        """The witness of one mask, as the runtime sees the image alone; None if it is right there."""
+        image = self._rungs.images(mask[None, :])
+        outputs = self._opened.replayer.outputs(image)
+        said, margin = int(labels(outputs)[0]), float(margins(outputs, self._label)[0])
+        moved = tuple(int(g) for g in np.flatnonzero(mask))
+        return None if said == self._label else Witness(image[0], moved, self._rungs.cost(mask), said, margin)
+
+
+def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], label: int) -> ImageResult:
+    """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each network."""
+    begin, region = time.perf_counter(), setting.region
+    rungs = rung_set(Ladder(region.radius, region.step, None, region.axes), image)
+    said = [int(labels(opened.replayer.outputs(rungs.base[None, :]))[0]) for opened in setting.networks]
+    clean = Record(index, label, said[0], said[1], Set.L_IC)
+    if said[0] != label and not region.misclassified:
+        return ImageResult(clean, (), time.perf_counter() - begin)
+    everything = rung_set(replace(rungs.ladder, radius=Fraction(image.size)), image)  # a search looks beyond the radius
+    watchers = tuple(_Watcher(opened, everything, said[0]) for opened in setting.networks)
+    visits = TreeSearch(
+        rungs, watchers[0].see, said[0], region.rollouts, region.evaluations, region.strict, (region.seed, index)
+    ).run()
+    found = _Found(rungs, watchers, visits.masks, (visits.labels.copy(), watchers[1].see(visits.masks)), said[0])
+    record = found.record(setting.effective, clean)
+    views = tuple(
+        witness_view(setting.networks, rungs.base, image, replace(record, label=said[0]), role, witness)
+        for role, witness in zip(_ROLES, found.witnesses(setting.effective), strict=True)
+        if witness is not None
+    )
+    return ImageResult(record, views, time.perf_counter() - begin)
+
+
+@final
+class _Found:
+    """What both networks say of the images looked at; `right`: the label that the search tried to change."""
+
+    def __init__(
+        self,
+        rungs: RungSet,
+        watchers: tuple[_Watcher, ...],
+        masks: Bools,
+        said: tuple[Ints, Ints],
+        right: int,
+    ) -> None:
+        self._watchers, self._masks, self._said, self._right = watchers, masks, said, right
+        self._costs = np.asarray(rungs.cost_units(masks))
+        self._refuted = 0
+        self._kept: tuple[Witness | None, Witness | None] | None = None
+
+    def witnesses(self, rule: Effective) -> tuple[Witness | None, Witness | None]:
+        """One a network, replayed: of the effective perturbations that decide, where there is one. A label that a replay refutes
+        is corrected, and counted."""
+        if self._kept is None:
+            first = self._witness(0, rule)
+            self._kept = first, self._witness(1, rule)
+        return self._kept
+
+    def _witness(self, number: int, rule: Effective) -> Witness | None:
+        while True:
+            wrong = np.flatnonzero(self._said[number] != self._right)
+            if not len(wrong):
+                return None
+            preferred = [at for at in self._chosen(rule) if self._said[number][at] != self._right]
+            at = int(preferred[0]) if preferred else int(wrong[0])
+            witness = self._watchers[number].replay(self._masks[at])
+            if witness is not None:
+                return witness
+            self._said[number][at] = self._right
+            self._refuted += 1
+
+    def _chosen(self, rule: Effective) -> Ints:
+        """The reference's effective perturbations that decide: all, those of least cost, or the first one of the largest."""
+        wrong = np.flatnonzero(self._said[0] != self._right)
+        if not len(wrong) or rule is Effective.ALL:
+            return wrong
+        costs = self._costs[wrong]
+        return wrong[costs == costs.min()] if rule is Effective.CLOSEST else wrong[[int(costs.argmax())]]
+
+    def _share(self, chosen: Ints) -> Share:
+        """How many of some effective perturbations of the reference transfer."""
+        one, two = self._said[0][chosen], self._said[1][chosen]
+        transferred = two != self._right
+        return Share(len(chosen), int(transferred.sum()), int((transferred & (one == two)).sum()))
+
+    def record(self, rule: Effective, clean: Record) -> Record:
+        """The row of an image that was searched."""
+        witnesses = self.witnesses(rule)
+        status = [Status.ROBUST if witness is None else Status.NOT_ROBUST for witness in witnesses]
+        every, closest = self._share(self._chosen(Effective.ALL)), self._share(self._chosen(Effective.CLOSEST))
+        return replace(
+            clean,
+            set=self._set(rule, witnesses[1] is not None),
+            reference_verdict=status[0].value,
+            quantised_verdict=status[1].value,
+            points=len(self._masks),
+            reference_effective=every.effective,
+            quantised_effective=int((self._said[1] != self._right).sum()),
+            transferred=every.transferred,
+            same_class=every.same_class,
+            closest_effective=closest.effective,
+            closest_transferred=closest.transferred,
+            reference_margin=self._watchers[0].margin,
+            quantised_margin=self._watchers[1].margin,
+            decided_by=f"{_NAME},{_NAME}",
+            evaluated=len(self._masks),
+            disagreements=self._refuted,
+            clean_regression=clean.quantised_label != self._right,
+        )
+
+    def _set(self, rule: Effective, fooled: bool) -> Set:
+        """R has no effective perturbation; else those that decide say which set."""
+        share = self._share(self._chosen(rule))
+        if not share.effective:
+            return Set.RFP if fooled else Set.RQFP
+        if not share.transferred:
+            return Set.RQ
+        return Set.R0 if share.transferred == share.effective else Set.MIXED
