@@ -12,7 +12,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -116,6 +116,13 @@ class Store:
     def done(self) -> frozenset[int]:
         """Indices of the images that have a record."""
         return frozenset(index for (index,) in self._query('SELECT "index" FROM records'))
+
+    def forget(self, indices: Collection[int]) -> None:
+        """Drop all that is known of some images, in one transaction: they count as not done."""
+        given = [(index,) for index in indices]
+        with _sqlite_errors(self._path), _transaction(self._connection):
+            for table in ("witnesses", "certificates", "timings", "records"):
+                self._connection.executemany(f'DELETE FROM {table} WHERE "index" = ?', given)  # noqa: S608  (names above)
 
     def append(self, result: ImageResult) -> None:
         """Store an image whole, on disk when this returns. The same result again changes nothing.

@@ -1,0 +1,135 @@
+"""`relrob study`: many runs as one, resumable, beside published numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from relrob.cli.common import common_options, print_json
+from relrob.errors import UsageError
+from relrob.registry import load
+
+_FORMATS = "markdown, csv, latex or json"
+
+
+@click.group("study")
+def command() -> None:
+    """Run studies: grids of runs, resumable, shown beside published numbers.
+
+    \b
+    Example:
+      relrob study list
+    """
+
+
+@command.command("list")
+@common_options
+def list_command(as_json: bool, quiet: bool) -> None:
+    """List the studies that come with relrob.
+
+    \b
+    Example:
+      relrob study list --json
+    """
+    studies: list[dict[str, Any]] = load("relrob.studies:list_studies")()
+    if as_json:
+        print_json({"studies": studies})
+        return
+    for study in studies:
+        click.echo(f"{study['name']:<14}{study['cells']} runs in {', '.join(study['grids'])}")
+        if not quiet:
+            click.echo(f"{'':<14}{study['title']}")
+
+
+@command.command("run")
+@click.argument("name")
+@click.option("--out", type=click.Path(path_type=Path), help="Directory of the study, resumed if it exists.")
+@click.option("--images", help="Images of every run, in place of the study's: 0:100, 3,17,4, all, or per-class:10.")
+@click.option(
+    "--reference", "references", multiple=True, metavar="DATASET=PATH", help="Network for a data set; may be repeated."
+)
+@click.option("--only", multiple=True, metavar="GRID", help="Run this grid alone; may be repeated.")
+@click.option("--rerun", default="never", show_default=True, help="Images to decide again: never, unknown or always.")
+@click.option("--time-limit", type=float, help="Seconds per image and network, in place of the study's.")
+@click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
+@common_options
+def run_command(
+    name: str,
+    out: Path | None,
+    images: str | None,
+    references: tuple[str, ...],
+    only: tuple[str, ...],
+    rerun: str,
+    time_limit: float | None,
+    workers: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study resumes.
+
+    \b
+    Example:
+      relrob study run duncan2020 --only mnist-ladder --images 0:2 --out study
+    """
+    run_named: Callable[..., dict[str, Any]] = load("relrob.studies:run_named")
+    changes = {"images": images, "time_limit": time_limit}
+    with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
+        found = run_named(
+            name,
+            out,
+            workers=workers,
+            rerun=rerun,
+            references=dict(_pair(text) for text in references),
+            only=only,
+            changes={key: value for key, value in changes.items() if value is not None},
+            listener=listener,
+        )
+    directory = found.pop("directory")
+    if as_json:
+        print_json(found)
+    elif not quiet:
+        click.echo(f"{len(found['cells'])} runs. Tables: relrob study show {directory}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    """DATASET=PATH. Raises UsageError."""
+    dataset, mark, path = text.partition("=")
+    if not (dataset and mark and path):
+        raise UsageError(f"--reference {text}", "DATASET=PATH", "--reference mnist=ref.keras")
+    return dataset, path
+
+
+@command.command("show")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("--format", "form", default="markdown", show_default=True, help=f"{_FORMATS}.")
+@common_options
+def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None:
+    """Print the tables of the study in DIRECTORY, as far as it was run.
+
+    \b
+    Example:
+      relrob study show study --format latex
+    """
+    show_text: Callable[[Path, str], str] = load("relrob.studies:show_text")
+    click.echo(show_text(directory, "json" if as_json else form), nl=False)
+
+
+@command.command("export")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The CSV file to write.")
+@common_options
+def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
+    """Write the records of the study in DIRECTORY as CSV: one line an image and run, the same bytes for the same seeds.
+
+    \b
+    Example:
+      relrob study export study -o records.csv
+    """
+    lines: int = load("relrob.studies:export_records")(directory, output)
+    if as_json:
+        print_json({"path": str(output), "lines": lines})
+    elif not quiet:
+        click.echo(f"{lines} lines in {output}")

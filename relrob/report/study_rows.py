@@ -1,0 +1,141 @@
+"""A study as rows, one a cell: our counts and rates with their intervals, the published ones beside them, and the difference."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from relrob.study.published import Key, Published, key_of
+from relrob.study.study_files import CellResult
+from relrob.study.summary import wilson
+
+_IMAGES = 10_000  # of every published cell
+
+
+@dataclass(frozen=True)
+class Rate:
+    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published` percentage where there is one."""
+
+    part: int
+    whole: int
+    published: float | None = None
+
+    @property
+    def percent(self) -> float | None:
+        """None where there is nothing to divide by."""
+        return 100 * self.part / self.whole if self.whole else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """In percent."""
+        if not self.whole:
+            return None
+        low, high = wilson(self.part, self.whole)
+        return 100 * low, 100 * high
+
+    @property
+    def difference(self) -> float | None:
+        """Ours less the published one, in points."""
+        return None if self.percent is None or self.published is None else self.percent - self.published
+
+    @property
+    def agrees(self) -> bool | None:
+        """Is the published one within our interval?"""
+        if self.interval is None or self.published is None:
+            return None
+        return self.interval[0] <= self.published <= self.interval[1]
+
+    def json(self) -> dict[str, Any]:
+        """For a document: numbers rounded to 4 digits."""
+        ends = self.interval
+        return {
+            "part": self.part,
+            "whole": self.whole,
+            "percent": _rounded(self.percent),
+            "interval": None if ends is None else [_rounded(end) for end in ends],
+            "published": self.published,
+            "difference": _rounded(self.difference),
+        }
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A cell: what it is; `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled` |R_NOT| / images; `unknown` images;
+    the accuracies of both networks, in percent (None: not measured); the published numbers."""
+
+    grid: str
+    dataset: str
+    region: str
+    runtime: str
+    radius: Fraction
+    step: Fraction | None
+    images: int
+    wrong: int
+    robustness: Rate
+    transfer: Rate
+    fooled: Rate
+    unknown: int
+    accuracy: tuple[float | None, float | None]
+    published: Published | None
+
+    @property
+    def name(self) -> str:
+        """For sentences."""
+        step = "" if self.step is None else f", step {self.step}"
+        return f"{self.dataset} {self.region} on {self.runtime}, radius {self.radius}{step}"
+
+    def json(self) -> dict[str, Any]:
+        """For a document."""
+        return {
+            "grid": self.grid,
+            "dataset": self.dataset,
+            "region": self.region,
+            "runtime": self.runtime,
+            "radius": str(self.radius),
+            "step": None if self.step is None else str(self.step),
+            "images": self.images,
+            "L_ic": self.wrong,
+            "relative_robustness": self.robustness.json(),
+            "adversarial_transfer": self.transfer.json(),
+            "fooled": self.fooled.json(),
+            "unknown": self.unknown,
+        }
+
+
+def study_rows(cells: Sequence[CellResult], published: dict[Key, Published]) -> list[Row]:
+    """One row a cell, in the study's order."""
+    return [_row(cell, published) for cell in cells]
+
+
+def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
+    summary, key = cell.summary, key_of(cell.options)
+    sets, images = summary["sets"], summary["sets"]["L_cc"] + summary["sets"]["L_ic"]
+    other = None if key is None else published.get(key)
+    fooled = None if other is None or other.not_robust is None else 100 * other.not_robust / _IMAGES
+    accuracies = [summary[name].get("accuracy") for name in ("reference", "quantised")]
+    return Row(
+        grid=cell.grid,
+        dataset=str(cell.options.get("dataset", "mnist")),
+        region=summary["region"]["kind"],
+        runtime=summary["quantised"]["runtime"],
+        radius=Fraction(cell.options["radius"]),
+        step=None if key is None else key[2],
+        images=images,
+        wrong=sets["L_ic"],
+        robustness=Rate(sets["R_Q^FP"], sets["R"], other.relative_robustness if other else None),
+        transfer=Rate(sets["R^0"], sets["R_NOT"], other.adversarial_transfer if other else None),
+        fooled=Rate(sets["R_NOT"], images, fooled),
+        unknown=sets["unknown"],
+        accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),
+        published=other,
+    )
+
+
+def _percent(share: float | None) -> float | None:
+    return None if share is None else 100 * share

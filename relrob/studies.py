@@ -1,0 +1,89 @@
+"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers, exported."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.events import Listener, silent
+from relrob.domain.record import RECORD_COLUMNS
+from relrob.files import write_atomic
+from relrob.report.study_rows import study_rows
+from relrob.report.study_text import study_json, study_text
+from relrob.study.campaign import run_study
+from relrob.study.published import published
+from relrob.study.run import worker_count
+from relrob.study.spec import builtin, find_spec, read_spec
+from relrob.study.study_files import read_study, records_of
+
+_CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
+
+
+def list_studies() -> list[dict[str, Any]]:
+    """The studies that come with relrob: `name`, `title`, `grids` and the number of `cells`."""
+    specs = [read_spec(name, text, {}, {}) for name, text in builtin().items()]
+    return [
+        {"name": spec.name, "title": spec.title, "grids": list(spec.grids), "cells": len(spec.cells)} for spec in specs
+    ]
+
+
+def run_named(
+    name: str,
+    out: Path | None = None,
+    *,
+    workers: int | str = 1,
+    rerun: str = "never",
+    references: dict[str, str] | None = None,
+    only: tuple[str, ...] = (),
+    changes: dict[str, Any] | None = None,
+    listener: Listener = silent,
+) -> dict[str, Any]:
+    """Run a study, or what is left of it; returns what `relrob study show --format json` prints, and "directory".
+
+    `references`: data set to the network to use for it; `only`: grids; `changes`: options of `relrob verify` that replace the
+    study's. Raises RelrobError.
+    """
+    spec = find_spec(name, changes or {}, references or {}, only)
+    directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
+    run_study(spec, directory, worker_count(str(workers)), rerun, listener)
+    return {**show(directory), "directory": str(directory)}
+
+
+def show(directory: Path) -> dict[str, Any]:
+    """A study as far as it was run: its cells with rates, intervals and published numbers, and the paper's claims."""
+    head, cells = read_study(directory)
+    return study_json(head, study_rows(cells, published(head["published"])))
+
+
+def show_text(directory: Path, form: str) -> str:
+    """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
+    head, cells = read_study(directory)
+    return study_text(head, study_rows(cells, published(head["published"])), form)
+
+
+def export_records(directory: Path, output: Path) -> int:
+    """Write one line an image and cell as CSV, without any clock: two runs with the same seeds give the same bytes. Returns the
+    number of lines. Raises StoreError."""
+    _, cells = read_study(directory)
+    text, lines = io.StringIO(), 0
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([*_CELL, *RECORD_COLUMNS])
+    for cell in cells:
+        quantised = cell.summary["quantised"]
+        shown = [
+            cell.grid,
+            cell.options.get("dataset", "mnist"),
+            cell.summary["region"]["kind"],
+            cell.options["radius"],
+            cell.options.get("step", ""),
+            quantised["scheme"],
+            quantised["runtime"],
+        ]
+        for record in records_of(cell):
+            values = [getattr(record, name) for name in RECORD_COLUMNS]
+            writer.writerow([*shown, *("" if value is None else value for value in values)])
+            lines += 1
+    write_atomic(output, text.getvalue())
+    return lines

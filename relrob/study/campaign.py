@@ -1,0 +1,75 @@
+"""Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says which cell is which.
+
+A cell's directory is named by the digest of all that decides its records, so a study that is run again, or a changed one in the
+same place, goes on where it stopped and repeats nothing. Kill it at any moment.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.events import Event, Listener, silent
+from relrob.domain.record import Set
+from relrob.errors import StoreError, UsageError
+from relrob.study.plan import make_plan
+from relrob.study.run import run
+from relrob.study.spec import Cell, Spec
+from relrob.study.store import Store
+from relrob.study.study_files import INDEX, read_index, write_index
+
+RERUNS: Final = ("never", "unknown", "always")
+
+
+def run_study(
+    spec: Spec,
+    directory: Path,
+    workers: int,
+    rerun: str = "never",
+    listener: Listener = silent,
+) -> None:
+    """Run every cell, or what is left of it. `rerun`: which images to decide again, "never", "unknown" ones or "always".
+    Raises RelrobError."""
+    if rerun not in RERUNS:
+        raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
+    _check_place(spec, directory)
+    head = {"study": spec.name, "title": spec.title, "published": spec.published, "sha256": spec.sha256}
+    before = read_index(directory)["cells"] if (directory / INDEX).exists() else []
+    entries: list[dict[str, Any]] = []
+    for number, cell in enumerate(spec.cells, start=1):
+        listener(Event("note", f"cell {number} of {len(spec.cells)}: {described(cell)}"))
+        plan = make_plan(cell.request(), listener, directory / "cells" / "new")
+        place = Path("cells") / plan.digest[:16]
+        entries.append(
+            {
+                "grid": cell.grid,
+                "options": cell.options,
+                "run": plan.digest,
+                "directory": place.as_posix(),
+                "header": plan.header,
+            }
+        )
+        told = {entry["run"] for entry in entries}
+        with Store.open(directory / place, plan.config) as store:
+            write_index(head, directory, [*entries, *(entry for entry in before if entry["run"] not in told)])
+            if rerun != "never":
+                store.forget([r.index for r in store.records() if rerun == "always" or r.set is Set.UNKNOWN])
+            run(plan, store, workers, listener)
+    write_index(head, directory, entries)
+
+
+def described(cell: Cell) -> str:
+    """The cell in words: its grid and what tells it apart."""
+    shown = [f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options]
+    return ", ".join([cell.grid, *shown])
+
+
+def _check_place(spec: Spec, directory: Path) -> None:
+    """Refuse a directory of another study, before the work."""
+    Store.check(directory / "cells" / "new")
+    if (directory / INDEX).exists():
+        there = read_index(directory)["study"]
+        if there != spec.name:
+            raise StoreError(
+                f"{directory} holds the study {there}", f"an empty directory, or one of {spec.name}", "--out"
+            )

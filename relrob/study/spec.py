@@ -1,0 +1,144 @@
+"""A study as a TOML file: grids of options of `relrob verify`, each cell of which is a run of its own.
+
+title = "..."                  # optional; also `published`, a table of published numbers to stand beside ours
+[defaults]                     # options of every grid
+images = "0:100"
+[[grid]]
+name = "ladder"
+radius = ["10", "20"]          # a list is one cell a value, in every combination
+step = ["1/4", "1/2"]
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from importlib.resources import files
+from itertools import product
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.errors import UsageError
+from relrob.files import disk_errors, sha256_bytes
+from relrob.study.request import Request
+
+_OPTIONS: Final = tuple(field.name for field in fields(Request))
+_HEAD: Final = ("title", "published", "defaults", "grid")
+_EXACT: Final = ("radius", "step")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study: the `grid` that it belongs to, and the options that the study gives it."""
+
+    grid: str
+    options: dict[str, Any]
+
+    def request(self) -> Request:
+        """The run. Raises UsageError for options that do not fit each other."""
+        return Request(**self.options)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the digest of its text, its cells."""
+
+    name: str
+    title: str
+    published: str
+    sha256: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def grids(self) -> tuple[str, ...]:
+        """Names of the grids, in order."""
+        return tuple(dict.fromkeys(cell.grid for cell in self.cells))
+
+
+def builtin() -> dict[str, str]:
+    """The studies that come with relrob: name to TOML text."""
+    folder = files("relrob.study") / "builtin"
+    texts = [(entry.name.removesuffix(".toml"), entry) for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    return {name: entry.read_text() for name, entry in sorted(texts)}
+
+
+def find_spec(name: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()) -> Spec:
+    """The built-in study of that name, or the one in a TOML file. `changes`: options that replace those of every grid;
+    `references`: data set to reference network; `only`: grids to keep. Raises UsageError."""
+    known = builtin()
+    if name in known:
+        return read_spec(name, known[name], changes, references, only)
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise UsageError(f"study {name!r}", f"{', '.join(known)}, or a file that ends in .toml", "relrob study list")
+    with disk_errors(path):
+        data = path.read_bytes()
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8", "a TOML file") from error
+    return read_spec(path.stem, text, changes, references, only)
+
+
+def read_spec(
+    name: str, text: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()
+) -> Spec:
+    """A study from its text. Raises UsageError that names the grid and the option."""
+    try:
+        given = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"study {name}: {error}", "a TOML file") from error
+    _known(f"study {name}", given, _HEAD)
+    grids, defaults = given.get("grid", []), given.get("defaults", {})
+    if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
+        raise UsageError(f"study {name} without a grid", "[[grid]] and its options")
+    if not isinstance(defaults, dict):
+        raise UsageError(f"study {name}: defaults {defaults!r}", "[defaults] and options")
+    _known(f"study {name}, defaults", defaults, _OPTIONS)
+    cells = []
+    for number, grid in enumerate(grids, start=1):
+        title = str(grid.get("name", f"grid {number}"))
+        _known(f"study {name}, {title}", grid, ("name", *_OPTIONS))
+        options = {**defaults, **{key: value for key, value in grid.items() if key != "name"}, **changes}
+        if options.get("dataset", "mnist") in references:
+            options["reference"] = references[options.get("dataset", "mnist")]
+        cells += [Cell(title, chosen) for chosen in _combinations(f"study {name}, {title}", options)]
+    missing = [grid for grid in only if grid not in {cell.grid for cell in cells}]
+    if missing:
+        raise UsageError(f"grid {missing[0]!r}", ", ".join(dict.fromkeys(cell.grid for cell in cells)))
+    kept = tuple(cell for cell in cells if not only or cell.grid in only)
+    for cell in kept:
+        _check(name, cell)
+    return Spec(name, str(given.get("title", name)), str(given.get("published", "")), sha256_bytes(text.encode()), kept)
+
+
+def _known(where: str, given: dict[str, Any], names: tuple[str, ...]) -> None:
+    unknown = [key for key in given if key not in names]
+    if unknown:
+        raise UsageError(f"{where}: option {unknown[0]!r}", ", ".join(names))
+
+
+def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
+    """One set of options a cell; numbers where exact text is meant become that text."""
+    if "radius" not in options:
+        raise UsageError(f"{where}: no radius", 'a number or a list, such as radius = ["10", "20"]')
+    values = [value if isinstance(value, list) else [value] for value in options.values()]
+    empty = [key for key, value in zip(options, values, strict=True) if not value]
+    if empty:
+        raise UsageError(f"{where}: {empty[0]} = []", "at least one value")
+    found = [dict(zip(options, chosen, strict=True)) for chosen in product(*values)]
+    for cell in found:
+        for key in _EXACT:
+            if isinstance(cell.get(key), (int, float)) and not isinstance(cell[key], bool):
+                cell[key] = str(cell[key])
+        if isinstance(cell.get("features"), int):
+            cell["features"] = str(cell["features"])
+    return found
+
+
+def _check(name: str, cell: Cell) -> None:
+    """Refuse options of the wrong type or that do not fit each other, with the grid's name."""
+    try:
+        cell.request()
+    except UsageError as error:
+        raise UsageError(f"study {name}, {cell.grid}: {error}") from error

@@ -1,0 +1,356 @@
+"""Studies: what a TOML file means, runs that resume after a kill, tables beside published numbers, exports without a clock."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relrob.errors import StoreError, UsageError
+from relrob.report.claims import Judgement, claims
+from relrob.report.study_rows import Rate, Row
+from relrob.report.study_text import study_text
+from relrob.studies import export_records, list_studies, run_named, show, show_text
+from relrob.study.published import published
+from relrob.study.spec import builtin, find_spec, read_spec
+from relrob.study.store import Store
+from relrob.study.study_files import read_study
+from tests.cli_case import Case, relrob_command
+from tests.support import shared_data
+
+GRID = '[[grid]]\nname = "a"\nradius = "1"\nstep = "1/2"\n'
+
+
+def study_file(case: Case, folder: Path, images: str = "0:12") -> Path:
+    """Two ladders and two searches on the small data set."""
+    path = folder / "small.toml"
+    path.write_text(
+        f"""
+title = "A small | study"
+[defaults]
+dataset = "{case.data}"
+reference = "{case.reference}"
+quantised = "{case.quantised}"
+images = "{images}"
+axes = 3
+radius = [2, "3"]
+[[grid]]
+name = "ladder"
+step = 0.5
+features = 8
+[[grid]]
+name = "search"
+region = "search"
+step = "1/2"
+evaluations = 60
+"""
+    )
+    return path
+
+
+def test_a_list_is_a_cell_a_value_in_every_combination() -> None:
+    text = '[defaults]\nimages = "0:3"\n' + GRID.replace('"1"', "[1, 0.5]").replace('"1/2"', '["1", "1/4"]') + GRID
+    spec = read_spec("mine", text, {}, {})
+    found = [(cell.grid, cell.options["radius"], cell.options["step"]) for cell in spec.cells]
+    assert found == [("a", "1", "1"), ("a", "1", "1/4"), ("a", "0.5", "1"), ("a", "0.5", "1/4"), ("a", "1", "1/2")]
+    assert {cell.request().images for cell in spec.cells} == {"0:3"}
+    changed = read_spec("mine", text, {"images": "7"}, {"mnist": "x.h5"})
+    assert {(cell.request().images, cell.request().reference) for cell in changed.cells} == {("7", "x.h5")}
+    assert spec.sha256 == changed.sha256
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("title = ", "study mine: Invalid value"),
+        ('titel = "x"\n' + GRID, "option 'titel'"),
+        ('title = "x"', "without a grid"),
+        ("grid = 3", "without a grid"),
+        ("defaults = 3\n" + GRID, "defaults 3"),
+        ("[defaults]\nradus = 3\n" + GRID, "defaults: option 'radus'"),
+        (GRID + "stepp = 1", "mine, a: option 'stepp'"),
+        (GRID.replace('radius = "1"\n', ""), "a: no radius"),
+        (GRID + "images = []", "images = \\[\\]"),
+        (GRID + "axes = true", "mine, a: axes True"),
+        (GRID + 'runtime = "gpu"', "mine, a: runtime 'gpu'"),
+        (GRID + "time_limit = [1, [2]]", "time_limit \\[2\\]"),
+    ],
+)
+def test_a_study_that_cannot_be_says_where(text: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        read_spec("mine", text, {}, {})
+
+
+def test_studies_are_found_by_name_and_by_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="duncan2020, or a file"):
+        find_spec("duncan", {}, {})
+    with pytest.raises(StoreError, match=r"none\.toml"):
+        find_spec(str(tmp_path / "none.toml"), {}, {})
+    (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        find_spec(str(tmp_path / "bytes.toml"), {}, {})
+    with pytest.raises(UsageError, match="grid 'x'; accepted: mnist-search, mnist-ladder"):
+        find_spec("duncan2020", {}, {}, ("x",))
+    assert find_spec("duncan2020", {}, {}, ("mnist-ladder",)).grids == ("mnist-ladder",)
+
+
+def test_the_founding_study_has_every_cell_of_the_paper() -> None:
+    (study,) = list_studies()
+    assert (study["name"], study["cells"]) == ("duncan2020", 14 + 28 + 16 + 32)
+    spec, there = find_spec("duncan2020", {}, {}), published("duncan2020.csv")
+    for dataset, steps in (("mnist", 7), ("cifar10", 8)):
+        searched = [cell for cell in spec.cells if cell.grid == f"{dataset}-search"]
+        cells = {(c.options["dataset"], Fraction(c.options["radius"]), Fraction(c.options["step"])) for c in searched}
+        assert len(cells) == 2 * steps
+        assert cells >= {key for key in there if key[0] == dataset}
+    assert all(cell.options["quantise"] == "dynamic" for cell in spec.cells)
+    assert list(builtin()) == ["duncan2020"]
+
+
+def test_published_numbers_are_those_reported() -> None:
+    names = {
+        "R_count": "robust",
+        "R_FP_Q_count": "both_robust",
+        "relative_robustness_pct": "relative_robustness",
+        "R_NOT_count": "not_robust",
+        "R0_count": "both_fooled",
+        "adversarial_transfer_pct": "adversarial_transfer",
+    }
+    reported = shared_data("mnist").parent.parent / "reported"
+    there, seen = published("duncan2020.csv"), 0
+    for name in ("duncan_table2.csv", "duncan_table3.csv"):
+        for row in csv.DictReader((reported / name).read_text().splitlines()):
+            radius, step = (Fraction(part.split("=")[1]) for part in row["params"].split(";"))
+            ours = there[row["dataset"].lower().replace("-", ""), radius, step]
+            assert getattr(ours, names[row["metric"]]) == float(row["value"])
+            seen += 1
+    stated = [value for row in there.values() for value in vars(row).values() if value is not None]
+    assert len(stated) == seen > 80
+    with pytest.raises(StoreError, match=r"published numbers '\.\./x'"):
+        published("../x")
+
+
+def test_a_study_runs_resumes_and_exports_the_same_bytes(case: Case, tmp_path: Path) -> None:
+    path, one, two = study_file(case, tmp_path), tmp_path / "one", tmp_path / "two"
+    found = run_named(str(path), one)
+    assert [(cell["grid"], cell["radius"], cell["images"]) for cell in found["cells"]] == [
+        ("ladder", "2", 12),
+        ("ladder", "3", 12),
+        ("search", "2", 12),
+        ("search", "3", 12),
+    ]
+    assert not found["claims"]
+    relrob_command(["study", "run", str(path), "--out", str(two), "--workers", "2", "--quiet"], tmp_path)
+    assert export_records(one, tmp_path / "one.csv") == export_records(two, tmp_path / "two.csv") == 48
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+    before = [store.stat().st_mtime_ns for store in sorted(one.rglob("store.sqlite"))]
+    run_named(str(path), one)
+    assert [store.stat().st_mtime_ns for store in sorted(one.rglob("store.sqlite"))] == before
+    rows = list(csv.DictReader((tmp_path / "one.csv").read_text().splitlines()))
+    assert {row["region"] for row in rows} == {"ladder", "search"}
+    _, cells = read_study(one)
+    for cell, row in zip(cells, found["cells"], strict=True):
+        sets = cell.summary["sets"]
+        assert row["relative_robustness"]["part"] == sets["R_Q^FP"] and row["relative_robustness"]["whole"] == sets["R"]
+        assert row["adversarial_transfer"]["part"] == sets["R^0"] and row["fooled"]["part"] == sets["R_NOT"]
+        mine = [r["set"] for r in rows if (r["grid"], r["radius"]) == (cell.grid, cell.options["radius"])]
+        assert mine.count("R_Q^FP") == sets["R_Q^FP"] and mine.count("L_ic") == sets["L_ic"]
+
+
+def test_images_are_decided_again_when_asked(case: Case, tmp_path: Path) -> None:
+    path, out = study_file(case, tmp_path, "0:3"), tmp_path / "out"
+    run_named(str(path), out, only=("ladder",))
+    export_records(out, tmp_path / "before.csv")
+    (first, *_) = sorted(out.rglob("store.sqlite"))
+    with Store.read(first.parent) as store:
+        seconds = store.seconds()
+    run_named(str(path), out, only=("ladder",), rerun="unknown")  # there is none
+    with Store.read(first.parent) as store:
+        assert store.seconds() == seconds
+    run_named(str(path), out, only=("ladder",), rerun="always")
+    with Store.read(first.parent) as store:
+        assert store.seconds() != seconds
+    export_records(out, tmp_path / "after.csv")
+    assert (tmp_path / "before.csv").read_bytes() == (tmp_path / "after.csv").read_bytes()
+    with pytest.raises(UsageError, match="rerun 'often'"):
+        run_named(str(path), out, rerun="often")
+
+
+def test_a_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> None:
+    path, out, whole = study_file(case, tmp_path, "0:20"), tmp_path / "out", tmp_path / "whole"
+    rng, kills = random.Random(4), 0
+    environment = {**os.environ, "RELROB_CACHE": str(tmp_path / "cache")}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    command = [sys.executable, "-m", "relrob", "study", "run", str(path), "--out", str(out), "--workers", "1", "-q"]
+    for _ in range(40):
+        process = subprocess.Popen(command, env=environment, cwd=tmp_path)
+        time.sleep(rng.uniform(0.6, 2.5))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        kills += 1
+        if (out / "study.json").exists():
+            show(out)  # readable after each
+    else:
+        subprocess.run(command, env=environment, cwd=tmp_path, check=True)
+    assert kills
+    run_named(str(path), whole)
+    export_records(out, tmp_path / "out.csv")
+    export_records(whole, tmp_path / "whole.csv")
+    assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_directories_that_are_no_study(case: Case, tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="not the directory of a study"):
+        show(tmp_path)
+    path, out = study_file(case, tmp_path, "0:2"), tmp_path / "out"
+    run_named(str(path), out, only=("search",))
+    other = tmp_path / "other.toml"
+    other.write_text(path.read_text())
+    with pytest.raises(StoreError, match="holds the study small"):
+        run_named(str(other), out)
+    index = json.loads((out / "study.json").read_text())
+    several: list[Any] = [{**index, "format": 9}, {**index, "cells": [{}]}, {**index, "title": 3}, {}, []]
+    for broken in several:
+        (out / "study.json").write_text(json.dumps(broken))
+        with pytest.raises(StoreError, match="damaged"):
+            show(out)
+    index["cells"][0]["directory"] = "../elsewhere"
+    (out / "study.json").write_text(json.dumps(index))
+    with pytest.raises(StoreError, match="damaged"):
+        show(out)
+
+
+def row_of(**more: Any) -> Row:
+    """A cell of the founding study."""
+    given: dict[str, Any] = {
+        "grid": "g",
+        "dataset": "mnist",
+        "region": "search",
+        "runtime": "builtin",
+        "radius": Fraction(20),
+        "step": Fraction(1, 4),
+        "images": 10_000,
+        "wrong": 0,
+        "robustness": Rate(5000, 5000, 98.69),
+        "transfer": Rate(900, 1000),
+        "fooled": Rate(1000, 10_000, 35.48),
+        "unknown": 0,
+        "accuracy": (98.27, 98.24),
+        "published": None,
+    }
+    return Row(**{**given, **more})
+
+
+def judged(rows: list[Row], words: str) -> Judgement:
+    (found,) = [claim for claim in claims("duncan2020.csv", rows) if words in claim.says]
+    return found.judgement
+
+
+def test_claims_go_by_intervals() -> None:
+    assert claims("", [row_of()]) == []
+    robust = "98 % or more"
+    assert judged([row_of()], robust) is Judgement.REPRODUCED
+    assert judged([row_of(), row_of(robustness=Rate(980, 1000))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=Rate(0, 0))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=Rate(900, 1000))], robust) is Judgement.NOT
+    falls = "falls with the step"
+    low, high = row_of(step=Fraction(1, 8), transfer=Rate(700, 1000)), row_of()
+    assert judged([high, low], falls) is Judgement.REPRODUCED
+    assert judged([high, row_of(step=Fraction(1, 2), transfer=Rate(700, 1000))], falls) is Judgement.NOT
+    assert judged([high, row_of(step=Fraction(1, 8), transfer=Rate(9, 10))], falls) is Judgement.OPEN
+    accurate = "accuracy"
+    assert judged([row_of()], accurate) is Judgement.REPRODUCED
+    assert judged([row_of(accuracy=(98.27, 98.2))], accurate) is Judgement.NOT
+    unequal = "loses far more"
+    assert judged([row_of()], unequal) is Judgement.REPRODUCED
+    assert judged([row_of(transfer=Rate(1000, 1000), robustness=Rate(980, 1000))], unequal) is Judgement.NOT
+    assert judged([row_of(transfer=Rate(9, 10), robustness=Rate(950, 1000))], unequal) is Judgement.OPEN
+    radius = "from radius 10 to 20"
+    narrow = row_of(radius=Fraction(10), transfer=Rate(600, 1000))
+    assert judged([narrow, row_of()], radius) is Judgement.REPRODUCED
+    assert judged([row_of(radius=Fraction(10)), row_of(transfer=Rate(600, 1000))], radius) is Judgement.NOT
+    assert judged([row_of(radius=Fraction(10), transfer=Rate(8, 10)), row_of()], radius) is Judgement.OPEN
+
+
+def test_grids_and_runtimes_are_judged_apart() -> None:
+    rows = [row_of(), row_of(runtime="xnnpack", accuracy=(98.27, 90.0)), row_of(grid="other")]
+    found = {
+        claim.says.split(":")[0]: claim.judgement
+        for claim in claims("duncan2020.csv", rows)
+        if "accuracy" in claim.says
+    }
+    assert found == {
+        "g, builtin": Judgement.REPRODUCED,
+        "g, xnnpack": Judgement.NOT,
+        "other, builtin": Judgement.REPRODUCED,
+    }
+
+
+def test_a_rate_says_whether_the_published_one_can_be_right() -> None:
+    assert Rate(0, 0, 50.0).json() == {
+        "part": 0,
+        "whole": 0,
+        "percent": None,
+        "interval": None,
+        "published": 50.0,
+        "difference": None,
+    }
+    near, far = Rate(48, 100, 50.0), Rate(480, 1000, 60.0)
+    assert (near.agrees, far.agrees, Rate(1, 2).agrees) == (True, False, None)
+    assert near.difference == pytest.approx(-2)
+
+
+def test_tables_in_every_format() -> None:
+    head = {"study": "x", "title": "A | title", "published": "duncan2020.csv"}
+    rows = [row_of(), row_of(runtime="xnn|pack", step=None, robustness=Rate(0, 0), fooled=Rate(400, 10_000, 35.48))]
+    page = study_text(head, rows, "markdown")
+    assert page.startswith("# A \\| title\n") and "| 98.69 | +1.31 \\* |" in page
+    lines = [line for line in page.splitlines() if line.startswith("| g ")]
+    assert len(lines) == 6
+    assert all(line.replace("\\|", "").count("|") == 10 for line in lines)
+    assert "10,970" in page and "| reproduced |" in page
+    table = list(csv.DictReader(study_text(head, rows, "csv").splitlines()))
+    assert [row["robustness_percent"] for row in table] == ["100.0000", ""]
+    assert table[1]["step"] == "" and table[0]["fooled_published"] == "35.48"
+    tex = study_text(head, rows, "latex")
+    assert tex.count("\\toprule") == tex.count("\\end{tabular}") == 3
+    assert "95 \\% (Wilson)" in tex
+    document = json.loads(study_text(head, rows, "json"))
+    assert document["cells"][0]["relative_robustness"]["part"] == 5000
+    assert {claim["judgement"] for claim in document["claims"]} <= {each.value for each in Judgement}
+    with pytest.raises(UsageError, match="format 'pdf'"):
+        study_text(head, rows, "pdf")
+
+
+def test_the_commands_of_a_study(case: Case, tmp_path: Path) -> None:
+    path = study_file(case, tmp_path, "0:2")
+    listed = json.loads(relrob_command(["study", "list", "--json"], tmp_path).stdout)
+    assert listed == {"studies": list_studies()}
+    done = relrob_command(
+        ["study", "run", str(path), "--out", "out", "--workers", "1", "--only", "search", "--json"], tmp_path
+    )
+    assert [cell["grid"] for cell in json.loads(done.stdout)["cells"]] == ["search", "search"]
+    shown = relrob_command(["study", "show", "out"], tmp_path).stdout
+    assert shown == show_text(tmp_path / "out", "markdown")
+    assert json.loads(relrob_command(["study", "show", "out", "--json"], tmp_path).stdout) == show(tmp_path / "out")
+    said = relrob_command(["study", "export", "out", "-o", "records.csv"], tmp_path).stdout
+    assert said == "4 lines in records.csv\n"
+    for wrong, words in (
+        (["study", "run", "nothing"], "study 'nothing'"),
+        (["study", "run", str(path), "--reference", "mnist"], "DATASET=PATH"),
+        (["study", "show", "nowhere"], "nowhere is not the directory of a study"),
+        (["study", "show", "out", "--format", "pdf"], "format 'pdf'"),
+    ):
+        refused = relrob_command(wrong, tmp_path, check=False)
+        assert refused.returncode == 2 and words in refused.stderr and refused.stderr.count("\n") == 1
