@@ -58,6 +58,10 @@ BRANCHING = (
 CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
+LEVEL_CHECK, DERIVE = "relrob/certificates/levels.py", "relrob/certificates/derive.py"
+TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
+LEVELS, SEARCHED = ("tests/test_levels.py",), ("tests/test_search.py",)
+LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
@@ -166,6 +170,29 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ball: hull forgets what moves down", HULL, "(self.up - self.down) @ gains", "(self.up + self.down) @ gains", BALLS),
     Mutant("ball: L0 with a pixel less", HULL, "min(int(self.reach), len(gains))", "max(int(self.reach) - 1, 1)", BALLS),
     Mutant("ball: undecided is robust", AROUND, "elif not finding.proved:", "elif finding.stopped:", BALLS),
+    # levels of pixels, what quantising loses
+    Mutant("levels: near a half is sure", ENCLOSURE, "_HALF: Final = 2.0**-11", "_HALF: Final = 0.0", LEVELS),
+    Mutant("levels: cut too late", ENCLOSURE, "level = np.minimum(level * step, self.reach)", "level = level * step", LEVELS),
+    Mutant("levels: the maximum may rise", BOUNDING, "if raised.any():", "if False:", LEVELS),
+    Mutant("levels: the maximum may fall", BOUNDING, "for g in holders) > part.room", "for g in holders) > -1", LEVELS),
+    Mutant("levels: moved pixels as they were", BOUNDING, "moved, off_moved = first.l", "_, off_moved = first.l", LEVELS),
+    Mutant("lost: moved inputs forgotten on the way", LINEAR, "@ slope + moved, slack", "@ slope, slack", LOST),
+    Mutant("lost: moved inputs forgotten at the end", LINEAR, "lost.moved @ self._margin_size + ", "", LOST),
+    Mutant("lost: the first layer's forgotten", LINEAR, "error = known.error if first else", "error =", LOST),
+    Mutant("checker: near a half is sure", LEVEL_CHECK, "- level) > _HALF:", "- level) > 1:", LEVELS),
+    Mutant("checker: any maximum", LEVEL_CHECK, "or sum(lowered) > region.room", "or True", LEVELS),
+    Mutant("checker: features moved in part", LEVEL_CHECK, "if not region.whole or", "if", LEVELS),
+    Mutant("checker: moved inputs forgotten", DERIVE, "added += _matrix(", "added += 0 * _matrix(", LOST),
+    Mutant("checker: moved inputs forgotten at the end", DERIVE, "doubt = (_matrix(", "doubt = (0 * _matrix(", LOST),
+    # the paper's search
+    Mutant("tree: the last maximum", TREE, "self.children or (), key", "(self.children or ())[::-1], key", SEARCHED),
+    Mutant("tree: rewards of the child alone", TREE, "node.visits + 1, node.parent", "node.visits + 1, None", SEARCHED),
+    Mutant("tree: walks on when wrong", TREE, "zip(pairs, wrong | beyond,", "zip(pairs, beyond,", SEARCHED),
+    Mutant("tree: strict looks beyond", TREE, "looked = ~beyond if", "looked = ~(beyond & False) if", SEARCHED),
+    Mutant("tree: children after the end", TREE, "alive = int(ends[0]) if len(ends)", "alive = len(free) if len(ends)", SEARCHED),
+    Mutant("tree: the cheapest is the farthest", FOUND, "int(costs.argmax())", "int(costs.argmin())", SEARCHED),
+    Mutant("tree: a fooled quantised network is robust", FOUND, "return Set.RFP if fooled", "return Set.RFP if False", SEARCHED),
+    Mutant("tree: refuted labels kept", FOUND, "self._said[number][at] = self._right", "return None", SEARCHED),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
