@@ -127,8 +127,8 @@ def _order(around: Decision, within: Decision) -> Iterator[str]:
 
 
 def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
-    """4: bounds of the whole ladder contain the margins of every point, and those of one point contain its own and are tighter, up to
-    what float32 rounds."""
+    """4: bounds of the whole ladder contain the margins of every point, and those of one point contain its own and are
+    tighter, up to what float32 rounds."""
     enclosure = enclosure_of(opened.network)
     if enclosure is None or enclosure.probabilities:
         return
