@@ -62,8 +62,9 @@ def read_index(directory: Path) -> dict[str, Any]:
         )
     with disk_errors(path):
         text = path.read_text()
+    index: Any = None
     try:
-        index: Any = json.loads(text)
+        index = json.loads(text)
         whole = isinstance(index, dict) and index.get("format") == _FORMAT
         whole = whole and all(isinstance(index.get(key), str) for key in ("study", "title", "published", "sha256"))
         whole = whole and all(
