@@ -127,6 +127,8 @@ def test_published_numbers_are_those_reported() -> None:
         "adversarial_transfer_pct": "adversarial_transfer",
     }
     reported = shared_data("mnist").parent.parent / "reported"
+    if not reported.is_dir():
+        pytest.skip("the reported numbers are not on this machine")
     there, seen = published("duncan2020.csv"), 0
     for name in ("duncan_table2.csv", "duncan_table3.csv"):
         for row in csv.DictReader((reported / name).read_text().splitlines()):
