@@ -262,5 +262,10 @@ def test_the_command_searches_and_repeats_itself(tmp_path: Path, case: Case) -> 
     assert summary["region"]["kind"] == "search" and summary["region"]["evaluations"] == 50
     assert summary["effective_rule"] == "farthest"
     assert set(summary["decided_by"]) <= {"search,search"}
-    refused = relrob_command([*options, "--solver", "enumerate"], tmp_path, check=False)
-    assert refused.returncode == 2 and "search itself" in refused.stderr
+    for more, words in (
+        (["--solver", "enumerate"], "search itself"),
+        (["--certificates"], "proves nothing"),
+        (["--export", "question.smt2"], "asks nothing of a solver"),
+    ):
+        refused = relrob_command([*options, *more], tmp_path, check=False)
+        assert refused.returncode == 2 and words in refused.stderr and refused.stderr.count("\n") == 1

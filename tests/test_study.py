@@ -165,6 +165,13 @@ def test_a_study_runs_resumes_and_exports_the_same_bytes(case: Case, tmp_path: P
         sets = cell.summary["sets"]
         assert row["relative_robustness"]["part"] == sets["R_Q^FP"] and row["relative_robustness"]["whole"] == sets["R"]
         assert row["adversarial_transfer"]["part"] == sets["R^0"] and row["fooled"]["part"] == sets["R_NOT"]
+        labels = {label for label, (_, every) in cell.by_label.items() for _ in range(every)}
+        assert sum(fooled for fooled, _ in cell.by_label.values()) == sets["R_NOT"]
+        assert {str(label) for label in labels} == set(row["fooled_by_label"])
+        one = row["fooled_by_label"]["0"]
+        told = [r for r in rows if (r["grid"], r["radius"], r["label"]) == (cell.grid, cell.options["radius"], "0")]
+        assert one["whole"] == len(told)
+        assert one["part"] == sum(r["reference_verdict"] == "NOT_ROBUST" for r in told)
         mine = [r["set"] for r in rows if (r["grid"], r["radius"]) == (cell.grid, cell.options["radius"])]
         assert mine.count("R_Q^FP") == sets["R_Q^FP"] and mine.count("L_ic") == sets["L_ic"]
 
@@ -248,6 +255,7 @@ def row_of(**more: Any) -> Row:
         "transfer": Rate(900, 1000),
         "fooled": Rate(1000, 10_000, 35.48),
         "unknown": 0,
+        "by_label": {0: Rate(1, 4), 7: Rate(0, 0)},
         "accuracy": (98.27, 98.24),
         "published": None,
     }
@@ -319,8 +327,9 @@ def test_tables_in_every_format() -> None:
     page = study_text(head, rows, "markdown")
     assert page.startswith("# A \\| title\n") and "| 98.69 | +1.31 \\* |" in page
     lines = [line for line in page.splitlines() if line.startswith("| g ")]
-    assert len(lines) == 6
-    assert all(line.replace("\\|", "").count("|") == 10 for line in lines)
+    assert len(lines) == 8
+    assert [line.replace("\\|", "").count("|") for line in lines] == [10] * 6 + [7] * 2
+    assert lines[6].endswith("| 20 | 1/4 | 25.0 |  |")
     assert "10,970" in page and "| reproduced |" in page
     table = list(csv.DictReader(study_text(head, rows, "csv").splitlines()))
     assert [row["robustness_percent"] for row in table] == ["100.0000", ""]

@@ -66,8 +66,8 @@ def _rounded(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Row:
-    """A cell: what it is; `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled` |R_NOT| / images; `unknown` images;
-    the accuracies of both networks, in percent (None: not measured); the published numbers."""
+    """A cell: what it is; `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled` |R_NOT| / images, and the same
+    `by_label`; `unknown` images; the accuracies of both networks, in percent (None: not measured); the published numbers."""
 
     grid: str
     dataset: str
@@ -81,6 +81,7 @@ class Row:
     transfer: Rate
     fooled: Rate
     unknown: int
+    by_label: dict[int, Rate]
     accuracy: tuple[float | None, float | None]
     published: Published | None
 
@@ -104,6 +105,7 @@ class Row:
             "relative_robustness": self.robustness.json(),
             "adversarial_transfer": self.transfer.json(),
             "fooled": self.fooled.json(),
+            "fooled_by_label": {str(label): rate.json() for label, rate in self.by_label.items()},
             "unknown": self.unknown,
         }
 
@@ -132,6 +134,7 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
         transfer=Rate(sets["R^0"], sets["R_NOT"], other.adversarial_transfer if other else None),
         fooled=Rate(sets["R_NOT"], images, fooled),
         unknown=sets["unknown"],
+        by_label={label: Rate(*counts) for label, counts in cell.by_label.items()},
         accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),
         published=other,
     )

@@ -85,6 +85,7 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
         ]
         lines += [_line([escape(cell) for cell in _cells(row, pick(row))]) for row in rows]
         lines.append("")
+    lines += _by_label(rows)
     lines += ["\\* the published rate lies outside our interval.", ""]
     unknown = sum(row.unknown for row in rows)
     lines += [f"Images undecided for one network or both: {unknown} in {len(rows)} cells.", ""]
@@ -95,6 +96,23 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
         lines.append("")
     lines += [f"- {escape(note)}" for note in _PAPER.get(head["published"], ())]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _by_label(rows: Sequence[Row]) -> list[str]:
+    """Images fooled, label by label: the paper's Figure 6 in numbers."""
+    labels = sorted({label for row in rows for label in row.by_label})
+    lines = [
+        "## Images fooled, by label, %",
+        "",
+        _line(["grid", "runtime", "radius", "step", *map(str, labels)]),
+        "| --- | --- | ---: | ---: |" + " ---: |" * len(labels),
+    ]
+    for row in rows:
+        rates = [row.by_label.get(label, Rate(0, 0)).percent for label in labels]
+        shown = ["" if rate is None else f"{rate:.1f}" for rate in rates]
+        step = "" if row.step is None else str(row.step)
+        lines.append(_line([escape(cell) for cell in (row.grid, row.runtime, str(row.radius), step, *shown)]))
+    return [*lines, ""]
 
 
 def _csv(rows: Sequence[Row]) -> str:

@@ -65,6 +65,10 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
     """
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
+    if isinstance(region, Search) and request.certificates:
+        raise UsageError(
+            "certificates of a search, which proves nothing", "ladder, lattice, l1, linf, l0", "--region ladder"
+        )
     if request.quantised is None:
         registry.scheme(request.quantise)
     Store.check(out if out is not None else Path("relrob-runs/new"))

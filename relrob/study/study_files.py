@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from relrob.domain.record import Record
+from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.files import disk_errors, write_atomic
 from relrob.study.store import Store
@@ -21,12 +23,14 @@ _KEYS: Final = {"grid", "options", "run", "directory", "header"}
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """A cell of a study as it lies on the disk: its options, its `directory`, and its summary (interface.md)."""
+    """A cell of a study as it lies on the disk: its options, its `directory`, its summary (interface.md), and for each label of its
+    images how many the reference is fooled on (`R_NOT`), and how many there are."""
 
     grid: str
     options: dict[str, Any]
     directory: Path
     summary: dict[str, Any]
+    by_label: dict[int, tuple[int, int]]
 
 
 def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
@@ -37,8 +41,16 @@ def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
         place = directory / entry["directory"]
         with Store.read(place) as store:
             records, seconds = store.records(), sum(store.seconds().values())
-        cells.append(CellResult(entry["grid"], entry["options"], place, summarise(records, entry["header"], seconds)))
+        summary = summarise(records, entry["header"], seconds)
+        cells.append(CellResult(entry["grid"], entry["options"], place, summary, _by_label(records)))
     return index, cells
+
+
+def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
+    """Of each label, in order: images on which the reference is fooled, and all."""
+    fooled = Counter(record.label for record in records if record.reference_verdict == Status.NOT_ROBUST)
+    every = Counter(record.label for record in records)
+    return {label: (fooled[label], every[label]) for label in sorted(every)}
 
 
 def records_of(cell: CellResult) -> list[Record]:
