@@ -26,7 +26,7 @@ from relrob.study.store import Store, canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
-FORMAT = 2  # goes up when the same configuration gives other records
+FORMAT = 3  # goes up when the same configuration gives other records
 
 
 @dataclass(frozen=True, eq=False)
