@@ -37,7 +37,7 @@ def parsed(line: str) -> tuple[str, ...]:
         below = found.get_command(click.Context(found), name)
         assert below is not None, f"relrob has no command {name}"
         found, path = below, (*path, name)
-    found.make_context(path[-1], words)
+    found.make_context(" ".join(path), words)
     return path
 
 
