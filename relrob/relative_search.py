@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Bools, Ints
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Ladder, Search
+from relrob.domain.region import Search
 from relrob.domain.verdict import Status, Witness
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
@@ -66,7 +66,7 @@ class _Watcher:
 def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], label: int) -> ImageResult:
     """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each network."""
     begin, region = time.perf_counter(), setting.region
-    rungs = rung_set(Ladder(region.radius, region.step, None, region.axes), image)
+    rungs = rung_set(region.ladder, image)
     said = [int(labels(opened.replayer.outputs(rungs.base[None, :]))[0]) for opened in setting.networks]
     clean = Record(index, label, said[0], said[1], Set.L_IC)
     if said[0] != label and not region.misclassified:
@@ -76,11 +76,12 @@ def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], lab
     visits = TreeSearch(
         rungs, watchers[0].see, said[0], region.rollouts, region.evaluations, region.strict, (region.seed, index)
     ).run()
-    found = _Found(rungs, watchers, visits.masks, (visits.labels.copy(), watchers[1].see(visits.masks)), said[0])
-    record = found.record(setting.effective, clean)
+    both = visits.labels.copy(), watchers[1].see(visits.masks)
+    found = _Found(rungs, watchers, visits.masks, both, said[0], setting.effective)
+    record = found.record(clean)
     views = tuple(
         witness_view(setting.networks, rungs.base, image, replace(record, label=said[0]), role, witness)
-        for role, witness in zip(_ROLES, found.witnesses(setting.effective), strict=True)
+        for role, witness in zip(_ROLES, found.witnesses, strict=True)
         if witness is not None
     )
     return ImageResult(record, views, time.perf_counter() - begin)
@@ -88,7 +89,8 @@ def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], lab
 
 @final
 class _Found:
-    """What both networks say of the images looked at; `right`: the label that the search tried to change."""
+    """What both networks say of the images looked at; `right`: the label that the search tried to change; `rule`: which effective
+    perturbations decide; `witnesses`: one a network where it has any, of those that decide if possible, replayed."""
 
     def __init__(
         self,
@@ -97,26 +99,20 @@ class _Found:
         masks: Bools,
         said: tuple[Ints, Ints],
         right: int,
+        rule: Effective,
     ) -> None:
-        self._watchers, self._masks, self._said, self._right = watchers, masks, said, right
+        self._watchers, self._masks, self._said, self._right, self._rule = watchers, masks, said, right, rule
         self._costs = np.asarray(rungs.cost_units(masks))
         self._refuted = 0
-        self._kept: tuple[Witness | None, Witness | None] | None = None
+        self.witnesses = tuple(self._witness(number) for number in range(len(watchers)))
 
-    def witnesses(self, rule: Effective) -> tuple[Witness | None, Witness | None]:
-        """One a network, replayed: of the effective perturbations that decide, where there is one. A label that a replay refutes
-        is corrected, and counted."""
-        if self._kept is None:
-            first = self._witness(0, rule)
-            self._kept = first, self._witness(1, rule)
-        return self._kept
-
-    def _witness(self, number: int, rule: Effective) -> Witness | None:
+    def _witness(self, number: int) -> Witness | None:
+        """A label that the replay refutes is corrected, and counted."""
         while True:
             wrong = np.flatnonzero(self._said[number] != self._right)
             if not len(wrong):
                 return None
-            preferred = [at for at in self._chosen(rule) if self._said[number][at] != self._right]
+            preferred = [at for at in self._chosen(self._rule) if self._said[number][at] != self._right]
             at = int(preferred[0]) if preferred else int(wrong[0])
             witness = self._watchers[number].replay(self._masks[at])
             if witness is not None:
@@ -138,14 +134,13 @@ class _Found:
         transferred = two != self._right
         return Share(len(chosen), int(transferred.sum()), int((transferred & (one == two)).sum()))
 
-    def record(self, rule: Effective, clean: Record) -> Record:
+    def record(self, clean: Record) -> Record:
         """The row of an image that was searched."""
-        witnesses = self.witnesses(rule)
-        status = [Status.ROBUST if witness is None else Status.NOT_ROBUST for witness in witnesses]
+        status = [Status.ROBUST if witness is None else Status.NOT_ROBUST for witness in self.witnesses]
         every, closest = self._share(self._chosen(Effective.ALL)), self._share(self._chosen(Effective.CLOSEST))
         return replace(
             clean,
-            set=self._set(rule, witnesses[1] is not None),
+            set=self._set(self.witnesses[1] is not None),
             reference_verdict=status[0].value,
             quantised_verdict=status[1].value,
             points=len(self._masks),
@@ -163,9 +158,9 @@ class _Found:
             clean_regression=clean.quantised_label != self._right,
         )
 
-    def _set(self, rule: Effective, fooled: bool) -> Set:
+    def _set(self, fooled: bool) -> Set:
         """R has no effective perturbation; else those that decide say which set."""
-        share = self._share(self._chosen(rule))
+        share = self._share(self._chosen(self._rule))
         if not share.effective:
             return Set.RFP if fooled else Set.RQFP
         if not share.transferred:

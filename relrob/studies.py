@@ -74,7 +74,7 @@ def export_records(directory: Path, output: Path) -> int:
         quantised = cell.summary["quantised"]
         shown = [
             cell.grid,
-            cell.options.get("dataset", "mnist"),
+            cell.dataset,
             cell.summary["region"]["kind"],
             cell.options["radius"],
             cell.options.get("step", ""),

@@ -69,11 +69,12 @@ class LadderBounds:
         """Bounds over all points of the part, `slopes` (F,) over all features, largest where the rows' maximum is still open;
         infinite where float32 may overflow. `falls`: of each hidden layer, slopes in [0, 1] of the lines below neurons that may
         change sign (n,)."""
-        found = self._linear.margins(self.at(part), self._roots, falls)
+        largest, changing = self._maximum(part)
+        found = self._linear.margins(self._at(part, largest), self._roots, falls)
         self._keep(part, found.every)
         steep = np.zeros(self.rungs.features)
         steep[list(part.free)] = found.slopes
-        steep[list(self._maximum(part)[1])] += steep.max(initial=0.0) + 1.0
+        steep[list(changing)] += steep.max(initial=0.0) + 1.0
         return replace(found, slopes=steep)
 
     def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
@@ -88,7 +89,11 @@ class LadderBounds:
 
     def at(self, part: Part) -> At:
         """The part as the first layer sees it."""
-        free, first = list(part.free), self._first(self._maximum(part)[0])
+        return self._at(part, self._maximum(part)[0])
+
+    def _at(self, part: Part, largest: float | None) -> At:
+        """The same, of points whose largest pixel is this, or any."""
+        free, first = list(part.free), self._first(largest)
         room = min(part.room, sum(self.rungs.costs[g] for g in free))
         hull = _Budgeted(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         start = first.base + first.moves[list(part.moved)].sum(axis=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
 from typing import Final
@@ -60,7 +60,8 @@ class Search:
 
     `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features; `evaluations`: the search ends
     after the round that reaches so many; `strict`: images beyond the radius are left out (the original keeps them);
-    `misclassified`: images that the reference gets wrong are searched too, around its own label for them.
+    `misclassified`: images that the reference gets wrong are searched too, around its own label for them; `ladder`: all features
+    within the radius.
 
     >>> Search(radius=Fraction(20), step=Fraction(1, 4)).evaluations
     6000
@@ -74,9 +75,10 @@ class Search:
     seed: int = 0
     strict: bool = False
     misclassified: bool = False
+    ladder: Ladder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        Ladder(self.radius, self.step, None, self.axes)
+        object.__setattr__(self, "ladder", Ladder(self.radius, self.step, None, self.axes))
         for name, value in (("rollouts", self.rollouts), ("evaluations", self.evaluations)):
             if value < 1:
                 raise RegionError(

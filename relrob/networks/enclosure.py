@@ -80,15 +80,9 @@ class EnclosedLayer:
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "size", frozen(np.abs(weights)))
 
-    def error(self, high: Doubles) -> Doubles:
-        """Error of the pre-activations when the inputs lie in [0, high]: (..., n_in) -> (..., n_out).
-
-        Subnormal numbers may count as 0 on the way in and out; infinite where float32 may overflow.
-        """
-        return self.lost(high).total(self.size)
-
     def lost(self, high: Doubles, moved: Doubles | None = None) -> Lost:
-        """The same, input by input. `moved` (..., n_in): by how much inputs are moved at most, where more is known of them."""
+        """What may be lost when the inputs lie in [0, high] (..., n_in). `moved` (..., n_in): by how much inputs are moved at most,
+        where more is known of them. Subnormal numbers may count as 0 on the way in and out."""
         with np.errstate(over="ignore", invalid="ignore"):
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved

@@ -123,7 +123,7 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
     accuracies = [summary[name].get("accuracy") for name in ("reference", "quantised")]
     return Row(
         grid=cell.grid,
-        dataset=str(cell.options.get("dataset", "mnist")),
+        dataset=cell.dataset,
         region=summary["region"]["kind"],
         runtime=summary["quantised"]["runtime"],
         radius=Fraction(cell.options["radius"]),

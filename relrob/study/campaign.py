@@ -32,9 +32,8 @@ def run_study(
     Raises RelrobError."""
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
-    _check_place(spec, directory)
+    before = _cells_there(spec, directory)
     head = {"study": spec.name, "title": spec.title, "published": spec.published, "sha256": spec.sha256}
-    before = read_index(directory)["cells"] if (directory / INDEX).exists() else []
     entries: list[dict[str, Any]] = []
     for number, cell in enumerate(spec.cells, start=1):
         listener(Event("note", f"cell {number} of {len(spec.cells)}: {described(cell)}"))
@@ -64,12 +63,15 @@ def described(cell: Cell) -> str:
     return ", ".join([cell.grid, *shown])
 
 
-def _check_place(spec: Spec, directory: Path) -> None:
-    """Refuse a directory of another study, before the work."""
+def _cells_there(spec: Spec, directory: Path) -> list[dict[str, Any]]:
+    """The cells that the directory has already. Raises StoreError, before the work, for a directory of another study."""
     Store.check(directory / "cells" / "new")
-    if (directory / INDEX).exists():
-        there = read_index(directory)["study"]
-        if there != spec.name:
-            raise StoreError(
-                f"{directory} holds the study {there}", f"an empty directory, or one of {spec.name}", "--out"
-            )
+    if not (directory / INDEX).exists():
+        return []
+    there = read_index(directory)
+    if there["study"] != spec.name:
+        raise StoreError(
+            f"{directory} holds the study {there['study']}", f"an empty directory, or one of {spec.name}", "--out"
+        )
+    cells: list[dict[str, Any]] = there["cells"]
+    return cells

@@ -66,7 +66,7 @@ def check_region(region: Region, image: NDArray[Any]) -> None:
     if isinstance(region, Ladder):
         rung_set(region, image)
     elif isinstance(region, Search):
-        rung_set(Ladder(region.radius, region.step, None, region.axes), image)
+        rung_set(region.ladder, image)
     else:
         ball_set(region, image)
 

@@ -32,6 +32,11 @@ class CellResult:
     summary: dict[str, Any]
     by_label: dict[int, tuple[int, int]]
 
+    @property
+    def dataset(self) -> str:
+        """The data set, as the study names it."""
+        return str(self.options.get("dataset", "mnist"))
+
 
 def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
     """study.json (`study`, `title`, `published`, `sha256`) and its cells, from their stores. Raises StoreError."""
