@@ -22,7 +22,7 @@ from relrob.report.write import write_run
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import request_of
-from relrob.study.run import keep_networks, run, worker_count
+from relrob.study.run import check_scheduler, keep_networks, run, worker_count
 from relrob.study.store import Store
 from relrob.study.summary import summarise
 from relrob_datasets.dataset import Dataset
@@ -38,6 +38,7 @@ def verify(
     step: float | str | None = None,
     out: str | Path | None = None,
     workers: int | str = 1,
+    scheduler: str | None = None,
     export: str | Path | None = None,
     listener: Listener = silent,
     **options: Any,
@@ -50,25 +51,29 @@ def verify(
     `export`: NAME.smt2, to write each image's questions as NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first.
     `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
+    `scheduler`: the address of a Dask scheduler whose workers decide the images, in place of `workers` (relrob[distributed]).
 
     Raises RelrobError, with one line that says what was given, what is accepted and what to try.
     """
     request = request_of(radius, step, reference, quantised, options)
     count = worker_count(str(workers))
+    check_scheduler(scheduler)
     directory = None if out is None else Path(out)
     plan = make_plan(request, listener, directory)
     if export is not None:
         write_questions(plan, Path(export), listener)
-    return verify_plan(plan, directory, count, listener)
+    return verify_plan(plan, directory, count, listener, scheduler)
 
 
-def verify_plan(plan: Plan, out: Path | None, workers: int, listener: Listener = silent) -> dict[str, Any]:
+def verify_plan(
+    plan: Plan, out: Path | None, workers: int, listener: Listener = silent, scheduler: str | None = None
+) -> dict[str, Any]:
     """Run a plan, or what is left of it, and write its directory; returns the summary, plus "directory"."""
     directory = run_directory(out, plan.digest)
     with Store.open(directory, plan.config) as store:
         sweep(directory)
         keep_networks(plan, directory)
-        run(plan, store, workers, listener)
+        run(plan, store, workers, listener, scheduler)
         summary = summarise(store.records(), plan.header, sum(store.seconds().values()))
         listener(Event("note", f"writing {directory}"))
         write_run(directory, summary)

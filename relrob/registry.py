@@ -140,3 +140,13 @@ def load(target: str) -> Any:
     """
     module, _, attribute = target.partition(":")
     return getattr(import_module(module), attribute)
+
+
+def load_extra(target: str, extra: str) -> Any:
+    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises UsageError where it is not."""
+    try:
+        return load(target)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0].startswith("relrob"):
+            raise
+        raise UsageError(f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'") from error

@@ -14,7 +14,7 @@ from relrob.report.study_rows import study_rows
 from relrob.report.study_text import study_json, study_text
 from relrob.study.campaign import run_study
 from relrob.study.published import published
-from relrob.study.run import worker_count
+from relrob.study.run import check_scheduler, worker_count
 from relrob.study.spec import builtin, find_spec, read_spec
 from relrob.study.study_files import read_study, records_of
 
@@ -38,16 +38,18 @@ def run_named(
     references: dict[str, str] | None = None,
     only: tuple[str, ...] = (),
     changes: dict[str, Any] | None = None,
+    scheduler: str | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
     """Run a study, or what is left of it; returns what `relrob study show --format json` prints, and "directory".
 
     `references`: data set to the network to use for it; `only`: grids; `changes`: options of `relrob verify` that replace the
-    study's. Raises RelrobError.
+    study's; `scheduler`: as for `relrob.verify`. Raises RelrobError.
     """
     spec = find_spec(name, changes or {}, references or {}, only)
+    check_scheduler(scheduler)
     directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
-    run_study(spec, directory, worker_count(str(workers)), rerun, listener)
+    run_study(spec, directory, worker_count(str(workers)), rerun, listener, scheduler)
     return {**show(directory), "directory": str(directory)}
 
 

@@ -225,11 +225,11 @@ def spoilt(mutant: Mutant) -> str:
     return text.replace(mutant.old, mutant.new)
 
 
-def fails(tests: tuple[str, ...], folder: Path) -> bool:
-    """Does one of these tests fail in the copy? Raises RuntimeError when they cannot be run."""
+def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
+    """Does one of these tests fail, or take longer, in the copy? Raises RuntimeError when they cannot be run."""
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *tests]
     try:
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
     except subprocess.TimeoutExpired:
         return True
     if run.returncode not in (0, 1):
@@ -252,7 +252,7 @@ def main(words: list[str]) -> int:
     chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
     survivors = 0
     with copied() as folder:
-        if fails(tuple(sorted({test for mutant in chosen for test in mutant.tests})), folder):
+        if fails(tuple(sorted({test for mutant in chosen for test in mutant.tests})), folder, 3600):
             sys.stderr.write("the tests fail without any planted bug; mend that first\n")
             return 2
         for mutant in chosen:

@@ -104,7 +104,7 @@ def test_workers_and_interruptions_give_the_same_store(plan: Plan, tmp_path: Pat
 def test_an_image_that_killed_its_workers_is_unknown(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def answers(plan: Plan, todo: list[int], workers: int) -> Iterator[object]:
+    def answers(plan: Plan, todo: list[int], workers: int, scheduler: str | None) -> Iterator[object]:
         decide = make_classifier((plan, 1))
         yield from (Lost(index) if index == 5 else decide(index) for index in todo)
 

@@ -55,6 +55,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
 @click.option("--rerun", default="never", show_default=True, help="Images to decide again: never, unknown or always.")
 @click.option("--time-limit", type=float, help="Seconds per image and network, in place of the study's.")
 @click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
+@click.option("--scheduler", metavar="ADDRESS", help="A running Dask cluster decides the images: tcp://HOST:8786.")
 @common_options
 def run_command(
     name: str,
@@ -65,6 +66,7 @@ def run_command(
     rerun: str,
     time_limit: float | None,
     workers: str,
+    scheduler: str | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -81,6 +83,7 @@ def run_command(
             name,
             out,
             workers=workers,
+            scheduler=scheduler,
             rerun=rerun,
             references=dict(_pair(text) for text in references),
             only=only,

@@ -61,11 +61,12 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 for each image. unsat: ROBUST.",
 )
 @click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
+@click.option("--scheduler", metavar="ADDRESS", help="A running Dask cluster decides the images: tcp://HOST:8786.")
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory, resumed if it exists.  [default: relrob-runs/...]"
 )
 @common_options
-def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **options: Any) -> None:
+def command(as_json: bool, quiet: bool, workers: str, scheduler: str | None, out: Path | None, **options: Any) -> None:
     """Certify a full-precision network image by image, quantise it, and sort the images into R_Q^FP, R^FP, R_Q, R^0.
 
     REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained once.
@@ -82,7 +83,7 @@ def command(as_json: bool, quiet: bool, workers: str, out: Path | None, **option
     """
     verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
-        summary = verify(out=out, workers=workers, listener=listener, **options)
+        summary = verify(out=out, workers=workers, scheduler=scheduler, listener=listener, **options)
     directory = summary.pop("directory")
     if as_json:
         print_json(summary)

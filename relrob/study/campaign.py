@@ -15,6 +15,7 @@ from relrob.errors import StoreError, UsageError
 from relrob.study.plan import make_plan
 from relrob.study.run import run
 from relrob.study.spec import Cell, Spec
+from relrob.study.stages import Stages
 from relrob.study.store import Store
 from relrob.study.study_files import INDEX, read_index, write_index
 
@@ -27,17 +28,21 @@ def run_study(
     workers: int,
     rerun: str = "never",
     listener: Listener = silent,
+    scheduler: str | None = None,
 ) -> None:
-    """Run every cell, or what is left of it. `rerun`: which images to decide again, "never", "unknown" ones or "always".
-    Raises RelrobError."""
+    """Run every cell, or what is left of it. `rerun`: which images to decide again, "never", "unknown" ones or "always";
+    `scheduler`: the address of a Dask scheduler to work for it, in place of `workers`. Raises RelrobError."""
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory)
     head = {"study": spec.name, "title": spec.title, "published": spec.published, "sha256": spec.sha256}
     entries: list[dict[str, Any]] = []
-    for number, cell in enumerate(spec.cells, start=1):
-        listener(Event("note", f"cell {number} of {len(spec.cells)}: {described(cell)}"))
-        plan = make_plan(cell.request(), listener, directory / "cells" / "new")
+    requests = [cell.request() for cell in spec.cells]
+    stages = Stages(requests)
+    for number, cell in enumerate(spec.cells):
+        listener(Event("note", f"cell {number + 1} of {len(spec.cells)}: {described(cell)}"))
+        plan = make_plan(requests[number], listener, directory / "cells" / "new", stages)
+        stages.finished(number)
         place = Path("cells") / plan.digest[:16]
         entries.append(
             {
@@ -53,7 +58,7 @@ def run_study(
             write_index(head, directory, [*entries, *(entry for entry in before if entry["run"] not in told)])
             if rerun != "never":
                 store.forget([r.index for r in store.records() if rerun == "always" or r.set is Set.UNKNOWN])
-            run(plan, store, workers, listener)
+            run(plan, store, workers, listener, scheduler)
     write_index(head, directory, entries)
 
 

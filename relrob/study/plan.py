@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import relrob_datasets
 from relrob import __version__, registry
-from relrob.domain.events import Event, Listener, silent
+from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Region, Search
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
-from relrob.networks.accuracy import accuracy
-from relrob.networks.open import open_network
 from relrob.relative import Effective
-from relrob.study.networks import quantised_network, reference_network
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.solver import check_solver
+from relrob.study.stages import Stages
 from relrob.study.store import Store, canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
@@ -58,10 +54,13 @@ def run_directory(out: Path | None, digest: str) -> Path:
     return out if out is not None else Path("relrob-runs") / digest[:16]
 
 
-def make_plan(request: Request, listener: Listener = silent, out: Path | None = None) -> Plan:
+def make_plan(
+    request: Request, listener: Listener = silent, out: Path | None = None, stages: Stages | None = None
+) -> Plan:
     """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
 
     `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
+    `stages`: what several runs share, this one among them.
     """
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
@@ -72,12 +71,13 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
     if request.quantised is None:
         registry.scheme(request.quantise)
     Store.check(out if out is not None else Path("relrob-runs/new"))
-    data = relrob_datasets.load(request.dataset, request.split)
+    stages = stages or Stages([request])
+    data = stages.data(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
     check_region(region, data.images[indices[0]])
-    reference = reference_network(request, data, listener)
-    quantised = quantised_network(request, data, reference, listener)
+    reference = stages.reference(request, listener)
+    quantised = stages.quantised(request, listener)
     check_solver(request.solver, region, (reference, quantised))
     header = {**_header(request, region, data, indices, reference, quantised), "effective_rule": effective.value}
     config = {
@@ -93,8 +93,8 @@ def make_plan(request: Request, listener: Listener = silent, out: Path | None = 
     }
     config_digest = sha256_bytes(canonical(config).encode())
     Store.check(run_directory(out, config_digest), config)
-    for name, network in (("reference", reference), ("quantised", quantised)):
-        header[name]["accuracy"] = _accuracy(name, network, data, listener)
+    for name in ("reference", "quantised"):
+        header[name]["accuracy"] = stages.accuracy(name, request, listener)
     header = {"relrob": __version__, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,
@@ -148,13 +148,6 @@ def _effective(request: Request, region: Region) -> Effective:
         return Effective(request.effective)
     except ValueError as error:
         raise UsageError(f"effective {request.effective!r}", ", ".join(Effective)) from error
-
-
-def _accuracy(name: str, network: Network, data: Dataset, listener: Listener) -> float:
-    """Share of the whole split that the network gets right, rounded for JSON."""
-    listener(Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})"))
-    evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
-    return round(accuracy(evaluator, data.images, data.labels), 6)
 
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 from threadpoolctl import threadpool_limits
 
 import relrob_datasets
+from relrob import registry
 from relrob.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
@@ -29,6 +30,8 @@ from relrob.study.plan import Plan
 from relrob.study.pool import Lost, map_unordered
 from relrob.study.store import Store
 
+_EXTRA = "distributed"  # relrob[distributed]
+
 
 def worker_count(text: str) -> int:
     """ "auto" = the cores that this process may use. Raises UsageError.
@@ -45,6 +48,12 @@ def worker_count(text: str) -> int:
     if count < 1:
         raise UsageError(f"workers {text!r}", "auto, or a whole number above 0")
     return count
+
+
+def check_scheduler(address: str | None) -> None:
+    """Refuse a Dask scheduler that cannot be used, before the work; None is none. Raises UsageError."""
+    if address is not None:
+        registry.load_extra("relrob.study.cluster:check", _EXTRA)(address)
 
 
 def opened(network: Network, threads: int) -> Opened:
@@ -81,15 +90,17 @@ def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
     return decide_image
 
 
-def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent) -> None:
-    """Decide every image of the plan that the store does not hold yet; each is on disk before the next event is sent."""
+def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent, scheduler: str | None = None) -> None:
+    """Decide every image of the plan that the store does not hold yet; each is on disk before the next event is sent.
+
+    `scheduler`: the address of a Dask scheduler, whose workers do the work; `workers` is of no account then. Raises RelrobError."""
     done = store.done()
     todo = [index for index in plan.indices if index not in done]
     total, finished = len(plan.indices), len(plan.indices) - len(todo)
     if finished:
         listener(Event("note", f"resuming: {finished} of {total} images are decided already"))
     listener(Event("images", "deciding images", finished, total))
-    answers = _answers(plan, todo, min(workers, max(len(todo), 1)))
+    answers = _answers(plan, todo, min(workers, max(len(todo), 1)), scheduler)
     with closing(answers):
         for answer in answers:
             result = _lost(plan, answer) if isinstance(answer, Lost) else answer
@@ -98,9 +109,12 @@ def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent)
             listener(Event("images", _line(result.record), finished, total))
 
 
-def _answers(plan: Plan, todo: list[int], workers: int) -> Generator[Any, None, None]:
-    """Results as they come: in this process for one worker, else from a pool."""
+def _answers(plan: Plan, todo: list[int], workers: int, scheduler: str | None) -> Generator[Any, None, None]:
+    """Results as they come: from a cluster, in this process for one worker, else from a pool."""
     if not todo:
+        return
+    if scheduler is not None:
+        yield from registry.load_extra("relrob.study.cluster:map_on_cluster", _EXTRA)(plan, todo, scheduler)
         return
     if workers > 1:
         threads = max(1, len(os.sched_getaffinity(0)) // workers)

@@ -1,0 +1,209 @@
+"""Images to the workers of a Dask cluster. A worker that dies costs some images' work; an image that kills every worker is `Lost`.
+
+The driver holds the store; workers answer and keep nothing. Each gets the plan once, with the bytes of both networks, so that no
+disk need be shared; the data set it loads on its own, and must find the same. Imports Dask's `distributed`.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+
+from distributed import Client, Future, get_worker
+
+import relrob_datasets
+from relrob import __version__
+from relrob.domain.network import Network
+from relrob.domain.record import ImageResult
+from relrob.errors import DatasetError, RelrobError, UsageError
+from relrob.files import cache_dir, write_atomic
+from relrob.study.plan import FORMAT, Plan
+from relrob.study.pool import Lost
+from relrob.study.run import make_classifier
+from relrob_datasets import manifest
+
+log = logging.getLogger(__name__)
+
+CONNECT_SECONDS: Final = 10
+WORKERS_SECONDS: Final = 60.0
+_POLL_SECONDS: Final = 5.0
+_AHEAD: Final = 3  # images handed out for each thread of the cluster, so that a worker need not wait for the driver
+_TRY: Final = "dask scheduler; dask worker --nthreads 1 ADDRESS; --scheduler tcp://HOST:8786"
+_ONE_AT_A_TIME: Final = threading.Lock()  # z3 and the interpreters are one thread's business
+
+
+@dataclass(frozen=True, eq=False)
+class Shipment:
+    """What a worker needs: the plan, the bytes of its networks by path (none for a directory), the version that made it."""
+
+    plan: Plan
+    files: dict[str, bytes]
+    version: str
+    format: int
+
+
+def packed(plan: Plan) -> Shipment:
+    """The plan with absolute paths, and the networks' files."""
+    reference, quantised = (
+        replace(network, path=str(Path(network.path).resolve())) for network in (plan.reference, plan.quantised)
+    )
+    local = Path(plan.dataset)
+    dataset = str(local.resolve()) if manifest.find(plan.dataset) is None and local.exists() else plan.dataset
+    files = {path: Path(path).read_bytes() for path in (reference.path, quantised.path) if Path(path).is_file()}
+    return Shipment(
+        replace(plan, dataset=dataset, reference=reference, quantised=quantised), files, __version__, FORMAT
+    )
+
+
+def unpacked(shipment: Shipment) -> Plan:
+    """The plan on a worker, its networks in the worker's cache where their paths lead nowhere. Raises RelrobError for another
+    version of relrob or other images than the driver's."""
+    if (shipment.version, shipment.format) != (__version__, FORMAT):
+        raise UsageError(
+            f"a worker has relrob {__version__} (format {FORMAT})",
+            f"{shipment.version} (format {shipment.format}), as the driver has",
+            "the same installation everywhere",
+        )
+    plan, asked = shipment.plan, shipment.plan.header["dataset"]["sha256"]
+    found = relrob_datasets.load(plan.dataset, plan.split).sha256
+    if found != asked:
+        raise DatasetError(
+            f"a worker has other images of {plan.dataset} ({found[:16]})", f"the driver's ({asked[:16]})"
+        )
+    reference, quantised = (_placed(each, shipment.files) for each in (plan.reference, plan.quantised))
+    return replace(plan, reference=reference, quantised=quantised)
+
+
+def _placed(network: Network, files: Mapping[str, bytes]) -> Network:
+    """The network with a path that leads to its file here."""
+    if network.path not in files or Path(network.path).exists():
+        return network
+    path = cache_dir() / "shipped" / f"{network.sha256}{Path(network.path).suffix}"
+    write_atomic(path, files[network.path])
+    return replace(network, path=str(path))
+
+
+def handed(shipment: Shipment) -> Shipment:
+    """A task that gives the shipment: Dask brings it to each worker once, and makes it again should it be lost."""
+    return shipment
+
+
+def decide(shipment: Shipment, index: int) -> ImageResult:
+    """A task: one image on the worker that runs this."""
+    with _ONE_AT_A_TIME:
+        return _classifier(shipment)(index)
+
+
+@lru_cache(maxsize=1)
+def _classifier(shipment: Shipment) -> Callable[[int], ImageResult]:
+    """The networks, open: once a worker and run."""
+    return make_classifier((unpacked(shipment), get_worker().state.nthreads))
+
+
+def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[Any]:
+    """An ImageResult for each image as they come, or `Lost` for one that kills its workers, from the cluster whose scheduler is at
+    `address`. Raises what a worker refused (RelrobError), and UsageError for a scheduler that cannot be used."""
+    with _connected(address) as client:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Dask warns of more than 10 MB, which a network can have
+            shipment = client.submit(handed, packed(plan), key=f"relrob-{plan.digest}")
+        suspects = []
+        for item, answer in _answers(client, plan.digest, shipment, deque(items), address):
+            if answer is None:
+                suspects.append(item)
+            else:
+                yield answer
+        for item in suspects:  # alone: it cannot be blamed for another's crash
+            for _, answer in _answers(client, f"{plan.digest}-again", shipment, deque([item]), address):
+                yield Lost(item) if answer is None else answer
+
+
+def check(address: str) -> None:
+    """Raise, before the work, the UsageError that `map_on_cluster` would raise for the scheduler."""
+    _connected(address).close()
+
+
+def _connected(address: str) -> Client:
+    """A client of a scheduler that has workers. Raises UsageError."""
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it says is said below, in one line
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"no Dask scheduler answers at {address}", "the address of one that runs", _TRY) from error
+    try:
+        client.wait_for_workers(1, timeout=WORKERS_SECONDS)
+    except TimeoutError as error:
+        client.close()
+        raise UsageError(f"the scheduler at {address} has no workers", "at least one", _TRY) from error
+    if max(client.nthreads().values(), default=1) > 1:
+        log.warning("a Dask worker decides one image at a time: --nthreads 1, and more workers, use every core")
+    return client
+
+
+def _answers(
+    client: Client, name: str, shipment: Future, waiting: deque[int], address: str
+) -> Iterator[tuple[int, ImageResult | None]]:
+    """(item, answer) as they come; None for an item whose worker died, or whose task failed."""
+    finished: SimpleQueue[Future] = SimpleQueue()
+    out: dict[str, tuple[int, Future]] = {}
+    room, looked = 0, 0.0
+    while waiting or out:
+        if time.monotonic() - looked > _POLL_SECONDS:
+            room, looked = _AHEAD * sum(_asked(client.nthreads, address).values()), time.monotonic()
+        while waiting and len(out) < max(room, 1):
+            item = waiting.popleft()
+            future = client.submit(decide, shipment, item, key=f"relrob-{name}-{item}", priority=-item)
+            out[future.key] = item, future
+            future.add_done_callback(finished.put)
+        try:
+            future = finished.get(timeout=_POLL_SECONDS)
+        except Empty:
+            if client.status != "running":
+                raise _gone(address) from None
+            if not _asked(client.nthreads, address):
+                log.warning("the scheduler at %s has no workers left; waiting for one", address)
+            continue
+        item, _ = out.pop(future.key)
+        yield item, _answer(future, item, address)
+
+
+def _answer(future: Future, item: int, address: str) -> ImageResult | None:
+    """The result of a task that was done (and is done again, should its worker die now); None where its worker died, or where it
+    failed otherwise than by a refusal of relrob's."""
+    try:
+        result: ImageResult = future.result()
+        return result
+    except RelrobError:
+        raise
+    except ImportError as error:
+        raise UsageError(
+            f"a Dask worker cannot import relrob ({error})", "relrob installed there", "pip install relrob"
+        ) from error
+    except Exception as error:
+        if future.status != "error":  # not the task's own
+            raise _gone(address) from error
+        log.warning("image %d failed on the cluster (%s)", item, type(error).__name__)
+        return None
+
+
+def _asked(question: Callable[[], Any], address: str) -> Any:
+    """The scheduler's answer. Raises UsageError where it has gone away."""
+    try:
+        return question()
+    except (OSError, CancelledError) as error:
+        raise _gone(address) from error
+
+
+def _gone(address: str) -> RelrobError:
+    """What to say when the scheduler ended before the work."""
+    return UsageError(f"the Dask scheduler at {address} went away", "one that stays", "the same command: it resumes")

@@ -1,0 +1,118 @@
+"""The stages of runs as a directed acyclic graph: data -> reference -> quantised -> accuracies -> run; what is shared is done once.
+
+A stage is named by the options that it reads, so two runs that agree on these have it in common; what no run needs any more goes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Final, final
+
+import networkx
+
+import relrob_datasets
+from relrob.domain.events import Event, Listener
+from relrob.domain.network import Network
+from relrob.networks.accuracy import accuracy
+from relrob.networks.open import open_network
+from relrob.study.networks import quantised_network, reference_network
+from relrob.study.request import Request
+from relrob_datasets.dataset import Dataset
+
+_DATA: Final = ("dataset", "split")
+_REFERENCE: Final = (*_DATA, "reference", "reference_runtime", "layout")
+_QUANTISED: Final = (*_REFERENCE, "quantised", "quantise", "runtime", "seed")
+# Each kind of stage: the options that it reads, and the stages that it follows.
+_STAGES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    "data": (_DATA, ()),
+    "reference": (_REFERENCE, ("data",)),
+    "quantised": (_QUANTISED, ("data", "reference")),
+    "reference accuracy": (_REFERENCE, ("data", "reference")),
+    "quantised accuracy": (_QUANTISED, ("data", "quantised")),
+}
+_Stage = tuple[str, ...]
+
+
+@final
+class Stages:
+    """The stages of some runs, each done when it is first asked for and kept until the last run that needs it has `finished`."""
+
+    def __init__(self, requests: Sequence[Request]) -> None:
+        self._results: dict[_Stage, Any] = {}
+        self.graph = networkx.DiGraph()
+        for number, request in enumerate(requests):
+            for kind, (_, after) in _STAGES.items():
+                stage = _named(kind, request)
+                self.graph.add_edges_from((_named(other, request), stage) for other in after)
+                self.graph.add_edge(stage, ("run", str(number)))
+
+    def data(self, request: Request, listener: Listener) -> Dataset:
+        """The images. Raises DatasetError."""
+        found: Dataset = self._result("data", request, listener)
+        return found
+
+    def reference(self, request: Request, listener: Listener) -> Network:
+        """The full-precision network, trained if need be. Raises RelrobError."""
+        found: Network = self._result("reference", request, listener)
+        return found
+
+    def quantised(self, request: Request, listener: Listener) -> Network:
+        """The quantised network, made if need be. Raises RelrobError."""
+        found: Network = self._result("quantised", request, listener)
+        return found
+
+    def accuracy(self, name: str, request: Request, listener: Listener) -> float:
+        """Of "reference" or "quantised": the share of the whole split that it gets right, rounded for JSON. Raises RelrobError."""
+        found: float = self._result(f"{name} accuracy", request, listener)
+        return found
+
+    def finished(self, number: int) -> None:
+        """Run `number`, from 0, needs nothing more: let go of what no other run needs."""
+        idle: list[_Stage] = [("run", str(number))]
+        while idle:
+            self.graph.remove_nodes_from(idle)
+            for stage in idle:
+                self._results.pop(stage, None)
+            idle = [node for node in self.graph if node[0] != "run" and not self.graph.out_degree(node)]
+
+    def _result(self, kind: str, request: Request, listener: Listener) -> Any:
+        """What the stage gives, from what the stages before it give."""
+        stage = _named(kind, request)
+        if stage not in self._results:
+            before = [self._result(other, request, listener) for other in _STAGES[kind][1]]
+            self._results[stage] = _MAKERS[kind](request, listener, *before)
+        return self._results[stage]
+
+
+def _named(kind: str, request: Request) -> _Stage:
+    """The stage's kind and the options that decide what it gives."""
+    return (kind, *(repr(getattr(request, option)) for option in _STAGES[kind][0]))
+
+
+def _data(request: Request, listener: Listener) -> Dataset:
+    return relrob_datasets.load(request.dataset, request.split)
+
+
+def _reference(request: Request, listener: Listener, data: Dataset) -> Network:
+    return reference_network(request, data, listener)
+
+
+def _quantised(request: Request, listener: Listener, data: Dataset, reference: Network) -> Network:
+    return quantised_network(request, data, reference, listener)
+
+
+def _accuracy(name: str, request: Request, listener: Listener, data: Dataset, network: Network) -> float:
+    listener(Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})"))
+    evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
+    return round(accuracy(evaluator, data.images, data.labels), 6)
+
+
+_MAKERS: Final[dict[str, Callable[..., Any]]] = {
+    "data": _data,
+    "reference": _reference,
+    "quantised": _quantised,
+    "reference accuracy": partial(_accuracy, "reference"),
+    "quantised accuracy": partial(_accuracy, "quantised"),
+}
