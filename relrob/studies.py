@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from relrob.domain.events import Listener, silent
 from relrob.domain.record import RECORD_COLUMNS
 from relrob.files import write_atomic
+from relrob.registry import load
 from relrob.report.study_rows import study_rows
 from relrob.report.study_text import study_json, study_text
 from relrob.study.campaign import run_study
-from relrob.study.published import published
+from relrob.study.published import on_8bit_grid, published
 from relrob.study.run import check_scheduler, worker_count
 from relrob.study.spec import builtin, find_spec, read_spec
-from relrob.study.study_files import read_study, records_of
+from relrob.study.study_files import read_runs, read_study, records_of
 
 _CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
 
@@ -63,6 +65,29 @@ def show_text(directory: Path, form: str) -> str:
     """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
     head, cells = read_study(directory)
     return study_text(head, study_rows(cells, published(head["published"])), form)
+
+
+def table_text(runs: Sequence[Path], form: str) -> str:
+    """The tables of some run directories, or directories of studies, as markdown, csv, latex or json; beside the numbers that
+    Duncan et al. 2020 published for the data set, radius and step, where the quantisation is theirs. Raises RelrobError."""
+    there = on_8bit_grid(published("duncan2020.csv"))
+    rows = []
+    for cell in read_runs(runs):
+        rows += study_rows([cell], there if cell.summary["quantised"]["scheme"] == "dynamic" else {})
+    head = {"study": "table", "title": "Relative robustness and adversarial transfer", "published": ""}
+    return study_text(head, rows, form)
+
+
+def write_figures(directory: Path, output: Path) -> list[str]:
+    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files' names. Raises StoreError."""
+    head, cells = read_study(directory)
+    rows = study_rows(cells, published(head["published"]))
+    drawn: dict[str, bytes] = load("relrob.report.figures:figures")(rows)
+    for make in ("set_galleries", "table_one"):
+        drawn |= load(f"relrob.report.galleries:{make}")(cells)
+    for name, data in drawn.items():
+        write_atomic(output / name, data)
+    return sorted(drawn)
 
 
 def export_records(directory: Path, output: Path) -> int:

@@ -18,6 +18,7 @@ from relrob.registry import load
 COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("relrob.cli.verify:command", "Certify image by image, before and after quantisation (the main job)."),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
+    "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
     "train": ("relrob.cli.train:command", "Train a reference network."),
     "quantise": ("relrob.cli.quantise:command", "Quantise a trained network."),

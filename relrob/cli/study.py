@@ -120,6 +120,24 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
     click.echo(show_text(directory, "json" if as_json else form), nl=False)
 
 
+@command.command("figures")
+@click.argument("directory", type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to.")
+@common_options
+def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
+    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of perturbed images.
+
+    \b
+    Example:
+      relrob study figures study -o figures
+    """
+    drawn: list[str] = load("relrob.studies:write_figures")(directory, output)
+    if as_json:
+        print_json({"folder": str(output), "files": drawn})
+    elif not quiet:
+        click.echo(f"{len(drawn)} files in {output}: {', '.join(drawn)}")
+
+
 @command.command("export")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The CSV file to write.")

@@ -54,6 +54,11 @@ def witness_png(view: WitnessView) -> bytes:
 
 def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
     """Write a contact sheet of the first `limit` witnesses, two a row. Raises UsageError for none, StoreError if it cannot."""
+    write_atomic(path, gallery_png(views, limit))
+
+
+def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
+    """The contact sheet as a PNG. Raises UsageError for no witness."""
     if not views or limit < 1:
         raise UsageError(f"a contact sheet of {len(views)} witnesses, at most {limit}", "at least one witness")
     shown = views[:limit]
@@ -71,10 +76,9 @@ def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
             _paste(canvas, panel, left + place * (small + gap), top)
         name = f"image {view.index}: true label {view.label}, L1 {_cost(view)}, fools the {view.network}"
         _write(draw, (left, top + small + 5), name, _INK, 13, cell[0])
-
         said = f"reference says {view.reference_label}, quantised says {view.quantised_label}"
         _write(draw, (left, top + small + 23), said, _GREY, 13, cell[0])
-    write_atomic(path, _png(canvas))
+    return _png(canvas)
 
 
 def _truth(view: WitnessView) -> list[str]:

@@ -67,7 +67,8 @@ def _rounded(value: float | None) -> float | None:
 @dataclass(frozen=True)
 class Row:
     """A cell: what it is; `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled` |R_NOT| / images, and the same
-    `by_label`; `unknown` images; the accuracies of both networks, in percent (None: not measured); the published numbers."""
+    `by_label`; of all images those on which each network is robust, and the `unknown` ones; the accuracies of both networks, in
+    percent (None: not measured); the published numbers."""
 
     grid: str
     dataset: str
@@ -80,6 +81,8 @@ class Row:
     robustness: Rate
     transfer: Rate
     fooled: Rate
+    reference_robust: Rate
+    quantised_robust: Rate
     unknown: int
     by_label: dict[int, Rate]
     accuracy: tuple[float | None, float | None]
@@ -105,6 +108,8 @@ class Row:
             "relative_robustness": self.robustness.json(),
             "adversarial_transfer": self.transfer.json(),
             "fooled": self.fooled.json(),
+            "reference_robust": self.reference_robust.json(),
+            "quantised_robust": self.quantised_robust.json(),
             "fooled_by_label": {str(label): rate.json() for label, rate in self.by_label.items()},
             "unknown": self.unknown,
         }
@@ -133,6 +138,8 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
         robustness=Rate(sets["R_Q^FP"], sets["R"], other.relative_robustness if other else None),
         transfer=Rate(sets["R^0"], sets["R_NOT"], other.adversarial_transfer if other else None),
         fooled=Rate(sets["R_NOT"], images, fooled),
+        reference_robust=Rate(sets["R"], images),
+        quantised_robust=Rate(cell.quantised_robust, images),
         unknown=sets["unknown"],
         by_label={label: Rate(*counts) for label, counts in cell.by_label.items()},
         accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),

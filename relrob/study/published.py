@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import Any
 
 from relrob.errors import StoreError
+from relrob.regions.exact import nearest_8bit
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ def _row(row: dict[str, str]) -> Published:
     counts = [int(row[name]) if row[name] else None for name in ("R", "R_Q^FP", "R_NOT", "R^0")]
     rates = [float(row[name]) if row[name] else None for name in ("relative_robustness", "adversarial_transfer")]
     return Published(counts[0], counts[1], rates[0], counts[2], counts[3], rates[1])
+
+
+def on_8bit_grid(rows: dict[Key, Published]) -> dict[Key, Published]:
+    """The same rows, and each again under the 8-bit level that its step is nearest to, as `--grid 8bit` has it."""
+    return {(name, radius, nearest_8bit(step)): row for (name, radius, step), row in rows.items()} | rows
 
 
 def key_of(options: dict[str, Any]) -> Key | None:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from relrob.domain.record import Record
+from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.files import disk_errors, write_atomic
 from relrob.study.store import Store
-from relrob.study.summary import summarise
+from relrob.study.summary import HEADER, summarise
 
 INDEX: Final = "study.json"
 _FORMAT: Final = 1
@@ -23,13 +23,15 @@ _KEYS: Final = {"grid", "options", "run", "directory", "header"}
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """A cell of a study as it lies on the disk: its options, its `directory`, its summary (interface.md), and for each label of its
-    images how many the reference is fooled on (`R_NOT`), and how many there are."""
+    """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`, `radius`, `step`, ...), its `directory`,
+    its summary (interface.md), on how many images the quantised network is robust, and for each label on how many images the
+    reference is fooled (`R_NOT`), and how many there are."""
 
     grid: str
     options: dict[str, Any]
     directory: Path
     summary: dict[str, Any]
+    quantised_robust: int
     by_label: dict[int, tuple[int, int]]
 
     @property
@@ -44,11 +46,40 @@ def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
     cells = []
     for entry in index.pop("cells"):
         place = directory / entry["directory"]
-        with Store.read(place) as store:
-            records, seconds = store.records(), sum(store.seconds().values())
-        summary = summarise(records, entry["header"], seconds)
-        cells.append(CellResult(entry["grid"], entry["options"], place, summary, _by_label(records)))
+        cells.append(_read(place, entry["grid"], entry["options"], entry["header"]))
     return index, cells
+
+
+def read_runs(directories: Sequence[Path]) -> list[CellResult]:
+    """The runs in run directories, whose names are their grids, and in directories of studies. Raises StoreError."""
+    found = []
+    for directory in directories:
+        found += read_study(directory)[1] if (directory / INDEX).is_file() else [_read_run(directory)]
+    return found
+
+
+def _read_run(directory: Path) -> CellResult:
+    """A run directory: what summary.json says of it, or, where it was interrupted, its store alone."""
+    with Store.read(directory) as store:
+        header = store.config
+    path = directory / "summary.json"
+    if path.is_file():
+        with disk_errors(path):
+            text = path.read_text()
+        try:
+            header = {name: json.loads(text)[name] for name in (*HEADER, "effective_rule")}
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{path} is damaged", "a summary.json that relrob verify wrote") from error
+    exact = header["region"]["exact"]
+    options = {"dataset": header["dataset"]["name"], "radius": exact["radius"], "step": exact.get("step")}
+    return _read(directory, directory.resolve().name, options, header)
+
+
+def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any]) -> CellResult:
+    with Store.read(place) as store:
+        records, seconds = store.records(), sum(store.seconds().values())
+    robust = sum(record.quantised_verdict == Status.ROBUST for record in records)
+    return CellResult(grid, options, place, summarise(records, header, seconds), robust, _by_label(records))
 
 
 def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
@@ -62,6 +93,12 @@ def records_of(cell: CellResult) -> list[Record]:
     """The records of a cell in index order."""
     with Store.read(cell.directory) as store:
         return store.records()
+
+
+def witnesses_of(cell: CellResult, index: int) -> list[WitnessView]:
+    """The witnesses of an image in a cell."""
+    with Store.read(cell.directory) as store:
+        return store.witnesses(index)
 
 
 def write_index(head: Mapping[str, str], directory: Path, entries: list[dict[str, Any]]) -> None:

@@ -1,0 +1,28 @@
+"""`relrob table`: runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+
+from relrob.cli.common import common_options
+from relrob.registry import load
+
+
+@click.command("table")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
+@click.option("--format", "form", default="markdown", show_default=True, help="markdown, csv, latex or json.")
+@common_options
+def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> None:
+    """Print tables of relative robustness and transfer of run directories, beside the published numbers where there are any.
+
+    RUN: a directory that `relrob verify` or `relrob study run` wrote, finished or not.
+
+    \b
+    Example:
+      relrob table run --format csv
+    """
+    table_text: Callable[[Sequence[Path], str], str] = load("relrob.studies:table_text")
+    click.echo(table_text(runs, "json" if as_json else form), nl=False)
