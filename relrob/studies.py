@@ -10,15 +10,16 @@ from typing import Any, Final
 
 from relrob.domain.events import Listener, silent
 from relrob.domain.record import RECORD_COLUMNS
+from relrob.errors import UsageError
 from relrob.files import write_atomic
-from relrob.registry import load
+from relrob.registry import load, load_extra
 from relrob.report.study_rows import study_rows
 from relrob.report.study_text import study_json, study_text
 from relrob.study.campaign import run_study
 from relrob.study.published import on_8bit_grid, published
 from relrob.study.run import check_scheduler, worker_count
 from relrob.study.spec import builtin, find_spec, read_spec
-from relrob.study.study_files import read_runs, read_study, records_of
+from relrob.study.study_files import CellResult, read_runs, read_study, records_of
 
 _CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
 
@@ -91,26 +92,34 @@ def write_figures(directory: Path, output: Path) -> list[str]:
 
 
 def export_records(directory: Path, output: Path) -> int:
-    """Write one line an image and cell as CSV, without any clock: two runs with the same seeds give the same bytes. Returns the
-    number of lines. Raises StoreError."""
+    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the same seeds give the same bytes.
+    Returns the number of lines. Raises UsageError, StoreError."""
+    if output.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
     _, cells = read_study(directory)
-    text, lines = io.StringIO(), 0
+    names, lines = [*_CELL, *RECORD_COLUMNS], [line for cell in cells for line in _lines(cell)]
+    if output.suffix == ".parquet":
+        data: bytes = load_extra("relrob.report.parquet_file:parquet_bytes", "parquet")(names, lines)
+        write_atomic(output, data)
+        return len(lines)
+    text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*_CELL, *RECORD_COLUMNS])
-    for cell in cells:
-        quantised = cell.summary["quantised"]
-        shown = [
-            cell.grid,
-            cell.dataset,
-            cell.summary["region"]["kind"],
-            cell.options["radius"],
-            cell.options.get("step", ""),
-            quantised["scheme"],
-            quantised["runtime"],
-        ]
-        for record in records_of(cell):
-            values = [getattr(record, name) for name in RECORD_COLUMNS]
-            writer.writerow([*shown, *("" if value is None else value for value in values)])
-            lines += 1
+    writer.writerow(names)
+    writer.writerows(["" if value is None else value for value in line] for line in lines)
     write_atomic(output, text.getvalue())
-    return lines
+    return len(lines)
+
+
+def _lines(cell: CellResult) -> list[list[Any]]:
+    """The cell's records, each with what tells the cell apart."""
+    quantised = cell.summary["quantised"]
+    shown = [
+        cell.grid,
+        cell.dataset,
+        cell.summary["region"]["kind"],
+        cell.options["radius"],
+        cell.options.get("step"),
+        quantised["scheme"],
+        quantised["runtime"],
+    ]
+    return [[*shown, *(getattr(record, name) for name in RECORD_COLUMNS)] for record in records_of(cell)]

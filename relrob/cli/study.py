@@ -140,10 +140,14 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
 
 @command.command("export")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The CSV file to write.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .csv or .parquet file to write."
+)
 @common_options
 def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Write the records of the study in DIRECTORY as CSV: one line an image and run, the same bytes for the same seeds.
+    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for the same seeds.
+
+    Parquet needs pyarrow: pip install 'relrob[parquet]'.
 
     \b
     Example:

@@ -32,6 +32,8 @@ _STYLE: Final[Any] = {
     "legend.frameon": False,
 }
 _DPI: Final = 150
+_APART: Final = 0.06  # octaves
+_ENOUGH: Final = 30  # images; intervals of fewer run out of the picture
 _Panel = tuple[str, list[Row]]
 
 
@@ -97,8 +99,8 @@ def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlabel("step")
 
 
-def _line(axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], **style: Any) -> None:
-    """A rate against the step, with its interval; cells in which nothing could be counted are left out."""
+def _line(axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: float, **style: Any) -> None:
+    """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each other; empty cells are left out."""
     points = []
     for row in sorted(rows, key=_step):
         rate = pick(row)
@@ -107,6 +109,7 @@ def _line(axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], **style:
     if not points:
         return
     steps, values, low, high = zip(*points, strict=True)
+    steps = tuple(step * 2**shift for step in steps)
     errors = [
         [value - end for value, end in zip(values, low, strict=True)],
         [end - value for end, value in zip(high, values, strict=True)],
@@ -122,11 +125,11 @@ def _robust(rows: Sequence[Row]) -> Figure:
     for number, (title, mine) in enumerate(panels):
         axes = sheet[number // columns][number % columns]
         for (name, cells), marker in zip(_panels(mine, _radius), "osD^v", strict=False):
-            for network, pick, colour, line in (
-                ("reference", lambda row: row.reference_robust, _BLUE, "-"),
-                ("quantised", lambda row: row.quantised_robust, _ORANGE, "--"),
+            for network, pick, shift, style in (
+                ("reference", lambda row: row.reference_robust, -_APART, {"color": _BLUE}),
+                ("quantised", lambda row: row.quantised_robust, _APART, {"color": _ORANGE, "ls": "--", "mfc": "white"}),
             ):
-                _line(axes, cells, pick, color=colour, linestyle=line, marker=marker, label=f"{network}, {name}")
+                _line(axes, cells, pick, shift, marker=marker, label=f"{network}, {name}", **style)
         axes.set_title(title)
         axes.set_ylabel("images robust, %")
         axes.set_ylim(0, 102)
@@ -146,19 +149,38 @@ def _rates(rows: Sequence[Row]) -> Figure:
     )
     for line, (title, mine) in zip(sheet, panels, strict=True):
         for axes, (label, pick) in zip(line, kinds, strict=True):
-            for (name, cells), colour, marker in zip(
-                _panels(mine, _radius), (_BLUE, _ORANGE, _GREY), "osD", strict=False
+            for (name, cells), colour, marker, shift in zip(
+                _panels(mine, _radius), (_BLUE, _ORANGE, _GREY), "osD", (-_APART, _APART, 0.0), strict=False
             ):
-                _line(axes, cells, pick, color=colour, marker=marker, label=name)
-                told = [(float(_step(row)), pick(row).published) for row in cells if pick(row).published is not None]
+                _line(axes, cells, pick, shift, color=colour, marker=marker, label=name)
+                told = [
+                    (float(_step(row)) * 2**shift, pick(row).published)
+                    for row in cells
+                    if pick(row).published is not None
+                ]
                 if told:
                     x, y = zip(*told, strict=True)
-                    axes.plot(x, y, "x", color=colour, markersize=7, label=f"{name}, published")
+                    axes.plot(
+                        x, y, "x", color=colour, markersize=7, markeredgewidth=1.8, zorder=4, label=f"{name}, published"
+                    )
             axes.set_title(title)
             axes.set_ylabel(label)
+            axes.set_ylim(*_range(pick(row) for row in mine))
             _steps_axis(axes, mine)
             axes.legend(fontsize=8)
     return figure
+
+
+def _range(rates: Iterable[Rate]) -> tuple[float, float]:
+    """Percentages to show: every rate and published one, and the intervals of those that rest on enough images to say something."""
+    shown = [100.0]
+    for rate in rates:
+        shown += [value for value in (rate.percent, rate.published) if value is not None]
+        if rate.interval is not None and rate.whole >= _ENOUGH:
+            shown.append(rate.interval[0])
+    low = min(shown)
+    margin = max(100 - low, 1) * 0.06
+    return max(low - margin, 0), 100 + margin
 
 
 def _fooled(rows: Sequence[Row]) -> Figure:

@@ -77,7 +77,7 @@ def _reference_view(cell: CellResult, index: int) -> WitnessView | None:
 def _sheet(views: dict[tuple[Fraction, Fraction], WitnessView | None], index: int, title: str) -> Figure:
     """A line of pictures a radius, a column a step; "none" where no perturbation fools the reference."""
     radii, steps = sorted({radius for radius, _ in views}), sorted({step for _, step in views})
-    figure = Figure(figsize=(1.45 * (len(steps) + 1), 1.95 * len(radii) + 0.4), layout="constrained")
+    figure = Figure(figsize=(1.45 * (len(steps) + 1), 1.75 * len(radii) + 0.35), layout="constrained")
     sheet = figure.subplots(len(radii), len(steps) + 1, squeeze=False)
     shown = next(view for view in views.values() if view is not None)
     for line, radius in zip(sheet, radii, strict=True):
