@@ -27,6 +27,7 @@ from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
 from relrob.files import cache_dir, write_atomic
+from relrob.study.memory import keep_memory
 from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Lost
 from relrob.study.run import make_classifier
@@ -107,6 +108,7 @@ def decide(shipment: Shipment, index: int) -> ImageResult:
 @lru_cache(maxsize=1)
 def _classifier(shipment: Shipment) -> Callable[[int], ImageResult]:
     """The networks, open: once a worker and run."""
+    keep_memory()
     return make_classifier((unpacked(shipment), get_worker().state.nthreads))
 
 

@@ -26,6 +26,7 @@ from relrob.problem import Opened
 from relrob.relative import Setting, classify
 from relrob.relative_ball import BallSetting, classify_ball
 from relrob.relative_search import SearchSetting, classify_search
+from relrob.study.memory import keep_memory
 from relrob.study.plan import Plan
 from relrob.study.pool import Lost, map_unordered
 from relrob.study.store import Store
@@ -59,6 +60,12 @@ def check_scheduler(address: str | None) -> None:
 def opened(network: Network, threads: int) -> Opened:
     """A network opened twice: in its best batch size, and one image at a time."""
     return Opened(network, open_network(network, threads), open_network(network, threads, batch=1))
+
+
+def make_in_worker(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
+    """`make_classifier` in a process that does nothing else."""
+    keep_memory()
+    return make_classifier(given)
 
 
 def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
@@ -118,7 +125,7 @@ def _answers(plan: Plan, todo: list[int], workers: int, scheduler: str | None) -
         return
     if workers > 1:
         threads = max(1, len(os.sched_getaffinity(0)) // workers)
-        yield from map_unordered(make_classifier, (plan, threads), todo, workers)
+        yield from map_unordered(make_in_worker, (plan, threads), todo, workers)
         return
     function = make_classifier((plan, len(os.sched_getaffinity(0))))
     for index in todo:
