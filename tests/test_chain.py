@@ -105,6 +105,22 @@ class Helpless:
         return Findings(tuple(Finding(False, None, (), None, 0, Reason.TIME) for _ in problem.networks), None, 0)
 
 
+@dataclass(frozen=True)
+class Noting:
+    """Decides nothing, and notes what it was asked about."""
+
+    seen: list[Problem]
+    name: str = "milp"
+    complete: bool = True
+
+    def accepts(self, problem: Problem) -> str | None:
+        return None
+
+    def solve(self, problem: Problem) -> Findings:
+        self.seen.append(problem)
+        return Findings((Finding(False, None, (), None, 0, Reason.TIME),), None, 0)
+
+
 def given(monkeypatch: pytest.MonkeyPatch, **others: Solver) -> None:
     """Put these solvers in the places of those of the registry."""
     real = chain.named
@@ -125,6 +141,17 @@ def test_smt_decides_where_milp_does_not(monkeypatch: pytest.MonkeyPatch, crash:
     monkeypatch.setattr(chain, "BRANCH", 1e-9)
     decision = decide(HARD, solver_named("auto"))
     assert (decision.verdicts[0].status, solvers(decision)) == (Status.ROBUST, {"smt"})
+
+
+def test_each_network_is_asked_about_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    noting = Noting([])
+    given(monkeypatch, milp=noting, smt=Helpless("smt"))
+    monkeypatch.setattr(chain, "BRANCH", 1e-9)
+    pair = replace(HARD, networks=(*HARD.networks, numpy_opened(random_dense(20, (784, 4, 3)), FULL)), budget=Budget(2))
+    decide(pair, solver_named("auto"))
+    assert len(noting.seen) == 2
+    for network, asked in zip(pair.networks, noting.seen, strict=True):
+        assert len(asked.networks) == 1 and asked.networks[0] is network
 
 
 def test_branching_goes_on_where_no_other_helps(monkeypatch: pytest.MonkeyPatch) -> None:

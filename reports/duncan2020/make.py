@@ -1,0 +1,115 @@
+"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables, figures, records, provenance.
+
+python reports/duncan2020/make.py STUDY_DIRECTORY
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from relrob.files import write_atomic
+from relrob.studies import export_records, show_text, write_figures
+from relrob.study.spec import builtin
+from relrob.study.study_files import CellResult, read_study
+
+HERE = Path(__file__).resolve().parent
+PACKAGES = ("relrob", "numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "matplotlib")
+PICTURES = (
+    ("robust.svg", "Images on which each network is robust, against the step, with Wilson intervals."),
+    (
+        "rates.svg",
+        "Relative robustness and adversarial transfer against the step; crosses: published (Tables II and III).",
+    ),
+    ("fooled-by-label.svg", "Images with an effective perturbation, by label: the paper's Figure 6."),
+    ("perturbed.svg", "One image at every radius and step: the paper's Table I."),
+    (
+        "set-R-FP.png",
+        "R^FP, the paper's Figure 4: the reference is right on every perturbed image, the quantised network is not.",
+    ),
+    ("set-R-Q.png", "R_Q, the paper's Figure 5: what fools the reference does not fool the quantised network."),
+    ("set-R-0.png", "R^0: what fools the reference fools both."),
+    ("set-R-mixed.png", "R^mixed: some of what fools the reference fools both."),
+)
+
+
+def grids(cells: Iterable[CellResult]) -> dict[str, dict[str, Any]]:
+    """What was run of each grid: cells, images in each, undecided ones, minutes of work on one core."""
+    found: dict[str, dict[str, Any]] = {}
+    for cell in cells:
+        sets = cell.summary["sets"]
+        entry = found.setdefault(cell.grid, {"cells": 0, "images": set(), "unknown": 0, "minutes_of_work": 0.0})
+        entry["cells"] += 1
+        entry["images"].add(sets["L_cc"] + sets["L_ic"])
+        entry["unknown"] += sets["unknown"]
+        entry["minutes_of_work"] += cell.summary["seconds"] / 60
+    for entry in found.values():
+        entry["images"] = sorted(entry["images"])
+        entry["minutes_of_work"] = round(entry["minutes_of_work"], 1)
+    return found
+
+
+def page(directory: Path, done: dict[str, dict[str, Any]], drawn: list[str]) -> str:
+    """README.md: what was run, the pictures, the tables."""
+    title, tables = show_text(directory, "markdown").split("\n", 1)
+    lines = [
+        title,
+        "",
+        "Made by `relrob study run duncan2020` and `reports/duncan2020/make.py`; provenance.json says with what, records.parquet",
+        "has a line an image and run. A search's robust images are those for which the paper's search finds nothing; a ladder's are",
+        "proved, or run whole.",
+        "",
+        "| grid | cells | images a cell | undecided | minutes of work, one core |",
+        "| --- | ---: | ---: | ---: | ---: |",
+    ]
+    for name, entry in done.items():
+        images = ", ".join(f"{count:,}" for count in entry["images"])
+        lines.append(f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | {entry['minutes_of_work']} |")
+    lines.append("")
+    for name, caption in PICTURES:
+        if name in drawn:
+            lines += [f"![{caption}](figures/{name})", "", caption, ""]
+    return "\n".join(lines).rstrip("\n") + "\n" + tables
+
+
+def main(directory: Path) -> None:
+    """Write the report; nothing here is computed anew."""
+    head, cells = read_study(directory)
+    done, drawn = grids(cells), write_figures(directory, HERE / "figures")
+    export_records(directory, HERE / "records.parquet")
+    write_atomic(HERE / "duncan2020.toml", builtin()["duncan2020"])
+    for form, name in (("csv", "tables.csv"), ("latex", "tables.tex"), ("json", "tables.json")):
+        write_atomic(HERE / name, show_text(directory, form))
+    write_atomic(HERE / "README.md", page(directory, done, drawn))
+    provenance = {
+        "study": head["study"],
+        "sha256": head["sha256"],
+        "grids": done,
+        "cells": [
+            {
+                "grid": cell.grid,
+                "run": cell.summary["run"],
+                "radius": cell.summary["region"]["exact"]["radius"],
+                "step": cell.summary["region"]["exact"].get("step"),
+                "seed": cell.summary["region"]["seed"],
+                "reference": cell.summary["reference"]["sha256"],
+                "quantised": cell.summary["quantised"]["sha256"],
+                "dataset": cell.summary["dataset"]["sha256"],
+            }
+            for cell in cells
+        ],
+        "machine": f"{platform.machine()}, {len(os.sched_getaffinity(0))} cores, {platform.system()}, "
+        f"Python {platform.python_version()}",
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+    write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
