@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from relrob.cli.main import tune_blas
 
@@ -38,7 +39,8 @@ def workers(kind: str, count: int) -> Iterator[str | None]:
     if kind == "processes":
         yield None
     else:
-        with LocalCluster(n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        local: Any = LocalCluster
+        with local(n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
             yield cluster.scheduler_address
 
 

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import dask
+import dask.config
+import distributed
 import pytest
-from distributed import Client, LocalCluster, WorkerPlugin
+from distributed import WorkerPlugin
 
 from relrob.domain.events import Event
 from relrob.domain.record import ImageResult, Set
@@ -30,14 +31,17 @@ from relrob.study.run import check_scheduler, make_classifier, run
 from relrob.study.store import Store
 from tests.cli_case import Case, relrob_command
 
+LOCAL: Any = distributed.LocalCluster  # typed as if their answers could be awaited
+CLIENT: Any = distributed.Client
+
 
 @pytest.fixture
-def dask_cluster(tmp_path: Path) -> Iterator[LocalCluster]:
+def dask_cluster(tmp_path: Path) -> Iterator[Any]:
     """Two worker processes, of a thread each; a task is given up at its second worker's death."""
     settings = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.log-length": 0}
     with (
         dask.config.set({**settings, "temporary-directory": str(tmp_path)}),
-        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        LOCAL(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
     ):
         yield cluster
 
@@ -69,13 +73,13 @@ def whole(plan: Plan, folder: Path) -> str:
         return content(store)
 
 
-def test_a_killed_worker_costs_nothing(case: Case, tmp_path: Path, dask_cluster: LocalCluster) -> None:
+def test_a_killed_worker_costs_nothing(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
     plan, address = plan_of(case), dask_cluster.scheduler_address
     killed: list[int] = []
 
     def kill_one(event: Event) -> None:
         if event.stage == "images" and event.done == 5 and not killed:
-            with Client(address, set_as_default=False) as client:
+            with CLIENT(address, set_as_default=False) as client:
                 victim = sorted(client.run(os.getpid).values())[0]
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
@@ -109,14 +113,13 @@ class Poison(WorkerPlugin):  # type: ignore[misc]
 
             return decide
 
-        vars(tested)["make_classifier"] = poisoned
+        changed: Any = tested
+        changed.make_classifier = poisoned
 
 
-def test_a_poisoned_image_is_unknown_and_the_rest_is_decided(
-    case: Case, tmp_path: Path, dask_cluster: LocalCluster
-) -> None:
+def test_a_poisoned_image_is_unknown_and_the_rest_is_decided(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
     plan = plan_of(case, "0:12")
-    with Client(dask_cluster, set_as_default=False) as client:
+    with CLIENT(dask_cluster, set_as_default=False) as client:
         client.register_plugin(Poison(tmp_path / "seen"))
     with Store.open(tmp_path / "cluster", plan.config) as store:
         run(plan, store, scheduler=dask_cluster.scheduler_address)
@@ -131,7 +134,7 @@ def test_a_poisoned_image_is_unknown_and_the_rest_is_decided(
     }
 
 
-def test_the_command_and_what_it_refuses(case: Case, tmp_path: Path, dask_cluster: LocalCluster) -> None:
+def test_the_command_and_what_it_refuses(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
     address = dask_cluster.scheduler_address
     for out, more in (("one", ["--scheduler", address]), ("two", [])):
         done = relrob_command(case.arguments("--out", out, "--json", *more), tmp_path)
@@ -152,7 +155,7 @@ def test_addresses_that_are_none(address: str) -> None:
 def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tested, "WORKERS_SECONDS", 0.2)
     with (
-        LocalCluster(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
+        LOCAL(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
         pytest.raises(UsageError, match="has no workers"),
     ):
         check_scheduler(cluster.scheduler_address)
@@ -197,7 +200,7 @@ def test_a_scheduler_that_goes_away_leaves_a_run_to_resume(case: Case, tmp_path:
         assert content(store) == whole(plan, tmp_path / "here")
 
 
-def test_a_killed_driver_loses_nothing(case: Case, tmp_path: Path, dask_cluster: LocalCluster) -> None:
+def test_a_killed_driver_loses_nothing(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
     """SIGKILL while the cluster works for it, then the same command again."""
     arguments = case.arguments("--out", "killed", "--scheduler", dask_cluster.scheduler_address, "-q")
     environment = {**os.environ, "RELROB_CACHE": str(tmp_path / "cache"), "PYTHONPATH": os.pathsep.join(sys.path)}

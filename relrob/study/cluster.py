@@ -135,11 +135,11 @@ def check(address: str) -> None:
     _connected(address).close()
 
 
-def _connected(address: str) -> Client:
+def _connected(address: str) -> Any:
     """A client of a scheduler that has workers. Raises UsageError."""
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it says is said below, in one line
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
         raise UsageError(f"no Dask scheduler answers at {address}", "the address of one that runs", _TRY) from error
     try:
@@ -153,11 +153,11 @@ def _connected(address: str) -> Client:
 
 
 def _answers(
-    client: Client, name: str, shipment: Future, waiting: deque[int], address: str
+    client: Any, name: str, shipment: Future, waiting: deque[int], address: str
 ) -> Iterator[tuple[int, ImageResult | None]]:
     """(item, answer) as they come; None for an item whose worker died, or whose task failed."""
     finished: SimpleQueue[Future] = SimpleQueue()
-    out: dict[str, tuple[int, Future]] = {}
+    out: dict[Any, tuple[int, Future]] = {}
     room, looked = 0, 0.0
     while waiting or out:
         if time.monotonic() - looked > _POLL_SECONDS:
