@@ -34,19 +34,25 @@ def started(problem: Problem, leaf: int, bounded: bool, parts: list[Part]) -> tu
     return tally, BestFirst(tally, bounds, parts, leaf, leaves), leaves
 
 
+def biased(problem: Problem, label: int, amount: np.float32) -> Problem:
+    """The problem with so much added to an output of its second network."""
+    dense = problem.networks[1].network.dense
+    assert dense is not None
+    last = dense.layers[-1]
+    bias = last.bias.copy()
+    bias[label] += amount
+    edged = Dense((*dense.layers[:-1], Layer(last.weights, bias, False)))
+    return replace(problem, networks=(problem.networks[0], numpy_opened(edged, SHAPE)))
+
+
 def on_the_edge(seed: int) -> Problem:
     """A random problem whose second network's smallest margin is a hair above 0, or, every third time, below."""
     problem = random_problem(seed)
     opened, rungs, label = problem.networks[1], problem.rungs, problem.label
-    dense = opened.network.dense
-    assert dense is not None
     images = rungs.images(rungs.knapsack.masks(0, rungs.count))
     least = float(margins(opened.evaluator.outputs(images), label).min())
-    last, hair = dense.layers[-1], np.float32(0.02 if seed % 3 else -0.001)
-    bias = last.bias.copy()
-    bias[label] += hair - np.float32(least)
-    edged = Dense((*dense.layers[:-1], Layer(last.weights, bias, False)))
-    return replace(problem, networks=(problem.networks[0], numpy_opened(edged, SHAPE)))
+    hair = np.float32(0.02 if seed % 3 else -0.001)
+    return biased(problem, label, hair - np.float32(least))
 
 
 def is_robust(problem: Problem) -> bool:
@@ -90,6 +96,19 @@ def test_verdicts_and_proofs_are_complete(monkeypatch: pytest.MonkeyPatch, front
             assert int(problem.networks[1].evaluator.outputs(image).argmax()) != problem.label
     assert min(found.values()) > 15
     assert split > 5 * bounded - 1
+
+
+def test_a_part_that_is_wrong_everywhere_is_no_proof() -> None:
+    """Bounds prove another label on the whole ladder: that is a witness, whichever point of it."""
+    for seed in range(12):
+        problem = random_problem(seed)
+        rival = (problem.label + 1) % problem.networks[1].network.classes
+        problem = biased(problem, rival, np.float32(1000))
+        tally, search, leaves = started(problem, 1, True, [whole(problem.rungs)])
+        assert search.run(60.0)
+        assert tally.hint is not None and not leaves
+        image = problem.rungs.images(tally.hint[None, :])
+        assert int(problem.networks[1].evaluator.outputs(image).argmax()) == rival
 
 
 def test_it_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
