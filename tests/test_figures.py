@@ -110,7 +110,7 @@ def test_a_range_shows_every_rate_but_not_the_whole_interval_of_three_images() -
 def test_every_figure_is_a_picture_and_the_same_each_time() -> None:
     made = figures(ROWS)
     assert sorted(made) == [
-        f"{name}.{kind}" for name in ("fooled-by-label", "rates", "robust") for kind in ("png", "svg")
+        f"{name}.{kind}" for name in ("fooled-by-label-g", "rates", "robust") for kind in ("png", "svg")
     ]
     assert figures(ROWS) == made
     for name, data in made.items():
@@ -120,6 +120,7 @@ def test_every_figure_is_a_picture_and_the_same_each_time() -> None:
             picture = Image.open(io.BytesIO(data)).convert("L")
             assert picture.width > 600 and np.asarray(picture).std() > 10
     assert figures(cells_of({"step": None})) == {}
+    assert "fooled-by-label-a-b-c.svg" in figures(cells_of({"grid": "a/b  c"}))
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ Wilson intervals (95 %). The same rows give the same bytes. Imports Matplotlib.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any, Final
@@ -38,13 +39,15 @@ _Panel = tuple[str, list[Row]]
 
 
 def figures(rows: Sequence[Row]) -> dict[str, bytes]:
-    """File name to content, an .svg and a .png of each figure that the rows allow: those with a step."""
+    """File name to content, an .svg and a .png of each figure that the rows allow: those with a step. robust, rates, and for each
+    grid fooled-by-label-GRID."""
     stepped = [row for row in rows if row.step is not None]
-    made: dict[str, bytes] = {}
-    if stepped:
-        for name, draw in (("robust", _robust), ("rates", _rates), ("fooled-by-label", _fooled)):
-            with matplotlib.rc_context(_STYLE):
-                made |= files(name, draw(stepped))
+    if not stepped:
+        return {}
+    with matplotlib.rc_context(_STYLE):
+        made = files("robust", _robust(stepped)) | files("rates", _rates(stepped))
+        for name, mine in _panels(stepped, lambda row: re.sub("[^A-Za-z0-9_-]+", "-", row.grid)):
+            made |= files(f"fooled-by-label-{name}", _fooled(mine))
     return made
 
 

@@ -10,6 +10,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterable
+from fnmatch import fnmatch
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ PICTURES = (
         "rates.svg",
         "Relative robustness and adversarial transfer against the step; crosses: published (Tables II and III).",
     ),
-    ("fooled-by-label.svg", "Images with an effective perturbation, by label: the paper's Figure 6."),
+    ("fooled-by-label-*.svg", "Images with an effective perturbation, by label: the paper's Figure 6."),
     ("perturbed.svg", "One image at every radius and step: the paper's Table I."),
     (
         "set-R-FP.png",
@@ -72,9 +73,10 @@ def page(directory: Path, done: dict[str, dict[str, Any]], drawn: list[str]) -> 
         images = ", ".join(f"{count:,}" for count in entry["images"])
         lines.append(f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | {entry['minutes_of_work']} |")
     lines.append("")
-    for name, caption in PICTURES:
-        if name in drawn:
-            lines += [f"![{caption}](figures/{name})", "", caption, ""]
+    for pattern, caption in PICTURES:
+        names = [name for name in drawn if fnmatch(name, pattern)]
+        if names:
+            lines += [caption, "", *[f"![{name}](figures/{name})\n" for name in names]]
     return "\n".join(lines).rstrip("\n") + "\n" + tables
 
 
