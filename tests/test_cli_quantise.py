@@ -138,6 +138,17 @@ def test_plain_lines_are_few() -> None:
     assert written[2] == "images 17/100 (17%), 8.0/s, 10 s left"
 
 
+def test_the_next_run_of_a_study_has_a_rate_of_its_own() -> None:
+    clock, written = [0.0], list[str]()
+    lines = Lines(written.append, lambda: clock[0])
+    for total, each in ((4, 10.0), (8, 1.0)):
+        for done in range(total + 1):
+            clock[0] += each if done else 0.0
+            lines(Event("images", "", done, total))
+    assert written[4] == "images 4/4 (100%), 10.0 s each"
+    assert written[5:7] == ["images 0/8 (0%)", "images 2/8 (25%), 1.0/s, 6 s left"]
+
+
 def test_what_was_held_back_is_written_at_the_end() -> None:
     written = list[str]()
     lines = Lines(written.append, lambda: 0.0)
@@ -161,6 +172,8 @@ def test_bars_on_a_terminal() -> None:
             show(Event("train", f"epoch {done}/3: loss [0.1]", done, 3))
         show(Event("images", "", 1, 7))
         assert [(task.completed, task.total) for task in bars.tasks] == [(3, 3), (1, 7)]
+        show(Event("train", "", 0, 5))
+        assert [(task.completed, task.total, task.finished) for task in bars.tasks][0] == (0, 5, False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "a line [with brackets]" in text and text.count("epoch 2/3: loss [0.1]") == 1
 

@@ -87,6 +87,7 @@ class Bars:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
         self._texts: dict[str, str] = {}
+        self._done: dict[str, int] = {}
 
     def __call__(self, event: Event) -> None:
         """Print the event's text if it is new, and move the bar of its stage."""
@@ -97,6 +98,9 @@ class Bars:
             return
         if event.stage not in self._tasks:
             self._tasks[event.stage] = self._bars.add_task(TITLES.get(event.stage, event.stage), total=event.total)
+        elif event.done < self._done[event.stage]:  # another run
+            self._bars.reset(self._tasks[event.stage])
+        self._done[event.stage] = event.done
         self._bars.update(self._tasks[event.stage], completed=event.done, total=event.total)
 
 
@@ -113,6 +117,7 @@ class Lines:
         self._clock = clock
         self._started: dict[str, tuple[float, int]] = {}
         self._shown: dict[str, float] = {}
+        self._done: dict[str, int] = {}
         self._held: dict[str, Event] = {}
 
     def __call__(self, event: Event) -> None:
@@ -122,6 +127,10 @@ class Lines:
             if event.text:
                 self._write(event.text)
             return
+        if event.done < self._done.get(event.stage, 0):  # another run: its own first line, rate and time left
+            self._started.pop(event.stage)
+            self._shown.pop(event.stage, None)
+        self._done[event.stage] = event.done
         self._started.setdefault(event.stage, (now, event.done))
         last = self._shown.get(event.stage)
         if last is None or event.done >= event.total or now - last >= INTERVAL:
