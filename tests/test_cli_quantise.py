@@ -173,7 +173,8 @@ def test_bars_on_a_terminal() -> None:
         show(Event("images", "", 1, 7))
         assert [(task.completed, task.total) for task in bars.tasks] == [(3, 3), (1, 7)]
         show(Event("train", "", 0, 5))
-        assert [(task.completed, task.total, task.finished) for task in bars.tasks][0] == (0, 5, False)
+        train = bars.tasks[0]
+        assert (train.completed, train.total, train.finished) == (0, 5, False)
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "a line [with brackets]" in text and text.count("epoch 2/3: loss [0.1]") == 1
 
