@@ -27,7 +27,7 @@ from relrob.registry import load_extra
 from relrob.study import cluster as tested
 from relrob.study.plan import Plan, make_plan
 from relrob.study.request import Request
-from relrob.study.run import check_scheduler, make_classifier, run
+from relrob.study.run import check_scheduler, make_classifier, make_in_worker, run
 from relrob.study.store import Store
 from tests.cli_case import Case, relrob_command
 
@@ -97,10 +97,10 @@ class Poison(WorkerPlugin):  # type: ignore[misc]
         self.seen = seen
 
     def setup(self, worker: Any) -> None:
-        seen, made = self.seen, make_classifier
+        seen, made = self.seen, make_in_worker
 
-        def poisoned(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
-            function = made(given)
+        def poisoned(plan: Plan) -> Callable[[int], ImageResult]:
+            function = made(plan)
 
             def decide(index: int) -> ImageResult:
                 if index == 3 or (index == 6 and not seen.exists()):
@@ -114,7 +114,7 @@ class Poison(WorkerPlugin):  # type: ignore[misc]
             return decide
 
         changed: Any = tested
-        changed.make_classifier = poisoned
+        changed.make_in_worker = poisoned
 
 
 def test_a_poisoned_image_is_unknown_and_the_rest_is_decided(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
@@ -229,7 +229,7 @@ def test_a_shipment_needs_no_shared_disk(case: Case, tmp_path: Path, monkeypatch
     there = tested.unpacked(replace(sent, plan=far, files=files))
     assert Path(there.reference.path).parent == tmp_path / "cache" / "shipped"
     assert Path(there.reference.path).read_bytes() == case.reference.read_bytes()
-    assert make_classifier((there, 1))(0).record == make_classifier((plan, 1))(0).record
+    assert make_classifier(there)(0).record == make_classifier(plan)(0).record
 
 
 def test_a_worker_of_another_kind_is_refused(case: Case) -> None:

@@ -130,7 +130,7 @@ def test_the_other_images_agree_with_the_naive_enumeration(authors: Authors, rad
 def agrees(authors: Authors, radius: str, step: str, images: range) -> None:
     """Verdicts and counts of these images are those of the referee, point by point."""
     plan = plan_of(authors, radius, step, "xnnpack")
-    decide = make_classifier((plan, 1))
+    decide = make_classifier(plan)
     data = load("mnist", "test")
     referees = (one_by_one_onnx(plan.reference), one_by_one_tflite(authors.quantised))
     right = 0

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from relrob.domain.events import Event
 from relrob.domain.record import Record, Set
 from relrob.domain.verdict import Reason
 from relrob.study import run as running
 from relrob.study.plan import Plan, make_plan
-from relrob.study.pool import Lost
+from relrob.study.pool import Lost, map_unordered
 from relrob.study.request import Request
-from relrob.study.run import keep_networks, make_classifier, opened, run
+from relrob.study.run import keep_networks, make_classifier, make_in_worker, opened, run
 from relrob.study.store import Store
 from relrob_datasets import load
 from tests import hostile
@@ -78,7 +79,7 @@ def finished(plan: Plan, folder: Path, workers: int = 1, heard: Heard | None = N
 def test_every_image_is_decided_once_and_told_of(plan: Plan, tmp_path: Path) -> None:
     heard = Heard([])
     records, _ = finished(plan, tmp_path / "one", heard=heard)
-    decide = make_classifier((plan, 1))
+    decide = make_classifier(plan)
     assert records == [decide(index).record for index in range(IMAGES)]
     assert records[2].set is Set.L_IC
     assert {record.set for record in records} - {Set.L_IC, Set.UNKNOWN}
@@ -105,7 +106,7 @@ def test_an_image_that_killed_its_workers_is_unknown(
     plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def answers(plan: Plan, todo: list[int], workers: int, scheduler: str | None) -> Iterator[object]:
-        decide = make_classifier((plan, 1))
+        decide = make_classifier(plan)
         yield from (Lost(index) if index == 5 else decide(index) for index in todo)
 
     monkeypatch.setattr(running, "_answers", answers)
@@ -121,7 +122,7 @@ def test_the_rule_of_the_plan_reaches_the_sets(plan: Plan, tmp_path: Path) -> No
     """Swapping the two networks of a plan swaps the columns of every record that both get right."""
     there, _ = finished(plan, tmp_path / "there")
     swapped = replace(plan, reference=plan.quantised, quantised=plan.reference)
-    decide = make_classifier((swapped, 1))
+    decide = make_classifier(swapped)
     both = [record for record in there if record.set is not Set.L_IC and not record.clean_regression]
     assert both
     for record in both:
@@ -155,3 +156,25 @@ def test_networks_that_were_made_are_kept_and_the_users_are_not(plan: Plan, tmp_
     copy.write_bytes(b"spoilt")
     keep_networks(made, tmp_path)
     assert copy.read_bytes() == Path(plan.quantised.path).read_bytes()
+
+
+def threads() -> int:
+    """How many threads the next matrix product may use."""
+    return max(int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas")
+
+
+def counting(plan: Plan) -> Callable[[int], int]:
+    """A worker's function that answers with its threads."""
+    make_in_worker(plan)
+    return lambda index: threads()
+
+
+def test_one_thread_whatever_the_workers(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With two, the last bits of margins are others: records would depend on the number of workers, and on the machine."""
+    assert set(map_unordered(counting, plan, range(4), 2)) == {1}
+    monkeypatch.setattr(running, "make_classifier", lambda plan: lambda index: threads())
+    with threadpool_limits(limits=2):
+        answers = running._answers(plan, [0, 1], 1, None)
+        assert next(answers) == 1
+        assert threads() == 2  # the caller's own
+        assert list(answers) == [1]

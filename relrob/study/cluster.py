@@ -19,7 +19,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future
 
 import relrob_datasets
 from relrob import __version__
@@ -27,10 +27,9 @@ from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
 from relrob.files import cache_dir, write_atomic
-from relrob.study.memory import keep_memory
 from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Lost
-from relrob.study.run import make_classifier
+from relrob.study.run import make_in_worker
 from relrob_datasets import manifest
 
 log = logging.getLogger(__name__)
@@ -108,8 +107,7 @@ def decide(shipment: Shipment, index: int) -> ImageResult:
 @lru_cache(maxsize=1)
 def _classifier(shipment: Shipment) -> Callable[[int], ImageResult]:
     """The networks, open: once a worker and run."""
-    keep_memory()
-    return make_classifier((unpacked(shipment), get_worker().state.nthreads))
+    return make_in_worker(unpacked(shipment))
 
 
 def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[Any]:

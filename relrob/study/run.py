@@ -62,18 +62,18 @@ def opened(network: Network, threads: int) -> Opened:
     return Opened(network, open_network(network, threads), open_network(network, threads, batch=1))
 
 
-def make_in_worker(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
+def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
     """`make_classifier` in a process that does nothing else."""
     keep_memory()
-    return make_classifier(given)
+    threadpool_limits(limits=1)
+    return make_classifier(plan)
 
 
-def make_classifier(given: tuple[Plan, int]) -> Callable[[int], ImageResult]:
-    """What a worker does: `given` is (plan, threads); the function decides the image of an index."""
-    plan, threads = given
-    threadpool_limits(limits=threads)
+def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
+    """What a worker does: the function decides the image of an index. One thread, whatever the machine: how many share a matrix
+    product decides the last bits of margins."""
     data = relrob_datasets.load(plan.dataset, plan.split)
-    networks = opened(plan.reference, threads), opened(plan.quantised, threads)
+    networks = opened(plan.reference, 1), opened(plan.quantised, 1)
     if isinstance(plan.region, Search):
         search = SearchSetting(networks, plan.region, plan.effective)
         return lambda index: classify_search(search, index, data.images[index], int(data.labels[index]))
@@ -124,12 +124,14 @@ def _answers(plan: Plan, todo: list[int], workers: int, scheduler: str | None) -
         yield from registry.load_extra("relrob.study.cluster:map_on_cluster", _EXTRA)(plan, todo, scheduler)
         return
     if workers > 1:
-        threads = max(1, len(os.sched_getaffinity(0)) // workers)
-        yield from map_unordered(make_in_worker, (plan, threads), todo, workers)
+        yield from map_unordered(make_in_worker, plan, todo, workers)
         return
-    function = make_classifier((plan, len(os.sched_getaffinity(0))))
+    with threadpool_limits(limits=1):
+        function = make_classifier(plan)
     for index in todo:
-        yield function(index)
+        with threadpool_limits(limits=1):
+            answer = function(index)
+        yield answer
 
 
 def _lost(plan: Plan, lost: Lost) -> ImageResult:
