@@ -13,6 +13,7 @@ import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -117,6 +118,10 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Dask warns of more than 10 MB, which a network can have
             shipment = client.submit(handed, packed(plan), key=f"relrob-{plan.digest}")
+        with suppress(
+            OSError, RuntimeError, KeyError
+        ):  # a worker that lacks it fetches it, but Dask sends it short tasks last
+            client.replicate([shipment])
         suspects = []
         for item, answer in _answers(client, plan.digest, shipment, deque(items), address):
             if answer is None:
@@ -155,26 +160,45 @@ def _answers(
 ) -> Iterator[tuple[int, ImageResult | None]]:
     """(item, answer) as they come; None for an item whose worker died, or whose task failed."""
     finished: SimpleQueue[Future] = SimpleQueue()
-    out: dict[Any, tuple[int, Future]] = {}
+    out: dict[Any, int] = {}
+    ended: list[tuple[int, Future]] = []
     room, looked = 0, 0.0
-    while waiting or out:
+    while waiting or out or ended:
         if time.monotonic() - looked > _POLL_SECONDS:
             room, looked = _AHEAD * sum(_asked(client.nthreads, address).values()), time.monotonic()
         while waiting and len(out) < max(room, 1):
             item = waiting.popleft()
             future = client.submit(decide, shipment, item, key=f"relrob-{name}-{item}", priority=-item)
-            out[future.key] = item, future
+            out[future.key] = item
             future.add_done_callback(finished.put)
-        try:
-            future = finished.get(timeout=_POLL_SECONDS)
-        except Empty:
+        yield from _fetched(client, ended, address)  # while the workers have the next ones
+        ended = [(out.pop(future.key), future) for future in (_drained(finished) if out else ())]
+        if out and not ended:
             if client.status != "running":
-                raise _gone(address) from None
+                raise _gone(address)
             if not _asked(client.nthreads, address):
                 log.warning("the scheduler at %s has no workers left; waiting for one", address)
-            continue
-        item, _ = out.pop(future.key)
-        yield item, _answer(future, item, address)
+
+
+def _drained(finished: SimpleQueue[Future]) -> list[Future]:
+    """What is in the queue, after waiting for the first."""
+    found: list[Future] = []
+    with suppress(Empty):
+        found.append(finished.get(timeout=_POLL_SECONDS))
+        while True:
+            found.append(finished.get_nowait())
+    return found
+
+
+def _fetched(client: Any, ended: list[tuple[int, Future]], address: str) -> Iterator[tuple[int, ImageResult | None]]:
+    """The answers of tasks that ended, in one message where none failed."""
+    answers: list[ImageResult | None] = []
+    if len(ended) > 1 and all(future.status == "finished" for _, future in ended):
+        with suppress(Exception):  # asked for one by one below, where each failure is its own
+            answers = client.gather([future for _, future in ended])
+    if not answers:
+        answers = [_answer(future, item, address) for item, future in ended]
+    yield from zip((item for item, _ in ended), answers, strict=True)
 
 
 def _answer(future: Future, item: int, address: str) -> ImageResult | None:
