@@ -170,7 +170,7 @@ def _rates(rows: Sequence[Row]) -> Figure:
             axes.set_ylabel(label)
             axes.set_ylim(*_range(pick(row) for row in mine))
             _steps_axis(axes, mine)
-            axes.legend(fontsize=8)
+        line[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))  # beside the panels, for both
     return figure
 
 
