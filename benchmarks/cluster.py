@@ -40,7 +40,7 @@ def workers(kind: str, count: int) -> Iterator[str | None]:
         yield None
     else:
         local: Any = LocalCluster
-        with local(n_workers=count, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster:
+        with local(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
             yield cluster.scheduler_address
 
 

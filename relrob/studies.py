@@ -13,7 +13,7 @@ from relrob.domain.record import RECORD_COLUMNS
 from relrob.errors import UsageError
 from relrob.files import write_atomic
 from relrob.registry import load, load_extra
-from relrob.report.study_rows import study_rows
+from relrob.report.study_rows import Row, study_rows
 from relrob.report.study_text import study_json, study_text
 from relrob.study.campaign import run_study
 from relrob.study.published import on_8bit_grid, published
@@ -58,14 +58,20 @@ def run_named(
 
 def show(directory: Path) -> dict[str, Any]:
     """A study as far as it was run: its cells with rates, intervals and published numbers, and the paper's claims."""
-    head, cells = read_study(directory)
-    return study_json(head, study_rows(cells, published(head["published"])))
+    head, _, rows = _shown(directory)
+    return study_json(head, rows)
 
 
 def show_text(directory: Path, form: str) -> str:
     """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
+    head, _, rows = _shown(directory)
+    return study_text(head, rows, form)
+
+
+def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]]:
+    """A study's head, its cells, and their rows beside the published numbers that it names."""
     head, cells = read_study(directory)
-    return study_text(head, study_rows(cells, published(head["published"])), form)
+    return head, cells, study_rows(cells, published(head["published"]))
 
 
 def table_text(runs: Sequence[Path], form: str) -> str:
@@ -81,8 +87,7 @@ def table_text(runs: Sequence[Path], form: str) -> str:
 
 def write_figures(directory: Path, output: Path) -> list[str]:
     """Draw a study's figures and galleries into `output`, as far as it was run; returns the files' names. Raises StoreError."""
-    head, cells = read_study(directory)
-    rows = study_rows(cells, published(head["published"]))
+    _, cells, rows = _shown(directory)
     drawn: dict[str, bytes] = load("relrob.report.figures:figures")(rows)
     for make in ("set_galleries", "table_one"):
         drawn |= load(f"relrob.report.galleries:{make}")(cells)

@@ -15,6 +15,7 @@ from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import draw
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
+from relrob.study.request import Request
 from relrob_datasets import load
 from tests.support import random_dense
 
@@ -45,6 +46,19 @@ class Case:
             "1",
         ]
         return ["verify", str(self.reference), str(self.quantised), "--dataset", str(self.data), *fixed, *more]
+
+    def request(self, images: str) -> Request:
+        """The ladder of `arguments`, on some images."""
+        return Request(
+            reference=str(self.reference),
+            quantised=str(self.quantised),
+            dataset=str(self.data),
+            radius="3",
+            step="1/2",
+            features="8",
+            axes=3,
+            images=images,
+        )
 
 
 def make_case(folder: Path) -> Case:

@@ -26,7 +26,6 @@ from relrob.errors import DatasetError, RelrobError, StoreError, UsageError
 from relrob.registry import load_extra
 from relrob.study import cluster as tested
 from relrob.study.plan import Plan, make_plan
-from relrob.study.request import Request
 from relrob.study.run import check_scheduler, make_classifier, make_in_worker, run
 from relrob.study.store import Store
 from tests.cli_case import Case, relrob_command
@@ -41,36 +40,21 @@ def dask_cluster(tmp_path: Path) -> Iterator[Any]:
     settings = {"distributed.scheduler.allowed-failures": 1, "distributed.admin.log-length": 0}
     with (
         dask.config.set({**settings, "temporary-directory": str(tmp_path)}),
-        LOCAL(n_workers=2, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
+        LOCAL(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster,
     ):
         yield cluster
 
 
 def plan_of(case: Case, images: str = "0:24") -> Plan:
     """A ladder run on the small data set."""
-    return make_plan(
-        Request(
-            reference=str(case.reference),
-            quantised=str(case.quantised),
-            dataset=str(case.data),
-            radius="3",
-            step="1/2",
-            features="8",
-            axes=3,
-            images=images,
-        )
-    )
-
-
-def content(store: Store) -> str:
-    return store.content_sha256()
+    return make_plan(case.request(images))
 
 
 def whole(plan: Plan, folder: Path) -> str:
     """What one process makes of it."""
     with Store.open(folder, plan.config) as store:
         run(plan, store)
-        return content(store)
+        return store.content_sha256()
 
 
 def test_a_killed_worker_costs_nothing(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
@@ -87,7 +71,7 @@ def test_a_killed_worker_costs_nothing(case: Case, tmp_path: Path, dask_cluster:
     with Store.open(tmp_path / "cluster", plan.config) as store:
         run(plan, store, listener=kill_one, scheduler=address)
         assert killed and len(store.done()) == 24
-        assert content(store) == whole(plan, tmp_path / "here")
+        assert store.content_sha256() == whole(plan, tmp_path / "here")
 
 
 class Poison(WorkerPlugin):  # type: ignore[misc]
@@ -140,7 +124,7 @@ def test_the_command_and_what_it_refuses(case: Case, tmp_path: Path, dask_cluste
         done = relrob_command(case.arguments("--out", out, "--json", *more), tmp_path)
         assert json.loads(done.stdout)["sets"]["unknown"] == 0 and not done.stderr
     with Store.read(tmp_path / "one") as one, Store.read(tmp_path / "two") as two:
-        assert content(one) == content(two)
+        assert one.content_sha256() == two.content_sha256()
     refused = relrob_command(case.arguments("--scheduler", "tcp://127.0.0.1:9"), tmp_path, check=False)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert "no Dask scheduler answers at tcp://127.0.0.1:9; accepted:" in refused.stderr
@@ -155,7 +139,7 @@ def test_addresses_that_are_none(address: str) -> None:
 def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(tested, "WORKERS_SECONDS", 0.2)
     with (
-        LOCAL(n_workers=0, dashboard_address=None, silence_logs=50) as cluster,
+        LOCAL(n_workers=0, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster,
         pytest.raises(UsageError, match="has no workers"),
     ):
         check_scheduler(cluster.scheduler_address)
@@ -197,7 +181,7 @@ def test_a_scheduler_that_goes_away_leaves_a_run_to_resume(case: Case, tmp_path:
                 run(plan, store, listener=kill, scheduler=address)
         assert 3 <= len(store.done()) < 24
         run(plan, store)
-        assert content(store) == whole(plan, tmp_path / "here")
+        assert store.content_sha256() == whole(plan, tmp_path / "here")
 
 
 def test_a_killed_driver_loses_nothing(case: Case, tmp_path: Path, dask_cluster: Any) -> None:
@@ -216,7 +200,7 @@ def test_a_killed_driver_loses_nothing(case: Case, tmp_path: Path, dask_cluster:
     relrob_command(arguments, tmp_path)
     relrob_command(case.arguments("--out", "here", "-q"), tmp_path)
     with Store.read(tmp_path / "killed") as one, Store.read(tmp_path / "here") as two:
-        assert content(one) == content(two)
+        assert one.content_sha256() == two.content_sha256()
 
 
 def test_a_shipment_needs_no_shared_disk(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,16 +20,7 @@ from tests.cli_case import Case
 
 @pytest.fixture
 def request_of(case: Case) -> Request:
-    return Request(
-        reference=str(case.reference),
-        quantised=str(case.quantised),
-        dataset=str(case.data),
-        radius="3",
-        step="1/2",
-        features="8",
-        axes=3,
-        images="0:2",
-    )
+    return case.request("0:2")
 
 
 @pytest.fixture

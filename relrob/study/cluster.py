@@ -118,10 +118,8 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Dask warns of more than 10 MB, which a network can have
             shipment = client.submit(handed, packed(plan), key=f"relrob-{plan.digest}")
-        with suppress(
-            OSError, RuntimeError, KeyError
-        ):  # a worker that lacks it fetches it, but Dask sends it short tasks last
-            client.replicate([shipment])
+        with suppress(OSError, RuntimeError, KeyError):
+            client.replicate([shipment])  # a worker without it would fetch it, but be sent short tasks last
         suspects = []
         for item, answer in _answers(client, plan.digest, shipment, deque(items), address):
             if answer is None:
