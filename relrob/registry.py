@@ -87,6 +87,11 @@ EVALUATORS: tuple[Entry, ...] = (
         "fixed point in exact integers (.npz that relrob wrote)",
     ),
     Entry("keras", "relrob.networks.keras_runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
+    Entry(
+        "real",
+        "relrob.networks.real:open_real",
+        "no program: a float MLP as a function over the reals, exact; to compare with other verifiers",
+    ),
 )
 
 QUANTISERS: tuple[Entry, ...] = (

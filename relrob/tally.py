@@ -164,9 +164,10 @@ def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosu
 
 
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
-    """Folded where the network is a float32 MLP, the runtime otherwise."""
+    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so over the reals), the runtime
+    otherwise."""
     dense = opened.network.dense
-    if dense is None or opened.network.arithmetic is not Arithmetic.FLOAT32:
+    if dense is None or opened.network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)
     return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))
 

@@ -13,16 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
+from onnx import helper
 
 from relrob.domain.arrays import Floats
-from relrob.domain.network import Layout, Network
+from relrob.domain.network import Arithmetic, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
 from relrob.files import sha256_bytes
 from relrob.networks.batches import check_images, one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.load import load_network, runtimes
-from tests.make_networks import write_onnx
+from tests.make_networks import onnx_bytes, write_onnx
 from tests.support import random_dense
 
 SHAPE = (2, 3, 3)
@@ -144,16 +145,36 @@ def test_who_runs_weights_and_who_runs_the_file(
 @pytest.mark.parametrize(
     ("format_name", "dense", "able"),
     [
-        ("tflite", True, ("xnnpack", "builtin", "reference")),
+        ("tflite", True, ("xnnpack", "builtin", "reference", "real")),
+        ("tflite", False, ("xnnpack", "builtin", "reference")),
         ("onnx", False, ("onnxruntime",)),
-        ("keras1-h5", True, ("onnxruntime",)),
-        ("keras", True, ("onnxruntime", "keras")),
+        ("keras1-h5", True, ("onnxruntime", "real")),
+        ("keras", True, ("onnxruntime", "keras", "real")),
         ("keras", False, ("keras",)),
         ("savedmodel", False, ("keras",)),
     ],
 )
 def test_runtimes_of_a_format(format_name: str, dense: bool, able: tuple[str, ...]) -> None:
     assert runtimes(format_name, dense) == able
+
+
+def test_a_network_over_the_reals_is_its_file_or_nothing(tmp_path: Path) -> None:
+    asked: dict[str, Any] = {"image_shape": SHAPE, "classes": 4, "runtime": "real"}
+    network = load_network(write_onnx(random_dense(1, (18, 5, 4)), tmp_path / "n.onnx"), **asked)
+    assert (network.runtime, network.arithmetic, runs_weights(network)) == ("real", Arithmetic.REAL, True)
+    with pytest.raises(UsageError, match=r"'real' cannot run .*; accepted: onnxruntime$"):
+        load_network(_scaled(tmp_path / "f.onnx"), **asked)
+    with pytest.raises(UsageError, match=r"'real' cannot run .*b\.onnx \(a network in format onnx\)"):
+        load_network(_scaled(tmp_path / "b.onnx", "Sin"), **asked)
+
+
+def _scaled(path: Path, operator: str = "Mul") -> Path:
+    """Pixels times 1/3 (or their sines), then a dense layer."""
+    constants = {"third": np.float32([1 / 3]), "w": np.ones((18, 4), np.float32), "b": np.zeros(4, np.float32)}
+    given = ["x", "third"] if operator == "Mul" else ["x"]
+    nodes = [helper.make_node(operator, given, ["s"]), helper.make_node("Gemm", ["s", "w", "b"], ["y"])]
+    path.write_bytes(onnx_bytes(nodes, constants, ["n", 18], 4))
+    return path
 
 
 def test_other_runtimes_and_other_numbers_of_classes(tmp_path: Path) -> None:

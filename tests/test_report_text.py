@@ -137,6 +137,8 @@ def test_what_the_verdict_means_depends_on_the_region() -> None:
     exact = make_header(0)["region"] | {"features": "all", "exact": {"radius": "20", "step": "1/4"}}
     assert "every point of the region" in wording.meaning(summary_of(7))
     assert "sampled" in wording.meaning(summary_of(7, region=search))
+    assert "reals" not in wording.meaning(summary_of(7))
+    assert "Over the reals nothing is rounded" in wording.meaning(summary_of(7, arithmetic="real"))
     assert ("region", "search, radius 20.0, step 0.25, seed 0, 1,000 points an image") in wording.facts(
         summary_of(1, region=search)
     )

@@ -38,7 +38,8 @@ class NoRulesError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the way to an output (`terms`).
+    """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the way to an output (`terms`;
+    0 over the reals).
 
     Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`; outputs are stored with an error
     of at most `rounding` and cut to [floor, cap]. None: no such end.
@@ -66,10 +67,11 @@ class Deployed:
 
 def read_deployed(network: Network) -> Deployed:
     """The exact network behind a loaded one. Raises NoRulesError."""
-    if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
+    if network.dense is not None and network.arithmetic is not Arithmetic.INTEGER:
         plain = not network.dense.softmax or runs_weights(network)
+        rounds = network.arithmetic is Arithmetic.FLOAT32
         each = [(layer.weights.astype(np.float64), layer.bias, layer.relu) for layer in network.dense.layers]
-        layers = tuple(Facts(w, [Fraction(float(v)) for v in b], relu, len(w) + 2) for w, b, relu in each)
+        layers = tuple(Facts(w, [Fraction(float(v)) for v in b], relu, rounds * (len(w) + 2)) for w, b, relu in each)
         found = Deployed(layers, "logits" if plain else "float softmax")
     elif network.format == "tflite":
         found = _LiteRtFile(network, Path(network.path).read_bytes()).read()

@@ -90,6 +90,9 @@ class _Layer:
         u = arb(2) ** -24
         gamma = facts.terms * u / (1 - facts.terms * u)
         total = sum(given, arb(0)) + 2 * n + 2
+        if not facts.terms:  # over the reals
+            stored = ball(facts.rounding)
+            return [((shift + stored).upper(), stored.upper()) for shift in sums[0]]
         found = []
         for shift, reached, bias, column in zip(*sums, self.bias, self.columns, strict=True):
             spread = reached + abs(bias)

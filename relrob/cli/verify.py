@@ -26,7 +26,10 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     "--quantise", default="dynamic", show_default=True, help=f"Scheme without QUANTISED: {names(QUANTISERS)}."
 )
 @click.option("--runtime", help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]")
-@click.option("--reference-runtime", help="Who executes the reference.  [default: onnxruntime for float MLPs]")
+@click.option(
+    "--reference-runtime",
+    help="Who executes the reference; real: nobody, the function over the reals.  [default: onnxruntime for float MLPs]",
+)
 @click.option("--layout", default="auto", show_default=True, help="Pixel order that the networks read: auto, hwc, chw.")
 @click.option(
     "--region",

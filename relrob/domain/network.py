@@ -91,7 +91,7 @@ class Network:
 
     `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5", "keras1-h5", "onnx",
     "tflite", "fixed" or "savedmodel"; `runtime`: who executes it ("numpy", "onnxruntime", "xnnpack", "builtin", "reference",
-    "fixed", "keras");
+    "fixed", "keras"; "real": nobody);
     `inputs`: number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images that it is given,
     H*W*C = `inputs`; `layout`: order of the pixels it reads;
     `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever

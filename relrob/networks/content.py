@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relrob.domain.network import Network
+from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
 from relrob.files import sha256_bytes
 from relrob.registry import load
 
 
 def runs_weights(network: Network) -> bool:
-    """Does the runtime execute the weights in the value (exported to ONNX), and not the file?"""
-    own = network.format != "onnx" or network.folded
-    return network.dense is not None and network.runtime == "onnxruntime" and own
+    """Does the runtime execute the weights in the value (exported to ONNX, or over the reals), and not the file?"""
+    own = network.runtime == "onnxruntime" and (network.format != "onnx" or network.folded)
+    return network.dense is not None and (own or network.arithmetic is Arithmetic.REAL)
 
 
 def checked_bytes(network: Network, data: bytes | None = None) -> bytes:

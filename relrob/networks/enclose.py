@@ -9,7 +9,7 @@ from typing import Final
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.networks.content import checked_bytes
-from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure
+from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
 from relrob.networks.folded import gives_logits
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.networks.kernels.litert_layers import DynamicFull, Softmax
@@ -23,6 +23,8 @@ def enclosure_of(network: Network) -> Enclosure | None:
     """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes. Reads the file again, once."""
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
         return float32_enclosure(network.dense, softmax=not gives_logits(network))
+    if network.dense is not None and network.arithmetic is Arithmetic.REAL:
+        return real_enclosure(network.dense)
     if network.format == "tflite":
         found: Enclosure | None = load("relrob.networks.tflite_enclosure:tflite_enclosure")(
             network, checked_bytes(network)

@@ -51,7 +51,8 @@ class EnclosedLayer:
 
     `share`: an input h is moved by at most share * max(h) when the row is quantised at run time; `moved`: by at most this when
     it is quantised by a fixed scale (0 stays 0 in both); `reach`: inputs above it are cut to it; `rounding`: error of storing the
-    output; `terms`: float32 operations on the way to an output; `floor`, `cap`: the smallest and largest output; `relu`;
+    output; `terms`: float32 operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest and
+    largest output; `relu`;
     `size`: |weights|.
     """
 
@@ -74,7 +75,7 @@ class EnclosedLayer:
             raise NetworkError(
                 f"an enclosed layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
             )
-        if min(self.share, self.moved, self.rounding, self.reach, self.cap) < 0 or self.terms < 1:
+        if min(self.share, self.moved, self.rounding, self.reach, self.cap, self.terms) < 0:
             raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
@@ -87,8 +88,11 @@ class EnclosedLayer:
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved
                 moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
-            rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms) + self.rounding
-        return Lost(moved, rest)
+            if self.terms:
+                rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
+            else:
+                rest = np.zeros((*high.shape[:-1], len(self.bias)))
+        return Lost(moved, rest + self.rounding)
 
     def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
         """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how far off another kernel's can be:
@@ -136,6 +140,12 @@ def probability_margin(margin: float, classes: int) -> float:
     return -(1 - ratio) / (
         classes - 1 + ratio
     )  # the largest is at least 1 / (classes - 1 + ratio), the label's `ratio` of it
+
+
+def real_enclosure(dense: Dense) -> Enclosure:
+    """`dense` itself: no arithmetic but that of the reals (soundness.md, `real`). Its softmax changes no label."""
+    layers = [(layer.weights.astype(np.float64), layer.bias.astype(np.float64), layer.relu) for layer in dense.layers]
+    return Enclosure(tuple(EnclosedLayer(*each, terms=0) for each in layers))
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:

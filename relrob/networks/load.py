@@ -6,10 +6,11 @@ import logging
 from dataclasses import replace
 from math import prod
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
-from relrob.domain.network import Dense, Layout, Network
+from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
 from relrob.networks.chain import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
@@ -19,6 +20,8 @@ from relrob.quiet import quiet_native
 from relrob.registry import load
 
 log = logging.getLogger(__name__)
+
+REAL: Final = "real"  # no program: the weights as a function over the reals
 
 READERS: dict[str, str] = {
     "keras": "relrob.networks.keras_files:read_keras",
@@ -56,7 +59,7 @@ def load_network(
         if found is not None and (found < classes or (found > classes and not more_classes)):
             raise ShapeError(f"{name} has {found} outputs, the data set {classes} classes", "equal numbers")
         outputs = found or outputs
-    runtime = _runtime(name, source.format, dense is not None, runtime)
+    runtime = _runtime(name, source.format, dense is not None, folded, runtime)
     if folded and runtime == "keras":
         dense = None  # Keras runs the file's own arithmetic, of which folded weights are only nearly the function.
     return Network(
@@ -69,7 +72,7 @@ def load_network(
         image_shape=image_shape,
         layout=order,
         scheme=source.scheme,
-        arithmetic=source.arithmetic,
+        arithmetic=Arithmetic.REAL if runtime == REAL else source.arithmetic,
         dense=None if dense is None else _in_raster_order(dense, order, image_shape),
         folded=folded and dense is not None,
     )
@@ -91,23 +94,25 @@ def _read(file: Path, name: str) -> Source:
 
 
 def runtimes(format_name: str, dense: bool) -> tuple[str, ...]:
-    """The runtimes that can execute a format, the default first. `dense`: its weights could be read.
+    """The runtimes that can execute a format, the default first. `dense`: its weights could be read; "real" then stands for them
+    as a function over the reals.
 
     >>> runtimes("tflite", dense=False)
     ('xnnpack', 'builtin', 'reference')
     """
+    real = (REAL,) if dense else ()
     if format_name == "tflite":
-        return ("xnnpack", "builtin", "reference")
+        return ("xnnpack", "builtin", "reference", *real)
     if format_name == "fixed":
         return ("fixed",)
     if format_name in ("onnx", "keras1-h5"):
-        return ("onnxruntime",)
-    return ("onnxruntime", "keras") if dense else ("keras",)
+        return ("onnxruntime", *real)
+    return ("onnxruntime", "keras", *real) if dense else ("keras",)
 
 
-def _runtime(name: str, format_name: str, dense: bool, asked: str | None) -> str:
-    """The runtime asked for, or the default."""
-    able = runtimes(format_name, dense)
+def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str | None) -> str:
+    """The runtime asked for, or the default. Folded weights are rounded: over the reals they are another function than the file."""
+    able = tuple(one for one in runtimes(format_name, dense) if one != REAL or not folded)
     if asked is not None and asked not in able:
         what = "float MLP" if dense else "network"
         raise UsageError(f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})", ", ".join(able))

@@ -179,8 +179,15 @@ def meaning(summary: Mapping[str, Any]) -> str:
     return (
         f"{claim} NOT_ROBUST comes with a witness, a perturbed image replayed on the network itself. Verdicts hold for "
         f"the arithmetic {_arithmetic(summary)} and, for the quantised network, for {runtime} as its runtime; "
-        "another runtime may answer otherwise."
+        f"another runtime may answer otherwise.{_reals(summary)}"
     )
+
+
+def _reals(summary: Mapping[str, Any]) -> str:
+    """What verdicts over the reals do not say."""
+    if "real" not in (summary["arithmetic"], summary["quantised"].get("arithmetic")):
+        return ""
+    return " Over the reals nothing is rounded, as in other verifiers; a float32 runtime may give another label where it rounds."
 
 
 _RULES = {

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from relrob import registry
 from relrob.decide import solver_named
 from relrob.problem import Opened, Solver
-from relrob.testing.cases import random_case
+from relrob.testing.cases import over_reals, random_case
 from relrob.testing.files import quantised_files
 from relrob.testing.suite import bound_complaints, complaints, order_complaints, truth
 
@@ -37,9 +37,12 @@ def in_turn(asked: dict[str, Solver], number: int) -> dict[str, Solver]:
     return {name: asked[name] for name in chosen}
 
 
-def check(seed: int, number: int, files: list[Opened], asked: dict[str, Solver]) -> tuple[str, list[str]]:
-    """The case's kind, and what is wrong with the answers to it."""
+def check(
+    seed: int, number: int, files: list[Opened], asked: dict[str, Solver], real: bool = False
+) -> tuple[str, list[str]]:
+    """The case's kind, and what is wrong with the answers to it. `real`: float networks over the reals."""
     case = random_case(seed, number, files)
+    case = over_reals(case) if real else case
     known = truth(case.problem)
     told = []
     for name, solver in asked.items():
@@ -64,6 +67,7 @@ def main(arguments: list[str]) -> int:
         "--rotate", action="store_true", help="a case is for the first solver and one of the others, in turn"
     )
     parser.add_argument("--no-files", action="store_true", help="float networks only: does not import TensorFlow")
+    parser.add_argument("--real", action="store_true", help="float networks over the reals, not in float32")
     given = parser.parse_args(arguments)
     threadpool_limits(1)
     asked, kinds, wrong = solvers(given.solvers), Counter[str](), 0
@@ -72,7 +76,7 @@ def main(arguments: list[str]) -> int:
         begin = time.monotonic()
         for number in range(given.first, given.first + given.cases):
             turn = in_turn(asked, number) if given.rotate else asked
-            kind, told = check(given.seed, number, files, turn)
+            kind, told = check(given.seed, number, files, turn, given.real)
             kinds[kind] += 1
             wrong += len(told)
             for each in told:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats
-from relrob.domain.network import Dense, Layer, Network
+from relrob.domain.network import Arithmetic, Dense, Layer, Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.networks.evaluator import labels, margins
+from relrob.networks.real import open_real
 from relrob.problem import Opened, Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.testing import hostile
@@ -63,6 +64,19 @@ def opened(dense: Dense, shape: tuple[int, int, int]) -> Opened:
     """A network that runs in NumPy."""
     runs = OneByOne(dense)
     network = Network("case", "0" * 64, "onnx", "numpy", dense.inputs, dense.classes, shape, dense=dense)
+    return Opened(network, runs, runs)
+
+
+def over_reals(case: Case) -> Case:
+    """The case with its float networks taken over the reals."""
+    return replace(case, problem=replace(case.problem, networks=tuple(map(_over_reals, case.problem.networks))))
+
+
+def _over_reals(given: Opened) -> Opened:
+    if given.network.dense is None:
+        return given
+    network = replace(given.network, runtime="real", arithmetic=Arithmetic.REAL)
+    runs = open_real(network, 1)
     return Opened(network, runs, runs)
 
 

@@ -21,6 +21,7 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.part import Part, whole
 from relrob.decide import Decision, decide
 from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Status, Verdict
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
@@ -141,18 +142,21 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
         outputs = opened.replayer.outputs(rungs.images(masks)).astype(np.float64)
         found = bounds.margins(whole(rungs))
         apart: Doubles = outputs[:, [label]] - np.delete(outputs, label, axis=1)
-    finite: Bools = np.asarray(np.isfinite(apart).all(axis=1), dtype=np.bool_)
-    if not _within(apart[finite], found.low, found.high):
+        stored = 2.0**-22 * np.abs(outputs).max(axis=1) * (opened.network.arithmetic is Arithmetic.REAL)
+    finite: Bools = np.asarray((np.abs(outputs) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_)
+    if not _within(apart[finite], found.low, found.high, stored[finite]):
         yield "a point's margins are outside the bounds of the whole ladder"
     for row in (0, len(masks) - 1):
         moved = tuple(int(g) for g in np.flatnonzero(masks[row]))
         alone = bounds.margins(Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved)))
-        if finite[row] and not _within(apart[[row]], alone.low, alone.high):
+        if finite[row] and not _within(apart[[row]], alone.low, alone.high, stored[[row]]):
             yield "a single point's margins are outside its own bounds"
         rounding = 1e-6 * (1 + found.every[-1].reach.max())  # neurons open by rounding alone get other lines
         if (alone.low < found.low - rounding).any():
             yield "bounds of a single point are wider than those of the whole ladder"
 
 
-def _within(values: Doubles, low: Doubles, high: Doubles) -> bool:
-    return bool(((values >= low) & (values <= high)).all())
+def _within(values: Doubles, low: Doubles, high: Doubles, stored: Doubles) -> bool:
+    """Are values (n, classes - 1) between bounds? `stored` (n,): by how much outputs of real numbers were rounded."""
+    allowed = stored[:, None]
+    return bool(((values >= low - allowed) & (values <= high + allowed)).all())
