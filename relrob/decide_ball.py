@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from dataclasses import dataclass
 
 from relrob import registry
-from relrob.chain import crash_reason
+from relrob.chain_ball import chained, guarded
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
@@ -15,8 +14,6 @@ from relrob.errors import RelrobError, UsageError
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
 from relrob.regions.ball import BallSet
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +25,7 @@ class BallDecision:
 
 
 def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
-    """Verdicts of every network. `name`: a solver, or "auto", the first of the registry that takes the network.
+    """Verdicts of every network. `name`: a solver, or "auto", the first of the registry that takes the network, then others.
 
     A solver that crashes yields UNKNOWN with its reason. Raises UsageError when no solver of that name takes a network.
     """
@@ -38,13 +35,7 @@ def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
 
 def _one(problem: BallProblem, opened: Opened, name: str) -> tuple[Verdict, BallFinding]:
     solver = solver_for(problem.ball.region, opened.network, name)
-    try:
-        finding = solver.solve(problem, opened)
-    except RelrobError:
-        raise
-    except Exception as error:
-        log.exception("solver %s stopped with an error", solver.name)
-        finding = BallFinding(False, (), None, 0, solver.name, crash_reason(error))
+    finding = (chained if name == "auto" else guarded)(solver, problem, opened)
     return _pronounce(problem, opened, finding), finding
 
 

@@ -68,6 +68,11 @@ BALL_SOLVERS: tuple[Entry, ...] = (
         complete=True,
     ),
     Entry(
+        "milp",
+        "relrob_solvers.milp_ball:MilpBall",
+        "HiGHS, every bound recomputed soundly; networks that have bounds, in L1 and L-infinity balls",
+    ),
+    Entry(
         "smt",
         "relrob_solvers.reals:Reals",
         "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",

@@ -58,10 +58,14 @@ BRANCHING = (
 CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
-LEVEL_CHECK, DERIVE = "relrob/certificates/levels.py", "relrob/certificates/derive.py"
+LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 LEVELS, SEARCHED = ("tests/test_levels.py",), ("tests/test_search.py",)
 LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
+REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
+REALS = ("tests/test_real.py", "tests/test_network_inputs.py")
+HIGHS, THREATS, MILP_BALL = "relrob/highs.py", "relrob/threats.py", "solvers/relrob_solvers/milp_ball.py"
+PROGRAMS = ("tests/test_milp_ball.py", "tests/test_milp.py", "tests/test_reals.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
@@ -170,6 +174,34 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ball: hull forgets what moves down", HULL, "(self.up - self.down) @ gains", "(self.up + self.down) @ gains", BALLS),
     Mutant("ball: L0 with a pixel less", HULL, "min(int(self.reach), len(gains))", "max(int(self.reach) - 1, 1)", BALLS),
     Mutant("ball: undecided is robust", AROUND, "elif not finding.proved:", "elif finding.stopped:", BALLS),
+    # the reals; MILP in balls
+    Mutant("real: float64 believed", REAL, "return first if bool((lead > ", "return first if True or bool((lead > ", REALS),
+    Mutant("real: the bound of one layer", REAL, "terms * reach) * _LOOSE + _TINY * len(layer.weights)", "terms * 0)", REALS),
+    Mutant("real: rounding makes ties", REAL, "np.minimum(rounded, below)", "rounded", REALS),
+    Mutant("real: exact ties broken", REAL, "index(largest), values == largest)", "index(largest), False)", REALS),
+    Mutant("real: folded weights taken for the file's", LOAD, "if one != REAL or not folded)", ")", REALS),
+    Mutant("real: proved by float32's bounds", ENCLOSE, "is Arithmetic.REAL:", "is None:", REALS),
+    Mutant("float32: proved by the reals' bounds", ENCLOSURE, "layer.relu, len(layer.weights) + 2", "layer.relu, 0", REALS),
+    Mutant("real: checked with float32's error", DEPLOYED, "rounds * (len(w) + 2)", "len(w) + 2", REALS),
+    Mutant(
+        "milp: a leaf that stays open is closed",
+        HIGHS,
+        "                return False\n            stack",
+        "                continue\n            stack",
+        PROGRAMS,
+    ),
+    Mutant("milp: HiGHS's bound believed", HIGHS, "if known and rows.safe_bound", "if known and 1e9 + rows.safe_bound", PROGRAMS),
+    Mutant("milp: infeasible is believed", HIGHS, "if there and any(", "if True or any(", PROGRAMS),
+    Mutant(
+        "milp: one side of a phase",
+        HIGHS,
+        "side in (values[column] < 0.5, values[column] >= 0.5)",
+        "side in (values[column] >= 0.5,)",
+        PROGRAMS,
+    ),
+    Mutant("milp: the first threat alone", THREATS, "for claim in encoding.claims:", "for claim in encoding.claims[:1]:", PROGRAMS),
+    Mutant("milp: late is proved", THREATS, "Answer(False, reason=Reason.TIME) if deadline", "Answer(True) if deadline", PROGRAMS),
+    Mutant("milp: witnesses proposed unseen", MILP_BALL, "None and question.wrong(image)", "None", PROGRAMS),
     # levels of pixels, what quantising loses
     Mutant("levels: near a half is sure", ENCLOSURE, "_HALF: Final = 2.0**-11", "_HALF: Final = 0.0", LEVELS),
     Mutant("levels: cut too late", ENCLOSURE, "level = np.minimum(level * step, self.reach)", "level = level * step", LEVELS),

@@ -170,7 +170,7 @@ BAD: list[tuple[str, list[str], str]] = [
     ("a ladder without a step", ["--region", "ladder", "--radius", "1"], "a ladder without a step"),
     ("a step above one", ["--region", "lattice", "--radius", "1", "--step", "2"], "step 2"),
     ("an unknown norm", ["--region", "l3", "--radius", "1"], "region 'l3'"),
-    ("a solver of ladders", ["--region", "linf", "--radius", "1", "--solver", "milp"], "milp"),
+    ("a solver of ladders", ["--region", "linf", "--radius", "1", "--solver", "enumerate"], "enumerate"),
     (
         "a solver of other networks",
         ["--region", "linf", "--radius", "1", "--solver", "branch"],

@@ -170,7 +170,8 @@ def test_a_network_over_the_reals_is_its_file_or_nothing(tmp_path: Path) -> None
 
 def _scaled(path: Path, operator: str = "Mul") -> Path:
     """Pixels times 1/3 (or their sines), then a dense layer."""
-    constants = {"third": np.float32([1 / 3]), "w": np.ones((18, 4), np.float32), "b": np.zeros(4, np.float32)}
+    constants: dict[str, NDArray[Any]] = {"third": np.array([1 / 3], np.float32), "w": np.ones((18, 4), np.float32)}
+    constants["b"] = np.zeros(4, np.float32)
     given = ["x", "third"] if operator == "Mul" else ["x"]
     nodes = [helper.make_node(operator, given, ["s"]), helper.make_node("Gemm", ["s", "w", "b"], ["y"])]
     path.write_bytes(onnx_bytes(nodes, constants, ["n", 18], 4))

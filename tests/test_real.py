@@ -152,15 +152,19 @@ def test_verdicts_are_those_of_every_point_in_fractions(name: str) -> None:
     assert name == "bounds" or not found[Status.UNKNOWN]
 
 
-def test_the_reals_decide_what_rounding_leaves_open(tmp_path: Path) -> None:
-    """Twins, one ahead by a millionth: some float32 evaluation may tie; over the reals the first leads."""
-    dense = random_dense(3, (36, 8, 3))
+def twins(sizes: tuple[int, ...]) -> Dense:
+    """Two classes lead, the first of them by a millionth, everywhere."""
+    dense = random_dense(3, sizes)
     last = dense.layers[-1]
-    weights, bias = last.weights.copy(), last.bias.copy()
-    weights[:, 1], bias[:] = weights[:, 0], (np.float32(9.000001), 9.0, -50.0)
-    dense = Dense((dense.layers[0], Layer(weights, bias, False)))
+    weights, bias = last.weights.copy(), np.full(sizes[-1], np.float32(-50))
+    weights[:, 1], bias[:2] = weights[:, 0], (np.float32(9.000001), 9.0)
+    return Dense((*dense.layers[:-1], Layer(weights, bias, False)))
+
+
+def test_the_reals_decide_what_rounding_leaves_open(tmp_path: Path) -> None:
+    """Some float32 evaluation of twins may tie; over the reals the first leads."""
     path = tmp_path / "twins.onnx"
-    path.write_bytes(to_onnx(dense))
+    path.write_bytes(to_onnx(twins((36, 8, 3))))
     asked: dict[str, Any] = {"image_shape": SHAPE, "classes": 3}
     exact, runtime = load_network(path, runtime="real", **asked), load_network(path, **asked)
     assert (exact.arithmetic, runtime.arithmetic) == (Arithmetic.REAL, Arithmetic.FLOAT32)
@@ -197,7 +201,7 @@ def test_who_can_be_run_over_the_reals(tmp_path: Path) -> None:
 def test_a_run_says_real_and_its_certificates_hold(tmp_path: Path, region: str) -> None:
     rng = np.random.default_rng(4)
     path = tmp_path / "net.onnx"
-    path.write_bytes(to_onnx(random_dense(4, (784, 16, 10))))
+    path.write_bytes(to_onnx(twins((784, 16, 10))))
     images = rng.integers(0, 256, (4, 28, 28, 1), dtype=np.uint8)
     network = load_network(path, image_shape=(28, 28, 1), classes=10)
     said = labels(open_network(network).outputs(images.reshape(4, -1).astype(np.float32) / np.float32(255)))
@@ -222,6 +226,16 @@ def test_a_run_says_real_and_its_certificates_hold(tmp_path: Path, region: str) 
     reports = [check(certificate) for certificate in written]
     assert all(report.valid for report in reports)
     assert any("for real on real" in line for report in reports for line in report.verified)
+
+
+def test_what_float64_rounds_away_decides() -> None:
+    """Class 1 is 2^60 a + b - 2^60 c = b = 1 on a white image; float64 sums give 0 in most orders, and class 0 is 1/2."""
+    weights = np.zeros((36, 2), np.float32)
+    weights[[0, 1, 20], 1] = 2.0**60, 1.0, -(2.0**60)
+    hidden = Layer(np.eye(36, dtype=np.float32), np.zeros(36, np.float32), True)
+    dense = Dense((hidden, Layer(weights, np.array([0.5, 0.0], np.float32), False)))
+    outputs = real(dense).evaluator.outputs(np.ones((1, 36), np.float32))
+    assert outputs.tolist() == [[0.5, 1.0]]
 
 
 def test_margins_keep_their_sign_below_what_float32_tells_apart() -> None:

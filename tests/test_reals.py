@@ -1,4 +1,4 @@
-"""SMT over balls: its proofs against sampled and attacked images, its models replayed, its text on a second solver."""
+"""SMT and MILP over balls: their proofs against attacked images and bounds, the text on a second solver, the moves of a ball."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def corners(ball: BallSet) -> Floats:
     return np.stack([point for point in points if point is not None])
 
 
+@pytest.mark.parametrize("name", ["smt", "milp"])
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.LINF])
-def test_smt_and_bounds_and_attacked_images_agree(norm: Norm) -> None:
+def test_smt_and_milp_and_bounds_and_attacked_images_agree(norm: Norm, name: str) -> None:
     found = {Status.ROBUST: 0, Status.NOT_ROBUST: 0, Status.UNKNOWN: 0}
     beyond_bounds = 0
     for seed in range(40):
@@ -51,7 +52,7 @@ def test_smt_and_bounds_and_attacked_images_agree(norm: Norm) -> None:
         ball = ball_set(Ball(norm, radius), rng.random(SHAPE, dtype=np.float32))
         label = int(opened.replayer.outputs(ball.base[None, :]).argmax())
         problem = BallProblem(ball, label, (opened,), Budget(20))
-        verdict = decide_ball(problem, "smt").verdicts[0]
+        verdict = decide_ball(problem, name).verdicts[0]
         plain = decide_ball(problem, "bounds").verdicts[0]
         assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}, seed
         beyond_bounds += verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN
@@ -59,7 +60,7 @@ def test_smt_and_bounds_and_attacked_images_agree(norm: Norm) -> None:
         assert not (wrong and verdict.status is Status.ROBUST), seed
         found[verdict.status] += 1
     assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 5
-    assert beyond_bounds > 0, "z3 proves what bounds leave open"
+    assert beyond_bounds > 0, "they prove what bounds leave open"
     assert found[Status.UNKNOWN] <= 4, "models that the rounding of the encoding allows, and the network does not"
 
 
@@ -82,12 +83,13 @@ def test_a_second_solver_says_the_same_of_the_text() -> None:
     assert answers == {"sat", "unsat"}
 
 
+@pytest.mark.parametrize("name", ["smt", "milp"])
 @pytest.mark.parametrize("norm", [Norm.L2, Norm.L0])
-def test_other_balls_are_refused(norm: Norm) -> None:
+def test_other_balls_are_refused(norm: Norm, name: str) -> None:
     opened = numpy_opened(random_dense(1, (6, 4, 3)), SHAPE)
     ball = ball_set(Ball(norm, Fraction(1)), np.zeros(SHAPE, np.float32))
     with pytest.raises(UsageError, match="L1 and L-infinity balls only"):
-        decide_ball(BallProblem(ball, 0, (opened,), Budget(1)), "smt")
+        decide_ball(BallProblem(ball, 0, (opened,), Budget(1)), name)
     assert moves_of(ball) is None
 
 

@@ -1,0 +1,69 @@
+"""`auto` in a ball: where bounds do not tell and few ReLUs are open, MILP and then SMT, in what is left of the time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import replace
+from typing import Final
+
+from relrob import registry
+from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
+from relrob.bounding.encoding import survey
+from relrob.chain import crash_reason
+from relrob.domain.query import Budget
+from relrob.domain.verdict import Reason
+from relrob.errors import RelrobError
+from relrob.networks.enclose import enclosure_of
+from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
+
+log = logging.getLogger(__name__)
+
+FEW: Final = 96  # open ReLUs over the whole ball: trees over more do not end (measured)
+ASKED: Final = (("milp", 3 / 4), ("smt", 1))  # shares of the limit, counted from the start
+
+
+def guarded(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFinding:
+    """What the solver finds; its crash is a finding."""
+    try:
+        return solver.solve(problem, opened)
+    except RelrobError:
+        raise
+    except Exception as error:
+        log.exception("solver %s stopped with an error", solver.name)
+        return BallFinding(False, (), None, 0, solver.name, crash_reason(error))
+
+
+def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFinding:
+    """What `solver` finds, and, where that is nothing because bounds are not tight enough, what others do."""
+    begin, limit = time.perf_counter(), problem.budget.seconds
+    found = guarded(solver, problem, opened)
+    if found.stopped is not Reason.BOUNDS or not _few(problem, opened):
+        return found
+    for name, share in ASKED:
+        left = limit * share - (time.perf_counter() - begin)
+        for other in _of(name, problem, opened) if left > 0 else ():
+            next_one = guarded(other, replace(problem, budget=Budget(left)), opened)
+            found = replace(next_one, margin=_least(found, next_one), evaluated=found.evaluated + next_one.evaluated)
+        if found.proved or found.proposals:
+            break
+    return found
+
+
+def _of(name: str, problem: BallProblem, opened: Opened) -> list[BallSolver]:
+    """The solvers of that name that take the network in such a ball."""
+    made: list[BallSolver] = [registry.load(entry.target)() for entry in registry.BALL_SOLVERS if entry.name == name]
+    return [solver for solver in made if solver.accepts(problem.ball.region, opened.network) is None]
+
+
+def _few(problem: BallProblem, opened: Opened) -> bool:
+    """Do bounds leave few ReLUs open?"""
+    enclosure, part = enclosure_of(opened.network), moves_of(problem.ball)
+    if enclosure is None or part is None:
+        return False
+    return survey(MovedBounds(BallBounds(enclosure, problem.ball, problem.label)), part).unstable <= FEW
+
+
+def _least(*found: BallFinding) -> float | None:
+    """The smallest margin met."""
+    return min((each.margin for each in found if each.margin is not None), default=None)
