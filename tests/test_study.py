@@ -24,7 +24,7 @@ from relrob.studies import export_records, list_studies, run_named, show, show_t
 from relrob.study.published import published
 from relrob.study.spec import builtin, find_spec, read_spec
 from relrob.study.store import Store
-from relrob.study.study_files import read_study
+from relrob.study.study_files import read_study, records_of
 from tests.cli_case import Case, relrob_command
 from tests.support import shared_data
 
@@ -193,6 +193,23 @@ def test_images_are_decided_again_when_asked(case: Case, tmp_path: Path) -> None
     assert (tmp_path / "before.csv").read_bytes() == (tmp_path / "after.csv").read_bytes()
     with pytest.raises(UsageError, match="rerun 'often'"):
         run_named(str(path), out, rerun="often")
+
+
+def test_grids_one_after_the_other_make_the_study(case: Case, tmp_path: Path) -> None:
+    """What was not asked for stays, in the study's order, with the images that it was run on; a grid taken out of the file goes."""
+    path, out = study_file(case, tmp_path, "0:3"), tmp_path / "out"
+
+    def cells() -> list[tuple[str, int]]:
+        return [(cell.grid, len(records_of(cell))) for cell in read_study(out)[1]]
+
+    run_named(str(path), out, only=("search",), changes={"images": "0:2"})
+    run_named(str(path), out, only=("ladder",))
+    assert cells() == [("ladder", 3), ("ladder", 3), ("search", 2), ("search", 2)]
+    run_named(str(path), out, only=("search",))
+    assert cells() == [("ladder", 3), ("ladder", 3), ("search", 3), ("search", 3)]
+    path.write_text(path.read_text().partition('[[grid]]\nname = "search"')[0])
+    run_named(str(path), out, only=("ladder",), changes={"radius": "2"})
+    assert cells() == [("ladder", 3)]
 
 
 def test_a_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> None:

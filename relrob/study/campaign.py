@@ -30,8 +30,9 @@ def run_study(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> None:
-    """Run every cell, or what is left of it. `rerun`: which images to decide again, "never", "unknown" ones or "always";
-    `scheduler`: the address of a Dask scheduler to work for it, in place of `workers`. Raises RelrobError."""
+    """Run every cell, or what is left of it; cells of grids that were not asked for stay as they are. `rerun`: which images to
+    decide again, "never", "unknown" ones or "always"; `scheduler`: the address of a Dask scheduler to work for it, in place of
+    `workers`. Raises RelrobError."""
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory)
@@ -59,7 +60,9 @@ def run_study(
             if rerun != "never":
                 store.forget([r.index for r in store.records() if rerun == "always" or r.set is Set.UNKNOWN])
             run(plan, store, workers, listener, scheduler)
-    write_index(head, directory, entries)
+    others = set(spec.every) - set(spec.grids)
+    kept = [entry for entry in before if entry["grid"] in others]
+    write_index(head, directory, sorted([*entries, *kept], key=lambda entry: spec.every.index(entry["grid"])))
 
 
 def described(cell: Cell) -> str:

@@ -41,17 +41,19 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spec:
-    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the digest of its text, its cells."""
+    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the digest of its text, the cells that
+    were asked for, and the names of all its grids (`every`), in order."""
 
     name: str
     title: str
     published: str
     sha256: str
     cells: tuple[Cell, ...]
+    every: tuple[str, ...]
 
     @property
     def grids(self) -> tuple[str, ...]:
-        """Names of the grids, in order."""
+        """Names of the grids asked for, in order."""
         return tuple(dict.fromkeys(cell.grid for cell in self.cells))
 
 
@@ -103,13 +105,15 @@ def read_spec(
         if options.get("dataset", "mnist") in references:
             options["reference"] = references[options.get("dataset", "mnist")]
         cells += [Cell(title, chosen) for chosen in _combinations(f"study {name}, {title}", options)]
-    missing = [grid for grid in only if grid not in {cell.grid for cell in cells}]
+    every = tuple(dict.fromkeys(cell.grid for cell in cells))
+    missing = [grid for grid in only if grid not in every]
     if missing:
-        raise UsageError(f"grid {missing[0]!r}", ", ".join(dict.fromkeys(cell.grid for cell in cells)))
+        raise UsageError(f"grid {missing[0]!r}", ", ".join(every))
     kept = tuple(cell for cell in cells if not only or cell.grid in only)
     for cell in kept:
         _check(name, cell)
-    return Spec(name, str(given.get("title", name)), str(given.get("published", "")), sha256_bytes(text.encode()), kept)
+    digest = sha256_bytes(text.encode())
+    return Spec(name, str(given.get("title", name)), str(given.get("published", "")), digest, kept, every)
 
 
 def _known(where: str, given: dict[str, Any], names: tuple[str, ...]) -> None:

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.linear import Margins
 from relrob.bounding.part import Part, whole
 from relrob.decide import Decision, decide
 from relrob.domain.arrays import Bools, Doubles, Ints
@@ -25,6 +26,7 @@ from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Status, Verdict
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
 from relrob.problem import Opened, Problem, Share, Solver, Transfer
 from relrob.testing.cases import Case
@@ -151,9 +153,16 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
         alone = bounds.margins(Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved)))
         if finite[row] and not _within(apart[[row]], alone.low, alone.high, stored[[row]]):
             yield "a single point's margins are outside its own bounds"
-        rounding = 1e-6 * (1 + found.every[-1].reach.max())  # neurons open by rounding alone get other lines
-        if (alone.low < found.low - rounding).any():
+        if (alone.low < found.low - _rounding(enclosure, alone, found)).any():
             yield "bounds of a single point are wider than those of the whole ladder"
+
+
+def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
+    """By how much bounds of a point may be wider: a neuron that is open by rounding alone gets other lines there."""
+    lost: Doubles = np.zeros(len(enclosure.layers[0].bias))
+    for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
+        lost = (lost + 2 * known.error * ((known.low < 0) & (known.high > 0))) @ layer.size
+    return float(1e-6 * (1 + found.every[-1].reach.max()) + 2 * lost.max())
 
 
 def _within(values: Doubles, low: Doubles, high: Doubles, stored: Doubles) -> bool:
