@@ -12,11 +12,12 @@ import numpy as np
 
 from relrob.chain import Auto, guarded, named
 from relrob.domain.arrays import Bools
-from relrob.domain.verdict import Reason, Status, Verdict, Witness
+from relrob.domain.verdict import Verdict, Witness
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.folded import gives_logits
 from relrob.problem import Finding, Opened, Problem, Solver, Transfer
+from relrob.pronounce import pronounced
 from relrob.regions.ladder import RungSet
 
 log = logging.getLogger(__name__)
@@ -90,19 +91,4 @@ def _pronounce(problem: Problem, opened: Opened, finding: Finding, solver: str) 
         log.warning(
             "runtime %s: a replay disagrees with the batch in which the point was found", opened.network.runtime
         )
-    status, reason = Status.ROBUST, None
-    if witness is not None:
-        status = Status.NOT_ROBUST
-    elif not finding.proved:
-        status, reason = Status.UNKNOWN, finding.stopped or Reason.REPLAY
-    return Verdict(
-        status=status,
-        arithmetic=opened.network.arithmetic,
-        runtime=opened.network.runtime,
-        solver=solver,
-        margin=margin,
-        witness=witness,
-        reason=reason,
-        evaluated=finding.evaluated,
-        disagreements=int(disagreements),
-    )
+    return pronounced(opened, finding, solver, margin, witness, int(disagreements))

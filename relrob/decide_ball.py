@@ -9,10 +9,11 @@ from relrob.chain_ball import chained, guarded
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
-from relrob.domain.verdict import Reason, Status, Verdict, Witness
+from relrob.domain.verdict import Verdict, Witness
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
+from relrob.pronounce import pronounced
 from relrob.regions.ball import BallSet
 
 
@@ -77,19 +78,4 @@ def _pronounce(problem: BallProblem, opened: Opened, finding: BallFinding) -> Ve
         disagreements += (witness is None) != finding.proved
         if witness is not None:
             break
-    status, reason = Status.ROBUST, None
-    if witness is not None:
-        status = Status.NOT_ROBUST
-    elif not finding.proved:
-        status, reason = Status.UNKNOWN, finding.stopped or Reason.REPLAY
-    return Verdict(
-        status=status,
-        arithmetic=opened.network.arithmetic,
-        runtime=opened.network.runtime,
-        solver=finding.by,
-        margin=margin,
-        witness=witness,
-        reason=reason,
-        evaluated=finding.evaluated,
-        disagreements=disagreements,
-    )
+    return pronounced(opened, finding, finding.by, margin, witness, disagreements)

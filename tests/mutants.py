@@ -39,7 +39,7 @@ class Mutant:
 EXACT, KNAPSACK, LADDER = (f"relrob/regions/{name}.py" for name in ("exact", "knapsack", "ladder"))
 FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain"))
 ROUNDING = "relrob/networks/rounding.py"
-TALLY, DECIDE, RELATIVE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative"))
+TALLY, DECIDE, RELATIVE, PRONOUNCE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative", "pronounce"))
 ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
 BOUNDING, LINEAR, CERTAIN = (f"relrob/bounding/{name}.py" for name in ("ladder", "linear", "certain"))
 ENCLOSURE, STAIRS, CELLS = (
@@ -47,7 +47,7 @@ ENCLOSURE, STAIRS, CELLS = (
     "relrob/bounding/staircase.py",
     "relrob/certificates/cells.py",
 )
-BALL, HULL, AROUND = "relrob/regions/ball.py", "relrob/bounding/ball.py", "relrob/decide_ball.py"
+BALL, HULL = "relrob/regions/ball.py", "relrob/bounding/ball.py"
 BRANCHING = (
     "tests/test_soundness.py",
     "tests/test_enumerate.py",
@@ -134,7 +134,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("only the first block", LADDER, "range(start, self.count, size)", "range(start, min(self.count, size), size)"),
     Mutant("replay skipped", DECIDE, "if said == label:\n", "if said == label < 0:\n"),
     Mutant("region not checked in replay", DECIDE, "> rungs.ladder.radius or not rungs.contains(image[0]):", "< 0:"),
-    Mutant("undecided is robust", DECIDE, "elif not finding.proved:", "elif finding.stopped:"),
+    Mutant("undecided is robust", PRONOUNCE, "elif not finding.proved:", "elif finding.stopped:"),
     Mutant("a crash is robust", CHAINED, "proved=False,", "proved=True,"),
     Mutant("misclassified images kept", RELATIVE, "if said[0] != label:", "if said[1] != label:"),
     Mutant("some is all", RELATIVE, "share.transferred == share.effective", "share.transferred > 0"),
@@ -173,7 +173,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ball: beyond the radius", BALL, "<= region.radius**2", "<= 2 * region.radius**2", BALLS),
     Mutant("ball: hull forgets what moves down", HULL, "(self.up - self.down) @ gains", "(self.up + self.down) @ gains", BALLS),
     Mutant("ball: L0 with a pixel less", HULL, "min(int(self.reach), len(gains))", "max(int(self.reach) - 1, 1)", BALLS),
-    Mutant("ball: undecided is robust", AROUND, "elif not finding.proved:", "elif finding.stopped:", BALLS),
+    Mutant("ball: undecided is robust", PRONOUNCE, "elif not finding.proved:", "elif finding.stopped:", BALLS),
     # the reals; MILP in balls
     Mutant("real: float64 believed", REAL, "return first if bool((lead > ", "return first if True or bool((lead > ", REALS),
     Mutant("real: the bound of one layer", REAL, "terms * reach) * _LOOSE + _TINY * len(layer.weights)", "terms * 0)", REALS),

@@ -160,8 +160,9 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
 def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
     """By how much bounds of a point may be wider: a neuron that is open by rounding alone gets other lines there."""
     lost: Doubles = np.zeros(len(enclosure.layers[0].bias))
-    for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
-        lost = (lost + 2 * known.error * ((known.low < 0) & (known.high > 0))) @ layer.size
+    with np.errstate(all="ignore"):  # where float32 may overflow: no number, and no complaint
+        for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
+            lost = (lost + 2 * known.error * ((known.low < 0) & (known.high > 0))) @ layer.size
     return float(1e-6 * (1 + found.every[-1].reach.max()) + 2 * lost.max())
 
 
