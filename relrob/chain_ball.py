@@ -1,4 +1,4 @@
-"""`auto` in a ball: where bounds do not tell and few ReLUs are open, MILP and then SMT, in what is left of the time."""
+"""`auto` in a ball or lattice, where bounds do not tell: branching, then MILP and SMT where few ReLUs are open."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
 
 log = logging.getLogger(__name__)
 
-FEW: Final = 96  # open ReLUs over the whole ball: trees over more do not end (measured)
-ASKED: Final = (("milp", 3 / 4), ("smt", 1))  # shares of the limit, counted from the start
+FEW: Final = 96  # open ReLUs over the whole ball: programs of more do not end (measured)
+Step = tuple[str, float]  # a solver, and up to which share of the limit
+ALONE: Final[tuple[Step, ...]] = (("branch", 1.0),)
+ASKED: Final[tuple[Step, ...]] = (("branch", 1 / 2), ("milp", 3 / 4), ("smt", 1.0))
 
 
 def guarded(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFinding:
@@ -38,9 +40,9 @@ def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
     """What `solver` finds, and, where that is nothing because bounds are not tight enough, what others do."""
     begin, limit = time.perf_counter(), problem.budget.seconds
     found = guarded(solver, problem, opened)
-    if found.stopped is not Reason.BOUNDS or not _few(problem, opened):
+    if found.stopped is not Reason.BOUNDS:
         return found
-    for name, share in ASKED:
+    for name, share in ASKED if _few(problem, opened) else ALONE:
         left = limit * share - (time.perf_counter() - begin)
         for other in _of(name, problem, opened) if left > 0 else ():
             next_one = guarded(other, replace(problem, budget=Budget(left)), opened)

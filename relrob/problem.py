@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from relrob.domain.arrays import Bools, Floats
+from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice
@@ -167,6 +167,16 @@ class BallProblem:
     networks: tuple[Opened, ...]
     budget: Budget
     certify: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseLeaf:
+    """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer, neuron, 1 for pre-activations of
+    at least 0 or -1 for at most 0), `found`, the bounds, `pulls` (n,) of each hidden layer, multipliers of these conditions."""
+
+    path: tuple[tuple[int, int, int], ...]
+    found: Any
+    pulls: tuple[Doubles, ...]
 
 
 @dataclass(frozen=True, eq=False)

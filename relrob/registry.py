@@ -62,6 +62,11 @@ BALL_SOLVERS: tuple[Entry, ...] = (
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
     ),
     Entry(
+        "branch",
+        "relrob_solvers.phases:Phases",
+        "such bounds on parts of a ball or lattice, split by the signs of pre-activations; networks as for bounds",
+    ),
+    Entry(
         "smt",
         "relrob_solvers.integer:Integer",
         "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",

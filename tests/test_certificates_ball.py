@@ -126,7 +126,7 @@ def test_derived_margins_are_below_those_of_sampled_images(made: list[Made]) -> 
         assert (outputs.argmax(axis=1) == label).all()
         deployed = read_deployed(each.network.network)
         region = _Ball(each.ball.region.kind, each.ball.region.radius, pixels(content["image"])[1]).hull()
-        derived = Derivation(deployed, label).margin(region, read_slopes(content["proof"]["slopes"]))
+        derived = Derivation(deployed, label).margin(region, read_slopes(content["proof"]["leaves"][0]["slopes"]))
         if deployed.end == "logits" and deployed.layers[-1].cap is None:
             assert derived <= (outputs[:, label] - np.delete(outputs, label, axis=1).max(axis=1)).min()
 
@@ -179,7 +179,7 @@ def forged(each: Made, folder: Path, **changes: Any) -> bool:
         place = content
         *parents, last = name.split("__")
         for parent in parents:
-            place = place[parent]
+            place = place[int(parent) if parent.isdigit() else parent]  # type: ignore[index]
         place[last] = value
     path = folder / "forged.json"
     path.write_bytes(canonical({**content, "seal": seal(content)}))
@@ -188,15 +188,18 @@ def forged(each: Made, folder: Path, **changes: Any) -> bool:
 
 def test_forgeries_that_are_false_fail(made: list[Made], tmp_path: Path) -> None:
     for each in made[::3]:
-        label, margin = each.content["label"], each.content["proof"]["margin"]
+        label, margin = each.content["label"], each.content["proof"]["leaves"][0]["margin"]
         radius = each.content["region"]["radius"]
         assert not forged(each, tmp_path)
         assert forged(each, tmp_path, label=(label + 1) % 4)
         assert forged(each, tmp_path, region__radius=str(Fraction(radius) * 100))
-        assert forged(each, tmp_path, proof__margin=margin * 1.5 + 1.0)
-        assert forged(each, tmp_path, proof__margin=-1.0)
+        assert forged(each, tmp_path, proof__leaves__0__margin=margin * 1.5 + 1.0)
+        assert forged(each, tmp_path, proof__leaves__0__margin=-1.0)
+        assert forged(each, tmp_path, proof__leaves__0__margin=None)
+        assert forged(each, tmp_path, proof__leaves=[])
+        assert forged(each, tmp_path, proof__leaves__0__path=[[0, 0, 1]], proof__leaves__0__pulls=[[0.0]])
         assert forged(each, tmp_path, proof__gap=1e9)
-        assert forged(each, tmp_path, proof__slopes=each.content["proof"]["slopes"][:-1])
+        assert forged(each, tmp_path, proof__leaves__0__slopes=each.content["proof"]["leaves"][0]["slopes"][:-1])
         assert forged(each, tmp_path, proof={"cells": []})
         assert forged(each, tmp_path, region__kind="l2")
         assert forged(each, tmp_path, region__kind="ladder")
@@ -216,8 +219,8 @@ def test_any_slopes_leave_the_derived_margin_true(made: list[Made]) -> None:
         deployed = read_deployed(each.network.network)
         region = _Ball(each.ball.region.kind, each.ball.region.radius, pixels(content["image"])[1]).hull()
         derivation = Derivation(deployed, content["label"])
-        honest = float(derivation.margin(region, read_slopes(content["proof"]["slopes"])))
-        assert honest >= content["proof"]["margin"]
+        honest = float(derivation.margin(region, read_slopes(content["proof"]["leaves"][0]["slopes"])))
+        assert honest >= content["proof"]["leaves"][0]["margin"]
         anything = [
             {n: (float(rng.random()), float(rng.random())) for n in range(layer.weights.shape[1])}
             for layer in deployed.layers[:-1]

@@ -173,8 +173,8 @@ BAD: list[tuple[str, list[str], str]] = [
     ("a solver of ladders", ["--region", "linf", "--radius", "1", "--solver", "enumerate"], "enumerate"),
     (
         "a solver of other networks",
-        ["--region", "linf", "--radius", "1", "--solver", "branch"],
-        "fixed-point networks only",
+        ["--region", "l2", "--radius", "1", "--solver", "milp"],
+        "L1 and L-infinity balls only",
     ),
     ("a grid of nothing", ["--region", "lattice", "--radius", "1", "--step", "1/4", "--grid", "7bit"], "7bit"),
 ]

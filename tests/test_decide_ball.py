@@ -26,6 +26,8 @@ from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import ball_set
 from relrob.registry import Entry
 from relrob.relative_ball import BallSetting, classify_ball
+from relrob_solvers.phases import Phases
+from relrob_solvers.staircase import Staircase
 from tests.ball_cases import every_code, fixed_opened, lively_network, question, sampled
 from tests.support import numpy_opened, random_dense, rounded
 
@@ -223,10 +225,11 @@ def test_solvers_are_named_or_refused(tmp_path: Path) -> None:
     assert solver_for(ball, network, "bounds").name == "bounds"
     assert solver_for(ball, fixed, "auto").name == "branch"
     assert solver_for(Ball(Norm.L1, Fraction(1)), fixed, "auto").name == "bounds"
-    with pytest.raises(UsageError, match="fixed-point networks only"):
-        solver_for(ball, network, "branch")
-    with pytest.raises(UsageError, match="L-infinity balls only"):
-        solver_for(Ball(Norm.L1, Fraction(1)), fixed, "branch")
+    assert isinstance(solver_for(ball, network, "branch"), Phases)
+    assert isinstance(solver_for(ball, fixed, "branch"), Staircase)
+    assert isinstance(solver_for(Ball(Norm.L1, Fraction(1)), fixed, "branch"), Phases)
+    with pytest.raises(UsageError, match="L1 and L-infinity balls only"):
+        solver_for(Ball(Norm.L2, Fraction(1)), network, "smt")
     for name in ("enumerate", "nonsense", ""):
         with pytest.raises(UsageError, match="solver"):
             solver_for(ball, network, name)
@@ -275,7 +278,7 @@ def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: st
             assert (record.set is Set.R0) == (view.quantised_label != label) or record.set is Set.UNKNOWN
     roles = {role for role, _ in result.certificates}
     decided = zip(("reference", "quantised"), verdicts, record.decided_by.split(","), strict=True)
-    robust = {role for role, verdict, by in decided if verdict == "ROBUST" and by in ("bounds", "alpha")}
+    robust = {role for role, verdict, by in decided if verdict == "ROBUST" and by in ("bounds", "alpha", "branch")}
     assert roles == (set() if kind == "l2" else robust)
     wrong = classify_ball(setting, 7, image, (label + 1) % one.network.classes)
     assert (wrong.record.set, wrong.record.reference_verdict, wrong.witnesses) == (Set.L_IC, "", ())

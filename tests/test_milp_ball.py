@@ -29,8 +29,9 @@ from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
 from relrob.testing.files import quantised_files
 from relrob.threats import Deadline
-from relrob_solvers import milp_ball
+from relrob_solvers import phases
 from relrob_solvers.milp_ball import MilpBall
+from relrob_solvers.phases import Phases
 from tests.support import numpy_opened, random_dense
 from tests.test_milp import liar
 from tests.test_real import real
@@ -88,11 +89,12 @@ def question(seed: int, norm: Norm, over_reals: bool = True) -> BallProblem:
 @pytest.fixture
 def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the search for a witness."""
-    monkeypatch.setattr(threats, "seek", lambda bounds, opened, end: (None, 1.0, 1))
+    for module in (threats, phases):
+        monkeypatch.setattr(module, "seek", lambda bounds, opened, end: (None, 1.0, 1))
 
 
 @pytest.mark.usefixtures("no_search")
-@pytest.mark.parametrize("name", ["milp", "smt"])
+@pytest.mark.parametrize("name", ["milp", "smt", "branch"])
 @pytest.mark.parametrize("norm", [Norm.L1, Norm.LINF])
 def test_over_the_reals_the_answer_is_that_of_a_plain_encoding(norm: Norm, name: str) -> None:
     found: Counter[Status] = Counter()
@@ -101,7 +103,7 @@ def test_over_the_reals_the_answer_is_that_of_a_plain_encoding(norm: Norm, name:
         assert verdict.arithmetic is Arithmetic.REAL
         if verdict.status is not Status.UNKNOWN:
             assert (verdict.status is Status.NOT_ROBUST) == answer(seed, norm), seed
-        if name == "milp":
+        if name != "smt":
             assert not verdict.disagreements, "what it proposes it has run"
         found[verdict.status] += 1
     assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 4
@@ -195,23 +197,24 @@ def open_question(seed: int) -> BallProblem:
     return next(p for p in problems if decide_ball(p, "bounds").verdicts[0].reason is Reason.BOUNDS)
 
 
-def test_auto_asks_where_few_relus_are_open(monkeypatch: pytest.MonkeyPatch) -> None:
+def broken(self: Any, problem: BallProblem, opened: Opened) -> BallFinding:
+    raise RuntimeError("planted")
+
+
+def test_auto_goes_on_where_bounds_do_not_tell(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     problem = open_question(0)
     verdict = decide_ball(problem).verdicts[0]
-    assert (verdict.status, verdict.solver) == (Status.ROBUST, "milp")
+    assert (verdict.status, verdict.solver) == (Status.ROBUST, "branch")
     assert verdict.evaluated > decide_ball(problem, "bounds").verdicts[0].evaluated
+    for breaks, solver in ((Phases, "milp"), (MilpBall, "smt")):
+        monkeypatch.setattr(breaks, "solve", broken)
+        verdict = decide_ball(problem).verdicts[0]
+        assert (verdict.status, verdict.solver) == (Status.ROBUST, solver)
+        assert f"solver {breaks.name} stopped with an error" in caplog.text
+    verdict = decide_ball(problem, "milp").verdicts[0]
+    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.CRASH)
     monkeypatch.setattr(chain_ball, "FEW", 0)
     verdict = decide_ball(problem).verdicts[0]
-    assert (verdict.status, verdict.reason, verdict.solver) == (Status.UNKNOWN, Reason.BOUNDS, "alpha")
-
-
-def test_auto_goes_on_after_a_crash(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def broken(self: MilpBall, problem: BallProblem, opened: Opened) -> BallFinding:
-        raise RuntimeError("planted")
-
-    monkeypatch.setattr(milp_ball.MilpBall, "solve", broken)
-    verdict = decide_ball(open_question(0)).verdicts[0]
-    assert (verdict.status, verdict.solver) == (Status.ROBUST, "smt")
-    assert "solver milp stopped with an error" in caplog.text
-    verdict = decide_ball(open_question(0), "milp").verdicts[0]
-    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.CRASH)
+    assert (verdict.status, verdict.reason, verdict.solver) == (Status.UNKNOWN, Reason.CRASH, "branch")

@@ -13,8 +13,8 @@ from typing import Final, final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations
-from relrob.bounding.slopes import optimised
+from relrob.bounding.linear import At, LinearBounds, Margins, Phase, PreActivations
+from relrob.bounding.slopes import optimised, tuned
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.region import Norm
 from relrob.networks.enclosure import Enclosure
@@ -193,11 +193,19 @@ class BallBounds:
         start, reach = base @ first.weights + first.bias, 3 * (largest @ first.size) + np.abs(first.bias)
         self.at = At(start, first.weights, hull, first.lost(largest), reach)
 
-    def margins(self, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        """Bounds over the whole ball, `slopes` (d,) over the pixels. `falls`: of each hidden layer, slopes in [0, 1] of the lines
-        below neurons that may change sign (n,)."""
-        return self._linear.margins(self.at, (), falls)
+    def margins(self, falls: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None) -> Margins:
+        """Bounds over the whole ball, or its part in these phases, `slopes` (d,) over the pixels. `falls`: of each hidden layer,
+        slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
+        return self._linear.margins(self.at, (), falls, phases)
 
     def falls(self, found: Margins) -> tuple[Doubles, ...]:
         """Optimised slopes for the ball whose bounds are `found`."""
         return optimised(self._linear, self.at, found)
+
+    def tuned(self, found: Margins, phases: tuple[Phase, ...]) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
+        """Optimised slopes, and phases with optimised pulls, for the part whose bounds are `found`."""
+        return tuned(self._linear, self.at, found, phases)
+
+    def looseness(self, found: Margins, phases: tuple[Phase, ...]) -> list[Doubles]:
+        """Of each hidden layer what neurons (n,) cost the least margin of the part by being open."""
+        return self._linear.looseness(found, phases)

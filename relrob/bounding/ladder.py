@@ -75,7 +75,7 @@ class LadderBounds:
         steep = np.zeros(self.rungs.features)
         steep[list(part.free)] = found.slopes
         steep[list(changing)] += steep.max(initial=0.0) + 1.0
-        return replace(found, slopes=steep)
+        return replace(found, gains=steep)
 
     def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
         """Optimised slopes for the part whose bounds are `found`."""

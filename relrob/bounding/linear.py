@@ -73,7 +73,8 @@ class PreActivations:
 class Neurons:
     """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
     pre-activations, which are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest outputs;
-    `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses."""
+    `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
+    multiples of the pre-activations, none of which is below 0 on the part, are added to what is bounded from above."""
 
     rise: Doubles
     over: Doubles
@@ -83,6 +84,16 @@ class Neurons:
     error: Doubles
     top: Doubles
     reach: Doubles
+    pull: Doubles | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Phase:
+    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at least 0, -1 where it is at most
+    0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these conditions in a bound of the margins, 0 where free."""
+
+    sides: Doubles
+    pulls: Doubles
 
 
 def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bool) -> Neurons:
@@ -103,20 +114,38 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bo
     return Neurons(rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach)
 
 
+def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
+    """The layers with the pulls of their phases."""
+    if phases is None:
+        return hidden
+    pairs = zip(hidden, phases, strict=True)
+    return [replace(neurons, pull=phase.sides * phase.pulls) for neurons, phase in pairs]
+
+
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `slopes` (f,): how
-    much each direction moves the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
+    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `gains` (f,): how
+    much each direction lowers the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
     `hidden`: the lines by which the hidden layers were bounded;
     `every`: the bounds of every layer."""
 
     low: Doubles
     high: Doubles
-    slopes: Doubles
+    gains: Doubles
     least: Doubles
     most: Doubles
     hidden: tuple[Neurons, ...] = ()
     every: tuple[PreActivations, ...] = ()
+
+    @property
+    def slopes(self) -> Doubles:
+        """How much each direction (f,) moves the most threatened margin."""
+        return np.abs(self.gains)
+
+    @property
+    def empty(self) -> bool:
+        """Is there no image at all in the phases of the part?"""
+        return any(bool((known.low > known.high).any()) for known in self.every[:-1])
 
 
 @dataclass(frozen=True, eq=False)
@@ -159,49 +188,74 @@ class LinearBounds:
         self._margin_bias = last.bias[label] - last.bias[others]
         self._others = others
 
-    def margins(self, at: At, roots: Sequence[Root] = (), falls: Sequence[Doubles] | None = None) -> Margins:
-        """Bounds over the whole set; infinite where float32 may overflow. `falls`: of each hidden layer, see `_neurons`."""
+    def margins(
+        self,
+        at: At,
+        roots: Sequence[Root] = (),
+        falls: Sequence[Doubles] | None = None,
+        phases: Sequence[Phase] | None = None,
+    ) -> Margins:
+        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of each hidden layer (bounds mean
+        nothing where that is `Margins.empty`); infinite where float32 may overflow. `falls`: of each hidden layer, see
+        `_neurons`."""
         with np.errstate(all="ignore"):
-            hidden, every = self._forward(at, roots, falls)
+            hidden, every = self._forward(at, roots, falls, phases)
             last = every[-1]
             both = self._last(last.lost)
-            values, slopes = self._margin((1.0, -1.0), hidden, at)
+            values, gains = self._margin((1.0, -1.0), _pulled(hidden, phases), at)
             high, low = np.split(values, 2)
-            steep = np.abs(slopes[:, len(high) + int((-low).argmin())])
+            worst = gains[:, len(high) + int((-low).argmin())]
         return Margins(
             np.nan_to_num(-low - both, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
             np.nan_to_num(high + both, nan=np.inf, posinf=np.inf, neginf=-np.inf),
-            np.nan_to_num(steep),
+            np.nan_to_num(worst),
             np.nan_to_num(last.low, nan=-np.inf, posinf=np.inf, neginf=-np.inf),
             np.nan_to_num(last.high, nan=np.inf, posinf=np.inf, neginf=-np.inf),
             tuple(hidden),
             tuple(every),
         )
 
-    def slope_gradients(self, at: At, found: Margins, falls: Sequence[Doubles]) -> tuple[float, list[Doubles]]:
-        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines below and everything else as in
-        `found`, and how it grows with each slope of a neuron that may change sign. Not outward: a guide, no bound."""
+    def gradients(
+        self, at: At, found: Margins, falls: Sequence[Doubles], phases: Sequence[Phase] | None = None
+    ) -> tuple[float, list[Doubles], list[Doubles]]:
+        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines below, the pulls of `phases`, and
+        everything else as in `found`; how it grows with each slope of a neuron that may change sign, and with each pull. Not
+        outward: a guide, no bound."""
         crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
         hidden = [
             replace(neurons, fall=np.where(open_, fall, neurons.fall))
             for neurons, fall, open_ in zip(found.hidden, falls, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
+            hidden = _pulled(hidden, phases)
             values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
             low = -values - self._last(last.lost)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
             layers, value = self.enclosure.layers, at.start + at.hull.extreme(gains[:, worst]) @ at.moves
-            gradients: list[Doubles] = []
+            by_fall, by_pull = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
                 slope = sign * np.where(sign > 0, neurons.rise, neurons.fall)
                 value = value + neurons.error * np.sign(slope)
-                gradients.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
+                by_fall.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
+                by_pull.append(np.zeros_like(value) if phases is None else -phases[number].sides * value)
                 passed = np.where(sign > 0, neurons.rise * value + neurons.over, neurons.fall * value + neurons.under)
                 passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
-        return float(low[worst]), gradients
+        return float(low[worst]), by_fall, by_pull
+
+    def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
+        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer costs by being open."""
+        worst = int(found.low.argmin())
+        with np.errstate(all="ignore"):
+            signs = self._backward(-self._margin_weights[:, worst], _pulled(list(found.hidden), phases))
+        open_ones = [
+            (known.low < 0) & (known.high > 0) & (known.high <= layer.cap)
+            for known, layer in zip(found.every, self.enclosure.layers[:-1], strict=False)
+        ]
+        costs = zip(signs, found.hidden, open_ones, strict=True)
+        return [np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_) for sign, neurons, open_ in costs]
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
         """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds `coefficients` of the last one's."""
@@ -209,6 +263,7 @@ class LinearBounds:
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
             slope = np.maximum(given, 0.0) * neurons.rise + np.minimum(given, 0.0) * neurons.fall
+            slope = slope if neurons.pull is None else slope + neurons.pull
             found.insert(0, self.enclosure.layers[number].weights @ slope)
         return found
 
@@ -220,14 +275,14 @@ class LinearBounds:
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
         """Bounds of every layer's pre-activations over the whole set, the last layer's (the outputs) included."""
         with np.errstate(all="ignore"):
-            return tuple(self._forward(at, roots, None)[1])
+            return tuple(self._forward(at, roots, None, None)[1])
 
     def roots(self, every: Sequence[PreActivations]) -> list[Root]:
         """What subsets of a set need of its hidden layers' bounds."""
         return [self._root(number, known) for number, known in enumerate(every[:-1])]
 
     def _forward(
-        self, at: At, roots: Sequence[Root], falls: Sequence[Doubles] | None
+        self, at: At, roots: Sequence[Root], falls: Sequence[Doubles] | None, phases: Sequence[Phase] | None
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
@@ -237,6 +292,9 @@ class LinearBounds:
         for number, layer in enumerate(layers[:-1]):
             error = lost.total(layer.size)
             low, high = self._bounds(number, hidden, at, error, roots)
+            if phases is not None:
+                low = np.where(phases[number].sides > 0, np.maximum(low, 0.0), low)
+                high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
             every.append(PreActivations(low, high, error, lost, reach))
             hidden.append(_neurons(every[-1], layer.cap, None if falls is None else falls[number], number == 0))
             lost = layers[number + 1].lost(hidden[-1].top)
@@ -307,7 +365,7 @@ class LinearBounds:
             moved = hidden[depth].moved @ (given.plus - given.minus)
             constant, slack = constant + offsets + layer.bias[used] @ slope + moved, slack + lost
         neurons = hidden[0]
-        if free > _MANY:
+        if free > _MANY or neurons.pull is not None:
             used, slope, offsets, lost = self._below(neurons, given, True)
             gains = at.moves[:, used] @ slope
             value = constant + offsets + at.start[used] @ slope + at.hull.maximum(gains)
@@ -325,8 +383,11 @@ class LinearBounds:
         """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass on more than 0), the form (n, m)
         in their real pre-activations above `given` in their outputs, what else it adds, and the magnitude of all its terms."""
         on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)
+        on = on if neurons.pull is None else on | (neurons.pull != 0)
         used = np.flatnonzero(on) if few else slice(None)
         plus, minus, error = given.plus[used], given.minus[used], neurons.error[used]
         slope = plus * neurons.rise[used, None] + minus * neurons.fall[used, None]
         size, over, under = np.abs(slope), neurons.over[used] @ plus, neurons.under[used] @ minus
+        if neurons.pull is not None:
+            slope, size = slope + neurons.pull[used, None], size + np.abs(neurons.pull[used, None])
         return used, slope, over + under + error @ size, over - under + (error + neurons.reach[used]) @ size

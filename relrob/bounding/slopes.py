@@ -1,17 +1,21 @@
-"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least margin is as large as possible.
+"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least margin is as large as possible;
+and, where neurons are fixed in a phase, multipliers of these conditions (beta).
 
-Any slopes in [0, 1] give a sound bound; a subgradient of the bound, found by running the relaxed network forward at the maximiser
-of its backward form, says how to change them (alpha-CROWN: Xu et al. 2021). The bounds of hidden neurons stay as they are
-meanwhile; `LinearBounds.margins` with the slopes found then computes everything anew.
+Any slopes in [0, 1] and any multipliers of at least 0 give a sound bound; a subgradient of the bound, found by running the relaxed
+network forward at the maximiser of its backward form, says how to change them (alpha-CROWN: Xu et al. 2021; beta-CROWN: Wang et al.
+2021). The bounds of hidden neurons stay as they are meanwhile; `LinearBounds.margins` with what was found then computes everything
+anew.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins
+from relrob.bounding.linear import At, LinearBounds, Margins, Phase
 from relrob.domain.arrays import Doubles
 
 STEPS: Final = 20
@@ -23,22 +27,48 @@ _MEAN, _SQUARE = 0.9, 0.999  # how much of the means of the gradients and of the
 def optimised(bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS) -> tuple[Doubles, ...]:
     """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over `at`; each step costs about two
     passes of one image through the network. Steps of Adam (Kingma & Ba 2015): every neuron moves, however little it weighs."""
+    return tuned(bounds, at, found, None, steps)[0]
+
+
+def tuned(
+    bounds: LinearBounds, at: At, found: Margins, phases: Sequence[Phase] | None, steps: int = STEPS
+) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
+    """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on their part."""
     falls = [neurons.fall.copy() for neurons in found.hidden]
+    best, chosen, kept = -np.inf, tuple(falls), tuple(phases or ())
     if not falls:
-        return ()
-    best, chosen = -np.inf, tuple(falls)
-    mean, square = [np.zeros_like(fall) for fall in falls], [np.zeros_like(fall) for fall in falls]
+        return chosen, kept
+    adam = [_Adam(fall) for fall in falls], [_Adam(fall) for fall in falls]
     rate = _RATE
-    for step in range(1, steps + 1):
-        value, gradients = bounds.slope_gradients(at, found, falls)
+    for _ in range(steps):
+        value, by_fall, by_pull = bounds.gradients(at, found, falls, phases)
         if value > best:
-            best, chosen = value, tuple(falls)
-        following = []
-        for number, gradient in enumerate(gradients):
-            given = np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
-            mean[number] = _MEAN * mean[number] + (1 - _MEAN) * given
-            square[number] = _SQUARE * square[number] + (1 - _SQUARE) * given * given
-            size = np.sqrt(square[number] / (1 - _SQUARE**step)) + np.finfo(np.float64).tiny
-            following.append(np.clip(falls[number] + rate * mean[number] / (1 - _MEAN**step) / size, 0.0, 1.0))
-        falls, rate = following, rate * _SLOWER
-    return chosen
+            best, chosen, kept = value, tuple(falls), tuple(phases or ())
+        falls = [np.clip(fall + rate * a.step(g), 0.0, 1.0) for fall, a, g in zip(falls, adam[0], by_fall, strict=True)]
+        if phases is not None:
+            triples = zip(phases, adam[1], by_pull, strict=True)
+            phases = [replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0)) for phase, a, g in triples]
+        rate *= _SLOWER
+    return chosen, kept
+
+
+@dataclass
+class _Adam:
+    """Steps of about 1 for some numbers like `sample`."""
+
+    sample: Doubles
+    _mean: Doubles = field(init=False)
+    _square: Doubles = field(init=False)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self._mean, self._square = np.zeros_like(self.sample), np.zeros_like(self.sample)
+
+    def step(self, gradient: Doubles) -> Doubles:
+        """The next step up this gradient."""
+        self._number += 1
+        given = np.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+        self._mean = _MEAN * self._mean + (1 - _MEAN) * given
+        self._square = _SQUARE * self._square + (1 - _SQUARE) * given * given
+        size = np.sqrt(self._square / (1 - _SQUARE**self._number)) + np.finfo(np.float64).tiny
+        return np.asarray(self._mean / (1 - _MEAN**self._number) / size)

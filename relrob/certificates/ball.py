@@ -1,17 +1,16 @@
-"""Check a proof about a ball or a lattice: the region built again with exact fractions; one bound over it, or integer cells."""
+"""Check a proof about a ball or a lattice: the region built again with exact fractions; bounds over its parts, or integer cells."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from math import isfinite
 from typing import Any, Final
 
 from relrob.certificates import cells
 from relrob.certificates.deployed import NoRulesError, read_deployed
 from relrob.certificates.derive import PRECISION, Derivation
 from relrob.certificates.levels import Region
-from relrob.certificates.parts import InvalidError, fraction, keys, pixels, read_slopes
+from relrob.certificates.parts import InvalidError, fraction, keys, number, pixels, read_signs, read_slopes
 from relrob.domain.network import Network
 from relrob.networks.kernels.fixed_file import fixed_of
 
@@ -65,19 +64,70 @@ def prove(content: dict[str, Any], network: Network, said: list[str]) -> None:
         fixed = fixed_of(network)
         if fixed is None or ball.kind != "linf":
             raise InvalidError("cells, which are for fixed-point networks in L-infinity balls")
-        number = cells.prove(fixed, cells.box(fixed, ball.fed, radius), content["label"], proof["cells"])
-        said.append(f"{number} cells of code vectors and hidden outputs, each closed in exact integers, none left out")
+        count = cells.prove(fixed, cells.box(fixed, ball.fed, radius), content["label"], proof["cells"])
+        said.append(f"{count} cells of code vectors and hidden outputs, each closed in exact integers, none left out")
         return
-    keys(proof, ("margin", "gap", "slopes"), "the proof")
-    derivation = Derivation(read_deployed(network), content["label"])
-    claimed, gap = proof["margin"], proof["gap"]
-    if not all(type(value) is float and isfinite(value) for value in (claimed, gap)):
-        raise InvalidError("a margin or a gap that is no finite number")
-    derived = derivation.margin(ball.hull(), read_slopes(proof["slopes"]))
-    if not (abs(derivation.gap - gap) < 2**-40 and derived > derivation.gap and derived >= claimed >= gap):
-        raise InvalidError(f"a margin of {claimed} over a gap of {gap} is claimed, and {float(derived)} follows")
+    keys(proof, ("gap", "leaves"), "the proof")
+    derivation, gap = Derivation(read_deployed(network), content["label"]), number(proof["gap"], "a gap")
+    if not abs(derivation.gap - gap) < 2**-40:
+        raise InvalidError(f"a gap of {gap}, where {float(derivation.gap)} is needed")
+    leaves = [keys(leaf, ("path", "margin", "slopes", "pulls"), "a leaf") for leaf in _listed(proof["leaves"])]
+    _partition([_path(leaf["path"]) for leaf in leaves])
+    margins = [_leaf(derivation, ball.hull(), leaf, gap) for leaf in leaves]
+    least = min((margin for margin in margins if margin is not None), default=float("inf"))
+    parts = (
+        "one bound over the region"
+        if len(leaves) == 1
+        else f"bounds over {len(leaves)} parts of the region, none left out"
+    )
     said.append(
-        f"one bound over the region, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
-        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {float(derived):.6g} or more,"
+        f"{parts}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
+        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {least:.6g} or more,"
         f" {gap:.6g} is needed"
     )
+
+
+Path = tuple[tuple[int, int, int], ...]
+
+
+def _listed(given: Any) -> list[Any]:
+    if not isinstance(given, list) or not given:
+        raise InvalidError("leaves that are no list")
+    return given
+
+
+def _path(given: Any) -> Path:
+    """Splits: (hidden layer, neuron, 1 for pre-activations of at least 0 or -1 for at most 0)."""
+    whole = isinstance(given, list) and all(isinstance(split, list) and len(split) == 3 for split in given)
+    if (
+        not whole
+        or not all(type(n) is int for split in given for n in split)
+        or any(s[2] not in (1, -1) for s in given)
+    ):
+        raise InvalidError("a path that is no list of hidden layer, neuron and sign")
+    return tuple((split[0], split[1], split[2]) for split in given)
+
+
+def _partition(paths: list[Path]) -> None:
+    """The paths are the leaves of one binary tree: every image is in a leaf, whatever the signs of its pre-activations are."""
+    waiting = [paths]
+    while waiting:
+        group = waiting.pop()
+        if group == [()]:
+            continue
+        first = {path[0][:2] for path in group if path}
+        if len(first) != 1 or () in group:
+            raise InvalidError("paths that are no partition")
+        waiting += [[path[1:] for path in group if path[0][2] == side] for side in (1, -1)]
+
+
+def _leaf(derivation: Derivation, region: Region, leaf: dict[str, Any], gap: float) -> float | None:
+    """The margin that is derived, None for a part without images."""
+    slopes = read_slopes(leaf["slopes"])
+    derived = derivation.margin(region, slopes, read_signs(_path(leaf["path"]), leaf["pulls"], len(slopes)))
+    if derived is None:
+        return None
+    claimed = number(leaf["margin"], "a margin")
+    if not (derived > derivation.gap and derived >= claimed >= gap):
+        raise InvalidError(f"a margin of {claimed} over a gap of {gap} is claimed, and {float(derived)} follows")
+    return float(derived)

@@ -5,7 +5,8 @@ hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between two lines
 their offsets are its extreme distances from them at low, 0, cap and high. Going backward through these lines, a linear form of a
 layer becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0,
 gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda of the fractional knapsack makes it equal). So slopes and
-lambdas cannot make a bound wrong, only loose.
+lambdas cannot make a bound wrong, only loose. On the part where some P are at least 0, and others at most 0, an upper bound stays
+one when multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls, are arbitrary too).
 """
 
 from __future__ import annotations
@@ -147,20 +148,42 @@ class Derivation:
         with ctx.workprec(PRECISION):
             return -(1 - arb(classes) / 64).log()
 
-    def margin(self, region: Region, slopes: list[dict[int, tuple[float, float]]]) -> Any:
-        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of its bent neurons.
+    def margin(
+        self,
+        region: Region,
+        slopes: list[dict[int, tuple[float, float]]],
+        signs: list[dict[int, tuple[int, float]]] | None = None,
+    ) -> Any:
+        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of its bent neurons; `signs`: of
+        each hidden layer, the side (1: at least 0, -1: at most 0) and the pull of the pre-activations that are fixed. None: no
+        image has these signs.
 
         Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow, outputs that could saturate.
         """
         with ctx.workprec(PRECISION):
-            return _Part(self._layers, self._splits, region).margin(self.label, slopes, self.gap)
+            part = _Part(self._layers, self._splits, region, signs or [{} for _ in self._layers[:-1]])
+            try:
+                return part.margin(self.label, slopes, self.gap)
+            except _EmptyError:
+                return None
+
+
+class _EmptyError(Exception):
+    """A part without images."""
 
 
 class _Part:
     """The backward bounds of one leaf."""
 
-    def __init__(self, layers: list[_Layer], splits: dict[int, tuple[Any, Any]], region: Region) -> None:
+    def __init__(
+        self,
+        layers: list[_Layer],
+        splits: dict[int, tuple[Any, Any]],
+        region: Region,
+        signs: list[dict[int, tuple[int, float]]],
+    ) -> None:
         region, off = at_levels(region, layers[0].facts)
+        self._signs = signs
         self._layers, self._splits, self._region = layers, splits, region
         self._costs = [ball(cost) for cost in region.costs]
         self._room = ball(region.room)
@@ -187,7 +210,7 @@ class _Part:
         self._hidden: list[_Lines] = []
 
     def margin(self, label: int, slopes: list[dict[int, tuple[float, float]]], gap: Any) -> Any:
-        if len(slopes) != len(self._layers) - 1:
+        if not len(slopes) == len(self._signs) == len(self._layers) - 1:
             raise InvalidError(f"slopes of {len(slopes)} layers for {len(self._layers) - 1} hidden ones")
         high, moved = self._largest, self._off
         for number, given in enumerate(slopes):
@@ -228,7 +251,7 @@ class _Part:
         if not self._hidden:
             return self._extreme((_matrix([*self._moves, self._start]) * difference).table(), doubt)
         bias = (_matrix([last.bias]) * difference).entries()
-        return self._upper(form, [value + more for value, more in zip(bias, doubt, strict=True)])
+        return self._upper(form, [value + more for value, more in zip(bias, doubt, strict=True)], pulled=True)
 
     def _ends(self, number: int, error: list[Any]) -> list[tuple[Any, Any]]:
         """(lower, upper) of the runtime's pre-activations of a layer, exact numbers."""
@@ -254,8 +277,14 @@ class _Part:
     ) -> list[Any]:
         """Lines over a hidden layer; returns the largest values that it passes on."""
         roof = self._layers[number].cap
-        if slopes and not 0 <= min(slopes) <= max(slopes) < len(ends):
-            raise InvalidError(f"slopes of a neuron that layer {number + 1} does not have")
+        known = [*slopes, *self._signs[number]]
+        if known and not 0 <= min(known) <= max(known) < len(ends):
+            raise InvalidError(f"slopes or a sign of a neuron that layer {number + 1} does not have")
+        for neuron, (side, _) in self._signs[number].items():
+            low, high = ends[neuron]
+            ends[neuron] = (max(low, arb(0)), high) if side > 0 else (low, min(high, arb(0)))
+            if ends[neuron][0] > ends[neuron][1]:
+                raise _EmptyError
         columns = []
         for neuron, (low, high) in enumerate(ends):
             given = slopes.get(neuron)
@@ -270,8 +299,9 @@ class _Part:
         self._hidden.append(_Lines(rise, over, fall, under, error, moved))
         return [_pass(high, roof) for _, high in ends]
 
-    def _upper(self, form: tuple[Any, Any], constant: list[Any]) -> list[Any]:
-        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer passes on, plus constants."""
+    def _upper(self, form: tuple[Any, Any], constant: list[Any], pulled: bool = False) -> list[Any]:
+        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer passes on, plus constants;
+        `pulled`: with the multiples of pre-activations whose signs are fixed."""
         for depth in range(len(self._hidden) - 1, 0, -1):
             lines, layer = self._hidden[depth], self._layers[depth]
             above = [
@@ -282,6 +312,9 @@ class _Part:
             ]
             added = _matrix([above]) * form[0] + _matrix([below]) * form[1]
             slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
+            if pulled:
+                pull, worth = self._pull(depth, layer.bias)
+                slope, constant = slope + _columns(pull, slope.ncols()), [value + worth for value in constant]
             form = _split(layer.weights * slope)
             added += _matrix([lines.moved]) * (form[0] - form[1])
             constant = [value + more for value, more in zip(constant, added.entries(), strict=True)]
@@ -290,8 +323,20 @@ class _Part:
         below = [o + f * (s - e) for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)]
         start = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
         slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
+        if pulled:
+            pull, worth = self._pull(0, self._start)
+            slope, start = slope + _columns(pull, slope.ncols()), [value + worth for value in start]
         gains = (_matrix(self._moves) * slope).table() if self._moves else []
         return self._extreme([*gains, start], constant)
+
+    def _pull(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
+        """Signed multiples of a layer's pre-activations, and what they add at most beside what moves: P is `start` and more, up to
+        the layer's error."""
+        pull, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
+        for neuron, (side, size) in self._signs[depth].items():
+            pull[neuron] = arb(side * size)
+            worth += pull[neuron] * start[neuron] + arb(size) * errors[neuron]
+        return pull, worth
 
     def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
         """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by column."""
@@ -327,6 +372,11 @@ def _finite(values: list[Any]) -> list[Any]:
     if not all(value.is_finite() for value in values):
         raise InvalidError("numbers beyond all bounds")
     return values
+
+
+def _columns(values: list[Any], width: int) -> Any:
+    """A matrix whose every column is the same."""
+    return arb_mat(len(values), width, [value for value in values for _ in range(width)])
 
 
 def _scaled(factors: list[Any], matrix: Any) -> Any:

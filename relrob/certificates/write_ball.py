@@ -1,4 +1,4 @@
-"""Write a certificate about a ball or a lattice: one bound over it, or the cells of a proof about a fixed-point network."""
+"""Write a certificate about a ball or a lattice: bounds over its parts, or the cells of a proof about a fixed-point network."""
 
 from __future__ import annotations
 
@@ -13,32 +13,46 @@ from relrob.certificates.write import bent_lines, head
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.enclose import enclosure_of
+from relrob.problem import PhaseLeaf
 
-Proof = Margins | tuple[tuple[Closed, ...], ...]
+Proof = Margins | tuple[PhaseLeaf, ...] | tuple[tuple[Closed, ...], ...]
 
 
 def ball_certificate(
     network: Network, region: Ball | Lattice, image: NDArray[Any], label: int, role: str, proof: Proof
 ) -> bytes | None:
-    """The certificate that `network` gives `label` on all of `region` around `image`. `proof`: bounds over the region, or of each
-    threat in the order of `relrob.bounding.staircase.threats` the cells that were closed. None for an L2 ball, of which bounds are
-    not re-derived."""
-    if isinstance(proof, Margins):
+    """The certificate that `network` gives `label` on all of `region` around `image`. `proof`: bounds over the region, or over each
+    of its parts, or of each threat in the order of `relrob.bounding.staircase.threats` the cells that were closed. None for an L2
+    ball, of which bounds are not re-derived."""
+    bounded = (PhaseLeaf((), proof, ()),) if isinstance(proof, Margins) else proof
+    leaves = [leaf for leaf in bounded if isinstance(leaf, PhaseLeaf)]
+    if leaves:
         enclosure = enclosure_of(network)
         if enclosure is None or (isinstance(region, Ball) and region.norm is Norm.L2):
             return None
-        entry: dict[str, Any] = {
-            "margin": float(proof.low.min()),
-            "gap": float(enclosure.gap),
-            "slopes": [bent_lines(neurons) for neurons in proof.hidden],
-        }
+        entry: dict[str, Any] = {"gap": float(enclosure.gap), "leaves": [_leaf(leaf) for leaf in leaves]}
     else:
-        entry = {"cells": [[_cell(closed) for closed in group] for group in proof]}
+        cells = [group for group in bounded if not isinstance(group, PhaseLeaf)]
+        entry = {"cells": [[_cell(closed) for closed in group] for group in cells]}
     described = {"kind": region.kind, "radius": str(region.radius)}
     if isinstance(region, Lattice):
         described["step"] = str(region.step)
     content = {**head(network, image, label, role), "region": described, "proof": entry}
     return canonical({**content, "seal": seal(content)})
+
+
+def _leaf(leaf: PhaseLeaf) -> dict[str, Any]:
+    """Its path, and what its bounds are made of; of a part without images there is no margin."""
+    found: Margins = leaf.found
+    pulls = [list[float]() for _ in found.hidden]
+    for layer, neuron, _ in sorted(leaf.path):
+        pulls[layer].append(float(leaf.pulls[layer][neuron]))
+    return {
+        "path": [list(split) for split in leaf.path],
+        "margin": None if found.empty else float(found.low.min()),
+        "slopes": [bent_lines(neurons) for neurons in found.hidden],
+        "pulls": pulls,
+    }
 
 
 def _cell(closed: Closed) -> dict[str, Any]:
