@@ -66,6 +66,9 @@ REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load",
 REALS = ("tests/test_real.py", "tests/test_network_inputs.py")
 HIGHS, THREATS, MILP_BALL = "relrob/highs.py", "relrob/threats.py", "solvers/relrob_solvers/milp_ball.py"
 PROGRAMS = ("tests/test_milp_ball.py", "tests/test_milp.py", "tests/test_reals.py")
+PHASES, SLOPES = "solvers/relrob_solvers/phases.py", "relrob/bounding/slopes.py"
+PARTS, BALL_CHECK = "relrob/certificates/parts.py", "relrob/certificates/ball.py"
+PHASED = ("tests/test_phases.py", "tests/test_milp_ball.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
@@ -202,6 +205,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("milp: the first threat alone", THREATS, "for claim in encoding.claims:", "for claim in encoding.claims[:1]:", PROGRAMS),
     Mutant("milp: late is proved", THREATS, "Answer(False, reason=Reason.TIME) if deadline", "Answer(True) if deadline", PROGRAMS),
     Mutant("milp: witnesses proposed unseen", MILP_BALL, "None and question.wrong(image)", "None", PROGRAMS),
+    # signs of pre-activations in balls
+    Mutant("phases: pulled the wrong way", LINEAR, "pull=phase.sides * ph", "pull=-phase.sides * ph", PHASED),
+    Mutant("phases: cut too high", LINEAR, "np.maximum(low, 0.0), low)", "np.maximum(low, 0.5), low)", PHASED),
+    Mutant("phases: half of a split forgotten", PHASES, "for side in (1, -1):", "for side in (1,):", PHASED),
+    Mutant("phases: open parts forgotten", PHASES, "while self._open and", "while self._open[1:] and", PHASED),
+    Mutant("phases: an empty part is any", LINEAR, "(known.low > known.high)", "(known.low > known.high - 0.5)", PHASED),
+    Mutant("phases: pulls below 0", SLOPES, "a.step(g), 0.0)) for", "a.step(g), -9.0)) for", PHASED),
+    Mutant("checker: pulled the wrong way", DERIVE, "arb(side * size)", "arb(-side * size)", PHASED),
+    Mutant("checker: pulls below 0", PARTS, '"a pull") >= 0', '"a pull") >= -9', PHASED),
+    Mutant("checker: one side of each split", BALL_CHECK, "for side in (1, -1)]", "for side in (group[0][0][2],)]", PHASED),
+    Mutant("checker: any part is empty", DERIVE, "if ends[neuron][0] > ends[neuron][1]:", "if True:", PHASED),
+    Mutant("checker: the wrong side of 0", DERIVE, "if side > 0 else (low, min", "if side < 0 else (low, min", PHASED),
     # levels of pixels, what quantising loses
     Mutant("levels: near a half is sure", ENCLOSURE, "_HALF: Final = 2.0**-11", "_HALF: Final = 0.0", LEVELS),
     Mutant("levels: cut too late", ENCLOSURE, "level = np.minimum(level * step, self.reach)", "level = level * step", LEVELS),
