@@ -1,4 +1,4 @@
-"""Solvers on balls that bounds leave open: bounds, MILP, SMT and the chain of both, image by image, interleaved, in one run.
+"""Solvers on balls that bounds leave open: branching, MILP, SMT and the chain, image by image, interleaved, in one run.
 
     python benchmarks/balls.py NETWORK [--runtime NAME] [--norm linf|l1] [--radius 1/50 1/30] [--images 20] [--limit 20]
 
@@ -33,7 +33,7 @@ from relrob.problem import BallProblem, Opened  # noqa: E402
 from relrob.regions.ball import ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 
-SOLVERS: Final = ("bounds", "milp", "smt", "auto")
+SOLVERS: Final = ("bounds", "branch", "milp", "smt", "auto")
 
 
 def asked(problem: BallProblem, name: str) -> tuple[Verdict, float]:

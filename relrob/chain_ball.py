@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 FEW: Final = 96  # open ReLUs over the whole ball: programs of more do not end (measured)
 Step = tuple[str, float]  # a solver, and up to which share of the limit
 ALONE: Final[tuple[Step, ...]] = (("branch", 1.0),)
-ASKED: Final[tuple[Step, ...]] = (("branch", 1 / 2), ("milp", 3 / 4), ("smt", 1.0))
+ASKED: Final[tuple[Step, ...]] = (("branch", 3 / 4), ("milp", 7 / 8), ("smt", 1.0))
 
 
 def guarded(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFinding:

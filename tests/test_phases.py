@@ -194,7 +194,7 @@ FORGERIES: dict[str, Callable[[Leaves], object]] = {
     "another neuron": lambda leaves: leaves[0]["path"][-1].__setitem__(1, leaves[0]["path"][-1][1] + 1),
     "a layer that is none": lambda leaves: leaves[0]["path"][-1].__setitem__(0, 7),
     "a path of nothing": lambda leaves: leaves[0].__setitem__("path", []),
-    "a pull below 0": lambda leaves: leaves[0]["pulls"][leaves[0]["path"][-1][0]].__setitem__(0, -1.0),
+    "a pull below 0": lambda leaves: leaves[0]["pulls"][leaves[0]["path"][-1][0]].__setitem__(0, -1e-12),
     "a pull too many": lambda leaves: leaves[0]["pulls"][0].append(0.0),
     "no pulls": lambda leaves: leaves[0].__setitem__("pulls", []),
     "said to be empty": lambda leaves: leaves[0].__setitem__("margin", None),
