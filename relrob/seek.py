@@ -9,12 +9,24 @@ import numpy as np
 
 from relrob.bounding.ball import BallBounds
 from relrob.domain.arrays import Doubles, Floats
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins
-from relrob.problem import Opened
+from relrob.problem import BallFinding, BallProblem, Opened
 
 STEPS: Final = 12
 RIVALS: Final = 3
+
+
+def sought(problem: BallProblem, opened: Opened, end: float) -> tuple[BallBounds, BallFinding | None, float, int]:
+    """How solvers of a network that has an enclosure begin: (its bounds, the finding of a witness or None, the smallest margin met,
+    images run)."""
+    enclosure = enclosure_of(opened.network)
+    assert enclosure is not None  # noqa: S101 - the solver's accepts() saw to it
+    bounds = BallBounds(enclosure, problem.ball, problem.label)
+    witness, least, tried = seek(bounds, opened, end)
+    found = None if witness is None else BallFinding(False, (witness,), least, tried, "witness")
+    return bounds, found, least, tried
 
 
 def seek(bounds: BallBounds, opened: Opened, end: float) -> tuple[Floats | None, float, int]:

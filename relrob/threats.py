@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import final
 
-from relrob.bounding.ball import BallBounds, MovedBounds, Moves, moves_of
+from relrob.bounding.ball import MovedBounds, Moves, moves_of
 from relrob.bounding.encoding import Claim, Encoding, encode, survey
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
@@ -21,7 +21,7 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import BallSet
-from relrob.seek import seek
+from relrob.seek import sought
 
 
 @final
@@ -93,14 +93,11 @@ def solve(
     problem: BallProblem, opened: Opened, name: str, prepare: Callable[[Question], Callable[[Claim], Answer]]
 ) -> BallFinding:
     """Threat by threat, until one is not closed or none is left. `name`: who closes them; `prepare`: makes what answers them."""
-    enclosure, part = enclosure_of(opened.network), moves_of(problem.ball)
-    assert enclosure is not None  # noqa: S101 - refusal() saw to both
-    assert part is not None  # noqa: S101
-    deadline = Deadline(problem.budget.seconds)
-    whole = BallBounds(enclosure, problem.ball, problem.label)
-    witness, least, tried = seek(whole, opened, deadline.limit)
+    part, deadline = moves_of(problem.ball), Deadline(problem.budget.seconds)
+    assert part is not None  # noqa: S101 - refusal() saw to it
+    whole, witness, least, tried = sought(problem, opened, deadline.limit)
     if witness is not None:
-        return BallFinding(False, (witness,), least, tried, "witness")
+        return witness
     bounds = MovedBounds(whole)
     encoding = encode(bounds, survey(bounds, part))
     if not encoding.claims:

@@ -184,7 +184,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("real: exact ties broken", REAL, "index(largest), values == largest)", "index(largest), False)", REALS),
     Mutant("real: folded weights taken for the file's", LOAD, "if one != REAL or not folded)", ")", REALS),
     Mutant("real: proved by float32's bounds", ENCLOSE, "is Arithmetic.REAL:", "is None:", REALS),
-    Mutant("float32: proved by the reals' bounds", ENCLOSURE, "layer.relu, len(layer.weights) + 2", "layer.relu, 0", REALS),
+    Mutant("float32: proved by the reals' bounds", ENCLOSURE, "_layers(dense, rounds=True)", "_layers(dense, rounds=False)", REALS),
     Mutant("real: checked with float32's error", DEPLOYED, "rounds * (len(w) + 2)", "len(w) + 2", REALS),
     Mutant(
         "milp: a leaf that stays open is closed",

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import z3
 
-from relrob import chain_ball, threats
+from relrob import chain_ball, seek
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
 from relrob.bounding.encoding import encode, survey
 from relrob.bounding.relaxation import Program, program
@@ -29,7 +29,6 @@ from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
 from relrob.testing.files import quantised_files
 from relrob.threats import Deadline
-from relrob_solvers import phases
 from relrob_solvers.milp_ball import MilpBall
 from relrob_solvers.phases import Phases
 from tests.support import numpy_opened, random_dense
@@ -89,8 +88,7 @@ def question(seed: int, norm: Norm, over_reals: bool = True) -> BallProblem:
 @pytest.fixture
 def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the search for a witness."""
-    for module in (threats, phases):
-        monkeypatch.setattr(module, "seek", lambda bounds, opened, end: (None, 1.0, 1))
+    monkeypatch.setattr(seek, "seek", lambda bounds, opened, end: (None, 1.0, 1))
 
 
 @pytest.mark.usefixtures("no_search")

@@ -10,7 +10,7 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
-from relrob.networks.enclosure import Enclosure, probability_margin
+from relrob.networks.enclosure import Enclosure
 from relrob.regions.ladder import RungSet
 
 
@@ -38,19 +38,15 @@ class CertainLabels:
         """One or two bound computations."""
         margins = self._of[self._label].margins(part)
         if proves(self._enclosure, self._label, margins):
-            return Settled(self._label, self._shown(float(margins.low.min())), margins.slopes, margins)
+            return Settled(self._label, self._enclosure.shown(float(margins.low.min())), margins.slopes, margins)
         rival = int(margins.high.argmin())
         if margins.high[rival] < -self._enclosure.gap:
             other = rival if rival < self._label else rival + 1
             if other not in self._of:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
             if proves(self._enclosure, other, self._of[other].margins(part)):
-                return Settled(other, self._shown(float(margins.high[rival])), margins.slopes)
+                return Settled(other, self._enclosure.shown(float(margins.high[rival])), margins.slopes)
         return Settled(None, float(margins.low.min()), margins.slopes)
-
-    def _shown(self, margin: float) -> float:
-        """The margin in the unit of the runtime's outputs."""
-        return probability_margin(margin, self._enclosure.classes) if self._enclosure.probabilities else margin
 
 
 def proves(enclosure: Enclosure, label: int, margins: Margins) -> bool:

@@ -22,7 +22,7 @@ from relrob.bounding.ball import Moves
 from relrob.bounding.linear import SLACK, At, Margins, PreActivations
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Bools, Doubles, Ints
-from relrob.networks.enclosure import EnclosedLayer, Enclosure, probability_margin
+from relrob.networks.enclosure import EnclosedLayer, Enclosure
 
 P = TypeVar("P", Part, Moves)
 P_contra = TypeVar("P_contra", bound=Part | Moves, contravariant=True)
@@ -207,9 +207,7 @@ def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
     layers = bounds.enclosure.layers
     unstable = sum(int(_unstable(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False))
     threats = _threats(bounds.enclosure, bounds.label, margins, every)
-    least = float(margins.low.min())
-    if bounds.enclosure.probabilities:
-        least = probability_margin(least, bounds.enclosure.classes)
+    least = bounds.enclosure.shown(float(margins.low.min()))
     return Survey(part, least, unstable, tuple(threats), margins.slopes, known)
 
 

@@ -128,6 +128,10 @@ class Enclosure:
         """Number of outputs."""
         return int(self.layers[-1].weights.shape[1])
 
+    def shown(self, margin: float) -> float:
+        """The bound of a margin in the unit of the runtime's outputs."""
+        return probability_margin(margin, self.classes) if self.probabilities else margin
+
 
 def probability_margin(margin: float, classes: int) -> float:
     """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all others (a lower bound), or, where
@@ -144,8 +148,20 @@ def probability_margin(margin: float, classes: int) -> float:
 
 def real_enclosure(dense: Dense) -> Enclosure:
     """`dense` itself: no arithmetic but that of the reals (soundness.md, `real`). Its softmax changes no label."""
-    layers = [(layer.weights.astype(np.float64), layer.bias.astype(np.float64), layer.relu) for layer in dense.layers]
-    return Enclosure(tuple(EnclosedLayer(*each, terms=0) for each in layers))
+    return Enclosure(_layers(dense, rounds=False))
+
+
+def _layers(dense: Dense, rounds: bool) -> tuple[EnclosedLayer, ...]:
+    """The layers, evaluated in float32 in any order or over the reals."""
+    return tuple(
+        EnclosedLayer(
+            layer.weights.astype(np.float64),
+            layer.bias.astype(np.float64),
+            layer.relu,
+            terms=rounds * (len(layer.weights) + 2),
+        )
+        for layer in dense.layers
+    )
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
@@ -153,13 +169,7 @@ def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
 
     `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits tie.
     """
-    layers = tuple(
-        EnclosedLayer(
-            layer.weights.astype(np.float64), layer.bias.astype(np.float64), layer.relu, len(layer.weights) + 2
-        )
-        for layer in dense.layers
-    )
-    return Enclosure(layers, float_softmax_gap() if softmax else 0.0)
+    return Enclosure(_layers(dense, rounds=True), float_softmax_gap() if softmax else 0.0)
 
 
 def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:

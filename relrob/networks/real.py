@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Layer, Network
 from relrob.errors import NetworkError
-from relrob.networks.batches import check_images
+from relrob.networks.batches import run_in_batches
 
 _U64: Final = 2.0**-53
 _TINY: Final = 2.0**-1000  # more than float64 loses where a product falls below its normal range
@@ -47,17 +47,14 @@ class RealDense:
     def outputs(self, images: Floats) -> Floats:
         """Logits (n, classes) rounded to float32, in the exact order: the first largest is the label over the reals, and outputs
         are equal to it only where they tie with it. Beyond float32 they are its largest number."""
-        images = check_images(images, self._network)
+        return run_in_batches(images, self._network, self.best_batch, self._run, None)
+
+    def _run(self, images: Floats) -> Floats:
+        """Up to `best_batch` images."""
         found = np.empty((len(images), self._network.classes), np.float32)
-        for start in range(0, len(images), self.best_batch):
-            part = images[start : start + self.best_batch]
-            values, error = self._bounded(part)
-            for row, (value, doubt) in enumerate(zip(values, error, strict=True)):
-                known = _surely_largest(value, doubt)
-                if known is None:
-                    found[start + row] = self._one(part[row])
-                else:
-                    found[start + row] = _in_order(value, known, value == value[known])
+        for row, (value, doubt) in enumerate(zip(*self._bounded(images), strict=True)):
+            known = _surely_largest(value, doubt)
+            found[row] = self._one(images[row]) if known is None else _in_order(value, known, value == value[known])
         return found
 
     def _bounded(self, images: Floats) -> tuple[Doubles, Doubles]:

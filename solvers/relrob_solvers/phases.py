@@ -22,10 +22,9 @@ from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.enclosure import Enclosure, probability_margin
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import BallFinding, BallProblem, Opened, PhaseLeaf
-from relrob.seek import seek
+from relrob.seek import sought
 
 Path = tuple[tuple[int, int, int], ...]
 _MOST: Final = 20_000  # open parts, each of which holds some arrays as long as the network has neurons
@@ -55,24 +54,17 @@ class Phases:
 
     def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
         """A witness, a proof, or neither."""
-        enclosure = enclosure_of(opened.network)
-        assert enclosure is not None  # noqa: S101 - accepts() saw to it
         end = time.perf_counter() + problem.budget.seconds
-        bounds = BallBounds(enclosure, problem.ball, problem.label)
-        witness, least, tried = seek(bounds, opened, end)
-        if witness is not None:
-            return BallFinding(False, (witness,), least, tried, "witness")
-        return _Tree(problem, opened, enclosure, bounds, least, tried).grown(end)
+        bounds, witness, least, tried = sought(problem, opened, end)
+        return _Tree(problem, opened, bounds, least, tried).grown(end) if witness is None else witness
 
 
 @final
 class _Tree:
     """The parts of one question."""
 
-    def __init__(
-        self, problem: BallProblem, opened: Opened, enclosure: Enclosure, bounds: BallBounds, least: float, tried: int
-    ) -> None:
-        self._problem, self._opened, self._enclosure, self._bounds = problem, opened, enclosure, bounds
+    def __init__(self, problem: BallProblem, opened: Opened, bounds: BallBounds, least: float, tried: int) -> None:
+        self._problem, self._opened, self._enclosure, self._bounds = problem, opened, bounds.enclosure, bounds
         self._least, self._tried, self._proved = least, tried, float("inf")
         self._open: list[_Open] = []
         self._leaves: list[PhaseLeaf] = []
@@ -83,17 +75,19 @@ class _Tree:
         widths = [len(layer.bias) for layer in self._enclosure.layers[:-1]]
         self._look((), tuple(Phase(np.zeros(n), np.zeros(n)) for n in widths))
         while self._open and self._witness is None:
-            if time.perf_counter() > end or len(self._open) > _MOST:
-                return self._finding(False, Reason.TIME if time.perf_counter() > end else Reason.MEMORY)
+            if time.perf_counter() > end:
+                return self._finding(Reason.TIME)
+            if len(self._open) > _MOST:
+                return self._finding(Reason.MEMORY)
             part = heapq.heappop(self._open)
             costs = self._bounds.looseness(part.found, part.phases)
             layer = max(range(len(costs)), key=lambda n: float(costs[n].max(initial=0.0)), default=None)
             if layer is None or not costs[layer].max(initial=0.0) > 0:
-                return self._finding(False, Reason.BOUNDS)
+                return self._finding(Reason.BOUNDS)
             neuron = int(costs[layer].argmax())
             for side in (1, -1):
                 self._look((*part.path, (layer, neuron, side)), _fixed(part.phases, layer, neuron, side))
-        return self._finding(self._witness is None, None)
+        return self._finding(None)
 
     def _look(self, path: Path, phases: tuple[Phase, ...]) -> None:
         """Close a part, find a witness in it, or keep it."""
@@ -119,17 +113,15 @@ class _Tree:
         """Is there no image in the part, or none that is wrong?"""
         return found.empty or proves(self._enclosure, self._problem.label, found)
 
-    def _finding(self, proved: bool, reason: Reason | None) -> BallFinding:
-        """What is known."""
+    def _finding(self, reason: Reason | None) -> BallFinding:
+        """A witness, why there is no answer, or a proof."""
         if self._witness is not None:
             return BallFinding(False, (self._witness,), self._least, self._tried, Phases.name)
-        if not proved:
+        if reason is not None:
             return BallFinding(False, (), self._least, self._tried, Phases.name, reason)
-        margin = self._proved
-        if self._enclosure.probabilities:
-            margin = probability_margin(margin, self._enclosure.classes)
+        margin = min(self._enclosure.shown(self._proved), self._least)
         proof = tuple(self._leaves) if self._problem.certify else None
-        return BallFinding(True, (), min(margin, self._least), self._tried, Phases.name, proof=proof)
+        return BallFinding(True, (), margin, self._tried, Phases.name, proof=proof)
 
 
 def _fixed(phases: tuple[Phase, ...], layer: int, neuron: int, side: int) -> tuple[Phase, ...]:
