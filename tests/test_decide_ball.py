@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relrob import registry
@@ -72,6 +72,7 @@ def check_true(problem: BallProblem, decision: BallDecision) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(SEEDS, st.sampled_from(KINDS), st.sampled_from(["1/255", "1/20", "1/4", "2"]))
+@example(4272, "lattice", "1/20")
 def test_verdicts_on_float_networks_are_true(seed: int, kind: str, radius: str) -> None:
     problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))
     decision = decide_ball(problem)

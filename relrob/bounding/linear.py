@@ -259,7 +259,7 @@ class LinearBounds:
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
         """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds `coefficients` of the last one's."""
-        found = [coefficients]
+        found = [coefficients] if hidden else []
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
             slope = np.maximum(given, 0.0) * neurons.rise + np.minimum(given, 0.0) * neurons.fall
