@@ -57,11 +57,11 @@ class RuntimeJudge:
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
-        self._images: Floats = np.repeat(rungs.base[None, :], 1, axis=0)
+        self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
 
     def see(self, masks: Bools) -> Seen:
         if len(masks) > len(self._images):
-            self._images = np.repeat(self._rungs.base[None, :], len(masks), axis=0)
+            self._images = np.empty((len(masks), len(self._rungs.base)), np.float32)
         self._rungs.fill(self._images, masks)
         outputs = self._opened.evaluator.outputs(self._images[: len(masks)])
         return Seen(labels(outputs), margins(outputs, self._label))

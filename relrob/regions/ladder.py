@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from typing import Any, final
 
 import numpy as np
@@ -72,15 +73,28 @@ class RungSet:
 
     def images(self, masks: Bools) -> Floats:
         """The perturbed images of some masks: (n, F) -> (n, d) float32."""
-        out = np.repeat(self.base[None, :], len(masks), axis=0)
+        out = np.empty((len(masks), len(self.base)), np.float32)
         self.fill(out, masks)
         return out
 
     def fill(self, images: Floats, masks: Bools) -> None:
-        """Write the pixels that can move into rows that hold this ladder's base elsewhere. In place, (n, d)."""
-        where = self.axes.ravel()
-        chosen = np.repeat(masks, self.axes.shape[1], axis=1)
-        images[: len(masks), where] = np.where(chosen, self.moved.ravel(), self.base[where])
+        """Write the perturbed images of some masks (n, F) into the first n rows of contiguous `images` (m, d)."""
+        group, base, change = self._bits
+        chosen = np.zeros((len(masks), self.features + 1), np.int32)  # the last column: pixels of no feature
+        chosen[:, :-1] = masks
+        bits = images[: len(masks)].view(np.int32)
+        np.take(-chosen, group, axis=1, out=bits, mode="clip")
+        bits &= change
+        bits ^= base
+
+    @cached_property
+    def _bits(self) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
+        """Of each pixel the feature that moves it (F: none), the clean value's bits, and those that moving changes."""
+        group, moved = np.full(len(self.base), self.features), self.base.copy()
+        group[self.axes] = np.arange(self.features)[:, None]
+        moved[self.axes] = self.moved
+        base = self.base.view(np.int32)
+        return group, base, base ^ moved.view(np.int32)
 
     def cost_units(self, masks: Bools) -> NDArray[Any]:
         """Exact costs in units of 1/`denominator`: (n,), int64 or Python integers."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from math import log, sqrt
 from typing import Any, Final, final
 
@@ -56,6 +57,17 @@ class _Node:
         node: _Node | None = self
         while node is not None:
             node.reward, node.visits, node = node.reward + reward, node.visits + 1, node.parent
+
+
+@dataclass(frozen=True, eq=False)
+class _Looks:
+    """Images looked at together: `rollout` (n,), numbered through all children, `step` (n,) of it (0: the child itself), `masks`,
+    `labels`."""
+
+    rollout: Ints
+    step: Ints
+    masks: Bools
+    labels: Ints
 
 
 @final
@@ -118,34 +130,44 @@ class TreeSearch:
         alive: int,
     ) -> None:
         """Roll out the first `alive` children, reward them, and record everything in the order of one rollout after another."""
-        found = [(int(child), 0, 0, masks[child], int(labels[child])) for child in np.flatnonzero(looked)]
-        self._evaluations += sum(self._rollouts if child < alive else 1 for child, *_ in found)
-        rewards = np.zeros((alive, self._rollouts))
-        pairs = [(child, rollout) for child in range(alive) for rollout in range(self._rollouts)]
-        rest = [[g for g in free if g != mine] for mine in free[:alive]]
-        states = {pair: masks[pair[0]].copy() for pair in pairs}
-        step = 0
-        while pairs and step < len(free) - 1:
-            for child, rollout in pairs:
-                states[child, rollout][rest[child][draws[child, rollout, step]]] = True
-            step += 1
-            batch = np.array([states[pair] for pair in pairs])
-            beyond = self._costs(batch) > self._rungs.budget
+        rollouts, steps = self._rollouts, len(free) - 1
+        first = np.flatnonzero(looked)
+        self._evaluations += int(np.where(first < alive, rollouts, 1).sum())
+        rest = np.array([[g for g in free if g != mine] for mine in free[:alive]], np.int64).reshape(alive, 1, steps)
+        turns = np.take_along_axis(rest, draws[:alive].reshape(alive, rollouts, steps), axis=2)
+        turns = turns.reshape(alive * rollouts, steps)
+        states, rewards = np.repeat(masks[:alive], rollouts, axis=0), np.zeros(alive * rollouts)
+        seen = [_Looks(first * rollouts, np.zeros_like(first), masks[first], labels[first])]
+        going = np.arange(alive * rollouts)
+        for step in range(steps):
+            states[going, turns[going, step]] = True
+            costs = self._costs(states[going])
+            beyond = costs > self._rungs.budget
             if self._strict:
-                pairs, batch = [pair for pair, far in zip(pairs, beyond, strict=True) if not far], batch[~beyond]
-                beyond = np.zeros(len(pairs), dtype=np.bool_)
-            said = self._see(batch) if len(batch) else np.zeros(0, np.int64)
+                going, costs, beyond = going[~beyond], costs[~beyond], beyond[~beyond]
+            if not len(going):
+                break
+            batch = states[going]
+            said = self._see(batch)
             self._evaluations += len(batch)
+            seen.append(_Looks(going, np.full_like(going, step + 1), batch, said))
             wrong = said != self._label
-            for (child, rollout), mask, label in zip(pairs, batch, said, strict=True):
-                found.append((child, rollout, step, mask, int(label)))
             for at in np.flatnonzero(wrong):
-                rewards[pairs[at]] = float(self._rungs.cost(batch[at]))
-            pairs = [pair for pair, over in zip(pairs, wrong | beyond, strict=True) if not over]
-        for _, _, _, mask, label in sorted(found, key=lambda each: each[:3]):
-            self._seen.setdefault(np.packbits(mask).tobytes(), label)
+                rewards[going[at]] = float(Fraction(int(costs[at]), self._rungs.denominator))
+            going = going[~(wrong | beyond)]
+        self._record(seen)
         for child in range(alive):
-            (node.children or ())[child].earn(float(rewards[child].max()))
+            mine = rewards[child * rollouts : (child + 1) * rollouts]
+            (node.children or ())[child].earn(float(mine.max()))
+
+    def _record(self, seen: list[_Looks]) -> None:
+        """Keep what is new of some looks, one rollout after another."""
+        order = np.lexsort(
+            [np.concatenate([each.step for each in seen]), np.concatenate([each.rollout for each in seen])]
+        )
+        packed = np.packbits(np.concatenate([each.masks for each in seen]), axis=1)[order]
+        for key, label in zip(packed, np.concatenate([each.labels for each in seen])[order], strict=True):
+            self._seen.setdefault(key.tobytes(), int(label))
 
     def _costs(self, masks: Bools) -> NDArray[Any]:
         return np.asarray(self._rungs.cost_units(masks))
