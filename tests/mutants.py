@@ -115,6 +115,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one half moves down", LADDER, "if 2 * pixel > one", "if 2 * pixel >= one"),
     Mutant("< for <= at the radius", KNAPSACK, "fits = rest >= 0", "fits = rest > 0"),
     Mutant("sums up to the radius lost", KNAPSACK, "both[both <= budget]", "both[both < budget]"),
+    Mutant("moved pixels as they were", LADDER, "moved[self.axes] = self.moved", "pass"),
+    Mutant("all pixels moved", LADDER, "bits &= change", "bits[:] = change"),
     Mutant("contains: < at the radius", LADDER, "self.cost(mask) <= self.ladder.radius", "self.cost(mask) < self.ladder.radius"),
     Mutant("replay: refuses the radius itself", DECIDE, "rungs.cost(mask) > rungs", "rungs.cost(mask) >= rungs"),
     Mutant("a cost in float", LADDER, "costs = tuple(sum(", "costs = tuple(int(255 * one * 1.0000000001) // 255 - one + sum("),
@@ -176,6 +178,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ball: beyond the radius", BALL, "<= region.radius**2", "<= 2 * region.radius**2", BALLS),
     Mutant("ball: hull forgets what moves down", HULL, "(self.up - self.down) @ gains", "(self.up + self.down) @ gains", BALLS),
     Mutant("ball: L0 with a pixel less", HULL, "min(int(self.reach), len(gains))", "max(int(self.reach) - 1, 1)", BALLS),
+    Mutant("ball: no network without hidden layers", LINEAR, "[coefficients] if hidden else []", "[coefficients]", BALLS),
     Mutant("ball: undecided is robust", PRONOUNCE, "elif not finding.proved:", "elif finding.stopped:", BALLS),
     # the reals; MILP in balls
     Mutant("real: float64 believed", REAL, "return first if bool((lead > ", "return first if True or bool((lead > ", REALS),
@@ -234,7 +237,9 @@ MUTANTS: tuple[Mutant, ...] = (
     # the paper's search
     Mutant("tree: the last maximum", TREE, "self.children or (), key", "(self.children or ())[::-1], key", SEARCHED),
     Mutant("tree: rewards of the child alone", TREE, "node.visits + 1, node.parent", "node.visits + 1, None", SEARCHED),
-    Mutant("tree: walks on when wrong", TREE, "zip(pairs, wrong | beyond,", "zip(pairs, beyond,", SEARCHED),
+    Mutant("tree: walks on when wrong", TREE, "going[~(wrong | beyond)]", "going[~beyond]", SEARCHED),
+    Mutant("tree: in the order of steps", TREE, "for each in seen]), axis=1)[order]", "for each in seen]), axis=1)", SEARCHED),
+    Mutant("tree: rewards of any rollout", TREE, "rewards[going[at]] =", "rewards[going[0]] =", SEARCHED),
     Mutant("tree: strict looks beyond", TREE, "looked = ~beyond if", "looked = ~(beyond & False) if", SEARCHED),
     Mutant("tree: children after the end", TREE, "alive = int(ends[0]) if len(ends)", "alive = len(free) if len(ends)", SEARCHED),
     Mutant("tree: the cheapest is the farthest", FOUND, "int(costs.argmax())", "int(costs.argmin())", SEARCHED),

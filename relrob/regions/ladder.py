@@ -80,17 +80,15 @@ class RungSet:
     def fill(self, images: Floats, masks: Bools) -> None:
         """Write the perturbed images of some masks (n, F) into the first n rows of contiguous `images` (m, d)."""
         group, base, change = self._bits
-        chosen = np.zeros((len(masks), self.features + 1), np.int32)  # the last column: pixels of no feature
-        chosen[:, :-1] = masks
         bits = images[: len(masks)].view(np.int32)
-        np.take(-chosen, group, axis=1, out=bits, mode="clip")
+        np.take(-masks.astype(np.int32), group, axis=1, out=bits, mode="clip")  # all bits or none
         bits &= change
         bits ^= base
 
     @cached_property
     def _bits(self) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
-        """Of each pixel the feature that moves it (F: none), the clean value's bits, and those that moving changes."""
-        group, moved = np.full(len(self.base), self.features), self.base.copy()
+        """Of each pixel the feature that moves it (any where none does), the clean value's bits, and those that moving changes."""
+        group, moved = np.zeros(len(self.base), np.int64), self.base.copy()
         group[self.axes] = np.arange(self.features)[:, None]
         moved[self.axes] = self.moved
         base = self.base.view(np.int32)
