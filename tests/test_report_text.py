@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from relrob.domain.record import Record
+from relrob.domain.record import Record, Set
 from relrob.report import table, terminal, wording
 from relrob.report.csv_file import images_csv
 from relrob.report.table import table_markdown
@@ -155,6 +155,14 @@ def test_rare_events_are_told() -> None:
     assert "Refuted witnesses: 2" in told
     assert "Close calls: 3" in told
     assert "Refuted" not in " ".join(wording.notes(summary_of(7)))
+
+
+def test_of_balls_the_images_of_undecided_ones_count_as_run() -> None:
+    ball = {"kind": "linf", "radius": 0.1, "seed": 0}
+    records = [make_record(index) for index in range(8)]
+    assert any(record.evaluated for record in records if record.set is Set.UNKNOWN)
+    told = wording.notes(summarise(records, make_header(8) | {"region": ball}, 0.0))
+    assert f"Images run: {sum(record.evaluated for record in records):,}. 0.0 s of work." in told
 
 
 def test_what_a_file_gets_has_no_colours_and_no_blanks_at_line_ends() -> None:

@@ -222,7 +222,8 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         )
     points = summary["points"]
     if summary["region"]["kind"] in _KINDS:
-        told.append(f"Images run: {points['evaluated']:,}. {summary['seconds']:.1f} s of work.")
+        run = points["evaluated"] + summary["evaluated_undecided"]
+        told.append(f"Images run: {run:,}. {summary['seconds']:.1f} s of work.")
         return told
     told.append(
         f"Perturbed images: {points['covered']:,} covered by the verdicts, {points['evaluated']:,} by running a network, "
