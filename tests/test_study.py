@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from relrob.errors import StoreError, UsageError
+from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.report.claims import Judgement, claims
 from relrob.report.study_rows import Rate, Row
 from relrob.report.study_text import study_text
@@ -59,14 +59,23 @@ evaluations = 60
 
 
 def test_a_list_is_a_cell_a_value_in_every_combination() -> None:
-    text = '[defaults]\nimages = "0:3"\n' + GRID.replace('"1"', "[1, 0.5]").replace('"1/2"', '["1", "1/4"]') + GRID
+    text = '[defaults]\nimages = "0:3"\n' + GRID.replace('"1"', "[1, 0.5]").replace('"1/2"', '["1", "1/4"]')
+    text += GRID.replace('"a"', '"b"')
     spec = read_spec("mine", text, {}, {})
     found = [(cell.grid, cell.options["radius"], cell.options["step"]) for cell in spec.cells]
-    assert found == [("a", "1", "1"), ("a", "1", "1/4"), ("a", "0.5", "1"), ("a", "0.5", "1/4"), ("a", "1", "1/2")]
+    assert found == [("a", "1", "1"), ("a", "1", "1/4"), ("a", "0.5", "1"), ("a", "0.5", "1/4"), ("b", "1", "1/2")]
     assert {cell.request().images for cell in spec.cells} == {"0:3"}
     changed = read_spec("mine", text, {"images": "7"}, {"mnist": "x.h5"})
     assert {(cell.request().images, cell.request().reference) for cell in changed.cells} == {("7", "x.h5")}
     assert spec.sha256 == changed.sha256
+
+
+def test_references_are_of_data_sets() -> None:
+    text = GRID.replace("[[grid]]", '[[grid]]\ndataset = ["mnist", "cifar10"]')
+    spec = read_spec("mine", text, {}, {"cifar10": "c.h5"})
+    assert [cell.options.get("reference") for cell in spec.cells] == [None, "c.h5"]
+    with pytest.raises(UsageError, match="a reference for the data set 'cifar'; accepted: mnist, cifar10"):
+        read_spec("mine", text, {}, {"cifar": "c.h5"})
 
 
 @pytest.mark.parametrize(
@@ -80,6 +89,7 @@ def test_a_list_is_a_cell_a_value_in_every_combination() -> None:
         ("[defaults]\nradus = 3\n" + GRID, "defaults: option 'radus'"),
         (GRID + "stepp = 1", "mine, a: option 'stepp'"),
         (GRID.replace('radius = "1"\n', ""), "a: no radius"),
+        (GRID + GRID, "two grids with the name a; accepted: a name for each"),
         (GRID + "images = []", "images = \\[\\]"),
         (GRID + "axes = true", "mine, a: axes True"),
         (GRID + 'runtime = "gpu"', "mine, a: runtime 'gpu'"),
@@ -208,8 +218,44 @@ def test_grids_one_after_the_other_make_the_study(case: Case, tmp_path: Path) ->
     run_named(str(path), out, only=("search",))
     assert cells() == [("ladder", 3), ("ladder", 3), ("search", 3), ("search", 3)]
     path.write_text(path.read_text().partition('[[grid]]\nname = "search"')[0])
-    run_named(str(path), out, only=("ladder",), changes={"radius": "2"})
+    told: list[str] = []
+    run_named(str(path), out, only=("ladder",), changes={"radius": "2"}, listener=lambda event: told.append(event.text))
     assert cells() == [("ladder", 3)]
+    assert any("study.json no longer lists search: not in this small" in text for text in told)
+
+
+def test_what_a_later_cell_would_be_refused_for_is_told_before_any_work(case: Case, tmp_path: Path) -> None:
+    path = study_file(case, tmp_path, "0:2")
+    good = path.read_text()
+    for bad, words in (
+        ('[[grid]]\nname = "late"\nradius = "x"\nstep = "1/2"\n', "study small, late: radius"),
+        ('[[grid]]\nname = "late"\n', "study small, late: .*step"),
+        ('[[grid]]\nname = "late"\nstep = "1/2"\nimages = "77777"\n', "77777"),
+        ('[[grid]]\nname = "late"\nstep = "1/2"\ndataset = "svhn"\n', "relrob datasets get svhn"),
+        ('[[grid]]\nname = "late"\nstep = "1/2"\nreference = "none.keras"\n', "none.keras"),
+    ):
+        path.write_text(good + bad)
+        with pytest.raises(RelrobError, match=words):
+            run_named(str(path), tmp_path / "out")
+        assert not (tmp_path / "out").exists()
+
+
+def test_one_directory_is_of_one_reference(case: Case, tmp_path: Path) -> None:
+    path, out = study_file(case, tmp_path, "0:2"), tmp_path / "out"
+    run_named(str(path), out, only=("ladder",))
+    copy, other = tmp_path / "copy.onnx", tmp_path / "other.onnx"
+    copy.write_bytes(Path(case.reference).read_bytes())
+    other.write_bytes(Path(case.reference).read_bytes() + b"\0")
+    run_named(str(path), out, only=("search",), references={str(case.data): str(copy)})
+    for only in ("ladder", "search"):
+        with pytest.raises(
+            StoreError, match=r"has ladder of the reference .*, not of .*other\.onnx; .*try: another --out"
+        ):
+            run_named(str(path), out, only=(only,), references={str(case.data): str(other)})
+    path.write_text(path.read_text().replace(f'reference = "{case.reference}"\n', ""))
+    with pytest.raises(StoreError, match="not of the default one"):
+        run_named(str(path), out)
+    assert [cell.grid for cell in read_study(out)[1]] == ["ladder", "ladder", "search", "search"]
 
 
 def test_a_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> None:

@@ -6,15 +6,18 @@ same place, goes on where it stopped and repeats nothing. Kill it at any moment.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import Set
-from relrob.errors import StoreError, UsageError
-from relrob.study.plan import make_plan
+from relrob.errors import RegionError, StoreError, UsageError
+from relrob.files import sha256_path
+from relrob.study.plan import check_request, make_plan
+from relrob.study.request import Request
 from relrob.study.run import run
-from relrob.study.spec import Cell, Spec
+from relrob.study.spec import Cell, Spec, grids_of
 from relrob.study.stages import Stages
 from relrob.study.store import Store
 from relrob.study.study_files import INDEX, read_index, write_index
@@ -35,11 +38,12 @@ def run_study(
     `workers`. Raises RelrobError."""
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
-    before = _cells_there(spec, directory)
+    before = _cells_there(spec, directory, listener)
     head = {"study": spec.name, "title": spec.title, "published": spec.published, "sha256": spec.sha256}
     entries: list[dict[str, Any]] = []
     requests = [cell.request() for cell in spec.cells]
     stages = Stages(requests)
+    _check_cells(spec, requests, stages)
     for number, cell in enumerate(spec.cells):
         listener(Event("note", f"cell {number + 1} of {len(spec.cells)}: {described(cell)}"))
         plan = make_plan(requests[number], listener, directory / "cells" / "new", stages)
@@ -60,9 +64,9 @@ def run_study(
             if rerun != "never":
                 store.forget([r.index for r in store.records() if rerun == "always" or r.set is Set.UNKNOWN])
             run(plan, store, workers, listener, scheduler)
-    others = set(spec.every) - set(spec.grids)
-    kept = [entry for entry in before if entry["grid"] in others]
-    write_index(head, directory, sorted([*entries, *kept], key=lambda entry: spec.every.index(entry["grid"])))
+    every = grids_of(spec.every)
+    kept = [entry for entry in before if entry["grid"] in set(every) - set(spec.grids)]
+    write_index(head, directory, sorted([*entries, *kept], key=lambda entry: every.index(entry["grid"])))
 
 
 def described(cell: Cell) -> str:
@@ -71,8 +75,18 @@ def described(cell: Cell) -> str:
     return ", ".join([cell.grid, *shown])
 
 
-def _cells_there(spec: Spec, directory: Path) -> list[dict[str, Any]]:
-    """The cells that the directory has already. Raises StoreError, before the work, for a directory of another study."""
+def _check_cells(spec: Spec, requests: Sequence[Request], stages: Stages) -> None:
+    """Refuse, before any work, whatever a later cell would be refused for. Raises RelrobError."""
+    for cell, request in zip(spec.cells, requests, strict=True):
+        try:
+            check_request(request, stages)
+        except (UsageError, RegionError) as error:
+            raise UsageError(f"study {spec.name}, {cell.grid}: {error}") from error
+
+
+def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[str, Any]]:
+    """The cells that the directory has already. Raises StoreError, before the work, for a directory of another study, or of this
+    one with other networks."""
     Store.check(directory / "cells" / "new")
     if not (directory / INDEX).exists():
         return []
@@ -82,4 +96,25 @@ def _cells_there(spec: Spec, directory: Path) -> list[dict[str, Any]]:
             f"{directory} holds the study {there['study']}", f"an empty directory, or one of {spec.name}", "--out"
         )
     cells: list[dict[str, Any]] = there["cells"]
+    _refuse_other_networks(spec, directory, cells)
+    gone = dict.fromkeys(entry["grid"] for entry in cells if entry["grid"] not in grids_of(spec.every))
+    if gone:
+        listener(Event("note", f"{directory / INDEX} no longer lists {', '.join(gone)}: not in this {spec.name}"))
     return cells
+
+
+def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str, Any]]) -> None:
+    """One grid is of the same references wherever it is shown."""
+    for grid in grids_of(spec.every):
+        names = {cell.options.get("reference") for cell in spec.every if cell.grid == grid}
+        known = {sha256_path(Path(name)) for name in names if name is not None and Path(name).exists()}
+        for entry in cells:
+            given = entry["options"].get("reference")
+            same = given in names if given is None else entry["header"]["reference"]["sha256"] in known
+            if entry["grid"] == grid and not same:
+                told = ", ".join("the default one" if name is None else str(name) for name in names)
+                raise StoreError(
+                    f"{directory} has {grid} of the reference {given or 'that is the default'}, not of {told}",
+                    "one reference a grid in a directory",
+                    "another --out, or --reference as before",
+                )

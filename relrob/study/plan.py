@@ -54,14 +54,19 @@ def run_directory(out: Path | None, digest: str) -> Path:
     return out if out is not None else Path("relrob-runs") / digest[:16]
 
 
-def make_plan(
-    request: Request, listener: Listener = silent, out: Path | None = None, stages: Stages | None = None
-) -> Plan:
-    """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a request asks: the region, how it is decided, and the images `indices` of `data`."""
 
-    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
-    `stages`: what several runs share, this one among them.
-    """
+    region: Region
+    budget: Budget
+    effective: Effective
+    data: Dataset
+    indices: tuple[int, ...]
+
+
+def check_request(request: Request, stages: Stages, listener: Listener = silent) -> Asked:
+    """Refuse what can be refused before a network is trained, quantised or run. Raises RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
     if isinstance(region, Search) and request.certificates:
@@ -70,16 +75,31 @@ def make_plan(
         )
     if request.quantised is None:
         registry.scheme(request.quantise)
-    Store.check(out if out is not None else Path("relrob-runs/new"))
-    stages = stages or Stages([request])
     data = stages.data(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
     check_region(region, data.images[indices[0]])
+    if request.reference is not None:
+        stages.reference(request, listener)
+    return Asked(region, budget, effective, data, indices)
+
+
+def make_plan(
+    request: Request, listener: Listener = silent, out: Path | None = None, stages: Stages | None = None
+) -> Plan:
+    """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
+
+    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
+    `stages`: what several runs share, this one among them.
+    """
+    Store.check(out if out is not None else Path("relrob-runs/new"))
+    stages = stages or Stages([request])
+    asked = check_request(request, stages, listener)
+    region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
     check_solver(request.solver, region, (reference, quantised))
-    header = {**_header(request, region, data, indices, reference, quantised), "effective_rule": effective.value}
+    header = {**_header(request, region, asked.data, indices, reference, quantised), "effective_rule": effective.value}
     config = {
         "format": FORMAT,
         **{key: header[key] for key in ("dataset", "region")},

@@ -12,6 +12,7 @@ step = ["1/4", "1/2"]
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from itertools import product
@@ -42,19 +43,24 @@ class Cell:
 @dataclass(frozen=True)
 class Spec:
     """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the digest of its text, the cells that
-    were asked for, and the names of all its grids (`every`), in order."""
+    were asked for, and all that it has (`every`), in order."""
 
     name: str
     title: str
     published: str
     sha256: str
     cells: tuple[Cell, ...]
-    every: tuple[str, ...]
+    every: tuple[Cell, ...]
 
     @property
     def grids(self) -> tuple[str, ...]:
         """Names of the grids asked for, in order."""
-        return tuple(dict.fromkeys(cell.grid for cell in self.cells))
+        return grids_of(self.cells)
+
+
+def grids_of(cells: Iterable[Cell]) -> tuple[str, ...]:
+    """Names of the grids of some cells, in order."""
+    return tuple(dict.fromkeys(cell.grid for cell in cells))
 
 
 def builtin() -> dict[str, str]:
@@ -97,23 +103,33 @@ def read_spec(
     if not isinstance(defaults, dict):
         raise UsageError(f"study {name}: defaults {defaults!r}", "[defaults] and options")
     _known(f"study {name}, defaults", defaults, _OPTIONS)
-    cells = []
+    cells: list[Cell] = []
     for number, grid in enumerate(grids, start=1):
         title = str(grid.get("name", f"grid {number}"))
         _known(f"study {name}, {title}", grid, ("name", *_OPTIONS))
+        if title in grids_of(cells):
+            raise UsageError(f"study {name}: two grids with the name {title}", "a name for each", 'name = "..."')
         options = {**defaults, **{key: value for key, value in grid.items() if key != "name"}, **changes}
-        if options.get("dataset", "mnist") in references:
-            options["reference"] = references[options.get("dataset", "mnist")]
-        cells += [Cell(title, chosen) for chosen in _combinations(f"study {name}, {title}", options)]
-    every = tuple(dict.fromkeys(cell.grid for cell in cells))
-    missing = [grid for grid in only if grid not in every]
-    if missing:
-        raise UsageError(f"grid {missing[0]!r}", ", ".join(every))
+        for chosen in _combinations(f"study {name}, {title}", options):
+            own = references.get(_dataset(chosen))
+            cells.append(Cell(title, chosen if own is None else {**chosen, "reference": own}))
+    _named("grid", only, grids_of(cells))
+    _named("a reference for the data set", references, dict.fromkeys(_dataset(cell.options) for cell in cells))
     kept = tuple(cell for cell in cells if not only or cell.grid in only)
     for cell in kept:
         _check(name, cell)
     digest = sha256_bytes(text.encode())
-    return Spec(name, str(given.get("title", name)), str(given.get("published", "")), digest, kept, every)
+    return Spec(name, str(given.get("title", name)), str(given.get("published", "")), digest, kept, tuple(cells))
+
+
+def _named(what: str, asked: Iterable[str], there: Collection[str]) -> None:
+    missing = [name for name in asked if name not in there]
+    if missing:
+        raise UsageError(f"{what} {missing[0]!r}", ", ".join(there))
+
+
+def _dataset(options: dict[str, Any]) -> str:
+    return str(options.get("dataset", Request.dataset))
 
 
 def _known(where: str, given: dict[str, Any], names: tuple[str, ...]) -> None:
