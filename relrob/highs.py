@@ -147,7 +147,8 @@ class Tree:
                 return True
             if column is None:
                 return False
-            stack += [node.fixed(column, float(side)) for side in (values[column] < 0.5, values[column] >= 0.5)]
+            first = bool(values[column] < 0.5)
+            stack += [node.fixed(column, float(side)) for side in (first, not first)]
         return True
 
     def _relax(self, node: _Node) -> Doubles | None:

@@ -70,6 +70,7 @@ PHASES, SLOPES = "solvers/relrob_solvers/phases.py", "relrob/bounding/slopes.py"
 PARTS, BALL_CHECK = "relrob/certificates/parts.py", "relrob/certificates/ball.py"
 PHASED = ("tests/test_phases.py", "tests/test_milp_ball.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
+EXTREMES = ("tests/test_extremes.py",)
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -179,6 +180,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ball: hull forgets what moves down", HULL, "(self.up - self.down) @ gains", "(self.up + self.down) @ gains", BALLS),
     Mutant("ball: L0 with a pixel less", HULL, "min(int(self.reach), len(gains))", "max(int(self.reach) - 1, 1)", BALLS),
     Mutant("ball: no network without hidden layers", LINEAR, "[coefficients] if hidden else []", "[coefficients]", BALLS),
+    Mutant("ball: too small for float64", LINEAR, "return FLOOR * float(", "return 0 * float(", EXTREMES),
+    Mutant("ball: gains that are no numbers", LINEAR, "np.where(np.isfinite(gains.sum(axis=0)),", "np.where(True,", EXTREMES),
+    Mutant("ball: too wide", ENCLOSURE, "len(self.weights) > WIDEST", "len(self.weights) < 0", EXTREMES),
     Mutant("ball: undecided is robust", PRONOUNCE, "elif not finding.proved:", "elif finding.stopped:", BALLS),
     # the reals; MILP in balls
     Mutant("real: float64 believed", REAL, "return first if bool((lead > ", "return first if True or bool((lead > ", REALS),
@@ -198,13 +202,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("milp: HiGHS's bound believed", HIGHS, "if known and rows.safe_bound", "if known and 1e9 + rows.safe_bound", PROGRAMS),
     Mutant("milp: infeasible is believed", HIGHS, "if there and any(", "if True or any(", PROGRAMS),
-    Mutant(
-        "milp: one side of a phase",
-        HIGHS,
-        "side in (values[column] < 0.5, values[column] >= 0.5)",
-        "side in (values[column] >= 0.5,)",
-        PROGRAMS,
-    ),
+    Mutant("milp: one side of a phase", HIGHS, "side in (first, not first)", "side in (not first,)", PROGRAMS),
+    Mutant("milp: no number twice", HIGHS, "in (first, not first)", "in (first, bool(values[column] >= 0.5))", PROGRAMS),
     Mutant("milp: the first threat alone", THREATS, "for claim in encoding.claims:", "for claim in encoding.claims[:1]:", PROGRAMS),
     Mutant("milp: late is proved", THREATS, "Answer(False, reason=Reason.TIME) if deadline", "Answer(True) if deadline", PROGRAMS),
     Mutant("milp: witnesses proposed unseen", MILP_BALL, "None and question.wrong(image)", "None", PROGRAMS),

@@ -56,7 +56,7 @@ def test_the_same_verdicts_on_quantised_files(tmp_path: Path, scheme: str, runti
 
 
 def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
-    """HiGHS is made to say that everything is infeasible, or to return wrong multipliers."""
+    """HiGHS is made to say that everything is infeasible, to return wrong multipliers, or values that are no numbers."""
     rng = np.random.default_rng(0)
     real = highs._open
 
@@ -75,14 +75,16 @@ def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
 
         def getSolution(self) -> Any:  # noqa: N802
             found = self._inner.getSolution()
-            if lie != "infeasible":
+            if lie == "values":
+                found.col_value = [float("nan")] * self._inner.getNumCol()
+            elif lie != "infeasible":
                 found.row_dual = list(rng.normal(0, 1e-3 if lie == "noise" else 1e6, self._inner.getNumRow()))
             return found
 
     monkeypatch.setattr(highs, "_open", Liar)
 
 
-@pytest.mark.parametrize("lie", ["infeasible", "bound", "noise"])
+@pytest.mark.parametrize("lie", ["infeasible", "bound", "noise", "values"])
 def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
     """Verdicts stay those of enumeration."""
     liar(monkeypatch, lie)

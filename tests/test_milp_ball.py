@@ -109,7 +109,7 @@ def test_over_the_reals_the_answer_is_that_of_a_plain_encoding(norm: Norm, name:
 
 
 @pytest.mark.usefixtures("no_search")
-@pytest.mark.parametrize("lie", ["infeasible", "bound", "noise"])
+@pytest.mark.parametrize("lie", ["infeasible", "bound", "noise", "values"])
 def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
     liar(monkeypatch, lie)
     found: Counter[Status] = Counter()
@@ -118,7 +118,7 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
         verdict = decide_ball(problem, "milp").verdicts[0]
         assert verdict.status is not (Status.ROBUST if answer(seed, Norm.LINF) else Status.NOT_ROBUST)
         found[verdict.status] += 1
-    assert found[Status.NOT_ROBUST] > 0
+    assert lie == "values" or found[Status.NOT_ROBUST] > 0
 
 
 @pytest.mark.usefixtures("no_search")

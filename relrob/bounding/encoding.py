@@ -11,7 +11,7 @@ written: no solution is a proof.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf, isfinite
 from typing import Final, Generic, Protocol, TypeVar
@@ -19,7 +19,8 @@ from typing import Final, Generic, Protocol, TypeVar
 import numpy as np
 
 from relrob.bounding.ball import Moves
-from relrob.bounding.linear import SLACK, At, Margins, PreActivations
+from relrob.bounding.linear import At, Margins, PreActivations
+from relrob.bounding.outward import FLOOR, SLACK
 from relrob.bounding.part import Part
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
@@ -132,6 +133,10 @@ class _Forms:
     def plus(self, bias: Doubles) -> _Forms:
         """With a bias added."""
         return _Forms(self.constant + bias, self.inputs, self.errors, self.sizes, self.reach + np.abs(bias))
+
+    def floored(self, tops: Doubles) -> _Forms:
+        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs' largest values."""
+        return replace(self, reach=self.reach + FLOOR * float(1 + tops.sum() + self.sizes.sum()))
 
     def width(self) -> Doubles:
         """How far the values can be from constant + v @ inputs (n,)."""
@@ -266,7 +271,7 @@ def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]]
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
     forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].reach)
-    neurons: list[Neuron] = []
+    forms, neurons = forms.floored(_tops(found.part, [])), list[Neuron]()
     for known, layer, after in zip(found.known, layers, layers[1:], strict=False):
         if not _finite(forms, known):
             return None
@@ -276,6 +281,7 @@ def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]]
             return None
         forms = _passed(forms, known, _stable(known, layer), kept, fresh).times(after.weights).plus(after.bias)
         neurons += fresh
+        forms = forms.floored(_tops(found.part, neurons))
     finite = isfinite(bounds.enclosure.gap) and _finite(forms, found.known[-1])
     return (forms, neurons) if finite else None
 

@@ -4,7 +4,7 @@ Pre-activations of the runtime are bounded layer by layer, then the margins of t
 through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019) to the directions in which images can move,
 where the set's own support function gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown
 a neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to the margin. Float64, outward:
-every bound is widened by more than the relative error of the sums that form it (`SLACK`).
+every bound is widened by more than the sums that form it can lose (`outward`).
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.enclosure import Enclosure, Lost
 
-SLACK: Final = (
-    2.0**-34
-)  # more than 2^13 terms of float64 sums, products nested three deep, can lose relative to their magnitude
 _MANY: Final = 64  # directions from which on their products with the weights cost more than passes over the weights
 
 
@@ -103,7 +101,7 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bo
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
     rise = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
-    over = np.where(crossing, -rise * low, 0.0)
+    over = np.where(crossing, FLOOR - rise * low, 0.0)
     fall = np.where(crossing, high > -low if falls is None else falls, on) * 1.0
     under = np.zeros_like(rise)
     cut = high > cap
@@ -112,6 +110,11 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bo
         fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
     error = known.error if first else known.lost.rest
     return Neurons(rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach)
+
+
+def _floor(neurons: Neurons) -> float:
+    """What a layer adds to magnitudes for coefficients that are too small for float64."""
+    return FLOOR * float(len(neurons.reach) + (neurons.reach + neurons.error).sum())
 
 
 def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
@@ -126,8 +129,7 @@ def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neuro
 class Margins:
     """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `gains` (f,): how
     much each direction lowers the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
-    `hidden`: the lines by which the hidden layers were bounded;
-    `every`: the bounds of every layer."""
+    `hidden`: the lines by which the hidden layers were bounded; `every`: the bounds of every layer."""
 
     low: Doubles
     high: Doubles
@@ -158,6 +160,10 @@ class At:
     hull: Hull
     lost: Lost
     reach: Doubles
+
+    def highest(self, gains: Doubles) -> Doubles:
+        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is not a finite number."""
+        return np.where(np.isfinite(gains.sum(axis=0)), self.hull.maximum(gains), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -317,13 +323,7 @@ class LinearBounds:
         return low, high
 
     def _fresh(
-        self,
-        number: int,
-        neurons: Ints | slice,
-        both: _Signs,
-        hidden: list[Neurons],
-        at: At,
-        error: Doubles,
+        self, number: int, neurons: Ints | slice, both: _Signs, hidden: list[Neurons], at: At, error: Doubles
     ) -> tuple[Doubles, Doubles]:
         """Bounds of some neurons of a layer, computed now."""
         if number:
@@ -331,8 +331,8 @@ class LinearBounds:
             high, low = np.split(self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2)
         else:
             start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
-            high = start + at.hull.maximum(moves) + slack
-            low = at.hull.maximum(-moves) - start + slack
+            high = start + at.highest(moves) + slack
+            low = at.highest(-moves) - start + slack
         return -low - error[neurons], high + error[neurons]
 
     def _root(self, number: int, known: PreActivations) -> Root:
@@ -352,7 +352,7 @@ class LinearBounds:
             return self._maximum(_Signs.of(factors * weights), factors * bias, hidden, at)
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
-        value = factors * (at.start[self.label] - at.start[others]) + at.hull.maximum(gains)
+        value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
         return value + SLACK * (at.reach[self.label] + at.reach[others]), gains
 
     def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
@@ -368,15 +368,15 @@ class LinearBounds:
         if free > _MANY or neurons.pull is not None:
             used, slope, offsets, lost = self._below(neurons, given, True)
             gains = at.moves[:, used] @ slope
-            value = constant + offsets + at.start[used] @ slope + at.hull.maximum(gains)
+            value = constant + offsets + at.start[used] @ slope + at.highest(gains)
             return value + SLACK * (slack + lost), gains
         above = [neurons.rise * at.moves, neurons.rise * at.start, neurons.over, neurons.rise * neurons.error]
         below = [neurons.fall * at.moves, neurons.fall * at.start, neurons.under, -neurons.fall * neurons.error]
         above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
         below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
-        value = constant + rows[free : free + 3].sum(axis=0) + at.hull.maximum(rows[:free])
-        return value + SLACK * (slack + rows[free + 3]), rows[:free]
+        value = constant + rows[free : free + 3].sum(axis=0) + at.highest(rows[:free])
+        return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
 
     @staticmethod
     def _below(neurons: Neurons, given: _Signs, few: bool) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
@@ -390,4 +390,5 @@ class LinearBounds:
         size, over, under = np.abs(slope), neurons.over[used] @ plus, neurons.under[used] @ minus
         if neurons.pull is not None:
             slope, size = slope + neurons.pull[used, None], size + np.abs(neurons.pull[used, None])
-        return used, slope, over + under + error @ size, over - under + (error + neurons.reach[used]) @ size
+        most = over - under + (error + neurons.reach[used]) @ size
+        return used, slope, over + under + error @ size, most + _floor(neurons)

@@ -16,7 +16,7 @@ from typing import final
 import numpy as np
 
 from relrob.bounding.encoding import Claim, Encoding, Neuron
-from relrob.bounding.linear import SLACK
+from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Bools, Doubles, Ints
 
 
@@ -54,7 +54,8 @@ class Program:
         doubt = SLACK * (np.abs(objective) + np.abs(y) @ np.abs(self.matrix))
         far = np.maximum(np.abs(least), np.abs(most))
         value = rows.sum() + np.minimum(rest * least, rest * most).sum()
-        lost = SLACK * (np.abs(rows).sum() + np.abs(rest) @ far) + 2 * doubt @ far
+        lost = SLACK * (np.abs(rows).sum() + np.abs(rest) @ far + FLOOR * (len(rows) + len(far) + far.sum()))
+        lost += 2 * doubt @ far
         return float(value - lost) if np.isfinite(value) and np.isfinite(lost) else -inf
 
 

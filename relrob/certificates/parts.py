@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from fractions import Fraction
 from math import isfinite
 from typing import Any
 
 import numpy as np
+
+_FRACTION = re.compile(r"[0-9]{1,1000}(/[1-9][0-9]{0,999})?", re.ASCII)
 
 
 class InvalidError(Exception):
@@ -21,11 +24,10 @@ def keys(given: Any, names: tuple[str, ...], what: str) -> Any:
 
 
 def fraction(text: Any, what: str) -> Fraction:
-    try:
-        value = Fraction(text) if isinstance(text, str) else None
-    except (ValueError, ZeroDivisionError):
-        value = None
-    if value is None or value <= 0 or str(value) != text:
+    value = Fraction(0)
+    if isinstance(text, str) and _FRACTION.fullmatch(text):
+        value = Fraction(text)
+    if value <= 0 or str(value) != text:
         raise InvalidError(f"{what} {text!r} is not an exact fraction above 0")
     return value
 

@@ -19,7 +19,7 @@ from relrob.domain.arrays import Doubles, frozen
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.rounding import float32_error
+from relrob.networks.rounding import WIDEST, float32_error
 
 LOOSE: Final = (
     1.0 + 2.0**-12
@@ -88,7 +88,9 @@ class EnclosedLayer:
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved
                 moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
-            if self.terms:
+            if len(self.weights) > WIDEST:
+                rest = np.full((*high.shape[:-1], len(self.bias)), inf)
+            elif self.terms:
                 rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))

@@ -18,6 +18,8 @@ _FLUSH: Final = 2.0**-125
 # Sums of magnitudes below it do not overflow in float32, in any order.
 _HUGE: Final = 2.0**127
 TERMS: Final = 1 << 19
+# Inputs of a layer up to which bounds that are computed in float64 allow for their own rounding.
+WIDEST: Final = 1 << 17
 
 
 def gamma(terms: int) -> float:

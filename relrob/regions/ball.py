@@ -65,6 +65,8 @@ class BallSet:
     def point(self, moves: Doubles) -> Floats | None:
         """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the region: float32 values, or points
         of the grid, no pixel further away than asked for. None when the moves lead outside by more than rounding."""
+        if not np.isfinite(moves).all():
+            return None
         if isinstance(self.region, Lattice):
             return self._grid_point(moves, self.region)
         for shrink in (1.0, 1 - 2.0**-20):
