@@ -82,6 +82,20 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"cannot write {path}: {error.strerror or error}", hint=_remedy(path, error)) from error
 
 
+def check_temporary() -> None:
+    """Raise StoreError where not even a megabyte of temporary files can be written: what others' code makes of that is no help."""
+    place = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(1 << 20))
+            file.flush()
+    except OSError as error:
+        raise StoreError(
+            f"no temporary files in {place}: {error.strerror or error}",
+            hint="free space, or TMPDIR = another directory",
+        ) from error
+
+
 def _remedy(path: Path, error: OSError) -> str:
     """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for anything else."""
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""

@@ -122,7 +122,7 @@ QUANTISERS: tuple[Entry, ...] = (
 
 def names(table: tuple[Entry, ...]) -> str:
     """The names of a table, for messages: "a, b, c"."""
-    return ", ".join(entry.name for entry in table)
+    return ", ".join(dict.fromkeys(entry.name for entry in table))
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:

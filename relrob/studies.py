@@ -76,13 +76,20 @@ def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]
 
 def table_text(runs: Sequence[Path], form: str) -> str:
     """The tables of some run directories, or directories of studies, as markdown, csv, latex or json; beside the numbers that
-    Duncan et al. 2020 published for the data set, radius and step, where the quantisation is theirs. Raises RelrobError."""
+    Duncan et al. 2020 published for the data set, radius and step, where quantisation and region are theirs. Raises RelrobError."""
     there = on_8bit_grid(published("duncan2020.csv"))
     rows = []
     for cell in read_runs(runs):
-        rows += study_rows([cell], there if cell.summary["quantised"]["scheme"] == "dynamic" else {})
+        rows += study_rows([cell], there if _theirs(cell) else {})
     head = {"study": "table", "title": "Relative robustness and adversarial transfer", "published": ""}
     return study_text(head, rows, form)
+
+
+def _theirs(cell: CellResult) -> bool:
+    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20 features, the paper's search?"""
+    region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
+    paper = region["kind"] == "search" or (region["kind"] == "ladder" and region["features"] == 20)
+    return bool(dynamic and paper and cell.summary["reference"]["arithmetic"] == "float32")
 
 
 def write_figures(directory: Path, output: Path) -> list[str]:

@@ -65,6 +65,7 @@ def test_every_robust_verdict_has_a_certificate_that_holds(finished: Finished) -
     assert done.stderr == ""
     assert done.stdout.count(": valid\n") == len(written)
     assert "built again from the image with exact fractions" in done.stdout
+    assert relrob_command(["check", str(written[0]), "-q"], finished.folder).stdout == ""
     told = json.loads(relrob_command(["check", str(written[0]), "--run", "--json"], finished.folder).stdout)
     assert [set(each) for each in told] == [{"path", "valid", "verified", "failure"}]
     assert told[0]["valid"] is True

@@ -217,15 +217,28 @@ def test_published_numbers_stand_beside_the_papers_quantisation_alone(
 ) -> None:
     _, (cell, *_) = read_study(study)
 
-    def as_if(scheme: str, step: str) -> CellResult:
+    def as_if(scheme: str, step: str, arithmetic: str = "float32", **region: Any) -> CellResult:
         quantised = {**cell.summary["quantised"], "scheme": scheme}
         options = {"dataset": "mnist", "radius": "20", "step": step}
-        return replace(cell, options=options, summary={**cell.summary, "quantised": quantised})
+        changed = {**cell.summary["region"], "kind": "ladder", "features": 20, **region}
+        reference = {**cell.summary["reference"], "arithmetic": arithmetic}
+        summary = {**cell.summary, "reference": reference, "quantised": quantised, "region": changed}
+        return replace(cell, options=options, summary=summary)
 
     cells = [as_if("dynamic", "1/4"), as_if("dynamic", "64/255"), as_if("int8", "1/4"), as_if("dynamic", "1/3")]
     monkeypatch.setattr("relrob.studies.read_runs", lambda runs: cells)
     told = [each["relative_robustness"]["published"] for each in json.loads(table_text([study], "json"))["cells"]]
     assert told == [98.69, 98.69, None, None]
+    cells[:] = [
+        as_if("dynamic", "1/4", kind="search"),
+        as_if("dynamic", "1/4", features="all"),
+        as_if("dynamic", "1/4", kind="lattice"),
+        as_if("dynamic", "1/4", "real"),
+    ]
+    told = [each["relative_robustness"]["published"] for each in json.loads(table_text([study], "json"))["cells"]]
+    assert told == [98.69, None, None, None]
+    shown = table_text([study], "markdown")
+    assert all(f"| {words} | " in shown for words in ("search", "ladder, F = all", "lattice", "ladder, reals"))
 
 
 def test_the_8bit_grid_adds_names_and_changes_none() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from relrob.domain.region import Ladder
-from relrob.errors import RelrobError
+from relrob.errors import RelrobError, UsageError
 from relrob.relative import Effective
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import Request
@@ -125,3 +125,9 @@ def test_run_directories_are_named_by_the_run(plan: Plan) -> None:
 def test_what_cannot_be_planned_is_refused(case: Case, plan: Plan, change: dict[str, Any], words: str) -> None:
     with pytest.raises(RelrobError, match=words):
         make_plan(replace(request_of(case), **change))
+
+
+def test_networks_in_the_other_order_are_refused(case: Case) -> None:
+    asked = request_of(case)
+    with pytest.raises(UsageError, match=r"is quantised and .* is not; accepted: REFERENCE QUANTISED"):
+        make_plan(replace(asked, reference=asked.quantised, quantised=asked.reference))

@@ -104,7 +104,7 @@ def test_a_study_that_cannot_be_says_where(text: str, words: str) -> None:
 def test_studies_are_found_by_name_and_by_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="duncan2020, or a file"):
         find_spec("duncan", {}, {})
-    with pytest.raises(StoreError, match=r"none\.toml"):
+    with pytest.raises(UsageError, match=r"none\.toml: no such file"):
         find_spec(str(tmp_path / "none.toml"), {}, {})
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(UsageError, match="not UTF-8"):
@@ -309,6 +309,7 @@ def row_of(**more: Any) -> Row:
         "grid": "g",
         "dataset": "mnist",
         "region": "search",
+        "described": "search",
         "runtime": "builtin",
         "radius": Fraction(20),
         "step": Fraction(1, 4),
@@ -390,10 +391,14 @@ def test_tables_in_every_format() -> None:
     head = {"study": "x", "title": "A | title", "published": "duncan2020.csv"}
     rows = [row_of(), row_of(runtime="xnn|pack", step=None, robustness=Rate(0, 0), fooled=Rate(400, 10_000, 35.48))]
     page = study_text(head, rows, "markdown")
+    assert "\\* the published rate lies outside our interval." in page
+    assert "lies outside our interval" not in study_text(
+        head, [row_of(robustness=Rate(0, 0), fooled=Rate(1, 9))], "markdown"
+    )
     assert page.startswith("# A \\| title\n") and "| 98.69 | +1.31 \\* |" in page
     lines = [line for line in page.splitlines() if line.startswith("| g ")]
     assert len(lines) == 8
-    assert [line.replace("\\|", "").count("|") for line in lines] == [10] * 6 + [7] * 2
+    assert [line.replace("\\|", "").count("|") for line in lines] == [11] * 6 + [7] * 2
     assert lines[6].endswith("| 20 | 1/4 | 25.0 |  |")
     assert "10,970" in page and "| reproduced |" in page
     table = list(csv.DictReader(study_text(head, rows, "csv").splitlines()))

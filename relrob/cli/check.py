@@ -35,7 +35,8 @@ def command(certificates: tuple[Path, ...], network: Path | None, run: bool, as_
     if as_json:
         print_json([asdict(report) for report in reports])
     for report in reports if not as_json else ():
-        click.echo(f"{report.path}: {'valid' if report.valid else f'INVALID: {report.failure}'}")
+        if not (quiet and report.valid):
+            click.echo(f"{report.path}: {'valid' if report.valid else f'INVALID: {report.failure}'}")
         for words in report.verified if not quiet else ():
             click.echo(f"  {words}")
     if not all(report.valid for report in reports):

@@ -19,7 +19,7 @@ from relrob.compress.tflite_file import Contents, Weights, contents
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError
-from relrob.files import sha256_path
+from relrob.files import check_temporary, sha256_path
 from relrob.networks.batches import one_line
 from relrob.networks.savedmodel import frozen
 from relrob.networks.shapes import Shape, raster, without_batch
@@ -72,6 +72,7 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
         try:
             data = bytes(converter.convert())
         except Exception as error:  # the converter raises what it likes
+            check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme, such as qdq"
             ) from error

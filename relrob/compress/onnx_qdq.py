@@ -25,6 +25,7 @@ from relrob.compress.calibration import Calibration
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError
+from relrob.files import check_temporary
 from relrob.networks.batches import one_line
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.shapes import Shape, raster, without_batch
@@ -47,6 +48,7 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
         try:
             data = _run(model, _Reader(name, images), Path(folder))
         except Exception as error:  # onnxruntime raises what it likes
+            check_temporary()
             raise QuantiseError(f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme") from error
     _verify(data, scheme, reference.path)
     return bytes(data.SerializeToString(deterministic=True))

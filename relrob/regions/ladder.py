@@ -128,7 +128,7 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
         raise RegionError(
             f"{features or 'all'} features of {ladder.axes} axes on an image of {len(pixels)} pixels",
             f"at most {available}" if available else f"--axes of at most {len(pixels)}",
-            "--features all" if available else f"--axes {len(pixels)}",
+            "--features all" if available else f"--axes {max(len(pixels) // max(features, 1), 1)}",
         )
     chosen = saliency_order(pixels)[: features * ladder.axes]
     step = int(ladder.step * one)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from relrob.domain.network import Arithmetic
 from relrob.study.published import Key, Published, key_of
 from relrob.study.study_files import CellResult
 from relrob.study.summary import wilson
 
+_FEATURES = 20
 _IMAGES = 10_000  # of every published cell
 
 
@@ -66,13 +68,14 @@ def _rounded(value: float | None) -> float | None:
 
 @dataclass(frozen=True)
 class Row:
-    """A cell: what it is; `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled` |R_NOT| / images, and the same
-    `by_label`; of all images those on which each network is robust, and the `unknown` ones; the accuracies of both networks, in
-    percent (None: not measured); the published numbers."""
+    """A cell: what it is, its region in words (`described`); `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled`
+    |R_NOT| / images, and the same `by_label`; of all images those on which each network is robust, and the `unknown` ones; the
+    accuracies of both networks, in percent (None: not measured); the published numbers."""
 
     grid: str
     dataset: str
     region: str
+    described: str
     runtime: str
     radius: Fraction
     step: Fraction | None
@@ -130,6 +133,7 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
         grid=cell.grid,
         dataset=cell.dataset,
         region=summary["region"]["kind"],
+        described=_described(summary),
         runtime=summary["quantised"]["runtime"],
         radius=Fraction(cell.options["radius"]),
         step=None if key is None else key[2],
@@ -145,6 +149,16 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
         accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),
         published=other,
     )
+
+
+def _described(summary: Mapping[str, Any]) -> str:
+    """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of the reference."""
+    region, words = summary["region"], [summary["region"]["kind"]]
+    if region.get("features", _FEATURES) != _FEATURES and region["kind"] == "ladder":
+        words.append(f"F = {region['features']}")
+    if summary["reference"]["arithmetic"] == Arithmetic.REAL:
+        words.append("reals")
+    return ", ".join(words)
 
 
 def _percent(share: float | None) -> float | None:

@@ -98,6 +98,12 @@ def make_plan(
     region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
+    if reference.scheme != "float32" and quantised.scheme == "float32":
+        raise UsageError(
+            f"reference {reference.path} is quantised and {quantised.path} is not",
+            "REFERENCE QUANTISED",
+            "the other order",
+        )
     check_solver(request.solver, region, (reference, quantised))
     header = {**_header(request, region, asked.data, indices, reference, quantised), "effective_rule": effective.value}
     config = {

@@ -79,6 +79,8 @@ def find_spec(name: str, changes: dict[str, Any], references: dict[str, str], on
     path = Path(name)
     if path.suffix != ".toml":
         raise UsageError(f"study {name!r}", f"{', '.join(known)}, or a file that ends in .toml", "relrob study list")
+    if not path.is_file():
+        raise UsageError(f"study {name}: no such file", f"{', '.join(known)}, or a file that ends in .toml")
     with disk_errors(path):
         data = path.read_bytes()
     try:
