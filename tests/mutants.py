@@ -147,7 +147,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("probabilities mixed with logits", DECIDE, "if comparable:", "if True:"),
     # branching
     Mutant("branch: rise swapped", LINEAR, "rise = np.where(crossing, high /", "rise = np.where(crossing, -low /", BRANCHING),
-    Mutant("branch: offset dropped", LINEAR, "over = np.where(crossing, -rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
+    Mutant("branch: offset dropped", LINEAR, "over = np.where(crossing, FLOOR - rise * low, 0.0)", "over = 0.0 * low", BRANCHING),
     Mutant("branch: hull of half the room", BOUNDING, "Fraction(room, self", "Fraction(room, 2 * self", BRANCHING),
     Mutant("branch: runtime's error dropped", LINEAR, "nan_to_num(-low - both,", "nan_to_num(-low,", BRANCHING),
     Mutant("branch: overflow overlooked", ROUNDING, "magnitude < _HUGE,", "magnitude < np.inf,", BRANCHING),
@@ -196,8 +196,8 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "milp: a leaf that stays open is closed",
         HIGHS,
-        "                return False\n            stack",
-        "                continue\n            stack",
+        "                return False\n            first",
+        "                continue\n            first",
         PROGRAMS,
     ),
     Mutant("milp: HiGHS's bound believed", HIGHS, "if known and rows.safe_bound", "if known and 1e9 + rows.safe_bound", PROGRAMS),

@@ -11,6 +11,7 @@ import multiprocessing
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -118,11 +119,22 @@ def _start(context: Any, make: Any, given: Any, waiting: deque[int]) -> _Worker:
     """A new worker with its first item."""
     ours, theirs = context.Pipe()
     process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
-    process.start()
+    with _uninterrupted():  # half started, it would complain of us
+        process.start()
     theirs.close()
     worker = _Worker(process, ours)
     _give(worker, waiting)
     return worker
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _give(worker: _Worker, waiting: deque[int]) -> None:

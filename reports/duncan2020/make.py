@@ -1,4 +1,5 @@
-"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables, figures, records, provenance.
+"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables, figures, records, provenance; note.md,
+which is written by hand, goes into README.md.
 
 python reports/duncan2020/make.py STUDY_DIRECTORY
 """
@@ -79,7 +80,7 @@ def page(directory: Path, done: dict[str, dict[str, Any]], drawn: list[str]) -> 
     for name, entry in done.items():
         images = ", ".join(f"{count:,}" for count in entry["images"])
         lines.append(f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | {entry['minutes_of_work']} |")
-    lines.append("")
+    lines += ["", (HERE / "note.md").read_text(encoding="utf-8")]
     for pattern, caption in PICTURES:
         names = [name for name in drawn if fnmatch(name, pattern)]
         if names:

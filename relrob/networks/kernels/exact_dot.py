@@ -81,11 +81,12 @@ class ExactDot:
 
 def _product(values: Numbers, weights: Numbers) -> Numbers:
     """values @ weights without the inputs that are zero in every row: black borders, dead neurons of neighbouring images."""
-    if weights.shape[1] >= _WIDE and len(values) >= _WIDE:
-        live = np.flatnonzero((values != 0).any(axis=0))
-        if len(live) < _SPARSE * len(weights):
-            return np.asarray(values.take(live, axis=1) @ weights[live])
-    return np.asarray(values @ weights)
+    with np.errstate(invalid="ignore"):  # BLAS has raised it over lanes that hold no value; whole numbers never do
+        if weights.shape[1] >= _WIDE and len(values) >= _WIDE:
+            live = np.flatnonzero((values != 0).any(axis=0))
+            if len(live) < _SPARSE * len(weights):
+                return np.asarray(values.take(live, axis=1) @ weights[live])
+        return np.asarray(values @ weights)
 
 
 def _ends(weights: Ints, low: int, high: int) -> tuple[Ints, Ints]:
