@@ -255,6 +255,8 @@ def test_one_directory_is_of_one_reference(case: Case, tmp_path: Path) -> None:
     path.write_text(path.read_text().replace(f'reference = "{case.reference}"\n', ""))
     with pytest.raises(StoreError, match="not of the default one"):
         run_named(str(path), out)
+    path.write_text(path.read_text().replace('name = "ladder"', f'name = "ladder"\nreference = "{case.reference}"'))
+    run_named(str(path), out, only=("ladder",))  # says nothing of the other grid
     assert [cell.grid for cell in read_study(out)[1]] == ["ladder", "ladder", "search", "search"]
 
 

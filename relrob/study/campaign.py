@@ -104,9 +104,11 @@ def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[s
 
 
 def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str, Any]]) -> None:
-    """One grid is of the same references wherever it is shown."""
+    """One grid is of the same references wherever it is shown. Of grids that are not asked for, none need be named again."""
     for grid in grids_of(spec.every):
         names = {cell.options.get("reference") for cell in spec.every if cell.grid == grid}
+        if names == {None} and grid not in spec.grids:
+            continue
         known = {sha256_path(Path(name)) for name in names if name is not None and Path(name).exists()}
         for entry in cells:
             given = entry["options"].get("reference")
