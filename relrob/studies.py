@@ -13,7 +13,7 @@ from relrob.domain.record import RECORD_COLUMNS
 from relrob.errors import UsageError
 from relrob.files import write_atomic
 from relrob.registry import load, load_extra
-from relrob.report.study_rows import Row, study_rows
+from relrob.report.study_rows import FEATURES, Row, study_rows
 from relrob.report.study_text import study_json, study_text
 from relrob.study.campaign import run_study
 from relrob.study.published import on_8bit_grid, published
@@ -88,7 +88,7 @@ def table_text(runs: Sequence[Path], form: str) -> str:
 def _theirs(cell: CellResult) -> bool:
     """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20 features, the paper's search?"""
     region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
-    paper = region["kind"] == "search" or (region["kind"] == "ladder" and region["features"] == 20)
+    paper = region["kind"] == "search" or (region["kind"] == "ladder" and region["features"] == FEATURES)
     return bool(dynamic and paper and cell.summary["reference"]["arithmetic"] == "float32")
 
 

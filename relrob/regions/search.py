@@ -156,9 +156,8 @@ class TreeSearch:
                 rewards[going[at]] = float(Fraction(int(costs[at]), self._rungs.denominator))
             going = going[~(wrong | beyond)]
         self._record(seen)
-        for child in range(alive):
-            mine = rewards[child * rollouts : (child + 1) * rollouts]
-            (node.children or ())[child].earn(float(mine.max()))
+        for child, reward in zip(node.children or (), rewards.reshape(alive, rollouts).max(axis=1), strict=False):
+            child.earn(float(reward))
 
     def _record(self, seen: list[_Looks]) -> None:
         """Keep what is new of some looks, one rollout after another."""

@@ -12,7 +12,7 @@ from relrob.study.published import Key, Published, key_of
 from relrob.study.study_files import CellResult
 from relrob.study.summary import wilson
 
-_FEATURES = 20
+FEATURES = 20  # of the paper's ladder
 _IMAGES = 10_000  # of every published cell
 
 
@@ -154,7 +154,7 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
 def _described(summary: Mapping[str, Any]) -> str:
     """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of the reference."""
     region, words = summary["region"], [summary["region"]["kind"]]
-    if region.get("features", _FEATURES) != _FEATURES and region["kind"] == "ladder":
+    if region["kind"] == "ladder" and region["features"] != FEATURES:
         words.append(f"F = {region['features']}")
     if summary["reference"]["arithmetic"] == Arithmetic.REAL:
         words.append("reals")

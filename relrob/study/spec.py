@@ -98,17 +98,17 @@ def read_spec(
         given = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"study {name}: {error}", "a TOML file") from error
-    _known(f"study {name}", given, _HEAD)
+    _named(f"study {name}: option", given, _HEAD)
     grids, defaults = given.get("grid", []), given.get("defaults", {})
     if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
         raise UsageError(f"study {name} without a grid", "[[grid]] and its options")
     if not isinstance(defaults, dict):
         raise UsageError(f"study {name}: defaults {defaults!r}", "[defaults] and options")
-    _known(f"study {name}, defaults", defaults, _OPTIONS)
+    _named(f"study {name}, defaults: option", defaults, _OPTIONS)
     cells: list[Cell] = []
     for number, grid in enumerate(grids, start=1):
         title = str(grid.get("name", f"grid {number}"))
-        _known(f"study {name}, {title}", grid, ("name", *_OPTIONS))
+        _named(f"study {name}, {title}: option", grid, ("name", *_OPTIONS))
         if title in grids_of(cells):
             raise UsageError(f"study {name}: two grids with the name {title}", "a name for each", 'name = "..."')
         options = {**defaults, **{key: value for key, value in grid.items() if key != "name"}, **changes}
@@ -132,12 +132,6 @@ def _named(what: str, asked: Iterable[str], there: Collection[str]) -> None:
 
 def _dataset(options: dict[str, Any]) -> str:
     return str(options.get("dataset", Request.dataset))
-
-
-def _known(where: str, given: dict[str, Any], names: tuple[str, ...]) -> None:
-    unknown = [key for key in given if key not in names]
-    if unknown:
-        raise UsageError(f"{where}: option {unknown[0]!r}", ", ".join(names))
 
 
 def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
