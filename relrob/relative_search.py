@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any, final
 
 import numpy as np
@@ -20,7 +19,7 @@ from relrob.domain.verdict import Status, Witness
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import Opened, Share
-from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.repick import Groups, groups_of
 from relrob.regions.search import TreeSearch
 from relrob.relative import Effective
 from relrob.tally import BLOCK, nearest_judge
@@ -41,46 +40,49 @@ class SearchSetting:
 
 @final
 class _Watcher:
-    """Labels images of one network by their masks, and keeps the smallest margin met. `rungs` reach as far as a search may."""
+    """Labels images of one network by their masks, and keeps the smallest margin met; a search looks beyond the radius."""
 
-    def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
-        self._opened, self._rungs, self._label = opened, rungs, label
-        self._judge = nearest_judge(opened, rungs, label, enclosure_of(opened.network))
+    def __init__(self, opened: Opened, groups: Groups, label: int) -> None:
+        self._opened, self._groups, self._label = opened, groups, label
+        self._judge = nearest_judge(opened, groups.everything, label, enclosure_of(opened.network))
         self.margin = np.inf
 
     def see(self, masks: Bools) -> Ints:
         """Labels (n,) of masks (n, F)."""
-        blocks = [self._judge.see(masks[start : start + BLOCK]) for start in range(0, len(masks), BLOCK)]
+        parts = [self._groups.parts(masks[start : start + BLOCK]) for start in range(0, len(masks), BLOCK)]
+        blocks = [self._judge.see(part) for part in parts]
         self.margin = min([self.margin, *(float(seen.margins.min()) for seen in blocks)])
         return np.concatenate([seen.labels for seen in blocks])
 
     def replay(self, mask: Bools) -> Witness | None:
         """The witness of one mask, as the runtime sees the image alone; None if it is right there."""
-        image = self._rungs.images(mask[None, :])
+        image = self._groups.everything.images(self._groups.parts(mask[None, :]))
         outputs = self._opened.replayer.outputs(image)
         said, margin = int(labels(outputs)[0]), float(margins(outputs, self._label)[0])
         moved = tuple(int(g) for g in np.flatnonzero(mask))
-        return None if said == self._label else Witness(image[0], moved, self._rungs.cost(mask), said, margin)
+        return None if said == self._label else Witness(image[0], moved, self._groups.cost(mask), said, margin)
 
 
 def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], label: int) -> ImageResult:
     """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each network."""
     begin, region = time.perf_counter(), setting.region
-    rungs = rung_set(region.ladder, image)
-    said = [int(labels(opened.replayer.outputs(rungs.base[None, :]))[0]) for opened in setting.networks]
+    groups = groups_of(region, image)
+    base = groups.within.base
+    said = [int(labels(opened.replayer.outputs(base[None, :]))[0]) for opened in setting.networks]
     clean = Record(index, label, said[0], said[1], Set.L_IC)
     if said[0] != label and not region.misclassified:
         return ImageResult(clean, (), time.perf_counter() - begin)
-    everything = rung_set(replace(rungs.ladder, radius=Fraction(image.size)), image)  # a search looks beyond the radius
-    watchers = tuple(_Watcher(opened, everything, said[0]) for opened in setting.networks)
+    watchers = tuple(_Watcher(opened, groups, said[0]) for opened in setting.networks)
     visits = TreeSearch(
-        rungs, watchers[0].see, said[0], region.rollouts, region.evaluations, region.strict, (region.seed, index)
+        groups, watchers[0].see, said[0], region.rollouts, region.evaluations, region.strict, (region.seed, index)
     ).run()
-    both = visits.labels.copy(), watchers[1].see(visits.masks)
-    found = _Found(rungs, watchers, visits.masks, both, said[0], setting.effective)
+    kept = groups.distinct(visits.masks)
+    masks = visits.masks[kept]
+    both = visits.labels[kept], watchers[1].see(masks)
+    found = _Found(groups, watchers, masks, both, said[0], setting.effective)
     record = found.record(clean)
     views = tuple(
-        witness_view(setting.networks, rungs.base, image, replace(record, label=said[0]), role, witness)
+        witness_view(setting.networks, base, image, replace(record, label=said[0]), role, witness)
         for role, witness in zip(_ROLES, found.witnesses, strict=True)
         if witness is not None
     )
@@ -94,7 +96,7 @@ class _Found:
 
     def __init__(
         self,
-        rungs: RungSet,
+        groups: Groups,
         watchers: tuple[_Watcher, ...],
         masks: Bools,
         said: tuple[Ints, Ints],
@@ -102,7 +104,7 @@ class _Found:
         rule: Effective,
     ) -> None:
         self._watchers, self._masks, self._said, self._right, self._rule = watchers, masks, said, right, rule
-        self._costs = np.asarray(rungs.cost_units(masks))
+        self._costs = np.asarray(groups.cost_units(masks))
         self._refuted = 0
         self.witnesses = tuple(self._witness(number) for number in range(len(watchers)))
 

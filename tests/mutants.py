@@ -60,7 +60,8 @@ VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_firs
 DOMAIN = ("tests/test_domain.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
-LEVELS, SEARCHED = ("tests/test_levels.py",), ("tests/test_search.py",)
+REPICK = "relrob/regions/repick.py"
+LEVELS, SEARCHED, REPICKED = (("tests/test_levels.py",), ("tests/test_search.py",), ("tests/test_repick.py",))
 LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
 REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
 REALS = ("tests/test_real.py", "tests/test_network_inputs.py")
@@ -244,6 +245,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("tree: the cheapest is the farthest", FOUND, "int(costs.argmax())", "int(costs.argmin())", SEARCHED),
     Mutant("tree: a fooled quantised network is robust", FOUND, "return Set.RFP if fooled", "return Set.RFP if False", SEARCHED),
     Mutant("tree: refuted labels kept", FOUND, "self._said[number][at] = self._right", "return None", SEARCHED),
+    Mutant("repick: none taken", REPICK, "taken.update(feature)", "pass", REPICKED),
+    Mutant("repick: equals displace", REPICK, "away[fresh] > away[start]", "away[fresh] >= away[start]", REPICKED),
+    Mutant("repick: rows before channels", REPICK, "image.shape), -1, 0)", "image.shape), 0, 0)", REPICKED),
+    Mutant("repick: an image counts once a set", REPICK, "return np.sort(first)", "return np.arange(len(masks))", REPICKED),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),

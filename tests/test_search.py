@@ -56,7 +56,7 @@ def slow_search(
     children: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
 
     def cost(features: tuple[int, ...]) -> Fraction:
-        return sum((Fraction(rungs.costs[g], rungs.denominator) for g in features), Fraction(0))
+        return rungs.cost(np.isin(np.arange(rungs.features), features))
 
     while looked < evaluations:
         node: tuple[int, ...] = ()

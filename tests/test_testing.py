@@ -15,7 +15,6 @@ from relrob.domain.verdict import Reason
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
 from relrob.problem import Findings, Problem, Solver
-from relrob.regions.ladder import RungSet
 from relrob.testing import bound_complaints, complaints, order_complaints, quantised_files, random_case, truth
 from relrob.testing.__main__ import check, main, solvers
 from relrob_solvers.branch import Branch
@@ -107,13 +106,7 @@ def ties_ignored(problem: Problem, findings: Findings) -> Findings:
 
 def off_by_one(problem: Problem, findings: Findings) -> Findings:
     """The points whose cost is the radius are forgotten."""
-    less = replace(problem.rungs.ladder, radius=problem.rungs.ladder.radius)
-    inner = RungSet(
-        less, problem.rungs.base, problem.rungs.axes, problem.rungs.moved, problem.rungs.costs,
-        problem.rungs.budget - 1, problem.rungs.denominator,
-        type(problem.rungs.knapsack)(problem.rungs.costs, problem.rungs.budget - 1),
-    )  # fmt: skip
-    return Enumerate().solve(replace(problem, rungs=inner))
+    return Enumerate().solve(replace(problem, rungs=replace(problem.rungs, budget=problem.rungs.budget - 1)))
 
 
 def swapped(problem: Problem, findings: Findings) -> Findings:

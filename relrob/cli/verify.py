@@ -50,6 +50,11 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 )
 @click.option("--include-misclassified", is_flag=True, help="A search takes images that the reference gets wrong too.")
 @click.option(
+    "--repick",
+    is_flag=True,
+    help="A search picks pixels of colour images for several features, as the paper's code did.",
+)
+@click.option(
     "--effective",
     help="Perturbations that decide: closest, all, farthest.  [default: closest; farthest in a search]",
 )

@@ -60,8 +60,8 @@ class Search:
 
     `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features; `evaluations`: the search ends
     after the round that reaches so many; `strict`: images beyond the radius are left out (the original keeps them);
-    `misclassified`: images that the reference gets wrong are searched too, around its own label for them; `ladder`: all features
-    within the radius.
+    `misclassified`: images that the reference gets wrong are searched too, around its own label for them; `repick`: features of
+    colour images overlap as the original's do; `ladder`: all features within the radius.
 
     >>> Search(radius=Fraction(20), step=Fraction(1, 4)).evaluations
     6000
@@ -75,6 +75,7 @@ class Search:
     seed: int = 0
     strict: bool = False
     misclassified: bool = False
+    repick: bool = False
     ladder: Ladder = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

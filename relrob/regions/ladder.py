@@ -54,12 +54,16 @@ class RungSet:
     costs: tuple[int, ...]
     budget: int
     denominator: int
-    knapsack: Knapsack
 
     @property
     def features(self) -> int:
         """F, the number of features."""
         return len(self.costs)
+
+    @cached_property
+    def knapsack(self) -> Knapsack:
+        """The sets of features within the radius. Raises RegionError where they have too many costs to count."""
+        return Knapsack(self.costs, self.budget)
 
     @property
     def count(self) -> int:
@@ -145,5 +149,4 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
         costs=costs,
         budget=budget,
         denominator=one,
-        knapsack=Knapsack(costs, budget),
     )

@@ -13,15 +13,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import log, sqrt
-from typing import Any, Final, final
+from typing import Any, Final, Protocol, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Bools, Ints
-from relrob.regions.ladder import RungSet
 
 See = Callable[[Bools], Ints]  # masks (n, F) to labels (n,)
+
+
+class Costed(Protocol):
+    """Features, and what it costs to move some: a RungSet, or Groups of its parts."""
+
+    @property
+    def features(self) -> int: ...
+    @property
+    def budget(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+    def cost_units(self, masks: Bools) -> NDArray[Any]: ...
+
+
 _EXPLORE: Final = 0.5
 
 
@@ -79,7 +92,7 @@ class TreeSearch:
     """
 
     def __init__(
-        self, rungs: RungSet, see: See, label: int, rollouts: int, evaluations: int, strict: bool, seed: tuple[int, int]
+        self, rungs: Costed, see: See, label: int, rollouts: int, evaluations: int, strict: bool, seed: tuple[int, int]
     ) -> None:
         self._rungs, self._see, self._label, self._strict = rungs, see, label, strict
         self._rollouts, self._limit = rollouts, evaluations

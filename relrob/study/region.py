@@ -13,6 +13,7 @@ from relrob.errors import UsageError
 from relrob.regions.ball import ball_set
 from relrob.regions.exact import nearest_8bit, parse_fraction
 from relrob.regions.ladder import rung_set
+from relrob.regions.repick import groups_of
 from relrob.study.request import Request
 
 KINDS = ("ladder", "search", "lattice", *Norm)
@@ -49,6 +50,7 @@ def _stepped(request: Request, radius: Fraction, step: Fraction, channels: int) 
             seed=request.seed,
             strict=request.strict_radius,
             misclassified=request.include_misclassified,
+            repick=request.repick,
         )
     features = None if request.features == "all" else _whole(request.features)
     return Ladder(radius, step, features, request.axes, request.seed)
@@ -66,7 +68,7 @@ def check_region(region: Region, image: NDArray[Any]) -> None:
     if isinstance(region, Ladder):
         rung_set(region, image)
     elif isinstance(region, Search):
-        rung_set(region.ladder, image)
+        groups_of(region, image)
     else:
         ball_set(region, image)
 
@@ -84,4 +86,6 @@ def described(region: Region) -> dict[str, Any]:
         found |= {"features": "all", "axes": region.axes, "seed": region.seed, "rollouts": region.rollouts}
         found |= {"evaluations": region.evaluations, "strict_radius": region.strict}
         found["include_misclassified"] = region.misclassified
+        if region.repick:
+            found["repick"] = True
     return {**found, "exact": exact}

@@ -50,6 +50,7 @@ class Request:
     rollouts: int | None = None
     strict_radius: bool = False
     include_misclassified: bool = False
+    repick: bool = False
     effective: str | None = None
     solver: str = "auto"
     time_limit: float = 60.0
