@@ -61,6 +61,7 @@ DOMAIN = ("tests/test_domain.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 REPICK = "relrob/regions/repick.py"
+POINTWISE, NEAR = "relrob/networks/pointwise.py", ("tests/test_pointwise.py",)
 LEVELS, SEARCHED, REPICKED = (("tests/test_levels.py",), ("tests/test_search.py",), ("tests/test_repick.py",))
 LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
 REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
@@ -104,7 +105,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("one error bound of two", FOLDED, "own + here.runtime[label] + here", "own + here"),
     Mutant("own error dropped", FOLDED, "float((own + here.runtime[label]", "float((here.runtime[label]"),
     Mutant("own error not carried on", FOLDED, "drift + basis.own @ size + float32_error", "drift + float32_error"),
-    Mutant("runtime's error not carried on", FOLDED, "runtime = error @ size + float32_error", "runtime = float32_error"),
+    Mutant("runtime's error not carried on", FOLDED, "drift, error @ size + made, made)", "drift, made, made)"),
     Mutant("gamma of one term", ROUNDING, "gamma(terms) * magnitude", "gamma(1) * magnitude"),
     Mutant("overflow overlooked", ROUNDING, "magnitude < _HUGE,", "magnitude < np.inf,"),
     Mutant("overflowing coefficients overlooked", FOLDED, "bool(np.isfinite(stage).all()) for", "True for"),
@@ -234,6 +235,14 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("checker: features moved in part", LEVEL_CHECK, "if not region.whole or", "if", LEVELS),
     Mutant("checker: moved inputs forgotten", DERIVE, "added += _matrix(", "added += 0 * _matrix(", LOST),
     Mutant("checker: moved inputs forgotten at the end", DERIVE, "doubt = (_matrix(", "doubt = (0 * _matrix(", LOST),
+    # errors of margins, point by point
+    Mutant("pointwise: what a layer makes dropped", POINTWISE, "on, layer.own, np.clip", "on, 0.0, np.clip", NEAR),
+    Mutant("pointwise: switched neurons dropped", POINTWISE, "np.float64) @ switched", "np.float64) @ (0 * switched)", NEAR),
+    Mutant("pointwise: off from 0 on", POINTWISE, "-(layer.runtime[layer.kept] + layer.folded)", "0 * layer.folded", NEAR),
+    Mutant("pointwise: on from 0 on", POINTWISE, "layer.low >= layer.runtime", "layer.low >= 0", NEAR),
+    Mutant("pointwise: errors of the layers before dropped", POINTWISE, "np.where(on[:, None], passed, 0.0)", "(0 * passed)", NEAR),
+    Mutant("pointwise: the winner's doubt dropped", POINTWISE, "> error + doubt[:, None]", "> error", NEAR),
+    Mutant("pointwise: the last layer's dropped", POINTWISE, "        every = last\n", "        every = 0 * last\n", NEAR),
     # the paper's search
     Mutant("tree: the last maximum", TREE, "self.children or (), key", "(self.children or ())[::-1], key", SEARCHED),
     Mutant("tree: rewards of the child alone", TREE, "node.visits + 1, node.parent", "node.visits + 1, None", SEARCHED),

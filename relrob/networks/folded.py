@@ -20,13 +20,13 @@ import numpy as np
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Dense, Network
 from relrob.networks.content import runs_weights
+from relrob.networks.pointwise import SLACK as _SLACK
+from relrob.networks.pointwise import Hidden, MarginErrors, settled
 from relrob.networks.rounding import float32_error
 from relrob.regions.ladder import RungSet
 
 # Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
 _SOFTMAX: Final = 2.0**-16
-# More than the relative error of a few nested float64 sums of up to `rounding.TERMS` terms.
-_SLACK: Final = 2.0**-32
 
 
 def gives_logits(network: Network) -> bool:
@@ -48,7 +48,8 @@ class _Map:
     """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept neurons so far].
 
     `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the magnitudes of all terms;
-    `drift`: how far the float64 coefficients can be from the real network's; `runtime`: error of any float32 evaluation.
+    `drift`: how far the float64 coefficients can be from the real network's; `runtime`: error of any float32 evaluation, and
+    `made`: the part of it that this layer makes.
     """
 
     constant: Doubles
@@ -58,6 +59,7 @@ class _Map:
     absolute: Doubles
     drift: Doubles
     runtime: Doubles
+    made: Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,13 +135,13 @@ def _maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -
 
 
 def _bounded(
-    constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs, drift: Doubles, runtime: Doubles
+    constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs, drift: Doubles, runtime: Doubles, made: Doubles
 ) -> _Map:
     """Attach bounds to a map."""
     high = _maximum(constant, matrix, basis, costs) + drift
     low = -_maximum(-constant, -matrix, basis, costs) - drift
     absolute = np.abs(constant) + basis.high @ np.abs(matrix)
-    return _Map(constant, matrix, low, high, absolute, drift, runtime)
+    return _Map(constant, matrix, low, high, absolute, drift, runtime, made)
 
 
 def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
@@ -155,7 +157,7 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     size = np.abs(weights)
     drift = _SLACK * 2 * (largest @ size + np.abs(bias))
     runtime = float32_error(largest, size, np.abs(bias), len(size) + 2)
-    return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime)
+    return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime, runtime)
 
 
 def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs) -> _Map:
@@ -172,8 +174,8 @@ def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, gr
     drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
     reach = np.maximum(before.high, 0) + error
-    runtime = error @ size + float32_error(reach, size, np.abs(bias), len(size) + 2)
-    return _bounded(constant, matrix, grown, costs, drift, runtime)
+    made = float32_error(reach, size, np.abs(bias), len(size) + 2)
+    return _bounded(constant, matrix, grown, costs, drift, error @ size + made, made)
 
 
 def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
@@ -210,11 +212,13 @@ class FoldedDense:
         self._features = rungs.features
         self._stages: list[Floats] = []
         self._columns: Floats = np.ones((0, 1), dtype=np.float32)
+        hidden: list[Hidden] = []
         for number in range(1, len(dense.layers)):
             kept = np.flatnonzero(~((here.low >= 0) | (here.high <= 0)))
             own = _own_error(here.constant[kept], here.matrix[:, kept], here.drift[kept], basis)
             block = _Block(here.constant[kept], here.matrix[:, kept], here.low[kept], here.high[kept], here.drift[kept])
             self._keep(block.constant, block.matrix)
+            hidden.append(Hidden(here.low, here.high, here.runtime, here.made, kept, own))
             grown = _Basis(
                 np.concatenate([basis.high, block.high]), np.concatenate([basis.own, own]), (*basis.blocks, block)
             )
@@ -230,6 +234,8 @@ class FoldedDense:
         exact = math.isfinite(error) and all(bool(np.isfinite(stage).all()) for stage in self._stages)
         self.threshold = error + _SOFTMAX * dense.softmax if exact else math.inf
         self.neurons = len(basis.high) - rungs.features
+        made = own + here.made[label] + here.made[others] + _SOFTMAX * dense.softmax
+        self._errors = MarginErrors(dense, hidden, made, label) if exact else None
 
     def _keep(self, constant: Doubles, matrix: Doubles) -> None:
         self._stages.append(np.concatenate([constant[None, :], matrix]).astype(np.float32))
@@ -245,7 +251,22 @@ class FoldedDense:
                 zero = np.zeros(width, np.float32)  # a row: three times faster than a number
                 np.maximum(columns[:, :filled] @ stage, zero, out=columns[:, filled : filled + width])
                 filled += width
-            return self._decide(columns @ self._stages[-1])
+            margins = columns @ self._stages[-1]
+            return self._closely(self._decide(margins), margins, columns)
+
+    def _closely(self, judged: Judged, margins: Floats, columns: Floats) -> Judged:
+        """The same, with thin points judged by their own errors."""
+        thin = np.flatnonzero(judged.thin)
+        if self._errors is None or not len(thin):
+            return judged
+        here, filled, values = columns[thin], 1 + self._features, []
+        for stage in self._stages[:-1]:
+            values.append((here[:, :filled] @ stage).astype(np.float64))
+            filled += stage.shape[1]
+        right, wrong = settled(margins[thin].astype(np.float64), self._errors.at(values))
+        judged.labels[thin[right]] = self._label
+        judged.thin[thin] = ~(right | wrong)
+        return judged
 
     def _room(self, n: int) -> Floats:
         """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused from call to call."""
