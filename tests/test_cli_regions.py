@@ -67,7 +67,8 @@ def region_around(case: Case, region: str, index: int) -> BallSet:
 
 @pytest.mark.parametrize("region", list(REGIONS))
 def test_a_region_from_the_command_to_its_files(case: Case, fixed: Path, tmp_path: Path, region: str) -> None:
-    done = relrob_command(arguments(case, fixed, region, "--out", "run", "--json", "--certificates"), tmp_path)
+    more = [] if region == "l2" else ["--certificates"]
+    done = relrob_command(arguments(case, fixed, region, "--out", "run", "--json", *more), tmp_path)
     assert done.stderr == ""
     summary: dict[str, Any] = json.loads(done.stdout)
     assert list(summary)[: len(KEYS)] == KEYS
@@ -175,6 +176,11 @@ BAD: list[tuple[str, list[str], str]] = [
         "a solver of other networks",
         ["--region", "l2", "--radius", "1", "--solver", "milp"],
         "L1 and L-infinity balls only",
+    ),
+    (
+        "certificates without rules",
+        ["--region", "l2", "--radius", "1", "--certificates"],
+        "certificates of an l2 ball, for which there are no rules",
     ),
     ("a grid of nothing", ["--region", "lattice", "--radius", "1", "--step", "1/4", "--grid", "7bit"], "7bit"),
 ]

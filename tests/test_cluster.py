@@ -128,11 +128,14 @@ def test_the_command_and_what_it_refuses(case: Case, tmp_path: Path, dask_cluste
     refused = relrob_command(case.arguments("--scheduler", "tcp://127.0.0.1:9"), tmp_path, check=False)
     assert refused.returncode == 2 and refused.stderr.count("\n") == 1
     assert "no Dask scheduler answers at tcp://127.0.0.1:9; accepted:" in refused.stderr
+    refused = relrob_command(case.arguments("--scheduler", "nonsense"), tmp_path, check=False)
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1
+    assert "scheduler 'nonsense'; accepted: PROTOCOL://HOST:PORT" in refused.stderr
 
 
-@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:9", ""])
+@pytest.mark.parametrize("address", ["nonsense", "http://127.0.0.1:9", "", "tcp://", "host:8786"])
 def test_addresses_that_are_none(address: str) -> None:
-    with pytest.raises(UsageError, match="no Dask scheduler answers"):
+    with pytest.raises(UsageError, match=f"scheduler '{address}'"):
         check_scheduler(address)
 
 

@@ -21,6 +21,8 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from distributed import Client, Future
+from distributed.comm.addressing import parse_address
+from distributed.comm.registry import backends
 
 import relrob_datasets
 from relrob import __version__
@@ -136,8 +138,19 @@ def check(address: str) -> None:
     _connected(address).close()
 
 
+def _check_form(address: str) -> None:
+    """Refuse what is no address: Dask tries it, and ends in an error of its own. Raises UsageError."""
+    try:
+        protocol, place = parse_address(address, strict=True)
+    except ValueError:
+        protocol, place = "", ""
+    if protocol not in backends or not place:
+        raise UsageError(f"scheduler {address!r}", "PROTOCOL://HOST:PORT, as tcp or tls", "--scheduler tcp://HOST:8786")
+
+
 def _connected(address: str) -> Any:
     """A client of a scheduler that has workers. Raises UsageError."""
+    _check_form(address)
     logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it says is said below, in one line
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)

@@ -10,7 +10,7 @@ from relrob import __version__, registry
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
-from relrob.domain.region import Region, Search
+from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
 from relrob.relative import Effective
@@ -65,14 +65,23 @@ class Asked:
     indices: tuple[int, ...]
 
 
+def _check_certificates(region: Region) -> None:
+    """Refuse regions of which no certificate is ever written. Raises UsageError."""
+    accepted = "ladder, lattice, l1, linf, l0"
+    if isinstance(region, Search):
+        raise UsageError("certificates of a search, which proves nothing", accepted, "--region ladder")
+    if isinstance(region, Ball) and region.norm is Norm.L2:
+        raise UsageError(
+            "certificates of an l2 ball, for which there are no rules", accepted, "leave out --certificates"
+        )
+
+
 def check_request(request: Request, stages: Stages, listener: Listener = silent) -> Asked:
     """Refuse what can be refused before a network is trained, quantised or run. Raises RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
-    if isinstance(region, Search) and request.certificates:
-        raise UsageError(
-            "certificates of a search, which proves nothing", "ladder, lattice, l1, linf, l0", "--region ladder"
-        )
+    if request.certificates:
+        _check_certificates(region)
     if request.quantised is None:
         registry.scheme(request.quantise)
     data = stages.data(request, listener)
