@@ -236,7 +236,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("checker: moved inputs forgotten", DERIVE, "added += _matrix(", "added += 0 * _matrix(", LOST),
     Mutant("checker: moved inputs forgotten at the end", DERIVE, "doubt = (_matrix(", "doubt = (0 * _matrix(", LOST),
     # errors of margins, point by point
-    Mutant("pointwise: what a layer makes dropped", POINTWISE, "on, layer.own, np.clip", "on, 0.0, np.clip", NEAR),
+    Mutant("pointwise: what a layer makes dropped", POINTWISE, "on, layer.made, np.clip", "on, 0.0, np.clip", NEAR),
     Mutant("pointwise: switched neurons dropped", POINTWISE, "np.float64) @ switched", "np.float64) @ (0 * switched)", NEAR),
     Mutant("pointwise: off from 0 on", POINTWISE, "-(layer.runtime[layer.kept] + layer.folded)", "0 * layer.folded", NEAR),
     Mutant("pointwise: on from 0 on", POINTWISE, "layer.low >= layer.runtime", "layer.low >= 0", NEAR),

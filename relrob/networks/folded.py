@@ -5,7 +5,8 @@ identity or 0, so its column folds into the next layer, exactly in real arithmet
 compared with an error bound that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the
 order of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u / (1 - n u) |w|.|x|).
 The bound allows subnormal numbers to be flushed to 0, on the way in and out, and is infinite where float32 may overflow.
-A point whose margin exceeds the bound has that label on every float32 runtime; the others are `thin` and need the runtime.
+A point whose margin exceeds the bound has that label on every float32 runtime; so has one whose margins exceed their errors at that
+point (`pointwise`). The others are `thin` and need the runtime.
 """
 
 from __future__ import annotations
@@ -197,8 +198,8 @@ def _costs(rungs: RungSet) -> _Costs:
 class FoldedDense:
     """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of the weight matrices.
 
-    `threshold`: margins above it in magnitude are certain (infinite where float32 may overflow: nothing is certain then);
-    `neurons`: how many ReLUs are still evaluated.
+    `threshold`: margins above it in magnitude are certain, and some below it (infinite where float32 may overflow: nothing is
+    certain then); `neurons`: how many ReLUs are still evaluated.
     """
 
     def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:

@@ -1,10 +1,12 @@
 """How far any float32 evaluation of a folded network can be from the real one at a point: sharper than one threshold for all.
 
+"Any" as in `rounding`; each neuron is computed once, and its value is what all neurons after it get.
+
 A neuron that is on all over the ladder passes its error on unchanged, so the errors of the neurons before it meet in one sum of
 products, whose signs are known, before magnitudes are taken; one that is off all over it errs by nothing; one that changes sign
-errs only at points where it may be on. With `runtime` the whole error of a pre-activation, `own` the part of it that is made in
+errs only at points where it may be on. With `runtime` the whole error of a pre-activation, `made` the part of it that is made in
 its layer, and g = W_label - W_other in the last layer, W (g where on, else 0) in the layer before, the difference of two logits
-errs by at most own_label + own_other + the sum over hidden layers of |g|.(own where on, else runtime where it may be on).
+errs by at most made_label + made_other + the sum over hidden layers of |g|.(made where on, else runtime where it may be on).
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ SLACK: Final = 2.0**-32
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """A hidden layer on a ladder: pre-activations in [`low`, `high`] (n,), over the reals; `runtime`, `own`: as above.
+    """A hidden layer on a ladder: pre-activations in [`low`, `high`] (n,), over the reals; `runtime`, `made`: as above.
 
     `kept`: indices of the neurons that change sign; `folded`: how far their evaluation in folded arithmetic is from the real one.
     """
@@ -31,7 +33,7 @@ class Hidden:
     low: Doubles
     high: Doubles
     runtime: Doubles
-    own: Doubles
+    made: Doubles
     kept: Ints
     folded: Doubles
 
@@ -39,7 +41,7 @@ class Hidden:
 @final
 class MarginErrors:
     """Errors of the margins of `label` against each other class, in their order; `last`: those made in the last layer and in
-    folded arithmetic (classes - 1,)."""
+    folded arithmetic (classes - 1,). One that is not finite settles nothing."""
 
     def __init__(self, dense: Dense, hidden: list[Hidden], last: Doubles, label: int) -> None:
         weights = dense.layers[-1].weights.astype(np.float64)
@@ -49,10 +51,12 @@ class MarginErrors:
         for number in range(len(hidden) - 1, -1, -1):
             layer, size = hidden[number], np.abs(passed)
             on = layer.low >= layer.runtime
-            error = np.where(on, layer.own, np.clip(layer.high + layer.runtime, 0.0, layer.runtime))
+            error = np.where(on, layer.made, np.clip(layer.high + layer.runtime, 0.0, layer.runtime))
             self._switched.append(size[layer.kept] * error[layer.kept][:, None])
             error[layer.kept] = 0.0
-            every = every + error @ size + SLACK * (layer.runtime @ size)
+            every = (
+                every + error @ size + SLACK * (layer.runtime @ size)
+            )  # `passed` is off by less than that times `runtime`
             if number:
                 passed = dense.layers[number].weights.astype(np.float64) @ np.where(on[:, None], passed, 0.0)
         self._switched.reverse()

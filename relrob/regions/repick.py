@@ -3,8 +3,9 @@
 That code, which descends from DLV, fills a feature of a colour image axis by axis, in the order channel, row, column. A pick starts
 from the first axis that this feature has not, whether an earlier feature has it or not, and goes on to an axis further from the
 mean only if no earlier feature has that one. So the image's first axes are picked again by every feature after the axes that lie
-further from the mean are used up; features overlap, and a feature that brings nothing new is the last. An axis of two chosen
-features moves once. On images of one channel that code picks none twice.
+further from the mean are used up; features overlap, and the last ones can all be the same (that code means to end at the first that
+brings nothing new, but compares lists whose order changes). An axis of two chosen features moves once. On images of one channel
+that code picks none twice.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from relrob.regions.ladder import RungSet, rung_set, saliency_order
 def repicked(pixels: list[int], size: int) -> list[list[int]]:
     """Features of `size` axes each, in the order in which they are made, of pixels in the order in which picks look at them.
 
-    At most `len(pixels) // size` features. An axis is its place in `pixels`.
+    `len(pixels) // size` features, repetitions among them. An axis is its place in `pixels`.
 
     >>> repicked([250, 40, 0, 0, 0, 1], 2)
     [[0, 2], [0, 3], [0, 4]]
@@ -42,8 +43,6 @@ def repicked(pixels: list[int], size: int) -> list[list[int]]:
             fresh = next((axis for axis in order if axis not in taken and axis not in feature), start)
             feature.append(fresh if away[fresh] > away[start] else start)
         features.append(feature)
-        if taken.issuperset(feature):
-            break
         taken.update(feature)
         order = [axis for axis in order if axis not in taken]
     return features
@@ -92,7 +91,7 @@ class Groups:
         return self.within.cost(self.parts(mask[None, :])[0])
 
     def distinct(self, masks: Bools) -> Ints:
-        """Of masks (n, F), in their order, the first of each image: indices."""
+        """Of masks (n, F), in their order, the first that moves each set of parts: indices."""
         if self.belongs is None:
             return np.arange(len(masks))
         _, first = np.unique(np.packbits(self.parts(masks), axis=1), axis=0, return_index=True)
