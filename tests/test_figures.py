@@ -25,6 +25,7 @@ from relrob.errors import StoreError, UsageError
 from relrob.report import figures as drawing
 from relrob.report.figures import figures
 from relrob.report.galleries import set_galleries, table_one
+from relrob.report.parquet_file import parquet_bytes
 from relrob.report.study_rows import Rate, Row
 from relrob.studies import export_records, run_named, table_text, write_figures
 from relrob.study.published import on_8bit_grid, published
@@ -185,6 +186,16 @@ def test_parquet_has_what_the_csv_has(study: Path, tmp_path: Path) -> None:
     )
     with pytest.raises(UsageError, match=r"ends in \.csv or \.parquet"):
         export_records(study, tmp_path / "a.xls")
+
+
+def test_counts_that_no_int64_holds_are_text_in_parquet(tmp_path: Path) -> None:
+    rows = [["wide", 0, 2**78], ["wide", 1, None], ["wide", 2, 217]]
+    (tmp_path / "wide.parquet").write_bytes(parquet_bytes(["grid", "index", "points"], rows))
+    table = pyarrow.parquet.read_table(tmp_path / "wide.parquet")
+    assert table.to_pydict() == {"grid": ["wide"] * 3, "index": [0, 1, 2], "points": [str(2**78), None, "217"]}
+    rows[0][2] = 2**63 - 1
+    (tmp_path / "wide.parquet").write_bytes(parquet_bytes(["grid", "index", "points"], rows))
+    assert pyarrow.parquet.read_table(tmp_path / "wide.parquet")["points"].to_pylist() == [2**63 - 1, None, 217]
 
 
 def test_a_table_of_runs_and_studies(case: Case, study: Path, tmp_path: Path) -> None:
