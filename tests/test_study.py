@@ -361,6 +361,21 @@ def test_claims_go_by_intervals() -> None:
     assert judged([row_of(radius=Fraction(10), transfer=Rate(8, 10)), row_of()], radius) is Judgement.OPEN
 
 
+def test_what_is_undecided_speaks_for_nothing_and_against_nothing() -> None:
+    """By hand: of 100 images 40 robust and 55 open, at best 95; Wilson's ends of 40 and of 95 of 100."""
+    half = Rate(40, 100, 96.0, 55)
+    assert half.interval is not None and half.interval == pytest.approx((30.94, 97.85), abs=0.01)
+    assert (half.percent, half.highest, half.agrees) == (40.0, 95.0, True)
+    robust, unequal = "98 % or more", "loses far more"
+    assert judged([row_of(), row_of(robustness=Rate(400, 1000, None, 600))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=Rate(400, 1000, None, 100))], robust) is Judgement.NOT
+    assert judged([row_of(transfer=Rate(900, 1000), robustness=Rate(0, 1000, None, 1000))], unequal) is Judgement.OPEN
+    assert judged([row_of(transfer=Rate(0, 1000, None, 1000))], unequal) is not Judgement.REPRODUCED
+    assert "numerator" not in study_text({"study": "x", "title": "t", "published": ""}, [row_of()], "markdown")
+    page = study_text({"study": "x", "title": "t", "published": ""}, [row_of(unknown=3)], "markdown")
+    assert "undecided for one network or both: 3 in 1 cells.\nThey count in no rate's numerator" in page
+
+
 def test_grids_and_runtimes_are_judged_apart() -> None:
     rows = [row_of(), row_of(runtime="xnnpack", accuracy=(98.27, 90.0)), row_of(grid="other")]
     found = {
@@ -379,6 +394,7 @@ def test_a_rate_says_whether_the_published_one_can_be_right() -> None:
     assert Rate(0, 0, 50.0).json() == {
         "part": 0,
         "whole": 0,
+        "undecided": 0,
         "percent": None,
         "interval": None,
         "published": 50.0,

@@ -58,7 +58,7 @@ def _robust(cells: list[Row]) -> Claim:
     below = [row for ends, row in rates if ends is not None and ends[1] < _ROBUST]
     above = [row for ends, row in rates if ends is not None and ends[0] >= _ROBUST]
     shown = sorted((row.robustness.percent, row.name) for row in cells if row.robustness.percent is not None)
-    least = f"least {shown[0][0]:.2f} % ({shown[0][1]})" if shown else "no robust image"
+    least = f"least {shown[0][0]:.2f} % ({shown[0][1]}){_counted(cells)}" if shown else "no robust image"
     if below:
         return Claim(says, Judgement.NOT, f"{least}; surely below in {len(below)} of {len(cells)} cells")
     judgement = Judgement.REPRODUCED if above and len(above) == len(cells) else Judgement.OPEN
@@ -103,15 +103,16 @@ def _unequal(cells: list[Row]) -> Claim | None:
     """Claim 37: the largest loss of transfer is far above the largest loss of robustness."""
     says = f"transfer loses far more than robustness does (there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
     robust = [100 - row.robustness.percent for row in cells if row.robustness.percent is not None]
+    surely = [100 - row.robustness.highest for row in cells if row.robustness.highest is not None]
     lost = [(100 - row.transfer.percent, row.transfer) for row in cells if row.transfer.percent is not None]
     if not robust or not lost:
         return None
     most, rate = max(lost, key=lambda each: each[0])
-    why = f"at most {max(robust):.2f} points of robustness, {most:.2f} of transfer"
+    why = f"at most {max(robust):.2f} points of robustness, {most:.2f} of transfer{_counted(cells)}"
     ends = rate.interval or (0.0, 100.0)
     if 100 - ends[1] > 2 * max(robust):
         return Claim(says, Judgement.REPRODUCED, why)
-    return Claim(says, Judgement.NOT if 100 - ends[0] < max(robust) else Judgement.OPEN, why)
+    return Claim(says, Judgement.NOT if 100 - ends[0] < max(surely) else Judgement.OPEN, why)
 
 
 def _radius(cells: list[Row]) -> Claim | None:
@@ -128,6 +129,11 @@ def _radius(cells: list[Row]) -> Claim | None:
     if _above(wide, narrow):
         return Claim(says, Judgement.REPRODUCED, why)
     return Claim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
+
+
+def _counted(cells: list[Row]) -> str:
+    """What percentages of cells with undecided images are."""
+    return ", undecided images counted against" if any(row.unknown for row in cells) else ""
 
 
 def _shown(rate: Rate) -> str:

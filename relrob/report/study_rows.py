@@ -18,11 +18,18 @@ _IMAGES = 10_000  # of every published cell
 
 @dataclass(frozen=True)
 class Rate:
-    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published` percentage where there is one."""
+    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published` percentage where there is one.
+    `undecided`: those of the whole that are not in the part, and might be."""
 
     part: int
     whole: int
     published: float | None = None
+    undecided: int = 0
+
+    @property
+    def highest(self) -> float | None:
+        """Percent if all that is undecided counted."""
+        return 100 * (self.part + self.undecided) / self.whole if self.whole else None
 
     @property
     def percent(self) -> float | None:
@@ -31,11 +38,10 @@ class Rate:
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """In percent."""
+        """In percent: from where nothing undecided counts to where all does."""
         if not self.whole:
             return None
-        low, high = wilson(self.part, self.whole)
-        return 100 * low, 100 * high
+        return 100 * wilson(self.part, self.whole)[0], 100 * wilson(self.part + self.undecided, self.whole)[1]
 
     @property
     def difference(self) -> float | None:
@@ -55,6 +61,7 @@ class Rate:
         return {
             "part": self.part,
             "whole": self.whole,
+            "undecided": self.undecided,
             "percent": _rounded(self.percent),
             "interval": None if ends is None else [_rounded(end) for end in ends],
             "published": self.published,
@@ -129,6 +136,10 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
     other = None if key is None else published.get(key)
     fooled = None if other is None or other.not_robust is None else 100 * other.not_robust / _IMAGES
     accuracies = [summary[name].get("accuracy") for name in ("reference", "quantised")]
+    robust, transfer = (other.relative_robustness, other.adversarial_transfer) if other else (None, None)
+    in_r = sets["R"] - sets["R_Q^FP"] - sets["R^FP"]
+    in_not = sets["R_NOT"] - sets["R_Q"] - sets["R^0"] - sets["R^mixed"]
+    open_ = summary["unknown_reference"], summary["unknown_quantised"]
     return Row(
         grid=cell.grid,
         dataset=cell.dataset,
@@ -139,11 +150,11 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
         step=None if key is None else key[2],
         images=images,
         wrong=sets["L_ic"],
-        robustness=Rate(sets["R_Q^FP"], sets["R"], other.relative_robustness if other else None),
-        transfer=Rate(sets["R^0"], sets["R_NOT"], other.adversarial_transfer if other else None),
-        fooled=Rate(sets["R_NOT"], images, fooled),
-        reference_robust=Rate(sets["R"], images),
-        quantised_robust=Rate(cell.quantised_robust, images),
+        robustness=Rate(sets["R_Q^FP"], sets["R"], robust, in_r),
+        transfer=Rate(sets["R^0"], sets["R_NOT"], transfer, in_not),
+        fooled=Rate(sets["R_NOT"], images, fooled, open_[0]),
+        reference_robust=Rate(sets["R"], images, None, open_[0]),
+        quantised_robust=Rate(cell.quantised_robust, images, None, open_[1]),
         unknown=sets["unknown"],
         by_label={label: Rate(*counts) for label, counts in cell.by_label.items()},
         accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),

@@ -101,7 +101,10 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
     if any(pick(row).agrees is False for row in rows for _, _, pick in _TABLES):
         lines += ["\\* the published rate lies outside our interval.", ""]
     unknown = sum(row.unknown for row in rows)
-    lines += [f"Images undecided for one network or both: {unknown} in {len(rows)} cells.", ""]
+    lines += [f"Images undecided for one network or both: {unknown} in {len(rows)} cells."]
+    if unknown:
+        lines.append("They count in no rate's numerator; its interval reaches to where all of them would.")
+    lines.append("")
     judged = claims(head["published"], rows)
     if judged:
         lines += ["## Claims of the paper", "", "| claim | verdict | numbers |", "| --- | --- | --- |"]
