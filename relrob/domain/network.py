@@ -96,7 +96,9 @@ class Network:
     H*W*C = `inputs`; `layout`: order of the pixels it reads;
     `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever
     the layout, or None for a black box; `folded`: constants of the file (a normalisation, two layers in a row) were folded into
-    these weights, and its runtime executes them, not the file.
+    these weights, and its runtime executes them, not the file; `black_box`: why the file is only run and nothing of it modelled,
+    "" where bounds may speak of it; `apart`: its graph is known to treat the images of a batch apart, else one runs at a time;
+    `conversion`: what the runtime executes where that is not the file as given, "" where it is.
     """
 
     path: str
@@ -111,6 +113,9 @@ class Network:
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     dense: Dense | None = None
     folded: bool = False
+    black_box: str = ""
+    apart: bool = True
+    conversion: str = ""
 
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:

@@ -21,6 +21,8 @@ _MOST_INPUTS: Final = 4096
 @lru_cache(maxsize=8)
 def enclosure_of(network: Network) -> Enclosure | None:
     """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes. Reads the file again, once."""
+    if network.black_box:
+        return None
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
         return float32_enclosure(network.dense, softmax=not gives_logits(network))
     if network.dense is not None and network.arithmetic is Arithmetic.REAL:
@@ -40,7 +42,7 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
 
     Every row is quantised alike: with a zero point on `xnnpack`, elsewhere as the file asks. Reads the file again, once.
     """
-    if network.format != "tflite" or not network.scheme.startswith("dynamic"):
+    if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
     chain = load("relrob.networks.kernels.emulate:chain_of")(network, checked_bytes(network))
     layers = () if chain is None else chain.layers

@@ -21,6 +21,7 @@ from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
+MODELLED: Final = ("tflite", "fixed")  # formats that are modelled without float weights: `Source.black_box` says where not
 REAL: Final = "real"  # no program: the weights as a function over the reals
 
 READERS: dict[str, str] = {
@@ -53,7 +54,7 @@ def load_network(
     source = _read(file, name)
     dims, _ = without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
     order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
-    dense, folded = _dense(source, dims, name)
+    dense, folded, unread = _dense(source, dims, name)
     outputs = classes
     for found in (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
@@ -75,6 +76,8 @@ def load_network(
         arithmetic=Arithmetic.REAL if runtime == REAL else source.arithmetic,
         dense=None if dense is None else _in_raster_order(dense, order, image_shape),
         folded=folded and dense is not None,
+        black_box="" if dense is not None else source.black_box(runtime) if source.format in MODELLED else unread,
+        apart=source.apart,
     )
 
 
@@ -119,15 +122,15 @@ def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str 
     return asked or able[0]
 
 
-def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool]:
-    """The weights in the file's own input order, or None for a black box; and whether constants were folded into them."""
+def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool, str]:
+    """The weights in the file's own input order, or None; whether constants were folded into them; why they were not read."""
     try:
-        return source.dense(dims)
+        return *source.dense(dims), ""
     except NotDenseError as error:
         if source.format == "keras1-h5":
             raise NetworkError(f"{name}: {error}") from error
-        log.info("%s is run as a black box: %s", name, error)
-        return None, False
+        log.info("%s has no float weights to read: %s", name, error)
+        return None, False, str(error)
     except NetworkError as error:
         if str(error).startswith(name):
             raise

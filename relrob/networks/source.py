@@ -15,7 +15,8 @@ class Source:
     input where the format fixes it.
 
     `dense(dims)`: the weights in the file's own input order for one image of shape `dims`, and whether constants were folded
-    into them; raises NotDenseError for a black box.
+    into them; raises NotDenseError for a black box. `apart`: the graph is known to treat the images of a batch apart.
+    `black_box(runtime)`: of a format whose weights are not read as `Dense`, why nothing of it is modelled on that runtime, or "".
     """
 
     format: str
@@ -26,3 +27,5 @@ class Source:
     scheme: str = "float32"
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     flat: Layout | None = None
+    apart: bool = True
+    black_box: Callable[[str], str] = lambda runtime: ""
