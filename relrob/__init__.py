@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
 
-from relrob.registry import load
-
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from relrob.api import quantise, train, verify
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "quantise", "train", "verify"]
 
-_LAZY = {"verify": "relrob.api:verify", "train": "relrob.api:train", "quantise": "relrob.api:quantise"}
+_LAZY = ("verify", "train", "quantise")
 
 
 def __getattr__(name: str) -> Any:
     """Import the library's front door when it is first used, so that `import relrob` stays light."""
     if name in _LAZY:
-        return load(_LAZY[name])
+        return getattr(import_module("relrob.api"), name)
     raise AttributeError(f"module 'relrob' has no attribute {name!r}")
 
 

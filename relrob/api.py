@@ -49,7 +49,7 @@ def verify(
     reference_runtime, layout, region, features, axes, grid, seed, evaluations, rollouts, strict_radius, include_misclassified,
     effective, solver, time_limit, counts, certificates.
     `export`: NAME.smt2, to write each image's questions as NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first.
-    `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it.
+    `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it, other `images` extend it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
     `scheduler`: the address of a Dask scheduler whose workers decide the images, in place of `workers` (relrob[distributed]).
 
@@ -74,9 +74,10 @@ def verify_plan(
         sweep(directory)
         keep_networks(plan, directory)
         run(plan, store, workers, listener, scheduler)
-        summary = summarise(store.records(), plan.header, sum(store.seconds().values()))
+        seconds = store.seconds()
+        summary = summarise(store.records(plan.indices), plan.header, sum(seconds[index] for index in plan.indices))
         listener(Event("note", f"writing {directory}"))
-        write_run(directory, summary)
+        write_run(directory, summary, plan.indices)
     return {**summary, "directory": str(directory)}
 
 

@@ -72,14 +72,14 @@ def check_writable(path: Path, size: int = 1 << 16) -> None:
 
 
 @contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one line."""
+def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
+    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one line: "cannot DOING PATH"."""
     try:
         yield
     except RelrobError:
         raise
     except OSError as error:
-        raise StoreError(f"cannot write {path}: {error.strerror or error}", hint=_remedy(path, error)) from error
+        raise StoreError(f"cannot {doing} {path}: {error.strerror or error}", hint=_remedy(path, error)) from error
 
 
 def check_temporary() -> None:
@@ -98,6 +98,8 @@ def check_temporary() -> None:
 
 def _remedy(path: Path, error: OSError) -> str:
     """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for anything else."""
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return "more open files (ulimit -n)"
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
     cache = _cache_root()
     if path == cache or cache in path.parents:

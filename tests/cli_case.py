@@ -80,18 +80,23 @@ def make_case(folder: Path) -> Case:
     return Case(folder, folder / "data.npz", folder / "ref.onnx", folder / "q.onnx")
 
 
+def environment(cwd: Path, cache: Path | None = None) -> dict[str, str]:
+    """What the program needs to find itself, and a cache of its own."""
+    given = {**os.environ, "RELROB_CACHE": str(cache or cwd / "cache"), "COLUMNS": "100"}
+    root = Path(relrob.__file__).resolve().parent.parent
+    if (root / "solvers").is_dir():
+        given["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
+    return given
+
+
 def relrob_command(
     arguments: list[str], cwd: Path, cache: Path | None = None, check: bool = True
 ) -> subprocess.CompletedProcess[str]:
     """Run the program as a user does."""
-    environment = {**os.environ, "RELROB_CACHE": str(cache or cwd / "cache"), "COLUMNS": "100"}
-    root = Path(relrob.__file__).resolve().parent.parent
-    if (root / "solvers").is_dir():
-        environment["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
     return subprocess.run(
         [sys.executable, "-m", "relrob", *arguments],
         cwd=cwd,
-        env=environment,
+        env=environment(cwd, cache),
         text=True,
         capture_output=True,
         check=check,

@@ -15,10 +15,10 @@ from relrob.study.store import Store
 SHAPES = {1: (28, 28, 1), 3: (32, 32, 3)}
 
 
-def make_config(images: int, **changes: Any) -> dict[str, Any]:
-    """The configuration of a run over images 0 to images - 1."""
+def make_config(**changes: Any) -> dict[str, Any]:
+    """The configuration of a run; which images it is of does not belong to it."""
     region = {"kind": "ladder", "radius": "20", "step": "1/4", "features": 20, "axes": 10, "seed": 0}
-    return {"format": 1, "reference": "a" * 64, "region": region, "indices": list(range(images))} | changes
+    return {"format": 1, "reference": "a" * 64, "region": region} | changes
 
 
 def make_header(images: int) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def make_result(index: int, channels: int = 1) -> ImageResult:
 
 def main(directory: str, images: str) -> None:
     """Run or resume; each image's number is printed when it is stored."""
-    with Store.open(Path(directory), make_config(int(images))) as store:
+    with Store.open(Path(directory), make_config()) as store:
         for index in sorted(set(range(int(images))) - store.done()):
             store.append(make_result(index))
             sys.stdout.write(f"{index}\n")

@@ -25,7 +25,7 @@ IMAGES = 7
 @pytest.fixture
 def run(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     """A run directory and its summary."""
-    with Store.open(tmp_path / "run", make_config(IMAGES)) as store:
+    with Store.open(tmp_path / "run", make_config()) as store:
         for index in range(IMAGES):
             store.append(make_result(index))
         summary = summarise(store.records(), make_header(IMAGES), sum(store.seconds().values()))
@@ -72,7 +72,7 @@ def test_writing_again_touches_nothing_and_mends_what_is_spoilt(run: tuple[Path,
 
 def test_a_store_open_for_writing_can_be_written_out(run: tuple[Path, dict[str, Any]]) -> None:
     directory, summary = run
-    with Store.open(directory, make_config(IMAGES)) as store:
+    with Store.open(directory, make_config()) as store:
         write_run(directory, summary)
         assert len(store.done()) == IMAGES
     assert (directory / "table.md").is_file()

@@ -8,10 +8,12 @@ import os
 import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import click
 
 from relrob import __version__
+from relrob.cli import interrupt
 from relrob.errors import RelrobError
 from relrob.registry import load
 
@@ -40,6 +42,13 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = load(COMMANDS[cmd_name][0])
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click itself would write an empty line at Ctrl-C."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise click.Abort from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table above."""
@@ -98,39 +107,48 @@ def say(line: str) -> None:
 
 
 def run() -> int:
-    """Run the command that the arguments name; returns the exit code."""
+    """Run the command that the arguments name; returns the exit code. After a Ctrl-C that is 130, whatever came of it."""
     output = sys.stdout
     try:
         code = group.main(prog_name="relrob", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
-    except RelrobError as error:
+    except BaseException as error:
+        if interrupt.happened() or isinstance(error, click.Abort | KeyboardInterrupt):
+            interrupt.say()
+            return interrupt.CODE
+        if isinstance(error, SystemExit) and sys.stdout is not output:
+            return 0  # click replaces it, and exits, when nobody reads the output any more
+        code = refused(error)
+        if code is None:
+            raise
+        return code
+
+
+def refused(error: BaseException) -> int | None:
+    """Say in one line what went wrong; returns the exit code, or None for what is no mistake of the user's."""
+    if isinstance(error, RelrobError):
         say(str(error))
         return error.exit_code
-    except click.exceptions.NoArgsIsHelpError as error:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return 2
-    except click.ClickException as error:
+    if isinstance(error, click.ClickException):
         say(usage_line(error))
         return 2
-    except (click.Abort, KeyboardInterrupt):
-        say("interrupted; the same command takes up a run where it stopped")
-        return 130
-    except SystemExit:
-        if sys.stdout is not output:  # click replaces it, and exits, when nobody reads the output any more
-            return 0
-        raise
-    except OSError as error:
+    if isinstance(error, OSError):
         say(f"cannot write the output: {error.strerror or error}; try: free space, or another place for it")
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again as it ends
         return 2
+    return None
 
 
 def main() -> None:
-    """Entry point of the `relrob` program."""
+    """The `relrob` program, once Ctrl-C is listened to (relrob.cli)."""
     tune_blas()
     open_streams()
     logging.basicConfig(level=logging.WARNING, format="relrob: %(message)s")
     code = run()
+    interrupt.ignore()
     if code:
         sys.exit(code)

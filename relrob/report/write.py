@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +20,21 @@ def summary_json(summary: Mapping[str, Any]) -> str:
     return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_run(directory: Path, summary: dict[str, Any]) -> None:
-    """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and certificates/NNNNN-NETWORK.json.
-
-    Again, the same bytes.
+def write_run(directory: Path, summary: dict[str, Any], indices: Collection[int] | None = None) -> None:
+    """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and certificates/NNNNN-NETWORK.json, of all
+    images in the store or of some. Again, the same bytes.
 
     A file that is there already with the same bytes is left as it is. Raises StoreError: not a run directory, a full disk.
     """
     with Store.read(directory) as store:
         files = {
             "summary.json": summary_json(summary),
-            "images.csv": images_csv(store.records(), store.seconds()),
+            "images.csv": images_csv(store.records(indices), store.seconds()),
             "table.md": table_markdown(summary),
         }
-        witnesses = store.witness_files()
-        certificates = store.certificates()
+        wanted = store.done() if indices is None else frozenset(indices)
+        witnesses = [each for each in store.witness_files() if each[0] in wanted]
+        certificates = [each for each in store.certificates() if each[0] in wanted]
     for name, text in files.items():
         _keep(directory / name, text.encode())
     if witnesses:

@@ -62,7 +62,9 @@ def run_study(
         with Store.open(directory / place, plan.config) as store:
             write_index(head, directory, [*entries, *(entry for entry in before if entry["run"] not in told)])
             if rerun != "never":
-                store.forget([r.index for r in store.records() if rerun == "always" or r.set is Set.UNKNOWN])
+                store.forget(
+                    [r.index for r in store.records(plan.indices) if rerun == "always" or r.set is Set.UNKNOWN]
+                )
             run(plan, store, workers, listener, scheduler)
     every = grids_of(spec.every)
     kept = [entry for entry in before if entry["grid"] in set(every) - set(spec.grids)]

@@ -14,6 +14,7 @@ from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
 from relrob.relative import Effective
+from relrob.study.images import spelled
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.solver import check_solver
@@ -22,12 +23,12 @@ from relrob.study.store import Store, canonical
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
-FORMAT = 3  # goes up when the same configuration gives other records
+FORMAT = 4  # goes up when the same configuration gives other records
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A run, ready: everything that decides its records, and the header of its summary."""
+    """A run, ready: everything that decides its records (`config`), the images asked for, and the header of its summary."""
 
     dataset: str
     split: str
@@ -45,7 +46,7 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical configuration: the name of the run."""
+        """SHA-256 of the canonical configuration, whatever images were asked for: the name of the run."""
         return sha256_bytes(canonical(self.config).encode())
 
 
@@ -117,9 +118,9 @@ def make_plan(
     header = {**_header(request, region, asked.data, indices, reference, quantised), "effective_rule": effective.value}
     config = {
         "format": FORMAT,
-        **{key: header[key] for key in ("dataset", "region")},
+        "dataset": {key: header["dataset"][key] for key in ("name", "split", "sha256")},
+        "region": header["region"],
         **{key: _identity(header[key]) for key in ("reference", "quantised")},
-        "indices": list(indices),
         "solver": request.solver,
         "time_limit": budget.seconds,
         "effective": effective.value,
@@ -168,7 +169,13 @@ def _header(
         }
     del networks["reference"]["scheme"]
     return {
-        "dataset": {"name": data.name, "split": data.split, "images": len(indices), "sha256": data.sha256},
+        "dataset": {
+            "name": data.name,
+            "split": data.split,
+            "images": len(indices),
+            "indices": spelled(indices),
+            "sha256": data.sha256,
+        },
         **networks,
         "region": described(region),
         "arithmetic": reference.arithmetic.value,

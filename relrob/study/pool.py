@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -72,7 +74,7 @@ def map_unordered(
     crew: list[_Worker] = []
     try:
         for _ in range(min(workers, len(waiting))):
-            crew.append(_start(context, make, given, waiting))
+            _start(crew, context, make, given, waiting)
         while any(worker.item is not None for worker in crew):
             for ready in wait([worker.pipe for worker in crew if worker.item is not None]):
                 worker = next(each for each in crew if each.pipe is ready)
@@ -92,7 +94,7 @@ def map_unordered(
                     crew.remove(worker)
                     _stop(worker)
                     if waiting:
-                        crew.append(_start(context, make, given, waiting))
+                        _start(crew, context, make, given, waiting)
                     continue
                 if isinstance(answer, RelrobError):
                     raise answer
@@ -115,26 +117,45 @@ def _no_start() -> RelrobError:
     )
 
 
-def _start(context: Any, make: Any, given: Any, waiting: deque[int]) -> _Worker:
-    """A new worker with its first item."""
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
+def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: deque[int]) -> None:
+    """Add a worker with its first item. Raises RelrobError where the machine has no room for one."""
     with _uninterrupted():  # half started, it would complain of us
-        process.start()
-    theirs.close()
-    worker = _Worker(process, ours)
+        try:
+            ours, theirs = context.Pipe()
+            process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
+            process.start()
+        except OSError as error:
+            raise RelrobError(
+                f"cannot start a worker process: {error.strerror or error}", hint="--workers 1"
+            ) from error
+        theirs.close()
+        worker = _Worker(process, ours)
+        crew.append(worker)
     _give(worker, waiting)
-    return worker
 
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits."""
+    """Ctrl-C waits until the block has ended, and a process that is started in it is deaf to it for good.
+
+    Blocking the signal is not enough: other threads may take it (the handler runs in this one all the same), and the resource
+    tracker, should multiprocessing start it now, unblocks it.
+    """
+    resource_tracker.ensure_running()
+    held: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    ours = threading.current_thread() is threading.main_thread() and callable(handler)
+    if ours:
+        signal.signal(signal.SIGINT, lambda number, frame: held.append(number))
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if ours:
+            signal.signal(signal.SIGINT, handler)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _give(worker: _Worker, waiting: deque[int]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
@@ -11,7 +12,7 @@ from relrob.domain.record import RECORD_COLUMNS, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 
-VERSION = 3
+VERSION = 4
 COLUMNS = RECORD_COLUMNS
 _LARGEST = 2**63 - 1
 
@@ -96,8 +97,19 @@ SCHEMA: tuple[str, ...] = (
   "index" INTEGER PRIMARY KEY NOT NULL REFERENCES records ("index"),
   seconds REAL NOT NULL CHECK (seconds >= 0)
 )""",
+    """CREATE TABLE seals (
+  "index" INTEGER PRIMARY KEY NOT NULL REFERENCES records ("index"),
+  format INTEGER NOT NULL CHECK (typeof(format) = 'integer'),
+  sha256 TEXT NOT NULL CHECK (length(sha256) = 64)
+)""",
 )
 INSERT = f"INSERT INTO records VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  (a count of question marks)
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make the tables, inside the caller's transaction."""
+    for statement in (*SCHEMA, f"PRAGMA user_version={VERSION}"):
+        connection.execute(statement)
 
 
 def encode(record: Record) -> tuple[Any, ...]:

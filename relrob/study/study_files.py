@@ -13,6 +13,7 @@ from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.files import disk_errors, write_atomic
+from relrob.study.images import asked
 from relrob.study.store import Store
 from relrob.study.summary import HEADER, summarise
 
@@ -24,8 +25,8 @@ _KEYS: Final = {"grid", "options", "run", "directory", "header"}
 @dataclass(frozen=True, eq=False)
 class CellResult:
     """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`, `radius`, `step`, ...), its `directory`,
-    its summary (interface.md), on how many images the quantised network is robust, and for each label on how many images the
-    reference is fooled (`R_NOT`), and how many there are."""
+    its summary (interface.md), on how many images the quantised network is robust, for each label on how many images the
+    reference is fooled (`R_NOT`), and how many there are, and the images that were asked for (None: all that are stored)."""
 
     grid: str
     options: dict[str, Any]
@@ -33,6 +34,7 @@ class CellResult:
     summary: dict[str, Any]
     quantised_robust: int
     by_label: dict[int, tuple[int, int]]
+    indices: Sequence[int] | None = None
 
     @property
     def dataset(self) -> str:
@@ -62,6 +64,7 @@ def _read_run(directory: Path) -> CellResult:
     """A run directory: what summary.json says of it, or, where it was interrupted, its store alone."""
     with Store.read(directory) as store:
         header = store.config
+        header["dataset"]["images"] = len(store.done())
     path = directory / "summary.json"
     if path.is_file():
         with disk_errors(path):
@@ -77,9 +80,11 @@ def _read_run(directory: Path) -> CellResult:
 
 def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any]) -> CellResult:
     with Store.read(place) as store:
-        records, seconds = store.records(), sum(store.seconds().values())
+        indices = asked(header)
+        records, spent = store.records(indices), store.seconds()
+    seconds = sum(spent[record.index] for record in records)
     robust = sum(record.quantised_verdict == Status.ROBUST for record in records)
-    return CellResult(grid, options, place, summarise(records, header, seconds), robust, _by_label(records))
+    return CellResult(grid, options, place, summarise(records, header, seconds), robust, _by_label(records), indices)
 
 
 def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
@@ -90,9 +95,9 @@ def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
 
 
 def records_of(cell: CellResult) -> list[Record]:
-    """The records of a cell in index order."""
+    """The records of a cell, of the images that were asked for, in their order."""
     with Store.read(cell.directory) as store:
-        return store.records()
+        return store.records(cell.indices)
 
 
 def witnesses_of(cell: CellResult, index: int) -> list[WitnessView]:
