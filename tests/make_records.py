@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,9 @@ from typing import Any
 import numpy as np
 
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
-from relrob.study.store import Store
+from relrob.study import rows
+from relrob.study.store import FILE, Store, canonical
+from relrob.study.witness_file import encode
 
 SHAPES = {1: (28, 28, 1), 3: (32, 32, 3)}
 
@@ -18,7 +22,7 @@ SHAPES = {1: (28, 28, 1), 3: (32, 32, 3)}
 def make_config(**changes: Any) -> dict[str, Any]:
     """The configuration of a run; which images it is of does not belong to it."""
     region = {"kind": "ladder", "radius": "20", "step": "1/4", "features": 20, "axes": 10, "seed": 0}
-    return {"format": 1, "reference": "a" * 64, "region": region} | changes
+    return {"format": 4, "reference": "a" * 64, "region": region} | changes
 
 
 def make_header(images: int) -> dict[str, Any]:
@@ -114,6 +118,24 @@ def make_result(index: int, channels: int = 1) -> ImageResult:
     verdicts = {"reference": record.reference_verdict, "quantised": record.quantised_verdict}
     views = tuple(make_witness(index, name, channels) for name, verdict in verdicts.items() if verdict == "NOT_ROBUST")
     return ImageResult(record, views, seconds=0.001 * (index + 1))
+
+
+def make_older(directory: Path, images: int) -> Path:
+    """A finished run as relrob wrote it in format 3: no seals, no spot checks, the selection in the configuration."""
+    directory.mkdir(parents=True)
+    config = {**make_config(), "format": 3, "indices": list(range(images))}
+    line = next(line for line in rows.SCHEMA[1].splitlines(keepends=True) if "spot_checks" in line)
+    with closing(sqlite3.connect(directory / FILE)) as connection, connection:
+        for statement in (rows.SCHEMA[0], rows.SCHEMA[1].replace(line, ""), *rows.SCHEMA[2:5], "PRAGMA user_version=3"):
+            connection.execute(statement)
+        connection.execute("INSERT INTO meta VALUES ('config', ?)", (canonical(config),))
+        for index in range(images):
+            result, row = make_result(index), rows.encode(make_record(index))[:-1]
+            connection.execute(f"INSERT INTO records VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - a count
+            for view in result.witnesses:
+                connection.execute("INSERT INTO witnesses VALUES (?, ?, ?)", (index, view.network, encode(view)))
+            connection.execute("INSERT INTO timings VALUES (?, ?)", (index, result.seconds))
+    return directory
 
 
 def main(directory: str, images: str) -> None:

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import numpy as np
 import pytest
 
 import relrob
+from relrob.errors import StoreError
 from relrob.study.store import Store
-from tests.cli_case import Case, relrob_command
+from tests.cli_case import Case, environment, relrob_command
 
 HEADER = (
     "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,reference_effective,"
@@ -97,15 +99,11 @@ def test_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> Non
     slow = [*case.arguments("--features", "14", "--radius", "8"), "--workers", "2"]
     relrob_command([*slow, "--out", "peace"], tmp_path)
     chance = random.Random(3)
-    root = Path(relrob.__file__).resolve().parent.parent
-    environment = {**os.environ, "RELROB_CACHE": str(tmp_path / "cache")}
-    environment["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
-    partial = set()
     for _ in range(6):
         running = subprocess.Popen(
             [sys.executable, "-m", "relrob", *slow, "--out", "war"],
             cwd=tmp_path,
-            env=environment,
+            env=environment(tmp_path),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -113,8 +111,11 @@ def test_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> Non
         running.send_signal(signal.SIGKILL)
         running.wait()
         if (tmp_path / "war" / "store.sqlite").exists():
-            with Store.read(tmp_path / "war") as store:
-                partial.add(len(store.done()))
+            with (
+                suppress(StoreError),
+                Store.read(tmp_path / "war") as store,
+            ):  # "no run yet", of one that had just begun
+                store.records()
     relrob_command([*slow, "--out", "war"], tmp_path)
     with Store.read(tmp_path / "peace") as peace, Store.read(tmp_path / "war") as war:
         assert peace.content_sha256() == war.content_sha256()
@@ -126,10 +127,123 @@ def test_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> Non
             assert (tmp_path / "peace" / name).read_bytes() == (tmp_path / "war" / name).read_bytes()
 
 
+def test_other_images_extend_a_run(case: Case, tmp_path: Path) -> None:
+    """A run of some images is part of that of more, in the same directory, which the images do not name."""
+
+    def told(images: str, *more: str) -> dict[str, Any]:
+        done = relrob_command([*case.arguments("--json", *more), "--images", images], tmp_path)
+        (run,) = (tmp_path / "relrob-runs").iterdir()
+        found: dict[str, Any] = json.loads(done.stdout)
+        assert found == json.loads((run / "summary.json").read_text())
+        with (run / "images.csv").open() as file:
+            rows = [int(row["index"]) for row in csv.DictReader(file)]
+        assert len(rows) == found["dataset"]["images"] == found["sets"]["L_cc"] + found["sets"]["L_ic"]
+        table = json.loads(relrob_command(["table", str(run), "--format", "json"], tmp_path).stdout)["cells"][0]
+        assert table["images"] == len(rows) and table["fooled"]["part"] == found["sets"]["R_NOT"]
+        return {**found, "rows": rows, "stored": frozenset(Store.read(run).done())}
+
+    few, more = told("0:10"), told("5:20")
+    assert (few["rows"], few["stored"], few["dataset"]["indices"]) == ([*range(10)], {*range(10)}, "0:10")
+    assert (more["rows"], more["stored"], more["dataset"]["indices"]) == ([*range(5, 20)], {*range(20)}, "5:20")
+    assert few["run"] == more["run"]
+    again = told("9,3,0")
+    assert (again["rows"], again["stored"], again["dataset"]["indices"]) == ([0, 3, 9], {*range(20)}, "9,3,0")
+    assert {**told("0:10"), "stored": ()} == {**few, "stored": ()}, "the seconds too: nothing was decided again"
+    relrob_command([*case.arguments("--out", "whole"), "--images", "0:20"], tmp_path)
+    (run,) = (tmp_path / "relrob-runs").iterdir()
+    with Store.read(run) as one, Store.read(tmp_path / "whole") as two:
+        assert one.content_sha256() == two.content_sha256()
+
+
+INTERRUPTED = "relrob: interrupted; the same command takes up a run where it stopped\n"
+IN_AN_IMPORT = """
+class Finder:
+    def find_spec(self, name, path, target=None):
+        if name == {name!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Finder())
+"""
+MADE_ANOTHER_ERROR = """
+import numpy
+load = numpy.load
+def broken(*given, **more):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    except BaseException as error:
+        raise ImportError("as native modules do") from error
+numpy.load = broken
+"""
+DROPPED = """
+import numpy
+load = numpy.load
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+def broken(*given, **more):
+    Dying()
+    return load(*given, **more)
+numpy.load = broken
+"""
+A_WORKER_IS_HALF_STARTED = """
+import multiprocessing.util as util
+spawn, seen = util.spawnv_passfds, []
+def spawned(path, arguments, handles):
+    pid = spawn(path, arguments, handles)
+    if "resource_tracker" not in str(arguments):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.5)
+    return pid
+util.spawnv_passfds = spawned
+"""
+WORKERS_START = """
+import relrob.study.pool as pool
+give = pool._give
+def given(worker, waiting):
+    os.kill(os.getpid(), signal.SIGINT)
+    give(worker, waiting)
+pool._give = given
+"""
+MOMENTS = {
+    **{
+        f"import {name}": IN_AN_IMPORT.format(name=name)
+        for name in ("click", "relrob.cli.main", "numpy", "relrob.api", "onnxruntime", "relrob.report.write")
+    },
+    "made another error": MADE_ANOTHER_ERROR,
+    "dropped": DROPPED,
+    "a worker is half started": A_WORKER_IS_HALF_STARTED,
+    "workers start": WORKERS_START,
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_ctrl_c_is_one_line_at_any_moment(case: Case, tmp_path: Path, moment: str) -> None:
+    """Each moment is brought about, not waited for."""
+    arguments = [*case.arguments("--out", "run", "--quiet"), "--workers", "2"]
+    script = tmp_path / "interrupted.py"
+    script.write_text(
+        "import os, signal, sys, time\n"
+        "if __name__ == '__main__':\n"
+        "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        f"    sys.argv = ['relrob', *{arguments!r}]\n"
+        f"    exec({MOMENTS[moment]!r})\n"
+        "    from relrob.cli import main\n"
+        "    main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", INTERRUPTED)
+    assert "40" in relrob_command(case.arguments("--out", "run"), tmp_path).stdout
+
+
 def test_ctrl_c_says_how_to_resume(case: Case, tmp_path: Path) -> None:
-    root = Path(relrob.__file__).resolve().parent.parent
-    environment = {**os.environ, "RELROB_CACHE": str(tmp_path / "cache")}
-    environment["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
     arguments = [*case.arguments("--features", "21", "--radius", "30", "--out", "run"), "--workers", "2"]
     # A program started in the background of a shell without job control inherits an ignored SIGINT, and so would its children.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -137,7 +251,7 @@ def test_ctrl_c_says_how_to_resume(case: Case, tmp_path: Path) -> None:
         running = subprocess.Popen(
             [sys.executable, "-m", "relrob", *arguments],
             cwd=tmp_path,
-            env=environment,
+            env=environment(tmp_path),
             stderr=subprocess.PIPE,
             text=True,
         )
@@ -150,8 +264,8 @@ def test_ctrl_c_says_how_to_resume(case: Case, tmp_path: Path) -> None:
     running.send_signal(signal.SIGINT)
     rest = running.stderr.read()
     running.stderr.close()
-    assert running.wait(timeout=30) == 130
-    assert rest.strip().splitlines()[-1] == ("relrob: interrupted; the same command takes up a run where it stopped")
+    assert running.wait() == 130
+    assert f"\n{rest}".endswith(f"\n{INTERRUPTED}")
     assert "Traceback" not in rest
 
 

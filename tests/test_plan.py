@@ -12,6 +12,7 @@ import pytest
 from relrob.domain.region import Ladder
 from relrob.errors import RelrobError, UsageError
 from relrob.relative import Effective
+from relrob.study.images import asked
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import Request
 from tests.cli_case import Case
@@ -45,8 +46,6 @@ CHANGES: list[dict[str, Any]] = [
     {"axes": 4},
     {"grid": "8bit"},
     {"seed": 1},
-    {"images": "0:5"},
-    {"images": "3,2,1,0"},
     {"split": "validation"},
     {"effective": "all"},
     {"effective": "farthest"},
@@ -73,6 +72,15 @@ def test_the_same_request_is_the_same_run_wherever_its_files_lie(case: Case, pla
     other = make_plan(replace(request_of(case), **moved))
     assert other.digest == plan.digest
     assert other.header["reference"]["path"] == moved["reference"]
+
+
+@pytest.mark.parametrize("images", ["0:5", "3,2,1,0", "all"])
+def test_the_images_asked_for_do_not_change_the_run(case: Case, plan: Plan, images: str) -> None:
+    other = make_plan(replace(request_of(case), images=images))
+    assert (other.digest, other.config) == (plan.digest, plan.config)
+    told = "0:40" if images == "all" else images
+    assert (other.header["dataset"]["indices"], plan.header["dataset"]["indices"]) == (told, "0:4")
+    assert list(asked(other.header) or ()) == list(other.indices)
 
 
 def test_the_plan_is_what_was_asked(case: Case, plan: Plan) -> None:

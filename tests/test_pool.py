@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections import deque
 from collections.abc import Callable, Generator
 from pathlib import Path
 
 import pytest
 
-from relrob.errors import UsageError
+from relrob.errors import RelrobError, UsageError
+from relrob.study import pool
 from relrob.study.pool import Lost, map_unordered
 from relrob.study.run import worker_count
 
@@ -89,6 +93,48 @@ def test_no_more_workers_than_items_and_none_left_behind() -> None:
     endless.close()
     assert not any(_alive(pid) for pid in pids)
     assert set(multiprocessing.active_children()) == before
+
+
+def make_deaf(given: None) -> Callable[[int], bool]:
+    """Was Ctrl-C kept from this process before any of its modules was imported?"""
+    deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    return lambda item: deaf
+
+
+def test_workers_are_deaf_to_ctrl_c_from_birth_and_their_parent_is_not() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    assert list(map_unordered(make_deaf, None, range(2), 2)) == [True, True]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def test_ctrl_c_while_a_worker_is_started_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another thread takes the signal, as those of native libraries do."""
+    started = []
+
+    def give(worker: pool._Worker, waiting: deque[int]) -> None:
+        started.append(worker.process.pid)
+
+    def pipe() -> object:
+        thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
+        thread.start()
+        thread.join()
+        return multiprocessing.Pipe()
+
+    monkeypatch.setattr(pool, "_give", give)
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", pipe)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_unordered(make_square, 2, range(3), 2))
+    assert not started and not multiprocessing.active_children()
+
+
+def test_no_room_for_a_worker_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", full)
+    with pytest.raises(RelrobError, match="cannot start a worker process: Too many open files; try: --workers 1"):
+        list(map_unordered(make_square, 2, range(3), 2))
 
 
 @pytest.mark.parametrize("make", [make_refusing, make_hopeless])

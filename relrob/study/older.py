@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+from collections.abc import Collection
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -31,9 +32,11 @@ def configuration(text: str) -> dict[str, Any]:
     return {**config, "format": rows.VERSION} if config.get("format") == FORMAT else config
 
 
-def warn(path: Path, images: int) -> None:
-    """Say that these rows have no seal of the relrob that decided them."""
-    _log.warning("%s: rows not sealed: an older relrob decided %d of its images", path, images)
+def warn(path: Path, images: Collection[int]) -> None:
+    """Say that these images, if any, have no seal of the relrob that decided them."""
+    if images:
+        told = "rows not sealed: an older relrob decided %d of its images; try: another --out decides them again"
+        _log.warning(f"%s: {told}", path, len(images))
 
 
 def check(path: Path, connection: sqlite3.Connection) -> None:
@@ -69,4 +72,3 @@ def carry_over(path: Path, connection: sqlite3.Connection, config: str) -> None:
                 run = seals.add(new, index, FORMAT, run)
             seals.write(new, config, run)
         new.close()
-    warn(path, len(indices))

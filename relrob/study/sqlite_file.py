@@ -78,7 +78,8 @@ def _lock(handle: int, directory: Path) -> bool:
 
 def damaged(path: Path, why: object) -> StoreError:
     """What to say of a file that cannot be what relrob wrote."""
-    return StoreError(f"{path} is damaged or not a store: {why}", hint=RESTORE)
+    told = "".join(letter if letter.isprintable() else "?" for letter in str(why)[:160])
+    return StoreError(f"{path} is damaged or not a store: {told}", hint=RESTORE)
 
 
 @contextmanager

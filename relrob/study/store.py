@@ -84,6 +84,7 @@ class Store:
                 connection.close()
                 connection = _writable(path, stack)
                 checked = _check(path, connection)
+            older.warn(path, checked.older)
             return cls(path, connection, checked, stack.pop_all())
 
     @classmethod
@@ -118,8 +119,6 @@ class Store:
             with sqlite_errors(path):
                 connection.execute("PRAGMA query_only=ON")
             checked = _check(path, connection)
-            if checked.older:
-                older.warn(path, len(checked.older))
             return cls(path, connection, checked, stack.pop_all())
 
     def close(self) -> None:
@@ -133,6 +132,11 @@ class Store:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    @property
+    def older(self) -> frozenset[int]:
+        """The images that an older relrob decided, without seals."""
+        return self._checked.older
 
     def done(self) -> frozenset[int]:
         """Indices of the images that have a record."""

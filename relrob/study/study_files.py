@@ -13,8 +13,9 @@ from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.files import disk_errors, write_atomic
+from relrob.study import older
 from relrob.study.images import asked
-from relrob.study.store import Store
+from relrob.study.store import FILE, Store
 from relrob.study.summary import HEADER, summarise
 
 INDEX: Final = "study.json"
@@ -82,6 +83,7 @@ def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, 
     with Store.read(place) as store:
         indices = asked(header)
         records, spent = store.records(indices), store.seconds()
+        older.warn(place / FILE, store.older)
     seconds = sum(spent[record.index] for record in records)
     robust = sum(record.quantised_verdict == Status.ROBUST for record in records)
     return CellResult(grid, options, place, summarise(records, header, seconds), robust, _by_label(records), indices)
