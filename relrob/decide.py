@@ -41,12 +41,13 @@ def solver_named(name: str) -> Solver:
 def decide(problem: Problem, solver: Solver) -> Decision:
     """Verdicts of every network of the problem. A solver that crashes yields UNKNOWN with its reason, never a wrong verdict.
 
-    Raises UsageError when the solver does not take such a problem.
+    Raises UsageError when the solver does not take such a problem, AlarmError when a spot check speaks against a proof.
     """
     refusal = solver.accepts(problem)
     if refusal is not None:
         raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
     findings = guarded(solver, problem)
+    problem.spots.finish()
     chained = isinstance(solver, Auto)
     verdicts = tuple(
         _pronounce(problem, opened, finding, (chained and finding.step) or solver.name)

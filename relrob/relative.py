@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +19,7 @@ from relrob.domain.verdict import Status, Verdict
 from relrob.networks.evaluator import labels
 from relrob.problem import Finding, Opened, Problem, Share, Solver
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.spots import Spots
 from relrob.views import witness_view
 
 
@@ -53,13 +54,13 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     if said[0] != label:
         record = Record(index, label, said[0], said[1], Set.L_IC)
         return ImageResult(record, (), time.perf_counter() - begin)
-    problem = Problem(
-        rungs, label, (setting.reference, setting.quantised), setting.budget, setting.counts, setting.certify
-    )
+    networks = (setting.reference, setting.quantised)
+    problem = Problem(rungs, label, networks, setting.budget, setting.counts, setting.certify, Spots(index))
     decision = decide(problem, setting.solver)
     record = _record(setting, rungs, decision, Record(index, label, said[0], said[1], Set.UNKNOWN))
+    record = replace(record, spot_checks=problem.spots.run)
     views = tuple(
-        witness_view((setting.reference, setting.quantised), rungs.base, image, record, name, verdict.witness)
+        witness_view(networks, rungs.base, image, record, name, verdict.witness)
         for name, verdict in zip(("reference", "quantised"), decision.verdicts, strict=True)
         if verdict.witness is not None
     )

@@ -29,7 +29,8 @@ class Record:
     effective perturbations of the reference of least cost, and how many of them transfer; `evaluated`: points at which a
     network was run, `proved`: points decided for both without running either; `clean_regression`: the reference is right and the
     quantised network wrong with no perturbation at all; `thin`: points of the reference that were too close to call by folded
-    arithmetic and were re-run on its runtime; `disagreements`: witnesses that the replay refuted.
+    arithmetic and were re-run on its runtime; `disagreements`: witnesses that the replay refuted;
+    `spot_checks`: points of what was proved that were run on the runtime, none of which spoke against it.
     """
 
     index: int
@@ -55,6 +56,7 @@ class Record:
     thin: int = 0
     disagreements: int = 0
     clean_regression: bool = False
+    spot_checks: int = 0
 
 
 RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
