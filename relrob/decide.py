@@ -77,7 +77,8 @@ def _pronounce(problem: Problem, opened: Opened, finding: Finding, solver: str) 
     witness: Witness | None = None
     disagreements = 0
     margin = finding.margin
-    comparable = margin is None or opened.network.dense is None or gives_logits(opened.network)
+    network = opened.network
+    comparable = margin is None or network.dense is None or network.black_box != "" or gives_logits(network)
     suspected = not finding.proved and finding.stopped is None
     for mask in finding.proposals:
         _, replayed, candidate = replay(opened, problem.rungs, problem.label, mask)

@@ -58,6 +58,11 @@ def _corners(problem: BallProblem, opened: Opened) -> tuple[Doubles, ...]:
 
 def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolver:
     """The solver of that name, or of "auto" the first, that takes the network in such a region. Raises UsageError."""
+    if network.black_box:
+        raise UsageError(
+            f"balls need a modelled network; {network.path} is run as a black box: {network.black_box}",
+            hint="--region ladder",
+        )
     refusals = []
     for entry in registry.BALL_SOLVERS:
         if name in ("auto", entry.name):

@@ -162,7 +162,9 @@ class NetworkSpots:
     def _alarm(self, told: str) -> AlarmError:
         where = "" if self._spots.image is None else f"image {self._spots.image}: "
         role = self._ready.role or self._ready.network.path
-        return AlarmError(f"{where}the {role} network {told}; nothing is pronounced; please report this with the two files")
+        return AlarmError(
+            f"{where}the {role} network {told}; nothing is pronounced; please report this with the two files"
+        )
 
     def _least(self, promise: _Promise) -> float | None:
         """The promised margin in the unit of the runtime's outputs; None where there is none."""

@@ -168,8 +168,8 @@ def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosu
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
     """Folded where the network is a float MLP (what is certain for every float32 evaluation is so over the reals), the runtime
     otherwise."""
-    dense = opened.network.dense
-    if dense is None or opened.network.arithmetic is Arithmetic.INTEGER:
+    network, dense = opened.network, opened.network.dense
+    if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)
     return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))
 
