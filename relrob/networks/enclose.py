@@ -2,60 +2,43 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Final, TypeVar
+from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
-from relrob.networks.batches import one_line
 from relrob.networks.content import checked_bytes
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
 from relrob.networks.folded import gives_logits
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.networks.kernels.litert_layers import DynamicFull, Softmax
+from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
-
-log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 _MOST_INPUTS: Final = 4096
 
 
+@Unharmed
 @lru_cache(maxsize=8)
 def enclosure_of(network: Network) -> Enclosure | None:
-    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes, and where the reader stumbles.
-    Reads the file again, once."""
+    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes. Reads the file again, once."""
     if network.black_box:
         return None
-    data = checked_bytes(network) if network.format == "tflite" else b""
-    return _unharmed(network, lambda: read_enclosure(network, data))
-
-
-def _unharmed(network: Network, read: Callable[[], T | None]) -> T | None:
-    """What is read, None with a warning where the reader stumbles over the file: it is run all the same."""
-    try:
-        return read()
-    except Exception as error:
-        log.debug("no bounds for %s", network.path, exc_info=True)
-        log.warning("no bounds for %s, which is run all the same: %s", network.path, one_line(error))
-        return None
-
-
-def read_enclosure(network: Network, data: bytes) -> Enclosure | None:
-    """The enclosure of a network that is no black box; `data`: the bytes of a `.tflite` file. Raises what its reader raises."""
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
         return float32_enclosure(network.dense, softmax=not gives_logits(network))
     if network.dense is not None and network.arithmetic is Arithmetic.REAL:
         return real_enclosure(network.dense)
     if network.format == "tflite":
-        found: Enclosure | None = load("relrob.networks.tflite_enclosure:tflite_enclosure")(network, data)
+        found: Enclosure | None = load("relrob.networks.tflite_enclosure:tflite_enclosure")(
+            network, checked_bytes(network)
+        )
         return found
     fixed = fixed_of(network)
     return None if fixed is None else fixed_enclosure(fixed)
 
 
+@Unharmed
 @lru_cache(maxsize=8)
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
     """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least), less a last softmax, else None.
@@ -64,13 +47,7 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
     """
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
-    data = checked_bytes(network)
-    return _unharmed(network, lambda: _dynamic_layers(network, data))
-
-
-def _dynamic_layers(network: Network, data: bytes) -> tuple[DynamicFull, ...] | None:
-    """The same of a dynamic-range file."""
-    chain = load("relrob.networks.kernels.emulate:chain_of")(network, data)
+    chain = load("relrob.networks.kernels.emulate:chain_of")(network, checked_bytes(network))
     layers = () if chain is None else chain.layers
     layers = layers[:-1] if layers and isinstance(layers[-1], Softmax) else layers
     if len(layers) < 2 or not all(isinstance(layer, DynamicFull) for layer in layers):

@@ -1,4 +1,4 @@
-"""Images on which a model is compared with the runtime that it stands for: plain ones, extreme ones, and those that drive neurons."""
+"""Images on which a model is compared with its runtime: plain ones, extreme ones, and those that drive neurons."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from relrob.networks.accuracy import as_floats
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 
 CLEAN: Final = 48
-FIRST: Final = 64  # neurons of the first layer, each driven to both ends
-DEEPER: Final = 24  # of each layer after it
+FIRST: Final = 40  # neurons of the first layer, each driven to both ends
+DEEPER: Final = 20  # of each layer after it
 SINGLE: Final = 24  # images of one pixel
 
 
 def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> Floats:
-    """At least `count` seeded images (n, inputs) float32 in [0, 1]: all 0, all 1, grey levels, single pixels, noise that is uniform,
-    dark, sparse, of 8-bit levels, and `CLEAN` of the images `clean` (n, ...)."""
+    """At least `count` seeded images (n, inputs) float32 in [0, 1]: all 0, all 1, grey levels, single pixels, noise that is
+    uniform, dark, sparse, of 8-bit levels, and `CLEAN` of the images `clean` (n, ...)."""
     rng = np.random.default_rng(11)
     levels = np.repeat(
         np.array([0, 1, 1 / 2, 1e-6, 0.2, 0.8, 127 / 255, 128 / 255], np.float32)[:, None], inputs, axis=1
@@ -40,16 +40,26 @@ def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> F
 
 
 def driving_images(enclosure: Enclosure) -> Floats:
-    """For many neurons of every layer the two images (n, inputs) of 0 and 1 that drive its pre-activation to its ends: exactly in the
-    first layer; after it by the signs of the products of the weights, then of two gradients."""
+    """For many neurons of every layer the two images (n, inputs) of 0 and 1 that drive its pre-activation to its ends: exactly
+    in the first layer; after it by the signs of the products of the weights, then of two gradients."""
     layers = enclosure.layers
-    first = layers[0].weights[:, _telling(layers[0], FIRST)]
-    found = [(first > 0).T, (first < 0).T]
+    neurons = _telling(layers[0], FIRST)
+    found = [*_ends(layers[0].weights[:, neurons], layers[0].bias[neurons])]
     for depth in range(1, len(layers)):
         neurons = _telling(layers[depth], DEEPER)
         for sign in (1.0, -1.0):
-            found.append(_driven(layers[: depth + 1], neurons, sign))
-    return np.concatenate(found).astype(np.float32)
+            found.append(_driven(layers[: depth + 1], neurons, sign).astype(np.float32))
+    return np.concatenate(found)
+
+
+def _ends(weights: Doubles, bias: Doubles) -> list[Floats]:
+    """The two ends of each neuron, (n, inputs) each, and both sides of where it opens on the way from black to the upper one: on a
+    grid that is coarser than the model's it opens elsewhere."""
+    up, down = (weights > 0).T.astype(np.float32), (weights < 0).T.astype(np.float32)
+    slope = (up * weights.T).sum(axis=1)
+    level = np.clip(np.where(bias < 0, -bias, 0.3 * slope) / np.maximum(slope, 1e-12), 0.0, 1.0)[:, None]
+    near = [np.clip(level * (1 + off), 0.0, 1.0) for off in (-0.02, 0.02)]
+    return [up, down, *(np.asarray(up * at, np.float32) for at in near)]
 
 
 def _telling(layer: EnclosedLayer, count: int) -> Ints:

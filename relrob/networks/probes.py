@@ -18,8 +18,8 @@ from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line
-from relrob.networks.content import checked_bytes, runs_weights
-from relrob.networks.enclose import read_enclosure
+from relrob.networks.content import runs_weights
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.open import open_network
@@ -80,12 +80,21 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
 
 def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
     """The enclosure, and why there is none where its reader stumbles over the file."""
-    data = checked_bytes(network) if network.format == "tflite" else b""
     try:
-        return read_enclosure(network, data), ""
+        found = enclosure_of.raw(network)
     except Exception as error:
         log.debug("the reader of %s", network.path, exc_info=True)
         return None, f"its reader stopped ({one_line(error)})"
+    if found is not None and not _chained(found, network):
+        return None, "layers that do not follow one another"
+    return found, ""
+
+
+def _chained(enclosure: Enclosure, network: Network) -> bool:
+    """Does each layer take what the one before it gives, the first the pixels, and does the last give the classes?"""
+    widths = [network.inputs, *(len(layer.bias) for layer in enclosure.layers)]
+    given = [len(layer.weights) for layer in enclosure.layers]
+    return widths == [*given, network.classes]
 
 
 def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
