@@ -89,6 +89,7 @@ class BestFirst:
         if settled.label is None:
             self._push(settled.margin, _Open(part, settled.slopes))
             return
+        tally.settled(part, settled)
         step = "" if part.path else BOUNDS
         if settled.label == tally.label:
             tally.margin, tally.step = min(tally.margin, settled.margin), step

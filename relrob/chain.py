@@ -23,6 +23,7 @@ from relrob.bounding.part import whole
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason
 from relrob.errors import RelrobError
+from relrob.networks.batches import one_line
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Opened, Problem, Solver, Stepwise, Work
 
@@ -50,7 +51,15 @@ class Auto:
         branch = cast(Stepwise, named("branch"))
         if branch.accepts(problem) is not None:
             return _told(guarded(named("enumerate"), problem), "enumerate")
-        return _told(_Chain(problem, branch.begin(problem)).solve(), "branch")
+        try:
+            return _told(_Chain(problem, branch.begin(problem)).solve(), "branch")
+        except (RelrobError, MemoryError):
+            raise
+        except Exception as error:
+            if len(problem.networks) > 1:
+                return _each(self, problem, error)
+            _tell(error, "bounds", problem.networks[0], "every point is run")
+            return _told(guarded(named("enumerate"), problem), "enumerate")
 
 
 def named(name: str) -> Solver:
@@ -60,17 +69,32 @@ def named(name: str) -> Solver:
 
 
 def guarded(solver: Solver, problem: Problem) -> Findings:
-    """What the solver finds; its crash is a finding."""
+    """What the solver finds. Its crash is a finding about the network that it comes of: the others are asked alone."""
     try:
         return solver.solve(problem)
     except RelrobError:
         raise
     except Exception as error:
-        log.exception("solver %s stopped with an error", solver.name)
+        if len(problem.networks) > 1:
+            return _each(solver, problem, error)
+        _tell(error, f"solver {solver.name}", problem.networks[0], "the network is not decided")
         nothing = Finding(
             proved=False, effective=None, proposals=(), margin=None, evaluated=0, stopped=crash_reason(error)
         )
-        return Findings(tuple(nothing for _ in problem.networks), None, 0)
+        return Findings((nothing,), None, 0)
+
+
+def _each(solver: Solver, problem: Problem, error: Exception) -> Findings:
+    """Each network by itself, after an error on one of them."""
+    log.debug("solver %s stopped with an error; each network is asked alone", solver.name, exc_info=error)
+    found = [guarded(solver, replace(problem, networks=(opened,))) for opened in problem.networks]
+    return Findings(tuple(each.each[0] for each in found), None, max(each.evaluated for each in found))
+
+
+def _tell(error: Exception, who: str, opened: Opened, then: str) -> None:
+    """One line; the traceback is for those who debug."""
+    log.debug("%s on %s", who, opened.network.path, exc_info=error)
+    log.warning("%s stopped with an error on %s (%s); %s", who, opened.network.path, one_line(error), then)
 
 
 def crash_reason(error: Exception) -> Reason:

@@ -14,6 +14,7 @@ from relrob.chain import crash_reason
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason
 from relrob.errors import RelrobError
+from relrob.networks.batches import one_line
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
 
@@ -32,7 +33,9 @@ def guarded(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
     except RelrobError:
         raise
     except Exception as error:
-        log.exception("solver %s stopped with an error", solver.name)
+        path = opened.network.path
+        log.debug("solver %s on %s", solver.name, path, exc_info=True)
+        log.warning("solver %s stopped with an error on %s (%s)", solver.name, path, one_line(error))
         return BallFinding(False, (), None, 0, solver.name, crash_reason(error))
 
 

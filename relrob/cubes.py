@@ -9,7 +9,7 @@ import numpy as np
 from relrob.bounding.encoding import Encoding, encode, survey
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.part import Part, whole
-from relrob.domain.arrays import Bools
+from relrob.domain.arrays import Bools, Doubles
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Opened, Problem
 from relrob.tally import BOUNDS, Tally, greedy, judge_of
@@ -39,7 +39,8 @@ def solve(problem: Problem, ask: Ask, most: int) -> Findings:
 
 def _decide(opened: Opened, problem: Problem, ask: Ask, most: int) -> Finding:
     """One network: a cheap search for a witness, then its parts."""
-    tally = Tally(judge_of(opened, problem.rungs, problem.label), problem.label, problem.budget.seconds)
+    judge, spots = judge_of(opened, problem.rungs, problem.label), problem.spots.of(opened)
+    tally = Tally(judge, problem.label, problem.budget.seconds, spots=spots)
     enclosure = enclosure_of(opened.network)
     greedy(tally, problem.rungs)
     if tally.hint is None and enclosure is not None:
@@ -61,11 +62,22 @@ def _search(tally: Tally, bounds: LadderBounds, ask: Ask, most: int) -> None:
         if not found.threats:
             tally.margin = min(tally.margin, found.margin)
             tally.step = BOUNDS if not part.path else ""
+            _check(tally, part, bounds.label, found.margin, found.gains, BOUNDS)
         elif part.count == 1:
             run(tally, part.masks(0, 1))
-        elif found.unstable > most or not ask(tally, encode(bounds, found)):
+        elif found.unstable <= most and ask(tally, encode(bounds, found)):
+            if tally.hint is None:
+                _check(tally, part, bounds.label, None, found.gains, "a solver")
+        else:
             stack += part.split(max(part.free, key=lambda g: (found.slopes[g], -g)))
     tally.finished = tally.hint is None
+
+
+def _check(tally: Tally, part: Part, label: int, least: float | None, gains: Doubles, by: str) -> None:
+    """Have points of a part run that is proved. Raises AlarmError."""
+    if tally.spots is not None:
+        with tally.clock():
+            tally.spots.part(part, label, least, gains, by)
 
 
 def run(tally: Tally, masks: Bools) -> None:

@@ -41,12 +41,13 @@ def solver_named(name: str) -> Solver:
 def decide(problem: Problem, solver: Solver) -> Decision:
     """Verdicts of every network of the problem. A solver that crashes yields UNKNOWN with its reason, never a wrong verdict.
 
-    Raises UsageError when the solver does not take such a problem.
+    Raises UsageError when the solver does not take such a problem, AlarmError when a spot check speaks against a proof.
     """
     refusal = solver.accepts(problem)
     if refusal is not None:
         raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
     findings = guarded(solver, problem)
+    problem.spots.finish()
     chained = isinstance(solver, Auto)
     verdicts = tuple(
         _pronounce(problem, opened, finding, (chained and finding.step) or solver.name)
@@ -76,7 +77,8 @@ def _pronounce(problem: Problem, opened: Opened, finding: Finding, solver: str) 
     witness: Witness | None = None
     disagreements = 0
     margin = finding.margin
-    comparable = margin is None or opened.network.dense is None or gives_logits(opened.network)
+    network = opened.network
+    comparable = margin is None or network.dense is None or network.black_box != "" or gives_logits(network)
     suspected = not finding.proved and finding.stopped is None
     for mask in finding.proposals:
         _, replayed, candidate = replay(opened, problem.rungs, problem.label, mask)

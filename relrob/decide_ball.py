@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from relrob import registry
+from relrob.bounding.ball import BallBounds
 from relrob.chain_ball import chained, guarded
-from relrob.domain.arrays import Floats
+from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Verdict, Witness
 from relrob.errors import RelrobError, UsageError
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import BallFinding, BallProblem, BallSolver, Opened
 from relrob.pronounce import pronounced
 from relrob.regions.ball import BallSet
+from relrob.tally import BOUNDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,11 +40,29 @@ def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
 def _one(problem: BallProblem, opened: Opened, name: str) -> tuple[Verdict, BallFinding]:
     solver = solver_for(problem.ball.region, opened.network, name)
     finding = (chained if name == "auto" else guarded)(solver, problem, opened)
+    if finding.proved:
+        corners, by = finding.corners or _corners(problem, opened), finding.by if finding.least is None else BOUNDS
+        problem.spots.of(opened).ball(problem.ball, problem.label, finding.least, corners, by)
+        problem.spots.finish()
     return _pronounce(problem, opened, finding), finding
+
+
+def _corners(problem: BallProblem, opened: Opened) -> tuple[Doubles, ...]:
+    """The moves that a bound over the whole ball points at, where the solver says of none."""
+    enclosure = enclosure_of(opened.network)
+    if enclosure is None:
+        return ()
+    bounds = BallBounds(enclosure, problem.ball, problem.label)
+    return (bounds.at.hull.extreme(bounds.margins().gains),)
 
 
 def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolver:
     """The solver of that name, or of "auto" the first, that takes the network in such a region. Raises UsageError."""
+    if network.black_box:
+        raise UsageError(
+            f"balls need a modelled network; {network.path} is run as a black box: {network.black_box}",
+            hint="--region ladder",
+        )
     refusals = []
     for entry in registry.BALL_SOLVERS:
         if name in ("auto", entry.name):

@@ -56,3 +56,9 @@ class CertificateError(RelrobError):
 
 class StoreError(RelrobError):
     """A run directory cannot be used: another configuration, a full disk, not a run directory."""
+
+
+class AlarmError(RelrobError):
+    """A network did what was proved that it does not: a bug of relrob's, or of the machine. Nothing is pronounced."""
+
+    exit_code = 4

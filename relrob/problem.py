@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from relrob.domain.arrays import Bools, Doubles, Floats
@@ -13,21 +13,24 @@ from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import Evaluator
 from relrob.regions.ball import BallSet
 from relrob.regions.ladder import RungSet
+from relrob.spots import Spots
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A network that is ready to run: in batches, and one image at a time as it is deployed (for replays)."""
+    """A network that is ready to run: in batches, and one image at a time as it is deployed (for replays); `role`: "reference" or
+    "quantised", where that is known."""
 
     network: Network
     evaluator: Evaluator
     replayer: Evaluator
+    role: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class Problem:
     """Does each network give `label` on every point of `rungs`? `counts`: visit every point and count, or stop at a verdict.
-    `certify`: keep what a certificate needs.
+    `certify`: keep what a certificate needs; `spots`: where points of what is proved are run.
     """
 
     rungs: RungSet
@@ -36,6 +39,7 @@ class Problem:
     budget: Budget
     counts: bool
     certify: bool = False
+    spots: Spots = field(default_factory=Spots)
 
 
 @dataclass(frozen=True)
@@ -160,13 +164,14 @@ class Stepwise(Solver, Protocol):
 
 @dataclass(frozen=True, eq=False)
 class BallProblem:
-    """Does each network give `label` on every image of `ball`? `certify`: keep what a certificate needs."""
+    """Does each network give `label` on every image of `ball`? `certify`, `spots`: as in `Problem`."""
 
     ball: BallSet
     label: int
     networks: tuple[Opened, ...]
     budget: Budget
     certify: bool = False
+    spots: Spots = field(default_factory=Spots)
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +190,7 @@ class BallFinding:
 
     `proved`: no image of the ball is misclassified; `proposals`: images (d,) of suspected witnesses, best first; `margin`:
     smallest margin met, or proved; `evaluated`: images run; `by`: the step that decided; `stopped`: why it gave up; `proof`: what
-    a certificate is made of.
+    a certificate is made of; `corners`: moves (d,) that the bounds of a proof point at, `least`: the margin that these prove.
     """
 
     proved: bool
@@ -195,6 +200,8 @@ class BallFinding:
     by: str
     stopped: Reason | None = None
     proof: Any = None
+    corners: tuple[Doubles, ...] = ()
+    least: float | None = None
 
 
 class BallSolver(Protocol):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -16,10 +17,15 @@ from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status, Verdict
+from relrob.errors import RelrobError
+from relrob.networks.batches import one_line
 from relrob.networks.evaluator import labels
-from relrob.problem import Finding, Opened, Problem, Share, Solver
+from relrob.problem import Finding, Leaf, Opened, Problem, Share, Solver
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.spots import Spots
 from relrob.views import witness_view
+
+log = logging.getLogger(__name__)
 
 
 class Effective(StrEnum):
@@ -53,13 +59,13 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     if said[0] != label:
         record = Record(index, label, said[0], said[1], Set.L_IC)
         return ImageResult(record, (), time.perf_counter() - begin)
-    problem = Problem(
-        rungs, label, (setting.reference, setting.quantised), setting.budget, setting.counts, setting.certify
-    )
+    networks = (setting.reference, setting.quantised)
+    problem = Problem(rungs, label, networks, setting.budget, setting.counts, setting.certify, Spots(index))
     decision = decide(problem, setting.solver)
     record = _record(setting, rungs, decision, Record(index, label, said[0], said[1], Set.UNKNOWN))
+    record = replace(record, spot_checks=problem.spots.run)
     views = tuple(
-        witness_view((setting.reference, setting.quantised), rungs.base, image, record, name, verdict.witness)
+        witness_view(networks, rungs.base, image, record, name, verdict.witness)
         for name, verdict in zip(("reference", "quantised"), decision.verdicts, strict=True)
         if verdict.witness is not None
     )
@@ -75,10 +81,24 @@ def _certificates(
     opens = {"reference": setting.reference, "quantised": setting.quantised}
     for (role, opened), verdict, finding in zip(opens.items(), decision.verdicts, decision.each, strict=True):
         if verdict.status is Status.ROBUST and finding.leaves is not None:
-            data = certificate(opened, rungs, image, label, role, finding.leaves)
+            data = _certificate(opened, rungs, image, label, role, finding.leaves)
             if data is not None:
                 made.append((role, data))
     return tuple(made)
+
+
+def _certificate(
+    opened: Opened, rungs: RungSet, image: NDArray[Any], label: int, role: str, leaves: tuple[Leaf, ...]
+) -> bytes | None:
+    """None, with a warning, where it cannot be written: the verdict needs none."""
+    try:
+        return certificate(opened, rungs, image, label, role, leaves)
+    except RelrobError:
+        raise
+    except Exception as error:
+        log.debug("no certificate for %s", opened.network.path, exc_info=True)
+        log.warning("no certificate for %s (%s)", opened.network.path, one_line(error))
+        return None
 
 
 def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record) -> Record:

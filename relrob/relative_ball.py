@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from relrob.domain.verdict import Status
 from relrob.networks.evaluator import labels
 from relrob.problem import BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
+from relrob.spots import Spots
 from relrob.views import witness_view
 
 _ROLES = ("reference", "quantised")
@@ -41,8 +42,9 @@ def classify_ball(setting: BallSetting, index: int, image: NDArray[Any], label: 
     clean = Record(index, label, said[0], said[1], Set.L_IC)
     if said[0] != label:
         return ImageResult(clean, (), time.perf_counter() - begin)
-    decision = decide_ball(BallProblem(ball, label, setting.networks, setting.budget, setting.certify), setting.solver)
-    record = _record(setting, ball, decision, clean)
+    problem = BallProblem(ball, label, setting.networks, setting.budget, setting.certify, Spots(index))
+    decision = decide_ball(problem, setting.solver)
+    record = replace(_record(setting, ball, decision, clean), spot_checks=problem.spots.run)
     views = tuple(
         witness_view(setting.networks, ball.base, image, record, role, verdict.witness)
         for role, verdict in zip(_ROLES, decision.verdicts, strict=True)

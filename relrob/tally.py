@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol, TypeVar, final
 
 import numpy as np
 
+from relrob.bounding.certain import Settled
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.part import Part, whole
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
@@ -24,6 +25,7 @@ from relrob.networks.folded import FoldedDense, gives_logits
 from relrob.networks.nearest import Near, NearestDense
 from relrob.problem import Finding, Opened, Share, Transfer
 from relrob.regions.ladder import RungSet
+from relrob.spots import NetworkSpots
 
 log = logging.getLogger(__name__)
 
@@ -166,8 +168,8 @@ def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosu
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
     """Folded where the network is a float MLP (what is certain for every float32 evaluation is so over the reals), the runtime
     otherwise."""
-    dense = opened.network.dense
-    if dense is None or opened.network.arithmetic is Arithmetic.INTEGER:
+    network, dense = opened.network, opened.network.dense
+    if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)
     return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))
 
@@ -176,7 +178,7 @@ def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
 class Tally:
     """What has been seen of one network so far; `hint`: a witness of a search that does not count; `searched`, `tried`: points
     run by the greedy search and by later ones; `visited`: points run one by one and counted; `proved`: points decided without
-    running them; `step`: as in `Finding`."""
+    running them; `step`: as in `Finding`; `spots`: where points of what is proved are run."""
 
     judge: Judge
     label: int
@@ -196,6 +198,7 @@ class Tally:
     spent: float = 0.0
     finished: bool = False
     step: str = ""
+    spots: NetworkSpots | None = None
 
     @property
     def fooled(self) -> bool:
@@ -250,6 +253,12 @@ class Tally:
                 cheapest = np.zeros(part.rungs.features, dtype=np.bool_)
                 cheapest[list(part.moved)] = True
                 self.closest, self.closest_cost = cheapest, part.spent
+
+    def settled(self, part: Part, settled: Settled) -> None:
+        """Bounds proved one label of a part: have points of it run. Raises AlarmError."""
+        if self.spots is not None and settled.label is not None:
+            with self.clock():
+                self.spots.part(part, settled.label, settled.least, settled.gains)
 
     def finding(self, counted: bool) -> Finding:
         """The result; `counted`: the enumeration was to visit every point."""

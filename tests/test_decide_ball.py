@@ -21,7 +21,7 @@ from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
-from relrob.errors import RelrobError, UsageError
+from relrob.errors import AlarmError, RelrobError, UsageError
 from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import ball_set
 from relrob.registry import Entry
@@ -199,15 +199,14 @@ def test_a_witness_that_is_right_is_refuted(monkeypatch: pytest.MonkeyPatch) -> 
     assert (verdict.status, verdict.reason, verdict.disagreements) == (Status.UNKNOWN, Reason.REPLAY, 2)
 
 
-def test_a_proof_of_what_the_clean_image_refutes_is_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proof_of_what_the_clean_image_refutes_sounds_the_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     planted(monkeypatch, lambda problem: BallFinding(True, (), 1.0, 0, "planted"))
-    lie = replace(PROBLEM, label=(PROBLEM.label + 1) % 4, networks=PROBLEM.networks[:1])
-    verdict = decide_ball(lie).verdicts[0]
-    assert (verdict.status, verdict.disagreements) == (Status.NOT_ROBUST, 1)
-    assert verdict.witness is not None
-    assert verdict.witness.cost == 0
-    assert verdict.margin is not None
-    assert verdict.margin <= 0
+    wrong = (PROBLEM.label + 1) % 4
+    lie = replace(PROBLEM, label=wrong, networks=PROBLEM.networks[:1])
+    with pytest.raises(
+        AlarmError, match=f"gives {PROBLEM.label} at a point that planted proved {wrong}; nothing is pron"
+    ):
+        decide_ball(lie)
 
 
 def test_an_image_outside_the_region_is_a_bug_that_stops_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,8 +16,9 @@ from relrob.decide import decide, solver_named
 from relrob.domain.arrays import Doubles
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason, Status
-from relrob.errors import UsageError
+from relrob.errors import AlarmError, UsageError
 from relrob.problem import Problem
+from relrob.spots import NetworkSpots
 from relrob_solvers import milp
 from relrob_solvers.milp import Milp
 from tests.instances import SHAPE, agreed, file_problems, hostile_problem, random_problem
@@ -95,7 +96,7 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
 
 
 def test_bounds_that_were_not_recomputed_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted fault: the recomputed bound is replaced by one that always closes the node."""
+    """A planted fault: the recomputed bound is replaced by one that always closes the node. Spot checks see it too."""
 
     def trusting(self: Program, y: Doubles, objective: Doubles, least: Doubles, most: Doubles) -> float:
         return float("inf")
@@ -103,6 +104,10 @@ def test_bounds_that_were_not_recomputed_would_be_caught(monkeypatch: pytest.Mon
     monkeypatch.setattr(Program, "safe_bound", trusting)
     monkeypatch.setattr(milp, "propose", lambda *_: None)
     monkeypatch.setattr(cubes, "greedy", lambda tally, rungs: None)
+    with pytest.raises(AlarmError, match="a solver proved"):
+        for seed in range(300):
+            agreed(hostile_problem(seed), Milp(unstable=MANY))
+    monkeypatch.setattr(NetworkSpots, "part", lambda *_: None)
     with pytest.raises(AssertionError):
         for seed in range(300):
             agreed(hostile_problem(seed), Milp(unstable=MANY))

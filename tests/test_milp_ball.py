@@ -23,10 +23,12 @@ from relrob.domain.network import Arithmetic, Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason, Status
+from relrob.errors import AlarmError
 from relrob.highs import Tree
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
+from relrob.spots import NetworkSpots
 from relrob.testing.files import quantised_files
 from relrob.threats import Deadline
 from relrob_solvers.milp_ball import MilpBall
@@ -123,12 +125,16 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
 
 @pytest.mark.usefixtures("no_search")
 def test_bounds_that_were_not_recomputed_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted fault: the recomputed bound always closes the node."""
+    """A planted fault: the recomputed bound always closes the node. Spot checks see it too."""
 
     def trusting(self: Program, y: Doubles, objective: Doubles, least: Doubles, most: Doubles) -> float:
         return float("inf")
 
     monkeypatch.setattr(Program, "safe_bound", trusting)
+    with pytest.raises(AlarmError, match="milp proved"):
+        for seed in range(12):
+            decide_ball(question(seed, Norm.LINF), "milp")
+    monkeypatch.setattr(NetworkSpots, "ball", lambda *_: None)
     said = [decide_ball(question(seed, Norm.LINF), "milp").verdicts[0].status for seed in range(12)]
     assert any(status is Status.ROBUST and answer(seed, Norm.LINF) for seed, status in enumerate(said))
 

@@ -220,7 +220,7 @@ def test_a_label_that_the_replay_refutes_is_corrected() -> None:
     black_box = replace(setting.networks[0].network, dense=None)
     opened = Opened(black_box, Fooled(), setting.networks[0].replayer)
     honest = classify_search(
-        replace(setting, networks=(Opened(black_box, *[setting.networks[0].replayer] * 2), setting.networks[1])),
+        replace(setting, networks=(Opened(black_box, *(setting.networks[0].replayer,) * 2), setting.networks[1])),
         0,
         image,
         right,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import isfinite
+from dataclasses import dataclass, field
+from math import inf, isfinite
 from typing import final
+
+import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
@@ -18,12 +20,15 @@ from relrob.regions.ladder import RungSet
 class Settled:
     """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of the true label's margin, from
     below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin; `proof`:
-    the bounds that prove the true label."""
+    the bounds that prove the true label; `least`: proved bound of the margin of `label` from below, `gains` (F,): how much each
+    feature lowers that one."""
 
     label: int | None
     margin: float
     slopes: Doubles
     proof: Margins | None = None
+    least: float = -inf
+    gains: Doubles = field(default_factory=lambda: np.zeros(0))
 
 
 @final
@@ -38,14 +43,17 @@ class CertainLabels:
         """One or two bound computations."""
         margins = self._of[self._label].margins(part)
         if proves(self._enclosure, self._label, margins):
-            return Settled(self._label, self._enclosure.shown(float(margins.low.min())), margins.slopes, margins)
+            least = self._enclosure.shown(float(margins.low.min()))
+            return Settled(self._label, least, margins.slopes, margins, least, margins.gains)
         rival = int(margins.high.argmin())
         if margins.high[rival] < -self._enclosure.gap:
             other = rival if rival < self._label else rival + 1
             if other not in self._of:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
-            if proves(self._enclosure, other, self._of[other].margins(part)):
-                return Settled(other, self._enclosure.shown(float(margins.high[rival])), margins.slopes)
+            found = self._of[other].margins(part)
+            if proves(self._enclosure, other, found):
+                high, least = (self._enclosure.shown(float(end)) for end in (margins.high[rival], found.low.min()))
+                return Settled(other, high, margins.slopes, None, least, found.gains)
         return Settled(None, float(margins.low.min()), margins.slopes)
 
 

@@ -177,14 +177,19 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
 class Survey(Generic[P]):
     """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`: ReLUs that they leave
     open; `threats`: (class, signs, limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it
-    is proved; `slopes` (F,): how much each feature moves the most threatened margin; `known`: bounds of every layer."""
+    is proved; `gains` (F,): how much each feature lowers the most threatened margin; `known`: bounds of every layer."""
 
     part: P
     margin: float
     unstable: int
     threats: tuple[tuple[int, Doubles, float], ...]
-    slopes: Doubles
+    gains: Doubles
     known: tuple[PreActivations, ...]
+
+    @property
+    def slopes(self) -> Doubles:
+        """How much each feature moves that margin (F,)."""
+        return np.abs(self.gains)
 
 
 class Bounded(Protocol[P_contra]):
@@ -213,7 +218,7 @@ def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
     unstable = sum(int(_unstable(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False))
     threats = _threats(bounds.enclosure, bounds.label, margins, every)
     least = bounds.enclosure.shown(float(margins.low.min()))
-    return Survey(part, least, unstable, tuple(threats), margins.slopes, known)
+    return Survey(part, least, unstable, tuple(threats), margins.gains, known)
 
 
 def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:

@@ -73,8 +73,9 @@ class LadderBounds:
         found = self._linear.margins(self._at(part, largest), self._roots, falls)
         self._keep(part, found.every)
         steep = np.zeros(self.rungs.features)
-        steep[list(part.free)] = found.slopes
-        steep[list(changing)] += steep.max(initial=0.0) + 1.0
+        steep[list(part.free)] = found.gains
+        more = np.where(steep < 0, -1.0, 1.0) * (found.slopes.max(initial=0.0) + 1.0)
+        steep[list(changing)] += more[list(changing)]
         return replace(found, gains=steep)
 
     def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:

@@ -29,8 +29,8 @@ class Record:
     effective perturbations of the reference of least cost, and how many of them transfer; `evaluated`: points at which a
     network was run, `proved`: points decided for both without running either; `clean_regression`: the reference is right and the
     quantised network wrong with no perturbation at all; `thin`: points of the reference that were too close to call by folded
-    arithmetic and were re-run on its runtime; `disagreements`: witnesses that the replay refuted; `spot_checks`: points of proved
-    parts that were run all the same.
+    arithmetic and were re-run on its runtime; `disagreements`: witnesses that the replay refuted;
+    `spot_checks`: points of what was proved that were run on the runtime, none of which spoke against it.
     """
 
     index: int

@@ -13,11 +13,13 @@ from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclos
 from relrob.networks.folded import gives_logits
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.networks.kernels.litert_layers import DynamicFull, Softmax
+from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
 
 _MOST_INPUTS: Final = 4096
 
 
+@Unharmed
 @lru_cache(maxsize=8)
 def enclosure_of(network: Network) -> Enclosure | None:
     """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes. Reads the file again, once."""
@@ -36,6 +38,7 @@ def enclosure_of(network: Network) -> Enclosure | None:
     return None if fixed is None else fixed_enclosure(fixed)
 
 
+@Unharmed
 @lru_cache(maxsize=8)
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
     """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least), less a last softmax, else None.

@@ -78,11 +78,13 @@ def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     images, reference, quantised = summary["dataset"], summary["reference"], summary["quantised"]
     return [
         ("reference", f"{printable(reference['path'])}, accuracy {_accuracy(reference)}"),
+        *_ways("reference", reference),
         (
             "quantised",
             f"{printable(quantised['path'])}, scheme {printable(quantised['scheme'])}, "
             f"run by {printable(quantised['runtime'])}, accuracy {_accuracy(quantised)}",
         ),
+        *_ways("quantised", quantised),
         ("images", f"{images['images']} of {printable(images['name'])} {printable(images['split'])}"),
         ("region", _region(summary)),
         ("arithmetic", _arithmetic(summary)),
@@ -91,6 +93,16 @@ def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             "; ".join(f"{_solvers(name)} ({count})" for name, count in summary["decided_by"].items()) or "nothing",
         ),
     ]
+
+
+def _ways(name: str, network: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """How a network runs that is not modelled, or whose file is not run as it is."""
+    told = []
+    if network.get("black_box"):
+        told.append((name, f"run as a black box: {printable(network['black_box'])}"))
+    if network.get("conversion"):
+        told.append((name, f"runs as {printable(network['conversion'])}"))
+    return told
 
 
 def _solvers(pair: str) -> str:
@@ -220,6 +232,9 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         told.append(
             f"Close calls: {summary['thin']} points were too close for folded arithmetic and ran on the runtime itself."
         )
+    checks = summary.get("spot_checks", {"run": 0})["run"]
+    if checks:
+        told.append(f"{checks:,} spot checks, none against: points of what was proved, run on the runtime itself.")
     points = summary["points"]
     if summary["region"]["kind"] in _KINDS:
         run = points["evaluated"] + summary["evaluated_undecided"]

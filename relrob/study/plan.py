@@ -166,6 +166,8 @@ def _header(
             "scheme": network.scheme,
             "runtime": network.runtime,
             "arithmetic": network.arithmetic.value,
+            **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
+            **({"conversion": network.conversion} if network.conversion else {}),
         }
     del networks["reference"]["scheme"]
     return {
@@ -193,8 +195,9 @@ def _effective(request: Request, region: Region) -> Effective:
 
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:
-    """What makes a network the same network, wherever its file lies."""
-    return {key: value for key, value in described.items() if key not in ("path", "accuracy")}
+    """What makes a network the same network, wherever its file lies and whatever is known of it."""
+    told = ("path", "accuracy", "modelled", "black_box", "conversion")
+    return {key: value for key, value in described.items() if key not in told}
 
 
 def _shown_path(request: Request, name: str, network: Network) -> str:

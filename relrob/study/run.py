@@ -57,9 +57,9 @@ def check_scheduler(address: str | None) -> None:
         registry.load_extra("relrob.study.cluster:check", _EXTRA)(address)
 
 
-def opened(network: Network, threads: int) -> Opened:
+def opened(network: Network, threads: int, role: str = "") -> Opened:
     """A network opened twice: in its best batch size, and one image at a time."""
-    return Opened(network, open_network(network, threads), open_network(network, threads, batch=1))
+    return Opened(network, open_network(network, threads), open_network(network, threads, batch=1), role)
 
 
 def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
@@ -73,7 +73,7 @@ def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
     """What a worker does: the function decides the image of an index. One thread, whatever the machine: how many share a matrix
     product decides the last bits of margins."""
     data = relrob_datasets.load(plan.dataset, plan.split)
-    networks = opened(plan.reference, 1), opened(plan.quantised, 1)
+    networks = opened(plan.reference, 1, "reference"), opened(plan.quantised, 1, "quantised")
     if isinstance(plan.region, Search):
         search = SearchSetting(networks, plan.region, plan.effective)
         return lambda index: classify_search(search, index, data.images[index], int(data.labels[index]))

@@ -17,6 +17,7 @@ from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.networks.accuracy import accuracy
 from relrob.networks.open import open_network
+from relrob.networks.probes import probed
 from relrob.study.networks import quantised_network, reference_network
 from relrob.study.request import Request
 from relrob_datasets.dataset import Dataset
@@ -96,11 +97,11 @@ def _data(request: Request, listener: Listener) -> Dataset:
 
 
 def _reference(request: Request, listener: Listener, data: Dataset) -> Network:
-    return reference_network(request, data, listener)
+    return probed(reference_network(request, data, listener), data.images)
 
 
 def _quantised(request: Request, listener: Listener, data: Dataset, reference: Network) -> Network:
-    return quantised_network(request, data, reference, listener)
+    return probed(quantised_network(request, data, reference, listener), data.images)
 
 
 def _accuracy(name: str, request: Request, listener: Listener, data: Dataset, network: Network) -> float:

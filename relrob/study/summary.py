@@ -84,6 +84,7 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
         },
         "clean_regressions": sum(record.clean_regression for record in records),
         "disagreements": sum(record.disagreements for record in records),
+        "spot_checks": {"run": sum(record.spot_checks for record in records), "against": 0},
         "thin": sum(record.thin for record in records),
         "unknown_reference": sum(record.reference_verdict == Status.UNKNOWN for record in right),
         "unknown_quantised": sum(record.quantised_verdict == Status.UNKNOWN for record in right),

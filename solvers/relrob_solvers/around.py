@@ -41,4 +41,6 @@ class Around:
             late = time.perf_counter() > end
             return BallFinding(False, (), least, tried, by, Reason.TIME if late else Reason.BOUNDS)
         margin = min(enclosure.shown(float(proof.low.min())), least)
-        return BallFinding(True, (), margin, tried, by, proof=proof if problem.certify else None)
+        corners, least = (bounds.at.hull.extreme(proof.gains),), enclosure.shown(float(proof.low.min()))
+        kept = proof if problem.certify else None
+        return BallFinding(True, (), margin, tried, by, proof=kept, corners=corners, least=least)

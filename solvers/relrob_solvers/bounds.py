@@ -34,7 +34,8 @@ class Bounds:
 
 def _find(opened: Opened, problem: Problem) -> Finding:
     """A witness, a proof, or neither."""
-    tally = Tally(judge_of(opened, problem.rungs, problem.label), problem.label, problem.budget.seconds)
+    judge, spots = judge_of(opened, problem.rungs, problem.label), problem.spots.of(opened)
+    tally = Tally(judge, problem.label, problem.budget.seconds, spots=spots)
     greedy(tally, problem.rungs)
     enclosure = enclosure_of(opened.network)
     stopped: Reason | None = None
@@ -43,6 +44,7 @@ def _find(opened: Opened, problem: Problem) -> Finding:
         with tally.clock():
             settled = CertainLabels(enclosure, problem.rungs, problem.label).settle(part)
         if settled.label is not None:
+            tally.settled(part, settled)
             tally.accept(part, settled.label, settled.margin)
             tally.finished, tally.step = True, BOUNDS
         else:

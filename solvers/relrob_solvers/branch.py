@@ -44,9 +44,10 @@ class _Side:
         with self.tally.clock():
             return self.bounds.settle(part)
 
-    def accept(self, part: Part, label: int, margin: float) -> None:
+    def accept(self, part: Part, label: int, settled: Settled) -> None:
         """Bounds gave the whole part this label."""
-        self.tally.accept(part, label, margin)
+        self.tally.settled(part, settled)
+        self.tally.accept(part, label, settled.margin)
         self.leaves.append(Leaf(part.path, bound=True))
         if not part.path:
             self.tally.step = self.tally.step or BOUNDS
@@ -196,7 +197,7 @@ def _enclosed(opened: Opened) -> bool:
 def _side(opened: Opened, problem: Problem) -> _Side:
     enclosure = enclosure_of(opened.network)
     judge = nearest_judge(opened, problem.rungs, problem.label, enclosure)
-    tally = Tally(judge, problem.label, problem.budget.seconds)
+    tally = Tally(judge, problem.label, problem.budget.seconds, spots=problem.spots.of(opened))
     with tally.clock():
         bounds = None if enclosure is None else CertainLabels(enclosure, problem.rungs, problem.label)
     return _Side(tally, bounds)
@@ -214,7 +215,7 @@ def _step(
             settled = side.settle(part)
             if settled is not None and settled.label is not None:
                 labels[number] = settled.label
-                side.accept(part, settled.label, settled.margin)
+                side.accept(part, settled.label, settled)
             elif settled is not None:
                 slopes = settled.slopes  # where one network is open the next, if looser, would be too
     waiting = [number for number, label in enumerate(labels) if label is None and active[number]]

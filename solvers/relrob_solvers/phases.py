@@ -17,7 +17,7 @@ import numpy as np
 from relrob.bounding.ball import BallBounds
 from relrob.bounding.certain import proves
 from relrob.bounding.linear import Margins, Phase
-from relrob.domain.arrays import Floats
+from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
@@ -25,6 +25,7 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import BallFinding, BallProblem, Opened, PhaseLeaf
 from relrob.seek import sought
+from relrob.spots import PARTS
 
 Path = tuple[tuple[int, int, int], ...]
 _MOST: Final = 20_000  # open parts, each of which holds some arrays as long as the network has neurons
@@ -65,9 +66,10 @@ class _Tree:
 
     def __init__(self, problem: BallProblem, opened: Opened, bounds: BallBounds, least: float, tried: int) -> None:
         self._problem, self._opened, self._enclosure, self._bounds = problem, opened, bounds.enclosure, bounds
-        self._least, self._tried, self._proved = least, tried, float("inf")
+        self._least, self._tried, self._proved, self._kept = least, tried, float("inf"), 0
         self._open: list[_Open] = []
         self._leaves: list[PhaseLeaf] = []
+        self._closest: list[tuple[float, int, Doubles]] = []
         self._witness: Floats | None = None
 
     def grown(self, end: float) -> BallFinding:
@@ -97,6 +99,8 @@ class _Tree:
             found = self._bounds.margins(falls, phases)
         if self._closed(found):
             self._proved = self._proved if found.empty else min(self._proved, float(found.low.min()))
+            if not found.empty:
+                self._keep(found)
             if self._problem.certify:
                 self._leaves.append(PhaseLeaf(path, found, tuple(phase.pulls for phase in phases)))
             return
@@ -109,6 +113,13 @@ class _Tree:
                 self._witness = image
         heapq.heappush(self._open, _Open(float(found.low.min()), self._tried, path, phases, found))
 
+    def _keep(self, found: Margins) -> None:
+        """Of the closed parts, keep the corners of those with the least margins."""
+        self._kept += 1
+        heapq.heappush(self._closest, (-float(found.low.min()), -self._kept, self._bounds.at.hull.extreme(found.gains)))
+        if len(self._closest) > PARTS:
+            heapq.heappop(self._closest)
+
     def _closed(self, found: Margins) -> bool:
         """Is there no image in the part, or none that is wrong?"""
         return found.empty or proves(self._enclosure, self._problem.label, found)
@@ -119,9 +130,13 @@ class _Tree:
             return BallFinding(False, (self._witness,), self._least, self._tried, Phases.name)
         if reason is not None:
             return BallFinding(False, (), self._least, self._tried, Phases.name, reason)
-        margin = min(self._enclosure.shown(self._proved), self._least)
-        proof = tuple(self._leaves) if self._problem.certify else None
-        return BallFinding(True, (), margin, self._tried, Phases.name, proof=proof)
+        least = self._enclosure.shown(self._proved)
+        proof, corners = (
+            tuple(self._leaves) if self._problem.certify else None,
+            tuple(moves for *_, moves in self._closest),
+        )
+        margin = min(least, self._least)
+        return BallFinding(True, (), margin, self._tried, Phases.name, proof=proof, corners=corners, least=least)
 
 
 def _fixed(phases: tuple[Phase, ...], layer: int, neuron: int, side: int) -> tuple[Phase, ...]:

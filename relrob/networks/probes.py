@@ -1,0 +1,209 @@
+"""Probes at load: a model against the runtime that it stands for, on some hundreds of images.
+
+The runtime gives outputs of every image alone. Those of a function are the same again, and, where the graph treats images apart, in
+a batch. Those of a modelled network lie where its enclosure says, and equal its emulator's in every bit. One mismatch makes the
+network a black box (soundness.md, "The model of a file").
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Bools, Doubles, Floats
+from relrob.domain.network import Arithmetic, Network
+from relrob.errors import NetworkError
+from relrob.networks.batches import one_line
+from relrob.networks.content import runs_weights
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclosure import Enclosure
+from relrob.networks.evaluator import Evaluator
+from relrob.networks.open import open_network
+from relrob.networks.probe_images import driving_images, plain_images
+from relrob.networks.softmax import outputs_are_probabilities, softmax_slack
+from relrob.registry import load
+
+log = logging.getLogger(__name__)
+
+FEW: Final = 32  # images of a black box, which may be slow
+TWICE: Final = 24  # images that run twice
+_OUTWARD: Final = 1 + 2.0**-16  # more than float64 can lose beside what float32 does
+_INSIDE: Final[dict[str, str]] = {
+    "onnxruntime": "relrob.networks.inside_onnx:tensors",
+    "xnnpack": "relrob.networks.inside_litert:tensors",
+    "builtin": "relrob.networks.inside_litert:tensors",
+    "reference": "relrob.networks.inside_litert:tensors",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Within:
+    """What a layer passes on of each image lies in `low` .. `high` (n, width)."""
+
+    low: Doubles
+    high: Doubles
+
+    def holds(self, values: NDArray[Any]) -> Bools:
+        """Image by image: (n, width) -> (n,). Bounds of a sum that may overflow say nothing."""
+        unknown = ~(np.isfinite(self.low) & np.isfinite(self.high))
+        return np.asarray((((values >= self.low) & (values <= self.high)) | unknown).all(axis=1))
+
+
+def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
+    """The network, as a black box with the reason where its model differs from its runtime, and with `apart` False where a batch
+    differs from single images. `images`: (n, ...) of the data set, uint8 levels or float32, to probe with besides.
+
+    Raises NetworkError where the same image gives different outputs from run to run.
+    """
+    if network.arithmetic is Arithmetic.REAL:
+        return network  # nobody runs it
+    single = open_network(network, batch=1)
+    if network.black_box:
+        shown = plain_images(network.inputs, images, 0)[:FEW]
+        return _apart(network, shown, _twice(network, single, shown))
+    enclosure, reason = _enclosure(network)
+    shown = plain_images(network.inputs, images, 144 if enclosure is not None else 320)
+    if enclosure is not None:
+        shown = np.concatenate([shown, driving_images(enclosure)])
+    alone = _twice(network, single, shown)
+    reason = reason or _mismatch(network, enclosure, shown, alone)
+    if not reason:
+        return _apart(network, shown, alone)
+    log.warning("%s is run as a black box: %s", network.path, reason)
+    dense = network.dense if runs_weights(network) else None
+    return _apart(replace(network, dense=dense, black_box=reason), shown, alone)
+
+
+def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
+    """The enclosure, and why there is none where its reader stumbles over the file."""
+    try:
+        found = enclosure_of.raw(network)
+    except Exception as error:
+        log.debug("the reader of %s", network.path, exc_info=True)
+        return None, f"its reader stopped ({one_line(error)})"
+    if found is not None and not _chained(found, network):
+        return None, "layers that do not follow one another"
+    return found, ""
+
+
+def _chained(enclosure: Enclosure, network: Network) -> bool:
+    """Does each layer take what the one before it gives, the first the pixels, and does the last give the classes?"""
+    widths = [network.inputs, *(len(layer.bias) for layer in enclosure.layers)]
+    given = [len(layer.weights) for layer in enclosure.layers]
+    return widths == [*given, network.classes]
+
+
+def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
+    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again."""
+    outputs = single.outputs(shown)
+    some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
+    if not _same(single.outputs(shown[some]), outputs[some]).all():
+        raise NetworkError(
+            f"{network.path} is no function: its outputs differ from run to run",
+            "a network that gives an image the same outputs each time",
+            "export it for inference, without dropout",
+        )
+    return outputs
+
+
+def _same(one: Floats, other: Floats) -> Bools:
+    """The same bits, image by image; any NaN is as good as another."""
+    return np.asarray(((one.view(np.uint32) == other.view(np.uint32)) | (np.isnan(one) & np.isnan(other))).all(axis=1))
+
+
+def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
+    """With `apart` False where a batch gives other outputs than single images, by more than rounding and a step of 8 bits."""
+    if not network.apart:
+        return network
+    together = open_network(network).outputs(shown)
+    finite = alone[np.isfinite(alone)]
+    step = 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
+    most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
+    if np.allclose(together, alone, rtol=0, atol=most, equal_nan=True):
+        return network
+    log.warning("%s mixes the images of a batch: its images run one by one", network.path)
+    return replace(network, apart=False)
+
+
+def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alone: Floats) -> str:
+    """Why the model is not what the runtime does; "" where nothing speaks against it."""
+    if enclosure is not None:
+        layers = at_points(enclosure, shown)
+        shape = outputs_within(network, enclosure, layers[-1])
+        outside = np.flatnonzero(~shape.holds(alone))
+        if len(outside):
+            return f"its runtime differs from the model at {_place(network, layers, shown, int(outside[0]))}"
+    if network.format != "tflite":
+        return ""
+    try:
+        return _emulated(network, shown, alone)
+    except Exception as error:
+        log.debug("the emulator of %s", network.path, exc_info=True)
+        return f"its reader stopped ({one_line(error)})"
+
+
+def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
+    """The emulator of a `.tflite` file against its runtime, bit for bit."""
+    found = load("relrob.networks.kernels.emulate:emulator")(network)
+    if found is None:
+        return ""
+    expected = alone if found.exact else open_network(network, batch=64).outputs(shown)
+    if _same(found.outputs(shown), expected).all():
+        return ""
+    return f"its runtime differs from the model at the outputs, on {network.runtime} of this machine"
+
+
+def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
+    """What each layer passes on of single images (n, inputs), for every arithmetic that the enclosure allows."""
+    centre, moved = _entered(enclosure, images)
+    error: Doubles = np.zeros_like(centre)
+    found = []
+    for number, layer in enumerate(enclosure.layers):
+        lost = layer.lost(np.maximum(centre + error, 0.0), None if number else moved)
+        with np.errstate(all="ignore"):
+            spread = ((error + lost.moved) @ layer.size + lost.rest) * _OUTWARD
+            centre = centre @ layer.weights + layer.bias
+        low, high = (0.0, layer.cap) if layer.relu else (layer.floor, layer.cap)
+        within = Within(np.clip(centre - spread, low, high), np.clip(centre + spread, low, high))
+        found.append(within if not np.isnan(spread).any() else Within(-np.inf + 0 * centre, np.inf + 0 * centre))
+        centre, error = np.clip(centre, low, high), spread
+    return found
+
+
+def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
+    """The levels that the first layer takes the pixels for, and how far off those of a kernel can be."""
+    pairs = [enclosure.layers[0].levels(row, float(row.max(initial=0.0))) for row in images.astype(np.float64)]
+    return np.stack([level for level, _ in pairs]), np.stack([off for _, off in pairs])
+
+
+def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> Within:
+    """Where the runtime's outputs lie: the last layer, or its softmax."""
+    if not outputs_are_probabilities(network, enclosure):
+        slack = 2.0**-20 * np.maximum(np.abs(last.low), np.abs(last.high))  # integers are shown in float32
+        return Within(last.low - slack, last.high + slack)
+    top = last.high.max(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        low, high = np.exp(last.low - top), np.exp(last.high - top)
+        least = low / (low + high.sum(axis=1, keepdims=True) - high)
+        most = high / (high + low.sum(axis=1, keepdims=True) - low)
+    slack = softmax_slack(network, enclosure)
+    return Within(least - slack, most + slack)
+
+
+def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> str:
+    """The first layer at which the runtime, on one image, holds no tensor of its width that is what the model says."""
+    try:
+        tensors = load(_INSIDE[network.runtime])(network, shown[at])
+    except Exception:
+        log.debug("the inside of %s", network.path, exc_info=True)
+        return "the outputs"
+    for number, layer in enumerate(layers[:-1], start=1):
+        here = Within(layer.low[at : at + 1], layer.high[at : at + 1])
+        alike = [values for values in tensors if values.size == here.low.size]
+        if alike and not any(here.holds(values.reshape(1, -1))[0] for values in alike):
+            return f"layer {number}"
+    return "the outputs" if len(layers) == 1 else f"layer {len(layers)}"

@@ -1,0 +1,23 @@
+"""What a softmax at the end does to the outputs that bounds speak of."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from relrob.domain.network import Arithmetic, Network
+from relrob.networks.enclosure import Enclosure, float_softmax_gap
+from relrob.networks.folded import gives_logits
+
+_FLOAT: Final = 2.0**-10  # of a difference of float32 probabilities: exp is within 2^-14
+_INTEGER: Final = 5 / 256  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
+
+
+def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
+    """Does the runtime give probabilities, where the enclosure's layers end in logits?"""
+    return enclosure.probabilities or (network.dense is not None and not gives_logits(network))
+
+
+def softmax_slack(network: Network, enclosure: Enclosure) -> float:
+    """How far a difference of two of the runtime's probabilities can be from the one of exact arithmetic."""
+    integer = network.arithmetic is Arithmetic.INTEGER and enclosure.gap > float_softmax_gap()
+    return _INTEGER if integer else _FLOAT
