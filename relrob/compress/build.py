@@ -5,6 +5,7 @@ from __future__ import annotations
 from relrob.compress.calibration import Calibration
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
+from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.quiet import quiet_native
 from relrob.registry import load
 from relrob.registry import scheme as scheme_entry
@@ -70,7 +71,10 @@ def quantised_bytes(
             f"calibration images of {calibration.images.shape[1]} values for {reference.path}",
             f"{reference.inputs} values",
         )
-    with quiet_native():
-        quantise = load(entry.target)
+    if entry.target == "relrob.compress.litert:quantise":
+        quantise = load_on_tensorflow(entry.target)
+    else:
+        with quiet_native():
+            quantise = load(entry.target)
     data: bytes = quantise(reference, scheme, calibration, image_shape)
     return data
