@@ -82,21 +82,18 @@ def texts(group: Any, attribute: str) -> list[str]:
         if piece not in group.attrs:
             break
         pieces.append(piece)
-    return [_text(value, group, attribute) for piece in pieces for value in np.atleast_1d(group.attrs[piece]).tolist()]
+    return [_text(value) for piece in pieces for value in np.atleast_1d(group.attrs[piece]).tolist()]
 
 
 def text(group: Any, attribute: str) -> str | None:
     """An attribute that is one text, or None."""
     value = group.attrs.get(attribute)
-    return None if value is None else _text(value, group, attribute)
+    return None if value is None else _text(value)
 
 
-def _text(value: Any, group: Any, attribute: str) -> str:
-    """Text that the file keeps as such or as UTF-8."""
-    try:
-        return value.decode() if isinstance(value, bytes) else str(value)
-    except UnicodeDecodeError as error:
-        raise NetworkError(f"the attribute {attribute} of {group.name!r} is not UTF-8", hint="save it again") from error
+def _text(value: Any) -> str:
+    """Text that the file keeps as such or as UTF-8 (`opened` tells of what is neither)."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _followed(group: Any, name: str, path: str) -> Any:
