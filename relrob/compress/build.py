@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from relrob.compress.calibration import Calibration
+from relrob.compress.source import check_source
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
 from relrob.networks.keras.backend import load_on_tensorflow
@@ -58,6 +59,7 @@ def quantised_bytes(
     """
     entry = scheme_entry(scheme)
     check_quantisable(reference)
+    check_source(reference, scheme)
     if reference.image_shape != image_shape:
         raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")
     if not needs_calibration(scheme):
@@ -71,10 +73,7 @@ def quantised_bytes(
             f"calibration images of {calibration.images.shape[1]} values for {reference.path}",
             f"{reference.inputs} values",
         )
-    if entry.target == "relrob.compress.litert:quantise":
-        quantise = load_on_tensorflow(entry.target)
-    else:
-        with quiet_native():
-            quantise = load(entry.target)
+    with quiet_native():
+        quantise = load_on_tensorflow(entry.target) if "litert" in entry.target else load(entry.target)
     data: bytes = quantise(reference, scheme, calibration, image_shape)
     return data

@@ -124,6 +124,8 @@ def _single(value: Any) -> NDArray[np.float64]:
 
 def _kept(chain: Chain, axis: Any) -> list[int]:
     """The axes that keep constants of their own, counted with the batch, in order."""
+    if axis == []:
+        raise NotDenseError("an empty list of axes, which Keras reads in two ways")
     rank = len(chain.shape) + 1
     axes = sorted(n % rank for n in ([] if axis is None else axis if isinstance(axis, list) else [axis]))
     if 0 in axes or len(set(axes)) != len(axes):
