@@ -28,8 +28,8 @@ MODELLED: Final = (
 REAL: Final = "real"  # no program: the weights as a function over the reals
 
 READERS: dict[str, str] = {
-    "keras": "relrob.networks.keras_files:read_keras",
-    "hdf5": "relrob.networks.keras_files:read_hdf5",
+    "keras": "relrob.networks.keras.files:read_keras",
+    "hdf5": "relrob.networks.keras.files:read_hdf5",
     "onnx": "relrob.networks.onnx_files:read_onnx",
     "tflite": "relrob.networks.tflite_info:read_tflite",
     "fixed": "relrob.networks.kernels.fixed_file:read_fixed",

@@ -7,19 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from relrob.domain.network import Dense
-from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
+from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.files import sha256_path
 from relrob.networks.batches import one_line
 from relrob.networks.chain import Chain, NotDenseError
+from relrob.networks.savedmodel_file import Signature, read_signature
 from relrob.networks.source import Source
 from relrob.quiet import quiet_native
 
@@ -55,14 +54,9 @@ _ARITHMETIC = {
     *("Maximum", "Minimum", "Mean", "Sum", "Max", "Neg", "Exp", "Log", "Pow", "Erf", "SquaredDifference"),
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Softplus", "Softmax", "LogSoftmax"),
     *("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "FusedBatchNorm", "FusedBatchNormV3", "ResizeBilinear"),
-    *("PartitionedCall", "StatefulPartitionedCall", "ReadVariableOp", "VarHandleOp"),
+    *("PartitionedCall", "StatefulPartitionedCall", "ReadVariableOp"),
 }
-# What TensorFlow writes beside them to save and restore variables; nothing here ever calls it.
-_SAVERS = {
-    *("SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "StringJoin", "StaticRegexFullMatch", "Select"),
-    *("AssignVariableOp", "VarIsInitializedOp", "DisableCopyOnRead"),
-}
-_OBJECTS = {"user_object", "function", "bare_concrete_function", "variable", "constant", "captured_tensor", None}
+_CALL: Final = "call"
 
 
 def read_savedmodel(path: str) -> Source:
@@ -83,23 +77,17 @@ def read_savedmodel(path: str) -> Source:
 
 def frozen(path: str) -> Any:
     """The signature as a function of one tensor whose variables are constants and whose operators are all arithmetic."""
-    _check_file(path)
+    signature = read_signature(path)
+    called = tuple(signature.reachable())
+    for inner in called:
+        _check_operators(path, inner.node_def, _ARITHMETIC)
     try:
-        with quiet_native():
-            loaded: Any = tf.saved_model.load(path)  # it owns the variables until they are frozen
-            signatures = loaded.signatures
-            if "serving_default" not in signatures:
-                raise NetworkError(
-                    f"{path} has the signatures {sorted(signatures)}", "serving_default", "model.export(...)"
-                )
-            function: Any = convert_variables_to_constants_v2(signatures["serving_default"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+        with quiet_native(), tf.device("/CPU:0"):
+            function: Any = _function(signature, called)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, tf.errors.OpError) as error:
         raise NetworkError(
             f"TensorFlow refuses {path}: {one_line(error)}", "a whole SavedModel", "export it again"
         ) from error
-    if (len(function.inputs), len(function.outputs)) != (1, 1):
-        ends = f"{len(function.inputs)} inputs and {len(function.outputs)} outputs"
-        raise ShapeError(f"{path} has {ends}", "one image in, one score a class out")
     graph = function.graph.as_graph_def()
     _check_operators(path, graph.node, _ARITHMETIC)
     for inner in graph.library.function:
@@ -107,28 +95,41 @@ def frozen(path: str) -> Any:
     return function
 
 
-def _check_file(path: str) -> None:
-    """Before TensorFlow loads it: no foreign operators, and no objects whose loading would run any."""
-    model: Any = saved_model_pb2.SavedModel()
-    try:
-        model.ParseFromString((Path(path) / "saved_model.pb").read_bytes())
-    except (DecodeError, OSError) as error:
-        raise NetworkError(
-            f"{path} has no readable saved_model.pb: {error}", "a whole SavedModel", "export it again"
-        ) from error
-    if not model.meta_graphs or not all(meta.HasField("object_graph_def") for meta in model.meta_graphs):
-        raise NetworkError(
-            f"{path} is not a SavedModel of TensorFlow 2", "one that model.export(...) wrote", "export it again"
-        )
-    for meta in model.meta_graphs:
-        for node in meta.object_graph_def.nodes:
-            if node.WhichOneof("kind") not in _OBJECTS:
-                raise UnsupportedLayerError(
-                    f"{path} holds a {node.WhichOneof('kind')}", "variables and functions alone"
-                )
-        _check_operators(path, meta.graph_def.node, _ARITHMETIC | _SAVERS)
-        for function in meta.graph_def.library.function:
-            _check_operators(path, function.node_def, _ARITHMETIC | _SAVERS)
+def _function(signature: Signature, called: Iterable[Any]) -> Any:
+    """A function of our own that calls the signature's, with variables of our own that are then made constants."""
+    held = [
+        tf.constant(value) if constant else tf.Variable(value, trainable=False)
+        for value, constant in zip(signature.captured, signature.constants, strict=True)
+    ]
+    graph = _graph(signature, called)
+
+    def run(image: Any) -> Any:
+        inside: Any = tf.compat.v1.get_default_graph()
+        given = {"argument0": image}
+        for number, value in enumerate(held, start=1):
+            if isinstance(value, tf.Variable):
+                inside.watch_variable(value)
+            given[f"argument{number}"] = inside.capture(value.handle if isinstance(value, tf.Variable) else value)
+        return tf.graph_util.import_graph_def(graph, input_map=given, return_elements=[f"{_CALL}:0"], name="")[0]
+
+    traced: Any = tf.function(run, input_signature=[signature.spec]).get_concrete_function()
+    return convert_variables_to_constants_v2(traced)
+
+
+def _graph(signature: Signature, called: Iterable[Any]) -> Any:
+    """A graph of one call, and of the functions that it needs."""
+    graph: Any = tf.compat.v1.GraphDef()
+    arguments = signature.library[signature.function].signature
+    for number, argument in enumerate(arguments.input_arg):
+        node = graph.node.add(name=f"argument{number}", op="Placeholder")
+        node.attr["dtype"].type = argument.type
+    call = graph.node.add(name=_CALL, op="StatefulPartitionedCall")
+    call.input.extend(f"argument{number}" for number in range(len(arguments.input_arg)))
+    call.attr["Tin"].list.type.extend(argument.type for argument in arguments.input_arg)
+    call.attr["Tout"].list.type.extend(argument.type for argument in arguments.output_arg)
+    call.attr["f"].func.name = signature.function
+    graph.library.function.extend(called)
+    return graph
 
 
 def _check_operators(path: str, nodes: Iterable[Any], allowed: set[str]) -> None:

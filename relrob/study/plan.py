@@ -15,6 +15,7 @@ from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
 from relrob.relative import Effective
 from relrob.study.images import spelled
+from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.solver import check_solver
@@ -131,6 +132,8 @@ def make_plan(
     Store.check(run_directory(out, config_digest), config)
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
+    lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"], listener)
+    header |= {"warnings": lost} if lost else {}
     header = {"relrob": __version__, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,
