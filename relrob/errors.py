@@ -2,6 +2,43 @@
 
 from __future__ import annotations
 
+import unicodedata
+from typing import Final
+
+LONGEST: Final = 300  # characters of each part of a message; both ends are kept
+_UNSEEN: Final = frozenset(
+    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+)  # controls, formats (bidi, zero width), lone halves, unassigned
+
+
+def printable(text: str, keep: str = "") -> str:
+    """The text with every character escaped that a terminal could obey or would not show, but for those in `keep`.
+
+    >>> printable("a\x1b[2J\u202eb")
+    'a\\x1b[2J\\u202eb'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        each if each in keep or unicodedata.category(each) not in _UNSEEN else _escaped(each) for each in text
+    )
+
+
+def _escaped(character: str) -> str:
+    """`\\x1b`, `\\u202e` or `\\U000e0001`; a byte of a file name that is no UTF-8 is `\\xNN`."""
+    number = ord(character)
+    if 0xDC80 <= number <= 0xDCFF:
+        return f"\\x{number - 0xDC00:02x}"
+    return character.encode("ascii", "backslashreplace").decode() if number > 0x7F else f"\\x{number:02x}"
+
+
+def capped(text: str, longest: int = LONGEST) -> str:
+    """The text, or its two ends with the number of characters left out between them."""
+    if len(text) <= longest:
+        return text
+    kept = longest - 40
+    return f"{text[: kept * 2 // 3]} [... {len(text) - kept:,} characters ...] {text[-(kept - kept * 2 // 3) :]}"
+
 
 class RelrobError(Exception):
     """A mistake that the user can mend; the command line prints its one line and exits with `exit_code`."""
@@ -9,13 +46,21 @@ class RelrobError(Exception):
     exit_code = 2
 
     def __init__(self, given: str, accepted: str = "", hint: str = "") -> None:
-        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line in all."""
-        parts = [given.strip().rstrip(".")]
-        if accepted:
-            parts.append(f"accepted: {accepted.strip().rstrip('.')}")
-        if hint:
-            parts.append(f"try: {hint.strip().rstrip('.')}")
-        super().__init__(" ".join("; ".join(parts).split()))
+        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line in all, of printable characters:
+        what a file says in it is escaped, and each part is capped."""
+        self.parts = tuple(_part(text) for text in (given, accepted, hint))
+        said, right, mend = self.parts
+        super().__init__(
+            "; ".join([said, *([f"accepted: {right}"] if right else []), *([f"try: {mend}"] if mend else [])])
+        )
+
+    def __reduce__(self) -> tuple[type[RelrobError], tuple[str, ...]]:
+        """Made again from its parts, in another process."""
+        return type(self), self.parts
+
+
+def _part(text: str) -> str:
+    return capped(printable(capped(" ".join(text.split()).rstrip("."), 10 * LONGEST)))
 
 
 class UsageError(RelrobError):

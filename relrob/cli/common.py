@@ -31,6 +31,12 @@ def common_options(function: F) -> F:
     )(function)
 
 
+def memory_option(function: F) -> F:
+    """Add --memory. The command receives `memory` (float or None)."""
+    words = "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
+    return click.option("--memory", type=float, metavar="GIB", help=words)(function)
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     """Set the level and pass the flag on."""
     _set_level(ctx, param, value)

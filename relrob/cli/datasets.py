@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from relrob.cli.common import common_options, print_json
+from relrob.cli.common import common_options, memory_option, print_json
 from relrob.domain.events import Event, Listener, silent
 from relrob_datasets import Dataset, Row, catalogue, check, fetch
 
@@ -74,8 +74,9 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
 @command.command("verify")
 @click.argument("name")
 @click.option("--split", metavar="NAME", help="train or test; every split on disk when not given.")
+@memory_option
 @common_options
-def verify_command(name: str, split: str | None, as_json: bool, quiet: bool) -> None:
+def verify_command(name: str, split: str | None, memory: float | None, as_json: bool, quiet: bool) -> None:
     """Check what is on disk: NAME against the published checksums, or your own PATH.npz or DIRECTORY; then load it.
 
     Exit code 0 when all is well, else 2 and one line that says what is wrong.
@@ -84,7 +85,7 @@ def verify_command(name: str, split: str | None, as_json: bool, quiet: bool) -> 
     Example:
       relrob datasets verify mnist --split test
     """
-    checked = check(name, split)
+    checked = check(name, split, memory)
     if as_json:
         print_json({"datasets": [_dataset_json(dataset) for dataset in checked]})
     elif not quiet:
