@@ -31,13 +31,10 @@ _SPEED: Final = 20_000_000  # bytes a second that a slow disk and a busy machine
 _BOOT: Final = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from relrob.system.nursery import serve; serve()"
 )
-_ONE_THREAD: Final = dict.fromkeys(
-    ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1"
-)
-# Glibc's arenas and graphics cards take address space that no file asked for.
+_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _ENVIRONMENT: Final = {
-    **_ONE_THREAD,
-    "MALLOC_ARENA_MAX": "1",
+    **dict.fromkeys(_THREADS, "1"),
+    "MALLOC_ARENA_MAX": "1",  # more, and graphics cards, take address space that no file asked for
     "CUDA_VISIBLE_DEVICES": "-1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
@@ -89,7 +86,7 @@ def guarded(
     check_memory(memory)
     allowed = int((MEMORY if memory is None else memory) * GIB) + _COPIES * size
     seconds = SECONDS + size / _SPEED
-    request = Request(target, arguments, allowed, seconds, size + (1 << 24), tuple(imports), os.getcwd())
+    request = Request(target, arguments, allowed, seconds, size + (1 << 24), tuple(imports), str(Path.cwd()))
     outcome = _nursery.ask(request)
     if "value" in outcome:
         return outcome["value"]

@@ -24,7 +24,7 @@ _TCP: Final = 0b11
 _PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS = 1, 38
 
 _allowance: int | None = None
-_announce: Callable[[bool], None] = lambda begins: None
+_announce: Callable[[bool], None] | None = None
 
 
 def limit(memory: int, written: int, announce: Callable[[bool], None]) -> None:
@@ -60,13 +60,18 @@ def importing() -> Iterator[None]:
     if _allowance is None:
         yield
         return
-    _announce(True)
+    _tell(True)
     lift()
     try:
         yield
     finally:
         _cap()
-        _announce(False)
+        _tell(False)
+
+
+def _tell(begins: bool) -> None:
+    if _announce is not None:
+        _announce(begins)
 
 
 def die_with_parent() -> None:

@@ -1,7 +1,7 @@
 """The far side of `relrob.system.child`: a process that imports, then forks one child a request and watches over it.
 
-Nothing foreign is read here, only in the children. Requests come from relrob itself and are pickles; a child may have been taken over
-by the file that it read, so its answer is JSON, of bounded length, and never anything that could run.
+Nothing foreign is read here, only in the children. Requests come from relrob itself and are pickles; a child may have been taken
+over by the file that it read, so its answer is JSON, of bounded length, and never anything that could run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import select
 import shutil
 import signal
 import struct
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -289,4 +288,4 @@ def _exactly(source: int, size: int) -> bytes | None:
 
 
 if __name__ == "__main__":
-    sys.exit(serve())
+    serve()
