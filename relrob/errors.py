@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-import unicodedata
+import json
 from typing import Final
 
 LONGEST: Final = 300  # characters of each part of a message; both ends are kept
-_UNSEEN: Final = frozenset(
-    {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
-)  # controls, formats (bidi, zero width), lone halves, unassigned
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with every character escaped that a terminal could obey or would not show, but for those in `keep`.
+    """The text with every character escaped, as JSON does it, that a terminal could obey or would not show (controls, direction,
+    zero width), but for those in `keep`.
 
     >>> printable("a\x1b[2J\u202eb")
-    'a\\x1b[2J\\u202eb'
+    'a\\u001b[2J\\u202eb'
     """
-    if text.isascii() and text.isprintable():
+    if text.isprintable():
         return text
-    return "".join(
-        each if each in keep or unicodedata.category(each) not in _UNSEEN else _escaped(each) for each in text
-    )
-
-
-def _escaped(character: str) -> str:
-    """`\\x1b`, `\\u202e` or `\\U000e0001`; a byte of a file name that is no UTF-8 is `\\xNN`."""
-    number = ord(character)
-    if 0xDC80 <= number <= 0xDCFF:
-        return f"\\x{number - 0xDC00:02x}"
-    return character.encode("ascii", "backslashreplace").decode() if number > 0x7F else f"\\x{number:02x}"
+    return "".join(each if each in keep or each.isprintable() else json.dumps(each)[1:-1] for each in text)
 
 
 def capped(text: str, longest: int = LONGEST) -> str:

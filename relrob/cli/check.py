@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from relrob.cli.common import common_options, memory_option, print_json
+from relrob.errors import capped, printable
 from relrob.registry import load
 
 
@@ -39,8 +40,8 @@ def command(
         print_json([asdict(report) for report in reports])
     for report in reports if not as_json else ():
         if not (quiet and report.valid):
-            click.echo(f"{report.path}: {'valid' if report.valid else f'INVALID: {report.failure}'}")
+            click.echo(printable(f"{report.path}: {'valid' if report.valid else f'INVALID: {capped(report.failure)}'}"))
         for words in report.verified if not quiet else ():
-            click.echo(f"  {words}")
+            click.echo(printable(f"  {words}"))
     if not all(report.valid for report in reports):
         sys.exit(1)

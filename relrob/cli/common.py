@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from relrob.errors import printable
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -46,4 +48,4 @@ def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
 def print_json(value: Any) -> None:
     """One JSON document on standard output, keys in the order given; escapes where the terminal takes no UTF-8."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    click.echo(json.dumps(value, indent=2, ensure_ascii=plain))
+    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=plain), keep="\n"))

@@ -9,6 +9,7 @@ import click
 
 from relrob.cli.common import common_options, memory_option, print_json
 from relrob.domain.events import Event, Listener, silent
+from relrob.errors import printable
 from relrob_datasets import Dataset, Row, catalogue, check, fetch
 
 
@@ -93,9 +94,8 @@ def verify_command(name: str, split: str | None, memory: float | None, as_json: 
         click.echo("published checksums match" if known else "readable; your own data has no published checksum")
         for data in checked:
             shape = _shape(data.image_shape)
-            click.echo(
-                f"{data.name} {data.split}: {len(data)} images of {shape}, {data.classes} classes, sha256 {data.sha256}"
-            )
+            images = f"{len(data)} images of {shape}, {data.classes} classes"
+            click.echo(printable(f"{data.name} {data.split}: {images}, sha256 {data.sha256}"))
 
 
 def _row_json(row: Row) -> dict[str, object]:
@@ -139,7 +139,7 @@ def _teller(terminal: bool) -> Listener:
 
     def tell(event: Event) -> None:
         if event.stage != "download":
-            click.echo(event.text, err=True)
+            click.echo(printable(event.text), err=True)
         elif event.total and event.done >= event.total:
             click.echo(f"{chr(13) * terminal}{event.text}: {event.total / 1e6:.1f} MB", err=True)
         elif terminal:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from relrob.cli.common import common_options, memory_option, print_json
-from relrob.errors import UsageError
+from relrob.errors import UsageError, printable
 from relrob.registry import load
 
 _FORMATS = "markdown, csv, latex or json"
@@ -119,7 +119,7 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
       relrob study show study --format latex
     """
     show_text: Callable[[Path, str], str] = load("relrob.studies:show_text")
-    click.echo(show_text(directory, "json" if as_json else form), nl=False)
+    click.echo(printable(show_text(directory, "json" if as_json else form), keep="\r\n"), nl=False)
 
 
 @command.command("figures")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import RelrobError
+from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
 from relrob.system import confine
 
@@ -126,6 +127,8 @@ def answer(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str,
         return {"error": [type(error).__name__, *error.parts]}
     except BaseException as error:
         confine.lift()
+        if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
+            return {"error": ["RelrobError", error.strerror or "too many open files", "", DESCRIPTORS]}
         if _of_memory(str(error).encode(errors="replace")):
             return {"memory": True}
         return {"bug": f"{type(error).__name__}: {str(error)[:2000]}", "where": _where(error)}
