@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import relrob_datasets
 from relrob.architectures import check_training, default_architecture
 from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import DEFAULT_COUNT, Calibration, draw
@@ -15,6 +14,7 @@ from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.files import check_writable, readable, sweep, write_atomic
 from relrob.networks.accuracy import accuracy
+from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.reference import trainer
@@ -26,6 +26,7 @@ from relrob.study.run import check_scheduler, keep_networks, run, worker_count
 from relrob.study.store import Store
 from relrob.study.summary import summarise
 from relrob_datasets.dataset import Dataset
+from relrob_datasets.first import load_guarded
 
 __all__ = ["quantise", "train", "verify", "verify_plan"]
 
@@ -47,7 +48,7 @@ def verify(
 
     `options` are those of `relrob verify` with underscores: dataset, split, images (text, or indices), quantise, runtime,
     reference_runtime, layout, region, features, axes, grid, seed, evaluations, rollouts, strict_radius, include_misclassified,
-    effective, solver, time_limit, counts, certificates.
+    effective, solver, time_limit, counts, certificates, memory.
     `export`: NAME.smt2, to write each image's questions as NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first.
     `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it, other `images` extend it.
     `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
@@ -96,7 +97,7 @@ def train(
     """
     started, path, name = time.monotonic(), Path(output), arch or default_architecture(dataset)
     check_training(name, path, seed, epochs)
-    test = relrob_datasets.load(dataset, "test")
+    test = load_guarded(dataset, "test")
     listener(Event("note", f"training {name} on {dataset}, seed {seed}; TensorFlow takes a few seconds to load"))
     trainer()(name, dataset, path, seed=seed, epochs=epochs, listener=listener)
     network = load_network(
@@ -125,23 +126,27 @@ def quantise(
     calibration_split: str = "train",
     seed: int = 0,
     layout: str = "auto",
+    memory: float | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
     """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what `relrob quantise --json` prints.
 
-    `calibration` images are drawn from `calibration_split` where the scheme needs any. Raises RelrobError.
+    `calibration` images are drawn from `calibration_split` where the scheme needs any. `memory`: GiB that the first reading of a
+    file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
         raise UsageError(f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}")
     check_writable(path)
-    test = relrob_datasets.load(dataset, "test")
+    test = load_guarded(dataset, "test", memory)
     shape, more = test.image_shape, not test.classes_known
-    network = load_network(reference, image_shape=shape, classes=test.classes, more_classes=more, layout=layout)
+    asked: dict[str, Any] = {"image_shape": shape, "classes": test.classes, "more_classes": more, "layout": layout}
+    try_network(reference, memory=memory, **asked)
+    network = load_network(reference, **asked)
     check_quantisable(network)
     drawn: Calibration | None = None
     if needs_calibration(scheme):
-        drawn = draw(relrob_datasets.load(dataset, calibration_split), calibration, seed)
+        drawn = draw(load_guarded(dataset, calibration_split, memory), calibration, seed)
     how = f", calibrated on {drawn.name}" if drawn else ""
     listener(Event("note", f"quantising {reference} as {scheme}{how}"))
     data = quantised_bytes(network, scheme, drawn, shape)

@@ -2,6 +2,31 @@
 
 from __future__ import annotations
 
+import json
+from typing import Final
+
+LONGEST: Final = 300  # characters of each part of a message; both ends are kept
+
+
+def printable(text: str, keep: str = "") -> str:
+    """The text with every character escaped, as JSON does it, that a terminal could obey or would not show (controls, direction,
+    zero width), but for those in `keep`.
+
+    >>> printable("a\x1b[2J\u202eb")
+    'a\\u001b[2J\\u202eb'
+    """
+    if text.isprintable():
+        return text
+    return "".join(each if each in keep or each.isprintable() else json.dumps(each)[1:-1] for each in text)
+
+
+def capped(text: str, longest: int = LONGEST) -> str:
+    """The text, or its two ends with the number of characters left out between them."""
+    if len(text) <= longest:
+        return text
+    kept = longest - 40
+    return f"{text[: kept * 2 // 3]} [... {len(text) - kept:,} characters ...] {text[-(kept - kept * 2 // 3) :]}"
+
 
 class RelrobError(Exception):
     """A mistake that the user can mend; the command line prints its one line and exits with `exit_code`."""
@@ -9,13 +34,21 @@ class RelrobError(Exception):
     exit_code = 2
 
     def __init__(self, given: str, accepted: str = "", hint: str = "") -> None:
-        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line in all."""
-        parts = [given.strip().rstrip(".")]
-        if accepted:
-            parts.append(f"accepted: {accepted.strip().rstrip('.')}")
-        if hint:
-            parts.append(f"try: {hint.strip().rstrip('.')}")
-        super().__init__(" ".join("; ".join(parts).split()))
+        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line in all, of printable characters:
+        what a file says in it is escaped, and each part is capped."""
+        self.parts = tuple(_part(text) for text in (given, accepted, hint))
+        said, right, mend = self.parts
+        super().__init__(
+            "; ".join([said, *([f"accepted: {right}"] if right else []), *([f"try: {mend}"] if mend else [])])
+        )
+
+    def __reduce__(self) -> tuple[type[RelrobError], tuple[str, ...]]:
+        """Made again from its parts, in another process."""
+        return type(self), self.parts
+
+
+def _part(text: str) -> str:
+    return capped(printable(capped(" ".join(text.split()).rstrip("."), 10 * LONGEST)))
 
 
 class UsageError(RelrobError):

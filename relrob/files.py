@@ -12,9 +12,11 @@ from pathlib import Path
 
 import platformdirs
 
-from relrob.errors import RelrobError, StoreError
+from relrob.errors import RelrobError, StoreError, printable
 
 _PREFIX = ".relrob-partial-"
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+DESCRIPTORS = "ulimit -n 1024, which lets a program open more files"
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -39,12 +41,12 @@ def sha256_path(path: Path) -> str:
 
 
 def readable(name: str | Path) -> str:
-    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN.
+    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a terminal could obey as \\uNNNN.
 
     >>> readable("caf\\udce9.npz")
     'caf\\\\xe9.npz'
     """
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
 
 
 def cache_dir() -> Path:
@@ -92,14 +94,14 @@ def check_temporary() -> None:
     except OSError as error:
         raise StoreError(
             f"no temporary files in {place}: {error.strerror or error}",
-            hint="free space, or TMPDIR = another directory",
+            hint=DESCRIPTORS if error.errno in NO_DESCRIPTORS else "free space, or TMPDIR = another directory",
         ) from error
 
 
 def _remedy(path: Path, error: OSError) -> str:
     """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for anything else."""
-    if error.errno in (errno.EMFILE, errno.ENFILE):
-        return "more open files (ulimit -n)"
+    if error.errno in NO_DESCRIPTORS:
+        return DESCRIPTORS
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
     cache = _cache_root()
     if path == cache or cache in path.parents:

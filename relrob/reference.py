@@ -21,7 +21,7 @@ def cache_name(dataset: str, arch: str, seed: int) -> str:
     """File name of a cached network. A data set given by its path is named by its stem and the digest of its training split."""
     label = dataset
     if dataset not in (row.name for row in relrob_datasets.catalogue()):
-        label = f"{Path(dataset).stem}-{relrob_datasets.load(dataset, 'train').sha256[:16]}"
+        label = f"{Path(dataset).stem}-{relrob_datasets.load_guarded(dataset, 'train').sha256[:16]}"
     return f"{arch}-{label}-seed{seed}-recipe{RECIPE}.keras"
 
 

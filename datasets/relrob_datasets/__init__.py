@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
-from relrob_datasets.catalogue import Row, catalogue, check, load, load_known
+from relrob_datasets.catalogue import Row, catalogue, load, load_known
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.fetch import fetch
+from relrob_datasets.first import check, load_guarded
 from relrob_datasets.select import select
 
-__all__ = ["Dataset", "Row", "catalogue", "check", "fetch", "load", "load_known", "select"]
+__all__ = ["Dataset", "Row", "catalogue", "check", "fetch", "load", "load_guarded", "load_known", "select"]

@@ -67,21 +67,13 @@ def load_known(manifest: Manifest, split: str) -> Dataset:
     return dataset
 
 
-def check(name_or_path: str, split: str | None = None) -> tuple[Dataset, ...]:
-    """Check what is on disk by loading it: one split, or each split of a named set that is here. Raises DatasetError."""
-    manifest = manifests.find(name_or_path)
-    if manifest and split is None:
-        return tuple(load_known(manifest, here) for here in _here(manifest) or ("test",))
-    return (load(name_or_path, split or "test"),)
-
-
 def catalogue() -> tuple[Row, ...]:
     """A row for each data set with a name. Looks at the disk, reads no file."""
     return tuple(_row(manifest) for manifest in manifests.MANIFESTS)
 
 
 def _row(manifest: Manifest) -> Row:
-    folder, here = folder_of(manifest), _here(manifest)
+    folder, here = folder_of(manifest), splits_here(manifest)
     state = "embedded" if manifest.embedded else "on disk" if here else "to fetch"
     names = {file.name for form in manifest.forms for file in form.files}
     size = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
@@ -101,7 +93,7 @@ def _row(manifest: Manifest) -> Row:
     )
 
 
-def _here(manifest: Manifest) -> tuple[str, ...]:
+def splits_here(manifest: Manifest) -> tuple[str, ...]:
     """The splits whose files are on disk."""
     folder = folder_of(manifest)
     return tuple(split for split, _ in manifest.splits if manifest.form_in(folder, split))

@@ -26,6 +26,7 @@ from relrob.certificates.levels import Region
 from relrob.certificates.parts import InvalidError, fraction, keys, nearest, number, pixels, read_slopes
 from relrob.domain.network import Network
 from relrob.errors import CertificateError
+from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 
@@ -46,9 +47,9 @@ class Report:
     failure: str = ""
 
 
-def check(path: Path, network: Path | None = None, run: bool = False) -> Report:
+def check(path: Path, network: Path | None = None, run: bool = False, memory: float | None = None) -> Report:
     """Check one certificate. `network`: its network's file, found beside it when not given; `run`: run every point of leaves that
-    rest on runs, not only 64 of each.
+    rest on runs, not only 64 of each; `memory`: GiB that the first reading of the network may take.
 
     Raises CertificateError when the file is no certificate or the network's file is not found; NetworkError.
     """
@@ -64,11 +65,11 @@ def check(path: Path, network: Path | None = None, run: bool = False) -> Report:
             raise InvalidError("a label that is no number, or a role that is neither reference nor quantised")
         said.append("the seal: SHA-256 of the canonical content")
         if around:
-            ball.prove(content, _network(path, content, network, said), said)
+            ball.prove(content, _network(path, content, network, said, memory), said)
             return Report(str(path), True, tuple(said))
         ladder = _Ladder(content)
         said.append(ladder.words)
-        opened = _network(path, content, network, said)
+        opened = _network(path, content, network, said, memory)
         leaves = _leaves(content["leaves"], ladder)
         said.append(
             f"the partition: every point of the region is in exactly one of the leaves, {len(leaves)} in number"
@@ -142,7 +143,7 @@ class _Ladder:
         return Region(fed, [self.axes[g] for g in free], change, [self.costs[g] for g in free], room, whole=True), free
 
 
-def _network(path: Path, content: dict[str, Any], given: Path | None, said: list[str]) -> Network:
+def _network(path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None) -> Network:
     """The network that the certificate speaks of, whose bytes have its digest."""
     facts = keys(content["network"], _NETWORK, "the network")
     shape, classes = facts["image_shape"], facts["classes"]
@@ -157,13 +158,14 @@ def _network(path: Path, content: dict[str, Any], given: Path | None, said: list
     if not all(isinstance(facts[name], str) for name in _NETWORK if name not in ("image_shape", "classes")):
         raise InvalidError("a network whose description is not text")
     file = given if given is not None else _beside(path, content["role"], facts["file"])
-    found = load_network(
-        file,
-        image_shape=(shape[0], shape[1], shape[2]),
-        classes=classes,
-        runtime=facts["runtime"],
-        layout=facts["layout"],
-    )
+    asked: dict[str, Any] = {
+        "image_shape": (shape[0], shape[1], shape[2]),
+        "classes": classes,
+        "runtime": facts["runtime"],
+        "layout": facts["layout"],
+    }
+    try_network(file, memory=memory, **asked)
+    found = load_network(file, **asked)
     if found.sha256 != facts["sha256"]:
         raise InvalidError(
             f"{file} has SHA-256 {found.sha256[:16]}..., the certificate speaks of {facts['sha256'][:16]}..."

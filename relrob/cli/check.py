@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, print_json
+from relrob.cli.common import common_options, memory_option, print_json
+from relrob.errors import capped, printable
 from relrob.registry import load
 
 
@@ -18,8 +19,11 @@ from relrob.registry import load
 @click.argument("certificates", nargs=-1, required=True, metavar="CERTIFICATE...", type=click.Path(path_type=Path))
 @click.option("--network", type=click.Path(path_type=Path), help="The network's file.  [default: found beside the run]")
 @click.option("--run", is_flag=True, help="Run every point of leaves that rest on runs, not 64 of each.")
+@memory_option
 @common_options
-def command(certificates: tuple[Path, ...], network: Path | None, run: bool, as_json: bool, quiet: bool) -> None:
+def command(
+    certificates: tuple[Path, ...], network: Path | None, run: bool, memory: float | None, as_json: bool, quiet: bool
+) -> None:
     """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with other code and arithmetic.
 
     The region is built again with exact fractions, bounds are derived again in ball arithmetic from the network's file, points that
@@ -31,13 +35,13 @@ def command(certificates: tuple[Path, ...], network: Path | None, run: bool, as_
       relrob check run/certificates/00000-reference.json
     """
     check: Callable[..., Any] = load("relrob.certificates.check:check")
-    reports = [check(path, network, run) for path in certificates]
+    reports = [check(path, network, run, memory) for path in certificates]
     if as_json:
         print_json([asdict(report) for report in reports])
     for report in reports if not as_json else ():
         if not (quiet and report.valid):
-            click.echo(f"{report.path}: {'valid' if report.valid else f'INVALID: {report.failure}'}")
+            click.echo(printable(f"{report.path}: {'valid' if report.valid else f'INVALID: {capped(report.failure)}'}"))
         for words in report.verified if not quiet else ():
-            click.echo(f"  {words}")
+            click.echo(printable(f"  {words}"))
     if not all(report.valid for report in reports):
         sys.exit(1)

@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 
 import click
 
+from relrob.errors import printable
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -31,6 +33,12 @@ def common_options(function: F) -> F:
     )(function)
 
 
+def memory_option(function: F) -> F:
+    """Add --memory. The command receives `memory` (float or None)."""
+    words = "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
+    return click.option("--memory", type=float, metavar="GIB", help=words)(function)
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     """Set the level and pass the flag on."""
     _set_level(ctx, param, value)
@@ -40,4 +48,4 @@ def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
 def print_json(value: Any) -> None:
     """One JSON document on standard output, keys in the order given; escapes where the terminal takes no UTF-8."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    click.echo(json.dumps(value, indent=2, ensure_ascii=plain))
+    click.echo(printable(json.dumps(value, indent=2, ensure_ascii=plain), keep="\n"))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from relrob.cli.common import common_options, print_json
+from relrob.cli.common import common_options, memory_option, print_json
 from relrob.domain.events import Event, Listener, silent
+from relrob.errors import printable
 from relrob_datasets import Dataset, Row, catalogue, check, fetch
 
 
@@ -74,8 +75,9 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
 @command.command("verify")
 @click.argument("name")
 @click.option("--split", metavar="NAME", help="train or test; every split on disk when not given.")
+@memory_option
 @common_options
-def verify_command(name: str, split: str | None, as_json: bool, quiet: bool) -> None:
+def verify_command(name: str, split: str | None, memory: float | None, as_json: bool, quiet: bool) -> None:
     """Check what is on disk: NAME against the published checksums, or your own PATH.npz or DIRECTORY; then load it.
 
     Exit code 0 when all is well, else 2 and one line that says what is wrong.
@@ -84,7 +86,7 @@ def verify_command(name: str, split: str | None, as_json: bool, quiet: bool) -> 
     Example:
       relrob datasets verify mnist --split test
     """
-    checked = check(name, split)
+    checked = check(name, split, memory)
     if as_json:
         print_json({"datasets": [_dataset_json(dataset) for dataset in checked]})
     elif not quiet:
@@ -92,9 +94,8 @@ def verify_command(name: str, split: str | None, as_json: bool, quiet: bool) -> 
         click.echo("published checksums match" if known else "readable; your own data has no published checksum")
         for data in checked:
             shape = _shape(data.image_shape)
-            click.echo(
-                f"{data.name} {data.split}: {len(data)} images of {shape}, {data.classes} classes, sha256 {data.sha256}"
-            )
+            images = f"{len(data)} images of {shape}, {data.classes} classes"
+            click.echo(printable(f"{data.name} {data.split}: {images}, sha256 {data.sha256}"))
 
 
 def _row_json(row: Row) -> dict[str, object]:
@@ -138,7 +139,7 @@ def _teller(terminal: bool) -> Listener:
 
     def tell(event: Event) -> None:
         if event.stage != "download":
-            click.echo(event.text, err=True)
+            click.echo(printable(event.text), err=True)
         elif event.total and event.done >= event.total:
             click.echo(f"{chr(13) * terminal}{event.text}: {event.total / 1e6:.1f} MB", err=True)
         elif terminal:

@@ -14,9 +14,11 @@ import click
 
 from relrob import __version__
 from relrob.cli import interrupt
-from relrob.errors import RelrobError
+from relrob.errors import RelrobError, capped, printable
+from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
 
+MOST = 1000  # characters of a line about an error
 COMMANDS: dict[str, tuple[str, str]] = {
     "verify": ("relrob.cli.verify:command", "Certify image by image, before and after quantisation (the main job)."),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
@@ -103,7 +105,14 @@ def usage_line(error: click.ClickException) -> str:
 def say(line: str) -> None:
     """One line on standard error, if anyone still reads that."""
     with suppress(OSError):
-        click.echo(f"relrob: {line}", err=True)
+        click.echo(f"relrob: {capped(printable(line), MOST)}", err=True)
+
+
+def system_line(error: OSError) -> str:
+    """What the system refused, and what to try."""
+    if error.errno in NO_DESCRIPTORS:
+        return f"{error.strerror}; try: {DESCRIPTORS}"
+    return f"cannot write the output: {error.strerror or error}; try: free space, or another place for it"
 
 
 def run() -> int:
@@ -137,17 +146,32 @@ def refused(error: BaseException) -> int | None:
         say(usage_line(error))
         return 2
     if isinstance(error, OSError):
-        say(f"cannot write the output: {error.strerror or error}; try: free space, or another place for it")
+        say(system_line(error))
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again as it ends
         return 2
     return None
+
+
+class PlainFormatter(logging.Formatter):
+    """Records as lines that a terminal shows and does not obey, whatever a file made them say."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`relrob: ` and the message."""
+        return printable(super().format(record), keep="\n")
+
+
+def handler() -> logging.Handler:
+    """Where log records go: standard error."""
+    stream = logging.StreamHandler()
+    stream.setFormatter(PlainFormatter("relrob: %(message)s"))
+    return stream
 
 
 def main() -> None:
     """The `relrob` program, once Ctrl-C is listened to (relrob.cli)."""
     tune_blas()
     open_streams()
-    logging.basicConfig(level=logging.WARNING, format="relrob: %(message)s")
+    logging.basicConfig(level=logging.WARNING, handlers=[handler()])
     code = run()
     interrupt.ignore()
     if code:

@@ -23,7 +23,9 @@ from rich.progress import (
 from rich.text import Text
 
 from relrob.domain.events import Event, Listener, silent
+from relrob.errors import capped, printable
 
+MOST: Final = 1000  # characters of an event
 INTERVAL: Final = 2.0  # seconds between two plain lines of one stage
 TITLES: Final = {"train": "training", "quantise": "quantising", "images": "images", "download": "download"}
 
@@ -70,6 +72,11 @@ def rate_text(per_second: float | None) -> str:
     )
 
 
+def shown(event: Event) -> str:
+    """The event's text as a terminal may have it: names that a file gave are in it."""
+    return capped(printable(event.text), MOST)
+
+
 @final
 class RateColumn(ProgressColumn):
     """Units a second."""
@@ -93,7 +100,7 @@ class Bars:
         """Print the event's text if it is new, and move the bar of its stage."""
         if event.text and event.stage != "images" and event.text != self._texts.get(event.stage):
             self._texts[event.stage] = event.text
-            self._bars.console.print(event.text, highlight=False, markup=False, soft_wrap=True)
+            self._bars.console.print(shown(event), highlight=False, markup=False, soft_wrap=True)
         if event.total <= 0:
             return
         if event.stage not in self._tasks:
@@ -125,7 +132,7 @@ class Lines:
         now = self._clock()
         if event.total <= 0:
             if event.text:
-                self._write(event.text)
+                self._write(shown(event))
             return
         if event.done < self._done.get(event.stage, 0):  # another run: its own first line, rate and time left
             self._started.pop(event.stage)
@@ -157,4 +164,4 @@ class Lines:
             parts += [rate_text(rate)]
             if event.done < event.total:
                 parts += [f"{(event.total - event.done) / rate:.0f} s left"]
-        return ", ".join(parts) + (f": {event.text}" if event.text else "")
+        return ", ".join(parts) + (f": {shown(event)}" if event.text else "")

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, print_json
+from relrob.cli.common import common_options, memory_option, print_json
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
 from relrob.registry import QUANTISERS, load, names
@@ -31,6 +31,7 @@ from relrob.registry import QUANTISERS, load, names
 @click.option("--calibration-split", default="train", show_default=True, help="Split that they are drawn from.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of that draw.")
 @click.option("--layout", default="auto", show_default=True, help="Pixel order of REFERENCE: auto, hwc or chw.")
+@memory_option
 @common_options
 def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options: Any) -> None:
     """Quantise REFERENCE (.keras, .h5, .onnx or SavedModel, float32) after training and measure the file on the test split.

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, print_json
-from relrob.errors import UsageError
+from relrob.cli.common import common_options, memory_option, print_json
+from relrob.errors import UsageError, printable
 from relrob.registry import load
 
 _FORMATS = "markdown, csv, latex or json"
@@ -56,6 +56,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
 @click.option("--time-limit", type=float, help="Seconds per image and network, in place of the study's.")
 @click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
 @click.option("--scheduler", metavar="ADDRESS", help="A running Dask cluster decides the images: tcp://HOST:8786.")
+@memory_option
 @common_options
 def run_command(
     name: str,
@@ -67,6 +68,7 @@ def run_command(
     time_limit: float | None,
     workers: str,
     scheduler: str | None,
+    memory: float | None,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -77,7 +79,7 @@ def run_command(
       relrob study run duncan2020 --only mnist-ladder --images 0:2 --out study
     """
     run_named: Callable[..., dict[str, Any]] = load("relrob.studies:run_named")
-    changes = {"images": images, "time_limit": time_limit}
+    changes = {"images": images, "time_limit": time_limit, "memory": memory}
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
         found = run_named(
             name,
@@ -117,7 +119,7 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
       relrob study show study --format latex
     """
     show_text: Callable[[Path, str], str] = load("relrob.studies:show_text")
-    click.echo(show_text(directory, "json" if as_json else form), nl=False)
+    click.echo(printable(show_text(directory, "json" if as_json else form), keep="\r\n"), nl=False)
 
 
 @command.command("figures")

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from relrob.cli.common import common_options
+from relrob.errors import printable
 from relrob.registry import load
 
 
@@ -25,4 +26,4 @@ def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> No
       relrob table run --format csv
     """
     table_text: Callable[[Sequence[Path], str], str] = load("relrob.studies:table_text")
-    click.echo(table_text(runs, "json" if as_json else form), nl=False)
+    click.echo(printable(table_text(runs, "json" if as_json else form), keep="\r\n"), nl=False)

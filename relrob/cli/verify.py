@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, print_json
+from relrob.cli.common import common_options, memory_option, print_json
 from relrob.registry import QUANTISERS, SOLVERS, load, names
 
 _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; keras"
@@ -73,6 +73,7 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Run directory, resumed if it exists.  [default: relrob-runs/...]"
 )
+@memory_option
 @common_options
 def command(as_json: bool, quiet: bool, workers: str, scheduler: str | None, out: Path | None, **options: Any) -> None:
     """Certify a full-precision network image by image, quantise it, and sort the images into R_Q^FP, R^FP, R_Q, R^0.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import relrob_datasets
 from relrob.architectures import default_architecture
 from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import Calibration, draw
@@ -14,46 +14,47 @@ from relrob.compress.source import own_file, rebuilt
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
 from relrob.files import cache_dir, check_writable, sha256_bytes, write_atomic
+from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.reference import cached_reference
 from relrob.study.request import Request
 from relrob_datasets.dataset import Dataset
+from relrob_datasets.first import load_guarded
 
 
 def reference_network(request: Request, data: Dataset, listener: Listener) -> Network:
     """The user's reference, or the paper's MLP for the data set from the cache, trained if need be."""
     path = request.reference
+    asked: dict[str, Any] = {
+        "image_shape": data.image_shape,
+        "classes": data.classes,
+        "more_classes": not data.classes_known,
+        "runtime": request.reference_runtime,
+        "layout": request.layout,
+    }
     if path is None:
         path = str(cached_reference(request.dataset, default_architecture(data.name), 0, listener))
-    return load_network(
-        path,
-        image_shape=data.image_shape,
-        classes=data.classes,
-        more_classes=not data.classes_known,
-        runtime=request.reference_runtime,
-        layout=request.layout,
-    )
+    else:
+        try_network(path, memory=request.memory, **asked)
+    return load_network(path, **asked)
 
 
 def quantised_network(request: Request, data: Dataset, reference: Network, listener: Listener) -> Network:
     """The user's quantised file, or the reference quantised now (kept in the cache by digest)."""
-    runtime = request.runtime
+    asked: dict[str, Any] = {
+        "image_shape": data.image_shape,
+        "classes": data.classes,
+        "more_classes": not data.classes_known,
+        "runtime": request.runtime,
+        "layout": request.layout,
+        "inherit": reference.layout if reference.layout is not Layout.HWC else None,
+    }
     if request.quantised is not None:
-        path = Path(request.quantised)
-    else:
-        path = _quantise(request, data, reference, listener)
-        runtime = runtime or default_runtime(request.quantise)
-    inherit = reference.layout if reference.layout is not Layout.HWC else None
-    network = load_network(
-        path,
-        image_shape=data.image_shape,
-        classes=data.classes,
-        more_classes=not data.classes_known,
-        runtime=runtime,
-        layout=request.layout,
-        inherit=inherit,
-    )
-    how = rebuilt(reference, request.quantise) if request.quantised is None else ""
+        try_network(request.quantised, memory=request.memory, **asked)
+        return load_network(request.quantised, **asked)
+    path = _quantise(request, data, reference, listener)
+    network = load_network(path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)})
+    how = rebuilt(reference, request.quantise)
     if how:
         listener(Event("note", f"the quantised network: {Path(reference.path).name}, {how}"))
         network = replace(network, conversion=how)
@@ -66,7 +67,7 @@ def _quantise(request: Request, data: Dataset, reference: Network, listener: Lis
     check_quantisable(reference)
     calibration: Calibration | None = None
     if needs_calibration(scheme):
-        calibration = draw(relrob_datasets.load(request.dataset, "train"), seed=request.seed)
+        calibration = draw(load_guarded(request.dataset, "train", request.memory), seed=request.seed)
     made_with = {".onnx": "onnxruntime", ".npz": "numpy"}.get(suffix(scheme), "tensorflow")
     pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
     own = ["own file"] if own_file(reference, scheme) else []

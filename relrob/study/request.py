@@ -12,6 +12,7 @@ from relrob.errors import UsageError
 from relrob.networks.load import runtimes
 from relrob.networks.shapes import LAYOUTS
 from relrob.networks.sniff import SUFFIXES
+from relrob.system.child import check_memory
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
@@ -19,6 +20,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "int": ((int,), "a whole number"),
     "int | None": ((int, type(None)), "a whole number"),
     "float": ((int, float), "a number"),
+    "float | None": ((int, float, type(None)), "a number"),
     "bool": ((bool,), "True or False"),
 }
 
@@ -56,6 +58,7 @@ class Request:
     time_limit: float = 60.0
     counts: bool = True
     certificates: bool = False
+    memory: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -73,6 +76,7 @@ class Request:
             raise UsageError(f"rollouts {self.rollouts}", "a whole number above 0", "--rollouts 5")
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
+        check_memory(self.memory)
         if self.quantised is None:
             able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
             if self.runtime is not None and self.runtime not in able:

@@ -12,7 +12,6 @@ from typing import Any, Final, final
 
 import networkx
 
-import relrob_datasets
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.networks.accuracy import accuracy
@@ -21,6 +20,7 @@ from relrob.networks.probes import probed
 from relrob.study.networks import quantised_network, reference_network
 from relrob.study.request import Request
 from relrob_datasets.dataset import Dataset
+from relrob_datasets.first import load_guarded
 
 _DATA: Final = ("dataset", "split")
 _REFERENCE: Final = (*_DATA, "reference", "reference_runtime", "layout")
@@ -93,7 +93,7 @@ def _named(kind: str, request: Request) -> _Stage:
 
 
 def _data(request: Request, listener: Listener) -> Dataset:
-    return relrob_datasets.load(request.dataset, request.split)
+    return load_guarded(request.dataset, request.split, request.memory)
 
 
 def _reference(request: Request, listener: Listener, data: Dataset) -> Network:

@@ -1,0 +1,53 @@
+"""The first reading of a foreign data set in a child process with limits (`relrob.system.child`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from relrob.errors import DatasetError
+from relrob.system.child import guarded, size_of
+from relrob_datasets import manifest as manifests
+from relrob_datasets.catalogue import ACCEPTED, load, load_known, splits_here
+from relrob_datasets.dataset import Dataset
+
+READY: Final = (
+    "relrob_datasets.first",
+    "relrob_datasets.npz",
+    "relrob_datasets.pictures",
+    "relrob_datasets.cifar",
+    "relrob_datasets.idx",
+)
+
+
+def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> Dataset:
+    """`load`, which a child has tried first where the images are the user's own: files with a published checksum are not foreign.
+
+    `memory`: GiB, None for the default. Raises DatasetError, ChecksumError.
+    """
+    path = Path(name_or_path)
+    if manifests.find(name_or_path) is None and name_or_path.strip() and path.exists():
+        guarded(
+            "relrob_datasets.first:first_reading",
+            {"path": name_or_path, "split": split},
+            name=name_or_path,
+            size=size_of(path),
+            failure=DatasetError,
+            accepted=ACCEPTED,
+            memory=memory,
+            imports=READY,
+        )
+    return load(name_or_path, split)
+
+
+def check(name_or_path: str, split: str | None = None, memory: float | None = None) -> tuple[Dataset, ...]:
+    """Check what is on disk by loading it: one split, or each split of a named set that is here. Raises DatasetError."""
+    manifest = manifests.find(name_or_path)
+    if manifest and split is None:
+        return tuple(load_known(manifest, here) for here in splits_here(manifest) or ("test",))
+    return (load_guarded(name_or_path, split or "test", memory),)
+
+
+def first_reading(path: str, split: str) -> int:
+    """In the child: load the images. Gives their number."""
+    return len(load(path, split))

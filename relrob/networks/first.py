@@ -1,0 +1,86 @@
+"""The first reading of a foreign network file, and its first run, in a child process with limits (`relrob.system.child`).
+
+A file that relrob made itself needs none of it. What the child says is only whether the file can be read and run; whoever asked
+reads it again, from the same bytes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from relrob.domain.network import Layout, Network
+from relrob.errors import NetworkError
+from relrob.networks.batches import probe_images
+from relrob.networks.load import READERS, load_network
+from relrob.networks.open import open_network
+from relrob.networks.shapes import Shape
+from relrob.networks.sniff import ACCEPTED, sniff
+from relrob.quiet import quiet_native
+from relrob.registry import EVALUATORS, find, load
+from relrob.system.child import guarded, size_of
+from relrob.system.confine import importing
+
+# What the helper imports before it forks: readers and runtimes that start no thread.
+READY: Final = ("relrob.networks.first", "relrob.networks.tflite_info", "relrob.networks.litert", "relrob.networks.onnx_files",
+                "relrob.networks.onnx_dense", "relrob.networks.keras_files")  # fmt: skip
+_READERS: Final = {**READERS, "savedmodel": "relrob.networks.savedmodel:read_savedmodel"}
+
+
+def try_network(
+    path: str | Path,
+    *,
+    image_shape: Shape,
+    classes: int,
+    runtime: str | None = None,
+    layout: str = "auto",
+    inherit: Layout | None = None,
+    more_classes: bool = False,
+    memory: float | None = None,
+) -> None:
+    """Read the file and run it once in a child. Arguments as for `load_network`; `memory`: GiB, None for the default.
+
+    Raises what `load_network` and the runtime raise, and NetworkError for a crash, too much memory or too much time.
+    """
+    sniff(Path(path))
+    arguments = {
+        "path": str(path),
+        "image_shape": image_shape,
+        "classes": classes,
+        "runtime": runtime,
+        "layout": layout,
+        "inherit": inherit,
+        "more_classes": more_classes,
+    }
+    guarded(
+        "relrob.networks.first:first_reading",
+        arguments,
+        name=str(path),
+        size=size_of(path),
+        failure=NetworkError,
+        accepted=ACCEPTED,
+        memory=memory,
+        imports=READY,
+    )
+
+
+def first_reading(path: str, **options: Any) -> str:
+    """In the child: read the file, open it on its runtime and run it on a few images. Gives its digest."""
+    with importing(), quiet_native():
+        load(_READERS[sniff(Path(path))])
+    network = load_network(path, **options)
+    with importing(), quiet_native():
+        load(find(EVALUATORS, network.runtime, "runtime").target)
+    first_run(network)
+    return network.sha256
+
+
+def first_run(network: Network) -> None:
+    """The outputs of a few images, in batches and one by one: black, white and noise."""
+    ends = np.zeros((2, network.inputs), np.float32)
+    ends[1] = 1
+    images = np.concatenate([ends, probe_images(network)])
+    open_network(network).outputs(images)
+    open_network(network, batch=1).outputs(images)

@@ -1,0 +1,1 @@
+"""What relrob asks of the operating system."""
