@@ -1,0 +1,140 @@
+"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its needle brought to the edge by the
+runtime itself, and every point of its question run alone. All of it comes from (seed, format, number)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.registry import load
+from relrob.testing import alone
+from relrob.testing.drafts import SHAPES, SMALL, Draft, chosen, needle_weights, random_weights
+from relrob.testing.questions import Question, random_question
+
+# format -> (module:draft, module:EDITS)
+FORMATS: Final = {
+    "tflite": ("relrob.testing.files_tflite:draft", "relrob.testing.edits_tflite:EDITS"),
+    "onnx": ("relrob.testing.files_onnx:draft", "relrob.testing.edits_onnx:EDITS"),
+    "keras": ("relrob.testing.files_keras:draft", "relrob.testing.files_keras:EDITS"),
+}
+GRIDS: Final = (1 / 255, 1 / 255, 1 / 255, 1 / 254, 1 / 127, 1 / 64, 0.5 / 255, 1 / 3)
+STYLES: Final = ("random", "edge", "edge", "needle", "needle")
+HALVINGS: Final = 7
+
+
+@dataclass(frozen=True, eq=False)
+class Edited:
+    """`label`: what the file says of the clean image; `said` (n,): of each point, run alone; `unsteady`: it says another thing when
+    asked again; `reads`: the open margin of each point, float64."""
+
+    seed: int
+    number: int
+    format: str
+    data: bytes
+    suffix: str
+    runtime: str
+    base: str
+    edits: tuple[str, ...]
+    plain: bool
+    style: str
+    shape: tuple[int, int, int]
+    classes: int
+    question: Question
+    label: int
+    said: Ints
+    margins: Doubles
+    unsteady: bool
+
+    @property
+    def wrong(self) -> Bools:
+        """Which points the file gets wrong."""
+        return np.asarray(self.said != self.label, np.bool_)
+
+
+def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = None) -> Edited:
+    """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when its runtime does not take it."""
+    rng = np.random.default_rng([seed, list(FORMATS).index(kind), number])
+    shape = (SMALL if rng.random() < 0.2 else SHAPES)[int(rng.integers(3))]
+    shape = shape if len(SHAPES) < 4 or shape in SMALL else SHAPES[int(rng.integers(len(SHAPES)))]
+    grid, classes, style = float(rng.choice(GRIDS)), int(rng.integers(2, 4)), str(rng.choice(STYLES))
+    question = random_question(rng, shape, grid)
+    points = question.points
+    label = int(rng.integers(classes))
+    needle = style == "needle" and len(points) > 2
+    weights = needle_weights(rng, points, classes, label) if needle else random_weights(rng, points.shape[1], classes)
+    seen = np.concatenate([points, rng.random((32, points.shape[1]), dtype=np.float32)])
+    drafted, table = (load(target) for target in FORMATS[kind])
+    draft: Draft = drafted(rng, weights, shape, seen, grid)
+    edits: dict[str, tuple[Callable[[Any, np.random.Generator], bool], bool]] = table
+    for name in chosen(rng, list(edits), 3) if only is None else only:
+        edit, plain = edits[name]
+        if edit(draft, rng):
+            draft.edits.append(name)
+            draft.plain &= plain
+    clean = _tuned(rng, draft, points, style if needle or style != "needle" else "edge")
+    run = alone.opened(draft.runtime, draft.data(), draft.suffix)
+    rows = _rows(run, points)
+    again = _rows(run, points[::-1])[::-1]
+    if rows.shape[1] != classes:
+        raise alone.RefusedError(f"{rows.shape[1]} outputs, not {classes}")
+    label = clean if clean is not None else max(int(alone.labels(rows[:1])[0]), 0)
+    return Edited(
+        seed, number, kind, draft.data(), draft.suffix, draft.runtime, draft.base, tuple(draft.edits), draft.plain, style,
+        shape, classes, question, label, alone.labels(rows), _margins(rows, label),
+        not np.array_equal(rows, again, equal_nan=True),
+    )  # fmt: skip
+
+
+def _rows(run: alone.Run, points: Floats) -> Doubles:
+    """Outputs, as float32 holds them. Raises RefusedError."""
+    try:
+        with alone.silenced():
+            return alone.outputs(run, points)
+    except alone.RefusedError:
+        raise
+    except Exception as error:  # each runtime raises what it likes
+        raise alone.RefusedError(str(error)) from error
+
+
+def _margins(rows: Doubles, label: int) -> Doubles:
+    with np.errstate(all="ignore"):
+        return np.asarray(rows[:, label] - np.delete(rows, label, axis=1).max(axis=1))
+
+
+def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str) -> int | None:
+    """Bring the file to the edge: few points wrong, or none by a hair. The label of the clean image, None where nothing was done."""
+    if style == "random":
+        return None
+    rows = _rows(alone.opened(draft.runtime, draft.data(), draft.suffix), points)
+    if not np.isfinite(rows).all():
+        return None
+    label = int(rows[0].argmax())
+    if style == "edge" and "softmax" not in draft.base:
+        least = float(_margins(rows, label).min())
+        hair = float(rng.choice([-1e-7, -1e-5, -1e-3, 1e-6, -0.02, 0.0])) * max(float(np.abs(rows).max()), 1e-3)
+        draft.lift(label, hair - least, last=True)
+        return None
+    _halved(rng, draft, points, label, style == "edge")
+    return None
+
+
+def _halved(rng: np.random.Generator, draft: Draft, points: Floats, label: int, edge: bool) -> None:
+    """Bisection, on the runtime, of the bias of the label, or of the needle's neuron, between no point wrong and some."""
+    neuron, sign = (label, -1.0) if edge else (0, 1.0)
+    low, high, at = -1.5, 1.5, 0.0
+    some = False
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        if not draft.lift(neuron, sign * (middle - at), last=edge):
+            return
+        at = middle
+        rows = _rows(alone.opened(draft.runtime, draft.data(), draft.suffix), points)
+        wrong = bool((rows.argmax(axis=1) != rows[0].argmax()).any())
+        some |= wrong
+        low, high = (low, middle) if wrong else (middle, high)
+    if some:
+        draft.lift(neuron, sign * ((high if rng.random() < 0.75 else low) - at), last=edge)
