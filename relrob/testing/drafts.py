@@ -40,13 +40,15 @@ class Weights:
 
 class Draft(Protocol):
     """A file in the making. `edits`: their names in order; `plain`: they only change scales, zero points, biases, axes, alpha,
-    beta or transB, within what the format allows; `runtime`: who runs it; `suffix`: of its name."""
+    beta or transB, within what the format allows; `runtime`: who runs it; `suffix`: of its name; `coarse`: how many steps of its own
+    grid a step of a coarser one is."""
 
     base: str
     edits: list[str]
     plain: bool
     runtime: str
     suffix: str
+    coarse: float
 
     def data(self) -> bytes:
         """The file as it stands."""
@@ -66,12 +68,13 @@ class Drawn:
     plain: bool = True
     runtime: str = ""
     suffix: str = ""
+    coarse: float = 1.0
 
 
 def random_weights(rng: np.random.Generator, inputs: int, classes: int) -> Weights:
     """Normal weights, one or two hidden layers; one time in five whole multiples of 1/4, whose outputs tie."""
-    square = int(rng.integers(4, 9))
-    hidden = (square, square) if rng.random() < 0.4 else tuple(int(n) for n in rng.integers(4, 17, rng.integers(1, 3)))
+    square = inputs if rng.random() < 0.4 and inputs > 3 else int(rng.integers(4, 9))
+    hidden = (square, square)[: int(rng.integers(1, 3))] if rng.random() < 0.5 else tuple(int(n) for n in rng.integers(4, 17, rng.integers(1, 3)))
     sizes, layers = (inputs, *hidden, classes), []
     for n_in, n_out in pairwise(sizes):
         weights = rng.standard_normal((n_in, n_out)) / np.sqrt(n_in) * 1.5
@@ -105,7 +108,7 @@ def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label
     return Weights(tuple(layers), needle=True)
 
 
-def chosen(rng: np.random.Generator, names: Sequence[str], most: int) -> list[str]:
-    """Up to `most` different names, at least none."""
-    count = int(rng.choice([0, 1, 2, 3][: most + 1], p=np.array([0.1, 0.45, 0.3, 0.15])[: most + 1] / 1.0))
-    return [str(name) for name in rng.choice(np.array(names), count, replace=False)]
+def drawn_names(rng: np.random.Generator, names: Sequence[str]) -> tuple[int, list[str]]:
+    """How many edits, none to three, and all names in the order in which they are tried."""
+    count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.47, 0.3, 0.15]))
+    return count, [str(name) for name in rng.permutation(np.array(names))]

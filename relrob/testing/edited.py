@@ -12,7 +12,7 @@ import numpy as np
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.registry import load
 from relrob.testing import alone
-from relrob.testing.drafts import SHAPES, SMALL, Draft, chosen, needle_weights, random_weights
+from relrob.testing.drafts import SHAPES, SMALL, Draft, drawn_names, needle_weights, random_weights
 from relrob.testing.questions import Question, random_question
 
 # format -> (module:draft, module:EDITS)
@@ -22,14 +22,15 @@ FORMATS: Final = {
     "keras": ("relrob.testing.files_keras:draft", "relrob.testing.files_keras:EDITS"),
 }
 GRIDS: Final = (1 / 255, 1 / 255, 1 / 255, 1 / 254, 1 / 127, 1 / 64, 0.5 / 255, 1 / 3)
-STYLES: Final = ("random", "edge", "edge", "needle", "needle")
-HALVINGS: Final = 7
+STYLES: Final = ("random", "edge", "edge", "needle", "needle", "needle")
+COARSE: Final = (1, 1, 2, 3, 85, 127.5, 25.5)  # how many of a file's own steps a step of a coarser grid is
+HALVINGS: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """`label`: what the file says of the clean image; `said` (n,): of each point, run alone; `unsteady`: it says another thing when
-    asked again; `reads`: the open margin of each point, float64."""
+    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each point, run alone; `unsteady`: they
+    are others when asked again."""
 
     seed: int
     number: int
@@ -45,9 +46,18 @@ class Edited:
     classes: int
     question: Question
     label: int
-    said: Ints
-    margins: Doubles
+    rows: Doubles
     unsteady: bool
+
+    @property
+    def said(self) -> Ints:
+        """First index of the largest output; -1 where there is NaN."""
+        return alone.labels(self.rows)
+
+    @property
+    def margins(self) -> Doubles:
+        """The label's output less the largest other."""
+        return _margins(self.rows, self.label)
 
     @property
     def wrong(self) -> Bools:
@@ -61,7 +71,8 @@ def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = Non
     shape = (SMALL if rng.random() < 0.2 else SHAPES)[int(rng.integers(3))]
     shape = shape if len(SHAPES) < 4 or shape in SMALL else SHAPES[int(rng.integers(len(SHAPES)))]
     grid, classes, style = float(rng.choice(GRIDS)), int(rng.integers(2, 4)), str(rng.choice(STYLES))
-    question = random_question(rng, shape, grid)
+    coarse = float(rng.choice(COARSE))
+    question = random_question(rng, shape, min(grid * coarse, 1 / 3))
     points = question.points
     label = int(rng.integers(classes))
     needle = style == "needle" and len(points) > 2
@@ -69,13 +80,16 @@ def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = Non
     seen = np.concatenate([points, rng.random((32, points.shape[1]), dtype=np.float32)])
     drafted, table = (load(target) for target in FORMATS[kind])
     draft: Draft = drafted(rng, weights, shape, seen, grid)
+    draft.coarse = coarse
     edits: dict[str, tuple[Callable[[Any, np.random.Generator], bool], bool]] = table
-    for name in chosen(rng, list(edits), 3) if only is None else only:
+    wanted, names = drawn_names(rng, list(edits)) if only is None else (len(only), list(only))
+    for name in names:
         edit, plain = edits[name]
-        if edit(draft, rng):
+        if len(draft.edits) < wanted and edit(draft, rng):
             draft.edits.append(name)
             draft.plain &= plain
-    clean = _tuned(rng, draft, points, style if needle or style != "needle" else "edge")
+    room = 1.5 + float(np.abs(weights.layers[0][0][:, 0]).sum()) * min(grid * coarse, 1 / 3) / 2
+    clean = _tuned(rng, draft, points, style if needle or style != "needle" else "edge", room)
     run = alone.opened(draft.runtime, draft.data(), draft.suffix)
     rows = _rows(run, points)
     again = _rows(run, points[::-1])[::-1]
@@ -84,8 +98,7 @@ def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = Non
     label = clean if clean is not None else max(int(alone.labels(rows[:1])[0]), 0)
     return Edited(
         seed, number, kind, draft.data(), draft.suffix, draft.runtime, draft.base, tuple(draft.edits), draft.plain, style,
-        shape, classes, question, label, alone.labels(rows), _margins(rows, label),
-        not np.array_equal(rows, again, equal_nan=True),
+        shape, classes, question, label, rows, not np.array_equal(rows, again, equal_nan=True),
     )  # fmt: skip
 
 
@@ -105,8 +118,9 @@ def _margins(rows: Doubles, label: int) -> Doubles:
         return np.asarray(rows[:, label] - np.delete(rows, label, axis=1).max(axis=1))
 
 
-def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str) -> int | None:
-    """Bring the file to the edge: few points wrong, or none by a hair. The label of the clean image, None where nothing was done."""
+def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, room: float) -> int | None:
+    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a needle's neuron may be moved. The label
+    of the clean image, None where nothing was done."""
     if style == "random":
         return None
     rows = _rows(alone.opened(draft.runtime, draft.data(), draft.suffix), points)
@@ -118,14 +132,14 @@ def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str) -
         hair = float(rng.choice([-1e-7, -1e-5, -1e-3, 1e-6, -0.02, 0.0])) * max(float(np.abs(rows).max()), 1e-3)
         draft.lift(label, hair - least, last=True)
         return None
-    _halved(rng, draft, points, label, style == "edge")
+    _halved(rng, draft, points, label, style == "edge", room)
     return None
 
 
-def _halved(rng: np.random.Generator, draft: Draft, points: Floats, label: int, edge: bool) -> None:
+def _halved(rng: np.random.Generator, draft: Draft, points: Floats, label: int, edge: bool, room: float) -> None:
     """Bisection, on the runtime, of the bias of the label, or of the needle's neuron, between no point wrong and some."""
     neuron, sign = (label, -1.0) if edge else (0, 1.0)
-    low, high, at = -1.5, 1.5, 0.0
+    low, high, at = (-1.5, 1.5, 0.0) if edge else (-room, room, 0.0)
     some = False
     for _ in range(HALVINGS):
         middle = (low + high) / 2

@@ -42,7 +42,7 @@ def quantize_other(made: TfliteDraft, rng: Rng) -> bool:
     at = _between(made, rng, KIND.INT8)
     if at is None:
         return False
-    other = _twin(made, at, scale=float(rng.choice([2, 0.5, 1.3, 3, 85, 16])), shift=int(rng.choice([0, 0, 3])))
+    other = _twin(made, at, scale=float(rng.choice([made.coarse, made.coarse, 0.5, 1.3, 2])), shift=int(rng.choice([0, 0, 3])))
     made.splice(at, other, OP.QUANTIZE, schema.QuantizeOptionsT())
     if rng.random() < 0.6:
         back = _twin(made, at)
@@ -56,7 +56,7 @@ def quantize_first(made: TfliteDraft, rng: Rng) -> bool:
     if not whole or made.tensors[int(whole[0].outputs[0])].type != KIND.INT8:
         return False
     at = int(whole[0].outputs[0])
-    coarse = _twin(made, at, scale=float(rng.choice([2, 3, 127.5, 85, 25.5])))
+    coarse = _twin(made, at, scale=max(made.coarse, 2.0))
     made.splice(int(whole[0].inputs[0]), coarse, OP.QUANTIZE, schema.QuantizeOptionsT())
     return True
 

@@ -138,7 +138,7 @@ def quantisation(scale: NDArray[Any], zero: Any = 0, axis: int = 0) -> Any:
 def draft(rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float) -> TfliteDraft:
     """A valid file of a random kind. `seen` (n, d): images that set the ranges of activations; `grid`: the input's scale."""
     made = TfliteDraft(base=str(rng.choice(BASES)), runtime=str(rng.choice(RUNTIMES)))
-    softmax = bool(rng.random() < 0.3)
+    softmax = bool(rng.random() < 0.15)
     made.base += ", softmax" if softmax else ""
     if made.base.startswith("int8"):
         _integers(made, weights, shape, seen, grid, softmax)

@@ -15,7 +15,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.region import Ball, Ladder, Lattice, Norm
 
 MOST: Final = 300
-STEPS: Final = ("1/4", "1/10", "1/32", "1/255", "3/255", "1/1024", "1/2", "1/3")
+STEPS: Final = ("1/4", "1/10", "1/10", "1/32", "1/32", "1/255", "3/255", "1/1024", "1/8192", "1/2", "1/3")
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,10 +56,17 @@ def exact(image: NDArray[Any]) -> list[Fraction]:
 
 
 def _image(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -> NDArray[Any]:
-    """Levels, or floats of which many are half-way between two points of the grid, or a hair beside."""
-    if rng.random() < 0.5:
+    """Levels, or floats of which many are half-way between two points of the grid, or a hair beside: a ladder's step then leads
+    to the other side, since dark pixels move up and bright ones down."""
+    kind, image = rng.random(), rng.random(shape, dtype=np.float32)
+    if kind < 0.2:
         return rng.integers(0, 256, shape, dtype=np.uint8)
-    image = rng.random(shape, dtype=np.float32)
+    if kind < 0.7:
+        image = np.where(rng.random(shape) < 0.1, np.float32(1), image)
+        side = np.where(image > 0.5, 1, -1) * rng.choice([1e-3, 1e-5, 1e-4])
+        found = np.clip((np.floor(image / grid) + 0.5) * grid + side, 0, 1)
+        levels = np.where(image > 0.5, np.ceil(found * 255), np.floor(found * 255))
+        return np.clip(levels, 0, 255).astype(np.uint8) if kind < 0.35 else found.astype(np.float32)
     halves = (np.floor(image / grid) + 0.5) * grid + rng.choice([0, 0, 2e-7, -2e-7, 1e-3, -1e-3], shape)
     found = np.where(rng.random(shape) < 0.6, halves, image)
     found = np.where(rng.random(shape) < 0.1, rng.choice([0.0, 1.0, 0.5], shape), found)

@@ -13,6 +13,8 @@ from typing import Final
 
 import numpy as np
 
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.part import whole
 from relrob.certificates.check import check
 from relrob.decide import solver_named
 from relrob.domain.query import Budget
@@ -21,17 +23,21 @@ from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
 from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.problem import Opened
+from relrob.problem import Opened, Solver
+from relrob.registry import load
+from relrob.regions.ladder import rung_set
 from relrob.relative import Effective, Setting, classify
 from relrob.relative_ball import BallSetting, classify_ball
 from relrob.testing.edited import Edited
 from relrob.testing.plain import Plain
 
-LADDERS: Final = ("enumerate", "bounds", "branch", "smt", "milp")
+TWOS: Final = "branch, leaves of 2"
+LADDERS: Final = ("bounds", TWOS, "enumerate", "smt", "milp", "branch", TWOS)
 BALLS: Final = ("bounds", "branch", "milp", "smt")
-COMPLETE: Final = ("auto", "enumerate", "branch", "smt", "milp")
+COMPLETE: Final = ("auto", "enumerate", "branch", TWOS, "smt", "milp")
 SECONDS: Final = 60.0
 
 
@@ -69,6 +75,12 @@ def normalised(reason: str) -> str:
     text = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", text)
     text = re.sub(r"\((?:-?[\d.]+(?:, ?)?)+\)", "(N)", text)
     return re.sub(r"-?\d[\d.,e+-]*", "N", text)[:110]
+
+
+def solver(name: str) -> Solver:
+    """The solver of that name; branching may bound parts of two points."""
+    made: Solver = load("relrob_solvers.branch:Branch")(leaf=2) if name == TWOS else solver_named(name)
+    return made
 
 
 def judged(file: Edited, folder: Path, turn: int) -> Report:
@@ -117,6 +129,8 @@ class _Judge:
             self._report.complaints.append("modelled, although its runtime gives another answer when asked again")
         plain = Plain.of(self._path.parent, file.shape, file.classes, file.label)
         self._clean(opened)
+        if modelled and enclosure is not None:
+            self._bounds(enclosure)
         first = self._turn % 2 == 0
         pair = (opened, plain.opened) if first else (plain.opened, opened)
         wrong = (file.wrong, plain.wrong(file.question.points))
@@ -138,6 +152,21 @@ class _Judge:
             elif off.any():
                 self._counts[f"near ties that differ {how}"] += 1
 
+    def _bounds(self, enclosure: Enclosure) -> None:
+        """Do the bounds of the whole ladder hold for every point whose outputs are not cut off?"""
+        file, region = self._file, self._file.question.region
+        if enclosure.probabilities or not isinstance(region, Ladder) or file.unsteady:
+            return
+        last, rows = enclosure.layers[-1], file.rows
+        inside = ((rows > last.floor + 1e-9) & (rows < last.cap - 1e-9) & np.isfinite(rows)).all(axis=1)
+        rungs = rung_set(region, file.question.image)
+        low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
+        under = file.margins[inside] < low - 1e-6 * (1 + abs(low))
+        self._counts["bounds of a ladder"] += 1
+        if under.any():
+            least = float(file.margins[inside].min())
+            self._report.complaints.append(f"bounds: {int(under.sum())} points below {low:.6g}, the least at {least:.6g}")
+
     def _solve(
         self, name: str, pair: tuple[Opened, Opened], wrong: tuple[np.ndarray, np.ndarray], modelled: bool
     ) -> None:
@@ -148,7 +177,7 @@ class _Judge:
         try:
             if isinstance(question.region, Ladder):
                 setting = Setting(
-                    *pair, question.region, solver_named(name), Budget(SECONDS), Effective.CLOSEST, counts, certify=True
+                    *pair, question.region, solver(name), Budget(SECONDS), Effective.CLOSEST, counts, certify=True
                 )
                 result = classify(setting, 0, question.image, file.label)
             else:
