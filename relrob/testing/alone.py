@@ -42,12 +42,12 @@ def labels(rows: Doubles) -> Ints:
 
 
 def opened(runtime: str, data: bytes, suffix: str) -> Run:
-    """The file on its runtime. Raises RefusedError."""
+    """The file on its runtime; "default" is Keras too, whatever relrob takes for it. Raises RefusedError."""
     try:
         with silenced():
             if runtime == "onnxruntime":
                 return _onnx(data)
-            return _keras(data, suffix) if runtime == "keras" else _litert(runtime, data)
+            return _keras(data, suffix) if runtime in ("keras", "default") else _litert(runtime, data)
     except Exception as error:  # each runtime raises what it likes
         raise RefusedError(str(error)) from error
 
@@ -93,14 +93,16 @@ def _onnx(data: bytes) -> Run:
 
 
 def _keras(data: bytes, suffix: str) -> Run:
+    loaded, traced, constant = load("keras:saving").load_model, load("tensorflow:function"), load("tensorflow:constant")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"net{suffix}"
         path.write_bytes(data)
-        model: Any = load("keras:saving").load_model(path, compile=False)
+        model: Any = loaded(path, compile=False)
     shape = [1, *(int(n) for n in model.input_shape[1:])]
+    call = traced(model)
 
     def run(image: Floats) -> Doubles:
-        return np.asarray(model(image.reshape(shape)), np.float64).ravel()
+        return np.asarray(call(constant(image.reshape(shape))), np.float64).ravel()
 
     return run
 

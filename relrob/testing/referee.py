@@ -113,7 +113,7 @@ class _Judge:
         """Raises RelrobError where relrob does not take the file."""
         file = self._file
         network = load_network(
-            self._path, image_shape=file.shape, classes=file.classes, runtime=file.runtime
+            self._path, image_shape=file.shape, classes=file.classes, runtime=None if file.runtime == "default" else file.runtime
         )
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         enclosure = enclosure_of(network)
@@ -125,8 +125,14 @@ class _Judge:
         if file.plain and file.edits:
             self._counts["plain edits"] += 1
             self._counts["plain edits, modelled"] += modelled
-        if file.unsteady and modelled:
-            self._report.complaints.append("modelled, although its runtime gives another answer when asked again")
+        if file.unsteady:  # no verdict on it is right or wrong
+            self._counts["unsteady"] += 1
+            if modelled:
+                self._report.complaints.append("modelled, although its runtime gives another answer when asked again")
+            return
+        if file.runtime == "default" and file.close:
+            self._counts["a point too near a tie for two runtimes"] += 1
+            return
         plain = Plain.of(self._path.parent, file.shape, file.classes, file.label)
         self._clean(opened)
         if modelled and enclosure is not None:
@@ -147,7 +153,7 @@ class _Judge:
             said = np.where(np.isnan(rows).any(axis=1), -1, rows.argmax(axis=1))
             off = said != file.said
             near = np.abs(file.margins) <= 1e-5 * max(1.0, float(np.abs(rows[np.isfinite(rows)]).max(initial=0)))
-            if (off & ~near).any() and not file.unsteady:
+            if (off & ~near).any():
                 self._report.complaints.append(f"{how}, relrob gives other labels on {int(off.sum())} points")
             elif off.any():
                 self._counts[f"near ties that differ {how}"] += 1
@@ -155,7 +161,7 @@ class _Judge:
     def _bounds(self, enclosure: Enclosure) -> None:
         """Do the bounds of the whole ladder hold for every point whose outputs are not cut off?"""
         file, region = self._file, self._file.question.region
-        if enclosure.probabilities or not isinstance(region, Ladder) or file.unsteady:
+        if enclosure.probabilities or not isinstance(region, Ladder):
             return
         last, rows = enclosure.layers[-1], file.rows
         inside = ((rows > last.floor + 1e-9) & (rows < last.cap - 1e-9) & np.isfinite(rows)).all(axis=1)
