@@ -38,6 +38,7 @@ class TfliteDraft(Drawn):
     outputs: list[int] = field(default_factory=list)
     dense: list[Any] = field(default_factory=list)
     suffix: str = ".tflite"
+    packed: bytes = b""
 
     def tensor(self, shape: tuple[int, ...], kind: int, data: Any = None, **more: Any) -> int:
         """A new tensor; `data`: its constant values; `scale`, `zero`, `axis`, `open` (its batch)."""
@@ -95,7 +96,9 @@ class TfliteDraft(Drawn):
         return self.op(code, [tensor, *extra], [made], options, at=at)
 
     def data(self) -> bytes:
-        """The flat buffer."""
+        """The flat buffer; made once, and a bias that is lifted afterwards is changed in place."""
+        if self.packed:
+            return self.packed
         graph: Any = schema.SubGraphT()
         graph.tensors, graph.operators = self.tensors, self.operators
         graph.inputs, graph.outputs, graph.name = self.inputs, self.outputs, "main"
@@ -104,7 +107,8 @@ class TfliteDraft(Drawn):
         model.subgraphs, model.buffers, model.operatorCodes = [graph], self.buffers, self.codes
         builder = flatbuffers.Builder(4096)
         builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        self.packed = bytes(builder.Output())
+        return self.packed
 
     def lift(self, neuron: int, amount: float, last: bool) -> bool:
         """On the stored bias, in its own scale."""
@@ -122,7 +126,10 @@ class TfliteDraft(Drawn):
             flat[neuron] = int(np.clip(np.rint(moved), -(2**31), 2**31 - 1)) if np.isfinite(moved) else 0
         else:
             flat[neuron] = flat[neuron] + amount
+        old = bytes(self.buffers[held.buffer].data)
         self.store(places[2], bias)
+        once = self.packed.count(old) == 1
+        self.packed = self.packed.replace(old, bytes(self.buffers[held.buffer].data)) if once else b""
         return True
 
 

@@ -26,22 +26,23 @@ class Plain:
     label: int
 
     @staticmethod
-    def path(folder: Path, shape: tuple[int, int, int], classes: int, label: int) -> Path:
+    def path(folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool) -> Path:
         """Its file."""
-        return folder / f"plain-{'x'.join(map(str, shape))}-{classes}-{label}.onnx"
+        return folder / f"plain-{'x'.join(map(str, shape))}-{classes}-{label}{'-easy' if easy else ''}.onnx"
 
     @staticmethod
     @lru_cache(maxsize=256)
-    def of(folder: Path, shape: tuple[int, int, int], classes: int, label: int) -> Plain:
-        """Drawn from its arguments, written to `folder` once."""
+    def of(folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool) -> Plain:
+        """Drawn from its arguments, written to `folder` once. `easy`: right by so much that bounds see it at once."""
         inputs = int(np.prod(shape))
         rng = np.random.default_rng([inputs, classes, label])
         weights = [rng.standard_normal(size).astype(np.float32) for size in ((inputs, 5), (5, classes))]
         bias = np.zeros(classes, np.float32)
         bias[label] = 2.5
+        weights[1] *= np.float32(0.05 if easy else 1)
         layers = (Layer(weights[0], np.zeros(5, np.float32), True), Layer(weights[1], bias, False))
         data = to_onnx(Dense(layers))
-        path = Plain.path(folder, shape, classes, label)
+        path = Plain.path(folder, shape, classes, label, easy)
         path.write_bytes(data)
         network = load_network(path, image_shape=shape, classes=classes)
         opened = Opened(network, open_network(network), open_network(network, batch=1))

@@ -24,6 +24,7 @@ from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
+from relrob.networks.folded import gives_logits
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.problem import Opened, Solver
@@ -108,6 +109,7 @@ class _Judge:
     def __init__(self, report: Report, file: Edited, path: Path, crashes: _Crashes, turn: int) -> None:
         self._report, self._file, self._path, self._crashes, self._turn = report, file, path, crashes, turn
         self._counts = report.counts
+        self._easy = turn % 5 != 0
 
     def run(self) -> None:
         """Raises RelrobError where relrob does not take the file."""
@@ -133,9 +135,9 @@ class _Judge:
         if file.runtime == "default" and file.close:
             self._counts["a point too near a tie for two runtimes"] += 1
             return
-        plain = Plain.of(self._path.parent, file.shape, file.classes, file.label)
+        plain = Plain.of(self._path.parent, file.shape, file.classes, file.label, self._easy)
         self._clean(opened)
-        if modelled and enclosure is not None:
+        if modelled and enclosure is not None and (network.dense is None or gives_logits(network)):
             self._bounds(enclosure)
         first = self._turn % 2 == 0
         pair = (opened, plain.opened) if first else (plain.opened, opened)
@@ -215,9 +217,12 @@ class _Judge:
             path = self._path.parent / "certificate.json"
             path.write_bytes(data)
             ours = ("reference" if self._turn % 2 == 0 else "quantised") == role
-            network = self._path if ours else Plain.path(self._path.parent, self._file.shape, self._file.classes, self._file.label)
+            if not ours and (self._easy or name != "auto"):
+                continue
+            facts = (self._path.parent, self._file.shape, self._file.classes, self._file.label, self._easy)
+            network = self._path if ours else Plain.path(*facts)
             bad = int(wrong[role == "quantised"].sum())
-            for run in (False, True):
+            for run in (False, True) if b'"run":' in data or self._turn % 8 == 0 else (False,):
                 how = "check --run" if run else "check"
                 try:
                     said = check(path, network, run)
