@@ -71,8 +71,8 @@ def _litert(runtime: str, data: bytes) -> Run:
         net.invoke()
         raw = net.get_tensor(result["index"])
         if raw.dtype.kind != "f":
-            return ((raw.astype(np.int64) - out_zero) * float(np.float32(out_scale))).ravel()
-        return raw.astype(np.float64).ravel()
+            raw = (raw.astype(np.int64) - out_zero) * float(np.float32(out_scale))
+        return np.asarray(raw, np.float64).ravel()
 
     return run
 

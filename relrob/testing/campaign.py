@@ -79,7 +79,9 @@ def run(seed: int, formats: Sequence[str], first: int, files: int) -> Iterator[t
                 at = number + 1
 
 
-def _worker(seed: int, formats: Sequence[str], first: int, end: int, folder: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _worker(
+    seed: int, formats: Sequence[str], first: int, end: int, folder: Path
+) -> Iterator[tuple[int, dict[str, Any]]]:
     """A forked process; ends early where it dies, after the line about that file."""
     receive, send = os.pipe()
     child = os.fork()
@@ -113,7 +115,10 @@ def _worker(seed: int, formats: Sequence[str], first: int, end: int, folder: Pat
 
 def _death(seed: int, kind: str, number: int, stage: str, status: str) -> dict[str, Any]:
     """A death in the runtime's own hands is a refusal; in relrob's it is a contradiction."""
-    counts = [f"{kind}: made", f"{kind}: {'refused by its runtime: it ' + status if stage == 'runtime' else 'accepted'}"]
+    counts = [
+        f"{kind}: made",
+        f"{kind}: {'refused by its runtime: it ' + status if stage == 'runtime' else 'accepted'}",
+    ]
     about = {"seed": seed, "format": kind, "number": number, "complaint": f"the process {status} inside relrob"}
     return _line(counts, [] if stage == "runtime" else [about])
 

@@ -1,4 +1,4 @@
-"""What edited files are made of: the weights of a tiny network, random or with one needle, and the draft of a file that holds them."""
+"""What edited files are made of: weights of a tiny network, random or with one needle, and the draft of a file that holds them."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Weights:
 
 class Draft(Protocol):
     """A file in the making. `edits`: their names in order; `plain`: they only change scales, zero points, biases, axes, alpha,
-    beta or transB, within what the format allows; `runtime`: who runs it; `suffix`: of its name; `coarse`: how many steps of its own
-    grid a step of a coarser one is."""
+    beta or transB, within what the format allows; `runtime`: who runs it; `suffix`: of its name; `coarse`: how many steps
+    of its own grid a step of a coarser one is."""
 
     base: str
     edits: list[str]
@@ -74,7 +74,9 @@ class Drawn:
 def random_weights(rng: np.random.Generator, inputs: int, classes: int) -> Weights:
     """Normal weights, one or two hidden layers; one time in five whole multiples of 1/4, whose outputs tie."""
     square = inputs if rng.random() < 0.4 and inputs > 3 else int(rng.integers(4, 9))
-    hidden = (square, square)[: int(rng.integers(1, 3))] if rng.random() < 0.5 else tuple(int(n) for n in rng.integers(4, 17, rng.integers(1, 3)))
+    hidden = (square, square)[: int(rng.integers(1, 3))]
+    if rng.random() < 0.5:
+        hidden = tuple(int(n) for n in rng.integers(4, 17, rng.integers(1, 3)))
     sizes, layers = (inputs, *hidden, classes), []
     for n_in, n_out in pairwise(sizes):
         weights = rng.standard_normal((n_in, n_out)) / np.sqrt(n_in) * 1.5

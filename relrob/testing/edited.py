@@ -128,8 +128,8 @@ def _margins(rows: Doubles, label: int) -> Doubles:
 
 
 def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, room: float) -> int | None:
-    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a needle's neuron may be moved. The label
-    of the clean image, None where nothing was done."""
+    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a needle's neuron may be moved. The
+    label of the clean image, None where nothing was done."""
     if style == "random":
         return None
     rows = _rows(alone.opened(draft.runtime, draft.data(), draft.suffix), points)

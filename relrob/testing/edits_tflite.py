@@ -14,7 +14,8 @@ from relrob.testing.values_tflite import VALUES, Edit, Rng, activations, pick, w
 def _between(made: TfliteDraft, rng: Rng, kind: int) -> int | None:
     """A computed tensor of that type, or the input, that something reads."""
     read = {int(place) for op in made.operators for place in op.inputs} | set(made.outputs)
-    return pick(rng, [at for at in activations(made, kind) if at in read])
+    found: int | None = pick(rng, [at for at in activations(made, kind) if at in read])
+    return found
 
 
 def _twin(made: TfliteDraft, tensor: int, kind: int | None = None, scale: float = 1.0, shift: int = 0) -> int:
@@ -42,7 +43,9 @@ def quantize_other(made: TfliteDraft, rng: Rng) -> bool:
     at = _between(made, rng, KIND.INT8)
     if at is None:
         return False
-    other = _twin(made, at, scale=float(rng.choice([made.coarse, made.coarse, 0.5, 1.3, 2])), shift=int(rng.choice([0, 0, 3])))
+    other = _twin(
+        made, at, scale=float(rng.choice([made.coarse, made.coarse, 0.5, 1.3, 2])), shift=int(rng.choice([0, 0, 3]))
+    )
     made.splice(at, other, OP.QUANTIZE, schema.QuantizeOptionsT())
     if rng.random() < 0.6:
         back = _twin(made, at)
@@ -187,7 +190,11 @@ def batch_reduced(made: TfliteDraft, rng: Rng) -> bool:
     options: Any = schema.ReducerOptionsT()
     options.keepDims = True
     axes = made.tensor((1,), KIND.INT32, [0])
-    place = min(made.operators.index(op) for op in made.operators if at in list(op.inputs)) if at not in made.outputs else -1
+    place = (
+        min(made.operators.index(op) for op in made.operators if at in list(op.inputs))
+        if at not in made.outputs
+        else -1
+    )
     low, total = made.tensor(shape, KIND.FLOAT32), _twin(made, at)
     made.splice(at, total, OP.ADD if rng.random() < 0.7 else OP.SUB, schema.AddOptionsT(), (low,))
     added = next(op for op in made.operators if list(op.outputs) == [total])
@@ -260,7 +267,11 @@ def rows(made: TfliteDraft, rng: Rng) -> bool:
     held.shape = list(half.shape)
     made.store(place, half)
     for number in (1, 2):
-        other = made.tensors[int(full.inputs[number])] if len(full.inputs) > number and int(full.inputs[number]) >= 0 else None
+        other = (
+            made.tensors[int(full.inputs[number])]
+            if len(full.inputs) > number and int(full.inputs[number]) >= 0
+            else None
+        )
         if other is not None and other.quantization is not None and len(other.quantization.scale) > 1:
             other.quantization = quantisation(other.quantization.scale[: len(half)], 0)
         if number == 2 and other is not None and made.constant(int(full.inputs[2])):

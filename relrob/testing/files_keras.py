@@ -1,4 +1,4 @@
-"""Tiny Keras files put together by hand, as `.keras` archives and as `.h5`: configuration and weights are drafts that edits change."""
+"""Tiny Keras files put together by hand, as `.keras` archives and as `.h5`, as drafts that edits change."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Part:
 @dataclass
 class KerasDraft(Drawn):
     """`parts` in the order in which they are called; `again`: names of layers called twice in a row; `listed`: the
-    order of the configuration's list; `stored`: the order of the weights; `end`: the layer that gives the output, "" for the last."""
+    order of the configuration's list; `stored`: that of the weights; `end`: the layer that gives the output, "" for the last."""
 
     parts: list[Part] = field(default_factory=list)
     shape: tuple[int, ...] = ()
@@ -84,10 +84,11 @@ class KerasDraft(Drawn):
             entries = [entries[0], *(entries[1 + n] for n in self.listed)]
         config: dict[str, Any] = {"name": "model", "trainable": True, "layers": entries}
         if self.functional:
-            config |= {"input_layers": [["given", 0, 0]], "output_layers": [[self.end or at, int((self.end or at) in self.again), 0]]}
+            end = self.end or at
+            config |= {"input_layers": [["given", 0, 0]], "output_layers": [[end, int(end in self.again), 0]]}
         name = "Functional" if self.functional else "Sequential"
-        module = "keras.src.models.functional" if self.functional else "keras"
-        return json.dumps({"module": module, "class_name": name, "config": config, "registered_name": name if self.functional else None})
+        module, registered = ("keras.src.models.functional", name) if self.functional else ("keras", None)
+        return json.dumps({"module": module, "class_name": name, "config": config, "registered_name": registered})
 
     def _entry(self, kind: str, name: str, settings: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
         entry = {"module": "keras.layers", "class_name": kind, "config": settings, "registered_name": None}
@@ -212,7 +213,9 @@ def output_early(made: KerasDraft, rng: Rng) -> bool:
         return False
     end = made.parts[-1]
     units = made.dense()[-1].arrays[0].shape[1]
-    made.part("Dense", "extra", (rng.standard_normal((units, units)), np.zeros(units)), units=units, activation="linear")
+    made.part(
+        "Dense", "extra", (rng.standard_normal((units, units)), np.zeros(units)), units=units, activation="linear"
+    )
     made.end = end.name
     return True
 
@@ -271,7 +274,9 @@ def activations(made: KerasDraft, rng: Rng) -> bool:
     """A ReLU layer with a cap, a slope or a threshold; another activation; none."""
     part = made.dense()[int(rng.integers(len(made.dense())))]
     if rng.random() < 0.5:
-        part.settings["activation"] = str(rng.choice(["relu6", "tanh", "linear", "leaky_relu", "sigmoid", "softmax", "relu"]))
+        part.settings["activation"] = str(
+            rng.choice(["relu6", "tanh", "linear", "leaky_relu", "sigmoid", "softmax", "relu"])
+        )
         return True
     part.settings["activation"] = "linear"
     more: dict[str, Any] = [{"max_value": 6.0}, {"negative_slope": 0.1}, {"threshold": 0.2}, {}][int(rng.integers(4))]

@@ -81,7 +81,9 @@ def show(seed: int, kind: str, number: int, folder: Path) -> int:
     np.savez(folder / "data.npz", images=images, labels=np.array([file.label]))
     np.savez(folder / "points.npz", points=file.question.points, said=file.said, margins=file.margins)
     text = _text(file)
-    (folder / "README").write_text(text + "".join(f"{described(c)}\n" for c in contradictions(file, report)), encoding="utf-8")
+    (folder / "README").write_text(
+        text + "".join(f"{described(c)}\n" for c in contradictions(file, report)), encoding="utf-8"
+    )
     _say(text)
     for found in contradictions(file, report):
         _say(described(found))

@@ -108,7 +108,9 @@ class OnnxDraft(Drawn):
         return True
 
 
-def draft(rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float) -> OnnxDraft:
+def draft(
+    rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
+) -> OnnxDraft:
     """A valid file: Gemm, or MatMul and Add, with Relu between, sometimes a Softmax."""
     made = OnnxDraft(base=str(rng.choice(BASES)), classes=weights.classes)
     made.opset = int(rng.choice(OPSETS))

@@ -22,7 +22,16 @@ TYPES: Final[dict[int, Any]] = {
     KIND.INT32: np.int32,
     KIND.INT64: np.int64,
 }
-BASES: Final = ("float", "float16", "dynamic", "dynamic-channel", "int8-float", "int8-int8", "int8-uint8", "int8-tensor")
+BASES: Final = (
+    "float",
+    "float16",
+    "dynamic",
+    "dynamic-channel",
+    "int8-float",
+    "int8-int8",
+    "int8-uint8",
+    "int8-tensor",
+)
 RUNTIMES: Final = ("xnnpack", "xnnpack", "builtin", "reference")
 
 
@@ -57,7 +66,9 @@ class TfliteDraft(Drawn):
         self.tensors.append(made)
         return len(self.tensors) - 1
 
-    def op(self, code: int, ins: list[int], outs: list[int], options: Any = None, version: int = 1, at: int = -1) -> Any:
+    def op(
+        self, code: int, ins: list[int], outs: list[int], options: Any = None, version: int = 1, at: int = -1
+    ) -> Any:
         """A new operator at the end, or before place `at`; `options`: an options object, whose type is told from its class."""
         entry: Any = schema.OperatorCodeT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), version
@@ -142,7 +153,9 @@ def quantisation(scale: NDArray[Any], zero: Any = 0, axis: int = 0) -> Any:
     return made
 
 
-def draft(rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float) -> TfliteDraft:
+def draft(
+    rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
+) -> TfliteDraft:
     """A valid file of a random kind. `seen` (n, d): images that set the ranges of activations; `grid`: the input's scale."""
     made = TfliteDraft(base=str(rng.choice(BASES)), runtime=str(rng.choice(RUNTIMES)))
     softmax = bool(rng.random() < 0.15)
@@ -185,7 +198,11 @@ def _full(made: TfliteDraft, places: list[int], target: int, relu: bool, version
 
 def _floats(made: TfliteDraft, weights: Weights, shape: tuple[int, int, int], softmax: bool, flat: bool) -> None:
     """Float ends and kernels, or weights of 8 bits that a hybrid kernel takes."""
-    at = _start(made, shape, KIND.FLOAT32) if not flat else made.tensor((1, int(np.prod(shape))), KIND.FLOAT32, open=True)
+    at = (
+        _start(made, shape, KIND.FLOAT32)
+        if not flat
+        else made.tensor((1, int(np.prod(shape))), KIND.FLOAT32, open=True)
+    )
     made.inputs = made.inputs or [at]
     for number, (matrix, bias) in enumerate(weights.layers):
         values, n_out = matrix.T, matrix.shape[1]
@@ -242,7 +259,11 @@ def _integers(
     if ends == "int8":
         at = _start(made, shape, KIND.INT8, scale=scale, zero=zero)
     else:
-        first = _start(made, shape, KIND.UINT8, scale=scale, zero=0) if ends == "uint8" else _start(made, shape, KIND.FLOAT32)
+        first = (
+            _start(made, shape, KIND.UINT8, scale=scale, zero=0)
+            if ends == "uint8"
+            else _start(made, shape, KIND.FLOAT32)
+        )
         at = made.tensor(tuple(made.tensors[first].shape), KIND.INT8, open=True, scale=scale, zero=zero)
         made.op(OP.QUANTIZE, [first], [at], schema.QuantizeOptionsT())
         at = reshaped(made, at, (1, int(np.prod(shape)))) if ends == "uint8" else at

@@ -46,7 +46,9 @@ def nearest(value: Fraction) -> np.float32:
     """The float32 nearest to a fraction, ties to even."""
     guess = np.float32(value.numerator / value.denominator)
     around = (np.nextafter(guess, np.float32(-9)), guess, np.nextafter(guess, np.float32(9)))
-    return np.float32(min(around, key=lambda a: (abs(Fraction(float(a)) - value), int(np.float32(a).view(np.uint32)) & 1)))
+    return np.float32(
+        min(around, key=lambda a: (abs(Fraction(float(a)) - value), int(np.float32(a).view(np.uint32)) & 1))
+    )
 
 
 def exact(image: NDArray[Any]) -> list[Fraction]:
@@ -66,7 +68,8 @@ def _image(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -
         side = np.where(image > 0.5, 1, -1) * rng.choice([1e-3, 1e-5, 1e-4])
         found = np.clip((np.floor(image / grid) + 0.5) * grid + side, 0, 1)
         levels = np.where(image > 0.5, np.ceil(found * 255), np.floor(found * 255))
-        return np.clip(levels, 0, 255).astype(np.uint8) if kind < 0.35 else found.astype(np.float32)
+        stored: NDArray[Any] = np.clip(levels, 0, 255).astype(np.uint8) if kind < 0.35 else found.astype(np.float32)
+        return stored
     halves = (np.floor(image / grid) + 0.5) * grid + rng.choice([0, 0, 2e-7, -2e-7, 1e-3, -1e-3], shape)
     found = np.where(rng.random(shape) < 0.6, halves, image)
     found = np.where(rng.random(shape) < 0.1, rng.choice([0.0, 1.0, 0.5], shape), found)
@@ -147,10 +150,7 @@ def _steps_of_float32(rng: np.random.Generator, image: NDArray[Any]) -> Question
                 found[np.float32(at)] = abs(Fraction(float(at)) - start)
                 at = np.nextafter(at, end)
         options.append(found)
-    if norm is Norm.L1:
-        points = list(_within(options, radius))
-    else:
-        points = [list(point) for point in product(*options)]
+    points = list(_within(options, radius) if norm is Norm.L1 else map(list, product(*options)))
     image = base.reshape(image.shape)
     if len(points) > 3 * MOST:
         return _ladder(rng, image) if size > 3 else _lattice(rng, image)

@@ -28,8 +28,8 @@ from relrob.networks.folded import gives_logits
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.problem import Opened, Solver
-from relrob.registry import load
 from relrob.regions.ladder import rung_set
+from relrob.registry import load
 from relrob.relative import Effective, Setting, classify
 from relrob.relative_ball import BallSetting, classify_ball
 from relrob.testing.edited import Edited
@@ -115,7 +115,10 @@ class _Judge:
         """Raises RelrobError where relrob does not take the file."""
         file = self._file
         network = load_network(
-            self._path, image_shape=file.shape, classes=file.classes, runtime=None if file.runtime == "default" else file.runtime
+            self._path,
+            image_shape=file.shape,
+            classes=file.classes,
+            runtime=None if file.runtime == "default" else file.runtime,
         )
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         enclosure = enclosure_of(network)
@@ -173,7 +176,9 @@ class _Judge:
         self._counts["bounds of a ladder"] += 1
         if under.any():
             least = float(file.margins[inside].min())
-            self._report.complaints.append(f"bounds: {int(under.sum())} points below {low:.6g}, the least at {least:.6g}")
+            self._report.complaints.append(
+                f"bounds: {int(under.sum())} points below {low:.6g}, the least at {least:.6g}"
+            )
 
     def _solve(
         self, name: str, pair: tuple[Opened, Opened], wrong: tuple[np.ndarray, np.ndarray], modelled: bool
@@ -199,7 +204,9 @@ class _Judge:
             return
         self._counts[f"{question.region.kind} by {name}"] += 1
         found = [f"{name}: {each}" for each in _complaints(result, file, wrong, name in COMPLETE)]
-        self._report.complaints += [f"{each} [{'; '.join(self._crashes.seen)}]" if "stopped" in each else each for each in found]
+        self._report.complaints += [
+            f"{each} [{'; '.join(self._crashes.seen)}]" if "stopped" in each else each for each in found
+        ]
         mine = "reference" if pair[0].network.path == str(self._path) else "quantised"
         status = getattr(result.record, f"{mine}_verdict") or "not asked"
         self._counts[f"verdict {status}, {'modelled' if modelled else 'black box'}"] += 1
@@ -208,9 +215,7 @@ class _Judge:
             self._counts["plain edits, ROBUST"] += 1
             self._counts["plain edits, ROBUST with a valid certificate"] += mine in proved
 
-    def _certificates(
-        self, name: str, result: ImageResult, wrong: tuple[np.ndarray, np.ndarray]
-    ) -> set[str]:
+    def _certificates(self, name: str, result: ImageResult, wrong: tuple[np.ndarray, np.ndarray]) -> set[str]:
         """Check each that was written, plainly and with every run again. The roles of those that are valid."""
         valid = set()
         for role, data in result.certificates:
@@ -227,16 +232,22 @@ class _Judge:
                 try:
                     said = check(path, network, run)
                 except RelrobError as error:
-                    self._report.complaints.append(f"{name}: {how} cannot read what relrob wrote: {normalised(str(error))}")
+                    self._report.complaints.append(
+                        f"{name}: {how} cannot read what relrob wrote: {normalised(str(error))}"
+                    )
                     continue
                 except Exception as error:
                     self._report.complaints.append(f"{name}: {how}: traceback: {told(error)}")
                     continue
                 self._counts[f"{how}: {'valid' if said.valid else 'invalid'}"] += 1
                 if said.valid and bad:
-                    self._report.complaints.append(f"{name}: {how} calls a certificate valid, and {bad} points are wrong")
+                    self._report.complaints.append(
+                        f"{name}: {how} calls a certificate valid, and {bad} points are wrong"
+                    )
                 elif not said.valid and not bad:
-                    self._report.complaints.append(f"{name}: {how} refuses relrob's certificate: {normalised(said.failure)}")
+                    self._report.complaints.append(
+                        f"{name}: {how} refuses relrob's certificate: {normalised(said.failure)}"
+                    )
                 if said.valid:
                     valid.add(role)
         return valid

@@ -130,7 +130,9 @@ def per_channel(made: TfliteDraft, rng: Rng) -> bool:
             other.scale = other.scale[:1].copy() if len(held.scale) > 1 and at != place else other.scale
             other.scale = np.repeat(other.scale[:1], n_out) if len(held.scale) == 1 and at != place else other.scale
             other.zeroPoint = np.zeros(len(other.scale), np.int64)
-    held.scale = held.scale[:1].copy() if len(held.scale) > 1 else np.repeat(held.scale, n_out) * rng.choice([1, 2], n_out)
+    held.scale = (
+        held.scale[:1].copy() if len(held.scale) > 1 else np.repeat(held.scale, n_out) * rng.choice([1, 2], n_out)
+    )
     held.scale, held.zeroPoint = held.scale.astype(np.float32), np.zeros(len(held.scale), np.int64)
     return True
 
