@@ -94,23 +94,20 @@ def _worker(
         finally:
             os._exit(code)
     os.close(send)
-    number, stage = first, "runtime"
+    number, stage, late = first, "runtime", False
     with os.fdopen(receive, "rb", buffering=0) as pipe:
         for message in _messages(pipe.fileno()):
-            if "stage" in message:
+            if message is None:
+                late = True
+                os.kill(child, signal.SIGKILL)
+            elif "stage" in message:
                 number, stage = message["number"], message["stage"]
-                continue
-            yield message["number"], message
-            number, stage = message["number"] + 1, "runtime"
-    late = os.waitpid(child, os.WNOHANG)[0] == 0
-    if late:
-        os.kill(child, signal.SIGKILL)
+            else:
+                yield message["number"], message
+                number, stage = message["number"] + 1, "runtime"
+    os.waitpid(child, 0)
     if number < end:
-        status = "no answer in time" if late else "died"
-        if not late or os.waitpid(child, 0):
-            yield number, _death(seed, formats[number % len(formats)], number, stage, status)
-    elif late:
-        os.waitpid(child, 0)
+        yield number, _death(seed, formats[number % len(formats)], number, stage, "gave no answer" if late else "died")
 
 
 def _death(seed: int, kind: str, number: int, stage: str, status: str) -> dict[str, Any]:
@@ -123,12 +120,14 @@ def _death(seed: int, kind: str, number: int, stage: str, status: str) -> dict[s
     return _line(counts, [] if stage == "runtime" else [about])
 
 
-def _messages(pipe: int) -> Iterator[dict[str, Any]]:
-    """Lines of JSON until the end of the pipe, or until none comes for `PATIENCE` seconds."""
+def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
+    """Lines of JSON until the end of the pipe; None, and the end, where none comes for `PATIENCE` seconds."""
     held = b""
     while True:
-        ready, _, _ = select.select([pipe], [], [], PATIENCE)
-        chunk = os.read(pipe, 1 << 16) if ready else b""
+        if not select.select([pipe], [], [], PATIENCE)[0]:
+            yield None
+            return
+        chunk = os.read(pipe, 1 << 16)
         if not chunk:
             return
         *lines, held = (held + chunk).split(b"\n")

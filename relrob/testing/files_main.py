@@ -15,7 +15,8 @@ from relrob.domain.region import Ball, Ladder, Lattice
 from relrob.testing import alone
 from relrob.testing.campaign import append, campaign, contradictions, described, total
 from relrob.testing.edited import FORMATS, Edited, edited
-from relrob.testing.referee import judged
+from relrob.testing.plain import Plain
+from relrob.testing.referee import EASY, judged
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,9 +74,9 @@ def show(seed: int, kind: str, number: int, folder: Path) -> int:
         return 0
     with tempfile.TemporaryDirectory() as scratch:
         report = judged(file, Path(scratch), number)
-        plain = next(Path(scratch).glob("plain-*.onnx"), None)
-        if plain is not None:
-            (folder / "plain.onnx").write_bytes(plain.read_bytes())
+        facts = (Path(scratch), file.shape, file.classes, file.label, number % EASY != 0)
+        Plain.of(*facts)
+        (folder / "plain.onnx").write_bytes(Plain.path(*facts).read_bytes())
     (folder / f"file{file.suffix}").write_bytes(file.data)
     images = file.question.image[None]
     np.savez(folder / "data.npz", images=images, labels=np.array([file.label]))

@@ -85,7 +85,7 @@ class OnnxDraft(Drawn):
             constants = []
         if self.listed or self.ir < 4:
             given += [helper.make_tensor_value_info(c.name, c.data_type, tuple(c.dims)) for c in constants]
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in self.outputs]
+        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ("n", f"m{name}")) for name in self.outputs]
         if len(ends) == 1:
             ends = [helper.make_tensor_value_info(self.outputs[0], TensorProto.FLOAT, ("n", self.classes))]
         graph = helper.make_graph(nodes, "edited", given, ends, constants)

@@ -223,7 +223,7 @@ def _floats(made: TfliteDraft, weights: Weights, shape: tuple[int, int, int], so
 
 def _half(made: TfliteDraft, values: Doubles) -> int:
     """float16 behind DEQUANTIZE."""
-    stored = made.tensor(values.shape, KIND.FLOAT16, values)
+    stored = made.tensor(values.shape, KIND.FLOAT16, np.clip(values, -6e4, 6e4))
     wide = made.tensor(values.shape, KIND.FLOAT32)
     made.op(OP.DEQUANTIZE, [stored], [wide], version=3)
     return wide

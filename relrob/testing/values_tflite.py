@@ -105,17 +105,18 @@ def weight_zero_point(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def axis(made: TfliteDraft, rng: Rng) -> bool:
-    """The quantised dimension: 1, where 0 is the outputs'."""
-    place = weights_of(made, rng, KIND.INT8)
+    """The quantised dimension: 1, where 0 is the outputs'; of a square layer if there is one, else other lengths are refused."""
+    places = [int(op.inputs[1]) for op in made.dense if made.tensors[int(op.inputs[1])].type == KIND.INT8]
+    square = [at for at in places if made.tensors[at].shape[0] == made.tensors[at].shape[1]]
+    place = pick(rng, square or places)
     if place is None:
         return False
-    held = made.tensors[place].quantization
-    n_out, n_in = made.tensors[place].shape
-    held.quantizedDimension = 1
-    if len(held.scale) > 1 and n_out != n_in and rng.random() < 0.8:  # other lengths are refused
-        held.quantizedDimension = 0
-        return False
-    return True
+    held, n_out = made.tensors[place].quantization, made.tensors[place].shape[0]
+    if square and made.base.startswith("dynamic"):
+        held.scale = np.broadcast_to(np.asarray(held.scale, np.float32), (n_out,)).copy()
+        held.zeroPoint = np.zeros(n_out, np.int64)
+    held.quantizedDimension = 1 if square or len(held.scale) == 1 or rng.random() < 0.2 else 0
+    return bool(held.quantizedDimension == 1)
 
 
 def per_channel(made: TfliteDraft, rng: Rng) -> bool:
