@@ -1,4 +1,7 @@
-"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases 1000 --seed 0."""
+"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases 1000 --seed 0.
+
+With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead: `relrob.testing.files_main`.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from relrob.decide import solver_named
 from relrob.problem import Opened, Solver
 from relrob.testing.cases import over_reals, random_case
 from relrob.testing.files import quantised_files
+from relrob.testing.files_main import main as files_main
 from relrob.testing.suite import bound_complaints, complaints, order_complaints, truth
 
 EVERY = 1_000
@@ -58,6 +62,8 @@ def check(
 
 def main(arguments: list[str]) -> int:
     """Exit code 1 when there is a contradiction."""
+    if any(each.partition("=")[0] in ("--files", "--show", "--log") for each in arguments):
+        return files_main(arguments)
     parser = argparse.ArgumentParser(prog="python -m relrob.testing", description=__doc__)
     parser.add_argument("--cases", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,0 +1,312 @@
+"""Edited files before relrob: load, decide with several solvers, certify and check, and what is wrong with any of it."""
+
+from __future__ import annotations
+
+import logging
+import re
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.part import whole
+from relrob.certificates.check import check
+from relrob.decide import solver_named
+from relrob.domain.query import Budget
+from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.region import Ladder
+from relrob.domain.verdict import Reason, Status
+from relrob.errors import RelrobError
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclosure import Enclosure
+from relrob.networks.folded import gives_logits
+from relrob.networks.load import load_network
+from relrob.networks.open import open_network
+from relrob.problem import Opened, Solver
+from relrob.regions.ladder import rung_set
+from relrob.registry import load
+from relrob.relative import Effective, Setting, classify
+from relrob.relative_ball import BallSetting, classify_ball
+from relrob.testing.edited import Edited
+from relrob.testing.plain import Plain
+
+TWOS: Final = "branch, leaves of 2"
+LADDERS: Final = ("bounds", TWOS, "enumerate", "smt", "milp", "branch", TWOS)
+BALLS: Final = ("bounds", "branch", "milp", "smt")
+COMPLETE: Final = ("auto", "enumerate", "branch", TWOS, "smt", "milp")
+SECONDS: Final = 60.0
+EASY: Final = 5  # of so many files, all but one are paired with a plain network that bounds settle at once
+
+
+@dataclass
+class Report:
+    """What became of one file: `counts` of everything that happened to it, and `complaints`."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    complaints: list[str] = field(default_factory=list)
+
+
+class _Crashes(logging.Handler):
+    """Keeps the last line of what a guarded solver's crash logs, and where it came from."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Of records that hold an exception."""
+        if record.exc_info and record.exc_info[1] is not None:
+            self.seen.append(told(record.exc_info[1]))
+
+
+def told(error: BaseException) -> str:
+    """An exception in one line, with the place that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}:{frames[-1].name})" if frames else ""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}{place}"
+
+
+def normalised(reason: str) -> str:
+    """A reason without names, numbers and paths, so that equal ones are counted together."""
+    text = re.sub(r"/\S+", "FILE", " ".join(reason.split()))
+    text = re.sub(r"'[^']*'|\"[^\"]*\"", "'...'", text)
+    text = re.sub(r"\((?:-?[\d.]+(?:, ?)?)+\)", "(N)", text)
+    return re.sub(r"-?\d[\d.,e+-]*", "N", text)[:110]
+
+
+def solver(name: str) -> Solver:
+    """The solver of that name; branching may bound parts of two points."""
+    made: Solver = load("relrob_solvers.branch:Branch")(leaf=2) if name == TWOS else solver_named(name)
+    return made
+
+
+def judged(file: Edited, folder: Path, turn: int) -> Report:
+    """Decide one file by `auto` and another solver in turn; its certificates are checked. Its runtime has taken it already."""
+    report = Report()
+    path = folder / f"file{file.suffix}"
+    path.write_bytes(file.data)
+    crashes = _Crashes()
+    logging.getLogger("relrob").addHandler(crashes)
+    try:
+        with np.errstate(all="ignore"):
+            _Judge(report, file, path, crashes, turn).run()
+    except RelrobError as error:
+        report.counts[f"refused: {normalised(str(error))}"] += 1
+    except Exception as error:
+        report.complaints.append(f"traceback at load: {told(error)}")
+    finally:
+        logging.getLogger("relrob").removeHandler(crashes)
+    return report
+
+
+class _Judge:
+    """One file, before several solvers."""
+
+    def __init__(self, report: Report, file: Edited, path: Path, crashes: _Crashes, turn: int) -> None:
+        self._report, self._file, self._path, self._crashes, self._turn = report, file, path, crashes, turn
+        self._counts = report.counts
+        self._easy = turn % EASY != 0
+
+    def run(self) -> None:
+        """Raises RelrobError where relrob does not take the file."""
+        file = self._file
+        network = load_network(
+            self._path,
+            image_shape=file.shape,
+            classes=file.classes,
+            runtime=None if file.runtime == "default" else file.runtime,
+        )
+        opened = Opened(network, open_network(network), open_network(network, batch=1))
+        enclosure = enclosure_of(network)
+        modelled = enclosure is not None and not network.black_box
+        why = network.black_box or ("" if modelled else "no reason given")
+        self._counts["modelled" if modelled else f"black box: {normalised(why)}"] += 1
+        if network.conversion:
+            self._counts[f"conversion: {normalised(network.conversion)}"] += 1
+        if file.plain and file.edits:
+            self._counts["plain edits"] += 1
+            self._counts["plain edits, modelled"] += modelled
+        if file.unsteady:  # no verdict on it is right or wrong
+            self._counts["unsteady"] += 1
+            if modelled:
+                self._report.complaints.append("modelled, although its runtime gives another answer when asked again")
+            return
+        if file.runtime == "default" and file.close:
+            self._counts["a point too near a tie for two runtimes"] += 1
+            return
+        plain = Plain.of(self._path.parent, file.shape, file.classes, file.label, self._easy)
+        self._clean(opened)
+        if modelled and enclosure is not None and (network.dense is None or gives_logits(network)):
+            self._bounds(enclosure)
+        first = self._turn % 2 == 0
+        pair = (opened, plain.opened) if first else (plain.opened, opened)
+        wrong = (file.wrong, plain.wrong(file.question.points))
+        roles = wrong if first else wrong[::-1]
+        others = LADDERS if isinstance(file.question.region, Ladder) else BALLS
+        for name in ("auto", others[self._turn // 2 % len(others)]):
+            self._solve(name, pair, roles, modelled)
+
+    def _clean(self, opened: Opened) -> None:
+        """Does relrob's own evaluator give the runtime's labels, in batches and alone?"""
+        file = self._file
+        for how, evaluator in (("alone", opened.replayer), ("in batches", opened.evaluator)):
+            rows = evaluator.outputs(file.question.points)
+            said = np.where(np.isnan(rows).any(axis=1), -1, rows.argmax(axis=1))
+            off = said != file.said
+            near = np.abs(file.margins) <= 1e-5 * max(1.0, float(np.abs(rows[np.isfinite(rows)]).max(initial=0)))
+            if (off & ~near).any():
+                self._report.complaints.append(f"{how}, relrob gives other labels on {int(off.sum())} points")
+            elif off.any():
+                self._counts[f"near ties that differ {how}"] += 1
+
+    def _bounds(self, enclosure: Enclosure) -> None:
+        """Do the bounds of the whole ladder hold for every point whose outputs are not cut off?"""
+        file, region = self._file, self._file.question.region
+        if enclosure.probabilities or not isinstance(region, Ladder):
+            return
+        last, rows = enclosure.layers[-1], file.rows
+        inside = ((rows > last.floor + 1e-9) & (rows < last.cap - 1e-9) & np.isfinite(rows)).all(axis=1)
+        rungs = rung_set(region, file.question.image)
+        low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
+        under = file.margins[inside] < low - 1e-6 * (1 + abs(low))
+        self._counts["bounds of a ladder"] += 1
+        if under.any():
+            least = float(file.margins[inside].min())
+            self._report.complaints.append(
+                f"bounds: {int(under.sum())} points below {low:.6g}, the least at {least:.6g}"
+            )
+
+    def _solve(
+        self, name: str, pair: tuple[Opened, Opened], wrong: tuple[np.ndarray, np.ndarray], modelled: bool
+    ) -> None:
+        """One solver on the pair."""
+        file, question = self._file, self._file.question
+        self._crashes.seen.clear()
+        counts = self._turn // 7 % 2 == 0
+        try:
+            if isinstance(question.region, Ladder):
+                setting = Setting(
+                    *pair, question.region, solver(name), Budget(SECONDS), Effective.CLOSEST, counts, certify=True
+                )
+                result = classify(setting, 0, question.image, file.label)
+            else:
+                around = BallSetting(pair, question.region, name, Budget(SECONDS), certify=True)
+                result = classify_ball(around, 0, question.image, file.label)
+        except RelrobError as error:
+            self._counts[f"{name} refused: {normalised(str(error))}"] += 1
+            return
+        except Exception as error:
+            self._report.complaints.append(f"{name}: traceback: {told(error)}")
+            return
+        self._counts[f"{question.region.kind} by {name}"] += 1
+        found = [f"{name}: {each}" for each in _complaints(result, file, wrong, name in COMPLETE)]
+        self._report.complaints += [
+            f"{each} [{'; '.join(self._crashes.seen)}]" if "stopped" in each else each for each in found
+        ]
+        mine = "reference" if pair[0].network.path == str(self._path) else "quantised"
+        status = getattr(result.record, f"{mine}_verdict") or "not asked"
+        self._counts[f"verdict {status}, {'modelled' if modelled else 'black box'}"] += 1
+        proved = self._certificates(name, result, wrong)
+        if file.plain and file.edits and modelled and name == "auto" and status == Status.ROBUST.value:
+            self._counts["plain edits, ROBUST"] += 1
+            self._counts["plain edits, ROBUST with a valid certificate"] += mine in proved
+
+    def _certificates(self, name: str, result: ImageResult, wrong: tuple[np.ndarray, np.ndarray]) -> set[str]:
+        """Check each that was written, plainly and with every run again. The roles of those that are valid."""
+        valid = set()
+        for role, data in result.certificates:
+            path = self._path.parent / "certificate.json"
+            path.write_bytes(data)
+            ours = ("reference" if self._turn % 2 == 0 else "quantised") == role
+            if not ours and (self._easy or name != "auto"):
+                continue
+            facts = (self._path.parent, self._file.shape, self._file.classes, self._file.label, self._easy)
+            network = self._path if ours else Plain.path(*facts)
+            bad = int(wrong[role == "quantised"].sum())
+            for run in (False, True) if b'"run":' in data or self._turn % 8 == 0 else (False,):
+                how = "check --run" if run else "check"
+                try:
+                    said = check(path, network, run)
+                except RelrobError as error:
+                    self._report.complaints.append(
+                        f"{name}: {how} cannot read what relrob wrote: {normalised(str(error))}"
+                    )
+                    continue
+                except Exception as error:
+                    self._report.complaints.append(f"{name}: {how}: traceback: {told(error)}")
+                    continue
+                self._counts[f"{how}: {'valid' if said.valid else 'invalid'}"] += 1
+                if said.valid and bad:
+                    self._report.complaints.append(
+                        f"{name}: {how} calls a certificate valid, and {bad} points are wrong"
+                    )
+                elif not said.valid and not bad:
+                    self._report.complaints.append(
+                        f"{name}: {how} refuses relrob's certificate: {normalised(said.failure)}"
+                    )
+                if said.valid:
+                    valid.add(role)
+        return valid
+
+
+def _complaints(
+    result: ImageResult, file: Edited, wrong: tuple[np.ndarray, np.ndarray], complete: bool
+) -> Iterator[str]:
+    """What is wrong with one answer."""
+    record, question = result.record, file.question
+    if record.set is Set.L_IC:
+        if not wrong[0][0]:
+            yield "L_ic, and the reference is right"
+        return
+    if wrong[0][0]:
+        yield "not L_ic, and the reference is wrong"
+        return
+    ladder = isinstance(question.region, Ladder)
+    if record.points is not None and record.points != len(question.points):
+        yield f"{record.points} points, not {len(question.points)}"
+    for role, bad in zip(("reference", "quantised"), wrong, strict=True):
+        status, counted = getattr(record, f"{role}_verdict"), getattr(record, f"{role}_effective")
+        if status == Status.ROBUST and bad.any():
+            yield f"{role}: ROBUST, and {int(bad.sum())} of {len(bad)} points are wrong"
+        if status == Status.NOT_ROBUST and question.every and not bad.any():
+            yield f"{role}: NOT_ROBUST, and no point is wrong"
+        if status != Status.ROBUST and counted is not None and question.every and counted != bad.sum():
+            yield f"{role}: {counted} effective perturbations, not {int(bad.sum())}"
+        if status == Status.UNKNOWN:
+            reasons = dict(part.split(": ", 1) for part in record.reason.split("; "))
+            reason = reasons.get(role, "")
+            if reason == Reason.CRASH.value or (ladder and complete and reason != Reason.TIME.value):
+                yield f"{role}: UNKNOWN, {reason}"
+    yield from _transfer(record, file, wrong)
+    yield from _witnesses(result, file, wrong)
+
+
+def _transfer(record: Record, file: Edited, wrong: tuple[np.ndarray, np.ndarray]) -> Iterator[str]:
+    """Counts of both networks and the set that follows from them."""
+    if record.transferred is not None and record.transferred != (wrong[0] & wrong[1]).sum():
+        yield f"{record.transferred} transferred, not {int((wrong[0] & wrong[1]).sum())}"
+    robust = {Set.RQFP: (False, False), Set.RFP: (False, True)}.get(record.set)
+    if robust is not None and file.question.every and robust != (bool(wrong[0].any()), bool(wrong[1].any())):
+        yield f"set {record.set.value}, against the points"
+    if record.set in (Set.RQ, Set.R0, Set.MIXED) and record.transferred is not None and wrong[0].any():
+        costs = file.question.costs
+        near = min(cost for cost, bad in zip(costs, wrong[0], strict=True) if bad)
+        also = [bool(b) for cost, a, b in zip(costs, *wrong, strict=True) if a and cost == near]
+        right = Set.RQ if not any(also) else Set.R0 if all(also) else Set.MIXED
+        if right is not record.set:
+            yield f"set {record.set.value}, not {right.value}"
+
+
+def _witnesses(result: ImageResult, file: Edited, wrong: tuple[np.ndarray, np.ndarray]) -> Iterator[str]:
+    """Each is a point of the region that its network gets wrong."""
+    for view in result.witnesses:
+        at = np.flatnonzero((file.question.points == view.perturbed).all(axis=1))
+        if file.question.every and not len(at):
+            yield f"the witness of the {view.network} is no point of the region"
+        elif len(at) and not wrong[view.network == "quantised"][at[0]]:
+            yield f"the witness of the {view.network} is right on its runtime"
