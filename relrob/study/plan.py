@@ -131,7 +131,7 @@ def make_plan(
     Store.check(run_directory(out, config_digest), config)
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
-    lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"], listener)
+    lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {"warnings": lost} if lost else {}
     header = {"relrob": __version__, "run": config_digest, **header}
     return Plan(
