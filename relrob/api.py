@@ -164,7 +164,7 @@ def quantise(
         "scheme": scheme,
         "calibration": drawn.name if drawn else None,
         **({"conversion": how} if how else {}),
-        "reference": {"path": readable(reference), "sha256": network.sha256, "accuracy": before},
+        "reference": {"path": readable(reference), "sha256": network.sha256},
         "accuracy": after,
         **({"warnings": lost} if lost else {}),
         "images": len(test),

@@ -138,8 +138,8 @@ def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]
-    if (held[0] is None) != (held[1] is None):
-        raise NotDenseError("a mean without a variance")
+    if (held[0] is None) != (held[1] is None) or np.shape(held[0]) != np.shape(held[1]):
+        raise NotDenseError("a mean and a variance of different shapes")
     if held[0] is None:
         shape = tuple(chain.shape[n - 1] for n in axes)
         held = list(weights(layer, (shape, shape, ()))[:2])
