@@ -196,11 +196,6 @@ def with_nan(file: Any) -> None:
     file["layers/dense_1/vars/0"][2, 3] = np.nan
 
 
-def swapped(file: Any) -> None:
-    """Weights under the wrong name."""
-    file["layers/dense/vars"].attrs["name"] = "d2"
-
-
 def outside(file: Any) -> None:
     """Weights that lie in another file."""
     del file["layers/dense/vars/0"]
@@ -247,7 +242,6 @@ CHANGES: dict[str, tuple[Callable[[dict[str, Any]], Any], Callable[[Any], Any] |
     "subclassed": (lambda c: c.update(class_name="MyModel"), None, NetworkError, "holds a 'MyModel'"),
     "bytes in": (lambda c: layer(c, 0)["config"].update(dtype="uint8"), None, NetworkError, "reads uint8 pixels"),
     "nan": (nothing, with_nan, NetworkError, "NaN or infinite weights"),
-    "swapped": (nothing, swapped, NetworkError, "'d0'.*its weights belong to 'd2'"),
     "outside": (nothing, outside, NetworkError, "keeps its data in another file"),
     "gone": (nothing, gone, NetworkError, "layer 5 'd2'.*1 weight arrays"),
 }

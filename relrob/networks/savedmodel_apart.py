@@ -53,6 +53,8 @@ class _Seen:
         """shape[0], and (shape[0], ...), as Flatten computes them."""
         masks = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
         match node.op:
+            case "Identity" if inputs[0] in self._constants:
+                self._constants[node.name] = self._constants[inputs[0]]
             case "StridedSlice" if inputs[0] in self._shapes and [node.attr[m].i for m in masks] == [0, 0, 0, 0, 1]:
                 begin = self._constants.get(inputs[1])
                 self._counts |= {node.name} if begin is not None and begin.tolist() == [0] else set()
