@@ -55,8 +55,9 @@ def pixels() -> Any:
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5", ""])
 def test_a_normalised_network_is_converted_as_it_is(suffix: str, tmp_path: Path) -> None:
-    network = load_network(still(tmp_path, suffix), image_shape=SHAPE, classes=6)
-    on_keras = load_network(still(tmp_path, suffix), image_shape=SHAPE, classes=6, runtime="keras")
+    file = still(tmp_path, suffix)
+    network = load_network(file, image_shape=SHAPE, classes=6)
+    on_keras = load_network(file, image_shape=SHAPE, classes=6, runtime="keras")
     truth = open_network(on_keras).outputs(pixels()).argmax(axis=1)
     assert rebuilt(network, "dynamic") == ""
     path = tmp_path / "q.tflite"

@@ -206,8 +206,12 @@ def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
         case "MatMul" if not node.attr["transpose_a"].b:
             weights = rest[0].T if node.attr["transpose_b"].b else rest[0]
             chain.dense(weights, np.zeros(weights.shape[1], np.float32))
-        case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv" if rest[0].ndim <= len(chain.shape):
+        case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv":
             value = rest[0].astype(np.float64)
+            if value.ndim == len(chain.shape) + 1 and len(value) == 1:
+                value = value[0]  # one for all images
+            if value.ndim > len(chain.shape):
+                raise NotDenseError(f"{node.name} (a constant of {value.ndim} dimensions)")
             if node.op == "BiasAdd" and node.attr["data_format"].s not in (b"", b"NHWC"):
                 raise NotDenseError(f"{node.name} (BiasAdd along another axis)")
             if node.op in ("Mul", "RealDiv"):

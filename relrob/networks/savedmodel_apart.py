@@ -74,7 +74,8 @@ class _Seen:
             return bool((rest[0] > 0).all())
         if node.op == "MatMul":
             return not node.attr["transpose_a"].b
-        if node.op in _WITH_CONSTANT and rest[0].ndim > 1:
+        rank = self._graph.get_tensor_by_name(f"{inputs[0]}:0").shape.rank
+        if node.op in _WITH_CONSTANT and rest[0].ndim >= rank and (rest[0].ndim > rank or len(rest[0]) > 1):
             return False
         return node.op in _ELEMENTWISE | _WITH_CONSTANT | _LAST and node.attr["data_format"].s in (b"", b"NHWC")
 
