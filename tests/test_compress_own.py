@@ -98,7 +98,7 @@ def test_an_onnx_file_is_quantised_itself_or_sent_to_qdq(tmp_path: Path) -> None
     path = tmp_path / "n.onnx"
     path.write_bytes(onnx_bytes(nodes, kernel, ["n", 50], 6))
     network = load_network(path, image_shape=SHAPE, classes=6)
-    with pytest.raises(QuantiseError, match="no way into LiteRT.*--quantise qdq"):
+    with pytest.raises(QuantiseError, match=r"no way into LiteRT.*--quantise qdq"):
         quantised_bytes(network, "int8", CALIBRATION, SHAPE)
     out = tmp_path / "q.onnx"
     out.write_bytes(quantised_bytes(network, "qdq", CALIBRATION, SHAPE))
@@ -107,7 +107,9 @@ def test_an_onnx_file_is_quantised_itself_or_sent_to_qdq(tmp_path: Path) -> None
     assert (open_network(quantised).outputs(IMAGES).argmax(axis=1) == expected).mean() > 0.9
 
 
-@pytest.mark.parametrize(("scheme", "kind"), [("int8", "onnx"), ("qdq", "keras"), ("fixed:4", "onnx"), ("qdq", "savedmodel")])
+@pytest.mark.parametrize(
+    ("scheme", "kind"), [("int8", "onnx"), ("qdq", "keras"), ("fixed:4", "onnx"), ("qdq", "savedmodel")]
+)
 def test_more_than_dense_layers_has_no_other_way(scheme: str, kind: str) -> None:
     network = Network("n", "", kind, "onnxruntime", 50, 6, SHAPE, dense=DENSE)
     check_source(network, scheme)

@@ -350,7 +350,9 @@ def test_models_in_models_cost_linear_time(tmp_path: Path) -> None:
         (lambda k: [k.Flatten(), k.Dense(8, "tanh"), k.UnitNormalization(axis=0)], False),
     ],
 )
-def test_layers_that_mix_images_run_one_at_a_time(make: Callable[[Any], list[Any]], apart: bool, tmp_path: Path) -> None:
+def test_layers_that_mix_images_run_one_at_a_time(
+    make: Callable[[Any], list[Any]], apart: bool, tmp_path: Path
+) -> None:
     layers = keras().layers
     path = save(keras().Sequential([layers.Input(SHAPE), *make(layers)]), tmp_path / "n.keras")
     network = load_network(path, image_shape=SHAPE, classes=8)

@@ -103,7 +103,7 @@ def writes_when_restored(folder: Path, mark: Path) -> Path:
     """A SavedModel of one dense layer, one object of which writes a file when TensorFlow restores it."""
     tf = load("tests.tensorflow_here:tensorflow")
 
-    class Restored(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc]
+    class Restored(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc, name-defined]
         def _serialize_to_tensors(self) -> dict[str, Any]:
             return {"a": tf.constant(1.0)}
 

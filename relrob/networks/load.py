@@ -21,7 +21,10 @@ from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
-MODELLED: Final = ("tflite", "fixed")  # formats that are modelled without float weights: `Source.black_box` says where not
+MODELLED: Final = (
+    "tflite",
+    "fixed",
+)  # formats that are modelled without float weights: `Source.black_box` says where not
 REAL: Final = "real"  # no program: the weights as a function over the reals
 
 READERS: dict[str, str] = {

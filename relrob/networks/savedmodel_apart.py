@@ -9,7 +9,21 @@ import tensorflow as tf
 
 # One result an element, of values of the same number of dimensions.
 _ELEMENTWISE: Final = {
-    *("Identity", "Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Softplus", "Neg", "Exp", "Log", "Erf"),
+    *(
+        "Identity",
+        "Relu",
+        "Relu6",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "Neg",
+        "Exp",
+        "Log",
+        "Erf",
+    ),
     *("Square", "Sqrt", "Rsqrt", "Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"),
 }
 _WITH_CONSTANT: Final = {"BiasAdd", "Add", "AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum"}
@@ -63,7 +77,7 @@ class _Seen:
 
     def _apart(self, node: Any, inputs: list[str]) -> bool:
         """Of an operator whose first input is a value, the rest constants."""
-        rest = [self._constants.get(name) for name in inputs[1:]]
+        rest: list[Any] = [self._constants.get(name) for name in inputs[1:]]
         if inputs[0] not in self._values or self._values & set(inputs[1:]):
             return False
         if node.op == "Reshape":
@@ -74,7 +88,7 @@ class _Seen:
             return bool((rest[0] > 0).all())
         if node.op == "MatMul":
             return not node.attr["transpose_a"].b
-        rank = self._graph.get_tensor_by_name(f"{inputs[0]}:0").shape.rank
+        rank = int(self._graph.get_tensor_by_name(f"{inputs[0]}:0").shape.rank)
         if node.op in _WITH_CONSTANT and rest[0].ndim >= rank and (rest[0].ndim > rank or len(rest[0]) > 1):
             return False
         return node.op in _ELEMENTWISE | _WITH_CONSTANT | _LAST and node.attr["data_format"].s in (b"", b"NHWC")

@@ -96,7 +96,9 @@ def _meta(path: str) -> Any:
 def _function_name(path: str, nodes: Any) -> str:
     """The function behind the signature, by way of the root's child "signatures"."""
     top = {child.local_name: child.node_id for child in nodes[0].children}
-    found = {child.local_name: child.node_id for child in nodes[top["signatures"]].children} if "signatures" in top else {}
+    found = (
+        {child.local_name: child.node_id for child in nodes[top["signatures"]].children} if "signatures" in top else {}
+    )
     if _SIGNATURE not in found:
         raise NetworkError(f"{path} has the signatures {sorted(found)}", _SIGNATURE, "model.export(...)")
     return str(nodes[found[_SIGNATURE]].bare_concrete_function.concrete_function_name)

@@ -10,7 +10,7 @@ MUCH: Final = 0.01
 
 
 def accuracy_warnings(reference: float, quantised: float) -> list[str]:
-    """One text where the quantised network's accuracy is more than a point below the reference's; logged, which the command line shows."""
+    """One text where the quantised network's accuracy is more than a point below the reference's; logged too."""
     if reference - quantised <= MUCH + 1e-9:
         return []
     text = (

@@ -110,7 +110,9 @@ def _dense(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
     settings = layer.settings
     has_bias = settings.get("use_bias", settings.get("bias", True))
     units = settings.get("units", settings.get("output_dim"))
-    shapes = ((chain.shape[-1] if chain.shape else 1, units), (units,))
+    if units is None:
+        raise NetworkError("no number of units", "a model saved by Keras")
+    shapes: Shapes = ((chain.shape[-1] if chain.shape else 1, units), (units,))
     kernel, *rest = weights(layer, shapes[: 1 + has_bias])
     chain.dense(kernel, rest[0] if has_bias else np.zeros(kernel.shape[1], np.float32))
     _activation(chain, settings.get("activation"))

@@ -73,7 +73,9 @@ def _weights(*names: str) -> dict[str, Rule]:
 
 
 _ACTIVATION: Final = _one_of(None, "linear", "relu", "softmax")
-_NOISE: Final = dict.fromkeys(("rate", "stddev", "seed", "noise_shape", "data_format", "l1", "l2", "p", "sigma"), _any)
+_NOISE: Final[dict[str, Rule]] = dict.fromkeys(
+    ("rate", "stddev", "seed", "noise_shape", "data_format", "l1", "l2", "p", "sigma", "activity_regularizer"), _any
+)
 KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "InputLayer": {"sparse": _IDLE, "ragged": _IDLE, "optional": _IDLE, "shape": _any},
     "Dense": {
@@ -99,8 +101,6 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
     **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D"), _NOISE),
     "Identity": {},
 }
-for _rules in ("Dropout", "ActivityRegularization"):
-    KNOWN[_rules] = {**KNOWN[_rules], "activity_regularizer": _any}
 
 
 def check_settings(layer: LayerConfig) -> None:

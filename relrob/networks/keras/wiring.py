@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Final
 
 from relrob.networks.chain import NotDenseError
-from relrob.networks.keras.config import MODELS, LayerConfig, Model
 from relrob.networks.keras.calls import Tensor
+from relrob.networks.keras.config import MODELS, LayerConfig, Model
 
 # Layers that treat the images of a batch apart, whatever their settings.
 _APART: Final = {
