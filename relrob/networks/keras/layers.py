@@ -81,7 +81,8 @@ def _apply(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
                 raise NotDenseError("a softmax over another axis")
             chain.softmax()
         case "Rescaling":
-            chain.affine(_single(settings["scale"]), _single(settings.get("offset", 0.0)))
+            offset = _single(settings.get("offset", 0.0))
+            chain.affine(_single(settings["scale"]), offset, size=np.abs(offset))
         case "Normalization":
             _normalise(chain, layer, weights)
         case "BatchNormalization":
@@ -150,9 +151,9 @@ def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
         raise NotDenseError("a variance below 0")
     spread = np.maximum(_single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64))
     if settings.get("invert", False):
-        chain.affine(spread, mean)
+        chain.affine(spread, mean, size=np.abs(mean))
     else:
-        chain.affine(1 / spread, -mean / spread)
+        chain.affine(1 / spread, -mean / spread, size=np.abs(mean) / spread)
 
 
 def _spread(values: NDArray[np.float64], axes: list[int], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -179,4 +180,4 @@ def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None
     if not (total > 0).all():
         raise NotDenseError("a variance of 0 or below")
     factor = gamma / np.sqrt(total)
-    chain.affine(factor, beta - mean * factor)
+    chain.affine(factor, beta - mean * factor, size=np.abs(beta) + np.abs(mean * factor))
