@@ -58,6 +58,7 @@ BRANCHING = (
 CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
+KERAS, WIRED = "relrob/networks/keras", ("tests/test_keras_wiring.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 REPICK = "relrob/regions/repick.py"
@@ -291,6 +292,64 @@ MUTANTS: tuple[Mutant, ...] = (
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
+    Mutant(
+        "keras weights by name",
+        f"{KERAS}/weights.py",
+        "zip(owners, filled, strict=True)",
+        "((layer, weights[layer.name]) for layer in owners)",
+        WIRED,
+    ),
+    Mutant(
+        "keras archives by name",
+        f"{KERAS}/weights.py",
+        "for layer in layers:\n        snake",
+        "for layer in sorted(layers, key=str):\n        snake",
+        WIRED,
+    ),
+    Mutant(
+        "the last of the list for the output",
+        f"{KERAS}/wiring.py",
+        "named, here, found = _named(model), model.outputs[0]",
+        "named, here, found = _named(model), Tensor(model.layers[-1].name, 0, 0)",
+        WIRED,
+    ),
+    Mutant(
+        "a missing layer skipped",
+        f"{KERAS}/files.py",
+        """        raise NetworkError(f"{where} is named in layer_names and is not there", "a whole file", "copy it again")""",
+        "        return []",
+        WIRED,
+    ),
+    Mutant("training ignored", f"{KERAS}/calls.py", '"training": (None, False)', '"training": (None, False, True)', WIRED),
+    Mutant("a setting ignored", f"{KERAS}/settings.py", "if rule is None:", "if rule is None and False:", WIRED),
+    Mutant(
+        "a normalisation along another axis",
+        f"{KERAS}/layers.py",
+        "wide[axes[-place] - 1]",
+        "wide[len(shape) - place]",
+        WIRED,
+    ),
+    Mutant(
+        "the size of a normalisation's mean",
+        f"{KERAS}/layers.py",
+        "size=np.abs(mean) / spread",
+        "size=0.0, roundings=0",
+        ("tests/test_keras_modelled.py",),
+    ),
+    Mutant(
+        "a function that restores is let through",
+        "relrob/networks/savedmodel_file.py",
+        "if node.saveable_objects or node.registered_saver:",
+        "if node.registered_saver:",
+        ("tests/test_networks_savedmodel.py",),
+    ),
+    Mutant(
+        "a folded copy is quantised",
+        "relrob/compress/source.py",
+        "return reference.dense is not None and not reference.folded",
+        "return reference.dense is not None",
+        ("tests/test_compress_own.py",),
+    ),
     Mutant("digest without the label", "relrob/domain/query.py", "region, self.label]", "region]", DOMAIN),
     Mutant("digest without the runtime", "relrob/domain/query.py", "self.network.runtime, ", "", DOMAIN),
     Mutant("witness for any verdict", "relrob/domain/verdict.py", "(self.status is Status.NOT_ROBUST) !=", "None is", DOMAIN),
