@@ -311,7 +311,6 @@ def test_two_layers_in_a_row_that_cancel_lose_what_the_first_lost(tmp_path: Path
     first[:, 3] = np.nextafter(first[:, 2], np.float32(2))
     second[2:, 1] = (3e5, -3e5)
     writer.add("MatMul", first)
-    writer.add("Add", np.full(4, 0.3, np.float32))
     writer.add("MatMul", second)
     data = writer.finished()
     network = loaded(data, tmp_path)
