@@ -190,14 +190,19 @@ def spoilt(given: onnx.ModelProto, edit: Edit) -> bytes:
     return bytes(given.SerializeToString())
 
 
+def nul(given: onnx.ModelProto) -> None:
+    weights = given.graph.initializer[0]
+    weights.data_location = TensorProto.EXTERNAL
+    weights.ClearField("raw_data")
+    weights.external_data.add(key="location", value="w\0.bin")
+
+
 HOSTILE: dict[str, bytes] = {
     "an input of type 256": spoilt(model(), lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 256)),
     "weights of type 255": spoilt(model(), lambda m: setattr(m.graph.initializer[0], "data_type", 255)),
     "weights as bytes": spoilt(model(), lambda m: setattr(m.graph.initializer[0], "data_type", 3)),
     "a batch of 2^32": spoilt(model(), lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 2**32)),
-    "a place with a NUL": spoilt(model(), lambda m: (
-        setattr(m.graph.initializer[0], "data_location", TensorProto.EXTERNAL), m.graph.initializer[0].ClearField("raw_data"),
-        m.graph.initializer[0].external_data.add(key="location", value="w\0.bin"))),
+    "a place with a NUL": spoilt(model(), nul),
     "a negative size": spoilt(model(), lambda m: m.graph.initializer[0].dims.__setitem__(0, -3)),
     "more than there is": spoilt(model(), lambda m: m.graph.initializer[0].dims.__setitem__(0, 2**40)),
 }  # fmt: skip

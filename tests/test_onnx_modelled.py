@@ -40,8 +40,8 @@ Constants = dict[str, NDArray[Any]]
 
 def spread(rng: np.random.Generator, size: int, ends: tuple[float, float]) -> Floats:
     """Numbers of either sign whose magnitudes are spread evenly over the powers between the ends."""
-    sizes = np.exp(rng.uniform(*np.log(ends), size=size))
-    return (sizes * rng.choice([-1.0, 1.0], size)).astype(np.float32)
+    sizes = np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), size=size))
+    return np.asarray(sizes * rng.choice([-1.0, 1.0], size), np.float32)
 
 
 class Writer:
@@ -214,9 +214,9 @@ def test_labels_that_are_certain_are_those_of_the_file(ends: tuple[float, float]
     assert certain > seen / 20
 
 
-def two_steps(first: str, second: str, constant: float, where: str) -> bytes:
+def two_steps(first: str, second: str, constant: float, where: str, seed: int = 3) -> bytes:
     """A constant away and back again, before or after the one dense layer."""
-    writer = Writer(3, ORDINARY)
+    writer = Writer(seed, ORDINARY)
     value = np.full(INPUTS if where == "before" else CLASSES, constant, np.float32)
     if where == "after":
         writer.dense(CLASSES)
@@ -249,11 +249,30 @@ def test_a_constant_away_and_back_rounds_as_the_file_does(
     assert outside(data, network, 1) <= 0
 
 
-def far(value: Floats, rng: np.random.Generator) -> Floats:
+@pytest.mark.parametrize("where", ["before", "after"])
+def test_labels_that_the_file_loses_in_its_steps_are_not_certain(where: str, tmp_path: Path) -> None:
+    """Away by 1e8 and back leaves no pixel: the label of the weights alone is not the file's."""
+    ladder, lost = Ladder(Fraction(3, 2), Fraction(1, 4), INPUTS, 1), 0
+    for seed in range(12):
+        data = two_steps("Sub", "Add", 1e8, where, seed)
+        network = loaded(data, tmp_path)
+        assert network.dense is not None
+        alone = Dense(tuple(Layer(a.weights, a.bias, a.relu, a.extra + 1) for a in network.dense.layers))
+        rungs = rung_set(ladder, np.random.default_rng(seed).integers(0, 256, SHAPE).astype(np.uint8))
+        masks = rungs.knapsack.masks(0, rungs.count)
+        said = runs(data)[1].run(None, {"x": rungs.images(masks)})[0].argmax(axis=1)
+        for label in range(CLASSES):
+            believed, judged = (FoldedDense(dense, rungs, label).judge(masks) for dense in (alone, network.dense))
+            lost += int((((said == label) != (believed.labels == label)) & ~believed.thin).sum())
+            assert not (((said == label) != (judged.labels == label)) & ~judged.thin).any()
+    assert lost > 100
+
+
+def far(value: np.float32, rng: np.random.Generator) -> np.float32:
     """A constant near 1 whose product with the value rounds as far up as any of some hundred."""
     tried = (1 + rng.uniform(-0.02, 0.02, 400)).astype(np.float32)
     exact = tried.astype(np.float64) * float(value)
-    return np.asarray(tried[((tried * value).astype(np.float64) / exact).argmax()])
+    return np.float32(tried[((tried * value).astype(np.float64) / exact).argmax()])
 
 
 def all_up(where: str) -> bytes:
@@ -266,8 +285,8 @@ def all_up(where: str) -> bytes:
         writer.width = CLASSES
     for _ in range(60):
         constant = far(value, rng)
-        writer.add("Mul", constant)
-        value = value * constant
+        writer.add("Mul", np.asarray(constant))
+        value = np.float32(value * constant)
     if where == "before":
         writer.add("MatMul", weights)
     return writer.finished()
@@ -292,7 +311,6 @@ def test_two_layers_in_a_row_that_cancel_lose_what_the_first_lost(tmp_path: Path
     first[:, 3] = np.nextafter(first[:, 2], np.float32(2))
     second[2:, 1] = (3e5, -3e5)
     writer.add("MatMul", first)
-    writer.add("Add", np.full(4, 0.3, np.float32))
     writer.add("MatMul", second)
     data = writer.finished()
     network = loaded(data, tmp_path)

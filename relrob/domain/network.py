@@ -32,13 +32,13 @@ class Layer:
     """One dense layer: `weights` (n_in, n_out), `bias` (n_out,), ReLU after it or not.
 
     A plain layer is what the file holds, float32 to the bit. A modelled one stands for a dense layer among steps on constants (a
-    normalisation before it, a scale after it): real weights in float64, and for inputs h >= 0 the file's own float32 arithmetic
-    strays from h @ weights + bias by no more than a plain layer of `extra` more roundings would, and `slack` (n_out,).
+    normalisation before it, a scale after it): real weights, which are float64 here alone; for inputs h >= 0 the file's own
+    float32 arithmetic strays from h @ weights + bias by no more than a plain layer of `extra` more roundings, and `slack` (n_out,).
     Raises NetworkError when the shapes disagree or a value is not finite.
     """
 
-    weights: Floats | Doubles
-    bias: Floats | Doubles
+    weights: Floats
+    bias: Floats
     relu: bool
     extra: int = 0
     slack: Doubles | None = None

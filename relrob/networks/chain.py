@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from math import prod
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Dense, Layer
 from relrob.errors import NetworkError, ShapeError
 from relrob.networks.rounding import TERMS, gamma
@@ -99,7 +99,7 @@ class _Linear:
         if terms >= TERMS:
             raise NotDenseError("more inputs than errors of float32 are known for")
         slack = gamma(terms) * (np.maximum(self.steps.size - np.abs(bias), 0.0) + _LOST) + self.steps.lost
-        return Layer(self.weights, bias, self.relu, extra, slack * _LOOSE)
+        return Layer(cast(Floats, self.weights), cast(Floats, bias), self.relu, extra, slack * _LOOSE)
 
 
 @dataclass

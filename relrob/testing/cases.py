@@ -41,7 +41,7 @@ class OneByOne:
         with np.errstate(all="ignore"):
             for layer in self.dense.layers:
                 products = values[:, :, None] * layer.weights[None]
-                values = (np.add.accumulate(products, axis=1)[:, -1] + layer.bias).astype(np.float32, copy=False)
+                values = np.add.accumulate(products, axis=1)[:, -1] + layer.bias
                 values = np.maximum(values, np.float32(0)) if layer.relu else values
         return values
 

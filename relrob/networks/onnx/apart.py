@@ -56,6 +56,14 @@ _QDQ: Final = ("QuantizeLinear", "DequantizeLinear")
 
 def treats_apart(model: onnx.ModelProto) -> bool:
     """Is the graph known to compute each image's outputs from that image alone?"""
+    try:
+        return _known(model)
+    except (ValueError, TypeError, AttributeError, LookupError, StopIteration):  # nodes or attributes of another form
+        return False
+
+
+def _known(model: onnx.ModelProto) -> bool:
+    """The same, for nodes that have the inputs and attributes of their kind."""
     versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
     graph = model.graph
     if len(versions) != 1 or versions[0] not in OPSETS or len(graph.output) != 1 or len(model.functions):

@@ -11,6 +11,7 @@ from onnx import TensorProto
 
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
+from relrob.networks.batches import one_line
 from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.onnx.graph import Graph, Operator, graph_of
 
@@ -33,7 +34,10 @@ def build(model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False
     """
     if quantised:
         raise NotDenseError("quantised operators: run by onnxruntime's own kernels")
-    graph = graph_of(model)
+    try:
+        graph = graph_of(model)
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        raise NotDenseError(f"attributes that do not fit their operators ({one_line(error)})") from error
     if graph.rank != len(dims) + 1:
         raise NotDenseError("an input that is not a batch of float32 images")
     walker = _Walker(Chain(dims), graph)
@@ -44,6 +48,8 @@ def build(model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False
             raise type(error)(f"{operator.label}: {error}") from error
         except NotDenseError as error:
             raise NotDenseError(f"{operator.label}: {error}") from error
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
+            raise NotDenseError(f"{operator.label}: attributes or constants of another form") from error
     if walker.current != graph.result:
         raise NotDenseError("a graph with branches")
     return walker.chain.finish(), walker.chain.folded
