@@ -130,9 +130,10 @@ def _kept(chain: Chain, axis: Any) -> list[int]:
     if axis == []:
         raise NotDenseError("an empty list of axes, which Keras reads in two ways")
     rank = len(chain.shape) + 1
-    axes = sorted(n % rank for n in ([] if axis is None else axis if isinstance(axis, list) else [axis]))
-    if 0 in axes or len(set(axes)) != len(axes):
-        raise NotDenseError(f"constants along the axes {axis}")
+    given = [] if axis is None else axis if isinstance(axis, list) else [axis]
+    axes = sorted(n % rank for n in given)
+    if 0 in axes or len(set(axes)) != len(axes) or not all(-rank <= n < rank for n in given):
+        raise NotDenseError(f"constants along the axes {axis} of {rank}")
     return axes
 
 

@@ -87,7 +87,7 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "Reshape": {"target_shape": _wholes},
     "Permute": {"dims": _wholes},
     "Activation": {"activation": _one_of("linear", "relu", "softmax")},
-    "ReLU": {"max_value": _NONE, "negative_slope": _one_of(None, 0), "threshold": _one_of(None, 0)},
+    "ReLU": {"max_value": _NONE, "negative_slope": _one_of(0), "threshold": _one_of(0)},
     "Softmax": {"axis": lambda value: _whole(value) or _wholes(value)},
     "Rescaling": {"scale": _numbers, "offset": _numbers},
     "Normalization": {"axis": _axes, "mean": _constants, "variance": _constants, "invert": _flag},
