@@ -61,8 +61,8 @@ SCHEMES = {
 def quantise(reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape) -> bytes:
     """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
 
-    MLPs of plain dense layers become a flat (d,) input and dense layers; other .keras, .h5 and SavedModels are converted as they are. `int16x8` has
-    float input and output. Cost: under a second for an MLP, after TensorFlow's import.
+    MLPs of plain dense layers become a flat (d,) input and dense layers; other .keras, .h5 and SavedModels are converted as they
+    are. `int16x8` has float input and output. Cost: under a second for an MLP, after TensorFlow's import.
     Raises QuantiseError: the converter refuses the network, nothing was quantised, or the file is not of the scheme.
     """
     wanted = SCHEMES[scheme]

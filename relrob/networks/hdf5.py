@@ -61,6 +61,11 @@ def dataset(group: Any, name: str, path: str) -> Any:
     return item
 
 
+def array(group: Any, name: str, path: str) -> NDArray[Any]:
+    """The finite values of the data set of that name."""
+    return values(dataset(group, name, path), path)
+
+
 def values(item: Any, path: str) -> NDArray[Any]:
     """The finite values of a data set."""
     read: NDArray[Any] = item[()]

@@ -18,6 +18,7 @@ from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.files import sha256_path
 from relrob.networks.batches import one_line
 from relrob.networks.chain import Chain, NotDenseError
+from relrob.networks.savedmodel_apart import treats_apart
 from relrob.networks.savedmodel_file import Signature, read_signature
 from relrob.networks.source import Source
 from relrob.quiet import quiet_native
@@ -70,9 +71,9 @@ def read_savedmodel(path: str) -> Source:
     def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
         return _build(function, dims)
 
-    return Source(
-        "savedmodel", _dims(given.shape), None if units is None else int(units), sha256_path(Path(path)), dense
-    )
+    classes = None if units is None else int(units)
+    apart = treats_apart(function.graph)
+    return Source("savedmodel", _dims(given.shape), classes, sha256_path(Path(path)), dense, apart=apart)
 
 
 def frozen(path: str) -> Any:
@@ -151,6 +152,8 @@ def _dims(shape: Any) -> tuple[int, ...] | None:
 def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
     """The MLP of a frozen function, and whether constants were folded."""
     graph = function.graph.as_graph_def()
+    if function.inputs[0].dtype != tf.float32:
+        raise NotDenseError(f"pixels of type {function.inputs[0].dtype.name}")
     chain, current = Chain(dims), function.inputs[0].op.name
     constants: dict[str, Any] = {}
     for node in graph.node:
@@ -180,11 +183,17 @@ def _known(node: Any, values: list[Any], of_current: bool, chain: Chain) -> Any:
     match node.op:
         case "Identity":
             return values[0]
-        case "StridedSlice" if node.attr["shrink_axis_mask"].i == 1 and values[0].ndim == 1:
+        case "StridedSlice" if values[0].ndim == 1 and _masks(node) == [0, 0, 0, 0, 1]:
             return values[0][int(values[1][0])]
-        case "Pack":
+        case "Pack" if node.attr["axis"].i == 0:
             return np.array(values)
     return None
+
+
+def _masks(node: Any) -> list[int]:
+    """What a slice says beside its begin, end and stride: here that it takes one element."""
+    names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    return [int(node.attr[name].i) for name in names]
 
 
 def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
@@ -197,9 +206,17 @@ def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
         case "MatMul" if not node.attr["transpose_a"].b:
             weights = rest[0].T if node.attr["transpose_b"].b else rest[0]
             chain.dense(weights, np.zeros(weights.shape[1], np.float32))
-        case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv" if rest[0].ndim <= len(chain.shape):
+        case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv":
             value = rest[0].astype(np.float64)
+            if value.ndim == len(chain.shape) + 1 and len(value) == 1:
+                value = value[0]  # one for all images
+            if value.ndim > len(chain.shape):
+                raise NotDenseError(f"{node.name} (a constant of {value.ndim} dimensions)")
+            if node.op == "BiasAdd" and node.attr["data_format"].s not in (b"", b"NHWC"):
+                raise NotDenseError(f"{node.name} (BiasAdd along another axis)")
             if node.op in ("Mul", "RealDiv"):
+                if node.op == "RealDiv" and not value.all():
+                    raise NotDenseError(f"{node.name} (a division by 0)")
                 chain.affine(value if node.op == "Mul" else 1 / value)
             else:
                 chain.affine(1.0, -value if node.op == "Sub" else value)

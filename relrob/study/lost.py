@@ -5,14 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from relrob.domain.events import Event, Listener
-
 log = logging.getLogger(__name__)
 MUCH: Final = 0.01
 
 
-def accuracy_warnings(reference: float, quantised: float, listener: Listener) -> list[str]:
-    """One text where the quantised network's accuracy is more than a point below the reference's; said and logged."""
+def accuracy_warnings(reference: float, quantised: float) -> list[str]:
+    """One text where the quantised network's accuracy is more than a point below the reference's; logged too."""
     if reference - quantised <= MUCH + 1e-9:
         return []
     text = (
@@ -20,5 +18,4 @@ def accuracy_warnings(reference: float, quantised: float, listener: Listener) ->
         "it has lost more than a point"
     )
     log.warning("%s", text)
-    listener(Event("note", f"warning: {text}"))
     return [text]

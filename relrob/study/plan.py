@@ -13,6 +13,7 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
+from relrob.networks.details import runtime_details
 from relrob.relative import Effective
 from relrob.study.images import spelled
 from relrob.study.lost import accuracy_warnings
@@ -132,7 +133,7 @@ def make_plan(
     Store.check(run_directory(out, config_digest), config)
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
-    lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"], listener)
+    lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {"warnings": lost} if lost else {}
     header = {"relrob": __version__, "run": config_digest, **header}
     return Plan(
@@ -169,6 +170,7 @@ def _header(
             "scheme": network.scheme,
             "runtime": network.runtime,
             "arithmetic": network.arithmetic.value,
+            "runtime_details": runtime_details(network),
             **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
             **({"conversion": network.conversion} if network.conversion else {}),
         }
@@ -199,7 +201,7 @@ def _effective(request: Request, region: Region) -> Effective:
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:
     """What makes a network the same network, wherever its file lies and whatever is known of it."""
-    told = ("path", "accuracy", "modelled", "black_box", "conversion")
+    told = ("path", "accuracy", "modelled", "black_box", "conversion", "runtime_details")
     return {key: value for key, value in described.items() if key not in told}
 
 

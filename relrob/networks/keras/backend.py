@@ -51,5 +51,5 @@ def check_backend() -> None:
 def _file() -> Path:
     """Where Keras reads its settings."""
     home = Path.home()
-    base = home if os.access(home, os.W_OK) else Path("/tmp")
+    base = home if os.access(home, os.W_OK) else Path("/tmp")  # noqa: S108 (as Keras itself does)
     return Path(os.environ.get("KERAS_HOME", base / ".keras")).expanduser() / "keras.json"

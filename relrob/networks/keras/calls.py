@@ -67,9 +67,10 @@ def _modern(node: dict[str, Any]) -> Call:
     """{"args": [...], "kwargs": {...}}."""
     given, named = node.get("args"), node.get("kwargs")
     feeds = tuple(_tensors(node))
-    single = isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict)
-    tensor = single and given[0].get("class_name") == "__keras_tensor__" and isinstance(given[0].get("config"), dict)
-    if not tensor or _triple(given[0]["config"].get("keras_history")) is None or set(node) - {"args", "kwargs"}:
+    first = given[0] if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict) else {}
+    config = first.get("config") if first.get("class_name") == "__keras_tensor__" else None
+    history = config.get("keras_history") if isinstance(config, dict) else None
+    if _triple(history) is None or set(node) - {"args", "kwargs"}:
         return Call(feeds, "arguments other than one tensor")
     return Call(feeds, _arguments(named))
 

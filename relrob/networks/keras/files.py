@@ -107,7 +107,7 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
                 "model.save(...) instead of save_weights",
             )
         group = hdf5.child(file, name, path)
-        pairs.append([hdf5.values(hdf5.dataset(group, one, path), path) for one in held])
+        pairs.append([hdf5.array(group, one, path) for one in held])
     if not pairs or any(weights.ndim != 2 for weights, _ in pairs):
         raise NetworkError(f"{path} holds no chain of dense layers", "Keras 1 weights of an MLP, or a whole model")
 

@@ -81,7 +81,8 @@ def _apply(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
                 raise NotDenseError("a softmax over another axis")
             chain.softmax()
         case "Rescaling":
-            chain.affine(_single(settings["scale"]), _single(settings.get("offset", 0.0)))
+            offset = _single(settings.get("offset", 0.0))
+            chain.affine(_single(settings["scale"]), offset, size=np.abs(offset))
         case "Normalization":
             _normalise(chain, layer, weights)
         case "BatchNormalization":
@@ -110,7 +111,9 @@ def _dense(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
     settings = layer.settings
     has_bias = settings.get("use_bias", settings.get("bias", True))
     units = settings.get("units", settings.get("output_dim"))
-    shapes = ((chain.shape[-1] if chain.shape else 1, units), (units,))
+    if units is None:
+        raise NetworkError("no number of units", "a model saved by Keras")
+    shapes: Shapes = ((chain.shape[-1] if chain.shape else 1, units), (units,))
     kernel, *rest = weights(layer, shapes[: 1 + has_bias])
     chain.dense(kernel, rest[0] if has_bias else np.zeros(kernel.shape[1], np.float32))
     _activation(chain, settings.get("activation"))
@@ -127,9 +130,10 @@ def _kept(chain: Chain, axis: Any) -> list[int]:
     if axis == []:
         raise NotDenseError("an empty list of axes, which Keras reads in two ways")
     rank = len(chain.shape) + 1
-    axes = sorted(n % rank for n in ([] if axis is None else axis if isinstance(axis, list) else [axis]))
-    if 0 in axes or len(set(axes)) != len(axes):
-        raise NotDenseError(f"constants along the axes {axis}")
+    given = [] if axis is None else axis if isinstance(axis, list) else [axis]
+    axes = sorted(n % rank for n in given)
+    if 0 in axes or len(set(axes)) != len(axes) or not all(-rank <= n < rank for n in given):
+        raise NotDenseError(f"constants along the axes {axis} of {rank}")
     return axes
 
 
@@ -138,8 +142,8 @@ def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]
-    if (held[0] is None) != (held[1] is None):
-        raise NotDenseError("a mean without a variance")
+    if (held[0] is None) != (held[1] is None) or np.shape(held[0]) != np.shape(held[1]):
+        raise NotDenseError("a mean and a variance of different shapes")
     if held[0] is None:
         shape = tuple(chain.shape[n - 1] for n in axes)
         held = list(weights(layer, (shape, shape, ()))[:2])
@@ -148,9 +152,9 @@ def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
         raise NotDenseError("a variance below 0")
     spread = np.maximum(_single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64))
     if settings.get("invert", False):
-        chain.affine(spread, mean)
+        chain.affine(spread, mean, size=np.abs(mean))
     else:
-        chain.affine(1 / spread, -mean / spread)
+        chain.affine(1 / spread, -mean / spread, size=np.abs(mean) / spread)
 
 
 def _spread(values: NDArray[np.float64], axes: list[int], shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -177,4 +181,4 @@ def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None
     if not (total > 0).all():
         raise NotDenseError("a variance of 0 or below")
     factor = gamma / np.sqrt(total)
-    chain.affine(factor, beta - mean * factor)
+    chain.affine(factor, beta - mean * factor, size=np.abs(beta) + np.abs(mean * factor))

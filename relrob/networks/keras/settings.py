@@ -73,7 +73,9 @@ def _weights(*names: str) -> dict[str, Rule]:
 
 
 _ACTIVATION: Final = _one_of(None, "linear", "relu", "softmax")
-_NOISE: Final = dict.fromkeys(("rate", "stddev", "seed", "noise_shape", "data_format", "l1", "l2", "p", "sigma"), _any)
+_NOISE: Final[dict[str, Rule]] = dict.fromkeys(
+    ("rate", "stddev", "seed", "noise_shape", "data_format", "l1", "l2", "p", "sigma", "activity_regularizer"), _any
+)
 KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "InputLayer": {"sparse": _IDLE, "ragged": _IDLE, "optional": _IDLE, "shape": _any},
     "Dense": {
@@ -85,7 +87,7 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "Reshape": {"target_shape": _wholes},
     "Permute": {"dims": _wholes},
     "Activation": {"activation": _one_of("linear", "relu", "softmax")},
-    "ReLU": {"max_value": _NONE, "negative_slope": _one_of(None, 0), "threshold": _one_of(None, 0)},
+    "ReLU": {"max_value": _NONE, "negative_slope": _one_of(0), "threshold": _one_of(0)},
     "Softmax": {"axis": lambda value: _whole(value) or _wholes(value)},
     "Rescaling": {"scale": _numbers, "offset": _numbers},
     "Normalization": {"axis": _axes, "mean": _constants, "variance": _constants, "invert": _flag},
@@ -99,8 +101,6 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
     **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D"), _NOISE),
     "Identity": {},
 }
-for _rules in ("Dropout", "ActivityRegularization"):
-    KNOWN[_rules] = {**KNOWN[_rules], "activity_regularizer": _any}
 
 
 def check_settings(layer: LayerConfig) -> None:

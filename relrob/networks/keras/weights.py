@@ -1,4 +1,4 @@
-"""The weights of a model, matched to its layers as Keras matches them: by position in HDF5 files, by class and number in archives."""
+"""Weights matched to the layers as Keras matches them: by position in HDF5 files, by class and number in archives."""
 
 from __future__ import annotations
 
