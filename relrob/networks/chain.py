@@ -145,7 +145,7 @@ class Chain:
         scale: Array | float = 1.0,
         shift: Array | float = 0.0,
         size: Array | float | None = None,
-        roundings: int = 8,
+        roundings: int = 16,
     ) -> None:
         """value * scale + shift over the reals, broadcast to the current shape; the file does it in up to `roundings` roundings.
 
