@@ -17,6 +17,7 @@ PATIENCE = 20  # seconds for the program to end in good order
 _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 _SHOW_CURSOR = "\x1b[?25h"  # progress bars hide it
 _happened = False
+_said = False
 _errors = 2  # where the line goes: standard error, also while relrob.quiet keeps native code from it
 
 
@@ -45,9 +46,11 @@ def ignore() -> None:
 
 
 def say(before: str = "") -> None:
-    """The line, written past all buffers."""
+    """The line, once, written past all buffers."""
+    global _said
+    line, _said = "" if _said else LINE, True
     with suppress(OSError):  # nobody reads it
-        os.write(_errors, f"{before}{LINE}".encode())
+        os.write(_errors, f"{before}{line}".encode())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
