@@ -152,9 +152,9 @@ def test_time_limits_and_refusals() -> None:
     rungs = rungs_of(3, ("8", "1/2"), 9)
     hard = numpy_opened(dense, SHAPE)
     label = int(hard.evaluator.outputs(rungs.base[None, :]).argmax())
-    begin = time.perf_counter()
+    begin = time.process_time()  # not the clock: others may use the machine
     verdict = decide(Problem(rungs, label, (hard,), Budget(0.5), False), Smt(MANY, 2**31)).verdicts[0]
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
     assert verdict.status in (Status.UNKNOWN, Status.NOT_ROBUST)
     box = numpy_opened(dense, SHAPE, black_box=True)
     with pytest.raises(UsageError, match="no bounds for one of these networks"):
