@@ -99,7 +99,7 @@ def kills(case: Case, folder: Path, count: int, seed: int = 0) -> Counter[str]:
     run(case, folder / "calm")
     calm, spent = content(folder / "calm"), time.perf_counter() - begun
     trial = 0
-    while sum(told[moment] for moment in MOMENTS) < count:
+    while sum(told[moment] for moment in MOMENTS) < count and trial < 10 * count:
         out, trial = folder / f"war-{trial}", trial + 1
         while True:
             moment = MOMENTS[trial % len(MOMENTS)]
