@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+import subprocess
+import sys
 
 import pytest
 
-from tests.cli_case import Case
-from tests.kills import MOMENTS, interrupts, kills
+from tests.support import ROOT
 
 
-def killed(case: Case, folder: Path, count: int) -> None:
-    """In a directory and with a cache of its own."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("RELROB_CACHE", str(folder / "cache"))
-        patch.chdir(folder)
-        told = kills(case, folder, count, seed=7)
-    assert sum(told[moment] for moment in MOMENTS) >= count
-    assert told["birth"] > 0
+def tried(what: str, count: int) -> dict[str, int]:
+    """How often each thing came of it: in a process of its own, since it forks, which this one's threads may not outlive."""
+    path = os.pathsep.join(str(ROOT / part) for part in ("", "solvers", "datasets"))
+    command = [sys.executable, "-m", "tests.kills", what, str(count), "7"]
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = (line.strip().partition(" ") for line in done.stdout.splitlines())
+    return {sort: int(times) for times, _, sort in lines}
 
 
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_runs_that_were_killed_resume_to_the_same_files(case: Case, tmp_path: Path) -> None:
-    killed(case, tmp_path, 4)
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-def test_many_runs_that_were_killed_resume_to_the_same_files(case: Case, tmp_path: Path) -> None:
-    killed(case, tmp_path, 100)
+def test_runs_that_were_killed_resume_to_the_same_files() -> None:
+    told = tried("kill", 4)
+    assert told["birth"] and told["birth"] + told.get("any", 0) + told.get("files", 0) >= 4
 
 
 @pytest.mark.slow
-def test_ctrl_c_at_random_moments_is_one_line(case: Case, tmp_path: Path) -> None:
-    told = interrupts(case, tmp_path, 60)
+def test_many_runs_that_were_killed_resume_to_the_same_files() -> None:
+    told = tried("kill", 100)
+    assert min(told["birth"], told["any"], told["files"]) > 10
+    assert told["birth"] + told["any"] + told["files"] >= 100
+
+
+@pytest.mark.slow
+def test_ctrl_c_at_random_moments_is_one_line() -> None:
+    told = tried("interrupt", 60)
     assert set(told) <= {"130", "ended before", "before Python itself was up"}
     assert told["130"] > 20
