@@ -1,4 +1,4 @@
-"""Native libraries write to file descriptor 2 behind Python's back; here their chatter goes to the log instead."""
+"""Native libraries write to file descriptor 2 behind Python's back, and catch its signals; here they do not."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
+from typing import Any
 
 log = logging.getLogger(__name__)
+
+
+def checked(solver: Any) -> Any:
+    """The answer of a z3 solver. z3 catches Ctrl-C while it searches and answers "unknown"; here it is raised after all."""
+    answer = solver.check()
+    if str(answer) == "unknown" and solver.reason_unknown() == "interrupted from keyboard":
+        raise KeyboardInterrupt
+    return answer
 
 
 @contextmanager

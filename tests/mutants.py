@@ -59,6 +59,9 @@ CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
 KERAS, WIRED = "relrob/networks/keras", ("tests/test_keras_wiring.py",)
+SEALS, OLDER, POOL = (f"relrob/study/{name}.py" for name in ("seals", "older", "pool"))
+FILE_OF_STORE = "relrob/study/sqlite_file.py"
+STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 REPICK = "relrob/regions/repick.py"
@@ -289,6 +292,17 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("repick: equals displace", REPICK, "away[fresh] > away[start]", "away[fresh] >= away[start]", REPICKED),
     Mutant("repick: rows before channels", REPICK, "image.shape), -1, 0)", "image.shape), 0, 0)", REPICKED),
     Mutant("repick: an image counts once a set", REPICK, "return np.sort(first)", "return np.arange(len(masks))", REPICKED),
+    # the store
+    Mutant("store: seals are not compared", SEALS, "or not _same(row, stored[at][1])", "or False", STORED),
+    Mutant("store: the run's seal is not compared", SEALS, "if kept != [(run.text(config),)]:", "if not kept:", STORED),
+    Mutant("store: seals without witnesses", SEALS, "list(vars(self).values())", "[self.record]", STORED),
+    Mutant("store: configuration not sealed", SEALS, "json.dumps([config, self.rows", "json.dumps([self.rows", STORED),
+    Mutant("store: what is forgotten stays in the seal", "relrob/study/store.py", "run.changed(seal, -1)", "run", STORED),
+    Mutant("store: older rows pass for sealed ones", OLDER, "index, FORMAT, run)", "index, 4, run)", STORED),
+    Mutant("store: witnesses against verdicts", OLDER, "            if wrong:", "            if False:", STORED),
+    Mutant("store: an empty file is damage", FILE_OF_STORE, "return not tables and not", "return False and not", STORED),
+    Mutant("pool: workers hear Ctrl-C", POOL, "signal.SIG_BLOCK, {signal.SIGINT}", "signal.SIG_BLOCK, set()", POOLED),
+    Mutant("pool: Ctrl-C while a worker is started", POOL, "held.append(number)", "handler(number, frame)", POOLED),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),

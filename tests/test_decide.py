@@ -57,7 +57,7 @@ def setup(seed: int = 0) -> tuple[Opened, RungSet, int, Bools, Bools]:
 
 
 def ask(finding: Finding | Exception, opened: Opened, rungs: RungSet, label: int) -> Verdict:
-    problem = Problem(rungs, label, (opened,), Budget(1), counts=True)
+    problem = Problem(rungs, label, (opened,), Budget(60), counts=True)
     return decide(problem, Scripted(finding)).verdicts[0]
 
 
@@ -99,7 +99,7 @@ def test_a_crash_is_unknown_with_its_own_reason(crash: Exception, reason: Reason
 
 def test_a_solver_that_does_not_take_the_problem_says_why() -> None:
     opened, rungs, label, _, _ = setup()
-    problem = Problem(rungs, label, (opened,), Budget(1), counts=True)
+    problem = Problem(rungs, label, (opened,), Budget(60), counts=True)
     with pytest.raises(UsageError, match="only boxes"):
         decide(problem, Scripted(ValueError(), refusal="only boxes"))
 

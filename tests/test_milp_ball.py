@@ -116,7 +116,7 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
     liar(monkeypatch, lie)
     found: Counter[Status] = Counter()
     for seed in range(12):
-        problem = replace(question(seed, Norm.LINF), budget=Budget(0.3))
+        problem = replace(question(seed, Norm.LINF), budget=Budget(1))
         verdict = decide_ball(problem, "milp").verdicts[0]
         assert verdict.status is not (Status.ROBUST if answer(seed, Norm.LINF) else Status.NOT_ROBUST)
         found[verdict.status] += 1

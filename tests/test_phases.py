@@ -168,7 +168,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, networks: dict[str, Opened
     for kind, radius, seed in CASES:
         each, region = networks[kind], Ball(Norm.LINF, Fraction(radius))
         problem, image = question(each, seed, region)
-        finding = decide_ball(problem, "branch").each[0]
+        finding = decide_ball(replace(problem, budget=Budget(60)), "branch").each[0]
         assert finding.proved
         assert len(finding.proof) > 1
         data = ball_certificate(each.network, region, image, problem.label, "reference", finding.proof)

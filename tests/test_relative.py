@@ -74,7 +74,7 @@ def pair() -> Pair:
 
 
 def setting(pair: Pair, findings: Findings, rule: Effective = Effective.CLOSEST) -> Setting:
-    return Setting(pair.reference, pair.quantised, LADDER, Told(findings), Budget(1), rule, counts=True)
+    return Setting(pair.reference, pair.quantised, LADDER, Told(findings), Budget(60), rule, counts=True)
 
 
 def fooled(mask: Bools, effective: int | None, margin: float, thin: int) -> Finding:

@@ -224,6 +224,32 @@ def test_grids_one_after_the_other_make_the_study(case: Case, tmp_path: Path) ->
     assert any("study.json no longer lists search: not in this small" in text for text in told)
 
 
+def test_cells_of_an_older_relrob_are_found_and_extended(case: Case, tmp_path: Path) -> None:
+    """It named their directories by the images too."""
+    path, out = study_file(case, tmp_path, "0:3"), tmp_path / "out"
+    run_named(str(path), out, only=("ladder",))
+    index = json.loads((out / "study.json").read_text())
+    for number, cell in enumerate(index["cells"]):
+        (out / cell["directory"]).rename(out / "cells" / f"old-{number}")
+        del cell["header"]["dataset"]["indices"]
+        cell |= {"run": str(number) * 64, "directory": f"cells/old-{number}"}
+    (out / "study.json").write_text(json.dumps(index))
+    assert [len(records_of(cell)) for cell in read_study(out)[1]] == [3, 3]
+    for images, known in (("0:5", 3), ("0:5", 5), ("0:2", 2)):
+        told: list[str] = []
+        run_named(
+            str(path),
+            out,
+            only=("ladder",),
+            changes={"images": images},
+            listener=lambda event, told=told: told.append(event.text),  # type: ignore[misc]
+        )
+        count = int(images[-1])
+        assert told.count(f"resuming: {known} of {count} images are decided already") == 2
+        assert [len(records_of(cell)) for cell in read_study(out)[1]] == [count, count]
+        assert sorted(place.name for place in (out / "cells").iterdir()) == ["old-0", "old-1"]
+
+
 def test_what_a_later_cell_would_be_refused_for_is_told_before_any_work(case: Case, tmp_path: Path) -> None:
     path = study_file(case, tmp_path, "0:2")
     good = path.read_text()

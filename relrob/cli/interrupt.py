@@ -17,12 +17,17 @@ PATIENCE = 20  # seconds for the program to end in good order
 _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
 _SHOW_CURSOR = "\x1b[?25h"  # progress bars hide it
 _happened = False
+_said = False
+_errors = 2  # where the line goes: standard error, also while relrob.quiet keeps native code from it
 
 
 def listen() -> None:
     """From now on Ctrl-C is ours, unless whoever started us wanted it ignored."""
+    global _errors  # noqa: PLW0603 - of the process, as signals are
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return
+    with suppress(OSError):  # closed
+        _errors = os.dup(2)
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGALRM, _leave)
     signal.signal(signal.SIGINT, _interrupt)
@@ -41,9 +46,11 @@ def ignore() -> None:
 
 
 def say(before: str = "") -> None:
-    """The line, written past all buffers."""
+    """The line, once, written past all buffers."""
+    global _said
+    line, _said = "" if _said else LINE, True
     with suppress(OSError):  # nobody reads it
-        os.write(2, f"{before}{LINE}".encode())
+        os.write(_errors, f"{before}{line}".encode())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -69,7 +76,7 @@ def _leave(number: int = 0, frame: FrameType | None = None) -> None:
     processes = sys.modules.get("multiprocessing")
     for child in processes.active_children() if processes else ():
         child.kill()
-    say(_SHOW_CURSOR if os.isatty(2) else "")
+    say(_SHOW_CURSOR if os.isatty(_errors) else "")
     os._exit(CODE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import logging
 import os
@@ -144,6 +145,9 @@ def refused(error: BaseException) -> int | None:
         return 2
     if isinstance(error, click.ClickException):
         say(usage_line(error))
+        return 2
+    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+        say("too many open files; try: ulimit -n 1024")
         return 2
     if isinstance(error, OSError):
         say(system_line(error))

@@ -1,12 +1,13 @@
 """Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says which cell is which.
 
-A cell's directory is named by the digest of all that decides its records, so a study that is run again, or a changed one in the
-same place, goes on where it stopped and repeats nothing. Kill it at any moment.
+A cell's directory is named by the digest of all that decides its records, whatever images were asked for, so a study that is run
+again, or a changed one in the same place, goes on where it stopped and repeats nothing. Kill it at any moment.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,7 +49,7 @@ def run_study(
         listener(Event("note", f"cell {number + 1} of {len(spec.cells)}: {described(cell)}"))
         plan = make_plan(requests[number], listener, directory / "cells" / "new", stages)
         stages.finished(number)
-        place = Path("cells") / plan.digest[:16]
+        place = _place(directory, plan.digest, before)
         entries.append(
             {
                 "grid": cell.grid,
@@ -69,6 +70,18 @@ def run_study(
     every = grids_of(spec.every)
     kept = [entry for entry in before if entry["grid"] in set(every) - set(spec.grids)]
     write_index(head, directory, sorted([*entries, *kept], key=lambda entry: every.index(entry["grid"])))
+
+
+def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Path:
+    """Where the run of that digest lies, or is to lie: an older relrob named its directory by the images too."""
+    for entry in before:
+        if entry["run"] == digest:
+            return Path(entry["directory"])
+        if "indices" not in entry["header"]["dataset"]:
+            with suppress(StoreError), Store.read(directory / entry["directory"]) as store:
+                if store.digest == digest:
+                    return Path(entry["directory"])
+    return Path("cells") / digest[:16]
 
 
 def described(cell: Cell) -> str:

@@ -15,6 +15,7 @@ from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
 from relrob.networks.kernels.fixed_file import fixed_of
 from relrob.problem import BallFinding, BallProblem, Opened
+from relrob.quiet import checked
 
 _SEED: Final = 0
 
@@ -44,7 +45,7 @@ class Integer:
         solver.set("random_seed", _SEED)
         solver.from_string(integer_smtlib(network, low, high, problem.label, check=False))
         solver.set("timeout", max(1, int(min(end - time.perf_counter(), 1e6) * 1000)))
-        answer = solver.check()
+        answer = checked(solver)
         if answer == z3.unsat:
             return BallFinding(True, (), None, 0, self.name)
         if answer != z3.sat:

@@ -21,6 +21,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.problem import BallFinding, BallProblem, Opened
+from relrob.quiet import checked
 from relrob.threats import Answer, Question, refusal, solve
 
 _SEED: Final = 0
@@ -66,7 +67,7 @@ def _model(question: Question, claim: Claim) -> tuple[z3.CheckSatResult, Floats 
     solver.set("random_seed", _SEED)
     solver.from_string(smtlib(question.encoding, [claim], check=False))
     solver.set("timeout", max(1, int(min(question.deadline.left, 1e6) * 1000)))
-    answer = solver.check()
+    answer = checked(solver)
     shares = _shares(solver.model(), len(question.part.free)) if answer == z3.sat else None
     return answer, None if shares is None else question.image(shares)
 

@@ -21,6 +21,7 @@ from relrob.domain.arrays import Bools
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Findings, Opened, Problem
+from relrob.quiet import checked
 from relrob.tally import Tally
 
 UNSTABLE: Final = 32  # z3 is lost with many more open ReLUs (measured); a split closes some
@@ -107,7 +108,8 @@ class _Questions:
     def ask(self, seconds: float) -> z3.CheckSatResult:
         """sat, unsat, or unknown at the limit."""
         self._solver.set("timeout", max(1, int(min(seconds, 1e6) * 1000)))
-        return self._solver.check()
+        answer: z3.CheckSatResult = checked(self._solver)
+        return answer
 
     def point(self) -> Bools:
         """The mask (F,) of the model's point."""
