@@ -75,7 +75,23 @@ FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 EXTREMES = ("tests/test_extremes.py",)
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
+SPOTS, PROBES = "relrob/spots.py", "relrob/networks/probes.py"
+SPOTTED, PROBED = ("tests/test_spots.py",), ("tests/test_probes.py",)
+
 MUTANTS: tuple[Mutant, ...] = (
+    # models against runtimes: probes and spot checks
+    Mutant("spots: labels unread", SPOTS, "np.flatnonzero(said != promise.label)", "np.flatnonzero(said < -9)", SPOTTED),
+    Mutant("spots: margins unread", SPOTS, "if found[low] < least -", "if found[low] < least - 1e9 -", SPOTTED),
+    Mutant("spots: the first part only", SPOTS, "if seed * self._parts > PARTS << 32:", "if self._parts > 1:", SPOTTED),
+    Mutant("spots: the best corner", SPOTS, "part.free if gains[g] > 0]", "part.free if gains[g] < 0]", SPOTTED),
+    Mutant("spots: nothing at the end", DECIDE, "    problem.spots.finish()\n", "", SPOTTED),
+    Mutant("spots: a corner without signs", BOUNDING, "steep[list(part.free)] = found.gains", "steep[list(part.free)] = found.slopes", SPOTTED),
+    Mutant("probes: the model unread", PROBES, "outside = np.flatnonzero(~shape.holds(alone))", "outside = np.zeros(0)", PROBED),
+    Mutant("probes: the emulator unread", PROBES, "if _same(found.outputs(shown), expected).all():", "if True:", PROBED),
+    Mutant("probes: random is fine", PROBES, "if not _same(single.outputs(shown[some]), outputs[some]).all():", "if False:", PROBED),
+    Mutant("probes: batches unread", PROBES, "if not network.apart:", "if True:", PROBED),
+    Mutant("a crash takes both networks", CHAINED, "            return _each(solver, problem, error)\n", "            pass\n", VERDICTS),
+    Mutant("a black box judged by its weights", TALLY, "if dense is None or network.black_box or", "if dense is None or", VERDICTS),
     # labels and ties
     Mutant(
         "ties go to the last maximum",

@@ -49,7 +49,9 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Network]:
         path = write_tflite(soft, folder / f"{scheme}.tflite", SHAPE, scheme)
         found[scheme] = load_network(path, image_shape=SHAPE, classes=4)
     fixed = folder / "fixed.npz"
-    noise = Calibration("noise", "test", tuple(range(64)), 0, np.random.default_rng(2).random((64, 36), dtype=np.float32))
+    noise = Calibration(
+        "noise", "test", tuple(range(64)), 0, np.random.default_rng(2).random((64, 36), dtype=np.float32)
+    )
     fixed.write_bytes(quantised_bytes(found["onnx"], "fixed:8", noise, SHAPE))
     found["fixed"] = load_network(fixed, image_shape=SHAPE, classes=4)
     return found
