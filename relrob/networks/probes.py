@@ -63,7 +63,8 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
         return network  # nobody runs it
     single = open_network(network, batch=1)
     if network.black_box:
-        shown = plain_images(network.inputs, images, 0)[:FEW]
+        shown = plain_images(network.inputs, images)
+        shown = shown[np.linspace(0, len(shown) - 1, FEW).astype(int)]
         return _apart(network, shown, _twice(network, single, shown))
     enclosure, reason = _enclosure(network)
     shown = plain_images(network.inputs, images, 144 if enclosure is not None else 320)
@@ -119,7 +120,11 @@ def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
     """With `apart` False where a batch gives other outputs than single images, by more than rounding and a step of 8 bits."""
     if not network.apart:
         return network
-    together = open_network(network).outputs(shown)
+    try:
+        together = open_network(network).outputs(shown)
+    except NetworkError as error:
+        log.warning("%s runs one image at a time: %s", network.path, error)
+        return replace(network, apart=False)
     finite = alone[np.isfinite(alone)]
     step = 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
     most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
