@@ -66,7 +66,11 @@ def _few(problem: BallProblem, opened: Opened) -> bool:
     enclosure, part = enclosure_of(opened.network), moves_of(problem.ball)
     if enclosure is None or part is None:
         return False
-    return survey(MovedBounds(BallBounds(enclosure, problem.ball, problem.label)), part).unstable <= FEW
+    try:
+        return survey(MovedBounds(BallBounds(enclosure, problem.ball, problem.label)), part).unstable <= FEW
+    except Exception:
+        log.debug("bounds on %s", opened.network.path, exc_info=True)
+        return False
 
 
 def _least(*found: BallFinding) -> float | None:

@@ -27,7 +27,9 @@ def refusal(problem: Problem) -> str | None:
     """None when every network has bounds, else the sentence that says why not."""
     if all(enclosure_of(opened.network) is not None for opened in problem.networks):
         return None
-    return "no bounds for one of these networks; float MLPs and dense .tflite files have them"
+    boxes = [opened.network for opened in problem.networks if opened.network.black_box]
+    why = "".join(f" ({each.path} is run as a black box: {each.black_box})" for each in boxes[:1])
+    return f"no bounds for one of these networks{why}; float MLPs and dense .tflite files have them"
 
 
 def solve(problem: Problem, ask: Ask, most: int) -> Findings:

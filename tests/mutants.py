@@ -86,7 +86,23 @@ FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 EXTREMES = ("tests/test_extremes.py",)
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
 
+SPOTS, PROBES = "relrob/spots.py", "relrob/networks/probes.py"
+SPOTTED, PROBED = ("tests/test_spots.py",), ("tests/test_probes.py",)
+
 MUTANTS: tuple[Mutant, ...] = (
+    # models against runtimes: probes and spot checks
+    Mutant("spots: labels unread", SPOTS, "np.flatnonzero(said != promise.label)", "np.flatnonzero(said < -9)", SPOTTED),
+    Mutant("spots: margins unread", SPOTS, "if found[low] < least -", "if found[low] < least - 1e9 -", SPOTTED),
+    Mutant("spots: the first part only", SPOTS, "if seed * self._parts > PARTS << 32:", "if self._parts > 1:", SPOTTED),
+    Mutant("spots: the best corner", SPOTS, "part.free if gains[g] > 0]", "part.free if gains[g] < 0]", SPOTTED),
+    Mutant("spots: nothing at the end", DECIDE, "    problem.spots.finish()\n", "", SPOTTED),
+    Mutant("spots: a corner without signs", BOUNDING, "free)] = found.gains", "free)] = found.slopes", SPOTTED),
+    Mutant("probes: the model unread", PROBES, "outside = np.flatnonzero(~shape.holds(alone))", "outside = np.zeros(0)", PROBED),
+    Mutant("probes: the emulator unread", PROBES, "if _same(found.outputs(shown), expected).all():", "if True:", PROBED),
+    Mutant("probes: random is fine", PROBES, "outputs[some]).all():", "outputs[some]).any():", PROBED),
+    Mutant("probes: batches unread", PROBES, "if not network.apart:", "if True:", PROBED),
+    Mutant("a crash takes both networks", CHAINED, "return _each(solver, problem, error)", "pass", VERDICTS),
+    Mutant("a black box judged by its weights", TALLY, "if dense is None or network.black_box or", "if dense is None or", VERDICTS),
     # labels and ties
     Mutant(
         "ties go to the last maximum",
@@ -161,7 +177,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("ties of saliency in reverse", LADDER, "- total), axis)", "- total), -axis)"),
     Mutant("pixels rounded twice", EXACT, "return min(around,", "return min((guess,),"),
     # verdicts and counts
-    Mutant("networks swapped", RELATIVE, "setting.reference, setting.quantised), s", "setting.quantised, setting.reference), s"),
+    Mutant("networks swapped", RELATIVE, "= (setting.reference, setting.quantised)", "= (setting.quantised, setting.reference)"),
     Mutant("transfer over the wrong network", TALLY, "np.flatnonzero(first !=", "np.flatnonzero(second !="),
     Mutant("transfer to itself", TALLY, "transfers = second[where] !=", "transfers = first[where] !="),
     Mutant("closest and farthest swapped", TALLY, "_closest.share, self._farthest.share", "_farthest.share, self._closest.share"),

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 
 from relrob import chain
+from relrob.bounding.certain import CertainLabels
 from relrob.decide import Decision, decide, solver_named
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.problem import Finding, Findings, Problem, Solver
-from relrob.regions.ladder import rung_set
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.enclosure import Enclosure
+from relrob.problem import Finding, Findings, Opened, Problem, Solver
+from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative import Effective, Setting, classify
 from relrob_solvers.branch import Branch
 from relrob_solvers.enumerate import Enumerate
@@ -191,3 +194,94 @@ def test_a_verdict_is_found_where_counting_does_not_end() -> None:
 def test_auto_takes_every_ladder() -> None:
     asked: Any = random_problem(0)
     assert solver_named("auto").accepts(asked) is None
+
+
+@dataclass(frozen=True)
+class Picky:
+    """Decides by enumeration, but fails wherever one network is among those it is asked about."""
+
+    bad: Opened
+    name: str = "picky"
+    complete: bool = True
+
+    def accepts(self, problem: Problem) -> str | None:
+        return None
+
+    def solve(self, problem: Problem) -> Findings:
+        if any(opened is self.bad for opened in problem.networks):
+            raise IndexError("list index out of range")
+        return Enumerate().solve(problem)
+
+
+def pairs(count: int) -> list[Problem]:
+    """Problems of two networks that enumeration decides, with both verdicts."""
+    return [replace(random_problem(seed), counts=seed % 2 == 0) for seed in range(count)]
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_crash_over_one_network_leaves_the_other_its_verdict(number: int, caplog: pytest.LogCaptureFixture) -> None:
+    for asked in pairs(10):
+        caplog.clear()
+        right = decide(asked, Enumerate()).verdicts
+        found = decide(asked, Picky(asked.networks[number])).verdicts
+        assert (found[number].status, found[number].reason) == (Status.UNKNOWN, Reason.CRASH)
+        assert found[1 - number].status is right[1 - number].status
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        assert "\n" not in caplog.text.strip()
+        assert "solver picky stopped with an error on test (list index out of range)" in caplog.text
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_where_bounds_crash_over_one_network_its_points_are_run(
+    number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The chain needs no bounds to decide: what a reader or a bound stumbles over is enumerated, and only that."""
+    real = CertainLabels.__init__
+    for asked in pairs(12):
+        caplog.clear()
+        bad = enclosure_of(asked.networks[number].network)
+
+        def stumble(self: CertainLabels, enclosure: Enclosure, rungs: RungSet, label: int, bad: Any = bad) -> None:
+            if enclosure is bad:
+                raise ValueError("cannot reshape array of size 96 into shape (12,16)")
+            real(self, enclosure, rungs, label)
+
+        right = decide(asked, Enumerate())
+        monkeypatch.setattr(CertainLabels, "__init__", stumble)
+        found = decide(asked, solver_named("auto"))
+        monkeypatch.setattr(CertainLabels, "__init__", real)
+        assert [v.status for v in found.verdicts] == [v.status for v in right.verdicts]
+        if asked.counts:
+            assert [f.effective for f in found.each] == [f.effective for f in right.each]
+        assert found.verdicts[number].solver in ("enumerate", "witness")
+        assert "every point is run" in caplog.text
+        assert "Traceback" not in caplog.text
+
+
+def test_memory_that_ran_out_is_a_reason_of_its_own_for_that_network_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = pairs(1)[0]
+    bad, real = enclosure_of(asked.networks[1].network), CertainLabels.__init__
+
+    def starve(self: CertainLabels, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
+        if enclosure is bad:
+            raise MemoryError
+        real(self, enclosure, rungs, label)
+
+    monkeypatch.setattr(CertainLabels, "__init__", starve)
+    first, second = decide(asked, solver_named("auto")).verdicts
+    assert first.status is not Status.UNKNOWN
+    assert (second.status, second.reason) == (Status.UNKNOWN, Reason.MEMORY)
+
+
+def test_a_black_box_is_judged_by_its_runtime_alone() -> None:
+    """Weights that are not what the runtime does are used nowhere, though the runtime may need them to run."""
+    for seed in range(20):
+        asked = replace(random_problem(seed), counts=True)
+        lie = random_dense(seed + 500, (36, 9, asked.networks[0].network.classes))
+        first = asked.networks[0]
+        box = replace(first, network=replace(first.network, dense=lie, black_box="weights that nobody has"))
+        found = decide(replace(asked, networks=(box, asked.networks[1])), solver_named("auto"))
+        right = decide(asked, Enumerate())
+        assert [v.status for v in found.verdicts] == [v.status for v in right.verdicts]
+        assert [f.effective for f in found.each] == [f.effective for f in right.each]
+        assert found.transfer == right.transfer

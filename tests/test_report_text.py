@@ -176,3 +176,19 @@ def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
     assert result.failed == 0
+
+
+def test_black_boxes_conversions_and_spot_checks_are_told() -> None:
+    network = make_header(3)["quantised"] | {"black_box": "tensor 5 is stored sparse\x1b[2J", "conversion": "ONNX"}
+    records = [changed(make_record(index), spot_checks=602 * index) for index in range(3)]
+    summary = summarise(records, make_header(3) | {"quantised": network}, 1.0)
+    assert summary["spot_checks"] == {"run": 1806, "against": 0}
+    assert summary["quantised"]["black_box"].startswith("tensor 5")
+    for text in (plain(printed(summary)), table_markdown(summary).replace("\\", "")):
+        assert "run as a black box: tensor 5 is stored sparse?[2J" in text
+        assert "runs as ONNX" in text
+        assert "1,806 spot checks, none against" in text
+        assert "\x1b[2J" not in text
+    assert "- quantised: run as a black box: tensor 5 is stored sparse" in table_markdown(summary)
+    silent = table_markdown(summary_of(3))
+    assert "black box" not in silent and "spot checks" not in silent

@@ -44,11 +44,15 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
 
 
 def _cuts(data: bytes) -> Iterator[bytes]:
-    """The file with its graph ended after the first operator, the second, and so on."""
+    """The file with its graph ended after the first operator that depends on the image, the second, and so on."""
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     graph, operators = model.subgraphs[0], model.subgraphs[0].operators
     model.signatureDefs = []
+    computed = {int(place) for place in graph.inputs}
     for stop, operator in enumerate(operators, start=1):
+        if computed.isdisjoint(int(place) for place in operator.inputs):
+            continue
+        computed.update(int(place) for place in operator.outputs)
         graph.operators, graph.outputs = operators[:stop], np.array([operator.outputs[0]], np.int32)
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")

@@ -63,7 +63,8 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
         return network  # nobody runs it
     single = open_network(network, batch=1)
     if network.black_box:
-        shown = plain_images(network.inputs, images, 0)[:FEW]
+        shown = plain_images(network.inputs, images)
+        shown = shown[np.linspace(0, len(shown) - 1, FEW).astype(int)]
         return _apart(network, shown, _twice(network, single, shown))
     enclosure, reason = _enclosure(network)
     shown = plain_images(network.inputs, images, 144 if enclosure is not None else 320)
@@ -119,7 +120,11 @@ def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
     """With `apart` False where a batch gives other outputs than single images, by more than rounding and a step of 8 bits."""
     if not network.apart:
         return network
-    together = open_network(network).outputs(shown)
+    try:
+        together = open_network(network).outputs(shown)
+    except NetworkError as error:
+        log.warning("%s runs one image at a time: %s", network.path, error)
+        return replace(network, apart=False)
     finite = alone[np.isfinite(alone)]
     step = 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
     most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
@@ -183,8 +188,7 @@ def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
 def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> Within:
     """Where the runtime's outputs lie: the last layer, or its softmax."""
     if not outputs_are_probabilities(network, enclosure):
-        slack = 2.0**-20 * np.maximum(np.abs(last.low), np.abs(last.high))  # integers are shown in float32
-        return Within(last.low - slack, last.high + slack)
+        return _shown(last)
     top = last.high.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
         low, high = np.exp(last.low - top), np.exp(last.high - top)
@@ -192,6 +196,12 @@ def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> With
         most = high / (high + low.sum(axis=1, keepdims=True) - low)
     slack = softmax_slack(network, enclosure)
     return Within(least - slack, most + slack)
+
+
+def _shown(layer: Within) -> Within:
+    """The same of values that were integers times a scale, rounded to float32."""
+    slack = 2.0**-20 * np.maximum(np.abs(layer.low), np.abs(layer.high))
+    return Within(layer.low - slack, layer.high + slack)
 
 
 def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> str:
@@ -202,7 +212,7 @@ def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> st
         log.debug("the inside of %s", network.path, exc_info=True)
         return "the outputs"
     for number, layer in enumerate(layers[:-1], start=1):
-        here = Within(layer.low[at : at + 1], layer.high[at : at + 1])
+        here = _shown(Within(layer.low[at : at + 1], layer.high[at : at + 1]))
         alike = [values for values in tensors if values.size == here.low.size]
         if alike and not any(here.holds(values.reshape(1, -1))[0] for values in alike):
             return f"layer {number}"

@@ -7,6 +7,7 @@ from typing import final
 
 from relrob.bounding.certain import CertainLabels
 from relrob.bounding.part import whole
+from relrob.cubes import refusal
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Leaf, Opened, Problem
@@ -22,9 +23,7 @@ class Bounds:
 
     def accepts(self, problem: Problem) -> str | None:
         """Networks that all have an enclosure."""
-        if all(enclosure_of(opened.network) is not None for opened in problem.networks):
-            return None
-        return "no bounds for one of these networks; float MLPs and dense .tflite files have them"
+        return refusal(problem)
 
     def solve(self, problem: Problem) -> Findings:
         """Each network by itself; effective perturbations are counted where there are none, or nothing else."""
