@@ -35,6 +35,7 @@ _NO_MEMORY: Final = (
     b"bad_alloc",
     b"bad allocation",
     b"allocate memory",
+    b"Unable to allocate",
     b"length_error",
     b"out of memory",
     b"MemoryError",
