@@ -250,7 +250,9 @@ class Frames:
                 break
             self._held = self._held[4 + size :]
         self.ended = not block
-        return [frame for frame in frames if isinstance(frame, dict)], bool(block) and self._total <= self._longest + 4096
+        return [frame for frame in frames if isinstance(frame, dict)], bool(
+            block
+        ) and self._total <= self._longest + 4096
 
 
 def ended(status: int, request: Request, tail: bytes) -> dict[str, Any]:

@@ -38,7 +38,12 @@ CLASSES: Final = 4
 TOGETHER: Final = 100  # files a child: the one that it dies of is known
 FORMATS: Final = ("tflite", "onnx", "h5", "keras", "savedmodel", "fixed", "npz")
 _ENDINGS: Final = {"fixed": ".npz", "savedmodel": ""}
-_RUNTIMES: Final = ("relrob.networks.onnx_runtime", "relrob.networks.kernels.fixed_file", "relrob_datasets.first", "relrob_datasets.npz")
+_RUNTIMES: Final = (
+    "relrob.networks.onnx_runtime",
+    "relrob.networks.kernels.fixed_file",
+    "relrob_datasets.first",
+    "relrob_datasets.npz",
+)
 _TENSORFLOW: Final = ("h5", "keras", "savedmodel")
 _ALLOWED: Final = int(MEMORY * GIB) + (1 << 22)
 
@@ -175,7 +180,9 @@ def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
     words = {"error": "refused", "signal": "crashed", "time": "out of time", "memory": "out of memory"}
     campaign.outcomes[words.get(kind, kind)] += 1
     if kind in ("bug", "exit"):
-        campaign.wrong.append(f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at {told.get('where', '?')}")
+        campaign.wrong.append(
+            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at {told.get('where', '?')}"
+        )
 
 
 def run(campaign: Campaign, numbers: range, jobs: int, report: Callable[[str], None]) -> None:
@@ -218,7 +225,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first file")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
-    parser.add_argument("--seeds", type=Path, help="folder that python -m relrob.testing.seeds wrote; made when not given")
+    parser.add_argument(
+        "--seeds", type=Path, help="folder that python -m relrob.testing.seeds wrote; made when not given"
+    )
     parser.add_argument("--log", type=Path, help="file that a line is added to")
     parser.add_argument("--keep", type=Path, help="only write the files, to this folder")
     given = parser.parse_args(arguments)
@@ -236,7 +245,7 @@ def main(arguments: list[str]) -> int:
     for module in (*READY, *_RUNTIMES, *(("relrob.networks.keras_runtime",) if given.format in _TENSORFLOW else ())):
         load(f"{module}:__name__")
     begin = time.monotonic()
-    run(campaign, numbers, given.jobs, lambda line: print_line(line))
+    run(campaign, numbers, given.jobs, print_line)
     return _finish(campaign, given, time.monotonic() - begin)
 
 

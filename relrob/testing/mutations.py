@@ -1,4 +1,4 @@
-"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the container whole and change what it says."""
+"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the container whole, not what it says."""
 
 from __future__ import annotations
 
@@ -16,8 +16,44 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
-INTS: Final = (0, 1, -1, 2, 7, 127, 128, 255, 256, 65535, 2**31 - 1, -(2**31), 2**31, 2**32 - 1, 2**62, 2**63 - 1, -(2**63))
-JSON: Final[tuple[Any, ...]] = (None, True, "", "x", "\x1b[2J", "é" * 9, 0, -1, 1.5, 1e308, 10**30, [], {}, [[]], {"a": None}, [1, 2], "float16")
+INTS: Final = (
+    0,
+    1,
+    -1,
+    2,
+    7,
+    127,
+    128,
+    255,
+    256,
+    65535,
+    2**31 - 1,
+    -(2**31),
+    2**31,
+    2**32 - 1,
+    2**62,
+    2**63 - 1,
+    -(2**63),
+)
+JSON: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    "",
+    "x",
+    "\x1b[2J",
+    "é" * 9,
+    0,
+    -1,
+    1.5,
+    1e308,
+    10**30,
+    [],
+    {},
+    [[]],
+    {"a": None},
+    [1, 2],
+    "float16",
+)
 Random = np.random.Generator
 
 
@@ -34,7 +70,7 @@ def _change(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> byt
     if aware is not None and rng.random() < 0.5:
         try:
             return aware(rng, data)
-        except Exception:  # noqa: BLE001,S110 - whatever the writer of the format raises on nonsense
+        except Exception:  # noqa: S110 - whatever the writer of the format raises on nonsense
             pass
     return any_bytes(rng, data, others)
 
@@ -147,7 +183,18 @@ def _attribute(rng: Random, value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.ndim and len(value) and rng.random() < 0.6:
         at = int(rng.integers(len(value)))
         return [value[::-1], value[:-1], np.concatenate([value, value]), np.repeat(value[at], 2)][int(rng.integers(4))]
-    choices: list[Any] = [b"\xff\xfe", "x", 3, -1.5, np.zeros(0), np.arange(4), np.array([b"a", b"\xff"]), h5py.Empty("f"), "{}", "[" * 99]
+    choices: list[Any] = [
+        b"\xff\xfe",
+        "x",
+        3,
+        -1.5,
+        np.zeros(0),
+        np.arange(4),
+        np.array([b"a", b"\xff"]),
+        h5py.Empty("f"),
+        "{}",
+        "[" * 99,
+    ]
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -190,7 +237,11 @@ def _message(rng: Random, message: Any) -> None:
                 inside = value.values() if hasattr(value, "values") else value if hasattr(value, "__len__") else [value]
                 messages += [one for one in inside if hasattr(one, "ListFields")]
     chosen = messages[int(rng.integers(len(messages)))]
-    fields = chosen.ListFields() if rng.random() < 0.8 else [(spec, getattr(chosen, spec.name)) for spec in chosen.DESCRIPTOR.fields]
+    fields = (
+        chosen.ListFields()
+        if rng.random() < 0.8
+        else [(spec, getattr(chosen, spec.name)) for spec in chosen.DESCRIPTOR.fields]
+    )
     spec, value = fields[int(rng.integers(len(fields)))]
     if hasattr(value, "append") or hasattr(value, "add"):
         _repeated(rng, value)

@@ -108,5 +108,4 @@ def _keras1(path: Path, dense: Dense) -> None:
 
 
 if __name__ == "__main__":
-
     write(Path(sys.argv[1]))
