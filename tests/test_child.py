@@ -35,13 +35,11 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(child, "SECONDS", 1.0)
 
 
-def guarded(function: str, **arguments: Any) -> Any:
+def guarded(function: str, size: int = 0, **arguments: Any) -> Any:
     """A function of this file, in a child."""
-    options = {"name": "FILE", "size": 0, "failure": NetworkError, "accepted": "whole files"}
-    for name in ("memory", "size"):
-        if name in arguments:
-            options[name] = arguments.pop(name)
-    return child.guarded(f"tests.test_child:{function}", arguments, **options)
+    return child.guarded(
+        f"tests.test_child:{function}", arguments, name="FILE", size=size, failure=NetworkError, accepted="whole files"
+    )
 
 
 def double(value: int) -> dict[str, int]:
@@ -169,7 +167,7 @@ def test_an_end_without_an_answer_and_an_answer_that_is_no_json() -> None:
 def test_a_pipe_a_loop_and_a_child_that_heeds_no_signal_end_in_time(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for function, arguments in (("wait", {"path": str(tmp_path / "pipe")}), ("spin", {}), ("deaf", {})):
-        with pytest.raises(NetworkError, match="^FILE was not read within 1 s; accepted"):
+        with pytest.raises(NetworkError, match=r"^FILE was not read within 1 s; accepted"):
             guarded(function, **arguments)
 
 
@@ -181,7 +179,7 @@ def test_time_grows_with_the_size_and_imports_do_not_count() -> None:
 
 
 def test_memory_ends_in_one_line_that_names_the_option() -> None:
-    with pytest.raises(DatasetError, match="^FILE needed more than 2 GiB to read; .*try: --memory 4$"):
+    with pytest.raises(DatasetError, match=r"^FILE needed more than 2 GiB to read; .*try: --memory 4$"):
         ask_fill(3 * 2**30)
     with pytest.raises(NetworkError, match="needed more than"):
         guarded("map_natively")
@@ -200,7 +198,7 @@ def ask_fill(size: int, memory: float | None = None, file: int = 0) -> Any:
 
 
 def test_the_option_and_the_size_of_the_file_raise_the_limit() -> None:
-    with pytest.raises(DatasetError, match="needed more than 0.25 GiB"):
+    with pytest.raises(DatasetError, match=r"needed more than 0.25 GiB"):
         ask_fill(300 * MIB, 0.25)
     assert ask_fill(300 * MIB, 0.5) == 300 * MIB
     assert ask_fill(300 * MIB, 0.25, 100 * MIB) == 300 * MIB

@@ -215,7 +215,8 @@ def _replace(rng: Random, file: Any, item: Any) -> None:
         case 3:
             parent.create_dataset(name, (2**40, 9), np.float32, chunks=(1024, 9))
         case 4:
-            parent[name] = np.ones(shape, [np.float64, np.int8, np.float16, "S4", bool, complex][int(rng.integers(6))])
+            kinds: list[Any] = [np.float64, np.int8, np.float16, "S4", bool, complex]
+            parent[name] = np.ones(shape, kinds[int(rng.integers(6))])
         case 5:
             parent[name] = h5py.SoftLink("/" + name if rng.random() < 0.5 else file.name)
         case 6:
@@ -315,16 +316,19 @@ def _value(rng: Random, value: Any) -> Any:
         changed = list(value)
         _repeated(rng, changed)
         return changed
-    if isinstance(value, np.ndarray) and len(value):
-        changed = value.copy()
-        at = int(rng.integers(len(changed)))
-        if changed.dtype.kind == "f":
-            changed[at] = rng.choice([0.0, -1.0, np.nan, np.inf, 1e38, 1e-38])
-        else:
-            limits = np.iinfo(changed.dtype)
-            changed[at] = rng.choice([each for each in INTS if limits.min <= each <= limits.max])
-        return changed if rng.random() < 0.7 else changed[:-1]
-    return None
+    return _array(rng, value) if isinstance(value, np.ndarray) and len(value) else None
+
+
+def _array(rng: Random, value: Any) -> Any:
+    """One number of a vector changed, or the vector cut."""
+    changed = value.copy()
+    at = int(rng.integers(len(changed)))
+    if changed.dtype.kind == "f":
+        changed[at] = rng.choice([0.0, -1.0, np.nan, np.inf, 1e38, 1e-38])
+    else:
+        limits = np.iinfo(changed.dtype)
+        changed[at] = rng.choice([each for each in INTS if limits.min <= each <= limits.max])
+    return changed if rng.random() < 0.7 else changed[:-1]
 
 
 def _npz(rng: Random, data: bytes) -> bytes:
