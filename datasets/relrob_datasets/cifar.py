@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
     binary = tuple(f"{name}.bin" for name in plain)
     found: dict[str, bytes] = {}
     try:
-        with reading(path), tarfile.open(path, "r|gz") as archive:
+        with reading(path), gzip.open(path) as plain_tar, _opened(plain_tar) as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if not member.isfile() or name not in plain + binary:
@@ -65,6 +66,24 @@ def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
     except tarfile.TarError as error:
         raise DatasetError(f"cannot read {path}: {error}", "a .tar.gz archive", "another copy of the file") from error
     raise DatasetError(f"{path} does not hold the {split} batches", f"{', '.join(plain)}, or the same with .bin")
+
+
+class _Bounded:
+    """A file of which nobody reads more than a batch at once: the name of a member can claim gigabytes."""
+
+    def __init__(self, file: gzip.GzipFile) -> None:
+        self._file = file
+        self.seek, self.tell = file.seek, file.tell
+
+    def read(self, size: int = -1) -> bytes:
+        """As of any file. Raises tarfile.ReadError."""
+        if not 0 <= size <= LARGEST:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return self._file.read(size)
+
+
+def _opened(file: gzip.GzipFile) -> tarfile.TarFile:
+    return tarfile.open(fileobj=cast(IO[bytes], _Bounded(file)), mode="r:")
 
 
 def _binary(name: str, data: bytes) -> tuple[Levels, Ints]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import math
 import pickle
+import pickletools
 from typing import Any
 
 import numpy as np
@@ -65,11 +66,19 @@ class InertUnpickler(pickle.Unpickler):
 def load_inert(data: bytes) -> Any:
     """The object of a pickle: plain values and Inert records. Python 2 strings come as bytes. Raises DatasetError."""
     try:
+        _check_memo(data)
         return InertUnpickler(io.BytesIO(data), encoding="bytes").load()
     except DatasetError:
         raise
     except Exception as error:  # broken pickles raise almost anything (documented in the module pickle)
         raise DatasetError(f"not a readable pickle: {' '.join(str(error).split()) or type(error).__name__}") from error
+
+
+def _check_memo(data: bytes) -> None:
+    """The unpickler makes a table as long as the largest number that a value is remembered by: 8 bytes can ask for gigabytes."""
+    for operation, number, _ in pickletools.genops(data):
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(number or 0) <= len(data):
+            raise DatasetError(f"a pickle remembers a value as number {number}", f"{len(data)} at most, its length")
 
 
 def byte_array(record: Any) -> Levels:

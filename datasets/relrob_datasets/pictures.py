@@ -71,7 +71,14 @@ def _row(folder: Path, table: Path, line: int, row: dict[str, Any]) -> tuple[Pat
         raise DatasetError(f"{table} line {line} names {name!r}", "a picture inside the directory")
     if not (label.isascii() and label.isdigit() and len(label) < 10):
         raise DatasetError(f"{table} line {line} has label {label!r}", "a whole number from 0 on")
-    return folder / parts, int(label)
+    return _regular(folder / parts), int(label)
+
+
+def _regular(path: Path) -> Path:
+    """The path, if it is no pipe, device or folder: opening one could wait for ever. """
+    if path.exists() and not path.is_file():
+        raise DatasetError(f"{path} is not a regular file", f"a picture: {', '.join(FORMATS)}", "leave it out")
+    return path
 
 
 def _from_folders(folder: Path) -> list[tuple[Path, int]]:
@@ -84,7 +91,7 @@ def _from_folders(folder: Path) -> list[tuple[Path, int]]:
         pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
         if not pictures:
             raise DatasetError(f"class folder {path} has no pictures", f"files that end in {', '.join(SUFFIXES)}")
-        listed += [(picture, label) for picture in pictures]
+        listed += [(_regular(picture), label) for picture in pictures]
     if not listed:
         raise DatasetError(f"{folder} has no labelled pictures", ACCEPTED)
     return listed

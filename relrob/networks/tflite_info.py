@@ -13,6 +13,7 @@ from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
 from relrob.files import sha256_bytes
 from relrob.networks.chain import NotDenseError
+from relrob.networks.flatbuffer import verify
 from relrob.networks.source import Source
 
 _Type, _Op = schema.TensorType, schema.BuiltinOperator
@@ -69,6 +70,7 @@ def read_tflite(path: str, data: bytes) -> Source:
 
 def _parse(path: str, data: bytes) -> Any:
     """The flat buffer as objects."""
+    verify(path, data)
     try:
         model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0)))
         if not model.subgraphs or not model.subgraphs[0].tensors or not model.subgraphs[0].operators:

@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, fields
 from importlib.resources import files
 from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +27,9 @@ from relrob.study.request import Request
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
 _HEAD: Final = ("title", "published", "defaults", "grid")
 _EXACT: Final = ("radius", "step")
+LARGEST: Final = 1 << 18  # bytes of a file
+MOST_DOTS: Final = 500  # in a line
+MOST_CELLS: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,9 @@ def find_spec(name: str, changes: dict[str, Any], references: dict[str, str], on
     if not path.is_file():
         raise UsageError(f"study {name}: no such file", f"{', '.join(known)}, or a file that ends in .toml")
     with disk_errors(path):
-        data = path.read_bytes()
+        data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
+    if not data:
+        raise UsageError(f"{path} is empty or has more than {LARGEST:,} bytes", "a TOML file")
     try:
         text = data.decode()
     except UnicodeDecodeError as error:
@@ -95,8 +101,11 @@ def read_spec(
 ) -> Spec:
     """A study from its text. Raises UsageError that names the grid and the option."""
     try:
+        deep = max((line.count(".") for line in text.splitlines()), default=0)
+        if deep > MOST_DOTS:  # tomllib takes the square of their number
+            raise UsageError(f"study {name}: a line with {deep:,} dots", f"{MOST_DOTS} at most")
         given = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and deep nesting among them
         raise UsageError(f"study {name}: {error}", "a TOML file") from error
     _named(f"study {name}: option", given, _HEAD)
     grids, defaults = given.get("grid", []), given.get("defaults", {})
@@ -115,6 +124,8 @@ def read_spec(
         for chosen in _combinations(f"study {name}, {title}", options):
             own = references.get(_dataset(chosen))
             cells.append(Cell(title, chosen if own is None else {**chosen, "reference": own}))
+        if len(cells) > MOST_CELLS:
+            raise UsageError(f"study {name}: more than {MOST_CELLS:,} runs", "fewer grids, or shorter lists")
     _named("grid", only, grids_of(cells))
     _named("a reference for the data set", references, dict.fromkeys(_dataset(cell.options) for cell in cells))
     kept = tuple(cell for cell in cells if not only or cell.grid in only)
@@ -142,6 +153,8 @@ def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
     empty = [key for key, value in zip(options, values, strict=True) if not value]
     if empty:
         raise UsageError(f"{where}: {empty[0]} = []", "at least one value")
+    if prod(map(len, values)) > MOST_CELLS:
+        raise UsageError(f"{where}: {prod(map(len, values)):.3g} runs", f"{MOST_CELLS:,} at most", "shorter lists")
     found = [dict(zip(options, chosen, strict=True)) for chosen in product(*values)]
     for cell in found:
         for key in _EXACT:

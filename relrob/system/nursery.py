@@ -35,6 +35,7 @@ _NO_MEMORY: Final = (
     b"bad_alloc",
     b"bad allocation",
     b"allocate memory",
+    b"Unable to allocate",
     b"length_error",
     b"out of memory",
     b"MemoryError",
@@ -85,7 +86,7 @@ def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
     os.close(speak)
     try:
         outcome, status = _watch(pid, listen, request, others[:1])
-        return outcome if outcome is not None else _ended(status, request, _tail(noise))
+        return outcome if outcome is not None else ended(status, request, tail(noise))
     finally:
         os.close(listen)
         os.close(noise)
@@ -155,8 +156,8 @@ def _say(speak: int, what: dict[str, Any]) -> None:
 
 def _watch(pid: int, listen: int, request: Request, others: tuple[int, ...]) -> tuple[dict[str, Any] | None, int]:
     """(the answer or None, wait status)."""
-    clock, outcome = _Clock(pid, request.seconds), None
-    reader = _Frames(listen)
+    clock, outcome = Clock(pid, request.seconds), None
+    reader = Frames(listen)
     while outcome is None:
         ready, _, _ = select.select([listen, *others], [], [], clock.step())
         if others and others[0] in ready:  # closed, since nobody asks twice at a time
@@ -181,7 +182,7 @@ def _watch(pid: int, listen: int, request: Request, others: tuple[int, ...]) -> 
     return outcome, status
 
 
-class _Clock:
+class Clock:
     """Seconds that count: not those of imports, and not those in which the child waited for a processor."""
 
     def __init__(self, pid: int, seconds: float) -> None:
@@ -225,11 +226,12 @@ class _Clock:
             return 0.0
 
 
-class _Frames:
+class Frames:
     """Frames of JSON from a pipe, as they arrive; too many bytes, or no JSON, and it counts as ended."""
 
-    def __init__(self, source: int) -> None:
+    def __init__(self, source: int, longest: int = LONGEST) -> None:
         self._source = source
+        self._longest = longest
         self._held = b""
         self._total = 0
         self.ended = False
@@ -244,14 +246,16 @@ class _Frames:
             try:
                 frames.append(json.loads(self._held[4 : 4 + size]))
             except (ValueError, RecursionError):
-                self._total = 2 * LONGEST
+                self._total = 2 * self._longest + 4096
                 break
             self._held = self._held[4 + size :]
         self.ended = not block
-        return [frame for frame in frames if isinstance(frame, dict)], bool(block) and self._total <= LONGEST + 4096
+        return [frame for frame in frames if isinstance(frame, dict)], bool(
+            block
+        ) and self._total <= self._longest + 4096
 
 
-def _ended(status: int, request: Request, tail: bytes) -> dict[str, Any]:
+def ended(status: int, request: Request, tail: bytes) -> dict[str, Any]:
     """Why there was no answer."""
     if _of_memory(tail):
         return {"memory": True}
@@ -260,7 +264,7 @@ def _ended(status: int, request: Request, tail: bytes) -> dict[str, Any]:
     return {"exit": os.WEXITSTATUS(status)}
 
 
-def _tail(noise: int) -> bytes:
+def tail(noise: int) -> bytes:
     """The last that the child's libraries printed."""
     size = os.lseek(noise, 0, os.SEEK_END)
     os.lseek(noise, max(0, size - _TAIL), os.SEEK_SET)
