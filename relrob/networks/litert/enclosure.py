@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -13,7 +14,7 @@ from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.enclosure import LOOSE, EnclosedLayer, Enclosure, float_softmax_gap, int8_softmax_gap
-from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Int8Full, Softmax
+from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Int8Full, Quantise, Recode, Softmax
 from relrob.networks.litert.flat import DAMAGED, NotModelledError
 from relrob.networks.litert.graph import FULL, Graph, read_graph
 from relrob.networks.litert.kernels import kernels_of
@@ -44,6 +45,11 @@ def modelled(data: bytes, runtime: str) -> Modelled:
     found = Modelled(read_graph(data), kernels_of(data, runtime))
     for layer, kernel in zip(found.graph.layers, found.kernels, strict=True):
         check_limits(layer, kernel)
+    if not found.dense:
+        raise NotModelledError("the file has no dense layer")
+    before = itertools.takewhile(lambda layer: not isinstance(layer, FULL), found.graph.layers)
+    if any(not isinstance(layer, Quantise | Recode) for layer in before):
+        raise NotModelledError("the file does more than quantise its input before the first dense layer")
     relus = [layer.relu for layer, _ in found.dense]
     if relus != [True] * (len(relus) - 1) + [False]:
         raise NotModelledError("the dense layers do not end in ReLU, ..., ReLU, none")

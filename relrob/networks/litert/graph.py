@@ -91,8 +91,8 @@ class _Reader:
                 self._follow(operator)
         if self._at != self._flat.outputs[0]:
             raise NotModelledError("the output is not the end of the chain")
-        if not any(isinstance(node.layer, FULL) for node in self._nodes):
-            raise NotModelledError("the file has no dense layer")
+        if not self._nodes:
+            raise NotModelledError("the file has no layer")
         ends = (grid_of(self._flat.tensors[place]) for place in (self._path[0], self._at))
         return Graph(
             tuple(self._nodes),
@@ -143,11 +143,11 @@ class _Reader:
             raise NotModelledError(f"{operator.name} has {len(operator.inputs)} inputs")
         if operator.kind == "QUANTIZE":
             return _quantise(operator, given, out, dense, last)
-        if operator.kind == "DEQUANTIZE" and dense and given is not None and out is None:
+        if operator.kind == "DEQUANTIZE" and given is not None and out is None:
             if given.least != -128 or any(isinstance(node.layer, Dequantise) for node in self._nodes):
                 raise NotModelledError(f"{operator.name} is a second one, or of uint8")
             return Dequantise(given)
-        if operator.kind == "SOFTMAX" and dense and not isinstance(last, Softmax):
+        if operator.kind == "SOFTMAX" and not isinstance(last, Softmax):
             return _softmax(operator, given, out, self._dims)
         raise NotModelledError(f"{operator.name} stands where it is not modelled")
 
