@@ -39,10 +39,12 @@ def _requantised(layer: Int8Full, kernel: str, largest: int) -> None:
         raise NotModelledError("an int8 layer with a requantisation scale below 2^-100")
     if kernel == "xnnpack" and scales.max() >= 256:
         raise NotModelledError(f"an int8 layer with a requantisation scale of {scales.max():g}, which XNNPACK refuses")
-    if kernel != "builtin":
-        return
     left = max(int(multipliers(scales).exponent.max()), 0)
-    if left > 30 or largest << left >= _INT32:
+    if kernel == "builtin" and (left > 30 or largest << left >= _INT32):
         raise NotModelledError(
             f"an int8 layer with a requantisation scale of {scales.max():g}: the built-in kernel's left shift can overflow"
+        )
+    if kernel == "reference" and (left > 30 or largest * float(scales.max()) >= _INT32 - 256):
+        raise NotModelledError(
+            f"an int8 layer with a requantisation scale of {scales.max():g}: the reference kernel's product can overflow"
         )

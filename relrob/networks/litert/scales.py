@@ -40,7 +40,7 @@ def weight_scales(tensor: Tensor, outputs: int) -> Floats:
         raise NotModelledError(f"{what} has no scales, or not a zero point for each")
     if len(scales) not in (1, outputs):
         raise NotModelledError(f"{what} has {len(scales)} scales for {outputs} outputs")
-    if tensor.dimension != 0:
+    if tensor.dimension != 0 and (len(scales) > 1 or tensor.dimension != 1):
         raise NotModelledError(f"{what} has scales along dimension {tensor.dimension}")
     if zeros.any():
         raise NotModelledError(f"{what} holds weights with a zero point")
