@@ -32,7 +32,9 @@ def layers(int8: bool, per_channel: bool = True, asymmetric: bool = False) -> li
     for number, (n_in, n_out) in enumerate(itertools.pairwise(SIZES)):
         relu = number < len(SIZES) - 2
         scales = (0.02 * np.exp(rng.normal(0, 0.3, n_out if per_channel else 1))).astype(np.float32)
-        bias = rng.integers(-900, 900, n_out).astype(np.int32) if int8 else rng.standard_normal(n_out).astype(np.float32)
+        bias = (
+            rng.integers(-900, 900, n_out).astype(np.int32) if int8 else rng.standard_normal(n_out).astype(np.float32)
+        )
         out = Kind(float(np.float32(0.1 * (number + 1))), -128 if relu else 3) if int8 else Kind()
         steps.append(Full(rng.integers(-127, 128, (n_out, n_in)).astype(np.int8), bias, scales, relu, out, asymmetric))
     return steps

@@ -15,7 +15,7 @@ Dims = tuple[int, ...]
 
 
 class Sizes:
-    """`_shapes`: tensors that hold the shape of a batch, `_batches`: its first entry, `_packed`: shapes of an image that are asked."""
+    """`_shapes`: tensors that hold the shape of a batch, `_batches`: its first entry, `_packed`: shapes that are asked for."""
 
     def __init__(self, flat: Flat) -> None:
         self._flat = flat
