@@ -92,6 +92,41 @@ CASES: dict[str, tuple[bytes, bool]] = {
 NOT_KNOWN = ("add a rank", "reshape into more rows")  # called mixed although they are apart
 
 
+def scores_of_a_batch(kind: int) -> bytes:
+    """The mean of each row, then `kind` over what is left: the batch."""
+
+    def change(model: Any, graph: Any) -> None:
+        end = int(graph.outputs[0])
+        add_operator(model, graph, OP.MEAN, [end, add_constant(model, graph, ints(1))], end, DROP)
+        graph.tensors[-1].shape, graph.tensors[-1].shapeSignature = [1], [-1]
+        given = options("SoftmaxOptionsT", beta=1.0) if kind == OP.SOFTMAX else None
+        add_operator(model, graph, kind, [len(graph.tensors) - 1], len(graph.tensors) - 1, given)
+
+    return edited(IDENTITY, change)
+
+
+def counted() -> bytes:
+    """Each row plus the number of images of the batch."""
+
+    def change(model: Any, graph: Any) -> None:
+        end = int(graph.outputs[0])
+        add_operator(model, graph, OP.SHAPE, [end], end, options("ShapeOptionsT", outType=schema.TensorType.INT32))
+        vector = graph.tensors[-1]
+        vector.shape, vector.shapeSignature, vector.type = [2], None, schema.TensorType.INT32
+        add_operator(model, graph, OP.CAST, [len(graph.tensors) - 1], end, options("CastOptionsT", inDataType=2))
+        cast = graph.tensors[-1]
+        cast.shape, cast.shapeSignature = [2], None
+        add_operator(model, graph, OP.MEAN, [len(graph.tensors) - 1, add_constant(model, graph, ints(0))], end, KEEP)
+        graph.tensors[-1].shape, graph.tensors[-1].shapeSignature = [1], None
+        add_operator(model, graph, OP.ADD, [end, len(graph.tensors) - 1], end, options("AddOptionsT"))
+
+    return edited(IDENTITY, change)
+
+
+CASES["softmax of the batch"] = scores_of_a_batch(OP.SOFTMAX), False
+CASES["size of the batch"] = counted(), False
+
+
 def run(data: bytes, batch: Floats) -> Any:
     """What LiteRT's built-in kernels give, None where they refuse."""
     interpreter = Interpreter(model_content=data)

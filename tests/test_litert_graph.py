@@ -46,8 +46,8 @@ def holds(data: bytes, runtime: str) -> None:
         return
     own = np.eye(5, dtype=np.bool_)
     ahead = values[:, :, None] - values[:, None, :] > error[:, :, None] + error[:, None, :] + enclosure.gap
-    first = (ahead | own).all(axis=2)  # (n, 5): further ahead of all others than the gap
-    assert ((theirs[:, :, None] > theirs[:, None, :]) | own).all(axis=2)[first].all()
+    first = np.asarray(ahead | own).all(axis=2)  # (n, 5): further ahead of all others than the gap
+    assert np.asarray((theirs[:, :, None] > theirs[:, None, :]) | own).all(axis=2)[first].all()
     assert first.any(axis=1).mean() > 0.3, "a gap that nothing passes proves nothing"
 
 
@@ -285,7 +285,7 @@ def flatten_file() -> bytes:
         graph.tensors[0].shape, graph.tensors[0].shapeSignature = [1, 4, 5], [-1, 4, 5]
         start, one, size = (add_constant(model, graph, np.array(v, np.int32)) for v in ([0], [1], 20))
         old, kept = list(graph.outputs), list(graph.operators)
-        made = []
+        made = list[int]()
         sliced = schema.StridedSliceOptionsT()
         sliced.shrinkAxisMask = 1
         packed = schema.PackOptionsT()

@@ -18,6 +18,7 @@ from relrob.networks.kernels.litert_dynamic import qd8, symmetric
 from relrob.networks.litert import kernels
 from relrob.networks.litert.enclosure import black_box, tflite_enclosure
 from relrob.networks.litert.flat import NotModelledError
+from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.runtime import kernels_differ
 from relrob.networks.load import load_network
@@ -113,7 +114,7 @@ def test_kernels_that_change_with_the_batch_make_a_black_box(monkeypatch: pytest
 
 
 def test_delegates_that_are_no_run_of_operators_make_a_black_box() -> None:
-    graph = kernels.read_graph(FILES["int8"])
+    graph = read_graph(FILES["int8"])
     assert list(kernels._between(graph, [0, 1, 2], [3])) == [0]
     assert list(kernels._between(graph, [0], [6])) == [0, 1]
     assert list(kernels._between(graph, [1], [2])) == []

@@ -65,7 +65,7 @@ class _Walk:
 
     def __init__(self, flat: Flat) -> None:
         self._flat, self._rows = flat, dict[int, _Rows]()
-        self._sizes, self._written = Sizes(flat), set(flat.inputs)
+        self._sizes, self._written, self._weights = Sizes(flat), set(flat.inputs), set[int]()
 
     def apart(self) -> bool:
         """From the input to the output."""
@@ -104,6 +104,7 @@ class _Walk:
         """A constant of another type: known by its declared shape, which must be the constant's."""
         if self._flat.at(operator.inputs[0]).shape != self._flat.at(operator.outputs[0]).shape:
             raise _MixedError
+        self._weights.add(operator.outputs[0])
 
     def first(self, operator: Operator) -> Dims:
         """The row of the first input."""
@@ -119,7 +120,7 @@ class _Walk:
         """The shape of an input that is a constant, unpacked or not."""
         place = operator.inputs[position] if len(operator.inputs) > position else -1
         tensor = self._flat.at(place)
-        if place in self._rows or not (tensor.constant or place in self._written):
+        if not (tensor.constant or place in self._weights):
             raise _MixedError
         return tensor.shape
 
@@ -127,7 +128,7 @@ class _Walk:
         """The values of an input that is a constant vector, or scalar, of int32."""
         place = operator.inputs[position] if len(operator.inputs) > position else -1
         tensor = self._flat.at(place)
-        if place in self._rows or place in self._written or tensor.type != "INT32":
+        if not tensor.constant or tensor.type != "INT32":
             raise _MixedError
         return tuple(int(value) for value in np.ravel(tensor.values()))
 
@@ -154,7 +155,9 @@ def _alone(walk: _Walk, operator: Operator) -> Dims:
 
 def _softmax(walk: _Walk, operator: Operator) -> Dims:
     """Over the last axis, which is not the first."""
-    return _alone(walk, operator) if walk.first(operator) else ()
+    if not walk.first(operator):
+        raise _MixedError
+    return _alone(walk, operator)
 
 
 def _pair(walk: _Walk, operator: Operator) -> Dims:

@@ -91,13 +91,15 @@ class _Reader:
                 self._follow(operator)
         if self._at != self._flat.outputs[0]:
             raise NotModelledError("the output is not the end of the chain")
+        if len(self._dims) != 1:
+            raise NotModelledError("the output is not one row of scores an image")
         if not self._nodes:
             raise NotModelledError("the file has no layer")
-        ends = (grid_of(self._flat.tensors[place]) for place in (self._path[0], self._at))
         return Graph(
             tuple(self._nodes),
             tuple(self._widths),
-            *ends,
+            grid_of(self._flat.tensors[self._path[0]]),
+            grid_of(self._flat.tensors[self._at]),
             tuple(self._path),
             tuple(self._positions),
             bool(self._halves),
