@@ -22,9 +22,10 @@ from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.runtime import kernels_differ
 from relrob.networks.load import load_network
+from tests.litert_edits import version
 from tests.make_litert import FILES, edited
 from tests.test_kernels_litert import RUNTIMES, a_network, same_bits
-from tests.test_litert_graph import images, version
+from tests.test_litert_graph import images
 
 LEFT = 8  # a version of FULLY_CONNECTED that XNNPACK leaves to LiteRT
 
