@@ -168,6 +168,13 @@ def test_damaged_files_have_reasons() -> None:
         read_flat(b"TFL3")
 
 
+def test_a_name_that_is_no_text_is_refused_in_one_line() -> None:
+    data = FILES["int8"].replace(b"t6", b"t\xe1")
+    assert data != FILES["int8"]
+    with pytest.raises(NetworkError, match="refuses n.tflite"):
+        LiteRt(a_network(data, 20, 5, "builtin"), data, 1, 1).outputs(images(2))
+
+
 def test_layers_are_as_in_the_file() -> None:
     graph = read_graph(FILES["int8-uint8-ends"])
     assert [type(layer).__name__ for layer in graph.layers] == ["Recode", "Int8Full", "Int8Full", "Softmax", "Recode"]
