@@ -85,9 +85,15 @@ BALL_SOLVERS: tuple[Entry, ...] = (
 )
 
 EVALUATORS: tuple[Entry, ...] = (
-    Entry("xnnpack", "relrob.networks.litert:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"),
-    Entry("builtin", "relrob.networks.litert:open_litert", "LiteRT's optimised kernels without a delegate (.tflite)"),
-    Entry("reference", "relrob.networks.litert:open_litert", "LiteRT's reference kernels (.tflite)"),
+    Entry(
+        "xnnpack", "relrob.networks.litert.runtime:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"
+    ),
+    Entry(
+        "builtin",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT's optimised kernels without a delegate (.tflite)",
+    ),
+    Entry("reference", "relrob.networks.litert.runtime:open_litert", "LiteRT's reference kernels (.tflite)"),
     Entry(
         "onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
     ),

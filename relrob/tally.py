@@ -144,7 +144,7 @@ class NearestJudge:
             return None
         every = LadderBounds(self._enclosure, self._rungs, self._label).neurons(whole(self._rungs))
         highest = [layer.high for layer in every[:-1]] + [np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))]
-        top = 255 if network.runtime == "xnnpack" or layers[0].asymmetric else 127
+        top = 255 if layers[0].asymmetric else 127
         order, quantiser = pixel_order(network), row_quantiser(network)
         gap = self._enclosure.gap if self._enclosure.probabilities else None
         made = NearestDense(layers, top, self._rungs, self._label, highest, order, quantiser, gap)

@@ -19,10 +19,11 @@ _VERSIONS = {_OP.FULLY_CONNECTED: 5, _OP.SOFTMAX: 2, _OP.QUANTIZE: 2, _OP.DEQUAN
 
 @dataclass(frozen=True)
 class Kind:
-    """The type of an activation: float32 when `scale` is 0, int8 otherwise."""
+    """The type of an activation: float32 when `scale` is 0, int8 otherwise, or uint8."""
 
     scale: float = 0.0
     zero: int = 0
+    unsigned: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +117,8 @@ def _tensor(model: Any, graph: Any, shape: tuple[int, ...], kind: Kind) -> int:
     tensor: Any = schema.TensorT()
     tensor.shape, tensor.shapeSignature = list(shape), [-1, *shape[1:]]
     tensor.name, tensor.buffer, tensor.type = f"t{len(graph.tensors)}".encode(), 0, 9 if kind.scale else 0
+    if kind.unsigned:
+        tensor.type = schema.TensorType.UINT8
     if kind.scale:
         tensor.quantization = _quantization(np.array([kind.scale], np.float32), [kind.zero])
     model.width = shape[1]
@@ -195,8 +198,8 @@ def random_int8(rng: Rng) -> tuple[bytes, int, int]:
     """(file, inputs, classes): full-integer layers; float ends, RESHAPE and SOFTMAX at random."""
     sizes, steps = random_sizes(rng), list[Full | Step]()
     given = Kind(float(np.float32(rng.choice([1 / 255, 1 / 256, 0.013]))), int(rng.integers(-128, 128)))
-    float_ends = rng.random() < 0.4
-    if float_ends:
+    float_ends, unsigned = rng.random() < 0.4, rng.random() < 0.3
+    if float_ends or unsigned:
         steps.append(Step("quantize", given))
     now = given
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
@@ -217,7 +220,10 @@ def random_int8(rng: Rng) -> tuple[bytes, int, int]:
         steps.append(Step("softmax", now))
     if float_ends:
         steps.append(Step("dequantize"))
-    return write(sizes[0], Kind() if float_ends else given, steps), sizes[0], sizes[-1]
+    elif unsigned:
+        steps.append(Step("quantize", Kind(now.scale, now.zero + 128, unsigned=True)))
+    start = Kind() if float_ends else Kind(given.scale, given.zero + 128, unsigned=True) if unsigned else given
+    return write(sizes[0], start, steps), sizes[0], sizes[-1]
 
 
 def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:

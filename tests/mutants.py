@@ -85,6 +85,14 @@ PHASED = ("tests/test_phases.py", "tests/test_milp_ball.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 EXTREMES = ("tests/test_extremes.py",)
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
+GRAPH, FLAT, LIMITS, KERNELS, APART, LITERT = (
+    f"relrob/networks/litert/{name}.py" for name in ("graph", "flat", "limits", "kernels", "apart", "runtime")
+)
+READ, KERNEL, ALONE = (
+    ("tests/test_litert_graph.py",),
+    ("tests/test_litert_kernels.py",),
+    ("tests/test_litert_apart.py",),
+)
 
 SPOTS, PROBES = "relrob/spots.py", "relrob/networks/probes.py"
 SPOTTED, PROBED = ("tests/test_spots.py",), ("tests/test_probes.py",)
@@ -319,6 +327,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("store: an empty file is damage", FILE_OF_STORE, "return not tables and not", "return False and not", STORED),
     Mutant("pool: workers hear Ctrl-C", POOL, "signal.SIG_BLOCK, {signal.SIGINT}", "signal.SIG_BLOCK, set()", POOLED),
     Mutant("pool: Ctrl-C while a worker is started", POOL, "held.append(number)", "handler(number, frame)", POOLED),
+    # .tflite: the file is what is modelled
+    Mutant("two QUANTIZE in a row", GRAPH, "if last is not None and not dense:", "if False:", READ),
+    Mutant("RESHAPE to another grid", GRAPH, "grid_of(before) != grid_of(after)", "False", READ),
+    Mutant("int8 weights behind DEQUANTIZE", GRAPH, "or source.scales is not None:", "and source.scales is None:", READ),
+    Mutant("sparse weights as they lie", FLAT, "if tensor.sparsity is not None:", "if False:", READ),
+    Mutant("left shift never overflows", LIMITS, "left > 30 or largest << left >= _INT32", "left > 30", READ),
+    Mutant("reference never overflows", LIMITS, "largest * float(scales.max()) >= _INT32 - 256", "False", READ),
+    Mutant("sums never wrap", LIMITS, "if largest >= _INT32:", "if False:", READ),
+    Mutant("kernel by the runtime's name", KERNELS, "if node.position in taken else", "if True else", KERNEL),
+    Mutant("softmax of the batch is apart", APART, "if not walk.first(operator):", "if False:", ALONE),
+    Mutant("reductions of the batch are apart", APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
+    Mutant("mixing graphs run in batches", LITERT, "if network.apart else 1", "if True else 1", ALONE),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),

@@ -17,10 +17,10 @@ from relrob.domain.network import Network
 from relrob.errors import NetworkError
 from relrob.files import sha256_bytes
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosure, int8_softmax_gap, probability_margin
+from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
-from relrob.networks.tflite_enclosure import tflite_enclosure
 from tests.make_networks import write_tflite
 from tests.support import random_dense, shared_data
 
@@ -124,7 +124,7 @@ def test_other_graphs_have_none(files: dict[str, Network], caplog: pytest.LogCap
     builder.Finish(model.Pack(builder), b"TFL3")
     with caplog.at_level(logging.INFO, logger="relrob"):
         assert tflite_enclosure(network, bytes(builder.Output())) is None
-    assert "an activation other than ReLU" in caplog.text
+    assert "has another activation than ReLU" in caplog.text
 
 
 def test_softmax_gap_of_int8() -> None:

@@ -11,11 +11,11 @@ import pytest
 
 from relrob.domain.network import Layout, Network
 from relrob.files import sha256_bytes
-from relrob.networks import litert
 from relrob.networks.interpreter import LiteRt, best_batch
 from relrob.networks.kernels.emulate import Emulator, emulator
 from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Grid, Int8Full, Softmax
 from relrob.networks.kernels.litert_probes import hostile_images
+from relrob.networks.litert import runtime as litert
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from tests.make_kernels import Full, Kind, Step, random_inputs, write
@@ -65,7 +65,14 @@ UNKNOWN = {
         write(4, Kind(1, 0), [Full(np.ones((3, 4), np.int8), None, np.full(1, 300, np.float32), out=Kind(1))]),
         "xnnpack",
     ),
-    "output scale": (write(4, Kind(1, 0), [Step("softmax", Kind(0.5, 0))]), "builtin"),
+    "output scale": (
+        write(
+            4,
+            Kind(1, 0),
+            [Full(np.ones((3, 4), np.int8), None, np.ones(1, np.float32), out=Kind(1)), Step("softmax", Kind(0.5, 0))],
+        ),
+        "builtin",
+    ),
     "left shift": (
         write(4, Kind(1, 0), [Full(np.ones((3, 4), np.int8), None, np.full(1, 1e8, np.float32), out=Kind(1))]),
         "builtin",

@@ -91,6 +91,8 @@ class _Sized:
                     raise NetworkError(f"{network.path} has no batch dimension", "one image a call")
                 self._interpreter.resize_tensor_input(given["index"], shape, strict=False)
                 self._interpreter.allocate_tensors()
+                self._given = self._interpreter.get_input_details()[0]
+                self._result = self._interpreter.get_output_details()[0]  # a name that is no text is a ValueError
         except (ValueError, RuntimeError) as error:
             raise NetworkError(
                 f"LiteRT ({network.runtime}) refuses {network.path}: {one_line(error)}", hint="another --runtime"
@@ -98,8 +100,6 @@ class _Sized:
         self._name = network.path
         self._shape = shape
         self._size = size
-        self._given = self._interpreter.get_input_details()[0]
-        self._result = self._interpreter.get_output_details()[0]
         self.output_scale = float(self._result["quantization"][0])
 
     def run(self, images: Floats) -> NDArray[Any]:

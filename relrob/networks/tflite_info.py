@@ -14,6 +14,9 @@ from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
 from relrob.files import sha256_bytes
 from relrob.networks.chain import NotDenseError
 from relrob.networks.flatbuffer import verify
+from relrob.networks.litert.apart import treats_apart
+from relrob.networks.litert.enclosure import black_box
+from relrob.networks.litert.flat import check_size
 from relrob.networks.source import Source
 
 _Type, _Op = schema.TensorType, schema.BuiltinOperator
@@ -65,13 +68,24 @@ def read_tflite(path: str, data: bytes) -> Source:
         raise NotDenseError(f"a .tflite file is run as it is, not read ({scheme})")
 
     classes = out[-1] if out and out[-1] > 0 else None
-    return Source("tflite", dims, classes, sha256_bytes(data), dense, scheme, arithmetic)
+    return Source(
+        "tflite",
+        dims,
+        classes,
+        sha256_bytes(data),
+        dense,
+        scheme,
+        arithmetic,
+        apart=treats_apart(data),
+        black_box=lambda runtime: black_box(data, runtime),
+    )
 
 
 def _parse(path: str, data: bytes) -> Any:
     """The flat buffer as objects."""
     verify(path, data)
     try:
+        check_size(data)
         model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0)))
         if not model.subgraphs or not model.subgraphs[0].tensors or not model.subgraphs[0].operators:
             raise NetworkError(f"{path} holds no operators", "a LiteRT model", "convert it again")

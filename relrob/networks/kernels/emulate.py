@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, final
 
 import numpy as np
@@ -15,7 +16,6 @@ from relrob.networks.batches import pixel_order, run_in_batches
 from relrob.networks.content import checked_bytes
 from relrob.networks.interpreter import quantised
 from relrob.networks.kernels.litert_dynamic import dynamic_full
-from relrob.networks.kernels.litert_file import Chain, NotEmulatedError, read_chain
 from relrob.networks.kernels.litert_int8 import int8_full
 from relrob.networks.kernels.litert_layers import (
     Dequantise,
@@ -25,11 +25,16 @@ from relrob.networks.kernels.litert_layers import (
     Int8Full,
     Layer,
     Quantise,
+    Recode,
     Softmax,
 )
 from relrob.networks.kernels.litert_native import native
 from relrob.networks.kernels.litert_softmax import int8_softmax
 from relrob.networks.kernels.requantise import quantise
+from relrob.networks.litert.flat import NotModelledError
+from relrob.networks.litert.graph import Graph, read_graph
+from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.limits import check_limits
 
 log = logging.getLogger(__name__)
 Step = Callable[[Floats], Floats]
@@ -48,40 +53,38 @@ def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> E
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
     content = checked_bytes(network, data)
-    chain = chain_of(network, content)
     try:
-        return None if chain is None else Emulator(network, content, chain, threads)
-    except NotEmulatedError as reason:
-        log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
-        return None
-
-
-def chain_of(network: Network, content: bytes) -> Chain | None:
-    """The layers of a `.tflite` file, or None, with the reason logged, where it is no chain of them."""
-    try:
-        return read_chain(content)
-    except NotEmulatedError as reason:
+        return Emulator(network, content, threads)
+    except NotModelledError as reason:
         log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
         return None
 
 
 @final
 class Emulator:
-    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit.
+    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit. Raises NotModelledError.
 
-    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel order; `exact`: the outputs
+    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel order; `kernels`: the kernel
+    that runs each, "builtin" also on `xnnpack` for what the delegate leaves; `exact`: the outputs
     are also those of every image run alone. They are not where `builtin` runs float operators (a float SOFTMAX, small float
     layers, QUANTIZE, DEQUANTIZE), whose rounding depends on the batch: `sure` then says which labels cannot depend on it.
     """
 
-    def __init__(self, network: Network, data: bytes, chain: Chain, threads: int = 0) -> None:
-        self._network, self._chain = network, chain
+    def __init__(self, network: Network, data: bytes, threads: int = 0) -> None:
+        graph = read_graph(data)
+        if graph.widths[0] != network.inputs:
+            raise NotModelledError(f"the file reads {graph.widths[0]} values, an image has {network.inputs}")
+        self._network, self._graph = network, graph
         self._order = pixel_order(network)
-        steps = list(_steps(network, data, chain, threads))
+        self.layers: tuple[Layer, ...] = graph.layers
+        self.kernels = kernels_of(data, network.runtime)
+        each = list(zip(self.layers, self.kernels, strict=True))
+        for layer, kernel in each:
+            check_limits(layer, kernel)
+        steps = list(_steps(network, data, graph, self.kernels, threads))
         self._steps = tuple(run for _, run in steps)
         self._stages = tuple(layers for layers, _ in steps)
-        self.layers: tuple[Layer, ...] = chain.layers
-        self.exact = network.runtime != "builtin" or not any(_in_batches(layer) for layer in chain.layers)
+        self.exact = not any(kernel == "builtin" and _in_batches(layer) for layer, kernel in each)
 
     @property
     def runtime(self) -> str:
@@ -115,16 +118,17 @@ class Emulator:
 
     def _entered(self, images: Floats) -> Floats:
         """Images as the input tensor stores them."""
-        grid = self._chain.given
+        grid = self._graph.given
         if grid is None:
             return images
-        return quantised(images, {"dtype": np.int8, "quantization": (grid.scale, grid.zero)}).astype(np.float32)
+        kind = np.int8 if grid.least else np.uint8
+        return quantised(images, {"dtype": kind, "quantization": (grid.scale, grid.zero)}).astype(np.float32)
 
     def _run(self, images: Floats) -> NDArray[Any]:
         values = self._entered(images)
         for run in self._steps:
             values = run(values)
-        grid = self._chain.result
+        grid = self._graph.result
         return values if grid is None else (values - np.float32(grid.zero)) * grid.scale32
 
 
@@ -133,27 +137,33 @@ def _in_batches(layer: Layer) -> bool:
     return isinstance(layer, FloatFull | Quantise | Dequantise) or (isinstance(layer, Softmax) and layer.given is None)
 
 
-def _by_litert(layer: Layer, runtime: str) -> bool:
+def _by_litert(layer: Layer, kernel: str) -> bool:
     """Is this layer left to LiteRT itself?"""
-    return _in_batches(layer) and not (isinstance(layer, Quantise | Dequantise) and runtime != "builtin")
+    return _in_batches(layer) and not (isinstance(layer, Quantise | Dequantise) and kernel != "builtin")
 
 
-def _steps(network: Network, data: bytes, chain: Chain, threads: int) -> Iterator[tuple[tuple[Layer, ...], Step]]:
-    """(layers, function) of each step: one emulated layer, or a run of layers that LiteRT executes."""
-    start, count = 0, len(chain.layers)
-    while start < count:
-        stop = start
-        while stop < count and _by_litert(chain.layers[stop], network.runtime):
+def _steps(
+    network: Network, data: bytes, graph: Graph, kernels: tuple[str, ...], threads: int
+) -> Iterator[tuple[tuple[Layer, ...], Step]]:
+    """(layers, function) of each step: one emulated layer, or a run of layers of one kernel that LiteRT executes."""
+    nodes, start = graph.nodes, 0
+    while start < len(nodes):
+        kernel, stop = kernels[start], start
+        while stop < len(nodes) and kernels[stop] == kernel and _by_litert(nodes[stop].layer, kernel):
             stop += 1
+            if stop < len(nodes) and nodes[stop].source != nodes[stop - 1].target:
+                break  # a RESHAPE is between them
         if stop == start:
             stop += 1
-            yield chain.layers[start:stop], _emulated(chain.layers[start], network.runtime, threads)
+            yield graph.layers[start:stop], _emulated(nodes[start].layer, kernel, threads)
         else:
-            if chain.widths[stop] < 2:
-                raise NotEmulatedError("a float layer of one output")
-            places = range(chain.positions[start], chain.positions[stop - 1] + 1)
-            part = native(network, data, places, (chain.widths[start], chain.widths[stop]))
-            yield chain.layers[start:stop], _natively(part.outputs, chain.layers[start], chain.layers[stop - 1])
+            if graph.widths[stop] < 2:
+                raise NotModelledError("a float layer of one output")
+            if graph.halves:
+                raise NotModelledError("float16 weights")
+            positions = tuple(node.position for node in nodes[start:stop])
+            part = native(replace(network, runtime=kernel), data, positions, (graph.widths[start], graph.widths[stop]))
+            yield graph.layers[start:stop], _natively(part.outputs, nodes[start].layer, nodes[stop - 1].layer)
         start = stop
 
 
@@ -183,8 +193,10 @@ def _emulated(layer: Layer, runtime: str, threads: int) -> Step:
             return lambda values: quantise(values, out, runtime)
         case Dequantise(given=given):
             return lambda values: (values - np.float32(given.zero)) * given.scale32
+        case Recode(given=given, out=out):
+            return lambda values: values + np.float32(out.zero - given.zero)
         case _:
-            raise NotEmulatedError(f"a {type(layer).__name__} layer")
+            raise NotModelledError(f"a {type(layer).__name__} layer")
 
 
 def _certain(values: Floats, layers: tuple[Layer, ...]) -> Bools:

@@ -8,10 +8,10 @@ import numpy as np
 
 from relrob.domain.arrays import Floats
 from relrob.networks.kernels.exact_dot import SINGLE, ExactDot
-from relrob.networks.kernels.litert_file import NotEmulatedError
 from relrob.networks.kernels.litert_layers import Int8Full
 from relrob.networks.kernels.litert_product import SelfQuantised
 from relrob.networks.kernels.requantise import away_from_zero, double_rounding, multipliers, output_scales
+from relrob.networks.litert.limits import check_limits
 
 
 def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
@@ -19,17 +19,15 @@ def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floa
 
     `threads`: of XNNPACK's integer product, 0 for NumPy's.
 
-    Raises NotEmulatedError where a sum could leave 32 bits, or where a kernel's own range of scales ends.
+    Raises NotModelledError where a sum could leave 32 bits, or where the kernel's own range of scales ends.
     """
     weights = layer.weights.astype(np.int64)
     dot = ExactDot(weights, layer.bias - layer.given.zero * weights.sum(axis=0), -128, 127)
-    wide = ExactDot(weights, layer.bias.astype(np.int64), -255, 255)
-    if max(dot.limit, wide.limit) >= 2**31:
-        raise NotEmulatedError("sums of more than 32 bits")
+    check_limits(layer, runtime)
     sums = _on_litert(layer, dot, threads) if threads and dot.limit < SINGLE // 2 else dot
     floor = np.float32(max(-128, layer.out.zero) if layer.relu else -128)
     rules = {"xnnpack": _float_rule, "builtin": _fixed_rule, "reference": _double_rule}
-    rule = rules[runtime](layer, dot.limit)
+    rule = rules[runtime](layer)
 
     def run(values: Floats) -> Floats:
         outputs = rule(sums(values))
@@ -50,11 +48,9 @@ def _on_litert(layer: Int8Full, dot: ExactDot, threads: int) -> Callable[[Floats
     return run
 
 
-def _float_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
+def _float_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
     """float32(sum) * scale, halves to even, plus the zero point."""
     scales, zero = output_scales(layer, "xnnpack").astype(np.float32), np.float32(layer.out.zero)
-    if not ((scales < 256) & (scales >= 2.0**-100)).all():
-        raise NotEmulatedError(f"a requantisation scale of {float(scales.max()):g}, which XNNPACK refuses")
 
     def rule(sums: Floats) -> Floats:
         outputs = sums.astype(np.float32, copy=False)
@@ -66,13 +62,9 @@ def _float_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
     return rule
 
 
-def _fixed_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
+def _fixed_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
     """31-bit fixed point with two roundings, plus the zero point."""
     scale = multipliers(np.asarray(output_scales(layer, "builtin"), np.float64))
-    if scale.exponent.max() > 30:
-        raise NotEmulatedError("a requantisation scale above 2^30")
-    if limit << max(int(scale.exponent.max()), 0) >= 2**31:
-        raise NotEmulatedError("sums of more than 32 bits after a left shift")
 
     def rule(sums: Floats) -> Floats:
         levels = double_rounding(sums.astype(np.int64), scale)
@@ -82,7 +74,7 @@ def _fixed_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
     return rule
 
 
-def _double_rule(layer: Int8Full, limit: int) -> Callable[[Floats], Floats]:
+def _double_rule(layer: Int8Full) -> Callable[[Floats], Floats]:
     """float64 sum * scale, halves away from zero, plus the zero point."""
     scales = np.asarray(output_scales(layer, "reference"), np.float64)
 

@@ -16,10 +16,24 @@ Int32s = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Grid:
-    """int8 activations: the integer q stands for (q - `zero`) * `scale`; `scale` is a float32 value."""
+    """8-bit activations: the integer q in `least` .. `least` + 255 stands for (q - `zero`) * `scale`; `scale` is a float32 value.
+
+    `least`: -128 for int8, 0 for uint8.
+    """
 
     scale: float
     zero: int
+    least: int = -128
+
+    @property
+    def top(self) -> float:
+        """The largest real that it holds."""
+        return (self.least + 255 - self.zero) * self.scale
+
+    @property
+    def bottom(self) -> float:
+        """The smallest real that it holds."""
+        return (self.least - self.zero) * self.scale
 
     @property
     def scale32(self) -> np.float32:
@@ -89,6 +103,14 @@ class Dequantise:
 
 
 @dataclass(frozen=True)
+class Recode:
+    """QUANTIZE between uint8 and int8 of one scale, zero points 128 apart: the same numbers, shifted by 128."""
+
+    given: Grid
+    out: Grid
+
+
+@dataclass(frozen=True)
 class Softmax:
     """SOFTMAX over the classes: float32, or from int8 `given` to int8 `out` with scale 1/256 and zero point -128."""
 
@@ -96,7 +118,7 @@ class Softmax:
     out: Grid | None = None
 
 
-Layer = Int8Full | DynamicFull | FloatFull | Quantise | Dequantise | Softmax
+Layer = Int8Full | DynamicFull | FloatFull | Quantise | Dequantise | Recode | Softmax
 
 
 def _freeze(layer: Any) -> None:

@@ -13,7 +13,7 @@ from relrob.files import sha256_bytes
 from relrob.networks.interpreter import LiteRt, best_batch
 
 
-def native(network: Network, data: bytes, positions: range, widths: tuple[int, int]) -> LiteRt:
+def native(network: Network, data: bytes, positions: tuple[int, ...], widths: tuple[int, int]) -> LiteRt:
     """The operators at `positions` on the runtime of `network`, in the batches of the whole file; `widths`: values in and out."""
     part = cut(data, positions)
     shape = (1, 1, widths[0])
@@ -23,7 +23,7 @@ def native(network: Network, data: bytes, positions: range, widths: tuple[int, i
     return LiteRt(small, part, 1, best_batch(network))
 
 
-def cut(data: bytes, positions: range) -> bytes:
+def cut(data: bytes, positions: tuple[int, ...]) -> bytes:
     """A chain of operators of a file, from the input of the first to the output of the last."""
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]

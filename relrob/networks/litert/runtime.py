@@ -22,16 +22,19 @@ log = logging.getLogger(__name__)
 def open_litert(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Evaluator:
     """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when LiteRT refuses it.
 
-    A file whose graph holds its batch fixed is run image by image, and a warning says so. Where our emulator of the kernels is
-    faster and `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT itself.
+    A graph that is not known to treat images apart, or that holds its batch fixed, is run image by image, and a warning says so.
+    Where our emulator of the kernels is faster and `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT
+    itself.
     """
     content = checked_bytes(network, data)
-    best = batch or best_batch(network)
+    best = (batch or best_batch(network)) if network.apart else 1
     evaluator = LiteRt(network, content, threads, best)
     single = evaluator if best == 1 else LiteRt(network, content, threads, 1)
     probes = probe_images(network)
     alone = single.outputs(probes)
     if best == 1:
+        if not network.apart and batch != 1:
+            log.warning("%s may mix the images of a batch: they run one by one", network.path)
         return evaluator
     if _agrees(evaluator, probes, alone):
         return _faster(network, content, evaluator, threads) if batch is None else evaluator
@@ -42,18 +45,36 @@ def open_litert(network: Network, threads: int, data: bytes | None = None, batch
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
     """The emulator where it is faster than the interpreter and gives the same bits on hostile images; else the interpreter."""
     dynamic = network.scheme.startswith("dynamic") and network.runtime in ("builtin", "reference")
-    if not dynamic and not (network.scheme.startswith("int8") and network.runtime == "reference"):
+    if network.black_box or not (dynamic or (network.scheme.startswith("int8") and network.runtime == "reference")):
         return evaluator
     found = emulator(network, content, threads)
     if found is None:
         return evaluator
-    images = hostile_images(network)
-    if np.array_equal(found.outputs(images).view(np.uint32), evaluator.outputs(images).view(np.uint32)):
+    if same_on_hostile_images(found, evaluator, network):
         return found
     log.warning(
         "%s: our kernels for %s differ from LiteRT on this machine; LiteRT runs it", network.path, network.runtime
     )
     return evaluator
+
+
+def same_on_hostile_images(one: Evaluator, other: Evaluator, network: Network) -> bool:
+    """Do two evaluators give the same bits on images that tell kernels apart?"""
+    images = hostile_images(network)
+    return bool(np.array_equal(one.outputs(images).view(np.uint32), other.outputs(images).view(np.uint32)))
+
+
+def kernels_differ(network: Network, data: bytes | None = None) -> str:
+    """How our model of the kernels differs from LiteRT on this machine, "" where it does not or where nothing is emulated: the
+    bounds of such a file are void. For `networks/probes.py`."""
+    content = checked_bytes(network, data)
+    found = emulator(network, content)
+    if found is None or not network.apart:
+        return ""
+    own = LiteRt(network, content, 1, best_batch(network))
+    if same_on_hostile_images(found, own, network):
+        return ""
+    return f"our model of LiteRT's {network.runtime} kernels differs from LiteRT on this machine"
 
 
 def _agrees(evaluator: LiteRt, probes: Floats, alone: Floats) -> bool:
