@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relrob.certificates.check import _Ladder, _leaves, check
+from relrob.certificates.check import check
 from relrob.certificates.form import canonical, chain, seal
+from relrob.certificates.ladder import Rebuilt, leaves_of
 from relrob.certificates.parts import InvalidError
 from relrob.certificates.write import certificate
 from relrob.decide import decide
@@ -237,12 +238,12 @@ def test_a_claim_that_is_merely_weaker_is_still_true(mixed: Made, tmp_path: Path
 )
 def test_paths_that_are_a_partition(mixed: Made, paths: list[list[int]], whole: bool) -> None:
     leaves = [{"path": path, "run": {}} for path in paths]
-    ladder = _Ladder(mixed.content)
+    ladder = Rebuilt(mixed.content)
     if whole:
-        assert len(_leaves(leaves, ladder)) == len(paths)
+        assert len(leaves_of(leaves, ladder)) == len(paths)
     else:
         with pytest.raises(InvalidError, match="out, or hold them twice"):
-            _leaves(leaves, ladder)
+            leaves_of(leaves, ladder)
 
 
 def test_a_ladder_of_2_to_the_78_points(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import Leaf, Opened
 from relrob.regions.ladder import RungSet
+from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +71,18 @@ def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[s
             "arithmetic": network.arithmetic.value,
             "image_shape": list(network.image_shape),
             "classes": network.classes,
+            "details": _details(network),
         },
         "image": {"dtype": str(image.dtype), "hex": image.astype(image.dtype.newbyteorder("<")).tobytes().hex()},
         "label": label,
     }
+
+
+def _details(network: Network) -> str:
+    """What besides its name the runtime's answers depend on."""
+    if find_spec("relrob.networks.details") is None:
+        return ""
+    return str(load("relrob.networks.details:runtime_details")(network))
 
 
 def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
