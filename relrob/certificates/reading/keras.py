@@ -1,4 +1,4 @@
-"""`.keras` archives, Keras `.h5` files and the weights of Keras 1: a chain of dense layers and elementwise arithmetic, or no rules."""
+"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and elementwise arithmetic, or no rules."""
 
 from __future__ import annotations
 

@@ -155,8 +155,7 @@ class _Walk:
 
     def _side(self, operator: lite.Operator) -> list[int]:
         """The batch size, taken from the value's own shape, and a shape made of it: [batch, n]."""
-        options = operator.options
-        assert options is not None
+        options = operator.given
         if operator.kind == lite.SHAPE:
             if operator.inputs != [self._at] or options.whole(0, "b") != lite.INT32:
                 raise NoRulesError("the shape of something else than the value")
@@ -218,8 +217,7 @@ class _Walk:
             self._steps.relu()
 
     def _softmax(self, operator: lite.Operator) -> None:
-        assert operator.options is not None
-        if operator.options.number(0, "f", 0.0) != 1.0 or len(operator.inputs) != 1:
+        if operator.given.number(0, "f", 0.0) != 1.0 or len(operator.inputs) != 1:
             raise NoRulesError("a softmax with beta other than 1")
         target = self._graph.tensors[operator.output]
         if self._grid is None and target.kind == lite.FLOAT32:
@@ -234,8 +232,7 @@ class _Walk:
         self._grid, self._end = (lite.INT8, *_SOFTMAX_GRID), "int8 softmax"
 
     def _dense(self, operator: lite.Operator) -> None:
-        options = operator.options
-        assert options is not None
+        options = operator.given
         activation, source = options.whole(0, "b"), self._steps.shape
         if activation not in (0, 1) or options.whole(1, "b") or options.whole(4, "b") not in (lite.FLOAT32, lite.INT32):
             raise NoRulesError("a dense layer with an activation other than ReLU, or with shuffled weights")
@@ -259,12 +256,11 @@ class _Walk:
         self._activate(activation)
 
     def _hybrid(self, operator: lite.Operator, bias: NDArray[np.generic] | None) -> None:
-        """Dynamic range: rows quantised at run time, by LiteRT's own kernel (symmetric unless it is asked otherwise) or by XNNPACK's
+        """Dynamic range: rows quantised at run time, by LiteRT's own kernel (symmetric unless asked otherwise) or by XNNPACK's
         (never). Where it is not certain that the delegate takes the node, its step may be the wider one."""
-        assert operator.options is not None
         stored = self._constant(operator.inputs[1], lite.INT8)
         scales, plain = self._scales(operator.inputs[1], stored)
-        alone = operator.options.whole(3, "?") == 1
+        alone = operator.given.whole(3, "?") == 1
         delegate = self._network.runtime == "xnnpack"
         sure = not delegate or alone or (plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1))
         share = Fraction(1, 510 if alone or (delegate and sure) else 254) * LOOSE
@@ -287,8 +283,8 @@ class _Walk:
         return stored.shape[0] == stored.shape[1] and self._grid is None
 
     def _integer_dense(self, operator: lite.Operator, relu: bool) -> None:
-        assert self._grid is not None
-        kind, scale, zero = self._grid
+        given = self._grid or (-1, 0.0, 0)
+        kind, scale, zero = given
         if kind != lite.INT8 or not self._rounded:
             raise NoRulesError("a dense layer over values that are not int8")
         stored = self._constant(operator.inputs[1], lite.INT8)
@@ -305,7 +301,7 @@ class _Walk:
         if self._layers and not self._layers[-1].relu:
             raise NoRulesError("dense layers without a ReLU between them")
         _check_sums(stored.astype(np.int64), bias, zero, scales * scale / result[1])
-        self._layers.append(self._facts(stored, bias, scales, result, relu))
+        self._layers.append(self._facts(stored, bias, scales, (given, result), relu))
         self._grid = result
         self._steps = Steps((len(stored),))
 
@@ -314,16 +310,17 @@ class _Walk:
         stored: NDArray[np.generic],
         bias: NDArray[np.int64],
         scales: NDArray[np.float64],
-        result: tuple[int, float, int],
+        grids: tuple[tuple[int, float, int], tuple[int, float, int]],
         relu: bool,
     ) -> Facts:
-        assert self._grid is not None
+        """One layer; `grids`: of what it takes, of what it gives."""
+        (_, step, zero), (_, out, end) = grids
         weights = (stored.astype(np.float64) * scales[:, None]).T  # exact: 8 bits times 24
         if not self._layers:
             placed = np.empty_like(weights)
             placed[raster(self._network)] = weights
             weights = placed
-        given, made = Fraction(self._grid[1]), Fraction(result[1])
+        given, made = Fraction(step), Fraction(out)
         unit = [Fraction(float(s)) * given for s in scales]
         doubled = min(Fraction(1, 2), 2 * max(unit) / made)  # built-in kernels round twice
         return Facts(
@@ -332,10 +329,10 @@ class _Walk:
             relu,
             terms=8,
             shift=given / 2 * LOOSE if not self._layers else Fraction(0),
-            reach=(127 - self._grid[2]) * given,
+            reach=(127 - zero) * given,
             rounding=made * (Fraction(1, 2) + doubled) * LOOSE,
-            cap=(127 - result[2]) * made,
-            floor=(-128 - result[2]) * made,
+            cap=(127 - end) * made,
+            floor=(-128 - end) * made,
         )
 
 

@@ -1,8 +1,9 @@
-"""Float networks, step by step: elementwise arithmetic, dense layers, ReLU and a last softmax become layers with their own rounding.
+"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers with their own rounding.
 
-An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u = 2^-24. Its value is some A x + C of
-what entered the layer, x >= 0, and no intermediate is larger than M(x) = |A| x + K, K the sum of the sizes of what was added.
-After k such roundings in any order the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a dense layer.
+An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u = 2^-24. Its value is some
+A x + C of what entered the layer, x >= 0, and no intermediate is larger than M(x) = |A| x + K, K the sum of the sizes of what
+was added. After k such roundings in any order the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a
+dense layer.
 """
 
 from __future__ import annotations

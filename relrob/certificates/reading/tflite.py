@@ -71,6 +71,13 @@ class Operator:
     output: int
     options: Table | None
 
+    @property
+    def given(self) -> Table:
+        """The options, which must be there."""
+        if self.options is None:
+            raise NoRulesError(f"the operator {self.kind} without options")
+        return self.options
+
 
 @dataclass(frozen=True, eq=False)
 class Graph:

@@ -40,10 +40,7 @@ class Message:
     def whole(self, field: int, default: int = 0) -> int:
         """A signed number."""
         held = self._single(field, VARINT)
-        if held is None:
-            return default
-        assert isinstance(held, int)
-        return _signed(held)
+        return _signed(held) if isinstance(held, int) else default
 
     def real(self, field: int) -> float:
         held = self._single(field, FIXED32)
