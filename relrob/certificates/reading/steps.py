@@ -160,7 +160,7 @@ class Steps:
         form = [1] * len(self.shape)
         form[axis] = self.shape[axis]
         held = [self._constant(values.reshape(form)) for values in (scale, shift, mean, variance)]
-        root = np.sqrt(held[3] + float(np.float32(epsilon)))
+        root = np.sqrt(np.maximum(held[3] + float(np.float32(epsilon)), 0))
         if not (np.all(held[3] >= 0) and np.all(root > 2.0**-40)):
             raise NoRulesError("a batch normalisation of a variance below 0, or that divides by 0")
         self._affine().plus(-held[2], 0)
