@@ -27,7 +27,9 @@ def node(kind: str, inputs: str, output: str, **attributes: Any) -> onnx.NodePro
     return helper.make_node(kind, inputs.split(), [output], **attributes)
 
 
-def file(nodes: list[onnx.NodeProto], constants: Constants, dims: tuple[Any, ...] = ("n", 16), opset: int = 17) -> bytes:
+def file(
+    nodes: list[onnx.NodeProto], constants: Constants, dims: tuple[Any, ...] = ("n", 16), opset: int = 17
+) -> bytes:
     """A graph from "x" to "y"."""
     values = [numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()]
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, d) for name, d in (("x", dims), ("y", ("n", 3)))]
@@ -160,7 +162,11 @@ def test_what_is_not_known_has_no_rules(name: str, tmp_path: Path) -> None:
     nodes, more, words = REFUSED[name]
     values = [numpy_helper.from_array(np.asarray(array), key) for key, array in (BASE | more).items()]
     ends = [helper.make_tensor_value_info(key, TensorProto.FLOAT, d) for key, d in (("x", ("n", 16)), ("y", ("n", 3)))]
-    model = helper.make_model(helper.make_graph(nodes, "t", [ends[0]], [ends[1]], values), ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    model = helper.make_model(
+        helper.make_graph(nodes, "t", [ends[0]], [ends[1]], values),
+        ir_version=8,
+        opset_imports=[helper.make_opsetid("", 17)],
+    )
     with pytest.raises(NoRulesError) as caught:
         read(model.SerializeToString(), tmp_path, kind="onnx", runtime="onnxruntime")
     assert any(word in str(caught.value) for word in words.split("|")), str(caught.value)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import platform
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -24,7 +26,19 @@ _DELEGATED: Final = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
 
 def read_tflite(network: Network, data: bytes) -> Deployed:
     """The layers of a file on one of LiteRT's runtimes. Raises NoRulesError."""
-    return _Walk(network, lite.read_graph(data)).read()
+    graph = lite.read_graph(data)
+    if graph.halves and network.runtime == "xnnpack" and _has_halves():
+        raise NoRulesError("a file that XNNPACK may compute in half precision on this processor")
+    return _Walk(network, graph).read()
+
+
+def _has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """May this processor compute in half precision? XNNPACK does so in a file that allows it, where the processor is able to."""
+    try:
+        words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
+    except OSError:
+        return True
+    return platform.machine() not in ("x86_64", "AMD64") or "avx512_fp16" in words
 
 
 class _Walk:

@@ -32,7 +32,8 @@ _OPTIONS: Final = {
     PACK: (59, 2, False),
     QUANTIZE: (89, 0, True),
 }
-_HARMLESS: Final = ("min_runtime_version", "CONVERSION_METADATA", "TFLITE_METADATA")
+_REDUCED: Final = "reduced_precision_support"
+_HARMLESS: Final = (_REDUCED, "min_runtime_version", "CONVERSION_METADATA", "TFLITE_METADATA")
 _SCALES: Final = (2.0**-60, 2.0**60)
 
 
@@ -81,12 +82,13 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The one subgraph of a file."""
+    """The one subgraph of a file. `halves`: half precision is allowed where the processor has it."""
 
     tensors: list[Tensor]
     operators: list[Operator]
     input: int
     output: int
+    halves: bool
 
 
 def read_graph(data: bytes) -> Graph:
@@ -94,9 +96,10 @@ def read_graph(data: bytes) -> Graph:
     model = Buffer(data).root(b"TFL3").only(8, "a model")
     if model.whole(0, "I") != 3:
         raise NoRulesError(f"a .tflite file of version {model.whole(0, 'I')}")
-    for entry in model.tables(6):
-        if entry.text(0) not in _HARMLESS:
-            raise NoRulesError(f"a .tflite file with the metadata {entry.text(0)[:40]!a}")
+    named = [entry.text(0) for entry in model.tables(6)]
+    for name in named:
+        if name not in _HARMLESS:
+            raise NoRulesError(f"a .tflite file with the metadata {name[:40]!a}")
     graphs, buffers = model.tables(2), model.tables(4)
     if len(graphs) != 1:
         raise NoRulesError(f"{len(graphs)} subgraphs")
@@ -108,7 +111,7 @@ def read_graph(data: bytes) -> Graph:
     ends = [_places(graph, slot, len(tensors)) for slot in (1, 2)]
     if [len(end) for end in ends] != [1, 1] or min(ends[0] + ends[1]) < 0:
         raise NoRulesError("a .tflite file that has not one input and one output")
-    return Graph(tensors, operators, ends[0][0], ends[1][0])
+    return Graph(tensors, operators, ends[0][0], ends[1][0], _REDUCED in named)
 
 
 def _code(code: Table) -> tuple[int, int]:
