@@ -182,21 +182,52 @@ FC = OP.FULLY_CONNECTED
 Edit = Callable[[Any], object]
 REFUSED: dict[str, tuple[str, Edit, str]] = {
     "a second QUANTIZE": ("int8 float", _quantise_twice, "QUANTIZE"),
-    "a QUANTIZE of other zero point": ("int8 uint8", lambda m: setattr(_tensor(m, OP.QUANTIZE, "inputs").quantization, "zeroPoint", np.array([3])), "two grids"),
+    "a QUANTIZE of other zero point": (
+        "int8 uint8",
+        lambda m: setattr(_tensor(m, OP.QUANTIZE, "inputs").quantization, "zeroPoint", np.array([3])),
+        "two grids",
+    ),
     "a QUANTIZE of another scale": ("int8 uint8", lambda m: _scale(m, OP.QUANTIZE, 0.5, "inputs"), "two grids"),
     "a RESHAPE to another grid": ("int8 int8", lambda m: _scale(m, OP.RESHAPE, 0.5), "another grid"),
     "an overflowing bias": ("int8 int8", lambda m: _bias(m, 2**31 - 1), "overflow"),
-    "a left shift that overflows": ("int8 int8", lambda m: (_bias(m, 2**29), _scale(m, FC, 1e-6)), "multiplier|shifted"),
+    "a left shift that overflows": (
+        "int8 int8",
+        lambda m: (_bias(m, 2**29), _scale(m, FC, 1e-6)),
+        "multiplier|shifted",
+    ),
     "sparse weights": ("int8 int8", _sparse, "sparse"),
     "sparse weights of floats": ("dynamic", _sparse, "sparse"),
     "a variable": ("float32", lambda m: setattr(_tensor(m, FC), "isVariable", True), "variable"),
     "no scale": ("int8 int8", lambda m: setattr(_tensor(m, FC), "quantization", None), "without a scale"),
     "a negative scale": ("int8 int8", lambda m: _scale(m, FC, -0.1), "scales"),
-    "two scales": ("int8 int8", lambda m: (setattr(_tensor(m, FC).quantization, "scale", np.ones(2, np.float32)), setattr(_tensor(m, FC).quantization, "zeroPoint", np.zeros(2, np.int64))), "each channel"),
-    "a zero point that int8 lacks": ("int8 int8", lambda m: setattr(_tensor(m, FC).quantization, "zeroPoint", np.array([200])), "zero point"),
-    "weights with a zero point": ("int8 int8", lambda m: setattr(_tensor(m, FC, "inputs", 1).quantization, "zeroPoint", np.ones(48, np.int64)), "zero point"),
-    "weights along another dimension": ("int8 int8", lambda m: setattr(_tensor(m, FC, "inputs", 1).quantization, "quantizedDimension", 1), "dimension"),
-    "no options": ("float32", lambda m: (setattr(_first(m, FC), "builtinOptions", None), setattr(_first(m, FC), "builtinOptionsType", 0)), "options"),
+    "two scales": (
+        "int8 int8",
+        lambda m: (
+            setattr(_tensor(m, FC).quantization, "scale", np.ones(2, np.float32)),
+            setattr(_tensor(m, FC).quantization, "zeroPoint", np.zeros(2, np.int64)),
+        ),
+        "each channel",
+    ),
+    "a zero point that int8 lacks": (
+        "int8 int8",
+        lambda m: setattr(_tensor(m, FC).quantization, "zeroPoint", np.array([200])),
+        "zero point",
+    ),
+    "weights with a zero point": (
+        "int8 int8",
+        lambda m: setattr(_tensor(m, FC, "inputs", 1).quantization, "zeroPoint", np.ones(48, np.int64)),
+        "zero point",
+    ),
+    "weights along another dimension": (
+        "int8 int8",
+        lambda m: setattr(_tensor(m, FC, "inputs", 1).quantization, "quantizedDimension", 1),
+        "dimension",
+    ),
+    "no options": (
+        "float32",
+        lambda m: (setattr(_first(m, FC), "builtinOptions", None), setattr(_first(m, FC), "builtinOptionsType", 0)),
+        "options",
+    ),
     "relu6": ("float32", lambda m: setattr(_first(m, FC).builtinOptions, "fusedActivationFunction", 3), "activation"),
     "shuffled weights": ("int8 int8", lambda m: setattr(_first(m, FC).builtinOptions, "weightsFormat", 1), "shuffled"),
     "several rows": ("float32", lambda m: setattr(_first(m, FC).builtinOptions, "keepNumDims", True), "rows"),
@@ -205,14 +236,40 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     "unknown metadata": ("float32", lambda m: setattr(m.metadata[0], "name", b"what is this"), "metadata"),
     "two subgraphs": ("float32", lambda m: m.subgraphs.append(m.subgraphs[0]), "subgraphs"),
     "two outputs": ("float32", lambda m: setattr(m.subgraphs[0], "outputs", np.array([0, 1], np.int32)), "one output"),
-    "an earlier output": ("float32", lambda m: setattr(m.subgraphs[0], "outputs", _first(m, FC).outputs), "last operator"),
+    "an earlier output": (
+        "float32",
+        lambda m: setattr(m.subgraphs[0], "outputs", _first(m, FC).outputs),
+        "last operator",
+    ),
     "a custom operator": ("float32", lambda m: setattr(m.operatorCodes[0], "customCode", b"x"), "custom"),
-    "another operator": ("float32", lambda m: (setattr(m.operatorCodes[_first(m, FC).opcodeIndex], "builtinCode", 126), None), "operator"),
-    "weights of another size": ("float32", lambda m: setattr(_tensor(m, FC, "inputs", 1), "shape", np.array([36, 36], np.int32)), "than its shape"),
-    "NaN": ("float32", lambda m: setattr(m.buffers[_tensor(m, FC, "inputs", 1).buffer], "data", np.full(48 * 36, np.nan, np.float32).view(np.uint8)), "finite"),
-    "a matrix of biases": ("float32", lambda m: setattr(_tensor(m, FC, "inputs", 2), "shape", np.array([1, 48], np.int32)), "one number an output"),
-    "a tensor written twice": ("float32", lambda m: setattr(m.subgraphs[0].operators[-1], "outputs", _first(m, FC).outputs), "twice|last operator"),
-}  # fmt: skip
+    "another operator": (
+        "float32",
+        lambda m: (setattr(m.operatorCodes[_first(m, FC).opcodeIndex], "builtinCode", 126), None),
+        "operator",
+    ),
+    "weights of another size": (
+        "float32",
+        lambda m: setattr(_tensor(m, FC, "inputs", 1), "shape", np.array([36, 36], np.int32)),
+        "than its shape",
+    ),
+    "NaN": (
+        "float32",
+        lambda m: setattr(
+            m.buffers[_tensor(m, FC, "inputs", 1).buffer], "data", np.full(48 * 36, np.nan, np.float32).view(np.uint8)
+        ),
+        "finite",
+    ),
+    "a matrix of biases": (
+        "float32",
+        lambda m: setattr(_tensor(m, FC, "inputs", 2), "shape", np.array([1, 48], np.int32)),
+        "one number an output",
+    ),
+    "a tensor written twice": (
+        "float32",
+        lambda m: setattr(m.subgraphs[0].operators[-1], "outputs", _first(m, FC).outputs),
+        "twice|last operator",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)

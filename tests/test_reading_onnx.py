@@ -134,27 +134,88 @@ def test_softmax_is_seen(tmp_path: Path) -> None:
 
 FIRST = node("Gemm", "x w1 b1", "p")
 REFUSED: dict[str, tuple[list[onnx.NodeProto], Constants, str]] = {
-    "dropout that trains": ([node("Dropout", "x r t", "d"), node("Gemm", "d w1 b1", "p"), *TAIL], {"r": np.float32(0.5), "t": np.array(True)}, "tensor|train"),
-    "training without a ratio": ([helper.make_node("Dropout", ["x", "", "t"], ["d"]), node("Gemm", "d w1 b1", "p"), *TAIL], {"t": np.array(True)}, "tensor|train"),
-    "a sum over the batch": ([node("ReduceMin", "x", "d", axes=[0], keepdims=1), node("Gemm", "d w1 b1", "p"), *TAIL], {}, "operator"),
-    "a value used twice": ([FIRST, node("Relu", "p", "h"), node("Mul", "h h", "k"), node("Gemm", "k w2 b2", "y")], {}, "chain"),
-    "a residual": ([FIRST, node("Relu", "p", "h"), node("Add", "h p", "k"), node("Gemm", "k w2 b2", "y")], {}, "constant"),
+    "dropout that trains": (
+        [node("Dropout", "x r t", "d"), node("Gemm", "d w1 b1", "p"), *TAIL],
+        {"r": np.float32(0.5), "t": np.array(True)},
+        "tensor|train",
+    ),
+    "training without a ratio": (
+        [helper.make_node("Dropout", ["x", "", "t"], ["d"]), node("Gemm", "d w1 b1", "p"), *TAIL],
+        {"t": np.array(True)},
+        "tensor|train",
+    ),
+    "a sum over the batch": (
+        [node("ReduceMin", "x", "d", axes=[0], keepdims=1), node("Gemm", "d w1 b1", "p"), *TAIL],
+        {},
+        "operator",
+    ),
+    "a value used twice": (
+        [FIRST, node("Relu", "p", "h"), node("Mul", "h h", "k"), node("Gemm", "k w2 b2", "y")],
+        {},
+        "chain",
+    ),
+    "a residual": (
+        [FIRST, node("Relu", "p", "h"), node("Add", "h p", "k"), node("Gemm", "k w2 b2", "y")],
+        {},
+        "constant",
+    ),
     "transA": ([node("Gemm", "x w1 b1", "p", transA=1), *TAIL], {}, "transposed"),
     "a softmax in the middle": ([FIRST, node("Softmax", "p", "h"), TAIL[1]], {}, "after a softmax"),
     "a sigmoid": ([FIRST, node("Sigmoid", "p", "h"), TAIL[1]], {}, "operator"),
-    "a reshape that mixes the batch": ([node("Reshape", "x s", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"s": np.array([16, -1])}, "batch"),
-    "a division by 0": ([node("Div", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"c": f32(0)}, "0, huge or tiny"),
-    "a product with 0": ([node("Mul", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"c": f32(0)}, "0, huge or tiny"),
-    "a constant that may count as 0": ([node("Add", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"c": f32(1e-40)}, "count as 0"),
+    "a reshape that mixes the batch": (
+        [node("Reshape", "x s", "f"), node("Gemm", "f w1 b1", "p"), *TAIL],
+        {"s": np.array([16, -1])},
+        "batch",
+    ),
+    "a division by 0": (
+        [node("Div", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL],
+        {"c": f32(0)},
+        "0, huge or tiny",
+    ),
+    "a product with 0": (
+        [node("Mul", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL],
+        {"c": f32(0)},
+        "0, huge or tiny",
+    ),
+    "a constant that may count as 0": (
+        [node("Add", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL],
+        {"c": f32(1e-40)},
+        "count as 0",
+    ),
     "a huge factor": ([node("Mul", "x c", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"c": f32(1e30)}, "huge"),
-    "a constant divided by the value": ([node("Div", "c x", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"c": f32(1)}, "other inputs"),
-    "half precision": ([node("Cast", "x", "f", to=TensorProto.FLOAT16), node("Cast", "f", "k", to=TensorProto.FLOAT), node("Gemm", "k w1 b1", "p"), *TAIL], {}, "operator"),
+    "a constant divided by the value": (
+        [node("Div", "c x", "f"), node("Gemm", "f w1 b1", "p"), *TAIL],
+        {"c": f32(1)},
+        "other inputs",
+    ),
+    "half precision": (
+        [
+            node("Cast", "x", "f", to=TensorProto.FLOAT16),
+            node("Cast", "f", "k", to=TensorProto.FLOAT),
+            node("Gemm", "k w1 b1", "p"),
+            *TAIL,
+        ],
+        {},
+        "operator",
+    ),
     "no ReLU": ([FIRST, node("Gemm", "p w2 b2", "y")], {}, "not ReLU"),
-    "a ReLU at the end": ([FIRST, node("Relu", "p", "h"), node("Gemm", "h w2 b2", "z"), node("Relu", "z", "y")], {}, "no dense layer at the end"),
+    "a ReLU at the end": (
+        [FIRST, node("Relu", "p", "h"), node("Gemm", "h w2 b2", "z"), node("Relu", "z", "y")],
+        {},
+        "no dense layer at the end",
+    ),
     "a ReLU on pixels": ([node("Relu", "x", "k"), node("Gemm", "k w1 b1", "p"), *TAIL], {}, "follows no dense"),
-    "a batch normalisation of a variance below 0": ([node("Gemm", "x w1 b1", "q"), node("BatchNormalization", "q g b m v", "p"), *TAIL], NORMS | {"v": -NORMS["v"]}, "variance"),
-    "a batch normalisation that trains": ([node("Gemm", "x w1 b1", "q"), node("BatchNormalization", "q g b m v", "p", training_mode=1), *TAIL], NORMS, "trains|attribute"),
-}  # fmt: skip
+    "a batch normalisation of a variance below 0": (
+        [node("Gemm", "x w1 b1", "q"), node("BatchNormalization", "q g b m v", "p"), *TAIL],
+        NORMS | {"v": -NORMS["v"]},
+        "variance",
+    ),
+    "a batch normalisation that trains": (
+        [node("Gemm", "x w1 b1", "q"), node("BatchNormalization", "q g b m v", "p", training_mode=1), *TAIL],
+        NORMS,
+        "trains|attribute",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", REFUSED)
@@ -204,7 +265,7 @@ CHANGED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "NaN": (lambda m: setattr(m.graph.initializer[1], "raw_data", f32(*[np.nan] * 12).tobytes()), "finite"),
     "too little data": (lambda m: setattr(m.graph.initializer[1], "raw_data", b"\0" * 8), "fit its shape"),
     "double pixels": (lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 11), "not float32"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CHANGED)
