@@ -110,7 +110,6 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a chain too short": (lambda c: run(c).update(chain=run(c)["chain"][:-1]), "64 hexadecimal digits"),
     "another chain": (lambda c: run(c).update(chain="0" * 64), "the outputs that were recorded"),
     "a margin below 0": (lambda c: run(c).update(margin=-0.5), "with which another label can win"),
-    "a margin of -0": (lambda c: run(c).update(margin=-0.0), "the outputs that were recorded"),
     "no details": (lambda c: c["network"].pop("details"), "the network does not have the entries file, sha256"),
     "details that are a number": (lambda c: c["network"].update(details=1), "whose description is not text"),
     "a bound that is a number": (lambda c: c["leaves"][1].update(bound=1), "a bound does not have the entries margin"),

@@ -14,7 +14,7 @@ from relrob.certificates.reading.fixed import facts_of, read_fixed
 from relrob.certificates.reading.keras import read_archive, read_h5, read_keras1
 from relrob.certificates.reading.litert import read_tflite
 from relrob.certificates.reading.onnx import read_onnx
-from relrob.domain.network import Arithmetic, Network
+from relrob.domain.network import Arithmetic, Layout, Network
 
 __all__ = ["LOOSE", "Deployed", "Facts", "NoRulesError", "read_deployed"]
 
@@ -34,6 +34,8 @@ def read_deployed(network: Network, data: bytes | None = None) -> Deployed:
     it is believed. Raises NoRulesError."""
     if network.runtime not in _RUNTIMES.get(network.format, ()):
         raise NoRulesError(f"bounds on a {network.format} file on {network.runtime}")
+    if network.layout is Layout.CHW and network.image_shape[2] == 1:
+        raise NoRulesError("a layout of chw for one channel, which is hwc")
     data = Path(network.path).read_bytes() if data is None else data
     if network.format == "tflite":
         found = read_tflite(network, data)
