@@ -63,6 +63,10 @@ SEALS, OLDER, POOL = (f"relrob/study/{name}.py" for name in ("seals", "older", "
 FILE_OF_STORE = "relrob/study/sqlite_file.py"
 STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
+LEVEL_CHECK, DERIVE = (f"relrob/certificates/{name}.py" for name in ("levels", "derive"))
+STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check"))
+READ_ONNX, READ_LITERT = ("tests/test_reading_onnx.py",), ("tests/test_reading_litert.py",)
+READ_KERAS, READ_CLI = ("tests/test_reading_keras.py",), ("tests/test_cli_check.py", "tests/test_certificates.py")
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 REPICK = "relrob/regions/repick.py"
 POINTWISE, NEAR = "relrob/networks/pointwise.py", ("tests/test_pointwise.py",)
@@ -252,7 +256,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("real: folded weights taken for the file's", LOAD, "dense = dense and not folded", "dense = dense", REALS),
     Mutant("real: proved by float32's bounds", ENCLOSE, "is Arithmetic.REAL:", "is None:", REALS),
     Mutant("float32: proved by the reals' bounds", ENCLOSURE, "_layers(dense, rounds=True)", "_layers(dense, rounds=False)", REALS),
-    Mutant("real: checked with float32's error", DEPLOYED, "rounds * (len(w) + 2)", "len(w) + 2", REALS),
+    Mutant("real: checked with float32's error", STEPS, "0 if self._real else len(weights)", "len(weights)", REALS),
     Mutant(
         "milp: a leaf that stays open is closed",
         HIGHS,
@@ -289,8 +293,32 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("lost: moved inputs forgotten at the end", LINEAR, "lost.moved @ self._margin_size + ", "", LOST),
     Mutant("lost: the first layer's forgotten", LINEAR, "error = known.error if first else", "error =", LOST),
     Mutant("checker: near a half is sure", LEVEL_CHECK, "- level) > _HALF:", "- level) > 1:", LEVELS),
+    Mutant("checker: constants between layers cost nothing", STEPS, "        extra=extra,", "        extra=0 * extra,", READ_ONNX),
+    Mutant("checker: a constant that comes and goes", STEPS, "self.size + np.abs(more)", "np.abs(self.offset)", READ_ONNX),
+    Mutant("checker: softmax overlooked", STEPS, 'self._end = "float softmax"', 'self._end = ""', READ_ONNX),
+    Mutant("checker: a second QUANTIZE", LITERT_READ, "if not (before or after) or", "if before and", READ_LITERT),
+    Mutant("checker: a RESHAPE to any grid", LITERT_READ, "self._integers(place) != self._grid:", "False:", READ_LITERT),
+    Mutant("checker: accumulators of any size", LITERT_READ, "largest.max() >= 2**31", "largest.max() < 0", READ_LITERT),
+    Mutant(
+        "checker: any node is delegated",
+        LITERT_READ,
+        "delegate or alone or (plain",
+        "delegate or alone or (True or plain",
+        READ_LITERT,
+    ),
+    Mutant("checker: sampled is valid", CHECK, '"sampled" if counts.sampled_parts else "valid"', '"valid"', READ_CLI),
+    Mutant(
+        "checker: margins below 0 of runs", CHECK, "if claimed < 0 or", "if claimed < -9 or", ("tests/test_certificate_fields.py",),
+    ),
+    Mutant(
+        "checker: Keras layers by class alone",
+        "relrob/certificates/reading/keras.py",
+        "if layer.number else",
+        "if False else",
+        READ_KERAS,
+    ),
     Mutant("checker: any maximum", LEVEL_CHECK, "or sum(lowered) > region.room", "or True", LEVELS),
-    Mutant("checker: features moved in part", LEVEL_CHECK, "if not region.whole or", "if", LEVELS),
+    Mutant("checker: features moved in part", LEVEL_CHECK, "if not region.whole or not", "if not", LEVELS),
     Mutant("checker: moved inputs forgotten", DERIVE, "added += _matrix(", "added += 0 * _matrix(", LOST),
     Mutant("checker: moved inputs forgotten at the end", DERIVE, "doubt = (_matrix(", "doubt = (0 * _matrix(", LOST),
     # errors of margins, point by point

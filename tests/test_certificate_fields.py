@@ -18,8 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.certificates.check import _beside, _Ladder, _subsets, check
+from relrob.certificates.check import _beside, check
 from relrob.certificates.form import FORMAT, canonical, chain, seal
+from relrob.certificates.ladder import Rebuilt, subsets
 from relrob.certificates.parts import InvalidError, fraction, pixels
 from relrob.certificates.write import certificate
 from relrob.domain.region import Ladder
@@ -104,7 +105,13 @@ WRONG: dict[str, tuple[Change, str]] = {
     "points that are true": (lambda c: run(c).update(points=True), "a run of True points"),
     "too many points": (lambda c: run(c).update(points=10**7 + 1), "a run of 10000001 points"),
     "a whole margin": (lambda c: run(c).update(margin=0), "a margin that is no finite number"),
-    "a chain of capitals": (lambda c: run(c).update(chain=run(c)["chain"].upper()), "the outputs that were recorded"),
+    "a chain of capitals": (lambda c: run(c).update(chain=run(c)["chain"].upper()), "64 hexadecimal digits"),
+    "a chain that is a number": (lambda c: run(c).update(chain=1), "64 hexadecimal digits"),
+    "a chain too short": (lambda c: run(c).update(chain=run(c)["chain"][:-1]), "64 hexadecimal digits"),
+    "another chain": (lambda c: run(c).update(chain="0" * 64), "the outputs that were recorded"),
+    "a margin below 0": (lambda c: run(c).update(margin=-0.5), "with which another label can win"),
+    "no details": (lambda c: c["network"].pop("details"), "the network does not have the entries file, sha256"),
+    "details that are a number": (lambda c: c["network"].update(details=1), "whose description is not text"),
     "a bound that is a number": (lambda c: c["leaves"][1].update(bound=1), "a bound does not have the entries margin"),
     "slopes that are text": (lambda c: bound(c).update(slopes="x"), "the slopes of a layer does not have"),
     "slopes of a layer more": (
@@ -146,7 +153,7 @@ def test_a_gap_is_of_no_use_without_bounds(small: Small, tmp_path: Path) -> None
     [
         (b"", "is no certificate"),
         (b"[]", f"accepted: {FORMAT}"),
-        (b'{"format":"relrob certificate 2"}\n', f"no certificate of this version; accepted: {FORMAT}"),
+        (b'{"format":"relrob certificate 3"}\n', f"no certificate of this version; accepted: {FORMAT}"),
         (b'{"format":NaN}', "NaN is not a number; accepted: JSON that relrob wrote; try: copy it again"),
         (b'{"format":-Infinity}', "-Infinity is not a number"),
         (b'{"format":1e999}', "is no certificate"),
@@ -227,7 +234,7 @@ def test_subsets_are_listed_in_rank_order(costs: list[int], room: int) -> None:
         for bits in every
         if sum(cost * bit for cost, bit in zip(costs, bits, strict=True)) <= room
     ]
-    assert list(_subsets([Fraction(cost) for cost in costs], Fraction(room))) == fitting
+    assert list(subsets([Fraction(cost) for cost in costs], Fraction(room))) == fitting
 
 
 @given(st.lists(st.integers(0, 255), min_size=6, max_size=6), st.integers(1, 12), st.lists(st.sampled_from([-1, 0, 1])))
@@ -235,7 +242,7 @@ def test_subsets_are_listed_in_rank_order(costs: list[int], room: int) -> None:
 def test_a_part_holds_the_points_that_its_path_says(pixels: list[int], radius: int, signs: list[int]) -> None:
     """The points of a part, listed with its own features, are those of the whole ladder that took the splits of its path."""
     image = np.array(pixels, np.uint8).reshape(2, 3, 1)
-    ladder = _Ladder(document(image, rung_set(Ladder(Fraction(radius, 8), Fraction(1, 4), 3, 2), image)))
+    ladder = Rebuilt(document(image, rung_set(Ladder(Fraction(radius, 8), Fraction(1, 4), 3, 2), image)))
     path = [sign * (g + 1) for g, sign in enumerate(signs[:3]) if sign]
     whole, _ = ladder.part([])
     taken = {g for g in path if g > 0}
@@ -244,8 +251,8 @@ def test_a_part_holds_the_points_that_its_path_says(pixels: list[int], radius: i
             ladder.part(path)
         return
     part, free = ladder.part(path)
-    mine = {frozenset(free[at] + 1 for at in found) | taken for found in _subsets(part.costs, part.room)}
-    everything = {frozenset(at + 1 for at in found) for found in _subsets(ladder.costs, whole.room)}
+    mine = {frozenset(free[at] + 1 for at in found) | taken for found in subsets(part.costs, part.room)}
+    everything = {frozenset(at + 1 for at in found) for found in subsets(ladder.costs, whole.room)}
     assert mine == {s for s in everything if taken <= s and not s & {-g for g in path if g < 0}}
     assert part.room == ladder.radius - sum(ladder.costs[g - 1] for g in taken)
     for axes, change in zip(part.axes, part.change, strict=True):

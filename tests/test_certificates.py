@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relrob.certificates.check import _Ladder, _leaves, check
+from relrob.certificates.check import check
 from relrob.certificates.form import canonical, chain, seal
+from relrob.certificates.ladder import Rebuilt, leaves_of
 from relrob.certificates.parts import InvalidError
 from relrob.certificates.write import certificate
 from relrob.decide import decide
@@ -173,8 +174,9 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a float image": (lambda c: c["image"].update(dtype="float32"), "pixels|features|image"),
     "another digest": (lambda c: c["network"].update(sha256="0" * 64), "SHA-256"),
     "another arithmetic": (lambda c: c["network"].update(arithmetic="integer"), "arithmetic"),
-    "another layout": (lambda c: c["network"].update(layout="chw"), "arithmetic"),
-    "another format": (lambda c: c["network"].update(format="keras"), "arithmetic"),
+    "another layout": (lambda c: c["network"].update(layout="chw"), "layout"),
+    "no layout": (lambda c: c["network"].update(layout="x"), "layout"),
+    "another format": (lambda c: c["network"].update(format="keras"), "archive"),
     "an unknown entry": (lambda c: c.update(more=1), "entries"),
     "a leaf removed": (lambda c: c["leaves"].pop(), "leave points out"),
     "a leaf twice": (lambda c: c["leaves"].append(c["leaves"][0]), "leave points out"),
@@ -194,7 +196,7 @@ FORGED: dict[str, tuple[Change, str]] = {
     "a point more": (lambda c: entry(c, "run").update(points=entry(c, "run")["points"] + 1), "points"),
     "a point less": (lambda c: entry(c, "run").update(points=entry(c, "run")["points"] - 1), "points"),
     "a larger margin of a run": (lambda c: entry(c, "run").update(margin=1e3), "closer"),
-    "a smaller margin of a run": (lambda c: entry(c, "run").update(margin=-1.0), "recorded"),
+    "a smaller margin of a run": (lambda c: entry(c, "run").update(margin=-1.0), "another label"),
     "another chain": (lambda c: entry(c, "run").update(chain="0" * 64), "recorded"),
     "a gap": (lambda c: c.update(gap=0.5), "gap"),
 }
@@ -237,12 +239,12 @@ def test_a_claim_that_is_merely_weaker_is_still_true(mixed: Made, tmp_path: Path
 )
 def test_paths_that_are_a_partition(mixed: Made, paths: list[list[int]], whole: bool) -> None:
     leaves = [{"path": path, "run": {}} for path in paths]
-    ladder = _Ladder(mixed.content)
+    ladder = Rebuilt(mixed.content)
     if whole:
-        assert len(_leaves(leaves, ladder)) == len(paths)
+        assert len(leaves_of(leaves, ladder)) == len(paths)
     else:
         with pytest.raises(InvalidError, match="out, or hold them twice"):
-            _leaves(leaves, ladder)
+            leaves_of(leaves, ladder)
 
 
 def test_a_ladder_of_2_to_the_78_points(tmp_path: Path) -> None:
@@ -260,7 +262,9 @@ def test_a_ladder_of_2_to_the_78_points(tmp_path: Path) -> None:
         assert check(tmp_path / "c.json", tmp_path / "n.onnx").valid
 
 
-def test_a_run_is_sampled_unless_it_is_asked_for_whole(networks: dict[str, Opened], tmp_path: Path) -> None:
+def test_a_run_is_sampled_unless_it_is_small_or_asked_for_whole(
+    networks: dict[str, Opened], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A forged chain is found by --run alone, and the report says that it was not looked at."""
     each, image = networks["dynamic builtin"], image_of(1)
     rungs = rungs_of(image, REGIONS[0])
@@ -272,8 +276,14 @@ def test_a_run_is_sampled_unless_it_is_asked_for_whole(networks: dict[str, Opene
     for forged, found in ((content["leaves"][0]["run"]["chain"], True), ("0" * 64, False)):
         content["leaves"][0]["run"]["chain"] = forged
         (tmp_path / "c.json").write_bytes(canonical({**content, "seal": seal(content)}))
-        sampled = check(tmp_path / "c.json", Path(each.network.path))
-        assert sampled.valid
+        small = check(tmp_path / "c.json", Path(each.network.path))
+        assert small.valid
+        assert "all run again, but not compared" in small.verified[-1]
+        with monkeypatch.context() as few:
+            few.setattr("relrob.certificates.check.WHOLE", 162)
+            sampled = check(tmp_path / "c.json", Path(each.network.path))
+        assert (sampled.status, sampled.valid, sampled.failure) == ("sampled", False, "")
+        assert (sampled.sampled_parts, sampled.points, sampled.points_run) == (1, 163, 64)
         assert "not all run again (--run does that); 64 give" in sampled.verified[-1]
         assert check(tmp_path / "c.json", Path(each.network.path), run=True).valid is found
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from flint import ctx
 
-from relrob.certificates.check import _Ladder, _subsets
 from relrob.certificates.deployed import LOOSE, Deployed, Facts, read_deployed
 from relrob.certificates.derive import Derivation
+from relrob.certificates.ladder import Rebuilt, subsets
 from relrob.certificates.levels import at_levels
 from relrob.certificates.parts import InvalidError, nearest
 from relrob.domain.region import Ladder
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network
+from relrob.networks.onnx_export import to_onnx
 from relrob.problem import Opened
 from relrob.regions.exact import nearest_float32
 from relrob.regions.knapsack import Knapsack
@@ -32,7 +34,7 @@ from tests.certificate_cases import (
     networks_in,
     rungs_of,
 )
-from tests.support import numpy_opened, random_dense, shared_data
+from tests.support import random_dense, shared_data
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +46,13 @@ def test_the_ladder_built_again_is_the_same() -> None:
     for seed in range(60):
         image = hostile.image(seed)
         rungs = rung_set(hostile.ladder(seed, image), image)
-        again = _Ladder(document(image, rungs))
+        again = Rebuilt(document(image, rungs))
         assert again.axes == rungs.axes.tolist()
         assert [float(value) for value in again.base] == rungs.base.tolist()
         assert [[float(value) for value in row] for row in again.moved] == rungs.moved.tolist()
         assert again.costs == [Fraction(cost, rungs.denominator) for cost in rungs.costs]
-        subsets = [[g in taken for g in range(rungs.features)] for taken in _subsets(again.costs, again.radius)]
-        assert subsets == Knapsack(rungs.costs, rungs.budget).masks(0, 10**6).tolist()
+        listed = [[g in taken for g in range(rungs.features)] for taken in subsets(again.costs, again.radius)]
+        assert listed == Knapsack(rungs.costs, rungs.budget).masks(0, 10**6).tolist()
 
 
 def test_nearest_float32() -> None:
@@ -83,7 +85,7 @@ def test_bounds_contain_what_the_runtime_gives(networks: dict[str, Opened], kind
     for seed in range(27):
         image = image_of(seed)
         rungs = rungs_of(image, REGIONS[seed % 3])
-        ladder = _Ladder(document(image, rungs))
+        ladder = Rebuilt(document(image, rungs))
         path = [int(g + 1) * int(rng.choice([-1, 1])) for g in rng.permutation(8)[: seed % 9]]
         if sum(ladder.costs[g - 1] for g in path if g > 0) > ladder.radius:
             path = []
@@ -135,7 +137,7 @@ def test_bounds_contain_a_runtime_that_errs_as_much_as_it_may() -> None:
             bias = [Fraction(float(value)) for value in layer.bias]
             layers.append(Facts(layer.weights.astype(np.float64), bias, layer.relu, 8, cap=cap, **errors))
         rungs = rungs_of(image, REGIONS[seed % 3])
-        ladder, derivation = _Ladder(document(image, rungs)), Derivation(Deployed(tuple(layers), "logits"), 0)
+        ladder, derivation = Rebuilt(document(image, rungs)), Derivation(Deployed(tuple(layers), "logits"), 0)
         point = rungs.knapsack.masks(seed % rungs.count, seed % rungs.count + 1)
         alone = [int(g + 1) if point[0, g] else -int(g + 1) for g in range(8)]
         both: list[tuple[list[int], Any]] = [([], rungs.knapsack.masks(0, rungs.count)), (alone, point)]
@@ -161,7 +163,7 @@ def test_a_bound_worked_out_by_hand() -> None:
     hidden = Facts(column(1), [Fraction(-1, 2)], True, 3, shift=Fraction(1, 4))
     derivation = Derivation(Deployed((hidden, Facts(column(0, 1), [Fraction(1), Fraction(0)], False, 3)), "logits"), 0)
     image = np.zeros((1, 1, 1), np.uint8)
-    ladder = _Ladder(document(image, rung_set(Ladder(Fraction(1), Fraction(1), 1, 1), image)))
+    ladder = Rebuilt(document(image, rung_set(Ladder(Fraction(1), Fraction(1), 1, 1), image)))
     region = replace(ladder.part([])[0], whole=False)
     for above, margin in (
         (0.5, 0.25),
@@ -172,7 +174,7 @@ def test_a_bound_worked_out_by_hand() -> None:
     with pytest.raises(InvalidError, match="neither on nor off"):
         derivation.margin(region, [{}])
     with pytest.raises(InvalidError, match="beyond the radius"):
-        _Ladder(document(image, rung_set(Ladder(Fraction(1, 2), Fraction(1), 1, 1), image))).part([1])
+        Rebuilt(document(image, rung_set(Ladder(Fraction(1, 2), Fraction(1), 1, 1), image))).part([1])
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_outputs_at_one_end_of_their_range_tie(first: int, second: int, sure: bo
     bias = [Fraction(first), Fraction(second)]
     facts = Facts(column(0, 0), bias, False, 3, cap=Fraction(2), floor=Fraction(-2))
     image = np.zeros((1, 1, 1), np.uint8)
-    region = _Ladder(document(image, rung_set(Ladder(Fraction(1), Fraction(1), 1, 1), image))).part([])[0]
+    region = Rebuilt(document(image, rung_set(Ladder(Fraction(1), Fraction(1), 1, 1), image))).part([])[0]
     try:
         assert (float(least(Derivation(Deployed((facts,), "logits"), 0).margin(region, []))) > 0) is sure
     except InvalidError as error:
@@ -192,14 +194,15 @@ def test_outputs_at_one_end_of_their_range_tie(first: int, second: int, sure: bo
         assert not sure
 
 
-def test_bounds_contain_exact_margins_of_hostile_networks() -> None:
+def test_bounds_contain_exact_margins_of_hostile_networks(tmp_path: Path) -> None:
     """Ties, huge, tiny and cancelling weights: the bound is below every real margin, or the checker refuses."""
     rng, proved = np.random.default_rng(4), 0
     for seed in range(60):
         dense, image = hostile.network(seed), hostile.image(seed)
         rungs = rung_set(hostile.ladder(seed, image), image)
-        network = numpy_opened(dense, (1, dense.inputs, 1)).network
-        deployed, ladder = read_deployed(network), _Ladder(document(image, rungs))
+        (tmp_path / "n.onnx").write_bytes(to_onnx(dense))
+        network = load_network(tmp_path / "n.onnx", image_shape=(1, dense.inputs, 1), classes=dense.classes)
+        deployed, ladder = read_deployed(network), Rebuilt(document(image, rungs))
         images = rungs.images(rungs.knapsack.masks(0, rungs.count))
         for label in range(dense.classes):
             try:

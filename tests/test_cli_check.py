@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relrob.certificates.form import canonical, seal
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
@@ -63,12 +64,13 @@ def test_every_robust_verdict_has_a_certificate_that_holds(finished: Finished) -
     assert 8 < len(robust) < 24
     done = relrob_command(["check", *(f"run/certificates/{path.name}" for path in written)], finished.folder)
     assert done.stderr == ""
-    assert done.stdout.count(": valid\n") == len(written)
+    assert done.stdout.count(": valid (every part re-derived or run again)\n") == len(written)
     assert "built again from the image with exact fractions" in done.stdout
     assert relrob_command(["check", str(written[0]), "-q"], finished.folder).stdout == ""
     told = json.loads(relrob_command(["check", str(written[0]), "--run", "--json"], finished.folder).stdout)
-    assert [set(each) for each in told] == [{"path", "valid", "verified", "failure"}]
-    assert told[0]["valid"] is True
+    counts = {"parts", "run_parts", "sampled_parts", "points", "points_run"}
+    assert [set(each) for each in told] == [{"path", "valid", "status", "verified", "failure", *counts}]
+    assert (told[0]["valid"], told[0]["status"]) == (True, "valid")
 
 
 def test_a_changed_certificate_or_network_is_refused(finished: Finished, tmp_path: Path) -> None:
@@ -113,3 +115,46 @@ def test_certificates_live_in_the_store(finished: Finished, tmp_path: Path) -> N
     assert not (folder / "plain" / "certificates").exists()
     with Store.read(folder / "plain") as plain, Store.read(folder / "run") as store:
         assert plain.records() == store.records()
+
+
+def test_a_forged_run_is_never_called_valid(finished: Finished, tmp_path: Path) -> None:
+    """The whole ladder as one run that nobody made: found out where it is small, and "sampled", exit code 3, where it is not."""
+    path = next((finished.run / "certificates").glob("*-reference.json"))
+    content = json.loads(path.read_text(encoding="ascii"))
+    content["gap"] = 0.0
+
+    def outcome(name: str, features: int, size: int, *more: str, **changes: object) -> tuple[int, str]:
+        content["region"] |= {"features": features, "axes": 1, "radius": "1/1000", "step": "1/1000000"}
+        content["leaves"] = [{"path": [], "run": {"points": size, "margin": 1e-9, "chain": "0" * 64} | changes}]
+        (tmp_path / name).write_bytes(canonical({**content, "seal": seal(content)}))
+        done = relrob_command(
+            ["check", name, *more, "--network", str(finished.folder / "ref.onnx")], tmp_path, check=False
+        )
+        return done.returncode, done.stdout
+
+    assert outcome("small.json", 4, 16)[0] == 0
+    code, said = outcome("large.json", 15, 2**15)
+    assert (code, "sampled (1 run parts, not all run)" in said, "64 give label" in said) == (3, True, True)
+    code, said = outcome("large.json", 15, 2**15, "--json")
+    assert [(each["valid"], each["status"], each["points_run"]) for each in json.loads(said)] == [
+        (False, "sampled", 64)
+    ]
+    assert outcome("large.json", 15, 2**15, "--run")[0] == 1
+    for name, changes in (
+        ("margin", {"margin": -1e-9}),
+        ("chain", {"chain": "0" * 63}),
+        ("points", {"points": 2**15 - 1}),
+    ):
+        code, said = outcome(f"{name}.json", 15, 2**15, **changes)
+        assert (code, "INVALID" in said) == (1, True)
+    outcome("small.json", 4, 16)
+    outcome("large.json", 15, 2**15)
+    network = ["--network", str(finished.folder / "ref.onnx")]
+    for names, code in (
+        (["small.json", "large.json"], 3),
+        (["small.json", "large.json", "margin.json"], 1),
+        (["none.json"], 2),
+    ):
+        assert relrob_command(["check", *names, *network], tmp_path, check=False).returncode == code
+    done = relrob_command(["check", "small.json", "--network", "absent.onnx"], tmp_path, check=False)
+    assert (done.returncode, "no network file at absent.onnx" in done.stderr) == (2, True)

@@ -75,7 +75,7 @@ def _row(folder: Path, table: Path, line: int, row: dict[str, Any]) -> tuple[Pat
 
 
 def _regular(path: Path) -> Path:
-    """The path, if it is no pipe, device or folder: opening one could wait for ever. """
+    """The path, if it is no pipe, device or folder: opening one could wait for ever."""
     if path.exists() and not path.is_file():
         raise DatasetError(f"{path} is not a regular file", f"a picture: {', '.join(FORMATS)}", "leave it out")
     return path

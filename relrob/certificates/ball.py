@@ -11,8 +11,8 @@ from relrob.certificates.deployed import NoRulesError, read_deployed
 from relrob.certificates.derive import PRECISION, Derivation
 from relrob.certificates.levels import Region
 from relrob.certificates.parts import InvalidError, fraction, keys, number, pixels, read_signs, read_slopes
+from relrob.certificates.reading.fixed import read_fixed
 from relrob.domain.network import Network
-from relrob.networks.kernels.fixed_file import fixed_of
 
 KINDS: Final = ("l1", "l2", "linf", "l0", "lattice")
 
@@ -44,8 +44,11 @@ class _Ball:
         return Region(fed, [[axis] for axis, _ in features], [[move] for _, move in features], costs, room)
 
 
-def prove(content: dict[str, Any], network: Network, said: list[str]) -> None:
-    """The region and the proof; adds what was found to the report. Raises InvalidError, NoRulesError."""
+def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str]) -> int:
+    """The region and the proof about the network in these bytes; adds what was found to the report, returns the number of parts.
+
+    Raises InvalidError, NoRulesError.
+    """
     region = content["region"]
     lattice = isinstance(region, dict) and region.get("kind") == "lattice"
     keys(region, ("kind", "radius", "step") if lattice else ("kind", "radius"), "the region")
@@ -61,15 +64,17 @@ def prove(content: dict[str, Any], network: Network, said: list[str]) -> None:
     said.append(f"the region: the {words} around the image, cut by [0,1], built again with exact fractions")
     proof = content["proof"]
     if isinstance(proof, dict) and set(proof) == {"cells"}:
-        fixed = fixed_of(network)
-        if fixed is None or ball.kind != "linf":
+        if (network.format, network.runtime, ball.kind) != ("fixed", "fixed", "linf"):
             raise InvalidError("cells, which are for fixed-point networks in L-infinity balls")
+        fixed = read_fixed(data)
+        if (fixed.inputs, fixed.classes) != (network.inputs, network.classes):
+            raise InvalidError("an image or a label that does not fit the network")
         count = cells.prove(fixed, cells.box(fixed, ball.fed, radius), content["label"], proof["cells"])
         said.append(f"{count} cells of code vectors and hidden outputs, each closed in exact integers, none left out")
-        return
+        return count
     keys(proof, ("gap", "leaves"), "the proof")
-    derivation, gap = Derivation(read_deployed(network), content["label"]), number(proof["gap"], "a gap")
-    if not abs(derivation.gap - gap) < 2**-40:
+    derivation, gap = Derivation(read_deployed(network, data), content["label"]), number(proof["gap"], "a gap")
+    if not derivation.accepts(gap):
         raise InvalidError(f"a gap of {gap}, where {float(derivation.gap)} is needed")
     leaves = [keys(leaf, ("path", "margin", "slopes", "pulls"), "a leaf") for leaf in _listed(proof["leaves"])]
     _partition([_path(leaf["path"]) for leaf in leaves])
@@ -85,6 +90,7 @@ def prove(content: dict[str, Any], network: Network, said: list[str]) -> None:
         f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {least:.6g} or more,"
         f" {gap:.6g} is needed"
     )
+    return len(leaves)
 
 
 Path = tuple[tuple[int, int, int], ...]

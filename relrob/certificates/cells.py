@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.certificates.parts import InvalidError, inside, keys
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
+from relrob.certificates.reading.fixed import FixedFile, Layer
 
 _FINEST: Final = 1 << 20  # up to this scale a float32 pixel becomes a code without rounding in float64
 Whole = NDArray[Any]  # of Python integers
@@ -23,7 +23,7 @@ Whole = NDArray[Any]  # of Python integers
 class _Layer:
     """A layer in Python's integers: accumulators a = x W + offset, outputs clip(a >> shift, low, high)."""
 
-    def __init__(self, layer: FixedLayer) -> None:
+    def __init__(self, layer: Layer) -> None:
         self.shift, self.low, self.high = layer.shift, layer.low, layer.high
         self.weights: Whole = layer.weights.astype(object)
         half = 1 << (layer.shift - 1) if layer.shift else 0
@@ -56,7 +56,7 @@ class _Cell:
     sums: list[list[tuple[int, int]]]
 
 
-def box(network: FixedNetwork, fed: list[Fraction], radius: Fraction) -> list[tuple[int, int]]:
+def box(network: FixedFile, fed: list[Fraction], radius: Fraction) -> list[tuple[int, int]]:
     """The codes of the float32 images within `radius` of `fed`, pixel by pixel."""
     if network.pixel_scale > _FINEST:
         raise InvalidError(f"codes finer than {_FINEST} a pixel")
@@ -68,11 +68,11 @@ def box(network: FixedNetwork, fed: list[Fraction], radius: Fraction) -> list[tu
     return found
 
 
-def _cut_code(network: FixedNetwork, code: int) -> int:
+def _cut_code(network: FixedFile, code: int) -> int:
     return max(network.low, min(network.high, code))
 
 
-def prove(network: FixedNetwork, codes: list[tuple[int, int]], label: int, given: Any) -> int:
+def prove(network: FixedFile, codes: list[tuple[int, int]], label: int, given: Any) -> int:
     """No code vector of the box gets another label than `label`; returns the number of cells. Raises InvalidError."""
     layers = [_Layer(layer) for layer in network.layers]
     every = _threats(layers[-1], label, network.classes)

@@ -1,60 +1,83 @@
 """Check a certificate with rules of our own: exact fractions for the ladder, balls for the bounds, the named runtime for runs.
 
-Imports no solver, no bounds and nothing that wrote the certificate. Networks are opened by relrob's loaders; `deployed` reads what
-the proof needs from them, `derive` re-derives bound leaves. Everything that is checked is said in the report.
+Imports no solver, no bounds, no reader of the prover and nothing that wrote the certificate. `reading` has the checker's own
+readers, `derive` re-derives bound leaves, and `running` alone opens a runtime. Everything that is checked is said in the report.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
-from fractions import Fraction
 from math import isfinite, prod
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from relrob.certificates import ball
 from relrob.certificates.deployed import NoRulesError, read_deployed
 from relrob.certificates.derive import PRECISION, Derivation
-from relrob.certificates.form import FORMAT, canonical, chain, seal
-from relrob.certificates.levels import Region
-from relrob.certificates.parts import InvalidError, fraction, keys, nearest, number, pixels, read_slopes
-from relrob.domain.network import Network
-from relrob.errors import CertificateError
-from relrob.networks.first import try_network
-from relrob.networks.load import load_network
-from relrob.networks.open import open_network
+from relrob.certificates.form import BEFORE, FORMAT, canonical, chain, seal
+from relrob.certificates.ladder import Leaf, Rebuilt, leaves_of, subsets
+from relrob.certificates.parts import InvalidError, keys, number, pixels, read_slopes
+from relrob.certificates.running import Runner, runner
+from relrob.domain.network import Arithmetic, Layout, Network
+from relrob.errors import CertificateError, NetworkError
+from relrob.registry import load
 
 SAMPLE: Final = 64
 MOST_POINTS: Final = 10_000_000
-_BLOCK: Final = 1024
+WHOLE: Final = 20_000  # points of a certificate's run leaves that are run even if nobody asks for all of them
 _KEYS: Final = ("format", "role", "network", "region", "image", "label", "seal")
 _NETWORK: Final = ("file", "sha256", "format", "runtime", "layout", "arithmetic", "image_shape", "classes")
+_CHAIN: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+Status = Literal["valid", "sampled", "invalid"]
 
 
 @dataclass(frozen=True)
 class Report:
-    """`valid`, what was verified in words, and why it failed ("" when valid)."""
+    """`status`: "valid" (every part re-derived or run again), "sampled" (some run parts were not all run) or "invalid"; what was
+    verified in words, and why it failed ("" when it did not). `parts` in all, `run_parts` of them rest on runs, of `points` points,
+    of which `points_run` were run again; `sampled_parts` were not run whole."""
 
     path: str
-    valid: bool
+    status: Status
     verified: tuple[str, ...]
     failure: str = ""
+    parts: int = 0
+    run_parts: int = 0
+    sampled_parts: int = 0
+    points: int = 0
+    points_run: int = 0
+
+    @property
+    def valid(self) -> bool:
+        """Was every part re-derived or run again?"""
+        return self.status == "valid"
+
+
+@dataclass
+class _Counts:
+    """What the report counts."""
+
+    parts: int = 0
+    run_parts: int = 0
+    sampled_parts: int = 0
+    points: int = 0
+    points_run: int = 0
 
 
 def check(path: Path, network: Path | None = None, run: bool = False, memory: float | None = None) -> Report:
     """Check one certificate. `network`: its network's file, found beside it when not given; `run`: run every point of leaves that
-    rest on runs, not only 64 of each; `memory`: GiB that the first reading of the network may take.
+    rest on runs, also of the large ones; `memory`: GiB that the first reading of the network may take.
 
     Raises CertificateError when the file is no certificate or the network's file is not found; NetworkError.
     """
     data, content = _read(path)
-    said: list[str] = []
+    said, counts = list[str](), _Counts()
     try:
         if canonical(content) != data or seal(content) != content.get("seal"):
             raise InvalidError("the seal does not fit: the file was changed after it was written")
@@ -65,19 +88,20 @@ def check(path: Path, network: Path | None = None, run: bool = False, memory: fl
             raise InvalidError("a label that is no number, or a role that is neither reference nor quantised")
         said.append("the seal: SHA-256 of the canonical content")
         if around:
-            ball.prove(content, _network(path, content, network, said, memory), said)
-            return Report(str(path), True, tuple(said))
-        ladder = _Ladder(content)
+            counts.parts = ball.prove(content, *_network(path, content, network, said, memory), said)
+            return Report(str(path), "valid", tuple(said), parts=counts.parts)
+        ladder = Rebuilt(content)
         said.append(ladder.words)
-        opened = _network(path, content, network, said, memory)
-        leaves = _leaves(content["leaves"], ladder)
+        opened, held = _network(path, content, network, said, memory)
+        leaves = leaves_of(content["leaves"], ladder)
+        counts.parts = len(leaves)
         said.append(
             f"the partition: every point of the region is in exactly one of the leaves, {len(leaves)} in number"
         )
-        _prove(content, ladder, opened, leaves, run, said)
+        _prove(_Asked(content, ladder, opened, held, run), leaves, counts, said)
     except (InvalidError, NoRulesError) as error:
-        return Report(str(path), False, tuple(said), str(error))
-    return Report(str(path), True, tuple(said))
+        return Report(str(path), "invalid", tuple(said), str(error), **vars(counts))
+    return Report(str(path), "sampled" if counts.sampled_parts else "valid", tuple(said), **vars(counts))
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -92,7 +116,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         raise CertificateError(
             f"{path} is no certificate: {error}", "JSON that relrob wrote", "copy it again"
         ) from error
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    if not isinstance(content, dict) or content.get("format") not in (FORMAT, BEFORE):
         raise CertificateError(f"{path} is no certificate of this version", FORMAT)
     return data, content
 
@@ -101,83 +125,62 @@ def _refuse(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
-class _Ladder:
-    """The region, built again from its definition with exact fractions (docs/certificates.md, "The region")."""
-
-    def __init__(self, content: dict[str, Any]) -> None:
-        region = keys(content["region"], ("kind", "radius", "step", "features", "axes"), "the region")
-        self.radius, step = fraction(region["radius"], "radius"), fraction(region["step"], "step")
-        count, k = region["features"], region["axes"]
-        exact, self.base = pixels(content["image"])
-        if region["kind"] != "ladder" or step > 1 or type(count) is not int or type(k) is not int or min(count, k) < 1:
-            raise InvalidError("a region that is no ladder")
-        if count * k > len(exact):
-            raise InvalidError("more features than the image has pixels for")
-        mean = sum(exact, Fraction(0)) / len(exact)
-        distance = [abs(value - mean) for value in exact]
-        order = sorted(range(len(exact)), key=lambda axis: (-distance[axis], axis))
-        self.axes = [order[g * k : (g + 1) * k] for g in range(count)]
-        target = {
-            a: max(v - step, Fraction(0)) if 2 * v > 1 else min(v + step, Fraction(1)) for a, v in enumerate(exact)
-        }
-        self.costs = [sum((abs(target[a] - exact[a]) for a in axes), Fraction(0)) for axes in self.axes]
-        rounded = {value: nearest(value) for value in {target[a] for axes in self.axes for a in axes}}
-        self.moved = [[rounded[target[a]] for a in axes] for axes in self.axes]
-        self.words = (
-            f"the region: a ladder of radius {self.radius} and step {step}, {count} features of {k} pixels, built again"
-            " from the image with exact fractions"
-        )
-
-    def part(self, path: list[int]) -> tuple[Region, list[int]]:
-        """The part at the end of a path of splits, and its free features. Raises InvalidError when it is beyond the radius."""
-        done = {abs(split) - 1: split > 0 for split in path}
-        fed, room = list(self.base), self.radius
-        for g in (g for g, taken in done.items() if taken):
-            room -= self.costs[g]
-            for axis, value in zip(self.axes[g], self.moved[g], strict=True):
-                fed[axis] = value
-        if room < 0:
-            raise InvalidError(f"the leaf {path} lies beyond the radius")
-        free = [g for g in range(len(self.costs)) if g not in done and self.costs[g] <= room]
-        change = [[v - fed[a] for a, v in zip(self.axes[g], self.moved[g], strict=True)] for g in free]
-        return Region(fed, [self.axes[g] for g in free], change, [self.costs[g] for g in free], room, whole=True), free
-
-
-def _network(path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None) -> Network:
-    """The network that the certificate speaks of, whose bytes have its digest."""
-    facts = keys(content["network"], _NETWORK, "the network")
+def _network(
+    path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None
+) -> tuple[Network, bytes]:
+    """The network that the certificate speaks of, and its file's bytes, which have its digest."""
+    newer = ("details",) if content["format"] == FORMAT else ()
+    facts = keys(content["network"], (*_NETWORK, *newer), "the network")
     shape, classes = facts["image_shape"], facts["classes"]
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)):
         raise InvalidError("an image shape that is not (height, width, channels)")
     if (
         type(classes) is not int
+        or classes < 2
         or not 0 <= content["label"] < classes
         or prod(shape) != len(pixels(content["image"])[0])
     ):
         raise InvalidError("an image or a label that does not fit the network")
-    if not all(isinstance(facts[name], str) for name in _NETWORK if name not in ("image_shape", "classes")):
+    if not all(isinstance(value, str) for name, value in facts.items() if name not in ("image_shape", "classes")):
         raise InvalidError("a network whose description is not text")
+    if facts["layout"] not in list(Layout) or facts["arithmetic"] not in list(Arithmetic):
+        raise InvalidError(f"a layout or an arithmetic that is none: {facts['layout']!r}, {facts['arithmetic']!r}")
     file = given if given is not None else _beside(path, content["role"], facts["file"])
-    asked: dict[str, Any] = {
-        "image_shape": (shape[0], shape[1], shape[2]),
-        "classes": classes,
-        "runtime": facts["runtime"],
-        "layout": facts["layout"],
-    }
-    try_network(file, memory=memory, **asked)
-    found = load_network(file, **asked)
-    if found.sha256 != facts["sha256"]:
-        raise InvalidError(
-            f"{file} has SHA-256 {found.sha256[:16]}..., the certificate speaks of {facts['sha256'][:16]}..."
-        )
-    if (found.format, found.layout.value, found.arithmetic.value) != (
-        facts["format"],
-        facts["layout"],
-        facts["arithmetic"],
-    ):
-        raise InvalidError(f"{file} is not a {facts['format']} file of {facts['arithmetic']} arithmetic as described")
-    said.append(f"the network: {file} has SHA-256 {found.sha256[:16]}..., the one that the certificate names")
-    return found
+    data = _bytes(file)
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != facts["sha256"]:
+        raise InvalidError(f"{file} has SHA-256 {digest[:16]}..., the certificate speaks of {facts['sha256'][:16]}...")
+    shape_of = (shape[0], shape[1], shape[2])
+    load("relrob.networks.first:try_network")(
+        file, memory=memory, image_shape=shape_of, classes=classes, runtime=facts["runtime"], layout=facts["layout"]
+    )
+    described = Network(
+        path=str(file),
+        sha256=digest,
+        format=facts["format"],
+        runtime=facts["runtime"],
+        inputs=prod(shape),
+        classes=classes,
+        image_shape=shape_of,
+        layout=Layout(facts["layout"]),
+        arithmetic=Arithmetic(facts["arithmetic"]),
+    )
+    said.append(f"the network: {file} has SHA-256 {digest[:16]}..., the one that the certificate names")
+    if facts.get("details"):
+        said.append(f"recorded with {facts['details'][:200]!a}")
+    return described, data
+
+
+def _bytes(file: Path) -> bytes:
+    """The network's file."""
+    if file.is_dir():
+        raise NoRulesError(f"{file} is a directory: the checker has no rules for SavedModels")
+    if not file.exists():
+        raise NetworkError(f"no network file at {file}", "the file that the certificate speaks of", "--network FILE")
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise NetworkError(f"cannot read {file}: {error.strerror or error}", "the network's file") from error
 
 
 def _beside(path: Path, role: str, name: str) -> Path:
@@ -197,73 +200,65 @@ def _beside(path: Path, role: str, name: str) -> Path:
     raise CertificateError(f"the network {name} of {path} is not beside it", "the run directory", "--network FILE")
 
 
-@dataclass(frozen=True)
-class _Leaf:
-    """A checked path, and what the certificate says there."""
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """A certificate about a ladder, its network and its bytes; `run`: whether all points are to be run."""
 
-    path: list[int]
-    kind: str
-    entry: dict[str, Any]
-
-
-def _leaves(given: Any, ladder: _Ladder) -> list[_Leaf]:
-    """The leaves, after checking that their paths form one tree in which every split has both its halves."""
-    if not isinstance(given, list):
-        raise InvalidError("leaves that are not a list")
-    leaves = []
-    for each in given:
-        kind = "bound" if isinstance(each, dict) and "bound" in each else "run"
-        keys(each, ("path", kind), "a leaf")
-        path = each["path"]
-        if not (isinstance(path, list) and all(type(s) is int and 0 < abs(s) <= len(ladder.costs) for s in path)):
-            raise InvalidError("a path that does not name features")
-        if len({abs(split) for split in path}) != len(path):
-            raise InvalidError(f"the path {path} splits a feature twice")
-        leaves.append(_Leaf(path, kind, each[kind]))
-    groups = [(0, leaves)]
-    while groups:
-        depth, group = groups.pop()
-        if len(group) == 1 and len(group[0].path) == depth:
-            continue
-        splits = {leaf.path[depth] if len(leaf.path) > depth else 0 for leaf in group}
-        if len(splits) != 2 or sum(splits) != 0:
-            raise InvalidError("leaves that leave points out, or hold them twice")
-        groups += [(depth + 1, [leaf for leaf in group if leaf.path[depth] == split]) for split in splits]
-    return leaves
+    content: dict[str, Any]
+    ladder: Rebuilt
+    network: Network
+    data: bytes
+    run: bool
 
 
-def _prove(
-    content: dict[str, Any], ladder: _Ladder, network: Network, leaves: list[_Leaf], run: bool, said: list[str]
-) -> None:
+def _prove(asked: _Asked, leaves: list[Leaf], counts: _Counts, said: list[str]) -> None:
     """Every leaf; adds what was found to the report."""
+    content, network = asked.content, asked.network
     bounds, runs = ([leaf for leaf in leaves if leaf.kind == kind] for kind in ("bound", "run"))
     gap = content["gap"]
     if type(gap) is not float or not (isfinite(gap) and gap >= 0) or (gap != 0 and not bounds):
         raise InvalidError("a gap that is no number of at least 0, or of no use")
+    for leaf in runs:
+        _check_run(leaf, content["label"], network.classes)
     if bounds:
-        deployed = read_deployed(network)
-        derivation = Derivation(deployed, content["label"])
-        if not abs(derivation.gap - gap) < 2**-40:
+        derivation = Derivation(read_deployed(network, asked.data), content["label"])
+        if not derivation.accepts(gap):
             raise InvalidError(f"a gap of {gap}, where this network needs {float(derivation.gap)}")
-        margins = [_bound(leaf, ladder, derivation) for leaf in bounds]
+        margins = [_bound(leaf, asked.ladder, derivation) for leaf in bounds]
         said.append(
             f"leaves by bounds: {len(bounds)}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
             f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {min(margins):.6g} or more,"
             f" {gap:.6g} is needed"
         )
     if runs:
-        points = [_run(leaf, ladder, network, content, run) for leaf in runs]
-        tried = sum(points) if run else sum(min(SAMPLE, count) for count in points)
-        how = "all run again, with the outputs that were recorded" if run else "not all run again (--run does that)"
-        if not run and tried == sum(points):
-            how = "all run again, but not compared with the outputs that were recorded (--run does that)"
-        said.append(
-            f"leaves by runs: {len(runs)}, of {sum(points):,} points in all, on {network.runtime}, one image at a time: {how};"
-            f" {tried:,} give label {content['label']} here"
-        )
+        _run_all(asked, runs, counts, said)
 
 
-def _bound(leaf: _Leaf, ladder: _Ladder, derivation: Derivation) -> float:
+def _run_all(asked: _Asked, runs: list[Leaf], counts: _Counts, said: list[str]) -> None:
+    """Leaves that were run: all points of small ones, and of the others where that is asked for, else 64 of them."""
+    opened, room = runner(asked.network, asked.data), WHOLE
+    counts.run_parts = len(runs)
+    for leaf in runs:
+        points = leaf.entry["points"]
+        whole = asked.run or points <= max(room, SAMPLE)
+        tried = _run(leaf, asked, opened, whole)
+        room -= tried if whole else 0
+        counts.points += points
+        counts.points_run += tried
+        counts.sampled_parts += not whole
+    if asked.run:
+        how = "all run again, with the outputs that were recorded"
+    elif counts.sampled_parts:
+        how = f"{counts.sampled_parts} of them not all run again (--run does that)"
+    else:
+        how = "all run again, but not compared with the outputs that were recorded (--run does that)"
+    said.append(
+        f"leaves by runs: {len(runs)}, of {counts.points:,} points in all, on {asked.network.runtime}, one image at a time: {how};"
+        f" {counts.points_run:,} give label {asked.content['label']} here"
+    )
+
+
+def _bound(leaf: Leaf, ladder: Rebuilt, derivation: Derivation) -> float:
     """A bound leaf: its margin, derived again, is at least the claimed one, and that is enough."""
     entry = keys(leaf.entry, ("margin", "slopes"), "a bound")
     claimed = number(entry["margin"], "a margin")
@@ -275,63 +270,40 @@ def _bound(leaf: _Leaf, ladder: _Ladder, derivation: Derivation) -> float:
     return float(derived)
 
 
-def _run(leaf: _Leaf, ladder: _Ladder, network: Network, content: dict[str, Any], every: bool) -> int:
-    """A leaf that was run: its points are counted and listed again, and all or 64 of them run again."""
+def _check_run(leaf: Leaf, label: int, classes: int) -> None:
+    """What a run leaf says is well formed and would be enough, whether or not anything is run."""
     entry = keys(leaf.entry, ("points", "margin", "chain"), "a run")
     claimed = number(entry["margin"], "a margin")
-    region, _ = ladder.part(leaf.path)
+    if claimed < 0 or (claimed == 0 and label == classes - 1):  # a tie goes to the first of the largest outputs
+        raise InvalidError(f"the leaf {leaf.path} claims a margin of {claimed}, with which another label can win")
     if type(entry["points"]) is not int or not 0 < entry["points"] <= MOST_POINTS:
         raise InvalidError(f"a run of {entry['points']} points")
+    if not isinstance(entry["chain"], str) or not _CHAIN.fullmatch(entry["chain"]):
+        raise InvalidError(f"the leaf {leaf.path} has a chain that is not 64 hexadecimal digits")
+
+
+def _run(leaf: Leaf, asked: _Asked, opened: Runner, every: bool) -> int:
+    """A leaf that was run: its points are counted and listed again, and all or 64 of them run again."""
+    entry, label = leaf.entry, asked.content["label"]
+    claimed = float(entry["margin"])
+    region, _ = asked.ladder.part(leaf.path)
     masks = []
-    for mask in _subsets(region.costs, region.room):
+    for mask in subsets(region.costs, region.room):
         masks.append(mask)
         if len(masks) > entry["points"]:
             break
     if len(masks) != entry["points"]:
         raise InvalidError(f"the leaf {leaf.path} does not have {entry['points']} points")
-    if not every and len(masks) > SAMPLE:
-        seed = int.from_bytes(hashlib.sha256(json.dumps([content["seal"], leaf.path]).encode()).digest())
+    if not every:
+        seed = int.from_bytes(hashlib.sha256(json.dumps([asked.content["seal"], leaf.path]).encode()).digest())
         chosen = np.random.default_rng(seed).choice(len(masks), SAMPLE, replace=False)
         masks = [masks[at] for at in sorted(chosen.tolist())]
-    seen = _outputs(masks, region, network, content["label"])
-    if any(said != content["label"] for said, _ in seen) or min(margin for _, margin in seen) < claimed:
-        raise InvalidError(f"a point of the leaf {leaf.path} is wrong on {network.runtime}, or closer than {claimed}")
-    if every and (min(margin for _, margin in seen) != claimed or chain(leaf.path, seen) != entry["chain"]):
+    seen = opened.outputs(masks, region, label)
+    runtime = asked.network.runtime
+    if any(said != label for said, _ in seen) or min(margin for _, margin in seen) < claimed:
+        raise InvalidError(f"a point of the leaf {leaf.path} is wrong on {runtime}, or closer than {claimed}")
+    if asked.run and (min(margin for _, margin in seen) != claimed or chain(leaf.path, seen) != entry["chain"]):
         raise InvalidError(
             f"the points of the leaf {leaf.path} run right here, but not with the outputs that were recorded"
         )
-    return int(entry["points"])
-
-
-def _subsets(costs: list[Fraction], room: Fraction) -> Iterator[tuple[int, ...]]:
-    """Subsets within the room in rank order: as binary numbers, the first free feature the leading bit."""
-    stack: list[tuple[int, tuple[int, ...], Fraction]] = [(0, (), room)]
-    while stack:
-        at, taken, left = stack.pop()
-        while at < len(costs):
-            if costs[at] <= left:
-                stack.append((at + 1, (*taken, at), left - costs[at]))
-            at += 1
-        yield taken
-
-
-def _outputs(masks: list[tuple[int, ...]], region: Region, network: Network, label: int) -> list[tuple[int, float]]:
-    """(label, margin) of each point on the network's runtime, one image at a time."""
-    evaluator = open_network(network, 1, batch=1)
-    base: NDArray[np.float32] = np.array([float(pixel) for pixel in region.pixels], np.float32)
-    moved = [
-        np.array([float(region.pixels[a] + c) for a, c in zip(axes, change, strict=True)], np.float32)
-        for axes, change in zip(region.axes, region.change, strict=True)
-    ]
-    seen: list[tuple[int, float]] = []
-    for start in range(0, len(masks), _BLOCK):
-        images = np.repeat(base[None, :], len(masks[start : start + _BLOCK]), axis=0)
-        for image, taken in zip(images, masks[start : start + _BLOCK], strict=True):
-            for g in taken:
-                image[region.axes[g]] = moved[g]
-        for row in evaluator.outputs(images).astype(np.float64):
-            if not np.isfinite(row).all():
-                raise InvalidError(f"{network.runtime} gives outputs that are no finite numbers")
-            rest = [value for at, value in enumerate(row.tolist()) if at != label]
-            seen.append((int(row.argmax()), float(row[label]) - max(rest)))
-    return seen
+    return len(seen)

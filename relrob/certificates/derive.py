@@ -18,14 +18,15 @@ from typing import Any, Final
 import numpy as np
 from flint import arb, arb_mat, ctx, fmpq
 
-from relrob.certificates.deployed import Deployed, Facts
 from relrob.certificates.levels import Region, at_levels
 from relrob.certificates.parts import InvalidError
+from relrob.certificates.reading.facts import Deployed, Facts
 
 PRECISION: Final = 128
 _ZERO: Final = Fraction(0)
 _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts as 0 can lose
 _HUGE: Final = Fraction(2**127)
+_WIDE: Final = Fraction(2**40)  # where elementwise steps, whose factors are at most this, come before or after a layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +72,11 @@ class _Layer:
         self.size = arb_mat(n, m, np.abs(facts.weights).ravel().tolist())
         self.columns = (arb_mat(1, n, [1] * n) * self.size).entries()
         self.bias = [ball(value) for value in facts.bias]
+        none = np.zeros(m)
+        self.extra, self.slack = (
+            [arb(value) for value in (none if given is None else given).tolist()]
+            for given in (facts.extra, facts.slack)
+        )
         self.cap = None if facts.cap is None else ball(facts.cap)
         if self.cap is not None and not self.cap.is_exact():
             raise InvalidError("a scale of an int8 layer that is no float32")
@@ -94,12 +100,15 @@ class _Layer:
         if not facts.terms:  # over the reals
             stored = ball(facts.rounding)
             return [((shift + stored).upper(), stored.upper()) for shift in sums[0]]
-        found = []
-        for shift, reached, bias, column in zip(*sums, self.bias, self.columns, strict=True):
-            spread = reached + abs(bias)
-            if not spread < ball(_HUGE):
+        found, least = [], ball(_LEAST * facts.lift)
+        limit = ball(_HUGE if facts.extra is None else _WIDE)
+        largest = max(given, default=arb(0))
+        more = zip(self.extra, self.slack, strict=True)
+        for shift, reached, bias, column, (extra, slack) in zip(*sums, self.bias, self.columns, more, strict=True):
+            spread = reached + abs(bias) + extra
+            if not spread < limit or not largest < limit:
                 raise InvalidError("float32 could overflow")
-            error = gamma * spread + ball(facts.rounding) + ball(_LEAST) * (total + column)
+            error = gamma * spread + ball(facts.rounding) + slack + least * (total + column)
             found.append(((shift + error).upper(), error.upper()))
         return found
 
@@ -147,6 +156,11 @@ class Derivation:
             raise InvalidError("an int8 softmax over 64 classes or more")
         with ctx.workprec(PRECISION):
             return -(1 - arb(classes) / 64).log()
+
+    def accepts(self, gap: float) -> bool:
+        """Is this gap the one that is needed, or that of a float softmax, which is larger, where outputs are logits?"""
+        larger = self.deployed.end == "logits" and gap == 2.0**-10
+        return larger or bool(abs(self.gap - gap) < 2**-40)
 
     def margin(
         self,

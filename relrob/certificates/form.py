@@ -8,7 +8,8 @@ import struct
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-FORMAT: Final = "relrob certificate 1"
+FORMAT: Final = "relrob certificate 2"
+BEFORE: Final = "relrob certificate 1"  # has no `details` in `network`; still read
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Final
 
-from relrob.certificates.deployed import LOOSE, Facts
+from relrob.certificates.reading.facts import LOOSE, Facts
 
 _HALF: Final = Fraction(1, 2) - Fraction(
     1, 2**11
@@ -39,7 +39,7 @@ def at_levels(region: Region, facts: Facts) -> tuple[Region, list[Fraction] | No
     """The region in levels, and by how much what the layer takes each pixel for can differ from that; the region as it is and None
     where the levels are open: features moved in part, or points of different maxima for a scale that follows the maximum."""
     largest = _maximum(region) if facts.share else Fraction(0)
-    if not region.whole or largest is None or not (facts.share or facts.shift):
+    if not region.whole or not facts.levels or largest is None or not (facts.share or facts.shift):
         return region, None
     taken = _Levels(facts, 2 * (facts.share * largest + facts.shift) / LOOSE)
     values, off = map(list, zip(*map(taken.of, region.pixels), strict=True))

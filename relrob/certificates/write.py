@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import Leaf, Opened
 from relrob.regions.ladder import RungSet
+from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
@@ -69,10 +71,18 @@ def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[s
             "arithmetic": network.arithmetic.value,
             "image_shape": list(network.image_shape),
             "classes": network.classes,
+            "details": _details(network),
         },
         "image": {"dtype": str(image.dtype), "hex": image.astype(image.dtype.newbyteorder("<")).tobytes().hex()},
         "label": label,
     }
+
+
+def _details(network: Network) -> str:
+    """What besides its name the runtime's answers depend on."""
+    if find_spec("relrob.networks.details") is None:
+        return ""
+    return str(load("relrob.networks.details:runtime_details")(network))
 
 
 def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
@@ -100,7 +110,12 @@ class _Maker:
         settled = self._bounds.settle(part)
         if settled.proof is not None:
             lines = [bent_lines(neurons) for neurons in settled.proof.hidden]
-            return [{"path": list(part.path), "bound": {"margin": float(settled.proof.low.min()), "slopes": lines}}]
+            return [
+                {
+                    "path": list(part.path),
+                    "bound": {"margin": claim(float(settled.proof.low.min()), self.gap), "slopes": lines},
+                }
+            ]
         if part.count <= SMALL:
             return [self._run(part)]
         feature = max(part.free, key=lambda g: (settled.slopes[g], -g))
@@ -125,6 +140,11 @@ class _Maker:
         together, few = batch.outputs(images), images[:: max(1, len(images) // SAMPLE)]
         same = np.array_equal(together[:: max(1, len(images) // SAMPLE)], alone.outputs(few))
         return together if same else alone.outputs(images)
+
+
+def claim(margin: float, gap: float) -> float:
+    """What is claimed of a margin above the gap: a little less, since the checker counts roundings of its own."""
+    return max(gap, margin - (margin - gap) / 128)
 
 
 def bent_lines(neurons: Neurons) -> dict[str, list[Any]]:

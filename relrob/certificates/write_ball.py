@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from relrob.bounding.linear import Margins
 from relrob.bounding.staircase import Closed
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.write import bent_lines, head
+from relrob.certificates.write import bent_lines, claim, head
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.enclose import enclosure_of
@@ -30,7 +30,10 @@ def ball_certificate(
         enclosure = enclosure_of(network)
         if enclosure is None or (isinstance(region, Ball) and region.norm is Norm.L2):
             return None
-        entry: dict[str, Any] = {"gap": float(enclosure.gap), "leaves": [_leaf(leaf) for leaf in leaves]}
+        entry: dict[str, Any] = {
+            "gap": float(enclosure.gap),
+            "leaves": [_leaf(leaf, float(enclosure.gap)) for leaf in leaves],
+        }
     else:
         cells = [group for group in bounded if not isinstance(group, PhaseLeaf)]
         entry = {"cells": [[_cell(closed) for closed in group] for group in cells]}
@@ -41,7 +44,7 @@ def ball_certificate(
     return canonical({**content, "seal": seal(content)})
 
 
-def _leaf(leaf: PhaseLeaf) -> dict[str, Any]:
+def _leaf(leaf: PhaseLeaf, gap: float) -> dict[str, Any]:
     """Its path, and what its bounds are made of; of a part without images there is no margin."""
     found: Margins = leaf.found
     pulls = [list[float]() for _ in found.hidden]
@@ -49,7 +52,7 @@ def _leaf(leaf: PhaseLeaf) -> dict[str, Any]:
         pulls[layer].append(float(leaf.pulls[layer][neuron]))
     return {
         "path": [list(split) for split in leaf.path],
-        "margin": None if found.empty else float(found.low.min()),
+        "margin": None if found.empty else claim(float(found.low.min()), gap),
         "slopes": [bent_lines(neurons) for neurons in found.hidden],
         "pulls": pulls,
     }
