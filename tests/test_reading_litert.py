@@ -104,7 +104,7 @@ def softmax_input(data: bytes) -> int:
 
 def _kind(model: Any, operator: Any) -> int:
     code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _first(model: Any, kind: int) -> Any:
