@@ -241,7 +241,7 @@ def test_fixed_point_files(tmp_path: Path) -> None:
     network = random_network(3, 8, (16, 6, 3))
     path = tmp_path / "n.npz"
     path.write_bytes(fixed_bytes(network))
-    asked = {"kind": "fixed", "runtime": "fixed", "arithmetic": "integer"}
+    asked: dict[str, Any] = {"kind": "fixed", "runtime": "fixed", "arithmetic": "integer"}
     found = read_deployed(described(path, **asked))
     images = hostile_images(16)
     low, high = ranges(found, images)
@@ -250,7 +250,7 @@ def test_fixed_point_files(tmp_path: Path) -> None:
     assert (outputs <= high).all()
     with np.load(io.BytesIO(path.read_bytes())) as held:
         arrays = dict(held)
-    for name, change in (
+    changes: tuple[tuple[str, Callable[[Any], object]], ...] = (
         ("more", lambda a: a.update(more=np.array([1]))),
         ("less", lambda a: a.pop("bias_0")),
         ("floats", lambda a: a.update(bias_0=a["bias_0"].astype(np.float64))),
@@ -258,7 +258,8 @@ def test_fixed_point_files(tmp_path: Path) -> None:
         ("large", lambda a: a["weights_0"].__setitem__((0, 0), 2**61)),
         ("shift", lambda a: a["form_0"].__setitem__(1, 63)),
         ("a row less", lambda a: a.update(weights_1=a["weights_1"][1:])),
-    ):
+    )
+    for name, change in changes:
         spoilt = {key: value.copy() for key, value in arrays.items()}
         change(spoilt)
         np.savez_compressed(path, **spoilt)

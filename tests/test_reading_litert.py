@@ -6,6 +6,7 @@ import platform
 import warnings
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,7 @@ def softmax_input(data: bytes) -> int:
 
 def _kind(model: Any, operator: Any) -> int:
     code = model.operatorCodes[operator.opcodeIndex]
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _first(model: Any, kind: int) -> Any:
@@ -161,17 +162,25 @@ def _tensor(model: Any, kind: int, side: str = "outputs", place: int = 0) -> Any
     return model.subgraphs[0].tensors[int(getattr(_first(model, kind), side)[place])]
 
 
-def _scale(model: Any, kind: int, scale: float, side: str = "outputs", place: int = 0) -> None:
+def _scale(model: Any, kind: int, scale: float, side: str = "outputs", place: int = 0) -> bool:
     tensor = _tensor(model, kind, side, place)
     tensor.quantization.scale = np.full(len(tensor.quantization.scale), scale, np.float32)
+    return True
 
 
-def _bias(model: Any, value: int) -> None:
+def _bias(model: Any, value: int) -> bool:
     tensor = _tensor(model, OP.FULLY_CONNECTED, "inputs", 2)
     buffer = model.buffers[tensor.buffer]
     values = np.asarray(buffer.data, np.uint8).view(np.int32).copy()
     values[0] = value
     buffer.data = values.view(np.uint8)
+    return True
+
+
+def put(thing: Any, name: str, value: Any) -> bool:
+    """Set a field."""
+    setattr(thing, name, value)
+    return True
 
 
 def _sparse(model: Any) -> None:
@@ -184,7 +193,7 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     "a second QUANTIZE": ("int8 float", _quantise_twice, "QUANTIZE"),
     "a QUANTIZE of other zero point": (
         "int8 uint8",
-        lambda m: setattr(_tensor(m, OP.QUANTIZE, "inputs").quantization, "zeroPoint", np.array([3])),
+        lambda m: put(_tensor(m, OP.QUANTIZE, "inputs").quantization, "zeroPoint", np.array([3])),
         "two grids",
     ),
     "a QUANTIZE of another scale": ("int8 uint8", lambda m: _scale(m, OP.QUANTIZE, 0.5, "inputs"), "two grids"),
@@ -197,76 +206,76 @@ REFUSED: dict[str, tuple[str, Edit, str]] = {
     ),
     "sparse weights": ("int8 int8", _sparse, "sparse"),
     "sparse weights of floats": ("dynamic", _sparse, "sparse"),
-    "a variable": ("float32", lambda m: setattr(_tensor(m, FC), "isVariable", True), "variable"),
-    "no scale": ("int8 int8", lambda m: setattr(_tensor(m, FC), "quantization", None), "without a scale"),
+    "a variable": ("float32", lambda m: put(_tensor(m, FC), "isVariable", True), "variable"),
+    "no scale": ("int8 int8", lambda m: put(_tensor(m, FC), "quantization", None), "without a scale"),
     "a negative scale": ("int8 int8", lambda m: _scale(m, FC, -0.1), "scales"),
     "two scales": (
         "int8 int8",
         lambda m: (
-            setattr(_tensor(m, FC).quantization, "scale", np.ones(2, np.float32)),
-            setattr(_tensor(m, FC).quantization, "zeroPoint", np.zeros(2, np.int64)),
+            put(_tensor(m, FC).quantization, "scale", np.ones(2, np.float32)),
+            put(_tensor(m, FC).quantization, "zeroPoint", np.zeros(2, np.int64)),
         ),
         "each channel",
     ),
     "a zero point that int8 lacks": (
         "int8 int8",
-        lambda m: setattr(_tensor(m, FC).quantization, "zeroPoint", np.array([200])),
+        lambda m: put(_tensor(m, FC).quantization, "zeroPoint", np.array([200])),
         "zero point",
     ),
     "weights with a zero point": (
         "int8 int8",
-        lambda m: setattr(_tensor(m, FC, "inputs", 1).quantization, "zeroPoint", np.ones(48, np.int64)),
+        lambda m: put(_tensor(m, FC, "inputs", 1).quantization, "zeroPoint", np.ones(48, np.int64)),
         "zero point",
     ),
     "weights along another dimension": (
         "int8 int8",
-        lambda m: setattr(_tensor(m, FC, "inputs", 1).quantization, "quantizedDimension", 1),
+        lambda m: put(_tensor(m, FC, "inputs", 1).quantization, "quantizedDimension", 1),
         "dimension",
     ),
     "no options": (
         "float32",
-        lambda m: (setattr(_first(m, FC), "builtinOptions", None), setattr(_first(m, FC), "builtinOptionsType", 0)),
+        lambda m: (put(_first(m, FC), "builtinOptions", None), put(_first(m, FC), "builtinOptionsType", 0)),
         "options",
     ),
-    "relu6": ("float32", lambda m: setattr(_first(m, FC).builtinOptions, "fusedActivationFunction", 3), "activation"),
-    "shuffled weights": ("int8 int8", lambda m: setattr(_first(m, FC).builtinOptions, "weightsFormat", 1), "shuffled"),
-    "several rows": ("float32", lambda m: setattr(_first(m, FC).builtinOptions, "keepNumDims", True), "rows"),
-    "beta": ("int8 int8", lambda m: setattr(_first(m, OP.SOFTMAX).builtinOptions, "beta", 2.0), "beta"),
+    "relu6": ("float32", lambda m: put(_first(m, FC).builtinOptions, "fusedActivationFunction", 3), "activation"),
+    "shuffled weights": ("int8 int8", lambda m: put(_first(m, FC).builtinOptions, "weightsFormat", 1), "shuffled"),
+    "several rows": ("float32", lambda m: put(_first(m, FC).builtinOptions, "keepNumDims", True), "rows"),
+    "beta": ("int8 int8", lambda m: put(_first(m, OP.SOFTMAX).builtinOptions, "beta", 2.0), "beta"),
     "a softmax of other steps": ("int8 int8", lambda m: _scale(m, OP.SOFTMAX, 0.01), "1/256"),
-    "unknown metadata": ("float32", lambda m: setattr(m.metadata[0], "name", b"what is this"), "metadata"),
+    "unknown metadata": ("float32", lambda m: put(m.metadata[0], "name", b"what is this"), "metadata"),
     "two subgraphs": ("float32", lambda m: m.subgraphs.append(m.subgraphs[0]), "subgraphs"),
-    "two outputs": ("float32", lambda m: setattr(m.subgraphs[0], "outputs", np.array([0, 1], np.int32)), "one output"),
+    "two outputs": ("float32", lambda m: put(m.subgraphs[0], "outputs", np.array([0, 1], np.int32)), "one output"),
     "an earlier output": (
         "float32",
-        lambda m: setattr(m.subgraphs[0], "outputs", _first(m, FC).outputs),
+        lambda m: put(m.subgraphs[0], "outputs", _first(m, FC).outputs),
         "last operator",
     ),
-    "a custom operator": ("float32", lambda m: setattr(m.operatorCodes[0], "customCode", b"x"), "custom"),
+    "a custom operator": ("float32", lambda m: put(m.operatorCodes[0], "customCode", b"x"), "custom"),
     "another operator": (
         "float32",
-        lambda m: (setattr(m.operatorCodes[_first(m, FC).opcodeIndex], "builtinCode", 126), None),
+        lambda m: (put(m.operatorCodes[_first(m, FC).opcodeIndex], "builtinCode", 126), None),
         "operator",
     ),
     "weights of another size": (
         "float32",
-        lambda m: setattr(_tensor(m, FC, "inputs", 1), "shape", np.array([36, 36], np.int32)),
+        lambda m: put(_tensor(m, FC, "inputs", 1), "shape", np.array([36, 36], np.int32)),
         "than its shape",
     ),
     "NaN": (
         "float32",
-        lambda m: setattr(
+        lambda m: put(
             m.buffers[_tensor(m, FC, "inputs", 1).buffer], "data", np.full(48 * 36, np.nan, np.float32).view(np.uint8)
         ),
         "finite",
     ),
     "a matrix of biases": (
         "float32",
-        lambda m: setattr(_tensor(m, FC, "inputs", 2), "shape", np.array([1, 48], np.int32)),
+        lambda m: put(_tensor(m, FC, "inputs", 2), "shape", np.array([1, 48], np.int32)),
         "one number an output",
     ),
     "a tensor written twice": (
         "float32",
-        lambda m: setattr(m.subgraphs[0].operators[-1], "outputs", _first(m, FC).outputs),
+        lambda m: put(m.subgraphs[0].operators[-1], "outputs", _first(m, FC).outputs),
         "twice|last operator",
     ),
 }
@@ -285,7 +294,7 @@ ALLOWED: dict[str, tuple[str, Edit]] = {
     "larger scales": ("int8 int8", lambda m: _scale(m, FC, 0.2)),
     "a finer input": ("int8 int8", lambda m: (_scale(m, OP.RESHAPE, 0.003, "inputs"), _scale(m, OP.RESHAPE, 0.003))),
     "a large bias": ("int8 int8", lambda m: _bias(m, 2**24)),
-    "another zero point": ("int8 int8", lambda m: setattr(_tensor(m, FC).quantization, "zeroPoint", np.array([-100]))),
+    "another zero point": ("int8 int8", lambda m: put(_tensor(m, FC).quantization, "zeroPoint", np.array([-100]))),
 }
 
 
@@ -348,7 +357,13 @@ def test_which_kernel_runs_a_row_is_never_guessed_too_fine(
     images[:, 0] = 1
     weights = np.random.default_rng(1).integers(-127, 128, (size, size)) * np.float64(np.float32(0.01))
     for runtime in RUNTIMES:
-        network = {"kind": "tflite", "runtime": runtime, "shape": (4, 4, 1), "classes": size, "arithmetic": "integer"}
+        network: dict[str, Any] = {
+            "kind": "tflite",
+            "runtime": runtime,
+            "shape": (4, 4, 1),
+            "classes": size,
+            "arithmetic": "integer",
+        }
         deployed = read(data, tmp_path, **network)
         (facts,) = deployed.layers
         outputs = run(data, runtime, images)
@@ -373,7 +388,7 @@ def test_the_int8_softmax_is_off_by_less_than_its_gap_assumes(files: dict[str, b
     """Two quanta of 1/256 at most, whatever the scale of what it reads, on every runtime."""
     data, images = files["int8 int8"], hostile_images(36)
     for scale in (2.0**-14, 2.0**-7, 0.1, 1.0, 16.0):
-        changed = edited(data, lambda m, scale=scale: _scale(m, OP.SOFTMAX, scale, "inputs"))
+        changed = edited(data, partial(_scale, kind=OP.SOFTMAX, scale=scale, side="inputs"))
         for runtime in ("builtin", "reference"):
             logits = run(changed, runtime, images, softmax_input(changed))
             found = run(changed, runtime, images)

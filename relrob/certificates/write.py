@@ -110,12 +110,8 @@ class _Maker:
         settled = self._bounds.settle(part)
         if settled.proof is not None:
             lines = [bent_lines(neurons) for neurons in settled.proof.hidden]
-            return [
-                {
-                    "path": list(part.path),
-                    "bound": {"margin": claim(float(settled.proof.low.min()), self.gap), "slopes": lines},
-                }
-            ]
+            margin = claim(float(settled.proof.low.min()), self.gap)
+            return [{"path": list(part.path), "bound": {"margin": margin, "slopes": lines}}]
         if part.count <= SMALL:
             return [self._run(part)]
         feature = max(part.free, key=lambda g: (settled.slopes[g], -g))
