@@ -408,13 +408,6 @@ MUTANTS: tuple[Mutant, ...] = (
         WIRED,
     ),
     Mutant(
-        "the size of a normalisation's mean",
-        f"{KERAS}/layers.py",
-        "size=np.abs(mean) / spread",
-        "size=0.0, roundings=0",
-        ("tests/test_keras_modelled.py",),
-    ),
-    Mutant(
         "a function that restores is let through",
         "relrob/networks/savedmodel_file.py",
         "if node.saveable_objects or node.registered_saver:",
