@@ -358,7 +358,10 @@ MUTANTS: tuple[Mutant, ...] = (
     # .tflite: the file is what is modelled
     Mutant("two QUANTIZE in a row", GRAPH, "if last is not None and not dense:", "if False:", READ),
     Mutant("RESHAPE to another grid", GRAPH, "grid_of(before) != grid_of(after)", "False", READ),
-    Mutant("int8 weights behind DEQUANTIZE", GRAPH, "or source.scales is not None:", "and source.scales is None:", READ),
+    Mutant(
+        "int8 weights behind DEQUANTIZE", GRAPH,
+        'if source.type != "FLOAT16" or target.type != "FLOAT32" or source.scales is not None:', "if False:", READ,
+    ),
     Mutant("sparse weights as they lie", FLAT, "if tensor.sparsity is not None:", "if False:", READ),
     Mutant("left shift never overflows", LIMITS, "left > 30 or largest << left >= _INT32", "left > 30", READ),
     Mutant("reference never overflows", LIMITS, "largest * float(scales.max()) >= _INT32 - 256", "False", READ),
