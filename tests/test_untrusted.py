@@ -149,7 +149,6 @@ EDITS: dict[str, Callable[[Any], None]] = {
     "shape": lambda model: setattr(model.subgraphs[0].tensors[0], "shape", [2**20, 2**20]),
     "bytes of data": lambda model: setattr(_constant(model), "data", np.zeros(3, np.uint8)),
     "buffer beyond": lambda model: vars(_constant(model)).update(offset=9, size=2**40),
-    ],
 }
 
 
