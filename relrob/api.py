@@ -9,6 +9,7 @@ from typing import Any
 from relrob.architectures import check_training, default_architecture
 from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import DEFAULT_COUNT, Calibration, draw
+from relrob.compress.source import rebuilt
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import UsageError
@@ -20,6 +21,7 @@ from relrob.networks.open import open_network
 from relrob.reference import trainer
 from relrob.report.write import write_run
 from relrob.study.export import export as write_questions
+from relrob.study.lost import accuracy_warnings
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import request_of
 from relrob.study.run import check_scheduler, keep_networks, run, worker_count
@@ -158,14 +160,18 @@ def quantise(
         runtime=default_runtime(scheme),
         inherit=network.layout,
     )
+    before, after = _accuracy(network, test), _accuracy(quantised, test)
+    lost, how = accuracy_warnings(before, after), rebuilt(network, scheme)
     return {
         "path": readable(path),
         "sha256": quantised.sha256,
         "bytes": len(data),
         "scheme": scheme,
         "calibration": drawn.name if drawn else None,
+        **({"conversion": how} if how else {}),
         "reference": {"path": readable(reference), "sha256": network.sha256},
-        "accuracy": _accuracy(quantised, test),
+        "accuracy": after,
+        **({"warnings": lost} if lost else {}),
         "images": len(test),
         "runtime": quantised.runtime,
         "seconds": round(time.monotonic() - started, 2),

@@ -9,14 +9,12 @@ import relrob_datasets
 from relrob.architectures import RECIPE, check_training, find_architecture
 from relrob.domain.events import Event, Listener, silent
 from relrob.files import cache_dir
-from relrob.quiet import quiet_native
-from relrob.registry import load
+from relrob.networks.keras.backend import load_on_tensorflow
 
 
 def trainer() -> Any:
     """`relrob.training.train`, which imports TensorFlow: about four seconds the first time, and silent."""
-    with quiet_native():
-        return load("relrob.training:train")
+    return load_on_tensorflow("relrob.training:train")
 
 
 def cache_name(dataset: str, arch: str, seed: int) -> str:

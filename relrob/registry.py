@@ -96,7 +96,7 @@ EVALUATORS: tuple[Entry, ...] = (
         "relrob.networks.kernels.fixed_file:open_fixed",
         "fixed point in exact integers (.npz that relrob wrote)",
     ),
-    Entry("keras", "relrob.networks.keras_runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
+    Entry("keras", "relrob.networks.keras.runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
     Entry(
         "real",
         "relrob.networks.real:open_real",

@@ -58,6 +58,7 @@ BRANCHING = (
 CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
+KERAS, WIRED = "relrob/networks/keras", ("tests/test_keras_wiring.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 REPICK = "relrob/regions/repick.py"
@@ -66,6 +67,13 @@ LEVELS, SEARCHED, REPICKED = (("tests/test_levels.py",), ("tests/test_search.py"
 LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
 REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
 REALS = ("tests/test_real.py", "tests/test_network_inputs.py")
+CONTENT = "relrob/networks/content.py"
+GRAPH, RANDOM, APART = (f"relrob/networks/onnx/{name}.py" for name in ("graph", "random", "apart"))
+MODELLED, CLOSED, APARTS = (
+    ("tests/test_onnx_modelled.py",),
+    ("tests/test_onnx_graph.py",),
+    ("tests/test_onnx_apart.py",),
+)
 HIGHS, THREATS, MILP_BALL = "relrob/highs.py", "relrob/threats.py", "solvers/relrob_solvers/milp_ball.py"
 PROGRAMS = ("tests/test_milp_ball.py", "tests/test_milp.py", "tests/test_reals.py")
 PHASES, SLOPES = "solvers/relrob_solvers/phases.py", "relrob/bounding/slopes.py"
@@ -111,7 +119,30 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("overflowing coefficients overlooked", FOLDED, "bool(np.isfinite(stage).all()) for", "True for"),
     Mutant("flushed subnormals overlooked", ROUNDING, "_FLUSH: Final = 2.0**-125", "_FLUSH: Final = 0.0"),
     Mutant("softmax ties overlooked", FOLDED, "_SOFTMAX: Final = 2.0**-16", "_SOFTMAX: Final = 0.0"),
-    Mutant("folded constants overlooked", CHAIN, "(factor != 1).any() or (offset != 0).any()", "False"),
+    # files that do more than dense layers
+    Mutant("modelled: slack dropped", CHAIN, "np.maximum(self.steps.size - np.abs(bias), 0.0) + _LOST", "_LOST", MODELLED),
+    Mutant("modelled: slack not enclosed", ENCLOSURE, "slack=layer.slack", "slack=None", MODELLED),
+    Mutant("modelled: slack not folded", ROUNDING, "error + layer.slack", "error", MODELLED),
+    Mutant("modelled: steps round nothing", CHAIN, "extra = self.extra + self.steps.roundings", "extra = 0 * self.extra", MODELLED),
+    Mutant("modelled: roundings before a layer", CHAIN, "weights, value.roundings", "weights, 0", MODELLED),
+    Mutant("modelled: extra roundings dropped", "relrob/domain/network.py", "+ 2 + self.extra", "+ 2", MODELLED),
+    Mutant("modelled: two layers as their product", CHAIN, "size=steps.size + excess", "size=steps.size", MODELLED),
+    Mutant("modelled: underflow dropped", CHAIN, "+ _LOST) + self.steps.lost", "+ _LOST)", MODELLED),
+    Mutant("modelled: constants with their signs", CHAIN, "self.size * np.abs(scale) + size,", "size,", MODELLED),
+    Mutant("modelled: any constant", CHAIN, "bool((np.abs(part) <= _LARGE).all())", "True", MODELLED),
+    Mutant("modelled: a second bias is one", CHAIN, "not last.modelled and not last.steps.shift.any()", "True", MODELLED),
+    Mutant("onnx: weights run for the file", CONTENT, ' and network.format != "onnx"', "", MODELLED),
+    Mutant("folded weights run for the file", CONTENT, " and network.dense.plain and not network.folded", "", REALS),
+    Mutant("onnx: unknown attributes", GRAPH, "if unknown:", "if False:", CLOSED),
+    Mutant("onnx: any version", GRAPH, "versions[0] not in OPSETS:", "False:", CLOSED),
+    Mutant("onnx: any domain", GRAPH, "node.domain not in DOMAINS or", "", CLOSED),
+    Mutant("onnx: several outputs", GRAPH, "len(node.output) != 1 or", "", CLOSED),
+    Mutant("onnx: names twice", GRAPH, "if operator.output in named:", "if False:", CLOSED),
+    Mutant("onnx: dropout trains", RANDOM, "return tensor is None or bool(", "return False and bool(", CLOSED),
+    Mutant("onnx: images mixed", APART, "0 < axis < rank if axis >= 0 else", "axis < rank if axis >= 0 else", APARTS),
+    Mutant("onnx: images mixed, counted back", APART, "rank > 0 and -rank < axis", "rank > 0 and -rank <= axis", APARTS),
+    Mutant("onnx: turned images apart", APART, "[:1] == [0]", "[:1] != [9]", APARTS),
+    Mutant("onnx: mixed images in batches", "relrob/networks/onnx_runtime.py", "if network.apart and", "if", APARTS),
     # the region
     Mutant("no clamp at black", LADDER, "max(pixel - step, 0)", "pixel - step"),
     Mutant("no clamp at white", LADDER, "min(pixel + step, one)", "pixel + step"),
@@ -191,7 +222,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("real: the bound of one layer", REAL, "terms * reach) * _LOOSE + _TINY * len(layer.weights)", "terms * 0)", REALS),
     Mutant("real: rounding makes ties", REAL, "np.minimum(rounded, below)", "rounded", REALS),
     Mutant("real: exact ties broken", REAL, "index(largest), values == largest)", "index(largest), False)", REALS),
-    Mutant("real: folded weights taken for the file's", LOAD, "if one != REAL or not folded)", ")", REALS),
+    Mutant("real: folded weights taken for the file's", LOAD, "dense = dense and not folded", "dense = dense", REALS),
     Mutant("real: proved by float32's bounds", ENCLOSE, "is Arithmetic.REAL:", "is None:", REALS),
     Mutant("float32: proved by the reals' bounds", ENCLOSURE, "_layers(dense, rounds=True)", "_layers(dense, rounds=False)", REALS),
     Mutant("real: checked with float32's error", DEPLOYED, "rounds * (len(w) + 2)", "len(w) + 2", REALS),
@@ -261,6 +292,57 @@ MUTANTS: tuple[Mutant, ...] = (
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
+    Mutant(
+        "keras weights by name",
+        f"{KERAS}/weights.py",
+        "zip(owners, filled, strict=True)",
+        "((layer, weights[layer.name]) for layer in owners)",
+        WIRED,
+    ),
+    Mutant(
+        "keras archives by name",
+        f"{KERAS}/weights.py",
+        "for layer in layers:\n        snake",
+        "for layer in sorted(layers, key=str):\n        snake",
+        WIRED,
+    ),
+    Mutant(
+        "the last of the list for the output",
+        f"{KERAS}/wiring.py",
+        "named, here, found = _named(model), model.outputs[0]",
+        "named, here, found = _named(model), Tensor(model.layers[-1].name, 0, 0)",
+        WIRED,
+    ),
+    Mutant(
+        "a missing layer skipped",
+        f"{KERAS}/files.py",
+        """        raise NetworkError(f"{where} is named in layer_names and is not there", "a whole file", "copy it again")""",
+        "        return []",
+        WIRED,
+    ),
+    Mutant("training ignored", f"{KERAS}/calls.py", '"training": (None, False)', '"training": (None, False, True)', WIRED),
+    Mutant("a setting ignored", f"{KERAS}/settings.py", "if rule is None:", "if rule is None and False:", WIRED),
+    Mutant(
+        "a normalisation along another axis",
+        f"{KERAS}/layers.py",
+        "wide[axes[-place] - 1]",
+        "wide[len(shape) - place]",
+        WIRED,
+    ),
+    Mutant(
+        "a function that restores is let through",
+        "relrob/networks/savedmodel_file.py",
+        "if node.saveable_objects or node.registered_saver:",
+        "if node.registered_saver:",
+        ("tests/test_networks_savedmodel.py",),
+    ),
+    Mutant(
+        "a folded copy is quantised",
+        "relrob/compress/source.py",
+        "return reference.dense is not None and not reference.folded",
+        "return reference.dense is not None",
+        ("tests/test_compress_own.py",),
+    ),
     Mutant("digest without the label", "relrob/domain/query.py", "region, self.label]", "region]", DOMAIN),
     Mutant("digest without the runtime", "relrob/domain/query.py", "self.network.runtime, ", "", DOMAIN),
     Mutant("witness for any verdict", "relrob/domain/verdict.py", "(self.status is Status.NOT_ROBUST) !=", "None is", DOMAIN),

@@ -154,8 +154,9 @@ WRONG: dict[str, tuple[type[Exception], str, list[Callable[[Chain], object]]]] =
         [viewed(3, 4)[0], lambda c: c.dense(THIRD, BIASES[2])],
     ),
     "a constant that is too large": (NotDenseError, "larger than the value", [lambda c: c.affine(np.ones((2, 12)))]),
-    "a scale of 1e200 twice": (NetworkError, "too large; accepted: finite", [lambda c: c.affine(1e200), scaled(1e200)[0]]),
-    "a NaN": (NetworkError, "NaN", [lambda c: c.affine(1.0, np.nan)]),
+    "a scale of 1e200": (NotDenseError, "beyond 2\\^60", [scaled(1e200)[0]]),
+    "a scale of 1e18 twice": (NotDenseError, "beyond 2\\^100", [scaled(1e18)[0], scaled(1e18)[0]]),
+    "a NaN": (NotDenseError, "NaN", [lambda c: c.affine(1.0, np.nan)]),
     "other widths": (ShapeError, "of 5 inputs is fed 12 values; accepted: equal numbers", [full(1)[0]]),
     "a bias of another width": (
         NetworkError,
@@ -167,10 +168,10 @@ WRONG: dict[str, tuple[type[Exception], str, list[Callable[[Chain], object]]]] =
         "NaN or infinite weights.*try: train or export again",
         [lambda c: c.dense(FIRST * np.inf, BIASES[0])],
     ),
-    "folding beyond float32": (
-        NetworkError,
-        "NaN or infinite weights",
-        [lambda c: c.affine(1e60), full(0)[0], lambda c: c.finish()],
+    "values near the end of float32": (
+        NotDenseError,
+        r"beyond 2\^100",
+        [lambda c: c.affine(1e18), lambda c: c.dense(FIRST * np.float32(1e13), BIASES[0])],
     ),
     "a view of another size": (ShapeError, r"from \(12,\) to \(5, -1\); accepted: as many", [viewed(5, -1)[0]]),
     "a turn by no permutation": (ShapeError, "a permutation of its axes", [viewed(3, 4)[0], lambda c: c.transpose((0, 0))]),

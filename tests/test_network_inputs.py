@@ -128,7 +128,8 @@ def test_a_file_runs_only_with_the_bytes_that_were_loaded(tmp_path: Path) -> Non
     ("format_name", "runtime", "folded", "weights", "own"),
     [
         ("onnx", "onnxruntime", False, True, False),
-        ("onnx", "onnxruntime", True, True, True),
+        ("onnx", "onnxruntime", True, True, False),
+        ("keras", "onnxruntime", True, True, False),
         ("keras", "onnxruntime", False, True, True),
         ("keras", "keras", False, True, False),
         ("keras", "onnxruntime", False, False, False),

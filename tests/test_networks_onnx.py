@@ -280,4 +280,4 @@ def test_images_that_a_graph_would_mix_run_one_by_one(tmp_path: Path, caplog: py
         together = open_network(network).outputs(images)
         alone = np.concatenate([open_network(network, batch=1).outputs(image[None, :]) for image in images])
         assert np.array_equal(together, alone)
-    assert "mixes the images of a batch" in caplog.text
+    assert "may mix the images of a batch" in caplog.text

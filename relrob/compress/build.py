@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from relrob.compress.calibration import Calibration
+from relrob.compress.source import check_source
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
+from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.quiet import quiet_native
 from relrob.registry import load
 from relrob.registry import scheme as scheme_entry
@@ -57,6 +59,7 @@ def quantised_bytes(
     """
     entry = scheme_entry(scheme)
     check_quantisable(reference)
+    check_source(reference, scheme)
     if reference.image_shape != image_shape:
         raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")
     if not needs_calibration(scheme):
@@ -71,6 +74,6 @@ def quantised_bytes(
             f"{reference.inputs} values",
         )
     with quiet_native():
-        quantise = load(entry.target)
+        quantise = load_on_tensorflow(entry.target) if "litert" in entry.target else load(entry.target)
     data: bytes = quantise(reference, scheme, calibration, image_shape)
     return data

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ import tensorflow as tf
 
 from relrob.compress.calibration import Calibration
 from relrob.compress.keras_model import from_dense, from_file
+from relrob.compress.source import plain
 from relrob.compress.tflite_file import Contents, Weights, contents
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
@@ -59,14 +61,14 @@ SCHEMES = {
 def quantise(reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape) -> bytes:
     """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
 
-    MLPs become a flat (d,) input and dense layers; black boxes (.keras, .h5, SavedModel) keep their own shape. `int16x8` has
-    float input and output. Cost: under a second for an MLP, after TensorFlow's import.
+    MLPs of plain dense layers become a flat (d,) input and dense layers; other .keras, .h5 and SavedModels are converted as they
+    are. `int16x8` has float input and output. Cost: under a second for an MLP, after TensorFlow's import.
     Raises QuantiseError: the converter refuses the network, nothing was quantised, or the file is not of the scheme.
     """
     wanted = SCHEMES[scheme]
-    with quiet_native(), warnings.catch_warnings(), tf.device("/CPU:0"):
+    with quiet_native(), warnings.catch_warnings(), tf.device("/CPU:0"), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
-        converter, dims = _converter(reference, image_shape)
+        converter, dims = _converter(reference, image_shape, Path(folder))
         images = None if calibration is None else _arranged(calibration.images, reference, dims, image_shape)
         _ask(converter, wanted, images)
         try:
@@ -80,24 +82,27 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
     return data
 
 
-def _converter(reference: Network, image_shape: Shape) -> tuple[Any, Any]:
-    """(a converter of the network, its input's shape with the batch), by what the network is."""
-    if reference.dense is not None:
+def _converter(reference: Network, image_shape: Shape, folder: Path) -> tuple[Any, Any]:
+    """(a converter of the network, its input's shape with the batch), by what the network is; `folder` is for it to use."""
+    if reference.dense is not None and plain(reference):
         model = from_dense(reference.dense, reference.layout, image_shape)
-    elif reference.format in ("keras", "keras-h5"):
-        model = from_file(reference)
     elif reference.format == "savedmodel":
         if sha256_path(Path(reference.path)) != reference.sha256:
             raise QuantiseError(f"{reference.path} has changed since it was loaded", hint="load it again")
-        dims = frozen(reference.path).inputs[0].shape.as_list()  # refuses every operator that is not arithmetic
-        return tf.lite.TFLiteConverter.from_saved_model(reference.path), dims
+        dims = _exported(frozen(reference.path), folder / "saved")
+        return tf.lite.TFLiteConverter.from_saved_model(str(folder / "saved")), dims
     else:
-        raise QuantiseError(
-            f"{reference.path} ({reference.format}, not an MLP) has no way into LiteRT",
-            "MLPs, .keras, .h5, SavedModel",
-            "the scheme qdq",
-        )
+        model = from_file(reference)
     return tf.lite.TFLiteConverter.from_keras_model(model), model.input_shape
+
+
+def _exported(function: Any, path: Path) -> Any:
+    """A SavedModel of our own around a frozen function: the converter would run the functions of any other. Its input's shape."""
+    module: Any = tf.Module()
+    given = tf.TensorSpec(function.inputs[0].shape, function.inputs[0].dtype, "image")
+    module.serve = tf.function(lambda image: function(image)[0], input_signature=[given])
+    tf.saved_model.save(module, str(path), signatures=module.serve)
+    return given.shape.as_list()
 
 
 def _arranged(images: Floats, reference: Network, dims: Any, image_shape: Shape) -> Floats:

@@ -27,6 +27,7 @@ from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError
 from relrob.files import check_temporary
 from relrob.networks.batches import one_line
+from relrob.networks.content import checked_bytes
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.quiet import quiet_native
@@ -35,7 +36,7 @@ from relrob.quiet import quiet_native
 def quantise(reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape) -> bytes:
     """The `.onnx` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
 
-    MLPs become a flat (n, d) input and Gemm operators; a black box is quantised from its own `.onnx` file.
+    An `.onnx` file is quantised itself; other MLPs become a flat (n, d) input and Gemm operators.
     Raises QuantiseError: not an ONNX network nor an MLP, onnxruntime refuses it, or nothing was quantised.
     """
     if calibration is None:
@@ -55,18 +56,13 @@ def quantise(reference: Network, scheme: str, calibration: Calibration | None, i
 
 
 def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
-    """The float graph: exported from the weights, rows in the file's own pixel order, or the user's file."""
+    """The float graph: the user's file, or one exported from the weights, rows in the file's own pixel order."""
     dense = reference.dense
-    if dense is not None:
+    if dense is not None and reference.format != "onnx":
         first = dense.layers[0]
         rows = replace(first, weights=first.weights[raster(reference.layout, image_shape)])
         return onnx.load_model_from_string(to_onnx(replace(dense, layers=(rows, *dense.layers[1:]))))
-    if reference.format != "onnx":
-        raise QuantiseError(
-            f"{reference.path} ({reference.format}, not an MLP) has no way into ONNX",
-            "MLPs and .onnx",
-            "the scheme int8",
-        )
+    checked_bytes(reference)
     return onnx.load(reference.path)
 
 

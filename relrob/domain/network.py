@@ -8,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Doubles, Floats, frozen
 from relrob.errors import NetworkError, ShapeError
 
 
@@ -29,19 +29,26 @@ class Arithmetic(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One dense layer: `weights` (n_in, n_out) float32, `bias` (n_out,) float32, ReLU after it or not.
+    """One dense layer: `weights` (n_in, n_out), `bias` (n_out,), ReLU after it or not.
 
+    A plain layer is what the file holds, float32 to the bit. A modelled one stands for a dense layer among steps on constants (a
+    normalisation before it, a scale after it): real weights, which are float64 here alone; for inputs h >= 0 the file's own
+    float32 arithmetic strays from h @ weights + bias by no more than a plain layer of `extra` more roundings, and `slack` (n_out,).
     Raises NetworkError when the shapes disagree or a value is not finite.
     """
 
     weights: Floats
     bias: Floats
     relu: bool
+    extra: int = 0
+    slack: Doubles | None = None
 
     def __post_init__(self) -> None:
-        weights = frozen(np.asarray(self.weights, dtype=np.float32))
-        bias = frozen(np.asarray(self.bias, dtype=np.float32))
-        if weights.ndim != 2 or bias.shape != (weights.shape[1],):
+        kind = np.float32 if self.plain else np.float64
+        weights = frozen(np.asarray(self.weights, dtype=kind))
+        bias = frozen(np.asarray(self.bias, dtype=kind))
+        slack = frozen(np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64))
+        if weights.ndim != 2 or bias.shape != (weights.shape[1],) or slack.shape != bias.shape:
             raise NetworkError(
                 f"a dense layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
             )
@@ -49,13 +56,26 @@ class Layer:
             raise NetworkError(
                 "a dense layer has NaN or infinite weights", "finite float32 values", "train or export again"
             )
+        if self.extra < 0 or not (slack >= 0).all():
+            raise NetworkError("a modelled layer has an error below 0", "errors of at least 0")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
+        object.__setattr__(self, "slack", None if self.slack is None else slack)
+
+    @property
+    def plain(self) -> bool:
+        """Are these the float32 numbers of the file, and nothing else?"""
+        return self.extra == 0 and self.slack is None
+
+    @property
+    def terms(self) -> int:
+        """Float32 roundings on the way to an output: products, sums, the bias, and a spare one."""
+        return len(self.weights) + 2 + self.extra
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """A float32 multilayer perceptron: `layers` in order; ReLU after each but the last; `softmax` ends it or not.
+    """A multilayer perceptron: `layers` in order; ReLU after each but the last; `softmax` ends it or not.
 
     The label is the first index of the largest logit; the softmax is never needed for it, and is kept for conversion.
     """
@@ -73,6 +93,11 @@ class Dense:
                 )
         if self.layers[-1].relu:
             raise NetworkError("the last dense layer ends in a ReLU", "logits, or a softmax over them")
+
+    @property
+    def plain(self) -> bool:
+        """Does it hold the file's own weights, layer by layer, so that another program may run or convert them?"""
+        return all(layer.plain for layer in self.layers)
 
     @property
     def inputs(self) -> int:
@@ -95,9 +120,10 @@ class Network:
     `inputs`: number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images that it is given,
     H*W*C = `inputs`; `layout`: order of the pixels it reads;
     `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever
-    the layout, or None for a black box; `folded`: constants of the file (a normalisation, two layers in a row) were folded into
-    these weights, and its runtime executes them, not the file; `black_box`: why the file is only run and nothing of it modelled,
-    "" where bounds may speak of it; `apart`: its graph is known to treat the images of a batch apart, else one runs at a time;
+    the layout, or None for a black box; `folded`: the file does more than plain dense layers (a normalisation, two layers in a
+    row), of which these weights are a model (`Layer`), and its runtime executes the file; `black_box`: why the file is only run
+    and nothing of it modelled, "" where bounds may speak of it; `apart`: its graph is known to treat the images of a batch apart,
+    else one runs at a time;
     `conversion`: what the runtime executes where that is not the file as given, "" where it is.
     """
 

@@ -1,4 +1,4 @@
-"""The bytes that a runtime executes: the file that was loaded, unchanged, or the weights in the value."""
+"""The bytes that a runtime executes: the file that was loaded, unchanged, or, of plain dense layers, the weights in the value."""
 
 from __future__ import annotations
 
@@ -11,9 +11,20 @@ from relrob.registry import load
 
 
 def runs_weights(network: Network) -> bool:
-    """Does the runtime execute the weights in the value (exported to ONNX, or over the reals), and not the file?"""
-    own = network.runtime == "onnxruntime" and (network.format != "onnx" or network.folded)
-    return network.dense is not None and (own or network.arithmetic is Arithmetic.REAL)
+    """Does the runtime execute the weights in the value (exported to ONNX, or over the reals), and not the file?
+
+    Only the weights of plain dense layers are the file; anything else a file does is run by its own runtime. `.onnx` files run
+    as they are, whatever they hold.
+    """
+    exported = network.runtime == "onnxruntime" and network.format != "onnx"
+    return network.dense is not None and (
+        network.arithmetic is Arithmetic.REAL or (exported and network.dense.plain and not network.folded)
+    )
+
+
+def conversion_of(network: Network) -> str:
+    """What the runtime executes where that is not the file as given: `Network.conversion`."""
+    return "as ONNX: plain dense layers" if runs_weights(network) and network.runtime == "onnxruntime" else ""
 
 
 def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
@@ -26,7 +37,7 @@ def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
             raise NetworkError(f"cannot read {path}: {error.strerror or error}", "the file that was loaded") from error
     if sha256_bytes(data) == network.sha256:
         return data
-    if network.format == "onnx" and load("relrob.networks.onnx_files:digest_onnx")(path, data) == network.sha256:
+    if network.format == "onnx" and load("relrob.networks.onnx.files:digest_onnx")(path, data) == network.sha256:
         return data
     raise NetworkError(
         f"{path} has changed since it was loaded", f"the file of SHA-256 {network.sha256[:12]}...", "load it again"

@@ -52,7 +52,7 @@ class EnclosedLayer:
     `share`: an input h is moved by at most share * max(h) when the row is quantised at run time; `moved`: by at most this when
     it is quantised by a fixed scale (0 stays 0 in both); `reach`: inputs above it are cut to it; `rounding`: error of storing the
     output; `terms`: float32 operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest and
-    largest output; `relu`;
+    largest output; `relu`; `slack` (n_out,): a further error of each output;
     `size`: |weights|.
     """
 
@@ -66,6 +66,7 @@ class EnclosedLayer:
     rounding: float = 0.0
     cap: float = inf
     floor: float = -inf
+    slack: Doubles | None = None
     size: Doubles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +78,8 @@ class EnclosedLayer:
             )
         if min(self.share, self.moved, self.rounding, self.reach, self.cap, self.terms) < 0:
             raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
+        if self.slack is not None and not (self.slack.shape == bias.shape and (self.slack >= 0).all()):
+            raise NetworkError("an enclosed layer has an error below 0, or not one an output", "errors of at least 0")
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "size", frozen(np.abs(weights)))
@@ -94,7 +97,7 @@ class EnclosedLayer:
                 rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
-        return Lost(moved, rest + self.rounding)
+        return Lost(moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack)
 
     def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
         """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how far off another kernel's can be:
@@ -149,7 +152,12 @@ def probability_margin(margin: float, classes: int) -> float:
 
 
 def real_enclosure(dense: Dense) -> Enclosure:
-    """`dense` itself: no arithmetic but that of the reals (soundness.md, `real`). Its softmax changes no label."""
+    """`dense` itself: no arithmetic but that of the reals (soundness.md, `real`). Its softmax changes no label.
+
+    Raises NetworkError where `dense` is only a model of its file.
+    """
+    if not dense.plain:
+        raise NetworkError("a network of more than plain dense layers, over the reals", "plain dense layers")
     return Enclosure(_layers(dense, rounds=False))
 
 
@@ -160,14 +168,16 @@ def _layers(dense: Dense, rounds: bool) -> tuple[EnclosedLayer, ...]:
             layer.weights.astype(np.float64),
             layer.bias.astype(np.float64),
             layer.relu,
-            terms=rounds * (len(layer.weights) + 2),
+            terms=rounds * layer.terms,
+            slack=layer.slack,
         )
         for layer in dense.layers
     )
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
-    """Any IEEE-754 float32 evaluation of `dense`: every order of summation, with or without FMA (soundness.md, `float32`).
+    """Any IEEE-754 float32 evaluation of what `dense` stands for: every order of summation, with or without FMA (soundness.md,
+    `float32`).
 
     `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits tie.
     """

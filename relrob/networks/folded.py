@@ -1,10 +1,11 @@
-"""A dense float32 network folded onto a ladder: as many inputs as features, as many neurons as can change sign.
+"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change sign.
 
 On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose pre-activation is bounded away from 0 is the
 identity or 0, so its column folds into the next layer, exactly in real arithmetic. What remains is evaluated in float32 and
 compared with an error bound that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the
 order of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u / (1 - n u) |w|.|x|).
 The bound allows subnormal numbers to be flushed to 0, on the way in and out, and is infinite where float32 may overflow.
+What a file does besides its dense layers is part of it (`Layer`).
 A point whose margin exceeds the bound has that label on every float32 runtime; so has one whose margins exceed their errors at that
 point (`pointwise`). The others are `thin` and need the runtime.
 """
@@ -23,7 +24,7 @@ from relrob.domain.network import Dense, Network
 from relrob.networks.content import runs_weights
 from relrob.networks.pointwise import SLACK as _SLACK
 from relrob.networks.pointwise import Hidden, MarginErrors, settled
-from relrob.networks.rounding import float32_error
+from relrob.networks.rounding import float32_error, layer_error
 from relrob.regions.ladder import RungSet
 
 # Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
@@ -157,7 +158,7 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     largest[rungs.axes.ravel()] = np.maximum(largest[rungs.axes], rungs.moved).ravel()
     size = np.abs(weights)
     drift = _SLACK * 2 * (largest @ size + np.abs(bias))
-    runtime = float32_error(largest, size, np.abs(bias), len(size) + 2)
+    runtime = layer_error(layer, largest, size)
     return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime, runtime)
 
 
@@ -175,7 +176,7 @@ def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, gr
     drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
     reach = np.maximum(before.high, 0) + error
-    made = float32_error(reach, size, np.abs(bias), len(size) + 2)
+    made = layer_error(layer, reach, size)
     return _bounded(constant, matrix, grown, costs, drift, error @ size + made, made)
 
 

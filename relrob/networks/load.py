@@ -13,6 +13,7 @@ import numpy as np
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
 from relrob.networks.chain import NotDenseError
+from relrob.networks.content import conversion_of
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
 from relrob.networks.sniff import sniff
 from relrob.networks.source import Source
@@ -21,13 +22,16 @@ from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
-MODELLED: Final = ("tflite", "fixed")  # formats that are modelled without float weights: `Source.black_box` says where not
+MODELLED: Final = (
+    "tflite",
+    "fixed",
+)  # formats that are modelled without float weights: `Source.black_box` says where not
 REAL: Final = "real"  # no program: the weights as a function over the reals
 
 READERS: dict[str, str] = {
-    "keras": "relrob.networks.keras_files:read_keras",
-    "hdf5": "relrob.networks.keras_files:read_hdf5",
-    "onnx": "relrob.networks.onnx_files:read_onnx",
+    "keras": "relrob.networks.keras.files:read_keras",
+    "hdf5": "relrob.networks.keras.files:read_hdf5",
+    "onnx": "relrob.networks.onnx.files:read_onnx",
     "tflite": "relrob.networks.tflite_info:read_tflite",
     "fixed": "relrob.networks.kernels.fixed_file:read_fixed",
 }
@@ -61,9 +65,7 @@ def load_network(
             raise ShapeError(f"{name} has {found} outputs, the data set {classes} classes", "equal numbers")
         outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, folded, runtime)
-    if folded and runtime == "keras":
-        dense = None  # Keras runs the file's own arithmetic, of which folded weights are only nearly the function.
-    return Network(
+    network = Network(
         path=name,
         sha256=source.sha256,
         format=source.format,
@@ -75,10 +77,11 @@ def load_network(
         scheme=source.scheme,
         arithmetic=Arithmetic.REAL if runtime == REAL else source.arithmetic,
         dense=None if dense is None else _in_raster_order(dense, order, image_shape),
-        folded=folded and dense is not None,
+        folded=folded,
         black_box="" if dense is not None else source.black_box(runtime) if source.format in MODELLED else unread,
-        apart=source.apart,
+        apart=source.apart or dense is not None,  # an MLP that was read has no operator that mixes images
     )
+    return replace(network, conversion=conversion_of(network))
 
 
 def _read(file: Path, name: str) -> Source:
@@ -96,13 +99,14 @@ def _read(file: Path, name: str) -> Source:
     return source
 
 
-def runtimes(format_name: str, dense: bool) -> tuple[str, ...]:
+def runtimes(format_name: str, dense: bool, folded: bool = False) -> tuple[str, ...]:
     """The runtimes that can execute a format, the default first. `dense`: its weights could be read; "real" then stands for them
-    as a function over the reals.
+    as a function over the reals. `folded`: it does more than plain dense layers, which only its own runtime does as it does.
 
     >>> runtimes("tflite", dense=False)
     ('xnnpack', 'builtin', 'reference')
     """
+    dense = dense and not folded
     real = (REAL,) if dense else ()
     if format_name == "tflite":
         return ("xnnpack", "builtin", "reference", *real)
@@ -114,16 +118,16 @@ def runtimes(format_name: str, dense: bool) -> tuple[str, ...]:
 
 
 def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str | None) -> str:
-    """The runtime asked for, or the default. Folded weights are rounded: over the reals they are another function than the file."""
-    able = tuple(one for one in runtimes(format_name, dense) if one != REAL or not folded)
+    """The runtime asked for, or the default."""
+    able = runtimes(format_name, dense, folded)
     if asked is not None and asked not in able:
-        what = "float MLP" if dense else "network"
+        what = "network" if not dense else "float MLP of more than plain dense layers" if folded else "float MLP"
         raise UsageError(f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})", ", ".join(able))
     return asked or able[0]
 
 
 def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool, str]:
-    """The weights in the file's own input order, or None; whether constants were folded into them; why they were not read."""
+    """The weights in the file's own input order, or None; whether they are but a model of the file; why they were not read."""
     try:
         return *source.dense(dims), ""
     except NotDenseError as error:

@@ -6,13 +6,19 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.domain.network import Dense
+from relrob.errors import NetworkError
 
 IR_VERSION = 8
 OPSET = 17
 
 
 def to_onnx(dense: Dense) -> bytes:
-    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no softmax."""
+    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no softmax.
+
+    Raises NetworkError where `dense` only models its file.
+    """
+    if not dense.plain:
+        raise NetworkError("a network of more than plain dense layers as ONNX", "plain dense layers", "the file itself")
     nodes, weights, value = [], [], "image"
     last = len(dense.layers) - 1
     for number, layer in enumerate(dense.layers):

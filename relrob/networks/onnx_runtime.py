@@ -15,12 +15,15 @@ from relrob.errors import NetworkError
 from relrob.files import sha256_bytes
 from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.details import ONNX_OPTIMISATION
 from relrob.networks.shapes import without_batch
 from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
 _ERRORS_ONLY: Final = 3
+_MOST_VALUES: Final = 1 << 28  # pixels of a fixed batch
+_LEVELS: Final = {"all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL, "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL}
 _TYPES: Final = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
 
 
@@ -37,17 +40,16 @@ def open_onnxruntime(
             data is not None or sha256_bytes(content) == network.sha256
         )  # no tensors in other files: they need the path
         session = _session(network, content if alone else network.path, threads)
-    if (
-        network.scheme == "dynamic"
-    ):  # onnxruntime takes one range over the whole batch: an image's output depends on the others
+    if network.scheme == "dynamic":  # one range over the whole batch: an image's output depends on the others
         return OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
     evaluator = OnnxRuntime(network, session, in_raster_order=weights, batch=batch)
     if weights or evaluator.best_batch == 1:
         return evaluator
     single = OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
-    if _agrees(evaluator, single, probe_images(network)):
+    if network.apart and _agrees(evaluator, single, probe_images(network)):
         return evaluator
-    log.warning("%s mixes the images of a batch: its images run one by one", network.path)
+    how = "mixes the images of a batch" if network.apart else "may mix the images of a batch"
+    log.warning("%s %s: its images run one by one", network.path, how)
     return single
 
 
@@ -70,6 +72,7 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    options.graph_optimization_level = _LEVELS[ONNX_OPTIMISATION]
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -97,6 +100,10 @@ class OnnxRuntime:
         self._order = None if in_raster_order else pixel_order(network)
         self._has_batch = has_batch
         self._fixed = max(dims[0], 0) if has_batch else 1
+        if self._fixed * network.inputs > _MOST_VALUES:
+            raise NetworkError(
+                f"{network.path} reads {self._fixed} images at a time", "an open batch", "export it with one"
+            )
         wanted = batch or (256 if network.scheme != "float32" else 1024)
         self._batch = min(wanted, self._fixed or wanted)
         self._alone = alone

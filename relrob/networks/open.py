@@ -5,6 +5,7 @@ from __future__ import annotations
 from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import Evaluator
+from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.quiet import quiet_native
 from relrob.registry import EVALUATORS, find, load
 
@@ -20,7 +21,7 @@ def open_network(network: Network, threads: int = 1, data: bytes | None = None, 
     if batch is not None and batch < 1:
         raise UsageError(f"a batch of {batch} images", "1 or more")
     entry = find(EVALUATORS, network.runtime, "runtime")
-    with quiet_native():  # TensorFlow is talkative from its import on
-        opener = load(entry.target)
+    with quiet_native():
+        opener = load_on_tensorflow(entry.target) if entry.name == "keras" else load(entry.target)
     evaluator: Evaluator = opener(network, threads, data, batch)
     return evaluator

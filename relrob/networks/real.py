@@ -28,6 +28,8 @@ def open_real(network: Network, threads: int, data: bytes | None = None, batch: 
     """The evaluator: exact, so that batches and threads change nothing. Raises NetworkError for a network without weights."""
     if network.dense is None:
         raise NetworkError(f"{network.path} has no weights that could be read", "a float MLP")
+    if not network.dense.plain:
+        raise NetworkError(f"{network.path} does more than its dense layers", "a float MLP of plain dense layers")
     return RealDense(network)
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from relrob.domain.arrays import Doubles
+from relrob.domain.network import Layer
 
 _U32: Final = 2.0**-24
 # More than a product or a sum of normal size can lose when subnormal numbers become 0.
@@ -33,3 +34,9 @@ def float32_error(inputs: Doubles, size: Doubles, bias: Doubles, terms: int) -> 
     magnitude = inputs @ size + bias
     flushed = _FLUSH * (2.0 * len(size) + 2.0 + inputs.sum(axis=-1, keepdims=True) + size.sum(axis=0))
     return np.where(magnitude < _HUGE, gamma(terms) * magnitude + flushed, inf)
+
+
+def layer_error(layer: Layer, inputs: Doubles, size: Doubles) -> Doubles:
+    """Error of any float32 evaluation of what `layer` stands for, inputs (..., n) in magnitude; `size` = |weights|."""
+    error = float32_error(inputs, size, np.abs(layer.bias.astype(np.float64)), layer.terms)
+    return error if layer.slack is None else error + layer.slack

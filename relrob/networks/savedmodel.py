@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
-from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from relrob.domain.network import Dense
-from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
+from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.files import sha256_path
 from relrob.networks.batches import one_line
 from relrob.networks.chain import Chain, NotDenseError
+from relrob.networks.savedmodel_apart import treats_apart
+from relrob.networks.savedmodel_file import Signature, read_signature
 from relrob.networks.source import Source
 from relrob.quiet import quiet_native
 
@@ -55,14 +55,9 @@ _ARITHMETIC = {
     *("Maximum", "Minimum", "Mean", "Sum", "Max", "Neg", "Exp", "Log", "Pow", "Erf", "SquaredDifference"),
     *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Softplus", "Softmax", "LogSoftmax"),
     *("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "FusedBatchNorm", "FusedBatchNormV3", "ResizeBilinear"),
-    *("PartitionedCall", "StatefulPartitionedCall", "ReadVariableOp", "VarHandleOp"),
+    *("PartitionedCall", "StatefulPartitionedCall", "ReadVariableOp"),
 }
-# What TensorFlow writes beside them to save and restore variables; nothing here ever calls it.
-_SAVERS = {
-    *("SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilename", "StringJoin", "StaticRegexFullMatch", "Select"),
-    *("AssignVariableOp", "VarIsInitializedOp", "DisableCopyOnRead"),
-}
-_OBJECTS = {"user_object", "function", "bare_concrete_function", "variable", "constant", "captured_tensor", None}
+_CALL: Final = "call"
 
 
 def read_savedmodel(path: str) -> Source:
@@ -76,30 +71,24 @@ def read_savedmodel(path: str) -> Source:
     def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
         return _build(function, dims)
 
-    return Source(
-        "savedmodel", _dims(given.shape), None if units is None else int(units), sha256_path(Path(path)), dense
-    )
+    classes = None if units is None else int(units)
+    apart = treats_apart(function.graph)
+    return Source("savedmodel", _dims(given.shape), classes, sha256_path(Path(path)), dense, apart=apart)
 
 
 def frozen(path: str) -> Any:
     """The signature as a function of one tensor whose variables are constants and whose operators are all arithmetic."""
-    _check_file(path)
+    signature = read_signature(path)
+    called = tuple(signature.reachable())
+    for inner in called:
+        _check_operators(path, inner.node_def, _ARITHMETIC)
     try:
-        with quiet_native():
-            loaded: Any = tf.saved_model.load(path)  # it owns the variables until they are frozen
-            signatures = loaded.signatures
-            if "serving_default" not in signatures:
-                raise NetworkError(
-                    f"{path} has the signatures {sorted(signatures)}", "serving_default", "model.export(...)"
-                )
-            function: Any = convert_variables_to_constants_v2(signatures["serving_default"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, tf.errors.OpError) as error:
+        with quiet_native(), tf.device("/CPU:0"):
+            function: Any = _function(signature, called)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, tf.errors.OpError) as error:
         raise NetworkError(
             f"TensorFlow refuses {path}: {one_line(error)}", "a whole SavedModel", "export it again"
         ) from error
-    if (len(function.inputs), len(function.outputs)) != (1, 1):
-        ends = f"{len(function.inputs)} inputs and {len(function.outputs)} outputs"
-        raise ShapeError(f"{path} has {ends}", "one image in, one score a class out")
     graph = function.graph.as_graph_def()
     _check_operators(path, graph.node, _ARITHMETIC)
     for inner in graph.library.function:
@@ -107,28 +96,41 @@ def frozen(path: str) -> Any:
     return function
 
 
-def _check_file(path: str) -> None:
-    """Before TensorFlow loads it: no foreign operators, and no objects whose loading would run any."""
-    model: Any = saved_model_pb2.SavedModel()
-    try:
-        model.ParseFromString((Path(path) / "saved_model.pb").read_bytes())
-    except (DecodeError, OSError) as error:
-        raise NetworkError(
-            f"{path} has no readable saved_model.pb: {error}", "a whole SavedModel", "export it again"
-        ) from error
-    if not model.meta_graphs or not all(meta.HasField("object_graph_def") for meta in model.meta_graphs):
-        raise NetworkError(
-            f"{path} is not a SavedModel of TensorFlow 2", "one that model.export(...) wrote", "export it again"
-        )
-    for meta in model.meta_graphs:
-        for node in meta.object_graph_def.nodes:
-            if node.WhichOneof("kind") not in _OBJECTS:
-                raise UnsupportedLayerError(
-                    f"{path} holds a {node.WhichOneof('kind')}", "variables and functions alone"
-                )
-        _check_operators(path, meta.graph_def.node, _ARITHMETIC | _SAVERS)
-        for function in meta.graph_def.library.function:
-            _check_operators(path, function.node_def, _ARITHMETIC | _SAVERS)
+def _function(signature: Signature, called: Iterable[Any]) -> Any:
+    """A function of our own that calls the signature's, with variables of our own that are then made constants."""
+    held = [
+        tf.constant(value) if constant else tf.Variable(value, trainable=False)
+        for value, constant in zip(signature.captured, signature.constants, strict=True)
+    ]
+    graph = _graph(signature, called)
+
+    def run(image: Any) -> Any:
+        inside: Any = tf.compat.v1.get_default_graph()
+        given = {"argument0": image}
+        for number, value in enumerate(held, start=1):
+            if isinstance(value, tf.Variable):
+                inside.watch_variable(value)
+            given[f"argument{number}"] = inside.capture(value.handle if isinstance(value, tf.Variable) else value)
+        return tf.graph_util.import_graph_def(graph, input_map=given, return_elements=[f"{_CALL}:0"], name="")[0]
+
+    traced: Any = tf.function(run, input_signature=[signature.spec]).get_concrete_function()
+    return convert_variables_to_constants_v2(traced)
+
+
+def _graph(signature: Signature, called: Iterable[Any]) -> Any:
+    """A graph of one call, and of the functions that it needs."""
+    graph: Any = tf.compat.v1.GraphDef()
+    arguments = signature.library[signature.function].signature
+    for number, argument in enumerate(arguments.input_arg):
+        node = graph.node.add(name=f"argument{number}", op="Placeholder")
+        node.attr["dtype"].type = argument.type
+    call = graph.node.add(name=_CALL, op="StatefulPartitionedCall")
+    call.input.extend(f"argument{number}" for number in range(len(arguments.input_arg)))
+    call.attr["Tin"].list.type.extend(argument.type for argument in arguments.input_arg)
+    call.attr["Tout"].list.type.extend(argument.type for argument in arguments.output_arg)
+    call.attr["f"].func.name = signature.function
+    graph.library.function.extend(called)
+    return graph
 
 
 def _check_operators(path: str, nodes: Iterable[Any], allowed: set[str]) -> None:
@@ -150,6 +152,8 @@ def _dims(shape: Any) -> tuple[int, ...] | None:
 def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
     """The MLP of a frozen function, and whether constants were folded."""
     graph = function.graph.as_graph_def()
+    if function.inputs[0].dtype != tf.float32:
+        raise NotDenseError(f"pixels of type {function.inputs[0].dtype.name}")
     chain, current = Chain(dims), function.inputs[0].op.name
     constants: dict[str, Any] = {}
     for node in graph.node:
@@ -179,11 +183,17 @@ def _known(node: Any, values: list[Any], of_current: bool, chain: Chain) -> Any:
     match node.op:
         case "Identity":
             return values[0]
-        case "StridedSlice" if node.attr["shrink_axis_mask"].i == 1 and values[0].ndim == 1:
+        case "StridedSlice" if values[0].ndim == 1 and _masks(node) == [0, 0, 0, 0, 1]:
             return values[0][int(values[1][0])]
-        case "Pack":
+        case "Pack" if node.attr["axis"].i == 0:
             return np.array(values)
     return None
+
+
+def _masks(node: Any) -> list[int]:
+    """What a slice says beside its begin, end and stride: here that it takes one element."""
+    names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
+    return [int(node.attr[name].i) for name in names]
 
 
 def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
@@ -196,9 +206,17 @@ def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
         case "MatMul" if not node.attr["transpose_a"].b:
             weights = rest[0].T if node.attr["transpose_b"].b else rest[0]
             chain.dense(weights, np.zeros(weights.shape[1], np.float32))
-        case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv" if rest[0].ndim <= len(chain.shape):
+        case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv":
             value = rest[0].astype(np.float64)
+            if value.ndim == len(chain.shape) + 1 and len(value) == 1:
+                value = value[0]  # one for all images
+            if value.ndim > len(chain.shape):
+                raise NotDenseError(f"{node.name} (a constant of {value.ndim} dimensions)")
+            if node.op == "BiasAdd" and node.attr["data_format"].s not in (b"", b"NHWC"):
+                raise NotDenseError(f"{node.name} (BiasAdd along another axis)")
             if node.op in ("Mul", "RealDiv"):
+                if node.op == "RealDiv" and not value.all():
+                    raise NotDenseError(f"{node.name} (a division by 0)")
                 chain.affine(value if node.op == "Mul" else 1 / value)
             else:
                 chain.affine(1.0, -value if node.op == "Sub" else value)

@@ -14,8 +14,9 @@ class Source:
     `classes`: number of outputs, None when unknown before it is run; `sha256`: of the bytes; `flat`: the pixel order of a flat
     input where the format fixes it.
 
-    `dense(dims)`: the weights in the file's own input order for one image of shape `dims`, and whether constants were folded
-    into them; raises NotDenseError for a black box. `apart`: the graph is known to treat the images of a batch apart.
+    `dense(dims)`: the weights in the file's own input order for one image of shape `dims`, and whether the file does more than
+    plain dense layers, which they only model; raises NotDenseError for a black box. `apart`: the graph is known to treat the
+    images of a batch apart.
     `black_box(runtime)`: of a format whose weights are not read as `Dense`, why nothing of it is modelled on that runtime, or "".
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from relrob.architectures import default_architecture
 from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import Calibration, draw
+from relrob.compress.source import own_file, rebuilt
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
 from relrob.files import cache_dir, check_writable, sha256_bytes, write_atomic
@@ -51,7 +53,12 @@ def quantised_network(request: Request, data: Dataset, reference: Network, liste
         try_network(request.quantised, memory=request.memory, **asked)
         return load_network(request.quantised, **asked)
     path = _quantise(request, data, reference, listener)
-    return load_network(path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)})
+    network = load_network(path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)})
+    how = rebuilt(reference, request.quantise)
+    if how:
+        listener(Event("note", f"the quantised network: {Path(reference.path).name}, {how}"))
+        network = replace(network, conversion=how)
+    return network
 
 
 def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
@@ -63,7 +70,8 @@ def _quantise(request: Request, data: Dataset, reference: Network, listener: Lis
         calibration = draw(load_guarded(request.dataset, "train", request.memory), seed=request.seed)
     made_with = {".onnx": "onnxruntime", ".npz": "numpy"}.get(suffix(scheme), "tensorflow")
     pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
-    described = repr([reference.sha256, reference.layout.value, scheme, pixels, version(made_with)])
+    own = ["own file"] if own_file(reference, scheme) else []
+    described = repr([reference.sha256, reference.layout.value, scheme, pixels, version(made_with), *own])
     path = (
         cache_dir() / "quantised" / f"{scheme.replace(':', '')}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
     )

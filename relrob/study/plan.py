@@ -13,7 +13,9 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
 from relrob.files import readable, sha256_bytes
+from relrob.networks.details import runtime_details
 from relrob.relative import Effective
+from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.solver import check_solver
@@ -130,6 +132,8 @@ def make_plan(
     Store.check(run_directory(out, config_digest), config)
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
+    lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
+    header |= {"warnings": lost} if lost else {}
     header = {"relrob": __version__, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,
@@ -165,6 +169,7 @@ def _header(
             "scheme": network.scheme,
             "runtime": network.runtime,
             "arithmetic": network.arithmetic.value,
+            "runtime_details": runtime_details(network),
         }
     del networks["reference"]["scheme"]
     return {
@@ -187,7 +192,7 @@ def _effective(request: Request, region: Region) -> Effective:
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:
     """What makes a network the same network, wherever its file lies."""
-    return {key: value for key, value in described.items() if key not in ("path", "accuracy")}
+    return {key: value for key, value in described.items() if key not in ("path", "accuracy", "runtime_details")}
 
 
 def _shown_path(request: Request, name: str, network: Network) -> str:

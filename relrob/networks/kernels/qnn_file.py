@@ -20,7 +20,11 @@ def read_qnn(path: Path) -> FixedNetwork:
     Raises NetworkError when the file is damaged or another one.
     """
     with hdf5.opened(path, str(path)) as file:
-        names = [name for name in hdf5.texts(file, "layer_names") if name in file and len(file[name])]
+        listed = hdf5.texts(file, "layer_names")
+        missing = next((name for name in listed if name not in file), None)
+        if missing is not None:
+            raise NetworkError(f"{path}: layer {missing!r} is named in layer_names and is not there", "a whole file")
+        names = [name for name in listed if len(file[name])]
         layers = []
         for number, name in enumerate(names):
             held = hdf5.texts(file[name], "weight_names")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
-from relrob.errors import NetworkError, UsageError
+from relrob.errors import NetworkError
 from relrob.files import sha256_path
 from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
 from relrob.networks.content import checked_bytes
@@ -29,8 +29,6 @@ log = logging.getLogger(__name__)
 
 def open_keras(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Keras:
     """The model, loaded in safe mode and not compiled. Raises NetworkError when Keras refuses it."""
-    if keras.backend.backend() != "tensorflow":
-        raise UsageError(f"Keras runs on {keras.backend.backend()}", "tensorflow", "unset KERAS_BACKEND")
     with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
         _limit(threads)
     if network.format == "savedmodel":

@@ -14,7 +14,10 @@ from onnx import AttributeProto, TensorProto, external_data_helper, numpy_helper
 from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError
 from relrob.files import sha256_bytes
-from relrob.networks.onnx_dense import build
+from relrob.networks.batches import one_line
+from relrob.networks.onnx.apart import treats_apart
+from relrob.networks.onnx.dense import build
+from relrob.networks.onnx.random import refuse_random
 from relrob.networks.source import Source
 
 _FLOATS = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
@@ -28,6 +31,7 @@ def read_onnx(path: str, data: bytes) -> Source:
     digest = _load_external(model, path, data)
     _check(model, path)
     given = _input(model.graph, path)
+    refuse_random(model, path)
     if len(model.graph.output) != 1:
         names = ", ".join(value.name for value in model.graph.output)
         raise ShapeError(f"{path} has {len(model.graph.output)} outputs ({names})", "one output, a score a class")
@@ -46,6 +50,7 @@ def read_onnx(path: str, data: bytes) -> Source:
         dense,
         scheme,
         Arithmetic.INTEGER if quantised else Arithmetic.FLOAT32,
+        apart=treats_apart(model),
     )
 
 
@@ -58,8 +63,10 @@ def _parse(path: str, data: bytes) -> onnx.ModelProto:
     """The protocol buffer."""
     try:
         model = onnx.load_model_from_string(data)
-    except (DecodeError, ValueError) as error:
-        raise NetworkError(f"{path} is not a whole ONNX file: {error}", "an ONNX model", "export it again") from error
+    except (DecodeError, ValueError, MemoryError, RecursionError) as error:
+        raise NetworkError(
+            f"{path} is not a whole ONNX file: {one_line(error)}", "an ONNX model", "export it again"
+        ) from error
     if not model.graph.node:
         raise NetworkError(f"{path} holds no operators", "an ONNX model", "export it again")
     return model
@@ -73,9 +80,9 @@ def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
         if tensor.data_location != TensorProto.EXTERNAL:
             continue
         entries = {entry.key: entry.value for entry in tensor.external_data}
-        location = entries.get("location", "")
+        location = entries.get("location", "").replace("\0", "\\0")
         target = (folder / location).resolve()
-        if not location or Path(location).is_absolute() or not target.is_relative_to(folder):
+        if not location or "\\0" in location or Path(location).is_absolute() or not target.is_relative_to(folder):
             raise NetworkError(
                 f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
                 "files beside the model",
@@ -88,8 +95,10 @@ def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
         files.add(target)
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-        except (OSError, ValueError, onnx.checker.ValidationError) as error:
-            raise NetworkError(f"{path}: tensor {tensor.name!r} cannot be read from {location}: {error}") from error
+        except (OSError, ValueError, OverflowError, MemoryError, onnx.checker.ValidationError) as error:
+            raise NetworkError(
+                f"{path}: tensor {tensor.name!r} cannot be read from {location}: {one_line(error)}"
+            ) from error
         tensor.data_location = TensorProto.DEFAULT
         del tensor.external_data[:]
     if not files:
@@ -102,11 +111,11 @@ def _check(model: onnx.ModelProto, path: str) -> None:
     """The format's own checker, and finite weights."""
     try:
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, TypeError) as error:
+    except (onnx.checker.ValidationError, ValueError, TypeError, RuntimeError, MemoryError) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
         raise NetworkError(f"{path} fails the ONNX checker: {line}", "a valid ONNX model", "export it again") from error
     for tensor in model.graph.initializer:
-        if tensor.data_type in _FLOATS and not np.isfinite(_array(tensor, path)).all():
+        if tensor.data_type in _FLOATS and tensor.dims and not np.isfinite(_array(tensor, path)).all():
             raise NetworkError(
                 f"{path}: {tensor.name!r} has NaN or infinite weights", "finite values", "train or export again"
             )
@@ -116,7 +125,7 @@ def _array(tensor: TensorProto, path: str) -> Any:
     """The values of a tensor whose size fits its shape."""
     try:
         return numpy_helper.to_array(tensor)
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError, MemoryError) as error:
         raise NetworkError(f"{path}: {tensor.name!r} has data that does not fit its shape", "a whole file") from error
 
 
@@ -154,7 +163,7 @@ def _input(graph: onnx.GraphProto, path: str) -> onnx.ValueInfoProto:
         raise ShapeError(f"{path} has {len(inputs)} inputs ({names})", "one input, an image")
     kind = inputs[0].type.tensor_type.elem_type
     if kind not in _FLOATS:
-        name = TensorProto.DataType.Name(kind).lower()
+        name = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(kind, f"number {kind}")
         raise NetworkError(f"{path} reads values of type {name}", "float pixels in [0, 1]", "export with a float input")
     return inputs[0]
 

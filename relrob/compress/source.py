@@ -1,0 +1,43 @@
+"""What is quantised: the user's own file, as its own tools would, or an MLP of plain dense layers built anew for other tools."""
+
+from __future__ import annotations
+
+from relrob.domain.network import Network
+from relrob.errors import QuantiseError
+from relrob.registry import scheme as scheme_entry
+
+_KERAS = ("keras", "keras-h5")
+
+
+def plain(reference: Network) -> bool:
+    """Are its weights, and nothing else, the network?"""
+    return reference.dense is not None and not reference.folded
+
+
+def own_file(reference: Network, scheme: str) -> bool:
+    """Is the user's own file handed to the quantiser, and not its dense layers?"""
+    target = scheme_entry(scheme).target
+    return reference.format == "onnx" if "onnx" in target else "litert" in target and not plain(reference)
+
+
+def rebuilt(reference: Network, scheme: str) -> str:
+    """What is quantised where that is not the user's network in the form of its own tools; "" where it is."""
+    target = scheme_entry(scheme).target
+    if "litert" in target and plain(reference) and reference.format not in _KERAS:
+        return "rebuilt in Keras from dense layers"
+    if "onnx" in target and reference.format != "onnx":
+        return "rebuilt in ONNX from dense layers"
+    return ""
+
+
+def check_source(reference: Network, scheme: str) -> None:
+    """Raise QuantiseError for a network that has no way into the scheme's tools."""
+    target, what = scheme_entry(scheme).target, f"{reference.path} ({reference.format}, more than plain dense layers)"
+    if plain(reference):
+        return
+    if "litert" in target and reference.format not in (*_KERAS, "savedmodel"):
+        raise QuantiseError(f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq")
+    if "onnx" in target and reference.format != "onnx":
+        raise QuantiseError(f"{what} has no way into ONNX", "MLPs and .onnx", "the scheme int8")
+    if "fixed" in target:
+        raise QuantiseError(f"{what} as {scheme}", "a float MLP of plain dense layers", "another scheme, such as int8")
