@@ -166,7 +166,8 @@ def test_an_end_without_an_answer_and_an_answer_that_is_no_json() -> None:
 @pytest.mark.usefixtures("short")
 def test_a_pipe_a_loop_and_a_child_that_heeds_no_signal_end_in_time(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for function, arguments in (("wait", {"path": str(tmp_path / "pipe")}), ("spin", {}), ("deaf", {})):
+    asked: dict[str, dict[str, Any]] = {"wait": {"path": str(tmp_path / "pipe")}, "spin": {}, "deaf": {}}
+    for function, arguments in asked.items():
         with pytest.raises(NetworkError, match=r"^FILE was not read within 1 s; accepted"):
             guarded(function, **arguments)
 

@@ -148,9 +148,7 @@ EDITS: dict[str, Callable[[Any], None]] = {
     "name of": lambda model: setattr(model.subgraphs[0].tensors[0], "name", b"a" * 20_000),
     "shape": lambda model: setattr(model.subgraphs[0].tensors[0], "shape", [2**20, 2**20]),
     "bytes of data": lambda model: setattr(_constant(model), "data", np.zeros(3, np.uint8)),
-    "buffer beyond": lambda model: (setattr(_constant(model), "offset", 9), setattr(_constant(model), "size", 2**40))[
-        0
-    ],
+    "buffer beyond": lambda model: vars(_constant(model)).update(offset=9, size=2**40),
 }
 
 

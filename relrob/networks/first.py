@@ -23,9 +23,13 @@ from relrob.registry import EVALUATORS, find, load
 from relrob.system.child import guarded, size_of
 from relrob.system.confine import importing
 
-# What the helper imports before it forks: readers and runtimes that start no thread.
-READY: Final = ("relrob.networks.first", "relrob.networks.tflite_info", "relrob.networks.litert", "relrob.networks.onnx_files",
-                "relrob.networks.onnx_dense", "relrob.networks.keras_files")  # fmt: skip
+# What the helper imports before it forks: the readers, and a runtime that starts no thread.
+READY: Final = (
+    "relrob.networks.first",
+    *dict.fromkeys(
+        target.partition(":")[0] for target in (*READERS.values(), find(EVALUATORS, "xnnpack", "runtime").target)
+    ),
+)
 _READERS: Final = {**READERS, "savedmodel": "relrob.networks.savedmodel:read_savedmodel"}
 
 
