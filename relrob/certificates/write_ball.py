@@ -30,7 +30,10 @@ def ball_certificate(
         enclosure = enclosure_of(network)
         if enclosure is None or (isinstance(region, Ball) and region.norm is Norm.L2):
             return None
-        entry: dict[str, Any] = {"gap": float(enclosure.gap), "leaves": [_leaf(leaf, float(enclosure.gap)) for leaf in leaves]}
+        entry: dict[str, Any] = {
+            "gap": float(enclosure.gap),
+            "leaves": [_leaf(leaf, float(enclosure.gap)) for leaf in leaves],
+        }
     else:
         cells = [group for group in bounded if not isinstance(group, PhaseLeaf)]
         entry = {"cells": [[_cell(closed) for closed in group] for group in cells]}
