@@ -139,14 +139,9 @@ class Steps:
     def add(self, more: NDArray[np.generic], negative: bool = False, turned: bool = False, roundings: int = 1) -> None:
         """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer first is its bias."""
         self._going()
-        numbers, made = self._constant(more), self._open
-        if (
-            made is not None
-            and made.bias is None
-            and made.after.plain()
-            and roundings == 1
-            and not (negative or turned)
-        ):
+        made = self._open
+        plain = roundings == 1 and not (negative or turned)
+        if plain and made is not None and made.bias is None and made.after.plain():
             made.bias = self._whole(more).reshape(-1)
             return
         numbers = self._constant(more)
