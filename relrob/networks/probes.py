@@ -26,6 +26,7 @@ from relrob.networks.open import open_network
 from relrob.networks.probe_images import driving_images, plain_images
 from relrob.networks.softmax import outputs_are_probabilities, softmax_slack
 from relrob.registry import load
+from relrob.system.memory import unwritten
 
 log = logging.getLogger(__name__)
 
@@ -99,10 +100,14 @@ def _chained(enclosure: Enclosure, network: Network) -> bool:
 
 
 def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
-    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again."""
+    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again, in memory that holds other
+    numbers."""
     outputs = single.outputs(shown)
     some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
-    if not _same(single.outputs(shown[some]), outputs[some]).all():
+    with unwritten():  # Keras takes long to open
+        again = single if network.runtime == "keras" else open_network(network, batch=1)
+        repeated = again.outputs(shown[some])
+    if not _same(repeated, outputs[some]).all():
         raise NetworkError(
             f"{network.path} is no function: its outputs differ from run to run",
             "a network that gives an image the same outputs each time",

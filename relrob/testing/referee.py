@@ -27,6 +27,7 @@ from relrob.networks.enclosure import Enclosure
 from relrob.networks.folded import gives_logits
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.networks.probes import probed
 from relrob.problem import Opened, Solver
 from relrob.regions.ladder import rung_set
 from relrob.registry import load
@@ -121,6 +122,7 @@ class _Judge:
             classes=file.classes,
             runtime=None if file.runtime == "default" else file.runtime,
         )
+        network = probed(network, file.question.image[None])
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         enclosure = enclosure_of(network)
         modelled = enclosure is not None and not network.black_box
@@ -198,7 +200,9 @@ class _Judge:
                 around = BallSetting(pair, question.region, name, Budget(SECONDS), certify=True)
                 result = classify_ball(around, 0, question.image, file.label)
         except RelrobError as error:
-            self._counts[f"{name} refused: {normalised(str(error))}"] += 1
+            ball = "" if isinstance(question.region, Ladder) else ", in a ball"
+            why = normalised(str(error)) if modelled else "a black box" + ball
+            self._counts[f"{name} refused: {why}"] += 1
             return
         except Exception as error:
             self._report.complaints.append(f"{name}: traceback: {told(error)}")
@@ -240,12 +244,14 @@ class _Judge:
                 except Exception as error:
                     self._report.complaints.append(f"{name}: {how}: traceback: {told(error)}")
                     continue
-                self._counts[f"{how}: {'valid' if said.valid else 'invalid'}"] += 1
-                if said.valid and bad:
+                self._counts[f"{how}: {said.status}"] += 1
+                if said.status != "invalid" and bad:
                     self._report.complaints.append(
-                        f"{name}: {how} calls a certificate valid, and {bad} points are wrong"
+                        f"{name}: {how} calls a certificate {said.status}, and {bad} points are wrong"
                     )
-                elif not said.valid and not bad:
+                elif run and said.status == "sampled":
+                    self._report.complaints.append(f"{name}: {how} runs only some of the points")
+                elif said.status == "invalid" and not bad:
                     self._report.complaints.append(
                         f"{name}: {how} refuses relrob's certificate: {normalised(said.failure)}"
                     )
