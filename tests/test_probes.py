@@ -303,3 +303,14 @@ def test_outputs_made_of_unwritten_memory_are_none_of_a_function(
     monkeypatch.setattr(probes, "open_network", Unwritten)
     with pytest.raises(NetworkError, match="is no function"):
         probed(replace(networks["int8-xnnpack"], black_box="planted"))
+
+
+def test_probabilities_of_a_wide_range_of_logits_are_not_cancelled(networks: dict[str, Network]) -> None:
+    """A class whose probability is 1 to the last bit, though its logit may lie 32 lower."""
+    low, high = np.array([[-32.0, -900.0, -900.0, -900.0]]), np.array([[0.0, -800.0, -800.0, -800.0]])
+    soft = networks["float32"]
+    enclosure = enclosure_of(soft)
+    assert enclosure is not None
+    shape = outputs_within(soft, enclosure, probes.Within(low, high))
+    assert shape.holds(np.array([[1, 0, 0, 0]], np.float32)).all()
+    assert not shape.holds(np.array([[0.9, 0.1, 0, 0]], np.float32)).any()

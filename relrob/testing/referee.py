@@ -21,7 +21,7 @@ from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.errors import RelrobError
+from relrob.errors import AlarmError, RelrobError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.folded import gives_logits
@@ -172,7 +172,8 @@ class _Judge:
         if enclosure.probabilities or not isinstance(region, Ladder):
             return
         last, rows = enclosure.layers[-1], file.rows
-        inside = ((rows > last.floor + 1e-9) & (rows < last.cap - 1e-9) & np.isfinite(rows)).all(axis=1)
+        ends = [end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))]  # float32 rounds
+        inside = ((rows > ends[0]) & (rows < ends[1]) & np.isfinite(rows)).all(axis=1)
         rungs = rung_set(region, file.question.image)
         low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
         under = file.margins[inside] < low - 1e-6 * (1 + abs(low))
@@ -203,6 +204,8 @@ class _Judge:
             ball = "" if isinstance(question.region, Ladder) else ", in a ball"
             why = normalised(str(error)) if modelled else "a black box" + ball
             self._counts[f"{name} refused: {why}"] += 1
+            if isinstance(error, AlarmError):
+                self._report.complaints.append(f"{name}: alarm: {normalised(str(error))}")
             return
         except Exception as error:
             self._report.complaints.append(f"{name}: traceback: {told(error)}")
