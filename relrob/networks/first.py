@@ -12,6 +12,7 @@ from typing import Any, Final
 from relrob.domain.network import Layout
 from relrob.errors import NetworkError
 from relrob.networks.load import READERS, load_network
+from relrob.networks.open import opener_of
 from relrob.networks.probes import probed
 from relrob.networks.shapes import Shape
 from relrob.networks.sniff import ACCEPTED, sniff
@@ -72,7 +73,7 @@ def first_reading(path: str, **options: Any) -> str:
     with importing(), quiet_native():
         load(_READERS[sniff(Path(path))])
     network = load_network(path, **options)
-    with importing(), quiet_native():
-        load(find(EVALUATORS, network.runtime, "runtime").target)
+    with importing():
+        opener_of(network.runtime)
     probed(network)
     return network.sha256
