@@ -69,16 +69,12 @@ class Steps:
     def add(self, more: NDArray[np.generic], negative: bool = False, turned: bool = False, roundings: int = 1) -> None:
         """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer first is its bias."""
         self._going()
-        numbers, made = self._constant(more), self._open
-        if (
-            made is not None
-            and made.bias is None
-            and made.after.plain()
-            and roundings == 1
-            and not (negative or turned)
-        ):
-            made.bias = numbers.reshape(-1)
+        made = self._open
+        plain = roundings == 1 and not (negative or turned)
+        if plain and made is not None and made.bias is None and made.after.plain():
+            made.bias = self._whole(more).reshape(-1)
             return
+        numbers = self._constant(more)
         if turned:
             self._affine().times(np.full(self.shape, -1.0), 0)
         self._affine().plus(-numbers if negative else numbers, roundings)
@@ -177,15 +173,21 @@ class Steps:
         return self._map if self._open is None else self._open.after
 
     def _constant(self, given: NDArray[np.generic]) -> Reals:
-        """Float32 numbers that broadcast to the values without enlarging them; none of them so small that it could count as 0."""
-        found = given.astype(np.float64)
+        """Numbers for each value, none of them so small that it could count as 0."""
+        whole = self._whole(given)
+        size = np.abs(whole)
+        if not np.all((size == 0) | (size >= 2.0**-126)):
+            raise NoRulesError("constants so small that they may count as 0")
+        return whole
+
+    def _whole(self, given: NDArray[np.generic]) -> Reals:
+        """Float32 numbers that broadcast to the values without enlarging them."""
         try:
-            whole = np.broadcast_to(found, self.shape)
+            whole = np.broadcast_to(given.astype(np.float64), self.shape)
         except ValueError as error:
             raise NoRulesError(f"constants of shape {given.shape} for values of shape {self.shape}") from error
-        size = np.abs(whole)
-        if not (np.isfinite(whole).all() and np.all((size == 0) | (size >= 2.0**-126))):
-            raise NoRulesError("constants that are not finite, or so small that they may count as 0")
+        if not np.isfinite(whole).all():
+            raise NoRulesError("constants that are not finite")
         return whole
 
     def _close(self, relu: bool) -> None:
