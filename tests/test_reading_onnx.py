@@ -88,8 +88,8 @@ ACCEPTED: dict[str, tuple[list[onnx.NodeProto], Constants, tuple[Any, ...]]] = {
     "a reshape": ([node("Reshape", "x s", "f"), node("Gemm", "f w1 b1", "p"), *TAIL], {"s": np.array([-1, 16])}, (1, 4, 2, 2)),
     "no ReLU": ([node("Gemm", "x w1 b1", "p"), node("Gemm", "p w2 b2", "y")], {}, ("n", 16)),
     "no ReLU, but much between": (
-        [node("Sub", "x mean", "a"), node("Gemm", "a w1 b1", "q", alpha=-0.3, beta=3.0), node("BatchNormalization", "q g b m v", "p"),
-         node("MatMul", "p w2", "z"), node("Add", "z b2", "s"), node("Mul", "s c", "y")],
+        [node("Sub", "x mean", "a"), node("Gemm", "a w1 b1", "q", alpha=-0.3, beta=3.0),
+         node("BatchNormalization", "q g b m v", "p"), node("MatMul", "p w2", "z"), node("Add", "z b2", "s"), node("Mul", "s c", "y")],
         NORMS | {"mean": MEAN, "c": f32(0.7)}, ("n", 16),
     ),
     "three in a row, then a ReLU": (
@@ -110,7 +110,8 @@ ACCEPTED: dict[str, tuple[list[onnx.NodeProto], Constants, tuple[Any, ...]]] = {
         {"s": np.array([-1, 1]), "t": np.array([1, 3])}, ("n", 16),
     ),
     "dropout that is told not to train": (
-        [node("Dropout", "x r t", "d"), node("Gemm", "d w1 b1", "p"), *TAIL], {"r": np.float32(0.5), "t": np.array(False)}, ("n", 16),
+        [node("Dropout", "x r t", "d"), node("Gemm", "d w1 b1", "p"), *TAIL],
+        {"r": np.float32(0.5), "t": np.array(False)}, ("n", 16),
     ),
     "a copied constant": (
         [node("Identity", "w1", "w"), node("Constant", "", "c", value_floats=[0.5]), node("Gemm", "x w b1", "a"),
