@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from relrob.certificates.check import Report, check
+from relrob.certificates.reading.fixed import FixedFile, read_fixed
 from relrob.certificates.write import certificate
 from relrob.decide import decide
 from relrob.domain.network import Network
@@ -18,6 +19,8 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
+from relrob.networks.kernels.fixed import FixedNetwork
+from relrob.networks.kernels.fixed_file import fixed_bytes
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.networks.open import open_network
@@ -42,6 +45,11 @@ class Made:
 
     def check(self, run: bool = False) -> Report:
         return check(self.path, self.network, run)
+
+
+def as_checked(network: FixedNetwork) -> FixedFile:
+    """What the checker reads of the network's file."""
+    return read_fixed(fixed_bytes(network))
 
 
 def opened(network: Network) -> Opened:

@@ -133,9 +133,10 @@ def test_bounds_contain_a_runtime_that_errs_as_much_as_it_may() -> None:
         layers = []
         for number, layer in enumerate(dense.layers):
             size, cap = Fraction(int(rng.integers(3)), 8), Fraction(2) if seed % 4 == 0 and layer.relu else None
-            errors = {"share": size / 4, "shift": size / 8 * (number == 0), "rounding": size * (seed % 2)}
+            share, shift, rounding = size / 4, size / 8 * (number == 0), size * (seed % 2)
             bias = [Fraction(float(value)) for value in layer.bias]
-            layers.append(Facts(layer.weights.astype(np.float64), bias, layer.relu, 8, cap=cap, **errors))
+            exact = layer.weights.astype(np.float64)
+            layers.append(Facts(exact, bias, layer.relu, 8, share=share, shift=shift, rounding=rounding, cap=cap))
         rungs = rungs_of(image, REGIONS[seed % 3])
         ladder, derivation = Rebuilt(document(image, rungs)), Derivation(Deployed(tuple(layers), "logits"), 0)
         point = rungs.knapsack.masks(seed % rungs.count, seed % rungs.count + 1)

@@ -28,7 +28,7 @@ from relrob.networks.kernels.fixed import FixedNetwork
 from relrob.networks.kernels.fixed_file import write_fixed
 from relrob.regions.ball import ball_set
 from tests.ball_cases import Question, box_size, ends32, every_code, question
-from tests.certificate_cases import fails
+from tests.certificate_cases import as_checked, fails
 
 
 @pytest.fixture(scope="module")
@@ -210,7 +210,8 @@ def test_no_multipliers_prove_what_is_false(folder: Path, seed: int) -> None:
     asked, rng = question(seed, folder), np.random.default_rng(seed)
     network, said = asked.network, asked.network.evaluate(asked.codes).argmax(axis=1)
     fed = [Fraction(float(pixel)) for pixel in asked.ball.base]
-    box = cells.box(network, fed, asked.region.radius)
+    checked = as_checked(network)
+    box = cells.box(checked, fed, asked.region.radius)
 
     def entry(path: list[list[int]], forms: int, sign: int) -> dict[str, Any]:
         sums = [(sign * rng.integers(-3, 4, len(layer.offset))).tolist() for layer in network.layers[:-1]]
@@ -224,7 +225,7 @@ def test_no_multipliers_prove_what_is_false(folder: Path, seed: int) -> None:
             split = [0, int(rng.integers(network.inputs)), int(rng.integers(-1, network.high + 1))]
             halves = [[[*split, 0]], [[*split, 1]]] if rng.random() < 0.5 else [[]]
             with pytest.raises(InvalidError):
-                cells.prove(network, box, label, [[entry(path, many, sign) for path in halves] for many in counts])
+                cells.prove(checked, box, label, [[entry(path, many, sign) for path in halves] for many in counts])
 
 
 @settings(max_examples=60, deadline=None)
@@ -233,7 +234,7 @@ def test_the_checker_builds_the_same_box(folder: Path, seed: int) -> None:
     asked = question(seed, folder)
     fed = [Fraction(float(pixel)) for pixel in asked.ball.base]
     ends = zip(asked.codes.min(axis=0).tolist(), asked.codes.max(axis=0).tolist(), strict=True)
-    assert cells.box(asked.network, fed, asked.region.radius) == list(ends)
+    assert cells.box(as_checked(asked.network), fed, asked.region.radius) == list(ends)
     for pixel in fed:
         expected = tuple(Fraction(float(end)) for end in ends32(pixel, asked.region.radius))
         low, high = max(pixel - asked.region.radius, Fraction(0)), min(pixel + asked.region.radius, Fraction(1))

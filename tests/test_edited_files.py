@@ -151,7 +151,9 @@ def test_a_certificate_that_proves_nothing_is_found(monkeypatch: pytest.MonkeyPa
     bad, _ = ladder(True)
 
     def one_kind(valid: bool) -> None:
-        report = SimpleNamespace(valid=valid, failure="" if valid else "planted")
+        report = SimpleNamespace(
+            status="valid" if valid else "invalid", valid=valid, failure="" if valid else "planted"
+        )
         monkeypatch.setattr(referee, "check", lambda *given: report)
 
     certificates: list[tuple[str, bytes]] = []

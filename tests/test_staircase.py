@@ -14,6 +14,7 @@ from relrob.bounding import staircase_program
 from relrob.bounding.codes import code_box
 from relrob.bounding.staircase import Cell, Threat, _best, bound, cell_of, settled, threats
 from relrob.certificates import cells
+from relrob.certificates.reading.fixed import Layer as Checked
 from relrob.decide_ball import decide_ball
 from relrob.domain.arrays import Ints
 from relrob.domain.query import Budget
@@ -161,7 +162,7 @@ def test_the_best_accumulator_of_a_neuron_is_that_of_trying_all(seed: int) -> No
     best = max(gain * passed(a) - pull * a for a in range(least, most + 1))
     ends = (np.array([value]) for value in (gain, pull, passed(least), passed(most), least, most))
     assert _best(layer, *ends).tolist() == [best]
-    checker = cells._Layer(layer)
+    checker = cells._Layer(Checked(layer.weights, layer.bias, layer.bias_shift, layer.shift, layer.low, layer.high))
     assert max(gain * passed(a) - pull * a for a in cells._corners(checker, least, most)) == best
     assert all(least <= a <= most for a in cells._corners(checker, least, most))
 

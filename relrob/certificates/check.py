@@ -72,9 +72,12 @@ class _Counts:
     points_run: int = 0
 
 
-def check(path: Path, network: Path | None = None, run: bool = False, memory: float | None = None) -> Report:
+def check(
+    path: Path, network: Path | None = None, run: bool = False, memory: float | None = None, known: bool = False
+) -> Report:
     """Check one certificate. `network`: its network's file, found beside it when not given; `run`: run every point of leaves that
-    rest on runs, also of the large ones; `memory`: GiB that the first reading of the network may take.
+    rest on runs, also of the large ones; `memory`: GiB that the first reading of the network may take, which happens in a child
+    unless the caller has run the file before (`known`).
 
     Raises CertificateError when the file is no certificate or the network's file is not found; NetworkError.
     """
@@ -90,11 +93,11 @@ def check(path: Path, network: Path | None = None, run: bool = False, memory: fl
             raise InvalidError("a label that is no number, or a role that is neither reference nor quantised")
         said.append("the seal: SHA-256 of the canonical content")
         if around:
-            counts.parts = ball.prove(content, *_network(path, content, network, said, memory), said)
+            counts.parts = ball.prove(content, *_network(path, content, network, said, memory, known), said)
             return Report(str(path), "valid", tuple(said), parts=counts.parts)
         ladder = Rebuilt(content)
         said.append(ladder.words)
-        opened, held = _network(path, content, network, said, memory)
+        opened, held = _network(path, content, network, said, memory, known)
         leaves = leaves_of(content["leaves"], ladder)
         counts.parts = len(leaves)
         said.append(
@@ -128,7 +131,7 @@ def _refuse(name: str) -> float:
 
 
 def _network(
-    path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None
+    path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None, known: bool
 ) -> tuple[Network, bytes]:
     """The network that the certificate speaks of, and its file's bytes, which have its digest."""
     newer = ("details",) if content["format"] == FORMAT else ()
@@ -153,9 +156,10 @@ def _network(
     if digest != facts["sha256"]:
         raise InvalidError(f"{file} has SHA-256 {digest[:16]}..., the certificate speaks of {facts['sha256'][:16]}...")
     shape_of = (shape[0], shape[1], shape[2])
-    load("relrob.networks.first:try_network")(
-        file, memory=memory, image_shape=shape_of, classes=classes, runtime=facts["runtime"], layout=facts["layout"]
-    )
+    if not known:
+        load("relrob.networks.first:try_network")(
+            file, memory=memory, image_shape=shape_of, classes=classes, runtime=facts["runtime"], layout=facts["layout"]
+        )
     described = Network(
         path=str(file),
         sha256=digest,

@@ -9,13 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-import numpy as np
-
-from relrob.domain.network import Layout, Network
+from relrob.domain.network import Layout
 from relrob.errors import NetworkError
-from relrob.networks.batches import probe_images
 from relrob.networks.load import READERS, load_network
-from relrob.networks.open import open_network
+from relrob.networks.open import opener_of
+from relrob.networks.probes import probed
 from relrob.networks.shapes import Shape
 from relrob.networks.sniff import ACCEPTED, sniff
 from relrob.quiet import quiet_native
@@ -71,20 +69,11 @@ def try_network(
 
 
 def first_reading(path: str, **options: Any) -> str:
-    """In the child: read the file, open it on its runtime and run it on a few images. Gives its digest."""
+    """In the child: read the file, open it on its runtime and probe it there, in batches and alone. Gives its digest."""
     with importing(), quiet_native():
         load(_READERS[sniff(Path(path))])
     network = load_network(path, **options)
-    with importing(), quiet_native():
-        load(find(EVALUATORS, network.runtime, "runtime").target)
-    first_run(network)
+    with importing():
+        opener_of(network.runtime)
+    probed(network)
     return network.sha256
-
-
-def first_run(network: Network) -> None:
-    """The outputs of a few images, in batches and one by one: black, white and noise."""
-    ends = np.zeros((2, network.inputs), np.float32)
-    ends[1] = 1
-    images = np.concatenate([ends, probe_images(network)])
-    open_network(network).outputs(images)
-    open_network(network, batch=1).outputs(images)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import Evaluator
@@ -20,8 +22,15 @@ def open_network(network: Network, threads: int = 1, data: bytes | None = None, 
         raise UsageError(f"{threads} threads", "1 or more")
     if batch is not None and batch < 1:
         raise UsageError(f"a batch of {batch} images", "1 or more")
-    entry = find(EVALUATORS, network.runtime, "runtime")
-    with quiet_native():
-        opener = load_on_tensorflow(entry.target) if entry.name == "keras" else load(entry.target)
-    evaluator: Evaluator = opener(network, threads, data, batch)
+    evaluator: Evaluator = opener_of(network.runtime)(network, threads, data, batch)
     return evaluator
+
+
+def opener_of(runtime: str) -> Callable[..., Evaluator]:
+    """What opens networks on a runtime; imports it. Raises UsageError."""
+    entry = find(EVALUATORS, runtime, "runtime")
+    with quiet_native():
+        opener: Callable[..., Evaluator] = (
+            load_on_tensorflow(entry.target) if entry.name == "keras" else load(entry.target)
+        )
+    return opener

@@ -27,7 +27,7 @@ from typing import Any, Final
 import numpy as np
 
 from relrob.networks.first import READY, first_reading
-from relrob.registry import load
+from relrob.registry import EVALUATORS, find, load
 from relrob.system import confine
 from relrob.system.child import GIB, MEMORY, SECONDS
 from relrob.system.nursery import Clock, Frames, Request, answer, ended, tail, write_frame
@@ -38,12 +38,8 @@ CLASSES: Final = 4
 TOGETHER: Final = 100  # files a child: the one that it dies of is known
 FORMATS: Final = ("tflite", "onnx", "h5", "keras", "savedmodel", "fixed", "npz")
 _ENDINGS: Final = {"fixed": ".npz", "savedmodel": ""}
-_RUNTIMES: Final = (
-    "relrob.networks.onnx_runtime",
-    "relrob.networks.kernels.fixed_file",
-    "relrob_datasets.first",
-    "relrob_datasets.npz",
-)
+_RUNTIMES: Final = ("onnxruntime", "fixed")
+_DATA: Final = ("relrob_datasets.first", "relrob_datasets.npz")
 _TENSORFLOW: Final = ("h5", "keras", "savedmodel")
 _ALLOWED: Final = int(MEMORY * GIB) + (1 << 22)
 
@@ -242,7 +238,9 @@ def main(arguments: list[str]) -> int:
         for number in numbers:
             campaign.make(number, given.keep)
         return 0
-    for module in (*READY, *_RUNTIMES, *(("relrob.networks.keras_runtime",) if given.format in _TENSORFLOW else ())):
+    runtimes = (*_RUNTIMES, *(("keras",) if given.format in _TENSORFLOW else ()))
+    modules = [find(EVALUATORS, name, "runtime").target.partition(":")[0] for name in runtimes]
+    for module in (*READY, *_DATA, *modules):
         load(f"{module}:__name__")
     begin = time.monotonic()
     run(campaign, numbers, given.jobs, print_line)
