@@ -14,6 +14,8 @@ from relrob.networks.kernels.emulate import emulator
 from relrob.networks.litert.enclosure import black_box, tflite_enclosure
 from relrob.networks.litert.flat import NotModelledError, read_flat
 from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.limits import check_limits
 from tests.litert_edits import BOX, flatten_edits, flatten_file, tensor, version
 from tests.make_kernels import Full, Kind, Step, write
 from tests.make_litert import FILES, GRID, LAST, Change, edited, layers, unsigned
@@ -107,6 +109,27 @@ def test_what_the_kernels_ignore_is_modelled() -> None:
             for runtime in RUNTIMES:
                 assert black_box(data, runtime) == ""
                 holds(data, runtime)
+
+
+def test_scales_along_the_inputs_are_taken_for_those_of_the_outputs() -> None:
+    """Of square weights, by LiteRT's own kernels; XNNPACK leaves such a layer to them."""
+    rng = np.random.default_rng(7)
+    square, (_, last) = rng.integers(-127, 128, (20, 20)).astype(np.int8), layers(int8=False)
+    assert isinstance(last, Full)
+    end = Full(rng.integers(-127, 128, (5, 20)).astype(np.int8), last.bias, last.scales)
+    scales = np.exp(rng.normal(-3, 0.5, 20)).astype(np.float32)
+    plain = write(20, Kind(), [Full(square, np.ones(20, np.float32), scales, relu=True), end])
+
+    def turned(_model: Any, graph: Any) -> None:
+        graph.tensors[1].quantization.quantizedDimension = 1
+
+    data = edited(plain, turned)
+    for runtime in RUNTIMES:
+        assert black_box(data, runtime) == ""
+        holds(data, runtime)
+        assert kernels_of(data, runtime)[0] != "xnnpack"
+    with pytest.raises(NotModelledError, match="along dimension 1"):
+        check_limits(read_graph(data).layers[0], "xnnpack")
 
 
 def a_sum(total: int, ratio: float) -> bytes:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relrob.domain.arrays import Floats
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import LOOSE
 from relrob.networks.interpreter import LiteRt
@@ -20,10 +21,11 @@ from relrob.networks.litert.enclosure import black_box, tflite_enclosure
 from relrob.networks.litert.flat import NotModelledError
 from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.kernels import kernels_of
-from relrob.networks.litert.runtime import kernels_differ
+from relrob.networks.litert.runtime import kernels_differ, open_litert, rounds_by_place
 from relrob.networks.load import load_network
 from tests.litert_edits import version
-from tests.make_litert import FILES, edited
+from tests.make_kernels import Full, Kind, Step, write
+from tests.make_litert import FILES, GRID, LAST, OP, add_operator, edited
 from tests.test_kernels_litert import RUNTIMES, a_network, same_bits
 from tests.test_litert_graph import images
 
@@ -136,3 +138,42 @@ def test_black_boxes_are_run_by_litert_itself(tmp_path: Path) -> None:
         assert tflite_enclosure(network, FILES["dynamic"]) is not None
         assert dynamic_layers(boxed) is None
         assert row_quantiser(boxed) is None
+
+
+def halves(width: int) -> Floats:
+    """Images half-way between levels of GRID, which the built-in QUANTIZE rounds by their place in the batch."""
+    rng = np.random.default_rng(6)
+    return ((rng.integers(0, 255, (60, width)) + 0.5) / np.float64(255)).astype(np.float32)
+
+
+def test_an_image_has_the_same_outputs_in_a_batch_where_quantize_rounds_by_place() -> None:
+    """Modelled files, and black boxes: one whose pixels pass through ABS first."""
+
+    def absolute(model: Any, graph: Any) -> None:
+        old = list(graph.outputs)
+        add_operator(model, graph, OP.ABS, [0], 0)
+        graph.operators.insert(0, graph.operators.pop())
+        graph.operators[1].inputs, graph.outputs = [len(graph.tensors) - 1], old
+
+    for data, box in ((FILES["int8-logits-float-ends"], ""), (edited(FILES["int8-logits-float-ends"], absolute), "x")):
+        network = replace(a_network(data, 20, 5, "builtin"), scheme="int8", apart=True, black_box=box)
+        many, shown = open_litert(network, 1, data), halves(20)
+        alone = open_litert(network, 1, data, batch=1).outputs(shown)
+        assert np.array_equal(many.outputs(shown), alone)
+        assert not np.array_equal(LiteRt(network, data, 1, 64).outputs(shown), alone), "nothing to be careful about"
+        assert rounds_by_place(network, data)
+        assert rounds_by_place(replace(network, runtime="xnnpack"), data) == bool(box)
+        assert not rounds_by_place(replace(network, runtime="reference"), data)
+
+
+def test_whole_blocks_of_eight_pixels_run_in_batches() -> None:
+    full = Full(np.ones((3, 16), np.int8), np.zeros(3, np.int32), np.full(1, 0.01, np.float32), out=LAST)
+    data = write(16, Kind(), [Step("quantize", GRID), full])
+    network = replace(a_network(data, 16, 3, "builtin"), scheme="int8", apart=True)
+    shown = halves(16)
+    for box in ("", "x"):
+        boxed = replace(network, black_box=box)
+        assert not rounds_by_place(boxed, data)
+        many = open_litert(boxed, 1, data)
+        assert many.best_batch > 1
+        assert np.array_equal(many.outputs(shown), open_litert(boxed, 1, data, batch=1).outputs(shown))

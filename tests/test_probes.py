@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -280,3 +281,36 @@ def test_balls_name_the_reason_of_a_black_box(
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.startswith(f"relrob: balls need a modelled network; {case.quantised} is run as a black box: ")
     assert line.endswith("; try: --region ladder")
+
+
+class Unwritten:
+    """Outputs are what a block of memory holds that was asked for and never written."""
+
+    runtime, best_batch = "xnnpack", 1
+
+    def __init__(self, *given: object, **more: object) -> None:
+        self._malloc = ctypes.CDLL(None).malloc
+        self._malloc.restype, self._malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        self._block = (ctypes.c_float * 9_000).from_address(self._malloc(36_000))
+
+    def outputs(self, images: Floats) -> Floats:
+        return np.full((len(images), 4), self._block[8_000], np.float32)
+
+
+def test_outputs_made_of_unwritten_memory_are_none_of_a_function(
+    networks: dict[str, Network], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probes, "open_network", Unwritten)
+    with pytest.raises(NetworkError, match="is no function"):
+        probed(replace(networks["int8-xnnpack"], black_box="planted"))
+
+
+def test_probabilities_of_a_wide_range_of_logits_are_not_cancelled(networks: dict[str, Network]) -> None:
+    """A class whose probability is 1 to the last bit, though its logit may lie 32 lower."""
+    low, high = np.array([[-32.0, -900.0, -900.0, -900.0]]), np.array([[0.0, -800.0, -800.0, -800.0]])
+    soft = networks["float32"]
+    enclosure = enclosure_of(soft)
+    assert enclosure is not None
+    shape = outputs_within(soft, enclosure, probes.Within(low, high))
+    assert shape.holds(np.array([[1, 0, 0, 0]], np.float32)).all()
+    assert not shape.holds(np.array([[0.9, 0.1, 0, 0]], np.float32)).any()

@@ -19,6 +19,9 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from relrob.certificates.deployed import NoRulesError, arithmetic_of
 from relrob.certificates.reading.litert import _has_halves
 from relrob.registry import load
+from tests.litert_edits import extra
+from tests.make_litert import FILES
+from tests.make_litert import edited as changed_file
 from tests.make_networks import convert, keras, keras_model
 from tests.reading_cases import described, edited, hostile_images, ranges, read
 from tests.support import random_dense
@@ -177,6 +180,16 @@ def _bias(model: Any, value: int) -> bool:
     return True
 
 
+def _scale_weights(model: Any, layer: int, scale: float) -> bool:
+    """Of one dense layer, counted from 0, and of its bias, in an int8 file."""
+    graph = model.subgraphs[0]
+    found = [o for o in graph.operators if _kind(model, o) == OP.FULLY_CONNECTED][layer]
+    given, weights, bias = (graph.tensors[int(place)] for place in found.inputs)
+    weights.quantization.scale = np.full(len(weights.quantization.scale), scale, np.float32)
+    bias.quantization.scale = (given.quantization.scale * weights.quantization.scale).astype(np.float32)
+    return True
+
+
 def put(thing: Any, name: str, value: Any) -> bool:
     """Set a field."""
     setattr(thing, name, value)
@@ -294,6 +307,10 @@ ALLOWED: dict[str, tuple[str, Edit]] = {
     "larger scales": ("int8 int8", lambda m: _scale(m, FC, 0.2)),
     "a finer input": ("int8 int8", lambda m: (_scale(m, OP.RESHAPE, 0.003, "inputs"), _scale(m, OP.RESHAPE, 0.003))),
     "a large bias": ("int8 int8", lambda m: _bias(m, 2**24)),
+    "a multiplier below half a step": (
+        "int8 int8",
+        lambda m: (_scale(m, FC, 2.0**28), _bias(m, 2**30), _scale_weights(m, 1, 2.0**-36)),
+    ),
     "another zero point": ("int8 int8", lambda m: put(_tensor(m, FC).quantization, "zeroPoint", np.array([-100]))),
 }
 
@@ -345,7 +362,7 @@ def packed(model: Any) -> bytes:
 
 
 @pytest.mark.parametrize("version", range(1, 14))
-@pytest.mark.parametrize(("dimension", "per_channel"), [(0, False), (0, True), (1, True)])
+@pytest.mark.parametrize(("dimension", "per_channel"), [(0, False), (0, True), (1, True), (1, False)])
 def test_which_kernel_runs_a_row_is_never_guessed_too_fine(
     tmp_path: Path, version: int, dimension: int, per_channel: bool
 ) -> None:
@@ -409,3 +426,24 @@ def test_every_mutated_byte_gives_the_network_or_one_refusal(files: dict[str, by
                 refused += 1
                 assert "\n" not in str(error)
     assert refused > 100
+
+
+def test_a_reshape_after_the_softmax_changes_nothing(tmp_path: Path) -> None:
+    """Of the same values; for float, dynamic-range and int8 files, behind DEQUANTIZE too."""
+    options: Any = schema.ReshapeOptionsT()
+    options.newShape = [-1, 5]
+    for name in ("float", "dynamic-per-tensor", "int8-softmax", "int8-float-ends", "int8-logits-float-ends"):
+        arithmetic = "float32" if name == "float" else "integer"
+        about: dict[str, Any] = {"kind": "tflite", "runtime": "builtin", "shape": (1, 1, 20), "classes": 5}
+        plain = read(FILES[name], tmp_path, arithmetic=arithmetic, **about)
+        data = changed_file(FILES[name], extra(OP.RESHAPE, options))
+        found = read(data, tmp_path, arithmetic=arithmetic, **about)
+        assert found.end == plain.end
+        assert all(
+            np.array_equal(a.weights, b.weights) and a.bias == b.bias
+            for a, b in zip(found.layers, plain.layers, strict=True)
+        )
+        options.newShape = [-1, 5, 1]
+        with pytest.raises(NoRulesError):
+            read(changed_file(FILES[name], extra(OP.RESHAPE, options)), tmp_path, arithmetic=arithmetic, **about)
+        options.newShape = [-1, 5]

@@ -29,8 +29,8 @@ def seal(content: Mapping[str, Any]) -> str:
 def chain(path: Iterable[int], seen: Iterable[tuple[int, float]]) -> str:
     """The hash chain of a leaf's points in rank order, `seen` being the (label, margin) of each: hex of
     h(0) = SHA-256(path as decimal numbers joined by commas), h(k+1) = SHA-256(h(k) + rank k + label + margin), where the three
-    are a little-endian 64-bit unsigned, a 64-bit signed and an IEEE-754 double."""
+    are a little-endian 64-bit unsigned, a 64-bit signed and an IEEE-754 double. A margin of -0 counts as 0."""
     value = hashlib.sha256(",".join(map(str, path)).encode()).digest()
     for rank, (label, margin) in enumerate(seen):
-        value = hashlib.sha256(value + struct.pack("<Qqd", rank, label, margin)).digest()
+        value = hashlib.sha256(value + struct.pack("<Qqd", rank, label, margin + 0.0)).digest()
     return value.hex()

@@ -39,8 +39,8 @@ def certificate(
     """
     maker = _Maker(opened, rungs, label)
     parts = [entry for leaf in leaves for entry in maker.leaf(_part(rungs, leaf.path), leaf.bound)]
-    if not maker.whole:
-        log.warning("no certificate for %s: a point is wrong when its image runs alone", opened.network.path)
+    if maker.failure:
+        log.warning("no certificate for %s: %s", opened.network.path, maker.failure)
         return None
     ladder = rungs.ladder
     content: dict[str, Any] = {
@@ -95,14 +95,14 @@ def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
 
 
 class _Maker:
-    """Makes the entries of leaves; `whole` turns False when a point is wrong."""
+    """Makes the entries of leaves; `failure` turns from "" when a point is wrong, or when no margin can be recorded."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
         enclosure = enclosure_of(opened.network)
         self.gap = 0.0 if enclosure is None else enclosure.gap
         self._bounds = None if enclosure is None else CertainLabels(enclosure, rungs, label)
-        self.whole = True
+        self.failure = ""
 
     def leaf(self, part: Part, bound: bool) -> list[dict[str, Any]]:
         """One entry; several where bounds of this part alone, without those of the whole ladder, need another split."""
@@ -125,14 +125,18 @@ class _Maker:
             outputs = self._outputs(self._rungs.images(masks))
             said, least = labels(outputs), np.clip(margins(outputs, self._label), -_LARGEST, _LARGEST)
             seen += zip(said.tolist(), least.tolist(), strict=True)
-        self.whole = self.whole and all(said == self._label for said, _ in seen)
+            if not np.isfinite(outputs).all():
+                self.failure = "outputs that are no finite numbers"
+            elif (said != self._label).any():
+                self.failure = "a point is wrong when its image runs alone"
         record = {"points": len(seen), "margin": min(least for _, least in seen), "chain": chain(part.path, seen)}
         return {"path": list(part.path), "run": record}
 
     def _outputs(self, images: Floats) -> Floats:
-        """Float outputs depend on the batch; integer kernels give the same in any, which is tried on a few images of each block."""
-        alone, batch = self._opened.replayer, self._opened.evaluator
-        if self._opened.network.arithmetic is not Arithmetic.INTEGER:
+        """Float outputs depend on the batch, and so do those of operators that are not modelled and of LiteRT's built-in QUANTIZE;
+        integer kernels give the same in any, which is tried on a few images of each block."""
+        alone, batch, network = self._opened.replayer, self._opened.evaluator, self._opened.network
+        if network.arithmetic is not Arithmetic.INTEGER or network.black_box or network.runtime == "builtin":
             return alone.outputs(images)
         together, few = batch.outputs(images), images[:: max(1, len(images) // SAMPLE)]
         same = np.array_equal(together[:: max(1, len(images) // SAMPLE)], alone.outputs(few))

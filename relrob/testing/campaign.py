@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from threadpoolctl import threadpool_limits
 
+from relrob.networks import first as reading
 from relrob.testing.alone import RefusedError
 from relrob.testing.edited import Edited, edited
 from relrob.testing.referee import Report, judged, normalised, told
@@ -136,8 +137,10 @@ def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
 
 
 def _serve(seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int) -> None:
-    """The worker: says what it is about to do, then what came of it."""
+    """The worker: says what it is about to do, then what came of it. It is itself the process that a file may crash, so the checker
+    starts none."""
     threadpool_limits(1)
+    reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     for number in range(first, end):

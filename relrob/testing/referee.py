@@ -23,11 +23,12 @@ from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.errors import RelrobError
+from relrob.errors import AlarmError, RelrobError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.networks.probes import probed
 from relrob.networks.rounding import layer_error
 from relrob.problem import Opened, Solver
 from relrob.regions.ladder import rung_set
@@ -138,6 +139,7 @@ class _Judge:
             classes=file.classes,
             runtime=None if file.runtime == "default" else file.runtime,
         )
+        network = probed(network, file.question.image[None])
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         enclosure = enclosure_of(network)
         modelled = enclosure is not None and not network.black_box
@@ -188,7 +190,8 @@ class _Judge:
         if enclosure.probabilities or not isinstance(region, Ladder):
             return
         last, rows = enclosure.layers[-1], file.rows
-        inside = ((rows > last.floor + 1e-9) & (rows < last.cap - 1e-9) & np.isfinite(rows)).all(axis=1)
+        ends = [end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))]  # float32 rounds
+        inside = ((rows > ends[0]) & (rows < ends[1]) & np.isfinite(rows)).all(axis=1)
         rungs = rung_set(region, file.question.image)
         low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
         under = file.margins[inside] < low - 1e-6 * (1 + abs(low))
@@ -216,7 +219,11 @@ class _Judge:
                 around = BallSetting(pair, question.region, name, Budget(SECONDS), certify=True)
                 result = classify_ball(around, 0, question.image, file.label)
         except RelrobError as error:
-            self._counts[f"{name} refused: {normalised(str(error))}"] += 1
+            ball = "" if isinstance(question.region, Ladder) else ", in a ball"
+            why = normalised(str(error)) if modelled else "a black box" + ball
+            self._counts[f"{name} refused: {why}"] += 1
+            if isinstance(error, AlarmError):
+                self._report.complaints.append(f"{name}: alarm: {normalised(str(error))}")
             return
         except Exception as error:
             self._report.complaints.append(f"{name}: traceback: {told(error)}")
@@ -258,12 +265,14 @@ class _Judge:
                 except Exception as error:
                     self._report.complaints.append(f"{name}: {how}: traceback: {told(error)}")
                     continue
-                self._counts[f"{how}: {'valid' if said.valid else 'invalid'}"] += 1
-                if said.valid and bad:
+                self._counts[f"{how}: {said.status}"] += 1
+                if said.status != "invalid" and bad:
                     self._report.complaints.append(
-                        f"{name}: {how} calls a certificate valid, and {bad} points are wrong"
+                        f"{name}: {how} calls a certificate {said.status}, and {bad} points are wrong"
                     )
-                elif not said.valid and not bad:
+                elif run and said.status == "sampled":
+                    self._report.complaints.append(f"{name}: {how} runs only some of the points")
+                elif said.status == "invalid" and not bad:
                     self._report.complaints.append(
                         f"{name}: {how} refuses relrob's certificate: {normalised(said.failure)}"
                     )

@@ -20,6 +20,8 @@ _ENDS: Final = {lite.INT8: (-128, 127), lite.UINT8: (0, 255)}
 _SOFTMAX_GRID: Final = (1 / 256, -128)
 _LOGITS: Final = (2.0**-14, 16.0)  # scales of what an int8 softmax reads for which its table was compared with exp
 _MOST_INPUTS: Final = 1 << 16
+# Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32 products would be subnormal.
+_LEAST_RATIO: Final = 2.0**-100
 # XNNPACK takes dynamic-range layers of these versions (not 8): tests/test_reading_litert.py asks LiteRT.
 _DELEGATED: Final = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
 
@@ -82,7 +84,7 @@ class _Walk:
             elif operator.kind == lite.DEQUANTIZE and self._graph.tensors[operator.inputs[0]].values is not None:
                 self._halves[operator.output] = self._half(operator)
             else:
-                if self._at not in operator.inputs or self._done:
+                if self._at not in operator.inputs or (self._done and operator.kind != lite.RESHAPE):
                     raise NoRulesError("a graph that is no chain of operators")
                 self._step(operator)
                 self._at = operator.output
@@ -147,8 +149,6 @@ class _Walk:
             raise NoRulesError("a RESHAPE to another type")
         if self._grid is not None and self._integers(place) != self._grid:
             raise NoRulesError("a RESHAPE to another grid")
-        if self._grid is None and self._layers:
-            raise NoRulesError("a RESHAPE at the end")
         asked = None if operator.options is None else operator.options.vector(0, "<i4")
         sizes = None if asked is None or not len(asked) else [int(size) for size in asked.astype(np.int64)]
         if len(operator.inputs) == 2:
@@ -158,7 +158,10 @@ class _Walk:
             sizes = known
         if sizes is None or len(sizes) < 2 or sizes[0] not in (-1, 1) or len(operator.inputs) > 2:
             raise NoRulesError("a RESHAPE that does not keep the batch apart")
-        self._steps.reshape(_completed(tuple(sizes[1:]), self._steps.shape))
+        shape = _completed(tuple(sizes[1:]), self._steps.shape)
+        if (self._done or (self._layers and self._grid is None)) and shape != self._steps.shape:
+            raise NoRulesError("a RESHAPE at the end")
+        self._steps.reshape(shape)
 
     def _vector(self, place: int) -> list[int]:
         """A shape: computed from the value's, or a constant."""
@@ -290,7 +293,8 @@ class _Walk:
             raise NoRulesError("weights without a scale for each output, or with a zero point")
         if grid.dimension not in (0, 1) or (grid.dimension == 1 and len(grid.scales) > 1 and not self._square(stored)):
             raise NoRulesError(f"weights quantised along dimension {grid.dimension}")
-        return np.broadcast_to(grid.scales.astype(np.float64), (len(stored),)), grid.dimension == 0
+        plain = grid.dimension == 0 or len(grid.scales) == 1
+        return np.broadcast_to(grid.scales.astype(np.float64), (len(stored),)), plain
 
     def _square(self, stored: NDArray[np.generic]) -> bool:
         """LiteRT's own kernels take scales as those of outputs whatever the dimension, which it checks by their number alone."""
@@ -369,7 +373,7 @@ def _check_sums(weights: NDArray[np.int64], bias: NDArray[np.int64], zero: int, 
     largest = np.maximum(most, -least)
     if largest.max() >= 2**31:
         raise NoRulesError("an accumulator that could overflow 32 bits")
-    if ratio.min() < 2.0**-31 or ratio.max() >= 2.0**8:
+    if ratio.min() < _LEAST_RATIO or ratio.max() >= 2.0**8:
         raise NoRulesError(f"a multiplier of {ratio.min():.3g} to {ratio.max():.3g}")
     shifted = largest * 2.0 ** np.maximum(np.frexp(ratio * (1 + 2.0**-20))[1], 0)
     if shifted.max() >= 2**31:

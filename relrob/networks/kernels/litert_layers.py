@@ -63,7 +63,8 @@ class Int8Full:
 class DynamicFull:
     """FULLY_CONNECTED of floats whose every input row is quantised at run time; int8 `weights` (n_in, n_out), float32 `bias`.
 
-    `scales` float32, one or n_out of them; `asymmetric`: rows get a zero point on `builtin` and `reference` (on `xnnpack` always).
+    `scales` float32, one or n_out of them; `asymmetric`: rows get a zero point on `builtin` and `reference` (on `xnnpack` always);
+    `turned`: the file calls the scales those of the inputs, and LiteRT's own kernels take them for those of the outputs.
     """
 
     weights: Int8s
@@ -71,6 +72,7 @@ class DynamicFull:
     scales: Floats
     relu: bool
     asymmetric: bool
+    turned: bool = False
 
     def __post_init__(self) -> None:
         _freeze(self)

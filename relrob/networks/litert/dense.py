@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Grid, Int8Full
 from relrob.networks.litert.flat import NotModelledError, Operator, Tensor
 from relrob.networks.litert.options import RELU
-from relrob.networks.litert.scales import weight_scales
+from relrob.networks.litert.scales import check_scales, weight_scales
 
 Full = Int8Full | DynamicFull | FloatFull
 
@@ -32,9 +32,9 @@ def dense_layer(
         return FloatFull(weights, bias, relu)
     if weights.dtype != np.int8:
         raise NotModelledError(f"{operator.name} has {weights.dtype} weights between other types")
-    scales = weight_scales(stored, weights.shape[1])
+    scales = weight_scales(stored, weights.shape[1], turned=given is None)
     if given is None and out is None:
-        return DynamicFull(weights, bias, scales, relu, asymmetric)
+        return DynamicFull(weights, bias, scales, relu, asymmetric, turned=stored.dimension == 1 and len(scales) > 1)
     if given is None or out is None or given.least != -128 or out.least != -128 or asymmetric:
         raise NotModelledError(f"{operator.name} goes from one type to another")
     return Int8Full(weights, bias, scales, relu, given, out)
@@ -66,6 +66,8 @@ def _bias(operator: Operator, stored: Tensor | None, outputs: int, kind: np.dtyp
         raise NotModelledError(f"{operator.name} has a {stored.type.lower()} bias")
     if stored.zeros is not None and stored.zeros.any():
         raise NotModelledError(f"{operator.name} has a bias with a zero point")
+    if stored.scales is not None:
+        check_scales(f"tensor {stored.number}", stored.scales)
     values = stored.values()
     return values if kind == np.int32 else _finite(operator, values.astype(np.float32))
 

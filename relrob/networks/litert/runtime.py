@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from math import prod
+from typing import Final
 
 import numpy as np
 
@@ -14,9 +16,15 @@ from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.interpreter import LiteRt, best_batch
 from relrob.networks.kernels.emulate import emulator
+from relrob.networks.kernels.litert_layers import Quantise
 from relrob.networks.kernels.litert_probes import hostile_images
+from relrob.networks.litert.flat import read_flat
+from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.kernels import kernels_of
 
 log = logging.getLogger(__name__)
+
+_BLOCK: Final = 8  # values that LiteRT's built-in QUANTIZE rounds at once
 
 
 def open_litert(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Evaluator:
@@ -27,19 +35,43 @@ def open_litert(network: Network, threads: int, data: bytes | None = None, batch
     itself.
     """
     content = checked_bytes(network, data)
-    best = (batch or best_batch(network)) if network.apart else 1
+    apart = network.apart and not rounds_by_place(network, content)
+    best = (batch or best_batch(network)) if apart else 1
     evaluator = LiteRt(network, content, threads, best)
     single = evaluator if best == 1 else LiteRt(network, content, threads, 1)
     probes = probe_images(network)
     alone = single.outputs(probes)
     if best == 1:
-        if not network.apart and batch != 1:
-            log.warning("%s may mix the images of a batch: they run one by one", network.path)
+        if not apart and batch != 1:
+            why = "rounds by its place in a batch" if network.apart else "may mix the images of a batch"
+            log.warning("%s %s: images run one by one", network.path, why)
         return evaluator
     if _agrees(evaluator, probes, alone):
         return _faster(network, content, evaluator, threads) if batch is None else evaluator
     log.warning("%s does not run in batches on %s: its images run one by one", network.path, network.runtime)
     return single
+
+
+def rounds_by_place(network: Network, data: bytes) -> bool:
+    """Can an image have other outputs in a batch, because the built-in QUANTIZE rounds halves to even in whole blocks of the batch,
+    and away from zero in what is left over? What a black box quantises may also be a float that depends on the batch itself."""
+    if network.runtime == "reference":
+        return False
+    if not network.black_box:
+        graph, kernels = read_graph(data), kernels_of(data, network.runtime)
+        left = any(
+            isinstance(a, Quantise) and kernel == "builtin" for a, kernel in zip(graph.layers, kernels, strict=True)
+        )
+        return left and graph.widths[0] % _BLOCK != 0
+    flat = read_flat(data)
+    pixels, left = {flat.inputs[0]}, False
+    for step in flat.operators:
+        given = flat.tensors[step.inputs[0]] if step.inputs and step.inputs[0] >= 0 else None
+        if given is not None and step.kind == "RESHAPE" and given.number in pixels:
+            pixels.update(step.outputs)
+        elif given is not None and step.kind == "QUANTIZE" and given.type == "FLOAT32":
+            left |= given.number not in pixels or prod(given.shape) % _BLOCK != 0
+    return left
 
 
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
@@ -59,9 +91,14 @@ def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -
 
 
 def same_on_hostile_images(one: Evaluator, other: Evaluator, network: Network) -> bool:
-    """Do two evaluators give the same bits on images that tell kernels apart?"""
+    """Do two evaluators give the same numbers on images that tell kernels apart? Their zeros may differ in sign."""
     images = hostile_images(network)
-    return bool(np.array_equal(one.outputs(images).view(np.uint32), other.outputs(images).view(np.uint32)))
+    return bool(np.array_equal(one.outputs(images), other.outputs(images), equal_nan=True))
+
+
+def in_batches(network: Network, images: Floats) -> Floats:
+    """Outputs of the images in batches of 64, even where images are run one by one."""
+    return LiteRt(network, checked_bytes(network, None), 1, 64).outputs(images)
 
 
 def kernels_differ(network: Network, data: bytes | None = None) -> str:

@@ -11,7 +11,7 @@ from relrob.networks.kernels.litert_layers import Grid
 from relrob.networks.litert.flat import NotModelledError, Tensor
 
 _LEAST: Final = {"INT8": -128, "UINT8": 0}
-_SMALLEST, _LARGEST = 2.0**-100, 2.0**100  # beyond them float32 products of scales leave its normal range
+_SMALLEST, _LARGEST = 2.0**-60, 2.0**60  # products of two of them are far from the ends of float32
 
 
 def grid_of(tensor: Tensor) -> Grid | None:
@@ -27,30 +27,32 @@ def grid_of(tensor: Tensor) -> Grid | None:
     if scales is None or zeros is None or len(scales) != 1 or len(zeros) != 1 or tensor.dimension != 0:
         raise NotModelledError(f"{what} has not one scale and one zero point")
     least, zero = _LEAST[tensor.type], int(zeros[0])
-    _check_scales(what, scales)
+    check_scales(what, scales)
     if not least <= zero <= least + 255:
         raise NotModelledError(f"{what} has zero point {zero}, outside {tensor.type.lower()}")
     return Grid(float(scales[0]), zero, least)
 
 
-def weight_scales(tensor: Tensor, outputs: int) -> Floats:
-    """The scales of symmetric int8 weights, one or one an output. Raises NotModelledError."""
+def weight_scales(tensor: Tensor, outputs: int, turned: bool = False) -> Floats:
+    """The scales of symmetric int8 weights, one or one an output; `turned`: several may be along dimension 1 of square weights.
+    Raises NotModelledError."""
     what, scales, zeros = f"tensor {tensor.number}", tensor.scales, tensor.zeros
     if scales is None or zeros is None or len(zeros) != len(scales):
         raise NotModelledError(f"{what} has no scales, or not a zero point for each")
     if len(scales) not in (1, outputs):
         raise NotModelledError(f"{what} has {len(scales)} scales for {outputs} outputs")
-    if tensor.dimension != 0 and (len(scales) > 1 or tensor.dimension != 1):
+    square = turned and tensor.shape == (outputs, outputs)
+    if tensor.dimension != 0 and ((len(scales) > 1 and not square) or tensor.dimension != 1):
         raise NotModelledError(f"{what} has scales along dimension {tensor.dimension}")
     if zeros.any():
         raise NotModelledError(f"{what} holds weights with a zero point")
-    _check_scales(what, scales)
+    check_scales(what, scales)
     return scales
 
 
-def _check_scales(what: str, scales: Floats) -> None:
+def check_scales(what: str, scales: Floats) -> None:
     """All finite, above 0 and of a usual size."""
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         raise NotModelledError(f"{what} has a scale that is not above 0 and finite")
     if scales.min() < _SMALLEST or scales.max() > _LARGEST:
-        raise NotModelledError(f"{what} has a scale outside 2^-100 .. 2^100")
+        raise NotModelledError(f"{what} has a scale outside 2^-60 .. 2^60")
