@@ -92,13 +92,8 @@ ACCEPTED: dict[str, tuple[list[onnx.NodeProto], Constants, tuple[Any, ...]]] = {
     "no ReLU": ([node("Gemm", "x w1 b1", "p"), node("Gemm", "p w2 b2", "y")], {}, ("n", 16)),
     "no ReLU, but much between": (
         [node("Sub", "x mean", "a"), node("Gemm", "a w1 b1", "q", alpha=-0.3, beta=3.0),
-<<<<<<< HEAD
-         node("BatchNormalization", "q g b m v", "p"), node("MatMul", "p w2", "z"),
-         node("Add", "z b2", "s"), node("Mul", "s c", "y")],
-=======
          node("BatchNormalization", "q g b m v", "p"), node("MatMul", "p w2", "z"), node("Add", "z b2", "s"),
          node("Mul", "s c", "y")],
->>>>>>> main
         NORMS | {"mean": MEAN, "c": f32(0.7)}, ("n", 16),
     ),
     "three in a row, then a ReLU": (
