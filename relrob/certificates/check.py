@@ -25,8 +25,10 @@ from relrob.certificates.parts import InvalidError, keys, number, pixels, read_s
 from relrob.certificates.running import Runner, runner
 from relrob.domain.network import Arithmetic, Layout, Network
 from relrob.errors import CertificateError, NetworkError
+from relrob.files import read_regular
 from relrob.registry import load
 
+LARGEST: Final = 1 << 32  # bytes of a certificate, a run's summary or a network
 SAMPLE: Final = 64
 MOST_POINTS: Final = 10_000_000
 WHOLE: Final = 20_000  # points of a certificate's run leaves that are run even if nobody asks for all of them
@@ -110,7 +112,7 @@ def check(
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     """The bytes and what they say."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST)
         content = json.loads(data.decode("ascii"), parse_constant=_refuse)
         json.dumps(content, allow_nan=False)
     except OSError as error:
@@ -182,7 +184,7 @@ def _bytes(file: Path) -> bytes:
     if not file.exists():
         raise NetworkError(f"no network file at {file}", "the file that the certificate speaks of", "--network FILE")
     try:
-        return file.read_bytes()
+        return read_regular(file, LARGEST)
     except OSError as error:
         raise NetworkError(f"cannot read {file}: {error.strerror or error}", "the network's file") from error
 
@@ -194,14 +196,22 @@ def _beside(path: Path, role: str, name: str) -> Path:
     places = [run / f"{role}{Path(plain).suffix}", run / plain, path.parent / plain]
     summary = run / "summary.json"
     try:
-        typed = Path(json.loads(summary.read_text(encoding="utf-8"))[role]["path"])
+        typed = Path(json.loads(read_regular(summary, LARGEST))[role]["path"])
         places += [typed, run / typed]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     for place in places:
-        if plain and place.exists():
+        if plain and _there(place):
             return place
     raise CertificateError(f"the network {name} of {path} is not beside it", "the run directory", "--network FILE")
+
+
+def _there(place: Path) -> bool:
+    """Does it exist? A name that no file system takes is of no file."""
+    try:
+        return place.exists()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, eq=False)
