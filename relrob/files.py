@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,17 @@ def sha256_file(path: Path) -> str:
     """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises OSError."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        size = os.fstat(file.fileno())
+        if not stat.S_ISREG(size.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if most is not None and size.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {size.st_size:,} bytes, more than {most:,}")
+        return file.read()
 
 
 def sha256_path(path: Path) -> str:

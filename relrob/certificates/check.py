@@ -25,8 +25,10 @@ from relrob.certificates.parts import InvalidError, keys, number, pixels, read_s
 from relrob.certificates.running import Runner, runner
 from relrob.domain.network import Arithmetic, Layout, Network
 from relrob.errors import CertificateError, NetworkError
+from relrob.files import read_regular
 from relrob.registry import load
 
+LARGEST: Final = 1 << 32  # bytes of a certificate, a run's summary or a network
 SAMPLE: Final = 64
 MOST_POINTS: Final = 10_000_000
 WHOLE: Final = 20_000  # points of a certificate's run leaves that are run even if nobody asks for all of them
@@ -70,9 +72,12 @@ class _Counts:
     points_run: int = 0
 
 
-def check(path: Path, network: Path | None = None, run: bool = False, memory: float | None = None) -> Report:
+def check(
+    path: Path, network: Path | None = None, run: bool = False, memory: float | None = None, known: bool = False
+) -> Report:
     """Check one certificate. `network`: its network's file, found beside it when not given; `run`: run every point of leaves that
-    rest on runs, also of the large ones; `memory`: GiB that the first reading of the network may take.
+    rest on runs, also of the large ones; `memory`: GiB that the first reading of the network may take, which happens in a child
+    unless the caller has run the file before (`known`).
 
     Raises CertificateError when the file is no certificate or the network's file is not found; NetworkError.
     """
@@ -88,11 +93,11 @@ def check(path: Path, network: Path | None = None, run: bool = False, memory: fl
             raise InvalidError("a label that is no number, or a role that is neither reference nor quantised")
         said.append("the seal: SHA-256 of the canonical content")
         if around:
-            counts.parts = ball.prove(content, *_network(path, content, network, said, memory), said)
+            counts.parts = ball.prove(content, *_network(path, content, network, said, memory, known), said)
             return Report(str(path), "valid", tuple(said), parts=counts.parts)
         ladder = Rebuilt(content)
         said.append(ladder.words)
-        opened, held = _network(path, content, network, said, memory)
+        opened, held = _network(path, content, network, said, memory, known)
         leaves = leaves_of(content["leaves"], ladder)
         counts.parts = len(leaves)
         said.append(
@@ -107,7 +112,7 @@ def check(path: Path, network: Path | None = None, run: bool = False, memory: fl
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
     """The bytes and what they say."""
     try:
-        data = path.read_bytes()
+        data = read_regular(path, LARGEST)
         content = json.loads(data.decode("ascii"), parse_constant=_refuse)
         json.dumps(content, allow_nan=False)
     except OSError as error:
@@ -126,7 +131,7 @@ def _refuse(name: str) -> float:
 
 
 def _network(
-    path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None
+    path: Path, content: dict[str, Any], given: Path | None, said: list[str], memory: float | None, known: bool
 ) -> tuple[Network, bytes]:
     """The network that the certificate speaks of, and its file's bytes, which have its digest."""
     newer = ("details",) if content["format"] == FORMAT else ()
@@ -151,9 +156,10 @@ def _network(
     if digest != facts["sha256"]:
         raise InvalidError(f"{file} has SHA-256 {digest[:16]}..., the certificate speaks of {facts['sha256'][:16]}...")
     shape_of = (shape[0], shape[1], shape[2])
-    load("relrob.networks.first:try_network")(
-        file, memory=memory, image_shape=shape_of, classes=classes, runtime=facts["runtime"], layout=facts["layout"]
-    )
+    if not known:
+        load("relrob.networks.first:try_network")(
+            file, memory=memory, image_shape=shape_of, classes=classes, runtime=facts["runtime"], layout=facts["layout"]
+        )
     described = Network(
         path=str(file),
         sha256=digest,
@@ -178,7 +184,7 @@ def _bytes(file: Path) -> bytes:
     if not file.exists():
         raise NetworkError(f"no network file at {file}", "the file that the certificate speaks of", "--network FILE")
     try:
-        return file.read_bytes()
+        return read_regular(file, LARGEST)
     except OSError as error:
         raise NetworkError(f"cannot read {file}: {error.strerror or error}", "the network's file") from error
 
@@ -190,14 +196,22 @@ def _beside(path: Path, role: str, name: str) -> Path:
     places = [run / f"{role}{Path(plain).suffix}", run / plain, path.parent / plain]
     summary = run / "summary.json"
     try:
-        typed = Path(json.loads(summary.read_text(encoding="utf-8"))[role]["path"])
+        typed = Path(json.loads(read_regular(summary, LARGEST))[role]["path"])
         places += [typed, run / typed]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         pass
     for place in places:
-        if plain and place.exists():
+        if plain and _there(place):
             return place
     raise CertificateError(f"the network {name} of {path} is not beside it", "the run directory", "--network FILE")
+
+
+def _there(place: Path) -> bool:
+    """Does it exist? A name that no file system takes is of no file."""
+    try:
+        return place.exists()
+    except OSError:
+        return False
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,8 +25,6 @@ from relrob.certificates.reading.facts import Deployed, Facts
 PRECISION: Final = 128
 _ZERO: Final = Fraction(0)
 _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts as 0 can lose
-_HUGE: Final = Fraction(2**127)
-_WIDE: Final = Fraction(2**40)  # where elementwise steps, whose factors are at most this, come before or after a layer
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +67,8 @@ class _Layer:
         self.facts = facts
         n, m = facts.weights.shape
         self.weights = arb_mat(n, m, facts.weights.ravel().tolist())
-        self.size = arb_mat(n, m, np.abs(facts.weights).ravel().tolist())
+        sizes = np.abs(facts.weights) if facts.sizes is None else facts.sizes
+        self.size = arb_mat(n, m, sizes.ravel().tolist())
         self.columns = (arb_mat(1, n, [1] * n) * self.size).entries()
         self.bias = [ball(value) for value in facts.bias]
         none = np.zeros(m)
@@ -101,12 +100,12 @@ class _Layer:
             stored = ball(facts.rounding)
             return [((shift + stored).upper(), stored.upper()) for shift in sums[0]]
         found, least = [], ball(_LEAST * facts.lift)
-        limit = ball(_HUGE if facts.extra is None else _WIDE)
+        limit = ball(facts.most_out)
         largest = max(given, default=arb(0))
         more = zip(self.extra, self.slack, strict=True)
         for shift, reached, bias, column, (extra, slack) in zip(*sums, self.bias, self.columns, more, strict=True):
             spread = reached + abs(bias) + extra
-            if not spread < limit or not largest < limit:
+            if not spread < limit or not largest < ball(facts.most_in):
                 raise InvalidError("float32 could overflow")
             error = gamma * spread + ball(facts.rounding) + slack + least * (total + column)
             found.append(((shift + error).upper(), error.upper()))

@@ -15,6 +15,7 @@ from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 
 _BLOCK: Final = 1024
+LARGEST: Final = float(np.finfo(np.float64).max)  # the margin of an infinite output over a finite one
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,10 +40,10 @@ class Runner:
                 for g in taken:
                     image[region.axes[g]] = moved[g]
             for row in evaluator.outputs(images).astype(np.float64):
-                if not np.isfinite(row).all():
-                    raise InvalidError(f"{self.network.runtime} gives outputs that are no finite numbers")
-                rest = [value for at, value in enumerate(row.tolist()) if at != label]
-                seen.append((int(row.argmax()), float(row[label]) - max(rest)))
+                if np.isnan(row).any():
+                    raise InvalidError(f"{self.network.runtime} gives outputs that are no numbers")
+                own, rest = float(row[label]), max(value for at, value in enumerate(row.tolist()) if at != label)
+                seen.append((int(row.argmax()), 0.0 if own == rest else min(max(own - rest, -LARGEST), LARGEST)))
         return seen
 
 

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 
 BLOCK: Final = 1024
 SAMPLE: Final = 16
+_LARGEST: Final = float(np.finfo(np.float64).max)
 SMALL: Final = 2_000  # a part that the bounds of a later computation no longer prove is run below this size
 
 
@@ -122,7 +123,7 @@ class _Maker:
         seen: list[tuple[int, float]] = []
         for masks in part.blocks(BLOCK):
             outputs = self._outputs(self._rungs.images(masks))
-            said, least = labels(outputs), margins(outputs, self._label)
+            said, least = labels(outputs), np.clip(margins(outputs, self._label), -_LARGEST, _LARGEST)
             seen += zip(said.tolist(), least.tolist(), strict=True)
             if not np.isfinite(outputs).all():
                 self.failure = "outputs that are no finite numbers"

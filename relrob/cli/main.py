@@ -113,6 +113,8 @@ def system_line(error: OSError) -> str:
     """What the system refused, and what to try."""
     if error.errno in NO_DESCRIPTORS:
         return f"{error.strerror}; try: {DESCRIPTORS}"
+    if error.errno == errno.ENAMETOOLONG:
+        return f"a name is longer than the file system takes: {error.filename}"
     return f"cannot write the output: {error.strerror or error}; try: free space, or another place for it"
 
 

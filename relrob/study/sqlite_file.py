@@ -24,6 +24,8 @@ _GARBLED = (ValueError, TypeError, KeyError, OverflowError, MemoryError, Recursi
 
 def connect(path: Path, mode: str, stack: ExitStack) -> sqlite3.Connection:
     """A connection without implicit transactions, closed by `stack`."""
+    if path.exists() and not path.is_file():  # SQLite would wait for a pipe
+        raise StoreError(f"{path} is no regular file", "a store that relrob wrote", ELSEWHERE)
     with sqlite_errors(path):
         address = f"{path.absolute().as_uri()}?mode={mode}"
         connection = sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)

@@ -140,7 +140,7 @@ def _serve(seed: int, formats: Sequence[str], first: int, end: int, folder: Path
     """The worker: says what it is about to do, then what came of it. It is itself the process that a file may crash, so the checker
     starts none."""
     threadpool_limits(1)
-    reading.try_network = lambda *given, **more: None  # type: ignore[assignment]
+    reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     for number in range(first, end):

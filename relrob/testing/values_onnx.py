@@ -155,8 +155,7 @@ def scaled(made: OnnxDraft, rng: Rng) -> bool:
 
 def width(made: OnnxDraft) -> int:
     """Values that the first dense layer reads."""
-    node, place, _ = made.dense[0]
-    return int(made.held[place].shape[1 if had(node, "transB", 0) else 0])
+    return int(np.prod(made.given[1:]))
 
 
 def normalised(made: OnnxDraft, rng: Rng) -> bool:

@@ -23,8 +23,9 @@ class Facts:
 
     Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`; outputs are stored with an error
     of at most `rounding` and cut to [floor, cap]. None: no such end. `levels`: the step of a first layer that quantises is known.
-    Where elementwise steps around the layer are part of it, `extra` (n_out,) is what their constants add to the sizes that are
-    rounded, `slack` (n_out,) what numbers that count as 0 may cost, and `lift` how much larger than in the layer alone.
+    Where elementwise steps around the layer, or several layers, are part of it, `sizes` (n_in, n_out) are those of its weights,
+    `extra` (n_out,) is what constants add to the sizes that are rounded, `slack` (n_out,) what numbers that count as 0 may cost,
+    and `lift` how much larger than in the layer alone. Nothing overflows for inputs below `most_in` and sizes below `most_out`.
     """
 
     weights: NDArray[np.float64]
@@ -38,9 +39,12 @@ class Facts:
     cap: Fraction | None = None
     floor: Fraction | None = None
     levels: bool = True
+    sizes: NDArray[np.float64] | None = None
     extra: NDArray[np.float64] | None = None
     slack: NDArray[np.float64] | None = None
     lift: Fraction = Fraction(1)
+    most_in: Fraction = Fraction(2**127)
+    most_out: Fraction = Fraction(2**127)
 
 
 @dataclass(frozen=True, eq=False)

@@ -209,7 +209,8 @@ def _model(text: str | bytes) -> tuple[list[_Layer], list[int]]:
 
 
 def _chain(entries: list[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers of a functional model, each fed by the one before; all of them, in the order of the wires."""
+    """The layers of a functional model from its input to its output, each fed by the one before. Keras drops those beside the
+    way, and takes weights in the order of the wires, not of the list."""
     feeds: dict[str, str] = {}
     named = {entry["name"]: entry for entry in entries}
     starts, ends = ([_end(each) for each in _nested(config[key])] for key in ("input_layers", "output_layers"))
@@ -223,8 +224,8 @@ def _chain(entries: list[dict[str, Any]], config: dict[str, Any]) -> list[dict[s
     order = [ends[0]]
     while order[-1] != starts[0] and len(order) <= len(named):
         order.append(feeds[order[-1]])
-    if len(order) != len(named) or order[::-1] != list(named):
-        raise NoRulesError("layers that are no chain, or in another order than the chain")
+    if order[-1] != starts[0] or not set(feeds.values()) <= set(named):
+        raise NoRulesError("layers that are no chain")
     return [named[name] for name in reversed(order)]
 
 
@@ -314,8 +315,11 @@ def _dense(steps: Steps, layer: _Layer, weights: Weights) -> None:
 
 
 def _flatten(steps: Steps, layer: _Layer, weights: Weights) -> None:
-    if layer.settings.get("data_format") not in (None, "channels_last"):
-        raise NoRulesError("a Flatten of channels first")
+    form, rank = layer.settings.get("data_format"), len(steps.shape)
+    if form not in (None, "channels_last", "channels_first"):
+        raise NoRulesError("a Flatten of another data format")
+    if form == "channels_first" and rank > 1:
+        steps.transpose((*range(1, rank), 0))
     steps.reshape((prod(steps.shape),))
 
 

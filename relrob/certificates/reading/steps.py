@@ -1,14 +1,7 @@
-"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers with their own rounding.
-
-An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u = 2^-24. Its value is some
-A x + C of what entered the layer, x >= 0, and no intermediate is larger than M(x) = |A| x + K, K the sum of the sizes of what
-was added. After k such roundings in any order the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a
-dense layer.
-"""
+"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers (`linear`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
 from typing import Final
@@ -17,75 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.certificates.reading.facts import Deployed, Facts, NoRulesError
+from relrob.certificates.reading.linear import Linear, Map, Open, facts_of, linear
 
 Reals = NDArray[np.float64]
-_FACTOR: Final = (
-    2.0**40
-)  # factors beyond this, or below its inverse, could overflow on the way; `derive` limits the sums
-_OFFSET: Final = 2.0**60
-_FLUSH: Final = 2.0**-125
 BATCH_NORM: Final = (
     10  # roundings of scale / sqrt(variance + epsilon), times and plus: 1/2 ulp each, 2 of an inverse root
 )
-
-
-@dataclass(eq=False)
-class _Map:
-    """What elementwise steps made of x: `factor` * x + `offset`, `size` K, `lost` by numbers that count as 0, `count` roundings."""
-
-    factor: Reals
-    offset: Reals
-    size: Reals
-    lost: Reals
-    count: int = 0
-
-    @classmethod
-    def identity(cls, shape: tuple[int, ...]) -> _Map:
-        return cls(np.ones(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape))
-
-    def turned(self, shape: tuple[int, ...], axes: tuple[int, ...] | None = None) -> _Map:
-        """The same values in another shape, or with their axes exchanged."""
-        factor, offset, size, lost = (
-            values.reshape(shape) if axes is None else values.transpose(axes)
-            for values in (self.factor, self.offset, self.size, self.lost)
-        )
-        return _Map(factor, offset, size, lost, self.count)
-
-    def plain(self) -> bool:
-        return self.count == 0
-
-    def times(self, by: Reals, roundings: int) -> None:
-        """Multiplied by exact numbers."""
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            self.factor, self.offset = self.factor * by, self.offset * by
-            self.size = self.size * np.abs(by)
-            self.lost = self.lost * np.abs(by) + _FLUSH * (1 + np.abs(by))
-        self._rounded(roundings)
-
-    def plus(self, more: Reals, roundings: int) -> None:
-        """Exact numbers added."""
-        self.offset, self.size = self.offset + more, self.size + np.abs(more)
-        self.lost = self.lost + 2 * _FLUSH
-        self._rounded(roundings)
-
-    def _rounded(self, roundings: int) -> None:
-        self.count += roundings
-        small = np.abs(self.factor)
-        if not (np.all(small < _FACTOR) and np.all(small > 1 / _FACTOR) and np.all(self.size < _OFFSET)):
-            raise NoRulesError("factors or constants between dense layers that are 0, huge or tiny")
-
-
-@dataclass(eq=False)
-class _Open:
-    """A dense layer whose ReLU, or what else follows, has not come yet; `source`: what entered it."""
-
-    weights: Reals
-    bias: Reals | None
-    terms: int
-    source: _Map
-    share: Fraction
-    levels: bool
-    after: _Map
 
 
 class Steps:
@@ -95,8 +25,8 @@ class Steps:
         self.shape = shape
         self._real = real
         self._places: NDArray[np.int64] | None = np.arange(prod(shape)).reshape(shape)
-        self._map = _Map.identity(shape)
-        self._open: _Open | None = None
+        self._map = Map.identity(shape)
+        self._open: Open | None = None
         self._layers: list[Facts] = []
         self._end = ""
         self._first: NDArray[np.int64] | None = None
@@ -175,7 +105,6 @@ class Steps:
     ) -> None:
         """x @ weights + bias: weights (n_in, n_out), exact in float64; n_in + `more_terms` roundings on the way to an output."""
         self._going()
-        self._close(False)
         if weights.ndim != 2 or self.shape != weights.shape[:1] or 0 in weights.shape:
             raise NoRulesError(f"a dense layer of weights {weights.shape} over values of shape {self.shape}")
         width = weights.shape[1]
@@ -183,17 +112,30 @@ class Steps:
         right = held is None or (held.shape == (width,) and bool(np.isfinite(held).all()))
         if not (right and np.isfinite(real).all()):
             raise NoRulesError("a dense layer whose weights are not finite, or whose bias is not one number an output")
-        if share and not self._map.plain():
-            raise NoRulesError("rows that are quantised after other arithmetic")
+        before = self._entering(bool(share))
         terms = 0 if self._real else len(weights) + more_terms
         if self._places is not None:
             self._first, self._places = self._places.reshape(-1), None
-        self._open = _Open(real, held, terms, self._map, share, levels, _Map.identity((width,)))
+        self._open = Open(real, held, terms, before, share, levels, Map.identity((width,)))
+        self._map = Map.identity((width,))
         self.shape = (width,)
+
+    def _entering(self, quantised: bool) -> Map | Linear:
+        """What the next dense layer reads: inputs after elementwise steps, or what one without a ReLU gives."""
+        made = self._open
+        if quantised and not (made is None and self._map.plain()):
+            raise NoRulesError("rows that are quantised after other arithmetic")
+        if made is None:
+            return self._map
+        if self._real or made.share:
+            raise NoRulesError("two dense layers without a ReLU between them that are not float32")
+        return linear(made)
 
     def relu(self) -> None:
         self._going()
         if self._open is None:
+            if self._layers and self._map.plain():
+                return  # of what a ReLU gave
             raise NoRulesError("a ReLU that follows no dense layer")
         self._open.after = self._open.after.turned((prod(self.shape),))
         self._close(True)
@@ -226,7 +168,7 @@ class Steps:
         if self._end:
             raise NoRulesError("operators after a softmax")
 
-    def _affine(self) -> _Map:
+    def _affine(self) -> Map:
         self._going()
         if self._real:
             raise NoRulesError("real arithmetic of a file that computes between its dense layers")
@@ -255,39 +197,9 @@ class Steps:
         made = self._open
         if made is None:
             return
-        self._layers.append(_facts(made, relu))
-        self._open, self._map = None, _Map.identity(self.shape)
+        self._layers.append(facts_of(made, relu))
+        self._open, self._map = None, Map.identity(self.shape)
 
 
 def _with_weights(facts: Facts, weights: Reals) -> Facts:
     return Facts(**{**vars(facts), "weights": weights})
-
-
-def _facts(made: _Open, relu: bool) -> Facts:
-    """One layer. In float64: what that rounds is far below one rounding of the sizes in float32, which is added."""
-    before, after = made.source, made.after
-    own = np.zeros(made.weights.shape[1]) if made.bias is None else made.bias
-    if before.plain() and after.plain():
-        bias = [Fraction(float(value)) for value in own]
-        return Facts(made.weights, bias, relu, made.terms, share=made.share, levels=made.levels)
-    size, out = np.abs(made.weights), np.abs(after.factor)
-    weights = before.factor[:, None] * made.weights * after.factor
-    shifted = (before.offset @ made.weights + own) * after.factor + after.offset
-    whole = (before.size @ size + np.abs(own)) * out + after.size
-    extra = np.maximum(whole - np.abs(shifted), 0.0) * (1 + 2.0**-20) + 2.0**-60 * whole
-    slack = ((before.lost @ size) * out + after.lost) * (1 + 2.0**-20)
-    within = np.abs(before.factor)
-    lift = max(1.0, float(out.max())) * max(
-        1.0, *(float(v) for v in (within.max(), before.size.max(), 1 / within.min()))
-    )
-    return Facts(
-        weights,
-        [Fraction(float(value)) for value in shifted],
-        relu,
-        made.terms + before.count + after.count + 1,
-        share=made.share,
-        levels=made.levels,
-        extra=extra,
-        slack=slack,
-        lift=Fraction(lift),
-    )

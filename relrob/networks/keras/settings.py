@@ -103,6 +103,13 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
 }
 
 
+def _told(value: Any) -> str:
+    """A value in words: of an object that names itself, such as a policy of types, the name."""
+    inner = value.get("config") if isinstance(value, dict) else None
+    name = inner.get("name") if isinstance(inner, dict) else None
+    return (name if isinstance(name, str) else json.dumps(value))[:60]
+
+
 def check_settings(layer: LayerConfig) -> None:
     """Raise NotDenseError that names the first setting that is unknown, or of a value that is not modelled."""
     rules = KNOWN.get(layer.kind)
@@ -113,4 +120,4 @@ def check_settings(layer: LayerConfig) -> None:
         if rule is None:
             raise NotDenseError(f"setting {name!r} is not known")
         if not rule(value):
-            raise NotDenseError(f"{name} {json.dumps(value)[:60]}")
+            raise NotDenseError(f"{name} {_told(value)}")

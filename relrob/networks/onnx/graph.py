@@ -147,7 +147,7 @@ def _operator(node: onnx.NodeProto, opset: int, label: str) -> Operator:
         return operator
     forms = [form for form in _FORMS.get(operator.kind, ()) if form.since <= opset < form.until]
     if not forms:
-        raise NotDenseError(operator.kind)
+        raise NotDenseError("not an operator that is modelled")
     unknown = set(settings) - forms[0].attributes
     if unknown:
         raise NotDenseError(f"the attribute {', '.join(sorted(unknown))}")
