@@ -94,6 +94,8 @@ class _Walk:
             if self._grid is not None:
                 raise NoRulesError("no dense layer")
             return self._steps.finish(raster(self._network))
+        if len(self._steps.shape) != 1:
+            raise NoRulesError("outputs that are not one row an image")
         return Deployed(tuple(self._layers), self._end or "logits")
 
     def _fresh(self, place: int) -> None:
@@ -159,7 +161,7 @@ class _Walk:
         if sizes is None or len(sizes) < 2 or sizes[0] not in (-1, 1) or len(operator.inputs) > 2:
             raise NoRulesError("a RESHAPE that does not keep the batch apart")
         shape = _completed(tuple(sizes[1:]), self._steps.shape)
-        if (self._done or (self._layers and self._grid is None)) and shape != self._steps.shape:
+        if (self._end or (self._layers and self._grid is None)) and shape != self._steps.shape:
             raise NoRulesError("a RESHAPE at the end")
         self._steps.reshape(shape)
 
