@@ -248,6 +248,6 @@ def test_sums_that_cancel_are_told_from_sums_that_do_not() -> None:
     inputs, classes = file.question.points.shape[1], file.classes
     for size, lost in ((1e12, True), (1.0, False)):
         turns = np.where(np.arange(inputs)[:, None] % 2, size, -size)
-        hidden = Layer(np.repeat(turns, 2, axis=1), np.zeros(2), relu=True)
-        dense = Dense((hidden, Layer(np.ones((2, classes)), np.zeros(classes), relu=False)))
+        hidden = Layer(np.repeat(turns, 2, axis=1), np.zeros(2, np.float32), relu=True)
+        dense = Dense((hidden, Layer(np.ones((2, classes), np.float32), np.zeros(classes, np.float32), relu=False)))
         assert referee.doubtful(dense, file).any() == lost
