@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Final
 
-LONGEST: Final = 300  # characters of each part of a message; both ends are kept
+LONGEST: Final = 400  # characters of each part of a message; both ends are kept
 
 
 def printable(text: str, keep: str = "") -> str:

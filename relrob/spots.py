@@ -173,6 +173,8 @@ class NetworkSpots:
             return None
         if not outputs_are_probabilities(network, enclosure):
             return promise.least
+        if isfinite(enclosure.layers[-1].cap) or isfinite(enclosure.layers[-1].floor):
+            return None  # logits that saturate behind the softmax
         shown = promise.least if enclosure.probabilities else probability_margin(promise.least, enclosure.classes)
         return shown - softmax_slack(network, enclosure)
 

@@ -65,6 +65,9 @@ STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
 LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 LEVEL_CHECK, DERIVE = (f"relrob/certificates/{name}.py" for name in ("levels", "derive"))
 STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check"))
+READ_LINEAR, READ_ONNX_FILE, READ_KERAS_FILE = (
+    f"relrob/certificates/reading/{name}.py" for name in ("linear", "onnx", "keras")
+)
 READ_ONNX, READ_LITERT = ("tests/test_reading_onnx.py",), ("tests/test_reading_litert.py",)
 READ_KERAS, READ_CLI = ("tests/test_reading_keras.py",), ("tests/test_cli_check.py", "tests/test_certificates.py")
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
@@ -75,7 +78,7 @@ LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/te
 REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
 REALS = ("tests/test_real.py", "tests/test_network_inputs.py")
 CONTENT = "relrob/networks/content.py"
-GRAPH, RANDOM, APART = (f"relrob/networks/onnx/{name}.py" for name in ("graph", "random", "apart"))
+ONNX_GRAPH, RANDOM, ONNX_APART = (f"relrob/networks/onnx/{name}.py" for name in ("graph", "random", "apart"))
 MODELLED, CLOSED, APARTS = (
     ("tests/test_onnx_modelled.py",),
     ("tests/test_onnx_graph.py",),
@@ -164,15 +167,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("modelled: a second bias is one", CHAIN, "not last.modelled and not last.steps.shift.any()", "True", MODELLED),
     Mutant("onnx: weights run for the file", CONTENT, ' and network.format != "onnx"', "", MODELLED),
     Mutant("folded weights run for the file", CONTENT, " and network.dense.plain and not network.folded", "", REALS),
-    Mutant("onnx: unknown attributes", GRAPH, "if unknown:", "if False:", CLOSED),
-    Mutant("onnx: any version", GRAPH, "versions[0] not in OPSETS:", "False:", CLOSED),
-    Mutant("onnx: any domain", GRAPH, "node.domain not in DOMAINS or", "", CLOSED),
-    Mutant("onnx: several outputs", GRAPH, "len(node.output) != 1 or", "", CLOSED),
-    Mutant("onnx: names twice", GRAPH, "if operator.output in named:", "if False:", CLOSED),
+    Mutant("onnx: unknown attributes", ONNX_GRAPH, "if unknown:", "if False:", CLOSED),
+    Mutant("onnx: any version", ONNX_GRAPH, "versions[0] not in OPSETS:", "False:", CLOSED),
+    Mutant("onnx: any domain", ONNX_GRAPH, "node.domain not in DOMAINS or", "", CLOSED),
+    Mutant("onnx: several outputs", ONNX_GRAPH, "len(node.output) != 1 or", "", CLOSED),
+    Mutant("onnx: names twice", ONNX_GRAPH, "if operator.output in named:", "if False:", CLOSED),
     Mutant("onnx: dropout trains", RANDOM, "return tensor is None or bool(", "return False and bool(", CLOSED),
-    Mutant("onnx: images mixed", APART, "0 < axis < rank if axis >= 0 else", "axis < rank if axis >= 0 else", APARTS),
-    Mutant("onnx: images mixed, counted back", APART, "rank > 0 and -rank < axis", "rank > 0 and -rank <= axis", APARTS),
-    Mutant("onnx: turned images apart", APART, "[:1] == [0]", "[:1] != [9]", APARTS),
+    Mutant("onnx: images mixed", ONNX_APART, "0 < axis < rank if axis >= 0 else", "axis < rank if axis >= 0 else", APARTS),
+    Mutant("onnx: images mixed, counted back", ONNX_APART, "rank > 0 and -rank < axis", "rank > 0 and -rank <= axis", APARTS),
+    Mutant("onnx: turned images apart", ONNX_APART, "[:1] == [0]", "[:1] != [9]", APARTS),
     Mutant("onnx: mixed images in batches", "relrob/networks/onnx_runtime.py", "if network.apart and", "if", APARTS),
     # the region
     Mutant("no clamp at black", LADDER, "max(pixel - step, 0)", "pixel - step"),
@@ -293,8 +296,20 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("lost: moved inputs forgotten at the end", LINEAR, "lost.moved @ self._margin_size + ", "", LOST),
     Mutant("lost: the first layer's forgotten", LINEAR, "error = known.error if first else", "error =", LOST),
     Mutant("checker: near a half is sure", LEVEL_CHECK, "- level) > _HALF:", "- level) > 1:", LEVELS),
-    Mutant("checker: constants between layers cost nothing", STEPS, "        extra=extra,", "        extra=0 * extra,", READ_ONNX),
-    Mutant("checker: a constant that comes and goes", STEPS, "self.size + np.abs(more)", "np.abs(self.offset)", READ_ONNX),
+    Mutant(
+        "checker: constants between layers cost nothing",
+        READ_LINEAR,
+        "np.maximum(found.size - np.abs(found.bias), 0.0)",
+        "0 * found.size",
+        READ_ONNX,
+    ),
+    Mutant("checker: two layers as their product", READ_LINEAR, "sizes=found.sizes,", "sizes=None,", READ_ONNX),
+    Mutant("checker: roundings of the last layer alone", READ_LINEAR, "_LOOSE, before.terms", "_LOOSE, 0", READ_ONNX),
+    Mutant("checker: a layer before may overflow", READ_LINEAR, "return min(before.most_in, ", "return max(2.0**120, ", READ_ONNX),
+    Mutant("checker: a clip with any end", READ_ONNX_FILE, "or ends[1] < _LARGEST", "", READ_ONNX),
+    Mutant("checker: dropout that is told to train", READ_ONNX_FILE, 'self._constant(name, "b").any()', "False", READ_ONNX),
+    Mutant("checker: Keras's list, not its wires", READ_KERAS_FILE, "name in reversed(order)]", "name in named]", READ_KERAS),
+    Mutant("checker: a constant that comes and goes", READ_LINEAR, "self.size + np.abs(more)", "np.abs(self.offset)", READ_ONNX),
     Mutant("checker: softmax overlooked", STEPS, 'self._end = "float softmax"', 'self._end = ""', READ_ONNX),
     Mutant("checker: a second QUANTIZE", LITERT_READ, "if not (before or after) or", "if before and", READ_LITERT),
     Mutant("checker: a RESHAPE to any grid", LITERT_READ, "self._integers(place) != self._grid:", "False:", READ_LITERT),
@@ -370,6 +385,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("softmax of the batch is apart", ROWS_APART, "if not walk.first(operator):", "if False:", ALONE),
     Mutant("reductions of the batch are apart", ROWS_APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
     Mutant("mixing graphs run in batches", LITERT, "if network.apart else 1", "if True else 1", ALONE),
+    Mutant("softmax of the batch is apart", APART, "if not walk.first(operator):", "if False:", ALONE),
+    Mutant("reductions of the batch are apart", APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
+    Mutant("mixing graphs run in batches", LITERT, "if apart else 1", "if True else 1", ALONE),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),

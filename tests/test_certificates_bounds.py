@@ -174,6 +174,10 @@ def test_a_bound_worked_out_by_hand() -> None:
         assert margin - 1e-5 < found <= margin
     with pytest.raises(InvalidError, match="neither on nor off"):
         derivation.margin(region, [{}])
+    ends_at_0 = Derivation(
+        Deployed((replace(hidden, cap=Fraction(0)), *derivation.deployed.layers[1:]), "logits"), 0
+    )  # the neuron passes on 0, whatever it reads
+    assert 1 - 1e-5 < float(least(ends_at_0.margin(region, [{}]))) <= 1
     with pytest.raises(InvalidError, match="beyond the radius"):
         Rebuilt(document(image, rung_set(Ladder(Fraction(1, 2), Fraction(1), 1, 1), image))).part([1])
 

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
@@ -229,3 +230,24 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     main(["--show", "1", "--format", "onnx", "--seed", "2", "--out", str(shown)])
     assert {"README", "file.onnx", "data.npz", "points.npz", "plain.onnx"} <= {path.name for path in shown.iterdir()}
     assert main(["--files", "1", "--format", "pdf"]) == 2
+
+
+def test_outputs_that_are_infinite_have_no_certificate(tmp_path: Path) -> None:
+    """0.5 over outputs of 0: onnxruntime says the first label, and so does relrob; a margin is no number."""
+    file = edited(1, "onnx", 103)
+    assert np.isinf(file.rows).any()
+    report = judged(file, tmp_path, 16)
+    assert not report.complaints
+    assert report.counts["verdict ROBUST, black box"] == 2
+    assert not any(key.startswith("check") for key in report.counts)
+
+
+def test_sums_that_cancel_are_told_from_sums_that_do_not() -> None:
+    """With weights of 10^12 that cancel, another order of summation may lose a margin; with weights of 1 it may not."""
+    file = next(file for file in drawn() if np.isfinite(file.margins).all() and (np.abs(file.margins) > 1e-3).all())
+    inputs, classes = file.question.points.shape[1], file.classes
+    for size, lost in ((1e12, True), (1.0, False)):
+        turns = np.where(np.arange(inputs)[:, None] % 2, size, -size)
+        hidden = Layer(np.repeat(turns, 2, axis=1), np.zeros(2, np.float32), relu=True)
+        dense = Dense((hidden, Layer(np.ones((2, classes), np.float32), np.zeros(classes, np.float32), relu=False)))
+        assert referee.doubtful(dense, file).any() == lost

@@ -32,6 +32,7 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclosure import float32_enclosure
+from relrob.networks.onnx_export import to_onnx
 from relrob.problem import BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import sampled
@@ -102,7 +103,7 @@ def test_bounds_on_a_part_hold_for_its_images(seed: int, region: Ball | Lattice)
 def test_what_the_checker_derives_on_a_part_holds_for_its_images(seed: int, region: Ball | Lattice) -> None:
     """For any slopes and pulls, on the network over the reals."""
     part = Part(seed, region)
-    facts = read_deployed(real_network(part.dense))
+    facts = read_deployed(real_network(part.dense), to_onnx(part.dense))
     hull = _Ball(region.kind, region.radius, [Fraction(float(pixel)) for pixel in part.ball.base]).hull()
     slopes = [{n: (float(fall), float(1 - fall)) for n, fall in enumerate(layer)} for layer in part.falls]
     signs = [

@@ -311,6 +311,10 @@ ALLOWED: dict[str, tuple[str, Edit]] = {
         "int8 int8",
         lambda m: (_scale(m, FC, 2.0**28), _bias(m, 2**30), _scale_weights(m, 1, 2.0**-36)),
     ),
+    "a multiplier of over 2^8": (
+        "int8 int8",
+        lambda m: (_scale_weights(m, 0, 10.0), _scale(m, FC, 1e-4), _bias(m, 2**20), _scale_weights(m, 1, 1.0)),
+    ),
     "another zero point": ("int8 int8", lambda m: put(_tensor(m, FC).quantization, "zeroPoint", np.array([-100]))),
 }
 

@@ -10,9 +10,12 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from flint import arb, ctx
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.certificates.deployed import NoRulesError
+from relrob.certificates.derive import _Layer
+from relrob.certificates.parts import InvalidError
 from relrob.networks.onnx_export import to_onnx
 from tests.reading_cases import hostile_images, ranges, read
 from tests.support import random_dense
@@ -157,6 +160,28 @@ def test_a_large_constant_that_comes_and_goes_costs_what_it_rounds(tmp_path: Pat
     assert (outputs <= high).all()
     assert len(np.unique(outputs, axis=0)) == 1
     assert (high - low).min() > np.ptp(outputs)
+
+
+def test_dense_layers_in_a_row_are_one_with_the_roundings_of_all(tmp_path: Path) -> None:
+    """Sizes are those of the file's own terms, not of their product; no layer on the way may overflow."""
+
+    def facts(grown: float) -> Any:
+        more = {"w3": f32(*[grown] * 192).reshape(16, 12), "w4": W2 / f32(grown)}
+        data = file([node("Gemm", "x w3 b1", "p"), node("Gemm", "p w4 b2", "y")], BASE | more)
+        return read(data, tmp_path, kind="onnx", runtime="onnxruntime").layers[0]
+
+    first = facts(1.0)
+    assert first.terms >= (16 + 2) + (12 + 2)
+    assert (first.sizes >= np.abs(np.ones((16, 12))) @ np.abs(W2)).all()
+    for grown, fits in ((1e30, True), (1e34, True), (3e37, False)):
+        layer = _Layer(facts(grown))
+        with ctx.workprec(128):
+            given = [arb(1)] * 16
+            if fits:
+                assert len(layer.error(given, [arb(0)] * 16)) == 3
+            else:
+                with pytest.raises(InvalidError, match="overflow"):
+                    layer.error(given, [arb(0)] * 16)
 
 
 def test_softmax_is_seen(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from relrob.cli.main import run
 from relrob.decide import decide
 from relrob.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
-from relrob.domain.network import Dense
+from relrob.domain.network import Arithmetic, Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
@@ -30,11 +30,13 @@ from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import EnclosedLayer, Lost
 from relrob.networks.evaluator import margins
+from relrob.networks.litert.enclosure import tflite_enclosure
+from relrob.networks.litert.runtime import open_litert
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.problem import BallProblem, Opened, Problem, Solver
 from relrob.regions.ball import ball_set
-from relrob.spots import BLOCK, PARTS, Spots
+from relrob.spots import BLOCK, PARTS, NetworkSpots, Spots, _Promise
 from relrob.study.pool import map_unordered
 from relrob.study.store import Store
 from relrob.testing.files import quantised_files
@@ -47,8 +49,10 @@ from relrob_solvers.phases import Phases
 from relrob_solvers.smt import Smt
 from tests.cli_case import Case
 from tests.instances import SHAPE, levels, random_problem, rungs_of
+from tests.make_litert import FILES
 from tests.make_networks import write_tflite
 from tests.support import numpy_opened, random_dense
+from tests.test_kernels_litert import a_network
 
 
 class Noting:
@@ -351,3 +355,22 @@ def test_a_run_stops_with_exit_code_4_and_stores_nothing_of_the_image(
     index = int(error.splitlines()[-1].split("image ")[1].split(":")[0])
     with Store.read(tmp_path / "out") as store:
         assert index not in {record.index for record in store.records()}
+
+
+def test_logits_that_saturate_behind_a_softmax_raise_no_alarm() -> None:
+    """A bound of their margin speaks of what they were before: labels alone are compared."""
+    data = FILES["int8-softmax"]
+    network = replace(a_network(data, 20, 5, "builtin"), scheme="int8", arithmetic=Arithmetic.INTEGER)
+    evaluator = open_litert(network, 1, data, batch=1)
+    enclosure = tflite_enclosure(network, data)
+    assert enclosure is not None
+    assert np.isfinite(enclosure.layers[-1].floor)
+    spots = NetworkSpots(Spots(), Opened(network, evaluator, evaluator))
+    spots._enclosure, spots._known = enclosure, True
+    image = np.zeros((1, 20), np.float32)
+    label = int(evaluator.outputs(image).argmax())
+    spots._add(_Promise(image, label, 0.999, "bounds"))
+    spots.finish()
+    spots._add(_Promise(image, (label + 1) % 5, 0.1, "bounds"))
+    with pytest.raises(AlarmError, match=f"gives {label} at a point"):
+        spots.finish()

@@ -302,11 +302,12 @@ class _Part:
         for neuron, (low, high) in enumerate(ends):
             given = slopes.get(neuron)
             if given is None:
-                if not (high <= 0 or (low >= 0 and (roof is None or high <= roof))):
+                off = high <= 0 or (roof is not None and roof <= 0)  # a grid that ends at 0 passes nothing on
+                if not (off or (low >= 0 and (roof is None or high <= roof))):
                     raise InvalidError(
                         f"neuron {neuron} of layer {number + 1} is neither on nor off, and has no slopes"
                     )
-                given = (0.0, 0.0) if high <= 0 else (1.0, 1.0)
+                given = (0.0, 0.0) if off else (1.0, 1.0)
             columns.append(_lines(low, high, roof, given))
         rise, over, fall, under = (list(column) for column in zip(*columns, strict=True))
         self._hidden.append(_Lines(rise, over, fall, under, error, moved))

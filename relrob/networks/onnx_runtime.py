@@ -76,7 +76,10 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        given = session.get_inputs()[0]
+        _ = given.name, given.shape, given.type  # names that are no text raise here
+        return session
     except Exception as error:  # its exceptions have no base class of their own
         raise NetworkError(
             f"onnxruntime refuses {network.path}: {one_line(error)}", "a model it runs", "export again"

@@ -94,6 +94,8 @@ class _Walk:
             if self._grid is not None:
                 raise NoRulesError("no dense layer")
             return self._steps.finish(raster(self._network))
+        if len(self._steps.shape) != 1:
+            raise NoRulesError("outputs that are not one row an image")
         return Deployed(tuple(self._layers), self._end or "logits")
 
     def _fresh(self, place: int) -> None:
@@ -159,7 +161,7 @@ class _Walk:
         if sizes is None or len(sizes) < 2 or sizes[0] not in (-1, 1) or len(operator.inputs) > 2:
             raise NoRulesError("a RESHAPE that does not keep the batch apart")
         shape = _completed(tuple(sizes[1:]), self._steps.shape)
-        if (self._done or (self._layers and self._grid is None)) and shape != self._steps.shape:
+        if (self._end or (self._layers and self._grid is None)) and shape != self._steps.shape:
             raise NoRulesError("a RESHAPE at the end")
         self._steps.reshape(shape)
 
@@ -318,7 +320,7 @@ class _Walk:
             bias = held.astype(np.int64)
         if self._layers and not self._layers[-1].relu:
             raise NoRulesError("dense layers without a ReLU between them")
-        _check_sums(stored.astype(np.int64), bias, zero, scales * scale / result[1])
+        _check_sums(stored.astype(np.int64), bias, zero, scales * scale / result[1], self._network.runtime)
         self._layers.append(self._facts(stored, bias, scales, (given, result), relu))
         self._grid = result
         self._steps = Steps((len(stored),))
@@ -363,8 +365,12 @@ def _completed(sizes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...
     return tuple((whole // known if known else 0) if size == -1 else size for size in sizes)
 
 
-def _check_sums(weights: NDArray[np.int64], bias: NDArray[np.int64], zero: int, ratio: NDArray[np.float64]) -> None:
-    """No partial sum, of inputs over their whole grid, leaves 31 bits, nor does one shifted left by a multiplier of 1 or more."""
+def _check_sums(
+    weights: NDArray[np.int64], bias: NDArray[np.int64], zero: int, ratio: NDArray[np.float64], runtime: str
+) -> None:
+    """No partial sum, of inputs over their whole grid, leaves 31 bits, nor does one shifted left by a multiplier of 1 or more.
+
+    XNNPACK refuses multipliers of 2^8; the reference kernel shifts in 64 bits, and only its product must fit 31."""
     if weights.shape[1] >= _MOST_INPUTS:
         raise NoRulesError("a layer of so many inputs that sums of its products could overflow")
     ends = np.stack([weights * (-128 - zero), weights * (127 - zero)])
@@ -373,8 +379,9 @@ def _check_sums(weights: NDArray[np.int64], bias: NDArray[np.int64], zero: int, 
     largest = np.maximum(most, -least)
     if largest.max() >= 2**31:
         raise NoRulesError("an accumulator that could overflow 32 bits")
-    if ratio.min() < _LEAST_RATIO or ratio.max() >= 2.0**8:
+    if ratio.min() < _LEAST_RATIO or ratio.max() >= (2.0**8 if runtime == "xnnpack" else 2.0**30):
         raise NoRulesError(f"a multiplier of {ratio.min():.3g} to {ratio.max():.3g}")
-    shifted = largest * 2.0 ** np.maximum(np.frexp(ratio * (1 + 2.0**-20))[1], 0)
-    if shifted.max() >= 2**31:
+    power = 2.0 ** np.maximum(np.frexp(ratio * (1 + 2.0**-20))[1], 0)
+    shifted = largest * (ratio * (1 + 2.0**-20) if runtime == "reference" else power)
+    if shifted.max() >= 2**31 - 256:
         raise NoRulesError("an accumulator that overflows 32 bits once it is shifted")
