@@ -385,6 +385,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("softmax of the batch is apart", APART, "if not walk.first(operator):", "if False:", ALONE),
     Mutant("reductions of the batch are apart", APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
     Mutant("mixing graphs run in batches", LITERT, "if apart else 1", "if True else 1", ALONE),
+    Mutant("mixing graphs run in batches", LITERT, "apart = network.apart and not", "apart = not", ALONE),
+    Mutant("halves round alike in a batch", LITERT, "return left and graph.widths[0] % _BLOCK != 0", "return False", KERNEL),
+    Mutant("scales along the inputs on XNNPACK", LIMITS, "layer.turned and kernel == \"xnnpack\"", "False", READ),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),
     Mutant("views of writable arrays", "relrob/domain/arrays.py", "holder = holder.base", "holder = None", DOMAIN),
