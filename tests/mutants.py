@@ -92,7 +92,7 @@ PHASED = ("tests/test_phases.py", "tests/test_milp_ball.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 EXTREMES = ("tests/test_extremes.py",)
 BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
-GRAPH, FLAT, LIMITS, KERNELS, APART, LITERT = (
+WALK, FLAT, LIMITS, KERNELS, ROWS_APART, LITERT = (
     f"relrob/networks/litert/{name}.py" for name in ("graph", "flat", "limits", "kernels", "apart", "runtime")
 )
 READ, KERNEL, ALONE = (
@@ -371,10 +371,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("pool: workers hear Ctrl-C", POOL, "signal.SIG_BLOCK, {signal.SIGINT}", "signal.SIG_BLOCK, set()", POOLED),
     Mutant("pool: Ctrl-C while a worker is started", POOL, "held.append(number)", "handler(number, frame)", POOLED),
     # .tflite: the file is what is modelled
-    Mutant("two QUANTIZE in a row", GRAPH, "if last is not None and not dense:", "if False:", READ),
-    Mutant("RESHAPE to another grid", GRAPH, "grid_of(before) != grid_of(after)", "False", READ),
+    Mutant("two QUANTIZE in a row", WALK, "if last is not None and not dense:", "if False:", READ),
+    Mutant("RESHAPE to another grid", WALK, "grid_of(before) != grid_of(after)", "False", READ),
     Mutant(
-        "int8 weights behind DEQUANTIZE", GRAPH,
+        "int8 weights behind DEQUANTIZE", WALK,
         'if source.type != "FLOAT16" or target.type != "FLOAT32" or source.scales is not None:', "if False:", READ,
     ),
     Mutant("sparse weights as they lie", FLAT, "if tensor.sparsity is not None:", "if False:", READ),
@@ -382,6 +382,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("reference never overflows", LIMITS, "largest * float(scales.max()) >= _INT32 - 256", "False", READ),
     Mutant("sums never wrap", LIMITS, "if largest >= _INT32:", "if False:", READ),
     Mutant("kernel by the runtime's name", KERNELS, "if node.position in taken else", "if True else", KERNEL),
+    Mutant("softmax of the batch is apart", ROWS_APART, "if not walk.first(operator):", "if False:", ALONE),
+    Mutant("reductions of the batch are apart", ROWS_APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
+    Mutant("mixing graphs run in batches", LITERT, "if network.apart else 1", "if True else 1", ALONE),
     Mutant("softmax of the batch is apart", APART, "if not walk.first(operator):", "if False:", ALONE),
     Mutant("reductions of the batch are apart", APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
     Mutant("mixing graphs run in batches", LITERT, "if apart else 1", "if True else 1", ALONE),
@@ -444,6 +447,8 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("digest without the label", "relrob/domain/query.py", "region, self.label]", "region]", DOMAIN),
     Mutant("digest without the runtime", "relrob/domain/query.py", "self.network.runtime, ", "", DOMAIN),
+    Mutant("keras: batches of what mixes", "relrob/networks/keras/runtime.py", "if not network.apart:", "if False:",
+           ("tests/test_networks_savedmodel.py",)),
     Mutant("witness for any verdict", "relrob/domain/verdict.py", "(self.status is Status.NOT_ROBUST) !=", "None is", DOMAIN),
 )  # fmt: skip
 

@@ -57,6 +57,20 @@ def test_a_convolution_is_a_black_box(tmp_path: Path) -> None:
         open_network(network)
 
 
+def test_a_graph_that_mixes_the_images_of_a_batch_runs_one_at_a_time(tmp_path: Path) -> None:
+    tf = load("tests.tensorflow_here:tensorflow")
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: (images - 0.5 * tf.reduce_mean(images, axis=0, keepdims=True))[:, :6],
+        input_signature=[tf.TensorSpec((None, 60), tf.float32)],
+    )
+    with quiet_native():
+        tf.saved_model.save(module, str(tmp_path / "saved"), signatures=module.serve)
+    network = load_network(tmp_path / "saved", image_shape=(60, 1, 1), classes=6)
+    assert not network.apart
+    np.testing.assert_array_equal(open_network(network).outputs(IMAGES), IMAGES[:, :6] * np.float32(0.5))
+
+
 def test_a_graph_that_writes_files_is_refused_and_not_run(tmp_path: Path) -> None:
     tf = load("tests.tensorflow_here:tensorflow")
     victim = tmp_path / "victim"

@@ -28,7 +28,14 @@ log = logging.getLogger(__name__)
 
 
 def open_keras(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Keras:
-    """The model, loaded in safe mode and not compiled. Raises NetworkError when Keras refuses it."""
+    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to treat images apart.
+
+    Raises NetworkError when Keras refuses it.
+    """
+    if not network.apart:
+        if batch != 1:
+            log.warning("%s may mix the images of a batch: they run one by one", network.path)
+        batch = 1
     with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
         _limit(threads)
     if network.format == "savedmodel":
