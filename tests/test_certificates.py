@@ -20,6 +20,7 @@ from relrob.certificates.write import certificate
 from relrob.decide import decide
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
+from relrob.errors import AlarmError
 from relrob.networks.load import load_network
 from relrob.networks.onnx_export import to_onnx
 from relrob.problem import Leaf, Opened, Problem
@@ -288,13 +289,15 @@ def test_a_run_is_sampled_unless_it_is_small_or_asked_for_whole(
         assert check(tmp_path / "c.json", Path(each.network.path), run=True).valid is found
 
 
-def test_no_certificate_where_a_point_is_wrong(networks: dict[str, Opened], caplog: pytest.LogCaptureFixture) -> None:
+def test_a_point_that_is_wrong_is_an_alarm(networks: dict[str, Opened]) -> None:
     each, image = networks["float"], image_of(1)
     rungs = rungs_of(image, REGIONS[0])
     wrong = (int(each.evaluator.outputs(rungs.base[None, :]).argmax()) + 1) % 4
     for bound in (False, True):
-        assert certificate(each, rungs, image, wrong, "reference", (Leaf((), bound),)) is None
-    assert "no certificate" in caplog.text
+        with pytest.raises(
+            AlarmError, match=f"^the reference network gives a label other than {wrong} at a point, run alone"
+        ):
+            certificate(each, rungs, image, wrong, "reference", (Leaf((), bound),))
 
 
 def test_nothing_is_kept_unasked(networks: dict[str, Opened]) -> None:

@@ -16,6 +16,7 @@ from relrob.bounding.part import Part, whole
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
+from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.problem import Leaf, Opened
@@ -35,10 +36,14 @@ def certificate(
 ) -> bytes | None:
     """The certificate that `opened` gives `label` on all of `rungs`, the ladder around `image`; `role`: "reference" or "quantised".
 
-    Points of leaves that were run are run once more; None, with a warning, if one is then wrong.
+    Points of leaves that were run are run once more, alone; None, with a warning, if outputs are then no finite numbers. Raises
+    AlarmError if one is then wrong: the verdict was of a network that gives an image alone another label.
     """
     maker = _Maker(opened, rungs, label)
     parts = [entry for leaf in leaves for entry in maker.leaf(_part(rungs, leaf.path), leaf.bound)]
+    if maker.wrong:
+        told = f"gives a label other than {label} at a point, run alone, that was taken for right"
+        raise AlarmError(f"the {role} network {told}; nothing is pronounced; please report this with the two files")
     if maker.failure:
         log.warning("no certificate for %s: %s", opened.network.path, maker.failure)
         return None
@@ -95,14 +100,15 @@ def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
 
 
 class _Maker:
-    """Makes the entries of leaves; `failure` turns from "" when a point is wrong, or when no margin can be recorded."""
+    """Makes the entries of leaves; `wrong`: a point is, when its image runs alone; `failure` turns from "" when no margin
+    can be recorded."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
         enclosure = enclosure_of(opened.network)
         self.gap = 0.0 if enclosure is None else enclosure.gap
         self._bounds = None if enclosure is None else CertainLabels(enclosure, rungs, label)
-        self.failure = ""
+        self.failure, self.wrong = "", False
 
     def leaf(self, part: Part, bound: bool) -> list[dict[str, Any]]:
         """One entry; several where bounds of this part alone, without those of the whole ladder, need another split."""
@@ -128,7 +134,7 @@ class _Maker:
             if not np.isfinite(outputs).all():
                 self.failure = "outputs that are no finite numbers"
             elif (said != self._label).any():
-                self.failure = "a point is wrong when its image runs alone"
+                self.wrong = True
         record = {"points": len(seen), "margin": min(least for _, least in seen), "chain": chain(part.path, seen)}
         return {"path": list(part.path), "run": record}
 

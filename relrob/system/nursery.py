@@ -186,7 +186,7 @@ class Clock:
     """Seconds that count: not those of imports, and not those in which the child waited for a processor."""
 
     def __init__(self, pid: int, seconds: float) -> None:
-        self._schedule = Path(f"/proc/{pid}/schedstat")
+        self._threads = Path(f"/proc/{pid}/task")
         self._seconds = seconds
         self._begin = time.monotonic()
         self._paused: float | None = None
@@ -219,11 +219,12 @@ class Clock:
         return spent - (self._waited() - self._free_wait) > self._seconds or spent > STARVED * self._seconds
 
     def _waited(self) -> float:
-        """Seconds that it was ready to run and something else ran."""
-        try:
-            return int(self._schedule.read_text(encoding="ascii").split()[1]) / 1e9
-        except (OSError, ValueError, IndexError):
-            return 0.0
+        """Seconds that its threads, all together, were ready to run and something else ran."""
+        total = 0.0
+        with suppress(OSError, ValueError, IndexError):
+            for thread in self._threads.iterdir():
+                total += int((thread / "schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+        return total
 
 
 class Frames:
