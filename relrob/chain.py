@@ -56,9 +56,10 @@ class Auto:
         except (RelrobError, MemoryError):
             raise
         except Exception as error:
-            if len(problem.networks) > 1:
+            first, *others = problem.networks
+            if others:
                 return _each(self, problem, error)
-            _tell(error, "bounds", problem.networks[0], "every point is run")
+            _tell(error, "bounds", first, "every point is run")
             return _told(guarded(named("enumerate"), problem), "enumerate")
 
 
@@ -75,9 +76,10 @@ def guarded(solver: Solver, problem: Problem) -> Findings:
     except RelrobError:
         raise
     except Exception as error:
-        if len(problem.networks) > 1:
+        first, *others = problem.networks
+        if others:
             return _each(solver, problem, error)
-        _tell(error, f"solver {solver.name}", problem.networks[0], "the network is not decided")
+        _tell(error, f"solver {solver.name}", first, "the network is not decided")
         nothing = Finding(
             proved=False, effective=None, proposals=(), margin=None, evaluated=0, stopped=crash_reason(error)
         )

@@ -35,7 +35,8 @@ def edited(path: Path, change: Callable[[Config], Any], out: Path, weights: Call
         return out
     out.write_bytes(path.read_bytes())
     with h5py.File(out, "r+") as file:
-        config = json.loads(file.attrs["model_config"])
+        text: Any = file.attrs["model_config"]
+        config = json.loads(text)
         change(config)
         file.attrs["model_config"] = json.dumps(config)
         if weights is not None:

@@ -68,7 +68,8 @@ STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("read
 READ_LINEAR, READ_ONNX_FILE, READ_KERAS_FILE = (
     f"relrob/certificates/reading/{name}.py" for name in ("linear", "onnx", "keras")
 )
-READ_ONNX, READ_LITERT = ("tests/test_reading_onnx.py",), ("tests/test_reading_litert.py",)
+READ_ONNX = ("tests/test_reading_onnx.py",)
+READ_LITERT = ("tests/test_reading_litert.py", "tests/test_reading_litert_rows.py")
 READ_KERAS, READ_CLI = ("tests/test_reading_keras.py",), ("tests/test_cli_check.py", "tests/test_certificates.py")
 TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
 REPICK = "relrob/regions/repick.py"

@@ -9,11 +9,18 @@ from typing import Any
 import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flint import arb, ctx
 
 from relrob.certificates.deployed import Deployed, read_deployed
 from relrob.certificates.derive import _Layer
 from relrob.domain.network import Arithmetic, Layout, Network
+
+RUNTIMES = {
+    "xnnpack": OpResolverType.AUTO,
+    "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+    "reference": OpResolverType.BUILTIN_REF,
+}
 
 
 def described(
@@ -80,3 +87,29 @@ def hostile_images(inputs: int, count: int = 40) -> Any:
     images[0], images[1], images[2] = 0, 1, 0.5
     images[3:10] = rng.integers(0, 2, (7, inputs))
     return images
+
+
+def run(data: bytes, runtime: str, images: Any, place: int | None = None) -> Any:
+    """What a tensor (the output) holds for each image, run alone: reals."""
+    interpreter = Interpreter(
+        model_content=data, num_threads=1, experimental_op_resolver_type=RUNTIMES[runtime],
+        experimental_preserve_all_tensors=place is not None and runtime != "xnnpack",
+    )  # fmt: skip
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    result = interpreter.get_output_details()[0]
+    if place is not None:
+        result = next(each for each in interpreter.get_tensor_details() if each["index"] == place)
+    rows = []
+    for image in images:
+        value = image.reshape(given["shape"])
+        if given["dtype"] != np.float32:
+            scale, zero = given["quantization"]
+            ends = np.iinfo(given["dtype"])
+            value = np.clip(np.rint(value / np.float32(scale)) + zero, ends.min, ends.max).astype(given["dtype"])
+        interpreter.set_tensor(given["index"], value)
+        interpreter.invoke()
+        row = interpreter.get_tensor(result["index"]).reshape(-1).astype(np.float64)
+        scale, zero = result["quantization"]
+        rows.append((row - zero) * scale if scale else row)
+    return np.array(rows)

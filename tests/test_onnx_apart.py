@@ -127,9 +127,9 @@ def test_graphs_that_are_said_to_keep_images_apart_do(name: str) -> None:
     assert treats_apart(model)
     dims = [int(n) for n in APART[name][1][1:]]
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    together = session.run(None, {"x": IMAGES.reshape(-1, *dims)})[0]
+    together = np.asarray(session.run(None, {"x": IMAGES.reshape(-1, *dims)})[0])
     for number, image in enumerate(IMAGES):
-        alone = session.run(None, {"x": image.reshape(1, *dims)})[0]
+        alone = np.asarray(session.run(None, {"x": image.reshape(1, *dims)})[0])
         np.testing.assert_allclose(together[number : number + 1], alone, rtol=1e-5, atol=1e-6)
 
 

@@ -39,7 +39,7 @@ def loaded(given: onnx.ModelProto, folder: Path) -> Network:
 def agrees(network: Network, given: onnx.ModelProto) -> None:
     """The file runs as onnxruntime runs it."""
     run = ort.InferenceSession(given.SerializeToString(), providers=["CPUExecutionProvider"])
-    expected = np.concatenate([run.run(None, {"x": image[None]})[0] for image in IMAGES])
+    expected = np.concatenate([np.asarray(run.run(None, {"x": image[None]})[0]) for image in IMAGES])
     np.testing.assert_allclose(open_network(network).outputs(IMAGES), expected, rtol=1e-5, atol=1e-6)
 
 

@@ -95,12 +95,12 @@ def test_weights_are_matched_by_position_as_keras_does(files: dict[str, Any], tm
     for number in range(2):
         other = shutil.copy(path, tmp_path / f"{number}.h5")
         with h5py.File(other, "r+") as file:
-            config = file.attrs["model_config"]
+            config: Any = file.attrs["model_config"]
             text = config if isinstance(config, str) else config.decode()
             entries = json.loads(text)["config"]["layers"]
             one, two = [each["config"]["name"] for each in entries if each["class_name"] == "Dense"][:2]
             if number:
-                weights = file["model_weights"]
+                weights: Any = file["model_weights"]
                 weights.move(one, "held")
                 weights.move("held", f"{one}_more")
                 names = [n.decode() if isinstance(n, bytes) else n for n in weights.attrs["layer_names"]]
@@ -223,7 +223,7 @@ def test_weights_that_lie_elsewhere_have_no_rules(files: dict[str, Any], tmp_pat
     def outcome(change: Callable[[Any, str], object]) -> str:
         other = shutil.copy(path, tmp_path / "o.h5")
         with h5py.File(other, "r+") as file:
-            weights = file["model_weights"]
+            weights: Any = file["model_weights"]
             name = next(n for n in weights if len(weights[n].attrs.get("weight_names", ())))
             place = f"{name}/{weights[name].attrs['weight_names'][0]}"
             change(weights, place if isinstance(place, str) else place.decode())

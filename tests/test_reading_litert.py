@@ -5,16 +5,13 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Callable
-from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import flatbuffers
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from relrob.certificates.deployed import NoRulesError, arithmetic_of
 from relrob.certificates.reading.litert import _has_halves
@@ -23,14 +20,9 @@ from tests.litert_edits import extra
 from tests.make_litert import FILES
 from tests.make_litert import edited as changed_file
 from tests.make_networks import convert, keras, keras_model
-from tests.reading_cases import described, edited, hostile_images, ranges, read
+from tests.reading_cases import RUNTIMES, described, edited, hostile_images, ranges, read, run
 from tests.support import random_dense
 
-RUNTIMES = {
-    "xnnpack": OpResolverType.AUTO,
-    "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-    "reference": OpResolverType.BUILTIN_REF,
-}
 SHAPE = (6, 6, 1)
 INT8 = ("int8 float", "int8 int8", "int8 uint8")
 KINDS = ("float32", "float16", "dynamic", "dynamic-per-channel", "normalised", *INT8)
@@ -65,32 +57,6 @@ def files() -> dict[str, bytes]:
     model = keras_model(dense, SHAPE)
     whole = keras().Sequential([layers.Input(SHAPE), *model.layers, layers.Softmax()])
     return found | {kind: _int8(whole, kind.split()[1]) for kind in INT8}
-
-
-def run(data: bytes, runtime: str, images: Any, place: int | None = None) -> Any:
-    """What a tensor (the output) holds for each image, run alone: reals."""
-    interpreter = Interpreter(
-        model_content=data, num_threads=1, experimental_op_resolver_type=RUNTIMES[runtime],
-        experimental_preserve_all_tensors=place is not None and runtime != "xnnpack",
-    )  # fmt: skip
-    interpreter.allocate_tensors()
-    given = interpreter.get_input_details()[0]
-    result = interpreter.get_output_details()[0]
-    if place is not None:
-        result = next(each for each in interpreter.get_tensor_details() if each["index"] == place)
-    rows = []
-    for image in images:
-        value = image.reshape(given["shape"])
-        if given["dtype"] != np.float32:
-            scale, zero = given["quantization"]
-            ends = np.iinfo(given["dtype"])
-            value = np.clip(np.rint(value / np.float32(scale)) + zero, ends.min, ends.max).astype(given["dtype"])
-        interpreter.set_tensor(given["index"], value)
-        interpreter.invoke()
-        row = interpreter.get_tensor(result["index"]).reshape(-1).astype(np.float64)
-        scale, zero = result["quantization"]
-        rows.append((row - zero) * scale if scale else row)
-    return np.array(rows)
 
 
 def how(kind: str, runtime: str) -> dict[str, Any]:
@@ -328,74 +294,6 @@ def test_edits_of_numbers_alone_keep_their_rules(files: dict[str, bytes], tmp_pa
         outputs = run(data, runtime, images, softmax_input(data))
         assert (low <= outputs).all()
         assert (outputs <= high).all()
-
-
-def hybrid(size: int, version: int, dimension: int, per_channel: bool) -> bytes:
-    """One dynamic-range layer, built by hand."""
-    model: Any = schema.ModelT()
-    model.version, code = 3, schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = FC
-    code.version = version
-    model.operatorCodes, model.buffers = [code], [schema.BufferT() for _ in range(2)]
-    weights = np.random.default_rng(1).integers(-127, 128, (size, size)).astype(np.int8)
-    model.buffers[1].data = weights.reshape(-1).view(np.uint8)
-    tensors = []
-    for shape, kind, buffer in (([1, size], 0, 0), ([size, size], 9, 1), ([1, size], 0, 0)):
-        tensor: Any = schema.TensorT()
-        tensor.shape, tensor.type, tensor.buffer = np.array(shape, np.int32), kind, buffer
-        tensors.append(tensor)
-    scales = size if per_channel else 1
-    quantisation: Any = schema.QuantizationParametersT()
-    quantisation.scale, quantisation.zeroPoint = np.full(scales, 0.01, np.float32), np.zeros(scales, np.int64)
-    quantisation.quantizedDimension, tensors[1].quantization = dimension, quantisation
-    operator: Any = schema.OperatorT()
-    operator.inputs, operator.outputs = np.array([0, 1], np.int32), np.array([2], np.int32)
-    operator.builtinOptionsType, operator.builtinOptions = 8, schema.FullyConnectedOptionsT()
-    graph: Any = schema.SubGraphT()
-    graph.tensors, graph.operators = tensors, [operator]
-    graph.inputs, graph.outputs = np.array([0], np.int32), np.array([2], np.int32)
-    model.subgraphs = [graph]
-    return packed(model)
-
-
-def packed(model: Any) -> bytes:
-    """The bytes of a model."""
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-@pytest.mark.parametrize("version", range(1, 14))
-@pytest.mark.parametrize(("dimension", "per_channel"), [(0, False), (0, True), (1, True), (1, False)])
-def test_which_kernel_runs_a_row_is_never_guessed_too_fine(
-    tmp_path: Path, version: int, dimension: int, per_channel: bool
-) -> None:
-    """A row whose pixels lie half way between the levels of one kernel: what LiteRT makes of it is within what is claimed, and the
-    finer step is claimed only where the delegate's own levels come out."""
-    size, data = 16, hybrid(16, version, dimension, per_channel)
-    rng = np.random.default_rng(2)
-    images = rng.random((30, size), dtype=np.float32)
-    images[:, 0] = 1
-    weights = np.random.default_rng(1).integers(-127, 128, (size, size)) * np.float64(np.float32(0.01))
-    for runtime in RUNTIMES:
-        network: dict[str, Any] = {
-            "kind": "tflite",
-            "runtime": runtime,
-            "shape": (4, 4, 1),
-            "classes": size,
-            "arithmetic": "integer",
-        }
-        deployed = read(data, tmp_path, **network)
-        (facts,) = deployed.layers
-        outputs = run(data, runtime, images)
-        low, high = ranges(deployed, images)
-        assert (low <= outputs).all()
-        assert (outputs <= high).all()
-        fine = np.rint(images.astype(np.float64) * 255) / 255 @ weights.T
-        asymmetric = bool(np.abs(fine - outputs).max() < 1e-4)
-        assert (facts.share < Fraction(1, 500)) <= asymmetric, runtime
-        assert facts.levels or runtime == "xnnpack"
-        assert not (facts.levels and runtime == "xnnpack" and not asymmetric)
 
 
 def test_half_precision_is_asked_of_the_processor(tmp_path: Path) -> None:

@@ -128,7 +128,8 @@ ACCEPTED: dict[str, tuple[list[onnx.NodeProto], Constants, tuple[Any, ...]]] = {
 def run(data: bytes, images: Any) -> Any:
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     shape = [1, *session.get_inputs()[0].shape[1:]]
-    return np.concatenate([session.run(None, {"x": image.reshape(shape)})[0].reshape(1, -1) for image in images])
+    outputs = [np.asarray(session.run(None, {"x": image.reshape(shape)})[0]) for image in images]
+    return np.concatenate([each.reshape(1, -1) for each in outputs])
 
 
 @pytest.mark.parametrize("name", ACCEPTED)

@@ -219,12 +219,9 @@ def test_a_label_that_the_replay_refutes_is_corrected() -> None:
 
     black_box = replace(setting.networks[0].network, dense=None)
     opened = Opened(black_box, Fooled(), setting.networks[0].replayer)
-    honest = classify_search(
-        replace(setting, networks=(Opened(black_box, *(setting.networks[0].replayer,) * 2), setting.networks[1])),
-        0,
-        image,
-        right,
-    ).record
+    alone = setting.networks[0].replayer
+    honest_opened = Opened(black_box, evaluator=alone, replayer=alone)
+    honest = classify_search(replace(setting, networks=(honest_opened, setting.networks[1])), 0, image, right).record
     record = classify_search(replace(setting, networks=(opened, setting.networks[1])), 0, image, right).record
     assert record.disagreements == 1
     assert record.reference_verdict == honest.reference_verdict or record.reference_effective == 0

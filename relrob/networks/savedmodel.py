@@ -96,12 +96,13 @@ def frozen(path: str) -> Any:
     return function
 
 
+def _held(value: Any, constant: bool) -> Any:
+    return tf.constant(value) if constant else tf.Variable(value, trainable=False)
+
+
 def _function(signature: Signature, called: Iterable[Any]) -> Any:
     """A function of our own that calls the signature's, with variables of our own that are then made constants."""
-    held = [
-        tf.constant(value) if constant else tf.Variable(value, trainable=False)
-        for value, constant in zip(signature.captured, signature.constants, strict=True)
-    ]
+    held = [_held(value, constant) for value, constant in zip(signature.captured, signature.constants, strict=True)]
     graph = _graph(signature, called)
 
     def run(image: Any) -> Any:

@@ -13,7 +13,7 @@ import numpy as np
 
 from relrob.domain.region import Ball, Ladder, Lattice
 from relrob.testing import alone
-from relrob.testing.campaign import append, campaign, contradictions, described, total
+from relrob.testing.campaign import Tally, append, campaign, contradictions, described, total
 from relrob.testing.edited import FORMATS, Edited, edited
 from relrob.testing.plain import Plain
 from relrob.testing.referee import EASY, judged
@@ -42,11 +42,15 @@ def main(arguments: Sequence[str]) -> int:
             return 2
     if given.show is not None:
         return show(given.seed, formats[given.show % len(formats)], given.show, given.out or Path(f"file-{given.show}"))
+    if not given.files and given.log is None:
+        sys.stderr.write("nothing to do; accepted: --files of 1 or more, --log or --show\n")
+        return 2
+    found, words = Tally(), ""
     if given.files:
-        tally, head = campaign(given.seed, formats, given.first, given.files, _say)
+        found, head = campaign(given.seed, formats, given.first, given.files, _say)
         if given.log is not None:
-            append(given.log, head, tally)
-        found, words = tally, f"seed {given.seed}, {given.files} files, {head['seconds']} s"
+            append(given.log, head, found)
+        words = f"seed {given.seed}, {given.files} files, {head['seconds']} s"
     if given.log is not None:
         found, twice = total(given.log)
         words = f"{given.log}, all runs"

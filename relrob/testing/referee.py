@@ -164,8 +164,8 @@ class _Judge:
             self._bounds(enclosure)
         first = self._turn % 2 == 0
         pair = (opened, plain.opened) if first else (plain.opened, opened)
-        wrong = (file.wrong, plain.wrong(file.question.points))
-        roles = wrong if first else wrong[::-1]
+        here, there = file.wrong, plain.wrong(file.question.points)
+        roles = (here, there) if first else (there, here)
         others = LADDERS if isinstance(file.question.region, Ladder) else BALLS
         for name in ("auto", others[self._turn // 2 % len(others)]):
             self._solve(name, pair, roles, modelled)

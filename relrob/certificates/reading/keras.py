@@ -3,45 +3,30 @@
 from __future__ import annotations
 
 import io
-import json
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from math import prod
 from typing import Any, Final
 
-import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from relrob.certificates.reading.entry import image_dims, raster
 from relrob.certificates.reading.facts import Deployed, NoRulesError
+from relrob.certificates.reading.keras_config import Layer, check_float32, model_of
+from relrob.certificates.reading.keras_hdf5 import LARGEST, Array, array_at, group_at, opened, texts
 from relrob.certificates.reading.steps import Steps
 from relrob.domain.network import Arithmetic, Network
 
-_LARGEST: Final = 2**31
 _COMMON: Final = {"name", "trainable", "dtype", "batch_input_shape"}
 _BUILD: Final = {
     *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
     *("kernel_constraint", "bias_constraint", "beta_initializer", "gamma_initializer", "moving_mean_initializer"),
     *("moving_variance_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"),
 }
-_POLICY: Final = {"module", "class_name", "config", "registered_name", "shared_object_id"}
 _RENORM: Final = ("renorm_clipping", "renorm_momentum")
 _EPSILON: Final = float(np.float32(1e-7))  # keras.backend.epsilon(), which Normalization puts under its division
-Array = NDArray[Any]
-Weights = Callable[["_Layer"], list[Array]]
-
-
-@dataclass(frozen=True, eq=False)
-class _Layer:
-    """One layer; `number`: how many layers of its class come before it."""
-
-    kind: str
-    name: str
-    settings: dict[str, Any]
-    number: int
+Weights = Callable[[Layer], list[Array]]
 
 
 def read_archive(network: Network, data: bytes) -> Deployed:
@@ -51,36 +36,36 @@ def read_archive(network: Network, data: bytes) -> Deployed:
             names = archive.namelist()
             if len(set(names)) != len(names) or not {"config.json", "model.weights.h5"} <= set(names):
                 raise NoRulesError("a Keras archive with a member missing or twice")
-            if max(archive.getinfo(name).file_size for name in names) > _LARGEST:
+            if max(archive.getinfo(name).file_size for name in names) > LARGEST:
                 raise NoRulesError("a Keras archive of too large members")
             config, weights = (archive.read(name) for name in ("config.json", "model.weights.h5"))
     except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise NoRulesError("a Keras archive that is damaged") from error
-    layers, dims = _model(config)
+    layers, dims = model_of(config)
 
-    def held(layer: _Layer) -> list[Array]:
+    def held(layer: Layer) -> list[Array]:
         name = _SNAKE[layer.kind] + (f"_{layer.number}" if layer.number else "")
-        group = _group(_group(_group(file, "layers"), name), "vars")
-        return [_array(group, str(number)) for number in range(len(group))]
+        group = group_at(group_at(group_at(file, "layers"), name), "vars")
+        return [array_at(group, str(number)) for number in range(len(group))]
 
-    with _opened(weights) as file:
+    with opened(weights) as file:
         return _build(network, layers, dims, held)
 
 
 def read_h5(network: Network, data: bytes) -> Deployed:
     """A whole model of Keras 2 or 3: weights by position, as Keras loads them, whatever their names are."""
-    with _opened(data) as file:
+    with opened(data) as file:
         config = file.attrs.get("model_config")
         if not isinstance(config, str | bytes):
             raise NoRulesError("an HDF5 file without a configuration")
-        layers, dims = _model(config)
-        weights = _group(file, "model_weights")
-        if "top_level_model_weights" in weights and _texts(_group(weights, "top_level_model_weights"), "weight_names"):
+        layers, dims = model_of(config)
+        weights = group_at(file, "model_weights")
+        if "top_level_model_weights" in weights and texts(group_at(weights, "top_level_model_weights"), "weight_names"):
             raise NoRulesError("a model with weights of its own")
         stored = []
-        for name in _texts(weights, "layer_names"):
-            group = _group(weights, name)
-            arrays = [_array(group, each) for each in _texts(group, "weight_names")]
+        for name in texts(weights, "layer_names"):
+            group = group_at(weights, name)
+            arrays = [array_at(group, each) for each in texts(group, "weight_names")]
             stored += [arrays] if arrays else []
         weighted = [layer for layer in layers if layer.kind in _SNAKE and _has_weights(layer)]
         if len(stored) != len(weighted):
@@ -90,17 +75,17 @@ def read_h5(network: Network, data: bytes) -> Deployed:
 
 def read_keras1(network: Network, data: bytes) -> Deployed:
     """Weights without an architecture: dense layers with ReLU between them; the label is the largest of the last."""
-    with _opened(data) as file:
+    with opened(data) as file:
         if "model_config" in file.attrs:
             raise NoRulesError("weights of Keras 1 with a configuration")
         pairs = []
-        for name in _texts(file, "layer_names"):
-            group = _group(file, name)
-            held = _texts(group, "weight_names")
+        for name in texts(file, "layer_names"):
+            group = group_at(file, name)
+            held = texts(group, "weight_names")
             if held and held != [f"{name}_W", f"{name}_b"]:
                 raise NoRulesError("arrays that are not the weights and the bias of a dense layer of Keras 1")
             if held:
-                pairs.append((_array(group, held[0]), _array(group, held[1])))
+                pairs.append((array_at(group, held[0]), array_at(group, held[1])))
         if not pairs:
             raise NoRulesError("no dense layers")
         steps = Steps((prod(network.image_shape),), network.arithmetic is Arithmetic.REAL)
@@ -111,163 +96,7 @@ def read_keras1(network: Network, data: bytes) -> Deployed:
         return steps.finish(raster(network))
 
 
-def _opened(data: bytes) -> Any:
-    try:
-        return h5py.File(io.BytesIO(data), "r")
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise NoRulesError("an HDF5 file that is damaged") from error
-
-
-def _member(group: Any, name: str) -> Any:
-    """What lies at a path of hard links: nothing leads to another place or another file."""
-    for part in name.strip("/").split("/"):
-        try:
-            link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None
-            if not isinstance(link, h5py.HardLink):
-                raise NoRulesError(f"no weights at {name[:60]!a}")
-            group = group[part]
-        except (OSError, KeyError, RuntimeError, ValueError) as error:
-            raise NoRulesError("an HDF5 file that is damaged") from error
-    return group
-
-
-def _group(parent: Any, name: str) -> Any:
-    found = _member(parent, name)
-    if not isinstance(found, h5py.Group):
-        raise NoRulesError(f"no group at {name[:60]!a}")
-    return found
-
-
-def _array(group: Any, name: str) -> Array:
-    """A float32 dataset, all of it in this file (or a single whole number, which Normalization counts with)."""
-    item = _member(group, name)
-    plain = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
-    if not plain or not (item.dtype == np.float32 or (item.dtype.kind == "i" and item.shape == ())):
-        raise NoRulesError(f"weights at {name[:60]!a} that are no float32 array in this file")
-    if item.nbytes > _LARGEST:
-        raise NoRulesError("weights that are too large")
-    try:
-        values: Array = item[()]
-    except (OSError, RuntimeError, ValueError) as error:
-        raise NoRulesError("an HDF5 file that is damaged") from error
-    if not np.isfinite(values).all():
-        raise NoRulesError("weights that are not finite")
-    return np.asarray(values)
-
-
-def _texts(group: Any, attribute: str) -> list[str]:
-    """An attribute that lists names."""
-    if attribute not in group.attrs:
-        raise NoRulesError(f"an HDF5 group without {attribute}")
-    values = np.atleast_1d(group.attrs[attribute]).tolist()
-    found = [value.decode(errors="replace") if isinstance(value, bytes) else value for value in values]
-    if not all(isinstance(value, str) and value for value in found):
-        raise NoRulesError(f"an HDF5 group whose {attribute} are no names")
-    return found
-
-
-def _model(text: str | bytes) -> tuple[list[_Layer], list[int]]:
-    """The layers in the order of the chain, and the dimensions of the input; open ones -1."""
-    try:
-        model = json.loads(text)
-        kind, config = model["class_name"], model["config"]
-        if kind not in ("Sequential", "Functional", "Model") or model.get("registered_name") not in (
-            None,
-            kind,
-            "Functional",
-        ):
-            raise NoRulesError("a Keras file that holds no Sequential or Functional model")
-        config = {"layers": config} if isinstance(config, list) else config
-        _float32(config)
-        entries = config["layers"]
-        if kind != "Sequential":
-            entries = _chain(entries, config)
-        layers, counts = list[_Layer](), dict[str, int]()
-        for entry in entries:
-            settings, name = entry["config"], entry["class_name"]
-            if entry.get("module") not in (None, "keras.layers") or entry.get("registered_name") not in (None, name):
-                raise NoRulesError("a layer that is none of Keras's own")
-            if set(entry) - {
-                "class_name",
-                "config",
-                "module",
-                "registered_name",
-                "build_config",
-                "name",
-                "inbound_nodes",
-            }:
-                raise NoRulesError("a layer with entries that the checker does not know")
-            layers.append(_Layer(name, str(settings.get("name", "")), settings, counts.get(name, 0)))
-            counts[name] = counts.get(name, 0) + 1
-        first = layers[0].settings
-        dims = first.get("batch_shape", first.get("batch_input_shape", config.get("build_input_shape")))
-        if not isinstance(dims, list):
-            raise NoRulesError("a model that does not say what it reads")
-        return layers, [-1 if size is None else int(size) for size in dims]
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError, RecursionError) as error:
-        raise NoRulesError("a configuration that is not as Keras writes it") from error
-
-
-def _chain(entries: list[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers of a functional model from its input to its output, each fed by the one before. Keras drops those beside the
-    way, and takes weights in the order of the wires, not of the list."""
-    feeds: dict[str, str] = {}
-    named = {entry["name"]: entry for entry in entries}
-    starts, ends = ([_end(each) for each in _nested(config[key])] for key in ("input_layers", "output_layers"))
-    if len(starts) != 1 or len(ends) != 1 or len(named) != len(entries) or named[starts[0]]["inbound_nodes"]:
-        raise NoRulesError("a model with several inputs or outputs, or whose input is fed")
-    for name, entry in named.items():
-        if entry["config"].get("name", name) != name:
-            raise NoRulesError("a layer of two names")
-        if name != starts[0]:
-            feeds[name] = _feed(entry["inbound_nodes"])
-    order = [ends[0]]
-    while order[-1] != starts[0] and len(order) <= len(named):
-        order.append(feeds[order[-1]])
-    if order[-1] != starts[0] or not set(feeds.values()) <= set(named):
-        raise NoRulesError("layers that are no chain")
-    return [named[name] for name in reversed(order)]
-
-
-def _nested(ends: Any) -> list[Any]:
-    """Keras 3 writes a single end without the list around it."""
-    return [ends] if ends and isinstance(ends[0], str) else list(ends)
-
-
-def _end(given: Any) -> str:
-    name, node, tensor = given
-    if (node, tensor) != (0, 0):
-        raise NoRulesError("a layer that is used twice")
-    return str(name)
-
-
-def _feed(nodes: Any) -> str:
-    """The layer that feeds a layer, once, without arguments of its own."""
-    (node,) = nodes
-    if isinstance(node, dict):  # Keras 3
-        (tensor,) = node["args"]
-        if (
-            any(value not in (None, False) for value in node["kwargs"].values())
-            or tensor["class_name"] != "__keras_tensor__"
-        ):
-            raise NoRulesError("a layer that is called with arguments")
-        return _end(tensor["config"]["keras_history"])
-    ((name, number, tensor, arguments),) = node
-    if any(value not in (None, False) for value in arguments.values()):
-        raise NoRulesError("a layer that is called with arguments")
-    return _end((name, number, tensor))
-
-
-def _float32(settings: dict[str, Any]) -> None:
-    policy = settings.get("dtype")
-    if isinstance(policy, dict):
-        known = set(policy) <= _POLICY and set(policy["config"]) <= {"name"}
-        policy = policy["config"].get("name") if policy["class_name"] == "DTypePolicy" and known else ""
-    if policy not in (None, "float32"):
-        raise NoRulesError("a layer that does not compute in float32")
-
-
-def _build(network: Network, layers: list[_Layer], dims: list[int], weights: Weights) -> Deployed:
+def _build(network: Network, layers: list[Layer], dims: list[int], weights: Weights) -> Deployed:
     steps = Steps(image_dims(dims, network), network.arithmetic is Arithmetic.REAL)
     try:
         for number, layer in enumerate(layers):
@@ -278,7 +107,7 @@ def _build(network: Network, layers: list[_Layer], dims: list[int], weights: Wei
             if settings is not None and set(layer.settings) - settings - _COMMON:
                 more = min(set(layer.settings) - settings - _COMMON)
                 raise NoRulesError(f"the setting {more[:40]!a} of {layer.kind}")
-            _float32(layer.settings)
+            check_float32(layer.settings)
             apply(steps, layer, weights)
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise NoRulesError("settings that are not as Keras writes them") from error
@@ -289,7 +118,7 @@ def _build(network: Network, layers: list[_Layer], dims: list[int], weights: Wei
     return found
 
 
-def _input(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _input(steps: Steps, layer: Layer, weights: Weights) -> None:
     if any(layer.settings.get(name) for name in ("sparse", "ragged", "optional")):
         raise NoRulesError("an input that is sparse, ragged or optional")
 
@@ -303,7 +132,7 @@ def _activate(steps: Steps, activation: Any) -> None:
         raise NoRulesError("an activation other than ReLU, softmax or none")
 
 
-def _dense(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _dense(steps: Steps, layer: Layer, weights: Weights) -> None:
     settings = layer.settings
     arrays, biased = weights(layer), settings.get("use_bias", True)
     if settings.get("quantization_config") or settings.get("lora_rank") or biased not in (True, False):
@@ -314,7 +143,7 @@ def _dense(steps: Steps, layer: _Layer, weights: Weights) -> None:
     _activate(steps, settings.get("activation"))
 
 
-def _flatten(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _flatten(steps: Steps, layer: Layer, weights: Weights) -> None:
     form, rank = layer.settings.get("data_format"), len(steps.shape)
     if form not in (None, "channels_last", "channels_first"):
         raise NoRulesError("a Flatten of another data format")
@@ -323,35 +152,35 @@ def _flatten(steps: Steps, layer: _Layer, weights: Weights) -> None:
     steps.reshape((prod(steps.shape),))
 
 
-def _reshape(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _reshape(steps: Steps, layer: Layer, weights: Weights) -> None:
     sizes = [int(size) for size in layer.settings["target_shape"]]
     if sizes == [-1]:
         sizes = [prod(steps.shape)]
     steps.reshape(tuple(sizes))
 
 
-def _permute(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _permute(steps: Steps, layer: Layer, weights: Weights) -> None:
     steps.transpose(tuple(int(axis) - 1 for axis in layer.settings["dims"]))
 
 
-def _activation(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _activation(steps: Steps, layer: Layer, weights: Weights) -> None:
     _activate(steps, layer.settings["activation"])
 
 
-def _relu(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _relu(steps: Steps, layer: Layer, weights: Weights) -> None:
     settings = layer.settings
     if settings.get("max_value") is not None or settings.get("negative_slope") or settings.get("threshold"):
         raise NoRulesError("a capped, leaky or shifted ReLU")
     steps.relu()
 
 
-def _softmax(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _softmax(steps: Steps, layer: Layer, weights: Weights) -> None:
     if layer.settings.get("axis", -1) not in (-1, [-1]):
         raise NoRulesError("a softmax over another axis")
     steps.softmax()
 
 
-def _rescale(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _rescale(steps: Steps, layer: Layer, weights: Weights) -> None:
     scale, offset = layer.settings["scale"], layer.settings.get("offset", 0.0)
     if not all(type(value) in (int, float) for value in (scale, offset)):
         raise NoRulesError("a Rescaling by several numbers")
@@ -360,7 +189,7 @@ def _rescale(steps: Steps, layer: _Layer, weights: Weights) -> None:
         steps.add(np.array(offset, np.float32))
 
 
-def _normalise(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _normalise(steps: Steps, layer: Layer, weights: Weights) -> None:
     """(x - mean) / max(sqrt(variance), 1e-7); `invert`: x * max(...) + mean."""
     settings, dims = layer.settings, len(steps.shape)
     axis = settings.get("axis", -1)
@@ -391,7 +220,7 @@ def _broadcast(value: Array, form: list[int]) -> tuple[int, ...]:
     return value.shape if value.size == prod(form) else tuple(form)
 
 
-def _batch_norm(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _batch_norm(steps: Steps, layer: Layer, weights: Weights) -> None:
     settings = layer.settings
     axis = settings.get("axis", -1)
     axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
@@ -407,18 +236,18 @@ def _batch_norm(steps: Steps, layer: _Layer, weights: Weights) -> None:
     steps.batch_norm(gamma, beta, held[0], held[1], float(settings.get("epsilon", 1e-3)))
 
 
-def _nothing(steps: Steps, layer: _Layer, weights: Weights) -> None:
+def _nothing(steps: Steps, layer: Layer, weights: Weights) -> None:
     """The identity where nothing is trained."""
 
 
 _SNAKE: Final = {"Dense": "dense", "BatchNormalization": "batch_normalization", "Normalization": "normalization"}
 
 
-def _has_weights(layer: _Layer) -> bool:
+def _has_weights(layer: Layer) -> bool:
     return layer.kind != "Normalization" or layer.settings.get("mean") is None
 
 
-_Apply = Callable[[Steps, _Layer, Weights], None]
+_Apply = Callable[[Steps, Layer, Weights], None]
 _IDENTITIES: Final = (
     *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
     *("ActivityRegularization", "Identity"),

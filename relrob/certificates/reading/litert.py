@@ -22,7 +22,7 @@ _LOGITS: Final = (2.0**-14, 16.0)  # scales of what an int8 softmax reads for wh
 _MOST_INPUTS: Final = 1 << 16
 # Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32 products would be subnormal.
 _LEAST_RATIO: Final = 2.0**-100
-# XNNPACK takes dynamic-range layers of these versions (not 8): tests/test_reading_litert.py asks LiteRT.
+# XNNPACK takes dynamic-range layers of these versions (not 8): tests/test_reading_litert_rows.py asks LiteRT.
 _DELEGATED: Final = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
 
 

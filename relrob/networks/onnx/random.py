@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import onnx
@@ -32,7 +32,7 @@ def refuse_random(model: onnx.ModelProto, path: str) -> None:
             )
 
 
-def _nodes(nodes: Iterator[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
     """These, and those of their subgraphs."""
     for node in nodes:
         yield node
