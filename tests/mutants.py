@@ -62,7 +62,6 @@ KERAS, WIRED = "relrob/networks/keras", ("tests/test_keras_wiring.py",)
 SEALS, OLDER, POOL = (f"relrob/study/{name}.py" for name in ("seals", "older", "pool"))
 FILE_OF_STORE = "relrob/study/sqlite_file.py"
 STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
-LEVEL_CHECK, DERIVE, DEPLOYED = (f"relrob/certificates/{name}.py" for name in ("levels", "derive", "deployed"))
 LEVEL_CHECK, DERIVE = (f"relrob/certificates/{name}.py" for name in ("levels", "derive"))
 STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check"))
 READ_LINEAR, READ_ONNX_FILE, READ_KERAS_FILE = (
@@ -309,7 +308,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("checker: a layer before may overflow", READ_LINEAR, "return min(before.most_in, ", "return max(2.0**120, ", READ_ONNX),
     Mutant("checker: a clip with any end", READ_ONNX_FILE, "or ends[1] < _LARGEST", "", READ_ONNX),
     Mutant("checker: dropout that is told to train", READ_ONNX_FILE, 'self._constant(name, "b").any()', "False", READ_ONNX),
-    Mutant("checker: Keras's list, not its wires", READ_KERAS_FILE, "name in reversed(order)]", "name in named]", READ_KERAS),
+    Mutant("checker: Keras's list, not its wires", "relrob/certificates/reading/keras_config.py", "name in reversed(order)]", "name in named]", READ_KERAS),
     Mutant("checker: a constant that comes and goes", READ_LINEAR, "self.size + np.abs(more)", "np.abs(self.offset)", READ_ONNX),
     Mutant("checker: softmax overlooked", STEPS, 'self._end = "float softmax"', 'self._end = ""', READ_ONNX),
     Mutant("checker: a second QUANTIZE", LITERT_READ, "if not (before or after) or", "if before and", READ_LITERT),

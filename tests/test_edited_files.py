@@ -21,7 +21,7 @@ from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
 from relrob.registry import load
 from relrob.relative import classify
-from relrob.testing import campaign, referee
+from relrob.testing import alone, campaign, referee
 from relrob.testing.alone import RefusedError
 from relrob.testing.campaign import Tally, append, run, total
 from relrob.testing.edited import FORMATS, Edited, edited
@@ -100,13 +100,16 @@ def another(file: Edited) -> Edited:
 
 
 def test_a_model_of_another_file_is_found(tmp_path: Path) -> None:
-    """The fault that the campaign is for: what relrob reads is not what runs."""
-    some = [file for file in drawn()[:14] if file.question.every]
-    told = []
-    for turn, file in enumerate(some):
+    """The fault that the campaign is for: what relrob reads is not what runs. Where both give the same labels, nothing is wrong."""
+    differ = 0
+    for turn, file in enumerate(file for file in drawn()[:14] if file.question.every):
         other = another(file)
-        told.append(judged(replace(file, data=other.data), tmp_path, turn).complaints)
-    assert sum(bool(each) for each in told) > len(told) / 2
+        rows = alone.outputs(alone.opened(other.runtime, other.data, other.suffix), file.question.points)
+        if (alone.labels(rows) == file.said).all():
+            continue
+        differ += 1
+        assert judged(replace(file, data=other.data), tmp_path, turn).complaints
+    assert differ > 3
 
 
 def planted(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any], Any]) -> None:
@@ -155,7 +158,7 @@ def test_a_certificate_that_proves_nothing_is_found(monkeypatch: pytest.MonkeyPa
         report = SimpleNamespace(
             status="valid" if valid else "invalid", valid=valid, failure="" if valid else "planted"
         )
-        monkeypatch.setattr(referee, "check", lambda *given: report)
+        monkeypatch.setattr(referee, "check", lambda *given, **more: report)
 
     certificates: list[tuple[str, bytes]] = []
     real = classify
