@@ -65,7 +65,7 @@ STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
 LEVEL_CHECK, DERIVE = (f"relrob/certificates/{name}.py" for name in ("levels", "derive"))
 STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check"))
 READ_LINEAR, READ_ONNX_FILE, READ_KERAS_FILE = (
-    f"relrob/certificates/reading/{name}.py" for name in ("linear", "onnx", "keras")
+    f"relrob/certificates/reading/{name}.py" for name in ("linear", "onnx", "keras_config")
 )
 READ_ONNX = ("tests/test_reading_onnx.py",)
 READ_LITERT = ("tests/test_reading_litert.py", "tests/test_reading_litert_rows.py")
@@ -308,7 +308,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("checker: a layer before may overflow", READ_LINEAR, "return min(before.most_in, ", "return max(2.0**120, ", READ_ONNX),
     Mutant("checker: a clip with any end", READ_ONNX_FILE, "or ends[1] < _LARGEST", "", READ_ONNX),
     Mutant("checker: dropout that is told to train", READ_ONNX_FILE, 'self._constant(name, "b").any()', "False", READ_ONNX),
-    Mutant("checker: Keras's list, not its wires", "relrob/certificates/reading/keras_config.py", "name in reversed(order)]", "name in named]", READ_KERAS),
+    Mutant("checker: Keras's list, not its wires", READ_KERAS_FILE, "name in reversed(order)]", "name in named]", READ_KERAS),
     Mutant("checker: a constant that comes and goes", READ_LINEAR, "self.size + np.abs(more)", "np.abs(self.offset)", READ_ONNX),
     Mutant("checker: softmax overlooked", STEPS, 'self._end = "float softmax"', 'self._end = ""', READ_ONNX),
     Mutant("checker: a second QUANTIZE", LITERT_READ, "if not (before or after) or", "if before and", READ_LITERT),
