@@ -1,8 +1,9 @@
-"""What every test may rely on: a command that ran in this process leaves no logging level behind."""
+"""What every test may rely on: a command that ran in this process leaves no logging level behind, and Ctrl-C as it was."""
 
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +15,14 @@ from tests.cli_case import Case, make_case
 def _fresh_logging() -> Iterator[None]:
     yield
     logging.getLogger("relrob").setLevel(logging.NOTSET)
+
+
+@pytest.fixture(autouse=True)
+def _interruptible() -> Iterator[None]:
+    """The program ignores Ctrl-C once it has its answer; so would every process that a later test starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -108,9 +108,7 @@ def test_workers_are_deaf_to_ctrl_c_from_birth_and_their_parent_is_not() -> None
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
 
 
-def test_ctrl_c_while_a_worker_is_started_waits_for_it(
-    monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> None:
+def test_ctrl_c_while_a_worker_is_started_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where another thread takes the signal, as those of native libraries do."""
     started = []
 
@@ -125,10 +123,6 @@ def test_ctrl_c_while_a_worker_is_started_waits_for_it(
 
     monkeypatch.setattr(pool, "_give", give)
     monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", pipe)
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # the program, if it ran here before, ignores it at its end
-    request.addfinalizer(lambda: signal.signal(signal.SIGINT, before))
     with pytest.raises(KeyboardInterrupt):
         list(map_unordered(make_square, 2, range(3), 2))
     assert not started and not multiprocessing.active_children()

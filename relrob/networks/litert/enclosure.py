@@ -22,6 +22,7 @@ from relrob.networks.litert.limits import check_limits
 
 log = logging.getLogger(__name__)
 
+_LOGITS: Final = (2.0**-14, 16.0)  # steps of what an int8 softmax reads for which it was compared with exp
 _EXTRA: Final = 6  # float32 operations of a float kernel besides its products
 
 
@@ -45,6 +46,8 @@ def modelled(data: bytes, runtime: str) -> Modelled:
     found = Modelled(read_graph(data), kernels_of(data, runtime))
     for layer, kernel in zip(found.graph.layers, found.kernels, strict=True):
         check_limits(layer, kernel)
+        if isinstance(layer, Softmax) and layer.given is not None and not _LOGITS[0] <= layer.given.scale <= _LOGITS[1]:
+            raise NotModelledError(f"an int8 softmax over steps of {layer.given.scale:g}")
     if not found.dense:
         raise NotModelledError("the file has no dense layer")
     before = itertools.takewhile(lambda layer: not isinstance(layer, FULL), found.graph.layers)

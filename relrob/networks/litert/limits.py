@@ -6,20 +6,17 @@ from typing import Final
 
 import numpy as np
 
-from relrob.networks.kernels.litert_layers import DynamicFull, Int8Full, Layer, Softmax
+from relrob.networks.kernels.litert_layers import DynamicFull, Int8Full, Layer
 from relrob.networks.kernels.requantise import multipliers, output_scales
 from relrob.networks.litert.flat import NotModelledError
 
 _INT32: Final = 2**31
-_LOGITS: Final = (2.0**-14, 16.0)  # steps of what an int8 softmax reads for which it was compared with exp
 
 
 def check_limits(layer: Layer, kernel: str) -> None:
     """Does the kernel compute the layer as it is modelled, whatever its input? Raises NotModelledError."""
     if isinstance(layer, Int8Full):
         _requantised(layer, kernel, _largest(layer))
-    if isinstance(layer, Softmax) and layer.given is not None and not _LOGITS[0] <= layer.given.scale <= _LOGITS[1]:
-        raise NotModelledError(f"an int8 softmax over steps of {layer.given.scale:g}")
     if isinstance(layer, DynamicFull) and layer.turned and kernel == "xnnpack":
         raise NotModelledError("a dense layer of scales along dimension 1 that XNNPACK takes")
     if isinstance(layer, DynamicFull) and 255 * int(np.abs(layer.weights.astype(np.int64)).sum(axis=0).max()) >= _INT32:
