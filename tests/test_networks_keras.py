@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import json
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from relrob.domain.network import Layout
 from relrob.errors import NetworkError, RelrobError, ShapeError, UnsupportedLayerError, UsageError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from tests.edit_keras import edited
 from tests.make_networks import forward, keras, keras_model, save, softmax, write_keras, write_keras1
 from tests.support import random_dense
 
@@ -167,21 +165,7 @@ def test_keras_1_weights_read_channels_first(tmp_path: Path) -> None:
 
 def rewritten(path: Path, change: Callable[[dict[str, Any]], Any], weights: Callable[[Any], Any] | None = None) -> Path:
     """A `.keras` file with its configuration or its weights changed."""
-    with zipfile.ZipFile(path) as archive:
-        parts = {name: archive.read(name) for name in archive.namelist()}
-    config = json.loads(parts["config.json"])
-    change(config)
-    parts["config.json"] = json.dumps(config).encode()
-    if weights is not None:
-        buffer = io.BytesIO(parts["model.weights.h5"])
-        with h5py.File(buffer, "r+") as file:
-            weights(file)
-        parts["model.weights.h5"] = buffer.getvalue()
-    out = path.with_name("changed.keras")
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, data in parts.items():
-            archive.writestr(name, data)
-    return out
+    return edited(path, change, path.with_name("changed.keras"), weights)
 
 
 def layer(config: dict[str, Any], index: int) -> dict[str, Any]:
