@@ -22,7 +22,7 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.part import whole
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason
-from relrob.errors import RelrobError
+from relrob.errors import RelrobError, UsageError
 from relrob.networks.batches import one_line
 from relrob.networks.enclose import enclosure_of
 from relrob.problem import Finding, Findings, Opened, Problem, Solver, Stepwise, Work
@@ -65,7 +65,10 @@ class Auto:
 
 def named(name: str) -> Solver:
     """The solver of that name in the registry. Raises UsageError."""
-    solver: Solver = registry.load(registry.find(registry.SOLVERS, name, "solver").target)()
+    entries = registry.solvers(True, name) if name != "auto" else ()
+    if not entries:
+        raise UsageError(f"solver {name!r}", registry.names(registry.SOLVERS))
+    solver: Solver = registry.load(entries[0].target)()
     return solver
 
 

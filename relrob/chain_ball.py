@@ -57,7 +57,7 @@ def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
 
 def _of(name: str, problem: BallProblem, opened: Opened) -> list[BallSolver]:
     """The solvers of that name that take the network in such a ball."""
-    made: list[BallSolver] = [registry.load(entry.target)() for entry in registry.BALL_SOLVERS if entry.name == name]
+    made: list[BallSolver] = [registry.load(entry.target)() for entry in registry.solvers(False, name)]
     return [solver for solver in made if solver.accepts(problem.ball.region, opened.network) is None]
 
 

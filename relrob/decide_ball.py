@@ -64,15 +64,16 @@ def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolve
             hint="--region ladder",
         )
     refusals = []
-    for entry in registry.BALL_SOLVERS:
-        if name in ("auto", entry.name):
-            solver: BallSolver = registry.load(entry.target)()
-            refusal = solver.accepts(region, network)
-            if refusal is None:
-                return solver
-            refusals.append(f"solver {entry.name}: {refusal}")
+    for entry in registry.solvers(False, name):
+        solver: BallSolver = registry.load(entry.target)()
+        refusal = solver.accepts(region, network)
+        if refusal is None:
+            return solver
+        refusals.append(f"solver {entry.method}: {refusal}")
     if not refusals:
-        raise UsageError(f"solver {name!r} for region {region.kind}", f"auto, {registry.names(registry.BALL_SOLVERS)}")
+        raise UsageError(
+            f"solver {name!r} for region {region.kind}", f"auto, {registry.names(registry.solvers(False))}"
+        )
     raise UsageError(f"{network.path} in region {region.kind}: {'; '.join(refusals)}", hint="--region ladder")
 
 

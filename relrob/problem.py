@@ -105,7 +105,7 @@ class Solver(Protocol):
 
     @property
     def name(self) -> str:
-        """The solver's name, as in `relrob.registry.SOLVERS`."""
+        """The solver's name, its method in `relrob.registry.SOLVERS`."""
         ...
 
     @property
@@ -209,7 +209,7 @@ class BallSolver(Protocol):
 
     @property
     def name(self) -> str:
-        """The solver's name, as in `relrob.registry.BALL_SOLVERS`."""
+        """The solver's name, its method in `relrob.registry.SOLVERS`."""
         ...
 
     @property

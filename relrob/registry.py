@@ -11,76 +11,130 @@ from relrob.errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """A name that the user types, where its code is, and one line about it."""
+    """One line of a table: a name, where its code is, a sentence about it, and the facts that others ask for.
+
+    Solvers: `method`, the word that users type and records keep (several solvers share one, each for its regions); `regions`, the
+    kinds they take; `arithmetic`, those that their proofs can be about; `complete`: UNKNOWN comes only from the budget.
+    Schemes: `suffix` of the files they write; `runtime` that executes these unless the user says otherwise; `calibrated`: they
+    learn the ranges of activations from images. `tool`: the package that does the work, where it matters which.
+    """
 
     name: str
     target: str
     summary: str
     complete: bool = False
+    method: str = ""
+    regions: tuple[str, ...] = ()
+    arithmetic: tuple[str, ...] = ()
+    suffix: str = ""
+    runtime: str = ""
+    calibrated: bool = False
+    tool: str = ""
 
+    @property
+    def typed(self) -> str:
+        """What users type for it."""
+        return self.method or self.name
+
+
+_LADDER = ("ladder",)
+_BALLS = ("lattice", "l1", "l2", "linf", "l0")
+_BOUNDED = ("real", "float32", "integer")
 
 SOLVERS: tuple[Entry, ...] = (
     Entry(
-        "branch",
+        "branch_ladder",
         "relrob_solvers.branch:Branch",
         "bounds decide parts of a ladder, small parts are run; float MLPs and dense .tflite files",
         complete=True,
+        method="branch",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "bounds", "relrob_solvers.bounds:Bounds", "one bound on the whole ladder; float MLPs and dense .tflite files"
+        "bounds_ladder",
+        "relrob_solvers.bounds:Bounds",
+        "one bound on the whole ladder; float MLPs and dense .tflite files",
+        method="bounds",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "enumerate",
+        "enumerate_ladder",
         "relrob_solvers.enumerate:Enumerate",
         "visits every point of a ladder; any network, any runtime",
         complete=True,
+        method="enumerate",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "smt",
+        "smt_ladder",
         "relrob_solvers.smt:Smt",
         "z3 on parts of a ladder that bounds leave open; verdicts without counts; networks as for branch",
         complete=True,
+        method="smt",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "milp",
+        "milp_ladder",
         "relrob_solvers.milp:Milp",
         "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; networks as for branch",
         complete=True,
+        method="milp",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
-)
-
-BALL_SOLVERS: tuple[Entry, ...] = (
     Entry(
-        "branch",
+        "branch_fixed",
         "relrob_solvers.staircase:Staircase",
         "linear programs and exact integer bounds; fixed-point networks in L-infinity balls",
         complete=True,
+        method="branch",
+        regions=("linf",),
+        arithmetic=("integer",),
     ),
     Entry(
-        "bounds",
+        "bounds_ball",
         "relrob_solvers.around:Around",
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
+        method="bounds",
+        regions=_BALLS,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "branch",
+        "branch_ball",
         "relrob_solvers.phases:Phases",
         "such bounds on parts of a ball or lattice, split by the signs of pre-activations; networks as for bounds",
+        method="branch",
+        regions=_BALLS,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "smt",
+        "smt_fixed",
         "relrob_solvers.integer:Integer",
         "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
         complete=True,
+        method="smt",
+        regions=("linf",),
+        arithmetic=("integer",),
     ),
     Entry(
-        "milp",
+        "milp_ball",
         "relrob_solvers.milp_ball:MilpBall",
         "HiGHS, every bound recomputed soundly; networks that have bounds, in L1 and L-infinity balls",
+        method="milp",
+        regions=("l1", "linf"),
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "smt",
+        "smt_ball",
         "relrob_solvers.reals:Reals",
         "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",
+        method="smt",
+        regions=("l1", "linf"),
+        arithmetic=_BOUNDED,
     ),
 )
 
@@ -102,7 +156,12 @@ EVALUATORS: tuple[Entry, ...] = (
         "relrob.networks.kernels.fixed_file:open_fixed",
         "fixed point in exact integers (.npz that relrob wrote)",
     ),
-    Entry("keras", "relrob.networks.keras.runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
+    Entry(
+        "keras",
+        "relrob.networks.keras.runtime:open_keras",
+        "Keras on TensorFlow (.keras, .h5, CPU)",
+        tool="tensorflow",
+    ),
     Entry(
         "real",
         "relrob.networks.real:open_real",
@@ -112,23 +171,89 @@ EVALUATORS: tuple[Entry, ...] = (
 
 QUANTISERS: tuple[Entry, ...] = (
     Entry(
-        "dynamic", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale a weight tensor (the paper's)"
+        "dynamic",
+        "relrob.compress.litert:quantise",
+        "LiteRT dynamic range, one scale a weight tensor (the paper's)",
+        suffix=".tflite",
+        runtime="xnnpack",
+        tool="tensorflow",
     ),
     Entry(
-        "dynamic-per-channel", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale an output channel"
+        "dynamic-per-channel",
+        "relrob.compress.litert:quantise",
+        "LiteRT dynamic range, one scale an output channel",
+        suffix=".tflite",
+        runtime="xnnpack",
+        tool="tensorflow",
     ),
-    Entry("int8", "relrob.compress.litert:quantise", "LiteRT full int8, int8 in and out, one scale an output channel"),
-    Entry("int8-per-tensor", "relrob.compress.litert:quantise", "LiteRT full int8, one scale a weight tensor"),
-    Entry("int16x8", "relrob.compress.litert:quantise", "LiteRT int16 activations, int8 weights"),
-    Entry("float16", "relrob.compress.litert:quantise", "LiteRT float16 weights"),
-    Entry("fixed:B", "relrob.compress.fixed_point:quantise", "fixed point of B = 2 to 16 bits, exact integers (.npz)"),
-    Entry("qdq", "relrob.compress.onnx_qdq:quantise", "onnxruntime static QDQ int8"),
+    Entry(
+        "int8",
+        "relrob.compress.litert:quantise",
+        "LiteRT full int8, int8 in and out, one scale an output channel",
+        suffix=".tflite",
+        runtime="xnnpack",
+        calibrated=True,
+        tool="tensorflow",
+    ),
+    Entry(
+        "int8-per-tensor",
+        "relrob.compress.litert:quantise",
+        "LiteRT full int8, one scale a weight tensor",
+        suffix=".tflite",
+        runtime="xnnpack",
+        calibrated=True,
+        tool="tensorflow",
+    ),
+    Entry(
+        "int16x8",
+        "relrob.compress.litert:quantise",
+        "LiteRT int16 activations, int8 weights",
+        suffix=".tflite",
+        runtime="xnnpack",
+        calibrated=True,
+        tool="tensorflow",
+    ),
+    Entry(
+        "float16",
+        "relrob.compress.litert:quantise",
+        "LiteRT float16 weights",
+        suffix=".tflite",
+        runtime="xnnpack",
+        tool="tensorflow",
+    ),
+    Entry(
+        "fixed:B",
+        "relrob.compress.fixed_point:quantise",
+        "fixed point of B = 2 to 16 bits, exact integers (.npz)",
+        suffix=".npz",
+        runtime="fixed",
+        calibrated=True,
+        tool="numpy",
+    ),
+    Entry(
+        "qdq",
+        "relrob.compress.onnx_qdq:quantise",
+        "onnxruntime static QDQ int8",
+        suffix=".onnx",
+        runtime="onnxruntime",
+        calibrated=True,
+        tool="onnxruntime",
+    ),
 )
 
 
 def names(table: tuple[Entry, ...]) -> str:
-    """The names of a table, for messages: "a, b, c"."""
-    return ", ".join(dict.fromkeys(entry.name for entry in table))
+    """What users type of a table, for messages: "a, b, c"."""
+    return ", ".join(dict.fromkeys(entry.typed for entry in table))
+
+
+def solvers(ladder: bool, method: str = "auto") -> tuple[Entry, ...]:
+    """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks; `method`: of that one alone.
+
+    >>> [entry.name for entry in solvers(False, "branch")]
+    ['branch_fixed', 'branch_ball']
+    """
+    return tuple(e for e in SOLVERS if ladder == ("ladder" in e.regions) and method in ("auto", e.method))
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:

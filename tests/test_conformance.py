@@ -25,8 +25,8 @@ from tests import hostile, naive
 from tests.support import numpy_opened, random_dense, rounded
 
 DEEP = "branch, leaves of 2"  # the same solver with other settings, which instances as small as these need
-NAMES = [*(entry.name for entry in registry.SOLVERS), DEEP]
-COMPLETE = [*(entry.name for entry in registry.SOLVERS if entry.complete), DEEP]
+NAMES = [*(entry.method for entry in registry.solvers(True)), DEEP]
+COMPLETE = [*(entry.method for entry in registry.solvers(True) if entry.complete), DEEP]
 COUNTING = [name for name in COMPLETE if name not in ("smt", "milp")]  # these two give verdicts
 SHAPE = (6, 6, 1)
 

@@ -173,7 +173,9 @@ class Planted:
 
 def planted(monkeypatch: pytest.MonkeyPatch, act: Callable[[BallProblem], BallFinding]) -> None:
     """Make it the only solver."""
-    monkeypatch.setattr(registry, "BALL_SOLVERS", (Entry("planted", "nowhere:Planted", ""),))
+    monkeypatch.setattr(
+        registry, "SOLVERS", (Entry("planted_ball", "nowhere:Planted", "", method="planted", regions=("linf",)),)
+    )
     monkeypatch.setattr(registry, "load", lambda target: lambda: Planted(act))
 
 

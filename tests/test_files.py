@@ -216,7 +216,7 @@ def test_names_lead_to_their_entries_and_other_names_to_a_list(what: str) -> Non
     for name in ("", table[0].name.upper(), f"{table[0].name} ", table[0].name[:-1]):
         with pytest.raises(UsageError) as told:
             registry.find(table, name, what)
-        names = ", ".join(entry.name for entry in table)
+        names = ", ".join(dict.fromkeys(entry.method or entry.name for entry in table))
         assert str(told.value) == f"{what} {' '.join(repr(name).split())}; accepted: {names}"
         assert registry.names(table) == names
 
@@ -234,7 +234,7 @@ def test_targets_are_where_the_registry_says(target: str) -> None:
 @pytest.mark.parametrize("entry", registry.SOLVERS, ids=lambda entry: entry.name)
 def test_solvers_are_what_the_registry_calls_them(entry: registry.Entry) -> None:
     solver = registry.load(entry.target)()
-    assert (solver.name, solver.complete) == (entry.name, entry.complete)
+    assert (solver.name, solver.complete) == (entry.method, entry.complete)
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))

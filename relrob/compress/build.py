@@ -11,8 +11,6 @@ from relrob.quiet import quiet_native
 from relrob.registry import load
 from relrob.registry import scheme as scheme_entry
 
-UNCALIBRATED = frozenset({"dynamic", "dynamic-per-channel", "float16"})
-
 
 def needs_calibration(scheme: str) -> bool:
     """Whether the scheme learns the ranges of activations from images. Raises UsageError for an unknown scheme.
@@ -20,7 +18,7 @@ def needs_calibration(scheme: str) -> bool:
     >>> needs_calibration("int8"), needs_calibration("dynamic")
     (True, False)
     """
-    return scheme_entry(scheme).name not in UNCALIBRATED
+    return scheme_entry(scheme).calibrated
 
 
 def suffix(scheme: str) -> str:
@@ -29,8 +27,7 @@ def suffix(scheme: str) -> str:
     >>> suffix("qdq")
     '.onnx'
     """
-    target = scheme_entry(scheme).target
-    return ".onnx" if "onnx" in target else ".npz" if "fixed" in target else ".tflite"
+    return scheme_entry(scheme).suffix
 
 
 def default_runtime(scheme: str) -> str:
@@ -39,7 +36,7 @@ def default_runtime(scheme: str) -> str:
     >>> default_runtime("dynamic")
     'xnnpack'
     """
-    return {".onnx": "onnxruntime", ".npz": "fixed"}.get(suffix(scheme), "xnnpack")
+    return scheme_entry(scheme).runtime
 
 
 def check_quantisable(reference: Network) -> None:
@@ -74,6 +71,6 @@ def quantised_bytes(
             f"{reference.inputs} values",
         )
     with quiet_native():
-        quantise = load_on_tensorflow(entry.target) if "litert" in entry.target else load(entry.target)
+        quantise = load_on_tensorflow(entry.target) if entry.tool == "tensorflow" else load(entry.target)
     data: bytes = quantise(reference, scheme, calibration, image_shape)
     return data

@@ -31,6 +31,6 @@ def opener_of(runtime: str) -> Callable[..., Evaluator]:
     entry = find(EVALUATORS, runtime, "runtime")
     with quiet_native():
         opener: Callable[..., Evaluator] = (
-            load_on_tensorflow(entry.target) if entry.name == "keras" else load(entry.target)
+            load_on_tensorflow(entry.target) if entry.tool == "tensorflow" else load(entry.target)
         )
     return opener

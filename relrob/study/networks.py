@@ -17,6 +17,7 @@ from relrob.files import cache_dir, check_writable, sha256_bytes, write_atomic
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.reference import cached_reference
+from relrob.registry import scheme as scheme_entry
 from relrob.study.request import Request
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded
@@ -68,10 +69,11 @@ def _quantise(request: Request, data: Dataset, reference: Network, listener: Lis
     calibration: Calibration | None = None
     if needs_calibration(scheme):
         calibration = draw(load_guarded(request.dataset, "train", request.memory), seed=request.seed)
-    made_with = {".onnx": "onnxruntime", ".npz": "numpy"}.get(suffix(scheme), "tensorflow")
     pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
     own = ["own file"] if own_file(reference, scheme) else []
-    described = repr([reference.sha256, reference.layout.value, scheme, pixels, version(made_with), *own])
+    described = repr(
+        [reference.sha256, reference.layout.value, scheme, pixels, version(scheme_entry(scheme).tool), *own]
+    )
     path = (
         cache_dir() / "quantised" / f"{scheme.replace(':', '')}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
     )

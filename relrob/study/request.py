@@ -70,7 +70,7 @@ class Request:
                 registry.find(registry.EVALUATORS, value, what)
         if self.layout not in LAYOUTS:
             raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
-        if self.solver != "auto" and self.solver not in (entry.name for entry in registry.SOLVERS):
+        if self.solver != "auto" and self.solver not in (entry.method for entry in registry.SOLVERS):
             raise UsageError(f"solver {self.solver!r}", f"auto, {registry.names(registry.SOLVERS)}", "relrob solvers")
         if self.rollouts is not None and self.rollouts < 1:
             raise UsageError(f"rollouts {self.rollouts}", "a whole number above 0", "--rollouts 5")

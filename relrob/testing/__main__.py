@@ -27,7 +27,7 @@ EVERY = 1_000
 
 def solvers(names: str) -> dict[str, Solver]:
     """The solvers named, "all" for those of the registry, auto, and branch with leaves of two points."""
-    chosen = ["auto", *(entry.name for entry in registry.SOLVERS)] if names == "all" else names.split(",")
+    chosen = ["auto", *(entry.method for entry in registry.solvers(True))] if names == "all" else names.split(",")
     made = {name: solver_named(name) for name in chosen}
     if names == "all":
         made["branch, leaves of 2"] = registry.load("relrob_solvers.branch:Branch")(leaf=2)
