@@ -22,14 +22,14 @@ os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before any libra
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.decide_ball import decide_ball  # noqa: E402
+from relrob.deciding.decide_ball import decide_ball  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ball, Norm  # noqa: E402
 from relrob.domain.verdict import Status, Verdict  # noqa: E402
 from relrob.networks.evaluator import labels  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
 from relrob.networks.open import open_network  # noqa: E402
-from relrob.problem import BallProblem, Opened  # noqa: E402
+from relrob.queries.problem import BallProblem, Opened  # noqa: E402
 from relrob.regions.ball import ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 

@@ -28,15 +28,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
-from relrob.decide import decide  # noqa: E402
+from relrob.deciding.decide import decide  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
-from relrob.problem import Problem  # noqa: E402
+from relrob.queries.problem import Problem  # noqa: E402
 from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
-from relrob_solvers.enumerate import Enumerate  # noqa: E402
+from relrob_solvers.enumerate_ladder import Enumerate  # noqa: E402
 
 BATCHES = (256, 1024, 4096)
 

@@ -20,17 +20,17 @@ tune_blas()
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.decide import Decision, decide, solver_named  # noqa: E402
+from relrob.deciding.decide import Decision, decide, solver_named  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.domain.verdict import Status  # noqa: E402
-from relrob.problem import Problem, Solver  # noqa: E402
+from relrob.queries.problem import Problem, Solver  # noqa: E402
 from relrob.regions.ladder import rung_set  # noqa: E402
 from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
-from relrob_solvers.enumerate import Enumerate  # noqa: E402
+from relrob_solvers.enumerate_ladder import Enumerate  # noqa: E402
 
 STEPS = [Fraction(1, 2**k) for k in range(6, -1, -1)]
 RADII = [10, 20]

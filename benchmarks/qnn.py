@@ -26,17 +26,17 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from relrob.certificates.check import check
-from relrob.certificates.write_ball import ball_certificate
-from relrob.decide_ball import decide_ball
+from relrob.certificates.checking.check import check
+from relrob.certificates.writing.ball import ball_certificate
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.kernels.fixed_file import fixed_of, write_fixed
-from relrob.networks.kernels.qnn_file import read_qnn
+from relrob.networks.fixed.file import fixed_of, write_fixed
+from relrob.networks.fixed.network import FixedNetwork
+from relrob.networks.fixed.qnn_file import read_qnn
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.queries.problem import BallProblem, Opened
 from relrob.regions.ball import ball_set
 from relrob.study.run import opened
 from relrob_datasets import load

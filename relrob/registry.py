@@ -44,7 +44,7 @@ _BOUNDED = ("real", "float32", "integer")
 SOLVERS: tuple[Entry, ...] = (
     Entry(
         "branch_ladder",
-        "relrob_solvers.branch:Branch",
+        "relrob_solvers.branch_ladder:Branch",
         "bounds decide parts of a ladder, small parts are run; float MLPs and dense .tflite files",
         complete=True,
         method="branch",
@@ -53,7 +53,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "bounds_ladder",
-        "relrob_solvers.bounds:Bounds",
+        "relrob_solvers.bounds_ladder:Bounds",
         "one bound on the whole ladder; float MLPs and dense .tflite files",
         method="bounds",
         regions=_LADDER,
@@ -61,7 +61,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "enumerate_ladder",
-        "relrob_solvers.enumerate:Enumerate",
+        "relrob_solvers.enumerate_ladder:Enumerate",
         "visits every point of a ladder; any network, any runtime",
         complete=True,
         method="enumerate",
@@ -70,7 +70,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "smt_ladder",
-        "relrob_solvers.smt:Smt",
+        "relrob_solvers.smt_ladder:Smt",
         "z3 on parts of a ladder that bounds leave open; verdicts without counts; networks as for branch",
         complete=True,
         method="smt",
@@ -79,7 +79,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "milp_ladder",
-        "relrob_solvers.milp:Milp",
+        "relrob_solvers.milp_ladder:Milp",
         "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; networks as for branch",
         complete=True,
         method="milp",
@@ -88,7 +88,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "branch_fixed",
-        "relrob_solvers.staircase:Staircase",
+        "relrob_solvers.branch_fixed:Staircase",
         "linear programs and exact integer bounds; fixed-point networks in L-infinity balls",
         complete=True,
         method="branch",
@@ -97,7 +97,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "bounds_ball",
-        "relrob_solvers.around:Around",
+        "relrob_solvers.bounds_ball:Around",
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
         method="bounds",
         regions=_BALLS,
@@ -105,7 +105,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "branch_ball",
-        "relrob_solvers.phases:Phases",
+        "relrob_solvers.branch_ball:Phases",
         "such bounds on parts of a ball or lattice, split by the signs of pre-activations; networks as for bounds",
         method="branch",
         regions=_BALLS,
@@ -113,7 +113,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "smt_fixed",
-        "relrob_solvers.integer:Integer",
+        "relrob_solvers.smt_fixed:Integer",
         "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
         complete=True,
         method="smt",
@@ -130,7 +130,7 @@ SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "smt_ball",
-        "relrob_solvers.reals:Reals",
+        "relrob_solvers.smt_ball:Reals",
         "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",
         method="smt",
         regions=("l1", "linf"),
@@ -149,11 +149,11 @@ EVALUATORS: tuple[Entry, ...] = (
     ),
     Entry("reference", "relrob.networks.litert.runtime:open_litert", "LiteRT's reference kernels (.tflite)"),
     Entry(
-        "onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
+        "onnxruntime", "relrob.networks.onnx.runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
     ),
     Entry(
         "fixed",
-        "relrob.networks.kernels.fixed_file:open_fixed",
+        "relrob.networks.fixed.file:open_fixed",
         "fixed point in exact integers (.npz that relrob wrote)",
     ),
     Entry(
@@ -172,7 +172,7 @@ EVALUATORS: tuple[Entry, ...] = (
 QUANTISERS: tuple[Entry, ...] = (
     Entry(
         "dynamic",
-        "relrob.compress.litert:quantise",
+        "relrob.compress.post_training.litert:quantise",
         "LiteRT dynamic range, one scale a weight tensor (the paper's)",
         suffix=".tflite",
         runtime="xnnpack",
@@ -180,7 +180,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "dynamic-per-channel",
-        "relrob.compress.litert:quantise",
+        "relrob.compress.post_training.litert:quantise",
         "LiteRT dynamic range, one scale an output channel",
         suffix=".tflite",
         runtime="xnnpack",
@@ -188,7 +188,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "int8",
-        "relrob.compress.litert:quantise",
+        "relrob.compress.post_training.litert:quantise",
         "LiteRT full int8, int8 in and out, one scale an output channel",
         suffix=".tflite",
         runtime="xnnpack",
@@ -197,7 +197,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "int8-per-tensor",
-        "relrob.compress.litert:quantise",
+        "relrob.compress.post_training.litert:quantise",
         "LiteRT full int8, one scale a weight tensor",
         suffix=".tflite",
         runtime="xnnpack",
@@ -206,7 +206,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "int16x8",
-        "relrob.compress.litert:quantise",
+        "relrob.compress.post_training.litert:quantise",
         "LiteRT int16 activations, int8 weights",
         suffix=".tflite",
         runtime="xnnpack",
@@ -215,7 +215,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "float16",
-        "relrob.compress.litert:quantise",
+        "relrob.compress.post_training.litert:quantise",
         "LiteRT float16 weights",
         suffix=".tflite",
         runtime="xnnpack",
@@ -223,7 +223,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "fixed:B",
-        "relrob.compress.fixed_point:quantise",
+        "relrob.compress.post_training.fixed_point:quantise",
         "fixed point of B = 2 to 16 bits, exact integers (.npz)",
         suffix=".npz",
         runtime="fixed",
@@ -232,7 +232,7 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
     Entry(
         "qdq",
-        "relrob.compress.onnx_qdq:quantise",
+        "relrob.compress.post_training.onnx_qdq:quantise",
         "onnxruntime static QDQ int8",
         suffix=".onnx",
         runtime="onnxruntime",

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
-from relrob.networks.kernels.fixed_file import write_fixed
+from relrob.networks.fixed.file import write_fixed
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.queries.problem import BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
 
 MOST_CODES = 3000

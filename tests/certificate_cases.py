@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from relrob.certificates.check import Report, check
-from relrob.certificates.reading.fixed import FixedFile, read_fixed
-from relrob.certificates.write import certificate
-from relrob.decide import decide
+from relrob.certificates.checking.check import Report, check
+from relrob.certificates.checking.reading.fixed import FixedFile, read_fixed
+from relrob.certificates.writing.ladder import certificate
+from relrob.deciding.decide import decide
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.kernels.fixed_file import fixed_bytes
+from relrob.networks.fixed.file import fixed_bytes
+from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem
+from relrob.queries.problem import Opened, Problem
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.branch import Branch
+from relrob_solvers.branch_ladder import Branch
 from tests.make_networks import write_tflite
 from tests.support import random_dense
 

@@ -14,7 +14,7 @@ import relrob
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import draw
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.study.request import Request
 from relrob_datasets import load
 from tests.support import random_dense

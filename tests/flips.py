@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from relrob.errors import StoreError
-from relrob.study import witness_file
-from relrob.study.store import FILE, Store
+from relrob.store import witness_file
+from relrob.store.run_directory import FILE, Store
 from tests.make_records import make_config, make_result
 
 IMAGES = 8

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.decide import decide
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.query import Budget
@@ -18,9 +18,9 @@ from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem, Solver
+from relrob.queries.problem import Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.enumerate import Enumerate
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
 from tests.make_networks import write_tflite
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import relrob
-from relrob.study.store import FILE, JOURNAL, Store
+from relrob.store.run_directory import FILE, JOURNAL, Store
 from tests.cli_case import Case, environment, make_case
 from tests.support import ROOT
 

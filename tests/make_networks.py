@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Dense
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 Shape = tuple[int, int, int]
 

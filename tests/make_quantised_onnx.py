@@ -12,7 +12,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.networks.kernels.onnx_graph import products_saturate
+from relrob.networks.onnx.kernel_graph import products_saturate
 
 Array = NDArray[Any]
 FORMS = ("qgemm", "qlinear", "qdq gemm", "qdq matmul", "integer", "dynamic", "float bias")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
-from relrob.study import rows
-from relrob.study.store import FILE, Store, canonical
-from relrob.study.witness_file import encode
+from relrob.store import rows
+from relrob.store.run_directory import FILE, Store, canonical
+from relrob.store.witness_file import encode
 
 SHAPES = {1: (28, 28, 1), 3: (32, 32, 3)}
 

@@ -38,14 +38,14 @@ class Mutant:
 
 EXACT, KNAPSACK, LADDER = (f"relrob/regions/{name}.py" for name in ("exact", "knapsack", "ladder"))
 FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain"))
-ROUNDING = "relrob/networks/rounding.py"
+ROUNDING = "relrob/domain/rounding.py"
 TALLY, DECIDE, RELATIVE, PRONOUNCE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative", "pronounce"))
 ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
 BOUNDING, LINEAR, CERTAIN = (f"relrob/bounding/{name}.py" for name in ("ladder", "linear", "certain"))
 ENCLOSURE, STAIRS, CELLS = (
     "relrob/networks/enclosure.py",
-    "relrob/bounding/staircase.py",
-    "relrob/certificates/cells.py",
+    "relrob/bounding/fixed.py",
+    "relrob/certificates/checking/fixed.py",
 )
 BALL, HULL = "relrob/regions/ball.py", "relrob/bounding/ball.py"
 BRANCHING = (
@@ -55,24 +55,24 @@ BRANCHING = (
     "tests/test_bounding.py",
     "tests/test_enclosure.py",
 )
-CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
+CHAINED, BEST = "relrob/deciding/auto.py", "relrob/branching/best_first.py"
 VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
 DOMAIN = ("tests/test_domain.py",)
 KERAS, WIRED = "relrob/networks/keras", ("tests/test_keras_wiring.py",)
 SEALS, OLDER, POOL = (f"relrob/study/{name}.py" for name in ("seals", "older", "pool"))
-FILE_OF_STORE = "relrob/study/sqlite_file.py"
+FILE_OF_STORE = "relrob/store/sqlite_file.py"
 STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
 LEVEL_CHECK, DERIVE = (f"relrob/certificates/{name}.py" for name in ("levels", "derive"))
 STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check"))
 READ_LINEAR, READ_ONNX_FILE, READ_KERAS_FILE = (
-    f"relrob/certificates/reading/{name}.py" for name in ("linear", "onnx", "keras_config")
+    f"relrob/certificates/checking/reading/{name}.py" for name in ("linear", "onnx", "keras_config")
 )
 READ_ONNX = ("tests/test_reading_onnx.py",)
 READ_LITERT = ("tests/test_reading_litert.py", "tests/test_reading_litert_rows.py")
 READ_KERAS, READ_CLI = ("tests/test_reading_keras.py",), ("tests/test_cli_check.py", "tests/test_certificates.py")
-TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
-REPICK = "relrob/regions/repick.py"
-POINTWISE, NEAR = "relrob/networks/pointwise.py", ("tests/test_pointwise.py",)
+TREE, FOUND = "relrob/attacks/tree_search.py", "relrob/relative/search.py"
+REPICK = "relrob/regions/search_features.py"
+POINTWISE, NEAR = "relrob/judging/pointwise.py", ("tests/test_pointwise.py",)
 LEVELS, SEARCHED, REPICKED = (("tests/test_levels.py",), ("tests/test_search.py",), ("tests/test_repick.py",))
 LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
 REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
@@ -84,10 +84,14 @@ MODELLED, CLOSED, APARTS = (
     ("tests/test_onnx_graph.py",),
     ("tests/test_onnx_apart.py",),
 )
-HIGHS, THREATS, MILP_BALL = "relrob/highs.py", "relrob/threats.py", "solvers/relrob_solvers/milp_ball.py"
+HIGHS, THREATS, MILP_BALL = (
+    "relrob/branching/highs.py",
+    "relrob/branching/threats.py",
+    "solvers/relrob_solvers/milp_ball.py",
+)
 PROGRAMS = ("tests/test_milp_ball.py", "tests/test_milp.py", "tests/test_reals.py")
-PHASES, SLOPES = "solvers/relrob_solvers/phases.py", "relrob/bounding/slopes.py"
-PARTS, BALL_CHECK = "relrob/certificates/parts.py", "relrob/certificates/ball.py"
+PHASES, SLOPES = "solvers/relrob_solvers/branch_ball.py", "relrob/bounding/slopes.py"
+PARTS, BALL_CHECK = "relrob/certificates/checking/entries.py", "relrob/certificates/checking/ball.py"
 PHASED = ("tests/test_phases.py", "tests/test_milp_ball.py")
 FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
 EXTREMES = ("tests/test_extremes.py",)
@@ -101,7 +105,7 @@ READ, KERNEL, ALONE = (
     ("tests/test_litert_apart.py",),
 )
 
-SPOTS, PROBES = "relrob/spots.py", "relrob/networks/probes.py"
+SPOTS, PROBES = "relrob/queries/spots.py", "relrob/networks/probes.py"
 SPOTTED, PROBED = ("tests/test_spots.py",), ("tests/test_probes.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -176,7 +180,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("onnx: images mixed", ONNX_APART, "0 < axis < rank if axis >= 0 else", "axis < rank if axis >= 0 else", APARTS),
     Mutant("onnx: images mixed, counted back", ONNX_APART, "rank > 0 and -rank < axis", "rank > 0 and -rank <= axis", APARTS),
     Mutant("onnx: turned images apart", ONNX_APART, "[:1] == [0]", "[:1] != [9]", APARTS),
-    Mutant("onnx: mixed images in batches", "relrob/networks/onnx_runtime.py", "if network.apart and", "if", APARTS),
+    Mutant("onnx: mixed images in batches", "relrob/networks/onnx/runtime.py", "if network.apart and", "if", APARTS),
     # the region
     Mutant("no clamp at black", LADDER, "max(pixel - step, 0)", "pixel - step"),
     Mutant("no clamp at white", LADDER, "min(pixel + step, one)", "pixel + step"),
@@ -232,7 +236,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("search: no time is a proof", BEST, "                return False\n", "                return True\n", VERDICTS),
     Mutant("search: wrong everywhere is right", BEST, "if settled.label == tally.label:", "if settled.label >= 0:", VERDICTS),
     Mutant("search: beam beyond the radius", BEST, "cost_units(masks) <= part.rungs.budget", "cost_units(masks) >= 0", VERDICTS),
-    Mutant("parts: counted short", "relrob/bounding/part.py", "if room < 0:", "if room < -(10**9):", VERDICTS),
+    Mutant("parts: counted short", "relrob/regions/part.py", "if room < 0:", "if room < -(10**9):", VERDICTS),
     Mutant("chain: what was told is proved", CHAINED, "if found.stopped is None:", "if True:", VERDICTS),
     Mutant("chain: the wrong network asked", CHAINED, "(self._problem.networks[n", "(self._problem.networks[0 * n", VERDICTS),
     Mutant("chain: another's steps", CHAINED, "step=found.step or name", 'step=found.step or "branch"', VERDICTS),
@@ -327,7 +331,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "checker: Keras layers by class alone",
-        "relrob/certificates/reading/keras.py",
+        "relrob/certificates/checking/reading/keras.py",
         "if layer.number else",
         "if False else",
         READ_KERAS,
@@ -364,7 +368,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("store: the run's seal is not compared", SEALS, "if kept != [(run.text(config),)]:", "if not kept:", STORED),
     Mutant("store: seals without witnesses", SEALS, "list(vars(self).values())", "[self.record]", STORED),
     Mutant("store: configuration not sealed", SEALS, "json.dumps([config, self.rows", "json.dumps([self.rows", STORED),
-    Mutant("store: what is forgotten stays in the seal", "relrob/study/store.py", "run.changed(seal, -1)", "run", STORED),
+    Mutant("store: what is forgotten stays in the seal", "relrob/store/run_directory.py", "run.changed(seal, -1)", "run", STORED),
     Mutant("store: older rows pass for sealed ones", OLDER, "index, FORMAT, run)", "index, 4, run)", STORED),
     Mutant("store: witnesses against verdicts", OLDER, "            if wrong:", "            if False:", STORED),
     Mutant("store: an empty file is damage", FILE_OF_STORE, "return not tables and not", "return False and not", STORED),
@@ -430,7 +434,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a function that restores is let through",
-        "relrob/networks/savedmodel_file.py",
+        "relrob/networks/keras/savedmodel_file.py",
         "if node.saveable_objects or node.registered_saver:",
         "if node.registered_saver:",
         ("tests/test_networks_savedmodel.py",),

@@ -12,8 +12,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flint import arb, ctx
 
-from relrob.certificates.deployed import Deployed, read_deployed
-from relrob.certificates.derive import _Layer
+from relrob.certificates.checking.deployed import Deployed, read_deployed
+from relrob.certificates.checking.derive import _Layer
 from relrob.domain.network import Arithmetic, Layout, Network
 
 RUNTIMES = {

@@ -12,7 +12,7 @@ import pytest
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer, Network
-from relrob.problem import Opened
+from relrob.queries.problem import Opened
 
 ROOT = Path(__file__).resolve().parent.parent
 

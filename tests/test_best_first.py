@@ -9,17 +9,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from relrob import best_first
-from relrob.best_first import BestFirst
 from relrob.bounding.certain import CertainLabels
-from relrob.bounding.part import Part, whole
+from relrob.branching import best_first
+from relrob.branching.best_first import BestFirst
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
+from relrob.judging.judges import Tally, judge_of
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import margins
-from relrob.problem import Leaf, Problem
+from relrob.queries.problem import Leaf, Problem
 from relrob.regions.ladder import rung_set
-from relrob.tally import Tally, judge_of
+from relrob.regions.part import Part, whole
 from tests.instances import SHAPE, random_problem
 from tests.support import numpy_opened
 

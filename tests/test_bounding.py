@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from relrob.bounding.certain import CertainLabels
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import Part, part_of, whole
 from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Dense, Layer, Network
 from relrob.domain.region import Ladder
@@ -22,6 +21,7 @@ from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosur
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.part import Part, part_of, whole
 from tests.make_networks import write_tflite
 from tests.support import NumpyEvaluator, random_dense
 

@@ -11,22 +11,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relrob
-from relrob.bounding.part import whole
-from relrob.decide import Decision, decide, solver_named
+from relrob.deciding.decide import Decision, decide, solver_named
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
+from relrob.judging.judges import TransferCount
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem, Share
+from relrob.queries.problem import Opened, Problem, Share
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative import Effective, Setting, classify
-from relrob.tally import TransferCount
-from relrob_solvers.bounds import Bounds
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob.regions.part import whole
+from relrob.relative.classify import Effective, Setting, classify
+from relrob_solvers.bounds_ladder import Bounds
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
 from tests.instances import OneByOne
 from tests.make_networks import write_tflite

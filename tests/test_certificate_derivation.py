@@ -12,19 +12,19 @@ from flint import arb, ctx
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob import cubes
-from relrob.bounding.encoding import Encoding, survey
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.certificates.deployed import Deployed, Facts
-from relrob.certificates.derive import Derivation, _Layer, _lines, _pass
-from relrob.certificates.parts import InvalidError
+from relrob.branching import cubes
+from relrob.certificates.checking.deployed import Deployed, Facts
+from relrob.certificates.checking.derive import Derivation, _Layer, _lines, _pass
+from relrob.certificates.checking.entries import InvalidError
 from relrob.domain.query import Budget
+from relrob.encoding.encode import Encoding, survey
+from relrob.judging.judges import Tally, judge_of
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure
-from relrob.problem import Opened, Problem
+from relrob.queries.problem import Opened, Problem
 from relrob.regions.ladder import RungSet
-from relrob.tally import Tally, judge_of
+from relrob.regions.part import whole
 from tests.instances import SHAPE, random_problem, rungs_of
 from tests.support import numpy_opened, random_dense
 

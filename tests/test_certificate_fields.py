@@ -18,16 +18,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.certificates.check import _beside, check
+from relrob.certificates.checking.check import _beside, check
+from relrob.certificates.checking.entries import InvalidError, fraction, pixels
+from relrob.certificates.checking.ladder import Rebuilt, subsets
 from relrob.certificates.form import FORMAT, canonical, chain, seal
-from relrob.certificates.ladder import Rebuilt, subsets
-from relrob.certificates.parts import InvalidError, fraction, pixels
-from relrob.certificates.write import certificate
+from relrob.certificates.writing.ladder import certificate
 from relrob.domain.region import Ladder
 from relrob.errors import CertificateError, NetworkError
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.problem import Leaf
+from relrob.networks.onnx.export import to_onnx
+from relrob.queries.problem import Leaf
 from relrob.regions.ladder import rung_set
 from tests.certificate_cases import document, opened
 from tests.support import random_dense

@@ -12,21 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relrob.certificates.check import check
+from relrob.certificates.checking.check import check
+from relrob.certificates.checking.entries import InvalidError
+from relrob.certificates.checking.ladder import Rebuilt, leaves_of
 from relrob.certificates.form import canonical, chain, seal
-from relrob.certificates.ladder import Rebuilt, leaves_of
-from relrob.certificates.parts import InvalidError
-from relrob.certificates.write import certificate
-from relrob.decide import decide
+from relrob.certificates.writing.ladder import certificate
+from relrob.deciding.decide import decide
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.errors import AlarmError
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.problem import Leaf, Opened, Problem
+from relrob.networks.onnx.export import to_onnx
+from relrob.queries.problem import Leaf, Opened, Problem
 from relrob.regions.ladder import rung_set
-from relrob_solvers.bounds import Bounds
-from relrob_solvers.branch import Branch
+from relrob_solvers.bounds_ladder import Bounds
+from relrob_solvers.branch_ladder import Branch
 from tests.certificate_cases import (
     KINDS,
     REGIONS,
@@ -281,7 +281,7 @@ def test_a_run_is_sampled_unless_it_is_small_or_asked_for_whole(
         assert small.valid
         assert "all run again, but not compared" in small.verified[-1]
         with monkeypatch.context() as few:
-            few.setattr("relrob.certificates.check.WHOLE", 162)
+            few.setattr("relrob.certificates.checking.check.WHOLE", 162)
             sampled = check(tmp_path / "c.json", Path(each.network.path))
         assert (sampled.status, sampled.valid, sampled.failure) == ("sampled", False, "")
         assert (sampled.sampled_parts, sampled.points, sampled.points_run) == (1, 163, 64)

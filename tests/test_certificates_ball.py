@@ -16,19 +16,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.certificates.ball import _Ball
-from relrob.certificates.check import check
-from relrob.certificates.deployed import read_deployed
-from relrob.certificates.derive import Derivation
+from relrob.certificates.checking.ball import _Ball
+from relrob.certificates.checking.check import check
+from relrob.certificates.checking.deployed import read_deployed
+from relrob.certificates.checking.derive import Derivation
+from relrob.certificates.checking.entries import pixels, read_slopes
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.parts import pixels, read_slopes
-from relrob.certificates.write_ball import ball_certificate
-from relrob.decide_ball import decide_ball
+from relrob.certificates.writing.ball import ball_certificate
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.queries.problem import BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import fixed_opened, sampled
 from tests.certificate_cases import SHAPE, fails, image_of, networks_in, opened

@@ -12,16 +12,16 @@ import numpy as np
 import pytest
 from flint import ctx
 
-from relrob.certificates.deployed import LOOSE, Deployed, Facts, read_deployed
-from relrob.certificates.derive import Derivation
-from relrob.certificates.ladder import Rebuilt, subsets
-from relrob.certificates.levels import at_levels
-from relrob.certificates.parts import InvalidError, nearest
+from relrob.certificates.checking.deployed import LOOSE, Deployed, Facts, read_deployed
+from relrob.certificates.checking.derive import Derivation
+from relrob.certificates.checking.entries import InvalidError, nearest
+from relrob.certificates.checking.ladder import Rebuilt, subsets
+from relrob.certificates.checking.levels import at_levels
 from relrob.domain.region import Ladder
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.problem import Opened
+from relrob.networks.onnx.export import to_onnx
+from relrob.queries.problem import Opened
 from relrob.regions.exact import nearest_float32
 from relrob.regions.knapsack import Knapsack
 from relrob.regions.ladder import rung_set

@@ -15,18 +15,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.bounding.staircase import threats
-from relrob.certificates import cells
+from relrob.bounding.fixed import threats
+from relrob.certificates.checking import fixed as cells
+from relrob.certificates.checking.entries import InvalidError, inside
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.parts import InvalidError, inside
-from relrob.certificates.write_ball import ball_certificate
-from relrob.decide_ball import decide_ball
+from relrob.certificates.writing.ball import ball_certificate
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
-from relrob.files import sha256_path
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.kernels.fixed_file import write_fixed
+from relrob.networks.fixed.file import write_fixed
+from relrob.networks.fixed.network import FixedNetwork
 from relrob.regions.ball import ball_set
+from relrob.system.files import sha256_path
 from tests.ball_cases import Question, box_size, ends32, every_code, question
 from tests.certificate_cases import as_checked, fails
 

@@ -11,19 +11,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relrob import chain
 from relrob.bounding.certain import CertainLabels
-from relrob.decide import Decision, decide, solver_named
+from relrob.deciding import auto as chain
+from relrob.deciding.decide import Decision, decide, solver_named
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
-from relrob.problem import Finding, Findings, Opened, Problem, Solver
+from relrob.queries.problem import Finding, Findings, Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative import Effective, Setting, classify
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob.relative.classify import Effective, Setting, classify
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests.instances import SHAPE, levels, random_problem
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
 

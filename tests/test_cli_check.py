@@ -13,9 +13,9 @@ import pytest
 
 from relrob.certificates.form import canonical, seal
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
-from relrob.study.store import Store
+from relrob.store.run_directory import Store
 from tests.cli_case import relrob_command
 from tests.make_networks import write_tflite
 from tests.support import random_dense

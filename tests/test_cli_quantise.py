@@ -20,8 +20,8 @@ from relrob.cli import train as train_module
 from relrob.cli.progress import Bars, Lines, RateColumn, progress
 from relrob.domain.events import Event, silent
 from relrob.errors import RelrobError
-from relrob.files import sha256_file
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
+from relrob.system.files import sha256_file
 from tests.support import ROOT, random_dense
 
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.networks.kernels.fixed import from_float
-from relrob.networks.kernels.fixed_file import parse_fixed, write_fixed
+from relrob.networks.fixed.file import parse_fixed, write_fixed
+from relrob.networks.fixed.network import from_float
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.regions.ball import BallSet, ball_set
-from relrob.study.store import Store
+from relrob.store.run_directory import Store
 from tests.cli_case import Case, relrob_command
 from tests.support import random_dense
 from tests.test_cli_verify import HEADER, KEYS

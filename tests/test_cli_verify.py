@@ -20,7 +20,7 @@ import pytest
 
 import relrob
 from relrob.errors import StoreError
-from relrob.study.store import Store
+from relrob.store.run_directory import Store
 from tests.cli_case import Case, environment, relrob_command
 
 HEADER = (
@@ -208,7 +208,7 @@ pool._give = given
 MOMENTS = {
     **{
         f"import {name}": IN_AN_IMPORT.format(name=name)
-        for name in ("click", "relrob.cli.main", "numpy", "relrob.api", "onnxruntime", "relrob.report.write")
+        for name in ("click", "relrob.cli.main", "numpy", "relrob.api.verify", "onnxruntime", "relrob.report.run.write")
     },
     "made another error": MADE_ANOTHER_ERROR,
     "dropped": DROPPED,

@@ -24,10 +24,10 @@ from relrob.domain.record import ImageResult, Set
 from relrob.domain.verdict import Reason
 from relrob.errors import DatasetError, RelrobError, StoreError, UsageError
 from relrob.registry import load_extra
+from relrob.store.run_directory import Store
 from relrob.study import cluster as tested
 from relrob.study.plan import Plan, make_plan
 from relrob.study.run import check_scheduler, make_classifier, make_in_worker, run
-from relrob.study.store import Store
 from tests.cli_case import Case, relrob_command
 
 LOCAL: Any = distributed.LocalCluster  # typed as if their answers could be awaited

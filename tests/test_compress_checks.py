@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.compress.tflite_file import Contents, Weights
+from relrob.compress.post_training.tflite_file import Contents, Weights
 from relrob.domain.network import Layout
 from relrob.errors import QuantiseError
 from relrob.registry import load
@@ -35,7 +35,9 @@ def verdict(scheme: str, *weights: Weights, ends: str | None = None, last: str |
     """The message, "" when the file is accepted."""
     end = ends or ENDS.get(scheme, "float32")
     try:
-        load("relrob.compress.litert:check")(Contents((end,), (last or end,), weights), scheme, "a.tflite")
+        load("relrob.compress.post_training.litert:check")(
+            Contents((end,), (last or end,), weights), scheme, "a.tflite"
+        )
     except QuantiseError as error:
         assert "\n" not in str(error)
         return str(error)
@@ -104,7 +106,7 @@ def graph(axis: int | None, scales: int, kind: int = TensorProto.INT8, rank: int
     ],
 )
 def test_qdq_weights_have_a_scale_a_channel(model: onnx.ModelProto, words: str) -> None:
-    verify = load("relrob.compress.onnx_qdq:_verify")
+    verify = load("relrob.compress.post_training.onnx_qdq:_verify")
     if not words:
         verify(model, "qdq", "a.onnx")
         return
@@ -117,7 +119,7 @@ def test_qdq_weights_have_a_scale_a_channel(model: onnx.ModelProto, words: str) 
 @pytest.mark.parametrize("softmax", [False, True])
 def test_weights_become_a_keras_model_in_the_files_own_order(layout: Layout, softmax: bool) -> None:
     dense = random_dense(2, (12, 5, 3), softmax)
-    model = load("relrob.compress.keras_model:from_dense")(dense, layout, (2, 2, 3))
+    model = load("relrob.compress.post_training.keras_model:from_dense")(dense, layout, (2, 2, 3))
     images = np.random.default_rng(0).random((7, 2, 2, 3), dtype=np.float32)
     given = images.transpose(0, 3, 1, 2) if layout is Layout.CHW else images
     logits = make_networks.forward(dense, images.reshape(7, 12))
@@ -127,7 +129,7 @@ def test_weights_become_a_keras_model_in_the_files_own_order(layout: Layout, sof
 
 def test_shared_objects_are_counted_in_order_of_appearance() -> None:
     """Keras numbers them by their address in memory; equal addresses stay equal, everything else stays as it is."""
-    renumbered: Any = load("relrob.training:_renumbered")
+    renumbered: Any = load("relrob.training.train:_renumbered")
     first, second = 140_001, 139_002
 
     def content(one: int, two: int) -> dict[str, Any]:
@@ -145,7 +147,7 @@ def test_shared_objects_are_counted_in_order_of_appearance() -> None:
 def test_training_sees_scaled_pixels(standardise: bool, kind: type) -> None:
     levels = np.random.default_rng(0).integers(0, 256, (40, 6))
     images = levels.astype(np.uint8) if kind is np.uint8 else (levels / 255).astype(np.float32)
-    scaled = load("relrob.training:Scaling").of(images, standardise).apply(images).numpy()
+    scaled = load("relrob.training.train:Scaling").of(images, standardise).apply(images).numpy()
     exact = levels / 255
     expected = (exact - exact.mean()) / exact.std() if standardise else exact
     np.testing.assert_allclose(scaled, expected, atol=1e-5)
@@ -153,8 +155,8 @@ def test_training_sees_scaled_pixels(standardise: bool, kind: type) -> None:
 
 
 def test_models_share_their_layers_and_repeat_by_seed() -> None:
-    architecture: Any = load("relrob.architectures:ARCHITECTURES")[0]
-    made = [load("relrob.training:models")(architecture, (2, 2, 1), 4, seed) for seed in (3, 3, 4)]
+    architecture: Any = load("relrob.training.architectures:ARCHITECTURES")[0]
+    made = [load("relrob.training.train:models")(architecture, (2, 2, 1), 4, seed) for seed in (3, 3, 4)]
     weights = [[np.asarray(array) for array in plain.get_weights()] for _, plain in made]
     assert all(np.array_equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
     assert not np.array_equal(weights[0][0], weights[2][0])

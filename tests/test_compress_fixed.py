@@ -14,8 +14,8 @@ from relrob.compress.calibration import Calibration
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer, Network
 from relrob.errors import QuantiseError, UsageError
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.kernels.fixed_file import parse_fixed
+from relrob.networks.fixed.file import parse_fixed
+from relrob.networks.fixed.network import FixedNetwork
 from relrob.registry import scheme
 from tests.cli_case import Case, relrob_command
 from tests.support import NumpyEvaluator, random_dense

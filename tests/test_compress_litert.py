@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
-from relrob.compress.tflite_file import contents
+from relrob.compress.post_training.tflite_file import contents
 from relrob.domain.network import Dense, Layout, Network
 from relrob.errors import QuantiseError
 from relrob.networks.accuracy import accuracy
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 from relrob_datasets import load as load_dataset
 from tests import make_networks
 from tests.support import random_dense, shared_data
@@ -134,7 +134,7 @@ def test_a_network_too_small_is_refused_rather_than_shipped_in_float() -> None:
 def test_a_file_of_another_scheme_is_not_accepted(written: str, claimed: str, words: str) -> None:
     data = make_networks.convert(make_networks.keras_model(DENSE, SHAPE), written)
     with pytest.raises(QuantiseError, match=words):
-        load("relrob.compress.litert:check")(contents(data), claimed, "a.tflite")
+        load("relrob.compress.post_training.litert:check")(contents(data), claimed, "a.tflite")
 
 
 def black_box(folder: Path, suffix: str, lambda_code: bool = False) -> Path:
@@ -168,7 +168,9 @@ def test_a_keras_file_with_code_in_it_is_refused(tmp_path: Path) -> None:
     path = black_box(tmp_path, ".keras", lambda_code=True)
     hand_made = replace(network_of(DENSE), path=str(path), format="keras", dense=None)
     with pytest.raises(QuantiseError, match="Lambda"), quiet_native():
-        quantised_bytes(replace(hand_made, sha256=load("relrob.files:sha256_file")(path)), "int8", CALIBRATION, SHAPE)
+        quantised_bytes(
+            replace(hand_made, sha256=load("relrob.system.files:sha256_file")(path)), "int8", CALIBRATION, SHAPE
+        )
 
 
 def test_an_onnx_black_box_is_sent_to_qdq(tmp_path: Path) -> None:

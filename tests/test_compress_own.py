@@ -18,8 +18,8 @@ from relrob.domain.network import Network
 from relrob.errors import QuantiseError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.quiet import quiet_native
 from relrob.study.lost import accuracy_warnings
+from relrob.system.quiet import quiet_native
 from tests.make_networks import convert, keras, onnx_bytes, save, write_keras, write_keras1, write_onnx
 from tests.support import random_dense
 

@@ -19,9 +19,9 @@ from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.domain.network import Dense, Layout, Network
 from relrob.errors import QuantiseError
-from relrob.files import sha256_bytes
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.system.files import sha256_bytes
 from tests import make_networks
 from tests.support import ROOT, random_dense
 

@@ -12,15 +12,15 @@ import pytest
 from numpy.typing import NDArray
 
 from relrob import registry
-from relrob.decide import Decision, decide, solver_named
+from relrob.deciding.decide import Decision, decide, solver_named
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.evaluator import labels
-from relrob.problem import Opened, Problem, Solver
+from relrob.queries.problem import Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.branch import Branch
+from relrob_solvers.branch_ladder import Branch
 from tests import hostile, naive
 from tests.support import numpy_opened, random_dense, rounded
 

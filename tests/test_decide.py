@@ -8,17 +8,17 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from relrob.decide import decide, replay
+from relrob.deciding.decide import decide, replay
 from relrob.domain.arrays import Bools, Floats
 from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status, Verdict
 from relrob.errors import RelrobError, UsageError
-from relrob.problem import Finding, Findings, Opened, Problem
+from relrob.queries.problem import Finding, Findings, Opened, Problem
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative import Effective, Setting, classify
-from relrob_solvers.enumerate import Enumerate
+from relrob.relative.classify import Effective, Setting, classify
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
 
 SHAPE = (6, 6, 1)

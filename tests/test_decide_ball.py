@@ -15,19 +15,19 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relrob import registry
-from relrob.decide_ball import BallDecision, decide_ball, replay_image, solver_for
+from relrob.deciding.decide_ball import BallDecision, decide_ball, replay_image, solver_for
 from relrob.domain.network import Dense, Layer, Network
 from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import AlarmError, RelrobError, UsageError
-from relrob.problem import BallFinding, BallProblem, Opened
+from relrob.queries.problem import BallFinding, BallProblem, Opened
 from relrob.regions.ball import ball_set
 from relrob.registry import Entry
-from relrob.relative_ball import BallSetting, classify_ball
-from relrob_solvers.phases import Phases
-from relrob_solvers.staircase import Staircase
+from relrob.relative.ball import BallSetting, classify_ball
+from relrob_solvers.branch_ball import Phases
+from relrob_solvers.branch_fixed import Staircase
 from tests.ball_cases import every_code, fixed_opened, lively_network, question, sampled
 from tests.support import numpy_opened, random_dense, rounded
 

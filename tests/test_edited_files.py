@@ -20,7 +20,7 @@ from relrob.domain.region import Ladder
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
 from relrob.registry import load
-from relrob.relative import classify
+from relrob.relative.classify import classify
 from relrob.testing import alone, campaign, referee
 from relrob.testing.alone import RefusedError
 from relrob.testing.campaign import Tally, append, run, total

@@ -15,12 +15,12 @@ from ai_edge_litert import schema_py_generated as schema
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.files import sha256_bytes
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosure, int8_softmax_gap, probability_margin
 from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
+from relrob.system.files import sha256_bytes
 from tests.make_networks import write_tflite
 from tests.support import random_dense, shared_data
 

@@ -8,13 +8,13 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from relrob.bounding.encoding import Encoding, encode, survey
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import Part, whole
-from relrob.bounding.relaxation import program
 from relrob.domain.arrays import Bools, Doubles
+from relrob.encoding.encode import Encoding, encode, survey
+from relrob.encoding.milp import program
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosure
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.part import Part, whole
 from tests import hostile
 from tests.instances import REGIONS, rungs_of
 from tests.support import random_dense

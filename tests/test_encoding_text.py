@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from relrob.bounding.encoding import Claim, Encoding, Neuron, _row
-from relrob.bounding.part import whole
-from relrob.bounding.relaxation import program
-from relrob.bounding.smtlib import _number, smtlib, variables
-from relrob.cubes import around
+from relrob.branching.cubes import around
 from relrob.domain.arrays import Doubles
+from relrob.encoding.encode import Claim, Encoding, Neuron, _row
+from relrob.encoding.milp import program
+from relrob.encoding.smtlib import _number, smtlib, variables
+from relrob.regions.part import whole
 from tests.instances import rungs_of
 
 RUNGS = rungs_of(0, ("2", "1/4"), 3)

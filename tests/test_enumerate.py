@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.decide import decide, solver_named
+from relrob.deciding.decide import decide, solver_named
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.problem import Opened, Problem, Solver
+from relrob.queries.problem import Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import naive
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
 

@@ -13,17 +13,17 @@ import z3
 
 import relrob
 import relrob_datasets
-from relrob.bounding.encoding import encode, survey
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.bounding.smtlib import smtlib
 from relrob.domain.region import Ladder
+from relrob.encoding.encode import encode, survey
+from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
 from relrob.regions.ladder import rung_set
+from relrob.regions.part import whole
 from tests.support import NumpyEvaluator, random_dense, rounded, shared_data
 from tests.test_smt import cvc5_says
 

@@ -11,20 +11,20 @@ import pytest
 from relrob.bounding.ball import BallBounds, BallHull
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import At
-from relrob.bounding.part import whole
-from relrob.decide_ball import decide_ball
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Ladder, Lattice, Norm
+from relrob.domain.rounding import WIDEST
 from relrob.domain.verdict import Status
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, Lost
-from relrob.networks.rounding import WIDEST
-from relrob.problem import BallProblem
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
+from relrob.regions.part import whole
 from tests.test_real import fractions, real
 
 SOLVERS = ("auto", "bounds", "branch", "milp", "smt")

@@ -20,16 +20,16 @@ from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.figure import Figure
 from PIL import Image
 
+from relrob.api.study import export_records, run_named, table_text, write_figures
 from relrob.domain.record import Set
 from relrob.errors import StoreError, UsageError
-from relrob.report import figures as drawing
-from relrob.report.figures import figures
-from relrob.report.galleries import set_galleries, table_one
-from relrob.report.parquet_file import parquet_bytes
-from relrob.report.study_rows import Rate, Row
-from relrob.studies import export_records, run_named, table_text, write_figures
-from relrob.study.published import on_8bit_grid, published
-from relrob.study.study_files import CellResult, read_study, records_of, witnesses_of
+from relrob.report.study import figures as drawing
+from relrob.report.study.figures import figures
+from relrob.report.study.galleries import set_galleries, table_one
+from relrob.report.study.parquet_file import parquet_bytes
+from relrob.report.study.published import on_8bit_grid, published
+from relrob.report.study.rows import Rate, Row
+from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
 from tests.cli_case import Case, relrob_command
 from tests.test_study import row_of, study_file
 
@@ -139,7 +139,7 @@ def test_galleries_show_the_first_images_of_each_set(study: Path, monkeypatch: p
         seen.append([view.index for view in views])
         return b"x"
 
-    monkeypatch.setattr("relrob.report.galleries.gallery_png", noted)
+    monkeypatch.setattr("relrob.report.study.galleries.gallery_png", noted)
     made = set_galleries(cells)
     expected = {}
     for which, name in ((Set.RFP, "R-FP"), (Set.RQ, "R-Q"), (Set.R0, "R-0"), (Set.MIXED, "R-mixed")):
@@ -237,7 +237,7 @@ def test_published_numbers_stand_beside_the_papers_quantisation_alone(
         return replace(cell, options=options, summary=summary)
 
     cells = [as_if("dynamic", "1/4"), as_if("dynamic", "64/255"), as_if("int8", "1/4"), as_if("dynamic", "1/3")]
-    monkeypatch.setattr("relrob.studies.read_runs", lambda runs: cells)
+    monkeypatch.setattr("relrob.api.study.read_runs", lambda runs: cells)
     told = [each["relative_robustness"]["published"] for each in json.loads(table_text([study], "json"))["cells"]]
     assert told == [98.69, 98.69, None, None]
     cells[:] = [

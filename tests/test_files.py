@@ -17,10 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob import files, registry
+from relrob import registry
 from relrob.cli.main import COMMANDS
 from relrob.errors import RelrobError, StoreError, UsageError
-from relrob.quiet import quiet_native
+from relrob.system import files
+from relrob.system.quiet import quiet_native
 
 
 def tree(folder: Path) -> list[str]:
@@ -185,7 +186,7 @@ def test_the_digest_of_a_folder_sees_names_places_and_bytes(tmp_path: Path) -> N
 def test_chatter_goes_to_the_log_and_the_streams_come_back(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "relrob.quiet")
+    caplog.set_level(logging.DEBUG, "relrob.system.quiet")
     open_before = len(list(Path("/proc/self/fd").iterdir()))
     with pytest.raises(ValueError, match="inside"), quiet_native():
         os.write(2, b"native \xff one\nnative two\n")

@@ -20,11 +20,11 @@ from numpy.lib import format as npy
 
 from relrob.domain.network import Arithmetic
 from relrob.errors import NetworkError, ShapeError, UsageError
-from relrob.files import sha256_bytes
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
-from relrob.networks.kernels.fixed_file import fixed_of, parse_fixed, write_fixed
+from relrob.networks.fixed.file import fixed_of, parse_fixed, write_fixed
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.system.files import sha256_bytes
 from tests.ball_cases import tricky_network
 
 SEEDS = st.integers(0, 10**9)

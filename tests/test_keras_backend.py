@@ -57,7 +57,7 @@ from relrob.errors import RelrobError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.compress.build import quantised_bytes
-from relrob.reference import trainer
+from relrob.training.reference import trainer
 network = load_network(sys.argv[1], image_shape=(2, 2, 3), classes=3)
 images = np.random.default_rng(2).random((5, 12), dtype=np.float32)
 for step in (lambda: np.save(sys.argv[2], open_network(network).outputs(images)),

@@ -17,7 +17,7 @@ from relrob.domain.network import Network
 from relrob.errors import NetworkError, RelrobError, UnsupportedLayerError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.quiet import quiet_native
+from relrob.system.quiet import quiet_native
 from tests.edit_keras import Config, edited, entries, named, renamed, rewire
 from tests.make_networks import forward, keras, save, softmax, write_keras1
 from tests.support import random_dense

@@ -14,9 +14,9 @@ import pytest
 from relrob.domain.arrays import Ints
 from relrob.domain.network import Dense, Layer
 from relrob.errors import NetworkError, QuantiseError, RelrobError, ShapeError
-from relrob.networks.kernels.exact_dot import ExactDot
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork, from_float
-from relrob.networks.kernels.qnn_file import read_qnn
+from relrob.networks.exact_dot import ExactDot
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork, from_float
+from relrob.networks.fixed.qnn_file import read_qnn
 from relrob_datasets import load as load_dataset
 from tests.support import random_dense, shared_data
 

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.files import sha256_bytes
-from relrob.networks.interpreter import LiteRt, best_batch
-from relrob.networks.kernels.emulate import emulator
-from relrob.networks.kernels.litert_dynamic import fused_multiply_add
-from relrob.networks.kernels.requantise import away_from_zero, double_rounding, multipliers
+from relrob.networks.litert.dynamic import fused_multiply_add
+from relrob.networks.litert.emulate import emulator
+from relrob.networks.litert.interpreter import LiteRt, best_batch
+from relrob.networks.litert.requantise import away_from_zero, double_rounding, multipliers
+from relrob.system.files import sha256_bytes
 from tests.make_kernels import Full, Kind, Step, random_dynamic, random_inputs, random_int8, write
 
 RUNTIMES = ("xnnpack", "builtin", "reference")

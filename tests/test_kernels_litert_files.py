@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from relrob.domain.network import Layout, Network
-from relrob.files import sha256_bytes
-from relrob.networks.interpreter import LiteRt, best_batch
-from relrob.networks.kernels.emulate import Emulator, emulator
-from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Grid, Int8Full, Softmax
-from relrob.networks.kernels.litert_probes import hostile_images
 from relrob.networks.litert import runtime as litert
+from relrob.networks.litert.emulate import Emulator, emulator
+from relrob.networks.litert.interpreter import LiteRt, best_batch
+from relrob.networks.litert.layers import DynamicFull, FloatFull, Grid, Int8Full, Softmax
+from relrob.networks.litert.probes import hostile_images
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.system.files import sha256_bytes
 from tests.make_kernels import Full, Kind, Step, random_inputs, write
 from tests.support import shared_data
 from tests.test_kernels_litert import GOLDEN, RUNTIMES, a_network, same_bits, spread

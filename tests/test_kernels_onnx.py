@@ -14,10 +14,10 @@ from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Layout, Network
-from relrob.networks.kernels import onnx_graph
-from relrob.networks.kernels.onnx_qdq import OnnxEmulator, onnx_emulator
-from relrob.networks.kernels.onnx_steps import FloatDense, IntegerDense
 from relrob.networks.load import load_network
+from relrob.networks.onnx import kernel_graph as onnx_graph
+from relrob.networks.onnx.emulate import OnnxEmulator, onnx_emulator
+from relrob.networks.onnx.steps import FloatDense, IntegerDense
 from relrob.networks.open import open_network
 from tests.make_quantised_onnx import FORMS, Graph, fitting, network
 from tests.support import random_dense
@@ -85,7 +85,7 @@ def sweep(form: str, seeds: range, count: int, folder: Path, caplog: pytest.LogC
 
 @pytest.mark.parametrize("form", FORMS)
 def test_random_graphs_bit_for_bit(form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="relrob.networks.kernels.onnx_qdq")
+    caplog.set_level(logging.INFO, logger="relrob.networks.onnx.emulate")
     number = FORMS.index(form) * 1000
     count = 100 if form == "dynamic" else 300
     assert sweep(form, range(number, number + 30), count, tmp_path, caplog) >= 25 * count
@@ -94,7 +94,7 @@ def test_random_graphs_bit_for_bit(form: str, tmp_path: Path, caplog: pytest.Log
 @pytest.mark.slow
 @pytest.mark.parametrize("form", FORMS)
 def test_many_random_graphs_bit_for_bit(form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, logger="relrob.networks.kernels.onnx_qdq")
+    caplog.set_level(logging.INFO, logger="relrob.networks.onnx.emulate")
     number = 10**6 + FORMS.index(form) * 1000
     assert sweep(form, range(number, number + 200), 500, tmp_path, caplog) >= 90000
 
@@ -257,7 +257,7 @@ def test_weights_whose_products_fit_16_bits_are_emulated_anywhere(
 
 
 def refused(data: bytes, folder: Path, caplog: pytest.LogCaptureFixture) -> str:
-    caplog.set_level(logging.INFO, logger="relrob.networks.kernels.onnx_qdq")
+    caplog.set_level(logging.INFO, logger="relrob.networks.onnx.emulate")
     assert onnx_emulator(opened(data, folder), data) is None
     return caplog.records[-1].getMessage()
 

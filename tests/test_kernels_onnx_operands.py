@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
-from relrob.networks.kernels.onnx_operands import (
+from relrob.networks.onnx.operands import (
     NotEmulatedError,
     codes_of,
     get,

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from relrob.domain.arrays import Floats
-from relrob.networks.kernels import litert_softmax
-from relrob.networks.kernels.exact_dot import ExactDot
-from relrob.networks.kernels.litert_dynamic import fused_multiply_add, qd8, shifted, symmetric
-from relrob.networks.kernels.litert_layers import Grid, Int8Full
-from relrob.networks.kernels.litert_softmax import exponential, reciprocal
-from relrob.networks.kernels.onnx_steps import Codes, Dequantise, Quantise
-from relrob.networks.kernels.requantise import away_from_zero, double_rounding, multipliers, output_scales, quantise
+from relrob.networks.exact_dot import ExactDot
+from relrob.networks.litert import softmax as litert_softmax
+from relrob.networks.litert.dynamic import fused_multiply_add, qd8, shifted, symmetric
+from relrob.networks.litert.layers import Grid, Int8Full
+from relrob.networks.litert.requantise import away_from_zero, double_rounding, multipliers, output_scales, quantise
+from relrob.networks.litert.softmax import exponential, reciprocal
+from relrob.networks.onnx.steps import Codes, Dequantise, Quantise
 
 ROWS = arrays(np.float32, (3, 19), elements=st.floats(-100, 100, width=32).filter(lambda x: x == 0 or abs(x) > 1e-6))
 

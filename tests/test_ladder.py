@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from relrob.domain.region import Ladder
 from relrob.errors import DatasetError, RegionError
 from relrob.regions.exact import nearest_8bit, nearest_float32, parse_fraction
+from relrob.regions.graph import check_covering, graph, write_graphml
 from relrob.regions.knapsack import Knapsack
 from relrob.regions.ladder import rung_set
-from relrob.regions.view import check_covering, graph, write_graphml
 from relrob_datasets import load
 from tests import naive
 

@@ -16,18 +16,18 @@ from numpy.typing import NDArray
 
 from relrob import registry
 from relrob.bounding.ladder import LadderBounds
-from relrob.certificates.check import check
+from relrob.certificates.checking.check import check
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.write import certificate
-from relrob.decide import decide, solver_named
+from relrob.certificates.writing.ladder import certificate
+from relrob.deciding.decide import decide, solver_named
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.problem import Opened, Problem, Solver
+from relrob.networks.fixed.network import FixedNetwork
+from relrob.queries.problem import Opened, Problem, Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.branch import Branch
+from relrob_solvers.branch_ladder import Branch
 from tests import naive
 from tests.ball_cases import fixed_opened
 from tests.certificate_cases import fails

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.ladder import LadderBounds, steady_maximum
-from relrob.bounding.part import Part, whole
-from relrob.certificates.deployed import LOOSE, Facts
-from relrob.certificates.levels import Region, at_levels
+from relrob.certificates.checking.deployed import LOOSE, Facts
+from relrob.certificates.checking.levels import Region, at_levels
 from relrob.domain.region import Ladder
 from relrob.networks import enclosure
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.part import Part, whole
 from tests.support import random_dense
 
 SHARES = [0.5 / 127, 0.5 / 255, 0.0]

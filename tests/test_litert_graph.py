@@ -9,11 +9,11 @@ import pytest
 
 from relrob.domain.arrays import Bools, Floats
 from relrob.errors import NetworkError
-from relrob.networks.interpreter import LiteRt
-from relrob.networks.kernels.emulate import emulator
+from relrob.networks.litert.emulate import emulator
 from relrob.networks.litert.enclosure import black_box, tflite_enclosure
 from relrob.networks.litert.flat import NotModelledError, read_flat
 from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.interpreter import LiteRt
 from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.limits import check_limits
 from tests.litert_edits import BOX, flatten_edits, flatten_file, tensor, version

@@ -13,13 +13,13 @@ import pytest
 from relrob.domain.arrays import Floats
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import LOOSE
-from relrob.networks.interpreter import LiteRt
-from relrob.networks.kernels.emulate import Emulator, emulator
-from relrob.networks.kernels.litert_dynamic import qd8, symmetric
 from relrob.networks.litert import kernels
+from relrob.networks.litert.dynamic import qd8, symmetric
+from relrob.networks.litert.emulate import Emulator, emulator
 from relrob.networks.litert.enclosure import black_box, tflite_enclosure
 from relrob.networks.litert.flat import NotModelledError
 from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.interpreter import LiteRt
 from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.runtime import kernels_differ, open_litert, rounds_by_place
 from relrob.networks.load import load_network
@@ -73,7 +73,7 @@ def test_guessing_by_the_runtime_would_be_wrong(monkeypatch: pytest.MonkeyPatch)
     network = a_network(data, 20, 5, "xnnpack")
     theirs = LiteRt(network, data, 1, 64).outputs(images())
     assert kernels_differ(network, data) == ""
-    monkeypatch.setattr("relrob.networks.kernels.emulate.kernels_of", lambda data, runtime: ("xnnpack", "xnnpack"))
+    monkeypatch.setattr("relrob.networks.litert.emulate.kernels_of", lambda data, runtime: ("xnnpack", "xnnpack"))
     assert not same_bits(Emulator(network, data).outputs(images()), theirs)
     assert "differs from LiteRT on this machine" in kernels_differ(network, data)
 

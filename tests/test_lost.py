@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
 from relrob.domain.arrays import Doubles
 from relrob.domain.region import Ladder
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.part import whole
 from tests.support import random_dense
 
 SIZES = [(36, 6, 3), (36, 5, 4, 3), (36, 3)]

@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
 from relrob.domain.network import Network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.study.plan import Plan, make_plan
 from relrob.study.request import Request
 from relrob.study.run import make_classifier

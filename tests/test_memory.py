@@ -9,12 +9,12 @@ import sys
 
 import pytest
 
-from relrob.study.memory import keep_memory
+from relrob.system.allocator import keep_memory
 
 COUNT = """
 import resource, sys
 import numpy as np
-from relrob.study.memory import keep_memory
+from relrob.system.allocator import keep_memory
 if sys.argv[1] == "keep":
     keep_memory()
 def faults():

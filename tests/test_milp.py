@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from highspy import HighsModelStatus
 
-from relrob import cubes, highs
-from relrob.bounding.relaxation import Program
-from relrob.decide import decide, solver_named
+from relrob.branching import cubes, highs
+from relrob.deciding.decide import decide, solver_named
 from relrob.domain.arrays import Doubles
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason, Status
+from relrob.encoding.milp import Program
 from relrob.errors import AlarmError, UsageError
-from relrob.problem import Problem
-from relrob.spots import NetworkSpots
-from relrob_solvers import milp
-from relrob_solvers.milp import Milp
+from relrob.queries.problem import Problem
+from relrob.queries.spots import NetworkSpots
+from relrob_solvers import milp_ladder as milp
+from relrob_solvers.milp_ladder import Milp
 from tests.instances import SHAPE, agreed, file_problems, hostile_problem, random_problem
 from tests.support import numpy_opened, random_dense
 

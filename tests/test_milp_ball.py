@@ -13,26 +13,27 @@ import numpy as np
 import pytest
 import z3
 
-from relrob import chain_ball, seek
+from relrob.attacks import frank_wolfe as seek
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
-from relrob.bounding.encoding import encode, survey
-from relrob.bounding.relaxation import Program, program
-from relrob.decide_ball import decide_ball
+from relrob.branching.highs import Tree
+from relrob.branching.threats import Deadline
+from relrob.deciding import auto_ball as chain_ball
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Arithmetic, Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason, Status
+from relrob.encoding.encode import encode, survey
+from relrob.encoding.milp import Program, program
 from relrob.errors import AlarmError
-from relrob.highs import Tree
 from relrob.networks.enclose import enclosure_of
-from relrob.problem import BallFinding, BallProblem, Opened
+from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.queries.spots import NetworkSpots
 from relrob.regions.ball import BallSet, ball_set
-from relrob.spots import NetworkSpots
 from relrob.testing.files import quantised_files
-from relrob.threats import Deadline
+from relrob_solvers.branch_ball import Phases
 from relrob_solvers.milp_ball import MilpBall
-from relrob_solvers.phases import Phases
 from tests.support import numpy_opened, random_dense
 from tests.test_milp import liar
 from tests.test_real import real

@@ -10,28 +10,28 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relrob import tally as tally_module
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.decide import decide
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
+from relrob.judging import judges as tally_module
+from relrob.judging.judges import NearestJudge, RuntimeJudge, nearest_judge
+from relrob.judging.nearest import NearestDense
 from relrob.networks.enclose import dynamic_layers, enclosure_of, row_quantiser
 from relrob.networks.evaluator import Evaluator, labels, margins
-from relrob.networks.kernels.litert_dynamic import qd8, shifted, symmetric
-from relrob.networks.kernels.litert_layers import DynamicFull
-from relrob.networks.kernels.litert_probes import hostile_images
+from relrob.networks.litert.dynamic import qd8, shifted, symmetric
+from relrob.networks.litert.layers import DynamicFull
+from relrob.networks.litert.probes import hostile_images
 from relrob.networks.load import load_network
-from relrob.networks.nearest import NearestDense
 from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem
+from relrob.queries.problem import Opened, Problem
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.tally import NearestJudge, RuntimeJudge, nearest_judge
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob.regions.part import whole
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests.make_kernels import Full, Kind, write
 
 SHAPE = (8, 8, 1)

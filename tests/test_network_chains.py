@@ -10,7 +10,7 @@ import pytest
 
 from relrob.domain.arrays import Doubles
 from relrob.errors import NetworkError, RelrobError, ShapeError
-from relrob.networks.chain import Chain, NotDenseError
+from relrob.networks.operators import Chain, NotDenseError
 from tests.make_networks import forward
 
 RNG = np.random.default_rng(11)

@@ -18,11 +18,11 @@ from onnx import helper
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
-from relrob.files import sha256_bytes
 from relrob.networks.batches import check_images, one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.load import load_network, runtimes
+from relrob.system.files import sha256_bytes
 from tests.make_networks import onnx_bytes, write_onnx
 from tests.support import random_dense
 

@@ -14,10 +14,10 @@ from ai_edge_litert.interpreter import Interpreter
 
 from relrob.domain.network import Arithmetic, Layout
 from relrob.errors import NetworkError, RelrobError, ShapeError, UnsupportedLayerError, UsageError
-from relrob.networks.interpreter import dequantised, quantised
+from relrob.networks.litert.interpreter import dequantised, quantised
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.quiet import quiet_native
+from relrob.system.quiet import quiet_native
 from tests.make_networks import convert, forward, keras, keras_model, softmax, write_tflite
 from tests.support import random_dense
 

@@ -13,9 +13,9 @@ import relrob_datasets
 from relrob.domain.network import Layout
 from relrob.errors import NetworkError, ShapeError, UsageError
 from relrob.networks.accuracy import accuracy, as_floats, clean_labels
-from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.networks.operators import Chain, NotDenseError
 from relrob.networks.shapes import decide_layout, raster, without_batch
 from tests.make_networks import forward, write_keras1, write_onnx
 from tests.support import random_dense, shared_data

@@ -16,7 +16,7 @@ from onnxruntime.quantization import quantize_dynamic
 from relrob.domain.network import Arithmetic, Layout
 from relrob.errors import NetworkError, RelrobError, ShapeError, UsageError
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
 from tests.make_networks import forward, onnx_bytes, write_onnx
 from tests.support import random_dense

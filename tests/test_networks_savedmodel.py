@@ -11,11 +11,11 @@ import pytest
 from relrob.compress.build import quantised_bytes
 from relrob.domain.network import Network
 from relrob.errors import NetworkError, RelrobError, ShapeError, UnsupportedLayerError
-from relrob.files import sha256_path
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.files import sha256_path
+from relrob.system.quiet import quiet_native
 from tests.make_networks import forward, keras, keras_model, softmax
 from tests.support import random_dense
 

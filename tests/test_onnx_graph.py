@@ -14,11 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from relrob.domain.network import Network
 from relrob.errors import NetworkError, RelrobError
-from relrob.networks.chain import NotDenseError
 from relrob.networks.details import int8_path, runtime_details
 from relrob.networks.load import load_network
 from relrob.networks.onnx.graph import graph_of
 from relrob.networks.open import open_network
+from relrob.networks.operators import NotDenseError
 from tests.make_networks import onnx_bytes
 from tests.support import random_dense
 from tests.test_networks_onnx import B1, BASE, FLAT, GOOD, IMAGES, SHAPE, TAIL, W0, ops

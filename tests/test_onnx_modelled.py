@@ -22,8 +22,8 @@ from onnx import helper
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer, Network
 from relrob.domain.region import Ladder
+from relrob.judging.folded import FoldedDense
 from relrob.networks.enclosure import Enclosure, float32_enclosure
-from relrob.networks.folded import FoldedDense
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.regions.ladder import rung_set

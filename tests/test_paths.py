@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from relrob.certificates.check import check
+from relrob.certificates.checking.check import check
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.write import certificate
+from relrob.certificates.writing.ladder import certificate
 from relrob.cli.main import system_line
-from relrob.decide import decide
+from relrob.deciding.decide import decide
 from relrob.domain.query import Budget
 from relrob.errors import CertificateError, NetworkError, StoreError
-from relrob.files import read_regular
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.problem import Problem
-from relrob.study.store import Store
-from relrob_solvers.branch import Branch
+from relrob.networks.onnx.export import to_onnx
+from relrob.queries.problem import Problem
+from relrob.store.run_directory import Store
+from relrob.system.files import read_regular
+from relrob_solvers.branch_ladder import Branch
 from tests.certificate_cases import SHAPE, Made, image_of, opened, rungs_of
 from tests.support import random_dense
 

@@ -19,21 +19,21 @@ from numpy.typing import NDArray
 
 from relrob.bounding.ball import BallBounds
 from relrob.bounding.linear import Phase
-from relrob.certificates.ball import _Ball
-from relrob.certificates.check import check
-from relrob.certificates.deployed import read_deployed
-from relrob.certificates.derive import Derivation
+from relrob.certificates.checking.ball import _Ball
+from relrob.certificates.checking.check import check
+from relrob.certificates.checking.deployed import read_deployed
+from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.write_ball import ball_certificate
-from relrob.decide_ball import decide_ball
+from relrob.certificates.writing.ball import ball_certificate
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclosure import float32_enclosure
-from relrob.networks.onnx_export import to_onnx
-from relrob.problem import BallProblem, Opened
+from relrob.networks.onnx.export import to_onnx
+from relrob.queries.problem import BallProblem, Opened
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import sampled
 from tests.certificate_cases import fails, image_of, networks_in

@@ -10,8 +10,8 @@ import pytest
 
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
-from relrob.networks.folded import FoldedDense
-from relrob.networks.pointwise import Hidden, MarginErrors, settled
+from relrob.judging.folded import FoldedDense
+from relrob.judging.pointwise import Hidden, MarginErrors, settled
 from relrob.regions.ladder import RungSet, rung_set
 from tests.support import random_dense
 

@@ -21,9 +21,9 @@ from relrob.networks import probes
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 from relrob.networks.evaluator import Evaluator
-from relrob.networks.kernels.emulate import Emulator
+from relrob.networks.litert.emulate import Emulator
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
 from relrob.networks.probe_images import driving_images, plain_images
 from relrob.networks.probes import at_points, outputs_within, probed

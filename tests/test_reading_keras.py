@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from relrob.certificates.deployed import NoRulesError, read_deployed
-from relrob.networks.kernels.fixed_file import fixed_bytes
+from relrob.certificates.checking.deployed import NoRulesError, read_deployed
+from relrob.networks.fixed.file import fixed_bytes
 from tests.make_networks import keras, save, write_keras1
 from tests.reading_cases import described, hostile_images, ranges
 from tests.support import random_dense

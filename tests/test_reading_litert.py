@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from relrob.certificates.deployed import NoRulesError, arithmetic_of
-from relrob.certificates.reading.litert import _has_halves
+from relrob.certificates.checking.deployed import NoRulesError, arithmetic_of
+from relrob.certificates.checking.reading.litert import _has_halves
 from relrob.registry import load
 from tests.litert_edits import extra
 from tests.make_litert import FILES

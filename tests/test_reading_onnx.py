@@ -13,10 +13,10 @@ import pytest
 from flint import arb, ctx
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.certificates.deployed import NoRulesError
-from relrob.certificates.derive import _Layer
-from relrob.certificates.parts import InvalidError
-from relrob.networks.onnx_export import to_onnx
+from relrob.certificates.checking.deployed import NoRulesError
+from relrob.certificates.checking.derive import _Layer
+from relrob.certificates.checking.entries import InvalidError
+from relrob.networks.onnx.export import to_onnx
 from tests.reading_cases import hostile_images, ranges, read
 from tests.support import random_dense
 

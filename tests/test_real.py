@@ -12,9 +12,8 @@ import pytest
 
 import relrob
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.certificates.check import check
-from relrob.decide import decide, solver_named
+from relrob.certificates.checking.check import check
+from relrob.deciding.decide import decide, solver_named
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Dense, Layer, Network
 from relrob.domain.query import Budget
@@ -23,10 +22,11 @@ from relrob.errors import NetworkError, UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
 from relrob.networks.real import open_real
-from relrob.problem import Opened, Problem
+from relrob.queries.problem import Opened, Problem
+from relrob.regions.part import whole
 from relrob.testing import hostile
 from relrob.testing.cases import over_reals, random_case
 from relrob.testing.suite import bound_complaints

@@ -9,16 +9,16 @@ import numpy as np
 import pytest
 
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
-from relrob.bounding.encoding import encode, survey
-from relrob.bounding.smtlib import smtlib
-from relrob.decide_ball import decide_ball
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Floats
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
+from relrob.encoding.encode import encode, survey
+from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclosure import float32_enclosure
-from relrob.problem import BallProblem
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
 from tests.support import numpy_opened, random_dense
 from tests.test_smt import cvc5_says

@@ -14,9 +14,9 @@ from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import margins
-from relrob.problem import Finding, Findings, Opened, Problem, Share, Transfer
+from relrob.queries.problem import Finding, Findings, Opened, Problem, Share, Transfer
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative import Effective, Setting, classify
+from relrob.relative.classify import Effective, Setting, classify
 from tests.support import NumpyEvaluator, numpy_opened, random_dense
 
 SHAPE = (6, 6, 1)

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError
-from relrob.problem import Opened
-from relrob.regions.repick import groups_of, repicked
-from relrob.relative import Effective
-from relrob.relative_search import SearchSetting, classify_search
+from relrob.queries.problem import Opened
+from relrob.regions.search_features import groups_of, repicked
+from relrob.relative.classify import Effective
+from relrob.relative.search import SearchSetting, classify_search
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from tests.cli_case import Case, relrob_command

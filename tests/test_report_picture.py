@@ -15,8 +15,8 @@ from PIL import Image
 
 from relrob.domain.record import WitnessView
 from relrob.errors import StoreError, UsageError
-from relrob.report import picture
-from relrob.report.picture import MARGIN, PANEL, gallery, witness_png
+from relrob.report.run import picture
+from relrob.report.run.picture import MARGIN, PANEL, gallery, witness_png
 from tests.make_records import make_witness
 
 TOP = 56

@@ -13,10 +13,10 @@ import pytest
 from rich.console import Console
 
 from relrob.domain.record import Record, Set
-from relrob.report import table, terminal, wording
-from relrob.report.csv_file import images_csv
-from relrob.report.table import table_markdown
-from relrob.study.summary import summarise
+from relrob.report.run import table, terminal, wording
+from relrob.report.run.csv_file import images_csv
+from relrob.report.run.table import table_markdown
+from relrob.store.summary import summarise
 from tests.make_records import changed, make_header, make_record
 
 HEADER = (

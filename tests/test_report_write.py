@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from relrob.errors import StoreError
-from relrob.report import write
-from relrob.report.write import write_run
-from relrob.study.store import Store
-from relrob.study.summary import summarise
+from relrob.report.run import write
+from relrob.report.run.write import write_run
+from relrob.store.run_directory import Store
+from relrob.store.summary import summarise
 from tests.make_records import make_config, make_header, make_result
 from tests.support import ROOT
 
@@ -101,6 +101,6 @@ def test_a_directory_without_a_run_is_refused_and_left_alone(tmp_path: Path) -> 
 
 
 def test_no_picture_library_and_no_terminal_is_imported_until_a_picture_is_drawn() -> None:
-    program = "import sys, relrob.report.write; print({'PIL', 'rich', 'tensorflow', 'scipy'} & set(sys.modules))"
+    program = "import sys, relrob.report.run.write; print({'PIL', 'rich', 'tensorflow', 'scipy'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     assert result.stdout == "set()\n"

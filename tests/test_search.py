@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relrob.attacks.tree_search import TreeSearch
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError, UsageError
-from relrob.problem import Opened
+from relrob.queries.problem import Opened
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.regions.search import TreeSearch
-from relrob.relative import Effective
-from relrob.relative_search import SearchSetting, classify_search
+from relrob.relative.classify import Effective
+from relrob.relative.search import SearchSetting, classify_search
 from relrob.study.region import region_of
 from relrob.study.request import Request
 from tests.cli_case import Case, relrob_command

@@ -13,21 +13,21 @@ import numpy as np
 import pytest
 import z3
 
-from relrob import cubes
-from relrob.bounding.encoding import encode, survey
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.bounding.smtlib import smtlib
-from relrob.decide import decide, solver_named
+from relrob.branching import cubes
+from relrob.deciding.decide import decide, solver_named
 from relrob.domain.network import Dense, Layer
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
+from relrob.encoding.encode import encode, survey
+from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
-from relrob.problem import Problem
-from relrob.quiet import checked
-from relrob_solvers.smt import Smt, to_smtlib
+from relrob.queries.problem import Problem
+from relrob.regions.part import whole
+from relrob.system.quiet import checked
+from relrob_solvers.smt_ladder import Smt, to_smtlib
 from tests.instances import (
     SHAPE,
     agreed,

@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.codes import code_box, coded
-from relrob.bounding.smt_integer import integer_smtlib
-from relrob.decide_ball import decide_ball
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Ints
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
+from relrob.encoding.smtlib_fixed import integer_smtlib
 from relrob.errors import UsageError
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
-from relrob.networks.kernels.fixed_file import write_fixed
+from relrob.networks.fixed.file import write_fixed
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.queries.problem import BallProblem, Opened
 from relrob.regions.ball import ball_set
 from tests.test_kernels_fixed import random_network
 from tests.test_smt import cvc5_says

@@ -14,23 +14,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from relrob.decide import decide
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.network import Dense, Layer, Network
 from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder
+from relrob.domain.rounding import layer_error
 from relrob.domain.verdict import Status
-from relrob.networks import folded
-from relrob.networks.folded import FoldedDense
+from relrob.judging import folded
+from relrob.judging.folded import FoldedDense
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.networks.rounding import layer_error
-from relrob.problem import Opened, Problem, Solver
+from relrob.queries.problem import Opened, Problem, Solver
 from relrob.regions.ladder import rung_set
-from relrob.relative import Effective, Setting, classify
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob.relative.classify import Effective, Setting, classify
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
 
 Run = Callable[[Floats], Floats]

@@ -17,10 +17,9 @@ from relrob.bounding import certain
 from relrob.bounding.certain import CertainLabels, Settled
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part, part_of, whole
 from relrob.cli.main import run
-from relrob.decide import decide
-from relrob.decide_ball import decide_ball
+from relrob.deciding.decide import decide
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Arithmetic, Dense
 from relrob.domain.query import Budget
@@ -34,19 +33,20 @@ from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.litert.runtime import open_litert
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.problem import BallProblem, Opened, Problem, Solver
+from relrob.queries.problem import BallProblem, Opened, Problem, Solver
+from relrob.queries.spots import BLOCK, PARTS, NetworkSpots, Spots, _Promise
 from relrob.regions.ball import ball_set
-from relrob.spots import BLOCK, PARTS, NetworkSpots, Spots, _Promise
+from relrob.regions.part import Part, part_of, whole
+from relrob.store.run_directory import Store
 from relrob.study.pool import map_unordered
-from relrob.study.store import Store
 from relrob.testing.files import quantised_files
-from relrob_solvers import bounds
-from relrob_solvers.around import Around
-from relrob_solvers.bounds import Bounds
-from relrob_solvers.branch import Branch
-from relrob_solvers.milp import Milp
-from relrob_solvers.phases import Phases
-from relrob_solvers.smt import Smt
+from relrob_solvers import bounds_ladder as bounds
+from relrob_solvers.bounds_ball import Around
+from relrob_solvers.bounds_ladder import Bounds
+from relrob_solvers.branch_ball import Phases
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.milp_ladder import Milp
+from relrob_solvers.smt_ladder import Smt
 from tests.cli_case import Case
 from tests.instances import SHAPE, levels, random_problem, rungs_of
 from tests.make_litert import FILES
@@ -232,7 +232,7 @@ def test_a_ball_solver_that_proves_what_is_wrong_sounds_the_alarm(monkeypatch: p
     ball = ball_set(Ball(Norm.LINF, Fraction(1, 4)), levels(2))
     opened = numpy_opened(random_dense(2, (36, 12, 3)), SHAPE)
     label = int(opened.evaluator.outputs(ball.base[None, :]).argmax())
-    monkeypatch.setattr("relrob.seek.seek", lambda *_: (None, 1.0, 0))
+    monkeypatch.setattr("relrob.attacks.frank_wolfe.seek", lambda *_: (None, 1.0, 0))
     for module, solver in (("around", Around()), ("phases", Phases())):
         monkeypatch.setattr(f"relrob_solvers.{module}.proves", lambda *_: True)
         with pytest.raises(AlarmError, match="proved"):

@@ -10,21 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.bounding import staircase_program
 from relrob.bounding.codes import code_box
-from relrob.bounding.staircase import Cell, Threat, _best, bound, cell_of, settled, threats
-from relrob.certificates import cells
-from relrob.certificates.reading.fixed import Layer as Checked
-from relrob.decide_ball import decide_ball
+from relrob.bounding.fixed import Cell, Threat, _best, bound, cell_of, settled, threats
+from relrob.branching import fixed_relaxation as staircase_program
+from relrob.certificates.checking import fixed as cells
+from relrob.certificates.checking.reading.fixed import Layer as Checked
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Ints
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import NetworkError
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
-from relrob.problem import BallProblem
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
-from relrob_solvers.staircase import Staircase
+from relrob_solvers.branch_fixed import Staircase
 from tests.ball_cases import Question, fixed_opened, layer_by_layer, question, tricky_network
 
 SEEDS = st.integers(0, 10**9)

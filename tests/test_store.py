@@ -23,12 +23,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relrob.api.study import table_text
 from relrob.domain.record import RECORD_COLUMNS, ImageResult, Set, WitnessView
 from relrob.errors import StoreError
-from relrob.files import sweep
-from relrob.studies import table_text
-from relrob.study import sqlite_file, witness_file
-from relrob.study.store import FILE, Store
+from relrob.store import sqlite_file, witness_file
+from relrob.store.run_directory import FILE, Store
+from relrob.system.files import sweep
 from tests.flips import GOOD, flips
 from tests.make_records import changed, make_config, make_older, make_record, make_result, make_witness
 from tests.support import ROOT
@@ -424,7 +424,7 @@ def test_an_older_store_that_contradicts_itself_is_refused(tmp_path: Path, chang
 def test_a_kill_while_an_older_store_is_carried_over_leaves_it(tmp_path: Path) -> None:
     old = make_older(tmp_path / "old", IMAGES)
     program = (
-        "import os, sys; from pathlib import Path; from relrob.study import older; from relrob.study.store import Store\n"
+        "import os, sys; from pathlib import Path; from relrob.study import older; from relrob.store.run_directory import Store\n"
         "from tests.make_records import make_config\n"
         "older.seals.write = lambda *given: os.kill(os.getpid(), 9)\n"
         "Store.open(Path(sys.argv[1]), make_config())"

@@ -16,15 +16,15 @@ from typing import Any
 
 import pytest
 
+from relrob.api.study import export_records, list_studies, run_named, show, show_text
 from relrob.errors import RelrobError, StoreError, UsageError
-from relrob.report.claims import Judgement, claims
-from relrob.report.study_rows import Rate, Row
-from relrob.report.study_text import study_text
-from relrob.studies import export_records, list_studies, run_named, show, show_text
-from relrob.study.published import published
+from relrob.report.study.claims import Judgement, claims
+from relrob.report.study.published import published
+from relrob.report.study.rows import Rate, Row
+from relrob.report.study.text import study_text
+from relrob.store.run_directory import Store
+from relrob.store.study_directory import read_study, records_of
 from relrob.study.spec import builtin, find_spec, read_spec
-from relrob.study.store import Store
-from relrob.study.study_files import read_study, records_of
 from tests.cli_case import Case, relrob_command
 from tests.support import shared_data
 

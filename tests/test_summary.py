@@ -15,8 +15,9 @@ from scipy.stats import binomtest
 
 from relrob.domain.record import Record, Set
 from relrob.errors import StoreError
-from relrob.study import rows, store, summary
-from relrob.study.summary import summarise, wilson
+from relrob.store import rows, summary
+from relrob.store import run_directory as store
+from relrob.store.summary import summarise, wilson
 from tests.make_records import changed, make_header, make_record
 
 CONTRACT = [

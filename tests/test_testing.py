@@ -10,15 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from relrob.decide import solver_named
+from relrob.deciding.decide import solver_named
 from relrob.domain.verdict import Reason
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
-from relrob.problem import Findings, Problem, Solver
+from relrob.queries.problem import Findings, Problem, Solver
 from relrob.testing import bound_complaints, complaints, order_complaints, quantised_files, random_case, truth
 from relrob.testing.__main__ import check, main, solvers
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import naive
 
 NUMBERS = range(50)

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
-from relrob.networks.folded import FoldedDense
-from relrob.problem import Solver
+from relrob.judging.folded import FoldedDense
+from relrob.queries.problem import Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.branch import Branch
-from relrob_solvers.enumerate import Enumerate
+from relrob_solvers.branch_ladder import Branch
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile
 from tests.support import random_dense
 from tests.test_soundness import ONE_POINT, WHITE, linear

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relrob import reference
-from relrob.architectures import ARCHITECTURES, RECIPE, default_architecture, find_architecture
 from relrob.domain.events import Event
 from relrob.errors import RelrobError, StoreError, UsageError
-from relrob.files import sha256_file
 from relrob.networks.accuracy import accuracy
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.registry import load
+from relrob.system.files import sha256_file
+from relrob.training import reference
+from relrob.training.architectures import ARCHITECTURES, RECIPE, default_architecture, find_architecture
 from relrob_datasets import load as load_dataset
 from tests import make_networks
 from tests.support import ROOT
@@ -93,7 +93,7 @@ def test_the_default_recipe_reaches_98_percent(tmp_path: Path) -> None:
 
 
 def test_scaling_folds_into_the_first_layer(tmp_path: Path) -> None:
-    with_scaling = load("relrob.training:Scaling")
+    with_scaling = load("relrob.training.train:Scaling")
     images = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
     scaling = with_scaling.of(images, True)
     assert with_scaling.of(images, False) == with_scaling(255.0, 0.0, 1.0)

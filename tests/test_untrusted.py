@@ -26,7 +26,7 @@ from relrob.cli.main import handler
 from relrob.errors import LONGEST, DatasetError, NetworkError, RelrobError, UsageError, printable
 from relrob.networks import first
 from relrob.networks.first import try_network
-from relrob.networks.flatbuffer import verify
+from relrob.networks.litert.flatbuffer import verify
 from relrob.study import networks
 from relrob.study.request import Request
 from relrob.study.spec import find_spec, read_spec

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 import relrob
-from relrob import files
 from relrob.errors import NetworkError, RelrobError, StoreError, UsageError
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.report.wording import rates
+from relrob.networks.onnx.export import to_onnx
+from relrob.report.run.wording import rates
+from relrob.store.run_directory import Store
 from relrob.study.request import Request, request_of
-from relrob.study.store import Store
+from relrob.system import files
 from relrob_datasets import load
 from tests.make_records import make_header, make_record
 from tests.support import ROOT, random_dense
@@ -268,7 +268,7 @@ def test_a_script_without_a_guard_is_told_so(mine: Path, how: str) -> None:
 
 
 def test_rates_say_why_they_are_missing() -> None:
-    from relrob.study.summary import summarise
+    from relrob.store.summary import summarise
 
     robust = [record for record in map(make_record, range(40)) if record.set == "R_Q^FP"]
     none: dict[str, Any] = {"reference_effective": 0, "quantised_effective": 0, "transferred": 0, "same_class": 0}

@@ -9,7 +9,7 @@ from pathlib import Path
 from relrob import registry
 from relrob.domain.arrays import Ints, Levels
 from relrob.errors import DatasetError
-from relrob.files import readable
+from relrob.system.files import readable
 from relrob_datasets import manifest as manifests
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.fetch import folder_of

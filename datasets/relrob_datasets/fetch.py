@@ -9,9 +9,9 @@ from pathlib import Path
 from urllib import error, request
 from urllib.parse import urlsplit
 
-from relrob import files
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import ChecksumError, DatasetError
+from relrob.system import files
 from relrob_datasets import manifest as manifests
 from relrob_datasets.integrity import check_file, reading
 from relrob_datasets.manifest import File, Manifest

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relrob.errors import ChecksumError, DatasetError
-from relrob.files import sha256_file
+from relrob.system.files import sha256_file
 from relrob_datasets.manifest import File
 
 

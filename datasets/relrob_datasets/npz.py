@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import DatasetError
-from relrob.files import readable, sha256_file
+from relrob.system.files import readable, sha256_file
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from relrob.domain.arrays import Levels
 from relrob.errors import DatasetError
-from relrob.files import readable, sha256_path
+from relrob.system.files import readable, sha256_path
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 

@@ -161,7 +161,7 @@ def moves_of(ball: BallSet) -> Moves | None:
 
 @final
 class MovedBounds:
-    """Bounds over a whole ball, in the form in which questions about it are encoded (`relrob.bounding.encoding`)."""
+    """Bounds over a whole ball, in the form in which questions about it are encoded (`relrob.encoding.encode`)."""
 
     def __init__(self, bounds: BallBounds) -> None:
         self.enclosure, self.label = bounds.enclosure, bounds.label

@@ -10,10 +10,10 @@ import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure
 from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,12 +14,12 @@ from typing import final
 import numpy as np
 
 from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
-from relrob.bounding.part import Part
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
+from relrob.judging.folded import hull_maximum
 from relrob.networks.enclosure import Enclosure, Lost
-from relrob.networks.folded import hull_maximum
 from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
 
 
 @final

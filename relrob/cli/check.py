@@ -35,7 +35,7 @@ def command(
       relrob verify --radius 20 --step 1/16 --images 0:5 --certificates --out run
       relrob check run/certificates/00000-reference.json
     """
-    check: Callable[..., Any] = load("relrob.certificates.check:check")
+    check: Callable[..., Any] = load("relrob.certificates.checking.check:check")
     reports = [check(path, network, run, memory) for path in certificates]
     if as_json:
         print_json([{**asdict(report), "valid": report.valid} for report in reports])

@@ -16,8 +16,8 @@ import click
 from relrob import __version__
 from relrob.cli import interrupt
 from relrob.errors import RelrobError, capped, printable
-from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
+from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 
 MOST = 1000  # characters of a line about an error
 COMMANDS: dict[str, tuple[str, str]] = {

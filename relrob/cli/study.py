@@ -34,7 +34,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
     Example:
       relrob study list --json
     """
-    studies: list[dict[str, Any]] = load("relrob.studies:list_studies")()
+    studies: list[dict[str, Any]] = load("relrob.api.study:list_studies")()
     if as_json:
         print_json({"studies": studies})
         return
@@ -78,7 +78,7 @@ def run_command(
     Example:
       relrob study run duncan2020 --only mnist-ladder --images 0:2 --out study
     """
-    run_named: Callable[..., dict[str, Any]] = load("relrob.studies:run_named")
+    run_named: Callable[..., dict[str, Any]] = load("relrob.api.study:run_named")
     changes = {"images": images, "time_limit": time_limit, "memory": memory}
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
         found = run_named(
@@ -118,7 +118,7 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
     Example:
       relrob study show study --format latex
     """
-    show_text: Callable[[Path, str], str] = load("relrob.studies:show_text")
+    show_text: Callable[[Path, str], str] = load("relrob.api.study:show_text")
     click.echo(printable(show_text(directory, "json" if as_json else form), keep="\r\n"), nl=False)
 
 
@@ -133,7 +133,7 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
     Example:
       relrob study figures study -o figures
     """
-    drawn: list[str] = load("relrob.studies:write_figures")(directory, output)
+    drawn: list[str] = load("relrob.api.study:write_figures")(directory, output)
     if as_json:
         print_json({"folder": str(output), "files": drawn})
     elif not quiet:
@@ -155,7 +155,7 @@ def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) ->
     Example:
       relrob study export study -o records.csv
     """
-    lines: int = load("relrob.studies:export_records")(directory, output)
+    lines: int = load("relrob.api.study:export_records")(directory, output)
     if as_json:
         print_json({"path": str(output), "lines": lines})
     elif not quiet:

@@ -25,5 +25,5 @@ def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> No
     Example:
       relrob table run --format csv
     """
-    table_text: Callable[[Sequence[Path], str], str] = load("relrob.studies:table_text")
+    table_text: Callable[[Sequence[Path], str], str] = load("relrob.api.study:table_text")
     click.echo(printable(table_text(runs, "json" if as_json else form), keep="\r\n"), nl=False)

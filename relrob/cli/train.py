@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from relrob.architectures import ARCHITECTURES
 from relrob.cli.common import common_options, print_json
 from relrob.cli.progress import progress
 from relrob.registry import load
+from relrob.training.architectures import ARCHITECTURES
 
 NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architecture in ARCHITECTURES)
 
@@ -36,7 +36,7 @@ def command(
     Example:
       relrob train --arch mlp-512x2 --dataset mnist -o ref.keras
     """
-    train: Callable[..., dict[str, Any]] = load("relrob.api:train")
+    train: Callable[..., dict[str, Any]] = load("relrob.api.verify:train")
     with progress(as_json, quiet) as listener:
         summary = train(output, arch=arch, dataset=dataset, seed=seed, epochs=epochs, listener=listener)
     if as_json:

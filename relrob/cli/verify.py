@@ -90,12 +90,12 @@ def command(as_json: bool, quiet: bool, workers: str, scheduler: str | None, out
       relrob verify --region search --radius 20 --step 1/4 --images 0:5
       relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2
     """
-    verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")
+    verify: Callable[..., dict[str, Any]] = load("relrob.api.verify:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
         summary = verify(out=out, workers=workers, scheduler=scheduler, listener=listener, **options)
     directory = summary.pop("directory")
     if as_json:
         print_json(summary)
     elif not quiet:
-        click.echo(load("relrob.report.terminal:rendered")(summary))
+        click.echo(load("relrob.report.run.terminal:rendered")(summary))
         click.echo(f"\nRun directory: {directory}")

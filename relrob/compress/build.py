@@ -7,9 +7,9 @@ from relrob.compress.source import check_source
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.quiet import quiet_native
 from relrob.registry import load
 from relrob.registry import scheme as scheme_entry
+from relrob.system.quiet import quiet_native
 
 
 def needs_calibration(scheme: str) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
-from relrob.files import sha256_bytes
 from relrob.registry import load
+from relrob.system.files import sha256_bytes
 
 
 def runs_weights(network: Network) -> bool:

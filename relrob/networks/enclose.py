@@ -9,11 +9,11 @@ from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
+from relrob.judging.folded import gives_logits
 from relrob.networks.content import checked_bytes
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
-from relrob.networks.folded import gives_logits
-from relrob.networks.kernels.fixed_file import fixed_of
-from relrob.networks.kernels.litert_layers import DynamicFull
+from relrob.networks.fixed.file import fixed_of
+from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
 
@@ -70,7 +70,7 @@ def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
     if found is None or network.inputs > _MOST_INPUTS:
         return None
     layers, kernel = found
-    made: Callable[[Floats], Floats] = load("relrob.networks.kernels.litert_rows:RowQuantiser")(
+    made: Callable[[Floats], Floats] = load("relrob.networks.litert.rows:RowQuantiser")(
         replace(network, runtime=kernel), layers[0].asymmetric
     )
     return made

@@ -17,9 +17,9 @@ import numpy as np
 
 from relrob.domain.arrays import Doubles, frozen
 from relrob.domain.network import Dense
+from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.rounding import WIDEST, float32_error
+from relrob.networks.fixed.network import FixedNetwork
 
 LOOSE: Final = (
     1.0 + 2.0**-12

@@ -12,13 +12,13 @@ import numpy as np
 
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
-from relrob.networks.chain import NotDenseError
 from relrob.networks.content import conversion_of
+from relrob.networks.operators import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
 from relrob.networks.sniff import sniff
 from relrob.networks.source import Source
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ READERS: dict[str, str] = {
     "keras": "relrob.networks.keras.files:read_keras",
     "hdf5": "relrob.networks.keras.files:read_hdf5",
     "onnx": "relrob.networks.onnx.files:read_onnx",
-    "tflite": "relrob.networks.tflite_info:read_tflite",
-    "fixed": "relrob.networks.kernels.fixed_file:read_fixed",
+    "tflite": "relrob.networks.litert.info:read_tflite",
+    "fixed": "relrob.networks.fixed.file:read_fixed",
 }
 
 
@@ -89,7 +89,7 @@ def _read(file: Path, name: str) -> Source:
     kind = sniff(file)
     if kind == "savedmodel":
         with quiet_native():  # TensorFlow is talkative from its import on
-            reader = load("relrob.networks.savedmodel:read_savedmodel")
+            reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
         found: Source = reader(name)
         return found
     try:

@@ -8,8 +8,8 @@ from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.quiet import quiet_native
 from relrob.registry import EVALUATORS, find, load
+from relrob.system.quiet import quiet_native
 
 
 def open_network(network: Network, threads: int = 1, data: bytes | None = None, batch: int | None = None) -> Evaluator:

@@ -34,10 +34,10 @@ FEW: Final = 32  # images of a black box, which may be slow
 TWICE: Final = 24  # images that run twice
 _OUTWARD: Final = 1 + 2.0**-16  # more than float64 can lose beside what float32 does
 _INSIDE: Final[dict[str, str]] = {
-    "onnxruntime": "relrob.networks.inside_onnx:tensors",
-    "xnnpack": "relrob.networks.inside_litert:tensors",
-    "builtin": "relrob.networks.inside_litert:tensors",
-    "reference": "relrob.networks.inside_litert:tensors",
+    "onnxruntime": "relrob.networks.onnx.inside:tensors",
+    "xnnpack": "relrob.networks.litert.inside:tensors",
+    "builtin": "relrob.networks.litert.inside:tensors",
+    "reference": "relrob.networks.litert.inside:tensors",
 }
 
 
@@ -158,7 +158,7 @@ def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alon
 
 def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
     """The emulator of a `.tflite` file against its runtime, bit for bit."""
-    found = load("relrob.networks.kernels.emulate:emulator")(network)
+    found = load("relrob.networks.litert.emulate:emulator")(network)
     if found is None:
         return ""
     expected = alone if found.exact else load("relrob.networks.litert.runtime:in_batches")(network, shown)

@@ -14,14 +14,14 @@ from typing import Any, Final
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import Set
 from relrob.errors import RegionError, StoreError, UsageError
-from relrob.files import sha256_path
+from relrob.store.run_directory import Store
+from relrob.store.study_directory import INDEX, read_index, write_index
 from relrob.study.plan import check_request, make_plan
 from relrob.study.request import Request
 from relrob.study.run import run
 from relrob.study.spec import Cell, Spec, grids_of
 from relrob.study.stages import Stages
-from relrob.study.store import Store
-from relrob.study.study_files import INDEX, read_index, write_index
+from relrob.system.files import sha256_path
 
 RERUNS: Final = ("never", "unknown", "always")
 

@@ -29,10 +29,10 @@ from relrob import __version__
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
-from relrob.files import cache_dir, write_atomic
 from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Lost
 from relrob.study.run import make_in_worker
+from relrob.system.files import cache_dir, write_atomic
 from relrob_datasets import manifest
 
 log = logging.getLogger(__name__)

@@ -11,22 +11,22 @@ from numpy.typing import NDArray
 import relrob_datasets
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
 from relrob.bounding.codes import code_box
-from relrob.bounding.encoding import encode, survey
-from relrob.bounding.smt_integer import integer_smtlib
-from relrob.bounding.smtlib import smtlib
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.region import Ladder, Norm, Search
+from relrob.encoding.encode import encode, survey
+from relrob.encoding.smtlib import smtlib
+from relrob.encoding.smtlib_fixed import integer_smtlib
 from relrob.errors import UsageError
-from relrob.files import check_writable, write_atomic
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
-from relrob.networks.kernels.fixed_file import fixed_of
-from relrob.problem import Opened, Problem
+from relrob.networks.fixed.file import fixed_of
+from relrob.queries.problem import Opened, Problem
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
 from relrob.registry import load
 from relrob.study.plan import Plan
 from relrob.study.run import opened
+from relrob.system.files import check_writable, write_atomic
 
 SUFFIX = ".smt2"
 
@@ -60,7 +60,7 @@ def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
 def _question(plan: Plan, image: NDArray[Any], label: int, ready: Opened) -> str:
     """The text about one network around one image. Raises UsageError for a ball that is no polytope."""
     if isinstance(plan.region, Ladder):
-        to_smtlib: Callable[[Opened, Problem], str] = load("relrob_solvers.smt:to_smtlib")
+        to_smtlib: Callable[[Opened, Problem], str] = load("relrob_solvers.smt_ladder:to_smtlib")
         return to_smtlib(ready, Problem(rung_set(plan.region, image), label, (ready,), plan.budget, False))
     assert not isinstance(plan.region, Search)  # noqa: S101 - refused before
     ball, enclosure, fixed = ball_set(plan.region, image), enclosure_of(ready.network), fixed_of(ready.network)

@@ -7,18 +7,18 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from relrob.architectures import default_architecture
 from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import Calibration, draw
 from relrob.compress.source import own_file, rebuilt
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
-from relrob.files import cache_dir, check_writable, sha256_bytes, write_atomic
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
-from relrob.reference import cached_reference
 from relrob.registry import scheme as scheme_entry
 from relrob.study.request import Request
+from relrob.system.files import cache_dir, check_writable, sha256_bytes, write_atomic
+from relrob.training.architectures import default_architecture
+from relrob.training.reference import cached_reference
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded
 

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from relrob import __version__, registry
+from relrob.deciding.accepted import check_solver
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
-from relrob.files import readable, sha256_bytes
 from relrob.networks.details import runtime_details
-from relrob.relative import Effective
-from relrob.study.images import spelled
+from relrob.relative.classify import Effective
+from relrob.store.images import spelled
+from relrob.store.run_directory import Store, canonical
 from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
-from relrob.study.solver import check_solver
 from relrob.study.stages import Stages
-from relrob.study.store import Store, canonical
+from relrob.system.files import readable, sha256_bytes
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 

@@ -13,7 +13,7 @@ from relrob.errors import UsageError
 from relrob.regions.ball import ball_set
 from relrob.regions.exact import nearest_8bit, parse_fraction
 from relrob.regions.ladder import rung_set
-from relrob.regions.repick import groups_of
+from relrob.regions.search_features import groups_of
 from relrob.study.request import Request
 
 KINDS = ("ladder", "search", "lattice", *Norm)

@@ -13,23 +13,23 @@ from threadpoolctl import threadpool_limits
 
 import relrob_datasets
 from relrob import registry
-from relrob.decide import solver_named
+from relrob.deciding.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder, Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
-from relrob.files import sha256_path, write_atomic
 from relrob.networks.open import open_network
-from relrob.problem import Opened
-from relrob.relative import Setting, classify
-from relrob.relative_ball import BallSetting, classify_ball
-from relrob.relative_search import SearchSetting, classify_search
-from relrob.study.memory import keep_memory
+from relrob.queries.problem import Opened
+from relrob.relative.ball import BallSetting, classify_ball
+from relrob.relative.classify import Setting, classify
+from relrob.relative.search import SearchSetting, classify_search
+from relrob.store.run_directory import Store
 from relrob.study.plan import Plan
 from relrob.study.pool import Lost, map_unordered
-from relrob.study.store import Store
+from relrob.system.allocator import keep_memory
+from relrob.system.files import sha256_path, write_atomic
 
 _EXTRA = "distributed"  # relrob[distributed]
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.files import disk_errors, sha256_bytes
 from relrob.study.request import Request
+from relrob.system.files import disk_errors, sha256_bytes
 
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
 _HEAD: Final = ("title", "published", "defaults", "grid")

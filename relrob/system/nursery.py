@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import RelrobError
-from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
 from relrob.system import confine
+from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 
 IDLE: Final = 20.0  # seconds without a request after which it ends; the next one starts another
 IMPORTS: Final = 120.0  # seconds for imports, which are ours and not the file's

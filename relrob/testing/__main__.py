@@ -15,8 +15,8 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from relrob import registry
-from relrob.decide import solver_named
-from relrob.problem import Opened, Solver
+from relrob.deciding.decide import solver_named
+from relrob.queries.problem import Opened, Solver
 from relrob.testing.cases import over_reals, random_case
 from relrob.testing.files import quantised_files
 from relrob.testing.files_main import main as files_main
@@ -30,7 +30,7 @@ def solvers(names: str) -> dict[str, Solver]:
     chosen = ["auto", *(entry.method for entry in registry.solvers(True))] if names == "all" else names.split(",")
     made = {name: solver_named(name) for name in chosen}
     if names == "all":
-        made["branch, leaves of 2"] = registry.load("relrob_solvers.branch:Branch")(leaf=2)
+        made["branch, leaves of 2"] = registry.load("relrob_solvers.branch_ladder:Branch")(leaf=2)
     return made
 
 

@@ -18,7 +18,7 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.real import open_real
-from relrob.problem import Opened, Problem
+from relrob.queries.problem import Opened, Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.testing import hostile
 

@@ -11,11 +11,11 @@ import numpy as np
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.domain.network import Dense, Layer
-from relrob.files import write_atomic
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
-from relrob.problem import Opened
+from relrob.queries.problem import Opened
+from relrob.system.files import write_atomic
 from relrob.testing.cases import SHAPE, SIZES, random_dense
 
 KINDS: Final = (("dynamic", "xnnpack"), ("dynamic", "builtin"), ("int8", "xnnpack"), ("int8", "builtin"))

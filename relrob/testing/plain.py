@@ -11,9 +11,9 @@ import numpy as np
 from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Dense, Layer
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
-from relrob.problem import Opened
+from relrob.queries.problem import Opened
 from relrob.testing import alone
 
 

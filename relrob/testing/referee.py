@@ -14,14 +14,14 @@ from typing import Final
 import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.certificates.check import check
-from relrob.decide import solver_named
+from relrob.certificates.checking.check import check
+from relrob.deciding.decide import solver_named
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder
+from relrob.domain.rounding import layer_error
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import AlarmError, RelrobError
 from relrob.networks.enclose import enclosure_of
@@ -29,12 +29,12 @@ from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.networks.probes import probed
-from relrob.networks.rounding import layer_error
-from relrob.problem import Opened, Solver
+from relrob.queries.problem import Opened, Solver
 from relrob.regions.ladder import rung_set
+from relrob.regions.part import whole
 from relrob.registry import load
-from relrob.relative import Effective, Setting, classify
-from relrob.relative_ball import BallSetting, classify_ball
+from relrob.relative.ball import BallSetting, classify_ball
+from relrob.relative.classify import Effective, Setting, classify
 from relrob.testing.edited import Edited
 from relrob.testing.plain import Plain
 
@@ -99,7 +99,7 @@ def normalised(reason: str) -> str:
 
 def solver(name: str) -> Solver:
     """The solver of that name; branching may bound parts of two points."""
-    made: Solver = load("relrob_solvers.branch:Branch")(leaf=2) if name == TWOS else solver_named(name)
+    made: Solver = load("relrob_solvers.branch_ladder:Branch")(leaf=2) if name == TWOS else solver_named(name)
     return made
 
 

@@ -20,7 +20,7 @@ from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.domain.network import Dense
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.testing.cases import SHAPE, random_dense
 
 CLASSES: Final = 4

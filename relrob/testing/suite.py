@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part, whole
-from relrob.decide import Decision, decide
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Status, Verdict
@@ -28,7 +27,8 @@ from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
-from relrob.problem import Opened, Problem, Share, Solver, Transfer
+from relrob.queries.problem import Opened, Problem, Share, Solver, Transfer
+from relrob.regions.part import Part, whole
 from relrob.testing.cases import Case
 
 LARGEST: Final = 5_000

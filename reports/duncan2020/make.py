@@ -16,10 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from relrob.files import write_atomic
-from relrob.studies import export_records, show_text, write_figures
+from relrob.api.study import export_records, show_text, write_figures
+from relrob.store.study_directory import CellResult, read_study
 from relrob.study.spec import builtin
-from relrob.study.study_files import CellResult, read_study
+from relrob.system.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("relrob", "numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "matplotlib")

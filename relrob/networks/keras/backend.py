@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 _WANTED: Final = "tensorflow"
 _DEFAULTS: Final = (("floatx", "float32"), ("epsilon", 1e-7), ("image_data_format", "channels_last"))

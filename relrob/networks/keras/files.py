@@ -14,14 +14,14 @@ import numpy as np
 
 from relrob.domain.network import Dense, Layout
 from relrob.errors import NetworkError, ShapeError
-from relrob.files import sha256_bytes
-from relrob.networks import hdf5
-from relrob.networks.chain import Chain
+from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import Model, parse
 from relrob.networks.keras.layers import build
 from relrob.networks.keras.weights import by_class, by_position
 from relrob.networks.keras.wiring import classes_of, dims_of, input_of, treats_apart
+from relrob.networks.operators import Chain
 from relrob.networks.source import Source
+from relrob.system.files import sha256_bytes
 
 _DENSEST: Final = 1100  # DEFLATE packs 1,032 bytes into one at most
 _BROKEN: Final = (

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
-from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.keras.config import DENSE, LayerConfig, Model
 from relrob.networks.keras.settings import check_settings
 from relrob.networks.keras.wiring import path_of
+from relrob.networks.operators import Chain, NotDenseError
 
 Shapes = tuple[tuple[int, ...], ...]
 # (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where the file has others.

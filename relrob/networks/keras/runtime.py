@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.files import sha256_path
 from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
 from relrob.networks.content import checked_bytes
-from relrob.networks.savedmodel import frozen
+from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import without_batch
-from relrob.quiet import quiet_native
+from relrob.system.files import sha256_path
+from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from relrob.networks.chain import NotDenseError
 from relrob.networks.keras.config import LayerConfig
+from relrob.networks.operators import NotDenseError
 
 Rule = Callable[[Any], bool]
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import NetworkError
-from relrob.networks import hdf5
+from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import LayerConfig
 from relrob.networks.keras.layers import Shapes, Weights, has_weights
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from relrob.networks.chain import NotDenseError
 from relrob.networks.keras.calls import Tensor
 from relrob.networks.keras.config import MODELS, LayerConfig, Model
+from relrob.networks.operators import NotDenseError
 
 # Layers that treat the images of a batch apart, whatever their settings.
 _APART: Final = {

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Grid, Int8Full
 from relrob.networks.litert.flat import NotModelledError, Operator, Tensor
+from relrob.networks.litert.layers import DynamicFull, FloatFull, Grid, Int8Full
 from relrob.networks.litert.options import RELU
 from relrob.networks.litert.scales import check_scales, weight_scales
 

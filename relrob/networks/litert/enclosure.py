@@ -14,10 +14,10 @@ from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.enclosure import LOOSE, EnclosedLayer, Enclosure, float_softmax_gap, int8_softmax_gap
-from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Int8Full, Quantise, Recode, Softmax
 from relrob.networks.litert.flat import DAMAGED, NotModelledError
 from relrob.networks.litert.graph import FULL, Graph, read_graph
 from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.layers import DynamicFull, FloatFull, Int8Full, Quantise, Recode, Softmax
 from relrob.networks.litert.limits import check_limits
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,9 @@ from functools import lru_cache
 from math import prod
 from typing import Final
 
-from relrob.networks.kernels.litert_layers import (
+from relrob.networks.litert.dense import dense_layer
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor, read_flat
+from relrob.networks.litert.layers import (
     Dequantise,
     DynamicFull,
     FloatFull,
@@ -18,8 +20,6 @@ from relrob.networks.kernels.litert_layers import (
     Recode,
     Softmax,
 )
-from relrob.networks.litert.dense import dense_layer
-from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor, read_flat
 from relrob.networks.litert.options import check_options
 from relrob.networks.litert.scales import grid_of
 from relrob.networks.litert.sizes import BATCH_SIZE, Sizes

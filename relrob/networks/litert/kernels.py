@@ -10,7 +10,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from relrob.networks.litert.flat import NotModelledError
 from relrob.networks.litert.graph import Graph, read_graph
-from relrob.quiet import quiet_native
+from relrob.system.quiet import quiet_native
 
 _BATCHES: Final = (1, 256)  # one image, and as many as are usual in a call
 

@@ -6,9 +6,9 @@ from typing import Final
 
 import numpy as np
 
-from relrob.networks.kernels.litert_layers import DynamicFull, Int8Full, Layer
-from relrob.networks.kernels.requantise import multipliers, output_scales
 from relrob.networks.litert.flat import NotModelledError
+from relrob.networks.litert.layers import DynamicFull, Int8Full, Layer
+from relrob.networks.litert.requantise import multipliers, output_scales
 
 _INT32: Final = 2**31
 

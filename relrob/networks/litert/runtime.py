@@ -14,13 +14,13 @@ from relrob.errors import NetworkError
 from relrob.networks.batches import probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
-from relrob.networks.interpreter import LiteRt, best_batch
-from relrob.networks.kernels.emulate import emulator
-from relrob.networks.kernels.litert_layers import Quantise
-from relrob.networks.kernels.litert_probes import hostile_images
+from relrob.networks.litert.emulate import emulator
 from relrob.networks.litert.flat import read_flat
 from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.interpreter import LiteRt, best_batch
 from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.layers import Quantise
+from relrob.networks.litert.probes import hostile_images
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from relrob.domain.arrays import Floats
-from relrob.networks.kernels.litert_layers import Grid
 from relrob.networks.litert.flat import NotModelledError, Tensor
+from relrob.networks.litert.layers import Grid
 
 _LEAST: Final = {"INT8": -128, "UINT8": 0}
 _SMALLEST, _LARGEST = 2.0**-60, 2.0**60  # products of two of them are far from the ends of float32

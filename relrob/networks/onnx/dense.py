@@ -12,8 +12,8 @@ from onnx import TensorProto
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line
-from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.onnx.graph import Graph, Operator, graph_of
+from relrob.networks.operators import Chain, NotDenseError
 
 Array = NDArray[Any]
 _CONSTANTS = {"Add", "Sub", "Mul", "Div"}

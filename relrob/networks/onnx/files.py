@@ -13,12 +13,12 @@ from onnx import AttributeProto, TensorProto, external_data_helper, numpy_helper
 
 from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError
-from relrob.files import sha256_bytes
 from relrob.networks.batches import one_line
 from relrob.networks.onnx.apart import treats_apart
 from relrob.networks.onnx.dense import build
 from relrob.networks.onnx.random import refuse_random
 from relrob.networks.source import Source
+from relrob.system.files import sha256_bytes
 
 _FLOATS = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
 _QDQ = {"QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv", "QGemm", "QLinearAdd"}

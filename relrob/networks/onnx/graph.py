@@ -13,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from relrob.networks.chain import NotDenseError
+from relrob.networks.operators import NotDenseError
 
 Array = NDArray[Any]
 
