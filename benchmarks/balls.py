@@ -28,8 +28,8 @@ from relrob.domain.region import Ball, Norm  # noqa: E402
 from relrob.domain.verdict import Status, Verdict  # noqa: E402
 from relrob.networks.evaluator import labels  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
-from relrob.networks.open import open_network  # noqa: E402
-from relrob.queries.problem import BallProblem, Opened  # noqa: E402
+from relrob.networks.open import Opened, open_network  # noqa: E402
+from relrob.queries.problem import BallProblem  # noqa: E402
 from relrob.regions.ball import ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 

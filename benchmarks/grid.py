@@ -24,7 +24,8 @@ from relrob.deciding.decide import Decision, decide, solver_named  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.domain.verdict import Status  # noqa: E402
-from relrob.queries.problem import Problem, Solver  # noqa: E402
+from relrob.queries.problem import Problem  # noqa: E402
+from relrob.queries.solver import Solver  # noqa: E402
 from relrob.regions.ladder import rung_set  # noqa: E402
 from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402

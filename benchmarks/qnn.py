@@ -36,7 +36,8 @@ from relrob.networks.fixed.file import fixed_of, write_fixed
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.fixed.qnn_file import read_qnn
 from relrob.networks.load import load_network
-from relrob.queries.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
 from relrob.study.run import opened
 from relrob_datasets import load

@@ -17,7 +17,8 @@ from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.fixed.file import write_fixed
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.queries.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
 
 MOST_CODES = 3000

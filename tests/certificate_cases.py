@@ -23,8 +23,8 @@ from relrob.networks.fixed.file import fixed_bytes
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened, Problem
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from tests.make_networks import write_tflite

@@ -17,8 +17,9 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened, Problem, Solver
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive

@@ -12,7 +12,7 @@ import pytest
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer, Network
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -14,10 +14,12 @@ from relrob.branching import best_first
 from relrob.branching.best_first import BestFirst
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
-from relrob.judging.judges import Tally, judge_of
+from relrob.judging.judges import judge_of
+from relrob.judging.tally import Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import margins
-from relrob.queries.problem import Leaf, Problem
+from relrob.queries.findings import Leaf
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import rung_set
 from relrob.regions.part import Part, whole
 from tests.instances import SHAPE, random_problem

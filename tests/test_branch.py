@@ -16,11 +16,12 @@ from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.judging.judges import TransferCount
+from relrob.judging.transfer import TransferCount
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened, Problem, Share
+from relrob.networks.open import Opened, open_network
+from relrob.queries.findings import Share
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import whole
 from relrob.relative.classify import Effective, Setting, classify

@@ -13,16 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.branching import cubes
 from relrob.certificates.checking.deployed import Deployed, Facts
 from relrob.certificates.checking.derive import Derivation, _Layer, _lines, _pass
 from relrob.certificates.checking.entries import InvalidError
 from relrob.domain.query import Budget
-from relrob.encoding.encode import Encoding, survey
-from relrob.judging.judges import Tally, judge_of
+from relrob.encoding.encode import Encoding
+from relrob.judging.judges import judge_of
+from relrob.judging.tally import Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure
-from relrob.queries.problem import Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
 from tests.instances import SHAPE, random_problem, rungs_of

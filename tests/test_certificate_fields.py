@@ -27,7 +27,7 @@ from relrob.domain.region import Ladder
 from relrob.errors import CertificateError, NetworkError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.queries.problem import Leaf
+from relrob.queries.findings import Leaf
 from relrob.regions.ladder import rung_set
 from tests.certificate_cases import document, opened
 from tests.support import random_dense

@@ -23,7 +23,9 @@ from relrob.domain.region import Ladder
 from relrob.errors import AlarmError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.queries.problem import Leaf, Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.findings import Leaf
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import rung_set
 from relrob_solvers.bounds_ladder import Bounds
 from relrob_solvers.branch_ladder import Branch

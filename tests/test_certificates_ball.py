@@ -28,7 +28,8 @@ from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
-from relrob.queries.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import fixed_opened, sampled
 from tests.certificate_cases import SHAPE, fails, image_of, networks_in, opened

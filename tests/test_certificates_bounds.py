@@ -21,7 +21,7 @@ from relrob.domain.region import Ladder
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened
 from relrob.regions.exact import nearest_float32
 from relrob.regions.knapsack import Knapsack
 from relrob.regions.ladder import rung_set

@@ -19,7 +19,10 @@ from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
-from relrob.queries.problem import Finding, Findings, Opened, Problem, Solver
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative.classify import Effective, Setting, classify
 from relrob_solvers.branch_ladder import Branch

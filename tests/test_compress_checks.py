@@ -156,7 +156,7 @@ def test_training_sees_scaled_pixels(standardise: bool, kind: type) -> None:
 
 def test_models_share_their_layers_and_repeat_by_seed() -> None:
     architecture: Any = load("relrob.training.architectures:ARCHITECTURES")[0]
-    made = [load("relrob.training.train:models")(architecture, (2, 2, 1), 4, seed) for seed in (3, 3, 4)]
+    made = [load("relrob.training.models:models")(architecture, (2, 2, 1), 4, seed) for seed in (3, 3, 4)]
     weights = [[np.asarray(array) for array in plain.get_weights()] for _, plain in made]
     assert all(np.array_equal(a, b) for a, b in zip(weights[0], weights[1], strict=True))
     assert not np.array_equal(weights[0][0], weights[2][0])

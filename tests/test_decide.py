@@ -15,7 +15,9 @@ from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status, Verdict
 from relrob.errors import RelrobError, UsageError
-from relrob.queries.problem import Finding, Findings, Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative.classify import Effective, Setting, classify
 from relrob_solvers.enumerate_ladder import Enumerate

@@ -22,7 +22,9 @@ from relrob.domain.record import Set
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import AlarmError, RelrobError, UsageError
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
 from relrob.registry import Entry
 from relrob.relative.ball import BallSetting, classify_ball

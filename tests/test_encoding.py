@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.domain.arrays import Bools, Doubles
-from relrob.encoding.encode import Encoding, encode, survey
+from relrob.encoding.encode import Encoding, encode
 from relrob.encoding.milp import program
 from relrob.networks.enclosure import EnclosedLayer, Enclosure, float32_enclosure
 from relrob.regions.ladder import RungSet, rung_set

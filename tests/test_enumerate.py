@@ -18,7 +18,9 @@ from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.queries.problem import Opened, Problem, Solver
+from relrob.networks.open import Opened
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate

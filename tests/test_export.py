@@ -14,8 +14,9 @@ import z3
 import relrob
 import relrob_datasets
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.domain.region import Ladder
-from relrob.encoding.encode import encode, survey
+from relrob.encoding.encode import encode
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of

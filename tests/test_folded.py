@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
-from relrob.judging.folded import FoldedDense, hull_maximum
+from relrob.judging.folded import FoldedDense
 from relrob.networks.evaluator import labels, margins
+from relrob.regions.hulls import hull_maximum
 from relrob.regions.ladder import RungSet, rung_set
 from tests.support import NumpyEvaluator, random_dense
 

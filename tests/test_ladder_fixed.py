@@ -25,7 +25,9 @@ from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.fixed.network import FixedNetwork
-from relrob.queries.problem import Opened, Problem, Solver
+from relrob.networks.open import Opened
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from tests import naive

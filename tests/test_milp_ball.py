@@ -15,6 +15,7 @@ import z3
 
 from relrob.attacks import frank_wolfe as seek
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
+from relrob.bounding.survey import survey
 from relrob.branching.highs import Tree
 from relrob.branching.threats import Deadline
 from relrob.deciding import auto_ball as chain_ball
@@ -24,11 +25,13 @@ from relrob.domain.network import Arithmetic, Dense
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason, Status
-from relrob.encoding.encode import encode, survey
+from relrob.encoding.encode import encode
 from relrob.encoding.milp import Program, program
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 from relrob.queries.spots import NetworkSpots
 from relrob.regions.ball import BallSet, ball_set
 from relrob.testing.files import quantised_files

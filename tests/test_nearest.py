@@ -26,8 +26,8 @@ from relrob.networks.litert.dynamic import qd8, shifted, symmetric
 from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.litert.probes import hostile_images
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened, Problem
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import whole
 from relrob_solvers.branch_ladder import Branch

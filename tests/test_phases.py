@@ -33,7 +33,8 @@ from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.onnx.export import to_onnx
-from relrob.queries.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import sampled
 from tests.certificate_cases import fails, image_of, networks_in

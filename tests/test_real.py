@@ -23,9 +23,9 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.networks.open import open_network
+from relrob.networks.open import Opened, open_network
 from relrob.networks.real import open_real
-from relrob.queries.problem import Opened, Problem
+from relrob.queries.problem import Problem
 from relrob.regions.part import whole
 from relrob.testing import hostile
 from relrob.testing.cases import over_reals, random_case

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
+from relrob.bounding.survey import survey
 from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Floats
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
-from relrob.encoding.encode import encode, survey
+from relrob.encoding.encode import encode
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclosure import float32_enclosure

@@ -14,7 +14,9 @@ from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import margins
-from relrob.queries.problem import Finding, Findings, Opened, Problem, Share, Transfer
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings, Share, Transfer
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative.classify import Effective, Setting, classify
 from tests.support import NumpyEvaluator, numpy_opened, random_dense

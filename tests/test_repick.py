@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened
 from relrob.regions.search_features import groups_of, repicked
 from relrob.relative.classify import Effective
 from relrob.relative.search import SearchSetting, classify_search

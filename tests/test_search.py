@@ -18,7 +18,7 @@ from relrob.attacks.tree_search import TreeSearch
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError, UsageError
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative.classify import Effective
 from relrob.relative.search import SearchSetting, classify_search

@@ -14,13 +14,14 @@ import pytest
 import z3
 
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.branching import cubes
 from relrob.deciding.decide import decide, solver_named
 from relrob.domain.network import Dense, Layer
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.encoding.encode import encode, survey
+from relrob.encoding.encode import encode
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of

@@ -22,7 +22,8 @@ from relrob.errors import UsageError
 from relrob.networks.fixed.file import write_fixed
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.queries.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
 from tests.test_kernels_fixed import random_network
 from tests.test_smt import cvc5_says

@@ -25,8 +25,9 @@ from relrob.domain.verdict import Status
 from relrob.judging import folded
 from relrob.judging.folded import FoldedDense
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened, Problem, Solver
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import rung_set
 from relrob.relative.classify import Effective, Setting, classify
 from relrob_solvers.branch_ladder import Branch

@@ -32,8 +32,9 @@ from relrob.networks.evaluator import margins
 from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.litert.runtime import open_litert
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.queries.problem import BallProblem, Opened, Problem, Solver
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import BallProblem, Problem
+from relrob.queries.solver import Solver
 from relrob.queries.spots import BLOCK, PARTS, NetworkSpots, Spots, _Promise
 from relrob.regions.ball import ball_set
 from relrob.regions.part import Part, part_of, whole

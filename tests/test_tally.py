@@ -12,14 +12,17 @@ from typing import cast
 import numpy as np
 import pytest
 
+from relrob.attacks.greedy import greedy
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason
 from relrob.judging import judges as tally_module
 from relrob.judging.folded import FoldedDense, Judged
-from relrob.judging.judges import FoldedJudge, RuntimeJudge, Seen, Tally, TransferCount, charged, greedy, judge_of
-from relrob.queries.problem import Finding, Share
+from relrob.judging.judges import FoldedJudge, RuntimeJudge, Seen, judge_of
+from relrob.judging.tally import Tally, charged
+from relrob.judging.transfer import TransferCount
+from relrob.queries.findings import Finding, Share
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import Part, whole
 from tests.support import numpy_opened, random_dense

@@ -14,7 +14,9 @@ from relrob.deciding.decide import solver_named
 from relrob.domain.verdict import Reason
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
-from relrob.queries.problem import Findings, Problem, Solver
+from relrob.queries.findings import Findings
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.testing import bound_complaints, complaints, order_complaints, quantised_files, random_case, truth
 from relrob.testing.__main__ import check, main, solvers
 from relrob_solvers.branch_ladder import Branch

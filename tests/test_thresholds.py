@@ -14,7 +14,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
-from relrob.queries.problem import Solver
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate

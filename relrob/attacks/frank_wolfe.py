@@ -12,7 +12,9 @@ from relrob.domain.arrays import Doubles, Floats
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 
 STEPS: Final = 12
 RIVALS: Final = 3

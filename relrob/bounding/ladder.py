@@ -16,8 +16,8 @@ import numpy as np
 from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
-from relrob.judging.folded import hull_maximum
 from relrob.networks.enclosure import Enclosure, Lost
+from relrob.regions.hulls import hull_maximum
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part
 

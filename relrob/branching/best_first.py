@@ -17,8 +17,9 @@ import numpy as np
 
 from relrob.bounding.certain import CertainLabels
 from relrob.domain.arrays import Bools, Doubles
-from relrob.judging.judges import BLOCK, BOUNDS, WITNESS, Tally
-from relrob.queries.problem import Leaf
+from relrob.judging.judges import BLOCK
+from relrob.judging.tally import BOUNDS, WITNESS, Tally
+from relrob.queries.findings import Leaf
 from relrob.regions.part import Part
 
 FRONTIER: Final = 4096

@@ -6,12 +6,17 @@ from typing import Protocol
 
 import numpy as np
 
+from relrob.attacks.greedy import greedy
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.domain.arrays import Bools, Doubles
-from relrob.encoding.encode import Encoding, encode, survey
-from relrob.judging.judges import BOUNDS, Tally, greedy, judge_of
+from relrob.encoding.encode import Encoding, encode
+from relrob.judging.judges import judge_of
+from relrob.judging.tally import BOUNDS, Tally
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import Finding, Findings, Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings
+from relrob.queries.problem import Problem
 from relrob.regions.part import Part, whole
 
 

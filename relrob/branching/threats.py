@@ -13,14 +13,17 @@ from typing import final
 
 from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.ball import MovedBounds, Moves, moves_of
+from relrob.bounding.survey import survey
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import Claim, Encoding, encode, survey
+from relrob.encoding.encode import Claim, Encoding, encode
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet
 
 

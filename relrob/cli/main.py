@@ -13,11 +13,11 @@ from typing import Any
 
 import click
 
-from relrob import __version__
 from relrob.cli import interrupt
 from relrob.errors import RelrobError, capped, printable
 from relrob.registry import load
 from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
+from relrob.system.version import VERSION
 
 MOST = 1000  # characters of a line about an error
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -60,7 +60,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="relrob")
+@click.version_option(VERSION, prog_name="relrob")
 def group() -> None:
     """Is the quantised network that you ship still robust where the full-precision network was proved robust?
 

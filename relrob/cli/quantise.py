@@ -43,7 +43,7 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
     Example:
       relrob quantise ref.keras --scheme int8 -o q.tflite
     """
-    quantise: Callable[..., dict[str, Any]] = load("relrob.api.verify:quantise")
+    quantise: Callable[..., dict[str, Any]] = load("relrob.api.quantise:quantise")
     with progress(as_json, quiet) as listener:
         summary = quantise(reference, output, listener=listener, **options)
     if as_json:

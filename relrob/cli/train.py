@@ -36,7 +36,7 @@ def command(
     Example:
       relrob train --arch mlp-512x2 --dataset mnist -o ref.keras
     """
-    train: Callable[..., dict[str, Any]] = load("relrob.api.verify:train")
+    train: Callable[..., dict[str, Any]] = load("relrob.api.train:train")
     with progress(as_json, quiet) as listener:
         summary = train(output, arch=arch, dataset=dataset, seed=seed, epochs=epochs, listener=listener)
     if as_json:

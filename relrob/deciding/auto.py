@@ -18,13 +18,16 @@ from typing import Final, cast, final
 
 from relrob import registry
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import survey
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.batches import one_line
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import Finding, Findings, Opened, Problem, Solver, Stepwise, Work
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver, Stepwise, Work
 from relrob.regions.part import whole
 
 log = logging.getLogger(__name__)

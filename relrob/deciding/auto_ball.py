@@ -9,14 +9,17 @@ from typing import Final
 
 from relrob import registry
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
+from relrob.bounding.survey import survey
 from relrob.deciding.auto import crash_reason
 from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import survey
 from relrob.errors import RelrobError
 from relrob.networks.batches import one_line
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import BallFinding, BallProblem, BallSolver, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
+from relrob.queries.solver import BallSolver
 
 log = logging.getLogger(__name__)
 

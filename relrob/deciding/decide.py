@@ -15,9 +15,12 @@ from relrob.deciding.pronounce import pronounced
 from relrob.domain.arrays import Bools
 from relrob.domain.verdict import Verdict, Witness
 from relrob.errors import RelrobError, UsageError
-from relrob.judging.folded import gives_logits
+from relrob.networks.content import gives_logits
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import Finding, Opened, Problem, Solver, Transfer
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Transfer
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet
 
 log = logging.getLogger(__name__)

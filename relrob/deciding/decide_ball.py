@@ -13,10 +13,13 @@ from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Verdict, Witness
 from relrob.errors import RelrobError, UsageError
-from relrob.judging.judges import BOUNDS
+from relrob.judging.tally import BOUNDS
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import BallFinding, BallProblem, BallSolver, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
+from relrob.queries.solver import BallSolver
 from relrob.regions.ball import BallSet
 
 

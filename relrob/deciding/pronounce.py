@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
-from relrob.queries.problem import BallFinding, Finding, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding, Finding
 
 
 def pronounced(

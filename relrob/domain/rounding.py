@@ -40,3 +40,7 @@ def layer_error(layer: Layer, inputs: Doubles, size: Doubles) -> Doubles:
     """Error of any float32 evaluation of what `layer` stands for, inputs (..., n) in magnitude; `size` = |weights|."""
     error = float32_error(inputs, size, np.abs(layer.bias.astype(np.float64)), layer.terms)
     return error if layer.slack is None else error + layer.slack
+
+
+# More than the relative error of a few nested float64 sums of up to `rounding.TERMS` terms.
+SLACK: Final = 2.0**-32

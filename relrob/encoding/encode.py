@@ -14,19 +14,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from math import inf, isfinite
-from typing import Final, Generic, Protocol, TypeVar
+from typing import Final
 
 import numpy as np
 
 from relrob.bounding.ball import Moves
-from relrob.bounding.linear import At, Margins, PreActivations
+from relrob.bounding.linear import PreActivations
 from relrob.bounding.outward import FLOOR, SLACK
+from relrob.bounding.survey import Bounded, P, Survey, stable, unstable
 from relrob.domain.arrays import Bools, Doubles, Ints
-from relrob.networks.enclosure import EnclosedLayer, Enclosure
+from relrob.networks.enclosure import EnclosedLayer
 from relrob.regions.part import Part
 
-P = TypeVar("P", Part, Moves)
-P_contra = TypeVar("P_contra", bound=Part | Moves, contravariant=True)
 BITS: Final = 16
 _SLOPE: Final = 2.0**-10
 _SMALLEST: Final = 2.0**-900
@@ -173,54 +172,6 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
     return _Row(kept, outward.down(constant - width + below), outward.up(constant + width + above), unit)
 
 
-@dataclass(frozen=True, eq=False)
-class Survey(Generic[P]):
-    """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`: ReLUs that they leave
-    open; `threats`: (class, signs, limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it
-    is proved; `gains` (F,): how much each feature lowers the most threatened margin; `known`: bounds of every layer."""
-
-    part: P
-    margin: float
-    unstable: int
-    threats: tuple[tuple[int, Doubles, float], ...]
-    gains: Doubles
-    known: tuple[PreActivations, ...]
-
-    @property
-    def slopes(self) -> Doubles:
-        """How much each feature moves that margin (F,)."""
-        return np.abs(self.gains)
-
-
-class Bounded(Protocol[P_contra]):
-    """Bounds on the parts of a ladder, or on a ball."""
-
-    enclosure: Enclosure
-    label: int
-
-    def margins(self, part: P_contra) -> Margins:
-        """Of the label, over the part."""
-        ...
-
-    def neurons(self, part: P_contra) -> tuple[PreActivations, ...]:
-        """Of every layer, over the part."""
-        ...
-
-    def at(self, part: P_contra) -> At:
-        """The part as the first layer sees it."""
-        ...
-
-
-def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
-    """Two bound computations. `every`: each other class is a threat, also those that the bounds rule out."""
-    margins, known = bounds.margins(part), bounds.neurons(part)
-    layers = bounds.enclosure.layers
-    unstable = sum(int(_unstable(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False))
-    threats = _threats(bounds.enclosure, bounds.label, margins, every)
-    least = bounds.enclosure.shown(float(margins.low.min()))
-    return Survey(part, least, unstable, tuple(threats), margins.gains, known)
-
-
 def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
     """The question whether the network gives the label of `bounds` on every point of the surveyed part."""
     part, last = found.part, found.known[-1]
@@ -248,29 +199,6 @@ def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
     return np.array([1.0] * len(part.free) + [neuron.top for neuron in neurons])
 
 
-def _threats(enclosure: Enclosure, label: int, margins: Margins, every: bool) -> list[tuple[int, Doubles, float]]:
-    """Margins, the most threatened one first; then outputs so large, or a label's so small, that they saturate and could tie."""
-    gap, layer, unit = enclosure.gap, enclosure.layers[-1], np.eye(enclosure.classes)
-    others = np.delete(np.arange(enclosure.classes), label)
-    order = np.argsort(margins.low, kind="stable")
-    found = [(int(others[n]), unit[label] - unit[others[n]], gap) for n in order if every or not margins.low[n] > gap]
-    if isfinite(layer.cap):
-        found += [(int(r), -unit[r], gap - layer.cap) for r in others if every or not margins.most[r] < layer.cap - gap]
-    if isfinite(layer.floor) and (every or not margins.least[label] > layer.floor + gap):
-        found.append((label, unit[label], layer.floor + gap))
-    return found
-
-
-def _stable(known: PreActivations, layer: EnclosedLayer) -> Bools:
-    """Neurons that pass on what they compute."""
-    return np.asarray((known.low >= 0) & (known.high <= layer.cap), dtype=np.bool_)
-
-
-def _unstable(known: PreActivations, layer: EnclosedLayer) -> Bools:
-    """Neurons that may do more than one thing."""
-    return np.asarray(~_stable(known, layer) & ~(known.high <= 0), dtype=np.bool_)
-
-
 def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]] | None:
     """The outputs as forms (without the last layer's own error) and the unstable neurons; None where something is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
@@ -280,11 +208,11 @@ def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]]
     for known, layer, after in zip(found.known, layers, layers[1:], strict=False):
         if not _finite(forms, known):
             return None
-        tops, kept = _tops(found.part, neurons), np.flatnonzero(_unstable(known, layer))
+        tops, kept = _tops(found.part, neurons), np.flatnonzero(unstable(known, layer))
         fresh = [_neuron(forms, known, layer, int(n), tops) for n in kept]
         if not all(map(_ended, fresh)):
             return None
-        forms = _passed(forms, known, _stable(known, layer), kept, fresh).times(after.weights).plus(after.bias)
+        forms = _passed(forms, known, stable(known, layer), kept, fresh).times(after.weights).plus(after.bias)
         neurons += fresh
         forms = forms.floored(_tops(found.part, neurons))
     finite = isfinite(bounds.enclosure.gap) and _finite(forms, found.known[-1])

@@ -20,20 +20,15 @@ from typing import Final, final
 import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
-from relrob.domain.network import Dense, Network
+from relrob.domain.network import Dense
+from relrob.domain.rounding import SLACK as _SLACK
 from relrob.domain.rounding import float32_error, layer_error
-from relrob.judging.pointwise import SLACK as _SLACK
 from relrob.judging.pointwise import Hidden, MarginErrors, settled
-from relrob.networks.content import runs_weights
+from relrob.regions.hulls import hull_maximum
 from relrob.regions.ladder import RungSet
 
 # Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
 _SOFTMAX: Final = 2.0**-16
-
-
-def gives_logits(network: Network) -> bool:
-    """Are the outputs of its runtime the logits of its weights (and not probabilities)?"""
-    return network.dense is not None and (not network.dense.softmax or runs_weights(network))
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,16 +86,6 @@ class _Basis:
     high: Doubles
     own: Doubles
     blocks: tuple[_Block, ...] = ()
-
-
-def hull_maximum(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
-    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). A fractional knapsack."""
-    gains = np.maximum(gains, 0.0)
-    order = np.argsort(-gains / costs[:, None], axis=0, kind="stable")
-    spent = costs[order]
-    before = np.cumsum(spent, axis=0) - spent
-    share = np.clip((budget * (1 + _SLACK) - before) / spent, 0.0, 1.0)
-    return np.asarray((np.take_along_axis(gains, order, axis=0) * share).sum(axis=0))
 
 
 def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:

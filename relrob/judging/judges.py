@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, TypeVar, final
+from typing import Final, Protocol, final
 
 import numpy as np
 
-from relrob.bounding.certain import Settled
 from relrob.bounding.ladder import LadderBounds
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Arithmetic
-from relrob.domain.verdict import Reason
-from relrob.judging.folded import FoldedDense, gives_logits
+from relrob.judging.folded import FoldedDense
 from relrob.judging.nearest import Near, NearestDense
 from relrob.networks.batches import pixel_order
+from relrob.networks.content import gives_logits
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import Finding, Opened, Share, Transfer
-from relrob.queries.spots import NetworkSpots
+from relrob.networks.open import Opened
 from relrob.regions.ladder import RungSet
-from relrob.regions.part import Part, whole
+from relrob.regions.part import whole
 
 log = logging.getLogger(__name__)
 
 BLOCK: Final = 2048
-WITNESS: Final = "witness"
-BOUNDS: Final = "bounds"
 _FEW: Final = 64  # points that the runtime judges itself
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,197 +164,3 @@ def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
     if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)
     return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))
-
-
-@dataclass
-class Tally:
-    """What has been seen of one network so far; `hint`: a witness of a search that does not count; `searched`, `tried`: points
-    run by the greedy search and by later ones; `visited`: points run one by one and counted; `proved`: points decided without
-    running them; `step`: as in `Finding`; `spots`: where points of what is proved are run."""
-
-    judge: Judge
-    label: int
-    limit: float
-    hint: Bools | None = None
-    searched: int = 0
-    tried: int = 0
-    visited: int = 0
-    effective: int = 0
-    proved: int = 0
-    thin: int = 0
-    margin: float = float("inf")
-    thinnest: Bools | None = None
-    thinnest_margin: float = float("inf")
-    closest: Bools | None = None
-    closest_cost: Any = None
-    spent: float = 0.0
-    finished: bool = False
-    step: str = ""
-    spots: NetworkSpots | None = None
-
-    @property
-    def fooled(self) -> bool:
-        """Is there an effective perturbation?"""
-        return self.effective > 0 or self.hint is not None
-
-    @property
-    def late(self) -> bool:
-        """True when the time limit has passed."""
-        return self.spent > self.limit
-
-    def see(self, masks: Bools) -> Seen:
-        """Judge a block; keeps the time, the smallest margin and the point where it was met."""
-        with self.clock():
-            seen = self.judge.see(masks)
-            least = int(seen.margins.argmin())
-            if self.thinnest is None or seen.margins[least] < self.thinnest_margin:
-                self.thinnest_margin, self.thinnest = float(seen.margins[least]), masks[least].copy()
-            self.margin = min(self.margin, self.thinnest_margin)
-        return seen
-
-    @contextmanager
-    def clock(self) -> Iterator[None]:
-        """Charge the time of the block to this network."""
-        begin = time.perf_counter()
-        try:
-            yield
-        finally:
-            self.spent += time.perf_counter() - begin
-
-    def visit(self, masks: Bools, rungs: RungSet) -> Ints:
-        """Judge a block of the enumeration and count it; returns its labels."""
-        seen = self.see(masks)
-        self.visited += len(masks)
-        self.thin += seen.thin
-        where = np.flatnonzero(seen.labels != self.label)
-        if len(where):
-            self.effective += len(where)
-            costs = rungs.cost_units(masks[where])
-            best = int(costs.argmin())
-            if self.closest is None or costs[best] < self.closest_cost:
-                self.closest, self.closest_cost = masks[where[best]].copy(), costs[best]
-        return seen.labels
-
-    def accept(self, part: Part, said: int, margin: float) -> None:
-        """Every point of the part has the label `said`, proved; `margin` bounds its margins, from above where it is wrong."""
-        self.proved += part.count
-        self.margin = min(self.margin, margin)
-        if said != self.label:
-            self.effective += part.count
-            if self.closest is None or part.spent < self.closest_cost:
-                cheapest = np.zeros(part.rungs.features, dtype=np.bool_)
-                cheapest[list(part.moved)] = True
-                self.closest, self.closest_cost = cheapest, part.spent
-
-    def settled(self, part: Part, settled: Settled) -> None:
-        """Bounds proved one label of a part: have points of it run. Raises AlarmError."""
-        if self.spots is not None and settled.label is not None:
-            with self.clock():
-                self.spots.part(part, settled.label, settled.least, settled.gains)
-
-    def finding(self, counted: bool) -> Finding:
-        """The result; `counted`: the enumeration was to visit every point."""
-        suspects = (self.closest if self.closest is not None else self.hint, self.thinnest)
-        return Finding(
-            proved=self.finished and not self.fooled,
-            effective=self.effective if counted and self.finished else None,
-            proposals=tuple(mask for mask in suspects if mask is not None),
-            margin=self.margin if np.isfinite(self.margin) else None,
-            evaluated=max(self.visited + self.tried, self.searched),
-            stopped=None if self.finished or self.fooled else Reason.TIME,
-            thin=self.thin,
-            step=self.step,
-        )
-
-
-def greedy(tally: Tally, rungs: RungSet) -> None:
-    """A cheap search: add the feature that lowers the margin most, while the radius allows; stops at the first witness."""
-    mask = np.zeros(rungs.features, dtype=np.bool_)
-    spent = 0
-    while tally.hint is None and not tally.late:
-        options = [int(g) for g in np.flatnonzero(~mask) if spent + rungs.costs[g] <= rungs.budget]
-        if not options:
-            return
-        block = np.repeat(mask[None, :], len(options), axis=0)
-        block[np.arange(len(options)), options] = True
-        seen = tally.see(block)
-        tally.searched += len(block)
-        best = int(seen.margins.argmin())
-        mask, spent = block[best], spent + rungs.costs[options[best]]
-        if seen.labels[best] != tally.label:
-            tally.hint, tally.step = mask.copy(), WITNESS
-
-
-def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:
-    """The blocks; the time that it takes to list them is charged to every network."""
-    while True:
-        begin = time.perf_counter()
-        block = next(blocks, None)
-        for tally in tallies:
-            tally.spent += time.perf_counter() - begin
-        if block is None:
-            return
-        yield block
-
-
-class _Extreme:
-    """Shares at the least (sign 1) or the largest (sign -1) cost of an effective perturbation of the first network."""
-
-    def __init__(self, sign: int) -> None:
-        self._sign = sign
-        self._cost: Any = None
-        self.share = Share()
-
-    def add(self, cost: Any, share: Share) -> None:
-        """Effective perturbations of one cost."""
-        signed = cost * self._sign
-        if self._cost is None or signed < self._cost:
-            self._cost, self.share = signed, share
-        elif signed == self._cost:
-            self.share = add_shares(self.share, share)
-
-
-def add_shares(one: Share, two: Share) -> Share:
-    """The sum, number by number."""
-    return Share(one.effective + two.effective, one.transferred + two.transferred, one.same_class + two.same_class)
-
-
-class TransferCount:
-    """Transfer from the first network to the second, fed with blocks of points and with whole parts."""
-
-    def __init__(self, rungs: RungSet, label: int) -> None:
-        self._rungs, self._label = rungs, label
-        self._everything = Share()
-        self._closest, self._farthest = _Extreme(1), _Extreme(-1)
-
-    def add_points(self, masks: Bools, first: Ints, second: Ints) -> None:
-        """Points (n, F) and the labels (n,) that the two networks give them."""
-        where = np.flatnonzero(first != self._label)
-        if not len(where):
-            return
-        transfers = second[where] != self._label
-        same = transfers & (first[where] == second[where])
-        self._everything = add_shares(self._everything, _share(transfers, same))
-        costs = self._rungs.cost_units(masks[where])
-        for extreme, best in ((self._closest, costs.min()), (self._farthest, costs.max())):
-            at = np.asarray(costs == best, dtype=np.bool_)
-            extreme.add(best, _share(transfers[at], same[at]))
-
-    def add_part(self, part: Part, first: int, second: int, dearest: tuple[int, int]) -> None:
-        """All points of a part have these labels; `dearest` is the part's largest cost and its number of points."""
-        if first == self._label:
-            return
-        transfers, same = int(second != self._label), int(first == second)
-        self._everything = add_shares(self._everything, Share(part.count, part.count * transfers, part.count * same))
-        self._closest.add(part.spent, Share(1, transfers, same))
-        cost, ways = dearest
-        self._farthest.add(cost, Share(ways, ways * transfers, ways * same))
-
-    @property
-    def result(self) -> Transfer:
-        """The counts so far."""
-        return Transfer(self._everything, self._closest.share, self._farthest.share)
-
-
-def _share(transfers: Bools, same: Bools) -> Share:
-    return Share(len(transfers), int(transfers.sum()), int(same.sum()))

@@ -12,15 +12,13 @@ errs by at most made_label + made_other + the sum over hidden layers of |g|.(mad
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Dense
-
-# More than the relative error of a few nested float64 sums of up to `rounding.TERMS` terms.
-SLACK: Final = 2.0**-32
+from relrob.domain.rounding import SLACK
 
 
 @dataclass(frozen=True, eq=False)

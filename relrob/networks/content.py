@@ -42,3 +42,8 @@ def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
     raise NetworkError(
         f"{path} has changed since it was loaded", f"the file of SHA-256 {network.sha256[:12]}...", "load it again"
     )
+
+
+def gives_logits(network: Network) -> bool:
+    """Are the outputs of its runtime the logits of its weights (and not probabilities)?"""
+    return network.dense is not None and (not network.dense.softmax or runs_weights(network))

@@ -9,8 +9,7 @@ from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
-from relrob.judging.folded import gives_logits
-from relrob.networks.content import checked_bytes
+from relrob.networks.content import checked_bytes, gives_logits
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.litert.layers import DynamicFull

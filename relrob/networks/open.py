@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relrob.domain.network import Network
 from relrob.errors import UsageError
@@ -34,3 +35,14 @@ def opener_of(runtime: str) -> Callable[..., Evaluator]:
             load_on_tensorflow(entry.target) if entry.tool == "tensorflow" else load(entry.target)
         )
     return opener
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A network that is ready to run: in batches, and one image at a time as it is deployed (for replays); `role`: "reference" or
+    "quantised", where that is known."""
+
+    network: Network
+    evaluator: Evaluator
+    replayer: Evaluator
+    role: str = ""

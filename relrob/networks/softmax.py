@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relrob.domain.network import Arithmetic, Network
-from relrob.judging.folded import gives_logits
+from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, float_softmax_gap
 
 _FLOAT: Final = 2.0**-10  # of a difference of float32 probabilities: exp is within 2^-14

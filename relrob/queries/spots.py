@@ -38,7 +38,7 @@ _EDGE: Final = 1e-6  # relative: outputs this near to the end of their range sat
 
 
 class Ready(Protocol):
-    """A network that is ready to run (`relrob.queries.problem.Opened`)."""
+    """A network that is ready to run (`relrob.networks.open.Opened`)."""
 
     @property
     def network(self) -> Network:

@@ -15,7 +15,8 @@ from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Status
 from relrob.networks.evaluator import labels
-from relrob.queries.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.queries.spots import Spots
 from relrob.regions.ball import BallSet, ball_set
 from relrob.relative.views import witness_view

@@ -20,7 +20,10 @@ from relrob.domain.verdict import Status, Verdict
 from relrob.errors import RelrobError
 from relrob.networks.batches import one_line
 from relrob.networks.evaluator import labels
-from relrob.queries.problem import Finding, Leaf, Opened, Problem, Share, Solver
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Leaf, Share
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.relative.views import witness_view

@@ -20,7 +20,8 @@ from relrob.domain.verdict import Status, Witness
 from relrob.judging.judges import BLOCK, nearest_judge
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import Opened, Share
+from relrob.networks.open import Opened
+from relrob.queries.findings import Share
 from relrob.regions.search_features import Groups, groups_of
 from relrob.relative.classify import Effective
 from relrob.relative.views import witness_view

@@ -10,7 +10,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Witness
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened
 
 
 def witness_view(

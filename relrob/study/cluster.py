@@ -25,7 +25,6 @@ from distributed.comm.addressing import parse_address
 from distributed.comm.registry import backends
 
 import relrob_datasets
-from relrob import __version__
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
@@ -33,6 +32,7 @@ from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Lost
 from relrob.study.run import make_in_worker
 from relrob.system.files import cache_dir, write_atomic
+from relrob.system.version import VERSION
 from relrob_datasets import manifest
 
 log = logging.getLogger(__name__)
@@ -63,17 +63,15 @@ def packed(plan: Plan) -> Shipment:
     local = Path(plan.dataset)
     dataset = str(local.resolve()) if manifest.find(plan.dataset) is None and local.exists() else plan.dataset
     files = {path: Path(path).read_bytes() for path in (reference.path, quantised.path) if Path(path).is_file()}
-    return Shipment(
-        replace(plan, dataset=dataset, reference=reference, quantised=quantised), files, __version__, FORMAT
-    )
+    return Shipment(replace(plan, dataset=dataset, reference=reference, quantised=quantised), files, VERSION, FORMAT)
 
 
 def unpacked(shipment: Shipment) -> Plan:
     """The plan on a worker, its networks in the worker's cache where their paths lead nowhere. Raises RelrobError for another
     version of relrob or other images than the driver's."""
-    if (shipment.version, shipment.format) != (__version__, FORMAT):
+    if (shipment.version, shipment.format) != (VERSION, FORMAT):
         raise UsageError(
-            f"a worker has relrob {__version__} (format {FORMAT})",
+            f"a worker has relrob {VERSION} (format {FORMAT})",
             f"{shipment.version} (format {shipment.format}), as the driver has",
             "the same installation everywhere",
         )

@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 import relrob_datasets
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
 from relrob.bounding.codes import code_box
+from relrob.bounding.survey import survey
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.region import Ladder, Norm, Search
-from relrob.encoding.encode import encode, survey
+from relrob.encoding.encode import encode
 from relrob.encoding.smtlib import smtlib
 from relrob.encoding.smtlib_fixed import integer_smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.networks.fixed.file import fixed_of
-from relrob.queries.problem import Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.problem import Problem
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
 from relrob.registry import load

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relrob import __version__, registry
+from relrob import registry
 from relrob.deciding.accepted import check_solver
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
@@ -22,6 +22,7 @@ from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
 from relrob.system.files import readable, sha256_bytes
+from relrob.system.version import VERSION
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
@@ -135,7 +136,7 @@ def make_plan(
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {"warnings": lost} if lost else {}
-    header = {"relrob": __version__, "run": config_digest, **header}
+    header = {"relrob": VERSION, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,
         split=request.split,

@@ -20,8 +20,7 @@ from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder, Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened, open_network
 from relrob.relative.ball import BallSetting, classify_ball
 from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search

@@ -16,7 +16,8 @@ from threadpoolctl import threadpool_limits
 
 from relrob import registry
 from relrob.deciding.decide import solver_named
-from relrob.queries.problem import Opened, Solver
+from relrob.networks.open import Opened
+from relrob.queries.solver import Solver
 from relrob.testing.cases import over_reals, random_case
 from relrob.testing.files import quantised_files
 from relrob.testing.files_main import main as files_main

@@ -17,8 +17,9 @@ from relrob.domain.network import Arithmetic, Dense, Layer, Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.networks.evaluator import labels, margins
+from relrob.networks.open import Opened
 from relrob.networks.real import open_real
-from relrob.queries.problem import Opened, Problem
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.testing import hostile
 

@@ -13,8 +13,7 @@ from relrob.compress.calibration import Calibration
 from relrob.domain.network import Dense, Layer
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened, open_network
 from relrob.system.files import write_atomic
 from relrob.testing.cases import SHAPE, SIZES, random_dense
 

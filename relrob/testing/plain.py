@@ -12,8 +12,7 @@ from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Dense, Layer
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.networks.open import open_network
-from relrob.queries.problem import Opened
+from relrob.networks.open import Opened, open_network
 from relrob.testing import alone
 
 

@@ -27,9 +27,9 @@ from relrob.errors import AlarmError, RelrobError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
+from relrob.networks.open import Opened, open_network
 from relrob.networks.probes import probed
-from relrob.queries.problem import Opened, Solver
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import rung_set
 from relrob.regions.part import whole
 from relrob.registry import load

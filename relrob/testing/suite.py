@@ -27,7 +27,10 @@ from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
-from relrob.queries.problem import Opened, Problem, Share, Solver, Transfer
+from relrob.networks.open import Opened
+from relrob.queries.findings import Share, Transfer
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.part import Part, whole
 from relrob.testing.cases import Case
 

@@ -22,6 +22,7 @@ from relrob.errors import DatasetError
 from relrob.system.files import write_atomic
 from relrob.system.quiet import quiet_native
 from relrob.training.architectures import Architecture, check_training
+from relrob.training.models import models
 
 CHUNK = 4096  # images an evaluation step
 EVERY = 20  # batches between two events
@@ -120,21 +121,6 @@ def _fit(
         listener(Event("train", text, (epoch + 1) * steps, epochs * steps))
     scaling.fold(inference.layers[1])
     return inference
-
-
-def models(architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int) -> tuple[Any, Any]:
-    """The model that is trained (with dropout) and the one that is saved (without): they share their dense layers."""
-    seeds = iter(np.random.SeedSequence(seed).generate_state(2 * len(architecture.hidden) + 1).tolist())
-    plain: list[Any] = [keras.Input(shape, name="image"), keras.layers.Flatten(name="flatten")]
-    dropped = list(plain)
-    for number, size in enumerate(architecture.hidden):
-        start: Any = keras.initializers.GlorotUniform(seed=next(seeds))
-        dense = keras.layers.Dense(size, activation="relu", kernel_initializer=start, name=f"hidden_{number}")
-        plain.append(dense)
-        dropped += [dense, keras.layers.Dropout(architecture.dropout, seed=next(seeds), name=f"dropout_{number}")]
-    start = keras.initializers.GlorotUniform(seed=next(seeds))
-    last = keras.layers.Dense(classes, kernel_initializer=start, name="logits")
-    return keras.Sequential([*dropped, last]), keras.Sequential([*plain, last], name=architecture.name)
 
 
 def _optimiser(architecture: Architecture, steps: int) -> Any:

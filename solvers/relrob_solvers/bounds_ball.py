@@ -11,7 +11,9 @@ from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 
 
 @final

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import final
 
+from relrob.attacks.greedy import greedy
 from relrob.bounding.certain import CertainLabels
 from relrob.branching.cubes import refusal
 from relrob.domain.verdict import Reason
-from relrob.judging.judges import BOUNDS, Tally, greedy, judge_of
+from relrob.judging.judges import judge_of
+from relrob.judging.tally import BOUNDS, Tally
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import Finding, Findings, Leaf, Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings, Leaf
+from relrob.queries.problem import Problem
 from relrob.regions.part import whole
 
 

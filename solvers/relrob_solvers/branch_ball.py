@@ -24,7 +24,9 @@ from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import BallFinding, BallProblem, Opened, PhaseLeaf
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding, PhaseLeaf
+from relrob.queries.problem import BallProblem
 from relrob.queries.spots import PARTS
 
 Path = tuple[tuple[int, int, int], ...]

@@ -26,7 +26,9 @@ from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.fixed.network import FixedNetwork
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 
 _UNIT: Final = 1 << 20  # multipliers of the exact bound are whole multiples of 1/_UNIT
 _MOST: Final = 2.0**62

@@ -16,12 +16,18 @@ from typing import Final, final
 
 import numpy as np
 
+from relrob.attacks.greedy import greedy
 from relrob.bounding.certain import CertainLabels, Settled
 from relrob.branching.best_first import BestFirst
 from relrob.domain.arrays import Doubles
-from relrob.judging.judges import BLOCK, BOUNDS, Tally, TransferCount, charged, greedy, nearest_judge
+from relrob.judging.judges import BLOCK, nearest_judge
+from relrob.judging.tally import BOUNDS, Tally, charged
+from relrob.judging.transfer import TransferCount
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import Finding, Findings, Leaf, Opened, Problem, Work
+from relrob.networks.open import Opened
+from relrob.queries.findings import Finding, Findings, Leaf
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Work
 from relrob.regions.part import Part, whole
 
 LEAF: Final = 12_000  # a bound costs as much as running some thousands of points

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 from typing import final
 
-from relrob.judging.judges import BLOCK, Tally, TransferCount, charged, greedy, judge_of
-from relrob.queries.problem import Findings, Problem, Transfer
+from relrob.attacks.greedy import greedy
+from relrob.judging.judges import BLOCK, judge_of
+from relrob.judging.tally import Tally, charged
+from relrob.judging.transfer import TransferCount
+from relrob.queries.findings import Findings, Transfer
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet
 
 

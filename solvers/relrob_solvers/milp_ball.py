@@ -18,7 +18,9 @@ from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.encoding.encode import Claim
 from relrob.encoding.milp import Program, program
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 
 NODES: Final = 200  # of branch and cut, for one proposal
 _SHARE: Final = 3 / 4  # of the time that is left, for one tree: a proposal takes longer than most trees (measured)

@@ -14,8 +14,9 @@ from relrob.branching.highs import Tree, propose
 from relrob.domain.arrays import Doubles
 from relrob.encoding.encode import Encoding
 from relrob.encoding.milp import program
-from relrob.judging.judges import Tally
-from relrob.queries.problem import Findings, Problem
+from relrob.judging.tally import Tally
+from relrob.queries.findings import Findings
+from relrob.queries.problem import Problem
 
 UNSTABLE: Final = 64  # relaxations of more open ReLUs cost more than splitting the part (measured)
 NODES: Final = 200  # nodes of one tree before its part is split

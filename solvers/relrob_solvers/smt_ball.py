@@ -21,7 +21,9 @@ from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
 from relrob.encoding.encode import Claim
 from relrob.encoding.smtlib import smtlib
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 from relrob.system.quiet import checked
 
 _SEED: Final = 0

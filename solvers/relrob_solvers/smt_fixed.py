@@ -14,7 +14,9 @@ from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
 from relrob.encoding.smtlib_fixed import integer_smtlib
 from relrob.networks.fixed.file import fixed_of
-from relrob.queries.problem import BallFinding, BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 from relrob.system.quiet import checked
 
 _SEED: Final = 0

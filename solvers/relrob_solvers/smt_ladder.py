@@ -13,14 +13,17 @@ from typing import Final, final
 import z3
 
 from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
 from relrob.branching.cubes import around, refusal, run, solve
 from relrob.domain.arrays import Bools
-from relrob.encoding.encode import Claim, Encoding, encode, survey
+from relrob.encoding.encode import Claim, Encoding, encode
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
-from relrob.judging.judges import Tally
+from relrob.judging.tally import Tally
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import Findings, Opened, Problem
+from relrob.networks.open import Opened
+from relrob.queries.findings import Findings
+from relrob.queries.problem import Problem
 from relrob.regions.part import whole
 from relrob.system.quiet import checked
 

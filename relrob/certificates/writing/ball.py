@@ -13,7 +13,7 @@ from relrob.certificates.writing.ladder import bent_lines, claim, head
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import PhaseLeaf
+from relrob.queries.findings import PhaseLeaf
 
 Proof = Margins | tuple[PhaseLeaf, ...] | tuple[tuple[Closed, ...], ...]
 

@@ -18,7 +18,8 @@ from relrob.domain.network import Arithmetic, Network
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
-from relrob.queries.problem import Leaf, Opened
+from relrob.networks.open import Opened
+from relrob.queries.findings import Leaf
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, whole
 from relrob.registry import load
@@ -150,8 +151,8 @@ class _Maker:
 
 
 def claim(margin: float, gap: float) -> float:
-    """What is claimed of a margin above the gap: a little less, since the checker counts roundings of its own."""
-    return max(gap, margin - (margin - gap) / 128)
+    """Half of a margin above the gap: the checker counts roundings of its own, and follows levels less closely."""
+    return max(gap, gap + (margin - gap) / 2)
 
 
 def bent_lines(neurons: Neurons) -> dict[str, list[Any]]:
