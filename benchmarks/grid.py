@@ -1,9 +1,11 @@
-"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact counts and verdicts.
+"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact
+counts and verdicts.
 
     python benchmarks/grid.py REFERENCE [QUANTISED] [--runtime xnnpack] [--images 0:20] [--pairs 2]
 
-Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the first `--pairs` images of each
-cell `enumerate` decides it too, right after, and both must agree in verdicts, counts and transfer. One process, one thread.
+Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the
+first `--pairs` images of each cell `enumerate` decides it too, right after, and both must agree in
+verdicts, counts and transfer. One process, one thread.
 """
 
 from __future__ import annotations
@@ -65,7 +67,11 @@ def main() -> None:
     )
     data = load("mnist", "test")
     networks = (opened(plan.reference, 1), opened(plan.quantised, 1))
-    chosen = [i for i in plan.indices if int(networks[0].replayer.outputs(data.pixels([i])).argmax()) == data.labels[i]]
+    chosen = [
+        i
+        for i in plan.indices
+        if int(networks[0].replayer.outputs(data.pixels([i])).argmax()) == data.labels[i]
+    ]
     sums = {(name, counts): 0.0 for name in ("auto", "enumerate") for counts in (True, False)}
     unknown = 0
     for radius in RADII:
@@ -81,12 +87,16 @@ def main() -> None:
                     if place < asked.pairs:
                         theirs, seconds = timed(problem, Enumerate())
                         spent["enumerate", counts].append(seconds)
-                        assert [v.status for v in ours.verdicts] == [v.status for v in theirs.verdicts], (
+                        assert [v.status for v in ours.verdicts] == [
+                            v.status for v in theirs.verdicts
+                        ], (
                             radius,
                             step,
                             index,
                         )
-                        assert [f.effective for f in ours.each] == [f.effective for f in theirs.each], (
+                        assert [f.effective for f in ours.each] == [
+                            f.effective for f in theirs.each
+                        ], (
                             radius,
                             step,
                             index,
@@ -96,7 +106,8 @@ def main() -> None:
             for key, mean in means.items():
                 sums[key] += mean
             shown = ", ".join(
-                f"{name} {'counts' if counts else 'verdict'} {mean:.4f}" for (name, counts), mean in means.items()
+                f"{name} {'counts' if counts else 'verdict'} {mean:.4f}"
+                for (name, counts), mean in means.items()
             )
             print(f"r={radius} step={step}: {shown} s an image", flush=True)
     for counts in (True, False):

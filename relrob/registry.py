@@ -11,12 +11,15 @@ from relrob.errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a table: a name, where its code is, a sentence about it, and the facts that others ask for.
+    """One line of a table: a name, where its code is, a sentence about it, and the facts that
+    others ask for.
 
-    Solvers: `method`, the word that users type and records keep (several solvers share one, each for its regions); `regions`, the
-    kinds they take; `arithmetic`, those that their proofs can be about; `complete`: UNKNOWN comes only from the budget.
-    Schemes: `suffix` of the files they write; `runtime` that executes these unless the user says otherwise; `calibrated`: they
-    learn the ranges of activations from images. `tool`: the package that does the work, where it matters which.
+    Solvers: `method`, the word that users type and records keep (several solvers share one, each
+    for its regions); `regions`, the kinds they take; `arithmetic`, those that their proofs can be
+    about; `complete`: UNKNOWN comes only from the budget. Schemes: `suffix` of the files they
+    write; `runtime` that executes these unless the user says otherwise; `calibrated`: they learn
+    the ranges of activations from images. `tool`: the package that does the work, where it matters
+    which.
     """
 
     name: str
@@ -140,16 +143,24 @@ SOLVERS: tuple[Entry, ...] = (
 
 EVALUATORS: tuple[Entry, ...] = (
     Entry(
-        "xnnpack", "relrob.networks.litert.runtime:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"
+        "xnnpack",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT with its default XNNPACK delegate (.tflite)",
     ),
     Entry(
         "builtin",
         "relrob.networks.litert.runtime:open_litert",
         "LiteRT's optimised kernels without a delegate (.tflite)",
     ),
-    Entry("reference", "relrob.networks.litert.runtime:open_litert", "LiteRT's reference kernels (.tflite)"),
     Entry(
-        "onnxruntime", "relrob.networks.onnx.runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
+        "reference",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT's reference kernels (.tflite)",
+    ),
+    Entry(
+        "onnxruntime",
+        "relrob.networks.onnx.runtime:open_onnxruntime",
+        "onnxruntime on the CPU (.onnx, and float MLPs)",
     ),
     Entry(
         "fixed",
@@ -248,16 +259,20 @@ def names(table: tuple[Entry, ...]) -> str:
 
 
 def solvers(ladder: bool, method: str = "auto") -> tuple[Entry, ...]:
-    """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks; `method`: of that one alone.
+    """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks;
+    `method`: of that one alone.
 
     >>> [entry.name for entry in solvers(False, "branch")]
     ['branch_fixed', 'branch_ball']
     """
-    return tuple(e for e in SOLVERS if ladder == ("ladder" in e.regions) and method in ("auto", e.method))
+    return tuple(
+        e for e in SOLVERS if ladder == ("ladder" in e.regions) and method in ("auto", e.method)
+    )
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
-    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme", ..."""
+    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme",
+    ..."""
     for entry in table:
         if entry.name == name:
             return entry
@@ -289,10 +304,13 @@ def load(target: str) -> Any:
 
 
 def load_extra(target: str, extra: str) -> Any:
-    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises UsageError where it is not."""
+    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises
+    UsageError where it is not."""
     try:
         return load(target)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0].startswith("relrob"):
             raise
-        raise UsageError(f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'") from error
+        raise UsageError(
+            f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'"
+        ) from error

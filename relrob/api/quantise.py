@@ -6,7 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
-from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
+from relrob.compress.build import (
+    check_quantisable,
+    default_runtime,
+    needs_calibration,
+    quantised_bytes,
+    suffix,
+)
 from relrob.compress.calibration import DEFAULT_COUNT, Calibration, draw
 from relrob.compress.source import rebuilt
 from relrob.domain.events import Event, Listener, silent
@@ -35,18 +41,26 @@ def quantise(
     memory: float | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what `relrob quantise --json` prints.
+    """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what
+    `relrob quantise --json` prints.
 
-    `calibration` images are drawn from `calibration_split` where the scheme needs any. `memory`: GiB that the first reading of a
-    file may take. Raises RelrobError.
+    `calibration` images are drawn from `calibration_split` where the scheme needs any. `memory`:
+    GiB that the first reading of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
-        raise UsageError(f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}")
+        raise UsageError(
+            f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}"
+        )
     check_writable(path)
     test = load_guarded(dataset, "test", memory)
     shape, more = test.image_shape, not test.classes_known
-    asked: dict[str, Any] = {"image_shape": shape, "classes": test.classes, "more_classes": more, "layout": layout}
+    asked: dict[str, Any] = {
+        "image_shape": shape,
+        "classes": test.classes,
+        "more_classes": more,
+        "layout": layout,
+    }
     try_network(reference, memory=memory, **asked)
     network = load_network(reference, **asked)
     check_quantisable(network)

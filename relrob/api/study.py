@@ -1,4 +1,5 @@
-"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers, exported."""
+"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers,
+exported."""
 
 from __future__ import annotations
 
@@ -28,7 +29,13 @@ def list_studies() -> list[dict[str, Any]]:
     """The studies that come with relrob: `name`, `title`, `grids` and the number of `cells`."""
     specs = [read_spec(name, text, {}, {}) for name, text in builtin().items()]
     return [
-        {"name": spec.name, "title": spec.title, "grids": list(spec.grids), "cells": len(spec.cells)} for spec in specs
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "grids": list(spec.grids),
+            "cells": len(spec.cells),
+        }
+        for spec in specs
     ]
 
 
@@ -44,10 +51,12 @@ def run_named(
     scheduler: str | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Run a study, or what is left of it; returns what `relrob study show --format json` prints, and "directory".
+    """Run a study, or what is left of it; returns what `relrob study show --format json` prints,
+    and "directory".
 
-    `references`: data set to the network to use for it; `only`: grids; `changes`: options of `relrob verify` that replace the
-    study's; `scheduler`: as for `relrob.verify`. Raises RelrobError.
+    `references`: data set to the network to use for it; `only`: grids; `changes`: options of
+    `relrob verify` that replace the study's; `scheduler`: as for `relrob.verify`. Raises
+    RelrobError.
     """
     spec = find_spec(name, changes or {}, references or {}, only)
     check_scheduler(scheduler)
@@ -57,7 +66,8 @@ def run_named(
 
 
 def show(directory: Path) -> dict[str, Any]:
-    """A study as far as it was run: its cells with rates, intervals and published numbers, and the paper's claims."""
+    """A study as far as it was run: its cells with rates, intervals and published numbers, and the
+    paper's claims."""
     head, _, rows = _shown(directory)
     return study_json(head, rows)
 
@@ -75,25 +85,34 @@ def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]
 
 
 def table_text(runs: Sequence[Path], form: str) -> str:
-    """The tables of some run directories, or directories of studies, as markdown, csv, latex or json; beside the numbers that
-    Duncan et al. 2020 published for the data set, radius and step, where quantisation and region are theirs. Raises RelrobError."""
+    """The tables of some run directories, or directories of studies, as markdown, csv, latex or
+    json; beside the numbers that Duncan et al. 2020 published for the data set, radius and step,
+    where quantisation and region are theirs. Raises RelrobError."""
     there = on_8bit_grid(published("duncan2020.csv"))
     rows = []
     for cell in read_runs(runs):
         rows += study_rows([cell], there if _theirs(cell) else {})
-    head = {"study": "table", "title": "Relative robustness and adversarial transfer", "published": ""}
+    head = {
+        "study": "table",
+        "title": "Relative robustness and adversarial transfer",
+        "published": "",
+    }
     return study_text(head, rows, form)
 
 
 def _theirs(cell: CellResult) -> bool:
-    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20 features, the paper's search?"""
+    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20
+    features, the paper's search?"""
     region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
-    paper = region["kind"] == "search" or (region["kind"] == "ladder" and region["features"] == FEATURES)
+    paper = region["kind"] == "search" or (
+        region["kind"] == "ladder" and region["features"] == FEATURES
+    )
     return bool(dynamic and paper and cell.summary["reference"]["arithmetic"] == "float32")
 
 
 def write_figures(directory: Path, output: Path) -> list[str]:
-    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files' names. Raises StoreError."""
+    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files'
+    names. Raises StoreError."""
     _, cells, rows = _shown(directory)
     drawn: dict[str, bytes] = load("relrob.report.study.figures:figures")(rows)
     for make in ("set_galleries", "table_one"):
@@ -104,14 +123,16 @@ def write_figures(directory: Path, output: Path) -> list[str]:
 
 
 def export_records(directory: Path, output: Path) -> int:
-    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the same seeds give the same bytes.
-    Returns the number of lines. Raises UsageError, StoreError."""
+    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the
+    same seeds give the same bytes. Returns the number of lines. Raises UsageError, StoreError."""
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
     _, cells = read_study(directory)
     names, lines = [*_CELL, *RECORD_COLUMNS], [line for cell in cells for line in _lines(cell)]
     if output.suffix == ".parquet":
-        data: bytes = load_extra("relrob.report.study.parquet_file:parquet_bytes", "parquet")(names, lines)
+        data: bytes = load_extra("relrob.report.study.parquet_file:parquet_bytes", "parquet")(
+            names, lines
+        )
         write_atomic(output, data)
         return len(lines)
     text = io.StringIO()
@@ -134,4 +155,6 @@ def _lines(cell: CellResult) -> list[list[Any]]:
         quantised["scheme"],
         quantised["runtime"],
     ]
-    return [[*shown, *(getattr(record, name) for name in RECORD_COLUMNS)] for record in records_of(cell)]
+    return [
+        [*shown, *(getattr(record, name) for name in RECORD_COLUMNS)] for record in records_of(cell)
+    ]

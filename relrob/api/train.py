@@ -24,17 +24,26 @@ def train(
     epochs: int | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Train a reference network and write it as `output` (.keras); returns what `relrob train --json` prints.
+    """Train a reference network and write it as `output` (.keras); returns what `relrob train
+    --json` prints.
 
     `arch` and `epochs`: the paper's when not given. Imports TensorFlow. Raises RelrobError.
     """
     started, path, name = time.monotonic(), Path(output), arch or default_architecture(dataset)
     check_training(name, path, seed, epochs)
     test = load_guarded(dataset, "test")
-    listener(Event("note", f"training {name} on {dataset}, seed {seed}; TensorFlow takes a few seconds to load"))
+    listener(
+        Event(
+            "note",
+            f"training {name} on {dataset}, seed {seed}; TensorFlow takes a few seconds to load",
+        )
+    )
     trainer()(name, dataset, path, seed=seed, epochs=epochs, listener=listener)
     network = load_network(
-        path, image_shape=test.image_shape, classes=test.classes, more_classes=not test.classes_known
+        path,
+        image_shape=test.image_shape,
+        classes=test.classes,
+        more_classes=not test.classes_known,
     )
     return {
         "path": readable(path),

@@ -1,10 +1,12 @@
-"""The founding paper's own procedure: a Monte-Carlo tree search over sets of features, of one player (ladder.md, "`search`").
+"""The founding paper's own procedure: a Monte-Carlo tree search over sets of features, of one
+player (ladder.md, "`search`").
 
-A node is a set of features. Each round descends from the empty set by UCT (reward / visits + 0.5 sqrt(ln N / n), the first
-maximum) to a node without children, makes all of them in the order of the features, and rolls each out: the image of its set is
-looked at, then unused features join at random, until the image is wrong, or farther than the radius, or none is left. What is
-looked at is the region. Rollouts of a round are looked at together, a batch a step; their draws are made before, so the order of
-evaluation changes nothing.
+A node is a set of features. Each round descends from the empty set by UCT (reward / visits + 0.5
+sqrt(ln N / n), the first maximum) to a node without children, makes all of them in the order of the
+features, and rolls each out: the image of its set is looked at, then unused features join at
+random, until the image is wrong, or farther than the radius, or none is left. What is looked at is
+the region. Rollouts of a round are looked at together, a batch a step; their draws are made before,
+so the order of evaluation changes nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ _EXPLORE: Final = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Visits:
-    """What a search looked at, in the original's order, without repetitions: `masks` (n, F), `labels` (n,), the clean image first;
-    `evaluations` counts repetitions too, but not the clean image."""
+    """What a search looked at, in the original's order, without repetitions: `masks` (n, F),
+    `labels` (n,), the clean image first; `evaluations` counts repetitions too, but not the clean
+    image."""
 
     masks: Bools
     labels: Ints
@@ -62,7 +65,8 @@ class _Node:
         """The child with the largest UCT value, the first of equals."""
         about = log(self.visits)
         return max(
-            self.children or (), key=lambda child: child.reward / child.visits + _EXPLORE * sqrt(about / child.visits)
+            self.children or (),
+            key=lambda child: child.reward / child.visits + _EXPLORE * sqrt(about / child.visits),
         )
 
     def earn(self, reward: float) -> None:
@@ -74,8 +78,8 @@ class _Node:
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """Images looked at together: `rollout` (n,), numbered through all children, `step` (n,) of it (0: the child itself), `masks`,
-    `labels`."""
+    """Images looked at together: `rollout` (n,), numbered through all children, `step` (n,) of it
+    (0: the child itself), `masks`, `labels`."""
 
     rollout: Ints
     step: Ints
@@ -87,18 +91,27 @@ class _Looks:
 class TreeSearch:
     """One search over all features of `rungs`, of an image whose right `label` it tries to change.
 
-    `rollouts`: a child; `evaluations`: the search ends after the round in which so many are reached; `strict`: images beyond the
-    radius are not looked at.
+    `rollouts`: a child; `evaluations`: the search ends after the round in which so many are
+    reached; `strict`: images beyond the radius are not looked at.
     """
 
     def __init__(
-        self, rungs: Costed, see: See, label: int, rollouts: int, evaluations: int, strict: bool, seed: tuple[int, int]
+        self,
+        rungs: Costed,
+        see: See,
+        label: int,
+        rollouts: int,
+        evaluations: int,
+        strict: bool,
+        seed: tuple[int, int],
     ) -> None:
         self._rungs, self._see, self._label, self._strict = rungs, see, label, strict
         self._rollouts, self._limit = rollouts, evaluations
         self._rng = np.random.default_rng(seed)
         self._evaluations = 0
-        self._seen = {np.packbits(np.zeros(rungs.features, np.bool_)).tobytes(): label}  # packed mask to label
+        self._seen = {
+            np.packbits(np.zeros(rungs.features, np.bool_)).tobytes(): label
+        }  # packed mask to label
 
     def run(self) -> Visits:
         """Search until a child ends it, the tree is complete, or the evaluations are used up."""
@@ -118,7 +131,9 @@ class TreeSearch:
             node = node.best()
         free = [g for g in range(self._rungs.features) if g not in node.features]
         node.children = tuple(_Node((*node.features, g), node) for g in free)
-        draws = np.array([[self._rng.permutation(len(free) - 1) for _ in range(self._rollouts)] for _ in free])
+        draws = np.array(
+            [[self._rng.permutation(len(free) - 1) for _ in range(self._rollouts)] for _ in free]
+        )
         masks = np.zeros((len(free), self._rungs.features), dtype=np.bool_)
         masks[:, list(node.features)] = True
         masks[np.arange(len(free)), free] = True
@@ -129,7 +144,9 @@ class TreeSearch:
         labels[looked] = self._see(masks[looked]) if looked.any() else labels[looked]
         ends = np.flatnonzero((labels != self._label) | beyond)
         alive = int(ends[0]) if len(ends) else len(free)
-        self._expand(node, free, draws, masks[: alive + 1], labels[: alive + 1], looked[: alive + 1], alive)
+        self._expand(
+            node, free, draws, masks[: alive + 1], labels[: alive + 1], looked[: alive + 1], alive
+        )
         return not len(ends)
 
     def _expand(
@@ -142,11 +159,14 @@ class TreeSearch:
         looked: Bools,
         alive: int,
     ) -> None:
-        """Roll out the first `alive` children, reward them, and record everything in the order of one rollout after another."""
+        """Roll out the first `alive` children, reward them, and record everything in the order of
+        one rollout after another."""
         rollouts, steps = self._rollouts, len(free) - 1
         first = np.flatnonzero(looked)
         self._evaluations += int(np.where(first < alive, rollouts, 1).sum())
-        rest = np.array([[g for g in free if g != mine] for mine in free[:alive]], np.int64).reshape(alive, 1, steps)
+        rest = np.array(
+            [[g for g in free if g != mine] for mine in free[:alive]], np.int64
+        ).reshape(alive, 1, steps)
         turns = np.take_along_axis(rest, draws[:alive].reshape(alive, rollouts, steps), axis=2)
         turns = turns.reshape(alive * rollouts, steps)
         states, rewards = np.repeat(masks[:alive], rollouts, axis=0), np.zeros(alive * rollouts)
@@ -169,16 +189,23 @@ class TreeSearch:
                 rewards[going[at]] = float(Fraction(int(costs[at]), self._rungs.denominator))
             going = going[~(wrong | beyond)]
         self._record(seen)
-        for child, reward in zip(node.children or (), rewards.reshape(alive, rollouts).max(axis=1), strict=False):
+        for child, reward in zip(
+            node.children or (), rewards.reshape(alive, rollouts).max(axis=1), strict=False
+        ):
             child.earn(float(reward))
 
     def _record(self, seen: list[_Looks]) -> None:
         """Keep what is new of some looks, one rollout after another."""
         order = np.lexsort(
-            [np.concatenate([each.step for each in seen]), np.concatenate([each.rollout for each in seen])]
+            [
+                np.concatenate([each.step for each in seen]),
+                np.concatenate([each.rollout for each in seen]),
+            ]
         )
         packed = np.packbits(np.concatenate([each.masks for each in seen]), axis=1)[order]
-        for key, label in zip(packed, np.concatenate([each.labels for each in seen])[order], strict=True):
+        for key, label in zip(
+            packed, np.concatenate([each.labels for each in seen])[order], strict=True
+        ):
             self._seen.setdefault(key.tobytes(), int(label))
 
     def _costs(self, masks: Bools) -> NDArray[Any]:

@@ -1,4 +1,5 @@
-"""The linear program that relaxes a cell of a fixed-point network, and where it is loosest. Floats: a guide, never a proof."""
+"""The linear program that relaxes a cell of a fixed-point network, and where it is loosest. Floats:
+a guide, never a proof."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ _DEARER: Final = 1024.0  # price of a unit between an accumulator and what enter
 
 @dataclass(frozen=True, eq=False)
 class Relaxed:
-    """`value` of the first form, less the prices; `codes` (d,); of each hidden layer its `sums` and `outputs`; the duals of the
-    forms and of the accumulators."""
+    """`value` of the first form, less the prices; `codes` (d,); of each hidden layer its `sums` and
+    `outputs`; the duals of the forms and of the accumulators."""
 
     value: float
     codes: Doubles
@@ -65,7 +66,8 @@ class _Rows:
 
 
 def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> Relaxed | None:
-    """The relaxation's solution and duals; None when HiGHS does not finish. Never infeasible: what does not fit has a price."""
+    """The relaxation's solution and duals; None when HiGHS does not finish. Never infeasible: what
+    does not fit has a price."""
     rows, inf = _Rows(), highspy.kHighsInf
     entering = rows.variables(cell.low[0], cell.high[0])
     accumulators, outputs, defining = [], [], []
@@ -81,7 +83,12 @@ def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> 
             weights = np.concatenate([layer.weights[used, neuron], [-1.0, 1.0, -1.0]])
             start = -float(layer.offset[neuron])
             found[neuron] = rows.row(columns, weights, start, start)
-            _hull(rows, layer, (sums[neuron], passed[neuron]), _corners(layer, cell, number, int(neuron)))
+            _hull(
+                rows,
+                layer,
+                (sums[neuron], passed[neuron]),
+                _corners(layer, cell, number, int(neuron)),
+            )
         accumulators.append(sums)
         outputs.append(passed)
         defining.append(found)
@@ -90,7 +97,10 @@ def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> 
     for form in threat.forms[1:]:
         slack = rows.variables(0.0, inf, _DEAR)
         used = np.flatnonzero(form.coefficients)
-        columns, weights = np.concatenate([entering[used], slack]), np.concatenate([form.coefficients[used], [1.0]])
+        columns, weights = (
+            np.concatenate([entering[used], slack]),
+            np.concatenate([form.coefficients[used], [1.0]]),
+        )
         asked.append(rows.row(columns, weights, -float(form.constant), inf))
     cost = np.array(rows.cost)
     cost[entering] -= threat.forms[0].coefficients
@@ -117,7 +127,11 @@ def _solve(rows: _Rows, cost: Doubles, seconds: float) -> tuple[float, Doubles, 
         solver.setOptionValue(option, value)
     model = highspy.HighsLp()
     model.num_col_, model.num_row_ = len(cost), len(rows.lower)
-    model.col_cost_, model.col_lower_, model.col_upper_ = cost, np.array(rows.least), np.array(rows.most)
+    model.col_cost_, model.col_lower_, model.col_upper_ = (
+        cost,
+        np.array(rows.least),
+        np.array(rows.most),
+    )
     model.row_lower_, model.row_upper_ = np.array(rows.lower), np.array(rows.upper)
     matrix: Any = model.a_matrix_
     matrix.format_ = highspy.MatrixFormat.kRowwise
@@ -148,7 +162,9 @@ def _corners(layer: FixedLayer, cell: Cell, number: int, neuron: int) -> list[tu
     return points
 
 
-def _hull(rows: _Rows, layer: FixedLayer, columns: tuple[int, int], points: list[tuple[float, float]]) -> None:
+def _hull(
+    rows: _Rows, layer: FixedLayer, columns: tuple[int, int], points: list[tuple[float, float]]
+) -> None:
     """Rows above and below the staircase."""
     inf = highspy.kHighsInf
     for sign in (1.0, -1.0):
@@ -163,20 +179,29 @@ def _hull(rows: _Rows, layer: FixedLayer, columns: tuple[int, int], points: list
                 rows.row([columns[1], columns[0]], [sign, -slope], -inf, h - slope * a)
 
 
-def _above(left: tuple[float, float], right: tuple[float, float], middle: tuple[float, float]) -> bool:
+def _above(
+    left: tuple[float, float], right: tuple[float, float], middle: tuple[float, float]
+) -> bool:
     """Is the middle point on or below the line from left to right?"""
-    return (middle[1] - left[1]) * (right[0] - left[0]) <= (right[1] - left[1]) * (middle[0] - left[0])
+    return (middle[1] - left[1]) * (right[0] - left[0]) <= (right[1] - left[1]) * (
+        middle[0] - left[0]
+    )
 
 
-def loosest(network: FixedNetwork, cell: Cell, found: Relaxed | None, threat: Threat) -> tuple[int, int, int]:
-    """(layer, neuron, value) to split at: where the relaxed output is furthest from what the staircase allows, weighted by how
-    much it matters; else a neuron that is not fixed; else the widest code. Layer -1: the cell is a single code vector."""
+def loosest(
+    network: FixedNetwork, cell: Cell, found: Relaxed | None, threat: Threat
+) -> tuple[int, int, int]:
+    """(layer, neuron, value) to split at: where the relaxed output is furthest from what the
+    staircase allows, weighted by how much it matters; else a neuron that is not fixed; else the
+    widest code. Layer -1: the cell is a single code vector."""
     best: tuple[float, int, int, int] = (0.0, -1, -1, 0)
     weight = sum(np.abs(form.coefficients.astype(np.float64)) for form in threat.forms)
     for number in range(len(network.layers) - 2, -1, -1):
         layer, low, high = network.layers[number], cell.low[number + 1], cell.high[number + 1]
         if found is not None:
-            scores, values = _looseness(layer, found.reached[number], found.outputs[number], low, high)
+            scores, values = _looseness(
+                layer, found.reached[number], found.outputs[number], low, high
+            )
             scores = np.where(low < high, scores * np.maximum(weight, 1e-3), -1.0)
             neuron = int(scores.argmax())
             if scores[neuron] > best[0]:
@@ -192,13 +217,18 @@ def loosest(network: FixedNetwork, cell: Cell, found: Relaxed | None, threat: Th
     return -1, -1, 0
 
 
-def _looseness(layer: FixedLayer, sums: Doubles, outputs: Doubles, low: Ints, high: Ints) -> tuple[Doubles, Ints]:
-    """How far outputs (n,) are from the band in which the staircase of these accumulators lies, and a little for the staircase
-    itself; and the value at which a split would help: 0 | 1 while a ReLU may be off."""
+def _looseness(
+    layer: FixedLayer, sums: Doubles, outputs: Doubles, low: Ints, high: Ints
+) -> tuple[Doubles, Ints]:
+    """How far outputs (n,) are from the band in which the staircase of these accumulators lies, and
+    a little for the staircase itself; and the value at which a split would help: 0 | 1 while a ReLU
+    may be off."""
     unit = 2.0**layer.shift
     above, below = (np.clip(at, low, high) for at in (sums / unit, (sums - unit + 1) / unit))
     exact = np.clip(np.floor(sums / unit), low, high)
-    far = np.maximum(np.maximum(outputs - above, below - outputs), 0.0) + 1e-3 * np.abs(outputs - exact)
+    far = np.maximum(np.maximum(outputs - above, below - outputs), 0.0) + 1e-3 * np.abs(
+        outputs - exact
+    )
     value = np.clip(exact, low, high - 1).astype(np.int64)
     value = np.where((low == layer.low) & (sums < 3 * unit), low, value)
     return far, value

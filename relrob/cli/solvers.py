@@ -46,4 +46,6 @@ def command(as_json: bool, quiet: bool) -> None:
     ):
         click.echo(title)
         for entry in table:
-            click.echo(f"  {entry.typed:<21}{entry.summary}{' (complete)' if entry.complete else ''}")
+            click.echo(
+                f"  {entry.typed:<21}{entry.summary}{' (complete)' if entry.complete else ''}"
+            )

@@ -46,16 +46,38 @@ def list_command(as_json: bool, quiet: bool) -> None:
 
 @command.command("run")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Directory of the study, resumed if it exists.")
-@click.option("--images", help="Images of every run, in place of the study's: 0:100, 3,17,4, all, or per-class:10.")
 @click.option(
-    "--reference", "references", multiple=True, metavar="DATASET=PATH", help="Network for a data set; may be repeated."
+    "--out", type=click.Path(path_type=Path), help="Directory of the study, resumed if it exists."
+)
+@click.option(
+    "--images",
+    help="Images of every run, in place of the study's: 0:100, 3,17,4, all, or per-class:10.",
+)
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="DATASET=PATH",
+    help="Network for a data set; may be repeated.",
 )
 @click.option("--only", multiple=True, metavar="GRID", help="Run this grid alone; may be repeated.")
-@click.option("--rerun", default="never", show_default=True, help="Images to decide again: never, unknown or always.")
-@click.option("--time-limit", type=float, help="Seconds per image and network, in place of the study's.")
-@click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
-@click.option("--scheduler", metavar="ADDRESS", help="A running Dask cluster decides the images: tcp://HOST:8786.")
+@click.option(
+    "--rerun",
+    default="never",
+    show_default=True,
+    help="Images to decide again: never, unknown or always.",
+)
+@click.option(
+    "--time-limit", type=float, help="Seconds per image and network, in place of the study's."
+)
+@click.option(
+    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running Dask cluster decides the images: tcp://HOST:8786.",
+)
 @memory_option
 @common_options
 def run_command(
@@ -72,7 +94,8 @@ def run_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study resumes.
+    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study
+    resumes.
 
     \b
     Example:
@@ -124,10 +147,13 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
 
 @command.command("figures")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to."
+)
 @common_options
 def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of perturbed images.
+    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of
+    perturbed images.
 
     \b
     Example:
@@ -143,11 +169,16 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
 @command.command("export")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .csv or .parquet file to write."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .csv or .parquet file to write.",
 )
 @common_options
 def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for the same seeds.
+    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for
+    the same seeds.
 
     Parquet needs pyarrow: pip install 'relrob[parquet]'.
 

@@ -19,18 +19,38 @@ NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architectu
 @click.command("train")
 @click.option("--arch", help=f"{NAMES}. Default: the paper's for the data set.")
 @click.option(
-    "--dataset", default="mnist", show_default=True, help="Data set by name, .npz file or directory of pictures."
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    help="Data set by name, .npz file or directory of pictures.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="The .keras file to write.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, order and dropout.")
-@click.option("--epochs", type=int, help="Passes over the training images. Default: the architecture's.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The .keras file to write.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed of weights, order and dropout."
+)
+@click.option(
+    "--epochs", type=int, help="Passes over the training images. Default: the architecture's."
+)
 @common_options
 def command(
-    arch: str | None, dataset: str, output: Path, seed: int, epochs: int | None, as_json: bool, quiet: bool
+    arch: str | None,
+    dataset: str,
+    output: Path,
+    seed: int,
+    epochs: int | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Train a reference network on the training split and measure it on the test split.
 
-    It reads pixels in [0, 1] and ends in logits. The same seed on the same machine gives the same file.
+    It reads pixels in [0, 1] and ends in logits. The same seed on the same machine gives the same
+    file.
 
     \b
     Example:
@@ -38,7 +58,9 @@ def command(
     """
     train: Callable[..., dict[str, Any]] = load("relrob.api.train:train")
     with progress(as_json, quiet) as listener:
-        summary = train(output, arch=arch, dataset=dataset, seed=seed, epochs=epochs, listener=listener)
+        summary = train(
+            output, arch=arch, dataset=dataset, seed=seed, epochs=epochs, listener=listener
+        )
     if as_json:
         print_json(summary)
     elif not quiet:

@@ -16,7 +16,11 @@ def check_solver(name: str, region: Region, networks: tuple[Network, Network]) -
         return
     if isinstance(region, Search):
         if name != "auto":
-            raise UsageError(f"solver {name!r} for region search, which is a search itself", "auto", "--region ladder")
+            raise UsageError(
+                f"solver {name!r} for region search, which is a search itself",
+                "auto",
+                "--region ladder",
+            )
         return
     for network in networks:
         solver_for(region, network, name)

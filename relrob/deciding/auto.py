@@ -1,4 +1,5 @@
-"""`auto`: a chain of solvers, the cheapest first, on each network until it has a verdict; the verdict names the step that gave it.
+"""`auto`: a chain of solvers, the cheapest first, on each network until it has a verdict; the
+verdict names the step that gave it.
 
 witness   a greedy search for an effective perturbation, and later a beam of them
 bounds    one bound on the whole ladder
@@ -6,7 +7,8 @@ branch    bounds on parts of it: exact counts where asked, then, for a network t
 milp, smt where few ReLUs are open on the whole ladder, so that their question is one that they can answer
 enumerate every point, where no network has bounds
 
-Shares are of the time limit of a network. What counting or searching had proved when another step took over is kept.
+Shares are of the time limit of a network. What counting or searching had proved when another step
+took over is kept.
 """
 
 from __future__ import annotations
@@ -76,7 +78,8 @@ def named(name: str) -> Solver:
 
 
 def guarded(solver: Solver, problem: Problem) -> Findings:
-    """What the solver finds. Its crash is a finding about the network that it comes of: the others are asked alone."""
+    """What the solver finds. Its crash is a finding about the network that it comes of: the others
+    are asked alone."""
     try:
         return solver.solve(problem)
     except RelrobError:
@@ -87,22 +90,33 @@ def guarded(solver: Solver, problem: Problem) -> Findings:
             return _each(solver, problem, error)
         _tell(error, f"solver {solver.name}", first, "the network is not decided")
         nothing = Finding(
-            proved=False, effective=None, proposals=(), margin=None, evaluated=0, stopped=crash_reason(error)
+            proved=False,
+            effective=None,
+            proposals=(),
+            margin=None,
+            evaluated=0,
+            stopped=crash_reason(error),
         )
         return Findings((nothing,), None, 0)
 
 
 def _each(solver: Solver, problem: Problem, error: Exception) -> Findings:
     """Each network by itself, after an error on one of them."""
-    log.debug("solver %s stopped with an error; each network is asked alone", solver.name, exc_info=error)
+    log.debug(
+        "solver %s stopped with an error; each network is asked alone", solver.name, exc_info=error
+    )
     found = [guarded(solver, replace(problem, networks=(opened,))) for opened in problem.networks]
-    return Findings(tuple(each.each[0] for each in found), None, max(each.evaluated for each in found))
+    return Findings(
+        tuple(each.each[0] for each in found), None, max(each.evaluated for each in found)
+    )
 
 
 def _tell(error: Exception, who: str, opened: Opened, then: str) -> None:
     """One line; the traceback is for those who debug."""
     log.debug("%s on %s", who, opened.network.path, exc_info=error)
-    log.warning("%s stopped with an error on %s (%s); %s", who, opened.network.path, one_line(error), then)
+    log.warning(
+        "%s stopped with an error on %s (%s); %s", who, opened.network.path, one_line(error), then
+    )
 
 
 def crash_reason(error: Exception) -> Reason:
@@ -112,7 +126,9 @@ def crash_reason(error: Exception) -> Reason:
 
 def _told(findings: Findings, name: str) -> Findings:
     """With the name where a finding has no step."""
-    return replace(findings, each=tuple(replace(each, step=each.step or name) for each in findings.each))
+    return replace(
+        findings, each=tuple(replace(each, step=each.step or name) for each in findings.each)
+    )
 
 
 @final
@@ -156,7 +172,10 @@ class _Chain:
         if enclosure is None:
             return False
         rungs = self._problem.rungs
-        return survey(LadderBounds(enclosure, rungs, self._problem.label), whole(rungs)).unstable <= FEW
+        return (
+            survey(LadderBounds(enclosure, rungs, self._problem.label), whole(rungs)).unstable
+            <= FEW
+        )
 
     def _ask(self, number: int, name: str, share: float) -> None:
         """One network by another solver, up to a share of the limit."""
@@ -164,7 +183,9 @@ class _Chain:
         if spent >= share:
             return
         alone = replace(
-            self._problem, networks=(self._problem.networks[number],), budget=Budget(limit * (share - spent))
+            self._problem,
+            networks=(self._problem.networks[number],),
+            budget=Budget(limit * (share - spent)),
         )
         begin = time.perf_counter()
         found = guarded(named(name), alone).each[0]

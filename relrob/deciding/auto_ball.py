@@ -1,4 +1,5 @@
-"""`auto` in a ball or lattice, where bounds do not tell: branching, then MILP and SMT where few ReLUs are open."""
+"""`auto` in a ball or lattice, where bounds do not tell: branching, then MILP and SMT where few
+ReLUs are open."""
 
 from __future__ import annotations
 
@@ -38,12 +39,15 @@ def guarded(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
     except Exception as error:
         path = opened.network.path
         log.debug("solver %s on %s", solver.name, path, exc_info=True)
-        log.warning("solver %s stopped with an error on %s (%s)", solver.name, path, one_line(error))
+        log.warning(
+            "solver %s stopped with an error on %s (%s)", solver.name, path, one_line(error)
+        )
         return BallFinding(False, (), None, 0, solver.name, crash_reason(error))
 
 
 def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFinding:
-    """What `solver` finds, and, where that is nothing because bounds are not tight enough, what others do."""
+    """What `solver` finds, and, where that is nothing because bounds are not tight enough, what
+    others do."""
     begin, limit = time.perf_counter(), problem.budget.seconds
     found = guarded(solver, problem, opened)
     if found.stopped is not Reason.BOUNDS:
@@ -52,7 +56,11 @@ def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
         left = limit * share - (time.perf_counter() - begin)
         for other in _of(name, problem, opened) if left > 0 else ():
             next_one = guarded(other, replace(problem, budget=Budget(left)), opened)
-            found = replace(next_one, margin=_least(found, next_one), evaluated=found.evaluated + next_one.evaluated)
+            found = replace(
+                next_one,
+                margin=_least(found, next_one),
+                evaluated=found.evaluated + next_one.evaluated,
+            )
         if found.proved or found.proposals:
             break
     return found
@@ -60,8 +68,12 @@ def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
 
 def _of(name: str, problem: BallProblem, opened: Opened) -> list[BallSolver]:
     """The solvers of that name that take the network in such a ball."""
-    made: list[BallSolver] = [registry.load(entry.target)() for entry in registry.solvers(False, name)]
-    return [solver for solver in made if solver.accepts(problem.ball.region, opened.network) is None]
+    made: list[BallSolver] = [
+        registry.load(entry.target)() for entry in registry.solvers(False, name)
+    ]
+    return [
+        solver for solver in made if solver.accepts(problem.ball.region, opened.network) is None
+    ]
 
 
 def _few(problem: BallProblem, opened: Opened) -> bool:
@@ -70,7 +82,10 @@ def _few(problem: BallProblem, opened: Opened) -> bool:
     if enclosure is None or part is None:
         return False
     try:
-        return survey(MovedBounds(BallBounds(enclosure, problem.ball, problem.label)), part).unstable <= FEW
+        return (
+            survey(MovedBounds(BallBounds(enclosure, problem.ball, problem.label)), part).unstable
+            <= FEW
+        )
     except Exception:
         log.debug("bounds on %s", opened.network.path, exc_info=True)
         return False

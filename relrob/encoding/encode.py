@@ -1,12 +1,13 @@
-"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide, and the claims that would refute
-the label.
+"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide,
+and the claims that would refute the label.
 
-Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the outputs a of unstable neurons;
-neurons that bounds fix are folded away. The distance of the runtime from real arithmetic stays one unknown a neuron while layers
-are folded, so that it is weighted with its signed path, and becomes a constant only in the rows that remain. Every number is then
-rounded to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this moves is added to the
-row's constant, outward. So each behaviour of the runtime on a point of the part satisfies the constraints exactly as they are
-written: no solution is a proof.
+Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the
+outputs a of unstable neurons; neurons that bounds fix are folded away. The distance of the runtime
+from real arithmetic stays one unknown a neuron while layers are folded, so that it is weighted with
+its signed path, and becomes a constant only in the rows that remain. Every number is then rounded
+to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this
+moves is added to the row's constant, outward. So each behaviour of the runtime on a point of the
+part satisfies the constraints exactly as they are written: no solution is a proof.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _SMALLEST: Final = 2.0**-900
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a = min(max(p, 0), cap) with some
-    cap in [`cap_low`, `cap_high`] (infinite: none). v: the features, then the outputs of unstable neurons in order; its own and
-    later ones have coefficient 0."""
+    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a =
+    min(max(p, 0), cap) with some cap in [`cap_low`, `cap_high`] (infinite: none). v: the features,
+    then the outputs of unstable neurons in order; its own and later ones have coefficient 0."""
 
     coefficients: Doubles
     lower: float
@@ -56,7 +57,8 @@ class Neuron:
         return min(self.high, self.cap_high)
 
     def line(self) -> tuple[float, float]:
-        """(slope, offset) of a line above the ReLU on [low, high]: max(p, 0) <= slope * p + offset, exactly as floats."""
+        """(slope, offset) of a line above the ReLU on [low, high]: max(p, 0) <= slope * p + offset,
+        exactly as floats."""
         if self.low >= 0:
             return 1.0, 0.0
         slope = float(np.rint(self.high / (self.high - self.low) / _SLOPE)) * _SLOPE
@@ -77,8 +79,9 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the bounds proved the label. A
-    network whose float32 may overflow has one claim, which holds everywhere."""
+    """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the
+    bounds proved the label. A network whose float32 may overflow has one claim, which holds
+    everywhere."""
 
     part: Part | Moves
     neurons: tuple[Neuron, ...]
@@ -90,7 +93,8 @@ class Encoding:
         return _tops(self.part, list(self.neurons))
 
     def costs(self) -> tuple[list[int], int]:
-        """(costs of the free features, what is left of the radius) in the largest unit that measures all, integers."""
+        """(costs of the free features, what is left of the radius) in the largest unit that
+        measures all, integers."""
         return self.part.prices()
 
     @property
@@ -111,7 +115,8 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class _Forms:
-    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `reach` (n,): magnitude of all terms."""
+    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `reach` (n,):
+    magnitude of all terms."""
 
     constant: Doubles
     inputs: Doubles
@@ -131,10 +136,13 @@ class _Forms:
 
     def plus(self, bias: Doubles) -> _Forms:
         """With a bias added."""
-        return _Forms(self.constant + bias, self.inputs, self.errors, self.sizes, self.reach + np.abs(bias))
+        return _Forms(
+            self.constant + bias, self.inputs, self.errors, self.sizes, self.reach + np.abs(bias)
+        )
 
     def floored(self, tops: Doubles) -> _Forms:
-        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs' largest values."""
+        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs'
+        largest values."""
         return replace(self, reach=self.reach + FLOOR * float(1 + tops.sum() + self.sizes.sum()))
 
     def width(self) -> Doubles:
@@ -162,18 +170,23 @@ class _Row:
 
 def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) -> _Row:
     """The row of value = constant + coefficients @ v, up to `width`."""
-    largest = max(float(np.abs(coefficients).max(initial=0.0)), (abs(constant) + width) * 2.0**-20, _SMALLEST)
+    largest = max(
+        float(np.abs(coefficients).max(initial=0.0)), (abs(constant) + width) * 2.0**-20, _SMALLEST
+    )
     unit = 2.0 ** (int(np.frexp(largest)[1]) - BITS)
     kept = np.rint(coefficients / unit) * unit
     lost = (coefficients - kept) * tops
     below = float(np.minimum(lost, 0).sum()) * (1 + SLACK)
     above = float(np.maximum(lost, 0).sum()) * (1 + SLACK)
     outward = _Row(kept, 0.0, 0.0, unit)
-    return _Row(kept, outward.down(constant - width + below), outward.up(constant + width + above), unit)
+    return _Row(
+        kept, outward.down(constant - width + below), outward.up(constant + width + above), unit
+    )
 
 
 def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
-    """The question whether the network gives the label of `bounds` on every point of the surveyed part."""
+    """The question whether the network gives the label of `bounds` on every point of the surveyed
+    part."""
     part, last = found.part, found.known[-1]
     everywhere = Encoding(part, (), (Claim(-1, np.zeros(len(part.free)), 0.0),))
     if not found.threats:
@@ -187,7 +200,12 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
     claims = []
     for rival, signs, limit in found.threats:
         form, error = forms.times(signs[:, None]), float(last.error @ np.abs(signs))
-        row = _row(form.inputs[:, 0], float(form.constant[0]), float(form.width()[0]) + error * (1 + SLACK), tops)
+        row = _row(
+            form.inputs[:, 0],
+            float(form.constant[0]),
+            float(form.width()[0]) + error * (1 + SLACK),
+            tops,
+        )
         rest = row.up(limit - row.lower + SLACK * (abs(limit) + abs(row.lower)))
         claims.append(Claim(rival, row.coefficients, rest))
     whole = Encoding(part, tuple(_padded(neuron, len(tops)) for neuron in neurons), tuple(claims))
@@ -200,7 +218,8 @@ def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
 
 
 def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]] | None:
-    """The outputs as forms (without the last layer's own error) and the unstable neurons; None where something is not finite."""
+    """The outputs as forms (without the last layer's own error) and the unstable neurons; None
+    where something is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
     forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].reach)
@@ -212,7 +231,11 @@ def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]]
         fresh = [_neuron(forms, known, layer, int(n), tops) for n in kept]
         if not all(map(_ended, fresh)):
             return None
-        forms = _passed(forms, known, stable(known, layer), kept, fresh).times(after.weights).plus(after.bias)
+        forms = (
+            _passed(forms, known, stable(known, layer), kept, fresh)
+            .times(after.weights)
+            .plus(after.bias)
+        )
         neurons += fresh
         forms = forms.floored(_tops(found.part, neurons))
     finite = isfinite(bounds.enclosure.gap) and _finite(forms, found.known[-1])
@@ -225,13 +248,28 @@ def _ended(neuron: Neuron) -> bool:
 
 
 def _finite(forms: _Forms, known: PreActivations) -> bool:
-    parts = (forms.constant, forms.inputs, forms.errors, forms.sizes, forms.reach, known.low, known.high, known.error)
+    parts = (
+        forms.constant,
+        forms.inputs,
+        forms.errors,
+        forms.sizes,
+        forms.reach,
+        known.low,
+        known.high,
+        known.error,
+    )
     return all(bool(np.isfinite(part).all()) for part in parts)
 
 
-def _neuron(forms: _Forms, known: PreActivations, layer: EnclosedLayer, n: int, tops: Doubles) -> Neuron:
+def _neuron(
+    forms: _Forms, known: PreActivations, layer: EnclosedLayer, n: int, tops: Doubles
+) -> Neuron:
     """Neuron n of a layer, its coefficients over the unknowns so far."""
-    width = float(forms.sizes @ np.abs(forms.errors[:, n]) + SLACK * forms.reach[n] + known.error[n] * (1 + SLACK))
+    width = float(
+        forms.sizes @ np.abs(forms.errors[:, n])
+        + SLACK * forms.reach[n]
+        + known.error[n] * (1 + SLACK)
+    )
     row = _row(forms.inputs[:, n], float(forms.constant[n]), width, tops)
     low, high = row.down(float(known.low[n])), row.up(float(known.high[n]))
     if known.high[n] <= layer.cap:
@@ -240,8 +278,11 @@ def _neuron(forms: _Forms, known: PreActivations, layer: EnclosedLayer, n: int, 
     return Neuron(row.coefficients, row.lower, row.upper, low, high, *caps)
 
 
-def _passed(forms: _Forms, known: PreActivations, on: Bools, kept: Ints, neurons: list[Neuron]) -> _Forms:
-    """What the ReLUs of a layer let through: the forms of the stable neurons with their own errors, new unknowns for the others."""
+def _passed(
+    forms: _Forms, known: PreActivations, on: Bools, kept: Ints, neurons: list[Neuron]
+) -> _Forms:
+    """What the ReLUs of a layer let through: the forms of the stable neurons with their own errors,
+    new unknowns for the others."""
     n, live = len(on), np.flatnonzero(on)
     fresh = np.zeros((len(kept), n))
     fresh[np.arange(len(kept)), kept] = 1.0
@@ -262,4 +303,6 @@ def _padded(neuron: Neuron, size: int) -> Neuron:
     """With coefficients over all unknowns."""
     whole = np.zeros(size)
     whole[: len(neuron.coefficients)] = neuron.coefficients
-    return Neuron(whole, neuron.lower, neuron.upper, neuron.low, neuron.high, neuron.cap_low, neuron.cap_high)
+    return Neuron(
+        whole, neuron.lower, neuron.upper, neuron.low, neuron.high, neuron.cap_low, neuron.cap_high
+    )

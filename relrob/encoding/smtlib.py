@@ -1,8 +1,9 @@
-"""An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that any other runs.
+"""An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that
+any other runs.
 
-`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far move g is made); `p<n>`, `a<n>`:
-an unstable neuron before and after its ReLU. All numbers are integers or decimal-free quotients of integers, so nothing is rounded
-on the way.
+`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far
+move g is made); `p<n>`, `a<n>`: an unstable neuron before and after its ReLU. All numbers are
+integers or decimal-free quotients of integers, so nothing is rounded on the way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from relrob.encoding.encode import Claim, Encoding, Neuron
 
 
 def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: bool = True) -> str:
-    """The text: satisfiable only if the label may be wrong by one of `claims` (None: any). `check`: end with (check-sat).
+    """The text: satisfiable only if the label may be wrong by one of `claims` (None: any). `check`:
+    end with (check-sat).
 
     Unsatisfiable text is a proof that the runtime gives the label on every point of the part.
     """
@@ -29,7 +31,9 @@ def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: boo
             lines += [f"(declare-const z{g} Bool)", f"(assert (= x{g} (ite z{g} 1.0 0.0)))"]
     costs, room = encoding.costs()
     if costs:
-        total = _sum([f"(* {cost}.0 x{g})" for cost, g in zip(costs, encoding.part.free, strict=True)])
+        total = _sum(
+            [f"(* {cost}.0 x{g})" for cost, g in zip(costs, encoding.part.free, strict=True)]
+        )
         lines.append(f"(assert (<= {total} {room}.0))")
     for number, neuron in enumerate(encoding.neurons):
         lines += _neuron(number, neuron, names)
@@ -40,14 +44,18 @@ def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: boo
 
 def variables(encoding: Encoding) -> list[str]:
     """The names of the unknowns, in the order of the coefficients."""
-    return [f"x{g}" for g in encoding.part.free] + [f"a{number}" for number in range(len(encoding.neurons))]
+    return [f"x{g}" for g in encoding.part.free] + [
+        f"a{number}" for number in range(len(encoding.neurons))
+    ]
 
 
 def _number(value: Fraction | float) -> str:
     """An exact real literal."""
     exact = Fraction(value)
     text = (
-        f"{abs(exact.numerator)}.0" if exact.denominator == 1 else f"(/ {abs(exact.numerator)}.0 {exact.denominator}.0)"
+        f"{abs(exact.numerator)}.0"
+        if exact.denominator == 1
+        else f"(/ {abs(exact.numerator)}.0 {exact.denominator}.0)"
     )
     return f"(- {text})" if exact < 0 else text
 
@@ -67,7 +75,8 @@ def _scaled(numbers: Doubles) -> Fraction:
 def _terms(coefficients: Doubles, names: list[str], scale: Fraction) -> list[str]:
     """scale * coefficients @ unknowns."""
     return [
-        f"(* {_number(Fraction(float(coefficients[at])) * scale)} {names[at]})" for at in np.flatnonzero(coefficients)
+        f"(* {_number(Fraction(float(coefficients[at])) * scale)} {names[at]})"
+        for at in np.flatnonzero(coefficients)
     ]
 
 
@@ -84,7 +93,10 @@ def _neuron(number: int, neuron: Neuron, names: list[str]) -> list[str]:
     lines += [f"(assert (and (<= {low} {row}) (<= {row} {high})))"]
     lines += [f"(assert (<= (- {a} (* {_number(slope)} {p})) {_number(offset)}))"]
     if not neuron.capped:
-        lines += [f"(assert (>= (- {a} {p}) 0.0))", f"(assert (or (<= {a} 0.0) (<= (- {a} {p}) 0.0)))"]
+        lines += [
+            f"(assert (>= (- {a} {p}) 0.0))",
+            f"(assert (or (<= {a} 0.0) (<= (- {a} {p}) 0.0)))",
+        ]
         return lines
     least, most = _number(neuron.cap_low), _number(neuron.cap_high)
     cases = [

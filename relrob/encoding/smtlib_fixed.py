@@ -1,8 +1,9 @@
-"""A fixed-point network over a box of codes as SMT-LIB 2 text (logic QF_LIA), bit for bit: any solver for integers runs it.
+"""A fixed-point network over a box of codes as SMT-LIB 2 text (logic QF_LIA), bit for bit: any
+solver for integers runs it.
 
-`x<i>`: the code of pixel i; `a<k>_<n>`, `h<k>_<n>`: accumulator and output of neuron n of layer k (1, 2, ...; the last layer's are
-the outputs). Shifts are floor divisions, which is what `div` by a positive constant means in SMT-LIB. Neurons that cannot change
-over the box are constants.
+`x<i>`: the code of pixel i; `a<k>_<n>`, `h<k>_<n>`: accumulator and output of neuron n of layer k
+(1, 2, ...; the last layer's are the outputs). Shifts are floor divisions, which is what `div` by a
+positive constant means in SMT-LIB. Neurons that cannot change over the box are constants.
 """
 
 from __future__ import annotations
@@ -16,14 +17,19 @@ from relrob.domain.arrays import Ints
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 
 
-def integer_smtlib(network: FixedNetwork, low: Ints, high: Ints, label: int, check: bool = True) -> str:
-    """The text: satisfiable if and only if some codes in [low, high] (d,) get another label than `label`. `check`: end with
-    (check-sat)."""
+def integer_smtlib(
+    network: FixedNetwork, low: Ints, high: Ints, label: int, check: bool = True
+) -> str:
+    """The text: satisfiable if and only if some codes in [low, high] (d,) get another label than
+    `label`. `check`: end with (check-sat)."""
     lines = ["(set-logic QF_LIA)"]
     terms: list[str] = []
     for i, (least, most) in enumerate(zip(low.tolist(), high.tolist(), strict=True)):
         if least < most:
-            lines += [f"(declare-const x{i} Int)", f"(assert (and (<= {_int(least)} x{i}) (<= x{i} {_int(most)})))"]
+            lines += [
+                f"(declare-const x{i} Int)",
+                f"(assert (and (<= {_int(least)} x{i}) (<= x{i} {_int(most)})))",
+            ]
         terms.append(f"x{i}" if least < most else "")
     for number, layer in enumerate(network.layers, start=1):
         least, most = interval(layer, low, high)
@@ -32,7 +38,9 @@ def integer_smtlib(network: FixedNetwork, low: Ints, high: Ints, label: int, che
         for n in range(len(least)):
             held = ends[0][n] == ends[1][n]
             after.append("" if held else f"h{number}_{n}")
-            lines += [] if held else _neuron(number, n, layer, terms, low, (int(least[n]), int(most[n])))
+            lines += (
+                [] if held else _neuron(number, n, layer, terms, low, (int(least[n]), int(most[n])))
+            )
         terms, (low, high) = after, ends
     outputs = [term or _int(int(value)) for term, value in zip(terms, low, strict=True)]
     wins = [
@@ -45,7 +53,12 @@ def integer_smtlib(network: FixedNetwork, low: Ints, high: Ints, label: int, che
 
 
 def _neuron(
-    number: int, n: int, layer: FixedLayer, terms: Sequence[str], values: Ints, ends: tuple[int, int]
+    number: int,
+    n: int,
+    layer: FixedLayer,
+    terms: Sequence[str],
+    values: Ints,
+    ends: tuple[int, int],
 ) -> list[str]:
     """Accumulator and output of one neuron; inputs without a term have constant `values`."""
     weights = layer.weights[:, n].tolist()

@@ -1,13 +1,16 @@
-"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change sign.
+"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change
+sign.
 
-On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose pre-activation is bounded away from 0 is the
-identity or 0, so its column folds into the next layer, exactly in real arithmetic. What remains is evaluated in float32 and
-compared with an error bound that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the
-order of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u / (1 - n u) |w|.|x|).
-The bound allows subnormal numbers to be flushed to 0, on the way in and out, and is infinite where float32 may overflow.
-What a file does besides its dense layers is part of it (`Layer`).
-A point whose margin exceeds the bound has that label on every float32 runtime; so has one whose margins exceed their errors at that
-point (`pointwise`). The others are `thin` and need the runtime.
+On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose
+pre-activation is bounded away from 0 is the identity or 0, so its column folds into the next layer,
+exactly in real arithmetic. What remains is evaluated in float32 and compared with an error bound
+that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the order
+of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u
+/ (1 - n u) |w|.|x|). The bound allows subnormal numbers to be flushed to 0, on the way in and out,
+and is infinite where float32 may overflow. What a file does besides its dense layers is part of it
+(`Layer`). A point whose margin exceeds the bound has that label on every float32 runtime; so has
+one whose margins exceed their errors at that point (`pointwise`). The others are `thin` and need
+the runtime.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ _SOFTMAX: Final = 2.0**-16
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not certain."""
+    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not
+    certain."""
 
     labels: Ints
     margins: Floats
@@ -42,11 +46,13 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept neurons so far].
+    """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept
+    neurons so far].
 
-    `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the magnitudes of all terms;
-    `drift`: how far the float64 coefficients can be from the real network's; `runtime`: error of any float32 evaluation, and
-    `made`: the part of it that this layer makes.
+    `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the
+    magnitudes of all terms; `drift`: how far the float64 coefficients can be from the real
+    network's; `runtime`: error of any float32 evaluation, and `made`: the part of it that this
+    layer makes.
     """
 
     constant: Doubles
@@ -69,8 +75,8 @@ class _Costs:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Neurons kept in one layer: their pre-activations, `constant` + basis @ `matrix` up to `drift`, lie in [`low`, `high`],
-    low < 0 < high."""
+    """Neurons kept in one layer: their pre-activations, `constant` + basis @ `matrix` up to
+    `drift`, lie in [`low`, `high`], low < 0 < high."""
 
     constant: Doubles
     matrix: Doubles
@@ -81,7 +87,8 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Basis:
-    """The columns that are evaluated, z first, then each block: largest value (`high`), float32 error of evaluating it (`own`)."""
+    """The columns that are evaluated, z first, then each block: largest value (`high`), float32
+    error of evaluating it (`own`)."""
 
     high: Doubles
     own: Doubles
@@ -89,14 +96,18 @@ class _Basis:
 
 
 def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
-    """Upper bound of constant + basis @ matrix over the region, outward: kept ReLUs replaced by their triangle relaxation from
-    the last block back to z, then the hull's maximum (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019)."""
+    """Upper bound of constant + basis @ matrix over the region, outward: kept ReLUs replaced by
+    their triangle relaxation from the last block back to z, then the hull's maximum (CROWN: Zhang
+    et al. 2018; DeepPoly: Singh et al. 2019)."""
     size, error = np.abs(constant), np.zeros(len(constant))
     coefficients = matrix
     for block in reversed(basis.blocks):
         coefficients, mine = coefficients[: len(block.matrix)], coefficients[len(block.matrix) :]
         rise = (block.high / (block.high - block.low))[:, None]
-        above, below = np.maximum(mine, 0) * rise, np.minimum(mine, 0) * (block.high > -block.low)[:, None]
+        above, below = (
+            np.maximum(mine, 0) * rise,
+            np.minimum(mine, 0) * (block.high > -block.low)[:, None],
+        )
         slope = above + below
         constant = constant + block.constant @ slope - block.low @ above
         coefficients = coefficients + block.matrix @ slope
@@ -104,25 +115,41 @@ def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _
         error = error + block.drift @ np.abs(slope)
         size = size + basis.high[: len(block.matrix)] @ (np.abs(block.matrix) @ np.abs(slope))
     size = size + np.abs(coefficients).sum(axis=0)
-    return np.asarray(constant + hull_maximum(coefficients, costs.costs, costs.budget) + _SLACK * size + error)
+    return np.asarray(
+        constant + hull_maximum(coefficients, costs.costs, costs.budget) + _SLACK * size + error
+    )
 
 
 def _interval_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
     """The same with each kept neuron anywhere in [0, high]."""
     features = len(costs.costs)
     moves, neurons = matrix[:features], matrix[features:]
-    top = constant + hull_maximum(moves, costs.costs, costs.budget) + basis.high[features:] @ np.maximum(neurons, 0)
+    top = (
+        constant
+        + hull_maximum(moves, costs.costs, costs.budget)
+        + basis.high[features:] @ np.maximum(neurons, 0)
+    )
     return np.asarray(top + _SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))
 
 
 def _maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
     """The better of the two bounds, column by column."""
     interval = _interval_maximum(constant, matrix, basis, costs)
-    return np.minimum(interval, _relaxed_maximum(constant, matrix, basis, costs)) if basis.blocks else interval
+    return (
+        np.minimum(interval, _relaxed_maximum(constant, matrix, basis, costs))
+        if basis.blocks
+        else interval
+    )
 
 
 def _bounded(
-    constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs, drift: Doubles, runtime: Doubles, made: Doubles
+    constant: Doubles,
+    matrix: Doubles,
+    basis: _Basis,
+    costs: _Costs,
+    drift: Doubles,
+    runtime: Doubles,
+    made: Doubles,
 ) -> _Map:
     """Attach bounds to a map."""
     high = _maximum(constant, matrix, basis, costs) + drift
@@ -147,8 +174,11 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime, runtime)
 
 
-def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs) -> _Map:
-    """Layer `number`, whose inputs are the ReLUs of `before`: stable ones folded, `kept` ones new columns of the basis."""
+def _next(
+    dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs
+) -> _Map:
+    """Layer `number`, whose inputs are the ReLUs of `before`: stable ones folded, `kept` ones new
+    columns of the basis."""
     layer = dense.layers[number]
     weights = layer.weights.astype(np.float64)
     bias = layer.bias.astype(np.float64)
@@ -166,26 +196,33 @@ def _next(dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, gr
 
 
 def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
-    """Error of evaluating some columns of a map in float32, rounding of the coefficients included."""
+    """Error of evaluating some columns of a map in float32, rounding of the coefficients
+    included."""
     size = np.abs(matrix)
     return np.asarray(
-        drift + basis.own @ size + float32_error(basis.high + basis.own, size, np.abs(constant), len(size) + 4)
+        drift
+        + basis.own @ size
+        + float32_error(basis.high + basis.own, size, np.abs(constant), len(size) + 4)
     )
 
 
 def _costs(rungs: RungSet) -> _Costs:
-    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of all costs."""
+    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of
+    all costs."""
     one = rungs.denominator
     budget = min(rungs.budget, sum(rungs.costs))
-    return _Costs(np.array([float(Fraction(cost, one)) for cost in rungs.costs]), float(Fraction(budget, one)))
+    return _Costs(
+        np.array([float(Fraction(cost, one)) for cost in rungs.costs]), float(Fraction(budget, one))
+    )
 
 
 @final
 class FoldedDense:
-    """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of the weight matrices.
+    """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of
+    the weight matrices.
 
-    `threshold`: margins above it in magnitude are certain, and some below it (infinite where float32 may overflow: nothing is
-    certain then); `neurons`: how many ReLUs are still evaluated.
+    `threshold`: margins above it in magnitude are certain, and some below it (infinite where
+    float32 may overflow: nothing is certain then); `neurons`: how many ReLUs are still evaluated.
     """
 
     def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:
@@ -203,11 +240,19 @@ class FoldedDense:
         for number in range(1, len(dense.layers)):
             kept = np.flatnonzero(~((here.low >= 0) | (here.high <= 0)))
             own = _own_error(here.constant[kept], here.matrix[:, kept], here.drift[kept], basis)
-            block = _Block(here.constant[kept], here.matrix[:, kept], here.low[kept], here.high[kept], here.drift[kept])
+            block = _Block(
+                here.constant[kept],
+                here.matrix[:, kept],
+                here.low[kept],
+                here.high[kept],
+                here.drift[kept],
+            )
             self._keep(block.constant, block.matrix)
             hidden.append(Hidden(here.low, here.high, here.runtime, here.made, kept, own))
             grown = _Basis(
-                np.concatenate([basis.high, block.high]), np.concatenate([basis.own, own]), (*basis.blocks, block)
+                np.concatenate([basis.high, block.high]),
+                np.concatenate([basis.own, own]),
+                (*basis.blocks, block),
             )
             here = _next(dense, number, here, basis, kept, grown, costs)
             basis = grown
@@ -218,7 +263,9 @@ class FoldedDense:
         self._keep(constant, matrix)
         self._others, self._label = others, label
         error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + _SLACK))
-        exact = math.isfinite(error) and all(bool(np.isfinite(stage).all()) for stage in self._stages)
+        exact = math.isfinite(error) and all(
+            bool(np.isfinite(stage).all()) for stage in self._stages
+        )
         self.threshold = error + _SOFTMAX * dense.softmax if exact else math.inf
         self.neurons = len(basis.high) - rungs.features
         made = own + here.made[label] + here.made[others] + _SOFTMAX * dense.softmax
@@ -228,7 +275,8 @@ class FoldedDense:
         self._stages.append(np.concatenate([constant[None, :], matrix]).astype(np.float32))
 
     def judge(self, masks: Bools) -> Judged:
-        """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x neurons)."""
+        """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x
+        neurons)."""
         n, filled = len(masks), 1 + self._features
         columns = self._room(n)
         columns[:, 1:filled] = masks
@@ -236,7 +284,9 @@ class FoldedDense:
             for stage in self._stages[:-1]:
                 width = stage.shape[1]
                 zero = np.zeros(width, np.float32)  # a row: three times faster than a number
-                np.maximum(columns[:, :filled] @ stage, zero, out=columns[:, filled : filled + width])
+                np.maximum(
+                    columns[:, :filled] @ stage, zero, out=columns[:, filled : filled + width]
+                )
                 filled += width
             margins = columns @ self._stages[-1]
             return self._closely(self._decide(margins), margins, columns)
@@ -256,7 +306,8 @@ class FoldedDense:
         return judged
 
     def _room(self, n: int) -> Floats:
-        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused from call to call."""
+        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused
+        from call to call."""
         if n > len(self._columns):
             self._columns = np.ones((n, len(self._stages[-1])), dtype=np.float32)
         return self._columns[:n]

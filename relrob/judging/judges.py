@@ -1,4 +1,5 @@
-"""What solvers share: judging points on a network, tallying what is seen, counting transfer, and the cheap search for a witness."""
+"""What solvers share: judging points on a network, tallying what is seen, counting transfer, and
+the cheap search for a witness."""
 
 from __future__ import annotations
 
@@ -63,8 +64,9 @@ class RuntimeJudge:
 
 @final
 class FoldedJudge:
-    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits, also where the runtime gives
-    probabilities: a thin one is then the folded one, its sign the runtime's."""
+    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits,
+    also where the runtime gives probabilities: a thin one is then the folded one, its sign the
+    runtime's."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
         self._folded, self._label = folded, label
@@ -90,10 +92,12 @@ class FoldedJudge:
 
 @final
 class NearestJudge:
-    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the smallest margin of each block (of
-    many probabilities as good as equal, the smallest of those that should be smallest).
+    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the
+    smallest margin of each block (of many probabilities as good as equal, the smallest of those
+    that should be smallest).
 
-    What the runtime gives is compared with what was promised of it: at first, to judge by the runtime alone where they differ.
+    What the runtime gives is compared with what was promised of it: at first, to judge by the
+    runtime alone where they differ.
     """
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure) -> None:
@@ -114,28 +118,37 @@ class NearestJudge:
         asked = ~near.sure
         close = np.flatnonzero(near.margins - near.error <= (near.margins + near.error).min())
         asked[
-            close[np.argsort(near.margins[close], kind="stable")[:_FEW]] if self._enclosure.probabilities else close
+            close[np.argsort(near.margins[close], kind="stable")[:_FEW]]
+            if self._enclosure.probabilities
+            else close
         ] = True
         asked[: _FEW * first] = True
         where = np.flatnonzero(asked)
         again = self._runtime.see(masks[where])
         if not _kept(near, where, again):
             if not first:
-                raise ArithmeticError(f"{self._opened.network.path} does not round to the nearest level")
-            log.warning("%s: the runtime does not round to the nearest level", self._opened.network.path)
+                raise ArithmeticError(
+                    f"{self._opened.network.path} does not round to the nearest level"
+                )
+            log.warning(
+                "%s: the runtime does not round to the nearest level", self._opened.network.path
+            )
             self._dense = None
             return self._runtime.see(masks)
         near.labels[where], near.margins[where] = again.labels, again.margins
         return Seen(near.labels, near.margins)
 
     def _made(self) -> NearestDense | None:
-        """The network on the ladder, with bounds of its neurons over the whole of it; None where it cannot be judged by."""
+        """The network on the ladder, with bounds of its neurons over the whole of it; None where it
+        cannot be judged by."""
         network = self._opened.network
         layers = dynamic_layers(network)
         if layers is None:
             return None
         every = LadderBounds(self._enclosure, self._rungs, self._label).neurons(whole(self._rungs))
-        highest = [layer.high for layer in every[:-1]] + [np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))]
+        highest = [layer.high for layer in every[:-1]] + [
+            np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))
+        ]
         top = 255 if layers[0].asymmetric else 127
         order, quantiser = pixel_order(network), row_quantiser(network)
         gap = self._enclosure.gap if self._enclosure.probabilities else None
@@ -147,19 +160,23 @@ def _kept(near: Near, where: Ints, again: Seen) -> bool:
     """Did the runtime do at the points `where` what was promised?"""
     error, sure = near.error[where], near.sure[where]
     off = np.abs(near.margins[where] - again.margins)
-    return bool(((off <= error) | np.isinf(error)).all() and (again.labels == near.labels[where])[sure].all())
+    return bool(
+        ((off <= error) | np.isinf(error)).all()
+        and (again.labels == near.labels[where])[sure].all()
+    )
 
 
 def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure | None) -> Judge:
-    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points and gives the same."""
+    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points
+    and gives the same."""
     if enclosure is None or dynamic_layers(opened.network) is None:
         return judge_of(opened, rungs, label)
     return NearestJudge(opened, rungs, label, enclosure)
 
 
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
-    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so over the reals), the runtime
-    otherwise."""
+    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so
+    over the reals), the runtime otherwise."""
     network, dense = opened.network, opened.network.dense
     if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)

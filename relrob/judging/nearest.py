@@ -1,14 +1,18 @@
-"""A dynamic-range network on a ladder, for every kernel that quantises rows to the nearest level: margins, and how far off.
+"""A dynamic-range network on a ladder, for every kernel that quantises rows to the nearest level:
+margins, and how far off.
 
-Each layer takes a row h >= 0 (pixels, or what a ReLU let through) to the levels nearest to h * T / max(h), T = 255 with a zero
-point, 127 without; sums the integers exactly, multiplies by the scales of the row and of the weights, and adds the bias, in
-float32. All that a kernel may choose for itself is the order of the last few roundings, and the side on which a level falls that is
-within rounding of a half. `judge` evaluates one such kernel and bounds the distance of all others from it: rounding alone where no
-level of the point is near a half; otherwise each doubtful level may be the next one, which widens the doubt of the layers after.
+Each layer takes a row h >= 0 (pixels, or what a ReLU let through) to the levels nearest to h * T /
+max(h), T = 255 with a zero point, 127 without; sums the integers exactly, multiplies by the scales
+of the row and of the weights, and adds the bias, in float32. All that a kernel may choose for
+itself is the order of the last few roundings, and the side on which a level falls that is within
+rounding of a half. `judge` evaluates one such kernel and bounds the distance of all others from it:
+rounding alone where no level of the point is near a half; otherwise each doubtful level may be the
+next one, which widens the doubt of the layers after.
 
-On a ladder the first layer costs one product with the features: its levels are known for each of the few largest pixels that a
-point can have, so its integer sums are those of the clean image plus what each moved feature adds. Neurons that are off on the
-whole ladder are left out. Integers travel as float32, exactly: all partial sums are below 2^24.
+On a ladder the first layer costs one product with the features: its levels are known for each of
+the few largest pixels that a point can have, so its integer sums are those of the clean image plus
+what each moved feature adds. Neurons that are off on the whole ladder are left out. Integers travel
+as float32, exactly: all partial sums are below 2^24.
 """
 
 from __future__ import annotations
@@ -42,8 +46,9 @@ _ROWS: Final = 512  # points at a time: what lies between the layers stays in th
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """`margins` (n,) of the true label in one evaluation, `labels` (n,), `error` (n,): every kernel's margin differs by at most
-    this, infinite where nothing is known; `sure` (n,): every kernel gives the label."""
+    """`margins` (n,) of the true label in one evaluation, `labels` (n,), `error` (n,): every
+    kernel's margin differs by at most this, infinite where nothing is known; `sure` (n,): every
+    kernel gives the label."""
 
     margins: Doubles
     labels: Ints
@@ -53,10 +58,11 @@ class Near:
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """A layer after the first on the neurons that can be on: integer `weights` (k, m) and `scales`, `bias` (m,), float32.
+    """A layer after the first on the neurons that can be on: integer `weights` (k, m) and `scales`,
+    `bias` (m,), float32.
 
-    `reach`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of an input moves an output at most,
-    in the last layer the difference between two outputs.
+    `reach`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of
+    an input moves an output at most, in the last layer the difference between two outputs.
     """
 
     weights: Floats
@@ -68,8 +74,9 @@ class _Stage:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Integer sums of the first layer for one largest pixel: `table` (1 + F, m) float32, the clean image's, then what each moved
-    feature adds; `scale` of the row; `sure`: no level is near a half."""
+    """Integer sums of the first layer for one largest pixel: `table` (1 + F, m) float32, the clean
+    image's, then what each moved feature adds; `scale` of the row; `sure`: no level is near a half.
+    """
 
     table: Floats
     scale: np.float32
@@ -78,8 +85,9 @@ class _Sums:
 
 @dataclass
 class _Doubt:
-    """Of each row between two layers: `near` (n,) bounds what rounding does to a value, `spread` (n,) what doubtful levels do to
-    it, after the last layer to the difference between two outputs; infinite where nothing is known."""
+    """Of each row between two layers: `near` (n,) bounds what rounding does to a value, `spread`
+    (n,) what doubtful levels do to it, after the last layer to the difference between two outputs;
+    infinite where nothing is known."""
 
     near: Doubles
     spread: Doubles
@@ -87,13 +95,16 @@ class _Doubt:
 
 @final
 class NearestDense:
-    """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the true label `label`.
+    """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the true label
+    `label`.
 
-    `order`: raster index of each value that the file reads, None where they are in raster order; `highest`: upper bounds of each
-    layer's pre-activations over the ladder, for the last layer of the magnitude of its outputs; `top`: T, the number of levels.
-    `quantiser`: images (n, d) to what the runtime makes of them before the first layer, None to leave pixels near a half alone.
-    `gap`: the runtime's outputs, and so the margins, are probabilities, of logits whose order counts where they differ by more.
-    `exact` is False where integer sums leave float32: nothing may be judged then.
+    `order`: raster index of each value that the file reads, None where they are in raster order;
+    `highest`: upper bounds of each layer's pre-activations over the ladder, for the last layer of
+    the magnitude of its outputs; `top`: T, the number of levels. `quantiser`: images (n, d) to what
+    the runtime makes of them before the first layer, None to leave pixels near a half alone. `gap`:
+    the runtime's outputs, and so the margins, are probabilities, of logits whose order counts where
+    they differ by more. `exact` is False where integer sums leave float32: nothing may be judged
+    then.
     """
 
     def __init__(
@@ -118,10 +129,18 @@ class NearestDense:
         self._reach = _reach(highest[0][live[0]], self._bias)
         shown = [*live, np.ones(layers[-1].weights.shape[1], np.bool_)]
         self._stages = [
-            _stage(layer, shown[number], shown[number + 1], highest[number + 1], number + 2 == len(layers))
+            _stage(
+                layer,
+                shown[number],
+                shown[number + 1],
+                highest[number + 1],
+                number + 2 == len(layers),
+            )
             for number, layer in enumerate(layers[1:])
         ]
-        sums = [np.abs(stage.weights).sum(axis=0).max(initial=0.0) * (top + 1) for stage in self._stages]
+        sums = [
+            np.abs(stage.weights).sum(axis=0).max(initial=0.0) * (top + 1) for stage in self._stages
+        ]
         self.exact = bool(max(sums) < SINGLE and all(np.isfinite(high).all() for high in highest))
         still = np.ones(len(rungs.base), np.bool_)
         still[rungs.axes.ravel()] = False
@@ -130,7 +149,8 @@ class NearestDense:
         self._tables: dict[float, _Sums] = {}
 
     def judge(self, masks: Bools) -> Near:
-        """Margins, labels and error of the points with these masks (n, F); none where a pixel's level is near a half."""
+        """Margins, labels and error of the points with these masks (n, F); none where a pixel's
+        level is near a half."""
         n = len(masks)
         found = Near(np.zeros(n), np.zeros(n, np.int64), np.full(n, np.inf), np.zeros(n, np.bool_))
         kept, moved = self._ends
@@ -172,15 +192,17 @@ class NearestDense:
         np.minimum(shown, largest, out=shown)  # a larger one is not in these images
         levels, sure = self._levels(shown, shown.astype(np.float64) * one, largest)
         change = np.einsum(
-            "gk,gkn->gn", (levels[1] - levels[0])[rungs.axes], self._weights[rungs.axes].astype(np.float64)
+            "gk,gkn->gn",
+            (levels[1] - levels[0])[rungs.axes],
+            self._weights[rungs.axes].astype(np.float64),
         )
         table = np.concatenate([(levels[:1] @ self._weights), change])
         sure &= bool(largest >= _TINY and (np.abs(table).sum(axis=0) < SINGLE).all())
         return _Sums(table.astype(np.float32), np.float32(largest) / np.float32(self._top), sure)
 
     def _levels(self, shown: Floats, exact: Doubles, largest: np.float32) -> tuple[Doubles, bool]:
-        """Levels of pixels `shown` (2, d) that are `exact` before rounding, and whether all are known. Those near a half are looked
-        up in what the runtime makes of such a row."""
+        """Levels of pixels `shown` (2, d) that are `exact` before rounding, and whether all are
+        known. Those near a half are looked up in what the runtime makes of such a row."""
         levels = np.rint(exact)
         doubtful = np.abs(exact - levels) > 0.5 - _PIXEL
         clear = np.flatnonzero(~doubtful.any(axis=0))
@@ -197,7 +219,9 @@ class NearestDense:
 
     def _next(self, stage: _Stage, values: Floats, doubt: _Doubt) -> Floats:
         """Through a ReLU and a layer; `values` (n, k) are lost, `doubt` follows."""
-        np.maximum(values, np.zeros(values.shape[1], np.float32), out=values)  # a row: three times faster than a number
+        np.maximum(
+            values, np.zeros(values.shape[1], np.float32), out=values
+        )  # a row: three times faster than a number
         top = values.max(axis=1, initial=np.float32(0))
         live = np.flatnonzero(values.max(axis=0) > 0) if len(stage.bias) >= _WIDE else None
         values *= (np.float32(self._top) / top)[:, None]
@@ -207,14 +231,20 @@ class NearestDense:
         off = self._top * (2 * (doubt.near + doubt.spread) / top + _QUOTIENT)
         np.greater(values, (0.5 - off).astype(np.float32)[:, None], out=values)
         scales = top / np.float32(self._top)
-        spread = np.where(off < _UNSURE, _LOOSE * scales.astype(np.float64) * (values @ stage.effect), np.inf)
+        spread = np.where(
+            off < _UNSURE, _LOOSE * scales.astype(np.float64) * (values @ stage.effect), np.inf
+        )
         doubt.near = (doubt.near / top + _ROUNDINGS) * stage.reach * _LOOSE
         doubt.spread = np.where(top >= _TINY, spread, np.inf)
         if live is None:
             outputs: Floats = levels @ stage.weights
         else:  # without the neurons that are off in all of these points
             outputs = levels.take(live, axis=1) @ stage.weights.take(live, axis=0)
-        outputs *= scales[:, None] * stage.scales if len(stage.scales) > 1 else (scales * stage.scales)[:, None]
+        outputs *= (
+            scales[:, None] * stage.scales
+            if len(stage.scales) > 1
+            else (scales * stage.scales)[:, None]
+        )
         outputs += stage.bias
         return outputs
 
@@ -223,7 +253,9 @@ class NearestDense:
         wide = outputs.astype(np.float64)
         margins, best, lead = _margins(wide, self._label)
         sure = lead > error + (self._gap or 0.0)
-        if self._gap is not None:  # logits that change by e change a difference of their probabilities by e at most
+        if (
+            self._gap is not None
+        ):  # logits that change by e change a difference of their probabilities by e at most
             powers = np.exp(wide - wide.max(axis=1, keepdims=True))
             margins = _margins(powers / powers.sum(axis=1, keepdims=True), self._label)[0]
             error = error + _SOFTMAX
@@ -247,7 +279,9 @@ def _columns(layer: DynamicFull, out: Bools) -> tuple[Floats, Floats]:
 
 def _reach(high: Doubles, bias: Floats) -> float:
     """Bound of the outputs that matter, plus two biases."""
-    return float(np.maximum(high, 0).max(initial=0.0) + 2 * np.abs(bias.astype(np.float64)).max(initial=0.0))
+    return float(
+        np.maximum(high, 0).max(initial=0.0) + 2 * np.abs(bias.astype(np.float64)).max(initial=0.0)
+    )
 
 
 def _stage(layer: DynamicFull, given: Bools, out: Bools, high: Doubles, last: bool) -> _Stage:

@@ -1,12 +1,15 @@
-"""Spot checks: points of what bounds proved are run on the runtime itself, one image at a time, and compared with what was proved.
+"""Spot checks: points of what bounds proved are run on the runtime itself, one image at a time, and
+compared with what was proved.
 
-Of each part of a ladder that has one label by proof, two points are run: the corner that the bound points at (where no bound but a
-solver closed the part, the corner of the bound that left it open), and one drawn at random. The first `PARTS` parts of a network
-around an image are all checked; of those that follow, the n-th with probability `PARTS` / n. Draws are seeded by image, network and
-part. Of a ball, the corners of all of its parts, `PARTS` at most, and as many images drawn at random, on or within its boundary.
+Of each part of a ladder that has one label by proof, two points are run: the corner that the bound
+points at (where no bound but a solver closed the part, the corner of the bound that left it open),
+and one drawn at random. The first `PARTS` parts of a network around an image are all checked; of
+those that follow, the n-th with probability `PARTS` / n. Draws are seeded by image, network and
+part. Of a ball, the corners of all of its parts, `PARTS` at most, and as many images drawn at
+random, on or within its boundary.
 
-A point speaks against the proof when it has another label, or, where outputs and bound are of one kind, a smaller margin than was
-proved. Then `AlarmError`: nothing is pronounced.
+A point speaks against the proof when it has another label, or, where outputs and bound are of one
+kind, a smaller margin than was proved. Then `AlarmError`: nothing is pronounced.
 """
 
 from __future__ import annotations
@@ -58,8 +61,8 @@ class Ready(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Promise:
-    """What was proved of some images (n, d): their `label`, and that its margin is `least` at least, None where that is not known;
-    `by` whom."""
+    """What was proved of some images (n, d): their `label`, and that its margin is `least` at
+    least, None where that is not known; `by` whom."""
 
     images: Floats
     label: int
@@ -69,7 +72,8 @@ class _Promise:
 
 @final
 class Spots:
-    """The spot checks of one question, around the image of index `image`; `run`: how many were made, none against."""
+    """The spot checks of one question, around the image of index `image`; `run`: how many were
+    made, none against."""
 
     def __init__(self, image: int | None = None) -> None:
         self.image, self.run = image, 0
@@ -99,9 +103,12 @@ class NetworkSpots:
         self._enclosure: Enclosure | None = None
         self._known = False
 
-    def part(self, part: Part, label: int, least: float | None, gains: Doubles, by: str = "bounds") -> None:
-        """Every point of the part has the label, proved. `least`: a proved bound of its margin in the unit of `Enclosure.shown`;
-        `gains` (F,): how much each feature lowers the margin that was most threatened. Raises AlarmError."""
+    def part(
+        self, part: Part, label: int, least: float | None, gains: Doubles, by: str = "bounds"
+    ) -> None:
+        """Every point of the part has the label, proved. `least`: a proved bound of its margin in
+        the unit of `Enclosure.shown`; `gains` (F,): how much each feature lowers the margin that
+        was most threatened. Raises AlarmError."""
         self._parts += 1
         seed = crc32(repr((self._spots.image, self._ready.role, part.path)).encode())
         if seed * self._parts > PARTS << 32:
@@ -113,14 +120,25 @@ class NetworkSpots:
         self._add(_Promise(part.rungs.images(masks), label, least, by))
 
     def ball(
-        self, ball: BallSet, label: int, least: float | None, corners: Sequence[Doubles], by: str = "bounds"
+        self,
+        ball: BallSet,
+        label: int,
+        least: float | None,
+        corners: Sequence[Doubles],
+        by: str = "bounds",
     ) -> None:
-        """Every image of the ball has the label, proved. `corners`: the moves (d,) that its bounds point at. Raises AlarmError."""
+        """Every image of the ball has the label, proved. `corners`: the moves (d,) that its bounds
+        point at. Raises AlarmError."""
         seed = crc32(repr((self._spots.image, self._ready.role)).encode())
         rng, hull = np.random.default_rng(seed), BallHull(ball.down, ball.up, ball.norm, ball.reach)
-        chosen = list(corners) if len(corners) <= PARTS else [corners[n] for n in rng.permutation(len(corners))[:PARTS]]
+        chosen = (
+            list(corners)
+            if len(corners) <= PARTS
+            else [corners[n] for n in rng.permutation(len(corners))[:PARTS]]
+        )
         drawn = [
-            hull.extreme(rng.standard_normal(len(ball.base))) * rng.choice([1.0, rng.random()]) for _ in chosen or [0]
+            hull.extreme(rng.standard_normal(len(ball.base))) * rng.choice([1.0, rng.random()])
+            for _ in chosen or [0]
         ]
         moves = [*chosen, *drawn]
         images = [image for image in map(ball.point, moves) if image is not None] or [ball.base]
@@ -136,7 +154,9 @@ class NetworkSpots:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        outputs = self._ready.replayer.outputs(np.concatenate([promise.images for promise in waiting]))
+        outputs = self._ready.replayer.outputs(
+            np.concatenate([promise.images for promise in waiting])
+        )
         at = 0
         for promise in waiting:
             mine = outputs[at : at + len(promise.images)]
@@ -149,7 +169,9 @@ class NetworkSpots:
         said = labels(outputs)
         wrong = np.flatnonzero(said != promise.label)
         if len(wrong):
-            raise self._alarm(f"gives {said[wrong[0]]} at a point that {promise.by} proved {promise.label}")
+            raise self._alarm(
+                f"gives {said[wrong[0]]} at a point that {promise.by} proved {promise.label}"
+            )
         least = self._least(promise)
         if least is None:
             return
@@ -175,7 +197,11 @@ class NetworkSpots:
             return promise.least
         if isfinite(enclosure.layers[-1].cap) or isfinite(enclosure.layers[-1].floor):
             return None  # logits that saturate behind the softmax
-        shown = promise.least if enclosure.probabilities else probability_margin(promise.least, enclosure.classes)
+        shown = (
+            promise.least
+            if enclosure.probabilities
+            else probability_margin(promise.least, enclosure.classes)
+        )
         return shown - softmax_slack(network, enclosure)
 
     def _margins(self, outputs: Floats, label: int) -> Doubles:

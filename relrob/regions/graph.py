@@ -1,4 +1,5 @@
-"""A small ladder as a graph: nodes are sets of moved features, edges one manipulation more; checked and exported with networkx."""
+"""A small ladder as a graph: nodes are sets of moved features, edges one manipulation more; checked
+and exported with networkx."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ LIMIT: Final = 20_000
 
 @dataclass(frozen=True)
 class Covering:
-    """What the covering check found: `complete` = no affordable manipulation leaves the graph; `covering` = every point is
-    reached from the clean image by single manipulations; `points`; `longest` = manipulations on the longest ladder."""
+    """What the covering check found: `complete` = no affordable manipulation leaves the graph;
+    `covering` = every point is reached from the clean image by single manipulations; `points`;
+    `longest` = manipulations on the longest ladder."""
 
     complete: bool
     covering: bool
@@ -28,13 +30,16 @@ class Covering:
 
 
 def graph(rungs: RungSet) -> Any:
-    """A networkx.DiGraph: node = tuple of moved features, attribute `cost` (exact, as text); edge attribute `feature`.
+    """A networkx.DiGraph: node = tuple of moved features, attribute `cost` (exact, as text); edge
+    attribute `feature`.
 
     Raises RegionError above `LIMIT` points.
     """
     if rungs.count > LIMIT:
         raise RegionError(
-            f"a graph of {rungs.count:,} points", f"at most {LIMIT:,}", "a smaller radius or fewer features"
+            f"a graph of {rungs.count:,} points",
+            f"at most {LIMIT:,}",
+            "a smaller radius or fewer features",
         )
     view = networkx.DiGraph()
     for mask in rungs.knapsack.masks(0, rungs.count):
@@ -49,13 +54,16 @@ def graph(rungs: RungSet) -> Any:
 
 
 def check_covering(rungs: RungSet) -> Covering:
-    """Check on the graph itself that the ladder is complete and covering (Duncan et al. 2020, Sec. II-C2)."""
+    """Check on the graph itself that the ladder is complete and covering (Duncan et al. 2020, Sec.
+    II-C2)."""
     view = graph(rungs)
     complete = True
     for node in view:
         spent = sum((Fraction(rungs.costs[f], rungs.denominator) for f in node), Fraction(0))
         for feature in set(range(rungs.features)) - set(node):
-            affordable = spent + Fraction(rungs.costs[feature], rungs.denominator) <= rungs.ladder.radius
+            affordable = (
+                spent + Fraction(rungs.costs[feature], rungs.denominator) <= rungs.ladder.radius
+            )
             complete &= affordable == (tuple(sorted((*node, feature))) in view)
     depth = networkx.single_source_shortest_path_length(view, ())
     return Covering(complete, len(depth) == len(view), len(view), max(depth.values()))
@@ -64,6 +72,8 @@ def check_covering(rungs: RungSet) -> Covering:
 def write_graphml(rungs: RungSet, path: Path) -> None:
     """Export the graph as GraphML (nodes named "0,3,7"; the clean image is "clean")."""
     view = graph(rungs)
-    named = networkx.relabel_nodes(view, {node: ",".join(map(str, node)) or "clean" for node in view})
+    named = networkx.relabel_nodes(
+        view, {node: ",".join(map(str, node)) or "clean" for node in view}
+    )
     with atomic_path(path) as temporary:
         networkx.write_graphml(named, temporary)

@@ -1,4 +1,5 @@
-"""One image, two networks, a ball or a lattice: the sets of ladder.md, decided by verdicts and by the witness that was found."""
+"""One image, two networks, a ball or a lattice: the sets of ladder.md, decided by verdicts and by
+the witness that was found."""
 
 from __future__ import annotations
 
@@ -39,11 +40,15 @@ def classify_ball(setting: BallSetting, index: int, image: NDArray[Any], label: 
     """Decide one image (H, W, C). Cost: one solver run a network."""
     begin = time.perf_counter()
     ball = ball_set(setting.region, image)
-    said = [int(labels(opened.replayer.outputs(ball.base[None, :]))[0]) for opened in setting.networks]
+    said = [
+        int(labels(opened.replayer.outputs(ball.base[None, :]))[0]) for opened in setting.networks
+    ]
     clean = Record(index, label, said[0], said[1], Set.L_IC)
     if said[0] != label:
         return ImageResult(clean, (), time.perf_counter() - begin)
-    problem = BallProblem(ball, label, setting.networks, setting.budget, setting.certify, Spots(index))
+    problem = BallProblem(
+        ball, label, setting.networks, setting.budget, setting.certify, Spots(index)
+    )
     decision = decide_ball(problem, setting.solver)
     record = replace(_record(setting, ball, decision, clean), spot_checks=problem.spots.run)
     views = tuple(
@@ -51,7 +56,9 @@ def classify_ball(setting: BallSetting, index: int, image: NDArray[Any], label: 
         for role, verdict in zip(_ROLES, decision.verdicts, strict=True)
         if verdict.witness is not None
     )
-    return ImageResult(record, views, time.perf_counter() - begin, _certificates(setting, decision, image, label))
+    return ImageResult(
+        record, views, time.perf_counter() - begin, _certificates(setting, decision, image, label)
+    )
 
 
 def _certificates(
@@ -59,18 +66,25 @@ def _certificates(
 ) -> tuple[tuple[str, bytes], ...]:
     """One for each ROBUST verdict that rests on something that can be derived again."""
     made = []
-    for role, opened, verdict, finding in zip(_ROLES, setting.networks, decision.verdicts, decision.each, strict=True):
+    for role, opened, verdict, finding in zip(
+        _ROLES, setting.networks, decision.verdicts, decision.each, strict=True
+    ):
         if setting.certify and verdict.status is Status.ROBUST and finding.proof is not None:
-            data = ball_certificate(opened.network, setting.region, image, label, role, finding.proof)
+            data = ball_certificate(
+                opened.network, setting.region, image, label, role, finding.proof
+            )
             made += [(role, data)] if data is not None else []
     return tuple(made)
 
 
 def _record(setting: BallSetting, ball: BallSet, decision: BallDecision, clean: Record) -> Record:
-    """The row of an image that the reference classifies right; points are not counted, but where there are no effective ones."""
+    """The row of an image that the reference classifies right; points are not counted, but where
+    there are no effective ones."""
     reference, quantised = decision.verdicts
     reasons = [
-        f"{role}: {v.reason.value}" for role, v in zip(_ROLES, decision.verdicts, strict=True) if v.reason is not None
+        f"{role}: {v.reason.value}"
+        for role, v in zip(_ROLES, decision.verdicts, strict=True)
+        if v.reason is not None
     ]
     none = [0 if verdict.status is Status.ROBUST else None for verdict in decision.verdicts]
     return Record(
@@ -94,7 +108,8 @@ def _record(setting: BallSetting, ball: BallSet, decision: BallDecision, clean: 
 
 
 def _set(setting: BallSetting, ball: BallSet, decision: BallDecision, label: int) -> Set:
-    """The set of an image on which the reference is right: of its effective perturbations, the one that was found decides."""
+    """The set of an image on which the reference is right: of its effective perturbations, the one
+    that was found decides."""
     reference, quantised = decision.verdicts
     if Status.UNKNOWN in (reference.status, quantised.status):
         return Set.UNKNOWN

@@ -1,4 +1,5 @@
-"""One image, two networks: which of the sets R_Q^FP, R^FP, R_Q, R^0, R^mixed, unknown, L_ic is it in? (ladder.md, "The sets")"""
+"""One image, two networks: which of the sets R_Q^FP, R^FP, R_Q, R^0, R^mixed, unknown, L_ic is it
+in? (ladder.md, "The sets")"""
 
 from __future__ import annotations
 
@@ -58,12 +59,17 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     begin = time.perf_counter()
     rungs = rung_set(setting.ladder, image)
     clean = rungs.base[None, :]
-    said = [int(labels(opened.replayer.outputs(clean))[0]) for opened in (setting.reference, setting.quantised)]
+    said = [
+        int(labels(opened.replayer.outputs(clean))[0])
+        for opened in (setting.reference, setting.quantised)
+    ]
     if said[0] != label:
         record = Record(index, label, said[0], said[1], Set.L_IC)
         return ImageResult(record, (), time.perf_counter() - begin)
     networks = (setting.reference, setting.quantised)
-    problem = Problem(rungs, label, networks, setting.budget, setting.counts, setting.certify, Spots(index))
+    problem = Problem(
+        rungs, label, networks, setting.budget, setting.counts, setting.certify, Spots(index)
+    )
     decision = decide(problem, setting.solver)
     record = _record(setting, rungs, decision, Record(index, label, said[0], said[1], Set.UNKNOWN))
     record = replace(record, spot_checks=problem.spots.run)
@@ -82,7 +88,9 @@ def _certificates(
     """One for each ROBUST verdict whose solver says what it rests on."""
     made = []
     opens = {"reference": setting.reference, "quantised": setting.quantised}
-    for (role, opened), verdict, finding in zip(opens.items(), decision.verdicts, decision.each, strict=True):
+    for (role, opened), verdict, finding in zip(
+        opens.items(), decision.verdicts, decision.each, strict=True
+    ):
         if verdict.status is Status.ROBUST and finding.leaves is not None:
             data = _certificate(opened, rungs, image, label, role, finding.leaves)
             if data is not None:
@@ -91,7 +99,12 @@ def _certificates(
 
 
 def _certificate(
-    opened: Opened, rungs: RungSet, image: NDArray[Any], label: int, role: str, leaves: tuple[Leaf, ...]
+    opened: Opened,
+    rungs: RungSet,
+    image: NDArray[Any],
+    label: int,
+    role: str,
+    leaves: tuple[Leaf, ...],
 ) -> bytes | None:
     """None, with a warning, where it cannot be written: the verdict needs none."""
     try:
@@ -134,7 +147,9 @@ def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record)
         decided_by=f"{reference.solver},{quantised.solver}",
         reason="; ".join(reasons),
         evaluated=decision.evaluated,
-        proved=rungs.count - decision.evaluated if all(_settled(finding) for finding in counted) else 0,
+        proved=rungs.count - decision.evaluated
+        if all(_settled(finding) for finding in counted)
+        else 0,
         thin=counted[0].thin,
         disagreements=reference.disagreements + quantised.disagreements,
         clean_regression=clean.quantised_label != clean.label,
@@ -159,7 +174,9 @@ def _set(setting: Setting, rungs: RungSet, decision: Decision, label: int) -> Se
     return Set.R0 if share.transferred == share.effective else Set.MIXED
 
 
-def _share(setting: Setting, rungs: RungSet, decision: Decision, reference: Verdict, label: int) -> Share:
+def _share(
+    setting: Setting, rungs: RungSet, decision: Decision, reference: Verdict, label: int
+) -> Share:
     """The effective perturbations that decide; without exact counts, the witness that was found."""
     transfer = decision.transfer
     if transfer is not None and transfer.all.effective:

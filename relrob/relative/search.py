@@ -1,6 +1,8 @@
-"""One image, two networks, the images that a search looked at: the sets as the founding paper's scripts sort them (ladder.md).
+"""One image, two networks, the images that a search looked at: the sets as the founding paper's
+scripts sort them (ladder.md).
 
-The region is what the search looked at, so a verdict speaks of that and of nothing else: ROBUST is no proof about any radius.
+The region is what the search looked at, so a verdict speaks of that and of nothing else: ROBUST is
+no proof about any radius.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class SearchSetting:
 
 @final
 class _Watcher:
-    """Labels images of one network by their masks, and keeps the smallest margin met; a search looks beyond the radius."""
+    """Labels images of one network by their masks, and keeps the smallest margin met; a search
+    looks beyond the radius."""
 
     def __init__(self, opened: Opened, groups: Groups, label: int) -> None:
         self._opened, self._groups, self._label = opened, groups, label
@@ -50,22 +53,33 @@ class _Watcher:
 
     def see(self, masks: Bools) -> Ints:
         """Labels (n,) of masks (n, F)."""
-        parts = [self._groups.parts(masks[start : start + BLOCK]) for start in range(0, len(masks), BLOCK)]
+        parts = [
+            self._groups.parts(masks[start : start + BLOCK])
+            for start in range(0, len(masks), BLOCK)
+        ]
         blocks = [self._judge.see(part) for part in parts]
         self.margin = min([self.margin, *(float(seen.margins.min()) for seen in blocks)])
         return np.concatenate([seen.labels for seen in blocks])
 
     def replay(self, mask: Bools) -> Witness | None:
-        """The witness of one mask, as the runtime sees the image alone; None if it is right there."""
+        """The witness of one mask, as the runtime sees the image alone; None if it is right
+        there."""
         image = self._groups.everything.images(self._groups.parts(mask[None, :]))
         outputs = self._opened.replayer.outputs(image)
         said, margin = int(labels(outputs)[0]), float(margins(outputs, self._label)[0])
         moved = tuple(int(g) for g in np.flatnonzero(mask))
-        return None if said == self._label else Witness(image[0], moved, self._groups.cost(mask), said, margin)
+        return (
+            None
+            if said == self._label
+            else Witness(image[0], moved, self._groups.cost(mask), said, margin)
+        )
 
 
-def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], label: int) -> ImageResult:
-    """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each network."""
+def classify_search(
+    setting: SearchSetting, index: int, image: NDArray[Any], label: int
+) -> ImageResult:
+    """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each
+    network."""
     begin, region = time.perf_counter(), setting.region
     groups = groups_of(region, image)
     base = groups.within.base
@@ -75,7 +89,13 @@ def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], lab
         return ImageResult(clean, (), time.perf_counter() - begin)
     watchers = tuple(_Watcher(opened, groups, said[0]) for opened in setting.networks)
     visits = TreeSearch(
-        groups, watchers[0].see, said[0], region.rollouts, region.evaluations, region.strict, (region.seed, index)
+        groups,
+        watchers[0].see,
+        said[0],
+        region.rollouts,
+        region.evaluations,
+        region.strict,
+        (region.seed, index),
     ).run()
     kept = groups.distinct(visits.masks)
     masks = visits.masks[kept]
@@ -92,8 +112,9 @@ def classify_search(setting: SearchSetting, index: int, image: NDArray[Any], lab
 
 @final
 class _Found:
-    """What both networks say of the images looked at; `right`: the label that the search tried to change; `rule`: which effective
-    perturbations decide; `witnesses`: one a network where it has any, of those that decide if possible, replayed."""
+    """What both networks say of the images looked at; `right`: the label that the search tried to
+    change; `rule`: which effective perturbations decide; `witnesses`: one a network where it has
+    any, of those that decide if possible, replayed."""
 
     def __init__(
         self,
@@ -104,7 +125,13 @@ class _Found:
         right: int,
         rule: Effective,
     ) -> None:
-        self._watchers, self._masks, self._said, self._right, self._rule = watchers, masks, said, right, rule
+        self._watchers, self._masks, self._said, self._right, self._rule = (
+            watchers,
+            masks,
+            said,
+            right,
+            rule,
+        )
         self._costs = np.asarray(groups.cost_units(masks))
         self._refuted = 0
         self.witnesses = tuple(self._witness(number) for number in range(len(watchers)))
@@ -115,7 +142,9 @@ class _Found:
             wrong = np.flatnonzero(self._said[number] != self._right)
             if not len(wrong):
                 return None
-            preferred = [at for at in self._chosen(self._rule) if self._said[number][at] != self._right]
+            preferred = [
+                at for at in self._chosen(self._rule) if self._said[number][at] != self._right
+            ]
             at = int(preferred[0]) if preferred else int(wrong[0])
             witness = self._watchers[number].replay(self._masks[at])
             if witness is not None:
@@ -124,12 +153,17 @@ class _Found:
             self._refuted += 1
 
     def _chosen(self, rule: Effective) -> Ints:
-        """The reference's effective perturbations that decide: all, those of least cost, or the first one of the largest."""
+        """The reference's effective perturbations that decide: all, those of least cost, or the
+        first one of the largest."""
         wrong = np.flatnonzero(self._said[0] != self._right)
         if not len(wrong) or rule is Effective.ALL:
             return wrong
         costs = self._costs[wrong]
-        return wrong[costs == costs.min()] if rule is Effective.CLOSEST else wrong[[int(costs.argmax())]]
+        return (
+            wrong[costs == costs.min()]
+            if rule is Effective.CLOSEST
+            else wrong[[int(costs.argmax())]]
+        )
 
     def _share(self, chosen: Ints) -> Share:
         """How many of some effective perturbations of the reference transfer."""
@@ -139,8 +173,13 @@ class _Found:
 
     def record(self, clean: Record) -> Record:
         """The row of an image that was searched."""
-        status = [Status.ROBUST if witness is None else Status.NOT_ROBUST for witness in self.witnesses]
-        every, closest = self._share(self._chosen(Effective.ALL)), self._share(self._chosen(Effective.CLOSEST))
+        status = [
+            Status.ROBUST if witness is None else Status.NOT_ROBUST for witness in self.witnesses
+        ]
+        every, closest = (
+            self._share(self._chosen(Effective.ALL)),
+            self._share(self._chosen(Effective.CLOSEST)),
+        )
         return replace(
             clean,
             set=self._set(self.witnesses[1] is not None),

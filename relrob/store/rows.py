@@ -22,7 +22,8 @@ def _quoted(values: tuple[str, ...]) -> str:
 
 
 def _count_out(value: Any) -> int | str:
-    """A count as SQLite holds it: a ladder can have 2^78 points, its integers end at 2^63, so larger ones are text."""
+    """A count as SQLite holds it: a ladder can have 2^78 points, its integers end at 2^63, so
+    larger ones are text."""
     return int(value) if int(value) <= _LARGEST else str(int(value))
 
 
@@ -35,7 +36,8 @@ def _finite_or_infinite(value: Any) -> float:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a field of a record is stored: the column's SQL (`{c}` is its name), value to SQL, SQL to value."""
+    """How a field of a record is stored: the column's SQL (`{c}` is its name), value to SQL, SQL to
+    value."""
 
     sql: str
     encode: Callable[[Any], Any]
@@ -56,10 +58,18 @@ _KINDS: Mapping[str, _Kind] = {
         _count_out,
         int,
     ),
-    "label": _Kind("INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= -1)", int, int),  # -1: never evaluated
-    "float | None": _Kind("REAL CHECK ({c} IS NULL OR typeof({c}) = 'real')", _finite_or_infinite, float),
+    "label": _Kind(
+        "INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= -1)", int, int
+    ),  # -1: never evaluated
+    "float | None": _Kind(
+        "REAL CHECK ({c} IS NULL OR typeof({c}) = 'real')", _finite_or_infinite, float
+    ),
     "str": _Kind("TEXT NOT NULL", str, str),
-    "verdict": _Kind(f"TEXT NOT NULL CHECK ({{c}} IN ({_VERDICTS}) AND ({{c}} = '') = (\"set\" = 'L_ic'))", str, str),
+    "verdict": _Kind(
+        f"TEXT NOT NULL CHECK ({{c}} IN ({_VERDICTS}) AND ({{c}} = '') = (\"set\" = 'L_ic'))",
+        str,
+        str,
+    ),
     "Set": _Kind(f"TEXT NOT NULL CHECK ({{c}} IN ({_quoted(tuple(Set))}))", str, Set),
     "bool": _Kind("INTEGER NOT NULL CHECK ({c} IN (0, 1))", lambda value: int(bool(value)), bool),
 }
@@ -76,7 +86,9 @@ def _kind(name: str, annotation: str) -> _Kind:
 _FIELDS: tuple[tuple[str, _Kind], ...] = tuple(
     (field.name, _kind(field.name, str(field.type))) for field in fields(Record)
 )
-_RECORD_SQL = ",\n  ".join(f'"{name}" {kind.sql.format(c=chr(34) + name + chr(34))}' for name, kind in _FIELDS)
+_RECORD_SQL = ",\n  ".join(
+    f'"{name}" {kind.sql.format(c=chr(34) + name + chr(34))}' for name, kind in _FIELDS
+)
 
 SCHEMA: tuple[str, ...] = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
@@ -141,7 +153,11 @@ def _flat(value: Any, name: str = "") -> dict[str, Any]:
 
 
 def _short(value: Any) -> str:
-    text = f"{len(value)} values from {value[:3]}" if isinstance(value, list) and len(value) > 3 else repr(value)
+    text = (
+        f"{len(value)} values from {value[:3]}"
+        if isinstance(value, list) and len(value) > 3
+        else repr(value)
+    )
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

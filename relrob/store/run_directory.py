@@ -1,8 +1,9 @@
 """The store of a run: one SQLite file in the run directory, one transaction an image.
 
-The rollback journal (journal_mode=DELETE, synchronous=EXTRA) is used, not the write-ahead log: a kill leaves at most a
-journal that the next opening rolls back, a finished run leaves ONE file that can be copied, and no memory is shared.
-Every opening checks the seals of all rows (relrob.store.seals), but for stores of format 3, which have none.
+The rollback journal (journal_mode=DELETE, synchronous=EXTRA) is used, not the write-ahead log: a
+kill leaves at most a journal that the next opening rolls back, a finished run leaves ONE file that
+can be copied, and no memory is shared. Every opening checks the seals of all rows
+(relrob.store.seals), but for stores of format 3, which have none.
 """
 
 from __future__ import annotations
@@ -43,14 +44,19 @@ def canonical(config: Mapping[str, Any]) -> str:
     >>> canonical({"step": 0.25, "radius": 20})
     '{"radius":20,"step":0.25}'
     """
-    return json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return json.dumps(
+        config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
 
 
 @final
 class Store:
-    """Records, witnesses and seconds of one run; `open` to write, `read` for reports; a context manager."""
+    """Records, witnesses and seconds of one run; `open` to write, `read` for reports; a context
+    manager."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, checked: _Checked, cleanup: ExitStack) -> None:
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, checked: _Checked, cleanup: ExitStack
+    ) -> None:
         """Use `Store.open` or `Store.read`."""
         self._path = path
         self._connection = connection
@@ -62,9 +68,11 @@ class Store:
 
     @classmethod
     def open(cls, directory: Path, config: Mapping[str, Any]) -> Store:
-        """Create the run directory, or resume the run in it; one process at a time. A store of format 3 is carried over.
+        """Create the run directory, or resume the run in it; one process at a time. A store of
+        format 3 is carried over.
 
-        Raises StoreError: another configuration, unrelated files, a damaged or newer store, in use, no space.
+        Raises StoreError: another configuration, unrelated files, a damaged or newer store, in use,
+        no space.
         """
         text, path = canonical(config), directory / FILE
         with ExitStack() as stack:
@@ -89,7 +97,8 @@ class Store:
 
     @classmethod
     def check(cls, directory: Path, config: Mapping[str, Any] | None = None) -> None:
-        """Raise now, before the work, the StoreError that `open` would raise for what lies in `directory`; writes nothing."""
+        """Raise now, before the work, the StoreError that `open` would raise for what lies in
+        `directory`; writes nothing."""
         path = directory / FILE
         if not path.is_file():
             check_writable(path)
@@ -104,7 +113,8 @@ class Store:
 
     @classmethod
     def read(cls, directory: Path) -> Store:
-        """Open a run for reports; only what a kill left half-written is rolled back. Raises StoreError."""
+        """Open a run for reports; only what a kill left half-written is rolled back. Raises
+        StoreError."""
         path, accepted = directory / FILE, f"a directory with a {FILE} that relrob wrote"
         with disk_errors(path, "read"):
             there, journal = path.is_file(), (directory / JOURNAL).is_file()
@@ -114,7 +124,9 @@ class Store:
             connection = connect(path, "rw", stack) if there else None
             if connection is None or is_empty(path, connection):
                 raise StoreError(
-                    f"{directory} has no run yet: it was stopped as it began", accepted, "relrob verify again"
+                    f"{directory} has no run yet: it was stopped as it began",
+                    accepted,
+                    "relrob verify again",
                 )
             with sqlite_errors(path):
                 connection.execute("PRAGMA query_only=ON")
@@ -129,7 +141,10 @@ class Store:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -165,19 +180,27 @@ class Store:
         index = int(result.record.index)
         row = rows.encode(result.record)
         witnesses = {str(view.network): view for view in result.witnesses}
-        if len(witnesses) != len(result.witnesses) or any(view.index != index for view in result.witnesses):
+        if len(witnesses) != len(result.witnesses) or any(
+            view.index != index for view in result.witnesses
+        ):
             raise StoreError(f"the witnesses of image {index} are not its own, one a network")
         with sqlite_errors(self._path), transaction(self._connection):
-            stored = self._connection.execute('SELECT * FROM records WHERE "index" = ?', (index,)).fetchone()
+            stored = self._connection.execute(
+                'SELECT * FROM records WHERE "index" = ?', (index,)
+            ).fetchone()
             if stored is not None:
                 self._check_same(index, stored == row, witnesses)
                 return
             self._connection.execute(rows.INSERT, row)
-            blobs = [(index, name, witness_file.encode(view)) for name, view in sorted(witnesses.items())]
+            blobs = [
+                (index, name, witness_file.encode(view)) for name, view in sorted(witnesses.items())
+            ]
             self._connection.executemany("INSERT INTO witnesses VALUES (?, ?, ?)", blobs)
             certificates = [(index, name, data) for name, data in sorted(result.certificates)]
             self._connection.executemany("INSERT INTO certificates VALUES (?, ?, ?)", certificates)
-            self._connection.execute("INSERT INTO timings VALUES (?, ?)", (index, float(result.seconds)))
+            self._connection.execute(
+                "INSERT INTO timings VALUES (?, ?)", (index, float(result.seconds))
+            )
             run = seals.add(self._connection, index, rows.VERSION, self._run)
             seals.write(self._connection, self._checked.config, run)
         self._run = run
@@ -197,7 +220,11 @@ class Store:
         stored = self._query(f'SELECT {self._checked.columns} FROM records ORDER BY "index"')  # noqa: S608  (names above)
         with sqlite_errors(self._path):
             records = {record.index: record for record in map(rows.decode, stored)}
-        return list(records.values()) if indices is None else [records[at] for at in indices if at in records]
+        return (
+            list(records.values())
+            if indices is None
+            else [records[at] for at in indices if at in records]
+        )
 
     def witness_files(self, index: int | None = None) -> list[tuple[int, str, bytes]]:
         """(index, network, bytes of the .npz) of every witness, or of one image's, ascending."""
@@ -215,7 +242,9 @@ class Store:
 
     def witnesses(self, index: int | None = None) -> list[WitnessView]:
         """Every witness, or those of one image; by index, "quantised" before "reference"."""
-        return [witness_file.decode(data, f"of image {at}") for at, _, data in self.witness_files(index)]
+        return [
+            witness_file.decode(data, f"of image {at}") for at, _, data in self.witness_files(index)
+        ]
 
     def seconds(self) -> dict[int, float]:
         """Seconds that each image took, by index: the clock, kept apart from the records."""
@@ -224,7 +253,8 @@ class Store:
             return {int(index): float(spent) for index, spent in found}
 
     def content_sha256(self) -> str:
-        """SHA-256 of records and witnesses, no clock: the same for every run of a configuration, interrupted or not."""
+        """SHA-256 of records and witnesses, no clock: the same for every run of a configuration,
+        interrupted or not."""
         sha = hashlib.sha256()
         views: dict[int, list[WitnessView]] = {}
         for view in self.witnesses():
@@ -243,13 +273,18 @@ def _writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
     """A connection whose every commit is on disk when it returns."""
     connection = connect(path, "rwc", stack)
     with sqlite_errors(path):
-        connection.executescript("PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON")
+        connection.executescript(
+            "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON"
+        )
     return connection
 
 
 def _refuse_files(directory: Path) -> None:
-    """A directory with files that are no run is somebody's work; a journal without its store is a run that was just begun."""
-    if not (directory / FILE).exists() and any(path.name != JOURNAL for path in directory.iterdir()):
+    """A directory with files that are no run is somebody's work; a journal without its store is a
+    run that was just begun."""
+    if not (directory / FILE).exists() and any(
+        path.name != JOURNAL for path in directory.iterdir()
+    ):
         raise StoreError(f"{directory} has files but no run", "a new or empty directory", ELSEWHERE)
 
 
@@ -257,13 +292,15 @@ def _refuse_other(directory: Path, found: str, text: str) -> None:
     """The run there is the one asked for, or StoreError."""
     if found != text:
         told = rows.differences(json.loads(found), json.loads(text))
-        raise StoreError(f"{directory} holds a run of another configuration: {told}", hint=ELSEWHERE)
+        raise StoreError(
+            f"{directory} holds a run of another configuration: {told}", hint=ELSEWHERE
+        )
 
 
 @dataclass(frozen=True)
 class _Checked:
-    """What a look at a whole store found: its configuration, the run's seal (None: it has none, being of format 3), the images that
-    an older relrob decided, and the columns of a record."""
+    """What a look at a whole store found: its configuration, the run's seal (None: it has none,
+    being of format 3), the images that an older relrob decided, and the columns of a record."""
 
     config: str
     sealed: RunSeal | None
@@ -272,7 +309,8 @@ class _Checked:
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
-    """Look at the file and all its rows. Raises StoreError unless it is whole, of a known format and as relrob wrote it."""
+    """Look at the file and all its rows. Raises StoreError unless it is whole, of a known format
+    and as relrob wrote it."""
     with sqlite_errors(path), transaction(connection, "DEFERRED"):
         version = _version(path, connection)
         verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -281,7 +319,9 @@ def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
         config = _config(path, connection)
         if version == older.FORMAT:
             older.check(path, connection)
-            indices = frozenset(index for (index,) in connection.execute('SELECT "index" FROM records'))
+            indices = frozenset(
+                index for (index,) in connection.execute('SELECT "index" FROM records')
+            )
             columns = ", ".join(f'"{name}"' for name in older.COLUMNS)
             return _Checked(canonical(older.configuration(config)), None, indices, f"{columns}, 0")
         run, formats = seals.check(path, connection, config)
@@ -293,11 +333,23 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
     """The format of the store, whose tables are those of that format. Raises StoreError."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if version not in (0, older.FORMAT, rows.VERSION):
-        age, remedy = ("a newer", "upgrade relrob") if version > rows.VERSION else ("an older", ELSEWHERE)
-        raise StoreError(f"{path} was written by {age} relrob (format {version})", f"format {rows.VERSION}", remedy)
+        age, remedy = (
+            ("a newer", "upgrade relrob") if version > rows.VERSION else ("an older", ELSEWHERE)
+        )
+        raise StoreError(
+            f"{path} was written by {age} relrob (format {version})",
+            f"format {rows.VERSION}",
+            remedy,
+        )
     columns = [column[1] for column in connection.execute("PRAGMA table_info(records)")]
-    tables = connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
-    same = tables == [(text,) for text in rows.SCHEMA] if version == rows.VERSION else tuple(columns) == older.COLUMNS
+    tables = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
+    ).fetchall()
+    same = (
+        tables == [(text,) for text in rows.SCHEMA]
+        if version == rows.VERSION
+        else tuple(columns) == older.COLUMNS
+    )
     if not version or not same:
         raise StoreError(f"{path} is not a store of this relrob", f"format {rows.VERSION}", RESTORE)
     return version

@@ -1,6 +1,8 @@
-"""Seals: a digest of all that the store holds of an image, and one of the whole run, written in the transaction of each change.
+"""Seals: a digest of all that the store holds of an image, and one of the whole run, written in the
+transaction of each change.
 
-They are no signature: whoever can edit the store can compute them. They tell damage, and edits by other programs.
+They are no signature: whoever can edit the store can compute them. They tell damage, and edits by
+other programs.
 """
 
 from __future__ import annotations
@@ -22,23 +24,29 @@ _MODULUS: Final = 2**256
 
 @dataclass(frozen=True)
 class RunSeal:
-    """How many images a store holds, and the sum of their seals modulo 2^256: the same in whatever order they came."""
+    """How many images a store holds, and the sum of their seals modulo 2^256: the same in whatever
+    order they came."""
 
     rows: int = 0
     total: int = 0
 
     def changed(self, seal: str, by: int) -> RunSeal:
         """With one image more (`by` is 1) or fewer (-1)."""
-        return replace(self, rows=self.rows + by, total=(self.total + by * int(seal, 16)) % _MODULUS)
+        return replace(
+            self, rows=self.rows + by, total=(self.total + by * int(seal, 16)) % _MODULUS
+        )
 
     def text(self, config: str) -> str:
         """What is kept beside the configuration `config`, and seals it too."""
-        return hashlib.sha256(json.dumps([config, self.rows, f"{self.total:064x}"]).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([config, self.rows, f"{self.total:064x}"]).encode()
+        ).hexdigest()
 
 
 @dataclass(frozen=True)
 class Row:
-    """All that the store holds of one image, blobs as their digests, and which format of store it was decided for."""
+    """All that the store holds of one image, blobs as their digests, and which format of store it
+    was decided for."""
 
     format: int
     record: tuple[Any, ...] | None
@@ -47,14 +55,16 @@ class Row:
     seconds: tuple[float, ...]
 
     def seal(self) -> str:
-        """SHA-256 (hex) of everything above. Raises TypeError for a value of a type that no record has."""
+        """SHA-256 (hex) of everything above. Raises TypeError for a value of a type that no record
+        has."""
         return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()
 
 
 def rows_there(
     connection: sqlite3.Connection, formats: dict[int, int], index: int | None = None
 ) -> Iterator[tuple[int, Row]]:
-    """Each image of which the store holds anything, ascending, or one of them, as its tables have it now."""
+    """Each image of which the store holds anything, ascending, or one of them, as its tables have
+    it now."""
     where, values = ("", ()) if index is None else (' WHERE "index" = ?', (index,))
     records = {row[0]: row for row in connection.execute(f"SELECT * FROM records{where}", values)}  # noqa: S608  (names above)
     blobs = []
@@ -69,7 +79,16 @@ def rows_there(
         seconds[at].append(spent)
     for at in sorted({*records, *blobs[0], *blobs[1], *seconds, *formats}):
         witnesses, certificates = (tuple(found.get(at, ())) for found in blobs)
-        yield at, Row(formats.get(at, 0), records.get(at), witnesses, certificates, tuple(seconds.get(at, ())))
+        yield (
+            at,
+            Row(
+                formats.get(at, 0),
+                records.get(at),
+                witnesses,
+                certificates,
+                tuple(seconds.get(at, ())),
+            ),
+        )
 
 
 def add(connection: sqlite3.Connection, index: int, kind: int, run: RunSeal) -> RunSeal:
@@ -86,8 +105,11 @@ def write(connection: sqlite3.Connection, config: str, run: RunSeal) -> None:
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
 
 
-def check(path: Path, connection: sqlite3.Connection, config: str) -> tuple[RunSeal, dict[int, int]]:
-    """The seal of the run, after recomputing every one; and which format each image was decided for.
+def check(
+    path: Path, connection: sqlite3.Connection, config: str
+) -> tuple[RunSeal, dict[int, int]]:
+    """The seal of the run, after recomputing every one; and which format each image was decided
+    for.
 
     Raises StoreError that names the first image whose seal is broken."""
     stored = {at: (kind, seal) for at, kind, seal in connection.execute("SELECT * FROM seals")}

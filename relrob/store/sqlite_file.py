@@ -1,4 +1,5 @@
-"""The store's SQLite file: connections, transactions, the lock on its directory, and every refusal as a StoreError of one line."""
+"""The store's SQLite file: connections, transactions, the lock on its directory, and every refusal
+as a StoreError of one line."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def is_empty(path: Path, connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold an advisory lock on the directory itself: it leaves no file, and ends with the process however that dies."""
+    """Hold an advisory lock on the directory itself: it leaves no file, and ends with the process
+    however that dies."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     held = False
     try:
@@ -86,7 +88,8 @@ def damaged(path: Path, why: object) -> StoreError:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's refusals, and what Python makes of garbled values, into a StoreError of one line."""
+    """Turn SQLite's refusals, and what Python makes of garbled values, into a StoreError of one
+    line."""
     try:
         yield
     except RelrobError:
@@ -104,9 +107,13 @@ def _refusal(path: Path, error: sqlite3.Error) -> StoreError:
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StoreError(f"{path} refuses an impossible record: {error}")
     if code == sqlite3.SQLITE_CANTOPEN:
-        return StoreError(f"cannot use {path}: {error}", hint="more open files (ulimit -n), or another --out")
+        return StoreError(
+            f"cannot use {path}: {error}", hint="more open files (ulimit -n), or another --out"
+        )
     if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
         return StoreError(f"cannot use {path}: {error}", hint="free space or another --out")
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
-        return StoreError(f"cannot use {path}: {error}", hint="another --out, in a directory where you may write")
+        return StoreError(
+            f"cannot use {path}: {error}", hint="another --out, in a directory where you may write"
+        )
     return damaged(path, error)

@@ -1,4 +1,5 @@
-"""The summary of a run: the sets of Duncan et al. 2020, Sec. III, rates, transfer over points, Wilson intervals."""
+"""The summary of a run: the sets of Duncan et al. 2020, Sec. III, rates, transfer over points,
+Wilson intervals."""
 
 from __future__ import annotations
 
@@ -56,18 +57,25 @@ def ratio(k: int, n: int) -> float | None:
     return round(k / n, 6) if n else None
 
 
-def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: float) -> dict[str, Any]:
-    """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points, `seconds`, then details.
+def summarise(
+    records: Sequence[Record], header: Mapping[str, Any], seconds: float
+) -> dict[str, Any]:
+    """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points,
+    `seconds`, then details.
 
-    `header` has the keys HEADER; whatever else it has comes last. Rates are None where nothing can be
-    counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record contradicts itself.
+    `header` has the keys HEADER; whatever else it has comes last. Rates are None where nothing can
+    be counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record
+    contradicts itself.
     """
     for record in records:
         _check(record)
     sets = _sets(records)
     right = [record for record in records if record.set is not Set.L_IC]
     decided = [record for record in right if record.set is not Set.UNKNOWN]
-    evaluated, proved = sum(record.evaluated for record in decided), sum(record.proved for record in decided)
+    evaluated, proved = (
+        sum(record.evaluated for record in decided),
+        sum(record.proved for record in decided),
+    )
     leading = {name: header[name] for name in HEADER if name in header}
     return {
         **leading,
@@ -96,19 +104,28 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
         },
         "evaluated_undecided": sum(record.evaluated for record in records) - evaluated,
         "region_points": _range(record.points for record in right),
-        "decided_by": dict(sorted(Counter(record.decided_by for record in decided if record.decided_by).items())),
-        "reasons": dict(sorted(Counter(record.reason for record in right if record.reason).items())),
+        "decided_by": dict(
+            sorted(Counter(record.decided_by for record in decided if record.decided_by).items())
+        ),
+        "reasons": dict(
+            sorted(Counter(record.reason for record in right if record.reason).items())
+        ),
         **{name: value for name, value in header.items() if name not in leading},
     }
 
 
 def _sets(records: Sequence[Record]) -> dict[str, int]:
-    """Sizes of the sets, after checking that they add up (interface.md, "Identities that always hold")."""
+    """Sizes of the sets, after checking that they add up (interface.md, "Identities that always
+    hold")."""
     size = Counter(record.set for record in records)
     right = [record for record in records if record.set is not Set.L_IC]
     verdict = Counter(record.reference_verdict for record in right)
     open_ = Counter(record.reference_verdict for record in right if record.set is Set.UNKNOWN)
-    robust, not_robust, unknown = verdict[Status.ROBUST], verdict[Status.NOT_ROBUST], verdict[Status.UNKNOWN]
+    robust, not_robust, unknown = (
+        verdict[Status.ROBUST],
+        verdict[Status.NOT_ROBUST],
+        verdict[Status.UNKNOWN],
+    )
     identities = (
         (len(right) + size[Set.L_IC], len(records)),
         (robust + not_robust + unknown, len(right)),
@@ -125,9 +142,13 @@ def _sets(records: Sequence[Record]) -> dict[str, int]:
 def _check(record: Record) -> None:
     """Raise StoreError when set, verdicts and counts of a record contradict one another."""
     verdicts = (record.reference_verdict, record.quantised_verdict)
-    admitted = all(verdict in allowed for verdict, allowed in zip(verdicts, _ADMITS[record.set], strict=True))
+    admitted = all(
+        verdict in allowed for verdict, allowed in zip(verdicts, _ADMITS[record.set], strict=True)
+    )
     if not admitted or (record.set is Set.UNKNOWN and Status.UNKNOWN not in verdicts):
-        raise StoreError(f"image {record.index} is in {record.set} with verdicts {verdicts[0]!r} and {verdicts[1]!r}")
+        raise StoreError(
+            f"image {record.index} is in {record.set} with verdicts {verdicts[0]!r} and {verdicts[1]!r}"
+        )
     for part, whole in (
         ("transferred", "reference_effective"),
         ("transferred", "quantised_effective"),

@@ -1,4 +1,5 @@
-"""A witness as the bytes of an .npz: the same bytes for the same witness, read without running any code."""
+"""A witness as the bytes of an .npz: the same bytes for the same witness, read without running any
+code."""
 
 from __future__ import annotations
 
@@ -20,7 +21,9 @@ _LARGEST = 1 << 28  # bytes of an unpacked witness; an image of 1000 x 1000 colo
 
 def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
     """The members of the file, in order; images are (H, W, C) float32, little-endian."""
-    if len(view.shape) != 3 or not view.original.size == view.perturbed.size == int(np.prod(view.shape)):
+    if len(view.shape) != 3 or not view.original.size == view.perturbed.size == int(
+        np.prod(view.shape)
+    ):
         raise StoreError(
             f"a witness of image {view.index} has images of {view.original.size} and {view.perturbed.size} values",
             f"height x width x channels = {view.shape}",
@@ -41,7 +44,8 @@ def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
 
 
 def encode(view: WitnessView) -> bytes:
-    """The .npz: original, perturbed (H, W, C) float32; labels, margins, cost (text) as scalars; moved (m,) int64."""
+    """The .npz: original, perturbed (H, W, C) float32; labels, margins, cost (text) as scalars;
+    moved (m,) int64."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in _arrays(view).items():
@@ -49,20 +53,26 @@ def encode(view: WitnessView) -> bytes:
             np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
             info.create_system = 3  # the same bytes whatever the operating system
-            archive.writestr(info, member.getvalue(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=6)
+            archive.writestr(
+                info, member.getvalue(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=6
+            )
     return buffer.getvalue()
 
 
 def decode(data: bytes, which: str = "") -> WitnessView:
-    """The witness that `encode` wrote; `which` one it is, for messages. Raises StoreError when the bytes are not one."""
+    """The witness that `encode` wrote; `which` one it is, for messages. Raises StoreError when the
+    bytes are not one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy warns of headers that it has to repair
             return _decoded(data)
-    except Exception as error:  # NumPy hands the header to Python's parser, and zipfile raises what it likes
+    except (
+        Exception
+    ) as error:  # NumPy hands the header to Python's parser, and zipfile raises what it likes
         told = f"a stored witness {which}".rstrip()
         raise StoreError(
-            f"{told} cannot be read ({type(error).__name__}, {error})", hint="run again into another --out"
+            f"{told} cannot be read ({type(error).__name__}, {error})",
+            hint="run again into another --out",
         ) from error
 
 

@@ -1,4 +1,5 @@
-"""The questions of a run as SMT-LIB 2, a file for each image and network: FILE-INDEX-reference.smt2, FILE-INDEX-quantised.smt2."""
+"""The questions of a run as SMT-LIB 2, a file for each image and network:
+FILE-INDEX-reference.smt2, FILE-INDEX-quantised.smt2."""
 
 from __future__ import annotations
 
@@ -34,19 +35,30 @@ SUFFIX = ".smt2"
 
 
 def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
-    """Write them, for the images that the reference gets right; unsatisfiable text means that the network is ROBUST there.
+    """Write them, for the images that the reference gets right; unsatisfiable text means that the
+    network is ROBUST there.
 
-    Raises UsageError for a name without .smt2 and for networks without bounds, StoreError where nothing can be written.
+    Raises UsageError for a name without .smt2 and for networks without bounds, StoreError where
+    nothing can be written.
     """
     if target.suffix != SUFFIX:
-        raise UsageError(f"--export {target}", "a file name that ends in .smt2", "--export question.smt2")
+        raise UsageError(
+            f"--export {target}", "a file name that ends in .smt2", "--export question.smt2"
+        )
     if isinstance(plan.region, Search):
-        raise UsageError("--export of a search, which asks nothing of a solver", "ladder, lattice, l1, linf")
+        raise UsageError(
+            "--export of a search, which asks nothing of a solver", "ladder, lattice, l1, linf"
+        )
     check_writable(target)
     for network in (plan.reference, plan.quantised):
         if enclosure_of(network) is None:
-            raise UsageError(f"--export: {network.path} has no bounds", "float MLPs and dense .tflite files")
-    networks = {name: opened(net, 1) for name, net in (("reference", plan.reference), ("quantised", plan.quantised))}
+            raise UsageError(
+                f"--export: {network.path} has no bounds", "float MLPs and dense .tflite files"
+            )
+    networks = {
+        name: opened(net, 1)
+        for name, net in (("reference", plan.reference), ("quantised", plan.quantised))
+    }
     data, written = relrob_datasets.load(plan.dataset, plan.split), []
     for index in plan.indices:
         image, label = data.images[index], int(data.labels[index])
@@ -60,12 +72,19 @@ def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
 
 
 def _question(plan: Plan, image: NDArray[Any], label: int, ready: Opened) -> str:
-    """The text about one network around one image. Raises UsageError for a ball that is no polytope."""
+    """The text about one network around one image. Raises UsageError for a ball that is no
+    polytope."""
     if isinstance(plan.region, Ladder):
         to_smtlib: Callable[[Opened, Problem], str] = load("relrob_solvers.smt_ladder:to_smtlib")
-        return to_smtlib(ready, Problem(rung_set(plan.region, image), label, (ready,), plan.budget, False))
+        return to_smtlib(
+            ready, Problem(rung_set(plan.region, image), label, (ready,), plan.budget, False)
+        )
     assert not isinstance(plan.region, Search)  # noqa: S101 - refused before
-    ball, enclosure, fixed = ball_set(plan.region, image), enclosure_of(ready.network), fixed_of(ready.network)
+    ball, enclosure, fixed = (
+        ball_set(plan.region, image),
+        enclosure_of(ready.network),
+        fixed_of(ready.network),
+    )
     if fixed is not None and ball.norm is Norm.LINF:
         return integer_smtlib(fixed, *code_box(fixed, ball), label)
     part = moves_of(ball)

@@ -1,4 +1,5 @@
-"""Files: digests, atomic writes, and the user's cache directory (the environment variable RELROB_CACHE moves it)."""
+"""Files: digests, atomic writes, and the user's cache directory (the environment variable
+RELROB_CACHE moves it)."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def sha256_file(path: Path) -> str:
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:
-    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises OSError."""
+    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises
+    OSError."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         size = os.fstat(file.fileno())
         if not stat.S_ISREG(size.st_mode):
@@ -43,17 +45,23 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
 
 
 def sha256_path(path: Path) -> str:
-    """SHA-256 of a file, or of the names and bytes of every file below a directory in sorted order."""
+    """SHA-256 of a file, or of the names and bytes of every file below a directory in sorted
+    order."""
     if path.is_file():
         return sha256_file(path)
     digest = hashlib.sha256()
     for child in sorted(p for p in path.rglob("*") if p.is_file()):
-        digest.update(os.fsencode(child.relative_to(path).as_posix()) + b"\0" + bytes.fromhex(sha256_file(child)))
+        digest.update(
+            os.fsencode(child.relative_to(path).as_posix())
+            + b"\0"
+            + bytes.fromhex(sha256_file(child))
+        )
     return digest.hexdigest()
 
 
 def readable(name: str | Path) -> str:
-    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a terminal could obey as \\uNNNN.
+    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a
+    terminal could obey as \\uNNNN.
 
     >>> readable("caf\\udce9.npz")
     'caf\\\\xe9.npz'
@@ -74,7 +82,8 @@ def _cache_root() -> Path:
 
 
 def check_writable(path: Path, size: int = 1 << 16) -> None:
-    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves nothing. Raises StoreError."""
+    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves
+    nothing. Raises StoreError."""
     folder = next(place for place in (path.parent, *path.parent.parents) if place.exists())
     with disk_errors(path):
         if path.is_dir():
@@ -87,17 +96,21 @@ def check_writable(path: Path, size: int = 1 << 16) -> None:
 
 @contextmanager
 def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one line: "cannot DOING PATH"."""
+    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one
+    line: "cannot DOING PATH"."""
     try:
         yield
     except RelrobError:
         raise
     except OSError as error:
-        raise StoreError(f"cannot {doing} {path}: {error.strerror or error}", hint=_remedy(path, error)) from error
+        raise StoreError(
+            f"cannot {doing} {path}: {error.strerror or error}", hint=_remedy(path, error)
+        ) from error
 
 
 def check_temporary() -> None:
-    """Raise StoreError where not even a megabyte of temporary files can be written: what others' code makes of that is no help."""
+    """Raise StoreError where not even a megabyte of temporary files can be written: what others'
+    code makes of that is no help."""
     place = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -106,12 +119,15 @@ def check_temporary() -> None:
     except OSError as error:
         raise StoreError(
             f"no temporary files in {place}: {error.strerror or error}",
-            hint=DESCRIPTORS if error.errno in NO_DESCRIPTORS else "free space, or TMPDIR = another directory",
+            hint=DESCRIPTORS
+            if error.errno in NO_DESCRIPTORS
+            else "free space, or TMPDIR = another directory",
         ) from error
 
 
 def _remedy(path: Path, error: OSError) -> str:
-    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for anything else."""
+    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for
+    anything else."""
     if error.errno in NO_DESCRIPTORS:
         return DESCRIPTORS
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
@@ -122,7 +138,8 @@ def _remedy(path: Path, error: OSError) -> str:
 
 
 def sweep(directory: Path) -> None:
-    """Remove what a killed process left half-written below a directory that no other process is using."""
+    """Remove what a killed process left half-written below a directory that no other process is
+    using."""
     with disk_errors(directory):
         for leftover in directory.rglob(f"{_PREFIX}*"):
             leftover.unlink(missing_ok=True)
@@ -130,10 +147,13 @@ def sweep(directory: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same directory that becomes `path` when the block ends well, and vanishes when it fails."""
+    """A temporary path in the same directory that becomes `path` when the block ends well, and
+    vanishes when it fails."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{_PREFIX}{path.name}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(
+            prefix=f"{_PREFIX}{path.name}.", suffix=path.suffix, dir=path.parent
+        )
         os.close(handle)
         temporary = Path(name)
         try:

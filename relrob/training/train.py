@@ -1,4 +1,5 @@
-"""Train a reference network with Keras on TensorFlow (CPU), repeatably, and write it as a `.keras` file."""
+"""Train a reference network with Keras on TensorFlow (CPU), repeatably, and write it as a `.keras`
+file."""
 
 from __future__ import annotations
 
@@ -38,12 +39,13 @@ def train(
     limit: int | None = None,
     listener: Listener = silent,
 ) -> None:
-    """Train `arch` on the training split of `dataset` and write a `.keras` file: Input (H, W, C), Flatten, Dense..., logits.
+    """Train `arch` on the training split of `dataset` and write a `.keras` file: Input (H, W, C),
+    Flatten, Dense..., logits.
 
-    Pixels are levels/255. The last twelfth of the training images (at most 5,000) only measures progress; the test split is
-    never read. `limit` keeps the first images only. The same arguments give the same bytes on the same machine; the file
-    appears whole at the end or not at all. Cost: 1 to 3 s an epoch of MNIST on two cores.
-    Raises UsageError, DatasetError, StoreError.
+    Pixels are levels/255. The last twelfth of the training images (at most 5,000) only measures
+    progress; the test split is never read. `limit` keeps the first images only. The same arguments
+    give the same bytes on the same machine; the file appears whole at the end or not at all. Cost:
+    1 to 3 s an epoch of MNIST on two cores. Raises UsageError, DatasetError, StoreError.
     """
     architecture = check_training(arch, output, seed, epochs, limit)
     total_epochs = architecture.epochs if epochs is None else epochs
@@ -55,15 +57,19 @@ def train(
     with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
         tf.config.list_logical_devices()
     with tf.device("/CPU:0"):
-        model = _fit(architecture, (images, labels), held, data.classes, seed, total_epochs, listener)
+        model = _fit(
+            architecture, (images, labels), held, data.classes, seed, total_epochs, listener
+        )
         write_atomic(output, saved(model))
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """Training sees (pixel - mean)/deviation; the saved network takes pixels, for `fold` moves the scaling into its weights.
+    """Training sees (pixel - mean)/deviation; the saved network takes pixels, for `fold` moves the
+    scaling into its weights.
 
-    `full`: the stored value of white (255 or 1); `mean` and `deviation` over all pixels of the training images, in [0, 1].
+    `full`: the stored value of white (255 or 1); `mean` and `deviation` over all pixels of the
+    training images, in [0, 1].
     """
 
     full: float
@@ -72,12 +78,15 @@ class Scaling:
 
     @staticmethod
     def of(images: Any, standardise: bool) -> Scaling:
-        """The scaling of these images: uint8 levels or float32 in [0, 1]; without `standardise`, pixels stay in [0, 1]."""
+        """The scaling of these images: uint8 levels or float32 in [0, 1]; without `standardise`,
+        pixels stay in [0, 1]."""
         full = 255.0 if images.dtype == np.uint8 else 1.0
         if not standardise:
             return Scaling(full, 0.0, 1.0)
         return Scaling(
-            full, float(images.mean(dtype=np.float64)) / full, float(images.std(dtype=np.float64)) / full or 1.0
+            full,
+            float(images.mean(dtype=np.float64)) / full,
+            float(images.std(dtype=np.float64)) / full or 1.0,
         )
 
     def apply(self, stored: Any) -> Any:
@@ -88,7 +97,12 @@ class Scaling:
         """Change the first dense layer from one of scaled pixels to the same function of pixels."""
         weights, bias = (value.astype(np.float64) for value in dense.get_weights())
         weights = weights / self.deviation
-        dense.set_weights([weights.astype(np.float32), (bias - self.mean * weights.sum(axis=0)).astype(np.float32)])
+        dense.set_weights(
+            [
+                weights.astype(np.float32),
+                (bias - self.mean * weights.sum(axis=0)).astype(np.float32),
+            ]
+        )
 
 
 def _fit(
@@ -131,8 +145,11 @@ def _optimiser(architecture: Architecture, steps: int) -> Any:
     return keras.optimizers.Adam(schedule)
 
 
-def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any) -> Callable[[Any], Any]:
-    """One compiled step of the optimiser on the images of the given indices; the whole training set stays in memory."""
+def _step(
+    model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any
+) -> Callable[[Any], Any]:
+    """One compiled step of the optimiser on the images of the given indices; the whole training set
+    stays in memory."""
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     images, labels = tf.constant(data[0]), tf.constant(data[1])
@@ -140,7 +157,8 @@ def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any) 
     def step(chosen: Any) -> Any:
         with tf.GradientTape() as tape:
             loss: Any = loss_of(
-                tf.gather(labels, chosen), model(scaling.apply(tf.gather(images, chosen)), training=True)
+                tf.gather(labels, chosen),
+                model(scaling.apply(tf.gather(images, chosen)), training=True),
             )
         optimizer.apply(tape.gradient(loss, model.trainable_variables), model.trainable_variables)
         return loss
@@ -151,7 +169,9 @@ def _step(model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any) 
 
 def _labels(model: Any, scaling: Scaling, images: Any) -> Ints:
     """First index of the largest logit, image by image."""
-    parts = [model(scaling.apply(images[at : at + CHUNK])).numpy() for at in range(0, len(images), CHUNK)]
+    parts = [
+        model(scaling.apply(images[at : at + CHUNK])).numpy() for at in range(0, len(images), CHUNK)
+    ]
     found: Ints = np.concatenate(parts).argmax(axis=1).astype(np.int64)
     return found
 
@@ -166,7 +186,9 @@ def saved(model: Any) -> bytes:
     metadata = json.loads(members["metadata.json"])
     del metadata["date_saved"]
     members["metadata.json"] = json.dumps(metadata).encode()
-    members["config.json"] = json.dumps(_renumbered(json.loads(members["config.json"]), {})).encode()
+    members["config.json"] = json.dumps(
+        _renumbered(json.loads(members["config.json"]), {})
+    ).encode()
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name, body in members.items():
@@ -175,7 +197,8 @@ def saved(model: Any) -> bytes:
 
 
 def _renumbered(value: Any, numbers: dict[int, int]) -> Any:
-    """Keras names shared objects by their memory address: count them instead, in order of appearance."""
+    """Keras names shared objects by their memory address: count them instead, in order of
+    appearance."""
     if isinstance(value, list):
         return [_renumbered(item, numbers) for item in value]
     if not isinstance(value, dict):

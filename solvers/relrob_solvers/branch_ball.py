@@ -1,8 +1,10 @@
-"""Branching on the phases of ReLUs, in a ball or lattice around an image. Any-time; ends where bounds are tight enough.
+"""Branching on the phases of ReLUs, in a ball or lattice around an image. Any-time; ends where
+bounds are tight enough.
 
-A part of the region is where some neurons' pre-activations are at least 0, and others at most 0. Each is bounded with optimised
-slopes and with multipliers of these conditions (beta-CROWN: Wang et al. 2021); the part of the least margin is split first, on the
-neuron whose being open costs that margin most. The image at which a bound is worst is run.
+A part of the region is where some neurons' pre-activations are at least 0, and others at most 0.
+Each is bounded with optimised slopes and with multipliers of these conditions (beta-CROWN: Wang et
+al. 2021); the part of the least margin is split first, on the neuron whose being open costs that
+margin most. The image at which a bound is worst is run.
 """
 
 from __future__ import annotations
@@ -30,7 +32,9 @@ from relrob.queries.problem import BallProblem
 from relrob.queries.spots import PARTS
 
 Path = tuple[tuple[int, int, int], ...]
-_MOST: Final = 20_000  # open parts, each of which holds some arrays as long as the network has neurons
+_MOST: Final = (
+    20_000  # open parts, each of which holds some arrays as long as the network has neurons
+)
 
 
 @dataclass(order=True)
@@ -59,15 +63,24 @@ class Phases:
         """A witness, a proof, or neither."""
         end = time.perf_counter() + problem.budget.seconds
         bounds, witness, least, tried = sought(problem, opened, end)
-        return _Tree(problem, opened, bounds, least, tried).grown(end) if witness is None else witness
+        return (
+            _Tree(problem, opened, bounds, least, tried).grown(end) if witness is None else witness
+        )
 
 
 @final
 class _Tree:
     """The parts of one question."""
 
-    def __init__(self, problem: BallProblem, opened: Opened, bounds: BallBounds, least: float, tried: int) -> None:
-        self._problem, self._opened, self._enclosure, self._bounds = problem, opened, bounds.enclosure, bounds
+    def __init__(
+        self, problem: BallProblem, opened: Opened, bounds: BallBounds, least: float, tried: int
+    ) -> None:
+        self._problem, self._opened, self._enclosure, self._bounds = (
+            problem,
+            opened,
+            bounds.enclosure,
+            bounds,
+        )
         self._least, self._tried, self._proved, self._kept = least, tried, float("inf"), 0
         self._open: list[_Open] = []
         self._leaves: list[PhaseLeaf] = []
@@ -85,12 +98,16 @@ class _Tree:
                 return self._finding(Reason.MEMORY)
             part = heapq.heappop(self._open)
             costs = self._bounds.looseness(part.found, part.phases)
-            layer = max(range(len(costs)), key=lambda n: float(costs[n].max(initial=0.0)), default=None)
+            layer = max(
+                range(len(costs)), key=lambda n: float(costs[n].max(initial=0.0)), default=None
+            )
             if layer is None or not costs[layer].max(initial=0.0) > 0:
                 return self._finding(Reason.BOUNDS)
             neuron = int(costs[layer].argmax())
             for side in (1, -1):
-                self._look((*part.path, (layer, neuron, side)), _fixed(part.phases, layer, neuron, side))
+                self._look(
+                    (*part.path, (layer, neuron, side)), _fixed(part.phases, layer, neuron, side)
+                )
         return self._finding(None)
 
     def _look(self, path: Path, phases: tuple[Phase, ...]) -> None:
@@ -100,7 +117,9 @@ class _Tree:
             falls, phases = self._bounds.tuned(found, phases)
             found = self._bounds.margins(falls, phases)
         if self._closed(found):
-            self._proved = self._proved if found.empty else min(self._proved, float(found.low.min()))
+            self._proved = (
+                self._proved if found.empty else min(self._proved, float(found.low.min()))
+            )
             if not found.empty:
                 self._keep(found)
             if self._problem.certify:
@@ -118,7 +137,10 @@ class _Tree:
     def _keep(self, found: Margins) -> None:
         """Of the closed parts, keep the corners of those with the least margins."""
         self._kept += 1
-        heapq.heappush(self._closest, (-float(found.low.min()), -self._kept, self._bounds.at.hull.extreme(found.gains)))
+        heapq.heappush(
+            self._closest,
+            (-float(found.low.min()), -self._kept, self._bounds.at.hull.extreme(found.gains)),
+        )
         if len(self._closest) > PARTS:
             heapq.heappop(self._closest)
 
@@ -138,7 +160,9 @@ class _Tree:
             tuple(moves for *_, moves in self._closest),
         )
         margin = min(least, self._least)
-        return BallFinding(True, (), margin, self._tried, Phases.name, proof=proof, corners=corners, least=least)
+        return BallFinding(
+            True, (), margin, self._tried, Phases.name, proof=proof, corners=corners, least=least
+        )
 
 
 def _fixed(phases: tuple[Phase, ...], layer: int, neuron: int, side: int) -> tuple[Phase, ...]:

@@ -1,10 +1,13 @@
-"""Branching on a fixed-point network in an L-infinity ball: linear programs guide, exact integer bounds decide. Complete.
+"""Branching on a fixed-point network in an L-infinity ball: linear programs guide, exact integer
+bounds decide. Complete.
 
-For each way in which a rival can win (`relrob.bounding.fixed.threats`) cells of code vectors and hidden outputs are taken best
-first. HiGHS relaxes a cell: accumulators are linear in what enters a layer, the staircase clip(a >> shift) is replaced by its
-convex hull. Its duals, rounded to integers, are the multipliers of the exact bound, which alone closes a cell. An open cell's
-solution is rounded and improved by single codes; what the network gets wrong there is a witness. Cells are split on the neuron
-whose relaxation is loosest, in the end on single codes, so that the search is finite.
+For each way in which a rival can win (`relrob.bounding.fixed.threats`) cells of code vectors and
+hidden outputs are taken best first. HiGHS relaxes a cell: accumulators are linear in what enters a
+layer, the staircase clip(a >> shift) is replaced by its convex hull. Its duals, rounded to
+integers, are the multipliers of the exact bound, which alone closes a cell. An open cell's solution
+is rounded and improved by single codes; what the network gets wrong there is a witness. Cells are
+split on the neuron whose relaxation is loosest, in the end on single codes, so that the search is
+finite.
 """
 
 from __future__ import annotations
@@ -86,7 +89,8 @@ class _Search:
         self._step = "bounds"
 
     def run(self) -> BallFinding:
-        """Every threat in turn: first with one bound each, then branching on those that are left."""
+        """Every threat in turn: first with one bound each, then branching on those that are
+        left."""
         every = threats(self._network, self._label)
         closed = [self._first(threat) for threat in every]
         for number, threat in enumerate(every):
@@ -107,7 +111,9 @@ class _Search:
         sums = chords(self._network, self._root, threat.forms[0].coefficients)
         return self._close(self._root, threat, forms, sums)
 
-    def _close(self, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]) -> list[Closed] | None:
+    def _close(
+        self, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
+    ) -> list[Closed] | None:
         """The cell, if these multipliers close it."""
         value = bound(self._network, cell, threat, forms, sums)
         return [Closed(cell.path, forms, sums)] if value < 0 else None
@@ -127,7 +133,9 @@ class _Search:
                 return None
             made += 1
             self._step = "branch"
-            layer, neuron, value = staircase_program.loosest(self._network, task.cell, task.found, threat)
+            layer, neuron, value = staircase_program.loosest(
+                self._network, task.cell, task.found, threat
+            )
             if layer < 0:  # a single code vector that is wrong
                 self._try(task.cell.low[0])
                 return None
@@ -145,7 +153,9 @@ class _Search:
             if settled(self._network, cell) == self._label:
                 closed.append(Closed(cell.path))
                 continue
-            found = staircase_program.relax(self._network, cell, threat, self._end - time.perf_counter())
+            found = staircase_program.relax(
+                self._network, cell, threat, self._end - time.perf_counter()
+            )
             if found is None:
                 yield _Open(-np.inf, len(closed), cell, None)
                 continue
@@ -159,9 +169,13 @@ class _Search:
     def _seek(self, task: _Open, threat: Threat) -> bool:
         """Round a relaxed solution, and improve it; True when that made a witness."""
         assert task.found is not None  # noqa: S101
-        codes = np.clip(np.rint(task.found.codes), self._root.low[0], self._root.high[0]).astype(np.int64)
+        codes = np.clip(np.rint(task.found.codes), self._root.low[0], self._root.high[0]).astype(
+            np.int64
+        )
         ends = (self._root.low[0], self._root.high[0])
-        return self._try(improved(self._network, codes, *ends, self._label, threat.rival, self._end))
+        return self._try(
+            improved(self._network, codes, *ends, self._label, threat.rival, self._end)
+        )
 
     def _try(self, codes: Ints) -> bool:
         """Is the network wrong on these codes?"""
@@ -178,7 +192,8 @@ def _integers(values: Doubles) -> Whole:
 
 
 def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole, ...]:
-    """Multipliers of the accumulators: each staircase as the chord between its ends on the cell, going backward."""
+    """Multipliers of the accumulators: each staircase as the chord between its ends on the cell,
+    going backward."""
     found: list[Whole] = []
     given: Doubles = coefficients.astype(np.float64)
     for number in range(len(network.layers) - 2, -1, -1):
@@ -189,13 +204,18 @@ def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole
     return tuple(found)
 
 
-def improved(network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: int, rival: int, end: float) -> Ints:
-    """Codes that favour `rival` over `label` more: again and again the single change of a code that helps most, until none does."""
+def improved(
+    network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: int, rival: int, end: float
+) -> Ints:
+    """Codes that favour `rival` over `label` more: again and again the single change of a code that
+    helps most, until none does."""
     first, last = network.layers[0].weights.astype(np.float64), network.layers[-1]
     gain = (last.weights[:, rival] - last.weights[:, label]).astype(np.float64)
     if len(network.layers) == 1:
         gain = np.eye(network.classes)[rival] - np.eye(network.classes)[label]
-    hidden = [(layer, layer.weights.astype(np.float64), layer.offset) for layer in network.layers[1:-1]]
+    hidden = [
+        (layer, layer.weights.astype(np.float64), layer.offset) for layer in network.layers[1:-1]
+    ]
     sums = codes @ first + network.layers[0].offset
     for _ in range(_MOVES):
         if time.perf_counter() > end:
@@ -203,7 +223,9 @@ def improved(network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: i
         targets = [low, high, np.maximum(codes - 1, low), np.minimum(codes + 1, high)]
         places = [np.flatnonzero(target != codes) for target in targets]
         where = np.concatenate(places)
-        change = np.concatenate([target[at] - codes[at] for target, at in zip(targets, places, strict=True)])
+        change = np.concatenate(
+            [target[at] - codes[at] for target, at in zip(targets, places, strict=True)]
+        )
         if not len(where):
             break
         values = np.vstack([sums, sums + change[:, None] * first[where]])
@@ -218,7 +240,8 @@ def improved(network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: i
 
 
 def _scores(network: FixedNetwork, sums: Doubles, hidden: list[Any], gain: Doubles) -> Doubles:
-    """How far the rival leads, (n,), for accumulators (n, m) of the first layer; ties by what the staircase hides."""
+    """How far the rival leads, (n,), for accumulators (n, m) of the first layer; ties by what the
+    staircase hides."""
     if len(network.layers) == 1:
         return np.asarray(sums @ gain)
     layer = network.layers[0]

@@ -1,8 +1,10 @@
-"""Branching on features: bounds decide whole parts of a ladder, small parts are enumerated; complete.
+"""Branching on features: bounds decide whole parts of a ladder, small parts are enumerated;
+complete.
 
-Both networks go down one tree. A part on which a network's label is proved is settled for it, whether right or wrong everywhere; a
-part that is open for some network is split on the feature that moves its threatened margins most, until it is small enough to be
-run. Points of settled parts are counted by dynamic programming, so counts are exact however large the ladder is. Without counts,
+Both networks go down one tree. A part on which a network's label is proved is settled for it,
+whether right or wrong everywhere; a part that is open for some network is split on the feature that
+moves its threatened margins most, until it is small enough to be run. Points of settled parts are
+counted by dynamic programming, so counts are exact however large the ladder is. Without counts,
 each network has a search of its own (`relrob.branching.best_first`).
 """
 
@@ -35,8 +37,8 @@ LEAF: Final = 12_000  # a bound costs as much as running some thousands of point
 
 @dataclass
 class _Side:
-    """One network in the search: its tally, its bounds where it has an enclosure, the parts that its proof rests on, and its own
-    search for a verdict, once begun."""
+    """One network in the search: its tally, its bounds where it has an enclosure, the parts that
+    its proof rests on, and its own search for a verdict, once begun."""
 
     tally: Tally
     bounds: CertainLabels | None
@@ -61,7 +63,9 @@ class _Side:
     def finding(self, problem: Problem) -> Finding:
         """What is known of the network, with the leaves where they are asked for."""
         found = self.tally.finding(problem.counts)
-        return replace(found, leaves=tuple(self.leaves)) if problem.certify and found.proved else found
+        return (
+            replace(found, leaves=tuple(self.leaves)) if problem.certify and found.proved else found
+        )
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,8 @@ class _Task:
 
 @final
 class Branch:
-    """Bounds, branching and enumeration of parts of at most `leaf` points. Complete: UNKNOWN comes only from the time limit."""
+    """Bounds, branching and enumeration of parts of at most `leaf` points. Complete: UNKNOWN comes
+    only from the time limit."""
 
     name = "branch"
     complete = True
@@ -105,7 +110,8 @@ class Branch:
 
 @final
 class _Work:
-    """Counting and searching, in any order: a network that its own search proves right is not looked at again."""
+    """Counting and searching, in any order: a network that its own search proves right is not
+    looked at again."""
 
     def __init__(self, problem: Problem, leaf: int) -> None:
         self._problem, self._leaf = problem, leaf
@@ -131,7 +137,8 @@ class _Work:
         return self._sides[number].tally.spent / self._problem.budget.seconds
 
     def leave(self, number: int, seconds: float, proved: bool) -> None:
-        """Another solver spent these seconds on a network, and proved it right everywhere or not."""
+        """Another solver spent these seconds on a network, and proved it right everywhere or
+        not."""
         self._sides[number].tally.spent += seconds
         if proved:
             self._prove(number)
@@ -143,11 +150,14 @@ class _Work:
         self._stack = [_Task(task.part, _known(task.labels, number, label)) for task in self._stack]
 
     def count(self, share: float) -> None:
-        """Every point of the ladder, proved or run, on every network that has time left, if `share` is 1."""
+        """Every point of the ladder, proved or run, on every network that has time left, if `share`
+        is 1."""
         until = share * self._problem.budget.seconds
         while self._stack:
             active = [not side.tally.late for side in self._sides]
-            if not any(active) or (share < 1 and any(side.tally.spent > until for side in self._sides)):
+            if not any(active) or (
+                share < 1 and any(side.tally.spent > until for side in self._sides)
+            ):
                 return
             with _shared([side.tally for side in self._sides]):
                 self._step(active)
@@ -176,9 +186,15 @@ class _Work:
     def findings(self) -> Findings:
         """What is known so far."""
         each = tuple(side.finding(self._problem) for side in self._sides)
-        complete = self._counted and len(each) == 2 and all(finding.effective is not None for finding in each)
+        complete = (
+            self._counted
+            and len(each) == 2
+            and all(finding.effective is not None for finding in each)
+        )
         run = max(self._ran, *(finding.evaluated for finding in each))
-        return Findings(each, self._transfers.result if complete else None, min(run, self._problem.rungs.count))
+        return Findings(
+            each, self._transfers.result if complete else None, min(run, self._problem.rungs.count)
+        )
 
 
 def _known(labels: tuple[int | None, ...], number: int, label: int) -> tuple[int | None, ...]:
@@ -205,7 +221,9 @@ def _side(opened: Opened, problem: Problem) -> _Side:
     judge = nearest_judge(opened, problem.rungs, problem.label, enclosure)
     tally = Tally(judge, problem.label, problem.budget.seconds, spots=problem.spots.of(opened))
     with tally.clock():
-        bounds = None if enclosure is None else CertainLabels(enclosure, problem.rungs, problem.label)
+        bounds = (
+            None if enclosure is None else CertainLabels(enclosure, problem.rungs, problem.label)
+        )
     return _Side(tally, bounds)
 
 
@@ -223,7 +241,9 @@ def _step(
                 labels[number] = settled.label
                 side.accept(part, settled.label, settled)
             elif settled is not None:
-                slopes = settled.slopes  # where one network is open the next, if looser, would be too
+                slopes = (
+                    settled.slopes
+                )  # where one network is open the next, if looser, would be too
     waiting = [number for number, label in enumerate(labels) if label is None and active[number]]
     if not waiting:
         return _settled(part, labels, active, transfers), 0
@@ -233,8 +253,11 @@ def _step(
     return [_Task(half, tuple(labels)) for half in part.split(_feature(part, slopes))], 0
 
 
-def _settled(part: Part, labels: list[int | None], active: list[bool], transfers: TransferCount) -> list[_Task]:
-    """Count a part that every active network has one label on; split it if its costs are too many to add up."""
+def _settled(
+    part: Part, labels: list[int | None], active: list[bool], transfers: TransferCount
+) -> list[_Task]:
+    """Count a part that every active network has one label on; split it if its costs are too many
+    to add up."""
     if len(labels) == 2 and all(active):
         first, second = labels
         dearest = part.dearest()
@@ -256,7 +279,9 @@ def _run(
     for number in waiting:
         sides[number].leaves.append(Leaf(part.path, bound=False))
     for masks in charged(part.blocks(BLOCK), [sides[number].tally for number in waiting]):
-        said = [np.full(len(masks), -1 if label is None else label, dtype=np.int64) for label in labels]
+        said = [
+            np.full(len(masks), -1 if label is None else label, dtype=np.int64) for label in labels
+        ]
         for number in waiting:
             if not sides[number].tally.late:
                 said[number] = sides[number].tally.visit(masks, part.rungs)

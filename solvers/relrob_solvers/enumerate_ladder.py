@@ -1,7 +1,8 @@
 """Enumeration: every point of a ladder, on any network and any runtime; complete.
 
-Float MLPs are judged by `FoldedDense`, exactly, with the named runtime for margins that are too thin to call; everything else
-runs on its runtime. Points stream through in blocks: memory does not grow with their number.
+Float MLPs are judged by `FoldedDense`, exactly, with the named runtime for margins that are too
+thin to call; everything else runs on its runtime. Points stream through in blocks: memory does not
+grow with their number.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def _verdict_only(tally: Tally, rungs: RungSet) -> None:
 
 
 def _count(tallies: list[Tally], rungs: RungSet, label: int) -> Transfer | None:
-    """Greedy first, then every point on every network until each is done or late; transfer counts if two were completed."""
+    """Greedy first, then every point on every network until each is done or late; transfer counts
+    if two were completed."""
     for tally in tallies:
         greedy(tally, rungs)
     transfers = TransferCount(rungs, label)
@@ -44,7 +46,9 @@ def _count(tallies: list[Tally], rungs: RungSet, label: int) -> Transfer | None:
             transfers.add_points(rung.masks, *found)
     for tally in tallies:
         tally.finished = tally.visited == rungs.count
-    return transfers.result if len(tallies) == 2 and all(tally.finished for tally in tallies) else None
+    return (
+        transfers.result if len(tallies) == 2 and all(tally.finished for tally in tallies) else None
+    )
 
 
 @final
@@ -61,7 +65,9 @@ class Enumerate:
     def solve(self, problem: Problem) -> Findings:
         """Counts everything, or stops each network at its verdict."""
         rungs, label, limit = problem.rungs, problem.label, problem.budget.seconds
-        tallies = [Tally(judge_of(opened, rungs, label), label, limit) for opened in problem.networks]
+        tallies = [
+            Tally(judge_of(opened, rungs, label), label, limit) for opened in problem.networks
+        ]
         transfer = None
         if problem.counts:
             transfer = _count(tallies, rungs, label)

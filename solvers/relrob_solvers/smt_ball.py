@@ -1,8 +1,10 @@
-"""SMT on a float or LiteRT network in an L1 or L-infinity ball: z3 on bounded reals, for what bounds leave open. Not complete.
+"""SMT on a float or LiteRT network in an L1 or L-infinity ball: z3 on bounded reals, for what
+bounds leave open. Not complete.
 
-Unsatisfiable is a proof for the runtime's arithmetic (`relrob.encoding.encode`). A model is a point of the ball at which the
-network may be wrong within what the encoding allows for rounding: it is made an image, and where that is right, one is asked for at
-which the network is wrong by more. It is replayed behind the door, and the verdict is UNKNOWN where it is right there.
+Unsatisfiable is a proof for the runtime's arithmetic (`relrob.encoding.encode`). A model is a point
+of the ball at which the network may be wrong within what the encoding allows for rounding: it is
+made an image, and where that is right, one is asked for at which the network is wrong by more. It
+is replayed behind the door, and the verdict is UNKNOWN where it is right there.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from relrob.queries.problem import BallProblem
 from relrob.system.quiet import checked
 
 _SEED: Final = 0
-_CLEAR: Final = 2.0**-6  # of the claim's largest coefficient: more than the encoding allows for rounding
+_CLEAR: Final = (
+    2.0**-6
+)  # of the claim's largest coefficient: more than the encoding allows for rounding
 
 
 @final
@@ -55,7 +59,8 @@ def _ask(question: Question, claim: Claim) -> Answer:
     answer, image = _model(question, claim)
     if answer == z3.sat and (image is None or not question.wrong(image)):
         _, clearer = _model(
-            question, replace(claim, limit=claim.limit - _CLEAR * float(np.abs(claim.coefficients).max()))
+            question,
+            replace(claim, limit=claim.limit - _CLEAR * float(np.abs(claim.coefficients).max())),
         )
         image = image if clearer is None else clearer
     if answer == z3.sat:

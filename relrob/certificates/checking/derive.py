@@ -1,12 +1,16 @@
-"""Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the exact value.
+"""Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the
+exact value.
 
-The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at most m, up to an error e. A
-hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between two lines over [low, high], whatever their slopes are, once
-their offsets are its extreme distances from them at low, 0, cap and high. Going backward through these lines, a linear form of a
-layer becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0,
-gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda of the fractional knapsack makes it equal). So slopes and
-lambdas cannot make a bound wrong, only loose. On the part where some P are at least 0, and others at most 0, an upper bound stays
-one when multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls, are arbitrary too).
+The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at
+most m, up to an error e. A hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between
+two lines over [low, high], whatever their slopes are, once their offsets are its extreme distances
+from them at low, 0, cap and high. Going backward through these lines, a linear form of a layer
+becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= room } is at most
+lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda
+of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only
+loose. On the part where some P are at least 0, and others at most 0, an upper bound stays one when
+multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls,
+are arbitrary too).
 """
 
 from __future__ import annotations
@@ -29,8 +33,9 @@ _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts 
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
-    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for real p of inputs that are `moved`
-    by at most that much (in the first layer: for real p of the inputs as they are)."""
+    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for
+    real p of inputs that are `moved` by at most that much (in the first layer: for real p of the
+    inputs as they are)."""
 
     rise: list[Any]
     over: list[Any]
@@ -42,7 +47,9 @@ class _Lines:
 
 def ball(value: Fraction | int | float) -> Any:
     """A ball around a number."""
-    return arb(fmpq(value.numerator, value.denominator)) if isinstance(value, Fraction) else arb(value)
+    return (
+        arb(fmpq(value.numerator, value.denominator)) if isinstance(value, Fraction) else arb(value)
+    )
 
 
 def _matrix(rows: list[list[Any]]) -> Any:
@@ -89,7 +96,8 @@ class _Layer:
         return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
 
     def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:
-        """How far pre-activations can be from real ones of the inputs in [0, high], and from real ones of the moved inputs."""
+        """How far pre-activations can be from real ones of the inputs in [0, high], and from real
+        ones of the moved inputs."""
         facts, n = self.facts, len(high)
         given = [h + m for h, m in zip(high, moved, strict=True)]
         sums = (_matrix([moved, given]) * self.size).table()
@@ -103,7 +111,9 @@ class _Layer:
         limit = ball(facts.most_out)
         largest = max(given, default=arb(0))
         more = zip(self.extra, self.slack, strict=True)
-        for shift, reached, bias, column, (extra, slack) in zip(*sums, self.bias, self.columns, more, strict=True):
+        for shift, reached, bias, column, (extra, slack) in zip(
+            *sums, self.bias, self.columns, more, strict=True
+        ):
             spread = reached + abs(bias) + extra
             if not spread < limit or not largest < ball(facts.most_in):
                 raise InvalidError("float32 could overflow")
@@ -157,7 +167,8 @@ class Derivation:
             return -(1 - arb(classes) / 64).log()
 
     def accepts(self, gap: float) -> bool:
-        """Is this gap the one that is needed, or that of a float softmax, which is larger, where outputs are logits?"""
+        """Is this gap the one that is needed, or that of a float softmax, which is larger, where
+        outputs are logits?"""
         larger = self.deployed.end == "logits" and gap == 2.0**-10
         return larger or bool(abs(self.gap - gap) < 2**-40)
 
@@ -167,14 +178,17 @@ class Derivation:
         slopes: list[dict[int, tuple[float, float]]],
         signs: list[dict[int, tuple[int, float]]] | None = None,
     ) -> Any:
-        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of its bent neurons; `signs`: of
-        each hidden layer, the side (1: at least 0, -1: at most 0) and the pull of the pre-activations that are fixed. None: no
-        image has these signs.
+        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of
+        its bent neurons; `signs`: of each hidden layer, the side (1: at least 0, -1: at most 0) and
+        the pull of the pre-activations that are fixed. None: no image has these signs.
 
-        Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow, outputs that could saturate.
+        Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow,
+        outputs that could saturate.
         """
         with ctx.workprec(PRECISION):
-            part = _Part(self._layers, self._splits, region, signs or [{} for _ in self._layers[:-1]])
+            part = _Part(
+                self._layers, self._splits, region, signs or [{} for _ in self._layers[:-1]]
+            )
             try:
                 return part.margin(self.label, slopes, self.gap)
             except _EmptyError:
@@ -208,7 +222,8 @@ class _Part:
             weights = layers[0].weights.table()
             self._moves = [weights[axis] for axis in used]
             self._uses = [
-                (used[axes[0]], ball(moves[0])) for axes, moves in zip(region.axes, region.change, strict=True)
+                (used[axes[0]], ball(moves[0]))
+                for axes, moves in zip(region.axes, region.change, strict=True)
             ]
         else:
             for axes, moves in zip(region.axes, region.change, strict=True):
@@ -224,7 +239,9 @@ class _Part:
 
     def margin(self, label: int, slopes: list[dict[int, tuple[float, float]]], gap: Any) -> Any:
         if not len(slopes) == len(self._signs) == len(self._layers) - 1:
-            raise InvalidError(f"slopes of {len(slopes)} layers for {len(self._layers) - 1} hidden ones")
+            raise InvalidError(
+                f"slopes of {len(slopes)} layers for {len(self._layers) - 1} hidden ones"
+            )
         high, moved = self._largest, self._off
         for number, given in enumerate(slopes):
             layer = self._layers[number]
@@ -243,7 +260,10 @@ class _Part:
         roof = self._layers[last].cap
         if roof is not None and facts.floor is not None:
             ends = self._ends(last, error)
-            if not (ends[label][0] > ball(facts.floor) + gap and all(ends[o][1] < roof - gap for o in others)):
+            if not (
+                ends[label][0] > ball(facts.floor) + gap
+                and all(ends[o][1] < roof - gap for o in others)
+            ):
                 raise InvalidError("outputs that could saturate, and tie")
         least = [
             -worst - rest[label] - rest[other]
@@ -252,7 +272,8 @@ class _Part:
         return min(value.lower() for value in _finite(least))
 
     def _worst(self, label: int, others: list[int], moved: list[Any]) -> list[Any]:
-        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden layers, whose values are `moved`."""
+        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden
+        layers, whose values are `moved`."""
         classes = len(others) + 1
         pick = [[0] * len(others) for _ in range(classes)]
         for column, other in enumerate(others):
@@ -264,7 +285,9 @@ class _Part:
         if not self._hidden:
             return self._extreme((_matrix([*self._moves, self._start]) * difference).table(), doubt)
         bias = (_matrix([last.bias]) * difference).entries()
-        return self._upper(form, [value + more for value, more in zip(bias, doubt, strict=True)], pulled=True)
+        return self._upper(
+            form, [value + more for value, more in zip(bias, doubt, strict=True)], pulled=True
+        )
 
     def _ends(self, number: int, error: list[Any]) -> list[tuple[Any, Any]]:
         """(lower, upper) of the runtime's pre-activations of a layer, exact numbers."""
@@ -292,7 +315,9 @@ class _Part:
         roof = self._layers[number].cap
         known = [*slopes, *self._signs[number]]
         if known and not 0 <= min(known) <= max(known) < len(ends):
-            raise InvalidError(f"slopes or a sign of a neuron that layer {number + 1} does not have")
+            raise InvalidError(
+                f"slopes or a sign of a neuron that layer {number + 1} does not have"
+            )
         for neuron, (side, _) in self._signs[number].items():
             low, high = ends[neuron]
             ends[neuron] = (max(low, arb(0)), high) if side > 0 else (low, min(high, arb(0)))
@@ -302,7 +327,9 @@ class _Part:
         for neuron, (low, high) in enumerate(ends):
             given = slopes.get(neuron)
             if given is None:
-                off = high <= 0 or (roof is not None and roof <= 0)  # a grid that ends at 0 passes nothing on
+                off = high <= 0 or (
+                    roof is not None and roof <= 0
+                )  # a grid that ends at 0 passes nothing on
                 if not (off or (low >= 0 and (roof is None or high <= roof))):
                     raise InvalidError(
                         f"neuron {neuron} of layer {number + 1} is neither on nor off, and has no slopes"
@@ -314,27 +341,39 @@ class _Part:
         return [_pass(high, roof) for _, high in ends]
 
     def _upper(self, form: tuple[Any, Any], constant: list[Any], pulled: bool = False) -> list[Any]:
-        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer passes on, plus constants;
-        `pulled`: with the multiples of pre-activations whose signs are fixed."""
+        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer
+        passes on, plus constants; `pulled`: with the multiples of pre-activations whose signs are
+        fixed."""
         for depth in range(len(self._hidden) - 1, 0, -1):
             lines, layer = self._hidden[depth], self._layers[depth]
             above = [
-                o + r * (e + b) for o, r, e, b in zip(lines.over, lines.rise, lines.error, layer.bias, strict=True)
+                o + r * (e + b)
+                for o, r, e, b in zip(lines.over, lines.rise, lines.error, layer.bias, strict=True)
             ]
             below = [
-                o + f * (b - e) for o, f, e, b in zip(lines.under, lines.fall, lines.error, layer.bias, strict=True)
+                o + f * (b - e)
+                for o, f, e, b in zip(lines.under, lines.fall, lines.error, layer.bias, strict=True)
             ]
             added = _matrix([above]) * form[0] + _matrix([below]) * form[1]
             slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
             if pulled:
                 pull, worth = self._pull(depth, layer.bias)
-                slope, constant = slope + _columns(pull, slope.ncols()), [value + worth for value in constant]
+                slope, constant = (
+                    slope + _columns(pull, slope.ncols()),
+                    [value + worth for value in constant],
+                )
             form = _split(layer.weights * slope)
             added += _matrix([lines.moved]) * (form[0] - form[1])
             constant = [value + more for value, more in zip(constant, added.entries(), strict=True)]
         lines = self._hidden[0]
-        above = [o + r * (s + e) for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)]
-        below = [o + f * (s - e) for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)]
+        above = [
+            o + r * (s + e)
+            for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)
+        ]
+        below = [
+            o + f * (s - e)
+            for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)
+        ]
         start = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
         slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
         if pulled:
@@ -344,8 +383,8 @@ class _Part:
         return self._extreme([*gains, start], constant)
 
     def _pull(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
-        """Signed multiples of a layer's pre-activations, and what they add at most beside what moves: P is `start` and more, up to
-        the layer's error."""
+        """Signed multiples of a layer's pre-activations, and what they add at most beside what
+        moves: P is `start` and more, up to the layer's error."""
         pull, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
         for neuron, (side, size) in self._signs[depth].items():
             pull[neuron] = arb(side * size)
@@ -353,7 +392,8 @@ class _Part:
         return pull, worth
 
     def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
-        """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by column."""
+        """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by
+        column."""
         *directions, start = rows
         found = [value + more for value, more in zip(start, constant, strict=True)]
         if not directions:
@@ -364,20 +404,29 @@ class _Part:
         ]
         for column, price in enumerate(self._prices(gains)):
             worth = [gain[column] for gain in gains]
-            extra = [(g - price * c).nonnegative_part() for g, c in zip(worth, self._costs, strict=True)]
+            extra = [
+                (g - price * c).nonnegative_part() for g, c in zip(worth, self._costs, strict=True)
+            ]
             found[column] = found[column] + price * self._room + sum(extra, arb(0))
         return found
 
     def _prices(self, gains: list[list[Any]]) -> list[Any]:
-        """The gain per cost at which the fractional knapsack of each column is full, in float64; 0 where all fits."""
+        """The gain per cost at which the fractional knapsack of each column is full, in float64; 0
+        where all fits."""
         worth = np.maximum(np.array([[float(gain) for gain in row] for row in gains]), 0)
         costs = np.array([float(cost) for cost in self._region.costs])[:, None]
         rate = worth / costs
         order = np.argsort(-rate, axis=0, kind="stable")
-        filled = np.cumsum(np.broadcast_to(costs, rate.shape)[order, np.arange(rate.shape[1])], axis=0)
+        filled = np.cumsum(
+            np.broadcast_to(costs, rate.shape)[order, np.arange(rate.shape[1])], axis=0
+        )
         full = filled > float(self._region.room)
         at = np.argmax(full, axis=0)
-        price = np.where(full.any(axis=0), np.take_along_axis(rate, order, axis=0)[at, np.arange(rate.shape[1])], 0.0)
+        price = np.where(
+            full.any(axis=0),
+            np.take_along_axis(rate, order, axis=0)[at, np.arange(rate.shape[1])],
+            0.0,
+        )
         return [arb(value) for value in np.where(np.isfinite(price), price, 0.0).tolist()]
 
 

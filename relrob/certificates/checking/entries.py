@@ -48,7 +48,8 @@ def nearest(value: Fraction) -> Fraction:
 
 
 def inside(value: Fraction, upwards: bool) -> Fraction:
-    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below it."""
+    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below
+    it."""
     unit = _unit(value)
     found = (value / unit).__ceil__() if upwards else (value / unit).__floor__()
     return found * unit
@@ -81,17 +82,24 @@ def number(value: Any, what: str) -> float:
 
 
 def read_signs(path: Any, pulls: Any, layers: int) -> list[dict[int, tuple[int, float]]]:
-    """Of each hidden layer, side and pull of the neurons whose sign a path fixes: [layer, neuron, 1 or -1], ..."""
+    """Of each hidden layer, side and pull of the neurons whose sign a path fixes: [layer, neuron, 1
+    or -1], ..."""
     sides = [dict[int, int]() for _ in range(layers)]
     for layer, neuron, side in path:
         if not 0 <= layer < layers or sides[layer].setdefault(neuron, side) != side:
             raise InvalidError("a sign of a layer that is none, or two of one neuron")
-    if not isinstance(pulls, list) or len(pulls) != layers or not all(isinstance(each, list) for each in pulls):
+    if (
+        not isinstance(pulls, list)
+        or len(pulls) != layers
+        or not all(isinstance(each, list) for each in pulls)
+    ):
         raise InvalidError("pulls that are not a list for each hidden layer")
     signs = []
     for known, given in zip(sides, pulls, strict=True):
         if len(given) != len(known) or not all(number(pull, "a pull") >= 0 for pull in given):
-            raise InvalidError("pulls that are not one number of at least 0 for each neuron whose sign is fixed")
+            raise InvalidError(
+                "pulls that are not one number of at least 0 for each neuron whose sign is fixed"
+            )
         signs.append({n: (known[n], pull) for n, pull in zip(sorted(known), given, strict=True)})
     return signs
 
@@ -102,11 +110,17 @@ def read_slopes(given: Any) -> list[dict[int, tuple[float, float]]]:
     for each in given if isinstance(given, list) else [None]:
         lines = keys(each, ("neurons", "above", "below"), "the slopes of a layer")
         neurons, above, below = lines["neurons"], lines["above"], lines["below"]
-        if not all(isinstance(values, list) and len(values) == len(neurons) for values in (neurons, above, below)):
+        if not all(
+            isinstance(values, list) and len(values) == len(neurons)
+            for values in (neurons, above, below)
+        ):
             raise InvalidError("slopes that are not two for each neuron")
         if not all(type(n) is int for n in neurons) or neurons != sorted(set(neurons)):
             raise InvalidError("neurons that are not numbers in ascending order")
-        pairs = [(number(up, "a slope"), number(low, "a slope")) for up, low in zip(above, below, strict=True)]
+        pairs = [
+            (number(up, "a slope"), number(low, "a slope"))
+            for up, low in zip(above, below, strict=True)
+        ]
         if not all(0 <= value <= 1 for pair in pairs for value in pair):
             raise InvalidError("a slope outside [0, 1]")
         slopes.append(dict(zip(neurons, pairs, strict=True)))

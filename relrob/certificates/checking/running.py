@@ -1,4 +1,5 @@
-"""Points that are run again on the named runtime, one image at a time. Nothing else of the checker reaches the runtimes."""
+"""Points that are run again on the named runtime, one image at a time. Nothing else of the checker
+reaches the runtimes."""
 
 from __future__ import annotations
 
@@ -15,7 +16,9 @@ from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 
 _BLOCK: Final = 1024
-LARGEST: Final = float(np.finfo(np.float64).max)  # the margin of an infinite output over a finite one
+LARGEST: Final = float(
+    np.finfo(np.float64).max
+)  # the margin of an infinite output over a finite one
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,12 +28,16 @@ class Runner:
     network: Network
     data: bytes
 
-    def outputs(self, masks: list[tuple[int, ...]], region: Region, label: int) -> list[tuple[int, float]]:
+    def outputs(
+        self, masks: list[tuple[int, ...]], region: Region, label: int
+    ) -> list[tuple[int, float]]:
         """(label, margin) of each point, one image at a time."""
         evaluator = open_network(self.network, 1, self.data, batch=1)
         base: NDArray[np.float32] = np.array([float(pixel) for pixel in region.pixels], np.float32)
         moved = [
-            np.array([float(region.pixels[a] + c) for a, c in zip(axes, change, strict=True)], np.float32)
+            np.array(
+                [float(region.pixels[a] + c) for a, c in zip(axes, change, strict=True)], np.float32
+            )
             for axes, change in zip(region.axes, region.change, strict=True)
         ]
         seen: list[tuple[int, float]] = []
@@ -42,8 +49,16 @@ class Runner:
             for row in evaluator.outputs(images).astype(np.float64):
                 if np.isnan(row).any():
                     raise InvalidError(f"{self.network.runtime} gives outputs that are no numbers")
-                own, rest = float(row[label]), max(value for at, value in enumerate(row.tolist()) if at != label)
-                seen.append((int(row.argmax()), 0.0 if own == rest else min(max(own - rest, -LARGEST), LARGEST)))
+                own, rest = (
+                    float(row[label]),
+                    max(value for at, value in enumerate(row.tolist()) if at != label),
+                )
+                seen.append(
+                    (
+                        int(row.argmax()),
+                        0.0 if own == rest else min(max(own - rest, -LARGEST), LARGEST),
+                    )
+                )
         return seen
 
 

@@ -1,4 +1,5 @@
-"""What a `.tflite` file holds, read from its flatbuffer without running it: the weights, their types and their scales."""
+"""What a `.tflite` file holds, read from its flatbuffer without running it: the weights, their
+types and their scales."""
 
 from __future__ import annotations
 
@@ -30,10 +31,12 @@ WEIGHTED = (
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights of one operator as the file stores them: `values` in the file's shape and type, `scales` empty for floats.
+    """The weights of one operator as the file stores them: `values` in the file's shape and type,
+    `scales` empty for floats.
 
-    `activations`: the type name of the operator's input ("float32", "int8", "int16"); `channels`: its number of outputs;
-    `asymmetric`: whether a float input is quantised at run time with a zero point.
+    `activations`: the type name of the operator's input ("float32", "int8", "int16"); `channels`:
+    its number of outputs; `asymmetric`: whether a float input is quantised at run time with a zero
+    point.
     """
 
     name: str
@@ -51,7 +54,8 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """`inputs` and `outputs`: type names; `weights`: of every dense and convolution operator, in execution order."""
+    """`inputs` and `outputs`: type names; `weights`: of every dense and convolution operator, in
+    execution order."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
@@ -66,7 +70,8 @@ def contents(data: bytes) -> Contents:
     stored_as = {  # float16 weights pass through DEQUANTIZE before their operator
         op.outputs[0]: op.inputs[0]
         for op in graph.operators
-        if codes[op.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE and _constant(model, graph.tensors[op.inputs[0]])
+        if codes[op.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
+        and _constant(model, graph.tensors[op.inputs[0]])
     }
     weights = []
     for op in graph.operators:
@@ -103,4 +108,8 @@ def _stored(model: Any, tensor: Any) -> tuple[str, NDArray[Any], Floats]:
     stored = np.asarray(model.buffers[tensor.buffer].data, dtype=np.uint8).tobytes()
     values = np.frombuffer(stored, dtype=TYPES[tensor.type]).reshape(tensor.shape)
     scales = None if tensor.quantization is None else tensor.quantization.scale
-    return tensor.name.decode(), values, np.asarray([] if scales is None else scales, dtype=np.float32)
+    return (
+        tensor.name.decode(),
+        values,
+        np.asarray([] if scales is None else scales, dtype=np.float32),
+    )

@@ -1,4 +1,5 @@
-"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads the file has the whole network."""
+"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads
+the file has the whole network."""
 
 from __future__ import annotations
 
@@ -34,7 +35,9 @@ def fixed_bytes(network: FixedNetwork) -> bytes:
     arrays: dict[str, Any] = {"relrob_fixed": np.array(head, np.int64)}
     for number, layer in enumerate(network.layers):
         arrays[f"weights_{number}"], arrays[f"bias_{number}"] = layer.weights, layer.bias
-        arrays[f"form_{number}"] = np.array([layer.bias_shift, layer.shift, layer.low, layer.high], np.int64)
+        arrays[f"form_{number}"] = np.array(
+            [layer.bias_shift, layer.shift, layer.low, layer.high], np.int64
+        )
     held = io.BytesIO()
     np.savez_compressed(held, **arrays)
     return held.getvalue()
@@ -45,15 +48,22 @@ def parse_fixed(path: str, data: bytes) -> FixedNetwork:
     try:
         network = _parsed(data)
         last, dot = network.layers[-1], network.dots[-1]
-        ends = (int(np.clip(end >> last.shift, last.low, last.high)) for end in (dot.lowest.min(), dot.highest.max()))
+        ends = (
+            int(np.clip(end >> last.shift, last.low, last.high))
+            for end in (dot.lowest.min(), dot.highest.max())
+        )
         if max(map(abs, ends)) > SINGLE:
             raise NetworkError("outputs of more than 24 bits, which float32 does not tell apart")
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
-    except Exception as error:  # of zip, zlib, NumPy and its parser of headers, each of which has its own
+    except (
+        Exception
+    ) as error:  # of zip, zlib, NumPy and its parser of headers, each of which has its own
         told = str(error).partition("\n")[0] or type(error).__name__
         raise NetworkError(
-            f"{path} is no fixed-point network: {told}", "an .npz that relrob wrote", "write it again"
+            f"{path} is no fixed-point network: {told}",
+            "an .npz that relrob wrote",
+            "write it again",
         ) from error
     return network
 
@@ -67,14 +77,23 @@ def _parsed(data: bytes) -> FixedNetwork:
         layers = []
         for number in range(count):
             form = _entry(held, f"form_{number}", 1).tolist()
-            layers.append(FixedLayer(_entry(held, f"weights_{number}", 2), _entry(held, f"bias_{number}", 1), *form))
+            layers.append(
+                FixedLayer(
+                    _entry(held, f"weights_{number}", 2), _entry(held, f"bias_{number}", 1), *form
+                )
+            )
     return FixedNetwork(tuple(layers), low, high, scale)
 
 
 def _entry(held: Any, name: str, dimensions: int) -> NDArray[Any]:
     """An array of whole numbers that is not empty."""
     values = held[name]
-    if not isinstance(values, np.ndarray) or values.dtype != np.int64 or values.ndim != dimensions or not values.size:
+    if (
+        not isinstance(values, np.ndarray)
+        or values.dtype != np.int64
+        or values.ndim != dimensions
+        or not values.size
+    ):
         raise ValueError(f"{name} is no array of int64 in {dimensions} dimensions")
     return values
 
@@ -100,10 +119,13 @@ def read_fixed(path: str, data: bytes) -> Source:
 
 @lru_cache(maxsize=8)
 def fixed_of(network: Network) -> FixedNetwork | None:
-    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError when the file has changed."""
+    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError
+    when the file has changed."""
     return parse_fixed(network.path, checked_bytes(network)) if network.format == "fixed" else None
 
 
-def open_fixed(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> FixedNetwork:
+def open_fixed(
+    network: Network, threads: int, data: bytes | None = None, batch: int | None = None
+) -> FixedNetwork:
     """The evaluator: exact, so that batches and threads change nothing."""
     return parse_fixed(network.path, checked_bytes(network, data))

@@ -1,4 +1,5 @@
-"""Dense networks in fixed point Q(m.n): integer weights and biases, a rounding right shift, a clip. Exact in integers."""
+"""Dense networks in fixed point Q(m.n): integer weights and biases, a rounding right shift, a clip.
+Exact in integers."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ _MOST_BITS: Final = 32
 
 @dataclass(frozen=True, eq=False)
 class FixedLayer:
-    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), an arithmetic shift: halves go up. ReLU: `low` 0.
+    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), an arithmetic shift:
+    halves go up. ReLU: `low` 0.
 
-    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. Raises NetworkError for what is no such layer.
+    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. Raises
+    NetworkError for what is no such layer.
     """
 
     weights: Ints
@@ -32,7 +35,11 @@ class FixedLayer:
 
     def __post_init__(self) -> None:
         weights, bias = np.asarray(self.weights), np.asarray(self.bias)
-        if weights.ndim != 2 or bias.shape != weights.shape[1:] or {weights.dtype.kind, bias.dtype.kind} - set("iu"):
+        if (
+            weights.ndim != 2
+            or bias.shape != weights.shape[1:]
+            or {weights.dtype.kind, bias.dtype.kind} - set("iu")
+        ):
             raise NetworkError(
                 f"a fixed-point layer has weights {weights.dtype} {weights.shape} and bias {bias.dtype} {bias.shape}",
                 "integers (n_in, n_out), (n_out,)",
@@ -44,7 +51,9 @@ class FixedLayer:
             )
         top = max((abs(int(b)) for b in bias), default=0) << self.bias_shift
         if top >= 2**62:
-            raise NetworkError(f"a fixed-point bias of {top.bit_length()} bits after its shift", "at most 62")
+            raise NetworkError(
+                f"a fixed-point bias of {top.bit_length()} bits after its shift", "at most 62"
+            )
         largest = max(-int(weights.min(initial=0)), int(weights.max(initial=0)))
         if largest >= 2**62:
             raise NetworkError(f"a fixed-point weight of {largest.bit_length()} bits", "at most 62")
@@ -65,9 +74,11 @@ class FixedLayer:
 
 @dataclass(frozen=True, eq=False)
 class FixedNetwork:
-    """Layers over integer codes `low` <= x <= `high`; a pixel p in [0, 1] has the code floor(p `pixel_scale` + 1/2), clipped.
+    """Layers over integer codes `low` <= x <= `high`; a pixel p in [0, 1] has the code floor(p
+    `pixel_scale` + 1/2), clipped.
 
-    The label is the first index of the largest output. Raises NetworkError when layers do not fit or could overflow 64 bits.
+    The label is the first index of the largest output. Raises NetworkError when layers do not fit
+    or could overflow 64 bits.
 
     >>> layer = FixedLayer(np.array([[3], [1]]), np.array([1]), bias_shift=1, shift=2, low=-8, high=7)
     >>> FixedNetwork((layer,), 0, 255).evaluate(np.array([[1, 1], [2, 0], [0, 0]])).tolist()
@@ -83,12 +94,15 @@ class FixedNetwork:
     def __post_init__(self) -> None:
         if not self.layers or self.low >= self.high or self.pixel_scale < 1:
             raise NetworkError(
-                f"{len(self.layers)} fixed-point layers over [{self.low}, {self.high}]", "one or more, a range"
+                f"{len(self.layers)} fixed-point layers over [{self.low}, {self.high}]",
+                "one or more, a range",
             )
         dots, low, high, width = [], self.low, self.high, self.inputs
         for layer in self.layers:
             if layer.weights.shape[0] != width:
-                raise NetworkError(f"a fixed-point layer of {layer.weights.shape[0]} inputs is fed {width} values")
+                raise NetworkError(
+                    f"a fixed-point layer of {layer.weights.shape[0]} inputs is fed {width} values"
+                )
             dots.append(ExactDot(layer.weights, layer.offset, low, high))
             low, high, width = layer.low, layer.high, layer.weights.shape[1]
         object.__setattr__(self, "dots", tuple(dots))
@@ -121,11 +135,16 @@ class FixedNetwork:
         return np.asarray(np.clip(exact, self.low, self.high), dtype=np.int64)
 
     def evaluate(self, codes: Ints) -> Ints:
-        """Integer outputs (n, classes) of integer codes (n, inputs). Raises ShapeError for codes out of range."""
+        """Integer outputs (n, classes) of integer codes (n, inputs). Raises ShapeError for codes
+        out of range."""
         if codes.ndim != 2 or codes.shape[1] != self.inputs or codes.dtype.kind not in "iu":
-            raise ShapeError(f"codes {codes.dtype} of shape {codes.shape}", f"integers (n, {self.inputs})")
+            raise ShapeError(
+                f"codes {codes.dtype} of shape {codes.shape}", f"integers (n, {self.inputs})"
+            )
         if codes.size and (codes.min() < self.low or codes.max() > self.high):
-            raise ShapeError(f"codes from {codes.min()} to {codes.max()}", f"{self.low} to {self.high}")
+            raise ShapeError(
+                f"codes from {codes.min()} to {codes.max()}", f"{self.low} to {self.high}"
+            )
         outputs = np.empty((len(codes), self.classes), np.int64)
         for start in range(0, len(codes), BATCH):
             values: Numbers = codes[start : start + BATCH].astype(_carrier(self.low, self.high))
@@ -140,7 +159,8 @@ class FixedNetwork:
 
 
 def _shifted(sums: Numbers, layer: FixedLayer) -> Numbers:
-    """The shift and the clip; a power of two times an exact sum is exact, and its floor is the arithmetic shift."""
+    """The shift and the clip; a power of two times an exact sum is exact, and its floor is the
+    arithmetic shift."""
     kind = _carrier(layer.low, layer.high)
     if np.int64 in (sums.dtype, kind):
         whole = sums.astype(np.int64) >> layer.shift
@@ -166,13 +186,21 @@ def from_float(
 ) -> FixedNetwork:  # fmt: skip
     """A float MLP in fixed point of `bits` bits; `*_fraction`: bits after the point.
 
-    Weights and biases: signed, rounded half away from zero, clipped; hidden activations: unsigned (the clip is the ReLU);
-    outputs: signed; inputs: unsigned, `input_bits` wide. `pixel_scale`: codes of a white pixel, the largest code by default.
-    Raises QuantiseError when the bits do not fit together.
+    Weights and biases: signed, rounded half away from zero, clipped; hidden activations: unsigned
+    (the clip is the ReLU); outputs: signed; inputs: unsigned, `input_bits` wide. `pixel_scale`:
+    codes of a white pixel, the largest code by default. Raises QuantiseError when the bits do not
+    fit together.
     """
     fractions = (weight_fraction, bias_fraction, activation_fraction, input_fraction)
-    if not (2 <= bits <= _MOST_BITS and 1 <= input_bits <= _MOST_BITS and all(0 <= n <= _MOST_BITS for n in fractions)):
-        raise QuantiseError(f"fixed point of {bits} bits, input {input_bits}", f"2 to {_MOST_BITS} bits, fractions too")
+    if not (
+        2 <= bits <= _MOST_BITS
+        and 1 <= input_bits <= _MOST_BITS
+        and all(0 <= n <= _MOST_BITS for n in fractions)
+    ):
+        raise QuantiseError(
+            f"fixed point of {bits} bits, input {input_bits}",
+            f"2 to {_MOST_BITS} bits, fractions too",
+        )
     least, most = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     layers, fraction = [], input_fraction
     for layer in dense.layers:
@@ -187,7 +215,9 @@ def from_float(
         low, high = (0, 2**bits - 1) if layer.relu else (least, most)
         weights = np.clip(away(layer.weights, weight_fraction), least, most).astype(np.int64)
         bias = np.clip(away(layer.bias, bias_fraction), least, most).astype(np.int64)
-        layers.append(FixedLayer(weights, bias, total - bias_fraction, total - activation_fraction, low, high))
+        layers.append(
+            FixedLayer(weights, bias, total - bias_fraction, total - activation_fraction, low, high)
+        )
         fraction = activation_fraction
     top = 2**input_bits - 1
     return FixedNetwork(tuple(layers), 0, top, top if pixel_scale is None else pixel_scale)

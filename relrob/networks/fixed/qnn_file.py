@@ -1,4 +1,5 @@
-"""The MNIST network of the AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic): an HDF5 file of its weights."""
+"""The MNIST network of the AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic):
+an HDF5 file of its weights."""
 
 from __future__ import annotations
 
@@ -14,22 +15,28 @@ CLASSES: Final = 10
 
 
 def read_qnn(path: Path) -> FixedNetwork:
-    """6-bit weights (5 after the point), biases and activations (4 after the point), 8-bit pixels; the first ten outputs.
+    """6-bit weights (5 after the point), biases and activations (4 after the point), 8-bit pixels;
+    the first ten outputs.
 
-    The file's last layer has more outputs than classes; its label is the first largest of the first ten.
-    Raises NetworkError when the file is damaged or another one.
+    The file's last layer has more outputs than classes; its label is the first largest of the first
+    ten. Raises NetworkError when the file is damaged or another one.
     """
     with hdf5.opened(path, str(path)) as file:
         listed = hdf5.texts(file, "layer_names")
         missing = next((name for name in listed if name not in file), None)
         if missing is not None:
-            raise NetworkError(f"{path}: layer {missing!r} is named in layer_names and is not there", "a whole file")
+            raise NetworkError(
+                f"{path}: layer {missing!r} is named in layer_names and is not there",
+                "a whole file",
+            )
         names = [name for name in listed if len(file[name])]
         layers = []
         for number, name in enumerate(names):
             held = hdf5.texts(file[name], "weight_names")
             if len(held) != 2:
-                raise NetworkError(f"{path}: layer {name!r} holds {len(held)} arrays", "a kernel and a bias")
+                raise NetworkError(
+                    f"{path}: layer {name!r} holds {len(held)} arrays", "a kernel and a bias"
+                )
             kernel, bias = (hdf5.array(file[name], key, str(path)) for key in held)
             last = number == len(names) - 1
             width = CLASSES if last else len(bias)

@@ -1,4 +1,5 @@
-"""SavedModel directories: frozen to plain arithmetic, every operator on a list, before anything of them is run.
+"""SavedModel directories: frozen to plain arithmetic, every operator on a list, before anything of
+them is run.
 
 Importing this module takes seconds (TensorFlow).
 """
@@ -37,7 +38,19 @@ _ARITHMETIC = {
         "Cast",
         "Pack",
     ),
-    *("Shape", "StridedSlice", "ConcatV2", "Pad", "PadV2", "Prod", "Range", "Fill", "GatherV2", "Slice", "Tile"),
+    *(
+        "Shape",
+        "StridedSlice",
+        "ConcatV2",
+        "Pad",
+        "PadV2",
+        "Prod",
+        "Range",
+        "Fill",
+        "GatherV2",
+        "Slice",
+        "Tile",
+    ),
     *(
         "MatMul",
         "BatchMatMulV2",
@@ -52,16 +65,48 @@ _ARITHMETIC = {
         "Sqrt",
         "Rsqrt",
     ),
-    *("Maximum", "Minimum", "Mean", "Sum", "Max", "Neg", "Exp", "Log", "Pow", "Erf", "SquaredDifference"),
-    *("Relu", "Relu6", "LeakyRelu", "Elu", "Selu", "Sigmoid", "Tanh", "Softplus", "Softmax", "LogSoftmax"),
-    *("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool", "FusedBatchNorm", "FusedBatchNormV3", "ResizeBilinear"),
+    *(
+        "Maximum",
+        "Minimum",
+        "Mean",
+        "Sum",
+        "Max",
+        "Neg",
+        "Exp",
+        "Log",
+        "Pow",
+        "Erf",
+        "SquaredDifference",
+    ),
+    *(
+        "Relu",
+        "Relu6",
+        "LeakyRelu",
+        "Elu",
+        "Selu",
+        "Sigmoid",
+        "Tanh",
+        "Softplus",
+        "Softmax",
+        "LogSoftmax",
+    ),
+    *(
+        "Conv2D",
+        "DepthwiseConv2dNative",
+        "MaxPool",
+        "AvgPool",
+        "FusedBatchNorm",
+        "FusedBatchNormV3",
+        "ResizeBilinear",
+    ),
     *("PartitionedCall", "StatefulPartitionedCall", "ReadVariableOp"),
 }
 _CALL: Final = "call"
 
 
 def read_savedmodel(path: str) -> Source:
-    """The signature "serving_default" of the directory. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """The signature "serving_default" of the directory. Raises NetworkError, UnsupportedLayerError,
+    ShapeError."""
     function = frozen(path)
     given, result = function.inputs[0], function.outputs[0]
     if not given.dtype.is_floating:
@@ -73,11 +118,14 @@ def read_savedmodel(path: str) -> Source:
 
     classes = None if units is None else int(units)
     apart = treats_apart(function.graph)
-    return Source("savedmodel", _dims(given.shape), classes, sha256_path(Path(path)), dense, apart=apart)
+    return Source(
+        "savedmodel", _dims(given.shape), classes, sha256_path(Path(path)), dense, apart=apart
+    )
 
 
 def frozen(path: str) -> Any:
-    """The signature as a function of one tensor whose variables are constants and whose operators are all arithmetic."""
+    """The signature as a function of one tensor whose variables are constants and whose operators
+    are all arithmetic."""
     signature = read_signature(path)
     called = tuple(signature.reachable())
     for inner in called:
@@ -85,7 +133,14 @@ def frozen(path: str) -> Any:
     try:
         with quiet_native(), tf.device("/CPU:0"):
             function: Any = _function(signature, called)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, tf.errors.OpError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+        tf.errors.OpError,
+    ) as error:
         raise NetworkError(
             f"TensorFlow refuses {path}: {one_line(error)}", "a whole SavedModel", "export it again"
         ) from error
@@ -101,8 +156,12 @@ def _held(value: Any, constant: bool) -> Any:
 
 
 def _function(signature: Signature, called: Iterable[Any]) -> Any:
-    """A function of our own that calls the signature's, with variables of our own that are then made constants."""
-    held = [_held(value, constant) for value, constant in zip(signature.captured, signature.constants, strict=True)]
+    """A function of our own that calls the signature's, with variables of our own that are then
+    made constants."""
+    held = [
+        _held(value, constant)
+        for value, constant in zip(signature.captured, signature.constants, strict=True)
+    ]
     graph = _graph(signature, called)
 
     def run(image: Any) -> Any:
@@ -111,8 +170,12 @@ def _function(signature: Signature, called: Iterable[Any]) -> Any:
         for number, value in enumerate(held, start=1):
             if isinstance(value, tf.Variable):
                 inside.watch_variable(value)
-            given[f"argument{number}"] = inside.capture(value.handle if isinstance(value, tf.Variable) else value)
-        return tf.graph_util.import_graph_def(graph, input_map=given, return_elements=[f"{_CALL}:0"], name="")[0]
+            given[f"argument{number}"] = inside.capture(
+                value.handle if isinstance(value, tf.Variable) else value
+            )
+        return tf.graph_util.import_graph_def(
+            graph, input_map=given, return_elements=[f"{_CALL}:0"], name=""
+        )[0]
 
     traced: Any = tf.function(run, input_signature=[signature.spec]).get_concrete_function()
     return convert_variables_to_constants_v2(traced)
@@ -147,7 +210,9 @@ def _check_operators(path: str, nodes: Iterable[Any], allowed: set[str]) -> None
 
 def _dims(shape: Any) -> tuple[int, ...] | None:
     """Dimensions with the batch, -1 where open."""
-    return None if shape.rank is None else tuple(-1 if n is None else int(n) for n in shape.as_list())
+    return (
+        None if shape.rank is None else tuple(-1 if n is None else int(n) for n in shape.as_list())
+    )
 
 
 def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
@@ -162,12 +227,16 @@ def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
         if node.op == "Const":
             constants[node.name] = tf.make_ndarray(node.attr["value"].tensor)
         elif (
-            known := _known(node, [constants.get(name) for name in inputs], inputs[:1] == [current], chain)
+            known := _known(
+                node, [constants.get(name) for name in inputs], inputs[:1] == [current], chain
+            )
         ) is not None:
             constants[node.name] = known
         elif node.op not in ("Placeholder", "NoOp"):
             if inputs[:1] != [current] or not all(name in constants for name in inputs[1:]):
-                raise NotDenseError(f"{node.name} ({node.op}) does not read the value before it and constants alone")
+                raise NotDenseError(
+                    f"{node.name} ({node.op}) does not read the value before it and constants alone"
+                )
             _apply(chain, node, [constants[name] for name in inputs[1:]])
             current = node.name
     if current != function.outputs[0].op.name:
@@ -176,7 +245,8 @@ def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
 
 
 def _known(node: Any, values: list[Any], of_current: bool, chain: Chain) -> Any:
-    """What does not depend on the pixels: a constant, or a shape (-1 for the batch) as Flatten computes it; else None."""
+    """What does not depend on the pixels: a constant, or a shape (-1 for the batch) as Flatten
+    computes it; else None."""
     if node.op == "Shape" and of_current:
         return np.array([-1, *chain.shape])
     if not values or any(value is None for value in values):
@@ -225,7 +295,9 @@ def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
             chain.relu()
         case "Softmax":
             chain.softmax()
-        case "Reshape" if len(rest[0]) > 1 and rest[0][0] == -1 and np.prod(rest[0][1:]) == np.prod(chain.shape):
+        case "Reshape" if (
+            len(rest[0]) > 1 and rest[0][0] == -1 and np.prod(rest[0][1:]) == np.prod(chain.shape)
+        ):
             chain.reshape(tuple(int(n) for n in rest[0][1:]))
         case "Transpose" if rest[0][0] == 0:
             chain.transpose(tuple(int(n) - 1 for n in rest[0][1:]))

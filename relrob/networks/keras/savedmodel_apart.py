@@ -1,4 +1,5 @@
-"""Does a TensorFlow graph treat the images of a batch apart? Known of some operators in some positions; of the rest, no."""
+"""Does a TensorFlow graph treat the images of a batch apart? Known of some operators in some
+positions; of the rest, no."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def treats_apart(graph: Any) -> bool:
 
 
 class _Seen:
-    """What is known of the operators so far: constants, values (n, ...) of n images, and what is made of their shapes."""
+    """What is known of the operators so far: constants, values (n, ...) of n images, and what is
+    made of their shapes."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
@@ -60,7 +62,11 @@ class _Seen:
         else:
             self._values.add(node.name)
             shape = self._graph.get_tensor_by_name(f"{node.name}:0").shape
-            return shape.rank is not None and shape.rank > 1 and (node.op == "Placeholder" or self._apart(node, inputs))
+            return (
+                shape.rank is not None
+                and shape.rank > 1
+                and (node.op == "Placeholder" or self._apart(node, inputs))
+            )
         return True
 
     def _of_shapes(self, node: Any, inputs: list[str]) -> None:
@@ -69,11 +75,17 @@ class _Seen:
         match node.op:
             case "Identity" if inputs[0] in self._constants:
                 self._constants[node.name] = self._constants[inputs[0]]
-            case "StridedSlice" if inputs[0] in self._shapes and [node.attr[m].i for m in masks] == [0, 0, 0, 0, 1]:
+            case "StridedSlice" if inputs[0] in self._shapes and [
+                node.attr[m].i for m in masks
+            ] == [0, 0, 0, 0, 1]:
                 begin = self._constants.get(inputs[1])
-                self._counts |= {node.name} if begin is not None and begin.tolist() == [0] else set()
+                self._counts |= (
+                    {node.name} if begin is not None and begin.tolist() == [0] else set()
+                )
             case "Pack" if inputs[0] in self._counts and node.attr["axis"].i == 0:
-                self._shaped |= {node.name} if all(name in self._constants for name in inputs[1:]) else set()
+                self._shaped |= (
+                    {node.name} if all(name in self._constants for name in inputs[1:]) else set()
+                )
 
     def _apart(self, node: Any, inputs: list[str]) -> bool:
         """Of an operator whose first input is a value, the rest constants."""
@@ -81,7 +93,9 @@ class _Seen:
         if inputs[0] not in self._values or self._values & set(inputs[1:]):
             return False
         if node.op == "Reshape":
-            return inputs[1] in self._shaped or (rest[0] is not None and self._rows_kept(inputs[0], rest[0]))
+            return inputs[1] in self._shaped or (
+                rest[0] is not None and self._rows_kept(inputs[0], rest[0])
+            )
         if any(one is None for one in rest):
             return False
         if node.op in _REDUCTIONS:
@@ -89,9 +103,16 @@ class _Seen:
         if node.op == "MatMul":
             return not node.attr["transpose_a"].b
         rank = int(self._graph.get_tensor_by_name(f"{inputs[0]}:0").shape.rank)
-        if node.op in _WITH_CONSTANT and rest[0].ndim >= rank and (rest[0].ndim > rank or len(rest[0]) > 1):
+        if (
+            node.op in _WITH_CONSTANT
+            and rest[0].ndim >= rank
+            and (rest[0].ndim > rank or len(rest[0]) > 1)
+        ):
             return False
-        return node.op in _ELEMENTWISE | _WITH_CONSTANT | _LAST and node.attr["data_format"].s in (b"", b"NHWC")
+        return node.op in _ELEMENTWISE | _WITH_CONSTANT | _LAST and node.attr["data_format"].s in (
+            b"",
+            b"NHWC",
+        )
 
     def _rows_kept(self, name: str, wanted: Any) -> bool:
         """Does a reshape to (-1, ...) leave an image its row?"""

@@ -1,7 +1,9 @@
-"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time, sums are exact integers.
+"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time,
+sums are exact integers.
 
-`builtin` and `reference` (they agree): symmetric rows, scale max|a|/127, halves away from zero; or rows with a zero point
-where the operator asks for it. `xnnpack` ("qd8"): rows always have a zero point, halves to even, fused multiply-add at the end.
+`builtin` and `reference` (they agree): symmetric rows, scale max|a|/127, halves away from zero; or
+rows with a zero point where the operator asks for it. `xnnpack` ("qd8"): rows always have a zero
+point, halves to even, fused multiply-add at the end.
 """
 
 from __future__ import annotations
@@ -17,19 +19,23 @@ from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.litert.product import dot
 
 Numbers = NDArray[Any]
-Rows = tuple[Floats, Floats | None, Floats]  # integers (n, d) in float32; zero point (n, 1) and scale (n,) of each row
+Rows = tuple[
+    Floats, Floats | None, Floats
+]  # integers (n, d) in float32; zero point (n, 1) and scale (n,) of each row
 _ONE: Final = np.float32(1)
 
 
 def dynamic_full(layer: DynamicFull, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
-    """Float inputs (n, n_in) to float outputs (n, n_out) on "xnnpack", "builtin" or "reference"; `threads` as in `dot`."""
+    """Float inputs (n, n_in) to float outputs (n, n_out) on "xnnpack", "builtin" or "reference";
+    `threads` as in `dot`."""
     if runtime == "xnnpack":
         return _fused(layer, threads)
     return _separate(layer, shifted if layer.asymmetric else symmetric, threads)
 
 
 def symmetric(values: Floats) -> Rows:
-    """Rows in -127..127: scale max|a|/127, an all-zero row has scale 1. (n, d) -> integers, scales."""
+    """Rows in -127..127: scale max|a|/127, an all-zero row has scale 1. (n, d) -> integers,
+    scales."""
     low, high = values.min(axis=1), values.max(axis=1)
     reach = np.maximum(high, -low)
     zero = reach == 0
@@ -43,7 +49,8 @@ def symmetric(values: Floats) -> Rows:
 
 
 def shifted(values: Floats) -> Rows:
-    """Rows in -128..127 with a zero point, as LiteRT's own kernels choose it. (n, d) -> integers, zero points, scales."""
+    """Rows in -128..127 with a zero point, as LiteRT's own kernels choose it. (n, d) -> integers,
+    zero points, scales."""
     low, high = np.minimum(values.min(axis=1), 0), np.maximum(values.max(axis=1), 0)
     flat = low == high
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -66,14 +73,22 @@ def _zero_point(low: Doubles, high: Doubles) -> Doubles:
 
 
 def qd8(values: Floats) -> Rows:
-    """Rows in -128..127 with a zero point, as XNNPACK chooses it. (n, d) -> integers, zero points, scales."""
-    low, high = np.minimum(values.min(axis=1), np.float32(0)), np.maximum(values.max(axis=1), np.float32(0))
+    """Rows in -128..127 with a zero point, as XNNPACK chooses it. (n, d) -> integers, zero points,
+    scales."""
+    low, high = (
+        np.minimum(values.min(axis=1), np.float32(0)),
+        np.maximum(values.max(axis=1), np.float32(0)),
+    )
     flat = low == high
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        inverse = np.where(flat, _ONE, np.float32(255) / np.where(flat, _ONE, high - low)).astype(np.float32)
+        inverse = np.where(flat, _ONE, np.float32(255) / np.where(flat, _ONE, high - low)).astype(
+            np.float32
+        )
         down, up = low * inverse, high * inverse
         from_low = (np.float32(-128) + down) + (np.float32(127) + up) > 0
-        zero = np.rint(np.clip(np.where(from_low, np.float32(-128) - down, np.float32(127) - up), -128, 127))[:, None]
+        zero = np.rint(
+            np.clip(np.where(from_low, np.float32(-128) - down, np.float32(127) - up), -128, 127)
+        )[:, None]
         scaled = values * inverse[:, None]
         np.rint(scaled, out=scaled)
         scaled += zero
@@ -84,7 +99,8 @@ def qd8(values: Floats) -> Rows:
 
 
 def _away(values: Numbers, positive: bool) -> Floats:
-    """Round float32 (n, d) halves away from zero, in place; in LiteRT's blocks of eight columns 0.49999997 becomes 1 too."""
+    """Round float32 (n, d) halves away from zero, in place; in LiteRT's blocks of eight columns
+    0.49999997 becomes 1 too."""
     columns = values.shape[1]
     half = np.full(columns, 0.5, np.float32)
     half[columns // 8 * 8 :] = np.nextafter(np.float32(0.5), np.float32(0))
@@ -94,11 +110,14 @@ def _away(values: Numbers, positive: bool) -> Floats:
 
 
 def _as_int32(values: Floats) -> Floats:
-    """What the conversion of a float to int32 gives on x86: the least integer for what does not fit."""
+    """What the conversion of a float to int32 gives on x86: the least integer for what does not
+    fit."""
     return np.where(np.abs(values) < 2.0**31, values, np.float32(-(2.0**31))).astype(np.float32)
 
 
-def _separate(layer: DynamicFull, quantise: Callable[[Floats], Rows], threads: int) -> Callable[[Floats], Floats]:
+def _separate(
+    layer: DynamicFull, quantise: Callable[[Floats], Rows], threads: int
+) -> Callable[[Floats], Floats]:
     """bias + float(sum) * (row scale * weight scale), each operation rounded on its own."""
     product = dot(layer.weights, 127 if quantise is symmetric else 255, threads)
     one = len(layer.scales) == 1
@@ -107,7 +126,9 @@ def _separate(layer: DynamicFull, quantise: Callable[[Floats], Rows], threads: i
         rows, zero, scales = quantise(values)
         outputs = product(rows, zero)
         with np.errstate(over="ignore", invalid="ignore"):
-            outputs *= scales[:, None] * layer.scales if one else np.multiply.outer(scales, layer.scales)
+            outputs *= (
+                scales[:, None] * layer.scales if one else np.multiply.outer(scales, layer.scales)
+            )
             outputs += layer.bias
         return np.maximum(outputs, np.float32(0), out=outputs) if layer.relu else outputs
 
@@ -130,7 +151,8 @@ def _fused(layer: DynamicFull, threads: int) -> Callable[[Floats], Floats]:
 
 
 def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:
-    """float32(a*b + c) with one rounding; shapes broadcast. Results below the normal range may be off by their last bit.
+    """float32(a*b + c) with one rounding; shapes broadcast. Results below the normal range may be
+    off by their last bit.
 
     >>> one, tiny = np.float32([1]), np.float32([2.0**-12])
     >>> float(fused_multiply_add(one + tiny, one + tiny, -one)[0]) == 2.0**-11 + 2.0**-24
@@ -140,8 +162,14 @@ def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:
     total = product + c
     halves: NDArray[np.bool_] = (total.view(np.int64) & 0x1FFFFFFF) == 0x10000000
     if halves.any():  # a tie of float32 that float64's own rounding may have made
-        left, right, near = product[halves], np.broadcast_to(c, total.shape)[halves].astype(np.float64), total[halves]
+        left, right, near = (
+            product[halves],
+            np.broadcast_to(c, total.shape)[halves].astype(np.float64),
+            total[halves],
+        )
         part = near - left
         error = (left - (near - part)) + (right - part)
-        total[halves] = np.where(error == 0, near, np.nextafter(near, np.where(error > 0, np.inf, -np.inf)))
+        total[halves] = np.where(
+            error == 0, near, np.nextafter(near, np.where(error > 0, np.inf, -np.inf))
+        )
     return total.astype(np.float32)

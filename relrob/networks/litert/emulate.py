@@ -1,4 +1,5 @@
-"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels are slow."""
+"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels
+are slow."""
 
 from __future__ import annotations
 
@@ -39,16 +40,20 @@ from relrob.networks.litert.softmax import int8_softmax
 log = logging.getLogger(__name__)
 Step = Callable[[Floats], Floats]
 RUNTIMES = ("xnnpack", "builtin", "reference")
-_CHUNK = 1024  # rows; a multiple of every batch of the interpreter, so that its float operators see the same batches
+# rows; a multiple of every batch of the interpreter, so that its float operators see the same
+# batches
+_CHUNK = 1024
 _SOFTMAX = 2.0**-18  # logits further apart than this keep their order through any float32 softmax
 _UNIT = 2.0**-24
 
 
 def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> Emulator | None:
-    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged, where there is none.
+    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged,
+    where there is none.
 
-    `data`: the file's bytes, read from `network.path` when not given; `threads`: 0 for integer products by NumPy alone, else
-    by XNNPACK's int8 kernels on so many threads, several times faster. Raises NetworkError when the file has changed.
+    `data`: the file's bytes, read from `network.path` when not given; `threads`: 0 for integer
+    products by NumPy alone, else by XNNPACK's int8 kernels on so many threads, several times
+    faster. Raises NetworkError when the file has changed.
     """
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
@@ -62,18 +67,22 @@ def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> E
 
 @final
 class Emulator:
-    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit. Raises NotModelledError.
+    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit.
+    Raises NotModelledError.
 
-    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel order; `kernels`: the kernel
-    that runs each, "builtin" also on `xnnpack` for what the delegate leaves; `exact`: the outputs
-    are also those of every image run alone. They are not where `builtin` runs float operators (a float SOFTMAX, small float
-    layers, QUANTIZE, DEQUANTIZE), whose rounding depends on the batch: `sure` then says which labels cannot depend on it.
+    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel
+    order; `kernels`: the kernel that runs each, "builtin" also on `xnnpack` for what the delegate
+    leaves; `exact`: the outputs are also those of every image run alone. They are not where
+    `builtin` runs float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE),
+    whose rounding depends on the batch: `sure` then says which labels cannot depend on it.
     """
 
     def __init__(self, network: Network, data: bytes, threads: int = 0) -> None:
         graph = read_graph(data)
         if graph.widths[0] != network.inputs:
-            raise NotModelledError(f"the file reads {graph.widths[0]} values, an image has {network.inputs}")
+            raise NotModelledError(
+                f"the file reads {graph.widths[0]} values, an image has {network.inputs}"
+            )
         self._network, self._graph = network, graph
         self._order = pixel_order(network)
         self.layers: tuple[Layer, ...] = graph.layers
@@ -97,11 +106,13 @@ class Emulator:
         return _CHUNK
 
     def outputs(self, images: Floats) -> Floats:
-        """Outputs (n, classes) float32 of flat images (n, d) float32 in raster order, as LiteRT gives them (int8: dequantised)."""
+        """Outputs (n, classes) float32 of flat images (n, d) float32 in raster order, as LiteRT
+        gives them (int8: dequantised)."""
         return run_in_batches(images, self._network, _CHUNK, self._run, self._order)
 
     def sure(self, images: Floats) -> Bools:
-        """Which labels are those of the image run alone, whatever the batch: (n, d) -> (n,). All where `exact`."""
+        """Which labels are those of the image run alone, whatever the batch: (n, d) -> (n,). All
+        where `exact`."""
         if self.exact:
             return np.ones(len(images), np.bool_)
         ordered = np.ascontiguousarray(images if self._order is None else images[:, self._order])
@@ -110,7 +121,9 @@ class Emulator:
         for layers, run in zip(self._stages[:-1], self._steps[:-1], strict=True):
             match layers:
                 case (Quantise(out=out),):
-                    same &= (quantise(values, out, "builtin") == quantise(values, out, "reference")).all(axis=1)
+                    same &= (
+                        quantise(values, out, "builtin") == quantise(values, out, "reference")
+                    ).all(axis=1)
                 case _ if any(_in_batches(layer) for layer in layers):
                     return np.zeros(len(images), np.bool_)
             values = run(values)
@@ -122,7 +135,9 @@ class Emulator:
         if grid is None:
             return images
         kind = np.int8 if grid.least else np.uint8
-        return quantised(images, {"dtype": kind, "quantization": (grid.scale, grid.zero)}).astype(np.float32)
+        return quantised(images, {"dtype": kind, "quantization": (grid.scale, grid.zero)}).astype(
+            np.float32
+        )
 
     def _run(self, images: Floats) -> NDArray[Any]:
         values = self._entered(images)
@@ -134,22 +149,29 @@ class Emulator:
 
 def _in_batches(layer: Layer) -> bool:
     """Do the last bits of this layer depend on the batch on `builtin`?"""
-    return isinstance(layer, FloatFull | Quantise | Dequantise) or (isinstance(layer, Softmax) and layer.given is None)
+    return isinstance(layer, FloatFull | Quantise | Dequantise) or (
+        isinstance(layer, Softmax) and layer.given is None
+    )
 
 
 def _by_litert(layer: Layer, kernel: str) -> bool:
     """Is this layer left to LiteRT itself?"""
-    return _in_batches(layer) and not (isinstance(layer, Quantise | Dequantise) and kernel != "builtin")
+    return _in_batches(layer) and not (
+        isinstance(layer, Quantise | Dequantise) and kernel != "builtin"
+    )
 
 
 def _steps(
     network: Network, data: bytes, graph: Graph, kernels: tuple[str, ...], threads: int
 ) -> Iterator[tuple[tuple[Layer, ...], Step]]:
-    """(layers, function) of each step: one emulated layer, or a run of layers of one kernel that LiteRT executes."""
+    """(layers, function) of each step: one emulated layer, or a run of layers of one kernel that
+    LiteRT executes."""
     nodes, start = graph.nodes, 0
     while start < len(nodes):
         kernel, stop = kernels[start], start
-        while stop < len(nodes) and kernels[stop] == kernel and _by_litert(nodes[stop].layer, kernel):
+        while (
+            stop < len(nodes) and kernels[stop] == kernel and _by_litert(nodes[stop].layer, kernel)
+        ):
             stop += 1
             if stop < len(nodes) and nodes[stop].source != nodes[stop - 1].target:
                 break  # a RESHAPE is between them
@@ -162,20 +184,35 @@ def _steps(
             if graph.halves:
                 raise NotModelledError("float16 weights")
             positions = tuple(node.position for node in nodes[start:stop])
-            part = native(replace(network, runtime=kernel), data, positions, (graph.widths[start], graph.widths[stop]))
-            yield graph.layers[start:stop], _natively(part.outputs, nodes[start].layer, nodes[stop - 1].layer)
+            part = native(
+                replace(network, runtime=kernel),
+                data,
+                positions,
+                (graph.widths[start], graph.widths[stop]),
+            )
+            yield (
+                graph.layers[start:stop],
+                _natively(part.outputs, nodes[start].layer, nodes[stop - 1].layer),
+            )
         start = stop
 
 
 def _natively(run: Step, first: Layer, last: Layer) -> Step:
-    """LiteRT's part takes and gives numbers: integers are multiplied out, and divided to the same integers again."""
+    """LiteRT's part takes and gives numbers: integers are multiplied out, and divided to the same
+    integers again."""
 
     def through(values: Floats) -> Floats:
         given = (
-            (values - np.float32(first.given.zero)) * first.given.scale32 if isinstance(first, Dequantise) else values
+            (values - np.float32(first.given.zero)) * first.given.scale32
+            if isinstance(first, Dequantise)
+            else values
         )
         result = run(given)
-        return np.rint(result / last.out.scale32) + np.float32(last.out.zero) if isinstance(last, Quantise) else result
+        return (
+            np.rint(result / last.out.scale32) + np.float32(last.out.zero)
+            if isinstance(last, Quantise)
+            else result
+        )
 
     return through
 
@@ -200,7 +237,8 @@ def _emulated(layer: Layer, runtime: str, threads: int) -> Step:
 
 
 def _certain(values: Floats, layers: tuple[Layer, ...]) -> Bools:
-    """Rows whose label is the same for any order of float32 operations in the last `layers`; bounds in float64."""
+    """Rows whose label is the same for any order of float32 operations in the last `layers`; bounds
+    in float64."""
     centre: Doubles = values.astype(np.float64)
     error: Doubles = np.zeros_like(centre)
     slack = 0.0

@@ -1,6 +1,8 @@
-"""`verify`: a `.tflite` flat buffer walked before anyone makes objects of it: every offset inside the file, every index in range.
+"""`verify`: a `.tflite` flat buffer walked before anyone makes objects of it: every offset inside
+the file, every index in range.
 
-LiteRT runs what it is given without looking, and a table that is named often costs little in a file and much in memory.
+LiteRT runs what it is given without looking, and a table that is named often costs little in a file
+and much in memory.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from typing import Final
 
 from relrob.errors import NetworkError
 
-# Field numbers as in LiteRT's schema.fbs. A table's own name, or [name] for a vector of tables; a number is the size of a vector's
-# element, 0 a text; ? is a table that is only known to be one (operators' options).
+# Field numbers as in LiteRT's schema.fbs. A table's own name, or [name] for a vector of tables; a
+# number is the size of a vector's element, 0 a text; ? is a table that is only known to be one
+# (operators' options).
 _TABLES: Final[dict[str, dict[int, str | int]]] = {
     "Model": {
         1: "[OperatorCode]",
@@ -67,7 +70,8 @@ class _BrokenError(Exception):
 
 @dataclass(frozen=True)
 class _Table:
-    """A table at `place`; `fields` gives the place of each field that is there, 0 where it is not."""
+    """A table at `place`; `fields` gives the place of each field that is there, 0 where it is
+    not."""
 
     kind: str
     place: int
@@ -108,7 +112,13 @@ class _Walk:
         if index < 0:
             raise _BrokenError("a table without its index")
         size, body = self.number("H", index), self.number("H", index + 2)
-        if size < 4 or size % 2 or body < 4 or index + size > len(self.data) or place + body > len(self.data):
+        if (
+            size < 4
+            or size % 2
+            or body < 4
+            or index + size > len(self.data)
+            or place + body > len(self.data)
+        ):
             raise _BrokenError("a table beyond its end")
         offsets = struct.unpack_from(f"<{size // 2 - 2}H", self.data, index + 4)
         if any(offset >= body or 0 < offset < 4 for offset in offsets):
@@ -116,7 +126,8 @@ class _Walk:
         return _Table(kind, place, tuple(place + offset if offset else 0 for offset in offsets))
 
     def vector(self, place: int, size: int) -> tuple[int, int]:
-        """(start, length) of the vector that the field at `place` leads to, with elements of `size` bytes."""
+        """(start, length) of the vector that the field at `place` leads to, with elements of `size`
+        bytes."""
         if not place:
             return 0, 0
         start = self.follow(place)
@@ -150,7 +161,9 @@ class _Walk:
                 found[number] = []
             elif isinstance(what, str) and what.startswith("["):
                 start, length = self.vector(place, 4)
-                found[number] = [self.table(what[1:-1], self.follow(start + 4 * each)) for each in range(length)]
+                found[number] = [
+                    self.table(what[1:-1], self.follow(start + 4 * each)) for each in range(length)
+                ]
             elif isinstance(what, str):
                 found[number] = [self.table(what, self.follow(place))]
             elif what == 0:
@@ -166,7 +179,8 @@ class _Walk:
 
 
 def verify(path: str, data: bytes) -> None:
-    """Raises NetworkError unless `data` is a whole `.tflite` file whose offsets, indices and sizes all fit."""
+    """Raises NetworkError unless `data` is a whole `.tflite` file whose offsets, indices and sizes
+    all fit."""
     walk = _Walk(data)
     try:
         model = walk.table("Model", walk.follow(0))
@@ -186,7 +200,9 @@ def verify(path: str, data: bytes) -> None:
             _in_range("subgraph", walk.scalar(signature, 4, "I"), len(parts[2]))
     except _BrokenError as error:
         raise NetworkError(
-            f"{path} is not a whole .tflite file: it has {error}", "an undamaged file", "copy it again"
+            f"{path} is not a whole .tflite file: it has {error}",
+            "an undamaged file",
+            "copy it again",
         ) from error
 
 
@@ -200,7 +216,8 @@ def _buffer(walk: _Walk, buffer: _Table) -> int:
 
 
 def _graph(walk: _Walk, graph: _Table, codes: int, graphs: int, lengths: list[int]) -> None:
-    """One subgraph: tensors that fit their buffers, operators that name tensors and codes that are there."""
+    """One subgraph: tensors that fit their buffers, operators that name tensors and codes that are
+    there."""
     parts = walk.below(graph)
     tensors = len(parts[0])
     for tensor in parts[0]:
@@ -232,7 +249,9 @@ def _tensor(walk: _Walk, tensor: _Table, lengths: list[int]) -> None:
         raise _BrokenError("a tensor of a negative shape")
     item = _ITEM.get(walk.scalar(tensor, 1, "b"))
     if item and lengths[buffer] and not tensor.at(6) and lengths[buffer] != prod(shape) * item:
-        raise _BrokenError(f"a tensor of {prod(shape) * item} bytes with {lengths[buffer]} bytes of data")
+        raise _BrokenError(
+            f"a tensor of {prod(shape) * item} bytes with {lengths[buffer]} bytes of data"
+        )
 
 
 def _in_range(what: str, index: int, count: int, least: int = 0) -> None:

@@ -1,4 +1,5 @@
-"""`.tflite` files: shapes, quantisation scheme and operators, read from the flat buffer without running it."""
+"""`.tflite` files: shapes, quantisation scheme and operators, read from the flat buffer without
+running it."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ _WEIGHTED = {
 
 @dataclass(frozen=True)
 class _Use:
-    """One operator with weights: the types of its activation and weights, and the number of scales of the weights."""
+    """One operator with weights: the types of its activation and weights, and the number of scales
+    of the weights."""
 
     activation: int
     weights: int
@@ -54,7 +56,8 @@ class _Use:
 
 
 def read_tflite(path: str, data: bytes) -> Source:
-    """A LiteRT classifier with one input and one output. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """A LiteRT classifier with one input and one output. Raises NetworkError,
+    UnsupportedLayerError, ShapeError."""
     model = _parse(path, data)
     graph: Any = model.subgraphs[0]
     given = _end(path, graph, graph.inputs, "inputs", "one input, an image")
@@ -87,14 +90,28 @@ def _parse(path: str, data: bytes) -> Any:
     try:
         check_size(data)
         model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0)))
-        if not model.subgraphs or not model.subgraphs[0].tensors or not model.subgraphs[0].operators:
+        if (
+            not model.subgraphs
+            or not model.subgraphs[0].tensors
+            or not model.subgraphs[0].operators
+        ):
             raise NetworkError(f"{path} holds no operators", "a LiteRT model", "convert it again")
-    except (struct.error, ValueError, IndexError, TypeError, AttributeError, MemoryError, OverflowError) as error:
+    except (
+        struct.error,
+        ValueError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        MemoryError,
+        OverflowError,
+    ) as error:
         raise NetworkError(
             f"{path} is not a whole .tflite file: {error}", "an undamaged file", "copy it again"
         ) from error
     if model.externalBuffers:
-        raise NetworkError(f"{path} keeps weights in other files", "one self-contained .tflite file")
+        raise NetworkError(
+            f"{path} keeps weights in other files", "one self-contained .tflite file"
+        )
     return model
 
 
@@ -106,7 +123,9 @@ def _end(path: str, graph: Any, indices: Any, what: str, accepted: str) -> Any:
     index = places[0]
     if not 0 <= index < len(graph.tensors):
         raise NetworkError(
-            f"{path} is not a whole .tflite file: it names tensor {index}", "an undamaged file", "copy it again"
+            f"{path} is not a whole .tflite file: it names tensor {index}",
+            "an undamaged file",
+            "copy it again",
         )
     tensor = graph.tensors[index]
     name = _NAMES.get(tensor.type, f"type {tensor.type}")
@@ -115,7 +134,9 @@ def _end(path: str, graph: Any, indices: Any, what: str, accepted: str) -> Any:
     scales: Any = tensor.quantization.scale if tensor.quantization else None
     scale = float(scales[0]) if scales is not None and len(scales) == 1 else 0.0
     if tensor.type != _Type.FLOAT32 and not 0 < scale < np.inf:
-        raise NetworkError(f"{path} has {name} {what} without a scale", "quantised values with one scale above 0")
+        raise NetworkError(
+            f"{path} has {name} {what} without a scale", "quantised values with one scale above 0"
+        )
     return tensor
 
 
@@ -151,7 +172,10 @@ def _check_operators(path: str, model: Any) -> None:
 
 def _check_weights(path: str, model: Any) -> None:
     """Float constants are finite."""
-    types: dict[int, type[np.floating[Any]]] = {_Type.FLOAT32: np.float32, _Type.FLOAT16: np.float16}
+    types: dict[int, type[np.floating[Any]]] = {
+        _Type.FLOAT32: np.float32,
+        _Type.FLOAT16: np.float16,
+    }
     for graph in model.subgraphs:
         for tensor in graph.tensors or ():
             data, kind = _data(model, tensor), types.get(tensor.type)
@@ -161,7 +185,9 @@ def _check_weights(path: str, model: Any) -> None:
             if not np.isfinite(values).all():
                 name = (tensor.name or b"").decode(errors="replace")
                 raise NetworkError(
-                    f"{path}: tensor {name!r} has NaN or infinite weights", "finite values", "train again"
+                    f"{path}: tensor {name!r} has NaN or infinite weights",
+                    "finite values",
+                    "train again",
                 )
 
 
@@ -172,7 +198,8 @@ def _data(model: Any, tensor: Any) -> Any:
 
 
 def _scheme(model: Any) -> tuple[str, Arithmetic]:
-    """The quantisation scheme, from the operators that have weights, and whether its kernels are integer."""
+    """The quantisation scheme, from the operators that have weights, and whether its kernels are
+    integer."""
     uses = _uses(model)
     quantised = [use for use in uses if use.weights in (_Type.INT8, _Type.UINT8, _Type.INT4)]
     kinds = {use.activation for use in quantised}
@@ -186,7 +213,9 @@ def _scheme(model: Any) -> tuple[str, Arithmetic]:
     if _Type.FLOAT32 in kinds:
         return ("dynamic-per-channel" if several else "dynamic"), Arithmetic.INTEGER
     half = any(
-        t.type == _Type.FLOAT16 and _data(model, t) is not None for g in model.subgraphs for t in g.tensors or ()
+        t.type == _Type.FLOAT16 and _data(model, t) is not None
+        for g in model.subgraphs
+        for t in g.tensors or ()
     )
     return ("float16" if half else "float32"), Arithmetic.FLOAT32
 

@@ -1,5 +1,5 @@
-"""The tensors inside a `.tflite` network on one image, as its runtime computes them: the file is cut after each operator in turn,
-because a delegate keeps nothing of what lies within its part."""
+"""The tensors inside a `.tflite` network on one image, as its runtime computes them: the file is
+cut after each operator in turn, because a delegate keeps nothing of what lies within its part."""
 
 from __future__ import annotations
 
@@ -27,24 +27,30 @@ _RESOLVERS: Final = {
 
 
 def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
-    """What each operator gives for one image (d,), flat, as reals. Raises whatever LiteRT raises."""
+    """What each operator gives for one image (d,), flat, as reals. Raises whatever LiteRT
+    raises."""
     order = pixel_order(network)
     row = image if order is None else image[order]
     found = []
     for data in _cuts(checked_bytes(network)):
         with quiet_native():
-            interpreter = Interpreter(model_content=data, experimental_op_resolver_type=_RESOLVERS[network.runtime])
+            interpreter = Interpreter(
+                model_content=data, experimental_op_resolver_type=_RESOLVERS[network.runtime]
+            )
             interpreter.allocate_tensors()
         given = interpreter.get_input_details()[0]
         interpreter.set_tensor(given["index"], quantised(row, given).reshape(given["shape"]))
         interpreter.invoke()
         result = interpreter.get_output_details()[0]
-        found.append(dequantised(interpreter.get_tensor(result["index"]), result).astype(np.float64).ravel())
+        found.append(
+            dequantised(interpreter.get_tensor(result["index"]), result).astype(np.float64).ravel()
+        )
     return found
 
 
 def _cuts(data: bytes) -> Iterator[bytes]:
-    """The file with its graph ended after the first operator that depends on the image, the second, and so on."""
+    """The file with its graph ended after the first operator that depends on the image, the second,
+    and so on."""
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     graph, operators = model.subgraphs[0], model.subgraphs[0].operators
     model.signatureDefs = []

@@ -1,4 +1,5 @@
-"""LiteRT's interpreter on the CPU: XNNPACK, the built-in kernels without it, or the reference kernels."""
+"""LiteRT's interpreter on the CPU: XNNPACK, the built-in kernels without it, or the reference
+kernels."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def best_batch(network: Network) -> int:
 
 @final
 class LiteRt:
-    """One interpreter a batch size (1, 4, 16, ... up to `best_batch`), made when first needed and then kept."""
+    """One interpreter a batch size (1, 4, 16, ... up to `best_batch`), made when first needed and
+    then kept."""
 
     def __init__(self, network: Network, data: bytes, threads: int, batch: int) -> None:
         self._network = network
@@ -54,10 +56,15 @@ class LiteRt:
     @property
     def quantum(self) -> float:
         """The scale of an integer output, 0 for a float one."""
-        return float(next(iter(self._interpreters.values())).output_scale) if self._interpreters else 0.0
+        return (
+            float(next(iter(self._interpreters.values())).output_scale)
+            if self._interpreters
+            else 0.0
+        )
 
     def outputs(self, images: Floats) -> Floats:
-        """Outputs (n, classes): float outputs as they are, integer outputs as (q - zero_point) * scale in float32.
+        """Outputs (n, classes): float outputs as they are, integer outputs as (q - zero_point) *
+        scale in float32.
 
         An integer input is clip(rint(x / scale) + zero_point), in float32, halves to even.
         """
@@ -84,7 +91,9 @@ class _Sized:
                     experimental_op_resolver_type=_RESOLVERS[network.runtime],
                 )
                 given = self._interpreter.get_input_details()[0]
-                dims = tuple(int(n) for n in given["shape_signature"]) or tuple(int(n) for n in given["shape"])
+                dims = tuple(int(n) for n in given["shape_signature"]) or tuple(
+                    int(n) for n in given["shape"]
+                )
                 image, has_batch = without_batch(dims, network.image_shape)
                 shape = (size, *image) if has_batch else image
                 if not has_batch and size != 1:
@@ -92,10 +101,13 @@ class _Sized:
                 self._interpreter.resize_tensor_input(given["index"], shape, strict=False)
                 self._interpreter.allocate_tensors()
                 self._given = self._interpreter.get_input_details()[0]
-                self._result = self._interpreter.get_output_details()[0]  # a name that is no text is a ValueError
+                self._result = self._interpreter.get_output_details()[
+                    0
+                ]  # a name that is no text is a ValueError
         except (ValueError, RuntimeError) as error:
             raise NetworkError(
-                f"LiteRT ({network.runtime}) refuses {network.path}: {one_line(error)}", hint="another --runtime"
+                f"LiteRT ({network.runtime}) refuses {network.path}: {one_line(error)}",
+                hint="another --runtime",
             ) from error
         self._name = network.path
         self._shape = shape
@@ -105,7 +117,9 @@ class _Sized:
     def run(self, images: Floats) -> NDArray[Any]:
         """Exactly `size` images in, `size` rows out."""
         try:
-            self._interpreter.set_tensor(self._given["index"], quantised(images, self._given).reshape(self._shape))
+            self._interpreter.set_tensor(
+                self._given["index"], quantised(images, self._given).reshape(self._shape)
+            )
             self._interpreter.invoke()
             raw = self._interpreter.get_tensor(self._result["index"])
         except (ValueError, RuntimeError) as error:
@@ -114,13 +128,15 @@ class _Sized:
             ) from error
         if raw.shape[:1] != (self._size,) and self._size > 1:
             raise NetworkError(
-                f"{self._name} gave outputs of shape {raw.shape} for {self._size} images", "a row an image"
+                f"{self._name} gave outputs of shape {raw.shape} for {self._size} images",
+                "a row an image",
             )
         return dequantised(raw, self._result).reshape(self._size, -1)
 
 
 def quantised(images: Floats, details: dict[str, Any]) -> NDArray[Any]:
-    """Images as the input tensor stores them: clip(rint(x / scale) + zero_point) in float32, or as they are."""
+    """Images as the input tensor stores them: clip(rint(x / scale) + zero_point) in float32, or as
+    they are."""
     kind = np.dtype(details["dtype"])
     if kind.kind == "f":
         return images

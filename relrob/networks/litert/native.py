@@ -1,4 +1,5 @@
-"""Part of a `.tflite` file as a file of its own, run by LiteRT: float operators, whose order of summation is its own affair."""
+"""Part of a `.tflite` file as a file of its own, run by LiteRT: float operators, whose order of
+summation is its own affair."""
 
 from __future__ import annotations
 
@@ -13,12 +14,20 @@ from relrob.networks.litert.interpreter import LiteRt, best_batch
 from relrob.system.files import sha256_bytes
 
 
-def native(network: Network, data: bytes, positions: tuple[int, ...], widths: tuple[int, int]) -> LiteRt:
-    """The operators at `positions` on the runtime of `network`, in the batches of the whole file; `widths`: values in and out."""
+def native(
+    network: Network, data: bytes, positions: tuple[int, ...], widths: tuple[int, int]
+) -> LiteRt:
+    """The operators at `positions` on the runtime of `network`, in the batches of the whole file;
+    `widths`: values in and out."""
     part = cut(data, positions)
     shape = (1, 1, widths[0])
     small = replace(
-        network, sha256=sha256_bytes(part), inputs=widths[0], classes=widths[1], image_shape=shape, dense=None
+        network,
+        sha256=sha256_bytes(part),
+        inputs=widths[0],
+        classes=widths[1],
+        image_shape=shape,
+        dense=None,
     )
     return LiteRt(small, part, 1, best_batch(network))
 

@@ -1,4 +1,5 @@
-"""Images that tell kernels apart: ties, saturation, empty rows, single pixels, 8-bit levels and noise."""
+"""Images that tell kernels apart: ties, saturation, empty rows, single pixels, 8-bit levels and
+noise."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from relrob.domain.network import Network
 
 
 def hostile_images(network: Network) -> Floats:
-    """70 seeded images (n, d) float32 in [0,1]: black, white, one pixel, multiples of 1/2^k (halves to round), 8-bit noise."""
+    """70 seeded images (n, d) float32 in [0,1]: black, white, one pixel, multiples of 1/2^k (halves
+    to round), 8-bit noise."""
     rng = np.random.default_rng(7)
     d = network.inputs
     images = rng.random((70, d), dtype=np.float32)
@@ -18,7 +20,9 @@ def hostile_images(network: Network) -> Floats:
     images[2, d // 2] = 1
     images[3] = np.float32(1e-6)
     for row in range(4, 20):
-        images[row] = rng.integers(0, 2 ** (row % 8) + 1, d).astype(np.float32) / np.float32(2 ** (row % 8))
+        images[row] = rng.integers(0, 2 ** (row % 8) + 1, d).astype(np.float32) / np.float32(
+            2 ** (row % 8)
+        )
     for row in range(20, 36):  # multiples of half a quantum of a row whose largest value is one
         images[row] = rng.integers(0, 255, d).astype(np.float32) / np.float32(254)
     levels = rng.integers(0, 256, (20, d)).astype(np.float32) / np.float32(255)

@@ -1,4 +1,5 @@
-"""How a runtime quantises the rows of a dynamic-range network's first layer, observed behind weights that change nothing."""
+"""How a runtime quantises the rows of a dynamic-range network's first layer, observed behind
+weights that change nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _ROWS = 4  # a call
 
 
 class RowQuantiser:
-    """Images (n, d) float32 in raster order -> what the first layer of `network` multiplies its weights with: level times scale.
+    """Images (n, d) float32 in raster order -> what the first layer of `network` multiplies its
+    weights with: level times scale.
 
     `asymmetric`: as in `DynamicFull`. The file is made when first needed: d * d bytes.
     """
@@ -41,5 +43,12 @@ class RowQuantiser:
         d = self._network.inputs
         data = one_layer_file(np.eye(d, dtype=np.int8), self._asymmetric)
         shape = (1, 1, d)
-        alone = replace(self._network, sha256=sha256_bytes(data), inputs=d, classes=d, image_shape=shape, dense=None)
+        alone = replace(
+            self._network,
+            sha256=sha256_bytes(data),
+            inputs=d,
+            classes=d,
+            image_shape=shape,
+            dense=None,
+        )
         return LiteRt(alone, data, 1, _ROWS)

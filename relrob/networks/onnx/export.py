@@ -1,4 +1,5 @@
-"""A `Dense` network as ONNX bytes: Gemm and Relu, logits out, any batch. The same network gives the same bytes."""
+"""A `Dense` network as ONNX bytes: Gemm and Relu, logits out, any batch. The same network gives the
+same bytes."""
 
 from __future__ import annotations
 
@@ -13,12 +14,17 @@ OPSET = 17
 
 
 def to_onnx(dense: Dense) -> bytes:
-    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no softmax.
+    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no
+    softmax.
 
     Raises NetworkError where `dense` only models its file.
     """
     if not dense.plain:
-        raise NetworkError("a network of more than plain dense layers as ONNX", "plain dense layers", "the file itself")
+        raise NetworkError(
+            "a network of more than plain dense layers as ONNX",
+            "plain dense layers",
+            "the file itself",
+        )
     nodes, weights, value = [], [], "image"
     last = len(dense.layers) - 1
     for number, layer in enumerate(dense.layers):
@@ -28,7 +34,9 @@ def to_onnx(dense: Dense) -> bytes:
             numpy_helper.from_array(layer.bias, f"bias{number}"),
         ]
         nodes.append(
-            helper.make_node("Gemm", [value, f"weights{number}", f"bias{number}"], [out], name=f"dense{number}")
+            helper.make_node(
+                "Gemm", [value, f"weights{number}", f"bias{number}"], [out], name=f"dense{number}"
+            )
         )
         value = out
         if layer.relu:
@@ -42,6 +50,8 @@ def to_onnx(dense: Dense) -> bytes:
         weights,
     )
     opsets = [helper.make_opsetid("", OPSET)]
-    model = helper.make_model(graph, producer_name="relrob", ir_version=IR_VERSION, opset_imports=opsets)
+    model = helper.make_model(
+        graph, producer_name="relrob", ir_version=IR_VERSION, opset_imports=opsets
+    )
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString(deterministic=True))

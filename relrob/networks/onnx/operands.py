@@ -1,4 +1,5 @@
-"""What operators of an ONNX graph are given: constants, scales, codes, weights, shapes; or why they are not emulated."""
+"""What operators of an ONNX graph are given: constants, scales, codes, weights, shapes; or why they
+are not emulated."""
 
 from __future__ import annotations
 
@@ -37,9 +38,15 @@ def get(constants: Constants, node: onnx.NodeProto, index: int) -> Array | None:
 def scale_of(constants: Constants, node: onnx.NodeProto, index: int) -> Floats:
     """A positive, finite float32 scale (k,)."""
     array = get(constants, node, index)
-    need(array is not None and array.dtype == np.float32 and array.ndim <= 1, "a scale that is no float32 row")
+    need(
+        array is not None and array.dtype == np.float32 and array.ndim <= 1,
+        "a scale that is no float32 row",
+    )
     flat = np.asarray(array, dtype=np.float32).reshape(-1)
-    need(bool(np.isfinite(flat).all() and (flat > 0).all()), "a scale that is not positive and finite")
+    need(
+        bool(np.isfinite(flat).all() and (flat > 0).all()),
+        "a scale that is not positive and finite",
+    )
     return flat
 
 
@@ -60,11 +67,18 @@ def plain(at: dict[str, Any]) -> None:
 
 
 def weights_of(
-    constants: Constants, node: onnx.NodeProto, dims: Shape, b: int, b_zero: int, transposed: bool = False
+    constants: Constants,
+    node: onnx.NodeProto,
+    dims: Shape,
+    b: int,
+    b_zero: int,
+    transposed: bool = False,
 ) -> Ints:
     """8-bit weights less their zero points, (n_in, n_out) int64."""
     held, zero = get(constants, node, b), get(constants, node, b_zero)
-    need(held is not None and held.ndim == 2 and held.dtype in RANGES, "weights that are not 8 bits")
+    need(
+        held is not None and held.ndim == 2 and held.dtype in RANGES, "weights that are not 8 bits"
+    )
     array = np.asarray(held).astype(np.int64)
     array = array.T if transposed else array
     points = np.zeros(1, np.int64) if zero is None else zero.astype(np.int64).reshape(-1)
@@ -73,8 +87,11 @@ def weights_of(
     return np.asarray(array - points, dtype=np.int64)
 
 
-def viewed(constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims: Shape) -> tuple[Shape, Ints | None]:
-    """Shape of one image after an operator that moves values only, and their new order if it changes; the batch stays in front."""
+def viewed(
+    constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims: Shape
+) -> tuple[Shape, Ints | None]:
+    """Shape of one image after an operator that moves values only, and their new order if it
+    changes; the batch stays in front."""
     size, moved = prod(dims), None
     shape = (0, *dims)  # 0 marks the batch
     match node.op_type:
@@ -82,7 +99,9 @@ def viewed(constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims:
             need(at.get("axis", 1) in (1, -len(dims)), "it mixes the images of a batch")
             dims = (size,)
         case "Reshape":
-            dims = reshaped([int(n) for n in np.asarray(get(constants, node, 1)).reshape(-1)], dims, size)
+            dims = reshaped(
+                [int(n) for n in np.asarray(get(constants, node, 1)).reshape(-1)], dims, size
+            )
         case "Squeeze" | "Unsqueeze":
             given = at["axes"] if "axes" in at else np.asarray(get(constants, node, 1)).reshape(-1)
             new = node.op_type == "Unsqueeze"
@@ -98,7 +117,9 @@ def viewed(constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims:
         case "Transpose":
             order = [int(n) for n in at.get("perm", range(len(dims), -1, -1))]
             need(order[0] == 0, "it moves the batch")
-            index = np.arange(size, dtype=np.int64).reshape(dims).transpose([n - 1 for n in order[1:]])
+            index = (
+                np.arange(size, dtype=np.int64).reshape(dims).transpose([n - 1 for n in order[1:]])
+            )
             dims = index.shape
             moved = frozen(index.reshape(-1))
     need(prod(dims) == size, "it changes the number of values")
@@ -106,9 +127,14 @@ def viewed(constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims:
 
 
 def reshaped(target: list[int], dims: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """The shape of one image after a Reshape; only one dimension, the batch or another, may be open."""
+    """The shape of one image after a Reshape; only one dimension, the batch or another, may be
+    open."""
     need(len(target) > 1, "it drops the batch")
-    rest = [dims[i] if n == 0 else n for i, n in enumerate(target[1:])] if 0 in target[1:] else target[1:]
+    rest = (
+        [dims[i] if n == 0 else n for i, n in enumerate(target[1:])]
+        if 0 in target[1:]
+        else target[1:]
+    )
     if target[0] == -1:
         need(min(rest) > 0 and prod(rest) == size, "it mixes the images of a batch")
     if -1 in rest:

@@ -33,7 +33,8 @@ _LARGEST: Final = 1e37
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps, and whether each of them is exact to the bit; if not, `steps.enclose` bounds the outputs."""
+    """The steps, and whether each of them is exact to the bit; if not, `steps.enclose` bounds the
+    outputs."""
 
     steps: tuple[Step, ...]
     exact: bool
@@ -41,7 +42,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Value:
-    """What is known of the current value: shape of one image; codes if it is quantised; else the largest magnitude."""
+    """What is known of the current value: shape of one image; codes if it is quantised; else the
+    largest magnitude."""
 
     dims: tuple[int, ...]
     codes: Codes | None
@@ -57,9 +59,14 @@ def plan(model: onnx.ModelProto, dims: tuple[int, ...]) -> Plan:
         except NotEmulatedError as error:
             raise NotEmulatedError(f"{node.op_type} {node.name!r}: {error}") from error
         except (IndexError, KeyError, TypeError, ValueError, AttributeError) as error:
-            raise NotEmulatedError(f"{node.op_type} {node.name!r}: an unusual form ({error})") from error
+            raise NotEmulatedError(
+                f"{node.op_type} {node.name!r}: an unusual form ({error})"
+            ) from error
     need(planner.current == model.graph.output[0].name, "a graph with branches")
-    need(planner.value.codes is None and len(planner.value.dims) == 1, "outputs that are not a row of float32")
+    need(
+        planner.value.codes is None and len(planner.value.dims) == 1,
+        "outputs that are not a row of float32",
+    )
     return Plan(tuple(planner.steps), planner.exact)
 
 
@@ -67,8 +74,12 @@ class _Planner:
     """Follows the one value that depends on the image."""
 
     def __init__(self, model: onnx.ModelProto, dims: tuple[int, ...]) -> None:
-        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-        self.current = next(value.name for value in model.graph.input if value.name not in self.constants)
+        self.constants = {
+            tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer
+        }
+        self.current = next(
+            value.name for value in model.graph.input if value.name not in self.constants
+        )
         self.value = _Value(dims, None)
         self.steps: list[Step] = []
         self.exact = True
@@ -82,7 +93,10 @@ class _Planner:
             return
         others = [name for name in node.input if name and name != self.current]
         need(list(node.input).count(self.current) == 1, "it reads the value twice")
-        need(all(name in self.constants for name in others), "it reads another value that depends on the image")
+        need(
+            all(name in self.constants for name in others),
+            "it reads another value that depends on the image",
+        )
         need(len([name for name in node.output if name]) == 1, "it has more than one output")
         operators: dict[str, Callable[[onnx.NodeProto, dict[str, Any]], None]] = {
             "QuantizeLinear": self._quantise,
@@ -99,7 +113,9 @@ class _Planner:
             "MatMul": self._gemm,
             "Cast": self._cast,
             **dict.fromkeys(("Relu", "Clip", "Add", "Sub", "Mul", "Div"), self._elementwise),
-            **dict.fromkeys(("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity"), self._view),
+            **dict.fromkeys(
+                ("Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Identity"), self._view
+            ),
         }
         need(node.op_type in operators, "an operator that is not emulated")
         first = node.op_type in ("Add", "Sub", "Mul", "Div", "QLinearAdd")
@@ -142,7 +158,8 @@ class _Planner:
     def _integer(
         self, node: onnx.NodeProto, own: Codes, b: int, b_zero: int, transposed: bool = False
     ) -> tuple[Array, int, Codes]:
-        """Weights less their zero points (n_in, n_out); the shift; the codes that arrive, seen with the operator's zero point."""
+        """Weights less their zero points (n_in, n_out); the shift; the codes that arrive, seen with
+        the operator's zero point."""
         held = self._input_codes()
         need(held.least == own.least, "codes of another type")
         shift = held.zero_point - own.zero_point
@@ -155,15 +172,29 @@ class _Planner:
     ) -> None:  # fmt: skip
         """Append an IntegerDense."""
         width = weights.shape[1]
-        whole = np.zeros(width, np.int64) if bias is None else np.broadcast_to(bias.astype(np.int64).reshape(-1), width)
+        whole = (
+            np.zeros(width, np.int64)
+            if bias is None
+            else np.broadcast_to(bias.astype(np.int64).reshape(-1), width)
+        )
         dot = ExactDot(weights, whole, source.low, source.high)
-        factor = None if multiplier is None else steps.constant(np.broadcast_to(multiplier, (width,)))
+        factor = (
+            None if multiplier is None else steps.constant(np.broadcast_to(multiplier, (width,)))
+        )
         fine = factor is None or bool(np.isfinite(factor).all() and (factor >= 0).all())
         need(fine, "scales whose product is negative or not finite")
-        added = None if float_bias is None else steps.constant(np.broadcast_to(float_bias.reshape(-1), (width,)))
-        columns = steps.constant(np.broadcast_to(np.ones(1) if scales is None else scales, (width,)))
+        added = (
+            None
+            if float_bias is None
+            else steps.constant(np.broadcast_to(float_bias.reshape(-1), (width,)))
+        )
+        columns = steps.constant(
+            np.broadcast_to(np.ones(1) if scales is None else scales, (width,))
+        )
         layer = steps.IntegerDense(dot, source, columns, factor, target, added, shift)
-        need(self.exact or not layer.wraps, "an accumulator that may overflow after a float32 layer")
+        need(
+            self.exact or not layer.wraps, "an accumulator that may overflow after a float32 layer"
+        )
         top = dot.limit * (1.0 if factor is None else float(factor.max())) + (
             0.0 if added is None else float(np.abs(added).max())
         )
@@ -190,7 +221,9 @@ class _Planner:
             scale_of(self.constants, node, 4),
         )
         weights, shift, source = self._integer(node, own, 3, 5)
-        self._push_dense(weights, None, source, shift, scales, own.scale * scales / target.scale, target)
+        self._push_dense(
+            weights, None, source, shift, scales, own.scale * scales / target.scale, target
+        )
 
     def _to_float(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         scale, scales, point = (
@@ -199,22 +232,32 @@ class _Planner:
             get(self.constants, node, 4),
         )
         held = self._input_codes()
-        need(scale.size == 1 and (point is None or point.size == 1), "activations with a scale a channel")
+        need(
+            scale.size == 1 and (point is None or point.size == 1),
+            "activations with a scale a channel",
+        )
         zero = 0 if point is None else int(point.reshape(-1)[0])
         own = Codes(scale[0], zero, held.least, held.most)
         weights, shift, source = self._integer(node, own, 1, 5)
-        self._push_dense(weights, None, source, shift, scales, scale * scales, None, get(self.constants, node, 6))
+        self._push_dense(
+            weights, None, source, shift, scales, scale * scales, None, get(self.constants, node, 6)
+        )
 
     def _matmul_integer(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         held, point = self._input_codes(), get(self.constants, node, 2)
         need(point is None or point.size == 1, "activations with a zero point a row")
-        own = Codes(held.scale, 0 if point is None else int(point.reshape(-1)[0]), held.least, held.most)
+        own = Codes(
+            held.scale, 0 if point is None else int(point.reshape(-1)[0]), held.least, held.most
+        )
         weights, shift, source = self._integer(node, own, 1, 3)
         self._push_dense(weights, None, source, shift, None, None, None)
 
     def _cast(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         """int32 or float32 to float32; the step before it has done so."""
-        need(at.get("to") == TensorProto.FLOAT and self.value.codes is None, "a cast that is not to float32")
+        need(
+            at.get("to") == TensorProto.FLOAT and self.value.codes is None,
+            "a cast that is not to float32",
+        )
 
     def _dynamic(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         need(self.value.codes is None and self.exact, "a range taken after a float32 layer")
@@ -226,7 +269,11 @@ class _Planner:
         dot = ExactDot(weights, np.zeros(weights.shape[1], np.int64), -255, 255)
         need(dot.limit < 2**31, "an accumulator that may overflow")
         columns = steps.constant(np.broadcast_to(scales, (weights.shape[1],)))
-        added = None if bias is None else steps.constant(np.broadcast_to(bias.reshape(-1), (weights.shape[1],)))
+        added = (
+            None
+            if bias is None
+            else steps.constant(np.broadcast_to(bias.reshape(-1), (weights.shape[1],)))
+        )
         top = 2 * self.value.largest * float((np.abs(weights).sum(axis=0) * columns).max())
         top += 0.0 if added is None else float(np.abs(added).max())
         self._push(steps.DynamicDense(dot, columns, added), None, (weights.shape[1],), top)
@@ -238,14 +285,22 @@ class _Planner:
         held = self._input_codes()
         other = self.constants[node.input[3] if node.input[0] == self.current else node.input[0]]
         width = self.value.dims[-1]
-        need(len(self.value.dims) == 1 and (other.ndim <= 1 or other.shape[0] == 1), "an addition of another shape")
+        need(
+            len(self.value.dims) == 1 and (other.ndim <= 1 or other.shape[0] == 1),
+            "an addition of another shape",
+        )
         need(other.size in (1, width) and other.ndim <= 2, "an addition of another shape")
         target = codes_of(self.constants, node, 6, 7)
         kind = np.uint8 if held.least == 0 else np.int8
         codes = np.arange(held.least, held.most + 1).astype(kind)
-        table = run_node(node, self.current, np.repeat(codes[:, None], width, axis=1), self.constants)
+        table = run_node(
+            node, self.current, np.repeat(codes[:, None], width, axis=1), self.constants
+        )
         centred = table.astype(np.int64) - target.zero_point
-        need(self.exact or bool((np.diff(centred, axis=0) >= 0).all()), "an addition that is not monotone")
+        need(
+            self.exact or bool((np.diff(centred, axis=0) >= 0).all()),
+            "an addition that is not monotone",
+        )
         self._push(steps.Lookup(steps.constant(centred), held.zero_point - held.least), target)
 
     def _q_softmax(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
@@ -255,13 +310,23 @@ class _Planner:
             codes_of(self.constants, node, 3, 4),
         )
         need(self.exact, "a softmax after a float32 layer")
-        need(len(self.value.dims) == 1 and at.get("axis", -1) in (-1, 1), "a softmax over another axis")
+        need(
+            len(self.value.dims) == 1 and at.get("axis", -1) in (-1, 1),
+            "a softmax over another axis",
+        )
         source = Codes(own.scale, held.zero_point, held.least, held.most)
         step = steps.IntegerSoftmax(source, target, self.value.dims[0])
         kind = np.uint8 if held.least == 0 else np.int8
         rows = np.random.default_rng(0).integers(held.least, held.most + 1, (64, step.size))
-        rows[0], rows[1], rows[1, 0] = held.least, held.least, held.most  # a tie of all, and one class alone
-        found = run_node(node, self.current, rows.astype(kind), self.constants).astype(np.int64) - target.zero_point
+        rows[0], rows[1], rows[1, 0] = (
+            held.least,
+            held.least,
+            held.most,
+        )  # a tie of all, and one class alone
+        found = (
+            run_node(node, self.current, rows.astype(kind), self.constants).astype(np.int64)
+            - target.zero_point
+        )
         same = np.array_equal(found, step.apply((rows - held.zero_point).astype(np.float32)))
         need(same, "this version of onnxruntime computes it in another way")
         self._push(step, target)
@@ -271,19 +336,32 @@ class _Planner:
     def _gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         """Not exact: onnxruntime adds up in an order of its own."""
         need(self.value.codes is None, "codes in a float32 layer")
-        weights, bias = get(self.constants, node, 1), get(self.constants, node, 2) if node.op_type != "MatMul" else None
+        weights, bias = (
+            get(self.constants, node, 1),
+            get(self.constants, node, 2) if node.op_type != "MatMul" else None,
+        )
         plain = at.get("alpha", 1.0) == at.get("beta", 1.0) == 1.0 and not at.get("transA", 0)
-        need(plain and weights is not None and weights.dtype == np.float32 and weights.ndim == 2, "an unusual Gemm")
+        need(
+            plain and weights is not None and weights.dtype == np.float32 and weights.ndim == 2,
+            "an unusual Gemm",
+        )
         matrix = np.asarray(weights).T if at.get("transB", 0) else np.asarray(weights)
         width = matrix.shape[1]
-        need(self.value.dims == matrix.shape[:1], f"weights {matrix.shape} for values {self.value.dims}")
+        need(
+            self.value.dims == matrix.shape[:1],
+            f"weights {matrix.shape} for values {self.value.dims}",
+        )
         row = np.zeros(width) if bias is None else np.broadcast_to(bias.reshape(-1), (width,))
-        top = self.value.largest * float(np.abs(matrix).astype(np.float64).sum(axis=0).max()) + float(np.abs(row).max())
+        top = self.value.largest * float(
+            np.abs(matrix).astype(np.float64).sum(axis=0).max()
+        ) + float(np.abs(row).max())
         need(bool(np.isfinite(top)), "weights that are not finite")
         self.exact = False
         activation = at.get("activation", b"")
         need(activation in (b"", b"Relu"), f"the activation {activation!r}")
-        self._push(steps.FloatDense(steps.constant(matrix), steps.constant(row)), None, (width,), top)
+        self._push(
+            steps.FloatDense(steps.constant(matrix), steps.constant(row)), None, (width,), top
+        )
         if activation:
             self._push(steps.Elementwise("Max", steps.constant(np.zeros(1))))
 
@@ -301,11 +379,18 @@ class _Planner:
         flipped = node.input[0] != self.current
         array = np.asarray(get(self.constants, node, 0 if flipped else 1))
         full = len(self.value.dims) + 1
-        need(array.dtype == np.float32 and array.ndim <= full, "a constant of another type or shape")
+        need(
+            array.dtype == np.float32 and array.ndim <= full, "a constant of another type or shape"
+        )
         need(array.ndim < full or array.shape[0] == 1, "a constant that differs between images")
-        row = np.broadcast_to(array[0] if array.ndim == full else array, self.value.dims).reshape(-1)
+        row = np.broadcast_to(array[0] if array.ndim == full else array, self.value.dims).reshape(
+            -1
+        )
         need(bool(np.isfinite(row).all()), "a constant that is not finite")
-        need(node.op_type != "Div" or (not flipped and bool((row != 0).all())), "a division by zero or by the value")
+        need(
+            node.op_type != "Div" or (not flipped and bool((row != 0).all())),
+            "a division by zero or by the value",
+        )
         size = np.abs(row.astype(np.float64)).max()
         largest = self.value.largest
         match node.op_type:
@@ -315,7 +400,9 @@ class _Planner:
                 largest /= float(np.abs(row.astype(np.float64)).min())
             case _:
                 largest += float(size)
-        self._push(steps.Elementwise(node.op_type, steps.constant(row), flipped), None, largest=largest)
+        self._push(
+            steps.Elementwise(node.op_type, steps.constant(row), flipped), None, largest=largest
+        )
 
     def _view(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         """Another shape or order of the same values."""
@@ -325,7 +412,11 @@ class _Planner:
         self.value = _Value(dims, self.value.codes, self.value.largest)
 
     def _push(
-        self, step: Step, codes: Codes | None = None, dims: tuple[int, ...] | None = None, largest: float | None = None
+        self,
+        step: Step,
+        codes: Codes | None = None,
+        dims: tuple[int, ...] | None = None,
+        largest: float | None = None,
     ) -> None:
         """Append a step and say what is known of its output."""
         self.steps.append(step)

@@ -1,4 +1,5 @@
-"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported graph."""
+"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported
+graph."""
 
 from __future__ import annotations
 
@@ -23,8 +24,15 @@ log = logging.getLogger(__name__)
 
 _ERRORS_ONLY: Final = 3
 _MOST_VALUES: Final = 1 << 28  # pixels of a fixed batch
-_LEVELS: Final = {"all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL, "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL}
-_TYPES: Final = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(float16)": np.float16}
+_LEVELS: Final = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_TYPES: Final = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+}
 
 
 def open_onnxruntime(
@@ -33,14 +41,18 @@ def open_onnxruntime(
     """A session on the CPU provider. Raises NetworkError when onnxruntime refuses the file."""
     weights = runs_weights(network)
     if weights:
-        session = _session(network, load("relrob.networks.onnx.export:to_onnx")(network.dense), threads)
+        session = _session(
+            network, load("relrob.networks.onnx.export:to_onnx")(network.dense), threads
+        )
     else:
         content = checked_bytes(network, data)
         alone = (
             data is not None or sha256_bytes(content) == network.sha256
         )  # no tensors in other files: they need the path
         session = _session(network, content if alone else network.path, threads)
-    if network.scheme == "dynamic":  # one range over the whole batch: an image's output depends on the others
+    if (
+        network.scheme == "dynamic"
+    ):  # one range over the whole batch: an image's output depends on the others
         return OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
     evaluator = OnnxRuntime(network, session, in_raster_order=weights, batch=batch)
     if weights or evaluator.best_batch == 1:
@@ -54,7 +66,8 @@ def open_onnxruntime(
 
 
 def _agrees(evaluator: OnnxRuntime, single: OnnxRuntime, probes: Floats) -> bool:
-    """Do the probes give the same in one batch as one by one, but for the rounding of floats and one quantum of 8 bits?"""
+    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
+    one quantum of 8 bits?"""
     expected = single.outputs(np.concatenate([probes, probes[::-1]]))
     try:
         together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
@@ -62,7 +75,9 @@ def _agrees(evaluator: OnnxRuntime, single: OnnxRuntime, probes: Floats) -> bool
         log.debug("%s", error)
         return False
     finite = expected[np.isfinite(expected)]  # where float32 overflows, NaN is the answer
-    quantum = 0.0 if evaluator.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
+    quantum = (
+        0.0 if evaluator.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
+    )
     most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + quantum
     return bool(np.allclose(together, expected, rtol=0, atol=most, equal_nan=True))
 
@@ -82,16 +97,24 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
         return session
     except Exception as error:  # its exceptions have no base class of their own
         raise NetworkError(
-            f"onnxruntime refuses {network.path}: {one_line(error)}", "a model it runs", "export again"
+            f"onnxruntime refuses {network.path}: {one_line(error)}",
+            "a model it runs",
+            "export again",
         ) from error
 
 
 @final
 class OnnxRuntime:
-    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two different images in a call."""
+    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two
+    different images in a call."""
 
     def __init__(
-        self, network: Network, session: Any, in_raster_order: bool, batch: int | None, alone: bool = False
+        self,
+        network: Network,
+        session: Any,
+        in_raster_order: bool,
+        batch: int | None,
+        alone: bool = False,
     ) -> None:
         given = session.get_inputs()[0]
         dims = tuple(n if isinstance(n, int) else -1 for n in given.shape) or (-1, network.inputs)
@@ -105,13 +128,17 @@ class OnnxRuntime:
         self._fixed = max(dims[0], 0) if has_batch else 1
         if self._fixed * network.inputs > _MOST_VALUES:
             raise NetworkError(
-                f"{network.path} reads {self._fixed} images at a time", "an open batch", "export it with one"
+                f"{network.path} reads {self._fixed} images at a time",
+                "an open batch",
+                "export it with one",
             )
         wanted = batch or (256 if network.scheme != "float32" else 1024)
         self._batch = min(wanted, self._fixed or wanted)
         self._alone = alone
         if self._batch < wanted and not alone:
-            log.warning("%s has a fixed batch: its images run %d at a time", network.path, self._batch)
+            log.warning(
+                "%s has a fixed batch: its images run %d at a time", network.path, self._batch
+            )
 
     @property
     def runtime(self) -> str:
@@ -139,11 +166,17 @@ class OnnxRuntime:
         batch = filled.astype(self._type, copy=False)
         try:
             rows = self._session.run(
-                None, {self._input: batch.reshape((size, *self._image) if self._has_batch else self._image)}
+                None,
+                {
+                    self._input: batch.reshape(
+                        (size, *self._image) if self._has_batch else self._image
+                    )
+                },
             )[0]
         except Exception as error:  # its exceptions have no base class of their own
             raise NetworkError(
-                f"onnxruntime cannot run {self._network.path}: {one_line(error)}", "one row an image"
+                f"onnxruntime cannot run {self._network.path}: {one_line(error)}",
+                "one row an image",
             ) from error
         array = np.asarray(rows)
         if array.size != size * self._network.classes:

@@ -1,4 +1,5 @@
-"""Pictures of witnesses: original, perturbed and difference side by side, and contact sheets of many."""
+"""Pictures of witnesses: original, perturbed and difference side by side, and contact sheets of
+many."""
 
 from __future__ import annotations
 
@@ -21,7 +22,11 @@ PANEL = 280
 MARGIN = 16
 _Colour = tuple[int, int, int]
 _PAPER, _INK, _GREY, _FRAME = (250, 250, 248), (25, 25, 25), (95, 95, 95), (170, 170, 170)
-_DARKER, _SAME, _BRIGHTER = (33, 102, 172), (247, 247, 247), (200, 84, 10)  # blue and orange: safe for the colour-blind
+_DARKER, _SAME, _BRIGHTER = (
+    (33, 102, 172),
+    (247, 247, 247),
+    (200, 84, 10),
+)  # blue and orange: safe for the colour-blind
 _RAMP = np.array([_DARKER, _SAME, _BRIGHTER], dtype=np.float64)
 _LEVEL = 6  # PNG compression: what 9 saves on these pictures is not worth its time
 
@@ -33,7 +38,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def witness_png(view: WitnessView) -> bytes:
-    """A PNG of one witness with captions; the same bytes for the same witness. About 900 by 420 pixels."""
+    """A PNG of one witness with captions; the same bytes for the same witness. About 900 by 420
+    pixels."""
     panels, top = _panels(view, PANEL), 56
     width, below = 3 * PANEL + 4 * MARGIN, top + panels[0].height
     canvas = Image.new("RGB", (width, below + 84), _PAPER)
@@ -53,14 +59,17 @@ def witness_png(view: WitnessView) -> bytes:
 
 
 def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
-    """Write a contact sheet of the first `limit` witnesses, two a row. Raises UsageError for none, StoreError if it cannot."""
+    """Write a contact sheet of the first `limit` witnesses, two a row. Raises UsageError for none,
+    StoreError if it cannot."""
     write_atomic(path, gallery_png(views, limit))
 
 
 def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
     """The contact sheet as a PNG. Raises UsageError for no witness."""
     if not views or limit < 1:
-        raise UsageError(f"a contact sheet of {len(views)} witnesses, at most {limit}", "at least one witness")
+        raise UsageError(
+            f"a contact sheet of {len(views)} witnesses, at most {limit}", "at least one witness"
+        )
     shown = views[:limit]
     small, gap, text = 112, 8, 46
     cell = (3 * small + 2 * gap, small + text)
@@ -83,7 +92,10 @@ def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
 
 def _truth(view: WitnessView) -> list[str]:
     height, width, channels = view.shape
-    return [f"true label {view.label}", f"{width} x {height}, {'grey' if channels == 1 else f'{channels} channels'}"]
+    return [
+        f"true label {view.label}",
+        f"{width} x {height}, {'grey' if channels == 1 else f'{channels} channels'}",
+    ]
 
 
 def _answers(view: WitnessView) -> list[str]:
@@ -93,7 +105,9 @@ def _answers(view: WitnessView) -> list[str]:
     )
     lines = []
     for name, label, margin in pairs:
-        lines.append(f"{name}: {label}, {'right' if label == view.label else 'WRONG'}, margin {margin:.3g}")
+        lines.append(
+            f"{name}: {label}, {'right' if label == view.label else 'WRONG'}, margin {margin:.3g}"
+        )
     return lines
 
 
@@ -112,7 +126,10 @@ def _cost(view: WitnessView) -> str:
 
 def _panels(view: WitnessView, side: int) -> tuple[Image.Image, Image.Image, Image.Image]:
     """Original, perturbed and difference as RGB images that fit `side` x `side`."""
-    pixels = [np.asarray(image, dtype=np.float32).reshape(view.shape) for image in (view.original, view.perturbed)]
+    pixels = [
+        np.asarray(image, dtype=np.float32).reshape(view.shape)
+        for image in (view.original, view.perturbed)
+    ]
     return (
         _scaled(_rgb(pixels[0]), side),
         _scaled(_rgb(pixels[1]), side),
@@ -125,7 +142,11 @@ def _rgb(image: Floats) -> Levels:
     levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     if levels.shape[2] == 3:
         return levels
-    grey = levels if levels.shape[2] == 1 else np.rint(levels.mean(axis=2, keepdims=True)).astype(np.uint8)
+    grey = (
+        levels
+        if levels.shape[2] == 1
+        else np.rint(levels.mean(axis=2, keepdims=True)).astype(np.uint8)
+    )
     return np.repeat(grey, 3, axis=2)
 
 
@@ -137,7 +158,8 @@ def _strongest(change: Floats) -> NDArray[np.float32]:
 
 
 def _difference_colours(change: Floats) -> Levels:
-    """Blue where darker, orange where brighter, near white where equal; the largest change has the full colour."""
+    """Blue where darker, orange where brighter, near white where equal; the largest change has the
+    full colour."""
     signed = _strongest(change).astype(np.float64)
     largest = float(np.abs(signed).max(initial=0))
     position = signed / largest + 1 if largest > 0 else np.ones_like(signed)
@@ -153,17 +175,29 @@ def _scaled(levels: Levels, side: int) -> Image.Image:
     if factor >= 1:
         return image.resize((width * factor, height * factor), Image.Resampling.NEAREST)
     shrink = side / max(height, width)
-    return image.resize((max(1, round(width * shrink)), max(1, round(height * shrink))), Image.Resampling.BOX)
+    return image.resize(
+        (max(1, round(width * shrink)), max(1, round(height * shrink))), Image.Resampling.BOX
+    )
 
 
 def _paste(canvas: Image.Image, panel: Image.Image, left: int, top: int) -> None:
     """The panel, framed."""
     canvas.paste(panel, (left, top))
-    ImageDraw.Draw(canvas).rectangle((left - 1, top - 1, left + panel.width, top + panel.height), outline=_FRAME)
+    ImageDraw.Draw(canvas).rectangle(
+        (left - 1, top - 1, left + panel.width, top + panel.height), outline=_FRAME
+    )
 
 
-def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, colour: _Colour, size: int, width: int) -> None:
-    """A line of text no wider than `width`: in a smaller font where it must be, cut where that is not enough."""
+def _write(
+    draw: ImageDraw.ImageDraw,
+    at: tuple[int, int],
+    text: str,
+    colour: _Colour,
+    size: int,
+    width: int,
+) -> None:
+    """A line of text no wider than `width`: in a smaller font where it must be, cut where that is
+    not enough."""
     while size > 10 and draw.textlength(text, _font(size)) > width:
         size -= 1
     whole = text
@@ -175,7 +209,9 @@ def _write(draw: ImageDraw.ImageDraw, at: tuple[int, int], text: str, colour: _C
 
 def _legend(draw: ImageDraw.ImageDraw, view: WitnessView, left: int, top: int) -> None:
     """A strip from darker to brighter with the largest change at both ends."""
-    change = np.asarray(view.perturbed, dtype=np.float64) - np.asarray(view.original, dtype=np.float64)
+    change = np.asarray(view.perturbed, dtype=np.float64) - np.asarray(
+        view.original, dtype=np.float64
+    )
     font, strip = _font(12), 72
     if not change.any():
         draw.text((left, top - 1), "no pixel differs: wrong without any perturbation", _GREY, font)
@@ -185,7 +221,10 @@ def _legend(draw: ImageDraw.ImageDraw, view: WitnessView, left: int, top: int) -
     start = left + round(draw.textlength(low, font)) + 8
     draw.text((left, top - 1), low, _GREY, font)
     for step in range(strip):
-        colour = tuple(round(float(np.interp(2 * step / (strip - 1), (0, 1, 2), _RAMP[:, part]))) for part in range(3))
+        colour = tuple(
+            round(float(np.interp(2 * step / (strip - 1), (0, 1, 2), _RAMP[:, part])))
+            for part in range(3)
+        )
         draw.line((start + step, top, start + step, top + 13), fill=colour)
     draw.rectangle((start - 1, top - 1, start + strip, top + 14), outline=_FRAME)
     draw.text((start + strip + 8, top - 1), high, _GREY, font)

@@ -11,7 +11,14 @@ from rich.text import Text
 
 from relrob.report.run import wording
 
-_STYLE = {"R_Q^FP": "green", "R^FP": "bold red", "R_Q": "green", "R^0": "red", "R^mixed": "yellow", "unknown": "yellow"}
+_STYLE = {
+    "R_Q^FP": "green",
+    "R^FP": "bold red",
+    "R_Q": "green",
+    "R^0": "red",
+    "R^mixed": "yellow",
+    "unknown": "yellow",
+}
 
 
 def print_summary(summary: Mapping[str, Any], console: Console) -> None:

@@ -25,9 +25,11 @@ _MEANING: tuple[tuple[str, int, str, str], ...] = (
 
 @dataclass(frozen=True)
 class SetRow:
-    """A set in the table: `count` images, a `share` of the set `whole` with its interval, as text, empty when that is empty.
+    """A set in the table: `count` images, a `share` of the set `whole` with its interval, as text,
+    empty when that is empty.
 
-    `depth`: 0 for L_cc and L_ic, 1 for the sets that divide L_cc, 2 for those that divide R and R_NOT.
+    `depth`: 0 for L_cc and L_ic, 1 for the sets that divide L_cc, 2 for those that divide R and
+    R_NOT.
     """
 
     name: str
@@ -74,7 +76,8 @@ def set_rows(summary: Mapping[str, Any]) -> list[SetRow]:
 
 
 def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the verdicts are about: (name, text) of networks, images, region, arithmetic and solvers."""
+    """What the verdicts are about: (name, text) of networks, images, region, arithmetic and
+    solvers."""
     images, reference, quantised = summary["dataset"], summary["reference"], summary["quantised"]
     return [
         ("reference", f"{printable(reference['path'])}, accuracy {_accuracy(reference)}"),
@@ -85,12 +88,18 @@ def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"run by {printable(quantised['runtime'])}, accuracy {_accuracy(quantised)}",
         ),
         *_ways("quantised", quantised),
-        ("images", f"{images['images']} of {printable(images['name'])} {printable(images['split'])}"),
+        (
+            "images",
+            f"{images['images']} of {printable(images['name'])} {printable(images['split'])}",
+        ),
         ("region", _region(summary)),
         ("arithmetic", _arithmetic(summary)),
         (
             "decided by",
-            "; ".join(f"{_solvers(name)} ({count})" for name, count in summary["decided_by"].items()) or "nothing",
+            "; ".join(
+                f"{_solvers(name)} ({count})" for name, count in summary["decided_by"].items()
+            )
+            or "nothing",
         ),
     ]
 
@@ -140,11 +149,16 @@ def _region(summary: Mapping[str, Any]) -> str:
     """The region in words, with the number of points an image."""
     region = summary["region"]
     exact = region.get("exact", region)
-    words = [_KINDS.get(region["kind"], printable(region["kind"])), f"radius {printable(exact['radius'])}"]
+    words = [
+        _KINDS.get(region["kind"], printable(region["kind"])),
+        f"radius {printable(exact['radius'])}",
+    ]
     if "step" in exact:
         words.append(f"step {printable(exact['step'])}")
     if "features" in region:
-        words.append(f"{printable(region['features'])} features of {printable(region['axes'])} axes")
+        words.append(
+            f"{printable(region['features'])} features of {printable(region['axes'])} axes"
+        )
     if "seed" in region:
         words.append(f"seed {printable(region['seed'])}")
     ends = summary["region_points"]
@@ -164,7 +178,9 @@ def rates(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
         return f"{percent(summary[name])}, {sets[part]} of {sets[whole]} (95%: {span(ends[name])})"
 
     effective = summary["effective"]
-    points = closest = "not counted (no effective points)" if effective["reference"] == 0 else "not counted"
+    points = closest = (
+        "not counted (no effective points)" if effective["reference"] == 0 else "not counted"
+    )
     if summary["transfer_points"] is not None:
         counted = f"{effective['transferred']:,} of {effective['reference']:,}"
         points = f"{percent(summary['transfer_points'])}, {counted} effective points"
@@ -210,7 +226,8 @@ _RULES = {
 
 
 def notes(summary: Mapping[str, Any]) -> list[str]:
-    """Sentences that some runs need: regressions without perturbation, unknowns with their reasons, refuted witnesses."""
+    """Sentences that some runs need: regressions without perturbation, unknowns with their reasons,
+    refuted witnesses."""
     rule = f"R_Q, R^0 and R^mixed go by {_RULES[summary.get('effective_rule', 'closest')]}; transfer over points counts every one."
     if summary["region"]["kind"] in _KINDS:
         rule = "R_Q and R^0 go by the one effective perturbation that was found: of a ball, none are counted."
@@ -220,21 +237,27 @@ def notes(summary: Mapping[str, Any]) -> list[str]:
         "perturbation at all).",
     ]
     if summary["sets"]["unknown"]:
-        reasons = "; ".join(f"{printable(reason)} ({count})" for reason, count in summary["reasons"].items())
+        reasons = "; ".join(
+            f"{printable(reason)} ({count})" for reason, count in summary["reasons"].items()
+        )
         told.append(
             f"Undecided images: {summary['sets']['unknown']} (reference {summary['unknown_reference']}, quantised "
             f"{summary['unknown_quantised']}). In R or R_NOT they count in a rate's denominator alone. "
             f"Reasons: {reasons or 'none recorded'}."
         )
     if summary["disagreements"]:
-        told.append(f"Refuted witnesses: {summary['disagreements']} proposed by a solver, rejected when replayed.")
+        told.append(
+            f"Refuted witnesses: {summary['disagreements']} proposed by a solver, rejected when replayed."
+        )
     if summary["thin"]:
         told.append(
             f"Close calls: {summary['thin']} points were too close for folded arithmetic and ran on the runtime itself."
         )
     checks = summary.get("spot_checks", {"run": 0})["run"]
     if checks:
-        told.append(f"{checks:,} spot checks, none against: points of what was proved, run on the runtime itself.")
+        told.append(
+            f"{checks:,} spot checks, none against: points of what was proved, run on the runtime itself."
+        )
     points = summary["points"]
     if summary["region"]["kind"] in _KINDS:
         run = points["evaluated"] + summary["evaluated_undecided"]

@@ -1,6 +1,8 @@
-"""What Duncan et al. 2020 claim, each beside what a study found: reproduced, not reproduced, or inconclusive.
+"""What Duncan et al. 2020 claim, each beside what a study found: reproduced, not reproduced, or
+inconclusive.
 
-Every judgement uses the Wilson interval (95 %) of each cell, so a cell of few images says little, in either direction.
+Every judgement uses the Wilson interval (95 %) of each cell, so a cell of few images says little,
+in either direction.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Claim:
 
 
 def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
-    """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none for another study."""
+    """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none
+    for another study."""
     if published != _MAIN:
         return []
     groups: dict[tuple[str, str], list[Row]] = {}
@@ -45,7 +48,13 @@ def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
         groups.setdefault((row.grid, row.runtime), []).append(row)
     found = []
     for (grid, runtime), cells in groups.items():
-        for claim in (_robust(cells), _falls(cells), _accurate(cells), _unequal(cells), _radius(cells)):
+        for claim in (
+            _robust(cells),
+            _falls(cells),
+            _accurate(cells),
+            _unequal(cells),
+            _radius(cells),
+        ):
             if claim is not None:
                 found.append(Claim(f"{grid}, {runtime}: {claim.says}", claim.judgement, claim.why))
     return found
@@ -57,10 +66,18 @@ def _robust(cells: list[Row]) -> Claim:
     rates = [(row.robustness.interval, row) for row in cells]
     below = [row for ends, row in rates if ends is not None and ends[1] < _ROBUST]
     above = [row for ends, row in rates if ends is not None and ends[0] >= _ROBUST]
-    shown = sorted((row.robustness.percent, row.name) for row in cells if row.robustness.percent is not None)
-    least = f"least {shown[0][0]:.2f} % ({shown[0][1]}){_counted(cells)}" if shown else "no robust image"
+    shown = sorted(
+        (row.robustness.percent, row.name) for row in cells if row.robustness.percent is not None
+    )
+    least = (
+        f"least {shown[0][0]:.2f} % ({shown[0][1]}){_counted(cells)}"
+        if shown
+        else "no robust image"
+    )
     if below:
-        return Claim(says, Judgement.NOT, f"{least}; surely below in {len(below)} of {len(cells)} cells")
+        return Claim(
+            says, Judgement.NOT, f"{least}; surely below in {len(below)} of {len(cells)} cells"
+        )
     judgement = Judgement.REPRODUCED if above and len(above) == len(cells) else Judgement.OPEN
     return Claim(says, judgement, f"{least}; surely so in {len(above)} of {len(cells)} cells")
 
@@ -70,9 +87,13 @@ def _falls(cells: list[Row]) -> Claim | None:
     says = "adversarial transfer falls with the step"
     pairs = []
     for radius in dict.fromkeys(row.radius for row in cells):
-        ordered = sorted((r for r in cells if r.radius == radius and r.step), key=lambda row: row.step or 0)
+        ordered = sorted(
+            (r for r in cells if r.radius == radius and r.step), key=lambda row: row.step or 0
+        )
         pairs += list(pairwise(ordered))
-    known = [(a.transfer, b.transfer) for a, b in pairs if a.transfer.interval and b.transfer.interval]
+    known = [
+        (a.transfer, b.transfer) for a, b in pairs if a.transfer.interval and b.transfer.interval
+    ]
     if not known:
         return None
     rises = sum(_above(small, large) for small, large in known)
@@ -85,7 +106,11 @@ def _falls(cells: list[Row]) -> Claim | None:
 
 def _above(one: Rate, other: Rate) -> bool:
     """Is one rate surely the larger?"""
-    return one.interval is not None and other.interval is not None and one.interval[0] > other.interval[1]
+    return (
+        one.interval is not None
+        and other.interval is not None
+        and one.interval[0] > other.interval[1]
+    )
 
 
 def _accurate(cells: list[Row]) -> Claim | None:
@@ -95,7 +120,9 @@ def _accurate(cells: list[Row]) -> Claim | None:
         return None
     lost = before - after
     judgement = Judgement.REPRODUCED if lost <= _COST + 1e-9 else Judgement.NOT
-    why = f"{before:.2f} % before, {after:.2f} % after: {lost:+.2f} points lost on the whole test set"
+    why = (
+        f"{before:.2f} % before, {after:.2f} % after: {lost:+.2f} points lost on the whole test set"
+    )
     return Claim("quantisation costs at most 0.03 points of accuracy", judgement, why)
 
 
@@ -104,7 +131,11 @@ def _unequal(cells: list[Row]) -> Claim | None:
     says = f"transfer loses far more than robustness does (there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
     robust = [100 - row.robustness.percent for row in cells if row.robustness.percent is not None]
     surely = [100 - row.robustness.highest for row in cells if row.robustness.highest is not None]
-    lost = [(100 - row.transfer.percent, row.transfer) for row in cells if row.transfer.percent is not None]
+    lost = [
+        (100 - row.transfer.percent, row.transfer)
+        for row in cells
+        if row.transfer.percent is not None
+    ]
     if not robust or not lost:
         return None
     most, rate = max(lost, key=lambda each: each[0])
@@ -139,4 +170,6 @@ def _counted(cells: list[Row]) -> str:
 def _shown(rate: Rate) -> str:
     if rate.percent is None or rate.interval is None:
         return "no image"
-    return f"{rate.percent:.2f} % of {rate.whole} ({rate.interval[0]:.1f} to {rate.interval[1]:.1f})"
+    return (
+        f"{rate.percent:.2f} % of {rate.whole} ({rate.interval[0]:.1f} to {rate.interval[1]:.1f})"
+    )

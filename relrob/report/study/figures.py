@@ -1,7 +1,9 @@
-"""A study's figures as SVG and PNG: robust images against the step, both rates beside the published ones, fooled images by label.
+"""A study's figures as SVG and PNG: robust images against the step, both rates beside the published
+ones, fooled images by label.
 
-Colours are cividis and two of Okabe and Ito's (safe for the colour-blind), told apart by line and marker too; bars and bands are
-Wilson intervals (95 %). The same rows give the same bytes. Imports Matplotlib.
+Colours are cividis and two of Okabe and Ito's (safe for the colour-blind), told apart by line and
+marker too; bars and bands are Wilson intervals (95 %). The same rows give the same bytes. Imports
+Matplotlib.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ _Panel = tuple[str, list[Row]]
 
 
 def figures(rows: Sequence[Row]) -> dict[str, bytes]:
-    """File name to content, an .svg and a .png of each figure that the rows allow: those with a step. robust, rates, and for each
-    grid fooled-by-label-GRID."""
+    """File name to content, an .svg and a .png of each figure that the rows allow: those with a
+    step. robust, rates, and for each grid fooled-by-label-GRID."""
     stepped = [row for row in rows if row.step is not None]
     if not stepped:
         return {}
@@ -94,7 +96,8 @@ def _sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, 
 
 
 def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
-    """The steps of the rows, from small to large, evenly spaced where each is twice the one before."""
+    """The steps of the rows, from small to large, evenly spaced where each is twice the one
+    before."""
     steps = sorted({_step(row) for row in rows})
     axes.set_xscale("log", base=2)
     axes.set_xticks([float(step) for step in steps], [str(step) for step in steps])
@@ -102,8 +105,11 @@ def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
     axes.set_xlabel("step")
 
 
-def _line(axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: float, **style: Any) -> None:
-    """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each other; empty cells are left out."""
+def _line(
+    axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: float, **style: Any
+) -> None:
+    """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each
+    other; empty cells are left out."""
     points = []
     for row in sorted(rows, key=_step):
         rate = pick(row)
@@ -121,7 +127,8 @@ def _line(axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: f
 
 
 def _robust(rows: Sequence[Row]) -> Figure:
-    """Images on which each network is robust, against the step: a panel a grid and kernel family, a marker a radius."""
+    """Images on which each network is robust, against the step: a panel a grid and kernel family, a
+    marker a radius."""
     panels = _panels(rows, _grid, _runtime)
     columns = min(2, len(panels))
     figure, sheet = _sheet(-(-len(panels) // columns), columns, (4.6, 3.3))
@@ -130,7 +137,12 @@ def _robust(rows: Sequence[Row]) -> Figure:
         for (name, cells), marker in zip(_panels(mine, _radius), "osD^v", strict=False):
             for network, pick, shift, style in (
                 ("reference", lambda row: row.reference_robust, -_APART, {"color": _BLUE}),
-                ("quantised", lambda row: row.quantised_robust, _APART, {"color": _ORANGE, "ls": "--", "mfc": "white"}),
+                (
+                    "quantised",
+                    lambda row: row.quantised_robust,
+                    _APART,
+                    {"color": _ORANGE, "ls": "--", "mfc": "white"},
+                ),
             ):
                 _line(axes, cells, pick, shift, marker=marker, label=f"{network}, {name}", **style)
         axes.set_title(title)
@@ -143,7 +155,8 @@ def _robust(rows: Sequence[Row]) -> Figure:
 
 
 def _rates(rows: Sequence[Row]) -> Figure:
-    """Relative robustness and transfer against the step, two panels a grid and kernel family, the published ones as crosses."""
+    """Relative robustness and transfer against the step, two panels a grid and kernel family, the
+    published ones as crosses."""
     panels = _panels(rows, _grid, _runtime)
     figure, sheet = _sheet(len(panels), 2, (4.6, 3.1))
     kinds: tuple[tuple[str, Callable[[Row], Rate]], ...] = (
@@ -153,7 +166,11 @@ def _rates(rows: Sequence[Row]) -> Figure:
     for line, (title, mine) in zip(sheet, panels, strict=True):
         for axes, (label, pick) in zip(line, kinds, strict=True):
             for (name, cells), colour, marker, shift in zip(
-                _panels(mine, _radius), (_BLUE, _ORANGE, _GREY), "osD", (-_APART, _APART, 0.0), strict=False
+                _panels(mine, _radius),
+                (_BLUE, _ORANGE, _GREY),
+                "osD",
+                (-_APART, _APART, 0.0),
+                strict=False,
             ):
                 _line(axes, cells, pick, shift, color=colour, marker=marker, label=name)
                 told = [
@@ -164,18 +181,28 @@ def _rates(rows: Sequence[Row]) -> Figure:
                 if told:
                     x, y = zip(*told, strict=True)
                     axes.plot(
-                        x, y, "x", color=colour, markersize=7, markeredgewidth=1.8, zorder=4, label=f"{name}, published"
+                        x,
+                        y,
+                        "x",
+                        color=colour,
+                        markersize=7,
+                        markeredgewidth=1.8,
+                        zorder=4,
+                        label=f"{name}, published",
                     )
             axes.set_title(title)
             axes.set_ylabel(label)
             axes.set_ylim(*_range(pick(row) for row in mine))
             _steps_axis(axes, mine)
-        line[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))  # beside the panels, for both
+        line[-1].legend(
+            fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5)
+        )  # beside the panels, for both
     return figure
 
 
 def _range(rates: Iterable[Rate]) -> tuple[float, float]:
-    """Percentages to show: every rate and published one, and the intervals of those that rest on enough images to say something."""
+    """Percentages to show: every rate and published one, and the intervals of those that rest on
+    enough images to say something."""
     shown = [100.0]
     for rate in rates:
         shown += [value for value in (rate.percent, rate.published) if value is not None]
@@ -187,7 +214,8 @@ def _range(rates: Iterable[Rate]) -> tuple[float, float]:
 
 
 def _fooled(rows: Sequence[Row]) -> Figure:
-    """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a grid, kernel family and radius."""
+    """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a
+    grid, kernel family and radius."""
     panels = _panels(rows, _grid, _runtime, _radius)
     figure, sheet = _sheet(len(panels), 1, (9.0, 2.5))
     for (axes,), (title, mine) in zip(sheet, panels, strict=True):
@@ -198,7 +226,15 @@ def _fooled(rows: Sequence[Row]) -> Figure:
             rates = [row.by_label.get(label, Rate(0, 0)).percent or 0.0 for label in labels]
             left = [place + (number - (len(cells) - 1) / 2) * width for place in range(len(labels))]
             shade = matplotlib.colormaps["cividis"](0.95 * number / max(len(cells) - 1, 1))
-            axes.bar(left, rates, width, color=shade, edgecolor="white", linewidth=0.3, label=str(row.step))
+            axes.bar(
+                left,
+                rates,
+                width,
+                color=shade,
+                edgecolor="white",
+                linewidth=0.3,
+                label=str(row.step),
+            )
         axes.set_xticks(range(len(labels)), [str(label) for label in labels])
         axes.grid(visible=False, axis="x")
         axes.set_ylim(0, 100)

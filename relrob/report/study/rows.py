@@ -1,4 +1,5 @@
-"""A study as rows, one a cell: our counts and rates with their intervals, the published ones beside them, and the difference."""
+"""A study as rows, one a cell: our counts and rates with their intervals, the published ones beside
+them, and the difference."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ _IMAGES = 10_000  # of every published cell
 
 @dataclass(frozen=True)
 class Rate:
-    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published` percentage where there is one.
-    `undecided`: those of the whole that are not in the part, and might be."""
+    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published`
+    percentage where there is one. `undecided`: those of the whole that are not in the part, and
+    might be."""
 
     part: int
     whole: int
@@ -41,12 +43,18 @@ class Rate:
         """In percent: from where nothing undecided counts to where all does."""
         if not self.whole:
             return None
-        return 100 * wilson(self.part, self.whole)[0], 100 * wilson(self.part + self.undecided, self.whole)[1]
+        return 100 * wilson(self.part, self.whole)[0], 100 * wilson(
+            self.part + self.undecided, self.whole
+        )[1]
 
     @property
     def difference(self) -> float | None:
         """Ours less the published one, in points."""
-        return None if self.percent is None or self.published is None else self.percent - self.published
+        return (
+            None
+            if self.percent is None or self.published is None
+            else self.percent - self.published
+        )
 
     @property
     def agrees(self) -> bool | None:
@@ -136,7 +144,9 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
     other = None if key is None else published.get(key)
     fooled = None if other is None or other.not_robust is None else 100 * other.not_robust / _IMAGES
     accuracies = [summary[name].get("accuracy") for name in ("reference", "quantised")]
-    robust, transfer = (other.relative_robustness, other.adversarial_transfer) if other else (None, None)
+    robust, transfer = (
+        (other.relative_robustness, other.adversarial_transfer) if other else (None, None)
+    )
     in_r = sets["R"] - sets["R_Q^FP"] - sets["R^FP"]
     in_not = sets["R_NOT"] - sets["R_Q"] - sets["R^0"] - sets["R^mixed"]
     open_ = summary["unknown_reference"], summary["unknown_quantised"]
@@ -163,7 +173,8 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
 
 
 def _described(summary: Mapping[str, Any]) -> str:
-    """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of the reference."""
+    """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of
+    the reference."""
     region, words = summary["region"], [summary["region"]["kind"]]
     if region["kind"] == "ladder" and region["features"] != FEATURES:
         words.append(f"F = {region['features']}")

@@ -43,12 +43,15 @@ _PAPER: Final = {
 
 
 def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
-    """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for another format."""
+    """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for
+    another format."""
     makers: dict[str, Callable[[], str]] = {
         "markdown": lambda: _markdown(head, rows),
         "csv": lambda: _csv(rows),
         "latex": lambda: _latex(rows),
-        "json": lambda: json.dumps(study_json(head, rows), indent=2, ensure_ascii=False, allow_nan=False) + "\n",
+        "json": lambda: (
+            json.dumps(study_json(head, rows), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        ),
     }
     if form not in makers:
         raise UsageError(f"format {form!r}", ", ".join(FORMATS))
@@ -62,7 +65,10 @@ def study_json(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
         "study": head["study"],
         "title": head["title"],
         "cells": [row.json() for row in rows],
-        "claims": [{"claim": each.says, "judgement": each.judgement.value, "why": each.why} for each in judged],
+        "claims": [
+            {"claim": each.says, "judgement": each.judgement.value, "why": each.why}
+            for each in judged
+        ],
     }
 
 
@@ -103,12 +109,21 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
     unknown = sum(row.unknown for row in rows)
     lines += [f"Images undecided for one network or both: {unknown} in {len(rows)} cells."]
     if unknown:
-        lines.append("They count in no rate's numerator; its interval reaches to where all of them would.")
+        lines.append(
+            "They count in no rate's numerator; its interval reaches to where all of them would."
+        )
     lines.append("")
     judged = claims(head["published"], rows)
     if judged:
-        lines += ["## Claims of the paper", "", "| claim | verdict | numbers |", "| --- | --- | --- |"]
-        lines += [_line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged]
+        lines += [
+            "## Claims of the paper",
+            "",
+            "| claim | verdict | numbers |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            _line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged
+        ]
         lines.append("")
     lines += [f"- {escape(note)}" for note in _PAPER.get(head["published"], ())]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -127,7 +142,9 @@ def _by_label(rows: Sequence[Row]) -> list[str]:
         rates = [row.by_label.get(label, Rate(0, 0)).percent for label in labels]
         shown = ["" if rate is None else f"{rate:.1f}" for rate in rates]
         step = "" if row.step is None else str(row.step)
-        lines.append(_line([escape(cell) for cell in (row.grid, row.runtime, str(row.radius), step, *shown)]))
+        lines.append(
+            _line([escape(cell) for cell in (row.grid, row.runtime, str(row.radius), step, *shown)])
+        )
     return [*lines, ""]
 
 
@@ -135,18 +152,39 @@ def _csv(rows: Sequence[Row]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("robustness", "transfer", "fooled")
-    rates = [f"{name}_{key}" for name in names for key in ("part", "whole", "percent", "low", "high", "published")]
-    writer.writerow(["grid", "dataset", "region", "runtime", "radius", "step", "images", "unknown", *rates])
+    rates = [
+        f"{name}_{key}"
+        for name in names
+        for key in ("part", "whole", "percent", "low", "high", "published")
+    ]
+    writer.writerow(
+        ["grid", "dataset", "region", "runtime", "radius", "step", "images", "unknown", *rates]
+    )
     for row in rows:
         values: list[Any] = []
         for rate in (row.robustness, row.transfer, row.fooled):
             low, high = rate.interval or (None, None)
             numbers = (rate.percent, low, high)
             shown = ["" if value is None else f"{value:.4f}" for value in numbers]
-            values += [rate.part, rate.whole, *shown, "" if rate.published is None else rate.published]
+            values += [
+                rate.part,
+                rate.whole,
+                *shown,
+                "" if rate.published is None else rate.published,
+            ]
         step = "" if row.step is None else row.step
         writer.writerow(
-            [row.grid, row.dataset, row.region, row.runtime, row.radius, step, row.images, row.unknown, *values]
+            [
+                row.grid,
+                row.dataset,
+                row.region,
+                row.runtime,
+                row.radius,
+                step,
+                row.images,
+                row.unknown,
+                *values,
+            ]
         )
     return text.getvalue()
 
@@ -179,4 +217,6 @@ def _tex(text: str) -> str:
     95 \\% of R\\_Q
     """
     marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(marks.get(letter, f"\\{letter}" if letter in "%_#&${}" else letter) for letter in text)
+    return "".join(
+        marks.get(letter, f"\\{letter}" if letter in "%_#&${}" else letter) for letter in text
+    )

@@ -12,22 +12,31 @@ from relrob.domain.network import Layout, Network
 
 
 def image_dims(dims: list[int], network: Network) -> tuple[int, ...]:
-    """The shape of one image in a file whose input has these dimensions: first the batch, open (below 1) or 1."""
+    """The shape of one image in a file whose input has these dimensions: first the batch, open
+    (below 1) or 1."""
     if len(dims) < 2 or dims[0] > 1:
         raise NoRulesError("an input without a batch dimension, or with a batch of more than 1")
     image = tuple(dims[1:])
     height, width, channels = network.image_shape
-    form = (height, width, channels) if network.layout is Layout.HWC or channels == 1 else (channels, height, width)
+    form = (
+        (height, width, channels)
+        if network.layout is Layout.HWC or channels == 1
+        else (channels, height, width)
+    )
     if any(size < 1 for size in image):
         image = _filled(image, form)
     if prod(image) != prod(form) or (len(_long(image)) > 1 and _long(image) != _long(form)):
-        raise NoRulesError(f"an input of shape {image} for images of {network.image_shape} in {network.layout.value}")
+        raise NoRulesError(
+            f"an input of shape {image} for images of {network.image_shape} in {network.layout.value}"
+        )
     return image
 
 
 def _filled(image: tuple[int, ...], form: tuple[int, ...]) -> tuple[int, ...]:
     """Open dimensions take the images' own."""
-    fits = len(image) == len(form) and all(a in (b, 0, -1) for a, b in zip(image, form, strict=True))
+    fits = len(image) == len(form) and all(
+        a in (b, 0, -1) for a, b in zip(image, form, strict=True)
+    )
     if not fits:
         raise NoRulesError(f"an input of open shape {image}")
     return form

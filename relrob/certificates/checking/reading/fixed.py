@@ -1,4 +1,5 @@
-"""Fixed-point networks: an `.npz` of int64 arrays, read without pickle, as integers for cells and as facts for bounds."""
+"""Fixed-point networks: an `.npz` of int64 arrays, read without pickle, as integers for cells and
+as facts for bounds."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _SINGLE: Final = 2**24  # outputs are given as float32
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high); no half unit where shift is 0."""
+    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high); no half unit where shift
+    is 0."""
 
     weights: NDArray[np.int64]
     bias: NDArray[np.int64]
@@ -64,8 +66,16 @@ def read_fixed(data: bytes) -> FixedFile:
     for number in range(count):
         form = [int(value) for value in _taken(held, f"form_{number}", (4,)).tolist()]
         weights, bias = held.pop(f"weights_{number}", None), held.pop(f"bias_{number}", None)
-        if weights is None or bias is None or weights.ndim != 2 or bias.shape != weights.shape[1:] or not weights.size:
-            raise NoRulesError("a fixed-point layer of which an array is missing, or of another shape")
+        if (
+            weights is None
+            or bias is None
+            or weights.ndim != 2
+            or bias.shape != weights.shape[1:]
+            or not weights.size
+        ):
+            raise NoRulesError(
+                "a fixed-point layer of which an array is missing, or of another shape"
+            )
         if layers and weights.shape[0] != width:
             raise NoRulesError("fixed-point layers that do not fit")
         layer = Layer(weights, bias, *form)
@@ -90,7 +100,9 @@ def _check(layer: Layer, ends: tuple[int, int]) -> None:
         raise NoRulesError("a fixed-point layer whose sums could overflow 63 bits")
 
 
-def _taken(held: dict[str, NDArray[np.int64]], name: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
+def _taken(
+    held: dict[str, NDArray[np.int64]], name: str, shape: tuple[int, ...]
+) -> NDArray[np.int64]:
     found = held.pop(name, None)
     if found is None or found.shape != shape:
         raise NoRulesError(f"a fixed-point file without {name}")
@@ -103,34 +115,58 @@ def _arrays(data: bytes) -> dict[str, NDArray[np.int64]]:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             entries = archive.infolist()
             names = [entry.filename for entry in entries]
-            if len(set(names)) != len(names) or sum(entry.file_size for entry in entries) > _LARGEST:
+            if (
+                len(set(names)) != len(names)
+                or sum(entry.file_size for entry in entries) > _LARGEST
+            ):
                 raise NoRulesError("a fixed-point file with an array twice, or too large")
             return {name.removesuffix(".npy"): _array(archive.read(name)) for name in names}
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zlib.error,
+    ) as error:
         raise NoRulesError("a fixed-point file that is damaged") from error
 
 
 def _array(data: bytes) -> NDArray[np.int64]:
-    """One .npy file of format 1.0: a header that is a Python literal, then little-endian values in C order."""
+    """One .npy file of format 1.0: a header that is a Python literal, then little-endian values in
+    C order."""
     try:
         if data[:8] != b"\x93NUMPY\x01\x00":
             raise NoRulesError("an array of another format")
         (length,) = struct.unpack_from("<H", data, 8)
         head = ast.literal_eval(data[10 : 10 + length].decode("latin-1").strip())
         shape = head["shape"]
-        right = set(head) == {"descr", "fortran_order", "shape"} and head["descr"] == "<i8" and type(shape) is tuple
+        right = (
+            set(head) == {"descr", "fortran_order", "shape"}
+            and head["descr"] == "<i8"
+            and type(shape) is tuple
+        )
         if not right or not all(type(size) is int and size >= 0 for size in shape):
             raise NoRulesError("an array that is not of int64")
         values = np.frombuffer(data, "<i8", offset=10 + length)
         if values.size != prod(shape):
             raise NoRulesError("an array whose data does not fit its shape")
         return values.reshape(shape, order="F" if head["fortran_order"] else "C")
-    except (ValueError, SyntaxError, KeyError, TypeError, struct.error, RecursionError, MemoryError) as error:
+    except (
+        ValueError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        struct.error,
+        RecursionError,
+        MemoryError,
+    ) as error:
         raise NoRulesError("an array that is damaged") from error
 
 
 def facts_of(network: FixedFile) -> Deployed:
-    """The layers over the reals; each shift rounds by half a unit, each pixel becomes a code within half of one."""
+    """The layers over the reals; each shift rounds by half a unit, each pixel becomes a code within
+    half of one."""
     return Deployed(tuple(_facts(network)), "logits")
 
 

@@ -1,4 +1,5 @@
-"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and elementwise arithmetic, or no rules."""
+"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and
+elementwise arithmetic, or no rules."""
 
 from __future__ import annotations
 
@@ -14,18 +15,45 @@ import numpy as np
 from relrob.certificates.checking.reading.entry import image_dims, raster
 from relrob.certificates.checking.reading.facts import Deployed, NoRulesError
 from relrob.certificates.checking.reading.keras_config import Layer, check_float32, model_of
-from relrob.certificates.checking.reading.keras_hdf5 import LARGEST, Array, array_at, group_at, opened, texts
+from relrob.certificates.checking.reading.keras_hdf5 import (
+    LARGEST,
+    Array,
+    array_at,
+    group_at,
+    opened,
+    texts,
+)
 from relrob.certificates.checking.reading.steps import Steps
 from relrob.domain.network import Arithmetic, Network
 
 _COMMON: Final = {"name", "trainable", "dtype", "batch_input_shape"}
 _BUILD: Final = {
-    *("kernel_initializer", "bias_initializer", "kernel_regularizer", "bias_regularizer", "activity_regularizer"),
-    *("kernel_constraint", "bias_constraint", "beta_initializer", "gamma_initializer", "moving_mean_initializer"),
-    *("moving_variance_initializer", "beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"),
+    *(
+        "kernel_initializer",
+        "bias_initializer",
+        "kernel_regularizer",
+        "bias_regularizer",
+        "activity_regularizer",
+    ),
+    *(
+        "kernel_constraint",
+        "bias_constraint",
+        "beta_initializer",
+        "gamma_initializer",
+        "moving_mean_initializer",
+    ),
+    *(
+        "moving_variance_initializer",
+        "beta_regularizer",
+        "gamma_regularizer",
+        "beta_constraint",
+        "gamma_constraint",
+    ),
 }
 _RENORM: Final = ("renorm_clipping", "renorm_momentum")
-_EPSILON: Final = float(np.float32(1e-7))  # keras.backend.epsilon(), which Normalization puts under its division
+_EPSILON: Final = float(
+    np.float32(1e-7)
+)  # keras.backend.epsilon(), which Normalization puts under its division
 Weights = Callable[[Layer], list[Array]]
 
 
@@ -34,12 +62,21 @@ def read_archive(network: Network, data: bytes) -> Deployed:
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             names = archive.namelist()
-            if len(set(names)) != len(names) or not {"config.json", "model.weights.h5"} <= set(names):
+            if len(set(names)) != len(names) or not {"config.json", "model.weights.h5"} <= set(
+                names
+            ):
                 raise NoRulesError("a Keras archive with a member missing or twice")
             if max(archive.getinfo(name).file_size for name in names) > LARGEST:
                 raise NoRulesError("a Keras archive of too large members")
             config, weights = (archive.read(name) for name in ("config.json", "model.weights.h5"))
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, zlib.error) as error:
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        zlib.error,
+    ) as error:
         raise NoRulesError("a Keras archive that is damaged") from error
     layers, dims = model_of(config)
 
@@ -53,14 +90,17 @@ def read_archive(network: Network, data: bytes) -> Deployed:
 
 
 def read_h5(network: Network, data: bytes) -> Deployed:
-    """A whole model of Keras 2 or 3: weights by position, as Keras loads them, whatever their names are."""
+    """A whole model of Keras 2 or 3: weights by position, as Keras loads them, whatever their names
+    are."""
     with opened(data) as file:
         config = file.attrs.get("model_config")
         if not isinstance(config, str | bytes):
             raise NoRulesError("an HDF5 file without a configuration")
         layers, dims = model_of(config)
         weights = group_at(file, "model_weights")
-        if "top_level_model_weights" in weights and texts(group_at(weights, "top_level_model_weights"), "weight_names"):
+        if "top_level_model_weights" in weights and texts(
+            group_at(weights, "top_level_model_weights"), "weight_names"
+        ):
             raise NoRulesError("a model with weights of its own")
         stored = []
         for name in texts(weights, "layer_names"):
@@ -74,7 +114,8 @@ def read_h5(network: Network, data: bytes) -> Deployed:
 
 
 def read_keras1(network: Network, data: bytes) -> Deployed:
-    """Weights without an architecture: dense layers with ReLU between them; the label is the largest of the last."""
+    """Weights without an architecture: dense layers with ReLU between them; the label is the
+    largest of the last."""
     with opened(data) as file:
         if "model_config" in file.attrs:
             raise NoRulesError("weights of Keras 1 with a configuration")
@@ -83,7 +124,9 @@ def read_keras1(network: Network, data: bytes) -> Deployed:
             group = group_at(file, name)
             held = texts(group, "weight_names")
             if held and held != [f"{name}_W", f"{name}_b"]:
-                raise NoRulesError("arrays that are not the weights and the bias of a dense layer of Keras 1")
+                raise NoRulesError(
+                    "arrays that are not the weights and the bias of a dense layer of Keras 1"
+                )
             if held:
                 pairs.append((array_at(group, held[0]), array_at(group, held[1])))
         if not pairs:
@@ -113,7 +156,9 @@ def _build(network: Network, layers: list[Layer], dims: list[int], weights: Weig
         raise NoRulesError("settings that are not as Keras writes them") from error
     found = steps.finish(raster(network))
     plain = all(facts.extra is None for facts in found.layers)
-    if network.runtime == "onnxruntime" and plain:  # runs these layers, exported, without the softmax
+    if (
+        network.runtime == "onnxruntime" and plain
+    ):  # runs these layers, exported, without the softmax
         return Deployed(found.layers, "logits")
     return found
 
@@ -135,7 +180,11 @@ def _activate(steps: Steps, activation: Any) -> None:
 def _dense(steps: Steps, layer: Layer, weights: Weights) -> None:
     settings = layer.settings
     arrays, biased = weights(layer), settings.get("use_bias", True)
-    if settings.get("quantization_config") or settings.get("lora_rank") or biased not in (True, False):
+    if (
+        settings.get("quantization_config")
+        or settings.get("lora_rank")
+        or biased not in (True, False)
+    ):
         raise NoRulesError("a dense layer that is quantised or adapted")
     if len(arrays) != 1 + biased or arrays[0].ndim != 2 or arrays[0].shape[1] != settings["units"]:
         raise NoRulesError("a dense layer with weights of another shape")
@@ -169,7 +218,11 @@ def _activation(steps: Steps, layer: Layer, weights: Weights) -> None:
 
 def _relu(steps: Steps, layer: Layer, weights: Weights) -> None:
     settings = layer.settings
-    if settings.get("max_value") is not None or settings.get("negative_slope") or settings.get("threshold"):
+    if (
+        settings.get("max_value") is not None
+        or settings.get("negative_slope")
+        or settings.get("threshold")
+    ):
         raise NoRulesError("a capped, leaky or shifted ReLU")
     steps.relu()
 
@@ -201,9 +254,12 @@ def _normalise(steps: Steps, layer: Layer, weights: Weights) -> None:
     held = [settings.get("mean"), settings.get("variance")]
     if held.count(None) == 1:
         raise NoRulesError("a Normalization with half its numbers")
-    values = weights(layer)[:2] if held[0] is None else [np.asarray(value, np.float32) for value in held]
+    values = (
+        weights(layer)[:2] if held[0] is None else [np.asarray(value, np.float32) for value in held]
+    )
     mean, variance = (
-        np.broadcast_to(value.astype(np.float64), _broadcast(value, form)).reshape(form) for value in values
+        np.broadcast_to(value.astype(np.float64), _broadcast(value, form)).reshape(form)
+        for value in values
     )
     if not np.all(variance >= 0):
         raise NoRulesError("a Normalization of a variance below 0")
@@ -228,7 +284,9 @@ def _batch_norm(steps: Steps, layer: Layer, weights: Weights) -> None:
         raise NoRulesError("a BatchNormalization over another axis")
     arrays, count = weights(layer), steps.shape[-1]
     scaled, centred = settings.get("scale", True), settings.get("center", True)
-    if len(arrays) != 2 + bool(scaled) + bool(centred) or any(values.shape != (count,) for values in arrays):
+    if len(arrays) != 2 + bool(scaled) + bool(centred) or any(
+        values.shape != (count,) for values in arrays
+    ):
         raise NoRulesError("a BatchNormalization with weights of another shape")
     held = [values.astype(np.float64) for values in arrays]
     gamma = held.pop(0) if scaled else np.ones(count)
@@ -240,7 +298,11 @@ def _nothing(steps: Steps, layer: Layer, weights: Weights) -> None:
     """The identity where nothing is trained."""
 
 
-_SNAKE: Final = {"Dense": "dense", "BatchNormalization": "batch_normalization", "Normalization": "normalization"}
+_SNAKE: Final = {
+    "Dense": "dense",
+    "BatchNormalization": "batch_normalization",
+    "Normalization": "normalization",
+}
 
 
 def _has_weights(layer: Layer) -> bool:
@@ -249,13 +311,23 @@ def _has_weights(layer: Layer) -> bool:
 
 _Apply = Callable[[Steps, Layer, Weights], None]
 _IDENTITIES: Final = (
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    *(
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+    ),
     *("ActivityRegularization", "Identity"),
 )
 # Class -> what it does, and the settings that are known (None: none of them changes anything).
 _LAYERS: Final[dict[str, tuple[_Apply, set[str] | None]]] = {
     "InputLayer": (_input, {"batch_shape", "sparse", "ragged", "optional"}),
-    "Dense": (_dense, {"units", "activation", "use_bias", "quantization_config", "lora_rank", *_BUILD}),
+    "Dense": (
+        _dense,
+        {"units", "activation", "use_bias", "quantization_config", "lora_rank", *_BUILD},
+    ),
     "Flatten": (_flatten, {"data_format"}),
     "Reshape": (_reshape, {"target_shape"}),
     "Permute": (_permute, {"dims"}),
@@ -266,7 +338,17 @@ _LAYERS: Final[dict[str, tuple[_Apply, set[str] | None]]] = {
     "Normalization": (_normalise, {"axis", "mean", "variance", "invert"}),
     "BatchNormalization": (
         _batch_norm,
-        {"axis", "momentum", "epsilon", "center", "scale", "synchronized", "renorm", *_RENORM, *_BUILD},
+        {
+            "axis",
+            "momentum",
+            "epsilon",
+            "center",
+            "scale",
+            "synchronized",
+            "renorm",
+            *_RENORM,
+            *_BUILD,
+        },
     ),
     **dict.fromkeys(_IDENTITIES, (_nothing, None)),
 }

@@ -26,7 +26,9 @@ def model_of(text: str | bytes) -> tuple[list[Layer], list[int]]:
     try:
         model = json.loads(text)
         kind, config = model["class_name"], model["config"]
-        if kind not in ("Sequential", "Functional", "Model") or model.get("registered_name") not in (
+        if kind not in ("Sequential", "Functional", "Model") or model.get(
+            "registered_name"
+        ) not in (
             None,
             kind,
             "Functional",
@@ -40,7 +42,9 @@ def model_of(text: str | bytes) -> tuple[list[Layer], list[int]]:
         layers, counts = list[Layer](), dict[str, int]()
         for entry in entries:
             settings, name = entry["config"], entry["class_name"]
-            if entry.get("module") not in (None, "keras.layers") or entry.get("registered_name") not in (None, name):
+            if entry.get("module") not in (None, "keras.layers") or entry.get(
+                "registered_name"
+            ) not in (None, name):
                 raise NoRulesError("a layer that is none of Keras's own")
             if set(entry) - {
                 "class_name",
@@ -55,7 +59,9 @@ def model_of(text: str | bytes) -> tuple[list[Layer], list[int]]:
             layers.append(Layer(name, str(settings.get("name", "")), settings, counts.get(name, 0)))
             counts[name] = counts.get(name, 0) + 1
         first = layers[0].settings
-        dims = first.get("batch_shape", first.get("batch_input_shape", config.get("build_input_shape")))
+        dims = first.get(
+            "batch_shape", first.get("batch_input_shape", config.get("build_input_shape"))
+        )
         if not isinstance(dims, list):
             raise NoRulesError("a model that does not say what it reads")
         return layers, [-1 if size is None else int(size) for size in dims]
@@ -64,12 +70,20 @@ def model_of(text: str | bytes) -> tuple[list[Layer], list[int]]:
 
 
 def _chain(entries: list[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers of a functional model from its input to its output, each fed by the one before. Keras drops those beside the
-    way, and takes weights in the order of the wires, not of the list."""
+    """The layers of a functional model from its input to its output, each fed by the one before.
+    Keras drops those beside the way, and takes weights in the order of the wires, not of the list.
+    """
     feeds: dict[str, str] = {}
     named = {entry["name"]: entry for entry in entries}
-    starts, ends = ([_end(each) for each in _nested(config[key])] for key in ("input_layers", "output_layers"))
-    if len(starts) != 1 or len(ends) != 1 or len(named) != len(entries) or named[starts[0]]["inbound_nodes"]:
+    starts, ends = (
+        [_end(each) for each in _nested(config[key])] for key in ("input_layers", "output_layers")
+    )
+    if (
+        len(starts) != 1
+        or len(ends) != 1
+        or len(named) != len(entries)
+        or named[starts[0]]["inbound_nodes"]
+    ):
         raise NoRulesError("a model with several inputs or outputs, or whose input is fed")
     for name, entry in named.items():
         if entry["config"].get("name", name) != name:
@@ -118,6 +132,8 @@ def check_float32(settings: dict[str, Any]) -> None:
     policy = settings.get("dtype")
     if isinstance(policy, dict):
         known = set(policy) <= _POLICY and set(policy["config"]) <= {"name"}
-        policy = policy["config"].get("name") if policy["class_name"] == "DTypePolicy" and known else ""
+        policy = (
+            policy["config"].get("name") if policy["class_name"] == "DTypePolicy" and known else ""
+        )
     if policy not in (None, "float32"):
         raise NoRulesError("a layer that does not compute in float32")

@@ -1,4 +1,5 @@
-"""What LiteRT's kernels do with a `.tflite` graph: a chain of dense layers in float32, dynamic range or int8, or no rules."""
+"""What LiteRT's kernels do with a `.tflite` graph: a chain of dense layers in float32, dynamic
+range or int8, or no rules."""
 
 from __future__ import annotations
 
@@ -18,11 +19,16 @@ from relrob.domain.network import Network
 
 _ENDS: Final = {lite.INT8: (-128, 127), lite.UINT8: (0, 255)}
 _SOFTMAX_GRID: Final = (1 / 256, -128)
-_LOGITS: Final = (2.0**-14, 16.0)  # scales of what an int8 softmax reads for which its table was compared with exp
+_LOGITS: Final = (
+    2.0**-14,
+    16.0,
+)  # scales of what an int8 softmax reads for which its table was compared with exp
 _MOST_INPUTS: Final = 1 << 16
-# Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32 products would be subnormal.
+# Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32
+# products would be subnormal.
 _LEAST_RATIO: Final = 2.0**-100
-# XNNPACK takes dynamic-range layers of these versions (not 8): tests/test_reading_litert_rows.py asks LiteRT.
+# XNNPACK takes dynamic-range layers of these versions (not 8):
+# tests/certificates/test_reading_litert_rows.py asks LiteRT.
 _DELEGATED: Final = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
 
 
@@ -35,7 +41,8 @@ def read_tflite(network: Network, data: bytes) -> Deployed:
 
 
 def _has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """May this processor compute in half precision? XNNPACK does so in a file that allows it, where the processor is able to."""
+    """May this processor compute in half precision? XNNPACK does so in a file that allows it, where
+    the processor is able to."""
     try:
         words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
@@ -54,14 +61,17 @@ class _Walk:
         self._shape = image_dims(given.dims, network)
         self._steps = Steps(self._shape)
         self._at, self._written = graph.input, {graph.input}
-        self._sizes: dict[int, list[int]] = {}  # of the image's shape as the file computes it, -1 for the batch
+        self._sizes: dict[
+            int, list[int]
+        ] = {}  # of the image's shape as the file computes it, -1 for the batch
         self._halves: dict[int, int] = {}
         self._layers: list[Facts] = []  # of int8
         self._grid, self._rounded = self._entry(given)
         self._end, self._done = "", False
 
     def _entry(self, given: lite.Tensor) -> tuple[tuple[int, float, int] | None, bool]:
-        """(type, scale, zero point) of the input, None for floats; whether its pixels are rounded already."""
+        """(type, scale, zero point) of the input, None for floats; whether its pixels are rounded
+        already."""
         if given.kind == lite.FLOAT32:
             return None, False
         return self._integers(self._graph.input), True
@@ -81,10 +91,15 @@ class _Walk:
             self._fresh(operator.output)
             if operator.kind in (lite.SHAPE, lite.STRIDED_SLICE, lite.PACK):
                 self._sizes[operator.output] = self._side(operator)
-            elif operator.kind == lite.DEQUANTIZE and self._graph.tensors[operator.inputs[0]].values is not None:
+            elif (
+                operator.kind == lite.DEQUANTIZE
+                and self._graph.tensors[operator.inputs[0]].values is not None
+            ):
                 self._halves[operator.output] = self._half(operator)
             else:
-                if self._at not in operator.inputs or (self._done and operator.kind != lite.RESHAPE):
+                if self._at not in operator.inputs or (
+                    self._done and operator.kind != lite.RESHAPE
+                ):
                     raise NoRulesError("a graph that is no chain of operators")
                 self._step(operator)
                 self._at = operator.output
@@ -129,7 +144,8 @@ class _Walk:
             self._elementwise(operator, first)
 
     def _quantise(self, operator: lite.Operator) -> None:
-        """Floats to int8 before the first layer, once; or the same values as uint8 and int8, 128 apart."""
+        """Floats to int8 before the first layer, once; or the same values as uint8 and int8, 128
+        apart."""
         target = self._integers(operator.output)
         if self._grid is None:
             if self._layers or self._rounded or target[0] != lite.INT8 or not self._steps.untouched:
@@ -139,7 +155,10 @@ class _Walk:
             kinds, (_, scale, zero) = (self._grid[0], target[0]), self._grid
             before = kinds == (lite.UINT8, lite.INT8) and not self._layers
             after = kinds == (lite.INT8, lite.UINT8) and bool(self._layers)
-            if not (before or after) or (target[1], target[2]) != (scale, zero + (-128 if before else 128)):
+            if not (before or after) or (target[1], target[2]) != (
+                scale,
+                zero + (-128 if before else 128),
+            ):
                 raise NoRulesError("a QUANTIZE between two grids")
             self._done = after
         self._grid = target
@@ -152,7 +171,11 @@ class _Walk:
         if self._grid is not None and self._integers(place) != self._grid:
             raise NoRulesError("a RESHAPE to another grid")
         asked = None if operator.options is None else operator.options.vector(0, "<i4")
-        sizes = None if asked is None or not len(asked) else [int(size) for size in asked.astype(np.int64)]
+        sizes = (
+            None
+            if asked is None or not len(asked)
+            else [int(size) for size in asked.astype(np.int64)]
+        )
         if len(operator.inputs) == 2:
             known = self._vector(operator.inputs[1])
             if sizes is not None and sizes != known and operator.inputs[1] not in self._sizes:
@@ -183,7 +206,12 @@ class _Walk:
             taken = [self._vector(place) for place in operator.inputs[1:]]
             masks = [options.whole(slot, "i") for slot in range(5)]
             shape = self._sizes.get(operator.inputs[0])
-            if taken != [[0], [1], [1]] or masks != [0, 0, 0, 0, 1] or options.whole(5, "?") or not shape:
+            if (
+                taken != [[0], [1], [1]]
+                or masks != [0, 0, 0, 0, 1]
+                or options.whole(5, "?")
+                or not shape
+            ):
                 raise NoRulesError("a slice of a shape other than its batch")
             return shape[:1]
         parts = [self._vector(place) for place in operator.inputs]
@@ -194,7 +222,10 @@ class _Walk:
 
     def _half(self, operator: lite.Operator) -> int:
         """float16 constants that become float32, exactly."""
-        source, target = self._graph.tensors[operator.inputs[0]], self._graph.tensors[operator.output]
+        source, target = (
+            self._graph.tensors[operator.inputs[0]],
+            self._graph.tensors[operator.output],
+        )
         if source.kind != lite.FLOAT16 or target.kind != lite.FLOAT32 or source.dims != target.dims:
             raise NoRulesError("constants behind a DEQUANTIZE that are not float16")
         return operator.inputs[0]
@@ -226,7 +257,9 @@ class _Walk:
         elif kind == lite.DIV:
             self._steps.divide(numbers)
         else:
-            self._steps.add(numbers, negative=kind == lite.SUB and first, turned=kind == lite.SUB and not first)
+            self._steps.add(
+                numbers, negative=kind == lite.SUB and first, turned=kind == lite.SUB and not first
+            )
         self._activate(options.whole(0, "b"))
 
     def _activate(self, activation: int) -> None:
@@ -244,7 +277,12 @@ class _Walk:
                 self._steps.softmax()
             self._end, self._done = "float softmax", True
             return
-        if self._grid is None or not self._layers or self._end or not _LOGITS[0] <= self._grid[1] <= _LOGITS[1]:
+        if (
+            self._grid is None
+            or not self._layers
+            or self._end
+            or not _LOGITS[0] <= self._grid[1] <= _LOGITS[1]
+        ):
             raise NoRulesError("a softmax at this place")
         if self._integers(operator.output) != (lite.INT8, *_SOFTMAX_GRID):
             raise NoRulesError("an int8 softmax whose outputs are not steps of 1/256")
@@ -253,8 +291,14 @@ class _Walk:
     def _dense(self, operator: lite.Operator) -> None:
         options = operator.given
         activation, source = options.whole(0, "b"), self._steps.shape
-        if activation not in (0, 1) or options.whole(1, "b") or options.whole(4, "b") not in (lite.FLOAT32, lite.INT32):
-            raise NoRulesError("a dense layer with an activation other than ReLU, or with shuffled weights")
+        if (
+            activation not in (0, 1)
+            or options.whole(1, "b")
+            or options.whole(4, "b") not in (lite.FLOAT32, lite.INT32)
+        ):
+            raise NoRulesError(
+                "a dense layer with an activation other than ReLU, or with shuffled weights"
+            )
         if len(source) > 1 or options.whole(2, "?") or len(operator.inputs) not in (2, 3):
             raise NoRulesError("a dense layer over several rows")
         if self._end or (self._layers and self._grid is None):
@@ -275,13 +319,18 @@ class _Walk:
         self._activate(activation)
 
     def _hybrid(self, operator: lite.Operator, bias: NDArray[np.generic] | None) -> None:
-        """Dynamic range: rows quantised at run time, by LiteRT's own kernel (symmetric unless asked otherwise) or by XNNPACK's
-        (never). Where it is not certain that the delegate takes the node, its step may be the wider one."""
+        """Dynamic range: rows quantised at run time, by LiteRT's own kernel (symmetric unless asked
+        otherwise) or by XNNPACK's (never). Where it is not certain that the delegate takes the
+        node, its step may be the wider one."""
         stored = self._constant(operator.inputs[1], lite.INT8)
         scales, plain = self._scales(operator.inputs[1], stored)
         alone = operator.given.whole(3, "?") == 1
         delegate = self._network.runtime == "xnnpack"
-        sure = not delegate or alone or (plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1))
+        sure = (
+            not delegate
+            or alone
+            or (plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1))
+        )
         share = Fraction(1, 510 if alone or (delegate and sure) else 254) * LOOSE
         weights = (stored.astype(np.float64) * scales[:, None]).T  # exact: 8 bits times 24
         if len(weights) >= _MOST_INPUTS:
@@ -291,15 +340,23 @@ class _Walk:
     def _scales(self, place: int, stored: NDArray[np.generic]) -> tuple[NDArray[np.float64], bool]:
         """The scale of each output, and whether it is stored as XNNPACK reads it."""
         grid = self._graph.tensors[place].grid
-        if stored.ndim != 2 or grid is None or len(grid.scales) not in (1, len(stored)) or np.any(grid.zeros):
+        if (
+            stored.ndim != 2
+            or grid is None
+            or len(grid.scales) not in (1, len(stored))
+            or np.any(grid.zeros)
+        ):
             raise NoRulesError("weights without a scale for each output, or with a zero point")
-        if grid.dimension not in (0, 1) or (grid.dimension == 1 and len(grid.scales) > 1 and not self._square(stored)):
+        if grid.dimension not in (0, 1) or (
+            grid.dimension == 1 and len(grid.scales) > 1 and not self._square(stored)
+        ):
             raise NoRulesError(f"weights quantised along dimension {grid.dimension}")
         plain = grid.dimension == 0 or len(grid.scales) == 1
         return np.broadcast_to(grid.scales.astype(np.float64), (len(stored),)), plain
 
     def _square(self, stored: NDArray[np.generic]) -> bool:
-        """LiteRT's own kernels take scales as those of outputs whatever the dimension, which it checks by their number alone."""
+        """LiteRT's own kernels take scales as those of outputs whatever the dimension, which it
+        checks by their number alone."""
         return stored.shape[0] == stored.shape[1] and self._grid is None
 
     def _integer_dense(self, operator: lite.Operator, relu: bool) -> None:
@@ -311,16 +368,25 @@ class _Walk:
         scales, plain = self._scales(operator.inputs[1], stored)
         result = self._integers(operator.output)
         if not plain or result[0] != lite.INT8 or stored.shape[1:] != self._steps.shape:
-            raise NoRulesError("a dense layer of weights that do not fit, or whose outputs are not int8")
+            raise NoRulesError(
+                "a dense layer of weights that do not fit, or whose outputs are not int8"
+            )
         bias = np.zeros(len(stored), np.int64)
         if len(operator.inputs) == 3 and operator.inputs[2] >= 0:
-            held, grid = self._constant(operator.inputs[2], lite.INT32), self._graph.tensors[operator.inputs[2]].grid
+            held, grid = (
+                self._constant(operator.inputs[2], lite.INT32),
+                self._graph.tensors[operator.inputs[2]].grid,
+            )
             if held.shape != bias.shape or (grid is not None and np.any(grid.zeros)):
-                raise NoRulesError("a bias that is not one number an output, or that has a zero point")
+                raise NoRulesError(
+                    "a bias that is not one number an output, or that has a zero point"
+                )
             bias = held.astype(np.int64)
         if self._layers and not self._layers[-1].relu:
             raise NoRulesError("dense layers without a ReLU between them")
-        _check_sums(stored.astype(np.int64), bias, zero, scales * scale / result[1], self._network.runtime)
+        _check_sums(
+            stored.astype(np.int64), bias, zero, scales * scale / result[1], self._network.runtime
+        )
         self._layers.append(self._facts(stored, bias, scales, (given, result), relu))
         self._grid = result
         self._steps = Steps((len(stored),))
@@ -366,11 +432,17 @@ def _completed(sizes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...
 
 
 def _check_sums(
-    weights: NDArray[np.int64], bias: NDArray[np.int64], zero: int, ratio: NDArray[np.float64], runtime: str
+    weights: NDArray[np.int64],
+    bias: NDArray[np.int64],
+    zero: int,
+    ratio: NDArray[np.float64],
+    runtime: str,
 ) -> None:
-    """No partial sum, of inputs over their whole grid, leaves 31 bits, nor does one shifted left by a multiplier of 1 or more.
+    """No partial sum, of inputs over their whole grid, leaves 31 bits, nor does one shifted left by
+    a multiplier of 1 or more.
 
-    XNNPACK refuses multipliers of 2^8; the reference kernel shifts in 64 bits, and only its product must fit 31."""
+    XNNPACK refuses multipliers of 2^8; the reference kernel shifts in 64 bits, and only its product
+    must fit 31."""
     if weights.shape[1] >= _MOST_INPUTS:
         raise NoRulesError("a layer of so many inputs that sums of its products could overflow")
     ends = np.stack([weights * (-128 - zero), weights * (127 - zero)])

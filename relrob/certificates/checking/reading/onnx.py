@@ -1,4 +1,5 @@
-"""`.onnx` files: a chain of dense layers and elementwise arithmetic in float32, read from the protocol buffer, or no rules."""
+"""`.onnx` files: a chain of dense layers and elementwise arithmetic in float32, read from the
+protocol buffer, or no rules."""
 
 from __future__ import annotations
 
@@ -10,7 +11,15 @@ import numpy as np
 
 from relrob.certificates.checking.reading.entry import image_dims, raster
 from relrob.certificates.checking.reading.facts import Deployed, NoRulesError
-from relrob.certificates.checking.reading.onnx_parts import FLOAT, Array, Attributes, Node, node_of, tensor_of, value_of
+from relrob.certificates.checking.reading.onnx_parts import (
+    FLOAT,
+    Array,
+    Attributes,
+    Node,
+    node_of,
+    tensor_of,
+    value_of,
+)
 from relrob.certificates.checking.reading.steps import Steps
 from relrob.certificates.checking.reading.wire import BYTES, VARINT, Message
 from relrob.domain.network import Arithmetic, Network
@@ -22,7 +31,12 @@ _GRAPH: Final = {1: _B, 2: _B, 5: _B, 10: _B, 11: _B, 12: _B, 13: _B, 16: _B}
 _OPSETS: Final = range(7, 27)
 _MOST_NODES: Final = 10_000
 _LARGEST: Final = float(np.finfo(np.float32).max)
-_NUMBERS: Final = {"value_float": "<f4", "value_floats": "<f4", "value_int": "<i8", "value_ints": "<i8"}
+_NUMBERS: Final = {
+    "value_float": "<f4",
+    "value_floats": "<f4",
+    "value_int": "<i8",
+    "value_ints": "<i8",
+}
 
 
 def read_onnx(network: Network, data: bytes) -> Deployed:
@@ -30,7 +44,11 @@ def read_onnx(network: Network, data: bytes) -> Deployed:
     model = Message(data, _MODEL, "an ONNX model")
     opsets = [Message(each, _OPSET, "an opset") for each in model.every(8)]
     named = {opset.text(1): opset.whole(2) for opset in opsets}
-    if len(named) != len(opsets) or named.get("", named.get("ai.onnx", 0)) not in _OPSETS or model.whole(1) < 3:
+    if (
+        len(named) != len(opsets)
+        or named.get("", named.get("ai.onnx", 0)) not in _OPSETS
+        or model.whole(1) < 3
+    ):
         raise NoRulesError("an ONNX model of an opset or version that the checker does not know")
     graph = model.data(7)
     if graph is None:
@@ -53,7 +71,9 @@ class _Walk:
             self._constants[name] = values
         if graph.has(15) or len(self._nodes) > _MOST_NODES:
             raise NoRulesError("a graph that is too large, or with sparse constants")
-        given = [value for value in map(value_of, graph.every(11)) if value[0] not in self._constants]
+        given = [
+            value for value in map(value_of, graph.every(11)) if value[0] not in self._constants
+        ]
         results = [value_of(each) for each in graph.every(12)]
         if len(given) != 1 or len(results) != 1:
             raise NoRulesError(f"{len(given)} inputs and {len(results)} outputs")
@@ -89,7 +109,12 @@ class _Walk:
 
     def _copy(self, node: Node) -> None:
         """An Identity of a constant."""
-        if len(node.inputs) != 1 or len(node.outputs) != 1 or node.attributes or node.inputs[0] not in self._constants:
+        if (
+            len(node.inputs) != 1
+            or len(node.outputs) != 1
+            or node.attributes
+            or node.inputs[0] not in self._constants
+        ):
             raise NoRulesError("an Identity of no value")
         self._constants[node.outputs[0]] = self._constants[node.inputs[0]]
 
@@ -227,7 +252,8 @@ class _Walk:
         self._steps.reshape(tuple(n for n, _ in self._places(node, given, 1)))
 
     def _places(self, node: Node, given: Attributes, more: int) -> list[tuple[int, bool]]:
-        """Of each axis behind the batch its length, and whether it is named; `more`: the named axes are new."""
+        """Of each axis behind the batch its length, and whether it is named; `more`: the named axes
+        are new."""
         if self._opset < 13:
             self._first(node, 1)
             axes = given.pop("axes", None)
@@ -265,10 +291,14 @@ class _Walk:
         if len(sizes) < 2 or sizes[0] not in (-1, 0, 1) or sizes.count(-1) > 1:
             raise NoRulesError("a Reshape that does not keep the batch apart")
         shape, rest = self._steps.shape, sizes[1:]
-        rest = [shape[at] if size == 0 and at < len(shape) else size for at, size in enumerate(rest)]
+        rest = [
+            shape[at] if size == 0 and at < len(shape) else size for at, size in enumerate(rest)
+        ]
         if -1 in rest:
             known = prod(size for size in rest if size != -1)
-            rest = [(prod(shape) // known if known > 0 else 0) if size == -1 else size for size in rest]
+            rest = [
+                (prod(shape) // known if known > 0 else 0) if size == -1 else size for size in rest
+            ]
         self._steps.reshape(tuple(rest))
 
     def transpose(self, node: Node, given: Attributes) -> None:

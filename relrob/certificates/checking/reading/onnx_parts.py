@@ -1,4 +1,5 @@
-"""The parts of a `.onnx` file, from the wire format: nodes, attributes, constants, inputs and outputs."""
+"""The parts of a `.onnx` file, from the wire format: nodes, attributes, constants, inputs and
+outputs."""
 
 from __future__ import annotations
 
@@ -43,7 +44,9 @@ def node_of(data: bytes) -> Node:
         raise NoRulesError(f"an operator of the domain {node.text(7)[:40]!a}")
     held = [_attribute(each) for each in node.every(5)]
     attributes = dict(held)
-    inputs, outputs = ([name.decode(errors="replace") for name in node.every(field)] for field in (1, 2))
+    inputs, outputs = (
+        [name.decode(errors="replace") for name in node.every(field)] for field in (1, 2)
+    )
     if len(attributes) != len(held) or not outputs:
         raise NoRulesError("a node with an attribute twice, or without an output")
     return Node(node.text(4), inputs, outputs, attributes)
@@ -52,7 +55,13 @@ def node_of(data: bytes) -> Node:
 def _attribute(data: bytes) -> tuple[str, Any]:
     """(name, value) of a number, a tensor or several numbers."""
     held = Message(data, _ATTRIBUTE, "an attribute")
-    fields = {1: (2, held.real), 2: (3, held.whole), 4: (5, held.data), 6: (7, held.reals), 7: (8, held.wholes)}
+    fields = {
+        1: (2, held.real),
+        2: (3, held.whole),
+        4: (5, held.data),
+        6: (7, held.reals),
+        7: (8, held.wholes),
+    }
     kind = held.whole(20)
     if kind not in fields:
         raise NoRulesError(f"an attribute of type {kind}")
@@ -79,7 +88,9 @@ def tensor_of(data: bytes) -> tuple[str, Array]:
         raise NoRulesError(f"a tensor of type {kind}, or that is empty")
     field, form = _TYPES[kind]
     raw, given = held.data(9), held.reals(4) if kind == FLOAT else held.wholes(field)
-    if any(held.has(other) for other in (4, 5, 7) if other != field) or (raw is not None and len(given)):
+    if any(held.has(other) for other in (4, 5, 7) if other != field) or (
+        raw is not None and len(given)
+    ):
         raise NoRulesError("a tensor that holds its data twice")
     values: Array | None = np.array(given, form) if isinstance(given, list) else None
     source = raw if raw is not None else given
@@ -101,6 +112,8 @@ def value_of(data: bytes) -> tuple[str, int, list[int]]:
     dims = (
         []
         if held is None
-        else [Message(each, _DIM, "a dimension") for each in Message(held, _SHAPE, "a shape").every(1)]
+        else [
+            Message(each, _DIM, "a dimension") for each in Message(held, _SHAPE, "a shape").every(1)
+        ]
     )
     return value.text(1), tensor.whole(1), [dim.whole(1) if dim.has(1) else -1 for dim in dims]

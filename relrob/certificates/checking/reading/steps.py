@@ -1,4 +1,5 @@
-"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers (`linear`)."""
+"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers
+(`linear`)."""
 
 from __future__ import annotations
 
@@ -13,9 +14,8 @@ from relrob.certificates.checking.reading.facts import Deployed, Facts, NoRulesE
 from relrob.certificates.checking.reading.linear import Linear, Map, Open, facts_of, linear
 
 Reals = NDArray[np.float64]
-BATCH_NORM: Final = (
-    10  # roundings of scale / sqrt(variance + epsilon), times and plus: 1/2 ulp each, 2 of an inverse root
-)
+# roundings of scale / sqrt(variance + epsilon), times and plus: 1/2 ulp each, 2 of an inverse root
+BATCH_NORM: Final = 10
 
 
 class Steps:
@@ -51,7 +51,9 @@ class Steps:
 
     def _turn(self, shape: tuple[int, ...], axes: tuple[int, ...] | None) -> None:
         if self._places is not None:
-            self._places = self._places.reshape(shape) if axes is None else self._places.transpose(axes)
+            self._places = (
+                self._places.reshape(shape) if axes is None else self._places.transpose(axes)
+            )
         if self._open is None:
             self._map = self._map.turned(shape, axes)
         else:
@@ -68,8 +70,15 @@ class Steps:
         with np.errstate(divide="ignore", over="ignore"):
             self._affine().times(1 / numbers, roundings)
 
-    def add(self, more: NDArray[np.generic], negative: bool = False, turned: bool = False, roundings: int = 1) -> None:
-        """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer first is its bias."""
+    def add(
+        self,
+        more: NDArray[np.generic],
+        negative: bool = False,
+        turned: bool = False,
+        roundings: int = 1,
+    ) -> None:
+        """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer
+        first is its bias."""
         self._going()
         made = self._open
         plain = roundings == 1 and not (negative or turned)
@@ -82,7 +91,13 @@ class Steps:
         self._affine().plus(-numbers if negative else numbers, roundings)
 
     def batch_norm(
-        self, scale: Reals, shift: Reals, mean: Reals, variance: Reals, epsilon: float, axis: int = -1
+        self,
+        scale: Reals,
+        shift: Reals,
+        mean: Reals,
+        variance: Reals,
+        epsilon: float,
+        axis: int = -1,
     ) -> None:
         """(v - mean) / sqrt(variance + epsilon) * scale + shift, computed in whatever order."""
         form = [1] * len(self.shape)
@@ -103,15 +118,20 @@ class Steps:
         share: Fraction = Fraction(0),
         levels: bool = True,
     ) -> None:
-        """x @ weights + bias: weights (n_in, n_out), exact in float64; n_in + `more_terms` roundings on the way to an output."""
+        """x @ weights + bias: weights (n_in, n_out), exact in float64; n_in + `more_terms`
+        roundings on the way to an output."""
         self._going()
         if weights.ndim != 2 or self.shape != weights.shape[:1] or 0 in weights.shape:
-            raise NoRulesError(f"a dense layer of weights {weights.shape} over values of shape {self.shape}")
+            raise NoRulesError(
+                f"a dense layer of weights {weights.shape} over values of shape {self.shape}"
+            )
         width = weights.shape[1]
         held, real = None if bias is None else bias.astype(np.float64), weights.astype(np.float64)
         right = held is None or (held.shape == (width,) and bool(np.isfinite(held).all()))
         if not (right and np.isfinite(real).all()):
-            raise NoRulesError("a dense layer whose weights are not finite, or whose bias is not one number an output")
+            raise NoRulesError(
+                "a dense layer whose weights are not finite, or whose bias is not one number an output"
+            )
         before = self._entering(bool(share))
         terms = 0 if self._real else len(weights) + more_terms
         if self._places is not None:
@@ -121,7 +141,8 @@ class Steps:
         self.shape = (width,)
 
     def _entering(self, quantised: bool) -> Map | Linear:
-        """What the next dense layer reads: inputs after elementwise steps, or what one without a ReLU gives."""
+        """What the next dense layer reads: inputs after elementwise steps, or what one without a
+        ReLU gives."""
         made = self._open
         if quantised and not (made is None and self._map.plain()):
             raise NoRulesError("rows that are quantised after other arithmetic")
@@ -147,7 +168,8 @@ class Steps:
         self._end = "float softmax"
 
     def finish(self, raster: NDArray[np.int64]) -> Deployed:
-        """The network; `raster`: for each value that the file reads the pixel of the (H, W, C) raster."""
+        """The network; `raster`: for each value that the file reads the pixel of the (H, W, C)
+        raster."""
         if self._open is None or len(self.shape) != 1:
             raise NoRulesError("no dense layer at the end")
         self._close(False)
@@ -187,7 +209,9 @@ class Steps:
         try:
             whole = np.broadcast_to(given.astype(np.float64), self.shape)
         except ValueError as error:
-            raise NoRulesError(f"constants of shape {given.shape} for values of shape {self.shape}") from error
+            raise NoRulesError(
+                f"constants of shape {given.shape} for values of shape {self.shape}"
+            ) from error
         if not np.isfinite(whole).all():
             raise NoRulesError("constants that are not finite")
         return whole

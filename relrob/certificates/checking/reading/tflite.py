@@ -1,4 +1,5 @@
-"""The flat buffer of a `.tflite` file as operators and tensors; every field that is not known to change nothing is refused."""
+"""The flat buffer of a `.tflite` file as operators and tensors; every field that is not known to
+change nothing is refused."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ _SCALES: Final = (2.0**-60, 2.0**60)
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """How integers stand for reals, (q - zero) * scale: one `scale` and `zero` or several along `dimension`."""
+    """How integers stand for reals, (q - zero) * scale: one `scale` and `zero` or several along
+    `dimension`."""
 
     scales: NDArray[np.float32]
     zeros: NDArray[np.int64]
@@ -82,7 +84,8 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The one subgraph of a file. `halves`: half precision is allowed where the processor has it."""
+    """The one subgraph of a file. `halves`: half precision is allowed where the processor has
+    it."""
 
     tensors: list[Tensor]
     operators: list[Operator]
@@ -140,8 +143,12 @@ def _operator(table: Table, codes: list[tuple[int, int]], count: int) -> Operato
     if kind not in _OPTIONS:
         raise NoRulesError(f"the operator {kind}")
     lists = [table.vector(slot, "<u1") for slot in (5, 7, 8)]
-    if any(held is not None and len(held) for held in lists) or any(table.has(slot) for slot in (9, 10, 11, 12)):
-        raise NoRulesError(f"the operator {kind} with custom options, variables or intermediate tensors")
+    if any(held is not None and len(held) for held in lists) or any(
+        table.has(slot) for slot in (9, 10, 11, 12)
+    ):
+        raise NoRulesError(
+            f"the operator {kind} with custom options, variables or intermediate tensors"
+        )
     expected, fields, optional = _OPTIONS[kind]
     given = table.whole(3, "B")
     options = table.table(4)
@@ -151,7 +158,9 @@ def _operator(table: Table, codes: list[tuple[int, int]], count: int) -> Operato
         options.only(fields, f"the options of operator {kind}")
     inputs, outputs = _places(table, 1, count), _places(table, 2, count)
     if len(outputs) != 1 or min(outputs) < 0 or not inputs or inputs[0] < 0:
-        raise NoRulesError(f"the operator {kind} with {len(inputs)} inputs and {len(outputs)} outputs")
+        raise NoRulesError(
+            f"the operator {kind} with {len(inputs)} inputs and {len(outputs)} outputs"
+        )
     return Operator(kind, version, inputs, outputs[0], options)
 
 
@@ -167,12 +176,18 @@ def _tensor(table: Table, buffers: list[NDArray[np.generic] | None]) -> Tensor:
         raise NoRulesError("a tensor without a buffer")
     data, values = buffers[number], None
     if data is not None and len(data):
-        if kind not in _NUMPY or min(dims, default=1) < 1 or len(data) != prod(dims) * np.dtype(_NUMPY[kind]).itemsize:
+        if (
+            kind not in _NUMPY
+            or min(dims, default=1) < 1
+            or len(data) != prod(dims) * np.dtype(_NUMPY[kind]).itemsize
+        ):
             raise NoRulesError("a constant of another type or size than its shape")
         values = np.frombuffer(data.tobytes(), _NUMPY[kind]).reshape(dims)
     elif open_shape is not None:
         signature = [int(size) for size in open_shape.astype(np.int64)]
-        if len(signature) != len(dims) or not all(a in (b, -1) for a, b in zip(signature, dims, strict=True)):
+        if len(signature) != len(dims) or not all(
+            a in (b, -1) for a, b in zip(signature, dims, strict=True)
+        ):
             raise NoRulesError("a tensor with two shapes")
         dims = signature
     quantisation = table.table(4)
@@ -186,7 +201,12 @@ def _grid(table: Table) -> Grid | None:
     scales, zeros = table.vector(2, "<f4"), table.vector(3, "<i8")
     if scales is None or not len(scales):
         return None
-    found, at = scales.astype(np.float32), np.zeros(0, np.int64) if zeros is None else zeros.astype(np.int64)
+    found, at = (
+        scales.astype(np.float32),
+        np.zeros(0, np.int64) if zeros is None else zeros.astype(np.int64),
+    )
     if len(at) != len(found) or not np.all((found >= _SCALES[0]) & (found <= _SCALES[1])):
-        raise NoRulesError("scales that are not above 0, or beyond all use, or that have not one zero point each")
+        raise NoRulesError(
+            "scales that are not above 0, or beyond all use, or that have not one zero point each"
+        )
     return Grid(found, at, table.whole(6, "i"))

@@ -1,4 +1,5 @@
-"""Protocol buffers, read from the wire format: messages whose every field is named by its reader, or they are refused."""
+"""Protocol buffers, read from the wire format: messages whose every field is named by its reader,
+or they are refused."""
 
 from __future__ import annotations
 
@@ -25,7 +26,9 @@ class Message:
             value, at = _value(data, at, kind)
             packed = known.get(field) in (VARINT, FIXED32) and kind == BYTES
             if field not in known or not (known[field] == kind or packed):
-                raise NoRulesError(f"{what} with the field {field}, which the checker does not know")
+                raise NoRulesError(
+                    f"{what} with the field {field}, which the checker does not know"
+                )
             self._fields.setdefault(field, []).append((kind, value))
 
     def has(self, field: int) -> bool:
@@ -59,7 +62,11 @@ class Message:
 
     def every(self, field: int) -> list[bytes]:
         """Messages or texts that are repeated."""
-        return [value for kind, value in self._fields.get(field, []) if kind == BYTES and isinstance(value, bytes)]
+        return [
+            value
+            for kind, value in self._fields.get(field, [])
+            if kind == BYTES and isinstance(value, bytes)
+        ]
 
     def wholes(self, field: int) -> list[int]:
         """Repeated numbers, packed or not."""
