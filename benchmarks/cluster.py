@@ -25,10 +25,10 @@ tune_blas()
 
 from distributed import LocalCluster  # noqa: E402
 
+from relrob.store.run_directory import Store  # noqa: E402
 from relrob.study.plan import Plan, make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import run  # noqa: E402
-from relrob.study.store import Store  # noqa: E402
 
 WARM = 4  # images before the clock starts: workers open their networks on the first ones
 
@@ -40,7 +40,9 @@ def workers(kind: str, count: int) -> Iterator[str | None]:
         yield None
     else:
         local: Any = LocalCluster
-        with local(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
+        with local(
+            n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as cluster:
             yield cluster.scheduler_address
 
 
@@ -64,7 +66,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()
     full = Request(radius="20", step="1/4", reference=asked.reference, images=asked.images)
-    for name, request in (("work", full), ("overhead", replace(full, features="1", images="0:400"))):
+    for name, request in (
+        ("work", full),
+        ("overhead", replace(full, features="1", images="0:400")),
+    ):
         plan = make_plan(request)
         found: dict[tuple[str, int], list[float]] = {}
         digests = set()
@@ -81,7 +86,9 @@ def main() -> None:
         assert len(digests) == 1
         for kind in ("processes", "dask"):
             one, two = (statistics.median(found[kind, count]) for count in (1, 2))
-            print(f"{name} {kind}: {one:.2f} s with one worker, {two:.2f} s with two, efficiency {one / two / 2:.2f}")
+            print(
+                f"{name} {kind}: {one:.2f} s with one worker, {two:.2f} s with two, efficiency {one / two / 2:.2f}"
+            )
 
 
 if __name__ == "__main__":

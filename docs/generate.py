@@ -9,7 +9,7 @@ import click
 
 from relrob.cli.main import COMMANDS, group
 from relrob.registry import BALL_SOLVERS, EVALUATORS, QUANTISERS, SOLVERS, Entry, load
-from relrob.report.table import table_markdown
+from relrob.report.run.table import table_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "reports" / "quickstart"

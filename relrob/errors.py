@@ -17,7 +17,9 @@ def printable(text: str, keep: str = "") -> str:
     """
     if text.isprintable():
         return text
-    return "".join(each if each in keep or each.isprintable() else json.dumps(each)[1:-1] for each in text)
+    return "".join(
+        each if each in keep or each.isprintable() else json.dumps(each)[1:-1] for each in text
+    )
 
 
 def capped(text: str, longest: int = LONGEST) -> str:
@@ -39,7 +41,13 @@ class RelrobError(Exception):
         self.parts = tuple(_part(text) for text in (given, accepted, hint))
         said, right, mend = self.parts
         super().__init__(
-            "; ".join([said, *([f"accepted: {right}"] if right else []), *([f"try: {mend}"] if mend else [])])
+            "; ".join(
+                [
+                    said,
+                    *([f"accepted: {right}"] if right else []),
+                    *([f"try: {mend}"] if mend else []),
+                ]
+            )
         )
 
     def __reduce__(self) -> tuple[type[RelrobError], tuple[str, ...]]:

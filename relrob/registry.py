@@ -22,28 +22,30 @@ class Entry:
 SOLVERS: tuple[Entry, ...] = (
     Entry(
         "branch",
-        "relrob_solvers.branch:Branch",
+        "relrob_solvers.branch_ladder:Branch",
         "bounds decide parts of a ladder, small parts are run; float MLPs and dense .tflite files",
         complete=True,
     ),
     Entry(
-        "bounds", "relrob_solvers.bounds:Bounds", "one bound on the whole ladder; float MLPs and dense .tflite files"
+        "bounds",
+        "relrob_solvers.bounds_ladder:Bounds",
+        "one bound on the whole ladder; float MLPs and dense .tflite files",
     ),
     Entry(
         "enumerate",
-        "relrob_solvers.enumerate:Enumerate",
+        "relrob_solvers.enumerate_ladder:Enumerate",
         "visits every point of a ladder; any network, any runtime",
         complete=True,
     ),
     Entry(
         "smt",
-        "relrob_solvers.smt:Smt",
+        "relrob_solvers.smt_ladder:Smt",
         "z3 on parts of a ladder that bounds leave open; verdicts without counts; networks as for branch",
         complete=True,
     ),
     Entry(
         "milp",
-        "relrob_solvers.milp:Milp",
+        "relrob_solvers.milp_ladder:Milp",
         "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; networks as for branch",
         complete=True,
     ),
@@ -52,23 +54,23 @@ SOLVERS: tuple[Entry, ...] = (
 BALL_SOLVERS: tuple[Entry, ...] = (
     Entry(
         "branch",
-        "relrob_solvers.staircase:Staircase",
+        "relrob_solvers.branch_fixed:Staircase",
         "linear programs and exact integer bounds; fixed-point networks in L-infinity balls",
         complete=True,
     ),
     Entry(
         "bounds",
-        "relrob_solvers.around:Around",
+        "relrob_solvers.bounds_ball:Around",
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
     ),
     Entry(
         "branch",
-        "relrob_solvers.phases:Phases",
+        "relrob_solvers.branch_ball:Phases",
         "such bounds on parts of a ball or lattice, split by the signs of pre-activations; networks as for bounds",
     ),
     Entry(
         "smt",
-        "relrob_solvers.integer:Integer",
+        "relrob_solvers.smt_fixed:Integer",
         "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
         complete=True,
     ),
@@ -79,30 +81,42 @@ BALL_SOLVERS: tuple[Entry, ...] = (
     ),
     Entry(
         "smt",
-        "relrob_solvers.reals:Reals",
+        "relrob_solvers.smt_ball:Reals",
         "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",
     ),
 )
 
 EVALUATORS: tuple[Entry, ...] = (
     Entry(
-        "xnnpack", "relrob.networks.litert.runtime:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"
+        "xnnpack",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT with its default XNNPACK delegate (.tflite)",
     ),
     Entry(
         "builtin",
         "relrob.networks.litert.runtime:open_litert",
         "LiteRT's optimised kernels without a delegate (.tflite)",
     ),
-    Entry("reference", "relrob.networks.litert.runtime:open_litert", "LiteRT's reference kernels (.tflite)"),
     Entry(
-        "onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
+        "reference",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT's reference kernels (.tflite)",
+    ),
+    Entry(
+        "onnxruntime",
+        "relrob.networks.onnx.runtime:open_onnxruntime",
+        "onnxruntime on the CPU (.onnx, and float MLPs)",
     ),
     Entry(
         "fixed",
-        "relrob.networks.kernels.fixed_file:open_fixed",
+        "relrob.networks.fixed.file:open_fixed",
         "fixed point in exact integers (.npz that relrob wrote)",
     ),
-    Entry("keras", "relrob.networks.keras.runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
+    Entry(
+        "keras",
+        "relrob.networks.keras.runtime:open_keras",
+        "Keras on TensorFlow (.keras, .h5, CPU)",
+    ),
     Entry(
         "real",
         "relrob.networks.real:open_real",
@@ -112,17 +126,37 @@ EVALUATORS: tuple[Entry, ...] = (
 
 QUANTISERS: tuple[Entry, ...] = (
     Entry(
-        "dynamic", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale a weight tensor (the paper's)"
+        "dynamic",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT dynamic range, one scale a weight tensor (the paper's)",
     ),
     Entry(
-        "dynamic-per-channel", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale an output channel"
+        "dynamic-per-channel",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT dynamic range, one scale an output channel",
     ),
-    Entry("int8", "relrob.compress.litert:quantise", "LiteRT full int8, int8 in and out, one scale an output channel"),
-    Entry("int8-per-tensor", "relrob.compress.litert:quantise", "LiteRT full int8, one scale a weight tensor"),
-    Entry("int16x8", "relrob.compress.litert:quantise", "LiteRT int16 activations, int8 weights"),
-    Entry("float16", "relrob.compress.litert:quantise", "LiteRT float16 weights"),
-    Entry("fixed:B", "relrob.compress.fixed_point:quantise", "fixed point of B = 2 to 16 bits, exact integers (.npz)"),
-    Entry("qdq", "relrob.compress.onnx_qdq:quantise", "onnxruntime static QDQ int8"),
+    Entry(
+        "int8",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT full int8, int8 in and out, one scale an output channel",
+    ),
+    Entry(
+        "int8-per-tensor",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT full int8, one scale a weight tensor",
+    ),
+    Entry(
+        "int16x8",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT int16 activations, int8 weights",
+    ),
+    Entry("float16", "relrob.compress.post_training.litert:quantise", "LiteRT float16 weights"),
+    Entry(
+        "fixed:B",
+        "relrob.compress.post_training.fixed_point:quantise",
+        "fixed point of B = 2 to 16 bits, exact integers (.npz)",
+    ),
+    Entry("qdq", "relrob.compress.post_training.onnx_qdq:quantise", "onnxruntime static QDQ int8"),
 )
 
 
@@ -170,4 +204,6 @@ def load_extra(target: str, extra: str) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0].startswith("relrob"):
             raise
-        raise UsageError(f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'") from error
+        raise UsageError(
+            f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'"
+        ) from error

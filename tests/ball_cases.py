@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
-from relrob.networks.kernels.fixed_file import write_fixed
+from relrob.networks.fixed.file import write_fixed
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
 
 MOST_CODES = 3000
@@ -124,14 +125,29 @@ def question(seed: int, folder: Path) -> Question:
     network, rng = lively_network(seed), np.random.default_rng(seed + 1)
     image = _image(network, rng)
     radii = [radius for radius in _radii(network, rng) if box_size(network, radius) <= MOST_CODES]
-    balls = [ball_set(Ball(Norm.LINF, radius), image) for radius in radii or [Fraction(1, 2 * network.pixel_scale)]]
+    balls = [
+        ball_set(Ball(Norm.LINF, radius), image)
+        for radius in radii or [Fraction(1, 2 * network.pixel_scale)]
+    ]
     clean = int(network.outputs(balls[0].base[None, :]).argmax())
     label = clean if rng.random() < 0.85 else int(rng.integers(0, network.classes))
     around = [every_code(network, ball) for ball in balls]
     wrong = [network.evaluate(codes).argmax(axis=1) != label for codes in around]
     edge = next((number for number, each in enumerate(wrong) if each.any()), len(balls) - 1)
-    chosen = int(rng.integers(len(balls))) if rng.random() < 0.3 else max(edge - int(rng.integers(0, 2)), 0)
-    return Question(network, fixed_opened(network, folder), image, balls[chosen], label, around[chosen], wrong[chosen])
+    chosen = (
+        int(rng.integers(len(balls)))
+        if rng.random() < 0.3
+        else max(edge - int(rng.integers(0, 2)), 0)
+    )
+    return Question(
+        network,
+        fixed_opened(network, folder),
+        image,
+        balls[chosen],
+        label,
+        around[chosen],
+        wrong[chosen],
+    )
 
 
 def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
@@ -140,7 +156,9 @@ def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
     if rng.random() < 0.5:
         found = rng.integers(0, 256, found.shape).astype(np.uint8)
     levels = found.dtype == np.uint8
-    outputs = np.sort(network.outputs(found.astype(np.float32) / np.float32(255) if levels else found), axis=1)
+    outputs = np.sort(
+        network.outputs(found.astype(np.float32) / np.float32(255) if levels else found), axis=1
+    )
     lead = outputs[:, -1] - outputs[:, -2]
     best = int(np.where(lead == 0, 1.5, lead).argmin()) if rng.random() < 0.8 else 0
     chosen: NDArray[Any] = found[best].reshape(1, -1, 1)
@@ -150,7 +168,9 @@ def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
 def _radii(network: FixedNetwork, rng: np.random.Generator) -> list[Fraction]:
     """Some radii, ascending."""
     scale = network.pixel_scale
-    found = [Fraction(k, scale) for k in range(1, 5)] + [Fraction(2 * k + 1, 2 * scale) for k in range(3)]
+    found = [Fraction(k, scale) for k in range(1, 5)] + [
+        Fraction(2 * k + 1, 2 * scale) for k in range(3)
+    ]
     found += [Fraction(float(rng.random()) * 4 / scale) for _ in range(3)]
     return sorted([*found, *(Fraction(int(rng.integers(1, 400)), 100 * scale) for _ in range(3))])
 

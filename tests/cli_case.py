@@ -14,7 +14,7 @@ import relrob
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import draw
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.study.request import Request
 from relrob_datasets import load
 from tests.support import random_dense
@@ -45,7 +45,15 @@ class Case:
             "--workers",
             "1",
         ]
-        return ["verify", str(self.reference), str(self.quantised), "--dataset", str(self.data), *fixed, *more]
+        return [
+            "verify",
+            str(self.reference),
+            str(self.quantised),
+            "--dataset",
+            str(self.data),
+            *fixed,
+            *more,
+        ]
 
     def request(self, images: str) -> Request:
         """The ladder of `arguments`, on some images."""
@@ -85,7 +93,9 @@ def environment(cwd: Path, cache: Path | None = None) -> dict[str, str]:
     given = {**os.environ, "RELROB_CACHE": str(cache or cwd / "cache"), "COLUMNS": "100"}
     root = Path(relrob.__file__).resolve().parent.parent
     if (root / "solvers").is_dir():
-        given["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
+        given["PYTHONPATH"] = os.pathsep.join(
+            str(root / part) for part in ("", "solvers", "datasets")
+        )
     return given
 
 

@@ -16,7 +16,12 @@ Config = dict[str, Any]
 Edit = Callable[[Config, np.random.Generator], None]
 
 
-def edited(path: Path, change: Callable[[Config], Any], out: Path, weights: Callable[[Any], Any] | None = None) -> Path:
+def edited(
+    path: Path,
+    change: Callable[[Config], Any],
+    out: Path,
+    weights: Callable[[Any], Any] | None = None,
+) -> Path:
     """A copy of a `.keras` or `.h5` file with its configuration, and its open HDF5 file, changed."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
@@ -63,7 +68,14 @@ def renamed(config: Config, names: dict[str, str]) -> None:
             return {inner: walk(value, inner) for inner, value in node.items()}
         if isinstance(node, list):
             return [walk(value, key) for value in node]
-        wired = key in ("name", "inbound_nodes", "keras_history", "input_layers", "output_layers", "args")
+        wired = key in (
+            "name",
+            "inbound_nodes",
+            "keras_history",
+            "input_layers",
+            "output_layers",
+            "args",
+        )
         return names.get(node, node) if wired and isinstance(node, str) else node
 
     config["config"] = walk(config["config"])

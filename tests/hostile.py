@@ -28,7 +28,9 @@ def exact_logits(dense: Dense, images: Floats) -> NDArray[Any]:
     """Logits (n, classes) of the network over the reals, as whole numbers of 2^-(149 (layers + 1)); no rounding anywhere."""
     values, bits = _whole(images), _BITS
     for layer in dense.layers:
-        values = values @ _whole(layer.weights) + np.array([b << bits for b in _whole(layer.bias)], dtype=object)
+        values = values @ _whole(layer.weights) + np.array(
+            [b << bits for b in _whole(layer.bias)], dtype=object
+        )
         bits += _BITS
         values = np.maximum(values, 0) if layer.relu else values
     return values
@@ -61,7 +63,10 @@ def float32_logits(dense: Dense, images: Floats, rng: np.random.Generator) -> Fl
     values = kept(images)
     with np.errstate(all="ignore"):
         for layer in dense.layers:
-            weights, total = kept(layer.weights), np.zeros((len(values), len(layer.bias)), np.float32)
+            weights, total = (
+                kept(layer.weights),
+                np.zeros((len(values), len(layer.bias)), np.float32),
+            )
             for term in rng.permutation(len(weights) + 1):
                 if term == len(weights):
                     total = kept(total + kept(layer.bias))

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.decide import decide
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem, Solver
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.enumerate import Enumerate
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
 from tests.make_networks import write_tflite
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
@@ -86,7 +87,11 @@ def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[P
         network = load_network(path, image_shape=SHAPE, classes=4, runtime=runtime)
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         for number in range(count):
-            image = levels(number) if number % 2 else np.where(levels(number) > 99, 255, 0).astype(np.uint8)
+            image = (
+                levels(number)
+                if number % 2
+                else np.where(levels(number) > 99, 255, 0).astype(np.uint8)
+            )
             region = REGIONS[number % len(REGIONS)]
             rungs = rung_set(Ladder(Fraction(region[0]), Fraction(region[1]), 7, 4), image)
             label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
@@ -98,7 +103,9 @@ def agreed(problem: Problem, solver: Solver) -> list[Status]:
     """The solver's verdicts, after checking them: those of enumeration, witnesses on the ladder, nothing refuted by a replay."""
     with np.errstate(all="ignore"):
         decision, truth = decide(problem, solver), decide(problem, Enumerate())
-    for verdict, expected, finding in zip(decision.verdicts, truth.verdicts, decision.each, strict=True):
+    for verdict, expected, finding in zip(
+        decision.verdicts, truth.verdicts, decision.each, strict=True
+    ):
         assert verdict.status is expected.status
         assert verdict.solver == solver.name
         assert verdict.disagreements == 0

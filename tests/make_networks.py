@@ -16,8 +16,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Dense
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 Shape = tuple[int, int, int]
 
@@ -44,7 +44,9 @@ def keras() -> Any:
         return load("tests.tensorflow_here:keras")
 
 
-def keras_model(dense: Dense, image_shape: Shape, extra: Callable[[Any], list[Any]] | None = None) -> Any:
+def keras_model(
+    dense: Dense, image_shape: Shape, extra: Callable[[Any], list[Any]] | None = None
+) -> Any:
     """A Sequential model of the weights; `extra(keras.layers)`: layers between the input and Flatten."""
     layers = keras().layers
     stack = [layers.Input(image_shape), *(extra(layers) if extra else ()), layers.Flatten()]
@@ -52,7 +54,11 @@ def keras_model(dense: Dense, image_shape: Shape, extra: Callable[[Any], list[An
     names = [f"d{number}" for number in range(last + 1)]
     for number, layer in enumerate(dense.layers):
         final = "softmax" if dense.softmax and number == last else None
-        stack.append(layers.Dense(layer.weights.shape[1], "relu" if layer.relu else final, name=names[number]))
+        stack.append(
+            layers.Dense(
+                layer.weights.shape[1], "relu" if layer.relu else final, name=names[number]
+            )
+        )
     model = keras().Sequential(stack)
     for name, layer in zip(names, dense.layers, strict=True):
         model.get_layer(name).set_weights([layer.weights, layer.bias])
@@ -93,10 +99,16 @@ def convert(model: Any, scheme: str = "float32") -> bytes:
             converter.representative_dataset = lambda: ([image[None]] for image in noise)
             kinds = tf.lite.OpsSet
             wide = kinds.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            converter.target_spec.supported_ops = [kinds.TFLITE_BUILTINS_INT8 if scheme == "int8" else wide]
-            converter.inference_input_type = converter.inference_output_type = tf.int8 if scheme == "int8" else tf.int16
+            converter.target_spec.supported_ops = [
+                kinds.TFLITE_BUILTINS_INT8 if scheme == "int8" else wide
+            ]
+            converter.inference_input_type = converter.inference_output_type = (
+                tf.int8 if scheme == "int8" else tf.int16
+            )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the converter doubts a calibration that it does use
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # the converter doubts a calibration that it does use
             return bytes(converter.convert())
 
 
@@ -140,7 +152,9 @@ def write_onnx(dense: Dense, path: Path) -> Path:
         constants |= {f"w{number}": layer.weights, f"b{number}": layer.bias}
         end = "y" if number == len(dense.layers) - 1 else f"v{number}"
         nodes.append(
-            helper.make_node("Gemm", [value, f"w{number}", f"b{number}"], [f"s{number}" if layer.relu else end])
+            helper.make_node(
+                "Gemm", [value, f"w{number}", f"b{number}"], [f"s{number}" if layer.relu else end]
+            )
         )
         if layer.relu:
             nodes.append(helper.make_node("Relu", [f"s{number}"], [end]))

@@ -22,7 +22,10 @@ from hypothesis import Phase, settings
 settings.register_profile("mutants", phases=[Phase.generate], derandomize=True, database=None)
 settings.load_profile("mutants")
 """
-CORE = tuple(f"tests/test_{name}.py" for name in ("soundness", "thresholds", "folded", "ladder", "enumerate", "decide"))
+CORE = tuple(
+    f"tests/test_{name}.py"
+    for name in ("soundness", "thresholds", "folded", "ladder", "enumerate", "decide")
+)
 
 
 @dataclass(frozen=True)
@@ -37,72 +40,113 @@ class Mutant:
 
 
 EXACT, KNAPSACK, LADDER = (f"relrob/regions/{name}.py" for name in ("exact", "knapsack", "ladder"))
-FOLDED, EVALUATOR, CHAIN = (f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain"))
-ROUNDING = "relrob/networks/rounding.py"
-TALLY, DECIDE, RELATIVE, PRONOUNCE = (f"relrob/{name}.py" for name in ("tally", "decide", "relative", "pronounce"))
+FOLDED, EVALUATOR, CHAIN = (
+    f"relrob/networks/{name}.py" for name in ("folded", "evaluator", "chain")
+)
+ROUNDING = "relrob/domain/rounding.py"
+TALLY, DECIDE, RELATIVE, PRONOUNCE = (
+    f"relrob/{name}.py" for name in ("tally", "decide", "relative", "pronounce")
+)
 ENUMERATE, BRANCH = (f"solvers/relrob_solvers/{name}.py" for name in ("enumerate", "branch"))
-BOUNDING, LINEAR, CERTAIN = (f"relrob/bounding/{name}.py" for name in ("ladder", "linear", "certain"))
+BOUNDING, LINEAR, CERTAIN = (
+    f"relrob/bounding/{name}.py" for name in ("ladder", "linear", "certain")
+)
 ENCLOSURE, STAIRS, CELLS = (
     "relrob/networks/enclosure.py",
-    "relrob/bounding/staircase.py",
-    "relrob/certificates/cells.py",
+    "relrob/bounding/fixed.py",
+    "relrob/certificates/checking/fixed.py",
 )
 BALL, HULL = "relrob/regions/ball.py", "relrob/bounding/ball.py"
 BRANCHING = (
-    "tests/test_soundness.py",
-    "tests/test_enumerate.py",
-    "tests/test_branch.py",
-    "tests/test_bounding.py",
-    "tests/test_enclosure.py",
+    "tests/solvers/test_soundness.py",
+    "tests/solvers/test_enumerate_ladder.py",
+    "tests/solvers/test_branch_ladder.py",
+    "tests/bounding/test_ladder.py",
+    "tests/networks/test_enclosure.py",
 )
-CHAINED, BEST = "relrob/chain.py", "relrob/best_first.py"
-VERDICTS = ("tests/test_chain.py", "tests/test_branch.py", "tests/test_best_first.py")
-DOMAIN = ("tests/test_domain.py",)
-KERAS, WIRED = "relrob/networks/keras", ("tests/test_keras_wiring.py",)
+CHAINED, BEST = "relrob/deciding/auto.py", "relrob/branching/best_first.py"
+VERDICTS = (
+    "tests/deciding/test_auto.py",
+    "tests/solvers/test_branch_ladder.py",
+    "tests/branching/test_best_first.py",
+)
+DOMAIN = ("tests/domain/test_domain.py",)
+KERAS, WIRED = "relrob/networks/keras", ("tests/networks/keras/test_wiring.py",)
 SEALS, OLDER, POOL = (f"relrob/study/{name}.py" for name in ("seals", "older", "pool"))
-FILE_OF_STORE = "relrob/study/sqlite_file.py"
-STORED, POOLED = ("tests/test_store.py",), ("tests/test_pool.py",)
+FILE_OF_STORE = "relrob/store/sqlite_file.py"
+STORED, POOLED = ("tests/store/test_run_directory.py",), ("tests/study/test_pool.py",)
 LEVEL_CHECK, DERIVE = (f"relrob/certificates/{name}.py" for name in ("levels", "derive"))
-STEPS, LITERT_READ, CHECK = (f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check"))
+STEPS, LITERT_READ, CHECK = (
+    f"relrob/certificates/{name}.py" for name in ("reading/steps", "reading/litert", "check")
+)
 READ_LINEAR, READ_ONNX_FILE, READ_KERAS_FILE = (
-    f"relrob/certificates/reading/{name}.py" for name in ("linear", "onnx", "keras_config")
+    f"relrob/certificates/checking/reading/{name}.py" for name in ("linear", "onnx", "keras_config")
 )
-READ_ONNX = ("tests/test_reading_onnx.py",)
-READ_LITERT = ("tests/test_reading_litert.py", "tests/test_reading_litert_rows.py")
-READ_KERAS, READ_CLI = ("tests/test_reading_keras.py",), ("tests/test_cli_check.py", "tests/test_certificates.py")
-TREE, FOUND = "relrob/regions/search.py", "relrob/relative_search.py"
-REPICK = "relrob/regions/repick.py"
-POINTWISE, NEAR = "relrob/networks/pointwise.py", ("tests/test_pointwise.py",)
-LEVELS, SEARCHED, REPICKED = (("tests/test_levels.py",), ("tests/test_search.py",), ("tests/test_repick.py",))
-LOST = ("tests/test_encoding.py", "tests/test_certificates_bounds.py", "tests/test_bounding.py", "tests/test_lost.py")
+READ_ONNX = ("tests/certificates/test_reading_onnx.py",)
+READ_LITERT = (
+    "tests/certificates/test_reading_litert.py",
+    "tests/certificates/test_reading_litert_rows.py",
+)
+READ_KERAS, READ_CLI = (
+    ("tests/certificates/test_reading_keras.py",),
+    ("tests/cli/test_check.py", "tests/certificates/test_check.py"),
+)
+TREE, FOUND = "relrob/attacks/tree_search.py", "relrob/relative/search.py"
+REPICK = "relrob/regions/search_features.py"
+POINTWISE, NEAR = "relrob/judging/pointwise.py", ("tests/judging/test_pointwise.py",)
+LEVELS, SEARCHED, REPICKED = (
+    ("tests/bounding/test_levels.py",),
+    ("tests/relative/test_search.py",),
+    ("tests/regions/test_search_features.py",),
+)
+LOST = (
+    "tests/encoding/test_encode.py",
+    "tests/certificates/test_bounds.py",
+    "tests/bounding/test_ladder.py",
+    "tests/bounding/test_lost.py",
+)
 REAL, LOAD, ENCLOSE = (f"relrob/networks/{name}.py" for name in ("real", "load", "enclose"))
-REALS = ("tests/test_real.py", "tests/test_network_inputs.py")
+REALS = ("tests/networks/test_real.py", "tests/networks/test_inputs.py")
 CONTENT = "relrob/networks/content.py"
-ONNX_GRAPH, RANDOM, ONNX_APART = (f"relrob/networks/onnx/{name}.py" for name in ("graph", "random", "apart"))
-MODELLED, CLOSED, APARTS = (
-    ("tests/test_onnx_modelled.py",),
-    ("tests/test_onnx_graph.py",),
-    ("tests/test_onnx_apart.py",),
+ONNX_GRAPH, RANDOM, ONNX_APART = (
+    f"relrob/networks/onnx/{name}.py" for name in ("graph", "random", "apart")
 )
-HIGHS, THREATS, MILP_BALL = "relrob/highs.py", "relrob/threats.py", "solvers/relrob_solvers/milp_ball.py"
-PROGRAMS = ("tests/test_milp_ball.py", "tests/test_milp.py", "tests/test_reals.py")
-PHASES, SLOPES = "solvers/relrob_solvers/phases.py", "relrob/bounding/slopes.py"
-PARTS, BALL_CHECK = "relrob/certificates/parts.py", "relrob/certificates/ball.py"
-PHASED = ("tests/test_phases.py", "tests/test_milp_ball.py")
-FIXED = ("tests/test_staircase.py", "tests/test_certificates_cells.py")
-EXTREMES = ("tests/test_extremes.py",)
-BALLS = ("tests/test_ball.py", "tests/test_decide_ball.py")
+MODELLED, CLOSED, APARTS = (
+    ("tests/networks/onnx/test_modelled.py",),
+    ("tests/networks/onnx/test_graph.py",),
+    ("tests/networks/onnx/test_apart.py",),
+)
+HIGHS, THREATS, MILP_BALL = (
+    "relrob/branching/highs.py",
+    "relrob/branching/threats.py",
+    "solvers/relrob_solvers/milp_ball.py",
+)
+PROGRAMS = (
+    "tests/solvers/test_milp_ball.py",
+    "tests/solvers/test_milp_ladder.py",
+    "tests/solvers/test_smt_ball.py",
+)
+PHASES, SLOPES = "solvers/relrob_solvers/branch_ball.py", "relrob/bounding/slopes.py"
+PARTS, BALL_CHECK = (
+    "relrob/certificates/checking/entries.py",
+    "relrob/certificates/checking/ball.py",
+)
+PHASED = ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py")
+FIXED = ("tests/solvers/test_branch_fixed.py", "tests/certificates/test_fixed.py")
+EXTREMES = ("tests/bounding/test_extremes.py",)
+BALLS = ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py")
 WALK, FLAT, LIMITS, KERNELS, ROWS_APART, LITERT = (
-    f"relrob/networks/litert/{name}.py" for name in ("graph", "flat", "limits", "kernels", "apart", "runtime")
+    f"relrob/networks/litert/{name}.py"
+    for name in ("graph", "flat", "limits", "kernels", "apart", "runtime")
 )
 READ, KERNEL, ALONE = (
-    ("tests/test_litert_graph.py",),
-    ("tests/test_litert_kernels.py",),
-    ("tests/test_litert_apart.py",),
+    ("tests/networks/litert/test_graph.py",),
+    ("tests/networks/litert/test_kernels.py",),
+    ("tests/networks/litert/test_apart.py",),
 )
 
-SPOTS, PROBES = "relrob/spots.py", "relrob/networks/probes.py"
-SPOTTED, PROBED = ("tests/test_spots.py",), ("tests/test_probes.py",)
+SPOTS, PROBES = "relrob/queries/spots.py", "relrob/networks/probes.py"
+SPOTTED, PROBED = ("tests/queries/test_spots.py",), ("tests/networks/test_probes.py",)
 
 MUTANTS: tuple[Mutant, ...] = (
     # models against runtimes: probes and spot checks
@@ -176,7 +220,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("onnx: images mixed", ONNX_APART, "0 < axis < rank if axis >= 0 else", "axis < rank if axis >= 0 else", APARTS),
     Mutant("onnx: images mixed, counted back", ONNX_APART, "rank > 0 and -rank < axis", "rank > 0 and -rank <= axis", APARTS),
     Mutant("onnx: turned images apart", ONNX_APART, "[:1] == [0]", "[:1] != [9]", APARTS),
-    Mutant("onnx: mixed images in batches", "relrob/networks/onnx_runtime.py", "if network.apart and", "if", APARTS),
+    Mutant("onnx: mixed images in batches", "relrob/networks/onnx/runtime.py", "if network.apart and", "if", APARTS),
     # the region
     Mutant("no clamp at black", LADDER, "max(pixel - step, 0)", "pixel - step"),
     Mutant("no clamp at white", LADDER, "min(pixel + step, one)", "pixel + step"),
@@ -232,7 +276,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("search: no time is a proof", BEST, "                return False\n", "                return True\n", VERDICTS),
     Mutant("search: wrong everywhere is right", BEST, "if settled.label == tally.label:", "if settled.label >= 0:", VERDICTS),
     Mutant("search: beam beyond the radius", BEST, "cost_units(masks) <= part.rungs.budget", "cost_units(masks) >= 0", VERDICTS),
-    Mutant("parts: counted short", "relrob/bounding/part.py", "if room < 0:", "if room < -(10**9):", VERDICTS),
+    Mutant("parts: counted short", "relrob/regions/part.py", "if room < 0:", "if room < -(10**9):", VERDICTS),
     Mutant("chain: what was told is proved", CHAINED, "if found.stopped is None:", "if True:", VERDICTS),
     Mutant("chain: the wrong network asked", CHAINED, "(self._problem.networks[n", "(self._problem.networks[0 * n", VERDICTS),
     Mutant("chain: another's steps", CHAINED, "step=found.step or name", 'step=found.step or "branch"', VERDICTS),
@@ -323,11 +367,11 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant("checker: sampled is valid", CHECK, '"sampled" if counts.sampled_parts else "valid"', '"valid"', READ_CLI),
     Mutant(
-        "checker: margins below 0 of runs", CHECK, "if claimed < 0 or", "if claimed < -9 or", ("tests/test_certificate_fields.py",),
+        "checker: margins below 0 of runs", CHECK, "if claimed < 0 or", "if claimed < -9 or", ("tests/certificates/test_fields.py",),
     ),
     Mutant(
         "checker: Keras layers by class alone",
-        "relrob/certificates/reading/keras.py",
+        "relrob/certificates/checking/reading/keras.py",
         "if layer.number else",
         "if False else",
         READ_KERAS,
@@ -364,7 +408,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("store: the run's seal is not compared", SEALS, "if kept != [(run.text(config),)]:", "if not kept:", STORED),
     Mutant("store: seals without witnesses", SEALS, "list(vars(self).values())", "[self.record]", STORED),
     Mutant("store: configuration not sealed", SEALS, "json.dumps([config, self.rows", "json.dumps([self.rows", STORED),
-    Mutant("store: what is forgotten stays in the seal", "relrob/study/store.py", "run.changed(seal, -1)", "run", STORED),
+    Mutant("store: what is forgotten stays in the seal", "relrob/store/run_directory.py", "run.changed(seal, -1)", "run", STORED),
     Mutant("store: older rows pass for sealed ones", OLDER, "index, FORMAT, run)", "index, 4, run)", STORED),
     Mutant("store: witnesses against verdicts", OLDER, "            if wrong:", "            if False:", STORED),
     Mutant("store: an empty file is damage", FILE_OF_STORE, "return not tables and not", "return False and not", STORED),
@@ -430,22 +474,22 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         "a function that restores is let through",
-        "relrob/networks/savedmodel_file.py",
+        "relrob/networks/keras/savedmodel_file.py",
         "if node.saveable_objects or node.registered_saver:",
         "if node.registered_saver:",
-        ("tests/test_networks_savedmodel.py",),
+        ("tests/networks/keras/test_savedmodel.py",),
     ),
     Mutant(
         "a folded copy is quantised",
         "relrob/compress/source.py",
         "return reference.dense is not None and not reference.folded",
         "return reference.dense is not None",
-        ("tests/test_compress_own.py",),
+        ("tests/compress/test_source.py",),
     ),
     Mutant("digest without the label", "relrob/domain/query.py", "region, self.label]", "region]", DOMAIN),
     Mutant("digest without the runtime", "relrob/domain/query.py", "self.network.runtime, ", "", DOMAIN),
     Mutant("keras: batches of what mixes", "relrob/networks/keras/runtime.py", "if not network.apart:", "if False:",
-           ("tests/test_networks_savedmodel.py",)),
+           ("tests/networks/keras/test_savedmodel.py",)),
     Mutant("witness for any verdict", "relrob/domain/verdict.py", "(self.status is Status.NOT_ROBUST) !=", "None is", DOMAIN),
 )  # fmt: skip
 
@@ -469,7 +513,9 @@ def spoilt(mutant: Mutant) -> str:
     """The text of the file with the bug in it. Raises ValueError when the place is not there exactly once."""
     text = (ROOT / mutant.file).read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
-        raise ValueError(f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.file}")
+        raise ValueError(
+            f"{mutant.name}: {mutant.old!r} occurs {text.count(mutant.old)} times in {mutant.file}"
+        )
     return text.replace(mutant.old, mutant.new)
 
 
@@ -477,11 +523,15 @@ def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
     """Does one of these tests fail, or take longer, in the copy? Raises RuntimeError when they cannot be run."""
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *tests]
     try:
-        run = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False)
+        run = subprocess.run(
+            command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
+        )
     except subprocess.TimeoutExpired:
         return True
     if run.returncode not in (0, 1):
-        raise RuntimeError(f"pytest ended with {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
+        raise RuntimeError(
+            f"pytest ended with {run.returncode}\n{run.stdout[-2000:]}{run.stderr[-2000:]}"
+        )
     return run.returncode == 1
 
 

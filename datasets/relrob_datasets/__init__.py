@@ -14,4 +14,14 @@ from relrob_datasets.fetch import fetch
 from relrob_datasets.first import check, load_guarded
 from relrob_datasets.select import select
 
-__all__ = ["Dataset", "Row", "catalogue", "check", "fetch", "load", "load_guarded", "load_known", "select"]
+__all__ = [
+    "Dataset",
+    "Row",
+    "catalogue",
+    "check",
+    "fetch",
+    "load",
+    "load_guarded",
+    "load_known",
+    "select",
+]

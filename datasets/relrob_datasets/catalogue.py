@@ -9,7 +9,7 @@ from pathlib import Path
 from relrob import registry
 from relrob.domain.arrays import Ints, Levels
 from relrob.errors import DatasetError
-from relrob.files import readable
+from relrob.system.files import readable
 from relrob_datasets import manifest as manifests
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.fetch import folder_of
@@ -54,7 +54,8 @@ def load_known(manifest: Manifest, split: str) -> Dataset:
     form = manifest.form_in(folder, split)
     if form is None:
         raise DatasetError(
-            f"data set {manifest.name!r} ({split}) is not on this machine", hint=f"relrob datasets get {manifest.name}"
+            f"data set {manifest.name!r} ({split}) is not on this machine",
+            hint=f"relrob datasets get {manifest.name}",
         )
     for file in form.of(split):
         check_file(folder / file.name, file)
@@ -62,7 +63,8 @@ def load_known(manifest: Manifest, split: str) -> Dataset:
     dataset = _read(form, paths, split, manifest.name, len(manifest.classes))
     if len(dataset) != dict(manifest.splits)[split] or dataset.image_shape != manifest.image_shape:
         raise DatasetError(
-            f"{manifest.name} ({split}) has {len(dataset)} images of {dataset.image_shape}", "the manifest's"
+            f"{manifest.name} ({split}) has {len(dataset)} images of {dataset.image_shape}",
+            "the manifest's",
         )
     return dataset
 
@@ -138,5 +140,11 @@ def _official(path: Path, split: str) -> Dataset | None:
             for files in (names, [file.removesuffix(".gz") for file in names]):
                 wanted = path.is_dir() or files == [path.name]
                 if wanted and files and all((folder / file).is_file() for file in files):
-                    return _read(form, [folder / file for file in files], split, readable(name), len(manifest.classes))
+                    return _read(
+                        form,
+                        [folder / file for file in files],
+                        split,
+                        readable(name),
+                        len(manifest.classes),
+                    )
     return None

@@ -15,7 +15,10 @@ from relrob.errors import DatasetError
 from relrob_datasets.integrity import reading
 from relrob_datasets.pickles import byte_array, load_inert
 
-BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
+BATCHES = {
+    "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "test": ("test_batch",),
+}
 PIXELS = 3 * 32 * 32
 LARGEST = 1 << 26
 
@@ -29,7 +32,10 @@ def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
         batches = _from_archive(paths[0], split)
     else:
         batches = [(str(path), _read_file(path)) for path in paths]
-    decoded = [_binary(name, data) if name.endswith(".bin") else _pickled(name, data) for name, data in batches]
+    decoded = [
+        _binary(name, data) if name.endswith(".bin") else _pickled(name, data)
+        for name, data in batches
+    ]
     planes = np.concatenate([pixels for pixels, _ in decoded]).reshape(-1, 3, 32, 32)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     images.flags.writeable = False
@@ -57,15 +63,22 @@ def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
                 if not member.isfile() or name not in plain + binary:
                     continue
                 if member.size > LARGEST:
-                    raise DatasetError(f"{member.name} in {path} has {member.size} bytes", f"{LARGEST} bytes at most")
+                    raise DatasetError(
+                        f"{member.name} in {path} has {member.size} bytes",
+                        f"{LARGEST} bytes at most",
+                    )
                 stream = archive.extractfile(member)
                 found[name] = stream.read() if stream else b""
                 for names in (plain, binary):
                     if all(name in found for name in names):
                         return [(name, found[name]) for name in names]
     except tarfile.TarError as error:
-        raise DatasetError(f"cannot read {path}: {error}", "a .tar.gz archive", "another copy of the file") from error
-    raise DatasetError(f"{path} does not hold the {split} batches", f"{', '.join(plain)}, or the same with .bin")
+        raise DatasetError(
+            f"cannot read {path}: {error}", "a .tar.gz archive", "another copy of the file"
+        ) from error
+    raise DatasetError(
+        f"{path} does not hold the {split} batches", f"{', '.join(plain)}, or the same with .bin"
+    )
 
 
 class _Bounded:
@@ -89,7 +102,9 @@ def _opened(file: gzip.GzipFile) -> tarfile.TarFile:
 def _binary(name: str, data: bytes) -> tuple[Levels, Ints]:
     """Records of one label byte and 3072 pixel bytes."""
     if not data or len(data) % (1 + PIXELS):
-        raise DatasetError(f"{name} has {len(data)} bytes", f"a multiple of {1 + PIXELS} (label and pixels)")
+        raise DatasetError(
+            f"{name} has {len(data)} bytes", f"a multiple of {1 + PIXELS} (label and pixels)"
+        )
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, 1 + PIXELS)
     return records[:, 1:], records[:, 0].astype(np.int64)
 
@@ -98,7 +113,9 @@ def _pickled(name: str, data: bytes) -> tuple[Levels, Ints]:
     """A pickled dictionary with `data` (n, 3072) and the list `labels`."""
     try:
         batch = load_inert(data)
-        fields = {_text(key): value for key, value in batch.items()} if isinstance(batch, dict) else {}
+        fields = (
+            {_text(key): value for key, value in batch.items()} if isinstance(batch, dict) else {}
+        )
         pixels, labels = byte_array(fields.get("data")), fields.get("labels")
     except DatasetError as error:
         raise DatasetError(f"{name}: {error}") from error
@@ -109,7 +126,9 @@ def _pickled(name: str, data: bytes) -> tuple[Levels, Ints]:
         or len(labels) != len(pixels)
         or not all(type(v) is int and 0 <= v < 256 for v in labels)
     ):
-        raise DatasetError(f"{name} has no list of {len(pixels)} labels", "a list of integers, one an image")
+        raise DatasetError(
+            f"{name} has no list of {len(pixels)} labels", "a list of integers, one an image"
+        )
     return pixels, np.array(labels, dtype=np.int64)
 
 

@@ -40,7 +40,9 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
     return load(name_or_path, split)
 
 
-def check(name_or_path: str, split: str | None = None, memory: float | None = None) -> tuple[Dataset, ...]:
+def check(
+    name_or_path: str, split: str | None = None, memory: float | None = None
+) -> tuple[Dataset, ...]:
     """Check what is on disk by loading it: one split, or each split of a named set that is here. Raises DatasetError."""
     manifest = manifests.find(name_or_path)
     if manifest and split is None:

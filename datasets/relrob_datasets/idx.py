@@ -38,7 +38,9 @@ def read_idx(path: Path, rank: int) -> Levels:
             data = file.read(expected + 1)
     if len(data) != expected:
         state = "is truncated" if len(data) < expected else "has bytes after its data"
-        raise DatasetError(f"{path} {state}: its header says {'x'.join(map(str, shape))} = {expected} bytes")
+        raise DatasetError(
+            f"{path} {state}: its header says {'x'.join(map(str, shape))} = {expected} bytes"
+        )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
@@ -51,5 +53,7 @@ def _shape(path: Path, magic: bytes, sizes: bytes, rank: int) -> tuple[int, ...]
         raise DatasetError(f"{path} is truncated in its header", accepted)
     shape = struct.unpack(f">{rank}I", sizes)
     if math.prod(shape) > LARGEST:
-        raise DatasetError(f"{path} announces {'x'.join(map(str, shape))} bytes", f"{LARGEST} bytes at most")
+        raise DatasetError(
+            f"{path} announces {'x'.join(map(str, shape))} bytes", f"{LARGEST} bytes at most"
+        )
     return shape

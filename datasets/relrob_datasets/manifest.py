@@ -69,7 +69,9 @@ class Manifest:
     def check_split(self, split: str) -> None:
         """Raise DatasetError for a split that the data set does not have."""
         if split not in dict(self.splits):
-            raise DatasetError(f"data set {self.name!r} has no split {split!r}", ", ".join(dict(self.splits)))
+            raise DatasetError(
+                f"data set {self.name!r} has no split {split!r}", ", ".join(dict(self.splits))
+            )
 
 
 MNIST = Manifest(
@@ -158,7 +160,18 @@ FASHION_MNIST = Manifest(
             "relrob_datasets.idx:read",
         ),
     ),
-    classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
     image_shape=(28, 28, 1),
     splits=(("train", 60000), ("test", 10000)),
     licence="MIT",
@@ -198,21 +211,35 @@ CIFAR10 = Manifest(
         Form(
             (
                 File(
-                    "data_batch_1.bin", TRAIN, sha256="cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"
+                    "data_batch_1.bin",
+                    TRAIN,
+                    sha256="cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
                 ),
                 File(
-                    "data_batch_2.bin", TRAIN, sha256="a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"
+                    "data_batch_2.bin",
+                    TRAIN,
+                    sha256="a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
                 ),
                 File(
-                    "data_batch_3.bin", TRAIN, sha256="bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"
+                    "data_batch_3.bin",
+                    TRAIN,
+                    sha256="bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
                 ),
                 File(
-                    "data_batch_4.bin", TRAIN, sha256="014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"
+                    "data_batch_4.bin",
+                    TRAIN,
+                    sha256="014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
                 ),
                 File(
-                    "data_batch_5.bin", TRAIN, sha256="755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"
+                    "data_batch_5.bin",
+                    TRAIN,
+                    sha256="755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
                 ),
-                File("test_batch.bin", TEST, sha256="8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+                File(
+                    "test_batch.bin",
+                    TEST,
+                    sha256="8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                ),
             ),
             _CIFAR,
         ),
@@ -228,7 +255,18 @@ CIFAR10 = Manifest(
             _CIFAR,
         ),
     ),
-    classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    classes=(
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
     image_shape=(32, 32, 3),
     splits=(("train", 50000), ("test", 10000)),
     licence="none stated by its authors",

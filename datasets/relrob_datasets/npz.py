@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import DatasetError
-from relrob.files import readable, sha256_file
+from relrob.system.files import readable, sha256_file
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 
@@ -26,7 +26,9 @@ def load_npz(path: Path, split: str) -> Dataset:
     arrays = _read(path, split)
     images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
     classes = _classes(path, arrays.get("classes"), labels)
-    return Dataset(readable(path.stem), split, images, labels, classes, sha256_file(path), "classes" in arrays)
+    return Dataset(
+        readable(path.stem), split, images, labels, classes, sha256_file(path), "classes" in arrays
+    )
 
 
 def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
@@ -49,8 +51,12 @@ def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
         except (OSError, MemoryError):
             raise
         except Exception as error:  # a broken archive raises almost anything: zip, zlib, tokenizer and header errors
-            raise DatasetError(f"cannot read {path}: {error or type(error).__name__}", ACCEPTED) from error
-    if not {"images", "labels"} <= set(arrays) or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise DatasetError(
+                f"cannot read {path}: {error or type(error).__name__}", ACCEPTED
+            ) from error
+    if not {"images", "labels"} <= set(arrays) or not all(
+        isinstance(array, np.ndarray) for array in arrays.values()
+    ):
         raise DatasetError(f"{path} holds {', '.join(names) or 'nothing'}", ACCEPTED)
     return arrays
 
@@ -58,7 +64,9 @@ def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
 def _images(path: Path, images: NDArray[Any]) -> NDArray[Any]:
     """(n, H, W, C), uint8 or float32."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise DatasetError(f"{path} has images of type {images.dtype}", "uint8 levels, or floats in [0, 1]")
+        raise DatasetError(
+            f"{path} has images of type {images.dtype}", "uint8 levels, or floats in [0, 1]"
+        )
     if images.ndim not in (2, 3, 4):
         raise DatasetError(f"{path} has images of shape {images.shape}", ACCEPTED)
     if images.dtype != np.uint8:
@@ -82,7 +90,11 @@ def _labels(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         given = f"{path} has labels of shape {labels.shape} and type {labels.dtype}"
-        raise DatasetError(given, "one integer an image, (n,)", "labels.argmax(axis=1) turns one-hot rows into numbers")
+        raise DatasetError(
+            given,
+            "one integer an image, (n,)",
+            "labels.argmax(axis=1) turns one-hot rows into numbers",
+        )
     return labels
 
 
@@ -91,5 +103,7 @@ def _classes(path: Path, given: NDArray[Any] | None, labels: NDArray[Any]) -> in
     if given is None:
         return max(int(labels.max(initial=0)), 0) + 1
     if given.shape != () or given.dtype.kind not in "iu":
-        raise DatasetError(f"{path} has classes of shape {given.shape} and type {given.dtype}", "one integer")
+        raise DatasetError(
+            f"{path} has classes of shape {given.shape} and type {given.dtype}", "one integer"
+        )
     return int(given)

@@ -37,7 +37,12 @@ class Inert:
 
     def __call__(self, *args: Any) -> Any:
         """A record of the call. `_codecs.encode(text, "latin1")` is how Python 3 writes bytes in old protocols: those bytes."""
-        if self.kind == "encode" and len(args) == 2 and isinstance(args[0], str) and args[1] in ("latin1", b"latin1"):
+        if (
+            self.kind == "encode"
+            and len(args) == 2
+            and isinstance(args[0], str)
+            and args[1] in ("latin1", b"latin1")
+        ):
             return args[0].encode("latin1")
         return Inert(self.kind, args)
 
@@ -54,13 +59,16 @@ class InertUnpickler(pickle.Unpickler):
         kind = ALLOWED.get((module, name))
         if kind is None:
             raise DatasetError(
-                f"a pickle names {module}.{name}, which is not run", "NumPy arrays, lists and bytes only"
+                f"a pickle names {module}.{name}, which is not run",
+                "NumPy arrays, lists and bytes only",
             )
         return Inert(kind)
 
     def persistent_load(self, pid: Any) -> Any:
         """Refused."""
-        raise DatasetError("a pickle refers to objects outside itself", "NumPy arrays, lists and bytes only")
+        raise DatasetError(
+            "a pickle refers to objects outside itself", "NumPy arrays, lists and bytes only"
+        )
 
 
 def load_inert(data: bytes) -> Any:
@@ -70,25 +78,42 @@ def load_inert(data: bytes) -> Any:
         return InertUnpickler(io.BytesIO(data), encoding="bytes").load()
     except DatasetError:
         raise
-    except Exception as error:  # broken pickles raise almost anything (documented in the module pickle)
-        raise DatasetError(f"not a readable pickle: {' '.join(str(error).split()) or type(error).__name__}") from error
+    except (
+        Exception
+    ) as error:  # broken pickles raise almost anything (documented in the module pickle)
+        raise DatasetError(
+            f"not a readable pickle: {' '.join(str(error).split()) or type(error).__name__}"
+        ) from error
 
 
 def _check_memo(data: bytes) -> None:
     """The unpickler makes a table as long as the largest number that a value is remembered by: 8 bytes can ask for gigabytes."""
     for operation, number, _ in pickletools.genops(data):
-        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(number or 0) <= len(data):
-            raise DatasetError(f"a pickle remembers a value as number {number}", f"{len(data)} at most, its length")
+        if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(number or 0) <= len(
+            data
+        ):
+            raise DatasetError(
+                f"a pickle remembers a value as number {number}", f"{len(data)} at most, its length"
+            )
 
 
 def byte_array(record: Any) -> Levels:
     """The uint8 array that an Inert record of `_reconstruct` describes; read-only. Raises DatasetError for anything else."""
     try:
         _, shape, kind, fortran, raw = record.state
-        if record.kind == ARRAY and kind.kind == "dtype" and kind.args[0] in ("u1", b"u1") and type(raw) is bytes:
+        if (
+            record.kind == ARRAY
+            and kind.kind == "dtype"
+            and kind.args[0] in ("u1", b"u1")
+            and type(raw) is bytes
+        ):
             if math.prod(shape) == len(raw):
-                return np.frombuffer(raw, dtype=np.uint8).reshape(shape, order="F" if fortran else "C")
+                return np.frombuffer(raw, dtype=np.uint8).reshape(
+                    shape, order="F" if fortran else "C"
+                )
             raise DatasetError(f"a pickled array of shape {shape} has {len(raw)} bytes")
     except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise DatasetError("the pickle holds no NumPy array where its images belong", "a uint8 array") from error
+        raise DatasetError(
+            "the pickle holds no NumPy array where its images belong", "a uint8 array"
+        ) from error
     raise DatasetError("a pickled array is not of unsigned bytes", "a uint8 array")

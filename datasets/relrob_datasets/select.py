@@ -48,7 +48,9 @@ def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ..
     """Indices in the order given, each once."""
     outside = [index for index in chosen if not 0 <= index < len(dataset)]
     if outside:
-        raise DatasetError(f"image {outside[0]} in selection {text!r}: {_size(dataset)}", f"0..{len(dataset) - 1}")
+        raise DatasetError(
+            f"image {outside[0]} in selection {text!r}: {_size(dataset)}", f"0..{len(dataset) - 1}"
+        )
     if len(set(chosen)) < len(chosen):
         twice = next(index for place, index in enumerate(chosen) if index in chosen[:place])
         raise DatasetError(f"image {twice} twice in selection {text!r}", "each index once")

@@ -21,7 +21,9 @@ from relrob.networks.enclosure import Enclosure
 from relrob.regions.ball import BallSet
 
 _ROUNDS: Final = 24
-_CLOSE: Final = 2.0**-20  # any multiplier is sound, and the bound moves by the square of how far it is from the best
+_CLOSE: Final = (
+    2.0**-20
+)  # any multiplier is sound, and the bound moves by the square of how far it is from the best
 _FIRST: Final = 32  # pixels by gain that are tried before all of them
 
 
@@ -42,13 +44,17 @@ class BallHull:
         if self.norm is Norm.L2:
             multiplier = self._multiplier(gains)
             moves = self._pulled(gains, multiplier)
-            value = (moves * gains).sum(axis=0) - multiplier / 2 * ((moves * moves).sum(axis=0) - self.reach**2)
+            value = (moves * gains).sum(axis=0) - multiplier / 2 * (
+                (moves * moves).sum(axis=0) - self.reach**2
+            )
             return np.asarray(value)
         size, room = np.abs(gains), self._room(gains)
         if self.norm is Norm.L0:
             most = min(int(self.reach), len(gains))
             terms = size * room
-            return np.asarray(np.partition(terms, len(terms) - most, axis=0)[len(terms) - most :].sum(axis=0))
+            return np.asarray(
+                np.partition(terms, len(terms) - most, axis=0)[len(terms) - most :].sum(axis=0)
+            )
         order, share = self._shares(size, room)
         return np.asarray((np.take_along_axis(size, order, axis=0) * share).sum(axis=0))
 
@@ -78,7 +84,9 @@ class BallHull:
         while True:
             if most < len(lost):
                 order = np.argpartition(lost, most, axis=0)[:most]
-                order = np.take_along_axis(order, np.argsort(np.take_along_axis(lost, order, axis=0), axis=0), axis=0)
+                order = np.take_along_axis(
+                    order, np.argsort(np.take_along_axis(lost, order, axis=0), axis=0), axis=0
+                )
             else:
                 order = np.argsort(lost, axis=0)
             spent = np.take_along_axis(room, order, axis=0)
@@ -103,7 +111,10 @@ class BallHull:
         for _ in range(_ROUNDS):
             full = squares >= room * (found * found)
             left = self.reach**2 - np.where(full, room, 0.0).sum(axis=0)
-            better = np.sqrt(np.where(full, 0.0, squares).sum(axis=0) / np.maximum(left, np.finfo(np.float64).tiny))
+            better = np.sqrt(
+                np.where(full, 0.0, squares).sum(axis=0)
+                / np.maximum(left, np.finfo(np.float64).tiny)
+            )
             better = np.minimum(found, better)
             done = bool((better >= found * (1 - _CLOSE)).all())
             found = better
@@ -161,7 +172,7 @@ def moves_of(ball: BallSet) -> Moves | None:
 
 @final
 class MovedBounds:
-    """Bounds over a whole ball, in the form in which questions about it are encoded (`relrob.bounding.encoding`)."""
+    """Bounds over a whole ball, in the form in which questions about it are encoded (`relrob.encoding.encode`)."""
 
     def __init__(self, bounds: BallBounds) -> None:
         self.enclosure, self.label = bounds.enclosure, bounds.label
@@ -190,10 +201,15 @@ class BallBounds:
         first, base = enclosure.layers[0], ball.base.astype(np.float64)
         largest = np.maximum(base + ball.up, ball.down)
         hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
-        start, reach = base @ first.weights + first.bias, 3 * (largest @ first.size) + np.abs(first.bias)
+        start, reach = (
+            base @ first.weights + first.bias,
+            3 * (largest @ first.size) + np.abs(first.bias),
+        )
         self.at = At(start, first.weights, hull, first.lost(largest), reach)
 
-    def margins(self, falls: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None) -> Margins:
+    def margins(
+        self, falls: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None
+    ) -> Margins:
         """Bounds over the whole ball, or its part in these phases, `slopes` (d,) over the pixels. `falls`: of each hidden layer,
         slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
         return self._linear.margins(self.at, (), falls, phases)
@@ -202,7 +218,9 @@ class BallBounds:
         """Optimised slopes for the ball whose bounds are `found`."""
         return optimised(self._linear, self.at, found)
 
-    def tuned(self, found: Margins, phases: tuple[Phase, ...]) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
+    def tuned(
+        self, found: Margins, phases: tuple[Phase, ...]
+    ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
         """Optimised slopes, and phases with optimised pulls, for the part whose bounds are `found`."""
         return tuned(self._linear, self.at, found, phases)
 

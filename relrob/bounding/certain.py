@@ -10,10 +10,10 @@ import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure
 from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,10 @@ class CertainLabels:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
             found = self._of[other].margins(part)
             if proves(self._enclosure, other, found):
-                high, least = (self._enclosure.shown(float(end)) for end in (margins.high[rival], found.low.min()))
+                high, least = (
+                    self._enclosure.shown(float(end))
+                    for end in (margins.high[rival], found.low.min())
+                )
                 return Settled(other, high, margins.slopes, None, least, found.gains)
         return Settled(None, float(margins.low.min()), margins.slopes)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from relrob.domain.arrays import Floats, Ints
-from relrob.networks.kernels.fixed import FixedNetwork
+from relrob.networks.fixed.network import FixedNetwork
 from relrob.regions.ball import BallSet
 
 

@@ -14,12 +14,12 @@ from typing import final
 import numpy as np
 
 from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
-from relrob.bounding.part import Part
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure, Lost
-from relrob.networks.folded import hull_maximum
+from relrob.regions.hulls import hull_maximum
 from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
 
 
 @final
@@ -121,7 +121,9 @@ class LadderBounds:
             off[rungs.axes] = np.maximum(off[rungs.axes], off_moved)
             high = np.maximum(high, base)
             high[rungs.axes] = np.maximum(high[rungs.axes], moved)
-        moves: Doubles = np.einsum("gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes])
+        moves: Doubles = np.einsum(
+            "gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes]
+        )
         reach = 3 * (high @ first.size) + np.abs(first.bias)
         return _First(base @ first.weights + first.bias, moves, reach, first.lost(high, off))
 

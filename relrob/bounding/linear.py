@@ -109,7 +109,9 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bo
         rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
         fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
     error = known.error if first else known.lost.rest
-    return Neurons(rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach)
+    return Neurons(
+        rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach
+    )
 
 
 def _floor(neurons: Neurons) -> float:
@@ -186,7 +188,8 @@ class LinearBounds:
         self.enclosure, self.label = enclosure, label
         last = enclosure.layers[-1]
         self._both = [
-            _Signs.both(layer.weights[:, : None if number else 0]) for number, layer in enumerate(enclosure.layers)
+            _Signs.both(layer.weights[:, : None if number else 0])
+            for number, layer in enumerate(enclosure.layers)
         ]
         others = np.delete(np.arange(enclosure.classes), label)
         self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
@@ -222,7 +225,11 @@ class LinearBounds:
         )
 
     def gradients(
-        self, at: At, found: Margins, falls: Sequence[Doubles], phases: Sequence[Phase] | None = None
+        self,
+        at: At,
+        found: Margins,
+        falls: Sequence[Doubles],
+        phases: Sequence[Phase] | None = None,
     ) -> tuple[float, list[Doubles], list[Doubles]]:
         """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines below, the pulls of `phases`, and
         everything else as in `found`; how it grows with each slope of a neuron that may change sign, and with each pull. Not
@@ -239,14 +246,23 @@ class LinearBounds:
             low = -values - self._last(last.lost)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
-            layers, value = self.enclosure.layers, at.start + at.hull.extreme(gains[:, worst]) @ at.moves
+            layers, value = (
+                self.enclosure.layers,
+                at.start + at.hull.extreme(gains[:, worst]) @ at.moves,
+            )
             by_fall, by_pull = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
                 slope = sign * np.where(sign > 0, neurons.rise, neurons.fall)
                 value = value + neurons.error * np.sign(slope)
                 by_fall.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
-                by_pull.append(np.zeros_like(value) if phases is None else -phases[number].sides * value)
-                passed = np.where(sign > 0, neurons.rise * value + neurons.over, neurons.fall * value + neurons.under)
+                by_pull.append(
+                    np.zeros_like(value) if phases is None else -phases[number].sides * value
+                )
+                passed = np.where(
+                    sign > 0,
+                    neurons.rise * value + neurons.over,
+                    neurons.fall * value + neurons.under,
+                )
                 passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
         return float(low[worst]), by_fall, by_pull
@@ -255,13 +271,18 @@ class LinearBounds:
         """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer costs by being open."""
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):
-            signs = self._backward(-self._margin_weights[:, worst], _pulled(list(found.hidden), phases))
+            signs = self._backward(
+                -self._margin_weights[:, worst], _pulled(list(found.hidden), phases)
+            )
         open_ones = [
             (known.low < 0) & (known.high > 0) & (known.high <= layer.cap)
             for known, layer in zip(found.every, self.enclosure.layers[:-1], strict=False)
         ]
         costs = zip(signs, found.hidden, open_ones, strict=True)
-        return [np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_) for sign, neurons, open_ in costs]
+        return [
+            np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_)
+            for sign, neurons, open_ in costs
+        ]
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
         """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds `coefficients` of the last one's."""
@@ -275,7 +296,9 @@ class LinearBounds:
 
     def _last(self, lost: Lost) -> Doubles:
         """What the last layer can lose of the margins (classes - 1,)."""
-        found: Doubles = lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
+        found: Doubles = (
+            lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
+        )
         return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
@@ -288,7 +311,11 @@ class LinearBounds:
         return [self._root(number, known) for number, known in enumerate(every[:-1])]
 
     def _forward(
-        self, at: At, roots: Sequence[Root], falls: Sequence[Doubles] | None, phases: Sequence[Phase] | None
+        self,
+        at: At,
+        roots: Sequence[Root],
+        falls: Sequence[Doubles] | None,
+        phases: Sequence[Phase] | None,
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
@@ -302,7 +329,11 @@ class LinearBounds:
                 low = np.where(phases[number].sides > 0, np.maximum(low, 0.0), low)
                 high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
             every.append(PreActivations(low, high, error, lost, reach))
-            hidden.append(_neurons(every[-1], layer.cap, None if falls is None else falls[number], number == 0))
+            hidden.append(
+                _neurons(
+                    every[-1], layer.cap, None if falls is None else falls[number], number == 0
+                )
+            )
             lost = layers[number + 1].lost(hidden[-1].top)
             reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
         error = lost.total(layers[-1].size)
@@ -323,12 +354,20 @@ class LinearBounds:
         return low, high
 
     def _fresh(
-        self, number: int, neurons: Ints | slice, both: _Signs, hidden: list[Neurons], at: At, error: Doubles
+        self,
+        number: int,
+        neurons: Ints | slice,
+        both: _Signs,
+        hidden: list[Neurons],
+        at: At,
+        error: Doubles,
     ) -> tuple[Doubles, Doubles]:
         """Bounds of some neurons of a layer, computed now."""
         if number:
             bias = self.enclosure.layers[number].bias[neurons]
-            high, low = np.split(self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2)
+            high, low = np.split(
+                self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2
+            )
         else:
             start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
             high = start + at.highest(moves) + slack
@@ -340,22 +379,32 @@ class LinearBounds:
         low, high, cap = known.low, known.high, self.enclosure.layers[number].cap
         undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
         return Root(
-            low, high, undecided, _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []])
+            low,
+            high,
+            undecided,
+            _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []]),
         )
 
-    def _margin(self, signs: tuple[float, ...], hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
+    def _margin(
+        self, signs: tuple[float, ...], hidden: list[Neurons], at: At
+    ) -> tuple[Doubles, Doubles]:
         """Upper bounds of sign * margins without the last layer's own error for each sign, one after another, and their slopes
         over the directions."""
         factors = np.repeat(signs, len(self._others))
         if hidden:
-            weights, bias = np.tile(self._margin_weights, len(signs)), np.tile(self._margin_bias, len(signs))
+            weights, bias = (
+                np.tile(self._margin_weights, len(signs)),
+                np.tile(self._margin_bias, len(signs)),
+            )
             return self._maximum(_Signs.of(factors * weights), factors * bias, hidden, at)
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
         value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
         return value + SLACK * (at.reach[self.label] + at.reach[others]), gains
 
-    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
+    def _maximum(
+        self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
+    ) -> tuple[Doubles, Doubles]:
         """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the directions."""
         constant, slack, free = bias, np.abs(bias), len(at.moves)
         for depth in range(len(hidden) - 1, 0, -1):
@@ -370,8 +419,18 @@ class LinearBounds:
             gains = at.moves[:, used] @ slope
             value = constant + offsets + at.start[used] @ slope + at.highest(gains)
             return value + SLACK * (slack + lost), gains
-        above = [neurons.rise * at.moves, neurons.rise * at.start, neurons.over, neurons.rise * neurons.error]
-        below = [neurons.fall * at.moves, neurons.fall * at.start, neurons.under, -neurons.fall * neurons.error]
+        above = [
+            neurons.rise * at.moves,
+            neurons.rise * at.start,
+            neurons.over,
+            neurons.rise * neurons.error,
+        ]
+        below = [
+            neurons.fall * at.moves,
+            neurons.fall * at.start,
+            neurons.under,
+            -neurons.fall * neurons.error,
+        ]
         above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
         below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
@@ -379,7 +438,9 @@ class LinearBounds:
         return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
 
     @staticmethod
-    def _below(neurons: Neurons, given: _Signs, few: bool) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
+    def _below(
+        neurons: Neurons, given: _Signs, few: bool
+    ) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
         """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass on more than 0), the form (n, m)
         in their real pre-activations above `given` in their outputs, what else it adds, and the magnitude of all its terms."""
         on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)

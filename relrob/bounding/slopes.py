@@ -21,10 +21,15 @@ from relrob.domain.arrays import Doubles
 STEPS: Final = 20
 _RATE: Final = 0.25
 _SLOWER: Final = 0.95
-_MEAN, _SQUARE = 0.9, 0.999  # how much of the means of the gradients and of their squares each step keeps
+_MEAN, _SQUARE = (
+    0.9,
+    0.999,
+)  # how much of the means of the gradients and of their squares each step keeps
 
 
-def optimised(bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS) -> tuple[Doubles, ...]:
+def optimised(
+    bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS
+) -> tuple[Doubles, ...]:
     """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over `at`; each step costs about two
     passes of one image through the network. Steps of Adam (Kingma & Ba 2015): every neuron moves, however little it weighs."""
     return tuned(bounds, at, found, None, steps)[0]
@@ -44,10 +49,16 @@ def tuned(
         value, by_fall, by_pull = bounds.gradients(at, found, falls, phases)
         if value > best:
             best, chosen, kept = value, tuple(falls), tuple(phases or ())
-        falls = [np.clip(fall + rate * a.step(g), 0.0, 1.0) for fall, a, g in zip(falls, adam[0], by_fall, strict=True)]
+        falls = [
+            np.clip(fall + rate * a.step(g), 0.0, 1.0)
+            for fall, a, g in zip(falls, adam[0], by_fall, strict=True)
+        ]
         if phases is not None:
             triples = zip(phases, adam[1], by_pull, strict=True)
-            phases = [replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0)) for phase, a, g in triples]
+            phases = [
+                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0))
+                for phase, a, g in triples
+            ]
         rate *= _SLOWER
     return chosen, kept
 

@@ -18,12 +18,16 @@ def canonical(content: Mapping[str, Any]) -> bytes:
     >>> canonical({"b": 1, "a": [0.5]})
     b'{"a":[0.5],"b":1}\\n'
     """
-    return (json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n").encode("ascii")
+    return (
+        json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False) + "\n"
+    ).encode("ascii")
 
 
 def seal(content: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of the certificate without its `seal`."""
-    return hashlib.sha256(canonical({key: value for key, value in content.items() if key != "seal"})).hexdigest()
+    return hashlib.sha256(
+        canonical({key: value for key, value in content.items() if key != "seal"})
+    ).hexdigest()
 
 
 def chain(path: Iterable[int], seen: Iterable[tuple[int, float]]) -> str:

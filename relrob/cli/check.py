@@ -16,13 +16,32 @@ from relrob.registry import load
 
 
 @click.command("check")
-@click.argument("certificates", nargs=-1, required=True, metavar="CERTIFICATE...", type=click.Path(path_type=Path))
-@click.option("--network", type=click.Path(path_type=Path), help="The network's file.  [default: found beside the run]")
-@click.option("--run", is_flag=True, help="Run every point of parts that rest on runs, not 64 of the large ones.")
+@click.argument(
+    "certificates",
+    nargs=-1,
+    required=True,
+    metavar="CERTIFICATE...",
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--network",
+    type=click.Path(path_type=Path),
+    help="The network's file.  [default: found beside the run]",
+)
+@click.option(
+    "--run",
+    is_flag=True,
+    help="Run every point of parts that rest on runs, not 64 of the large ones.",
+)
 @memory_option
 @common_options
 def command(
-    certificates: tuple[Path, ...], network: Path | None, run: bool, memory: float | None, as_json: bool, quiet: bool
+    certificates: tuple[Path, ...],
+    network: Path | None,
+    run: bool,
+    memory: float | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with other code and arithmetic.
 
@@ -35,7 +54,7 @@ def command(
       relrob verify --radius 20 --step 1/16 --images 0:5 --certificates --out run
       relrob check run/certificates/00000-reference.json
     """
-    check: Callable[..., Any] = load("relrob.certificates.check:check")
+    check: Callable[..., Any] = load("relrob.certificates.checking.check:check")
     reports = [check(path, network, run, memory) for path in certificates]
     if as_json:
         print_json([{**asdict(report), "valid": report.valid} for report in reports])

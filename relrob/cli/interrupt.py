@@ -18,7 +18,7 @@ _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_ext
 _SHOW_CURSOR = "\x1b[?25h"  # progress bars hide it
 _happened = False
 _said = False
-_errors = 2  # where the line goes: standard error, also while relrob.quiet keeps native code from it
+_errors = 2  # where the line goes: standard error, also while relrob.system.quiet keeps native code from it
 
 
 def listen() -> None:

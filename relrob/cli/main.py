@@ -16,12 +16,15 @@ import click
 from relrob import __version__
 from relrob.cli import interrupt
 from relrob.errors import RelrobError, capped, printable
-from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
+from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 
 MOST = 1000  # characters of a line about an error
 COMMANDS: dict[str, tuple[str, str]] = {
-    "verify": ("relrob.cli.verify:command", "Certify image by image, before and after quantisation (the main job)."),
+    "verify": (
+        "relrob.cli.verify:command",
+        "Certify image by image, before and after quantisation (the main job).",
+    ),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
@@ -59,7 +62,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
 @click.version_option(__version__, prog_name="relrob")
 def group() -> None:
     """Is the quantised network that you ship still robust where the full-precision network was proved robust?
@@ -98,7 +104,11 @@ def usage_line(error: click.ClickException) -> str:
     given = " ".join(error.format_message().split()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     accepted = ""
-    if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option) and error.param.help:
+    if (
+        isinstance(error, click.MissingParameter)
+        and isinstance(error.param, click.Option)
+        and error.param.help
+    ):
         accepted = f"; accepted: {error.param.help.rstrip('.')}"
     return f"{given[:1].lower()}{given[1:]}{accepted}; try: {context.command_path if context else 'relrob'} --help"
 

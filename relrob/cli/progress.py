@@ -27,7 +27,12 @@ from relrob.errors import capped, printable
 
 MOST: Final = 1000  # characters of an event
 INTERVAL: Final = 2.0  # seconds between two plain lines of one stage
-TITLES: Final = {"train": "training", "quantise": "quantising", "images": "images", "download": "download"}
+TITLES: Final = {
+    "train": "training",
+    "quantise": "quantising",
+    "images": "images",
+    "download": "download",
+}
 
 
 @contextmanager
@@ -51,7 +56,9 @@ def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
             RateColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bars:
+        with Progress(
+            *columns, console=console, redirect_stdout=False, redirect_stderr=False
+        ) as bars:
             yield Bars(bars)
 
 
@@ -104,7 +111,9 @@ class Bars:
         if event.total <= 0:
             return
         if event.stage not in self._tasks:
-            self._tasks[event.stage] = self._bars.add_task(TITLES.get(event.stage, event.stage), total=event.total)
+            self._tasks[event.stage] = self._bars.add_task(
+                TITLES.get(event.stage, event.stage), total=event.total
+            )
         elif event.done < self._done[event.stage]:  # another run
             self._bars.reset(self._tasks[event.stage])
         self._done[event.stage] = event.done
@@ -134,7 +143,9 @@ class Lines:
             if event.text:
                 self._write(shown(event))
             return
-        if event.done < self._done.get(event.stage, 0):  # another run: its own first line, rate and time left
+        if event.done < self._done.get(
+            event.stage, 0
+        ):  # another run: its own first line, rate and time left
             self._started.pop(event.stage)
             self._shown.pop(event.stage, None)
         self._done[event.stage] = event.done

@@ -21,7 +21,10 @@ def command(as_json: bool, quiet: bool) -> None:
         print_json(
             {
                 **{
-                    key: [{"name": s.name, "summary": s.summary, "complete": s.complete} for s in table]
+                    key: [
+                        {"name": s.name, "summary": s.summary, "complete": s.complete}
+                        for s in table
+                    ]
                     for key, table in (("solvers", SOLVERS), ("ball_solvers", BALL_SOLVERS))
                 },
                 "runtimes": [{"name": e.name, "summary": e.summary} for e in EVALUATORS],
@@ -37,4 +40,6 @@ def command(as_json: bool, quiet: bool) -> None:
     ):
         click.echo(title)
         for entry in table:
-            click.echo(f"  {entry.name:<21}{entry.summary}{' (complete)' if entry.complete else ''}")
+            click.echo(
+                f"  {entry.name:<21}{entry.summary}{' (complete)' if entry.complete else ''}"
+            )

@@ -7,9 +7,9 @@ from relrob.compress.source import check_source
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.quiet import quiet_native
 from relrob.registry import load
 from relrob.registry import scheme as scheme_entry
+from relrob.system.quiet import quiet_native
 
 UNCALIBRATED = frozenset({"dynamic", "dynamic-per-channel", "float16"})
 
@@ -45,11 +45,16 @@ def default_runtime(scheme: str) -> str:
 def check_quantisable(reference: Network) -> None:
     """Raise QuantiseError for a network that is quantised already."""
     if reference.scheme != "float32":
-        raise QuantiseError(f"{reference.path} is quantised already ({reference.scheme})", "a float32 network")
+        raise QuantiseError(
+            f"{reference.path} is quantised already ({reference.scheme})", "a float32 network"
+        )
 
 
 def quantised_bytes(
-    reference: Network, scheme: str, calibration: Calibration | None, image_shape: tuple[int, int, int]
+    reference: Network,
+    scheme: str,
+    calibration: Calibration | None,
+    image_shape: tuple[int, int, int],
 ) -> bytes:
     """The bytes of the quantised file, checked to be of the scheme. The same arguments give the same bytes.
 
@@ -61,12 +66,16 @@ def quantised_bytes(
     check_quantisable(reference)
     check_source(reference, scheme)
     if reference.image_shape != image_shape:
-        raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")
+        raise ShapeError(
+            f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}"
+        )
     if not needs_calibration(scheme):
         calibration = None
     elif calibration is None:
         raise UsageError(
-            f"scheme {scheme} without calibration images", "a Calibration", "relrob.compress.calibration.draw"
+            f"scheme {scheme} without calibration images",
+            "a Calibration",
+            "relrob.compress.calibration.draw",
         )
     elif calibration.images.shape[1] != reference.inputs:
         raise ShapeError(
@@ -74,6 +83,8 @@ def quantised_bytes(
             f"{reference.inputs} values",
         )
     with quiet_native():
-        quantise = load_on_tensorflow(entry.target) if "litert" in entry.target else load(entry.target)
+        quantise = (
+            load_on_tensorflow(entry.target) if "litert" in entry.target else load(entry.target)
+        )
     data: bytes = quantise(reference, scheme, calibration, image_shape)
     return data

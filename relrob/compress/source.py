@@ -17,7 +17,11 @@ def plain(reference: Network) -> bool:
 def own_file(reference: Network, scheme: str) -> bool:
     """Is the user's own file handed to the quantiser, and not its dense layers?"""
     target = scheme_entry(scheme).target
-    return reference.format == "onnx" if "onnx" in target else "litert" in target and not plain(reference)
+    return (
+        reference.format == "onnx"
+        if "onnx" in target
+        else "litert" in target and not plain(reference)
+    )
 
 
 def rebuilt(reference: Network, scheme: str) -> str:
@@ -32,12 +36,21 @@ def rebuilt(reference: Network, scheme: str) -> str:
 
 def check_source(reference: Network, scheme: str) -> None:
     """Raise QuantiseError for a network that has no way into the scheme's tools."""
-    target, what = scheme_entry(scheme).target, f"{reference.path} ({reference.format}, more than plain dense layers)"
+    target, what = (
+        scheme_entry(scheme).target,
+        f"{reference.path} ({reference.format}, more than plain dense layers)",
+    )
     if plain(reference):
         return
     if "litert" in target and reference.format not in (*_KERAS, "savedmodel"):
-        raise QuantiseError(f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq")
+        raise QuantiseError(
+            f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq"
+        )
     if "onnx" in target and reference.format != "onnx":
         raise QuantiseError(f"{what} has no way into ONNX", "MLPs and .onnx", "the scheme int8")
     if "fixed" in target:
-        raise QuantiseError(f"{what} as {scheme}", "a float MLP of plain dense layers", "another scheme, such as int8")
+        raise QuantiseError(
+            f"{what} as {scheme}",
+            "a float MLP of plain dense layers",
+            "another scheme, such as int8",
+        )

@@ -47,14 +47,19 @@ class Layer:
         kind = np.float32 if self.plain else np.float64
         weights = frozen(np.asarray(self.weights, dtype=kind))
         bias = frozen(np.asarray(self.bias, dtype=kind))
-        slack = frozen(np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64))
+        slack = frozen(
+            np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64)
+        )
         if weights.ndim != 2 or bias.shape != (weights.shape[1],) or slack.shape != bias.shape:
             raise NetworkError(
-                f"a dense layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+                f"a dense layer has weights {weights.shape} and bias {bias.shape}",
+                "(n_in, n_out), (n_out,)",
             )
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
             raise NetworkError(
-                "a dense layer has NaN or infinite weights", "finite float32 values", "train or export again"
+                "a dense layer has NaN or infinite weights",
+                "finite float32 values",
+                "train or export again",
             )
         if self.extra < 0 or not (slack >= 0).all():
             raise NetworkError("a modelled layer has an error below 0", "errors of at least 0")
@@ -92,7 +97,9 @@ class Dense:
                     f"a dense layer of {before.weights.shape[1]} outputs feeds one of {after.weights.shape[0]} inputs"
                 )
         if self.layers[-1].relu:
-            raise NetworkError("the last dense layer ends in a ReLU", "logits, or a softmax over them")
+            raise NetworkError(
+                "the last dense layer ends in a ReLU", "logits, or a softmax over them"
+            )
 
     @property
     def plain(self) -> bool:
@@ -146,11 +153,18 @@ class Network:
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:
             raise NetworkError(
-                f"{self.path} has {self.inputs} inputs and {self.classes} outputs", "a classifier of images"
+                f"{self.path} has {self.inputs} inputs and {self.classes} outputs",
+                "a classifier of images",
             )
         if len(self.image_shape) != 3 or prod(self.image_shape) != self.inputs:
             raise ShapeError(
-                f"{self.path} has {self.inputs} inputs", f"images of {self.image_shape}, (height, width, channels)"
+                f"{self.path} has {self.inputs} inputs",
+                f"images of {self.image_shape}, (height, width, channels)",
             )
-        if self.dense is not None and (self.dense.inputs, self.dense.classes) != (self.inputs, self.classes):
-            raise NetworkError(f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes")
+        if self.dense is not None and (self.dense.inputs, self.dense.classes) != (
+            self.inputs,
+            self.classes,
+        ):
+            raise NetworkError(
+                f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes"
+            )

@@ -15,7 +15,11 @@ _SMALLEST: Final = Fraction(1, _LARGEST)  # below the smallest float32 above 0
 
 def _shown(value: Fraction) -> str:
     """The number for a message, also where no float holds it."""
-    return f"{float(value):g}" if abs(value) <= _LARGEST else f"of more than {_LARGEST:.0e} in magnitude"
+    return (
+        f"{float(value):g}"
+        if abs(value) <= _LARGEST
+        else f"of more than {_LARGEST:.0e} in magnitude"
+    )
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,13 @@ class Ladder:
         if not 0 < self.step <= 1:
             raise RegionError(f"step {_shown(self.step)}", "a number in (0, 1]", "--step 0.25")
         if not (_SMALLEST <= self.radius <= _LARGEST and self.step >= _SMALLEST):
-            raise RegionError("a radius or a step out of all proportion to pixels", "1e-45 to 1e45", "--radius 20")
+            raise RegionError(
+                "a radius or a step out of all proportion to pixels", "1e-45 to 1e45", "--radius 20"
+            )
         if self.features is not None and self.features < 1:
-            raise RegionError(f"features {self.features}", "a whole number above 0, or all", "--features 20")
+            raise RegionError(
+                f"features {self.features}", "a whole number above 0, or all", "--features 20"
+            )
         if self.axes < 1:
             raise RegionError(f"axes {self.axes}", "a whole number above 0", "--axes 10")
 
@@ -83,7 +91,9 @@ class Search:
         for name, value in (("rollouts", self.rollouts), ("evaluations", self.evaluations)):
             if value < 1:
                 raise RegionError(
-                    f"{name} {value}", "a whole number above 0", f"--{name} {6000 if name[0] == 'e' else 5}"
+                    f"{name} {value}",
+                    "a whole number above 0",
+                    f"--{name} {6000 if name[0] == 'e' else 5}",
                 )
 
     @property
@@ -105,7 +115,9 @@ def _check_radius(radius: Fraction) -> None:
     if radius <= 0:
         raise RegionError(f"radius {_shown(radius)}", "a number above 0", "--radius 0.1")
     if not _SMALLEST <= radius <= _LARGEST:
-        raise RegionError("a radius out of all proportion to pixels", "1e-45 to 1e45", "--radius 0.1")
+        raise RegionError(
+            "a radius out of all proportion to pixels", "1e-45 to 1e45", "--radius 0.1"
+        )
 
 
 @dataclass(frozen=True)
@@ -124,7 +136,11 @@ class Ball:
     def __post_init__(self) -> None:
         _check_radius(self.radius)
         if self.norm is Norm.L0 and self.radius.denominator != 1:
-            raise RegionError(f"radius {_shown(self.radius)} of an l0 ball", "a whole number of pixels", "--radius 3")
+            raise RegionError(
+                f"radius {_shown(self.radius)} of an l0 ball",
+                "a whole number of pixels",
+                "--radius 3",
+            )
 
     @property
     def kind(self) -> str:

@@ -24,12 +24,19 @@ def pixel_order(network: Network) -> Ints | None:
 def check_images(images: NDArray[Any], network: Network) -> Floats:
     """The images as contiguous float32 (n, inputs). Raises ShapeError otherwise."""
     if images.ndim != 2 or images.shape[1] != network.inputs or images.dtype != np.float32:
-        raise ShapeError(f"images of shape {images.shape} and type {images.dtype}", f"float32 (n, {network.inputs})")
+        raise ShapeError(
+            f"images of shape {images.shape} and type {images.dtype}",
+            f"float32 (n, {network.inputs})",
+        )
     return np.ascontiguousarray(images)
 
 
 def run_in_batches(
-    images: Floats, network: Network, size: int, run: Callable[[Floats], NDArray[Any]], order: Ints | None
+    images: Floats,
+    network: Network,
+    size: int,
+    run: Callable[[Floats], NDArray[Any]],
+    order: Ints | None,
 ) -> Floats:
     """Outputs (n, classes) of images (n, d), `size` at a time, pixels in `order`; `run` maps up to `size` images to their rows.
 

@@ -9,11 +9,10 @@ from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
-from relrob.networks.content import checked_bytes
+from relrob.networks.content import checked_bytes, gives_logits
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
-from relrob.networks.folded import gives_logits
-from relrob.networks.kernels.fixed_file import fixed_of
-from relrob.networks.kernels.litert_layers import DynamicFull
+from relrob.networks.fixed.file import fixed_of
+from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
 
@@ -56,9 +55,9 @@ def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
     """The layers and the kernel of the first."""
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
-    found: tuple[tuple[DynamicFull, ...], str] | None = load("relrob.networks.litert.enclosure:dynamic_model")(
-        checked_bytes(network), network.runtime
-    )
+    found: tuple[tuple[DynamicFull, ...], str] | None = load(
+        "relrob.networks.litert.enclosure:dynamic_model"
+    )(checked_bytes(network), network.runtime)
     return found
 
 
@@ -70,7 +69,7 @@ def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
     if found is None or network.inputs > _MOST_INPUTS:
         return None
     layers, kernel = found
-    made: Callable[[Floats], Floats] = load("relrob.networks.kernels.litert_rows:RowQuantiser")(
+    made: Callable[[Floats], Floats] = load("relrob.networks.litert.rows:RowQuantiser")(
         replace(network, runtime=kernel), layers[0].asymmetric
     )
     return made

@@ -4,7 +4,7 @@ For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime 
     |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
 and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output. Float32 kernels,
 LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in kernels.md and
-confirmed against the runtimes in `tests/test_enclosure.py`. Signed inputs are not covered.
+confirmed against the runtimes in `tests/networks/test_enclosure.py`. Signed inputs are not covered.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ import numpy as np
 
 from relrob.domain.arrays import Doubles, frozen
 from relrob.domain.network import Dense
+from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.rounding import WIDEST, float32_error
+from relrob.networks.fixed.network import FixedNetwork
 
 LOOSE: Final = (
     1.0 + 2.0**-12
@@ -74,12 +74,18 @@ class EnclosedLayer:
         bias = frozen(np.asarray(self.bias, dtype=np.float64))
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise NetworkError(
-                f"an enclosed layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+                f"an enclosed layer has weights {weights.shape} and bias {bias.shape}",
+                "(n_in, n_out), (n_out,)",
             )
         if min(self.share, self.moved, self.rounding, self.reach, self.cap, self.terms) < 0:
             raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
-        if self.slack is not None and not (self.slack.shape == bias.shape and (self.slack >= 0).all()):
-            raise NetworkError("an enclosed layer has an error below 0, or not one an output", "errors of at least 0")
+        if self.slack is not None and not (
+            self.slack.shape == bias.shape and (self.slack >= 0).all()
+        ):
+            raise NetworkError(
+                "an enclosed layer has an error below 0, or not one an output",
+                "errors of at least 0",
+            )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "size", frozen(np.abs(weights)))
@@ -97,7 +103,9 @@ class EnclosedLayer:
                 rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
-        return Lost(moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack)
+        return Lost(
+            moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack
+        )
 
     def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
         """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how far off another kernel's can be:
@@ -157,7 +165,9 @@ def real_enclosure(dense: Dense) -> Enclosure:
     Raises NetworkError where `dense` is only a model of its file.
     """
     if not dense.plain:
-        raise NetworkError("a network of more than plain dense layers, over the reals", "plain dense layers")
+        raise NetworkError(
+            "a network of more than plain dense layers, over the reals", "plain dense layers"
+        )
     return Enclosure(_layers(dense, rounds=False))
 
 

@@ -16,19 +16,20 @@ from relrob.networks.open import opener_of
 from relrob.networks.probes import probed
 from relrob.networks.shapes import Shape
 from relrob.networks.sniff import ACCEPTED, sniff
-from relrob.quiet import quiet_native
 from relrob.registry import EVALUATORS, find, load
 from relrob.system.child import guarded, size_of
 from relrob.system.confine import importing
+from relrob.system.quiet import quiet_native
 
 # What the helper imports before it forks: the readers, and a runtime that starts no thread.
 READY: Final = (
     "relrob.networks.first",
     *dict.fromkeys(
-        target.partition(":")[0] for target in (*READERS.values(), find(EVALUATORS, "xnnpack", "runtime").target)
+        target.partition(":")[0]
+        for target in (*READERS.values(), find(EVALUATORS, "xnnpack", "runtime").target)
     ),
 )
-_READERS: Final = {**READERS, "savedmodel": "relrob.networks.savedmodel:read_savedmodel"}
+_READERS: Final = {**READERS, "savedmodel": "relrob.networks.keras.savedmodel:read_savedmodel"}
 
 
 def try_network(

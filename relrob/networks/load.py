@@ -12,13 +12,13 @@ import numpy as np
 
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
-from relrob.networks.chain import NotDenseError
 from relrob.networks.content import conversion_of
+from relrob.networks.operators import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
 from relrob.networks.sniff import sniff
 from relrob.networks.source import Source
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +32,8 @@ READERS: dict[str, str] = {
     "keras": "relrob.networks.keras.files:read_keras",
     "hdf5": "relrob.networks.keras.files:read_hdf5",
     "onnx": "relrob.networks.onnx.files:read_onnx",
-    "tflite": "relrob.networks.tflite_info:read_tflite",
-    "fixed": "relrob.networks.kernels.fixed_file:read_fixed",
+    "tflite": "relrob.networks.litert.info:read_tflite",
+    "fixed": "relrob.networks.fixed.file:read_fixed",
 }
 
 
@@ -56,13 +56,17 @@ def load_network(
     """
     name, file = str(path), Path(path)
     source = _read(file, name)
-    dims, _ = without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
+    dims, _ = (
+        without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
+    )
     order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
     dense, folded, unread = _dense(source, dims, name)
     outputs = classes
     for found in (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
-            raise ShapeError(f"{name} has {found} outputs, the data set {classes} classes", "equal numbers")
+            raise ShapeError(
+                f"{name} has {found} outputs, the data set {classes} classes", "equal numbers"
+            )
         outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, folded, runtime)
     network = Network(
@@ -78,8 +82,13 @@ def load_network(
         arithmetic=Arithmetic.REAL if runtime == REAL else source.arithmetic,
         dense=None if dense is None else _in_raster_order(dense, order, image_shape),
         folded=folded,
-        black_box="" if dense is not None else source.black_box(runtime) if source.format in MODELLED else unread,
-        apart=source.apart or dense is not None,  # an MLP that was read has no operator that mixes images
+        black_box=""
+        if dense is not None
+        else source.black_box(runtime)
+        if source.format in MODELLED
+        else unread,
+        apart=source.apart
+        or dense is not None,  # an MLP that was read has no operator that mixes images
     )
     return replace(network, conversion=conversion_of(network))
 
@@ -89,7 +98,7 @@ def _read(file: Path, name: str) -> Source:
     kind = sniff(file)
     if kind == "savedmodel":
         with quiet_native():  # TensorFlow is talkative from its import on
-            reader = load("relrob.networks.savedmodel:read_savedmodel")
+            reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
         found: Source = reader(name)
         return found
     try:
@@ -121,8 +130,17 @@ def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str 
     """The runtime asked for, or the default."""
     able = runtimes(format_name, dense, folded)
     if asked is not None and asked not in able:
-        what = "network" if not dense else "float MLP of more than plain dense layers" if folded else "float MLP"
-        raise UsageError(f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})", ", ".join(able))
+        what = (
+            "network"
+            if not dense
+            else "float MLP of more than plain dense layers"
+            if folded
+            else "float MLP"
+        )
+        raise UsageError(
+            f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})",
+            ", ".join(able),
+        )
     return asked or able[0]
 
 

@@ -34,10 +34,10 @@ FEW: Final = 32  # images of a black box, which may be slow
 TWICE: Final = 24  # images that run twice
 _OUTWARD: Final = 1 + 2.0**-16  # more than float64 can lose beside what float32 does
 _INSIDE: Final[dict[str, str]] = {
-    "onnxruntime": "relrob.networks.inside_onnx:tensors",
-    "xnnpack": "relrob.networks.inside_litert:tensors",
-    "builtin": "relrob.networks.inside_litert:tensors",
-    "reference": "relrob.networks.inside_litert:tensors",
+    "onnxruntime": "relrob.networks.onnx.inside:tensors",
+    "xnnpack": "relrob.networks.litert.inside:tensors",
+    "builtin": "relrob.networks.litert.inside:tensors",
+    "reference": "relrob.networks.litert.inside:tensors",
 }
 
 
@@ -158,13 +158,17 @@ def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alon
 
 def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
     """The emulator of a `.tflite` file against its runtime, bit for bit."""
-    found = load("relrob.networks.kernels.emulate:emulator")(network)
+    found = load("relrob.networks.litert.emulate:emulator")(network)
     if found is None:
         return ""
-    expected = alone if found.exact else load("relrob.networks.litert.runtime:in_batches")(network, shown)
+    expected = (
+        alone if found.exact else load("relrob.networks.litert.runtime:in_batches")(network, shown)
+    )
     if _same(found.outputs(shown), expected).all():
         return ""
-    return f"its runtime differs from the model at the outputs, on {network.runtime} of this machine"
+    return (
+        f"its runtime differs from the model at the outputs, on {network.runtime} of this machine"
+    )
 
 
 def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
@@ -179,14 +183,21 @@ def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
             centre = centre @ layer.weights + layer.bias
         low, high = (0.0, layer.cap) if layer.relu else (layer.floor, layer.cap)
         within = Within(np.clip(centre - spread, low, high), np.clip(centre + spread, low, high))
-        found.append(within if not np.isnan(spread).any() else Within(-np.inf + 0 * centre, np.inf + 0 * centre))
+        found.append(
+            within
+            if not np.isnan(spread).any()
+            else Within(-np.inf + 0 * centre, np.inf + 0 * centre)
+        )
         centre, error = np.clip(centre, low, high), spread
     return found
 
 
 def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
     """The levels that the first layer takes the pixels for, and how far off those of a kernel can be."""
-    pairs = [enclosure.layers[0].levels(row, float(row.max(initial=0.0))) for row in images.astype(np.float64)]
+    pairs = [
+        enclosure.layers[0].levels(row, float(row.max(initial=0.0)))
+        for row in images.astype(np.float64)
+    ]
     return np.stack([level for level, _ in pairs]), np.stack([off for _, off in pairs])
 
 
@@ -197,7 +208,9 @@ def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> With
     top = last.high.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
         low, high = np.exp(last.low - top), np.exp(last.high - top)
-        others = 1.0 - np.eye(low.shape[1])  # summed without taking one away again, which would cancel
+        others = 1.0 - np.eye(
+            low.shape[1]
+        )  # summed without taking one away again, which would cancel
         least = low / (low + high @ others)
         most = high / (high + low @ others)
     slack = softmax_slack(network, enclosure)

@@ -24,12 +24,16 @@ _BITS: Final = 24
 _LARGEST: Final = np.finfo(np.float32).max
 
 
-def open_real(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> RealDense:
+def open_real(
+    network: Network, threads: int, data: bytes | None = None, batch: int | None = None
+) -> RealDense:
     """The evaluator: exact, so that batches and threads change nothing. Raises NetworkError for a network without weights."""
     if network.dense is None:
         raise NetworkError(f"{network.path} has no weights that could be read", "a float MLP")
     if not network.dense.plain:
-        raise NetworkError(f"{network.path} does more than its dense layers", "a float MLP of plain dense layers")
+        raise NetworkError(
+            f"{network.path} does more than its dense layers", "a float MLP of plain dense layers"
+        )
     return RealDense(network)
 
 
@@ -56,7 +60,11 @@ class RealDense:
         found = np.empty((len(images), self._network.classes), np.float32)
         for row, (value, doubt) in enumerate(zip(*self._bounded(images), strict=True)):
             known = _surely_largest(value, doubt)
-            found[row] = self._one(images[row]) if known is None else _in_order(value, known, value == value[known])
+            found[row] = (
+                self._one(images[row])
+                if known is None
+                else _in_order(value, known, value == value[known])
+            )
         return found
 
     def _bounded(self, images: Floats) -> tuple[Doubles, Doubles]:
@@ -104,7 +112,9 @@ class _Exact:
         """Integers (n_in,) in units of 2^unit to integers (n_out,) and their unit."""
         product = unit + self._unit
         least = min(product, self._bias_unit)
-        sums = (values @ self._weights) * (1 << (product - least)) + self._bias * (1 << (self._bias_unit - least))
+        sums = (values @ self._weights) * (1 << (product - least)) + self._bias * (
+            1 << (self._bias_unit - least)
+        )
         return (np.maximum(sums, 0) if self._relu else sums), least
 
 

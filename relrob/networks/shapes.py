@@ -30,13 +30,19 @@ def _filled(dims: tuple[int, ...], image_shape: Shape) -> tuple[int, ...]:
     """The dimensions with open ones replaced, where these can only be the images' own."""
     height, width, channels = image_shape
     for form in (image_shape, (channels, height, width), (prod(image_shape),)):
-        if len(form) == len(dims) and all(n < 1 or n == size for n, size in zip(dims, form, strict=True)):
+        if len(form) == len(dims) and all(
+            n < 1 or n == size for n, size in zip(dims, form, strict=True)
+        ):
             return form
     return dims
 
 
 def decide_layout(
-    path: str, dims: tuple[int, ...], image_shape: Shape, layout: str = "auto", inherit: Layout | None = None
+    path: str,
+    dims: tuple[int, ...],
+    image_shape: Shape,
+    layout: str = "auto",
+    inherit: Layout | None = None,
 ) -> Layout:
     """The pixel order of a network whose one image has shape `dims`, no batch. `layout`: "auto", "hwc" or "chw".
 
@@ -70,7 +76,9 @@ def decide_layout(
     if layout == "auto":
         return fitting[0]
     if Layout(layout) not in fitting:
-        raise UsageError(f"layout {layout} for {path}, whose input is {dims}", f"auto or {fitting[0].value}")
+        raise UsageError(
+            f"layout {layout} for {path}, whose input is {dims}", f"auto or {fitting[0].value}"
+        )
     return Layout(layout)
 
 
@@ -81,7 +89,9 @@ def raster(layout: Layout, image_shape: Shape) -> Ints:
     [0, 2, 1, 3]
     """
     indices = np.arange(prod(image_shape), dtype=np.int64).reshape(image_shape)
-    return frozen(indices.transpose(2, 0, 1).reshape(-1) if layout is Layout.CHW else indices.reshape(-1))
+    return frozen(
+        indices.transpose(2, 0, 1).reshape(-1) if layout is Layout.CHW else indices.reshape(-1)
+    )
 
 
 def _squeezed(dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -44,10 +44,14 @@ def sniff(path: Path) -> str:
     if not head:
         raise NetworkError(f"{path} is empty", ACCEPTED, _REPAIR)
     if head.startswith(_LFS):
-        raise NetworkError(f"{path} is a Git LFS pointer, not the network itself", ACCEPTED, "git lfs pull")
+        raise NetworkError(
+            f"{path} is a Git LFS pointer, not the network itself", ACCEPTED, "git lfs pull"
+        )
     suffix = path.suffix.lower()
     if suffix and suffix not in SUFFIXES:
-        raise NetworkError(f"{path} has the suffix {suffix!r}", ACCEPTED, "rename it, or export it as one of these")
+        raise NetworkError(
+            f"{path} has the suffix {suffix!r}", ACCEPTED, "rename it, or export it as one of these"
+        )
     named, found = SUFFIXES.get(suffix), _magic(head)
     if (named, found) == ("fixed", "keras"):
         return "fixed"  # both are zip archives
@@ -55,7 +59,9 @@ def sniff(path: Path) -> str:
         raise NetworkError(f"{path} does not start like a network file", ACCEPTED, _REPAIR)
     if named is not None and found != named:
         looks = f"looks like {_NOUNS[found]}" if found else "starts with other bytes"
-        raise NetworkError(f"{path} is named {suffix} but {looks}", f"{_NOUNS[named]} under this name", _REPAIR)
+        raise NetworkError(
+            f"{path} is named {suffix} but {looks}", f"{_NOUNS[named]} under this name", _REPAIR
+        )
     return found or ""
 
 
@@ -63,7 +69,9 @@ def _directory(path: Path) -> str:
     """A directory is a SavedModel or nothing."""
     if (path / "saved_model.pb").is_file():
         return "savedmodel"
-    raise NetworkError(f"{path} is a directory without saved_model.pb", ACCEPTED, "name the file inside it")
+    raise NetworkError(
+        f"{path} is a directory without saved_model.pb", ACCEPTED, "name the file inside it"
+    )
 
 
 def _magic(head: bytes) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from relrob.domain.network import Arithmetic, Network
+from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, float_softmax_gap
-from relrob.networks.folded import gives_logits
 
 _FLOAT: Final = 2.0**-10  # of a difference of float32 probabilities: exp is within 2^-14
-_INTEGER: Final = 5 / 256  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
+_INTEGER: Final = (
+    5 / 256
+)  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
 
 
 def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:

@@ -30,5 +30,7 @@ class Unharmed(Generic[T]):
             if network.dense is None:
                 checked_bytes(network)
             log.debug("no bounds for %s", network.path, exc_info=True)
-            log.warning("no bounds for %s, which is run all the same (%s)", network.path, one_line(error))
+            log.warning(
+                "no bounds for %s, which is run all the same (%s)", network.path, one_line(error)
+            )
             return None

@@ -66,8 +66,15 @@ def nearest_float32(numerator: int, denominator: int) -> np.float32:
     """
     exact = Fraction(numerator, denominator)
     guess = np.float32(numerator / denominator)
-    around = (np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf)))
-    return min(around, key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1))
+    around = (
+        np.nextafter(guess, np.float32(-np.inf)),
+        guess,
+        np.nextafter(guess, np.float32(np.inf)),
+    )
+    return min(
+        around,
+        key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1),
+    )
 
 
 def float32_inside(value: Fraction, upwards: bool) -> np.float32:

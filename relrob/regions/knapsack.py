@@ -63,7 +63,9 @@ class Knapsack:
 
     def __init__(self, costs: Sequence[int], budget: int) -> None:
         if budget < 0 or any(cost <= 0 for cost in costs):
-            raise RegionError("a budget below 0 or a cost of 0", "costs above 0 and a budget of at least 0")
+            raise RegionError(
+                "a budget below 0 or a cost of 0", "costs above 0 and a budget of at least 0"
+            )
         self.items = len(costs)
         largest = budget + sum(costs)
         sums = _suffix_sums(costs, budget, largest)
@@ -74,7 +76,9 @@ class Knapsack:
         for item, cost in enumerate(costs):
             rest = states - cost
             fits = rest >= 0
-            reached = _canonical(np.concatenate([states, rest[fits]]), tails[item + 1], sums[item + 1])
+            reached = _canonical(
+                np.concatenate([states, rest[fits]]), tails[item + 1], sums[item + 1]
+            )
             merged, where = np.unique(reached, return_inverse=True)
             taken = np.full(len(states), -1, dtype=np.int64)
             taken[np.asarray(fits, dtype=bool)] = where[len(states) :]

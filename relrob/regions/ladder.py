@@ -101,7 +101,9 @@ class RungSet:
     def cost_units(self, masks: Bools) -> NDArray[Any]:
         """Exact costs in units of 1/`denominator`: (n,), int64 or Python integers."""
         if sum(self.costs) < 1 << 53:  # exact in a float64 product, which is fast
-            return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(np.int64)
+            return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(
+                np.int64
+            )
         total = np.zeros(len(masks), dtype=object)
         for feature, cost in enumerate(self.costs):
             total = total + masks[:, feature].astype(object) * cost
@@ -109,7 +111,9 @@ class RungSet:
 
     def cost(self, mask: Bools) -> Fraction:
         """Exact L1 cost of one mask (F,)."""
-        return Fraction(sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator)
+        return Fraction(
+            sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator
+        )
 
     def contains(self, image: Floats) -> bool:
         """True when `image` (d,) is a point of this ladder, bit for bit. A step below float32's resolution moves nothing."""

@@ -14,14 +14,14 @@ from typing import Any, Final
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import Set
 from relrob.errors import RegionError, StoreError, UsageError
-from relrob.files import sha256_path
+from relrob.store.run_directory import Store
+from relrob.store.study_directory import INDEX, read_index, write_index
 from relrob.study.plan import check_request, make_plan
 from relrob.study.request import Request
 from relrob.study.run import run
 from relrob.study.spec import Cell, Spec, grids_of
 from relrob.study.stages import Stages
-from relrob.study.store import Store
-from relrob.study.study_files import INDEX, read_index, write_index
+from relrob.system.files import sha256_path
 
 RERUNS: Final = ("never", "unknown", "always")
 
@@ -40,7 +40,12 @@ def run_study(
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory, listener)
-    head = {"study": spec.name, "title": spec.title, "published": spec.published, "sha256": spec.sha256}
+    head = {
+        "study": spec.name,
+        "title": spec.title,
+        "published": spec.published,
+        "sha256": spec.sha256,
+    }
     entries: list[dict[str, Any]] = []
     requests = [cell.request() for cell in spec.cells]
     stages = Stages(requests)
@@ -61,15 +66,25 @@ def run_study(
         )
         told = {entry["run"] for entry in entries}
         with Store.open(directory / place, plan.config) as store:
-            write_index(head, directory, [*entries, *(entry for entry in before if entry["run"] not in told)])
+            write_index(
+                head,
+                directory,
+                [*entries, *(entry for entry in before if entry["run"] not in told)],
+            )
             if rerun != "never":
                 store.forget(
-                    [r.index for r in store.records(plan.indices) if rerun == "always" or r.set is Set.UNKNOWN]
+                    [
+                        r.index
+                        for r in store.records(plan.indices)
+                        if rerun == "always" or r.set is Set.UNKNOWN
+                    ]
                 )
             run(plan, store, workers, listener, scheduler)
     every = grids_of(spec.every)
     kept = [entry for entry in before if entry["grid"] in set(every) - set(spec.grids)]
-    write_index(head, directory, sorted([*entries, *kept], key=lambda entry: every.index(entry["grid"])))
+    write_index(
+        head, directory, sorted([*entries, *kept], key=lambda entry: every.index(entry["grid"]))
+    )
 
 
 def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Path:
@@ -86,7 +101,9 @@ def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Pa
 
 def described(cell: Cell) -> str:
     """The cell in words: its grid and what tells it apart."""
-    shown = [f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options]
+    shown = [
+        f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options
+    ]
     return ", ".join([cell.grid, *shown])
 
 
@@ -108,13 +125,22 @@ def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[s
     there = read_index(directory)
     if there["study"] != spec.name:
         raise StoreError(
-            f"{directory} holds the study {there['study']}", f"an empty directory, or one of {spec.name}", "--out"
+            f"{directory} holds the study {there['study']}",
+            f"an empty directory, or one of {spec.name}",
+            "--out",
         )
     cells: list[dict[str, Any]] = there["cells"]
     _refuse_other_networks(spec, directory, cells)
-    gone = dict.fromkeys(entry["grid"] for entry in cells if entry["grid"] not in grids_of(spec.every))
+    gone = dict.fromkeys(
+        entry["grid"] for entry in cells if entry["grid"] not in grids_of(spec.every)
+    )
     if gone:
-        listener(Event("note", f"{directory / INDEX} no longer lists {', '.join(gone)}: not in this {spec.name}"))
+        listener(
+            Event(
+                "note",
+                f"{directory / INDEX} no longer lists {', '.join(gone)}: not in this {spec.name}",
+            )
+        )
     return cells
 
 
@@ -124,10 +150,14 @@ def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str
         names = {cell.options.get("reference") for cell in spec.every if cell.grid == grid}
         if names == {None} and grid not in spec.grids:
             continue
-        known = {sha256_path(Path(name)) for name in names if name is not None and Path(name).exists()}
+        known = {
+            sha256_path(Path(name)) for name in names if name is not None and Path(name).exists()
+        }
         for entry in cells:
             given = entry["options"].get("reference")
-            same = given in names if given is None else entry["header"]["reference"]["sha256"] in known
+            same = (
+                given in names if given is None else entry["header"]["reference"]["sha256"] in known
+            )
             if entry["grid"] == grid and not same:
                 told = ", ".join("the default one" if name is None else str(name) for name in names)
                 raise StoreError(

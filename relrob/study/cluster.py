@@ -29,10 +29,10 @@ from relrob import __version__
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
-from relrob.files import cache_dir, write_atomic
 from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Lost
 from relrob.study.run import make_in_worker
+from relrob.system.files import cache_dir, write_atomic
 from relrob_datasets import manifest
 
 log = logging.getLogger(__name__)
@@ -58,13 +58,25 @@ class Shipment:
 def packed(plan: Plan) -> Shipment:
     """The plan with absolute paths, and the networks' files."""
     reference, quantised = (
-        replace(network, path=str(Path(network.path).resolve())) for network in (plan.reference, plan.quantised)
+        replace(network, path=str(Path(network.path).resolve()))
+        for network in (plan.reference, plan.quantised)
     )
     local = Path(plan.dataset)
-    dataset = str(local.resolve()) if manifest.find(plan.dataset) is None and local.exists() else plan.dataset
-    files = {path: Path(path).read_bytes() for path in (reference.path, quantised.path) if Path(path).is_file()}
+    dataset = (
+        str(local.resolve())
+        if manifest.find(plan.dataset) is None and local.exists()
+        else plan.dataset
+    )
+    files = {
+        path: Path(path).read_bytes()
+        for path in (reference.path, quantised.path)
+        if Path(path).is_file()
+    }
     return Shipment(
-        replace(plan, dataset=dataset, reference=reference, quantised=quantised), files, __version__, FORMAT
+        replace(plan, dataset=dataset, reference=reference, quantised=quantised),
+        files,
+        __version__,
+        FORMAT,
     )
 
 
@@ -81,9 +93,12 @@ def unpacked(shipment: Shipment) -> Plan:
     found = relrob_datasets.load(plan.dataset, plan.split).sha256
     if found != asked:
         raise DatasetError(
-            f"a worker has other images of {plan.dataset} ({found[:16]})", f"the driver's ({asked[:16]})"
+            f"a worker has other images of {plan.dataset} ({found[:16]})",
+            f"the driver's ({asked[:16]})",
         )
-    reference, quantised = (_placed(each, shipment.files) for each in (plan.reference, plan.quantised))
+    reference, quantised = (
+        _placed(each, shipment.files) for each in (plan.reference, plan.quantised)
+    )
     return replace(plan, reference=reference, quantised=quantised)
 
 
@@ -118,10 +133,14 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
     `address`. Raises what a worker refused (RelrobError), and UsageError for a scheduler that cannot be used."""
     with _connected(address) as client:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dask warns of more than 10 MB, which a network can have
+            warnings.simplefilter(
+                "ignore"
+            )  # Dask warns of more than 10 MB, which a network can have
             shipment = client.submit(handed, packed(plan), key=f"relrob-{plan.digest}")
         with suppress(OSError, RuntimeError, KeyError):
-            client.replicate([shipment])  # a worker without it would fetch it, but be sent short tasks last
+            client.replicate(
+                [shipment]
+            )  # a worker without it would fetch it, but be sent short tasks last
         suspects = []
         for item, answer in _answers(client, plan.digest, shipment, deque(items), address):
             if answer is None:
@@ -129,7 +148,9 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
             else:
                 yield answer
         for item in suspects:  # alone: it cannot be blamed for another's crash
-            for _, answer in _answers(client, f"{plan.digest}-again", shipment, deque([item]), address):
+            for _, answer in _answers(
+                client, f"{plan.digest}-again", shipment, deque([item]), address
+            ):
                 yield Lost(item) if answer is None else answer
 
 
@@ -145,24 +166,36 @@ def _check_form(address: str) -> None:
     except ValueError:
         protocol, place = "", ""
     if protocol not in backends or not place:
-        raise UsageError(f"scheduler {address!r}", "PROTOCOL://HOST:PORT, as tcp or tls", "--scheduler tcp://HOST:8786")
+        raise UsageError(
+            f"scheduler {address!r}",
+            "PROTOCOL://HOST:PORT, as tcp or tls",
+            "--scheduler tcp://HOST:8786",
+        )
 
 
 def _connected(address: str) -> Any:
     """A client of a scheduler that has workers. Raises UsageError."""
     _check_form(address)
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it says is said below, in one line
+    logging.getLogger("distributed.client").setLevel(
+        logging.CRITICAL
+    )  # what it says is said below, in one line
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"no Dask scheduler answers at {address}", "the address of one that runs", _TRY) from error
+        raise UsageError(
+            f"no Dask scheduler answers at {address}", "the address of one that runs", _TRY
+        ) from error
     try:
         client.wait_for_workers(1, timeout=WORKERS_SECONDS)
     except TimeoutError as error:
         client.close()
-        raise UsageError(f"the scheduler at {address} has no workers", "at least one", _TRY) from error
+        raise UsageError(
+            f"the scheduler at {address} has no workers", "at least one", _TRY
+        ) from error
     if max(client.nthreads().values(), default=1) > 1:
-        log.warning("a Dask worker decides one image at a time: --nthreads 1, and more workers, use every core")
+        log.warning(
+            "a Dask worker decides one image at a time: --nthreads 1, and more workers, use every core"
+        )
     return client
 
 
@@ -179,7 +212,9 @@ def _answers(
             room, looked = _AHEAD * sum(_asked(client.nthreads, address).values()), time.monotonic()
         while waiting and len(out) < max(room, 1):
             item = waiting.popleft()
-            future = client.submit(decide, shipment, item, key=f"relrob-{name}-{item}", priority=-item)
+            future = client.submit(
+                decide, shipment, item, key=f"relrob-{name}-{item}", priority=-item
+            )
             out[future.key] = item
             future.add_done_callback(finished.put)
         yield from _fetched(client, ended, address)  # while the workers have the next ones
@@ -201,7 +236,9 @@ def _drained(finished: SimpleQueue[Future]) -> list[Future]:
     return found
 
 
-def _fetched(client: Any, ended: list[tuple[int, Future]], address: str) -> Iterator[tuple[int, ImageResult | None]]:
+def _fetched(
+    client: Any, ended: list[tuple[int, Future]], address: str
+) -> Iterator[tuple[int, ImageResult | None]]:
     """The answers of tasks that ended, in one message where none failed."""
     answers: list[ImageResult | None] = []
     if len(ended) > 1 and all(future.status == "finished" for _, future in ended):
@@ -222,7 +259,9 @@ def _answer(future: Future, item: int, address: str) -> ImageResult | None:
         raise
     except ImportError as error:
         raise UsageError(
-            f"a Dask worker cannot import relrob ({error})", "relrob installed there", "pip install relrob"
+            f"a Dask worker cannot import relrob ({error})",
+            "relrob installed there",
+            "pip install relrob",
         ) from error
     except Exception as error:
         if future.status != "error":  # not the task's own
@@ -241,4 +280,8 @@ def _asked(question: Callable[[], Any], address: str) -> Any:
 
 def _gone(address: str) -> RelrobError:
     """What to say when the scheduler ended before the work."""
-    return UsageError(f"the Dask scheduler at {address} went away", "one that stays", "the same command: it resumes")
+    return UsageError(
+        f"the Dask scheduler at {address} went away",
+        "one that stays",
+        "the same command: it resumes",
+    )

@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from relrob import __version__, registry
+from relrob.deciding.accepted import check_solver
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
-from relrob.files import readable, sha256_bytes
 from relrob.networks.details import runtime_details
-from relrob.relative import Effective
-from relrob.study.images import spelled
+from relrob.relative.classify import Effective
+from relrob.store.images import spelled
+from relrob.store.run_directory import Store, canonical
 from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
-from relrob.study.solver import check_solver
 from relrob.study.stages import Stages
-from relrob.study.store import Store, canonical
+from relrob.system.files import readable, sha256_bytes
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
@@ -72,10 +72,14 @@ def _check_certificates(region: Region) -> None:
     """Refuse regions of which no certificate is ever written. Raises UsageError."""
     accepted = "ladder, lattice, l1, linf, l0"
     if isinstance(region, Search):
-        raise UsageError("certificates of a search, which proves nothing", accepted, "--region ladder")
+        raise UsageError(
+            "certificates of a search, which proves nothing", accepted, "--region ladder"
+        )
     if isinstance(region, Ball) and region.norm is Norm.L2:
         raise UsageError(
-            "certificates of an l2 ball, for which there are no rules", accepted, "leave out --certificates"
+            "certificates of an l2 ball, for which there are no rules",
+            accepted,
+            "leave out --certificates",
         )
 
 
@@ -97,7 +101,10 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
 
 
 def make_plan(
-    request: Request, listener: Listener = silent, out: Path | None = None, stages: Stages | None = None
+    request: Request,
+    listener: Listener = silent,
+    out: Path | None = None,
+    stages: Stages | None = None,
 ) -> Plan:
     """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
 
@@ -117,7 +124,10 @@ def make_plan(
             "the other order",
         )
     check_solver(request.solver, region, (reference, quantised))
-    header = {**_header(request, region, asked.data, indices, reference, quantised), "effective_rule": effective.value}
+    header = {
+        **_header(request, region, asked.data, indices, reference, quantised),
+        "effective_rule": effective.value,
+    }
     config = {
         "format": FORMAT,
         "dataset": {key: header["dataset"][key] for key in ("name", "split", "sha256")},

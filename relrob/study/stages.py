@@ -76,7 +76,9 @@ class Stages:
             self.graph.remove_nodes_from(idle)
             for stage in idle:
                 self._results.pop(stage, None)
-            idle = [node for node in self.graph if node[0] != "run" and not self.graph.out_degree(node)]
+            idle = [
+                node for node in self.graph if node[0] != "run" and not self.graph.out_degree(node)
+            ]
 
     def _result(self, kind: str, request: Request, listener: Listener) -> Any:
         """What the stage gives, from what the stages before it give."""
@@ -104,8 +106,15 @@ def _quantised(request: Request, listener: Listener, data: Dataset, reference: N
     return probed(quantised_network(request, data, reference, listener), data.images)
 
 
-def _accuracy(name: str, request: Request, listener: Listener, data: Dataset, network: Network) -> float:
-    listener(Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})"))
+def _accuracy(
+    name: str, request: Request, listener: Listener, data: Dataset, network: Network
+) -> float:
+    listener(
+        Event(
+            "note",
+            f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})",
+        )
+    )
     evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
     return round(accuracy(evaluator, data.images, data.labels), 6)
 

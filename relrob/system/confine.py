@@ -51,7 +51,9 @@ def _cap() -> None:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     wanted = pages * resource.getpagesize() + _allowance
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    resource.setrlimit(
+        resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+    )
 
 
 @contextmanager

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import RelrobError
-from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
 from relrob.system import confine
+from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 
 IDLE: Final = 20.0  # seconds without a request after which it ends; the next one starts another
 IMPORTS: Final = 120.0  # seconds for imports, which are ours and not the file's
@@ -93,7 +93,9 @@ def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _child(request: Request, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]) -> None:
+def _child(
+    request: Request, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]
+) -> None:
     """The process that reads the file. Never returns."""
     try:
         os.setsid()
@@ -108,7 +110,9 @@ def _child(request: Request, folder: str, listen: int, speak: int, noise: int, o
             os.chdir(request.directory)
         confine.write_only_below(folder)
         function: Callable[..., Any] = load(request.target)
-        confine.limit(request.memory, request.written, lambda begins: _say(speak, {"importing": begins}))
+        confine.limit(
+            request.memory, request.written, lambda begins: _say(speak, {"importing": begins})
+        )
         _say(speak, answer(function, request.arguments))
     finally:
         os._exit(0)
@@ -129,7 +133,9 @@ def answer(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str,
     except BaseException as error:
         confine.lift()
         if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
-            return {"error": ["RelrobError", error.strerror or "too many open files", "", DESCRIPTORS]}
+            return {
+                "error": ["RelrobError", error.strerror or "too many open files", "", DESCRIPTORS]
+            }
         if _of_memory(str(error).encode(errors="replace")):
             return {"memory": True}
         return {"bug": f"{type(error).__name__}: {str(error)[:2000]}", "where": _where(error)}
@@ -154,7 +160,9 @@ def _say(speak: int, what: dict[str, Any]) -> None:
     write_frame(speak, json.dumps(what).encode()[:LONGEST])
 
 
-def _watch(pid: int, listen: int, request: Request, others: tuple[int, ...]) -> tuple[dict[str, Any] | None, int]:
+def _watch(
+    pid: int, listen: int, request: Request, others: tuple[int, ...]
+) -> tuple[dict[str, Any] | None, int]:
     """(the answer or None, wait status)."""
     clock, outcome = Clock(pid, request.seconds), None
     reader = Frames(listen)
@@ -216,7 +224,10 @@ class Clock:
         if self._paused is not None:
             return False
         spent = now - self._begin - self._free
-        return spent - (self._waited() - self._free_wait) > self._seconds or spent > STARVED * self._seconds
+        return (
+            spent - (self._waited() - self._free_wait) > self._seconds
+            or spent > STARVED * self._seconds
+        )
 
     def _waited(self) -> float:
         """Seconds that its threads, all together, were ready to run and something else ran."""
@@ -243,7 +254,9 @@ class Frames:
         self._held += block
         self._total += len(block)
         frames = []
-        while len(self._held) >= 4 and len(self._held) - 4 >= (size := struct.unpack("<I", self._held[:4])[0]):
+        while len(self._held) >= 4 and len(self._held) - 4 >= (
+            size := struct.unpack("<I", self._held[:4])[0]
+        ):
             try:
                 frames.append(json.loads(self._held[4 : 4 + size]))
             except (ValueError, RecursionError):

@@ -13,7 +13,14 @@ from __future__ import annotations
 
 from relrob.testing.cases import Case, random_case
 from relrob.testing.files import quantised_files
-from relrob.testing.suite import LARGEST, Truth, bound_complaints, complaints, order_complaints, truth
+from relrob.testing.suite import (
+    LARGEST,
+    Truth,
+    bound_complaints,
+    complaints,
+    order_complaints,
+    truth,
+)
 
 __all__ = [
     "LARGEST",

@@ -12,7 +12,11 @@ import numpy as np
 from relrob.domain.arrays import Doubles, Floats
 
 SHAPES: Final = ((2, 3, 1), (3, 3, 1), (2, 4, 1), (3, 4, 1), (2, 2, 2), (1, 6, 1))
-SMALL: Final = ((1, 2, 1), (1, 3, 1), (2, 2, 1))  # of which a ball of a few float32 steps can be listed
+SMALL: Final = (
+    (1, 2, 1),
+    (1, 3, 1),
+    (2, 2, 1),
+)  # of which a ball of a few float32 steps can be listed
 LEADS: Final = 0.5  # by which the label of a network with a needle leads everywhere else, about
 
 

@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part, whole
-from relrob.decide import Decision, decide
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Status, Verdict
@@ -28,7 +27,11 @@ from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
-from relrob.problem import Opened, Problem, Share, Solver, Transfer
+from relrob.networks.open import Opened
+from relrob.queries.findings import Share, Transfer
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
+from relrob.regions.part import Part, whole
 from relrob.testing.cases import Case
 
 LARGEST: Final = 5_000
@@ -52,7 +55,9 @@ def truth(problem: Problem) -> Truth:
     """By running every point as it is replayed. Raises UsageError above `LARGEST` points."""
     rungs = problem.rungs
     if rungs.count > LARGEST:
-        raise UsageError(f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder")
+        raise UsageError(
+            f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder"
+        )
     masks = rungs.knapsack.masks(0, rungs.count)
     images = rungs.images(masks)
     said = tuple(labels(opened.replayer.outputs(images)) for opened in problem.networks)
@@ -76,7 +81,9 @@ def complaints(solver: Solver, case: Case, known: Truth, counts: bool = True) ->
         yield f"transfer {decision.transfer}, not {_transfer(known)}"
 
 
-def _verdict(problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool) -> Iterator[str]:
+def _verdict(
+    problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool
+) -> Iterator[str]:
     """1 and 2."""
     wrong = known.wrong(number)
     if verdict.status is Status.ROBUST and wrong.any():
@@ -106,7 +113,9 @@ def _transfer(known: Truth) -> Transfer:
     if not first.any():
         return Transfer(Share(), Share(), Share())
     near, far = min(known.costs[first]), max(known.costs[first])
-    return Transfer(share(first), share(first & (known.costs == near)), share(first & (known.costs == far)))
+    return Transfer(
+        share(first), share(first & (known.costs == near)), share(first & (known.costs == far))
+    )
 
 
 def order_complaints(solver: Solver, case: Case) -> Iterator[str]:
@@ -144,13 +153,19 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
         outputs = opened.replayer.outputs(rungs.images(masks)).astype(np.float64)
         found = bounds.margins(whole(rungs))
         apart: Doubles = outputs[:, [label]] - np.delete(outputs, label, axis=1)
-        stored = 2.0**-22 * np.abs(outputs).max(axis=1) * (opened.network.arithmetic is Arithmetic.REAL)
-    finite: Bools = np.asarray((np.abs(outputs) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_)
+        stored = (
+            2.0**-22 * np.abs(outputs).max(axis=1) * (opened.network.arithmetic is Arithmetic.REAL)
+        )
+    finite: Bools = np.asarray(
+        (np.abs(outputs) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_
+    )
     if not _within(apart[finite], found.low, found.high, stored[finite]):
         yield "a point's margins are outside the bounds of the whole ladder"
     for row in (0, len(masks) - 1):
         moved = tuple(int(g) for g in np.flatnonzero(masks[row]))
-        alone = bounds.margins(Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved)))
+        alone = bounds.margins(
+            Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved))
+        )
         if finite[row] and not _within(apart[[row]], alone.low, alone.high, stored[[row]]):
             yield "a single point's margins are outside its own bounds"
         if (alone.low < found.low - _rounding(enclosure, alone, found)).any():

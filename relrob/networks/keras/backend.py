@@ -12,11 +12,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 _WANTED: Final = "tensorflow"
-_DEFAULTS: Final = (("floatx", "float32"), ("epsilon", 1e-7), ("image_data_format", "channels_last"))
+_DEFAULTS: Final = (
+    ("floatx", "float32"),
+    ("epsilon", 1e-7),
+    ("image_data_format", "channels_last"),
+)
 
 
 def load_on_tensorflow(target: str) -> Any:
@@ -26,7 +30,9 @@ def load_on_tensorflow(target: str) -> Any:
         try:
             found = load(target)
         except ValueError as error:
-            raise UsageError(f"Keras does not start ({error})", "a keras.json of its own", f"rm {_file()}") from error
+            raise UsageError(
+                f"Keras does not start ({error})", "a keras.json of its own", f"rm {_file()}"
+            ) from error
         for name, value in _DEFAULTS:
             load(f"keras.config:set_{name}")(value)
     return found

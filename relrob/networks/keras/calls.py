@@ -40,7 +40,11 @@ def ends_of(value: Any) -> tuple[tuple[Tensor, ...], bool]:
     if one is not None:
         return (one,), True
     tensors = tuple(_tensors(value))
-    flat = isinstance(value, list) and len(tensors) == len(value) and all(_triple(inner) for inner in value)
+    flat = (
+        isinstance(value, list)
+        and len(tensors) == len(value)
+        and all(_triple(inner) for inner in value)
+    )
     return tensors, flat
 
 
@@ -59,15 +63,25 @@ def _tensors(value: Any) -> list[Tensor]:
         return [one]
     if isinstance(value, dict):
         history = _triple(value.get("keras_history"))
-        return [history] if history else [found for inner in value.values() for found in _tensors(inner)]
-    return [found for inner in value for found in _tensors(inner)] if isinstance(value, list) else []
+        return (
+            [history]
+            if history
+            else [found for inner in value.values() for found in _tensors(inner)]
+        )
+    return (
+        [found for inner in value for found in _tensors(inner)] if isinstance(value, list) else []
+    )
 
 
 def _modern(node: dict[str, Any]) -> Call:
     """{"args": [...], "kwargs": {...}}."""
     given, named = node.get("args"), node.get("kwargs")
     feeds = tuple(_tensors(node))
-    first = given[0] if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict) else {}
+    first = (
+        given[0]
+        if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict)
+        else {}
+    )
     config = first.get("config") if first.get("class_name") == "__keras_tensor__" else None
     history = config.get("keras_history") if isinstance(config, dict) else None
     if _triple(history) is None or set(node) - {"args", "kwargs"}:

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
-from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.keras.config import DENSE, LayerConfig, Model
 from relrob.networks.keras.settings import check_settings
 from relrob.networks.keras.wiring import path_of
+from relrob.networks.operators import Chain, NotDenseError
 
 Shapes = tuple[tuple[int, ...], ...]
 # (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where the file has others.
@@ -103,7 +103,9 @@ def _activation(chain: Chain, name: str | None) -> None:
 def has_weights(layer: LayerConfig) -> bool:
     """Does Keras keep weights of it? A normalisation whose constants are settings has none."""
     adapted = layer.settings.get("mean") is None
-    return layer.kind in ("Dense", "BatchNormalization") or (layer.kind == "Normalization" and adapted)
+    return layer.kind in ("Dense", "BatchNormalization") or (
+        layer.kind == "Normalization" and adapted
+    )
 
 
 def _dense(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
@@ -150,21 +152,27 @@ def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
     mean, variance = (_spread(_single(value), axes, chain.shape) for value in held)
     if not (variance >= 0).all():
         raise NotDenseError("a variance below 0")
-    spread = np.maximum(_single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64))
+    spread = np.maximum(
+        _single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64)
+    )
     if settings.get("invert", False):
         chain.affine(spread, mean, size=np.abs(mean))
     else:
         chain.affine(1 / spread, -mean / spread, size=np.abs(mean) / spread)
 
 
-def _spread(values: NDArray[np.float64], axes: list[int], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _spread(
+    values: NDArray[np.float64], axes: list[int], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
     """Constants along `axes` of a value of `shape`, aligned with the last of them."""
     if values.ndim > len(axes):
         raise NotDenseError(f"constants of {values.ndim} dimensions along {len(axes)} axes")
     wide = [1] * len(shape)
     for place in range(1, values.ndim + 1):
         wide[axes[-place] - 1] = values.shape[-place]
-    return np.broadcast_to(values.reshape(wide), [shape[n] if n + 1 in axes else 1 for n in range(len(shape))])
+    return np.broadcast_to(
+        values.reshape(wide), [shape[n] if n + 1 in axes else 1 for n in range(len(shape))]
+    )
 
 
 def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
@@ -173,7 +181,10 @@ def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None
     axes = _kept(chain, settings.get("axis", -1))
     shape = (chain.shape[axes[0] - 1],)
     scaled, centred = settings.get("scale", True), settings.get("center", True)
-    rest = [_spread(_single(values), axes, chain.shape) for values in weights(layer, (shape,) * (2 + scaled + centred))]
+    rest = [
+        _spread(_single(values), axes, chain.shape)
+        for values in weights(layer, (shape,) * (2 + scaled + centred))
+    ]
     gamma = rest.pop(0) if scaled else np.ones(1)
     beta = rest.pop(0) if centred else np.zeros(1)
     mean, variance = rest

@@ -5,23 +5,61 @@ from __future__ import annotations
 from collections import Counter
 from typing import Final
 
-from relrob.networks.chain import NotDenseError
 from relrob.networks.keras.calls import Tensor
 from relrob.networks.keras.config import MODELS, LayerConfig, Model
+from relrob.networks.operators import NotDenseError
 
 # Layers that treat the images of a batch apart, whatever their settings.
 _APART: Final = {
-    *(f"{kind}{n}D" for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling") for n in (1, 2, 3)),
+    *(
+        f"{kind}{n}D"
+        for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling")
+        for n in (1, 2, 3)
+    ),
     *(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
     *(f"ZeroPadding{n}D" for n in (1, 2, 3)),
     *(f"{kind}{n}D" for kind in ("DepthwiseConv", "SeparableConv") for n in (1, 2)),
-    *("Conv1DTranspose", "Conv2DTranspose", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"),
-    *("RepeatVector", "LeakyReLU", "PReLU", "ELU", "InputLayer", "Dense", "Flatten", "Permute", "Activation", "ReLU"),
-    *("Reshape", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    *(
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+    ),
+    *(
+        "RepeatVector",
+        "LeakyReLU",
+        "PReLU",
+        "ELU",
+        "InputLayer",
+        "Dense",
+        "Flatten",
+        "Permute",
+        "Activation",
+        "ReLU",
+    ),
+    *(
+        "Reshape",
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+    ),
     *("ActivityRegularization", "Identity"),
 }
 # Layers that do where their axis, counted with the batch, is neither the first nor counted from the end, but for the last.
-_ALONG: Final = {"Softmax", "Normalization", "BatchNormalization", "LayerNormalization", "Concatenate"}
+_ALONG: Final = {
+    "Softmax",
+    "Normalization",
+    "BatchNormalization",
+    "LayerNormalization",
+    "Concatenate",
+}
 _PASSING: Final = ("Activation", "Softmax", "ReLU", "Dropout")
 
 

@@ -15,8 +15,12 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats, Ints, frozen
 
-OPERATORS: Final[Mapping[int, str]] = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-TYPES: Final[Mapping[int, str]] = {v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)}
+OPERATORS: Final[Mapping[int, str]] = {
+    v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)
+}
+TYPES: Final[Mapping[int, str]] = {
+    v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)
+}
 _STORED: Final[Mapping[str, type[np.generic]]] = {
     "FLOAT32": np.float32,
     "FLOAT16": np.float16,
@@ -68,7 +72,9 @@ class Tensor:
         if self.data is None or kind is None:
             raise NotModelledError(f"tensor {self.number} is not a constant of a known type")
         if len(self.data) != np.dtype(kind).itemsize * int(np.prod(self.shape, dtype=object)):
-            raise NotModelledError(f"tensor {self.number} holds {len(self.data)} bytes for shape {self.shape}")
+            raise NotModelledError(
+                f"tensor {self.number} holds {len(self.data)} bytes for shape {self.shape}"
+            )
         return np.frombuffer(self.data, kind).reshape(self.shape)
 
 
@@ -122,7 +128,10 @@ def read_flat(data: bytes) -> Flat:
 def check_size(data: bytes) -> None:
     """Raise ValueError where tables are shared so often that the file unpacks to more objects than it has room for."""
     model: Any = schema.Model.GetRootAsModel(data, 0)
-    count, most = model.SubgraphsLength() + model.BuffersLength() + model.OperatorCodesLength(), len(data) // 4
+    count, most = (
+        model.SubgraphsLength() + model.BuffersLength() + model.OperatorCodesLength(),
+        len(data) // 4,
+    )
     for number in range(min(model.SubgraphsLength(), most)):
         graph = model.Subgraphs(number)
         count += graph.TensorsLength() + graph.OperatorsLength()
@@ -135,11 +144,19 @@ def check_size(data: bytes) -> None:
 def _read(model: Any) -> Flat:
     graph = model.subgraphs[0]
     buffers = list(model.buffers or ())
-    tensors = tuple(_tensor(number, tensor, buffers) for number, tensor in enumerate(graph.tensors or ()))
+    tensors = tuple(
+        _tensor(number, tensor, buffers) for number, tensor in enumerate(graph.tensors or ())
+    )
     codes = list(model.operatorCodes or ())
-    operators = tuple(_operator(number, operator, codes) for number, operator in enumerate(graph.operators or ()))
+    operators = tuple(
+        _operator(number, operator, codes) for number, operator in enumerate(graph.operators or ())
+    )
     flat = Flat(tensors, operators, _ints(graph.inputs), _ints(graph.outputs), _odd_model(model))
-    named = [*flat.inputs, *flat.outputs, *(i for o in operators for i in (*o.inputs, *o.outputs) if i != -1)]
+    named = [
+        *flat.inputs,
+        *flat.outputs,
+        *(i for o in operators for i in (*o.inputs, *o.outputs) if i != -1),
+    ]
     if not all(0 <= index < len(tensors) for index in named):
         raise NotModelledError("a tensor is named that the file does not have")
     return flat
@@ -147,7 +164,12 @@ def _read(model: Any) -> Flat:
 
 def _odd_model(model: Any) -> str:
     """What is unusual about the file."""
-    known = {b"min_runtime_version", b"CONVERSION_METADATA", b"TFLITE_METADATA", b"reduced_precision_support"}
+    known = {
+        b"min_runtime_version",
+        b"CONVERSION_METADATA",
+        b"TFLITE_METADATA",
+        b"reduced_precision_support",
+    }
     other = [entry.name or b"" for entry in model.metadata or () if entry.name not in known]
     if model.version != 3:
         return f"the file has schema version {model.version}"
@@ -200,7 +222,9 @@ def _operator(number: int, operator: Any, codes: list[Any]) -> Operator:
         raise NotModelledError(f"operator {number} has no operator code")
     code, options = codes[operator.opcodeIndex], operator.builtinOptions
     kind = max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
-    fields = {} if options is None else {name: _plain(value) for name, value in vars(options).items()}
+    fields = (
+        {} if options is None else {name: _plain(value) for name, value in vars(options).items()}
+    )
     return Operator(
         number,
         OPERATORS.get(kind, f"code {kind}"),
@@ -217,9 +241,15 @@ def _odd_operator(operator: Any, code: Any) -> str:
     """What is unusual about an operator."""
     if code.customCode or (operator.customOptions is not None and len(operator.customOptions)):
         return "has custom options"
-    if operator.largeCustomOptionsOffset or operator.largeCustomOptionsSize or operator.customOptionsFormat:
+    if (
+        operator.largeCustomOptionsOffset
+        or operator.largeCustomOptionsSize
+        or operator.customOptionsFormat
+    ):
         return "has custom options"
-    if operator.mutatingVariableInputs is not None and np.any(np.asarray(operator.mutatingVariableInputs)):
+    if operator.mutatingVariableInputs is not None and np.any(
+        np.asarray(operator.mutatingVariableInputs)
+    ):
         return "changes its inputs"
     if operator.intermediates is not None and len(operator.intermediates):
         return "has intermediate tensors"
