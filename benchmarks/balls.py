@@ -1,10 +1,13 @@
-"""Solvers on balls that bounds leave open: branching, MILP, SMT and the chain, image by image, interleaved, in one run.
+"""Solvers on balls that bounds leave open: branching, MILP, SMT and the chain, image by image,
+interleaved, in one run.
 
-    python benchmarks/balls.py NETWORK [--runtime NAME] [--norm linf|l1] [--radius 1/50 1/30] [--images 20] [--limit 20]
+python benchmarks/balls.py NETWORK [--runtime NAME] [--norm linf|l1] [--radius 1/50 1/30] [--images
+20] [--limit 20]
 
-A network of 784 inputs with bounds; the first MNIST test images that it labels correctly; one thread. For each solver: how many
-images are robust, not robust, undecided, and the seconds of those that bounds leave open. Two solvers that contradict each other,
-or a witness that a replay refutes, end the run with exit code 1.
+A network of 784 inputs with bounds; the first MNIST test images that it labels correctly; one
+thread. For each solver: how many images are robust, not robust, undecided, and the seconds of those
+that bounds leave open. Two solvers that contradict each other, or a witness that a replay refutes,
+end the run with exit code 1.
 """
 
 from __future__ import annotations

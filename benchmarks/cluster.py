@@ -1,10 +1,12 @@
-"""How a run scales from one worker to two, on Dask and on relrob's own processes, and what an image costs beside its work.
+"""How a run scales from one worker to two, on Dask and on relrob's own processes, and what an image
+costs beside its work.
 
     python benchmarks/cluster.py REFERENCE [--images 0:60] [--rounds 2]
 
-Interleaved: in each round every kind of workers decides the same images into a new store. Efficiency: seconds with one worker over
-twice the seconds with two, starting the workers left out. Overhead: images whose ladder has one feature, so nearly no work, beside
-the seconds that the workers themselves spent on them.
+Interleaved: in each round every kind of workers decides the same images into a new store.
+Efficiency: seconds with one worker over twice the seconds with two, starting the workers left out.
+Overhead: images whose ladder has one feature, so nearly no work, beside the seconds that the
+workers themselves spent on them.
 """
 
 from __future__ import annotations
@@ -47,7 +49,8 @@ def workers(kind: str, count: int) -> Iterator[str | None]:
 
 
 def decided(plan: Plan, kind: str, count: int) -> tuple[float, float, str]:
-    """Seconds from the image after `WARM` to the last, seconds that all images took in their workers, digest of what was found."""
+    """Seconds from the image after `WARM` to the last, seconds that all images took in their
+    workers, digest of what was found."""
     stamps: list[float] = []
     with (
         tempfile.TemporaryDirectory() as folder,

@@ -1,13 +1,16 @@
-"""Bounds over balls against auto_LiRPA's CROWN and alpha-CROWN on the same boxes, image by image, interleaved, in one run.
+"""Bounds over balls against auto_LiRPA's CROWN and alpha-CROWN on the same boxes, image by image,
+interleaved, in one run.
 
-    python benchmarks/crown.py NETWORK.h5|.onnx [--norm linf|l2|l1] [--radius 1/255 2/255 4/255] [--images 50] [--alpha 50]
+python benchmarks/crown.py NETWORK.h5|.onnx [--norm linf|l2|l1] [--radius 1/255 2/255 4/255]
+[--images 50] [--alpha 50]
 
-A float MLP of 784 inputs; the first MNIST test images that it labels correctly; one thread for both. The least margin of the label
-over the ball is bounded by `relrob`, plain and with optimised slopes, for any order of float32 summation, and by auto_LiRPA, for
-real arithmetic that it computes in float32; "real" is ours with one rounding a sum instead of all. L-infinity balls are cut by
-[0,1] on both sides; auto_LiRPA does not cut L1 and L2 balls, and for these "real" is over the whole ball too. Each of auto_LiRPA's
-calls is made twice: the second against the first is the noise of the ratio. Projected gradient descent looks for margins below
-our bounds: one would be an unsound bound.
+A float MLP of 784 inputs; the first MNIST test images that it labels correctly; one thread for
+both. The least margin of the label over the ball is bounded by `relrob`, plain and with optimised
+slopes, for any order of float32 summation, and by auto_LiRPA, for real arithmetic that it computes
+in float32; "real" is ours with one rounding a sum instead of all. L-infinity balls are cut by [0,1]
+on both sides; auto_LiRPA does not cut L1 and L2 balls, and for these "real" is over the whole ball
+too. Each of auto_LiRPA's calls is made twice: the second against the first is the noise of the
+ratio. Projected gradient descent looks for margins below our bounds: one would be an unsound bound.
 
 auto_LiRPA is no dependency of relrob: see INSTALL.
 """
@@ -129,7 +132,8 @@ def uncut(ball: BallSet) -> BallSet:
 
 
 def nearly_real(enclosure: Enclosure) -> Enclosure:
-    """One float32 rounding a sum instead of all of them: what our bounds are without the error of the arithmetic."""
+    """One float32 rounding a sum instead of all of them: what our bounds are without the error of
+    the arithmetic."""
     return replace(enclosure, layers=tuple(replace(layer, terms=1) for layer in enclosure.layers))
 
 
@@ -140,7 +144,8 @@ def plain(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool 
 
 
 def alpha(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool = True) -> Doubles:
-    """Our lower bounds with optimised slopes, the plain ones that they start from included in the cost."""
+    """Our lower bounds with optimised slopes, the plain ones that they start from included in the
+    cost."""
     ball = ball_set(region, image)
     bounds = BallBounds(enclosure, ball if cut else uncut(ball), label)
     found = bounds.margins()

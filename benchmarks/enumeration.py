@@ -1,11 +1,13 @@
-"""Enumeration of a rung set against Keras `tf.function` on the same images, paired, A B A B, in one run.
+"""Enumeration of a rung set against Keras `tf.function` on the same images, paired, A B A B, in one
+run.
 
     python benchmarks/enumeration.py REFERENCE.h5 [--images 6] [--rounds 3] [--cores 1]
 
-Both label every point of the ladders (r = 20, step 1/4, F = 20) around the first MNIST test images with the float network and must
-find the same number of effective perturbations. Keras gets the perturbed images ready-made in memory, in its best batch size of
-those tried; the time to make them is not charged to it. Both get the same cores: one by default, which is what each worker
-of `relrob verify` has.
+Both label every point of the ladders (r = 20, step 1/4, F = 20) around the first MNIST test images
+with the float network and must find the same number of effective perturbations. Keras gets the
+perturbed images ready-made in memory, in its best batch size of those tried; the time to make them
+is not charged to it. Both get the same cores: one by default, which is what each worker of `relrob
+verify` has.
 """
 
 from __future__ import annotations

@@ -1,9 +1,11 @@
-"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact counts and verdicts.
+"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact
+counts and verdicts.
 
     python benchmarks/grid.py REFERENCE [QUANTISED] [--runtime xnnpack] [--images 0:20] [--pairs 2]
 
-Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the first `--pairs` images of each
-cell `enumerate` decides it too, right after, and both must agree in verdicts, counts and transfer. One process, one thread.
+Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the
+first `--pairs` images of each cell `enumerate` decides it too, right after, and both must agree in
+verdicts, counts and transfer. One process, one thread.
 """
 
 from __future__ import annotations

@@ -1,11 +1,13 @@
-"""The AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic): 400 MNIST samples in integer L-infinity balls.
+"""The AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic): 400 MNIST samples in
+integer L-infinity balls.
 
     python benchmarks/qnn.py FOLDER [--samples 0:400] [--workers 2] [--time-limit 120] [--out DIR]
 
-FOLDER holds `mnist_mlp.h5` (784-64-32, of which the first ten outputs count; 6-bit weights and activations) and
-`published_mnist.csv` (sample_id, eps_linf_levels, published). Every sample is decided in the ball of eps/255 around it, every
-ROBUST verdict gets a certificate, which is checked as `relrob check` does, and every witness is replayed in Python's own integers.
-A verdict that contradicts a published one ends the run.
+FOLDER holds `mnist_mlp.h5` (784-64-32, of which the first ten outputs count; 6-bit weights and
+activations) and `published_mnist.csv` (sample_id, eps_linf_levels, published). Every sample is
+decided in the ball of eps/255 around it, every ROBUST verdict gets a certificate, which is checked
+as `relrob check` does, and every witness is replayed in Python's own integers. A verdict that
+contradicts a published one ends the run.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a sample: `verdict` (or "misclassified"), who decided, seconds to decide and to check, certificate bytes."""
+    """What became of a sample: `verdict` (or "misclassified"), who decided, seconds to decide and
+    to check, certificate bytes."""
 
     sample: Sample
     verdict: str

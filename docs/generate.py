@@ -1,4 +1,5 @@
-"""The generated parts of README.md and docs/: run by cog (`make docs`), checked by CI (`make lint`)."""
+"""The generated parts of README.md and docs/: run by cog (`make docs`), checked by CI (`make
+lint`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""relrob: is the quantised network still robust where the full-precision network was proved robust?"""
+"""relrob: is the quantised network still robust where the full-precision network was proved
+robust?"""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _LAZY = ("verify", "train", "quantise")
 
 
 def __getattr__(name: str) -> Any:
-    """Import the library's front door when it is first used, so that `import relrob` stays light."""
+    """Import the library's front door when it is first used, so that `import relrob` stays
+    light."""
     if name in _LAZY:
         return getattr(import_module("relrob.api.verify"), name)
     raise AttributeError(f"module 'relrob' has no attribute {name!r}")

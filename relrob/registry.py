@@ -166,7 +166,8 @@ def names(table: tuple[Entry, ...]) -> str:
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
-    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme", ..."""
+    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme",
+    ..."""
     for entry in table:
         if entry.name == name:
             return entry
@@ -198,7 +199,8 @@ def load(target: str) -> Any:
 
 
 def load_extra(target: str, extra: str) -> Any:
-    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises UsageError where it is not."""
+    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises
+    UsageError where it is not."""
     try:
         return load(target)
     except ModuleNotFoundError as error:

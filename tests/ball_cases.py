@@ -1,4 +1,5 @@
-"""Small questions about balls with a known answer: random fixed-point networks, every code vector of a box, sampled images."""
+"""Small questions about balls with a known answer: random fixed-point networks, every code vector
+of a box, sampled images."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ MOST_CODES = 3000
 
 
 def lively_network(seed: int) -> FixedNetwork:
-    """Of a few tricky networks the one with the most even labels: most give one label everywhere."""
+    """Of a few tricky networks the one with the most even labels: most give one label
+    everywhere."""
     rng = np.random.default_rng(seed)
     tries = [tricky_network(int(rng.integers(0, 2**40))) for _ in range(1 if seed % 5 == 0 else 12)]
 
@@ -37,7 +39,8 @@ def lively_network(seed: int) -> FixedNetwork:
 
 
 def tricky_network(seed: int) -> FixedNetwork:
-    """One to three layers of 2 to 4 bits that tie, saturate, die, and shift by nothing or by too much."""
+    """One to three layers of 2 to 4 bits that tie, saturate, die, and shift by nothing or by too
+    much."""
     rng = np.random.default_rng(seed)
     hidden = [int(n) for n in rng.integers(1, 7, int(rng.integers(0, 3)))]
     sizes = [int(rng.integers(2, 5)), *hidden, int(rng.integers(2, 5))]
@@ -68,7 +71,8 @@ def fixed_opened(network: FixedNetwork, folder: Path) -> Opened:
 
 
 def ends32(pixel: Fraction, radius: Fraction) -> tuple[np.float32, np.float32]:
-    """The smallest and the largest float32 in [0, 1] within `radius` of a pixel, found by stepping."""
+    """The smallest and the largest float32 in [0, 1] within `radius` of a pixel, found by
+    stepping."""
     low, high = max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1))
     small, large = np.float32(float(low)), np.float32(float(high))
     while Fraction(float(small)) < low:
@@ -101,7 +105,8 @@ def box_size(network: FixedNetwork, radius: Fraction) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A ball around an image, a label, and the answer by brute force: `codes` (n, d) and which of them are `wrong` (n,)."""
+    """A ball around an image, a label, and the answer by brute force: `codes` (n, d) and which of
+    them are `wrong` (n,)."""
 
     network: FixedNetwork
     opened: Opened
@@ -120,8 +125,9 @@ class Question:
 
 
 def question(seed: int, folder: Path) -> Question:
-    """A random network and image; the radius, on the codes, between them, or nothing of the kind, is mostly the last one at which
-    the network is robust, or the first at which it is not: both are hard."""
+    """A random network and image; the radius, on the codes, between them, or nothing of the kind,
+    is mostly the last one at which the network is robust, or the first at which it is not: both are
+    hard."""
     network, rng = lively_network(seed), np.random.default_rng(seed + 1)
     image = _image(network, rng)
     radii = [radius for radius in _radii(network, rng) if box_size(network, radius) <= MOST_CODES]
@@ -186,7 +192,8 @@ def layer_by_layer(network: FixedNetwork, codes: Ints) -> list[tuple[Ints, Ints]
 
 
 def sampled(ball: BallSet, seed: int, count: int) -> Floats:
-    """Images (n, d) of a ball: its far corners and faces, points between, a single pixel moved, and the clean image."""
+    """Images (n, d) of a ball: its far corners and faces, points between, a single pixel moved, and
+    the clean image."""
     rng, found = np.random.default_rng(seed), [ball.base]
     size, reach = len(ball.base), float(ball.region.radius)
     for _ in range(4 * count):

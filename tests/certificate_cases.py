@@ -65,7 +65,8 @@ def rungs_of(image: Any, region: tuple[str, str]) -> RungSet:
 
 
 def networks_in(folder: Path) -> dict[str, Opened]:
-    """One float network, as it is and quantised, on each of the runtimes of KINDS; their files lie in `folder`."""
+    """One float network, as it is and quantised, on each of the runtimes of KINDS; their files lie
+    in `folder`."""
     dense, found = random_dense(5, (36, 60, 40, 4)), {}
     (folder / "float.onnx").write_bytes(to_onnx(dense))
     for scheme in ("dynamic", "int8"):
@@ -80,7 +81,8 @@ def networks_in(folder: Path) -> dict[str, Opened]:
 
 
 def certificates_in(parent: Path, networks: dict[str, Opened]) -> dict[str, list[Made]]:
-    """Up to eight certificates of each kind of network, from branching down to leaves of 10 points."""
+    """Up to eight certificates of each kind of network, from branching down to leaves of 10
+    points."""
     found: dict[str, list[Made]] = {kind: [] for kind in KINDS}
     for kind, each in networks.items():
         folder = parent / kind

@@ -1,4 +1,5 @@
-"""A small run that tests of the command line share: its files, and the program as a user runs it."""
+"""A small run that tests of the command line share: its files, and the program as a user runs
+it."""
 
 from __future__ import annotations
 

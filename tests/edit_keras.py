@@ -1,4 +1,5 @@
-"""Keras files with their configuration or weights edited, for tests that hold relrob's reading against Keras's own."""
+"""Keras files with their configuration or weights edited, for tests that hold relrob's reading
+against Keras's own."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ def edited(
     out: Path,
     weights: Callable[[Any], Any] | None = None,
 ) -> Path:
-    """A copy of a `.keras` or `.h5` file with its configuration, and its open HDF5 file, changed."""
+    """A copy of a `.keras` or `.h5` file with its configuration, and its open HDF5 file,
+    changed."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}

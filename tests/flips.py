@@ -1,4 +1,5 @@
-"""Single bits flipped in a store, by hand: `python -m tests.flips 5000`. Exit code 1 where one changes what is shown in silence."""
+"""Single bits flipped in a store, by hand: `python -m tests.flips 5000`. Exit code 1 where one
+changes what is shown in silence."""
 
 from __future__ import annotations
 
@@ -53,7 +54,8 @@ def shown(store: Store) -> list[Any]:
 def flipped(
     directory: Path, whole: bytes, place: int, bit: int, true: list[Any], write: bool = False
 ) -> str:
-    """What becomes of a store with one bit flipped: one of GOOD, or what went wrong. `write`: on resuming, with one image more."""
+    """What becomes of a store with one bit flipped: one of GOOD, or what went wrong. `write`: on
+    resuming, with one image more."""
     data = bytearray(whole)
     data[place] ^= 1 << bit
     (directory / FILE).write_bytes(data)

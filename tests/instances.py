@@ -1,4 +1,5 @@
-"""Random questions with a known answer, for solvers that give verdicts: enumeration and the naive referee decide them first."""
+"""Random questions with a known answer, for solvers that give verdicts: enumeration and the naive
+referee decide them first."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ def rungs_of(seed: int, region: tuple[str, str], features: int = 7) -> RungSet:
 
 
 def random_problem(seed: int, seconds: float = 60) -> Problem:
-    """A random float network and its rounded form; the label is the network's, or, one time in five, another one."""
+    """A random float network and its rounded form; the label is the network's, or, one time in
+    five, another one."""
     sizes = SIZES[seed % len(SIZES)]
     one = random_dense(seed, sizes)
     rungs = rungs_of(seed, REGIONS[seed % len(REGIONS)])
@@ -73,7 +75,8 @@ def hostile_problem(seed: int) -> Problem:
 
 
 def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[Problem]:
-    """Quantised files on a LiteRT runtime; every other image is black and white, so that ranges calibrated on noise saturate."""
+    """Quantised files on a LiteRT runtime; every other image is black and white, so that ranges
+    calibrated on noise saturate."""
     found = []
     for seed in (1, 2):
         dense = random_dense(seed, (36, 16, 12, 4))
@@ -100,7 +103,8 @@ def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[P
 
 
 def agreed(problem: Problem, solver: Solver) -> list[Status]:
-    """The solver's verdicts, after checking them: those of enumeration, witnesses on the ladder, nothing refuted by a replay."""
+    """The solver's verdicts, after checking them: those of enumeration, witnesses on the ladder,
+    nothing refuted by a replay."""
     with np.errstate(all="ignore"):
         decision, truth = decide(problem, solver), decide(problem, Enumerate())
     for verdict, expected, finding in zip(

@@ -1,8 +1,10 @@
-"""Runs that are killed or interrupted, by hand: `python -m tests.kills kill 300`, `python -m tests.kills interrupt 100`.
+"""Runs that are killed or interrupted, by hand: `python -m tests.kills kill 300`, `python -m
+tests.kills interrupt 100`.
 
-`kill`: SIGKILL within the first 50 ms of the store's life, at any moment, and while the readable files are written; then the same
-command, sometimes killed again. Each run is a fork of a process that has everything imported, so it takes a third of a second.
-`interrupt`: Ctrl-C to the program itself, from its first milliseconds on. Exit code 1 when one trial fails.
+`kill`: SIGKILL within the first 50 ms of the store's life, at any moment, and while the readable
+files are written; then the same command, sometimes killed again. Each run is a fork of a process
+that has everything imported, so it takes a third of a second. `interrupt`: Ctrl-C to the program
+itself, from its first milliseconds on. Exit code 1 when one trial fails.
 """
 
 from __future__ import annotations
@@ -65,7 +67,8 @@ def until(seen: Callable[[], bool], pid: int) -> bool:
 
 
 def killed(case: Case, out: Path, moment: str, delay: float) -> bool:
-    """Start or resume a run and kill it; False where it ended first. Raises AssertionError where it refused to resume."""
+    """Start or resume a run and kill it; False where it ended first. Raises AssertionError where it
+    refused to resume."""
     pid = forked(case, out)
     signs = {
         "birth": lambda: (out / FILE).exists() or (out / JOURNAL).exists(),
@@ -100,7 +103,8 @@ def content(out: Path) -> dict[str, Any]:
 
 
 def kills(case: Case, folder: Path, count: int, seed: int = 0) -> Counter[str]:
-    """Kill and resume so often: how often at each moment. Raises AssertionError at the first that is not as if never killed."""
+    """Kill and resume so often: how often at each moment. Raises AssertionError at the first that
+    is not as if never killed."""
     rng, told = random.Random(seed), Counter[str]()
     begun = time.perf_counter()
     run(case, folder / "calm")

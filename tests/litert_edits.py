@@ -1,4 +1,5 @@
-"""Edits of small `.tflite` files: those that change what runs, each with the reason that the strict reader gives."""
+"""Edits of small `.tflite` files: those that change what runs, each with the reason that the strict
+reader gives."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Dense `.tflite` files written straight into the flat buffer, with any scale, zero point and weight; no TensorFlow."""
+"""Dense `.tflite` files written straight into the flat buffer, with any scale, zero point and
+weight; no TensorFlow."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Full:
-    """FULLY_CONNECTED: `weights` (n_out, n_in) int8 or float32, `scales` of int8 ones (1 or n_out), `bias` int32 or float32."""
+    """FULLY_CONNECTED: `weights` (n_out, n_in) int8 or float32, `scales` of int8 ones (1 or n_out),
+    `bias` int32 or float32."""
 
     weights: NDArray[Any]
     bias: NDArray[Any] | None
@@ -46,7 +48,8 @@ class Full:
 
 @dataclass(frozen=True)
 class Step:
-    """An operator without weights: "softmax", "quantize", "dequantize" or "reshape"; its output's type."""
+    """An operator without weights: "softmax", "quantize", "dequantize" or "reshape"; its output's
+    type."""
 
     name: str
     out: Kind = Kind()
@@ -164,7 +167,8 @@ def _quantization(scales: NDArray[np.float32], zeros: list[int]) -> Any:
 
 
 def hostile_scales(rng: Rng, count: int, middle: float) -> NDArray[np.float32]:
-    """Scales around `middle`: alike, powers of two (ties), spread over six decades, or one of them huge."""
+    """Scales around `middle`: alike, powers of two (ties), spread over six decades, or one of them
+    huge."""
     kind = rng.integers(4)
     scales = middle * np.exp(rng.normal(0, 0.3, count))
     if kind == 1:
@@ -195,7 +199,8 @@ def random_sizes(rng: Rng) -> list[int]:
 
 
 def random_dynamic(rng: Rng) -> tuple[bytes, int, int]:
-    """(file, inputs, classes): dynamic-range layers, some left in float, with or without SOFTMAX."""
+    """(file, inputs, classes): dynamic-range layers, some left in float, with or without
+    SOFTMAX."""
     sizes = random_sizes(rng)
     steps: list[Full | Step] = []
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
@@ -266,7 +271,8 @@ def random_int8(rng: Rng) -> tuple[bytes, int, int]:
 
 
 def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
-    """(count, width): pixels, 8-bit levels, negative and huge values, multiples of half a quantum, empty and constant rows."""
+    """(count, width): pixels, 8-bit levels, negative and huge values, multiples of half a quantum,
+    empty and constant rows."""
     values = rng.random((count, width), dtype=np.float32)
     kinds = rng.integers(8, size=count)
     levels = rng.integers(0, 256, (count, width)).astype(np.float32) / np.float32(255)
@@ -287,7 +293,8 @@ def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
 
 
 def golden_networks() -> dict[str, bytes]:
-    """Four small files without float operators, 24-16-6: dynamic range and full int8, one scale a tensor and one a channel."""
+    """Four small files without float operators, 24-16-6: dynamic range and full int8, one scale a
+    tensor and one a channel."""
     files = {}
     for name, int8, per_channel, asymmetric in (
         ("dynamic", False, False, False),

@@ -104,7 +104,8 @@ FILES = plain_files()
 def add_operator(
     model: Any, graph: Any, kind: int, inputs: list[int], like: int, options: Any = None
 ) -> Any:
-    """An operator at the end of the graph and a tensor for its result, made like the tensor `like`; the result is the output."""
+    """An operator at the end of the graph and a tensor for its result, made like the tensor `like`;
+    the result is the output."""
     code: Any = schema.OperatorCodeT()
     code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1
     model.operatorCodes.append(code)

@@ -1,4 +1,5 @@
-"""Small network files for tests. The functions that write Keras and LiteRT files import TensorFlow (seconds) when first called."""
+"""Small network files for tests. The functions that write Keras and LiteRT files import TensorFlow
+(seconds) when first called."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def keras() -> Any:
 def keras_model(
     dense: Dense, image_shape: Shape, extra: Callable[[Any], list[Any]] | None = None
 ) -> Any:
-    """A Sequential model of the weights; `extra(keras.layers)`: layers between the input and Flatten."""
+    """A Sequential model of the weights; `extra(keras.layers)`: layers between the input and
+    Flatten."""
     layers = keras().layers
     stack = [layers.Input(image_shape), *(extra(layers) if extra else ()), layers.Flatten()]
     last = len(dense.layers) - 1
@@ -79,7 +81,8 @@ def write_keras(dense: Dense, path: Path, image_shape: Shape) -> Path:
 
 
 def write_tflite(dense: Dense, path: Path, image_shape: Shape, scheme: str = "float32") -> Path:
-    """The weights as a `.tflite` file: "float32", "dynamic", "dynamic-per-channel", "float16", "int8" or "int16x8"."""
+    """The weights as a `.tflite` file: "float32", "dynamic", "dynamic-per-channel", "float16",
+    "int8" or "int16x8"."""
     path.write_bytes(convert(keras_model(dense, image_shape), scheme))
     return path
 
@@ -113,7 +116,8 @@ def convert(model: Any, scheme: str = "float32") -> bytes:
 
 
 def write_keras1(dense: Dense, path: Path) -> Path:
-    """The weights as Keras 1 wrote them: no architecture; rows in (C, H, W) order if they are images."""
+    """The weights as Keras 1 wrote them: no architecture; rows in (C, H, W) order if they are
+    images."""
     with h5py.File(path, "w") as file:
         names = [f"dense_{number}" for number in range(1, len(dense.layers) + 1)]
         file.attrs["layer_names"] = np.array([b"flatten_1", *(name.encode() for name in names)])

@@ -1,4 +1,5 @@
-"""Random quantised dense ONNX graphs, ordinary and hostile: scales, zero points at the ends, biases that overflow."""
+"""Random quantised dense ONNX graphs, ordinary and hostile: scales, zero points at the ends, biases
+that overflow."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ def saturates() -> bool:
 
 
 def fitting(weights: Array) -> Array:
-    """The weights, halved where this processor would saturate their products: the emulator refuses such files there."""
+    """The weights, halved where this processor would saturate their products: the emulator refuses
+    such files there."""
     return weights // 2 if weights.dtype == np.int8 and saturates() else weights
 
 
@@ -83,7 +85,8 @@ class Drawer:
         return choices[int(self.rng.integers(len(choices)))]
 
     def codes(self, kind: str, scale: float, pixels: bool = False) -> tuple[np.float32, str, str]:
-        """A scale and a zero point, often at an end; at the top all `pixels` saturate, so that is rarer for them."""
+        """A scale and a zero point, often at an end; at the top all `pixels` saturate, so that is
+        rarer for them."""
         dtype, low, high = RANGES[kind]
         zero = self.one(low, high, (low + high + 1) // 2, int(self.rng.integers(low, high + 1)))
         if pixels and self.rng.random() > self.hostile:
@@ -118,7 +121,8 @@ class Drawer:
 
 
 def spread(array: Array, zero: Array, kind: str) -> float:
-    """A scale of the sums, in units of the products, that leaves them neither saturated nor zero."""
+    """A scale of the sums, in units of the products, that leaves them neither saturated nor
+    zero."""
     centred = array.astype(np.float64) - zero
     return float(np.sqrt((centred**2).sum(axis=0).mean())) * (90 if kind == "u" else 60) / 60
 
@@ -126,7 +130,8 @@ def spread(array: Array, zero: Array, kind: str) -> float:
 def network(
     seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...], hostile: float = 0.08
 ) -> bytes:
-    """One graph of that form: a quantised input, dense layers, a float32 output. `sizes`: (d, hidden..., classes)."""
+    """One graph of that form: a quantised input, dense layers, a float32 output. `sizes`: (d,
+    hidden..., classes)."""
     graph = Graph()
     drawer = Drawer(np.random.default_rng(seed), graph, hostile)
     kind = drawer.one("u", "s") if form not in ("integer", "qdq matmul") else "u"

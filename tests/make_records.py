@@ -1,4 +1,5 @@
-"""Seeded results of images for tests of the store and the reports; as a program, a run that appends them one by one."""
+"""Seeded results of images for tests of the store and the reports; as a program, a run that appends
+them one by one."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ def make_witness(index: int, network: str = "reference", channels: int = 1) -> W
 
 
 def make_record(index: int) -> Record:
-    """Consistent, and of every set in turn; NOT_ROBUST images have counts, one in seven of them beyond 64 bits."""
+    """Consistent, and of every set in turn; NOT_ROBUST images have counts, one in seven of them
+    beyond 64 bits."""
     which = list(Set)[index % len(Set)]
     verdicts = {
         Set.RQFP: ("ROBUST", "ROBUST"),
@@ -153,7 +155,8 @@ def make_result(index: int, channels: int = 1) -> ImageResult:
 
 
 def make_older(directory: Path, images: int) -> Path:
-    """A finished run as relrob wrote it in format 3: no seals, no spot checks, the selection in the configuration."""
+    """A finished run as relrob wrote it in format 3: no seals, no spot checks, the selection in the
+    configuration."""
     directory.mkdir(parents=True)
     config = {**make_config(), "format": 3, "indices": list(range(images))}
     line = next(line for line in rows.SCHEMA[1].splitlines(keepends=True) if "spot_checks" in line)

@@ -1,7 +1,7 @@
 """Planted bugs: each is put into a copy of the source tree, and the tests must notice it.
 
-By hand, all of them (minutes): `python -m tests.mutants`, or those whose name holds a word: `python -m tests.mutants radius`.
-Exit code 1 when one survives.
+By hand, all of them (minutes): `python -m tests.mutants`, or those whose name holds a word: `python
+-m tests.mutants radius`. Exit code 1 when one survives.
 """
 
 from __future__ import annotations
@@ -510,7 +510,8 @@ def copied() -> Iterator[Path]:
 
 
 def spoilt(mutant: Mutant) -> str:
-    """The text of the file with the bug in it. Raises ValueError when the place is not there exactly once."""
+    """The text of the file with the bug in it. Raises ValueError when the place is not there
+    exactly once."""
     text = (ROOT / mutant.file).read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         raise ValueError(
@@ -520,7 +521,8 @@ def spoilt(mutant: Mutant) -> str:
 
 
 def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
-    """Does one of these tests fail, or take longer, in the copy? Raises RuntimeError when they cannot be run."""
+    """Does one of these tests fail, or take longer, in the copy? Raises RuntimeError when they
+    cannot be run."""
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *tests]
     try:
         run = subprocess.run(

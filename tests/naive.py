@@ -1,4 +1,5 @@
-"""An independent reading of ladder.md, one point at a time, in plain Python: the referee of the ladder tests."""
+"""An independent reading of ladder.md, one point at a time, in plain Python: the referee of the
+ladder tests."""
 
 from __future__ import annotations
 
@@ -40,7 +41,8 @@ class NaivePoint:
 def points(
     image: NDArray[Any], radius: Fraction, step: Fraction, features: int, axes: int = 10
 ) -> Iterator[NaivePoint]:
-    """Every image { x moved on S : cost of S <= radius }, depth first over features in order of saliency."""
+    """Every image { x moved on S : cost of S <= radius }, depth first over features in order of
+    saliency."""
     pixels = exact_pixels(image)
     mean = sum(pixels, Fraction(0)) / len(pixels)
     order = sorted(

@@ -1,4 +1,5 @@
-"""What the tests of the checker's readers share: files edited through LiteRT's own schema, and where outputs must lie."""
+"""What the tests of the checker's readers share: files edited through LiteRT's own schema, and
+where outputs must lie."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ def read(data: bytes, folder: Path, **described_as: Any) -> Deployed:
 
 
 def ranges(deployed: Deployed, images: Any) -> tuple[Any, Any]:
-    """(least, largest) outputs (n, classes) of a runtime that strays as far as the facts allow, before any softmax."""
+    """(least, largest) outputs (n, classes) of a runtime that strays as far as the facts allow,
+    before any softmax."""
     lows, highs = [], []
     for image in images.astype(np.float64):
         low = high = image

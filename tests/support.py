@@ -18,7 +18,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def shared_data(name: str) -> Path:
-    """A file of the shared data folder; skips the test where it is absent (RELROB_SHARED_DATA names the folder)."""
+    """A file of the shared data folder; skips the test where it is absent (RELROB_SHARED_DATA names
+    the folder)."""
     folder = Path(os.environ.get("RELROB_SHARED_DATA") or ROOT.parent / "shared" / "data")
     path = folder / name
     if not path.exists():
@@ -41,7 +42,8 @@ def random_dense(seed: int, sizes: tuple[int, ...], softmax: bool = False) -> De
 
 @dataclass(frozen=True)
 class NumpyEvaluator:
-    """A float32 forward pass in plain NumPy: a runtime for tests that need none of the real ones."""
+    """A float32 forward pass in plain NumPy: a runtime for tests that need none of the real
+    ones."""
 
     dense: Dense
     runtime: str = "numpy"

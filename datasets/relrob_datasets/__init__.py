@@ -1,4 +1,5 @@
-"""Data sets for relrob: the embedded MNIST, manifests of what can be fetched, and loaders for a user's own images.
+"""Data sets for relrob: the embedded MNIST, manifests of what can be fetched, and loaders for a
+user's own images.
 
 >>> from relrob_datasets import load, select
 >>> test = load("mnist")

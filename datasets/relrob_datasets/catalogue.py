@@ -22,7 +22,8 @@ ACCEPTED = f"{manifests.NAMES}, PATH.npz, a DIRECTORY of pictures, or the offici
 
 @dataclass(frozen=True)
 class Row:
-    """A data set with a name: `state` is "embedded", "on disk" or "to fetch"; `here` = the splits on disk; `size` in bytes."""
+    """A data set with a name: `state` is "embedded", "on disk" or "to fetch"; `here` = the splits
+    on disk; `size` in bytes."""
 
     name: str
     title: str
@@ -39,16 +40,19 @@ class Row:
 
 
 def load(name_or_path: str, split: str = "test") -> Dataset:
-    """The images of a named data set, whose files are checked first, or of a user's .npz, directory or official files.
+    """The images of a named data set, whose files are checked first, or of a user's .npz, directory
+    or official files.
 
-    A user's own data has no splits: `split` is recorded as given. Raises DatasetError, ChecksumError.
+    A user's own data has no splits: `split` is recorded as given. Raises DatasetError,
+    ChecksumError.
     """
     manifest = manifests.find(name_or_path)
     return load_known(manifest, split) if manifest else _load_path(name_or_path, split)
 
 
 def load_known(manifest: Manifest, split: str) -> Dataset:
-    """A data set of a manifest, from the package or the cache. Raises DatasetError where it is not on this machine."""
+    """A data set of a manifest, from the package or the cache. Raises DatasetError where it is not
+    on this machine."""
     manifest.check_split(split)
     folder = folder_of(manifest)
     form = manifest.form_in(folder, split)
@@ -128,7 +132,8 @@ def _load_path(text: str, split: str) -> Dataset:
 
 
 def _official(path: Path, split: str) -> Dataset | None:
-    """Official files in a folder, packed or (idx) unpacked, or one official file that holds the split; None where there are none.
+    """Official files in a folder, packed or (idx) unpacked, or one official file that holds the
+    split; None where there are none.
 
     Their checksums are not asked for: the same formats hold other data sets too.
     """

@@ -1,4 +1,5 @@
-"""CIFAR-10 as published: the binary batches, the Python batches, or the .tar.gz of either, which is read without extracting."""
+"""CIFAR-10 as published: the binary batches, the Python batches, or the .tar.gz of either, which is
+read without extracting."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ LARGEST = 1 << 26
 
 
 def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
-    """Images (n, 32, 32, 3) and labels (n,) of a split, from one .tar.gz or from the batches in order. Raises DatasetError.
+    """Images (n, 32, 32, 3) and labels (n,) of a split, from one .tar.gz or from the batches in
+    order. Raises DatasetError.
 
     The files hold each image channel by channel (Krizhevsky's page, "Dataset layout").
     """
@@ -52,7 +54,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
-    """The batches of a split as (name, bytes), binary or Python, in order; reads no further than it must."""
+    """The batches of a split as (name, bytes), binary or Python, in order; reads no further than it
+    must."""
     plain = BATCHES[split]
     binary = tuple(f"{name}.bin" for name in plain)
     found: dict[str, bytes] = {}
@@ -82,7 +85,8 @@ def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
 
 
 class _Bounded:
-    """A file of which nobody reads more than a batch at once: the name of a member can claim gigabytes."""
+    """A file of which nobody reads more than a batch at once: the name of a member can claim
+    gigabytes."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file

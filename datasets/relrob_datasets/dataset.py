@@ -15,11 +15,12 @@ from relrob.errors import DatasetError
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]; `labels` (n,) int64 in 0..classes-1.
+    """`images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]; `labels` (n,)
+    int64 in 0..classes-1.
 
-    `classes_known` is False where `classes` is only the largest label and one.
-    `sha256` is of the source: its files' bytes in reading order, the .npz, or a directory's names and bytes.
-    Raises DatasetError: wrong shapes or types, no images, values outside [0, 1], NaN, labels out of range.
+    `classes_known` is False where `classes` is only the largest label and one. `sha256` is of the
+    source: its files' bytes in reading order, the .npz, or a directory's names and bytes. Raises
+    DatasetError: wrong shapes or types, no images, values outside [0, 1], NaN, labels out of range.
 
     >>> Dataset("dots", "test", np.array([[[[255]]]], dtype=np.uint8), np.array([1]), 2, "").pixels([0])
     array([[1.]], dtype=float32)
@@ -51,7 +52,8 @@ class Dataset:
         return height, width, channels
 
     def pixels(self, indices: Sequence[int]) -> Floats:
-        """The images of those indices, flat in (H, W, C) order: (k, H*W*C) float32 in [0, 1], nearest to the exact k/255.
+        """The images of those indices, flat in (H, W, C) order: (k, H*W*C) float32 in [0, 1],
+        nearest to the exact k/255.
 
         Raises DatasetError for an index outside 0..n-1.
         """

@@ -1,4 +1,5 @@
-"""Bring a data set here, from its publisher or from files that the user downloaded; nothing unchecked gets its name."""
+"""Bring a data set here, from its publisher or from files that the user downloaded; nothing
+unchecked gets its name."""
 
 from __future__ import annotations
 
@@ -21,17 +22,20 @@ BLOCK = 1 << 18
 
 
 def folder_of(manifest: Manifest) -> Path:
-    """Where the files of a data set lie: inside the package, or under the user's cache directory."""
+    """Where the files of a data set lie: inside the package, or under the user's cache
+    directory."""
     return manifest.embedded or files.cache_dir() / "datasets" / manifest.name
 
 
 def fetch(
     name: str | Manifest, listener: Listener = silent, *, from_path: Path | None = None
 ) -> Path:
-    """Get every official file of a data set, or those that a folder or file of the user's holds; returns their folder.
+    """Get every official file of a data set, or those that a folder or file of the user's holds;
+    returns their folder.
 
-    Files that are there and whole are kept. Sends events of stage "download" in bytes. Cost: the published sizes.
-    Raises DatasetError (unknown name, no connection, nothing usable at `from_path`), ChecksumError; leaves nothing half-written.
+    Files that are there and whole are kept. Sends events of stage "download" in bytes. Cost: the
+    published sizes. Raises DatasetError (unknown name, no connection, nothing usable at
+    `from_path`), ChecksumError; leaves nothing half-written.
     """
     manifest = name if isinstance(name, Manifest) else manifests.find(name)
     if manifest is None:
@@ -59,7 +63,8 @@ def _whole(path: Path, file: File) -> bool:
 
 
 def _found(manifest: Manifest, source: Path) -> list[tuple[Path, File]]:
-    """The official files in a folder (or one level below), or what official file the given one is; all checked."""
+    """The official files in a folder (or one level below), or what official file the given one is;
+    all checked."""
     known = [file for form in manifest.forms for file in form.files]
     if source.is_file():
         file = next((file for file in known if file.name == source.name), None)
@@ -144,7 +149,8 @@ def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
 
 
 def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
-    """The body in blocks, each with the announced length (0: unknown). Raises DatasetError for every fault of the network."""
+    """The body in blocks, each with the announced length (0: unknown). Raises DatasetError for
+    every fault of the network."""
     try:
         if urlsplit(url).scheme not in ("http", "https"):
             raise DatasetError("not an address of the web", "http or https")
@@ -163,7 +169,8 @@ def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _opener() -> request.OpenerDirector:
-    """urllib without its handlers for files, FTP and data URLs, so that no redirection reaches them."""
+    """urllib without its handlers for files, FTP and data URLs, so that no redirection reaches
+    them."""
     opener = request.OpenerDirector()
     for handler in (
         request.ProxyHandler,

@@ -1,4 +1,5 @@
-"""The first reading of a foreign data set in a child process with limits (`relrob.system.child`)."""
+"""The first reading of a foreign data set in a child process with limits
+(`relrob.system.child`)."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ READY: Final = (
 
 
 def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> Dataset:
-    """`load`, which a child has tried first where the images are the user's own: files with a published checksum are not foreign.
+    """`load`, which a child has tried first where the images are the user's own: files with a
+    published checksum are not foreign.
 
     `memory`: GiB, None for the default. Raises DatasetError, ChecksumError.
     """
@@ -43,7 +45,8 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
 def check(
     name_or_path: str, split: str | None = None, memory: float | None = None
 ) -> tuple[Dataset, ...]:
-    """Check what is on disk by loading it: one split, or each split of a named set that is here. Raises DatasetError."""
+    """Check what is on disk by loading it: one split, or each split of a named set that is here.
+    Raises DatasetError."""
     manifest = manifests.find(name_or_path)
     if manifest and split is None:
         return tuple(load_known(manifest, here) for here in splits_here(manifest) or ("test",))

@@ -26,7 +26,8 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_file(path: Path, file: File) -> None:
-    """Raise ChecksumError unless `path` has the manifest's SHA-256 for `file`, or its MD5 where that is all there is."""
+    """Raise ChecksumError unless `path` has the manifest's SHA-256 for `file`, or its MD5 where
+    that is all there is."""
     with reading(path):
         if file.sha256:
             if (found := sha256_file(path)) != file.sha256:

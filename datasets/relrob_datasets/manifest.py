@@ -1,7 +1,9 @@
-"""What the data sets with a name are made of: official files, their checksums, where they come from, their terms.
+"""What the data sets with a name are made of: official files, their checksums, where they come
+from, their terms.
 
-MD5 sums are those of torchvision's and the publishers' pages, SHA-256 sums those of TensorFlow Datasets, Keras and
-the Ruby port of torchvision; the sums of the embedded MNIST were computed from the files, whose MD5 sums are the published ones.
+MD5 sums are those of torchvision's and the publishers' pages, SHA-256 sums those of TensorFlow
+Datasets, Keras and the Ruby port of torchvision; the sums of the embedded MNIST were computed from
+the files, whose MD5 sums are the published ones.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class File:
-    """One official file: the splits that it holds or helps to hold, and its checksums (one at least); `size` 0 is unknown."""
+    """One official file: the splits that it holds or helps to hold, and its checksums (one at
+    least); `size` 0 is unknown."""
 
     name: str
     splits: tuple[str, ...]
@@ -33,7 +36,8 @@ class File:
 
 @dataclass(frozen=True)
 class Form:
-    """One shape in which a data set is published. `loader` is "module:function" of (paths, split) -> (images, labels)."""
+    """One shape in which a data set is published. `loader` is "module:function" of (paths, split)
+    -> (images, labels)."""
 
     files: tuple[File, ...]
     loader: str
@@ -45,7 +49,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set with a name. The first form is the one that is fetched, from `urls` in turn; each is accepted from a user."""
+    """A data set with a name. The first form is the one that is fetched, from `urls` in turn; each
+    is accepted from a user."""
 
     name: str
     title: str

@@ -1,4 +1,5 @@
-"""A user's own images in a NumPy archive with the arrays `images` and `labels` and, if wished, the number `classes`."""
+"""A user's own images in a NumPy archive with the arrays `images` and `labels` and, if wished, the
+number `classes`."""
 
 from __future__ import annotations
 
@@ -18,10 +19,11 @@ ACCEPTED = "a .npz with arrays images (n, H, W), (n, H, W, C) or (n, d) and labe
 
 
 def load_npz(path: Path, split: str) -> Dataset:
-    """The data set of a .npz file: uint8 levels, or floats in [0, 1], which are rounded to float32. Runs no pickle.
+    """The data set of a .npz file: uint8 levels, or floats in [0, 1], which are rounded to float32.
+    Runs no pickle.
 
-    Without `classes` there are as many classes as the largest label says. A flat image becomes square where d is a square
-    number, else (1, d, 1). Raises DatasetError.
+    Without `classes` there are as many classes as the largest label says. A flat image becomes
+    square where d is a square number, else (1, d, 1). Raises DatasetError.
     """
     arrays = _read(path, split)
     images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
@@ -32,7 +34,8 @@ def load_npz(path: Path, split: str) -> Dataset:
 
 
 def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
-    """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names, stand for the first two."""
+    """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names,
+    stand for the first two."""
     wanted = {
         "images": "images",
         "labels": "labels",
@@ -50,7 +53,8 @@ def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
                 arrays = {wanted[name]: archive[name] for name in names if name in wanted}
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # a broken archive raises almost anything: zip, zlib, tokenizer and header errors
+        # a broken archive raises almost anything: zip, zlib, tokenizer and header errors
+        except Exception as error:
             raise DatasetError(
                 f"cannot read {path}: {error or type(error).__name__}", ACCEPTED
             ) from error

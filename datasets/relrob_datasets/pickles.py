@@ -1,7 +1,9 @@
-"""Read one NumPy byte array and its labels from a pickle without executing anything that the pickle names.
+"""Read one NumPy byte array and its labels from a pickle without executing anything that the pickle
+names.
 
-A pickle is a program that may call any function. Here each global that it names becomes an inert record of the name, calls on it
-become records of their arguments, and every name but the five that NumPy's arrays need is refused.
+A pickle is a program that may call any function. Here each global that it names becomes an inert
+record of the name, calls on it become records of their arguments, and every name but the five that
+NumPy's arrays need is refused.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ class Inert:
         self.kind, self.args, self.state = kind, args, ()
 
     def __call__(self, *args: Any) -> Any:
-        """A record of the call. `_codecs.encode(text, "latin1")` is how Python 3 writes bytes in old protocols: those bytes."""
+        """A record of the call. `_codecs.encode(text, "latin1")` is how Python 3 writes bytes in
+        old protocols: those bytes."""
         if (
             self.kind == "encode"
             and len(args) == 2
@@ -52,7 +55,8 @@ class Inert:
 
 
 class InertUnpickler(pickle.Unpickler):
-    """An unpickler that builds inert records only. The final word on globals is `find_class`; extension codes end there too."""
+    """An unpickler that builds inert records only. The final word on globals is `find_class`;
+    extension codes end there too."""
 
     def find_class(self, module: str, name: str) -> Any:
         """An inert record for the five names of NumPy arrays; DatasetError for any other."""
@@ -72,7 +76,8 @@ class InertUnpickler(pickle.Unpickler):
 
 
 def load_inert(data: bytes) -> Any:
-    """The object of a pickle: plain values and Inert records. Python 2 strings come as bytes. Raises DatasetError."""
+    """The object of a pickle: plain values and Inert records. Python 2 strings come as bytes.
+    Raises DatasetError."""
     try:
         _check_memo(data)
         return InertUnpickler(io.BytesIO(data), encoding="bytes").load()
@@ -87,7 +92,8 @@ def load_inert(data: bytes) -> Any:
 
 
 def _check_memo(data: bytes) -> None:
-    """The unpickler makes a table as long as the largest number that a value is remembered by: 8 bytes can ask for gigabytes."""
+    """The unpickler makes a table as long as the largest number that a value is remembered by: 8
+    bytes can ask for gigabytes."""
     for operation, number, _ in pickletools.genops(data):
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(number or 0) <= len(
             data
@@ -98,7 +104,8 @@ def _check_memo(data: bytes) -> None:
 
 
 def byte_array(record: Any) -> Levels:
-    """The uint8 array that an Inert record of `_reconstruct` describes; read-only. Raises DatasetError for anything else."""
+    """The uint8 array that an Inert record of `_reconstruct` describes; read-only. Raises
+    DatasetError for anything else."""
     try:
         _, shape, kind, fortran, raw = record.state
         if (

@@ -25,10 +25,11 @@ ACCEPTED = "labels.csv with the columns filename,label, or one sub-folder of pic
 
 
 def load_pictures(folder: Path, split: str) -> Dataset:
-    """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then by name.
+    """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then
+    by name.
 
-    Sub-folders in sorted order are the classes 0, 1, ...; where all names are whole numbers, these are the labels.
-    Other files than pictures, and hidden ones, are left alone. Raises DatasetError.
+    Sub-folders in sorted order are the classes 0, 1, ...; where all names are whole numbers, these
+    are the labels. Other files than pictures, and hidden ones, are left alone. Raises DatasetError.
     """
     with reading(folder):
         table = folder / "labels.csv"
@@ -137,7 +138,8 @@ def _stack(paths: list[Path]) -> Levels:
 
 
 def read_picture(path: Path) -> Levels:
-    """One picture as (H, W, C) levels, C = 1 for grey and 3 for RGB. Raises DatasetError that names it."""
+    """One picture as (H, W, C) levels, C = 1 for grey and 3 for RGB. Raises DatasetError that names
+    it."""
     try:
         with reading(path), warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -154,7 +156,8 @@ def read_picture(path: Path) -> Levels:
 
 
 def _levels(path: Path, picture: Image.Image) -> Levels:
-    """Decode; palettes become RGB, black-and-white becomes grey; transparency and deep colour are refused."""
+    """Decode; palettes become RGB, black-and-white becomes grey; transparency and deep colour are
+    refused."""
     if picture.width * picture.height > MOST_PIXELS:
         raise DatasetError(
             f"{path} has {picture.width}x{picture.height} pixels", f"{MOST_PIXELS} pixels at most"

@@ -17,9 +17,11 @@ _PER_CLASS = re.compile(r"per-class:([0-9]{1,18})")
 
 
 def select(dataset: Dataset, text: str) -> tuple[int, ...]:
-    """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the set, as in Python.
+    """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the
+    set, as in Python.
 
-    Raises DatasetError: nonsense, no image left, an index outside the set or named twice, a class with too few images.
+    Raises DatasetError: nonsense, no image left, an index outside the set or named twice, a class
+    with too few images.
     """
     words = "".join(text.split())
     if words == "all":

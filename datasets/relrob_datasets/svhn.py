@@ -1,4 +1,5 @@
-"""SVHN's cropped digits: MATLAB files with X (32, 32, 3, n) and y (n, 1), where label 10 means the digit 0."""
+"""SVHN's cropped digits: MATLAB files with X (32, 32, 3, n) and y (n, 1), where label 10 means the
+digit 0."""
 
 from __future__ import annotations
 

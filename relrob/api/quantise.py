@@ -41,10 +41,11 @@ def quantise(
     memory: float | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what `relrob quantise --json` prints.
+    """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what
+    `relrob quantise --json` prints.
 
-    `calibration` images are drawn from `calibration_split` where the scheme needs any. `memory`: GiB that the first reading of a
-    file may take. Raises RelrobError.
+    `calibration` images are drawn from `calibration_split` where the scheme needs any. `memory`:
+    GiB that the first reading of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):

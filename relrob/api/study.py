@@ -1,4 +1,5 @@
-"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers, exported."""
+"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers,
+exported."""
 
 from __future__ import annotations
 
@@ -50,10 +51,12 @@ def run_named(
     scheduler: str | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Run a study, or what is left of it; returns what `relrob study show --format json` prints, and "directory".
+    """Run a study, or what is left of it; returns what `relrob study show --format json` prints,
+    and "directory".
 
-    `references`: data set to the network to use for it; `only`: grids; `changes`: options of `relrob verify` that replace the
-    study's; `scheduler`: as for `relrob.verify`. Raises RelrobError.
+    `references`: data set to the network to use for it; `only`: grids; `changes`: options of
+    `relrob verify` that replace the study's; `scheduler`: as for `relrob.verify`. Raises
+    RelrobError.
     """
     spec = find_spec(name, changes or {}, references or {}, only)
     check_scheduler(scheduler)
@@ -63,7 +66,8 @@ def run_named(
 
 
 def show(directory: Path) -> dict[str, Any]:
-    """A study as far as it was run: its cells with rates, intervals and published numbers, and the paper's claims."""
+    """A study as far as it was run: its cells with rates, intervals and published numbers, and the
+    paper's claims."""
     head, _, rows = _shown(directory)
     return study_json(head, rows)
 
@@ -81,8 +85,9 @@ def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]
 
 
 def table_text(runs: Sequence[Path], form: str) -> str:
-    """The tables of some run directories, or directories of studies, as markdown, csv, latex or json; beside the numbers that
-    Duncan et al. 2020 published for the data set, radius and step, where quantisation and region are theirs. Raises RelrobError."""
+    """The tables of some run directories, or directories of studies, as markdown, csv, latex or
+    json; beside the numbers that Duncan et al. 2020 published for the data set, radius and step,
+    where quantisation and region are theirs. Raises RelrobError."""
     there = on_8bit_grid(published("duncan2020.csv"))
     rows = []
     for cell in read_runs(runs):
@@ -96,7 +101,8 @@ def table_text(runs: Sequence[Path], form: str) -> str:
 
 
 def _theirs(cell: CellResult) -> bool:
-    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20 features, the paper's search?"""
+    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20
+    features, the paper's search?"""
     region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
     paper = region["kind"] == "search" or (
         region["kind"] == "ladder" and region["features"] == FEATURES
@@ -105,7 +111,8 @@ def _theirs(cell: CellResult) -> bool:
 
 
 def write_figures(directory: Path, output: Path) -> list[str]:
-    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files' names. Raises StoreError."""
+    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files'
+    names. Raises StoreError."""
     _, cells, rows = _shown(directory)
     drawn: dict[str, bytes] = load("relrob.report.study.figures:figures")(rows)
     for make in ("set_galleries", "table_one"):
@@ -116,8 +123,8 @@ def write_figures(directory: Path, output: Path) -> list[str]:
 
 
 def export_records(directory: Path, output: Path) -> int:
-    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the same seeds give the same bytes.
-    Returns the number of lines. Raises UsageError, StoreError."""
+    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the
+    same seeds give the same bytes. Returns the number of lines. Raises UsageError, StoreError."""
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
     _, cells = read_study(directory)

@@ -24,7 +24,8 @@ def train(
     epochs: int | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Train a reference network and write it as `output` (.keras); returns what `relrob train --json` prints.
+    """Train a reference network and write it as `output` (.keras); returns what `relrob train
+    --json` prints.
 
     `arch` and `epochs`: the paper's when not given. Imports TensorFlow. Raises RelrobError.
     """

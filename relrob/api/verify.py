@@ -31,15 +31,18 @@ def verify(
     listener: Listener = silent,
     **options: Any,
 ) -> dict[str, Any]:
-    """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns summary.json as a dictionary, and "directory".
+    """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns summary.json as a
+    dictionary, and "directory".
 
-    `options` are those of `relrob verify` with underscores: dataset, split, images (text, or indices), quantise, runtime,
-    reference_runtime, layout, region, features, axes, grid, seed, evaluations, rollouts, strict_radius, include_misclassified,
-    effective, solver, time_limit, counts, certificates, memory.
-    `export`: NAME.smt2, to write each image's questions as NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first.
-    `out`: run directory (default: relrob-runs/DIGEST); the same call resumes it, other `images` extend it.
-    `workers` above 1 starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
-    `scheduler`: the address of a Dask scheduler whose workers decide the images, in place of `workers` (relrob[distributed]).
+    `options` are those of `relrob verify` with underscores: dataset, split, images (text, or
+    indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
+    evaluations, rollouts, strict_radius, include_misclassified, effective, solver, time_limit,
+    counts, certificates, memory. `export`: NAME.smt2, to write each image's questions as
+    NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first. `out`: run directory (default:
+    relrob-runs/DIGEST); the same call resumes it, other `images` extend it. `workers` above 1
+    starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
+    `scheduler`: the address of a Dask scheduler whose workers decide the images, in place of
+    `workers` (relrob[distributed]).
 
     Raises RelrobError, with one line that says what was given, what is accepted and what to try.
     """
@@ -60,7 +63,8 @@ def verify_plan(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Run a plan, or what is left of it, and write its directory; returns the summary, plus "directory"."""
+    """Run a plan, or what is left of it, and write its directory; returns the summary, plus
+    "directory"."""
     directory = run_directory(out, plan.digest)
     with Store.open(directory, plan.config) as store:
         sweep(directory)

@@ -1,4 +1,5 @@
-"""The search for a witness in a ball or lattice, by gradients of the real network behind the runtime."""
+"""The search for a witness in a ball or lattice, by gradients of the real network behind the
+runtime."""
 
 from __future__ import annotations
 
@@ -23,8 +24,8 @@ RIVALS: Final = 3
 def sought(
     problem: BallProblem, opened: Opened, end: float
 ) -> tuple[BallBounds, BallFinding | None, float, int]:
-    """How solvers of a network that has an enclosure begin: (its bounds, the finding of a witness or None, the smallest margin met,
-    images run)."""
+    """How solvers of a network that has an enclosure begin: (its bounds, the finding of a witness
+    or None, the smallest margin met, images run)."""
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None  # noqa: S101 - the solver's accepts() saw to it
     bounds = BallBounds(enclosure, problem.ball, problem.label)
@@ -34,8 +35,9 @@ def sought(
 
 
 def seek(bounds: BallBounds, opened: Opened, end: float) -> tuple[Floats | None, float, int]:
-    """(a witness or None, the smallest margin met, images run): for the closest rivals, again and again the image of the ball that
-    the real network's gradient at the last one favours most, and the middle between both (Frank and Wolfe 1956)."""
+    """(a witness or None, the smallest margin met, images run): for the closest rivals, again and
+    again the image of the ball that the real network's gradient at the last one favours most, and
+    the middle between both (Frank and Wolfe 1956)."""
     ball, label = bounds.ball, bounds.label
     outputs = opened.replayer.outputs(ball.base[None, :])
     least, tried = float(margins(outputs, label)[0]), 1

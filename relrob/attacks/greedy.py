@@ -9,7 +9,8 @@ from relrob.regions.ladder import RungSet
 
 
 def greedy(tally: Tally, rungs: RungSet) -> None:
-    """A cheap search: add the feature that lowers the margin most, while the radius allows; stops at the first witness."""
+    """A cheap search: add the feature that lowers the margin most, while the radius allows; stops
+    at the first witness."""
     mask = np.zeros(rungs.features, dtype=np.bool_)
     spent = 0
     while tally.hint is None and not tally.late:

@@ -1,10 +1,12 @@
-"""The founding paper's own procedure: a Monte-Carlo tree search over sets of features, of one player (ladder.md, "`search`").
+"""The founding paper's own procedure: a Monte-Carlo tree search over sets of features, of one
+player (ladder.md, "`search`").
 
-A node is a set of features. Each round descends from the empty set by UCT (reward / visits + 0.5 sqrt(ln N / n), the first
-maximum) to a node without children, makes all of them in the order of the features, and rolls each out: the image of its set is
-looked at, then unused features join at random, until the image is wrong, or farther than the radius, or none is left. What is
-looked at is the region. Rollouts of a round are looked at together, a batch a step; their draws are made before, so the order of
-evaluation changes nothing.
+A node is a set of features. Each round descends from the empty set by UCT (reward / visits + 0.5
+sqrt(ln N / n), the first maximum) to a node without children, makes all of them in the order of the
+features, and rolls each out: the image of its set is looked at, then unused features join at
+random, until the image is wrong, or farther than the radius, or none is left. What is looked at is
+the region. Rollouts of a round are looked at together, a batch a step; their draws are made before,
+so the order of evaluation changes nothing.
 """
 
 from __future__ import annotations
@@ -40,8 +42,9 @@ _EXPLORE: Final = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Visits:
-    """What a search looked at, in the original's order, without repetitions: `masks` (n, F), `labels` (n,), the clean image first;
-    `evaluations` counts repetitions too, but not the clean image."""
+    """What a search looked at, in the original's order, without repetitions: `masks` (n, F),
+    `labels` (n,), the clean image first; `evaluations` counts repetitions too, but not the clean
+    image."""
 
     masks: Bools
     labels: Ints
@@ -75,8 +78,8 @@ class _Node:
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """Images looked at together: `rollout` (n,), numbered through all children, `step` (n,) of it (0: the child itself), `masks`,
-    `labels`."""
+    """Images looked at together: `rollout` (n,), numbered through all children, `step` (n,) of it
+    (0: the child itself), `masks`, `labels`."""
 
     rollout: Ints
     step: Ints
@@ -88,8 +91,8 @@ class _Looks:
 class TreeSearch:
     """One search over all features of `rungs`, of an image whose right `label` it tries to change.
 
-    `rollouts`: a child; `evaluations`: the search ends after the round in which so many are reached; `strict`: images beyond the
-    radius are not looked at.
+    `rollouts`: a child; `evaluations`: the search ends after the round in which so many are
+    reached; `strict`: images beyond the radius are not looked at.
     """
 
     def __init__(
@@ -156,7 +159,8 @@ class TreeSearch:
         looked: Bools,
         alive: int,
     ) -> None:
-        """Roll out the first `alive` children, reward them, and record everything in the order of one rollout after another."""
+        """Roll out the first `alive` children, reward them, and record everything in the order of
+        one rollout after another."""
         rollouts, steps = self._rollouts, len(free) - 1
         first = np.flatnonzero(looked)
         self._evaluations += int(np.where(first < alive, rollouts, 1).sum())

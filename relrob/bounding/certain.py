@@ -1,4 +1,5 @@
-"""Does a network give one and the same label on a whole part of a ladder? Proved by bounds, for the runtime's arithmetic."""
+"""Does a network give one and the same label on a whole part of a ladder? Proved by bounds, for the
+runtime's arithmetic."""
 
 from __future__ import annotations
 
@@ -18,9 +19,10 @@ from relrob.regions.part import Part
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of the true label's margin, from
-    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin; `proof`:
-    the bounds that prove the true label; `least`: proved bound of the margin of `label` from below, `gains` (F,): how much each
+    """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of
+    the true label's margin, from below where the label is right, from above where it is wrong;
+    `slopes` (F,): how much each feature moves that margin; `proof`: the bounds that prove the true
+    label; `least`: proved bound of the margin of `label` from below, `gains` (F,): how much each
     feature lowers that one."""
 
     label: int | None
@@ -61,7 +63,8 @@ class CertainLabels:
 
 
 def proves(enclosure: Enclosure, label: int, margins: Margins) -> bool:
-    """Is `label` the one label of the set? Outputs that saturate could tie: they must stay off the ends of their range."""
+    """Is `label` the one label of the set? Outputs that saturate could tie: they must stay off the
+    ends of their range."""
     gap, last = enclosure.gap, enclosure.layers[-1]
     if not margins.low.min() > gap:
         return False

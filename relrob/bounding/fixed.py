@@ -1,10 +1,12 @@
-"""Exact integer bounds on a fixed-point network over a cell: a box of codes, and ranges of what hidden neurons pass on.
+"""Exact integer bounds on a fixed-point network over a cell: a box of codes, and ranges of what
+hidden neurons pass on.
 
-A rival can win only where some integer forms of the last hidden layer are all >= 0 (`threats`). Any multipliers m >= 0 of these
-forms, and any multipliers v of the accumulators, give an upper bound of sum m.form over the cell: going backward, a neuron
-contributes at most max { g h(a) - v a } over its accumulators a, h the staircase clip(a >> shift), and the codes at most
-max { c x } each (Lagrangian duality; Boyd and Vandenberghe, Convex Optimization, Ch. 5). A bound below 0 closes the cell. Integers
-throughout: nothing is rounded.
+A rival can win only where some integer forms of the last hidden layer are all >= 0 (`threats`). Any
+multipliers m >= 0 of these forms, and any multipliers v of the accumulators, give an upper bound of
+sum m.form over the cell: going backward, a neuron contributes at most max { g h(a) - v a } over its
+accumulators a, h the staircase clip(a >> shift), and the codes at most max { c x } each (Lagrangian
+duality; Boyd and Vandenberghe, Convex Optimization, Ch. 5). A bound below 0 closes the cell.
+Integers throughout: nothing is rounded.
 """
 
 from __future__ import annotations
@@ -32,14 +34,16 @@ class Form:
 
 @dataclass(frozen=True, eq=False)
 class Threat:
-    """`rival` can be the network's answer instead of the label only where every one of `forms` is >= 0."""
+    """`rival` can be the network's answer instead of the label only where every one of `forms` is
+    >= 0."""
 
     rival: int
     forms: tuple[Form, ...]
 
 
 def threats(network: FixedNetwork, label: int) -> list[Threat]:
-    """Every way in which another class can win; ties go to the lower index, and outputs tie where they are clipped."""
+    """Every way in which another class can win; ties go to the lower index, and outputs tie where
+    they are clipped."""
     last, found = network.layers[-1], []
     unit, top, bottom = 1 << last.shift, last.high << last.shift, (last.low + 1) << last.shift
     columns, offset = last.weights.T, last.offset.tolist()
@@ -70,7 +74,8 @@ def _combined(plus: Form | None, minus: Form | None, constant: int) -> Form:
 
 
 def settled(network: FixedNetwork, cell: Cell) -> int | None:
-    """The label of all code vectors of the cell where all enter the last layer with the same values; None where they may differ."""
+    """The label of all code vectors of the cell where all enter the last layer with the same
+    values; None where they may differ."""
     last, low = network.layers[-1], cell.low[-1]
     if (low != cell.high[-1]).any():
         return None
@@ -86,8 +91,9 @@ Split = tuple[
 @final
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """Ranges [low, high] (n,) of the codes and of each hidden layer's outputs; `sums`: of each hidden layer's accumulators, offset
-    included; `natural`: the same before the outputs' ranges cut them; `path`: the splits that lead here."""
+    """Ranges [low, high] (n,) of the codes and of each hidden layer's outputs; `sums`: of each
+    hidden layer's accumulators, offset included; `natural`: the same before the outputs' ranges cut
+    them; `path`: the splits that lead here."""
 
     low: tuple[Ints, ...]
     high: tuple[Ints, ...]
@@ -96,7 +102,8 @@ class Cell:
     path: tuple[Split, ...] = ()
 
     def split(self, network: FixedNetwork, layer: int, neuron: int, value: int) -> list[Cell]:
-        """The half in which the neuron is at most `value`, and the other; without those that no code vector reaches."""
+        """The half in which the neuron is at most `value`, and the other; without those that no
+        code vector reaches."""
         halves = []
         for side in (0, 1):
             low, high = list(self.low), list(self.high)
@@ -110,7 +117,8 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Closed:
-    """A cell that the exact bound closes with these multipliers; without any it is empty, or its code vectors have one label."""
+    """A cell that the exact bound closes with these multipliers; without any it is empty, or its
+    code vectors have one label."""
 
     path: tuple[Split, ...]
     forms: Whole | None = None
@@ -132,7 +140,8 @@ def cell_of(network: FixedNetwork, low: Ints, high: Ints) -> Cell:
 def _cell(
     network: FixedNetwork, low: list[Ints], high: list[Ints], path: tuple[Split, ...]
 ) -> Cell | None:
-    """Accumulators by interval arithmetic, layer by layer, and the outputs' ranges that follow; None when one is empty."""
+    """Accumulators by interval arithmetic, layer by layer, and the outputs' ranges that follow;
+    None when one is empty."""
     sums, natural = [], []
     for number, layer in enumerate(network.layers[:-1], start=1):
         least, most = interval(layer, low[number - 1], high[number - 1])
@@ -147,7 +156,8 @@ def _cell(
 
 
 def interval(layer: FixedLayer, low: Ints, high: Ints) -> tuple[Ints, Ints]:
-    """Least and largest accumulators (n_out,) for inputs in [low, high]; exact, `FixedNetwork` keeps sums below 2^63."""
+    """Least and largest accumulators (n_out,) for inputs in [low, high]; exact, `FixedNetwork`
+    keeps sums below 2^63."""
     plus, minus = np.maximum(layer.weights, 0), np.minimum(layer.weights, 0)
     return low @ plus + high @ minus + layer.offset, high @ plus + low @ minus + layer.offset
 
@@ -155,7 +165,8 @@ def interval(layer: FixedLayer, low: Ints, high: Ints) -> tuple[Ints, Ints]:
 def steps(
     layer: FixedLayer, low: Whole, high: Whole, least: Whole, most: Whole
 ) -> tuple[Whole, Whole]:
-    """The accumulators in [least, most] (n,) whose outputs lie in [low, high]: their first and last, first > last for none."""
+    """The accumulators in [least, most] (n,) whose outputs lie in [low, high]: their first and
+    last, first > last for none."""
     first = np.where(low > layer.low, np.maximum(low << layer.shift, least), least)
     last = np.where(high < layer.high, np.minimum(((high + 1) << layer.shift) - 1, most), most)
     return first, last
@@ -164,8 +175,8 @@ def steps(
 def bound(
     network: FixedNetwork, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
 ) -> int:
-    """Upper bound of sum forms[k] * form k over the cell; `forms` (k,) >= 0, and `sums`, of each hidden layer's accumulators (n,),
-    integers of any sign."""
+    """Upper bound of sum forms[k] * form k over the cell; `forms` (k,) >= 0, and `sums`, of each
+    hidden layer's accumulators (n,), integers of any sign."""
     safe = _magnitude(network, cell, threat, forms, sums) < _SAFE
     kind = np.int64 if safe else object
     given: Whole = np.zeros(len(cell.low[-1]), dtype=kind)
@@ -188,8 +199,9 @@ def bound(
 def _best(
     layer: FixedLayer, gain: Whole, pull: Whole, low: Whole, high: Whole, least: Whole, most: Whole
 ) -> Whole:
-    """max { gain h(a) - pull a : least <= a <= most, low <= h(a) <= high } (n,). For a given step of the staircase the best a is
-    one of its ends, and between the outer steps the best value is linear in the step: four steps tell."""
+    """max { gain h(a) - pull a : least <= a <= most, low <= h(a) <= high } (n,). For a given step
+    of the staircase the best a is one of its ends, and between the outer steps the best value is
+    linear in the step: four steps tell."""
     found = None
     for step in (low, np.minimum(low + 1, high), np.maximum(high - 1, low), high):
         first, last = steps(layer, step, step, least, most)

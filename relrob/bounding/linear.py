@@ -1,10 +1,13 @@
-"""Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of its runtime.
+"""Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of
+its runtime.
 
-Pre-activations of the runtime are bounded layer by layer, then the margins of the label against every other class, backward
-through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019) to the directions in which images can move,
-where the set's own support function gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown
-a neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to the margin. Float64, outward:
-every bound is widened by more than the sums that form it can lose (`outward`).
+Pre-activations of the runtime are bounded layer by layer, then the margins of the label against
+every other class, backward through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly:
+Singh et al. 2019) to the directions in which images can move, where the set's own support function
+gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown a
+neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to
+the margin. Float64, outward: every bound is widened by more than the sums that form it can lose
+(`outward`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.enclosure import Enclosure, Lost
 
-_MANY: Final = 64  # directions from which on their products with the weights cost more than passes over the weights
+# directions from which on their products with the weights cost more than passes over the weights
+_MANY: Final = 64
 
 
 class Hull(Protocol):
@@ -56,9 +60,9 @@ class _Signs:
 
 @dataclass(frozen=True, eq=False)
 class PreActivations:
-    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of
-    the real pre-activation of the runtime's inputs, by what is `lost`; `reach` (n,): magnitude of the terms of one. Infinite where
-    float32 may overflow."""
+    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,)
+    and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is `lost`;
+    `reach` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
 
     low: Doubles
     high: Doubles
@@ -69,10 +73,12 @@ class PreActivations:
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
-    pre-activations, which are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest outputs;
-    `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
-    multiples of the pre-activations, none of which is below 0 on the part, are added to what is bounded from above."""
+    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what
+    the runtime passes on, over its pre-activations, which are real ones of inputs `moved` (n_in,)
+    by at most that much, up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of
+    one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
+    multiples of the pre-activations, none of which is below 0 on the part, are added to what is
+    bounded from above."""
 
     rise: Doubles
     over: Doubles
@@ -87,16 +93,18 @@ class Neurons:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at least 0, -1 where it is at most
-    0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these conditions in a bound of the margins, 0 where free."""
+    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at
+    least 0, -1 where it is at most 0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these
+    conditions in a bound of the margins, 0 where free."""
 
     sides: Doubles
     pulls: Doubles
 
 
 def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bool) -> Neurons:
-    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite. `falls` (n,): slopes in
-    [0, 1] of the lines below neurons that may change sign, chosen by their areas when not given."""
+    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may
+    bite. `falls` (n,): slopes in [0, 1] of the lines below neurons that may change sign, chosen by
+    their areas when not given."""
     low, high = known.low, known.high
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
@@ -129,9 +137,10 @@ def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neuro
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `gains` (f,): how
-    much each direction lowers the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
-    `hidden`: the lines by which the hidden layers were bounded; `every`: the bounds of every layer."""
+    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each
+    other class's; `gains` (f,): how much each direction lowers the most threatened margin; `least`,
+    `most` (classes,): of the outputs before they saturate; `hidden`: the lines by which the hidden
+    layers were bounded; `every`: the bounds of every layer."""
 
     low: Doubles
     high: Doubles
@@ -154,8 +163,9 @@ class Margins:
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves, what each direction adds
-    `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,); the moves' `hull`; what the runtime has `lost`."""
+    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
+    what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,);
+    the moves' `hull`; what the runtime has `lost`."""
 
     start: Doubles
     moves: Doubles
@@ -164,14 +174,16 @@ class At:
     reach: Doubles
 
     def highest(self, gains: Doubles) -> Doubles:
-        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is not a finite number."""
+        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is
+        not a finite number."""
         return np.where(np.isfinite(gains.sum(axis=0)), self.hull.maximum(gains), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that they leave undecided, and `both`
-    these neurons' weights and their negatives, split by sign. They hold on every subset."""
+    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that
+    they leave undecided, and `both` these neurons' weights and their negatives, split by sign. They
+    hold on every subset."""
 
     low: Doubles
     high: Doubles
@@ -181,8 +193,9 @@ class Root:
 
 @final
 class LinearBounds:
-    """Bounds of one enclosed network for one label, on any set of images. One set costs about two products of its directions with
-    the weights of each layer; less with the `roots` of a set that holds it, of which only undecided neurons are bounded again."""
+    """Bounds of one enclosed network for one label, on any set of images. One set costs about two
+    products of its directions with the weights of each layer; less with the `roots` of a set that
+    holds it, of which only undecided neurons are bounded again."""
 
     def __init__(self, enclosure: Enclosure, label: int) -> None:
         self.enclosure, self.label = enclosure, label
@@ -204,9 +217,9 @@ class LinearBounds:
         falls: Sequence[Doubles] | None = None,
         phases: Sequence[Phase] | None = None,
     ) -> Margins:
-        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of each hidden layer (bounds mean
-        nothing where that is `Margins.empty`); infinite where float32 may overflow. `falls`: of each hidden layer, see
-        `_neurons`."""
+        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of
+        each hidden layer (bounds mean nothing where that is `Margins.empty`); infinite where
+        float32 may overflow. `falls`: of each hidden layer, see `_neurons`."""
         with np.errstate(all="ignore"):
             hidden, every = self._forward(at, roots, falls, phases)
             last = every[-1]
@@ -231,9 +244,10 @@ class LinearBounds:
         falls: Sequence[Doubles],
         phases: Sequence[Phase] | None = None,
     ) -> tuple[float, list[Doubles], list[Doubles]]:
-        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines below, the pulls of `phases`, and
-        everything else as in `found`; how it grows with each slope of a neuron that may change sign, and with each pull. Not
-        outward: a guide, no bound."""
+        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines
+        below, the pulls of `phases`, and everything else as in `found`; how it grows with each
+        slope of a neuron that may change sign, and with each pull. Not outward: a guide, no bound.
+        """
         crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
         hidden = [
             replace(neurons, fall=np.where(open_, fall, neurons.fall))
@@ -268,7 +282,8 @@ class LinearBounds:
         return float(low[worst]), by_fall, by_pull
 
     def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
-        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer costs by being open."""
+        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
+        costs by being open."""
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):
             signs = self._backward(
@@ -285,7 +300,8 @@ class LinearBounds:
         ]
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
-        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds `coefficients` of the last one's."""
+        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds
+        `coefficients` of the last one's."""
         found = [coefficients] if hidden else []
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
@@ -302,7 +318,8 @@ class LinearBounds:
         return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
-        """Bounds of every layer's pre-activations over the whole set, the last layer's (the outputs) included."""
+        """Bounds of every layer's pre-activations over the whole set, the last layer's (the
+        outputs) included."""
         with np.errstate(all="ignore"):
             return tuple(self._forward(at, roots, None, None)[1])
 
@@ -343,7 +360,8 @@ class LinearBounds:
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
     ) -> tuple[Doubles, Doubles]:
-        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a larger set was bounded."""
+        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a
+        larger set was bounded."""
         if number >= len(roots):
             return self._fresh(number, slice(None), self._both[number], hidden, at, error)
         root = roots[number]
@@ -388,8 +406,8 @@ class LinearBounds:
     def _margin(
         self, signs: tuple[float, ...], hidden: list[Neurons], at: At
     ) -> tuple[Doubles, Doubles]:
-        """Upper bounds of sign * margins without the last layer's own error for each sign, one after another, and their slopes
-        over the directions."""
+        """Upper bounds of sign * margins without the last layer's own error for each sign, one
+        after another, and their slopes over the directions."""
         factors = np.repeat(signs, len(self._others))
         if hidden:
             weights, bias = (
@@ -405,7 +423,8 @@ class LinearBounds:
     def _maximum(
         self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
     ) -> tuple[Doubles, Doubles]:
-        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the directions."""
+        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over
+        the directions."""
         constant, slack, free = bias, np.abs(bias), len(at.moves)
         for depth in range(len(hidden) - 1, 0, -1):
             used, slope, offsets, lost = self._below(hidden[depth], given, free > _MANY)
@@ -441,8 +460,9 @@ class LinearBounds:
     def _below(
         neurons: Neurons, given: _Signs, few: bool
     ) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
-        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass on more than 0), the form (n, m)
-        in their real pre-activations above `given` in their outputs, what else it adds, and the magnitude of all its terms."""
+        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass
+        on more than 0), the form (n, m) in their real pre-activations above `given` in their
+        outputs, what else it adds, and the magnitude of all its terms."""
         on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)
         on = on if neurons.pull is None else on | (neurons.pull != 0)
         used = np.flatnonzero(on) if few else slice(None)

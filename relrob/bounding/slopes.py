@@ -1,10 +1,12 @@
-"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least margin is as large as possible;
-and, where neurons are fixed in a phase, multipliers of these conditions (beta).
+"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least
+margin is as large as possible; and, where neurons are fixed in a phase, multipliers of these
+conditions (beta).
 
-Any slopes in [0, 1] and any multipliers of at least 0 give a sound bound; a subgradient of the bound, found by running the relaxed
-network forward at the maximiser of its backward form, says how to change them (alpha-CROWN: Xu et al. 2021; beta-CROWN: Wang et al.
-2021). The bounds of hidden neurons stay as they are meanwhile; `LinearBounds.margins` with what was found then computes everything
-anew.
+Any slopes in [0, 1] and any multipliers of at least 0 give a sound bound; a subgradient of the
+bound, found by running the relaxed network forward at the maximiser of its backward form, says how
+to change them (alpha-CROWN: Xu et al. 2021; beta-CROWN: Wang et al. 2021). The bounds of hidden
+neurons stay as they are meanwhile; `LinearBounds.margins` with what was found then computes
+everything anew.
 """
 
 from __future__ import annotations
@@ -30,15 +32,17 @@ _MEAN, _SQUARE = (
 def optimised(
     bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS
 ) -> tuple[Doubles, ...]:
-    """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over `at`; each step costs about two
-    passes of one image through the network. Steps of Adam (Kingma & Ba 2015): every neuron moves, however little it weighs."""
+    """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over
+    `at`; each step costs about two passes of one image through the network. Steps of Adam (Kingma &
+    Ba 2015): every neuron moves, however little it weighs."""
     return tuned(bounds, at, found, None, steps)[0]
 
 
 def tuned(
     bounds: LinearBounds, at: At, found: Margins, phases: Sequence[Phase] | None, steps: int = STEPS
 ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
-    """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on their part."""
+    """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on
+    their part."""
     falls = [neurons.fall.copy() for neurons in found.hidden]
     best, chosen, kept = -np.inf, tuple(falls), tuple(phases or ())
     if not falls:

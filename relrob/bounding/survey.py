@@ -22,9 +22,10 @@ P_contra = TypeVar("P_contra", bound=Part | Moves, contravariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Survey(Generic[P]):
-    """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`: ReLUs that they leave
-    open; `threats`: (class, signs, limit), such that the label is right unless signs @ outputs <= limit for one of them, none if it
-    is proved; `gains` (F,): how much each feature lowers the most threatened margin; `known`: bounds of every layer."""
+    """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`:
+    ReLUs that they leave open; `threats`: (class, signs, limit), such that the label is right
+    unless signs @ outputs <= limit for one of them, none if it is proved; `gains` (F,): how much
+    each feature lowers the most threatened margin; `known`: bounds of every layer."""
 
     part: P
     margin: float
@@ -59,7 +60,8 @@ class Bounded(Protocol[P_contra]):
 
 
 def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
-    """Two bound computations. `every`: each other class is a threat, also those that the bounds rule out."""
+    """Two bound computations. `every`: each other class is a threat, also those that the bounds
+    rule out."""
     margins, known = bounds.margins(part), bounds.neurons(part)
     layers = bounds.enclosure.layers
     unstable = sum(
@@ -73,7 +75,8 @@ def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
 def _threats(
     enclosure: Enclosure, label: int, margins: Margins, every: bool
 ) -> list[tuple[int, Doubles, float]]:
-    """Margins, the most threatened one first; then outputs so large, or a label's so small, that they saturate and could tie."""
+    """Margins, the most threatened one first; then outputs so large, or a label's so small, that
+    they saturate and could tie."""
     gap, layer, unit = enclosure.gap, enclosure.layers[-1], np.eye(enclosure.classes)
     others = np.delete(np.arange(enclosure.classes), label)
     order = np.argsort(margins.low, kind="stable")

@@ -1,7 +1,8 @@
-"""The verdict of one network, without counts: the most threatened part first, and a beam of witnesses before any part.
+"""The verdict of one network, without counts: the most threatened part first, and a beam of
+witnesses before any part.
 
-Any-time: it stops where it is told to and goes on from there. Memory is bounded: beyond `FRONTIER` open parts, the search goes
-depth first until it is below that number again.
+Any-time: it stops where it is told to and goes on from there. Memory is bounded: beyond `FRONTIER`
+open parts, the search goes depth first until it is below that number again.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ BEAM: Final = 16
 
 @dataclass(frozen=True, eq=False)
 class _Open:
-    """A part without a proof. `slopes`: how much each feature moves its margin, None where it is to be run; `start`: the rank
-    of the first point that was not run yet."""
+    """A part without a proof. `slopes`: how much each feature moves its margin, None where it is to
+    be run; `start`: the rank of the first point that was not run yet."""
 
     part: Part
     slopes: Doubles | None
@@ -38,8 +39,8 @@ class _Open:
 
 @final
 class BestFirst:
-    """Does the network of `tally` give its label on all of `parts`? Parts of up to `leaf` points are run, as are all without
-    `bounds`. What proves the label is added to `leaves`."""
+    """Does the network of `tally` give its label on all of `parts`? Parts of up to `leaf` points
+    are run, as are all without `bounds`. What proves the label is added to `leaves`."""
 
     def __init__(
         self,
@@ -57,8 +58,8 @@ class BestFirst:
         self._first = list(parts)
 
     def run(self, seconds: float) -> bool:
-        """Go on until a witness is found (`tally.hint`), every part is proved, or `seconds` are spent on the network in all; True
-        in the first two cases."""
+        """Go on until a witness is found (`tally.hint`), every part is proved, or `seconds` are
+        spent on the network in all; True in the first two cases."""
         tally = self._tally
         begin, before = time.perf_counter(), tally.spent
         while tally.hint is None and (self._first or self._deep or self._heap):
@@ -104,7 +105,8 @@ class BestFirst:
             tally.hint, tally.step = _cheapest(part), step
 
     def _expand(self, chosen: _Open, seconds: float) -> None:
-        """Split a part on the feature that moves its margin most, the first of equals, or run it."""
+        """Split a part on the feature that moves its margin most, the first of equals, or run
+        it."""
         part, slopes = chosen.part, chosen.slopes
         if slopes is None:
             self._run(chosen, seconds)
@@ -134,7 +136,8 @@ class BestFirst:
         self._leaves.append(Leaf(part.path, bound=False))
 
     def _try(self, masks: Bools, part: Part) -> Doubles:
-        """Run some points; the cheapest that is wrong becomes the witness. Returns their margins (n,)."""
+        """Run some points; the cheapest that is wrong becomes the witness. Returns their margins
+        (n,)."""
         tally = self._tally
         seen = tally.see(masks)
         tally.tried += len(masks)
@@ -146,7 +149,8 @@ class BestFirst:
         return seen.margins
 
     def _beam(self, seconds: float) -> None:
-        """From a part's cheapest point, `BEAM` sets of features at a time, each grown by every feature that fits."""
+        """From a part's cheapest point, `BEAM` sets of features at a time, each grown by every
+        feature that fits."""
         self._beamed = True
         entries = [*self._deep, *(left for _, _, left in self._heap)]
         if self._bounds is None or not entries or self._tally.hint is not None:
@@ -174,7 +178,8 @@ def _cheapest(part: Part) -> Bools:
 
 
 def _grown(beam: Bools, part: Part, seen: set[bytes]) -> Bools:
-    """The points (n, F) of the part with one feature more than one of the beam, none of them `seen`; adds them to `seen`."""
+    """The points (n, F) of the part with one feature more than one of the beam, none of them
+    `seen`; adds them to `seen`."""
     rows, features = np.nonzero(~beam)
     masks = beam[rows]
     masks[np.arange(len(rows)), features] = True

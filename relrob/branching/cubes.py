@@ -1,4 +1,5 @@
-"""Cube and conquer: parts of a ladder that bounds prove are done, those with few open ReLUs are asked, the others are split."""
+"""Cube and conquer: parts of a ladder that bounds prove are done, those with few open ReLUs are
+asked, the others are split."""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ def refusal(problem: Problem) -> str | None:
 
 
 def solve(problem: Problem, ask: Ask, most: int) -> Findings:
-    """Each network by itself, within the budget: verdicts, and counts only where there is nothing to count. Parts with more than
-    `most` open ReLUs are split without asking."""
+    """Each network by itself, within the budget: verdicts, and counts only where there is nothing
+    to count. Parts with more than `most` open ReLUs are split without asking."""
     each = tuple(_decide(opened, problem, ask, most) for opened in problem.networks)
     return Findings(
         each, None, min(max(finding.evaluated for finding in each), problem.rungs.count)
@@ -101,6 +102,7 @@ def run(tally: Tally, masks: Bools) -> None:
 
 
 def around(mask: Bools, part: Part) -> Bools:
-    """The point and the points of the part that differ from it in one feature; only those within the radius."""
+    """The point and the points of the part that differ from it in one feature; only those within
+    the radius."""
     masks = np.vstack([mask, mask ^ np.eye(len(mask), dtype=np.bool_)[list(part.free)]])
     return masks[np.asarray(part.rungs.cost_units(masks) <= part.rungs.budget, dtype=np.bool_)]

@@ -1,4 +1,5 @@
-"""The linear program that relaxes a cell of a fixed-point network, and where it is loosest. Floats: a guide, never a proof."""
+"""The linear program that relaxes a cell of a fixed-point network, and where it is loosest. Floats:
+a guide, never a proof."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ _DEARER: Final = 1024.0  # price of a unit between an accumulator and what enter
 
 @dataclass(frozen=True, eq=False)
 class Relaxed:
-    """`value` of the first form, less the prices; `codes` (d,); of each hidden layer its `sums` and `outputs`; the duals of the
-    forms and of the accumulators."""
+    """`value` of the first form, less the prices; `codes` (d,); of each hidden layer its `sums` and
+    `outputs`; the duals of the forms and of the accumulators."""
 
     value: float
     codes: Doubles
@@ -65,7 +66,8 @@ class _Rows:
 
 
 def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> Relaxed | None:
-    """The relaxation's solution and duals; None when HiGHS does not finish. Never infeasible: what does not fit has a price."""
+    """The relaxation's solution and duals; None when HiGHS does not finish. Never infeasible: what
+    does not fit has a price."""
     rows, inf = _Rows(), highspy.kHighsInf
     entering = rows.variables(cell.low[0], cell.high[0])
     accumulators, outputs, defining = [], [], []
@@ -189,8 +191,9 @@ def _above(
 def loosest(
     network: FixedNetwork, cell: Cell, found: Relaxed | None, threat: Threat
 ) -> tuple[int, int, int]:
-    """(layer, neuron, value) to split at: where the relaxed output is furthest from what the staircase allows, weighted by how
-    much it matters; else a neuron that is not fixed; else the widest code. Layer -1: the cell is a single code vector."""
+    """(layer, neuron, value) to split at: where the relaxed output is furthest from what the
+    staircase allows, weighted by how much it matters; else a neuron that is not fixed; else the
+    widest code. Layer -1: the cell is a single code vector."""
     best: tuple[float, int, int, int] = (0.0, -1, -1, 0)
     weight = sum(np.abs(form.coefficients.astype(np.float64)) for form in threat.forms)
     for number in range(len(network.layers) - 2, -1, -1):
@@ -217,8 +220,9 @@ def loosest(
 def _looseness(
     layer: FixedLayer, sums: Doubles, outputs: Doubles, low: Ints, high: Ints
 ) -> tuple[Doubles, Ints]:
-    """How far outputs (n,) are from the band in which the staircase of these accumulators lies, and a little for the staircase
-    itself; and the value at which a split would help: 0 | 1 while a ReLU may be off."""
+    """How far outputs (n,) are from the band in which the staircase of these accumulators lies, and
+    a little for the staircase itself; and the value at which a split would help: 0 | 1 while a ReLU
+    may be off."""
     unit = 2.0**layer.shift
     above, below = (np.clip(at, low, high) for at in (sums / unit, (sums - unit + 1) / unit))
     exact = np.clip(np.floor(sums / unit), low, high)

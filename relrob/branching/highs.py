@@ -1,8 +1,9 @@
-"""HiGHS on the program of an encoding: a point that it proposes, and a proof tree whose every leaf is closed by our own arithmetic.
+"""HiGHS on the program of an encoding: a point that it proposes, and a proof tree whose every leaf
+is closed by our own arithmetic.
 
-HiGHS computes in floats and is never believed. A node of the tree is closed only by a bound that is recomputed, outward, from the
-multipliers of its relaxation (`relrob.encoding.milp`), or, where the features are whole, when it is a single point, which is
-run.
+HiGHS computes in floats and is never believed. A node of the tree is closed only by a bound that is
+recomputed, outward, from the multipliers of its relaxation (`relrob.encoding.milp`), or, where the
+features are whole, when it is a single point, which is run.
 """
 
 from __future__ import annotations
@@ -79,7 +80,8 @@ def _fill(target: Any, matrix: Doubles) -> None:
 
 
 def propose(rows: Program, claim: Claim, nodes: int, seconds: float) -> Doubles | None:
-    """The features (f,) of the lowest point that branch and cut finds, if the claim holds there; a suspicion, not a fact."""
+    """The features (f,) of the lowest point that branch and cut finds, if the claim holds there; a
+    suspicion, not a fact."""
     solver = _model(rows, rows.objective(claim), whole=True)
     solver.setOptionValue("mip_max_nodes", nodes)
     solver.setOptionValue("time_limit", max(seconds, 0.01))
@@ -114,8 +116,9 @@ class _Node:
 class Tree:
     """Does the claim hold anywhere? Depth first, over whole features and then ReLU phases.
 
-    `see`: told the features (f,) of a point, true if a witness was found. Whole features: every single point is told. Others: the
-    worst point of each relaxation that is not closed; a node whose phases are all fixed stays open then.
+    `see`: told the features (f,) of a point, true if a witness was found. Whole features: every
+    single point is told. Others: the worst point of each relaxation that is not closed; a node
+    whose phases are all fixed stays open then.
     """
 
     def __init__(
@@ -129,7 +132,8 @@ class Tree:
         self._points = bool(rows.whole[: rows.features].all())
 
     def closes(self, nodes: int) -> bool:
-        """True when every node is closed or a witness is found; False after `nodes` nodes, when one stays open, or time is up."""
+        """True when every node is closed or a witness is found; False after `nodes` nodes, when one
+        stays open, or time is up."""
         stack = [_Node(self._rows.least, self._rows.most)]
         while stack:
             if self._watch.late or nodes == 0:
@@ -154,7 +158,8 @@ class Tree:
         return True
 
     def _relax(self, node: _Node) -> Doubles | None:
-        """Values (columns,) of the relaxation, or None when the node is closed by a bound that was recomputed."""
+        """Values (columns,) of the relaxation, or None when the node is closed by a bound that was
+        recomputed."""
         columns = np.arange(len(node.least), dtype=np.int32)
         self._solver.changeColsBounds(len(columns), columns, node.least, node.most)
         self._solver.setOptionValue(
@@ -178,7 +183,8 @@ class Tree:
         return values if len(values) == len(columns) else (node.least + node.most) / 2
 
     def _branching(self, node: _Node, values: Doubles) -> int | None:
-        """A feature that is not whole, else a ReLU phase that is not, else the first free feature or phase; None without any."""
+        """A feature that is not whole, else a ReLU phase that is not, else the first free feature
+        or phase; None without any."""
         distance = np.abs(values - np.rint(values))
         for columns in (self._features, self._rows.whole):
             open_ones = np.where(node.free(columns), distance, 0.0)

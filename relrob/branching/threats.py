@@ -1,6 +1,8 @@
-"""L1 and L-infinity balls by questions: a search for a witness, bounds, then each threat to the label in turn.
+"""L1 and L-infinity balls by questions: a search for a witness, bounds, then each threat to the
+label in turn.
 
-Not complete: what the encoding allows for rounding may leave a point open at which the network is right.
+Not complete: what the encoding allows for rounding may leave a point open at which the network is
+right.
 """
 
 from __future__ import annotations
@@ -56,7 +58,8 @@ class Deadline:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """What is asked about one network: `encoding`, over the moves `part` of `ball`, until `deadline`."""
+    """What is asked about one network: `encoding`, over the moves `part` of `ball`, until
+    `deadline`."""
 
     encoding: Encoding
     part: Moves
@@ -76,7 +79,8 @@ class Question:
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """To one threat. `closed`: no image of the ball realises it. Otherwise a suspected `image` (d,), or a `reason` for none."""
+    """To one threat. `closed`: no image of the ball realises it. Otherwise a suspected `image`
+    (d,), or a `reason` for none."""
 
     closed: bool
     image: Floats | None = None
@@ -84,7 +88,8 @@ class Answer:
 
 
 def refusal(region: Ball | Lattice, network: Network) -> str | None:
-    """None for a network that has an enclosure, in an L1 or L-infinity ball, else the sentence that says why not."""
+    """None for a network that has an enclosure, in an L1 or L-infinity ball, else the sentence that
+    says why not."""
     if enclosure_of(network) is None:
         return "no bounds for this network"
     if not isinstance(region, Ball) or region.norm not in (Norm.L1, Norm.LINF):
@@ -98,7 +103,8 @@ def solve(
     name: str,
     prepare: Callable[[Question], Callable[[Claim], Answer]],
 ) -> BallFinding:
-    """Threat by threat, until one is not closed or none is left. `name`: who closes them; `prepare`: makes what answers them."""
+    """Threat by threat, until one is not closed or none is left. `name`: who closes them;
+    `prepare`: makes what answers them."""
     part, deadline = moves_of(problem.ball), Deadline(problem.budget.seconds)
     assert part is not None  # noqa: S101 - refusal() saw to it
     whole, witness, least, tried = sought(problem, opened, deadline.limit)

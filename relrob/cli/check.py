@@ -43,11 +43,13 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with other code and arithmetic.
+    """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with
+    other code and arithmetic.
 
-    The region is built again with exact fractions, bounds are derived again in ball arithmetic from the network's file, points that
-    were run are run again. Exit code 0: all valid; 1: some invalid; 2: unreadable; 3: none invalid, but large parts that were run
-    are only sampled. docs/certificates.md tells the rules.
+    The region is built again with exact fractions, bounds are derived again in ball arithmetic from
+    the network's file, points that were run are run again. Exit code 0: all valid; 1: some invalid;
+    2: unreadable; 3: none invalid, but large parts that were run are only sampled.
+    docs/certificates.md tells the rules.
 
     \b
     Examples:

@@ -57,6 +57,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, keys in the order given; escapes where the terminal takes no UTF-8."""
+    """One JSON document on standard output, keys in the order given; escapes where the terminal
+    takes no UTF-8."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     click.echo(printable(json.dumps(value, indent=2, ensure_ascii=plain), keep="\n"))

@@ -59,7 +59,8 @@ def list_command(as_json: bool, quiet: bool) -> None:
 )
 @common_options
 def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -> None:
-    """Fetch the official files of the data set NAME, check them against the published checksums, and keep them in the cache.
+    """Fetch the official files of the data set NAME, check them against the published checksums,
+    and keep them in the cache.
 
     \b
     Example:
@@ -84,7 +85,8 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
 def verify_command(
     name: str, split: str | None, memory: float | None, as_json: bool, quiet: bool
 ) -> None:
-    """Check what is on disk: NAME against the published checksums, or your own PATH.npz or DIRECTORY; then load it.
+    """Check what is on disk: NAME against the published checksums, or your own PATH.npz or
+    DIRECTORY; then load it.
 
     Exit code 0 when all is well, else 2 and one line that says what is wrong.
 
@@ -145,7 +147,8 @@ def _size(row: Row) -> str:
 
 
 def _teller(terminal: bool) -> Listener:
-    """A listener that writes to standard error: a line that moves on a terminal, else one line a file."""
+    """A listener that writes to standard error: a line that moves on a terminal, else one line a
+    file."""
 
     def tell(event: Event) -> None:
         if event.stage != "download":

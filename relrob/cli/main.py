@@ -1,4 +1,5 @@
-"""The `relrob` group: commands by name, imported when asked for; errors become one line and an exit code."""
+"""The `relrob` group: commands by name, imported when asked for; errors become one line and an exit
+code."""
 
 from __future__ import annotations
 
@@ -68,7 +69,8 @@ class LazyGroup(click.Group):
 )
 @click.version_option(__version__, prog_name="relrob")
 def group() -> None:
-    """Is the quantised network that you ship still robust where the full-precision network was proved robust?
+    """Is the quantised network that you ship still robust where the full-precision network was
+    proved robust?
 
     \b
     Example:
@@ -77,7 +79,8 @@ def group() -> None:
 
 
 def tune_blas() -> None:
-    """Let OpenBLAS use AVX-512 where the processor has it and OpenBLAS does not know its name (before NumPy is imported)."""
+    """Let OpenBLAS use AVX-512 where the processor has it and OpenBLAS does not know its name
+    (before NumPy is imported)."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -87,7 +90,8 @@ def tune_blas() -> None:
 
 
 def open_streams() -> None:
-    """Give closed standard streams the null device, lest a data file gets their numbers; never fail on a letter."""
+    """Give closed standard streams the null device, lest a data file gets their numbers; never fail
+    on a letter."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -129,7 +133,8 @@ def system_line(error: OSError) -> str:
 
 
 def run() -> int:
-    """Run the command that the arguments name; returns the exit code. After a Ctrl-C that is 130, whatever came of it."""
+    """Run the command that the arguments name; returns the exit code. After a Ctrl-C that is 130,
+    whatever came of it."""
     output = sys.stdout
     try:
         code = group.main(prog_name="relrob", standalone_mode=False)
@@ -148,7 +153,8 @@ def run() -> int:
 
 
 def refused(error: BaseException) -> int | None:
-    """Say in one line what went wrong; returns the exit code, or None for what is no mistake of the user's."""
+    """Say in one line what went wrong; returns the exit code, or None for what is no mistake of the
+    user's."""
     if isinstance(error, RelrobError):
         say(str(error))
         return error.exit_code

@@ -1,4 +1,5 @@
-"""Events into what the user sees: bars with rate and time left on a terminal, plain lines elsewhere, nothing on demand."""
+"""Events into what the user sees: bars with rate and time left on a terminal, plain lines
+elsewhere, nothing on demand."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ TITLES: Final = {
 
 @contextmanager
 def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
-    """A listener for as long as the block lasts. Everything goes to standard error; nothing with `as_json` or `quiet`."""
+    """A listener for as long as the block lasts. Everything goes to standard error; nothing with
+    `as_json` or `quiet`."""
     if as_json or quiet:
         yield silent
     elif not sys.stderr.isatty():
@@ -95,7 +97,8 @@ class RateColumn(ProgressColumn):
 
 @final
 class Bars:
-    """One bar a stage; texts are lines above the bars, each once, but for images: there can be thousands."""
+    """One bar a stage; texts are lines above the bars, each once, but for images: there can be
+    thousands."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -122,7 +125,8 @@ class Bars:
 
 @final
 class Lines:
-    """Plain lines: the first and the last of every stage, between them one every `INTERVAL` seconds; notes always."""
+    """Plain lines: the first and the last of every stage, between them one every `INTERVAL`
+    seconds; notes always."""
 
     def __init__(
         self,

@@ -50,10 +50,12 @@ from relrob.registry import QUANTISERS, load, names
 @memory_option
 @common_options
 def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Quantise REFERENCE (.keras, .h5, .onnx or SavedModel, float32) after training and measure the file on the test split.
+    """Quantise REFERENCE (.keras, .h5, .onnx or SavedModel, float32) after training and measure the
+    file on the test split.
 
-    `dynamic` has one scale a weight tensor and symmetric inputs, as in Duncan et al. 2020; `dynamic-per-channel` is what
-    today's converter does unasked. The same command gives the same bytes.
+    `dynamic` has one scale a weight tensor and symmetric inputs, as in Duncan et al. 2020;
+    `dynamic-per-channel` is what today's converter does unasked. The same command gives the same
+    bytes.
 
     \b
     Example:

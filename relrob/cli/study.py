@@ -94,7 +94,8 @@ def run_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study resumes.
+    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study
+    resumes.
 
     \b
     Example:
@@ -151,7 +152,8 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
 )
 @common_options
 def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of perturbed images.
+    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of
+    perturbed images.
 
     \b
     Example:
@@ -175,7 +177,8 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
 )
 @common_options
 def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for the same seeds.
+    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for
+    the same seeds.
 
     Parquet needs pyarrow: pip install 'relrob[parquet]'.
 

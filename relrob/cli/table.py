@@ -19,7 +19,8 @@ from relrob.registry import load
 )
 @common_options
 def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> None:
-    """Print tables of relative robustness and transfer of run directories, beside the published numbers where there are any.
+    """Print tables of relative robustness and transfer of run directories, beside the published
+    numbers where there are any.
 
     RUN: a directory that `relrob verify` or `relrob study run` wrote, finished or not.
 

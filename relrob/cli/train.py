@@ -49,7 +49,8 @@ def command(
 ) -> None:
     """Train a reference network on the training split and measure it on the test split.
 
-    It reads pixels in [0, 1] and ends in logits. The same seed on the same machine gives the same file.
+    It reads pixels in [0, 1] and ends in logits. The same seed on the same machine gives the same
+    file.
 
     \b
     Example:

@@ -148,11 +148,12 @@ def command(
     out: Path | None,
     **options: Any,
 ) -> None:
-    """Certify a full-precision network image by image, quantise it, and sort the images into R_Q^FP, R^FP, R_Q, R^0.
+    """Certify a full-precision network image by image, quantise it, and sort the images into
+    R_Q^FP, R^FP, R_Q, R^0.
 
-    REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained once.
-    QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise.
-    The verdict speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
+    REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained
+    once. QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise. The verdict
+    speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
 
     \b
     Examples:

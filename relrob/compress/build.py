@@ -1,4 +1,5 @@
-"""Quantise a network by the name of a scheme. Imports neither TensorFlow nor onnxruntime before it is called."""
+"""Quantise a network by the name of a scheme. Imports neither TensorFlow nor onnxruntime before it
+is called."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ UNCALIBRATED = frozenset({"dynamic", "dynamic-per-channel", "float16"})
 
 
 def needs_calibration(scheme: str) -> bool:
-    """Whether the scheme learns the ranges of activations from images. Raises UsageError for an unknown scheme.
+    """Whether the scheme learns the ranges of activations from images. Raises UsageError for an
+    unknown scheme.
 
     >>> needs_calibration("int8"), needs_calibration("dynamic")
     (True, False)
@@ -34,7 +36,8 @@ def suffix(scheme: str) -> str:
 
 
 def default_runtime(scheme: str) -> str:
-    """Who executes what the scheme writes, unless the user says otherwise. Raises UsageError for an unknown scheme.
+    """Who executes what the scheme writes, unless the user says otherwise. Raises UsageError for an
+    unknown scheme.
 
     >>> default_runtime("dynamic")
     'xnnpack'
@@ -56,11 +59,12 @@ def quantised_bytes(
     calibration: Calibration | None,
     image_shape: tuple[int, int, int],
 ) -> bytes:
-    """The bytes of the quantised file, checked to be of the scheme. The same arguments give the same bytes.
+    """The bytes of the quantised file, checked to be of the scheme. The same arguments give the
+    same bytes.
 
-    `calibration` is needed by some schemes (`needs_calibration`) and ignored by the others; `image_shape` is (H, W, C).
-    Cost: TensorFlow's import (four seconds, once) and under a second for an MLP.
-    Raises UsageError, QuantiseError, ShapeError.
+    `calibration` is needed by some schemes (`needs_calibration`) and ignored by the others;
+    `image_shape` is (H, W, C). Cost: TensorFlow's import (four seconds, once) and under a second
+    for an MLP. Raises UsageError, QuantiseError, ShapeError.
     """
     entry = scheme_entry(scheme)
     check_quantisable(reference)

@@ -15,7 +15,8 @@ DEFAULT_COUNT = 200
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """`images` (k, d) float32 in [0, 1], flat in (H, W, C) order: those of `indices` in a split of a data set, drawn by `seed`.
+    """`images` (k, d) float32 in [0, 1], flat in (H, W, C) order: those of `indices` in a split of
+    a data set, drawn by `seed`.
 
     Raises DatasetError when there are none, or as many indices as images do not agree.
     """
@@ -44,7 +45,8 @@ class Calibration:
 
 
 def draw(data: Dataset, count: int = DEFAULT_COUNT, seed: int = 0) -> Calibration:
-    """`count` different images of a data set, in index order; all of them when it has fewer. Raises UsageError."""
+    """`count` different images of a data set, in index order; all of them when it has fewer. Raises
+    UsageError."""
     if count < 1:
         raise UsageError(
             f"calibration with {count} images",

@@ -1,4 +1,5 @@
-"""What is quantised: the user's own file, as its own tools would, or an MLP of plain dense layers built anew for other tools."""
+"""What is quantised: the user's own file, as its own tools would, or an MLP of plain dense layers
+built anew for other tools."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ def own_file(reference: Network, scheme: str) -> bool:
 
 
 def rebuilt(reference: Network, scheme: str) -> str:
-    """What is quantised where that is not the user's network in the form of its own tools; "" where it is."""
+    """What is quantised where that is not the user's network in the form of its own tools; "" where
+    it is."""
     target = scheme_entry(scheme).target
     if "litert" in target and plain(reference) and reference.format not in _KERAS:
         return "rebuilt in Keras from dense layers"

@@ -1,4 +1,5 @@
-"""`auto`: a chain of solvers, the cheapest first, on each network until it has a verdict; the verdict names the step that gave it.
+"""`auto`: a chain of solvers, the cheapest first, on each network until it has a verdict; the
+verdict names the step that gave it.
 
 witness   a greedy search for an effective perturbation, and later a beam of them
 bounds    one bound on the whole ladder
@@ -6,7 +7,8 @@ branch    bounds on parts of it: exact counts where asked, then, for a network t
 milp, smt where few ReLUs are open on the whole ladder, so that their question is one that they can answer
 enumerate every point, where no network has bounds
 
-Shares are of the time limit of a network. What counting or searching had proved when another step took over is kept.
+Shares are of the time limit of a network. What counting or searching had proved when another step
+took over is kept.
 """
 
 from __future__ import annotations
@@ -73,7 +75,8 @@ def named(name: str) -> Solver:
 
 
 def guarded(solver: Solver, problem: Problem) -> Findings:
-    """What the solver finds. Its crash is a finding about the network that it comes of: the others are asked alone."""
+    """What the solver finds. Its crash is a finding about the network that it comes of: the others
+    are asked alone."""
     try:
         return solver.solve(problem)
     except RelrobError:

@@ -1,4 +1,5 @@
-"""`auto` in a ball or lattice, where bounds do not tell: branching, then MILP and SMT where few ReLUs are open."""
+"""`auto` in a ball or lattice, where bounds do not tell: branching, then MILP and SMT where few
+ReLUs are open."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def guarded(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFin
 
 
 def chained(solver: BallSolver, problem: BallProblem, opened: Opened) -> BallFinding:
-    """What `solver` finds, and, where that is nothing because bounds are not tight enough, what others do."""
+    """What `solver` finds, and, where that is nothing because bounds are not tight enough, what
+    others do."""
     begin, limit = time.perf_counter(), problem.budget.seconds
     found = guarded(solver, problem, opened)
     if found.stopped is not Reason.BOUNDS:

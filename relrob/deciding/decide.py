@@ -1,6 +1,8 @@
-"""The only door to a solver: accepts -> solve -> replay every proposed witness on the named runtime -> verdict.
+"""The only door to a solver: accepts -> solve -> replay every proposed witness on the named runtime
+-> verdict.
 
-(`architecture.md` calls this module `verify`; a module of that name would shadow the public function `relrob.verify`.)
+(`architecture.md` calls this module `verify`; a module of that name would shadow the public
+function `relrob.verify`.)
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """One verdict a network (in the problem's order), the findings that they rest on, and transfer counts where complete."""
+    """One verdict a network (in the problem's order), the findings that they rest on, and transfer
+    counts where complete."""
 
     verdicts: tuple[Verdict, ...]
     each: tuple[Finding, ...]
@@ -42,9 +45,11 @@ def solver_named(name: str) -> Solver:
 
 
 def decide(problem: Problem, solver: Solver) -> Decision:
-    """Verdicts of every network of the problem. A solver that crashes yields UNKNOWN with its reason, never a wrong verdict.
+    """Verdicts of every network of the problem. A solver that crashes yields UNKNOWN with its
+    reason, never a wrong verdict.
 
-    Raises UsageError when the solver does not take such a problem, AlarmError when a spot check speaks against a proof.
+    Raises UsageError when the solver does not take such a problem, AlarmError when a spot check
+    speaks against a proof.
     """
     refusal = solver.accepts(problem)
     if refusal is not None:
@@ -62,9 +67,11 @@ def decide(problem: Problem, solver: Solver) -> Decision:
 def replay(
     opened: Opened, rungs: RungSet, label: int, mask: Bools
 ) -> tuple[int, float, Witness | None]:
-    """(label, margin, witness) of one point on the runtime as deployed, one image at a time; no witness if it is right there.
+    """(label, margin, witness) of one point on the runtime as deployed, one image at a time; no
+    witness if it is right there.
 
-    Raises RelrobError when the point is not one of the region: a solver must never propose such a point.
+    Raises RelrobError when the point is not one of the region: a solver must never propose such a
+    point.
     """
     image = rungs.images(mask[None, :])
     if rungs.cost(mask) > rungs.ladder.radius or not rungs.contains(image[0]):
@@ -80,7 +87,8 @@ def replay(
 
 
 def _pronounce(problem: Problem, opened: Opened, finding: Finding, solver: str) -> Verdict:
-    """From a finding to a verdict: nothing is NOT_ROBUST without a replayed witness, nothing ROBUST that a replay refutes."""
+    """From a finding to a verdict: nothing is NOT_ROBUST without a replayed witness, nothing ROBUST
+    that a replay refutes."""
     witness: Witness | None = None
     disagreements = 0
     margin = finding.margin

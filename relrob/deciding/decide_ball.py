@@ -1,4 +1,5 @@
-"""The door to the solvers of balls and lattices: accepts -> solve -> replay every proposed witness -> verdict."""
+"""The door to the solvers of balls and lattices: accepts -> solve -> replay every proposed witness
+-> verdict."""
 
 from __future__ import annotations
 
@@ -32,9 +33,11 @@ class BallDecision:
 
 
 def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
-    """Verdicts of every network. `name`: a solver, or "auto", the first of the registry that takes the network, then others.
+    """Verdicts of every network. `name`: a solver, or "auto", the first of the registry that takes
+    the network, then others.
 
-    A solver that crashes yields UNKNOWN with its reason. Raises UsageError when no solver of that name takes a network.
+    A solver that crashes yields UNKNOWN with its reason. Raises UsageError when no solver of that
+    name takes a network.
     """
     pairs = [_one(problem, opened, name) for opened in problem.networks]
     return BallDecision(
@@ -65,7 +68,8 @@ def _corners(problem: BallProblem, opened: Opened) -> tuple[Doubles, ...]:
 
 
 def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolver:
-    """The solver of that name, or of "auto" the first, that takes the network in such a region. Raises UsageError."""
+    """The solver of that name, or of "auto" the first, that takes the network in such a region.
+    Raises UsageError."""
     if network.black_box:
         raise UsageError(
             f"balls need a modelled network; {network.path} is run as a black box: {network.black_box}",
@@ -92,9 +96,11 @@ def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolve
 def replay_image(
     opened: Opened, ball: BallSet, label: int, image: Floats
 ) -> tuple[int, float, Witness | None]:
-    """(label, margin, witness) of one image on the runtime as deployed; no witness if it is right there.
+    """(label, margin, witness) of one image on the runtime as deployed; no witness if it is right
+    there.
 
-    Raises RelrobError when the image is not one of the region: a solver must never propose such an image.
+    Raises RelrobError when the image is not one of the region: a solver must never propose such an
+    image.
     """
     if not ball.contains(image):
         raise RelrobError(
@@ -107,7 +113,8 @@ def replay_image(
 
 
 def _pronounce(problem: BallProblem, opened: Opened, finding: BallFinding) -> Verdict:
-    """Nothing is NOT_ROBUST without a replayed witness, nothing ROBUST whose clean image is wrong."""
+    """Nothing is NOT_ROBUST without a replayed witness, nothing ROBUST whose clean image is
+    wrong."""
     witness, disagreements, margin = None, 0, finding.margin
     proposals = finding.proposals if not finding.proved else (problem.ball.base,)
     for image in proposals:

@@ -28,7 +28,8 @@ class Budget:
 
 
 def check_image(image: NDArray[Any]) -> NDArray[Any]:
-    """The image, read-only: uint8 levels (k/255) or float32 in [0,1], any shape. Raises DatasetError otherwise."""
+    """The image, read-only: uint8 levels (k/255) or float32 in [0,1], any shape. Raises
+    DatasetError otherwise."""
     if image.dtype == np.uint8:
         return frozen(image)
     if image.dtype != np.float32:
@@ -68,7 +69,8 @@ class Query:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the network's bytes and runtime, the region, the image and the label (hex)."""
+        """SHA-256 over the network's bytes and runtime, the region, the image and the label
+        (hex)."""
         region = {key: str(value) for key, value in asdict(self.region).items()}
         head = json.dumps(
             [

@@ -24,11 +24,13 @@ def _shown(value: Fraction) -> str:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The complete and covering ladder: { x moved on S : S a subset of the features, cost of S <= radius }.
+    """The complete and covering ladder: { x moved on S : S a subset of the features, cost of S <=
+    radius }.
 
-    `radius` and `step` in pixel units (1 = black to white), exact; `features`: how many of the most salient groups, None = all;
-    `axes`: pixels (or channels) in a group. `seed` is recorded; the ladder itself draws nothing at random.
-    Source: Duncan et al. 2020, Sec. II-C, as ladder.md defines it.
+    `radius` and `step` in pixel units (1 = black to white), exact; `features`: how many of the most
+    salient groups, None = all; `axes`: pixels (or channels) in a group. `seed` is recorded; the
+    ladder itself draws nothing at random. Source: Duncan et al. 2020, Sec. II-C, as ladder.md
+    defines it.
 
     >>> Ladder(radius=Fraction(20), step=Fraction(1, 4)).features
     20
@@ -64,12 +66,14 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Search:
-    """The images that the founding paper's own search looks at: a seeded tree search over all features, no proof (ladder.md).
+    """The images that the founding paper's own search looks at: a seeded tree search over all
+    features, no proof (ladder.md).
 
-    `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features; `evaluations`: the search ends
-    after the round that reaches so many; `strict`: images beyond the radius are left out (the original keeps them);
-    `misclassified`: images that the reference gets wrong are searched too, around its own label for them; `repick`: features of
-    colour images overlap as the original's do; `ladder`: all features within the radius.
+    `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features;
+    `evaluations`: the search ends after the round that reaches so many; `strict`: images beyond the
+    radius are left out (the original keeps them); `misclassified`: images that the reference gets
+    wrong are searched too, around its own label for them; `repick`: features of colour images
+    overlap as the original's do; `ladder`: all features within the radius.
 
     >>> Search(radius=Fraction(20), step=Fraction(1, 4)).evaluations
     6000
@@ -103,7 +107,8 @@ class Search:
 
 
 class Norm(StrEnum):
-    """How far two images are from each other: sum, root of the sum of squares, largest, or number of differences."""
+    """How far two images are from each other: sum, root of the sum of squares, largest, or number
+    of differences."""
 
     L1 = "l1"
     L2 = "l2"
@@ -122,9 +127,11 @@ def _check_radius(radius: Fraction) -> None:
 
 @dataclass(frozen=True)
 class Ball:
-    """All float32 images in [0,1]^n within `radius` of an image, both as they are fed to a network; the distance is exact.
+    """All float32 images in [0,1]^n within `radius` of an image, both as they are fed to a network;
+    the distance is exact.
 
-    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity, a whole number of pixels for L0.
+    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity, a whole number of
+    pixels for L0.
 
     >>> Ball(Norm.LINF, Fraction(4, 255)).kind
     'linf'
@@ -150,7 +157,8 @@ class Ball:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Every point of the L1 ball on a grid: { clip(x + step k) : k whole numbers, L1 change <= radius }, both exact.
+    """Every point of the L1 ball on a grid: { clip(x + step k) : k whole numbers, L1 change <=
+    radius }, both exact.
 
     The moved pixel fed to a network is the float32 nearest to the exact value.
     """

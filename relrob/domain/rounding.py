@@ -1,6 +1,8 @@
-"""The error of any float32 evaluation of a layer: every order of summation, with or without FMA, subnormals flushed or not.
+"""The error of any float32 evaluation of a layer: every order of summation, with or without FMA,
+subnormals flushed or not.
 
-Source: Higham, Accuracy and Stability of Numerical Algorithms, Sec. 3.1: |fl(w.x) - w.x| <= n u / (1 - n u) |w|.|x|, u = 2^-24.
+Source: Higham, Accuracy and Stability of Numerical Algorithms, Sec. 3.1: |fl(w.x) - w.x| <= n u /
+(1 - n u) |w|.|x|, u = 2^-24.
 """
 
 from __future__ import annotations
@@ -24,13 +26,15 @@ WIDEST: Final = 1 << 17
 
 
 def gamma(terms: int) -> float:
-    """Higham's constant n u / (1 - n u) for float32; infinite from `TERMS` on, where nothing here is proved."""
+    """Higham's constant n u / (1 - n u) for float32; infinite from `TERMS` on, where nothing here
+    is proved."""
     return terms * _U32 / (1 - terms * _U32) if terms < TERMS else inf
 
 
 def float32_error(inputs: Doubles, size: Doubles, bias: Doubles, terms: int) -> Doubles:
-    """Error of any float32 evaluation of inputs @ weights + bias: `inputs` (..., n), `size` = |weights| (n, m), `bias` (m,), all
-    magnitudes; `terms`: roundings on the way to an output. A subnormal factor may count as 0. Infinite where it may overflow."""
+    """Error of any float32 evaluation of inputs @ weights + bias: `inputs` (..., n), `size` =
+    |weights| (n, m), `bias` (m,), all magnitudes; `terms`: roundings on the way to an output. A
+    subnormal factor may count as 0. Infinite where it may overflow."""
     magnitude = inputs @ size + bias
     flushed = _FLUSH * (
         2.0 * len(size) + 2.0 + inputs.sum(axis=-1, keepdims=True) + size.sum(axis=0)
@@ -39,7 +43,8 @@ def float32_error(inputs: Doubles, size: Doubles, bias: Doubles, terms: int) -> 
 
 
 def layer_error(layer: Layer, inputs: Doubles, size: Doubles) -> Doubles:
-    """Error of any float32 evaluation of what `layer` stands for, inputs (..., n) in magnitude; `size` = |weights|."""
+    """Error of any float32 evaluation of what `layer` stands for, inputs (..., n) in magnitude;
+    `size` = |weights|."""
     error = float32_error(inputs, size, np.abs(layer.bias.astype(np.float64)), layer.terms)
     return error if layer.slack is None else error + layer.slack
 

@@ -1,12 +1,13 @@
-"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide, and the claims that would refute
-the label.
+"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide,
+and the claims that would refute the label.
 
-Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the outputs a of unstable neurons;
-neurons that bounds fix are folded away. The distance of the runtime from real arithmetic stays one unknown a neuron while layers
-are folded, so that it is weighted with its signed path, and becomes a constant only in the rows that remain. Every number is then
-rounded to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this moves is added to the
-row's constant, outward. So each behaviour of the runtime on a point of the part satisfies the constraints exactly as they are
-written: no solution is a proof.
+Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the
+outputs a of unstable neurons; neurons that bounds fix are folded away. The distance of the runtime
+from real arithmetic stays one unknown a neuron while layers are folded, so that it is weighted with
+its signed path, and becomes a constant only in the rows that remain. Every number is then rounded
+to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this
+moves is added to the row's constant, outward. So each behaviour of the runtime on a point of the
+part satisfies the constraints exactly as they are written: no solution is a proof.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ _SMALLEST: Final = 2.0**-900
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a = min(max(p, 0), cap) with some
-    cap in [`cap_low`, `cap_high`] (infinite: none). v: the features, then the outputs of unstable neurons in order; its own and
-    later ones have coefficient 0."""
+    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a =
+    min(max(p, 0), cap) with some cap in [`cap_low`, `cap_high`] (infinite: none). v: the features,
+    then the outputs of unstable neurons in order; its own and later ones have coefficient 0."""
 
     coefficients: Doubles
     lower: float
@@ -56,7 +57,8 @@ class Neuron:
         return min(self.high, self.cap_high)
 
     def line(self) -> tuple[float, float]:
-        """(slope, offset) of a line above the ReLU on [low, high]: max(p, 0) <= slope * p + offset, exactly as floats."""
+        """(slope, offset) of a line above the ReLU on [low, high]: max(p, 0) <= slope * p + offset,
+        exactly as floats."""
         if self.low >= 0:
             return 1.0, 0.0
         slope = float(np.rint(self.high / (self.high - self.low) / _SLOPE)) * _SLOPE
@@ -77,8 +79,9 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the bounds proved the label. A
-    network whose float32 may overflow has one claim, which holds everywhere."""
+    """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the
+    bounds proved the label. A network whose float32 may overflow has one claim, which holds
+    everywhere."""
 
     part: Part | Moves
     neurons: tuple[Neuron, ...]
@@ -90,7 +93,8 @@ class Encoding:
         return _tops(self.part, list(self.neurons))
 
     def costs(self) -> tuple[list[int], int]:
-        """(costs of the free features, what is left of the radius) in the largest unit that measures all, integers."""
+        """(costs of the free features, what is left of the radius) in the largest unit that
+        measures all, integers."""
         return self.part.prices()
 
     @property
@@ -111,7 +115,8 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class _Forms:
-    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `reach` (n,): magnitude of all terms."""
+    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `reach` (n,):
+    magnitude of all terms."""
 
     constant: Doubles
     inputs: Doubles
@@ -136,7 +141,8 @@ class _Forms:
         )
 
     def floored(self, tops: Doubles) -> _Forms:
-        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs' largest values."""
+        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs'
+        largest values."""
         return replace(self, reach=self.reach + FLOOR * float(1 + tops.sum() + self.sizes.sum()))
 
     def width(self) -> Doubles:
@@ -179,7 +185,8 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
 
 
 def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
-    """The question whether the network gives the label of `bounds` on every point of the surveyed part."""
+    """The question whether the network gives the label of `bounds` on every point of the surveyed
+    part."""
     part, last = found.part, found.known[-1]
     everywhere = Encoding(part, (), (Claim(-1, np.zeros(len(part.free)), 0.0),))
     if not found.threats:
@@ -211,7 +218,8 @@ def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
 
 
 def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]] | None:
-    """The outputs as forms (without the last layer's own error) and the unstable neurons; None where something is not finite."""
+    """The outputs as forms (without the last layer's own error) and the unstable neurons; None
+    where something is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
     forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].reach)
@@ -273,7 +281,8 @@ def _neuron(
 def _passed(
     forms: _Forms, known: PreActivations, on: Bools, kept: Ints, neurons: list[Neuron]
 ) -> _Forms:
-    """What the ReLUs of a layer let through: the forms of the stable neurons with their own errors, new unknowns for the others."""
+    """What the ReLUs of a layer let through: the forms of the stable neurons with their own errors,
+    new unknowns for the others."""
     n, live = len(on), np.flatnonzero(on)
     fresh = np.zeros((len(kept), n))
     fresh[np.arange(len(kept)), kept] = 1.0

@@ -1,4 +1,5 @@
-"""An encoding as rows and columns of a mixed-integer program, and lower bounds of its linear relaxation that no rounding can spoil.
+"""An encoding as rows and columns of a mixed-integer program, and lower bounds of its linear
+relaxation that no rounding can spoil.
 
 Whatever multipliers y a float solver returns, weak duality holds for them: for every x between its ends with lower <= A x <= upper
     c.x = y.(A x) + (c - y A).x >= sum_i min over the row's ends of y_i r_i + sum_j min over the column's ends of (c - y A)_j x_j
@@ -23,8 +24,9 @@ from relrob.encoding.encode import Claim, Encoding, Neuron
 @final
 @dataclass(frozen=True, eq=False)
 class Program:
-    """`lower` <= `matrix` @ x <= `upper`, `least` <= x <= `most`, x whole where `whole`. Columns: the features, then for each
-    neuron its pre-activation p, its output a, and whether it is on (d) and at its cap (e). `outputs`: the columns of the a's."""
+    """`lower` <= `matrix` @ x <= `upper`, `least` <= x <= `most`, x whole where `whole`. Columns:
+    the features, then for each neuron its pre-activation p, its output a, and whether it is on (d)
+    and at its cap (e). `outputs`: the columns of the a's."""
 
     matrix: Doubles
     lower: Doubles
@@ -45,7 +47,8 @@ class Program:
     def safe_bound(
         self, multipliers: Doubles, objective: Doubles, least: Doubles, most: Doubles
     ) -> float:
-        """A lower bound of objective @ x over least <= x <= most and the rows, for any multipliers; -inf if they are not finite."""
+        """A lower bound of objective @ x over least <= x <= most and the rows, for any multipliers;
+        -inf if they are not finite."""
         if not np.isfinite(multipliers).all():
             return -inf
         ends = np.where(multipliers > 0, self.lower, self.upper)
@@ -93,7 +96,8 @@ def program(encoding: Encoding) -> Program:
 
 
 def _relu(neuron: Neuron) -> list[tuple[tuple[float, float, float, float], float, float]]:
-    """Rows over (p, a, d, e): a <= top d; a <= p - low (1 - d); a >= p unless at the cap, where a >= cap."""
+    """Rows over (p, a, d, e): a <= top d; a <= p - low (1 - d); a >= p unless at the cap, where a
+    >= cap."""
     low = min(neuron.low, 0.0)
     rows = [((0.0, 1.0, -neuron.top, 0.0), -inf, 0.0), ((-1.0, 1.0, -low, 0.0), -inf, -low)]
     if not neuron.capped:
@@ -113,6 +117,7 @@ def _at(columns: int, at: int, four: tuple[float, float, float, float]) -> Doubl
 
 
 def _shares(encoding: Encoding) -> list[float]:
-    """Each feature's share of what is left of the radius, rounded down: their sum is at most 1 on every point."""
+    """Each feature's share of what is left of the radius, rounded down: their sum is at most 1 on
+    every point."""
     costs, room = encoding.costs()
     return [float(np.nextafter(float(Fraction(cost, room)), 0.0)) for cost in costs]

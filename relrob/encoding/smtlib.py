@@ -1,8 +1,9 @@
-"""An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that any other runs.
+"""An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that
+any other runs.
 
-`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far move g is made); `p<n>`, `a<n>`:
-an unstable neuron before and after its ReLU. All numbers are integers or decimal-free quotients of integers, so nothing is rounded
-on the way.
+`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far
+move g is made); `p<n>`, `a<n>`: an unstable neuron before and after its ReLU. All numbers are
+integers or decimal-free quotients of integers, so nothing is rounded on the way.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from relrob.encoding.encode import Claim, Encoding, Neuron
 
 
 def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: bool = True) -> str:
-    """The text: satisfiable only if the label may be wrong by one of `claims` (None: any). `check`: end with (check-sat).
+    """The text: satisfiable only if the label may be wrong by one of `claims` (None: any). `check`:
+    end with (check-sat).
 
     Unsatisfiable text is a proof that the runtime gives the label on every point of the part.
     """

@@ -1,13 +1,16 @@
-"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change sign.
+"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change
+sign.
 
-On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose pre-activation is bounded away from 0 is the
-identity or 0, so its column folds into the next layer, exactly in real arithmetic. What remains is evaluated in float32 and
-compared with an error bound that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the
-order of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u / (1 - n u) |w|.|x|).
-The bound allows subnormal numbers to be flushed to 0, on the way in and out, and is infinite where float32 may overflow.
-What a file does besides its dense layers is part of it (`Layer`).
-A point whose margin exceeds the bound has that label on every float32 runtime; so has one whose margins exceed their errors at that
-point (`pointwise`). The others are `thin` and need the runtime.
+On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose
+pre-activation is bounded away from 0 is the identity or 0, so its column folds into the next layer,
+exactly in real arithmetic. What remains is evaluated in float32 and compared with an error bound
+that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the order
+of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u
+/ (1 - n u) |w|.|x|). The bound allows subnormal numbers to be flushed to 0, on the way in and out,
+and is infinite where float32 may overflow. What a file does besides its dense layers is part of it
+(`Layer`). A point whose margin exceeds the bound has that label on every float32 runtime; so has
+one whose margins exceed their errors at that point (`pointwise`). The others are `thin` and need
+the runtime.
 """
 
 from __future__ import annotations
@@ -33,7 +36,8 @@ _SOFTMAX: Final = 2.0**-16
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not certain."""
+    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not
+    certain."""
 
     labels: Ints
     margins: Floats
@@ -42,11 +46,13 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept neurons so far].
+    """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept
+    neurons so far].
 
-    `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the magnitudes of all terms;
-    `drift`: how far the float64 coefficients can be from the real network's; `runtime`: error of any float32 evaluation, and
-    `made`: the part of it that this layer makes.
+    `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the
+    magnitudes of all terms; `drift`: how far the float64 coefficients can be from the real
+    network's; `runtime`: error of any float32 evaluation, and `made`: the part of it that this
+    layer makes.
     """
 
     constant: Doubles
@@ -69,8 +75,8 @@ class _Costs:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Neurons kept in one layer: their pre-activations, `constant` + basis @ `matrix` up to `drift`, lie in [`low`, `high`],
-    low < 0 < high."""
+    """Neurons kept in one layer: their pre-activations, `constant` + basis @ `matrix` up to
+    `drift`, lie in [`low`, `high`], low < 0 < high."""
 
     constant: Doubles
     matrix: Doubles
@@ -81,7 +87,8 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Basis:
-    """The columns that are evaluated, z first, then each block: largest value (`high`), float32 error of evaluating it (`own`)."""
+    """The columns that are evaluated, z first, then each block: largest value (`high`), float32
+    error of evaluating it (`own`)."""
 
     high: Doubles
     own: Doubles
@@ -89,8 +96,9 @@ class _Basis:
 
 
 def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
-    """Upper bound of constant + basis @ matrix over the region, outward: kept ReLUs replaced by their triangle relaxation from
-    the last block back to z, then the hull's maximum (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019)."""
+    """Upper bound of constant + basis @ matrix over the region, outward: kept ReLUs replaced by
+    their triangle relaxation from the last block back to z, then the hull's maximum (CROWN: Zhang
+    et al. 2018; DeepPoly: Singh et al. 2019)."""
     size, error = np.abs(constant), np.zeros(len(constant))
     coefficients = matrix
     for block in reversed(basis.blocks):
@@ -169,7 +177,8 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
 def _next(
     dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs
 ) -> _Map:
-    """Layer `number`, whose inputs are the ReLUs of `before`: stable ones folded, `kept` ones new columns of the basis."""
+    """Layer `number`, whose inputs are the ReLUs of `before`: stable ones folded, `kept` ones new
+    columns of the basis."""
     layer = dense.layers[number]
     weights = layer.weights.astype(np.float64)
     bias = layer.bias.astype(np.float64)
@@ -187,7 +196,8 @@ def _next(
 
 
 def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
-    """Error of evaluating some columns of a map in float32, rounding of the coefficients included."""
+    """Error of evaluating some columns of a map in float32, rounding of the coefficients
+    included."""
     size = np.abs(matrix)
     return np.asarray(
         drift
@@ -197,7 +207,8 @@ def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis
 
 
 def _costs(rungs: RungSet) -> _Costs:
-    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of all costs."""
+    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of
+    all costs."""
     one = rungs.denominator
     budget = min(rungs.budget, sum(rungs.costs))
     return _Costs(
@@ -207,10 +218,11 @@ def _costs(rungs: RungSet) -> _Costs:
 
 @final
 class FoldedDense:
-    """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of the weight matrices.
+    """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of
+    the weight matrices.
 
-    `threshold`: margins above it in magnitude are certain, and some below it (infinite where float32 may overflow: nothing is
-    certain then); `neurons`: how many ReLUs are still evaluated.
+    `threshold`: margins above it in magnitude are certain, and some below it (infinite where
+    float32 may overflow: nothing is certain then); `neurons`: how many ReLUs are still evaluated.
     """
 
     def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:
@@ -263,7 +275,8 @@ class FoldedDense:
         self._stages.append(np.concatenate([constant[None, :], matrix]).astype(np.float32))
 
     def judge(self, masks: Bools) -> Judged:
-        """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x neurons)."""
+        """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x
+        neurons)."""
         n, filled = len(masks), 1 + self._features
         columns = self._room(n)
         columns[:, 1:filled] = masks
@@ -293,7 +306,8 @@ class FoldedDense:
         return judged
 
     def _room(self, n: int) -> Floats:
-        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused from call to call."""
+        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused
+        from call to call."""
         if n > len(self._columns):
             self._columns = np.ones((n, len(self._stages[-1])), dtype=np.float32)
         return self._columns[:n]

@@ -1,4 +1,5 @@
-"""What solvers share: judging points on a network, tallying what is seen, counting transfer, and the cheap search for a witness."""
+"""What solvers share: judging points on a network, tallying what is seen, counting transfer, and
+the cheap search for a witness."""
 
 from __future__ import annotations
 
@@ -63,8 +64,9 @@ class RuntimeJudge:
 
 @final
 class FoldedJudge:
-    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits, also where the runtime gives
-    probabilities: a thin one is then the folded one, its sign the runtime's."""
+    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits,
+    also where the runtime gives probabilities: a thin one is then the folded one, its sign the
+    runtime's."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
         self._folded, self._label = folded, label
@@ -90,10 +92,12 @@ class FoldedJudge:
 
 @final
 class NearestJudge:
-    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the smallest margin of each block (of
-    many probabilities as good as equal, the smallest of those that should be smallest).
+    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the
+    smallest margin of each block (of many probabilities as good as equal, the smallest of those
+    that should be smallest).
 
-    What the runtime gives is compared with what was promised of it: at first, to judge by the runtime alone where they differ.
+    What the runtime gives is compared with what was promised of it: at first, to judge by the
+    runtime alone where they differ.
     """
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure) -> None:
@@ -135,7 +139,8 @@ class NearestJudge:
         return Seen(near.labels, near.margins)
 
     def _made(self) -> NearestDense | None:
-        """The network on the ladder, with bounds of its neurons over the whole of it; None where it cannot be judged by."""
+        """The network on the ladder, with bounds of its neurons over the whole of it; None where it
+        cannot be judged by."""
         network = self._opened.network
         layers = dynamic_layers(network)
         if layers is None:
@@ -162,15 +167,16 @@ def _kept(near: Near, where: Ints, again: Seen) -> bool:
 
 
 def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure | None) -> Judge:
-    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points and gives the same."""
+    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points
+    and gives the same."""
     if enclosure is None or dynamic_layers(opened.network) is None:
         return judge_of(opened, rungs, label)
     return NearestJudge(opened, rungs, label, enclosure)
 
 
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
-    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so over the reals), the runtime
-    otherwise."""
+    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so
+    over the reals), the runtime otherwise."""
     network, dense = opened.network, opened.network.dense
     if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)

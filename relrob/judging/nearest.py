@@ -1,14 +1,18 @@
-"""A dynamic-range network on a ladder, for every kernel that quantises rows to the nearest level: margins, and how far off.
+"""A dynamic-range network on a ladder, for every kernel that quantises rows to the nearest level:
+margins, and how far off.
 
-Each layer takes a row h >= 0 (pixels, or what a ReLU let through) to the levels nearest to h * T / max(h), T = 255 with a zero
-point, 127 without; sums the integers exactly, multiplies by the scales of the row and of the weights, and adds the bias, in
-float32. All that a kernel may choose for itself is the order of the last few roundings, and the side on which a level falls that is
-within rounding of a half. `judge` evaluates one such kernel and bounds the distance of all others from it: rounding alone where no
-level of the point is near a half; otherwise each doubtful level may be the next one, which widens the doubt of the layers after.
+Each layer takes a row h >= 0 (pixels, or what a ReLU let through) to the levels nearest to h * T /
+max(h), T = 255 with a zero point, 127 without; sums the integers exactly, multiplies by the scales
+of the row and of the weights, and adds the bias, in float32. All that a kernel may choose for
+itself is the order of the last few roundings, and the side on which a level falls that is within
+rounding of a half. `judge` evaluates one such kernel and bounds the distance of all others from it:
+rounding alone where no level of the point is near a half; otherwise each doubtful level may be the
+next one, which widens the doubt of the layers after.
 
-On a ladder the first layer costs one product with the features: its levels are known for each of the few largest pixels that a
-point can have, so its integer sums are those of the clean image plus what each moved feature adds. Neurons that are off on the
-whole ladder are left out. Integers travel as float32, exactly: all partial sums are below 2^24.
+On a ladder the first layer costs one product with the features: its levels are known for each of
+the few largest pixels that a point can have, so its integer sums are those of the clean image plus
+what each moved feature adds. Neurons that are off on the whole ladder are left out. Integers travel
+as float32, exactly: all partial sums are below 2^24.
 """
 
 from __future__ import annotations
@@ -42,8 +46,9 @@ _ROWS: Final = 512  # points at a time: what lies between the layers stays in th
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """`margins` (n,) of the true label in one evaluation, `labels` (n,), `error` (n,): every kernel's margin differs by at most
-    this, infinite where nothing is known; `sure` (n,): every kernel gives the label."""
+    """`margins` (n,) of the true label in one evaluation, `labels` (n,), `error` (n,): every
+    kernel's margin differs by at most this, infinite where nothing is known; `sure` (n,): every
+    kernel gives the label."""
 
     margins: Doubles
     labels: Ints
@@ -53,10 +58,11 @@ class Near:
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """A layer after the first on the neurons that can be on: integer `weights` (k, m) and `scales`, `bias` (m,), float32.
+    """A layer after the first on the neurons that can be on: integer `weights` (k, m) and `scales`,
+    `bias` (m,), float32.
 
-    `reach`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of an input moves an output at most,
-    in the last layer the difference between two outputs.
+    `reach`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of
+    an input moves an output at most, in the last layer the difference between two outputs.
     """
 
     weights: Floats
@@ -68,8 +74,9 @@ class _Stage:
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Integer sums of the first layer for one largest pixel: `table` (1 + F, m) float32, the clean image's, then what each moved
-    feature adds; `scale` of the row; `sure`: no level is near a half."""
+    """Integer sums of the first layer for one largest pixel: `table` (1 + F, m) float32, the clean
+    image's, then what each moved feature adds; `scale` of the row; `sure`: no level is near a half.
+    """
 
     table: Floats
     scale: np.float32
@@ -78,8 +85,9 @@ class _Sums:
 
 @dataclass
 class _Doubt:
-    """Of each row between two layers: `near` (n,) bounds what rounding does to a value, `spread` (n,) what doubtful levels do to
-    it, after the last layer to the difference between two outputs; infinite where nothing is known."""
+    """Of each row between two layers: `near` (n,) bounds what rounding does to a value, `spread`
+    (n,) what doubtful levels do to it, after the last layer to the difference between two outputs;
+    infinite where nothing is known."""
 
     near: Doubles
     spread: Doubles
@@ -87,13 +95,16 @@ class _Doubt:
 
 @final
 class NearestDense:
-    """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the true label `label`.
+    """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the true label
+    `label`.
 
-    `order`: raster index of each value that the file reads, None where they are in raster order; `highest`: upper bounds of each
-    layer's pre-activations over the ladder, for the last layer of the magnitude of its outputs; `top`: T, the number of levels.
-    `quantiser`: images (n, d) to what the runtime makes of them before the first layer, None to leave pixels near a half alone.
-    `gap`: the runtime's outputs, and so the margins, are probabilities, of logits whose order counts where they differ by more.
-    `exact` is False where integer sums leave float32: nothing may be judged then.
+    `order`: raster index of each value that the file reads, None where they are in raster order;
+    `highest`: upper bounds of each layer's pre-activations over the ladder, for the last layer of
+    the magnitude of its outputs; `top`: T, the number of levels. `quantiser`: images (n, d) to what
+    the runtime makes of them before the first layer, None to leave pixels near a half alone. `gap`:
+    the runtime's outputs, and so the margins, are probabilities, of logits whose order counts where
+    they differ by more. `exact` is False where integer sums leave float32: nothing may be judged
+    then.
     """
 
     def __init__(
@@ -138,7 +149,8 @@ class NearestDense:
         self._tables: dict[float, _Sums] = {}
 
     def judge(self, masks: Bools) -> Near:
-        """Margins, labels and error of the points with these masks (n, F); none where a pixel's level is near a half."""
+        """Margins, labels and error of the points with these masks (n, F); none where a pixel's
+        level is near a half."""
         n = len(masks)
         found = Near(np.zeros(n), np.zeros(n, np.int64), np.full(n, np.inf), np.zeros(n, np.bool_))
         kept, moved = self._ends
@@ -189,8 +201,8 @@ class NearestDense:
         return _Sums(table.astype(np.float32), np.float32(largest) / np.float32(self._top), sure)
 
     def _levels(self, shown: Floats, exact: Doubles, largest: np.float32) -> tuple[Doubles, bool]:
-        """Levels of pixels `shown` (2, d) that are `exact` before rounding, and whether all are known. Those near a half are looked
-        up in what the runtime makes of such a row."""
+        """Levels of pixels `shown` (2, d) that are `exact` before rounding, and whether all are
+        known. Those near a half are looked up in what the runtime makes of such a row."""
         levels = np.rint(exact)
         doubtful = np.abs(exact - levels) > 0.5 - _PIXEL
         clear = np.flatnonzero(~doubtful.any(axis=0))

@@ -30,9 +30,10 @@ T = TypeVar("T")
 
 @dataclass
 class Tally:
-    """What has been seen of one network so far; `hint`: a witness of a search that does not count; `searched`, `tried`: points
-    run by the greedy search and by later ones; `visited`: points run one by one and counted; `proved`: points decided without
-    running them; `step`: as in `Finding`; `spots`: where points of what is proved are run."""
+    """What has been seen of one network so far; `hint`: a witness of a search that does not count;
+    `searched`, `tried`: points run by the greedy search and by later ones; `visited`: points run
+    one by one and counted; `proved`: points decided without running them; `step`: as in `Finding`;
+    `spots`: where points of what is proved are run."""
 
     judge: Judge
     label: int
@@ -101,7 +102,8 @@ class Tally:
         return seen.labels
 
     def accept(self, part: Part, said: int, margin: float) -> None:
-        """Every point of the part has the label `said`, proved; `margin` bounds its margins, from above where it is wrong."""
+        """Every point of the part has the label `said`, proved; `margin` bounds its margins, from
+        above where it is wrong."""
         self.proved += part.count
         self.margin = min(self.margin, margin)
         if said != self.label:

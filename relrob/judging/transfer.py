@@ -13,7 +13,8 @@ from relrob.regions.part import Part
 
 
 class _Extreme:
-    """Shares at the least (sign 1) or the largest (sign -1) cost of an effective perturbation of the first network."""
+    """Shares at the least (sign 1) or the largest (sign -1) cost of an effective perturbation of
+    the first network."""
 
     def __init__(self, sign: int) -> None:
         self._sign = sign
@@ -39,7 +40,8 @@ def add_shares(one: Share, two: Share) -> Share:
 
 
 class TransferCount:
-    """Transfer from the first network to the second, fed with blocks of points and with whole parts."""
+    """Transfer from the first network to the second, fed with blocks of points and with whole
+    parts."""
 
     def __init__(self, rungs: RungSet, label: int) -> None:
         self._rungs, self._label = rungs, label
@@ -60,7 +62,8 @@ class TransferCount:
             extreme.add(best, _share(transfers[at], same[at]))
 
     def add_part(self, part: Part, first: int, second: int, dearest: tuple[int, int]) -> None:
-        """All points of a part have these labels; `dearest` is the part's largest cost and its number of points."""
+        """All points of a part have these labels; `dearest` is the part's largest cost and its
+        number of points."""
         if first == self._label:
             return
         transfers, same = int(second != self._label), int(first == second)

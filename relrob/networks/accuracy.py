@@ -31,7 +31,8 @@ def clean_labels(
     chunk: int = CHUNK,
     progress: Callable[[int], None] | None = None,
 ) -> Ints:
-    """Labels (n,) of unperturbed images (n, H, W, C) or (n, d), uint8 levels or float32; `progress` gets the number done."""
+    """Labels (n,) of unperturbed images (n, H, W, C) or (n, d), uint8 levels or float32; `progress`
+    gets the number done."""
     parts = [np.zeros(0, np.int64)]
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk]

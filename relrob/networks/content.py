@@ -1,4 +1,5 @@
-"""The bytes that a runtime executes: the file that was loaded, unchanged, or, of plain dense layers, the weights in the value."""
+"""The bytes that a runtime executes: the file that was loaded, unchanged, or, of plain dense
+layers, the weights in the value."""
 
 from __future__ import annotations
 
@@ -11,10 +12,11 @@ from relrob.system.files import sha256_bytes
 
 
 def runs_weights(network: Network) -> bool:
-    """Does the runtime execute the weights in the value (exported to ONNX, or over the reals), and not the file?
+    """Does the runtime execute the weights in the value (exported to ONNX, or over the reals), and
+    not the file?
 
-    Only the weights of plain dense layers are the file; anything else a file does is run by its own runtime. `.onnx` files run
-    as they are, whatever they hold.
+    Only the weights of plain dense layers are the file; anything else a file does is run by its own
+    runtime. `.onnx` files run as they are, whatever they hold.
     """
     exported = network.runtime == "onnxruntime" and network.format != "onnx"
     return network.dense is not None and (
@@ -33,7 +35,8 @@ def conversion_of(network: Network) -> str:
 
 
 def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
-    """The file's bytes (or `data`), which have the digest that `load_network` saw. Raises NetworkError otherwise."""
+    """The file's bytes (or `data`), which have the digest that `load_network` saw. Raises
+    NetworkError otherwise."""
     path = Path(network.path)
     if data is None:
         try:

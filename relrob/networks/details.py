@@ -26,7 +26,8 @@ def runtime_details(network: Network) -> str:
 
 
 def int8_path(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The best of the processor's instructions for products of int8 that kernels choose by; its architecture elsewhere."""
+    """The best of the processor's instructions for products of int8 that kernels choose by; its
+    architecture elsewhere."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,4 +1,5 @@
-"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range one."""
+"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range
+one."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ _MOST_INPUTS: Final = 4096
 @Unharmed
 @lru_cache(maxsize=8)
 def enclosure_of(network: Network) -> Enclosure | None:
-    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes. Reads the file again, once."""
+    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes.
+    Reads the file again, once."""
     if network.black_box:
         return None
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
@@ -41,10 +43,11 @@ def enclosure_of(network: Network) -> Enclosure | None:
 @Unharmed
 @lru_cache(maxsize=8)
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
-    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least), less a last softmax, else None.
+    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least),
+    less a last softmax, else None.
 
-    Every row is quantised alike, and `asymmetric` says how: with a zero point or without, as the kernel that runs it does.
-    Reads the file again, once.
+    Every row is quantised alike, and `asymmetric` says how: with a zero point or without, as the
+    kernel that runs it does. Reads the file again, once.
     """
     found = _dynamic(network)
     return None if found is None else found[0]
@@ -63,8 +66,8 @@ def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
 
 @lru_cache(maxsize=8)
 def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
-    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where there are none, or d is too large
-    for a file of d * d weights."""
+    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where
+    there are none, or d is too large for a file of d * d weights."""
     found = _dynamic(network)
     if found is None or network.inputs > _MOST_INPUTS:
         return None

@@ -1,4 +1,5 @@
-"""Integer dot products through floating-point BLAS, only where every partial sum is provably exact."""
+"""Integer dot products through floating-point BLAS, only where every partial sum is provably
+exact."""
 
 from __future__ import annotations
 
@@ -24,11 +25,13 @@ Numbers = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class ExactDot:
-    """x -> x W + b for integer-valued x (n, n_in) with `low` <= x <= `high`; `weights` (n_in, n_out), `bias` (n_out,) int64.
+    """x -> x W + b for integer-valued x (n, n_in) with `low` <= x <= `high`; `weights` (n_in,
+    n_out), `bias` (n_out,) int64.
 
-    Chooses one float32 product, up to four float32 products added in float64, one float64 product, or int64 arithmetic, by
-    the largest absolute value that any partial sum of any order can take. `lowest`, `highest` (n_out,): the range of the result.
-    Raises NetworkError when int64 could overflow.
+    Chooses one float32 product, up to four float32 products added in float64, one float64 product,
+    or int64 arithmetic, by the largest absolute value that any partial sum of any order can take.
+    `lowest`, `highest` (n_out,): the range of the result. Raises NetworkError when int64 could
+    overflow.
 
     >>> ExactDot(np.array([[2], [-3]]), np.array([7]), 0, 255)(np.array([[1, 2]], np.float32)).tolist()
     [[3.0]]
@@ -74,7 +77,8 @@ class ExactDot:
         return int(max(-self.lowest.min(initial=0), self.highest.max(initial=0)))
 
     def __call__(self, values: Numbers) -> Numbers:
-        """(n, n_in) -> (n, n_out), exact integers: float32 when one product holds them, else float64, or int64 at need."""
+        """(n, n_in) -> (n, n_out), exact integers: float32 when one product holds them, else
+        float64, or int64 at need."""
         kind = self.parts[0].dtype
         if len(self.parts) == 1:
             total = _product(values.astype(kind, copy=False), self.parts[0])
@@ -91,7 +95,8 @@ class ExactDot:
 
 
 def _product(values: Numbers, weights: Numbers) -> Numbers:
-    """values @ weights without the inputs that are zero in every row: black borders, dead neurons of neighbouring images."""
+    """values @ weights without the inputs that are zero in every row: black borders, dead neurons
+    of neighbouring images."""
     with np.errstate(
         invalid="ignore"
     ):  # BLAS has raised it over lanes that hold no value; whole numbers never do

@@ -1,7 +1,8 @@
-"""The first reading of a foreign network file, and its first run, in a child process with limits (`relrob.system.child`).
+"""The first reading of a foreign network file, and its first run, in a child process with limits
+(`relrob.system.child`).
 
-A file that relrob made itself needs none of it. What the child says is only whether the file can be read and run; whoever asked
-reads it again, from the same bytes.
+A file that relrob made itself needs none of it. What the child says is only whether the file can be
+read and run; whoever asked reads it again, from the same bytes.
 """
 
 from __future__ import annotations
@@ -43,9 +44,11 @@ def try_network(
     more_classes: bool = False,
     memory: float | None = None,
 ) -> None:
-    """Read the file and run it once in a child. Arguments as for `load_network`; `memory`: GiB, None for the default.
+    """Read the file and run it once in a child. Arguments as for `load_network`; `memory`: GiB,
+    None for the default.
 
-    Raises what `load_network` and the runtime raise, and NetworkError for a crash, too much memory or too much time.
+    Raises what `load_network` and the runtime raise, and NetworkError for a crash, too much memory
+    or too much time.
     """
     sniff(Path(path))
     arguments = {
@@ -70,7 +73,8 @@ def try_network(
 
 
 def first_reading(path: str, **options: Any) -> str:
-    """In the child: read the file, open it on its runtime and probe it there, in batches and alone. Gives its digest."""
+    """In the child: read the file, open it on its runtime and probe it there, in batches and alone.
+    Gives its digest."""
     with importing(), quiet_native():
         load(_READERS[sniff(Path(path))])
     network = load_network(path, **options)

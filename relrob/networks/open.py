@@ -16,10 +16,12 @@ from relrob.system.quiet import quiet_native
 def open_network(
     network: Network, threads: int = 1, data: bytes | None = None, batch: int | None = None
 ) -> Evaluator:
-    """The evaluator of `network.runtime`. `data`: the file's bytes, read from `network.path` when not given; `batch`: the most
-    images in one call of the runtime, None for its best; 1 runs every image alone, as it is deployed.
+    """The evaluator of `network.runtime`. `data`: the file's bytes, read from `network.path` when
+    not given; `batch`: the most images in one call of the runtime, None for its best; 1 runs every
+    image alone, as it is deployed.
 
-    Raises NetworkError when the file is not the one that was loaded, or when the runtime refuses it; UsageError.
+    Raises NetworkError when the file is not the one that was loaded, or when the runtime refuses
+    it; UsageError.
     """
     if threads < 1:
         raise UsageError(f"{threads} threads", "1 or more")
@@ -41,8 +43,8 @@ def opener_of(runtime: str) -> Callable[..., Evaluator]:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A network that is ready to run: in batches, and one image at a time as it is deployed (for replays); `role`: "reference" or
-    "quantised", where that is known."""
+    """A network that is ready to run: in batches, and one image at a time as it is deployed (for
+    replays); `role`: "reference" or "quantised", where that is known."""
 
     network: Network
     evaluator: Evaluator

@@ -1,10 +1,13 @@
-"""From a chain of operators (reshape, scale, dense, ReLU, softmax) to a `Dense` value: the file's own layers, or a model of them.
+"""From a chain of operators (reshape, scale, dense, ReLU, softmax) to a `Dense` value: the file's
+own layers, or a model of them.
 
-Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0, reach] a step v * a + c is
-done in some float32 roundings, each of which costs at most u times the step's majorant M(h) = A h + C, formed with absolute
-constants. By induction k roundings cost ((1 + u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each
-term by (1 + u)^(n + 2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings, and as slack
-what the majorant of its constant terms exceeds |bias|. Two layers in a row are one, whose |W1| |W2| exceeds |W1 W2|: slack too.
+Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0,
+reach] a step v * a + c is done in some float32 roundings, each of which costs at most u times the
+step's majorant M(h) = A h + C, formed with absolute constants. By induction k roundings cost ((1 +
+u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each term by (1 + u)^(n +
+2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings, and as
+slack what the majorant of its constant terms exceeds |bias|. Two layers in a row are one, whose
+|W1| |W2| exceeds |W1 W2|: slack too.
 """
 
 from __future__ import annotations
@@ -23,25 +26,30 @@ from relrob.errors import NetworkError, ShapeError
 
 Array = NDArray[Any]
 
-# Constants beyond it, and values that may get beyond the second, are not modelled: no step then comes near float32's ends.
+# Constants beyond it, and values that may get beyond the second, are not modelled: no step then
+# comes near float32's ends.
 _LARGE: Final = 2.0**60
 _REACH: Final = 2.0**100
-# More than a step loses where subnormal numbers count as 0, those among its constants too, a value of at most 1.
+# More than a step loses where subnormal numbers count as 0, those among its constants too, a value
+# of at most 1.
 _LOST: Final = 2.0**-100
 _LOOSE: Final = 1 + 2.0**-16  # more than float64 loses in a few products here, or float32 in a step
-_SPARE: Final = 2  # roundings that cover what float64 loses, and constants that a runtime multiplies together itself
+# roundings that cover what float64 loses, and constants that a runtime multiplies together itself
+_SPARE: Final = 2
 
 
 class NotDenseError(Exception):
-    """This chain is not a float MLP that we can read; the file may still run as a black box. Never leaves this package."""
+    """This chain is not a float MLP that we can read; the file may still run as a black box. Never
+    leaves this package."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Steps:
-    """A value v = h * scale + shift of inputs h, element by element, after `roundings` float32 roundings.
+    """A value v = h * scale + shift of inputs h, element by element, after `roundings` float32
+    roundings.
 
-    `size`: the majorant's constant, at least |shift|; `reach`: at least |v|, |h|, and every value on the way; `lost`: by
-    underflow.
+    `size`: the majorant's constant, at least |shift|; `reach`: at least |v|, |h|, and every value
+    on the way; `lost`: by underflow.
     """
 
     scale: Doubles
@@ -72,9 +80,11 @@ def _nothing(reach: Doubles) -> _Steps:
 
 @dataclass(frozen=True, eq=False)
 class _Linear:
-    """A layer under construction, in float64; `steps`: of its outputs, whose `size` and `shift` are majorant and bias.
+    """A layer under construction, in float64; `steps`: of its outputs, whose `size` and `shift` are
+    majorant and bias.
 
-    `given` (n_in,): the largest inputs h; `extra`: roundings more than a plain layer's. A plain one has none, and no `modelled`.
+    `given` (n_in,): the largest inputs h; `extra`: roundings more than a plain layer's. A plain one
+    has none, and no `modelled`.
     """
 
     weights: Doubles
@@ -111,11 +121,12 @@ class _Linear:
 
 @dataclass
 class Chain:
-    """Collects the operators of one chain, in order, from an input of shape `dims` (no batch dimension) with values in [0, 1].
+    """Collects the operators of one chain, in order, from an input of shape `dims` (no batch
+    dimension) with values in [0, 1].
 
-    A layer without steps keeps its float32 weights to the bit. `folded` tells whether the chain does more than plain dense layers,
-    so that the result is a model of it. Each method raises NotDenseError for what an MLP cannot hold, NetworkError or ShapeError
-    for what no network can.
+    A layer without steps keeps its float32 weights to the bit. `folded` tells whether the chain
+    does more than plain dense layers, so that the result is a model of it. Each method raises
+    NotDenseError for what an MLP cannot hold, NetworkError or ShapeError for what no network can.
     """
 
     dims: tuple[int, ...]
@@ -156,10 +167,12 @@ class Chain:
         size: Array | float | None = None,
         roundings: int = 16,
     ) -> None:
-        """value * scale + shift over the reals, broadcast to the current shape; the file does it in up to `roundings` roundings.
+        """value * scale + shift over the reals, broadcast to the current shape; the file does it in
+        up to `roundings` roundings.
 
-        `size`: sum of the magnitudes of the constant terms that make `shift`, itself when None. A scale of 1 without `size` stands
-        for the addition of exactly `shift`: the bias of a layer that has none, or nothing at all.
+        `size`: sum of the magnitudes of the constant terms that make `shift`, itself when None. A
+        scale of 1 without `size` stands for the addition of exactly `shift`: the bias of a layer
+        that has none, or nothing at all.
         """
         self._no_softmax("a scale or an offset")
         parts = (scale, shift, np.abs(shift) if size is None else size)
@@ -244,7 +257,8 @@ class Chain:
         self._softmax = True
 
     def finish(self) -> Dense:
-        """The network, rows in the order of the chain's own input. Raises NotDenseError when it does not end in logits."""
+        """The network, rows in the order of the chain's own input. Raises NotDenseError when it
+        does not end in logits."""
         if not self._layers:
             raise NotDenseError("no dense layer")
         self._no_steps()

@@ -1,8 +1,9 @@
 """Probes at load: a model against the runtime that it stands for, on some hundreds of images.
 
-The runtime gives outputs of every image alone. Those of a function are the same again, and, where the graph treats images apart, in
-a batch. Those of a modelled network lie where its enclosure says, and equal its emulator's in every bit. One mismatch makes the
-network a black box (soundness.md, "The model of a file").
+The runtime gives outputs of every image alone. Those of a function are the same again, and, where
+the graph treats images apart, in a batch. Those of a modelled network lie where its enclosure says,
+and equal its emulator's in every bit. One mismatch makes the network a black box (soundness.md,
+"The model of a file").
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class Within:
 
 
 def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
-    """The network, as a black box with the reason where its model differs from its runtime, and with `apart` False where a batch
-    differs from single images. `images`: (n, ...) of the data set, uint8 levels or float32, to probe with besides.
+    """The network, as a black box with the reason where its model differs from its runtime, and
+    with `apart` False where a batch differs from single images. `images`: (n, ...) of the data set,
+    uint8 levels or float32, to probe with besides.
 
     Raises NetworkError where the same image gives different outputs from run to run.
     """
@@ -93,15 +95,16 @@ def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
 
 
 def _chained(enclosure: Enclosure, network: Network) -> bool:
-    """Does each layer take what the one before it gives, the first the pixels, and does the last give the classes?"""
+    """Does each layer take what the one before it gives, the first the pixels, and does the last
+    give the classes?"""
     widths = [network.inputs, *(len(layer.bias) for layer in enclosure.layers)]
     given = [len(layer.weights) for layer in enclosure.layers]
     return widths == [*given, network.classes]
 
 
 def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
-    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again, in memory that holds other
-    numbers."""
+    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again,
+    in memory that holds other numbers."""
     outputs = single.outputs(shown)
     some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
     with unwritten():  # Keras takes long to open
@@ -122,7 +125,8 @@ def _same(one: Floats, other: Floats) -> Bools:
 
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
-    """With `apart` False where a batch gives other outputs than single images, by more than rounding and a step of 8 bits."""
+    """With `apart` False where a batch gives other outputs than single images, by more than
+    rounding and a step of 8 bits."""
     if not network.apart:
         return network
     try:
@@ -172,7 +176,8 @@ def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
 
 
 def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
-    """What each layer passes on of single images (n, inputs), for every arithmetic that the enclosure allows."""
+    """What each layer passes on of single images (n, inputs), for every arithmetic that the
+    enclosure allows."""
     centre, moved = _entered(enclosure, images)
     error: Doubles = np.zeros_like(centre)
     found = []
@@ -193,7 +198,8 @@ def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
 
 
 def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
-    """The levels that the first layer takes the pixels for, and how far off those of a kernel can be."""
+    """The levels that the first layer takes the pixels for, and how far off those of a kernel can
+    be."""
     pairs = [
         enclosure.layers[0].levels(row, float(row.max(initial=0.0)))
         for row in images.astype(np.float64)
@@ -224,7 +230,8 @@ def _shown(layer: Within) -> Within:
 
 
 def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> str:
-    """The first layer at which the runtime, on one image, holds no tensor of its width that is what the model says."""
+    """The first layer at which the runtime, on one image, holds no tensor of its width that is what
+    the model says."""
     try:
         tensors = load(_INSIDE[network.runtime])(network, shown[at])
     except Exception:

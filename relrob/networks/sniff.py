@@ -1,4 +1,5 @@
-"""What a network file is, told from its first bytes and its name; nothing is parsed and nothing is run."""
+"""What a network file is, told from its first bytes and its name; nothing is parsed and nothing is
+run."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _REPAIR = "copy or export the file again"
 def sniff(path: Path) -> str:
     """The container: "keras" (zip), "hdf5", "onnx", "tflite", "fixed" (zip) or "savedmodel".
 
-    Raises NetworkError when the path is missing or empty, is a Git LFS pointer, or when its bytes are not what its name says.
+    Raises NetworkError when the path is missing or empty, is a Git LFS pointer, or when its bytes
+    are not what its name says.
     """
     if path.is_dir():
         return _directory(path)
@@ -82,7 +84,8 @@ def _magic(head: bytes) -> str | None:
         return "hdf5"
     if head[4:8] == b"TFL3":
         return "tflite"
-    # An ONNX ModelProto starts with one of its fields: ir_version (varint 1) or opset, producer, graph (length-delimited).
+    # An ONNX ModelProto starts with one of its fields: ir_version (varint 1) or opset, producer,
+    # graph (length-delimited).
     if head[0] == 0x08 or head[0] in (0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42):
         return "onnx"
     return None

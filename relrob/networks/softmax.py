@@ -20,6 +20,7 @@ def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
 
 
 def softmax_slack(network: Network, enclosure: Enclosure) -> float:
-    """How far a difference of two of the runtime's probabilities can be from the one of exact arithmetic."""
+    """How far a difference of two of the runtime's probabilities can be from the one of exact
+    arithmetic."""
     integer = network.arithmetic is Arithmetic.INTEGER and enclosure.gap > float_softmax_gap()
     return _INTEGER if integer else _FLOAT

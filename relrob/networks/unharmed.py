@@ -1,4 +1,5 @@
-"""A reader of models that stumbles over a file costs the file its bounds, and nothing else: the file is run all the same."""
+"""A reader of models that stumbles over a file costs the file its bounds, and nothing else: the
+file is run all the same."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ T = TypeVar("T")
 
 @final
 class Unharmed(Generic[T]):
-    """A reader, `raw`, whose errors become None and one warning; a file that has changed since it was loaded stays an error."""
+    """A reader, `raw`, whose errors become None and one warning; a file that has changed since it
+    was loaded stays an error."""
 
     def __init__(self, raw: Callable[[Network], T | None]) -> None:
         self.raw = raw

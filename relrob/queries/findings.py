@@ -11,8 +11,8 @@ from relrob.domain.verdict import Reason
 
 @dataclass(frozen=True)
 class Leaf:
-    """A part of the ladder on which one network was proved right: `path`, the splits that lead to it (`Part.path`), and whether a
-    `bound` proved it or every point was run."""
+    """A part of the ladder on which one network was proved right: `path`, the splits that lead to
+    it (`Part.path`), and whether a `bound` proved it or every point was run."""
 
     path: tuple[int, ...]
     bound: bool
@@ -22,11 +22,13 @@ class Leaf:
 class Finding:
     """What a solver found on one network.
 
-    `proved`: no effective perturbation exists; `effective`: their exact number, None when not every point was visited;
-    `proposals`: masks (F,) of suspected witnesses, best first; `margin`: smallest margin met; `stopped`: why it gave up;
-    `evaluated`: points at which the network was run; `thin`: those that folded arithmetic left to the runtime;
-    `leaves`: the parts that a proof rests on, where the problem asked for them; `step`: what settled it where that was not the
-    solver's own procedure: "witness" (the cheap search) or "bounds" (of the whole ladder); from a chain, the solver's name too.
+    `proved`: no effective perturbation exists; `effective`: their exact number, None when not every
+    point was visited; `proposals`: masks (F,) of suspected witnesses, best first; `margin`:
+    smallest margin met; `stopped`: why it gave up; `evaluated`: points at which the network was
+    run; `thin`: those that folded arithmetic left to the runtime; `leaves`: the parts that a proof
+    rests on, where the problem asked for them; `step`: what settled it where that was not the
+    solver's own procedure: "witness" (the cheap search) or "bounds" (of the whole ladder); from a
+    chain, the solver's name too.
     """
 
     proved: bool
@@ -42,7 +44,8 @@ class Finding:
 
 @dataclass(frozen=True)
 class Share:
-    """Of `effective` perturbations of the first network, how many fool the second too (`transferred`), and with the same label."""
+    """Of `effective` perturbations of the first network, how many fool the second too
+    (`transferred`), and with the same label."""
 
     effective: int = 0
     transferred: int = 0
@@ -51,7 +54,8 @@ class Share:
 
 @dataclass(frozen=True)
 class Transfer:
-    """Transfer from the first network to the second, over all effective perturbations, the closest and the farthest (exact)."""
+    """Transfer from the first network to the second, over all effective perturbations, the closest
+    and the farthest (exact)."""
 
     all: Share
     closest: Share
@@ -60,7 +64,8 @@ class Transfer:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """One finding a network, and the transfer counts where every point was visited on both. `evaluated`: distinct points run."""
+    """One finding a network, and the transfer counts where every point was visited on both.
+    `evaluated`: distinct points run."""
 
     each: tuple[Finding, ...]
     transfer: Transfer | None
@@ -69,8 +74,9 @@ class Findings:
 
 @dataclass(frozen=True, eq=False)
 class PhaseLeaf:
-    """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer, neuron, 1 for pre-activations of
-    at least 0 or -1 for at most 0), `found`, the bounds, `pulls` (n,) of each hidden layer, multipliers of these conditions."""
+    """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer,
+    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `pulls`
+    (n,) of each hidden layer, multipliers of these conditions."""
 
     path: tuple[tuple[int, int, int], ...]
     found: Any
@@ -81,9 +87,10 @@ class PhaseLeaf:
 class BallFinding:
     """What a solver found on one network around one image.
 
-    `proved`: no image of the ball is misclassified; `proposals`: images (d,) of suspected witnesses, best first; `margin`:
-    smallest margin met, or proved; `evaluated`: images run; `by`: the step that decided; `stopped`: why it gave up; `proof`: what
-    a certificate is made of; `corners`: moves (d,) that the bounds of a proof point at, `least`: the margin that these prove.
+    `proved`: no image of the ball is misclassified; `proposals`: images (d,) of suspected
+    witnesses, best first; `margin`: smallest margin met, or proved; `evaluated`: images run; `by`:
+    the step that decided; `stopped`: why it gave up; `proof`: what a certificate is made of;
+    `corners`: moves (d,) that the bounds of a proof point at, `least`: the margin that these prove.
     """
 
     proved: bool

@@ -1,4 +1,5 @@
-"""What a solver is given and what it gives back. A solver proposes; `relrob.deciding.decide` replays and pronounces."""
+"""What a solver is given and what it gives back. A solver proposes; `relrob.deciding.decide`
+replays and pronounces."""
 
 from __future__ import annotations
 
@@ -13,8 +14,9 @@ from relrob.regions.ladder import RungSet
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Does each network give `label` on every point of `rungs`? `counts`: visit every point and count, or stop at a verdict.
-    `certify`: keep what a certificate needs; `spots`: where points of what is proved are run.
+    """Does each network give `label` on every point of `rungs`? `counts`: visit every point and
+    count, or stop at a verdict. `certify`: keep what a certificate needs; `spots`: where points of
+    what is proved are run.
     """
 
     rungs: RungSet
@@ -28,7 +30,8 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class BallProblem:
-    """Does each network give `label` on every image of `ball`? `certify`, `spots`: as in `Problem`."""
+    """Does each network give `label` on every image of `ball`? `certify`, `spots`: as in
+    `Problem`."""
 
     ball: BallSet
     label: int

@@ -34,14 +34,16 @@ class Solver(Protocol):
 
 
 class Work(Protocol):
-    """A solver's work on one problem, a step at a time. Every `share` is of a network's time limit, counted from the start."""
+    """A solver's work on one problem, a step at a time. Every `share` is of a network's time limit,
+    counted from the start."""
 
     def open(self) -> tuple[int, ...]:
         """The networks without a verdict."""
         ...
 
     def count(self, share: float) -> None:
-        """Count on all networks until done, or, where `share` is below 1, until one of them has spent it."""
+        """Count on all networks until done, or, where `share` is below 1, until one of them has
+        spent it."""
         ...
 
     def progress(self, number: int) -> float:
@@ -57,7 +59,8 @@ class Work(Protocol):
         ...
 
     def leave(self, number: int, seconds: float, proved: bool) -> None:
-        """Another solver spent these seconds on a network, and proved it right everywhere or not."""
+        """Another solver spent these seconds on a network, and proved it right everywhere or
+        not."""
         ...
 
     def findings(self) -> Findings:
@@ -87,7 +90,8 @@ class BallSolver(Protocol):
         ...
 
     def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
-        """None when this network can be taken in such a region, else the sentence that says why not."""
+        """None when this network can be taken in such a region, else the sentence that says why
+        not."""
         ...
 
     def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:

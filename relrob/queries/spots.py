@@ -1,12 +1,15 @@
-"""Spot checks: points of what bounds proved are run on the runtime itself, one image at a time, and compared with what was proved.
+"""Spot checks: points of what bounds proved are run on the runtime itself, one image at a time, and
+compared with what was proved.
 
-Of each part of a ladder that has one label by proof, two points are run: the corner that the bound points at (where no bound but a
-solver closed the part, the corner of the bound that left it open), and one drawn at random. The first `PARTS` parts of a network
-around an image are all checked; of those that follow, the n-th with probability `PARTS` / n. Draws are seeded by image, network and
-part. Of a ball, the corners of all of its parts, `PARTS` at most, and as many images drawn at random, on or within its boundary.
+Of each part of a ladder that has one label by proof, two points are run: the corner that the bound
+points at (where no bound but a solver closed the part, the corner of the bound that left it open),
+and one drawn at random. The first `PARTS` parts of a network around an image are all checked; of
+those that follow, the n-th with probability `PARTS` / n. Draws are seeded by image, network and
+part. Of a ball, the corners of all of its parts, `PARTS` at most, and as many images drawn at
+random, on or within its boundary.
 
-A point speaks against the proof when it has another label, or, where outputs and bound are of one kind, a smaller margin than was
-proved. Then `AlarmError`: nothing is pronounced.
+A point speaks against the proof when it has another label, or, where outputs and bound are of one
+kind, a smaller margin than was proved. Then `AlarmError`: nothing is pronounced.
 """
 
 from __future__ import annotations
@@ -58,8 +61,8 @@ class Ready(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class _Promise:
-    """What was proved of some images (n, d): their `label`, and that its margin is `least` at least, None where that is not known;
-    `by` whom."""
+    """What was proved of some images (n, d): their `label`, and that its margin is `least` at
+    least, None where that is not known; `by` whom."""
 
     images: Floats
     label: int
@@ -69,7 +72,8 @@ class _Promise:
 
 @final
 class Spots:
-    """The spot checks of one question, around the image of index `image`; `run`: how many were made, none against."""
+    """The spot checks of one question, around the image of index `image`; `run`: how many were
+    made, none against."""
 
     def __init__(self, image: int | None = None) -> None:
         self.image, self.run = image, 0
@@ -102,8 +106,9 @@ class NetworkSpots:
     def part(
         self, part: Part, label: int, least: float | None, gains: Doubles, by: str = "bounds"
     ) -> None:
-        """Every point of the part has the label, proved. `least`: a proved bound of its margin in the unit of `Enclosure.shown`;
-        `gains` (F,): how much each feature lowers the margin that was most threatened. Raises AlarmError."""
+        """Every point of the part has the label, proved. `least`: a proved bound of its margin in
+        the unit of `Enclosure.shown`; `gains` (F,): how much each feature lowers the margin that
+        was most threatened. Raises AlarmError."""
         self._parts += 1
         seed = crc32(repr((self._spots.image, self._ready.role, part.path)).encode())
         if seed * self._parts > PARTS << 32:
@@ -122,7 +127,8 @@ class NetworkSpots:
         corners: Sequence[Doubles],
         by: str = "bounds",
     ) -> None:
-        """Every image of the ball has the label, proved. `corners`: the moves (d,) that its bounds point at. Raises AlarmError."""
+        """Every image of the ball has the label, proved. `corners`: the moves (d,) that its bounds
+        point at. Raises AlarmError."""
         seed = crc32(repr((self._spots.image, self._ready.role)).encode())
         rng, hull = np.random.default_rng(seed), BallHull(ball.down, ball.up, ball.norm, ball.reach)
         chosen = (

@@ -1,4 +1,5 @@
-"""The ball or the lattice around one image, as arrays: how far each pixel can move, exact membership, and points of it."""
+"""The ball or the lattice around one image, as arrays: how far each pixel can move, exact
+membership, and points of it."""
 
 from __future__ import annotations
 
@@ -24,9 +25,9 @@ _HALF_UNIT = (
 class BallSet:
     """All images of a ball or lattice around one image.
 
-    `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a lattice, `base` itself in a ball;
-    `down`, `up`: float64 (d,) >= 0, how far each pixel can move from `base`, outward; `norm` and `reach`: the moves' norm is at
-    most that, outward.
+    `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a
+    lattice, `base` itself in a ball; `down`, `up`: float64 (d,) >= 0, how far each pixel can move
+    from `base`, outward; `norm` and `reach`: the moves' norm is at most that, outward.
     """
 
     region: Ball | Lattice
@@ -78,8 +79,9 @@ class BallSet:
         return frozen(np.array(low, dtype=np.float32)), frozen(np.array(high, dtype=np.float32))
 
     def point(self, moves: Doubles) -> Floats | None:
-        """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the region: float32 values, or points
-        of the grid, no pixel further away than asked for. None when the moves lead outside by more than rounding."""
+        """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the
+        region: float32 values, or points of the grid, no pixel further away than asked for. None
+        when the moves lead outside by more than rounding."""
         if not np.isfinite(moves).all():
             return None
         if isinstance(self.region, Lattice):
@@ -94,7 +96,8 @@ class BallSet:
         return None
 
     def _grid_point(self, moves: Doubles, region: Lattice) -> Floats | None:
-        """Each pixel as many whole steps as its move allows; the last step into black or white may be cut."""
+        """Each pixel as many whole steps as its move allows; the last step into black or white may
+        be cut."""
         image = self.base.copy()
         for i in np.flatnonzero(moves):
             target = min(max(self.exact[i] + Fraction(float(moves[i])), Fraction(0)), Fraction(1))
@@ -119,7 +122,8 @@ def _within(region: Ball, moves: list[Fraction]) -> bool:
 
 
 def _grid_move(pixel: Fraction, value: float, step: Fraction) -> Fraction | None:
-    """How far a pixel was moved along its grid to be fed as `value`; the least such move, None when there is none."""
+    """How far a pixel was moved along its grid to be fed as `value`; the least such move, None when
+    there is none."""
     if value == 0.0:
         return pixel
     if value == 1.0:

@@ -1,4 +1,5 @@
-"""A small ladder as a graph: nodes are sets of moved features, edges one manipulation more; checked and exported with networkx."""
+"""A small ladder as a graph: nodes are sets of moved features, edges one manipulation more; checked
+and exported with networkx."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ LIMIT: Final = 20_000
 
 @dataclass(frozen=True)
 class Covering:
-    """What the covering check found: `complete` = no affordable manipulation leaves the graph; `covering` = every point is
-    reached from the clean image by single manipulations; `points`; `longest` = manipulations on the longest ladder."""
+    """What the covering check found: `complete` = no affordable manipulation leaves the graph;
+    `covering` = every point is reached from the clean image by single manipulations; `points`;
+    `longest` = manipulations on the longest ladder."""
 
     complete: bool
     covering: bool
@@ -28,7 +30,8 @@ class Covering:
 
 
 def graph(rungs: RungSet) -> Any:
-    """A networkx.DiGraph: node = tuple of moved features, attribute `cost` (exact, as text); edge attribute `feature`.
+    """A networkx.DiGraph: node = tuple of moved features, attribute `cost` (exact, as text); edge
+    attribute `feature`.
 
     Raises RegionError above `LIMIT` points.
     """
@@ -51,7 +54,8 @@ def graph(rungs: RungSet) -> Any:
 
 
 def check_covering(rungs: RungSet) -> Covering:
-    """Check on the graph itself that the ladder is complete and covering (Duncan et al. 2020, Sec. II-C2)."""
+    """Check on the graph itself that the ladder is complete and covering (Duncan et al. 2020, Sec.
+    II-C2)."""
     view = graph(rungs)
     complete = True
     for node in view:

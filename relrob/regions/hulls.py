@@ -9,7 +9,8 @@ from relrob.domain.rounding import SLACK as _SLACK
 
 
 def hull_maximum(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
-    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). A fractional knapsack."""
+    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). A
+    fractional knapsack."""
     gains = np.maximum(gains, 0.0)
     order = np.argsort(-gains / costs[:, None], axis=0, kind="stable")
     spent = costs[order]

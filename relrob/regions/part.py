@@ -1,4 +1,5 @@
-"""A part of a ladder: some features moved, some left alone, the others free within what is left of the radius."""
+"""A part of a ladder: some features moved, some left alone, the others free within what is left of
+the radius."""
 
 from __future__ import annotations
 
@@ -19,10 +20,12 @@ _MAX_SUMS: Final = 200_000
 @final
 @dataclass(frozen=True, eq=False)
 class Part:
-    """The points of `rungs` with the features `moved` moved and only `free` ones (indices, ascending) moved besides.
+    """The points of `rungs` with the features `moved` moved and only `free` ones (indices,
+    ascending) moved besides.
 
-    `room`: what is left of the budget, in the ladder's units. Free features that no longer fit are dropped when a part is made.
-    `path`: the splits that lead to it, feature g as g + 1 where it was moved and as -(g + 1) where it was left alone.
+    `room`: what is left of the budget, in the ladder's units. Free features that no longer fit are
+    dropped when a part is made. `path`: the splits that lead to it, feature g as g + 1 where it was
+    moved and as -(g + 1) where it was left alone.
     """
 
     rungs: RungSet
@@ -37,7 +40,8 @@ class Part:
         return True
 
     def prices(self) -> tuple[list[int], int]:
-        """(costs of the free features, what is left of the radius) in the largest unit that measures all, integers."""
+        """(costs of the free features, what is left of the radius) in the largest unit that
+        measures all, integers."""
         costs = [self.rungs.costs[g] for g in self.free]
         unit = int(np.gcd.reduce(np.array(costs or [1], dtype=object)))
         return [cost // unit for cost in costs], self.room // unit
@@ -53,7 +57,8 @@ class Part:
         return self.knapsack.count
 
     def exceeds(self, limit: int) -> bool:
-        """Are there more points than `limit`? Says so without counting where the dearest features tell, and keeps no counts."""
+        """Are there more points than `limit`? Says so without counting where the dearest features
+        tell, and keeps no counts."""
         some, fit, room = 1, 1, self.room
         for size, cost in enumerate(sorted((self.rungs.costs[g] for g in self.free), reverse=True)):
             room -= cost
@@ -95,7 +100,8 @@ class Part:
         )
 
     def dearest(self) -> tuple[int, int] | None:
-        """(largest cost of a point, number of such points); None when there are too many different sums to add up."""
+        """(largest cost of a point, number of such points); None when there are too many different
+        sums to add up."""
         sums = {self.spent: 1}
         for g in self.free:
             cost = self.rungs.costs[g]

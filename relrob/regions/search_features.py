@@ -1,11 +1,14 @@
-"""Which features a search combines: disjoint ones, or those of colour images as the founding paper's code picked them.
+"""Which features a search combines: disjoint ones, or those of colour images as the founding
+paper's code picked them.
 
-That code, which descends from DLV, fills a feature of a colour image axis by axis, in the order channel, row, column. A pick starts
-from the first axis that this feature has not, whether an earlier feature has it or not, and goes on to an axis further from the
-mean only if no earlier feature has that one. So the image's first axes are picked again by every feature after the axes that lie
-further from the mean are used up; features overlap, and the last ones can all be the same (that code means to end at the first that
-brings nothing new, but compares lists whose order changes). An axis of two chosen features moves once. On images of one channel
-that code picks none twice.
+That code, which descends from DLV, fills a feature of a colour image axis by axis, in the order
+channel, row, column. A pick starts from the first axis that this feature has not, whether an
+earlier feature has it or not, and goes on to an axis further from the mean only if no earlier
+feature has that one. So the image's first axes are picked again by every feature after the axes
+that lie further from the mean are used up; features overlap, and the last ones can all be the same
+(that code means to end at the first that brings nothing new, but compares lists whose order
+changes). An axis of two chosen features moves once. On images of one channel that code picks none
+twice.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from relrob.regions.ladder import RungSet, rung_set, saliency_order
 
 
 def repicked(pixels: list[int], size: int) -> list[list[int]]:
-    """Features of `size` axes each, in the order in which they are made, of pixels in the order in which picks look at them.
+    """Features of `size` axes each, in the order in which they are made, of pixels in the order in
+    which picks look at them.
 
     `len(pixels) // size` features, repetitions among them. An axis is its place in `pixels`.
 
@@ -55,8 +59,9 @@ def repicked(pixels: list[int], size: int) -> list[list[int]]:
 class Groups:
     """The features that a search combines.
 
-    `within`: disjoint parts, cut at the radius; `everything`: the same parts at any distance; `belongs`: bool (F, A), which of
-    those A parts each of F features moves, or None where features and parts are the same.
+    `within`: disjoint parts, cut at the radius; `everything`: the same parts at any distance;
+    `belongs`: bool (F, A), which of those A parts each of F features moves, or None where features
+    and parts are the same.
     """
 
     within: RungSet
@@ -103,7 +108,8 @@ class Groups:
 def groups_of(region: Search, image: NDArray[Any]) -> Groups:
     """The features of a search around an image (H, W, C), uint8 levels or float32 in [0,1].
 
-    Raises RegionError for an image of fewer pixels than a feature has, and for one channel where pixels are to be picked again.
+    Raises RegionError for an image of fewer pixels than a feature has, and for one channel where
+    pixels are to be picked again.
     """
     within, belongs = (
         _overlapping(region, image) if region.repick else (rung_set(region.ladder, image), None)
@@ -115,7 +121,8 @@ def groups_of(region: Search, image: NDArray[Any]) -> Groups:
 
 
 def _overlapping(region: Search, image: NDArray[Any]) -> tuple[RungSet, Bools]:
-    """Parts: the pixels that the same features have; a small one is filled up with a pixel of no feature, which stays."""
+    """Parts: the pixels that the same features have; a small one is filled up with a pixel of no
+    feature, which stays."""
     if image.ndim < 3 or image.shape[-1] == 1:
         raise RegionError(
             "picking pixels again in images of one channel",

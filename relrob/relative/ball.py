@@ -1,4 +1,5 @@
-"""One image, two networks, a ball or a lattice: the sets of ladder.md, decided by verdicts and by the witness that was found."""
+"""One image, two networks, a ball or a lattice: the sets of ladder.md, decided by verdicts and by
+the witness that was found."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ def _certificates(
 
 
 def _record(setting: BallSetting, ball: BallSet, decision: BallDecision, clean: Record) -> Record:
-    """The row of an image that the reference classifies right; points are not counted, but where there are no effective ones."""
+    """The row of an image that the reference classifies right; points are not counted, but where
+    there are no effective ones."""
     reference, quantised = decision.verdicts
     reasons = [
         f"{role}: {v.reason.value}"
@@ -106,7 +108,8 @@ def _record(setting: BallSetting, ball: BallSet, decision: BallDecision, clean: 
 
 
 def _set(setting: BallSetting, ball: BallSet, decision: BallDecision, label: int) -> Set:
-    """The set of an image on which the reference is right: of its effective perturbations, the one that was found decides."""
+    """The set of an image on which the reference is right: of its effective perturbations, the one
+    that was found decides."""
     reference, quantised = decision.verdicts
     if Status.UNKNOWN in (reference.status, quantised.status):
         return Set.UNKNOWN

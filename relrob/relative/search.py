@@ -1,6 +1,8 @@
-"""One image, two networks, the images that a search looked at: the sets as the founding paper's scripts sort them (ladder.md).
+"""One image, two networks, the images that a search looked at: the sets as the founding paper's
+scripts sort them (ladder.md).
 
-The region is what the search looked at, so a verdict speaks of that and of nothing else: ROBUST is no proof about any radius.
+The region is what the search looked at, so a verdict speaks of that and of nothing else: ROBUST is
+no proof about any radius.
 """
 
 from __future__ import annotations
@@ -41,7 +43,8 @@ class SearchSetting:
 
 @final
 class _Watcher:
-    """Labels images of one network by their masks, and keeps the smallest margin met; a search looks beyond the radius."""
+    """Labels images of one network by their masks, and keeps the smallest margin met; a search
+    looks beyond the radius."""
 
     def __init__(self, opened: Opened, groups: Groups, label: int) -> None:
         self._opened, self._groups, self._label = opened, groups, label
@@ -59,7 +62,8 @@ class _Watcher:
         return np.concatenate([seen.labels for seen in blocks])
 
     def replay(self, mask: Bools) -> Witness | None:
-        """The witness of one mask, as the runtime sees the image alone; None if it is right there."""
+        """The witness of one mask, as the runtime sees the image alone; None if it is right
+        there."""
         image = self._groups.everything.images(self._groups.parts(mask[None, :]))
         outputs = self._opened.replayer.outputs(image)
         said, margin = int(labels(outputs)[0]), float(margins(outputs, self._label)[0])
@@ -74,7 +78,8 @@ class _Watcher:
 def classify_search(
     setting: SearchSetting, index: int, image: NDArray[Any], label: int
 ) -> ImageResult:
-    """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each network."""
+    """Decide one image (H, W, C). Cost: `evaluations` images and what the last round adds, on each
+    network."""
     begin, region = time.perf_counter(), setting.region
     groups = groups_of(region, image)
     base = groups.within.base
@@ -107,8 +112,9 @@ def classify_search(
 
 @final
 class _Found:
-    """What both networks say of the images looked at; `right`: the label that the search tried to change; `rule`: which effective
-    perturbations decide; `witnesses`: one a network where it has any, of those that decide if possible, replayed."""
+    """What both networks say of the images looked at; `right`: the label that the search tried to
+    change; `rule`: which effective perturbations decide; `witnesses`: one a network where it has
+    any, of those that decide if possible, replayed."""
 
     def __init__(
         self,
@@ -147,7 +153,8 @@ class _Found:
             self._refuted += 1
 
     def _chosen(self, rule: Effective) -> Ints:
-        """The reference's effective perturbations that decide: all, those of least cost, or the first one of the largest."""
+        """The reference's effective perturbations that decide: all, those of least cost, or the
+        first one of the largest."""
         wrong = np.flatnonzero(self._said[0] != self._right)
         if not len(wrong) or rule is Effective.ALL:
             return wrong

@@ -1,4 +1,5 @@
-"""What a picture of a witness needs: both networks on the perturbed image, one image at a time, as deployed."""
+"""What a picture of a witness needs: both networks on the perturbed image, one image at a time, as
+deployed."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ def witness_view(
     network: str,
     witness: Witness,
 ) -> WitnessView:
-    """`networks`: reference and quantised; `base`: the clean image as fed (d,), `image` as stored; `network`: the one it fools."""
+    """`networks`: reference and quantised; `base`: the clean image as fed (d,), `image` as stored;
+    `network`: the one it fools."""
     outputs = [opened.replayer.outputs(witness.image[None, :]) for opened in networks]
     height, width, channels = (*image.shape, 1)[:3]
     return WitnessView(

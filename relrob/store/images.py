@@ -21,7 +21,8 @@ def spelled(indices: Sequence[int]) -> str:
 
 
 def asked(header: Mapping[str, Any]) -> Sequence[int] | None:
-    """The images that a summary's header speaks of, in their order; None where it does not say. Raises StoreError.
+    """The images that a summary's header speaks of, in their order; None where it does not say.
+    Raises StoreError.
 
     >>> asked({"dataset": {"indices": "3:6"}})
     range(3, 6)

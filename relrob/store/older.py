@@ -1,4 +1,5 @@
-"""Stores of format 3: without seals, with the selection of images in the configuration. Read as they are, or carried over."""
+"""Stores of format 3: without seals, with the selection of images in the configuration. Read as
+they are, or carried over."""
 
 from __future__ import annotations
 
@@ -23,7 +24,8 @@ _log = logging.getLogger(__name__)
 
 
 def configuration(text: str) -> dict[str, Any]:
-    """The configuration without what no longer belongs to it, in today's format: the selection of images is the reader's now."""
+    """The configuration without what no longer belongs to it, in today's format: the selection of
+    images is the reader's now."""
     config: dict[str, Any] = json.loads(text)
     config.pop("indices", None)
     dataset = config.get("dataset")
@@ -40,7 +42,8 @@ def warn(path: Path, images: Collection[int]) -> None:
 
 
 def check(path: Path, connection: sqlite3.Connection) -> None:
-    """Raise StoreError for a verdict that contradicts the witness or certificate that is kept beside it."""
+    """Raise StoreError for a verdict that contradicts the witness or certificate that is kept
+    beside it."""
     for network in ("reference", "quantised"):
         held = f"""SELECT "index", {network}_verdict,
           EXISTS (SELECT 1 FROM witnesses w WHERE w."index" = r."index" AND w.network = '{network}'),
@@ -58,8 +61,8 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def carry_over(path: Path, connection: sqlite3.Connection, config: str) -> None:
-    """Put a sealed store with the same rows in the place of the older one, at once or not at all. Its seals say which format the
-    rows were decided for."""
+    """Put a sealed store with the same rows in the place of the older one, at once or not at all.
+    Its seals say which format the rows were decided for."""
     with atomic_path(path) as temporary, ExitStack() as stack:
         new = connect(temporary, "rw", stack)
         with sqlite_errors(path), transaction(new):

@@ -22,7 +22,8 @@ def _quoted(values: tuple[str, ...]) -> str:
 
 
 def _count_out(value: Any) -> int | str:
-    """A count as SQLite holds it: a ladder can have 2^78 points, its integers end at 2^63, so larger ones are text."""
+    """A count as SQLite holds it: a ladder can have 2^78 points, its integers end at 2^63, so
+    larger ones are text."""
     return int(value) if int(value) <= _LARGEST else str(int(value))
 
 
@@ -35,7 +36,8 @@ def _finite_or_infinite(value: Any) -> float:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a field of a record is stored: the column's SQL (`{c}` is its name), value to SQL, SQL to value."""
+    """How a field of a record is stored: the column's SQL (`{c}` is its name), value to SQL, SQL to
+    value."""
 
     sql: str
     encode: Callable[[Any], Any]

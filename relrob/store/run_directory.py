@@ -1,8 +1,9 @@
 """The store of a run: one SQLite file in the run directory, one transaction an image.
 
-The rollback journal (journal_mode=DELETE, synchronous=EXTRA) is used, not the write-ahead log: a kill leaves at most a
-journal that the next opening rolls back, a finished run leaves ONE file that can be copied, and no memory is shared.
-Every opening checks the seals of all rows (relrob.store.seals), but for stores of format 3, which have none.
+The rollback journal (journal_mode=DELETE, synchronous=EXTRA) is used, not the write-ahead log: a
+kill leaves at most a journal that the next opening rolls back, a finished run leaves ONE file that
+can be copied, and no memory is shared. Every opening checks the seals of all rows
+(relrob.store.seals), but for stores of format 3, which have none.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ def canonical(config: Mapping[str, Any]) -> str:
 
 @final
 class Store:
-    """Records, witnesses and seconds of one run; `open` to write, `read` for reports; a context manager."""
+    """Records, witnesses and seconds of one run; `open` to write, `read` for reports; a context
+    manager."""
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, checked: _Checked, cleanup: ExitStack
@@ -66,9 +68,11 @@ class Store:
 
     @classmethod
     def open(cls, directory: Path, config: Mapping[str, Any]) -> Store:
-        """Create the run directory, or resume the run in it; one process at a time. A store of format 3 is carried over.
+        """Create the run directory, or resume the run in it; one process at a time. A store of
+        format 3 is carried over.
 
-        Raises StoreError: another configuration, unrelated files, a damaged or newer store, in use, no space.
+        Raises StoreError: another configuration, unrelated files, a damaged or newer store, in use,
+        no space.
         """
         text, path = canonical(config), directory / FILE
         with ExitStack() as stack:
@@ -93,7 +97,8 @@ class Store:
 
     @classmethod
     def check(cls, directory: Path, config: Mapping[str, Any] | None = None) -> None:
-        """Raise now, before the work, the StoreError that `open` would raise for what lies in `directory`; writes nothing."""
+        """Raise now, before the work, the StoreError that `open` would raise for what lies in
+        `directory`; writes nothing."""
         path = directory / FILE
         if not path.is_file():
             check_writable(path)
@@ -108,7 +113,8 @@ class Store:
 
     @classmethod
     def read(cls, directory: Path) -> Store:
-        """Open a run for reports; only what a kill left half-written is rolled back. Raises StoreError."""
+        """Open a run for reports; only what a kill left half-written is rolled back. Raises
+        StoreError."""
         path, accepted = directory / FILE, f"a directory with a {FILE} that relrob wrote"
         with disk_errors(path, "read"):
             there, journal = path.is_file(), (directory / JOURNAL).is_file()
@@ -247,7 +253,8 @@ class Store:
             return {int(index): float(spent) for index, spent in found}
 
     def content_sha256(self) -> str:
-        """SHA-256 of records and witnesses, no clock: the same for every run of a configuration, interrupted or not."""
+        """SHA-256 of records and witnesses, no clock: the same for every run of a configuration,
+        interrupted or not."""
         sha = hashlib.sha256()
         views: dict[int, list[WitnessView]] = {}
         for view in self.witnesses():
@@ -273,7 +280,8 @@ def _writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
 
 
 def _refuse_files(directory: Path) -> None:
-    """A directory with files that are no run is somebody's work; a journal without its store is a run that was just begun."""
+    """A directory with files that are no run is somebody's work; a journal without its store is a
+    run that was just begun."""
     if not (directory / FILE).exists() and any(
         path.name != JOURNAL for path in directory.iterdir()
     ):
@@ -291,8 +299,8 @@ def _refuse_other(directory: Path, found: str, text: str) -> None:
 
 @dataclass(frozen=True)
 class _Checked:
-    """What a look at a whole store found: its configuration, the run's seal (None: it has none, being of format 3), the images that
-    an older relrob decided, and the columns of a record."""
+    """What a look at a whole store found: its configuration, the run's seal (None: it has none,
+    being of format 3), the images that an older relrob decided, and the columns of a record."""
 
     config: str
     sealed: RunSeal | None
@@ -301,7 +309,8 @@ class _Checked:
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
-    """Look at the file and all its rows. Raises StoreError unless it is whole, of a known format and as relrob wrote it."""
+    """Look at the file and all its rows. Raises StoreError unless it is whole, of a known format
+    and as relrob wrote it."""
     with sqlite_errors(path), transaction(connection, "DEFERRED"):
         version = _version(path, connection)
         verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]

@@ -1,6 +1,8 @@
-"""Seals: a digest of all that the store holds of an image, and one of the whole run, written in the transaction of each change.
+"""Seals: a digest of all that the store holds of an image, and one of the whole run, written in the
+transaction of each change.
 
-They are no signature: whoever can edit the store can compute them. They tell damage, and edits by other programs.
+They are no signature: whoever can edit the store can compute them. They tell damage, and edits by
+other programs.
 """
 
 from __future__ import annotations
@@ -22,7 +24,8 @@ _MODULUS: Final = 2**256
 
 @dataclass(frozen=True)
 class RunSeal:
-    """How many images a store holds, and the sum of their seals modulo 2^256: the same in whatever order they came."""
+    """How many images a store holds, and the sum of their seals modulo 2^256: the same in whatever
+    order they came."""
 
     rows: int = 0
     total: int = 0
@@ -42,7 +45,8 @@ class RunSeal:
 
 @dataclass(frozen=True)
 class Row:
-    """All that the store holds of one image, blobs as their digests, and which format of store it was decided for."""
+    """All that the store holds of one image, blobs as their digests, and which format of store it
+    was decided for."""
 
     format: int
     record: tuple[Any, ...] | None
@@ -51,14 +55,16 @@ class Row:
     seconds: tuple[float, ...]
 
     def seal(self) -> str:
-        """SHA-256 (hex) of everything above. Raises TypeError for a value of a type that no record has."""
+        """SHA-256 (hex) of everything above. Raises TypeError for a value of a type that no record
+        has."""
         return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()
 
 
 def rows_there(
     connection: sqlite3.Connection, formats: dict[int, int], index: int | None = None
 ) -> Iterator[tuple[int, Row]]:
-    """Each image of which the store holds anything, ascending, or one of them, as its tables have it now."""
+    """Each image of which the store holds anything, ascending, or one of them, as its tables have
+    it now."""
     where, values = ("", ()) if index is None else (' WHERE "index" = ?', (index,))
     records = {row[0]: row for row in connection.execute(f"SELECT * FROM records{where}", values)}  # noqa: S608  (names above)
     blobs = []
@@ -102,7 +108,8 @@ def write(connection: sqlite3.Connection, config: str, run: RunSeal) -> None:
 def check(
     path: Path, connection: sqlite3.Connection, config: str
 ) -> tuple[RunSeal, dict[int, int]]:
-    """The seal of the run, after recomputing every one; and which format each image was decided for.
+    """The seal of the run, after recomputing every one; and which format each image was decided
+    for.
 
     Raises StoreError that names the first image whose seal is broken."""
     stored = {at: (kind, seal) for at, kind, seal in connection.execute("SELECT * FROM seals")}

@@ -1,4 +1,5 @@
-"""The store's SQLite file: connections, transactions, the lock on its directory, and every refusal as a StoreError of one line."""
+"""The store's SQLite file: connections, transactions, the lock on its directory, and every refusal
+as a StoreError of one line."""
 
 from __future__ import annotations
 
@@ -54,7 +55,8 @@ def is_empty(path: Path, connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold an advisory lock on the directory itself: it leaves no file, and ends with the process however that dies."""
+    """Hold an advisory lock on the directory itself: it leaves no file, and ends with the process
+    however that dies."""
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     held = False
     try:
@@ -86,7 +88,8 @@ def damaged(path: Path, why: object) -> StoreError:
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's refusals, and what Python makes of garbled values, into a StoreError of one line."""
+    """Turn SQLite's refusals, and what Python makes of garbled values, into a StoreError of one
+    line."""
     try:
         yield
     except RelrobError:

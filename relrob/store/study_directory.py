@@ -1,4 +1,5 @@
-"""A study's directory: study.json, which says which cell is which, and the stores of its cells. Runs nothing."""
+"""A study's directory: study.json, which says which cell is which, and the stores of its cells.
+Runs nothing."""
 
 from __future__ import annotations
 
@@ -25,9 +26,11 @@ _KEYS: Final = {"grid", "options", "run", "directory", "header"}
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`, `radius`, `step`, ...), its `directory`,
-    its summary (interface.md), on how many images the quantised network is robust, for each label on how many images the
-    reference is fooled (`R_NOT`), and how many there are, and the images that were asked for (None: all that are stored)."""
+    """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`,
+    `radius`, `step`, ...), its `directory`, its summary (interface.md), on how many images the
+    quantised network is robust, for each label on how many images the reference is fooled
+    (`R_NOT`), and how many there are, and the images that were asked for (None: all that are
+    stored)."""
 
     grid: str
     options: dict[str, Any]
@@ -44,7 +47,8 @@ class CellResult:
 
 
 def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
-    """study.json (`study`, `title`, `published`, `sha256`) and its cells, from their stores. Raises StoreError."""
+    """study.json (`study`, `title`, `published`, `sha256`) and its cells, from their stores. Raises
+    StoreError."""
     index = read_index(directory)
     cells = []
     for entry in index.pop("cells"):
@@ -54,7 +58,8 @@ def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
 
 
 def read_runs(directories: Sequence[Path]) -> list[CellResult]:
-    """The runs in run directories, whose names are their grids, and in directories of studies. Raises StoreError."""
+    """The runs in run directories, whose names are their grids, and in directories of studies.
+    Raises StoreError."""
     found = []
     for directory in directories:
         found += (
@@ -64,7 +69,8 @@ def read_runs(directories: Sequence[Path]) -> list[CellResult]:
 
 
 def _read_run(directory: Path) -> CellResult:
-    """A run directory: what summary.json says of it, or, where it was interrupted, its store alone."""
+    """A run directory: what summary.json says of it, or, where it was interrupted, its store
+    alone."""
     with Store.read(directory) as store:
         header = store.config
         header["dataset"]["images"] = len(store.done())

@@ -1,4 +1,5 @@
-"""The summary of a run: the sets of Duncan et al. 2020, Sec. III, rates, transfer over points, Wilson intervals."""
+"""The summary of a run: the sets of Duncan et al. 2020, Sec. III, rates, transfer over points,
+Wilson intervals."""
 
 from __future__ import annotations
 
@@ -59,10 +60,12 @@ def ratio(k: int, n: int) -> float | None:
 def summarise(
     records: Sequence[Record], header: Mapping[str, Any], seconds: float
 ) -> dict[str, Any]:
-    """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points, `seconds`, then details.
+    """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points,
+    `seconds`, then details.
 
-    `header` has the keys HEADER; whatever else it has comes last. Rates are None where nothing can be
-    counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record contradicts itself.
+    `header` has the keys HEADER; whatever else it has comes last. Rates are None where nothing can
+    be counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record
+    contradicts itself.
     """
     for record in records:
         _check(record)
@@ -112,7 +115,8 @@ def summarise(
 
 
 def _sets(records: Sequence[Record]) -> dict[str, int]:
-    """Sizes of the sets, after checking that they add up (interface.md, "Identities that always hold")."""
+    """Sizes of the sets, after checking that they add up (interface.md, "Identities that always
+    hold")."""
     size = Counter(record.set for record in records)
     right = [record for record in records if record.set is not Set.L_IC]
     verdict = Counter(record.reference_verdict for record in right)

@@ -1,4 +1,5 @@
-"""A witness as the bytes of an .npz: the same bytes for the same witness, read without running any code."""
+"""A witness as the bytes of an .npz: the same bytes for the same witness, read without running any
+code."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
 
 
 def encode(view: WitnessView) -> bytes:
-    """The .npz: original, perturbed (H, W, C) float32; labels, margins, cost (text) as scalars; moved (m,) int64."""
+    """The .npz: original, perturbed (H, W, C) float32; labels, margins, cost (text) as scalars;
+    moved (m,) int64."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in _arrays(view).items():
@@ -58,7 +60,8 @@ def encode(view: WitnessView) -> bytes:
 
 
 def decode(data: bytes, which: str = "") -> WitnessView:
-    """The witness that `encode` wrote; `which` one it is, for messages. Raises StoreError when the bytes are not one."""
+    """The witness that `encode` wrote; `which` one it is, for messages. Raises StoreError when the
+    bytes are not one."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # NumPy warns of headers that it has to repair

@@ -1,7 +1,9 @@
-"""Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says which cell is which.
+"""Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says
+which cell is which.
 
-A cell's directory is named by the digest of all that decides its records, whatever images were asked for, so a study that is run
-again, or a changed one in the same place, goes on where it stopped and repeats nothing. Kill it at any moment.
+A cell's directory is named by the digest of all that decides its records, whatever images were
+asked for, so a study that is run again, or a changed one in the same place, goes on where it
+stopped and repeats nothing. Kill it at any moment.
 """
 
 from __future__ import annotations
@@ -34,9 +36,9 @@ def run_study(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> None:
-    """Run every cell, or what is left of it; cells of grids that were not asked for stay as they are. `rerun`: which images to
-    decide again, "never", "unknown" ones or "always"; `scheduler`: the address of a Dask scheduler to work for it, in place of
-    `workers`. Raises RelrobError."""
+    """Run every cell, or what is left of it; cells of grids that were not asked for stay as they
+    are. `rerun`: which images to decide again, "never", "unknown" ones or "always"; `scheduler`:
+    the address of a Dask scheduler to work for it, in place of `workers`. Raises RelrobError."""
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory, listener)
@@ -88,7 +90,8 @@ def run_study(
 
 
 def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Path:
-    """Where the run of that digest lies, or is to lie: an older relrob named its directory by the images too."""
+    """Where the run of that digest lies, or is to lie: an older relrob named its directory by the
+    images too."""
     for entry in before:
         if entry["run"] == digest:
             return Path(entry["directory"])
@@ -117,8 +120,8 @@ def _check_cells(spec: Spec, requests: Sequence[Request], stages: Stages) -> Non
 
 
 def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[str, Any]]:
-    """The cells that the directory has already. Raises StoreError, before the work, for a directory of another study, or of this
-    one with other networks."""
+    """The cells that the directory has already. Raises StoreError, before the work, for a directory
+    of another study, or of this one with other networks."""
     Store.check(directory / "cells" / "new")
     if not (directory / INDEX).exists():
         return []
@@ -145,7 +148,8 @@ def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[s
 
 
 def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str, Any]]) -> None:
-    """One grid is of the same references wherever it is shown. Of grids that are not asked for, none need be named again."""
+    """One grid is of the same references wherever it is shown. Of grids that are not asked for,
+    none need be named again."""
     for grid in grids_of(spec.every):
         names = {cell.options.get("reference") for cell in spec.every if cell.grid == grid}
         if names == {None} and grid not in spec.grids:

@@ -1,7 +1,9 @@
-"""Images to the workers of a Dask cluster. A worker that dies costs some images' work; an image that kills every worker is `Lost`.
+"""Images to the workers of a Dask cluster. A worker that dies costs some images' work; an image
+that kills every worker is `Lost`.
 
-The driver holds the store; workers answer and keep nothing. Each gets the plan once, with the bytes of both networks, so that no
-disk need be shared; the data set it loads on its own, and must find the same. Imports Dask's `distributed`.
+The driver holds the store; workers answer and keep nothing. Each gets the plan once, with the bytes
+of both networks, so that no disk need be shared; the data set it loads on its own, and must find
+the same. Imports Dask's `distributed`.
 """
 
 from __future__ import annotations
@@ -40,14 +42,16 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 10
 WORKERS_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 5.0
-_AHEAD: Final = 3  # images handed out for each thread of the cluster, so that a worker need not wait for the driver
+# images handed out for each thread of the cluster, so that a worker need not wait for the driver
+_AHEAD: Final = 3
 _TRY: Final = "dask scheduler; dask worker --nthreads 1 ADDRESS; --scheduler tcp://HOST:8786"
 _ONE_AT_A_TIME: Final = threading.Lock()  # z3 and the interpreters are one thread's business
 
 
 @dataclass(frozen=True, eq=False)
 class Shipment:
-    """What a worker needs: the plan, the bytes of its networks by path (none for a directory), the version that made it."""
+    """What a worker needs: the plan, the bytes of its networks by path (none for a directory), the
+    version that made it."""
 
     plan: Plan
     files: dict[str, bytes]
@@ -81,8 +85,8 @@ def packed(plan: Plan) -> Shipment:
 
 
 def unpacked(shipment: Shipment) -> Plan:
-    """The plan on a worker, its networks in the worker's cache where their paths lead nowhere. Raises RelrobError for another
-    version of relrob or other images than the driver's."""
+    """The plan on a worker, its networks in the worker's cache where their paths lead nowhere.
+    Raises RelrobError for another version of relrob or other images than the driver's."""
     if (shipment.version, shipment.format) != (__version__, FORMAT):
         raise UsageError(
             f"a worker has relrob {__version__} (format {FORMAT})",
@@ -112,7 +116,8 @@ def _placed(network: Network, files: Mapping[str, bytes]) -> Network:
 
 
 def handed(shipment: Shipment) -> Shipment:
-    """A task that gives the shipment: Dask brings it to each worker once, and makes it again should it be lost."""
+    """A task that gives the shipment: Dask brings it to each worker once, and makes it again should
+    it be lost."""
     return shipment
 
 
@@ -129,8 +134,9 @@ def _classifier(shipment: Shipment) -> Callable[[int], ImageResult]:
 
 
 def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[Any]:
-    """An ImageResult for each image as they come, or `Lost` for one that kills its workers, from the cluster whose scheduler is at
-    `address`. Raises what a worker refused (RelrobError), and UsageError for a scheduler that cannot be used."""
+    """An ImageResult for each image as they come, or `Lost` for one that kills its workers, from
+    the cluster whose scheduler is at `address`. Raises what a worker refused (RelrobError), and
+    UsageError for a scheduler that cannot be used."""
     with _connected(address) as client:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -155,12 +161,14 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
 
 
 def check(address: str) -> None:
-    """Raise, before the work, the UsageError that `map_on_cluster` would raise for the scheduler."""
+    """Raise, before the work, the UsageError that `map_on_cluster` would raise for the
+    scheduler."""
     _connected(address).close()
 
 
 def _check_form(address: str) -> None:
-    """Refuse what is no address: Dask tries it, and ends in an error of its own. Raises UsageError."""
+    """Refuse what is no address: Dask tries it, and ends in an error of its own. Raises
+    UsageError."""
     try:
         protocol, place = parse_address(address, strict=True)
     except ValueError:
@@ -250,8 +258,8 @@ def _fetched(
 
 
 def _answer(future: Future, item: int, address: str) -> ImageResult | None:
-    """The result of a task that was done (and is done again, should its worker die now); None where its worker died, or where it
-    failed otherwise than by a refusal of relrob's."""
+    """The result of a task that was done (and is done again, should its worker die now); None where
+    its worker died, or where it failed otherwise than by a refusal of relrob's."""
     try:
         result: ImageResult = future.result()
         return result

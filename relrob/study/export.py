@@ -1,4 +1,5 @@
-"""The questions of a run as SMT-LIB 2, a file for each image and network: FILE-INDEX-reference.smt2, FILE-INDEX-quantised.smt2."""
+"""The questions of a run as SMT-LIB 2, a file for each image and network:
+FILE-INDEX-reference.smt2, FILE-INDEX-quantised.smt2."""
 
 from __future__ import annotations
 
@@ -34,9 +35,11 @@ SUFFIX = ".smt2"
 
 
 def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
-    """Write them, for the images that the reference gets right; unsatisfiable text means that the network is ROBUST there.
+    """Write them, for the images that the reference gets right; unsatisfiable text means that the
+    network is ROBUST there.
 
-    Raises UsageError for a name without .smt2 and for networks without bounds, StoreError where nothing can be written.
+    Raises UsageError for a name without .smt2 and for networks without bounds, StoreError where
+    nothing can be written.
     """
     if target.suffix != SUFFIX:
         raise UsageError(
@@ -69,7 +72,8 @@ def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
 
 
 def _question(plan: Plan, image: NDArray[Any], label: int, ready: Opened) -> str:
-    """The text about one network around one image. Raises UsageError for a ball that is no polytope."""
+    """The text about one network around one image. Raises UsageError for a ball that is no
+    polytope."""
     if isinstance(plan.region, Ladder):
         to_smtlib: Callable[[Opened, Problem], str] = load("relrob_solvers.smt_ladder:to_smtlib")
         return to_smtlib(

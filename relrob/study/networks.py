@@ -1,4 +1,5 @@
-"""The two networks of a run: the user's files, or the paper's MLP trained once and its quantised form made once."""
+"""The two networks of a run: the user's files, or the paper's MLP trained once and its quantised
+form made once."""
 
 from __future__ import annotations
 
@@ -29,7 +30,8 @@ from relrob_datasets.first import load_guarded
 
 
 def reference_network(request: Request, data: Dataset, listener: Listener) -> Network:
-    """The user's reference, or the paper's MLP for the data set from the cache, trained if need be."""
+    """The user's reference, or the paper's MLP for the data set from the cache, trained if need
+    be."""
     path = request.reference
     asked: dict[str, Any] = {
         "image_shape": data.image_shape,
@@ -72,7 +74,8 @@ def quantised_network(
 
 
 def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
-    """Path of the quantised reference in the cache, named by a digest of all that decides its bytes."""
+    """Path of the quantised reference in the cache, named by a digest of all that decides its
+    bytes."""
     scheme = request.quantise
     check_quantisable(reference)
     calibration: Calibration | None = None

@@ -1,4 +1,5 @@
-"""From what the user asked for to a plan: data, images, two networks with their digests, region, solver, budget."""
+"""From what the user asked for to a plan: data, images, two networks with their digests, region,
+solver, budget."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ FORMAT = 4  # goes up when the same configuration gives other records
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A run, ready: everything that decides its records (`config`), the images asked for, and the header of its summary."""
+    """A run, ready: everything that decides its records (`config`), the images asked for, and the
+    header of its summary."""
 
     dataset: str
     split: str
@@ -48,7 +50,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical configuration, whatever images were asked for: the name of the run."""
+        """SHA-256 of the canonical configuration, whatever images were asked for: the name of the
+        run."""
         return sha256_bytes(canonical(self.config).encode())
 
 
@@ -84,7 +87,8 @@ def _check_certificates(region: Region) -> None:
 
 
 def check_request(request: Request, stages: Stages, listener: Listener = silent) -> Asked:
-    """Refuse what can be refused before a network is trained, quantised or run. Raises RelrobError."""
+    """Refuse what can be refused before a network is trained, quantised or run. Raises
+    RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
     if request.certificates:
@@ -106,10 +110,11 @@ def make_plan(
     out: Path | None = None,
     stages: Stages | None = None,
 ) -> Plan:
-    """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
+    """Check everything, load or train and quantise the networks, measure their clean accuracy.
+    Raises RelrobError.
 
-    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
-    `stages`: what several runs share, this one among them.
+    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written
+    to it. `stages`: what several runs share, this one among them.
     """
     Store.check(out if out is not None else Path("relrob-runs/new"))
     stages = stages or Stages([request])
@@ -200,7 +205,8 @@ def _header(
 
 
 def _effective(request: Request, region: Region) -> Effective:
-    """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises UsageError."""
+    """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises
+    UsageError."""
     if request.effective is None:
         return Effective.FARTHEST if isinstance(region, Search) else Effective.CLOSEST
     try:
@@ -216,6 +222,7 @@ def _identity(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown_path(request: Request, name: str, network: Network) -> str:
-    """The path as the user typed it; for a network that relrob made, the name of its copy in the run directory."""
+    """The path as the user typed it; for a network that relrob made, the name of its copy in the
+    run directory."""
     typed = request.reference if name == "reference" else request.quantised
     return readable(typed) if typed is not None else f"{name}{Path(network.path).suffix}"

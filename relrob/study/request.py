@@ -27,9 +27,11 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed: the options of `relrob verify` (interface.md). None = the default.
+    """What the user asked for, as typed: the options of `relrob verify` (interface.md). None = the
+    default.
 
-    Raises UsageError for what is wrong whatever the data and the networks are: types, names, a runtime that cannot run the scheme.
+    Raises UsageError for what is wrong whatever the data and the networks are: types, names, a
+    runtime that cannot run the scheme.
     """
 
     radius: str
@@ -96,7 +98,8 @@ class Request:
 def request_of(
     radius: Any, step: Any, reference: Any, quantised: Any, options: dict[str, Any]
 ) -> Request:
-    """A request from Python's own types: numbers for texts, paths, and `images` as any iterable of indices.
+    """A request from Python's own types: numbers for texts, paths, and `images` as any iterable of
+    indices.
 
     Raises UsageError for an unknown option, or one of the wrong type.
     """

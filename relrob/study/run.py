@@ -1,4 +1,5 @@
-"""Run a plan: images still to do -> workers -> one transaction each -> done. Interrupt it at any moment."""
+"""Run a plan: images still to do -> workers -> one transaction each -> done. Interrupt it at any
+moment."""
 
 from __future__ import annotations
 
@@ -51,7 +52,8 @@ def worker_count(text: str) -> int:
 
 
 def check_scheduler(address: str | None) -> None:
-    """Refuse a Dask scheduler that cannot be used, before the work; None is none. Raises UsageError."""
+    """Refuse a Dask scheduler that cannot be used, before the work; None is none. Raises
+    UsageError."""
     if address is not None:
         registry.load_extra("relrob.study.cluster:check", _EXTRA)(address)
 
@@ -71,8 +73,8 @@ def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
 
 
 def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
-    """What a worker does: the function decides the image of an index. One thread, whatever the machine: how many share a matrix
-    product decides the last bits of margins."""
+    """What a worker does: the function decides the image of an index. One thread, whatever the
+    machine: how many share a matrix product decides the last bits of margins."""
     data = relrob_datasets.load(plan.dataset, plan.split)
     networks = opened(plan.reference, 1, "reference"), opened(plan.quantised, 1, "quantised")
     if isinstance(plan.region, Search):
@@ -109,9 +111,11 @@ def run(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> None:
-    """Decide every image of the plan that the store does not hold yet; each is on disk before the next event is sent.
+    """Decide every image of the plan that the store does not hold yet; each is on disk before the
+    next event is sent.
 
-    `scheduler`: the address of a Dask scheduler, whose workers do the work; `workers` is of no account then. Raises RelrobError."""
+    `scheduler`: the address of a Dask scheduler, whose workers do the work; `workers` is of no
+    account then. Raises RelrobError."""
     done = store.done()
     todo = [index for index in plan.indices if index not in done]
     total, finished = len(plan.indices), len(plan.indices) - len(todo)
@@ -164,7 +168,8 @@ def _line(record: Record) -> str:
 
 
 def keep_networks(plan: Plan, directory: Path) -> None:
-    """Copy networks that relrob made into the run directory, so that it holds the very file that was judged."""
+    """Copy networks that relrob made into the run directory, so that it holds the very file that
+    was judged."""
     for name, network in (("reference", plan.reference), ("quantised", plan.quantised)):
         target = directory / plan.header[name]["path"]
         made = plan.header[name]["path"] == f"{name}{Path(network.path).suffix}"

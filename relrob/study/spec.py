@@ -1,4 +1,5 @@
-"""A study as a TOML file: grids of options of `relrob verify`, each cell of which is a run of its own.
+"""A study as a TOML file: grids of options of `relrob verify`, each cell of which is a run of its
+own.
 
 title = "..."                  # optional; also `published`, a table of published numbers to stand beside ours
 [defaults]                     # options of every grid
@@ -34,7 +35,8 @@ MOST_CELLS: Final = 10_000
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study: the `grid` that it belongs to, and the options that the study gives it."""
+    """One run of a study: the `grid` that it belongs to, and the options that the study gives
+    it."""
 
     grid: str
     options: dict[str, Any]
@@ -46,8 +48,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spec:
-    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the digest of its text, the cells that
-    were asked for, and all that it has (`every`), in order."""
+    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the
+    digest of its text, the cells that were asked for, and all that it has (`every`), in order."""
 
     name: str
     title: str
@@ -81,8 +83,9 @@ def builtin() -> dict[str, str]:
 def find_spec(
     name: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()
 ) -> Spec:
-    """The built-in study of that name, or the one in a TOML file. `changes`: options that replace those of every grid;
-    `references`: data set to reference network; `only`: grids to keep. Raises UsageError."""
+    """The built-in study of that name, or the one in a TOML file. `changes`: options that replace
+    those of every grid; `references`: data set to reference network; `only`: grids to keep. Raises
+    UsageError."""
     known = builtin()
     if name in known:
         return read_spec(name, known[name], changes, references, only)

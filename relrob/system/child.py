@@ -1,8 +1,10 @@
-"""A function that reads a foreign file, called in a process of its own with limits of memory and time.
+"""A function that reads a foreign file, called in a process of its own with limits of memory and
+time.
 
-The first call starts a nursery (`relrob.system.nursery`): an interpreter that imports what readers need and forks a child for each
-call. It ends by itself when it is idle. What comes back is plain JSON: never a pickle, for a file that takes over its reader must
-not get further. relrob then reads the file again itself, from the same bytes.
+The first call starts a nursery (`relrob.system.nursery`): an interpreter that imports what readers
+need and forks a child for each call. It ends by itself when it is idle. What comes back is plain
+JSON: never a pickle, for a file that takes over its reader must not get further. relrob then reads
+the file again itself, from the same bytes.
 """
 
 from __future__ import annotations
@@ -60,7 +62,8 @@ def check_memory(memory: float | None) -> None:
 
 
 def size_of(path: str | Path) -> int:
-    """Bytes on the disk of a file, or of all files below a directory: holes of sparse files do not count."""
+    """Bytes on the disk of a file, or of all files below a directory: holes of sparse files do not
+    count."""
     top = Path(path)
     total = 0
     with suppress(OSError, ValueError):
@@ -83,8 +86,9 @@ def guarded(
 ) -> Any:
     """What `target` ("module:function") gives for `arguments`, as JSON, computed in a child.
 
-    `name` and `size`: of the file that it reads, in words and bytes; `memory`: GiB, None for the default, to which three times the
-    size is added. `imports`: modules that are loaded before, once. Raises the RelrobError that it raised, else `failure`.
+    `name` and `size`: of the file that it reads, in words and bytes; `memory`: GiB, None for the
+    default, to which three times the size is added. `imports`: modules that are loaded before,
+    once. Raises the RelrobError that it raised, else `failure`.
     """
     check_memory(memory)
     allowed = int((MEMORY if memory is None else memory) * GIB) + _COPIES * size

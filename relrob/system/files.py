@@ -1,4 +1,5 @@
-"""Files: digests, atomic writes, and the user's cache directory (the environment variable RELROB_CACHE moves it)."""
+"""Files: digests, atomic writes, and the user's cache directory (the environment variable
+RELROB_CACHE moves it)."""
 
 from __future__ import annotations
 
@@ -32,7 +33,8 @@ def sha256_file(path: Path) -> str:
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:
-    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises OSError."""
+    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises
+    OSError."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         size = os.fstat(file.fileno())
         if not stat.S_ISREG(size.st_mode):
@@ -43,7 +45,8 @@ def read_regular(path: Path, most: int | None = None) -> bytes:
 
 
 def sha256_path(path: Path) -> str:
-    """SHA-256 of a file, or of the names and bytes of every file below a directory in sorted order."""
+    """SHA-256 of a file, or of the names and bytes of every file below a directory in sorted
+    order."""
     if path.is_file():
         return sha256_file(path)
     digest = hashlib.sha256()
@@ -57,7 +60,8 @@ def sha256_path(path: Path) -> str:
 
 
 def readable(name: str | Path) -> str:
-    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a terminal could obey as \\uNNNN.
+    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a
+    terminal could obey as \\uNNNN.
 
     >>> readable("caf\\udce9.npz")
     'caf\\\\xe9.npz'
@@ -78,7 +82,8 @@ def _cache_root() -> Path:
 
 
 def check_writable(path: Path, size: int = 1 << 16) -> None:
-    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves nothing. Raises StoreError."""
+    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves
+    nothing. Raises StoreError."""
     folder = next(place for place in (path.parent, *path.parent.parents) if place.exists())
     with disk_errors(path):
         if path.is_dir():
@@ -91,7 +96,8 @@ def check_writable(path: Path, size: int = 1 << 16) -> None:
 
 @contextmanager
 def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one line: "cannot DOING PATH"."""
+    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one
+    line: "cannot DOING PATH"."""
     try:
         yield
     except RelrobError:
@@ -103,7 +109,8 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
 
 
 def check_temporary() -> None:
-    """Raise StoreError where not even a megabyte of temporary files can be written: what others' code makes of that is no help."""
+    """Raise StoreError where not even a megabyte of temporary files can be written: what others'
+    code makes of that is no help."""
     place = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -119,7 +126,8 @@ def check_temporary() -> None:
 
 
 def _remedy(path: Path, error: OSError) -> str:
-    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for anything else."""
+    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for
+    anything else."""
     if error.errno in NO_DESCRIPTORS:
         return DESCRIPTORS
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
@@ -130,7 +138,8 @@ def _remedy(path: Path, error: OSError) -> str:
 
 
 def sweep(directory: Path) -> None:
-    """Remove what a killed process left half-written below a directory that no other process is using."""
+    """Remove what a killed process left half-written below a directory that no other process is
+    using."""
     with disk_errors(directory):
         for leftover in directory.rglob(f"{_PREFIX}*"):
             leftover.unlink(missing_ok=True)
@@ -138,7 +147,8 @@ def sweep(directory: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same directory that becomes `path` when the block ends well, and vanishes when it fails."""
+    """A temporary path in the same directory that becomes `path` when the block ends well, and
+    vanishes when it fails."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(

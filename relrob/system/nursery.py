@@ -1,7 +1,9 @@
-"""The far side of `relrob.system.child`: a process that imports, then forks one child a request and watches over it.
+"""The far side of `relrob.system.child`: a process that imports, then forks one child a request and
+watches over it.
 
-Nothing foreign is read here, only in the children. Requests come from relrob itself and are pickles; a child may have been taken
-over by the file that it read, so its answer is JSON, of bounded length, and never anything that could run.
+Nothing foreign is read here, only in the children. Requests come from relrob itself and are
+pickles; a child may have been taken over by the file that it read, so its answer is JSON, of
+bounded length, and never anything that could run.
 """
 
 from __future__ import annotations
@@ -45,7 +47,8 @@ _WRITTEN: Final = 1 << 24
 
 @dataclass(frozen=True)
 class Request:
-    """Call `target` ("module:function") with `arguments`; at most `memory` bytes, `seconds`, and files of `written` bytes."""
+    """Call `target` ("module:function") with `arguments`; at most `memory` bytes, `seconds`, and
+    files of `written` bytes."""
 
     target: str
     arguments: dict[str, Any]
@@ -57,7 +60,8 @@ class Request:
 
 
 def serve() -> None:
-    """Requests from standard input, answers to what was standard output, until the one is closed or idle."""
+    """Requests from standard input, answers to what was standard output, until the one is closed or
+    idle."""
     given, told = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -73,8 +77,9 @@ def serve() -> None:
 
 
 def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
-    """Fork, watch, answer: {"value": ...}, {"error": [class, given, accepted, hint]}, {"bug": text}, {"signal": n}, {"exit": n},
-    {"time": seconds} or {"memory": bytes}. `others`: descriptors that the child closes; the first gone means that nobody waits."""
+    """Fork, watch, answer: {"value": ...}, {"error": [class, given, accepted, hint]}, {"bug":
+    text}, {"signal": n}, {"exit": n}, {"time": seconds} or {"memory": bytes}. `others`: descriptors
+    that the child closes; the first gone means that nobody waits."""
     for module in request.imports:
         load(f"{module}:__name__")
     folder = tempfile.mkdtemp(prefix="relrob-reader-")
@@ -191,7 +196,8 @@ def _watch(
 
 
 class Clock:
-    """Seconds that count: not those of imports, and not those in which the child waited for a processor."""
+    """Seconds that count: not those of imports, and not those in which the child waited for a
+    processor."""
 
     def __init__(self, pid: int, seconds: float) -> None:
         self._threads = Path(f"/proc/{pid}/task")
@@ -239,7 +245,8 @@ class Clock:
 
 
 class Frames:
-    """Frames of JSON from a pipe, as they arrive; too many bytes, or no JSON, and it counts as ended."""
+    """Frames of JSON from a pipe, as they arrive; too many bytes, or no JSON, and it counts as
+    ended."""
 
     def __init__(self, source: int, longest: int = LONGEST) -> None:
         self._source = source

@@ -1,4 +1,5 @@
-"""A conformance suite for solvers, ours and others': random cases, the truth about them, and what is wrong with an answer.
+"""A conformance suite for solvers, ours and others': random cases, the truth about them, and what
+is wrong with an answer.
 
     python -m relrob.testing --cases 1000 --seed 0
 

@@ -1,6 +1,8 @@
-"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases 1000 --seed 0.
+"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases
+1000 --seed 0.
 
-With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead: `relrob.testing.files_main`.
+With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead:
+`relrob.testing.files_main`.
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ EVERY = 1_000
 
 
 def solvers(names: str) -> dict[str, Solver]:
-    """The solvers named, "all" for those of the registry, auto, and branch with leaves of two points."""
+    """The solvers named, "all" for those of the registry, auto, and branch with leaves of two
+    points."""
     chosen = (
         ["auto", *(entry.name for entry in registry.SOLVERS)]
         if names == "all"
@@ -49,7 +52,8 @@ def in_turn(asked: dict[str, Solver], number: int) -> dict[str, Solver]:
 def check(
     seed: int, number: int, files: list[Opened], asked: dict[str, Solver], real: bool = False
 ) -> tuple[str, list[str]]:
-    """The case's kind, and what is wrong with the answers to it. `real`: float networks over the reals."""
+    """The case's kind, and what is wrong with the answers to it. `real`: float networks over the
+    reals."""
     case = random_case(seed, number, files)
     case = over_reals(case) if real else case
     known = truth(case.problem)

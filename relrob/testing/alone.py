@@ -1,4 +1,5 @@
-"""Every point run alone on the runtime itself: LiteRT, onnxruntime or Keras, by code that shares nothing with `relrob.networks`."""
+"""Every point run alone on the runtime itself: LiteRT, onnxruntime or Keras, by code that shares
+nothing with `relrob.networks`."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def labels(rows: Doubles) -> Ints:
 
 
 def opened(runtime: str, data: bytes, suffix: str) -> Run:
-    """The file on its runtime; "default" is Keras too, whatever relrob takes for it. Raises RefusedError."""
+    """The file on its runtime; "default" is Keras too, whatever relrob takes for it. Raises
+    RefusedError."""
     try:
         with silenced():
             if runtime == "onnxruntime":

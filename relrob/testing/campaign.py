@@ -1,5 +1,5 @@
-"""A campaign over edited files: a forked worker makes and judges them in order, a death is put down to the file and the stage, and
-the counts of every run are appended to a log whose lines add up."""
+"""A campaign over edited files: a forked worker makes and judges them in order, a death is put down
+to the file and the stage, and the counts of every run are appended to a log whose lines add up."""
 
 from __future__ import annotations
 
@@ -79,7 +79,8 @@ def _line(counts: Sequence[str], found: list[dict[str, Any]], why: str = "") -> 
 def run(
     seed: int, formats: Sequence[str], first: int, files: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number, what became of it) for each of the files; number n has format n modulo their number."""
+    """(number, what became of it) for each of the files; number n has format n modulo their
+    number."""
     at, end = first, first + files
     with tempfile.TemporaryDirectory(prefix="relrob-files-") as folder:
         while at < end:
@@ -144,7 +145,8 @@ def _death(seed: int, kind: str, number: int, stage: str, status: str) -> dict[s
 
 
 def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
-    """Lines of JSON until the end of the pipe; None, and the end, where none comes for `PATIENCE` seconds."""
+    """Lines of JSON until the end of the pipe; None, and the end, where none comes for `PATIENCE`
+    seconds."""
     held = b""
     while True:
         if not select.select([pipe], [], [], PATIENCE)[0]:
@@ -161,8 +163,8 @@ def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
 def _serve(
     seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int
 ) -> None:
-    """The worker: says what it is about to do, then what came of it. It is itself the process that a file may crash, so the checker
-    starts none."""
+    """The worker: says what it is about to do, then what came of it. It is itself the process that
+    a file may crash, so the checker starts none."""
     threadpool_limits(1)
     reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)
@@ -208,7 +210,8 @@ def total(log: Path) -> tuple[Tally, list[str]]:
 def campaign(
     seed: int, formats: Sequence[str], first: int, files: int, say: Any
 ) -> tuple[Tally, dict[str, Any]]:
-    """Run it. `say`: is told each contradiction, and how far the run is. The tally and the head of its line in the log."""
+    """Run it. `say`: is told each contradiction, and how far the run is. The tally and the head of
+    its line in the log."""
     tally, begin = Tally(), time.monotonic()
     for number, line in run(seed, formats, first, files):
         tally.add(line)

@@ -1,5 +1,5 @@
-"""Random questions for solvers: a pair of small networks, an image, a ladder of up to some hundred points. Every case comes from
-(seed, number) alone."""
+"""Random questions for solvers: a pair of small networks, an image, a ladder of up to some hundred
+points. Every case comes from (seed, number) alone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ REGIONS: Final = (("2", "1/4"), ("4", "1/2"), ("3", "1"), ("1", "1/16"), ("3/2",
 
 @dataclass(frozen=True)
 class OneByOne:
-    """A float32 forward pass in NumPy whose answers cannot depend on the batch: row by row in one fixed order of summation."""
+    """A float32 forward pass in NumPy whose answers cannot depend on the batch: row by row in one
+    fixed order of summation."""
 
     dense: Dense
     runtime: str = "numpy"
@@ -49,7 +50,8 @@ class OneByOne:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A question: `problem` asks for exact counts; `image` and its `ladder`, from which the problem's points were made."""
+    """A question: `problem` asks for exact counts; `image` and its `ladder`, from which the
+    problem's points were made."""
 
     name: str
     problem: Problem
@@ -111,7 +113,8 @@ def rounded(dense: Dense, bits: int) -> Dense:
 
 
 def on_the_edge(dense: Dense, rungs: RungSet, label: int, hair: float) -> Dense:
-    """The network with the label's bias moved so that the smallest margin over all points is about `hair`."""
+    """The network with the label's bias moved so that the smallest margin over all points is about
+    `hair`."""
     outputs = OneByOne(dense).outputs(rungs.images(rungs.knapsack.masks(0, rungs.count)))
     last = dense.layers[-1]
     bias = last.bias.copy()
@@ -167,7 +170,8 @@ def _plain(rng: np.random.Generator) -> Case:
 
 
 def _edge(rng: np.random.Generator) -> Case:
-    """Both networks with a smallest margin within a hair of 0: bounds do not settle them, and half of them are fooled somewhere."""
+    """Both networks with a smallest margin within a hair of 0: bounds do not settle them, and half
+    of them are fooled somewhere."""
     dense, image, ladder = (
         random_dense(rng, SIZES[int(rng.integers(len(SIZES)))]),
         _levels(rng),
@@ -183,7 +187,8 @@ def _edge(rng: np.random.Generator) -> Case:
 
 
 def _ties(rng: np.random.Generator) -> Case:
-    """Whole weights on pixels and steps that float32 holds exactly: outputs tie, twins tie on every point."""
+    """Whole weights on pixels and steps that float32 holds exactly: outputs tie, twins tie on every
+    point."""
     hidden = int(rng.integers(3, 9))
     first, last = rng.integers(-2, 3, (36, hidden)), rng.integers(-2, 3, (hidden, 3))
     if rng.random() < 0.3:
@@ -204,14 +209,16 @@ def _ties(rng: np.random.Generator) -> Case:
 
 
 def _hostile(rng: np.random.Generator) -> Case:
-    """Weights that overflow, vanish, cancel; pixels at the corners of the definitions; a radius met exactly or missed by a hair."""
+    """Weights that overflow, vanish, cancel; pixels at the corners of the definitions; a radius met
+    exactly or missed by a hair."""
     seed = int(rng.integers(2**31))
     dense, image = hostile.network(seed), hostile.image(seed)
     return _case("hostile", (dense, rounded(dense, 4)), image, hostile.ladder(seed, image))
 
 
 def _clipped(rng: np.random.Generator) -> Case:
-    """Black, white and half grey: steps clip, costs are met exactly; sometimes a step that moves no float32 pixel at all."""
+    """Black, white and half grey: steps clip, costs are met exactly; sometimes a step that moves no
+    float32 pixel at all."""
     image = rng.choice(np.array([0, 1, 127, 128, 254, 255], np.uint8), SHAPE)
     step = Fraction(str(rng.choice(["1", "128/255", "1/2", "1/255", f"1/{2**40}"])))
     costs = rung_set(Ladder(Fraction(100), step, 6, 4), image)
@@ -238,8 +245,8 @@ _KINDS: Final[Sequence[Callable[[np.random.Generator], Case]]] = (
 
 
 def random_case(seed: int, number: int, files: Sequence[Opened] = ()) -> Case:
-    """Case `number` of a series. `files`: quantised networks of SHAPE and four classes, which take the second place in every
-    sixth case, against a float network."""
+    """Case `number` of a series. `files`: quantised networks of SHAPE and four classes, which take
+    the second place in every sixth case, against a float network."""
     rng = np.random.default_rng([seed, number])
     kinds = len(_KINDS) + bool(files)
     kind = number % kinds

@@ -1,5 +1,6 @@
-"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its needle brought to the edge by the
-runtime itself, and every point of its question run alone. All of it comes from (seed, format, number)."""
+"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its
+needle brought to the edge by the runtime itself, and every point of its question run alone. All of
+it comes from (seed, format, number)."""
 
 from __future__ import annotations
 
@@ -38,8 +39,8 @@ HALVINGS: Final = 8
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each point, run alone; `unsteady`: they
-    are others when asked again."""
+    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each
+    point, run alone; `unsteady`: they are others when asked again."""
 
     seed: int
     number: int
@@ -84,7 +85,8 @@ SLOW: Final = ("keras", "default")  # to load: no bisection
 
 
 def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = None) -> Edited:
-    """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when its runtime does not take it."""
+    """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when
+    its runtime does not take it."""
     with np.errstate(all="ignore"):  # edits overflow on purpose
         return _edited(seed, kind, number, only)
 
@@ -146,7 +148,8 @@ def _rows(run: alone.Run, points: Floats) -> Doubles:
 
 
 def _again(draft: Draft, run: alone.Run, points: Floats) -> Doubles:
-    """The outputs once more, of the last point first; on an interpreter of its own, whose memory starts with other numbers."""
+    """The outputs once more, of the last point first; on an interpreter of its own, whose memory
+    starts with other numbers."""
     if draft.runtime in SLOW:
         return _rows(run, points[::-1])[::-1]
     with unwritten():
@@ -159,7 +162,8 @@ def _margins(rows: Doubles, label: int) -> Doubles:
 
 
 def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, room: float) -> None:
-    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a needle's neuron may be moved."""
+    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a
+    needle's neuron may be moved."""
     if style == "random":
         return
     rows = _rows(alone.opened(draft.runtime, draft.data(), draft.suffix), points)
@@ -183,7 +187,8 @@ def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, r
 def _halved(
     rng: np.random.Generator, draft: Draft, points: Floats, label: int, edge: bool, room: float
 ) -> None:
-    """Bisection, on the runtime, of the bias of the label, or of the needle's neuron, between no point wrong and some."""
+    """Bisection, on the runtime, of the bias of the label, or of the needle's neuron, between no
+    point wrong and some."""
     neuron, sign = (label, -1.0) if edge else (0, 1.0)
     low, high, at = (-1.5, 1.5, 0.0) if edge else (-room, room, 0.0)
     some = False

@@ -1,4 +1,5 @@
-"""Edits of the graph of ONNX files: operators put between, types, shapes, several outputs, layers shared."""
+"""Edits of the graph of ONNX files: operators put between, types, shapes, several outputs, layers
+shared."""
 
 from __future__ import annotations
 
@@ -202,7 +203,8 @@ def quantised_weights(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def batch_reduced(made: OnnxDraft, rng: Rng) -> bool:
-    """The smallest, largest or mean value over the batch is added: an image's answer depends on its neighbours."""
+    """The smallest, largest or mean value over the batch is added: an image's answer depends on its
+    neighbours."""
     value = pick(rng, made.values())
     kind = str(rng.choice(["ReduceMin", "ReduceMax", "ReduceMean"]))
     at = min(

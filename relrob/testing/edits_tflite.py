@@ -1,4 +1,5 @@
-"""Edits of the graph of a `.tflite` file: operators put between, tensors shared, outputs in another order, sparse storage."""
+"""Edits of the graph of a `.tflite` file: operators put between, tensors shared, outputs in another
+order, sparse storage."""
 
 from __future__ import annotations
 
@@ -203,7 +204,8 @@ def shared(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def batch_reduced(made: TfliteDraft, rng: Rng) -> bool:
-    """The batch's smallest, largest or mean value is added to a tensor: an image's answer depends on its neighbours."""
+    """The batch's smallest, largest or mean value is added to a tensor: an image's answer depends
+    on its neighbours."""
     at = _between(made, rng, KIND.FLOAT32)
     if at is None:
         return False

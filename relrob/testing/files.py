@@ -1,4 +1,5 @@
-"""Quantised files for cases: small networks through the converter, on the runtimes that execute them."""
+"""Quantised files for cases: small networks through the converter, on the runtimes that execute
+them."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ KINDS: Final = (
 def quantised_files(
     folder: Path, seed: int = 0, kinds: Sequence[tuple[str, str]] = KINDS
 ) -> list[Opened]:
-    """Two networks of each (scheme, runtime), written to `folder`; the second has two equal classes, whose outputs tie everywhere.
+    """Two networks of each (scheme, runtime), written to `folder`; the second has two equal
+    classes, whose outputs tie everywhere.
 
     Cost: TensorFlow's import, then under a second a file. Raises RelrobError.
     """

@@ -1,4 +1,5 @@
-"""Tiny Keras files put together by hand, as `.keras` archives and as `.h5`, as drafts that edits change."""
+"""Tiny Keras files put together by hand, as `.keras` archives and as `.h5`, as drafts that edits
+change."""
 
 from __future__ import annotations
 
@@ -37,8 +38,9 @@ class Part:
 
 @dataclass
 class KerasDraft(Drawn):
-    """`parts` in the order in which they are called; `again`: names of layers called twice in a row; `listed`: the
-    order of the configuration's list; `stored`: that of the weights; `end`: the layer that gives the output, "" for the last."""
+    """`parts` in the order in which they are called; `again`: names of layers called twice in a
+    row; `listed`: the order of the configuration's list; `stored`: that of the weights; `end`: the
+    layer that gives the output, "" for the last."""
 
     parts: list[Part] = field(default_factory=list)
     shape: tuple[int, ...] = ()
@@ -176,7 +178,8 @@ class KerasDraft(Drawn):
 def draft(
     rng: Rng, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
 ) -> KerasDraft:
-    """Flatten and dense layers, Sequential or Functional, in either container; Keras runs it, or what relrob takes for it."""
+    """Flatten and dense layers, Sequential or Functional, in either container; Keras runs it, or
+    what relrob takes for it."""
     made = KerasDraft(
         functional=bool(rng.random() < 0.7), suffix=str(rng.choice([".keras", ".h5"]))
     )

@@ -1,4 +1,5 @@
-"""`python -m relrob.testing --files N`: edited files against every solver and the checker, with a log that adds up."""
+"""`python -m relrob.testing --files N`: edited files against every solver and the checker, with a
+log that adds up."""
 
 from __future__ import annotations
 
@@ -87,7 +88,8 @@ def _say(text: str) -> None:
 
 
 def show(seed: int, kind: str, number: int, folder: Path) -> int:
-    """Write one file, its data and the commands that reproduce it; say what is wrong with the answers to it."""
+    """Write one file, its data and the commands that reproduce it; say what is wrong with the
+    answers to it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = edited(seed, kind, number)

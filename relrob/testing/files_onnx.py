@@ -18,8 +18,8 @@ OPSETS: Final = (7, 8, 9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 
 @dataclass
 class OnnxDraft(Drawn):
-    """`nodes` in order, `held`: constants, `dense`: of each dense layer its node, and the names of weights and bias ("" for none);
-    `path`: values on the way from "x" to the output."""
+    """`nodes` in order, `held`: constants, `dense`: of each dense layer its node, and the names of
+    weights and bias ("" for none); `path`: values on the way from "x" to the output."""
 
     nodes: list[Any] = field(default_factory=list)
     held: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -64,7 +64,8 @@ class OnnxDraft(Drawn):
         first: bool = True,
         **attributes: Any,
     ) -> str:
-        """A node on `value`, whose result all that read it now read. `first`: the value is the node's first input."""
+        """A node on `value`, whose result all that read it now read. `first`: the value is the
+        node's first input."""
         readers = [n for n, node in enumerate(self.nodes) if value in node.input]
         at = min(readers, default=len(self.nodes))
         inputs = [value, *extra] if first else [*extra, value]

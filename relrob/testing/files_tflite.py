@@ -1,4 +1,5 @@
-"""Tiny `.tflite` files built tensor by tensor, as drafts that edits change: no converter, so that small int8 layers exist."""
+"""Tiny `.tflite` files built tensor by tensor, as drafts that edits change: no converter, so that
+small int8 layers exist."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ RUNTIMES: Final = ("xnnpack", "xnnpack", "builtin", "reference")
 
 @dataclass
 class TfliteDraft(Drawn):
-    """A model of one subgraph. `dense`: its dense operators in order; `grid`: the step to which it rounds pixels."""
+    """A model of one subgraph. `dense`: its dense operators in order; `grid`: the step to which it
+    rounds pixels."""
 
     tensors: list[Any] = field(default_factory=list)
     buffers: list[Any] = field(default_factory=lambda: [schema.BufferT()])
@@ -50,7 +52,8 @@ class TfliteDraft(Drawn):
     packed: bytes = b""
 
     def tensor(self, shape: tuple[int, ...], kind: int, data: Any = None, **more: Any) -> int:
-        """A new tensor; `data`: its constant values; `scale`, `zero`, `axis`, `open` (its batch)."""
+        """A new tensor; `data`: its constant values; `scale`, `zero`, `axis`, `open` (its
+        batch)."""
         made: Any = schema.TensorT()
         made.shape, made.type, made.name = list(shape), kind, f"t{len(self.tensors)}"
         if more.get("open"):
@@ -75,7 +78,8 @@ class TfliteDraft(Drawn):
         version: int = 1,
         at: int = -1,
     ) -> Any:
-        """A new operator at the end, or before place `at`; `options`: an options object, whose type is told from its class."""
+        """A new operator at the end, or before place `at`; `options`: an options object, whose type
+        is told from its class."""
         entry: Any = schema.OperatorCodeT()
         entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = (
             code,
@@ -110,7 +114,8 @@ class TfliteDraft(Drawn):
     def splice(
         self, tensor: int, made: int, code: int, options: Any = None, extra: tuple[int, ...] = ()
     ) -> Any:
-        """Put an operator from `tensor` to `made`, which all that read `tensor` now read; `extra`: its further inputs."""
+        """Put an operator from `tensor` to `made`, which all that read `tensor` now read; `extra`:
+        its further inputs."""
         readers = [op for op in self.operators if tensor in list(op.inputs)]
         for reader in readers:
             reader.inputs = [made if place == tensor else place for place in reader.inputs]
@@ -180,7 +185,8 @@ def draft(
     seen: Floats,
     grid: float,
 ) -> TfliteDraft:
-    """A valid file of a random kind. `seen` (n, d): images that set the ranges of activations; `grid`: the input's scale."""
+    """A valid file of a random kind. `seen` (n, d): images that set the ranges of activations;
+    `grid`: the input's scale."""
     made = TfliteDraft(base=str(rng.choice(BASES)), runtime=str(rng.choice(RUNTIMES)))
     softmax = bool(rng.random() < 0.15)
     made.base += ", softmax" if softmax else ""

@@ -1,4 +1,5 @@
-"""Networks, images and regions made to break proofs: ties, cancellation, subnormal and huge weights, a radius met exactly."""
+"""Networks, images and regions made to break proofs: ties, cancellation, subnormal and huge
+weights, a radius met exactly."""
 
 from __future__ import annotations
 
@@ -70,14 +71,16 @@ def network(seed: int, softmax: bool = False) -> Dense:
 
 
 def image(seed: int) -> NDArray[Any]:
-    """Pixels at the corners of the definitions: black, white, 1/2, 127 and 128 of 255, subnormal, one ulp off."""
+    """Pixels at the corners of the definitions: black, white, 1/2, 127 and 128 of 255, subnormal,
+    one ulp off."""
     rng = np.random.default_rng(seed)
     pool: NDArray[Any] = _FLOATS if seed % 3 == 0 else _LEVELS
     return rng.choice(pool, SHAPE)
 
 
 def ladder(seed: int, shown: NDArray[Any]) -> Ladder:
-    """Four or five features whose radius is often met exactly by some of them, or missed by a hair."""
+    """Four or five features whose radius is often met exactly by some of them, or missed by a
+    hair."""
     rng = np.random.default_rng(seed)
     step = Fraction(str(rng.choice(["1", "1/2", "1/4", "1/3", "64/255", "1/1048576"])))
     features, axes = [(4, 3), (5, 2), (4, 2)][int(rng.integers(3))]

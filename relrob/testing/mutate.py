@@ -1,7 +1,9 @@
-"""Damaged files through the guarded first reading and first run: `python -m relrob.testing.mutate --format tflite --files 20000`.
+"""Damaged files through the guarded first reading and first run: `python -m relrob.testing.mutate
+--format tflite --files 20000`.
 
-A file may be read, be refused in one line, or end its child by a crash, by time or by memory, which is one line too. What may not
-happen: an exception that is no RelrobError, a file written, a child that outlives its time, or memory beyond the limit.
+A file may be read, be refused in one line, or end its child by a crash, by time or by memory, which
+is one line too. What may not happen: an exception that is no RelrobError, a file written, a child
+that outlives its time, or memory beyond the limit.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ _ALLOWED: Final = int(MEMORY * GIB) + (1 << 22)
 
 @dataclass
 class Campaign:
-    """`kind`: the format; `seeds`: its valid files, a dictionary of the files below it for a directory; `seed`: of the damage."""
+    """`kind`: the format; `seeds`: its valid files, a dictionary of the files below it for a
+    directory; `seed`: of the damage."""
 
     kind: str
     seeds: list[dict[str, bytes]]
@@ -143,7 +146,8 @@ class Batch:
             os._exit(code)
 
     def look(self, ready: bool) -> range | None:
-        """Take note of what it says. What is left of the numbers when it has ended, None while it works."""
+        """Take note of what it says. What is left of the numbers when it has ended, None while it
+        works."""
         if ready:
             frames, more = self.frames.read()
             for frame in frames:

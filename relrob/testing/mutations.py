@@ -1,4 +1,5 @@
-"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the container whole, not what it says."""
+"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the
+container whole, not what it says."""
 
 from __future__ import annotations
 
@@ -58,14 +59,16 @@ Random = np.random.Generator
 
 
 def mutated(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
-    """The file with one to three changes. `kind`: its format; `others`: files of the format, to take pieces from."""
+    """The file with one to three changes. `kind`: its format; `others`: files of the format, to
+    take pieces from."""
     for _ in range(int(rng.integers(1, 4))):
         data = _change(rng, kind, data, others)
     return data
 
 
 def _change(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
-    """One change; a field edit that fails, on a file that is broken already, becomes a change of bytes."""
+    """One change; a field edit that fails, on a file that is broken already, becomes a change of
+    bytes."""
     aware = _AWARE.get(kind)
     if aware is not None and rng.random() < 0.5:
         try:

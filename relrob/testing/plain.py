@@ -1,4 +1,5 @@
-"""The other network of each pair: a plain float MLP in ONNX, robust or not, kept open, with labels by onnxruntime itself."""
+"""The other network of each pair: a plain float MLP in ONNX, robust or not, kept open, with labels
+by onnxruntime itself."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ class Plain:
     def of(
         folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool
     ) -> Plain:
-        """Drawn from its arguments, written to `folder` once. `easy`: right by so much that bounds see it at once."""
+        """Drawn from its arguments, written to `folder` once. `easy`: right by so much that bounds
+        see it at once."""
         inputs = int(np.prod(shape))
         rng = np.random.default_rng([inputs, classes, label])
         weights = [

@@ -1,4 +1,5 @@
-"""Regions of edited files and every point of them, by code that shares nothing with `relrob.regions`: fractions and lists."""
+"""Regions of edited files and every point of them, by code that shares nothing with
+`relrob.regions`: fractions and lists."""
 
 from __future__ import annotations
 
@@ -32,8 +33,9 @@ STEPS: Final = (
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """`image` (H, W, C), `region`, and its `points` (n, d) as they are fed; `every`: all of them, else corners and samples.
-    `costs`: exact, of a ladder's points; the clean image is the first point."""
+    """`image` (H, W, C), `region`, and its `points` (n, d) as they are fed; `every`: all of them,
+    else corners and samples. `costs`: exact, of a ladder's points; the clean image is the first
+    point."""
 
     image: NDArray[Any]
     region: Ladder | Lattice | Ball
@@ -43,7 +45,8 @@ class Question:
 
 
 def random_question(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -> Question:
-    """A region of at most `MOST` points. `grid`: the step to which the file rounds pixels; some lie half-way between two."""
+    """A region of at most `MOST` points. `grid`: the step to which the file rounds pixels; some lie
+    half-way between two."""
     small = shape[0] * shape[1] * shape[2] <= 4
     image = _image(rng, shape, grid)
     kind = rng.random()
@@ -73,8 +76,9 @@ def exact(image: NDArray[Any]) -> list[Fraction]:
 
 
 def _image(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -> NDArray[Any]:
-    """Levels, or floats of which many are half-way between two points of the grid, or a hair beside: a ladder's step then leads
-    to the other side, since dark pixels move up and bright ones down."""
+    """Levels, or floats of which many are half-way between two points of the grid, or a hair
+    beside: a ladder's step then leads to the other side, since dark pixels move up and bright ones
+    down."""
     kind, image = rng.random(), rng.random(shape, dtype=np.float32)
     if kind < 0.2:
         return rng.integers(0, 256, shape, dtype=np.uint8)
@@ -149,7 +153,8 @@ def _lattice(rng: np.random.Generator, image: NDArray[Any]) -> Question:
 def _within(
     options: list[dict[np.float32, Fraction]], room: Fraction
 ) -> Iterator[list[np.float32]]:
-    """All choices of one value a pixel whose costs add up to at most `room`; the clean one first."""
+    """All choices of one value a pixel whose costs add up to at most `room`; the clean one
+    first."""
     if not options:
         yield []
         return

@@ -1,4 +1,5 @@
-"""Edited files before relrob: load, decide with several solvers, certify and check, and what is wrong with any of it."""
+"""Edited files before relrob: load, decide with several solvers, certify and check, and what is
+wrong with any of it."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ EASY: Final = (
 
 
 def doubtful(dense: Dense | None, file: Edited) -> Bools:
-    """Points that another order of summation may turn: the sums of hidden layers cancel, so that no output shows their size."""
+    """Points that another order of summation may turn: the sums of hidden layers cancel, so that no
+    output shows their size."""
     values = file.question.points.astype(np.float64)
     if dense is None or dense.softmax:
         return np.zeros(len(values), np.bool_)
@@ -108,7 +110,8 @@ def solver(name: str) -> Solver:
 
 
 def judged(file: Edited, folder: Path, turn: int) -> Report:
-    """Decide one file by `auto` and another solver in turn; its certificates are checked. Its runtime has taken it already."""
+    """Decide one file by `auto` and another solver in turn; its certificates are checked. Its
+    runtime has taken it already."""
     report = Report()
     path = folder / f"file{file.suffix}"
     path.write_bytes(file.data)
@@ -285,7 +288,8 @@ class _Judge:
     def _certificates(
         self, name: str, result: ImageResult, wrong: tuple[np.ndarray, np.ndarray]
     ) -> set[str]:
-        """Check each that was written, plainly and with every run again. The roles of those that are valid."""
+        """Check each that was written, plainly and with every run again. The roles of those that
+        are valid."""
         valid = set()
         for role, data in result.certificates:
             path = self._path.parent / "certificate.json"

@@ -1,4 +1,5 @@
-"""Small files of every format, from which `relrob.testing.mutate` makes damaged ones: `python -m relrob.testing.seeds FOLDER`.
+"""Small files of every format, from which `relrob.testing.mutate` makes damaged ones: `python -m
+relrob.testing.seeds FOLDER`.
 
 Importing this module takes seconds (Keras).
 """

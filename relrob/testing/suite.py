@@ -1,4 +1,5 @@
-"""What must be true of every solver: its answers to a case, compared with every point of the region run one by one.
+"""What must be true of every solver: its answers to a case, compared with every point of the region
+run one by one.
 
     for complaint in complaints(MySolver(), case, truth(case.problem)): ...
 
@@ -39,7 +40,8 @@ LARGEST: Final = 5_000
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Every point of a problem: `masks` (n, F), exact `costs` (n,), and what each network says of it, `said` (n,) each."""
+    """Every point of a problem: `masks` (n, F), exact `costs` (n,), and what each network says of
+    it, `said` (n,) each."""
 
     masks: Bools
     costs: NDArray[Any]
@@ -139,8 +141,8 @@ def _order(around: Decision, within: Decision) -> Iterator[str]:
 
 
 def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
-    """4: bounds of the whole ladder contain the margins of every point, and those of one point contain its own and are
-    tighter, up to what float32 rounds."""
+    """4: bounds of the whole ladder contain the margins of every point, and those of one point
+    contain its own and are tighter, up to what float32 rounds."""
     enclosure = enclosure_of(opened.network)
     if enclosure is None or enclosure.probabilities:
         return
@@ -173,7 +175,8 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
 
 
 def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
-    """By how much bounds of a point may be wider: a neuron that is open by rounding alone gets other lines there."""
+    """By how much bounds of a point may be wider: a neuron that is open by rounding alone gets
+    other lines there."""
     lost: Doubles = np.zeros(len(enclosure.layers[0].bias))
     with np.errstate(all="ignore"):  # where float32 may overflow: no number, and no complaint
         for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
@@ -182,6 +185,7 @@ def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
 
 
 def _within(values: Doubles, low: Doubles, high: Doubles, stored: Doubles) -> bool:
-    """Are values (n, classes - 1) between bounds? `stored` (n,): by how much outputs of real numbers were rounded."""
+    """Are values (n, classes - 1) between bounds? `stored` (n,): by how much outputs of real
+    numbers were rounded."""
     allowed = stored[:, None]
     return bool(((values >= low - allowed) & (values <= high + allowed)).all())

@@ -1,4 +1,5 @@
-"""Edits of the arithmetic of ONNX files: attributes, biases, constants before and between layers. Each is True where it applied."""
+"""Edits of the arithmetic of ONNX files: attributes, biases, constants before and between layers.
+Each is True where it applied."""
 
 from __future__ import annotations
 
@@ -138,7 +139,8 @@ def there_and_back(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def rounded_by_magic(made: OnnxDraft, rng: Rng) -> bool:
-    """Times 4, plus 1.5 * 2^23, less it again, over 4: rounds to quarters, or to the file's grid."""
+    """Times 4, plus 1.5 * 2^23, less it again, over 4: rounds to quarters, or to the file's
+    grid."""
     factor, magic = (
         made.keep(np.float32(rng.choice([4, 10, 255, 2]))),
         made.keep(np.float32(1.5 * 2**23)),

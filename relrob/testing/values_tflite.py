@@ -1,4 +1,5 @@
-"""Edits of what a `.tflite` file stores: scales, zero points, axes, biases, options, versions. Each is True where it applied."""
+"""Edits of what a `.tflite` file stores: scales, zero points, axes, biases, options, versions. Each
+is True where it applied."""
 
 from __future__ import annotations
 
@@ -117,7 +118,8 @@ def weight_zero_point(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def axis(made: TfliteDraft, rng: Rng) -> bool:
-    """The quantised dimension: 1, where 0 is the outputs'; of a square layer if there is one, else other lengths are refused."""
+    """The quantised dimension: 1, where 0 is the outputs'; of a square layer if there is one, else
+    other lengths are refused."""
     places = [
         int(op.inputs[1]) for op in made.dense if made.tensors[int(op.inputs[1])].type == KIND.INT8
     ]
@@ -134,7 +136,8 @@ def axis(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def per_channel(made: TfliteDraft, rng: Rng) -> bool:
-    """One scale for each output instead of one in all, or the first instead of them all; and the bias with it."""
+    """One scale for each output instead of one in all, or the first instead of them all; and the
+    bias with it."""
     place = weights_of(made, rng, KIND.INT8)
     if place is None:
         return False

@@ -1,4 +1,5 @@
-"""Reference networks that relrob can train: their shapes and the recipe that trains them, as values."""
+"""Reference networks that relrob can train: their shapes and the recipe that trains them, as
+values."""
 
 from __future__ import annotations
 
@@ -13,10 +14,12 @@ RECIPE = 2  # goes up whenever a change here or in relrob.training.train changes
 
 @dataclass(frozen=True)
 class Architecture:
-    """A multilayer perceptron with ReLU: sizes of the `hidden` layers, `dropout` after each of them while it is trained.
+    """A multilayer perceptron with ReLU: sizes of the `hidden` layers, `dropout` after each of them
+    while it is trained.
 
-    `epochs`, `batch`, learning `rate` and `optimiser` ("rmsprop" at a constant rate, "adam" with cosine decay) are its recipe.
-    `standardise`: train on pixels of mean 0 and deviation 1 (folded into the weights afterwards), or on levels/255 as they are.
+    `epochs`, `batch`, learning `rate` and `optimiser` ("rmsprop" at a constant rate, "adam" with
+    cosine decay) are its recipe. `standardise`: train on pixels of mean 0 and deviation 1 (folded
+    into the weights afterwards), or on levels/255 as they are.
     """
 
     name: str
@@ -31,7 +34,9 @@ class Architecture:
 
 
 ARCHITECTURES: tuple[Architecture, ...] = (
-    Architecture(  # the paper's own recipe: weights of pixels that are black in all training images stay as they were drawn
+    # the paper's own recipe: weights of pixels that are black in all training images stay as they
+    # were drawn
+    Architecture(
         name="mlp-512x2",
         hidden=(512, 512),
         dropout=0.2,
@@ -71,7 +76,8 @@ def find_architecture(name: str) -> Architecture:
 def check_training(
     arch: str, output: Path, seed: int, epochs: int | None = None, limit: int | None = None
 ) -> Architecture:
-    """The architecture; refuses at once what would fail after minutes of training. Raises UsageError, StoreError."""
+    """The architecture; refuses at once what would fail after minutes of training. Raises
+    UsageError, StoreError."""
     architecture = find_architecture(arch)
     if output.suffix != ".keras":
         raise UsageError(
@@ -90,7 +96,8 @@ def check_training(
 
 
 def default_architecture(dataset: str) -> str:
-    """The name of the architecture that the paper uses for a data set, `mlp-512x2` where it names none.
+    """The name of the architecture that the paper uses for a data set, `mlp-512x2` where it names
+    none.
 
     >>> default_architecture("cifar10")
     'mlp-256x2'

@@ -13,12 +13,14 @@ from relrob.training.architectures import RECIPE, check_training, find_architect
 
 
 def trainer() -> Any:
-    """`relrob.training.train.train`, which imports TensorFlow: about four seconds the first time, and silent."""
+    """`relrob.training.train.train`, which imports TensorFlow: about four seconds the first time,
+    and silent."""
     return load_on_tensorflow("relrob.training.train:train")
 
 
 def cache_name(dataset: str, arch: str, seed: int) -> str:
-    """File name of a cached network. A data set given by its path is named by its stem and the digest of its training split."""
+    """File name of a cached network. A data set given by its path is named by its stem and the
+    digest of its training split."""
     label = dataset
     if dataset not in (row.name for row in relrob_datasets.catalogue()):
         label = f"{Path(dataset).stem}-{relrob_datasets.load_guarded(dataset, 'train').sha256[:16]}"
@@ -26,7 +28,8 @@ def cache_name(dataset: str, arch: str, seed: int) -> str:
 
 
 def cached_reference(dataset: str, arch: str, seed: int = 0, listener: Listener = silent) -> Path:
-    """Path of the trained network, trained now (seconds to minutes) unless it is in the cache already.
+    """Path of the trained network, trained now (seconds to minutes) unless it is in the cache
+    already.
 
     Interrupting it leaves nothing behind. Raises UsageError, DatasetError, StoreError.
     """

@@ -1,4 +1,5 @@
-"""Train a reference network with Keras on TensorFlow (CPU), repeatably, and write it as a `.keras` file."""
+"""Train a reference network with Keras on TensorFlow (CPU), repeatably, and write it as a `.keras`
+file."""
 
 from __future__ import annotations
 
@@ -38,12 +39,13 @@ def train(
     limit: int | None = None,
     listener: Listener = silent,
 ) -> None:
-    """Train `arch` on the training split of `dataset` and write a `.keras` file: Input (H, W, C), Flatten, Dense..., logits.
+    """Train `arch` on the training split of `dataset` and write a `.keras` file: Input (H, W, C),
+    Flatten, Dense..., logits.
 
-    Pixels are levels/255. The last twelfth of the training images (at most 5,000) only measures progress; the test split is
-    never read. `limit` keeps the first images only. The same arguments give the same bytes on the same machine; the file
-    appears whole at the end or not at all. Cost: 1 to 3 s an epoch of MNIST on two cores.
-    Raises UsageError, DatasetError, StoreError.
+    Pixels are levels/255. The last twelfth of the training images (at most 5,000) only measures
+    progress; the test split is never read. `limit` keeps the first images only. The same arguments
+    give the same bytes on the same machine; the file appears whole at the end or not at all. Cost:
+    1 to 3 s an epoch of MNIST on two cores. Raises UsageError, DatasetError, StoreError.
     """
     architecture = check_training(arch, output, seed, epochs, limit)
     total_epochs = architecture.epochs if epochs is None else epochs
@@ -63,9 +65,11 @@ def train(
 
 @dataclass(frozen=True)
 class Scaling:
-    """Training sees (pixel - mean)/deviation; the saved network takes pixels, for `fold` moves the scaling into its weights.
+    """Training sees (pixel - mean)/deviation; the saved network takes pixels, for `fold` moves the
+    scaling into its weights.
 
-    `full`: the stored value of white (255 or 1); `mean` and `deviation` over all pixels of the training images, in [0, 1].
+    `full`: the stored value of white (255 or 1); `mean` and `deviation` over all pixels of the
+    training images, in [0, 1].
     """
 
     full: float
@@ -74,7 +78,8 @@ class Scaling:
 
     @staticmethod
     def of(images: Any, standardise: bool) -> Scaling:
-        """The scaling of these images: uint8 levels or float32 in [0, 1]; without `standardise`, pixels stay in [0, 1]."""
+        """The scaling of these images: uint8 levels or float32 in [0, 1]; without `standardise`,
+        pixels stay in [0, 1]."""
         full = 255.0 if images.dtype == np.uint8 else 1.0
         if not standardise:
             return Scaling(full, 0.0, 1.0)
@@ -143,7 +148,8 @@ def _optimiser(architecture: Architecture, steps: int) -> Any:
 def _step(
     model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any
 ) -> Callable[[Any], Any]:
-    """One compiled step of the optimiser on the images of the given indices; the whole training set stays in memory."""
+    """One compiled step of the optimiser on the images of the given indices; the whole training set
+    stays in memory."""
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     images, labels = tf.constant(data[0]), tf.constant(data[1])
@@ -191,7 +197,8 @@ def saved(model: Any) -> bytes:
 
 
 def _renumbered(value: Any, numbers: dict[int, int]) -> Any:
-    """Keras names shared objects by their memory address: count them instead, in order of appearance."""
+    """Keras names shared objects by their memory address: count them instead, in order of
+    appearance."""
     if isinstance(value, list):
         return [_renumbered(item, numbers) for item in value]
     if not isinstance(value, dict):

@@ -1,5 +1,5 @@
-"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables, figures, records, provenance; note.md,
-which is written by hand, goes into README.md.
+"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables,
+figures, records, provenance; note.md, which is written by hand, goes into README.md.
 
 python reports/duncan2020/make.py STUDY_DIRECTORY
 """
@@ -61,7 +61,8 @@ PICTURES = (
 
 
 def grids(cells: Iterable[CellResult]) -> dict[str, dict[str, Any]]:
-    """What was run of each grid: cells, images in each, undecided ones, minutes of work on one core."""
+    """What was run of each grid: cells, images in each, undecided ones, minutes of work on one
+    core."""
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
         sets = cell.summary["sets"]

@@ -1,4 +1,5 @@
-"""Copy what a finished `make verify` run says into this folder: summary, table, images and a gallery of witnesses.
+"""Copy what a finished `make verify` run says into this folder: summary, table, images and a
+gallery of witnesses.
 
 python reports/quickstart/make.py RUN_DIRECTORY
 """

@@ -1,4 +1,5 @@
-"""Bounds over a ball or lattice: a search for a witness first, optimised slopes where the plain ones do not reach. Not complete."""
+"""Bounds over a ball or lattice: a search for a witness first, optimised slopes where the plain
+ones do not reach. Not complete."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ from relrob.queries.problem import BallProblem
 
 @final
 class Around:
-    """Milliseconds to seconds an image; UNKNOWN where neither a witness is found nor the bounds are tight enough."""
+    """Milliseconds to seconds an image; UNKNOWN where neither a witness is found nor the bounds are
+    tight enough."""
 
     name = "bounds"
     complete = False

@@ -1,4 +1,5 @@
-"""Bounds alone: one bound on the whole ladder for each network, after the cheap search for a witness; sound, not complete."""
+"""Bounds alone: one bound on the whole ladder for each network, after the cheap search for a
+witness; sound, not complete."""
 
 from __future__ import annotations
 
@@ -20,7 +21,8 @@ from relrob.regions.part import whole
 
 @final
 class Bounds:
-    """Milliseconds an image whatever the size of the ladder; UNKNOWN where the bound is not tight enough."""
+    """Milliseconds an image whatever the size of the ladder; UNKNOWN where the bound is not tight
+    enough."""
 
     name = "bounds"
     complete = False
@@ -30,7 +32,8 @@ class Bounds:
         return refusal(problem)
 
     def solve(self, problem: Problem) -> Findings:
-        """Each network by itself; effective perturbations are counted where there are none, or nothing else."""
+        """Each network by itself; effective perturbations are counted where there are none, or
+        nothing else."""
         each = tuple(_find(opened, problem) for opened in problem.networks)
         return Findings(each, None, max(finding.evaluated for finding in each))
 

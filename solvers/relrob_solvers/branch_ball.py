@@ -1,8 +1,10 @@
-"""Branching on the phases of ReLUs, in a ball or lattice around an image. Any-time; ends where bounds are tight enough.
+"""Branching on the phases of ReLUs, in a ball or lattice around an image. Any-time; ends where
+bounds are tight enough.
 
-A part of the region is where some neurons' pre-activations are at least 0, and others at most 0. Each is bounded with optimised
-slopes and with multipliers of these conditions (beta-CROWN: Wang et al. 2021); the part of the least margin is split first, on the
-neuron whose being open costs that margin most. The image at which a bound is worst is run.
+A part of the region is where some neurons' pre-activations are at least 0, and others at most 0.
+Each is bounded with optimised slopes and with multipliers of these conditions (beta-CROWN: Wang et
+al. 2021); the part of the least margin is split first, on the neuron whose being open costs that
+margin most. The image at which a bound is worst is run.
 """
 
 from __future__ import annotations

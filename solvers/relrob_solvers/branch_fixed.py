@@ -1,10 +1,13 @@
-"""Branching on a fixed-point network in an L-infinity ball: linear programs guide, exact integer bounds decide. Complete.
+"""Branching on a fixed-point network in an L-infinity ball: linear programs guide, exact integer
+bounds decide. Complete.
 
-For each way in which a rival can win (`relrob.bounding.fixed.threats`) cells of code vectors and hidden outputs are taken best
-first. HiGHS relaxes a cell: accumulators are linear in what enters a layer, the staircase clip(a >> shift) is replaced by its
-convex hull. Its duals, rounded to integers, are the multipliers of the exact bound, which alone closes a cell. An open cell's
-solution is rounded and improved by single codes; what the network gets wrong there is a witness. Cells are split on the neuron
-whose relaxation is loosest, in the end on single codes, so that the search is finite.
+For each way in which a rival can win (`relrob.bounding.fixed.threats`) cells of code vectors and
+hidden outputs are taken best first. HiGHS relaxes a cell: accumulators are linear in what enters a
+layer, the staircase clip(a >> shift) is replaced by its convex hull. Its duals, rounded to
+integers, are the multipliers of the exact bound, which alone closes a cell. An open cell's solution
+is rounded and improved by single codes; what the network gets wrong there is a witness. Cells are
+split on the neuron whose relaxation is loosest, in the end on single codes, so that the search is
+finite.
 """
 
 from __future__ import annotations
@@ -86,7 +89,8 @@ class _Search:
         self._step = "bounds"
 
     def run(self) -> BallFinding:
-        """Every threat in turn: first with one bound each, then branching on those that are left."""
+        """Every threat in turn: first with one bound each, then branching on those that are
+        left."""
         every = threats(self._network, self._label)
         closed = [self._first(threat) for threat in every]
         for number, threat in enumerate(every):
@@ -188,7 +192,8 @@ def _integers(values: Doubles) -> Whole:
 
 
 def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole, ...]:
-    """Multipliers of the accumulators: each staircase as the chord between its ends on the cell, going backward."""
+    """Multipliers of the accumulators: each staircase as the chord between its ends on the cell,
+    going backward."""
     found: list[Whole] = []
     given: Doubles = coefficients.astype(np.float64)
     for number in range(len(network.layers) - 2, -1, -1):
@@ -202,7 +207,8 @@ def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole
 def improved(
     network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: int, rival: int, end: float
 ) -> Ints:
-    """Codes that favour `rival` over `label` more: again and again the single change of a code that helps most, until none does."""
+    """Codes that favour `rival` over `label` more: again and again the single change of a code that
+    helps most, until none does."""
     first, last = network.layers[0].weights.astype(np.float64), network.layers[-1]
     gain = (last.weights[:, rival] - last.weights[:, label]).astype(np.float64)
     if len(network.layers) == 1:
@@ -234,7 +240,8 @@ def improved(
 
 
 def _scores(network: FixedNetwork, sums: Doubles, hidden: list[Any], gain: Doubles) -> Doubles:
-    """How far the rival leads, (n,), for accumulators (n, m) of the first layer; ties by what the staircase hides."""
+    """How far the rival leads, (n,), for accumulators (n, m) of the first layer; ties by what the
+    staircase hides."""
     if len(network.layers) == 1:
         return np.asarray(sums @ gain)
     layer = network.layers[0]

@@ -1,8 +1,10 @@
-"""Branching on features: bounds decide whole parts of a ladder, small parts are enumerated; complete.
+"""Branching on features: bounds decide whole parts of a ladder, small parts are enumerated;
+complete.
 
-Both networks go down one tree. A part on which a network's label is proved is settled for it, whether right or wrong everywhere; a
-part that is open for some network is split on the feature that moves its threatened margins most, until it is small enough to be
-run. Points of settled parts are counted by dynamic programming, so counts are exact however large the ladder is. Without counts,
+Both networks go down one tree. A part on which a network's label is proved is settled for it,
+whether right or wrong everywhere; a part that is open for some network is split on the feature that
+moves its threatened margins most, until it is small enough to be run. Points of settled parts are
+counted by dynamic programming, so counts are exact however large the ladder is. Without counts,
 each network has a search of its own (`relrob.branching.best_first`).
 """
 
@@ -35,8 +37,8 @@ LEAF: Final = 12_000  # a bound costs as much as running some thousands of point
 
 @dataclass
 class _Side:
-    """One network in the search: its tally, its bounds where it has an enclosure, the parts that its proof rests on, and its own
-    search for a verdict, once begun."""
+    """One network in the search: its tally, its bounds where it has an enclosure, the parts that
+    its proof rests on, and its own search for a verdict, once begun."""
 
     tally: Tally
     bounds: CertainLabels | None
@@ -76,7 +78,8 @@ class _Task:
 
 @final
 class Branch:
-    """Bounds, branching and enumeration of parts of at most `leaf` points. Complete: UNKNOWN comes only from the time limit."""
+    """Bounds, branching and enumeration of parts of at most `leaf` points. Complete: UNKNOWN comes
+    only from the time limit."""
 
     name = "branch"
     complete = True
@@ -107,7 +110,8 @@ class Branch:
 
 @final
 class _Work:
-    """Counting and searching, in any order: a network that its own search proves right is not looked at again."""
+    """Counting and searching, in any order: a network that its own search proves right is not
+    looked at again."""
 
     def __init__(self, problem: Problem, leaf: int) -> None:
         self._problem, self._leaf = problem, leaf
@@ -133,7 +137,8 @@ class _Work:
         return self._sides[number].tally.spent / self._problem.budget.seconds
 
     def leave(self, number: int, seconds: float, proved: bool) -> None:
-        """Another solver spent these seconds on a network, and proved it right everywhere or not."""
+        """Another solver spent these seconds on a network, and proved it right everywhere or
+        not."""
         self._sides[number].tally.spent += seconds
         if proved:
             self._prove(number)
@@ -145,7 +150,8 @@ class _Work:
         self._stack = [_Task(task.part, _known(task.labels, number, label)) for task in self._stack]
 
     def count(self, share: float) -> None:
-        """Every point of the ladder, proved or run, on every network that has time left, if `share` is 1."""
+        """Every point of the ladder, proved or run, on every network that has time left, if `share`
+        is 1."""
         until = share * self._problem.budget.seconds
         while self._stack:
             active = [not side.tally.late for side in self._sides]
@@ -250,7 +256,8 @@ def _step(
 def _settled(
     part: Part, labels: list[int | None], active: list[bool], transfers: TransferCount
 ) -> list[_Task]:
-    """Count a part that every active network has one label on; split it if its costs are too many to add up."""
+    """Count a part that every active network has one label on; split it if its costs are too many
+    to add up."""
     if len(labels) == 2 and all(active):
         first, second = labels
         dearest = part.dearest()

@@ -1,7 +1,8 @@
 """Enumeration: every point of a ladder, on any network and any runtime; complete.
 
-Float MLPs are judged by `FoldedDense`, exactly, with the named runtime for margins that are too thin to call; everything else
-runs on its runtime. Points stream through in blocks: memory does not grow with their number.
+Float MLPs are judged by `FoldedDense`, exactly, with the named runtime for margins that are too
+thin to call; everything else runs on its runtime. Points stream through in blocks: memory does not
+grow with their number.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def _verdict_only(tally: Tally, rungs: RungSet) -> None:
 
 
 def _count(tallies: list[Tally], rungs: RungSet, label: int) -> Transfer | None:
-    """Greedy first, then every point on every network until each is done or late; transfer counts if two were completed."""
+    """Greedy first, then every point on every network until each is done or late; transfer counts
+    if two were completed."""
     for tally in tallies:
         greedy(tally, rungs)
     transfers = TransferCount(rungs, label)

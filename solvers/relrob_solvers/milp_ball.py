@@ -1,8 +1,11 @@
-"""MILP on a float or LiteRT network in an L1 or L-infinity ball: HiGHS, for what bounds leave open. Not complete.
+"""MILP on a float or LiteRT network in an L1 or L-infinity ball: HiGHS, for what bounds leave open.
+Not complete.
 
-For each threat to the label the proof is a tree of our own over ReLU phases, whose every leaf is closed by a bound that is
-recomputed outward (`relrob.branching.highs`); the worst image of each relaxation is run. Where the tree does not end, or a leaf stays open (a
-point at which the network may be wrong within what the encoding allows for rounding), HiGHS's branch and cut proposes an image.
+For each threat to the label the proof is a tree of our own over ReLU phases, whose every leaf is
+closed by a bound that is recomputed outward (`relrob.branching.highs`); the worst image of each
+relaxation is run. Where the tree does not end, or a leaf stays open (a point at which the network
+may be wrong within what the encoding allows for rounding), HiGHS's branch and cut proposes an
+image.
 """
 
 from __future__ import annotations

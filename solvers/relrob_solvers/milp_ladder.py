@@ -1,8 +1,9 @@
-"""MILP: HiGHS on big-M programs of what bounds and a cheap search leave open; its float arithmetic is never believed. Complete.
+"""MILP: HiGHS on big-M programs of what bounds and a cheap search leave open; its float arithmetic
+is never believed. Complete.
 
-Cube and conquer (`relrob.branching.cubes`): parts of the ladder with too many open ReLUs are split on a feature. For each threat to the label
-HiGHS's branch and cut proposes a point, which is run. The proof is a tree of our own over features and ReLU phases
-(`relrob.branching.highs`).
+Cube and conquer (`relrob.branching.cubes`): parts of the ladder with too many open ReLUs are split
+on a feature. For each threat to the label HiGHS's branch and cut proposes a point, which is run.
+The proof is a tree of our own over features and ReLU phases (`relrob.branching.highs`).
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ NODES: Final = 200  # nodes of one tree before its part is split
 
 @final
 class Milp:
-    """HiGHS on parts of the ladder with at most `unstable` open ReLUs. UNKNOWN comes only from the limit. Verdicts, not counts."""
+    """HiGHS on parts of the ladder with at most `unstable` open ReLUs. UNKNOWN comes only from the
+    limit. Verdicts, not counts."""
 
     name = "milp"
     complete = True

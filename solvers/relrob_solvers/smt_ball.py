@@ -1,8 +1,10 @@
-"""SMT on a float or LiteRT network in an L1 or L-infinity ball: z3 on bounded reals, for what bounds leave open. Not complete.
+"""SMT on a float or LiteRT network in an L1 or L-infinity ball: z3 on bounded reals, for what
+bounds leave open. Not complete.
 
-Unsatisfiable is a proof for the runtime's arithmetic (`relrob.encoding.encode`). A model is a point of the ball at which the
-network may be wrong within what the encoding allows for rounding: it is made an image, and where that is right, one is asked for at
-which the network is wrong by more. It is replayed behind the door, and the verdict is UNKNOWN where it is right there.
+Unsatisfiable is a proof for the runtime's arithmetic (`relrob.encoding.encode`). A model is a point
+of the ball at which the network may be wrong within what the encoding allows for rounding: it is
+made an image, and where that is right, one is asked for at which the network is wrong by more. It
+is replayed behind the door, and the verdict is UNKNOWN where it is right there.
 """
 
 from __future__ import annotations

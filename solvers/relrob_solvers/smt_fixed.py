@@ -1,4 +1,5 @@
-"""SMT on a fixed-point network in an L-infinity ball, bit for bit in integers: z3, for small networks. Complete."""
+"""SMT on a fixed-point network in an L-infinity ball, bit for bit in integers: z3, for small
+networks. Complete."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ _SEED: Final = 0
 
 @final
 class Integer:
-    """One question a network. Exact, and slow beyond some tens of pixels and neurons: UNKNOWN comes only from the time limit."""
+    """One question a network. Exact, and slow beyond some tens of pixels and neurons: UNKNOWN comes
+    only from the time limit."""
 
     name = "smt"
     complete = True
@@ -38,7 +40,8 @@ class Integer:
         return None
 
     def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
-        """Unsatisfiable is a proof; a model is a code vector, made an image and replayed behind the door."""
+        """Unsatisfiable is a proof; a model is a code vector, made an image and replayed behind the
+        door."""
         network = fixed_of(opened.network)
         assert network is not None  # noqa: S101 - accepts() saw to it
         end = time.perf_counter() + problem.budget.seconds

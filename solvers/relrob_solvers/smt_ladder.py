@@ -1,8 +1,10 @@
-"""SMT: z3 decides what bounds and a cheap search leave open. Boolean features, a linear budget, only unstable ReLUs; complete.
+"""SMT: z3 decides what bounds and a cheap search leave open. Boolean features, a linear budget,
+only unstable ReLUs; complete.
 
-Cube and conquer (`relrob.branching.cubes`): a part of the ladder on which too many ReLUs are open is split on a feature. One question a
-threat to the label (a rival class, or outputs that saturate); unsatisfiable for all of them is a proof for the runtime's arithmetic
-(`relrob.encoding.encode`). A model is a point of the ladder: it is run, and its neighbours with it; those that the runtime gives
+Cube and conquer (`relrob.branching.cubes`): a part of the ladder on which too many ReLUs are open
+is split on a feature. One question a threat to the label (a rival class, or outputs that saturate);
+unsatisfiable for all of them is a proof for the runtime's arithmetic (`relrob.encoding.encode`). A
+model is a point of the ladder: it is run, and its neighbours with it; those that the runtime gives
 the label are excluded, and the question is asked again.
 """
 
@@ -28,14 +30,16 @@ from relrob.regions.part import whole
 from relrob.system.quiet import checked
 
 UNSTABLE: Final = 32  # z3 is lost with many more open ReLUs (measured); a split closes some
-PATIENCE: Final = 300_000  # z3's own measure of effort on one question before a part is split: about half a second
+# z3's own measure of effort on one question before a part is split: about half a second
+PATIENCE: Final = 300_000
 MODELS: Final = 50  # models that the runtime may refute before a part is split
 _SEED: Final = 0
 
 
 @final
 class Smt:
-    """z3 on parts of the ladder with at most `unstable` open ReLUs. UNKNOWN comes only from the limit. Verdicts, not counts."""
+    """z3 on parts of the ladder with at most `unstable` open ReLUs. UNKNOWN comes only from the
+    limit. Verdicts, not counts."""
 
     name = "smt"
     complete = True
@@ -65,9 +69,11 @@ class Smt:
 
 
 def to_smtlib(opened: Opened, problem: Problem, every: bool = False) -> str:
-    """SMT-LIB 2 text (QF_LRA) of the question about one network on the whole ladder; unsatisfiable means ROBUST.
+    """SMT-LIB 2 text (QF_LRA) of the question about one network on the whole ladder; unsatisfiable
+    means ROBUST.
 
-    `every`: ask about each other class, also those that the bounds rule out (whose question is a trivial one otherwise).
+    `every`: ask about each other class, also those that the bounds rule out (whose question is a
+    trivial one otherwise).
 
     Raises UsageError for a network without bounds.
     """
@@ -81,7 +87,8 @@ def to_smtlib(opened: Opened, problem: Problem, every: bool = False) -> str:
 
 
 def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
-    """Ask until there is no model left, or one is a witness; False when z3 gives up or its models stay wrong."""
+    """Ask until there is no model left, or one is a witness; False when z3 gives up or its models
+    stay wrong."""
     for _ in range(MODELS):
         with tally.clock():
             answer = questions.ask(tally.limit - tally.spent)

@@ -1,5 +1,6 @@
-"""Networks over the reals at the ends of float64's range, where products become 0 or infinite: what is proved must be true there.
-The referee: an image of the region that fractions give another label."""
+"""Networks over the reals at the ends of float64's range, where products become 0 or infinite: what
+is proved must be true there. The referee: an image of the region that fractions give another label.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def chain(exponents: list[int], last: int, bias: int) -> Dense:
 
 
 def faint() -> Dense:
-    """No weight above 1: five pixels are passed on, 2^-1074 of each; the last weights round to 0 and to 1 in these units."""
+    """No weight above 1: five pixels are passed on, 2^-1074 of each; the last weights round to 0
+    and to 1 in these units."""
     hidden = [layer(np.eye(5) * power(-60), np.zeros(5)) for _ in range(17)]
     last = np.zeros((5, 2))
     last[0, 0], last[1:, 1] = 0.6, 0.45

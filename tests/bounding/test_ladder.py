@@ -83,7 +83,8 @@ def test_sums_that_do_not_fit_in_memory_are_not_added_up() -> None:
 def check_containment(
     enclosure: Enclosure, outputs: Callable[[Floats], Floats], rungs: RungSet, seed: int, label: int
 ) -> float:
-    """Margins of every point of a random part lie within the bounds; returns how much of the bounds' width they fill."""
+    """Margins of every point of a random part lie within the bounds; returns how much of the
+    bounds' width they fill."""
     part = some_part(rungs, seed)
     found = LadderBounds(enclosure, rungs, label).margins(part)
     values = outputs(rungs.images(part.masks(0, 10**6))).astype(np.float64)

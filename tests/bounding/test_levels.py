@@ -1,4 +1,5 @@
-"""The levels of a first layer that quantises pixels: in bounds and in the checker, against every level that a kernel may choose."""
+"""The levels of a first layer that quantises pixels: in bounds and in the checker, against every
+level that a kernel may choose."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ def facts_of(layer: EnclosedLayer) -> Facts:
 
 
 def choices(value: float, half: float, reach: float) -> list[Fraction]:
-    """What kernels may take a value for: whole levels at most half a step, and a little, away; cut at `reach`."""
+    """What kernels may take a value for: whole levels at most half a step, and a little, away; cut
+    at `reach`."""
     exact, step = (
         min(Fraction(value), Fraction(reach)) if np.isfinite(reach) else Fraction(value),
         2 * Fraction(half),
@@ -98,7 +100,8 @@ def test_a_layer_that_does_not_quantise_takes_pixels_as_they_are() -> None:
 
 
 def ladder_of(seed: int) -> RungSet:
-    """A 5 x 5 image of few different large values, so that points of the ladder differ in their maxima."""
+    """A 5 x 5 image of few different large values, so that points of the ladder differ in their
+    maxima."""
     rng = np.random.default_rng(seed)
     image = rng.choice(np.array([0, 3, 128, 253, 254, 255][: 2 + seed % 5], np.uint8), size=(5, 5))
     step = ["1", "1/2", "1/16"][seed % 3]
@@ -163,7 +166,8 @@ def test_the_maximum_is_steady_at_last() -> None:
 @pytest.mark.parametrize("seed", range(40))
 @pytest.mark.parametrize("share", SHARES)
 def test_bounds_hold_whatever_levels_a_kernel_chooses(seed: int, share: float) -> None:
-    """Pre-activations of the first layer at random points, of levels chosen at random among all that a kernel may choose."""
+    """Pre-activations of the first layer at random points, of levels chosen at random among all
+    that a kernel may choose."""
     rng, rungs = np.random.default_rng(seed), ladder_of(seed)
     dense = random_dense(seed, (25, 6, 3))
     loose, moved = enclosure.LOOSE, 0.0 if share else 1 / 200

@@ -1,4 +1,5 @@
-"""Bounds against a network that errs as much as its enclosure allows: each input moved by a step, each sum off by its rounding."""
+"""Bounds against a network that errs as much as its enclosure allows: each input moved by a step,
+each sum off by its rounding."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ def enclosure_of(seed: int) -> Enclosure:
 def worst_outputs(
     given: Enclosure, images: Doubles, rng: np.random.Generator, other: int, label: int
 ) -> Doubles:
-    """Outputs (n, classes) when every error has the sign that helps `other` against `label` along the signs of the path."""
+    """Outputs (n, classes) when every error has the sign that helps `other` against `label` along
+    the signs of the path."""
     back = given.layers[-1].weights[:, other] - given.layers[-1].weights[:, label]
     paths = [back]
     for layer in given.layers[-2::-1]:

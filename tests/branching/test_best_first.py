@@ -1,4 +1,5 @@
-"""The search for a verdict alone: as enumeration, in one go or in many short ones, with a frontier of any size."""
+"""The search for a verdict alone: as enumeration, in one go or in many short ones, with a frontier
+of any size."""
 
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ def biased(problem: Problem, label: int, amount: np.float32) -> Problem:
 
 
 def on_the_edge(seed: int) -> Problem:
-    """A random problem whose second network's smallest margin is a hair above 0, or, every third time, below."""
+    """A random problem whose second network's smallest margin is a hair above 0, or, every third
+    time, below."""
     problem = random_problem(seed)
     opened, rungs, label = problem.networks[1], problem.rungs, problem.label
     images = rungs.images(rungs.knapsack.masks(0, rungs.count))

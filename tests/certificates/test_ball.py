@@ -1,5 +1,6 @@
-"""Certificates about balls and lattices that rest on one bound: valid, derived below every sampled margin, and hard to forge.
-The referee samples images of the region, lists every point of small lattices, and flips bits."""
+"""Certificates about balls and lattices that rest on one bound: valid, derived below every sampled
+margin, and hard to forge. The referee samples images of the region, lists every point of small
+lattices, and flips bits."""
 
 from __future__ import annotations
 
@@ -141,7 +142,8 @@ def test_derived_margins_are_below_those_of_sampled_images(made: list[Made]) -> 
 
 
 def in_hull(ball: _Ball, image: list[Fraction]) -> bool:
-    """Is an image a combination z in [0,1] of the hull's features, whose costs sum to at most its room?"""
+    """Is an image a combination z in [0,1] of the hull's features, whose costs sum to at most its
+    room?"""
     region = ball.hull()
     spent, reached = Fraction(0), set[int]()
     for axes, change, cost in zip(region.axes, region.change, region.costs, strict=True):
@@ -166,7 +168,8 @@ def in_hull(ball: _Ball, image: list[Fraction]) -> bool:
 def test_the_checkers_hull_holds_every_point_of_a_lattice(
     seed: int, step: str, many: int, floats: bool
 ) -> None:
-    """Points are float32 roundings: one of them can lie further from the rounded image than the radius."""
+    """Points are float32 roundings: one of them can lie further from the rounded image than the
+    radius."""
     rng, size = np.random.default_rng(seed), Fraction(step)
     image: Any = (
         rng.random((1, 2, 1), dtype=np.float32)

@@ -122,8 +122,8 @@ def test_bounds_contain_what_the_runtime_gives(networks: dict[str, Opened], kind
 
 
 def stray(layers: tuple[Facts, ...], images: Any, rng: np.random.Generator, whole: bool) -> Any:
-    """Outputs (n, classes) of a runtime that errs as much as it may: inputs moved by a step, each output off by its rounding;
-    pixels go to a nearest level if they are `whole`."""
+    """Outputs (n, classes) of a runtime that errs as much as it may: inputs moved by a step, each
+    output off by its rounding; pixels go to a nearest level if they are `whole`."""
     values = images.astype(np.float64)
     for number, layer in enumerate(layers):
         step = float(layer.share) * values.max(axis=1, keepdims=True) + float(layer.shift)
@@ -196,7 +196,8 @@ def column(*values: float) -> Any:
 
 
 def test_a_bound_worked_out_by_hand() -> None:
-    """One pixel from 0 to 1, moved by 1/4 on the way in, through relu(x - 1/2): at most 3/4, and outputs 1 and that."""
+    """One pixel from 0 to 1, moved by 1/4 on the way in, through relu(x - 1/2): at most 3/4, and
+    outputs 1 and that."""
     hidden = Facts(column(1), [Fraction(-1, 2)], True, 3, shift=Fraction(1, 4))
     derivation = Derivation(
         Deployed((hidden, Facts(column(0, 1), [Fraction(1), Fraction(0)], False, 3)), "logits"), 0
@@ -244,7 +245,8 @@ def test_outputs_at_one_end_of_their_range_tie(first: int, second: int, sure: bo
 
 
 def test_bounds_contain_exact_margins_of_hostile_networks(tmp_path: Path) -> None:
-    """Ties, huge, tiny and cancelling weights: the bound is below every real margin, or the checker refuses."""
+    """Ties, huge, tiny and cancelling weights: the bound is below every real margin, or the checker
+    refuses."""
     rng, proved = np.random.default_rng(4), 0
     for seed in range(60):
         dense, image = hostile.network(seed), hostile.image(seed)
@@ -272,7 +274,8 @@ def test_bounds_contain_exact_margins_of_hostile_networks(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("kind", [*KINDS, "cifar"])
 def test_two_readings_of_a_file_agree(networks: dict[str, Opened], kind: str) -> None:
-    """The checker's reader and the one behind the bounds, written apart, give the same exact weights and error terms."""
+    """The checker's reader and the one behind the bounds, written apart, give the same exact
+    weights and error terms."""
     if kind == "cifar":
         path = shared_data("duncan2020/converted_model_cifar.tflite")
         network = load_network(

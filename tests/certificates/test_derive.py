@@ -1,4 +1,5 @@
-"""The parts of the checker's derivation against fractions and dense grids; cubes that are proved, run, asked or split."""
+"""The parts of the checker's derivation against fractions and dense grids; cubes that are proved,
+run, asked or split."""
 
 from __future__ import annotations
 

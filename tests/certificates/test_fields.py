@@ -1,4 +1,5 @@
-"""Every field of a certificate is checked: wrong types and values get one line, and networks are looked for in order."""
+"""Every field of a certificate is checked: wrong types and values get one line, and networks are
+looked for in order."""
 
 from __future__ import annotations
 
@@ -195,7 +196,8 @@ def test_the_same_content_in_another_form_fails(small: Small, tmp_path: Path) ->
 
 
 def test_a_network_is_looked_for_beside_its_certificate(small: Small, tmp_path: Path) -> None:
-    """The role's name in the run directory, the file's own, beside the certificate, and where the summary says; in this order."""
+    """The role's name in the run directory, the file's own, beside the certificate, and where the
+    summary says; in this order."""
     folder, elsewhere = tmp_path / "run" / "certificates", tmp_path / "elsewhere.onnx"
     folder.mkdir(parents=True)
     places = [
@@ -283,7 +285,8 @@ def test_subsets_are_listed_in_rank_order(costs: list[int], room: int) -> None:
 def test_a_part_holds_the_points_that_its_path_says(
     pixels: list[int], radius: int, signs: list[int]
 ) -> None:
-    """The points of a part, listed with its own features, are those of the whole ladder that took the splits of its path."""
+    """The points of a part, listed with its own features, are those of the whole ladder that took
+    the splits of its path."""
     image = np.array(pixels, np.uint8).reshape(2, 3, 1)
     ladder = Rebuilt(
         document(image, rung_set(Ladder(Fraction(radius, 8), Fraction(1, 4), 3, 2), image))

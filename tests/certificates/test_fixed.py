@@ -1,4 +1,5 @@
-"""Certificates about fixed-point networks: the referee runs every code vector, and forgers seal what they change."""
+"""Certificates about fixed-point networks: the referee runs every code vector, and forgers seal
+what they change."""
 
 from __future__ import annotations
 
@@ -231,7 +232,8 @@ def test_a_proof_about_one_network_says_nothing_false_about_another(
 @settings(max_examples=60, deadline=None)
 @given(st.integers(0, 10**9))
 def test_no_multipliers_prove_what_is_false(folder: Path, seed: int) -> None:
-    """Whole boxes, or halves of them, with multipliers of any sign for every label that some code vector does not have."""
+    """Whole boxes, or halves of them, with multipliers of any sign for every label that some code
+    vector does not have."""
     asked, rng = question(seed, folder), np.random.default_rng(seed)
     network, said = asked.network, asked.network.evaluate(asked.codes).argmax(axis=1)
     fed = [Fraction(float(pixel)) for pixel in asked.ball.base]

@@ -1,4 +1,5 @@
-"""The checker's own readers of Keras files: Keras's outputs lie where their facts say, and hostile edits have no rules."""
+"""The checker's own readers of Keras files: Keras's outputs lie where their facts say, and hostile
+edits have no rules."""
 
 from __future__ import annotations
 
@@ -96,7 +97,8 @@ def test_outputs_of_keras_lie_within_the_claimed_error(
 def test_weights_are_matched_by_position_as_keras_does(
     files: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Names exchanged in the configuration, and in the list of stored layers: what Keras loads is what is read."""
+    """Names exchanged in the configuration, and in the list of stored layers: what Keras loads is
+    what is read."""
     path, _ = files["plain h5"]
     for number in range(2):
         other = shutil.copy(path, tmp_path / f"{number}.h5")

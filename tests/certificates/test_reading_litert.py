@@ -1,4 +1,5 @@
-"""The checker's own reader of `.tflite` files: LiteRT's outputs lie where its facts say, and hostile edits have no rules."""
+"""The checker's own reader of `.tflite` files: LiteRT's outputs lie where its facts say, and
+hostile edits have no rules."""
 
 from __future__ import annotations
 

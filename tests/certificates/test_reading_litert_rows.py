@@ -1,4 +1,5 @@
-"""How the checker takes LiteRT to quantise a row of a dynamic-range layer, against LiteRT itself."""
+"""How the checker takes LiteRT to quantise a row of a dynamic-range layer, against LiteRT
+itself."""
 
 from __future__ import annotations
 
@@ -60,8 +61,9 @@ def packed(model: Any) -> bytes:
 def test_which_kernel_runs_a_row_is_never_guessed_too_fine(
     tmp_path: Path, version: int, dimension: int, per_channel: bool
 ) -> None:
-    """A row whose pixels lie half way between the levels of one kernel: what LiteRT makes of it is within what is claimed, and the
-    finer step is claimed only where the delegate's own levels come out."""
+    """A row whose pixels lie half way between the levels of one kernel: what LiteRT makes of it is
+    within what is claimed, and the finer step is claimed only where the delegate's own levels come
+    out."""
     size, data = 16, hybrid(16, version, dimension, per_channel)
     rng = np.random.default_rng(2)
     images = rng.random((30, size), dtype=np.float32)

@@ -1,4 +1,5 @@
-"""The checker's own reader of `.onnx` files: outputs of onnxruntime lie where its facts say, and hostile edits have no rules."""
+"""The checker's own reader of `.onnx` files: outputs of onnxruntime lie where its facts say, and
+hostile edits have no rules."""
 
 from __future__ import annotations
 
@@ -175,7 +176,8 @@ def test_a_large_constant_that_comes_and_goes_costs_what_it_rounds(tmp_path: Pat
 
 
 def test_dense_layers_in_a_row_are_one_with_the_roundings_of_all(tmp_path: Path) -> None:
-    """Sizes are those of the file's own terms, not of their product; no layer on the way may overflow."""
+    """Sizes are those of the file's own terms, not of their product; no layer on the way may
+    overflow."""
 
     def facts(grown: float) -> Any:
         more = {"w3": f32(*[grown] * 192).reshape(16, 12), "w4": W2 / f32(grown)}

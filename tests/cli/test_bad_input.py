@@ -1,4 +1,5 @@
-"""Bad input of `relrob verify`: one line, exit code 2, no traceback, nothing half-written (interface.md)."""
+"""Bad input of `relrob verify`: one line, exit code 2, no traceback, nothing half-written
+(interface.md)."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ def test_bad_input_is_one_line_and_exit_2(
 
 
 def refused(arguments: list[str], words: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Run the program in this process; it must refuse in one line with exit code 2 and leave nothing in `folder`."""
+    """Run the program in this process; it must refuse in one line with exit code 2 and leave
+    nothing in `folder`."""
     from relrob.cli.main import main
 
     monkeypatch.chdir(folder)

@@ -111,7 +111,8 @@ def test_a_changed_certificate_or_network_is_refused(finished: Finished, tmp_pat
 
 
 def test_certificates_live_in_the_store(finished: Finished, tmp_path: Path) -> None:
-    """A run that is resumed writes them from the store, byte for byte; a run without them is another one, and has none."""
+    """A run that is resumed writes them from the store, byte for byte; a run without them is
+    another one, and has none."""
     folder = tmp_path / "again"
     shutil.copytree(finished.folder, folder)
     before = {path.name: path.read_bytes() for path in (folder / "run" / "certificates").iterdir()}
@@ -134,7 +135,8 @@ def test_certificates_live_in_the_store(finished: Finished, tmp_path: Path) -> N
 
 
 def test_a_forged_run_is_never_called_valid(finished: Finished, tmp_path: Path) -> None:
-    """The whole ladder as one run that nobody made: found out where it is small, and "sampled", exit code 3, where it is not."""
+    """The whole ladder as one run that nobody made: found out where it is small, and "sampled",
+    exit code 3, where it is not."""
     path = next((finished.run / "certificates").glob("*-reference.json"))
     content = json.loads(path.read_text(encoding="ascii"))
     content["gap"] = 0.0

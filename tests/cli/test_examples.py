@@ -31,7 +31,8 @@ ALL = list(commands(group))
 
 
 def parsed(line: str) -> tuple[str, ...]:
-    """The command that a line is for, after its options were read. Raises what click raises for a line that it does not take."""
+    """The command that a line is for, after its options were read. Raises what click raises for a
+    line that it does not take."""
     words, found = shlex.split(line)[1:], cast(click.Command, group)
     path: tuple[str, ...] = ()
     while isinstance(found, click.Group):

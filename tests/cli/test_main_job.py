@@ -1,4 +1,5 @@
-"""The main job on the authors' own MNIST network: clean accuracies, and every verdict and count against the naive referee."""
+"""The main job on the authors' own MNIST network: clean accuracies, and every verdict and count
+against the naive referee."""
 
 from __future__ import annotations
 
@@ -91,7 +92,8 @@ def one_by_one_tflite(path: Path) -> Labeller:
 
 
 def test_clean_accuracies_are_the_papers(authors: Authors) -> None:
-    """98.27 % and 98.24 %: per-tensor dynamic range on the built-in kernels (Duncan et al. 2020, Sec. IV-B: a drop of 0.03 %)."""
+    """98.27 % and 98.24 %: per-tensor dynamic range on the built-in kernels (Duncan et al. 2020,
+    Sec. IV-B: a drop of 0.03 %)."""
     plan = plan_of(authors, "20", "1", "builtin")
     assert plan.header["reference"]["accuracy"] == 0.9827
     assert plan.header["quantised"]["accuracy"] == 0.9824

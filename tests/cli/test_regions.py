@@ -1,4 +1,5 @@
-"""`relrob verify --region` as a user types it: balls, lattices, fixed-point files, bad input, resuming."""
+"""`relrob verify --region` as a user types it: balls, lattices, fixed-point files, bad input,
+resuming."""
 
 from __future__ import annotations
 
@@ -134,7 +135,8 @@ def test_a_table_for_people_speaks_of_the_ball(case: Case, fixed: Path, tmp_path
 
 
 def test_workers_and_resuming_do_not_change_a_run(case: Case, fixed: Path, tmp_path: Path) -> None:
-    """The same store from one worker and from two; again it is read, and for another question refused."""
+    """The same store from one worker and from two; again it is read, and for another question
+    refused."""
     line = arguments(case, fixed, "linf", "--out", "one")
     relrob_command(line, tmp_path)
     with Store.read(tmp_path / "one") as store:

@@ -1,4 +1,5 @@
-"""What a new user runs into: pipes, full disks, closed streams, odd names, chatter, checks before the work."""
+"""What a new user runs into: pipes, full disks, closed streams, odd names, chatter, checks before
+the work."""
 
 from __future__ import annotations
 
@@ -239,7 +240,8 @@ def test_check_writable_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_black_box_brings_no_chatter(tmp_path: Path) -> None:
-    """A Keras network that is no MLP runs on TensorFlow, here and in workers, which talks to standard error."""
+    """A Keras network that is no MLP runs on TensorFlow, here and in workers, which talks to
+    standard error."""
     make = (
         "import sys, keras; keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(),"
         " keras.layers.Dense(3)]).save('cnn.keras')"
@@ -343,7 +345,8 @@ def test_quantise_from_python_is_the_command(mine: Path, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize("how", ["file", "stdin"])
 def test_a_script_without_a_guard_is_told_so(mine: Path, how: str) -> None:
-    """Worker processes import the caller's script: without a guard it would call relrob again, and again."""
+    """Worker processes import the caller's script: without a guard it would call relrob again, and
+    again."""
     script = (
         "import relrob\n"
         "relrob.verify('ref.onnx', quantise='qdq', dataset='data.npz', radius=2, step='1/2', features=4, axes=3,"

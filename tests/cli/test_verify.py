@@ -1,4 +1,5 @@
-"""`relrob verify` as a user types it: the contract of interface.md, bad input, resuming after a kill."""
+"""`relrob verify` as a user types it: the contract of interface.md, bad input, resuming after a
+kill."""
 
 from __future__ import annotations
 
@@ -153,7 +154,8 @@ def test_kill_at_random_moments_loses_nothing(case: Case, tmp_path: Path) -> Non
 
 
 def test_other_images_extend_a_run(case: Case, tmp_path: Path) -> None:
-    """A run of some images is part of that of more, in the same directory, which the images do not name."""
+    """A run of some images is part of that of more, in the same directory, which the images do not
+    name."""
 
     def told(images: str, *more: str) -> dict[str, Any]:
         done = relrob_command([*case.arguments("--json", *more), "--images", images], tmp_path)
@@ -299,7 +301,8 @@ def test_ctrl_c_says_how_to_resume(case: Case, tmp_path: Path) -> None:
         "--workers",
         "2",
     ]
-    # A program started in the background of a shell without job control inherits an ignored SIGINT, and so would its children.
+    # A program started in the background of a shell without job control inherits an ignored SIGINT,
+    # and so would its children.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         running = subprocess.Popen(

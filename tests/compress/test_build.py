@@ -1,4 +1,5 @@
-"""The light half of quantisation: names, calibration images, and refusals before anything heavy is imported."""
+"""The light half of quantisation: names, calibration images, and refusals before anything heavy is
+imported."""
 
 from __future__ import annotations
 

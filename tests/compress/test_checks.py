@@ -1,4 +1,5 @@
-"""What a quantiser wrote is read back and checked, property by property; the small parts of training."""
+"""What a quantiser wrote is read back and checked, property by property; the small parts of
+training."""
 
 from __future__ import annotations
 
@@ -80,7 +81,8 @@ def test_each_property_of_a_scheme_is_checked(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_weights_that_stayed_float(scheme: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Refused by schemes that promise all; dynamic range leaves small tensors alone, and warns of large ones."""
+    """Refused by schemes that promise all; dynamic range leaves small tensors alone, and warns of
+    large ones."""
     for size, warned in ((1023, False), (1024, True)):
         left = Weights(
             "v", np.ones((size, 1), np.float32), np.ones(0, np.float32), "float32", 1, False
@@ -144,7 +146,8 @@ def test_weights_become_a_keras_model_in_the_files_own_order(layout: Layout, sof
 
 
 def test_shared_objects_are_counted_in_order_of_appearance() -> None:
-    """Keras numbers them by their address in memory; equal addresses stay equal, everything else stays as it is."""
+    """Keras numbers them by their address in memory; equal addresses stay equal, everything else
+    stays as it is."""
     renumbered: Any = load("relrob.training.train:_renumbered")
     first, second = 140_001, 139_002
 

@@ -1,4 +1,5 @@
-"""Fixed point of B bits: against the float network that it stands for, its own ranges, and the command line."""
+"""Fixed point of B bits: against the float network that it stands for, its own ranges, and the
+command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""LiteRT's schemes: what the files hold, against arithmetic written here and against the authors' own file of 2020."""
+"""LiteRT's schemes: what the files hold, against arithmetic written here and against the authors'
+own file of 2020."""
 
 from __future__ import annotations
 

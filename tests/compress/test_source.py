@@ -1,4 +1,5 @@
-"""What is quantised: the user's own network as its own tools quantise it, or plain dense layers built anew, and what says so."""
+"""What is quantised: the user's own network as its own tools quantise it, or plain dense layers
+built anew, and what says so."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ CALIBRATION = Calibration("noise", "train", tuple(range(200)), 2, IMAGES)
 
 
 def still(folder: Path, suffix: str) -> Path:
-    """A Keras file that normalises pixels of which many never change, as those of MNIST's margins."""
+    """A Keras file that normalises pixels of which many never change, as those of MNIST's
+    margins."""
     layers = keras().layers
     keras().utils.set_random_seed(3)
     normal = layers.Normalization()

@@ -1,4 +1,5 @@
-"""Readers of the official formats, against files that other programs' rules (struct, tarfile, pickle, SciPy) wrote."""
+"""Readers of the official formats, against files that other programs' rules (struct, tarfile,
+pickle, SciPy) wrote."""
 
 from __future__ import annotations
 
@@ -120,7 +121,8 @@ WRITERS = {".bin": ("cifar-10-batches-bin", as_binary), "": ("cifar-10-batches-p
 
 
 def write_cifar(root: Path, suffix: str, images: Any, labels: Any) -> Path:
-    """The official folder: five training batches and one of test images, all from the images given (the last fifth: test)."""
+    """The official folder: five training batches and one of test images, all from the images given
+    (the last fifth: test)."""
     name, writer = WRITERS[suffix]
     (root / name).mkdir()
     parts = np.array_split(np.arange(len(images)), 6)

@@ -1,4 +1,5 @@
-"""A user's own images: NumPy archives and directories of pictures, as NumPy and Pillow write them."""
+"""A user's own images: NumPy archives and directories of pictures, as NumPy and Pillow write
+them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""The chain behind `auto`: what branching counts stays as it was, each step decides what it can and is named, limits hold."""
+"""The chain behind `auto`: what branching counts stays as it was, each step decides what it can and
+is named, limits hold."""
 
 from __future__ import annotations
 
@@ -151,7 +152,8 @@ def given(monkeypatch: pytest.MonkeyPatch, **others: Solver) -> None:
 def test_milp_decides_what_branching_does_not(
     monkeypatch: pytest.MonkeyPatch, counts: bool
 ) -> None:
-    """Few ReLUs, many features: splitting features leads nowhere in three seconds, splitting ReLUs does."""
+    """Few ReLUs, many features: splitting features leads nowhere in three seconds, splitting ReLUs
+    does."""
     monkeypatch.setattr(chain, "BRANCH", 0.05)
     decision = decide(replace(HARD, counts=counts, budget=Budget(60)), solver_named("auto"))
     assert (decision.verdicts[0].status, solvers(decision)) == (Status.ROBUST, {"milp"})
@@ -200,7 +202,8 @@ def test_the_limit_holds_on_a_ladder_of_78_features(counts: bool) -> None:
 
 
 def test_a_verdict_is_found_where_counting_does_not_end() -> None:
-    """One network is fooled by more perturbations than can be counted: the other has its verdict all the same."""
+    """One network is fooled by more perturbations than can be counted: the other has its verdict
+    all the same."""
     for seed in range(40):
         fooled = numpy_opened(random_dense(seed, (784, 32, 3)), FULL)
         pair = replace(EASY, networks=(fooled, *EASY.networks), counts=True, budget=Budget(8))
@@ -266,7 +269,8 @@ def test_a_crash_over_one_network_leaves_the_other_its_verdict(
 def test_where_bounds_crash_over_one_network_its_points_are_run(
     number: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The chain needs no bounds to decide: what a reader or a bound stumbles over is enumerated, and only that."""
+    """The chain needs no bounds to decide: what a reader or a bound stumbles over is enumerated,
+    and only that."""
     real = CertainLabels.__init__
     for asked in pairs(12):
         caplog.clear()
@@ -309,7 +313,8 @@ def test_memory_that_ran_out_is_a_reason_of_its_own_for_that_network_alone(
 
 
 def test_a_black_box_is_judged_by_its_runtime_alone() -> None:
-    """Weights that are not what the runtime does are used nowhere, though the runtime may need them to run."""
+    """Weights that are not what the runtime does are used nowhere, though the runtime may need them
+    to run."""
     for seed in range(20):
         asked = replace(random_problem(seed), counts=True)
         lie = random_dense(seed + 500, (36, 9, asked.networks[0].network.classes))

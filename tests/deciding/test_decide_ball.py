@@ -1,5 +1,6 @@
-"""The door to solvers of balls: statuses, reasons, replays, crashes, names, budgets, and verdicts that are monotone in the radius.
-The referees are planted solvers, sampled images, and every code vector of a fixed-point network."""
+"""The door to solvers of balls: statuses, reasons, replays, crashes, names, budgets, and verdicts
+that are monotone in the radius. The referees are planted solvers, sampled images, and every code
+vector of a fixed-point network."""
 
 from __future__ import annotations
 

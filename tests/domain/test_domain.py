@@ -1,4 +1,5 @@
-"""Values that cannot be illegal: networks, images, ladders, queries, verdicts, records; arrays that nobody can change."""
+"""Values that cannot be illegal: networks, images, ladders, queries, verdicts, records; arrays that
+nobody can change."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Encodings: every behaviour that a runtime may have satisfies every constraint; bounds of relaxations hold for all multipliers."""
+"""Encodings: every behaviour that a runtime may have satisfies every constraint; bounds of
+relaxations hold for all multipliers."""
 
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ SIZES = ((36, 3), (36, 10, 3), (36, 12, 9, 4), (36, 8, 7, 6, 3))
 
 
 def enclosure(seed: int) -> Enclosure:
-    """Random layers, some with caps that bite, run-time quantisation, outputs that saturate, a gap."""
+    """Random layers, some with caps that bite, run-time quantisation, outputs that saturate, a
+    gap."""
     rng = np.random.default_rng(seed)
     layers = []
     for number, layer in enumerate(random_dense(seed, SIZES[seed % 4]).layers):
@@ -46,8 +48,8 @@ def enclosure(seed: int) -> Enclosure:
 def behaviour(
     given: Enclosure, rungs: RungSet, mask: Bools, rng: np.random.Generator
 ) -> tuple[list[Doubles], Doubles]:
-    """(pre-activations layer by layer, saturated outputs) of one computation that the enclosure allows; mostly extreme errors: each
-    input moved, a pixel to a level, and then each sum off."""
+    """(pre-activations layer by layer, saturated outputs) of one computation that the enclosure
+    allows; mostly extreme errors: each input moved, a pixel to a level, and then each sum off."""
     values, found = rungs.images(mask[None, :])[0].astype(np.float64), []
     for number, layer in enumerate(given.layers):
         lost = layer.lost(values)
@@ -147,7 +149,8 @@ def test_every_behaviour_satisfies_every_constraint(seed: int) -> None:
 
 
 def test_overflow_leaves_one_claim_that_holds_everywhere() -> None:
-    """Nothing is proved of a network whose float32 sums may overflow, and nothing that is not finite reaches a solver."""
+    """Nothing is proved of a network whose float32 sums may overflow, and nothing that is not
+    finite reaches a solver."""
     met = 0
     for seed in range(300):
         from_image = hostile.image(seed)

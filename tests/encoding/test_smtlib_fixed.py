@@ -1,4 +1,5 @@
-"""The integer encoding of fixed-point networks against every code vector of the box, on z3 and on cvc5."""
+"""The integer encoding of fixed-point networks against every code vector of the box, on z3 and on
+cvc5."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Encodings made by hand: their text and their program allow the same points as the definition, to the last bit of each number."""
+"""Encodings made by hand: their text and their program allow the same points as the definition, to
+the last bit of each number."""
 
 from __future__ import annotations
 
@@ -185,7 +186,8 @@ def test_the_line_above_a_relu_is_above_it_and_near(low: float, high: float) -> 
 def test_rows_are_rounded_outward(
     coefficients: list[float], constant: float, width: float, share: list[float]
 ) -> None:
-    """Whatever v is, coefficients @ v + constant up to the width lies between the ends that the rounded row gives."""
+    """Whatever v is, coefficients @ v + constant up to the width lies between the ends that the
+    rounded row gives."""
     tops = np.array([1.0, 1.0, 4.0])
     row = _row(np.array(coefficients), constant, width, tops)
     v: list[Fraction] = [Fraction(min(s, top)) for s, top in zip(share, tops.tolist(), strict=True)]
@@ -220,7 +222,8 @@ def random_encoding(seed: int) -> Encoding:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_the_program_allows_what_the_text_allows(seed: int) -> None:
-    """Columns by hand: a whole point is feasible in the program where z3 finds it possible, and the relaxation lies below."""
+    """Columns by hand: a whole point is feasible in the program where z3 finds it possible, and the
+    relaxation lies below."""
     given_ = random_encoding(seed)
     rows = program(given_)
     assert rows.outputs.tolist() == [4, 8] and rows.features == 3 and len(rows.least) == 11

@@ -86,7 +86,8 @@ def test_certain_labels_hold_in_any_order_of_summation() -> None:
 
 
 def test_a_tie_is_thin() -> None:
-    """Two equal rows of weights: every margin against the twin is 0 and must be left to the runtime."""
+    """Two equal rows of weights: every margin against the twin is 0 and must be left to the
+    runtime."""
     dense = random_dense(3, (36, 8, 3))
     last = dense.layers[-1]
     weights, bias = last.weights.copy(), last.bias.copy()

@@ -1,4 +1,5 @@
-"""Dynamic-range networks judged on a ladder (nearest.py): what is promised of every kernel, kept by LiteRT's own."""
+"""Dynamic-range networks judged on a ladder (nearest.py): what is promised of every kernel, kept by
+LiteRT's own."""
 
 from __future__ import annotations
 
@@ -42,7 +43,8 @@ CASES = [(runtime, asymmetric) for runtime in RUNTIMES for asymmetric in (False,
 def a_file(
     folder: Path, seed: int, sizes: tuple[int, ...] = (64, 72, 70, 5), asymmetric: bool = False
 ) -> Path:
-    """A random dynamic-range file: one scale a tensor or one an output, neurons that are always off, and two equal classes."""
+    """A random dynamic-range file: one scale a tensor or one an output, neurons that are always
+    off, and two equal classes."""
     rng = np.random.default_rng(seed)
     layers = []
     for number, (given, out) in enumerate(pairwise(sizes)):
@@ -117,7 +119,8 @@ def test_the_runtime_keeps_what_is_promised_of_it(
 def other_kernel(
     layers: tuple[DynamicFull, ...], images: Floats, top: int, rng: np.random.Generator
 ) -> Doubles:
-    """Another kernel that rounds to the nearest level: in float64 up to the last float32 bits, halves to any side."""
+    """Another kernel that rounds to the nearest level: in float64 up to the last float32 bits,
+    halves to any side."""
     values = images.astype(np.float64)
     for layer in layers:
         largest = values.max(axis=1, keepdims=True)
@@ -148,7 +151,8 @@ def test_other_kernels_that_round_to_the_nearest_level_keep_it_too(tmp_path: Pat
 
 
 def test_a_pixel_half_way_between_levels_is_looked_up(tmp_path: Path) -> None:
-    """At step 1/2 a moved pixel is k + 127.5 levels of a white one: nothing is known of it but what the runtime shows."""
+    """At step 1/2 a moved pixel is k + 127.5 levels of a white one: nothing is known of it but what
+    the runtime shows."""
     opened = opened_file(a_file(tmp_path, 2), "xnnpack")
     rungs = rungs_of(2, "1/2", white=9)
     masks = every_mask(rungs)

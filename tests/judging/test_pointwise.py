@@ -1,4 +1,5 @@
-"""Errors of margins at a point: against evaluations that err as much as float32 may, each rounding where it hurts most."""
+"""Errors of margins at a point: against evaluations that err as much as float32 may, each rounding
+where it hurts most."""
 
 from __future__ import annotations
 
@@ -20,8 +21,9 @@ SIZES = [(12, 8, 6, 3), (12, 9, 4), (12, 3), (12, 7, 6, 5, 4)]
 
 
 def spoilt(dense: Dense, image: Any, pull: Any, rng: np.random.Generator) -> Any:
-    """Logits of an evaluation whose sums are all off by (n + 1) u |w|.|x|, as any order of summation allows, in the directions that
-    move `pull` of the logits down; now and then in others."""
+    """Logits of an evaluation whose sums are all off by (n + 1) u |w|.|x|, as any order of
+    summation allows, in the directions that move `pull` of the logits down; now and then in others.
+    """
     weights = [layer.weights.astype(np.float64) for layer in dense.layers]
     biases = [layer.bias.astype(np.float64) for layer in dense.layers]
     exact, states = image.astype(np.float64), []
@@ -56,8 +58,9 @@ def rungs_of(seed: int) -> RungSet:
 
 
 def strained(seed: int, sizes: tuple[int, ...]) -> Dense:
-    """A random network where two equal inputs of each layer come with large weights that undo each other: sums are small and the
-    magnitudes that they are made of are not, so they round badly. Hidden layers have the two as neurons that are always 1."""
+    """A random network where two equal inputs of each layer come with large weights that undo each
+    other: sums are small and the magnitudes that they are made of are not, so they round badly.
+    Hidden layers have the two as neurons that are always 1."""
     plain, layers = random_dense(seed, sizes), []
     for number, layer in enumerate(plain.layers):
         strain = 2.0 ** (9 - 3 * (number > 0) + seed % 7)
@@ -143,7 +146,8 @@ def hidden_of(low: float, high: float, runtime: float, own: float, kept: bool) -
 
 
 def errors_of(*layers: Hidden) -> MarginErrors:
-    """Neurons in a row, with weights 4, ..., and two logits of weights 3 and 1; the last layer makes an error of 1/2."""
+    """Neurons in a row, with weights 4, ..., and two logits of weights 3 and 1; the last layer
+    makes an error of 1/2."""
     one, four = np.zeros(1, np.float32), np.full((1, 1), 4, np.float32)
     last = Layer(np.array([[3, 1]], np.float32), np.zeros(2, np.float32), relu=False)
     dense = Dense((*(Layer(four, one, relu=True) for _ in layers), last))
@@ -151,7 +155,8 @@ def errors_of(*layers: Hidden) -> MarginErrors:
 
 
 def test_a_neuron_errs_where_it_may_be_on() -> None:
-    """By hand: its error 1/4 passes by 3 - 1 where it is above -(1/4 + 1/32); below -1/4 all over the ladder it errs by nothing."""
+    """By hand: its error 1/4 passes by 3 - 1 where it is above -(1/4 + 1/32); below -1/4 all over
+    the ladder it errs by nothing."""
     errors = errors_of(hidden_of(-1, 1, 0.25, 0.25, True))
     said = errors.at([np.array([[1.0], [0.0], [-0.28125], [-0.28124], [-0.5], [np.nan]])])
     assert said[:, 0] == pytest.approx([1.0, 1.0, 0.5, 1.0, 0.5, 1.0], rel=1e-6)

@@ -1,4 +1,5 @@
-"""What solvers share (tally.py), against plain Python over every point of small ladders with made-up labels."""
+"""What solvers share (tally.py), against plain Python over every point of small ladders with
+made-up labels."""
 
 from __future__ import annotations
 
@@ -49,7 +50,8 @@ def all_masks(rungs: RungSet) -> Bools:
 
 @dataclass
 class TableJudge:
-    """Says of a point what two tables have, by the binary number of its mask; one point in `nth` counts as thin."""
+    """Says of a point what two tables have, by the binary number of its mask; one point in `nth`
+    counts as thin."""
 
     table: Ints
     least: Doubles
@@ -363,7 +365,8 @@ class Said:
 
 @pytest.mark.parametrize("probabilities", [False, True])
 def test_thin_points_go_to_the_runtime_and_only_they(probabilities: bool) -> None:
-    """Labels of thin points are the runtime's; their margins too, where it gives logits, else their sign."""
+    """Labels of thin points are the runtime's; their margins too, where it gives logits, else their
+    sign."""
     rungs = small()
     opened = numpy_opened(random_dense(10, (16, 12, CLASSES), softmax=probabilities), (4, 4, 1))
     masks = all_masks(rungs)

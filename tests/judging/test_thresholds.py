@@ -1,4 +1,5 @@
-"""The threshold of folded arithmetic against Higham's bound, derived once more, and what happens on either side of it."""
+"""The threshold of folded arithmetic against Higham's bound, derived once more, and what happens on
+either side of it."""
 
 from __future__ import annotations
 
@@ -27,7 +28,8 @@ SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Real outputs, and how far any float32 evaluation can be from them: (n, classes) each, in float64, point by point.
+    """Real outputs, and how far any float32 evaluation can be from them: (n, classes) each, in
+    float64, point by point.
 
     |fl(w.x + b) - (w.x + b)| <= g (|w|.|x| + |b|) with g = m u / (1 - m u) for m = n + 1 roundings of a term (Higham, Sec. 3.1),
     where x itself is off by the errors of the layer before.
@@ -45,8 +47,9 @@ def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def coefficient_error(dense: Dense, rungs: RungSet, label: int, other: int) -> float:
-    """Error of adding up the clean margin and the change of each moved feature in float32, for a network of one layer: each
-    coefficient is rounded once and takes part in as many sums as there are features."""
+    """Error of adding up the clean margin and the change of each moved feature in float32, for a
+    network of one layer: each coefficient is rounded once and takes part in as many sums as there
+    are features."""
     clean = higham(dense, rungs.base[None, :])[0][0]
     moved = higham(dense, rungs.images(np.eye(rungs.features, dtype=np.bool_)))[0]
     changes = moved - clean
@@ -56,7 +59,8 @@ def coefficient_error(dense: Dense, rungs: RungSet, label: int, other: int) -> f
 
 @pytest.mark.parametrize("sizes", [(12, 3), (12, 6, 3), (12, 6, 5, 2)])
 def test_the_threshold_is_at_least_highams_bound_and_its_own_error(sizes: tuple[int, ...]) -> None:
-    """Both derived here again: the runtime's error at each point, and that of evaluating the folded coefficients."""
+    """Both derived here again: the runtime's error at each point, and that of evaluating the folded
+    coefficients."""
     for seed in range(40):
         dense, shown = random_dense(seed, sizes), hostile.image(3 * seed + 1)
         rungs = rung_set(Ladder(Fraction(9, 4), Fraction(1, 2), 4, 3), shown)
@@ -73,7 +77,8 @@ def test_the_threshold_is_at_least_highams_bound_and_its_own_error(sizes: tuple[
 
 
 def test_the_error_of_a_kept_neuron_is_carried_on() -> None:
-    """One hidden neuron that changes sign: its own error, derived again, reaches the margin through the second layer."""
+    """One hidden neuron that changes sign: its own error, derived again, reaches the margin through
+    the second layer."""
     seen = 0
     for seed in range(80):
         dense, shown = random_dense(seed, (12, 1, 2)), hostile.image(3 * seed + 1)

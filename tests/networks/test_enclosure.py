@@ -1,4 +1,5 @@
-"""Enclosures against the runtimes: no output of LiteRT is ever further from the real network than the enclosure says."""
+"""Enclosures against the runtimes: no output of LiteRT is ever further from the real network than
+the enclosure says."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ RUNTIMES = ("xnnpack", "builtin", "reference")
 
 
 def enclosed_outputs(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
-    """(real outputs, error bound) image by image, the error propagated through |weights|: both (n, classes)."""
+    """(real outputs, error bound) image by image, the error propagated through |weights|: both (n,
+    classes)."""
     values, error = images.astype(np.float64), np.zeros(images.shape)
     for layer in enclosure.layers:
         error = error @ np.abs(layer.weights) + layer.lost(values + error).total(layer.size)
@@ -47,7 +49,8 @@ def enclosed_outputs(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Dou
 
 
 def hostile_images(count: int, seed: int) -> Floats:
-    """Noise, sparse, constant, black, one white pixel, tiny values, exact halves of the 8-bit grid."""
+    """Noise, sparse, constant, black, one white pixel, tiny values, exact halves of the 8-bit
+    grid."""
     rng = np.random.default_rng(seed)
     images = rng.random((count, 120), dtype=np.float32)
     images[0::5] *= rng.random((len(images[0::5]), 120)) < 0.1
@@ -140,7 +143,8 @@ def test_other_graphs_have_none(
 
 
 def test_softmax_gap_of_int8() -> None:
-    """Brute force over two logits: beyond the gap, the stored probabilities differ even if each is off by two quanta."""
+    """Brute force over two logits: beyond the gap, the stored probabilities differ even if each is
+    off by two quanta."""
     for classes in (2, 10, 63):
         gap = int8_softmax_gap(classes)
         others = np.zeros(classes - 2)

@@ -1,4 +1,5 @@
-"""Between images and runtimes: pixel order, batches, bytes that were loaded, labels and margins of any outputs."""
+"""Between images and runtimes: pixel order, batches, bytes that were loaded, labels and margins of
+any outputs."""
 
 from __future__ import annotations
 
@@ -237,7 +238,8 @@ ANY = st.floats(width=32, allow_nan=True, allow_infinity=True) | st.sampled_from
 @given(arrays(np.float32, (6, 4), elements=ANY), st.integers(0, 3))
 @settings(max_examples=120, derandomize=True)
 def test_labels_and_margins_of_any_outputs(outputs: Floats, label: int) -> None:
-    """The label is the first maximum; a margin above 0 means that label, and below 0 another one; NaN is never right."""
+    """The label is the first maximum; a margin above 0 means that label, and below 0 another one;
+    NaN is never right."""
     said, least = labels(outputs), margins(outputs, label)
     for row, index, margin in zip(outputs.tolist(), said.tolist(), least.tolist(), strict=True):
         if any(math.isnan(value) for value in row):

@@ -1,4 +1,5 @@
-"""What a file is, how its shape relates to images, and the accuracy on real data that we did not produce."""
+"""What a file is, how its shape relates to images, and the accuracy on real data that we did not
+produce."""
 
 from __future__ import annotations
 

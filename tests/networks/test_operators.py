@@ -1,4 +1,5 @@
-"""Chains of operators against the same operators run one by one in float64; what an MLP cannot hold is named."""
+"""Chains of operators against the same operators run one by one in float64; what an MLP cannot hold
+is named."""
 
 from __future__ import annotations
 
@@ -104,7 +105,8 @@ def test_a_chain_computes_what_its_operators_compute(name: str) -> None:
 
 
 def test_a_bias_of_its_own_folds_nothing() -> None:
-    """MatMul and Add: the layer's weights and bias are the file's to the bit; a second Add is folded."""
+    """MatMul and Add: the layer's weights and bias are the file's to the bit; a second Add is
+    folded."""
     chain = Chain((12,))
     chain.dense(FIRST, np.zeros(5, np.float32))
     chain.affine(1.0, BIASES[0])

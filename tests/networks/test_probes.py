@@ -1,4 +1,5 @@
-"""Probes at load: honest models pass on every runtime, and each planted fault in a model makes the file a black box."""
+"""Probes at load: honest models pass on every runtime, and each planted fault in a model makes the
+file a black box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""A float MLP over the reals: outputs, bounds, verdicts and certificates against fractions, and against other arithmetic."""
+"""A float MLP over the reals: outputs, bounds, verdicts and certificates against fractions, and
+against other arithmetic."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def fractions(dense: Dense, image: Floats) -> list[Fraction]:
 
 
 def tied(seed: int) -> Dense:
-    """A network whose outputs are near ties or ties: twins, one of which may be off by one bit of a weight."""
+    """A network whose outputs are near ties or ties: twins, one of which may be off by one bit of a
+    weight."""
     dense = random_dense(seed, (36, 8, 4))
     last = dense.layers[-1]
     weights, bias = last.weights.copy(), last.bias.copy()
@@ -110,7 +112,8 @@ def test_the_same_alone_and_in_any_batch() -> None:
 
 
 def on_reals(number: int, seed: int = 5) -> tuple[Problem, list[bool]]:
-    """A case of the conformance suite with both networks over the reals, and by fractions whether each is right on every point."""
+    """A case of the conformance suite with both networks over the reals, and by fractions whether
+    each is right on every point."""
     problem = random_case(seed, number).problem
     networks = tuple(
         real(opened.network.dense)
@@ -260,7 +263,8 @@ def test_a_run_says_real_and_its_certificates_hold(tmp_path: Path, region: str) 
 
 
 def test_what_float64_rounds_away_decides() -> None:
-    """Class 1 is 2^60 a + b - 2^60 c = b = 1 on a white image; float64 sums give 0 in most orders, and class 0 is 1/2."""
+    """Class 1 is 2^60 a + b - 2^60 c = b = 1 on a white image; float64 sums give 0 in most orders,
+    and class 0 is 1/2."""
     weights = np.zeros((36, 2), np.float32)
     weights[[0, 1, 20], 1] = 2.0**60, 1.0, -(2.0**60)
     hidden = Layer(np.eye(36, dtype=np.float32), np.zeros(36, np.float32), True)

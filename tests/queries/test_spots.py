@@ -1,4 +1,5 @@
-"""Spot checks: which points they run, what they compare, and that planted bugs in bounds and enclosures sound the alarm."""
+"""Spot checks: which points they run, what they compare, and that planted bugs in bounds and
+enclosures sound the alarm."""
 
 from __future__ import annotations
 
@@ -122,7 +123,8 @@ def test_both_points_lie_in_the_part() -> None:
 
 
 def test_the_corner_is_where_a_linear_network_is_worst() -> None:
-    """One layer: the bound is exact but for rounding, and so is the margin at its corner where the costs are alike."""
+    """One layer: the bound is exact but for rounding, and so is the margin at its corner where the
+    costs are alike."""
     tried = 0
     for seed in range(30):
         opened = numpy_opened(random_dense(seed, (36, 3)), SHAPE)
@@ -306,7 +308,8 @@ def questions(files: list[Opened]) -> Iterator[Problem]:
 def test_an_enclosure_that_drops_the_rounding_sounds_the_alarm(
     files: list[Opened], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A planted bug: the runtime is taken for real arithmetic. No label need be wrong: margins fall below what was proved."""
+    """A planted bug: the runtime is taken for real arithmetic. No label need be wrong: margins fall
+    below what was proved."""
     checked = 0
     for problem in questions(files):
         decide(problem, Branch(1))

@@ -1,5 +1,6 @@
-"""Balls and lattices as sets and as convex hulls: membership in exact fractions, maxima by linear programs and brute force, and
-bounds against what networks of every kind compute on images of the ball."""
+"""Balls and lattices as sets and as convex hulls: membership in exact fractions, maxima by linear
+programs and brute force, and bounds against what networks of every kind compute on images of the
+ball."""
 
 from __future__ import annotations
 
@@ -159,7 +160,8 @@ def test_ends_of_a_box_are_its_outermost_floats(seed: int) -> None:
 
 
 def lattice_points(image: NDArray[Any], radius: Fraction, step: Fraction) -> set[bytes]:
-    """Every point by its definition: whole steps of each pixel, clipped, L1 change at most the radius."""
+    """Every point by its definition: whole steps of each pixel, clipped, L1 change at most the
+    radius."""
     sides = []
     for pixel in exact_pixels(image):
         count = int(1 / step) + 2
@@ -212,7 +214,8 @@ def test_a_lattice_contains_its_points_and_no_others(seed: int, step: str, float
 
 
 def naive_maximum(hull: BallHull, gains: Doubles) -> float:
-    """By a linear program (L1, L-infinity), by every choice of pixels (L0), or by the best of many multipliers (L2)."""
+    """By a linear program (L1, L-infinity), by every choice of pixels (L0), or by the best of many
+    multipliers (L2)."""
     ends = list(zip(-hull.down, hull.up, strict=True))
     size = len(gains)
     if hull.norm is Norm.L0:
@@ -278,8 +281,8 @@ def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
 def check_bounds(
     enclosure: Enclosure, run: Callable[[Floats], Floats], ball: BallSet, seed: int, label: int
 ) -> float:
-    """Margins of sampled images lie within the plain bounds and within those with optimised and with random slopes; returns the
-    share of the plain bounds' width that they fill."""
+    """Margins of sampled images lie within the plain bounds and within those with optimised and
+    with random slopes; returns the share of the plain bounds' width that they fill."""
     bounds, rng = BallBounds(enclosure, ball, label), np.random.default_rng(seed)
     images = sampled(ball, seed, 25)
     gradient = bounds.margins().slopes

@@ -85,7 +85,8 @@ def test_point_counts_of_ladder_md(radius: str, step: str, count: int) -> None:
 
 
 def test_features_of_a_real_image() -> None:
-    """MNIST has 78 features, 780 of 784 pixels; the order is by distance from the mean, ties by raster."""
+    """MNIST has 78 features, 780 of 784 pixels; the order is by distance from the mean, ties by
+    raster."""
     image = load("mnist", "test").images[0]
     rungs = rung_set(Ladder(Fraction(20), Fraction(1, 4), None), image)
     assert rungs.axes.shape == (78, 10)
@@ -133,7 +134,8 @@ def test_points_agree_with_the_naive_enumeration(
 
 
 def test_a_cost_equal_to_the_radius_belongs_to_the_region() -> None:
-    """At step 1/2 four unclipped features of ten axes cost exactly 20, in rationals and not in float sums."""
+    """At step 1/2 four unclipped features of ten axes cost exactly 20, in rationals and not in
+    float sums."""
     image = np.zeros((10, 10), dtype=np.uint8)
     assert (
         rung_set(Ladder(Fraction(20), Fraction(1, 2), 10), image)
@@ -205,7 +207,8 @@ def test_nearest_float32_has_no_double_rounding(numerator: int, denominator: int
 
 
 def test_double_rounding_case() -> None:
-    """1 + 2^-24 + 2^-60 rounds up; through float64 it would become the tie 1 + 2^-24 and round down to even. And the reverse."""
+    """1 + 2^-24 + 2^-60 rounds up; through float64 it would become the tie 1 + 2^-24 and round down
+    to even. And the reverse."""
     exact = Fraction(1) + Fraction(1, 2**24) + Fraction(1, 2**60)
     assert nearest_float32(exact.numerator, exact.denominator) == np.nextafter(
         np.float32(1), np.float32(2)
@@ -216,7 +219,8 @@ def test_double_rounding_case() -> None:
 
 
 def test_8bit_grid_is_the_papers() -> None:
-    """ladder.md: the paper's m for 1/2 ... 1/64 are 128, 64, 32, 16, 8, 4 (and a full flip for 1)."""
+    """ladder.md: the paper's m for 1/2 ... 1/64 are 128, 64, 32, 16, 8, 4 (and a full flip for
+    1)."""
     found = [nearest_8bit(Fraction(1, 2**k)) * 255 for k in range(7)]
     assert found == [255, 128, 64, 32, 16, 8, 4]
 

@@ -1,4 +1,5 @@
-"""Features that the paper's code picks on colour images: against a scan of all pixels at every pick, and the images themselves."""
+"""Features that the paper's code picks on colour images: against a scan of all pixels at every
+pick, and the images themselves."""
 
 from __future__ import annotations
 
@@ -62,7 +63,8 @@ def test_the_first_pixels_come_again_where_they_are_far_from_the_mean() -> None:
 
 
 def image_of(seed: int) -> Any:
-    """A picture whose corner is bright in one channel: pixels are picked again, or nearly all are."""
+    """A picture whose corner is bright in one channel: pixels are picked again, or nearly all
+    are."""
     rng = np.random.default_rng(seed)
     image = rng.integers(0, 140, size=SHAPE, dtype=np.uint8)
     image[0, : 1 + seed % 3, 0] = 255 - rng.integers(0, 2)

@@ -1,4 +1,5 @@
-"""Every field of a record and of a witness comes from the network that it names: two networks that differ in everything."""
+"""Every field of a record and of a witness comes from the network that it names: two networks that
+differ in everything."""
 
 from __future__ import annotations
 
@@ -44,7 +45,8 @@ class Told:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two networks with the same clean label, the ladder, and masks that fool one, the other, both or none."""
+    """Two networks with the same clean label, the ladder, and masks that fool one, the other, both
+    or none."""
 
     reference: Opened
     quantised: Opened

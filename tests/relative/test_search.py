@@ -1,4 +1,5 @@
-"""The paper's own search: against a slow copy of it that looks at one image at a time; the sets against the images themselves."""
+"""The paper's own search: against a slow copy of it that looks at one image at a time; the sets
+against the images themselves."""
 
 from __future__ import annotations
 
@@ -55,7 +56,8 @@ def slow_search(
     strict: bool,
     seed: tuple[int, int],
 ) -> tuple[list[frozenset[int]], int]:
-    """ladder.md, one image at a time: (sets in the order in which they are first looked at, images looked at)."""
+    """ladder.md, one image at a time: (sets in the order in which they are first looked at, images
+    looked at)."""
     rng, order, looked = np.random.default_rng(seed), {frozenset[int](): None}, 0
     reward: dict[tuple[int, ...], float] = {(): 0.0}
     visits: dict[tuple[int, ...], int] = {(): 0}
@@ -232,7 +234,8 @@ def test_a_wrong_clean_image_is_left_out_or_searched_around_its_own_label() -> N
 
 
 def test_a_label_that_the_replay_refutes_is_corrected() -> None:
-    """A batch that says wrong where the image alone is right: no witness, a disagreement, no effective perturbation."""
+    """A batch that says wrong where the image alone is right: no witness, a disagreement, no
+    effective perturbation."""
     setting, image = setting_of(2), image_of(2)
     right = reference_label(setting, image)
 

@@ -1,4 +1,5 @@
-"""Figures, galleries, tables and Parquet of studies: what is drawn is what the rows say, and the same bytes each time."""
+"""Figures, galleries, tables and Parquet of studies: what is drawn is what the rows say, and the
+same bytes each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Pictures: the pixels of the image are the pixels of the picture, colours have the right sense, nothing is clipped."""
+"""Pictures: the pixels of the image are the pixels of the picture, colours have the right sense,
+nothing is clipped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""images.csv to the letter, table.md and the terminal: what a reader must find there, and nothing that acts as markup."""
+"""images.csv to the letter, table.md and the terminal: what a reader must find there, and nothing
+that acts as markup."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Branching on the signs of pre-activations: bounds on a part against images of it, verdicts beyond plain bounds, certificates."""
+"""Branching on the signs of pre-activations: bounds on a part against images of it, verdicts beyond
+plain bounds, certificates."""
 
 from __future__ import annotations
 
@@ -66,8 +67,8 @@ def forward(dense: Dense, images: Floats) -> list[Doubles]:
 
 
 class Part:
-    """A random network and ball, and the part of it in which some neurons have the signs that they have at one image of it; images
-    of the part, their margins, random slopes and pulls."""
+    """A random network and ball, and the part of it in which some neurons have the signs that they
+    have at one image of it; images of the part, their margins, random slopes and pulls."""
 
     def __init__(self, seed: int, region: Ball | Lattice) -> None:
         self.rng = np.random.default_rng(seed)

@@ -99,7 +99,8 @@ def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> Cell:
 
 
 def in_cell(cell: Cell, stages: list[Ints]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Which code vectors take the path to the cell. `stages`: codes, then the outputs of each hidden layer, (n, width) each."""
+    """Which code vectors take the path to the cell. `stages`: codes, then the outputs of each
+    hidden layer, (n, width) each."""
     found = np.ones(len(stages[0]), dtype=np.bool_)
     for at, neuron, value, side in cell.path:
         found &= (stages[at][:, neuron] > value) if side else (stages[at][:, neuron] <= value)
@@ -140,7 +141,8 @@ def test_cells_hold_the_code_vectors_of_their_paths_and_halves_part_them(
 def test_the_bound_is_above_every_code_vector_for_any_multipliers(
     folder: Path, seed: int, size: int
 ) -> None:
-    """Multipliers of 2^58 leave 64 bits: Python's integers take over, and the answer is the same multiple."""
+    """Multipliers of 2^58 leave 64 bits: Python's integers take over, and the answer is the same
+    multiple."""
     asked = question(seed, folder)
     network, rng = asked.network, np.random.default_rng(seed)
     cell = some_cell(network, asked.codes.min(axis=0), asked.codes.max(axis=0), seed)
@@ -170,7 +172,8 @@ def test_the_bound_is_above_every_code_vector_for_any_multipliers(
 @settings(max_examples=200, deadline=None)
 @given(SEEDS)
 def test_the_best_accumulator_of_a_neuron_is_that_of_trying_all(seed: int) -> None:
-    """The bound's step and the checker's corners, both exact: neither more nor less than the largest value."""
+    """The bound's step and the checker's corners, both exact: neither more nor less than the
+    largest value."""
     rng = np.random.default_rng(seed)
     low, shift = int(rng.choice([0, 0, -3])), int(rng.integers(0, 4))
     layer = FixedLayer(

@@ -1,4 +1,5 @@
-"""Branching against enumeration and against the naive referee: the same verdicts, the same exact counts, fewer points run."""
+"""Branching against enumeration and against the naive referee: the same verdicts, the same exact
+counts, fewer points run."""
 
 from __future__ import annotations
 
@@ -146,7 +147,8 @@ def test_quantised_files_give_the_same_as_enumeration(
 
 
 def test_a_whole_ladder_of_78_features_is_decided_without_running_it() -> None:
-    """2^78 points, a network that cannot be fooled by steps of 1/255: one bound proves both forms of it."""
+    """2^78 points, a network that cannot be fooled by steps of 1/255: one bound proves both forms
+    of it."""
     image = np.zeros((28, 28), dtype=np.uint8)
     dense = random_dense(2, (784, 8, 3))
     rungs = rung_set(Ladder(Fraction(1), Fraction(1, 2000), None), image)
@@ -186,7 +188,8 @@ def test_the_record_says_what_was_run_and_what_was_proved() -> None:
 
 
 def test_a_whole_run_over_a_ladder_of_78_features(tmp_path: Path) -> None:
-    """2^78 points, decided and stored: counts that no machine integer holds survive the store and the summary."""
+    """2^78 points, decided and stored: counts that no machine integer holds survive the store and
+    the summary."""
     dense = random_dense(2, (784, 8, 3))
     images = np.zeros((2, 28, 28), dtype=np.uint8)
     label = int(NumpyEvaluator(dense).outputs(np.zeros((1, 784), np.float32)).argmax())

@@ -173,7 +173,8 @@ def test_counts_and_ties_in_cost_across_blocks() -> None:
 
 @dataclass(frozen=True)
 class SlowInBlocks:
-    """Takes its time over a block of the enumeration, not over the few points of a search; always says class 0."""
+    """Takes its time over a block of the enumeration, not over the few points of a search; always
+    says class 0."""
 
     runtime: str = "slow"
     best_batch: int = 1
@@ -202,7 +203,8 @@ def test_a_network_that_is_late_after_its_first_block_is_not_called_robust(
 
 
 def test_memory_does_not_grow_with_the_points() -> None:
-    """A ladder of 10^23 points is searched until its time is up, and its witness, if any, is found by the greedy search."""
+    """A ladder of 10^23 points is searched until its time is up, and its witness, if any, is found
+    by the greedy search."""
     image = np.zeros((28, 28), dtype=np.uint8)
     dense = random_dense(2, (784, 8, 3))
     rungs = rung_set(Ladder(Fraction(200), Fraction(1, 4), None), image)

@@ -1,4 +1,5 @@
-"""Ladders on fixed-point networks: every solver against a referee who visits every point, and certificates of what they prove."""
+"""Ladders on fixed-point networks: every solver against a referee who visits every point, and
+certificates of what they prove."""
 
 from __future__ import annotations
 
@@ -43,7 +44,8 @@ REGIONS = (("1", "1/4"), ("2", "1/2"), ("1/2", "1/8"), ("4", "1"), ("3/2", "1/3"
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """A question, its points as the referee lists them, and which of them the network gets wrong."""
+    """A question, its points as the referee lists them, and which of them the network gets
+    wrong."""
 
     network: FixedNetwork
     opened: Opened

@@ -1,4 +1,5 @@
-"""MILP in balls against a plain encoding in z3's reals; a solver that lies; `auto`, which asks it where few ReLUs are open."""
+"""MILP in balls against a plain encoding in z3's reals; a solver that lies; `auto`, which asks it
+where few ReLUs are open."""
 
 from __future__ import annotations
 
@@ -54,8 +55,8 @@ def answer(seed: int, norm: Norm) -> bool:
 
 
 def z3_says(dense: Dense, ball: BallSet, label: int) -> bool:
-    """Is some real point of the ball given another label over the reals? Every ReLU a case, exact numbers; written from the
-    definitions alone."""
+    """Is some real point of the ball given another label over the reals? Every ReLU a case, exact
+    numbers; written from the definitions alone."""
     radius, solver = ball.region.radius, z3.Solver()
     pixels = [z3.Real(f"pixel{n}") for n in range(len(ball.base))]
     base = [z3.RealVal(Fraction(float(value))) for value in ball.base]

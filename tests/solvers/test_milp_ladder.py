@@ -68,7 +68,8 @@ def test_the_same_verdicts_on_quantised_files(tmp_path: Path, scheme: str, runti
 
 
 def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
-    """HiGHS is made to say that everything is infeasible, to return wrong multipliers, or values that are no numbers."""
+    """HiGHS is made to say that everything is infeasible, to return wrong multipliers, or values
+    that are no numbers."""
     rng = np.random.default_rng(0)
     real = highs._open
 
@@ -113,7 +114,8 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
 
 
 def test_bounds_that_were_not_recomputed_would_be_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A planted fault: the recomputed bound is replaced by one that always closes the node. Spot checks see it too."""
+    """A planted fault: the recomputed bound is replaced by one that always closes the node. Spot
+    checks see it too."""
 
     def trusting(
         self: Program, y: Doubles, objective: Doubles, least: Doubles, most: Doubles

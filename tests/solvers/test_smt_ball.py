@@ -1,4 +1,5 @@
-"""SMT and MILP over balls: their proofs against attacked images and bounds, the text on a second solver, the moves of a ball."""
+"""SMT and MILP over balls: their proofs against attacked images and bounds, the text on a second
+solver, the moves of a ball."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ SHAPE = (2, 3, 1)
 
 
 def corners(ball: BallSet) -> Floats:
-    """The corners of an L-infinity ball, or the ends of an L1 ball's single moves and some mixtures, (n, d)."""
+    """The corners of an L-infinity ball, or the ends of an L1 ball's single moves and some
+    mixtures, (n, d)."""
     d = len(ball.base)
     if ball.norm is Norm.LINF:
         moves = np.array(

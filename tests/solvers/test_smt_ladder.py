@@ -108,7 +108,8 @@ def test_the_same_verdicts_as_the_naive_referee() -> None:
 
 
 def test_cvc5_confirms_the_text_and_the_text_is_exact_enough() -> None:
-    """Unsatisfiable only where the label holds everywhere; satisfiable where it does not; often unsatisfiable where it does."""
+    """Unsatisfiable only where the label holds everywhere; satisfiable where it does not; often
+    unsatisfiable where it does."""
     answers: Counter[tuple[str, Status]] = Counter()
     for seed in range(60):
         problem = random_problem(seed)
@@ -142,7 +143,8 @@ def test_the_text_of_a_threat_and_of_a_proved_part() -> None:
 
 
 def test_a_point_that_the_runtime_gives_the_label_is_no_witness() -> None:
-    """Twins tie on every point, the first wins: z3 has a model for each point, and each is refuted."""
+    """Twins tie on every point, the first wins: z3 has a model for each point, and each is
+    refuted."""
     dense = random_dense(0, (36, 5, 2))
     last = dense.layers[-1]
     twins = Layer(np.repeat(last.weights[:, :1], 2, axis=1), np.repeat(last.bias[:1], 2), False)
@@ -179,7 +181,8 @@ def test_time_limits_and_refusals() -> None:
 
 
 def test_ctrl_c_while_z3_searches_is_no_answer() -> None:
-    """z3 catches it and says "unknown": an image would be called undecided, and the run would go on."""
+    """z3 catches it and says "unknown": an image would be called undecided, and the run would go
+    on."""
     solver, rng = z3.SolverFor("QF_LIA"), np.random.default_rng(1)
     picks = [z3.Int(f"x{number}") for number in range(40)]
     solver.add(*(z3.And(pick >= 0, pick <= 1) for pick in picks))

@@ -1,4 +1,5 @@
-"""Attacks on ROBUST: hostile networks, images and radii against exact arithmetic and against onnxruntime itself."""
+"""Attacks on ROBUST: hostile networks, images and radii against exact arithmetic and against
+onnxruntime itself."""
 
 from __future__ import annotations
 
@@ -95,7 +96,8 @@ def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
 
 
 def test_hostile_networks_are_not_merely_all_thin() -> None:
-    """The attack above has something to attack: certain points, thin ones, and networks that may overflow."""
+    """The attack above has something to attack: certain points, thin ones, and networks that may
+    overflow."""
     certain = thin = infinite = 0
     for seed in range(200):
         shown = hostile.image(seed)
@@ -160,7 +162,8 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
 def test_the_whole_record_is_what_the_two_runtimes_say(
     tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective, solver: Solver
 ) -> None:
-    """A hostile pair: the second network is the first with coarser weights, or a stranger with as many classes."""
+    """A hostile pair: the second network is the first with coarser weights, or a stranger with as
+    many classes."""
     folder = tmp_path_factory.getbasetemp()
     one = hostile.network(seed)
     two = coarse(one) if seed % 4 else hostile.network(seed + 1)
@@ -228,7 +231,8 @@ def coarse(dense: Dense) -> Dense:
 
 
 def linear(rows: list[list[float]], bias: list[float], softmax: bool = False) -> Dense:
-    """One layer over the 12 pixels of a hostile image: `rows[k]` = the weights of pixel k + 1, the rest 0."""
+    """One layer over the 12 pixels of a hostile image: `rows[k]` = the weights of pixel k + 1, the
+    rest 0."""
     weights = np.zeros((12, len(bias)), np.float32)
     weights[1 : len(rows) + 1] = rows
     return Dense((Layer(weights, np.array(bias, np.float32), relu=False),), softmax)
@@ -257,8 +261,8 @@ EDGES = {
 
 @pytest.mark.parametrize("name", EDGES)
 def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
-    """A point whose label must not be certain by folded arithmetic; and twice the same in a region, for bounds: the verdict is
-    the runtime's."""
+    """A point whose label must not be certain by folded arithmetic; and twice the same in a region,
+    for bounds: the verdict is the runtime's."""
     dense, label = EDGES[name]
     rungs = rung_set(ONE_POINT, WHITE)
     assert rungs.count == 1
@@ -275,7 +279,8 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
 
 
 def test_bounds_of_the_first_layer_hold_over_the_reals_where_float64_cancels() -> None:
-    """+-1e8 on equal pixels that stay: the small weights of the pixels that move drown in the rounding of the sum."""
+    """+-1e8 on equal pixels that stay: the small weights of the pixels that move drown in the
+    rounding of the sum."""
     drowned = 0
     for seed in range(40):
         rng = np.random.default_rng(seed)
@@ -298,7 +303,8 @@ def test_bounds_of_the_first_layer_hold_over_the_reals_where_float64_cancels() -
 
 
 def test_coefficients_that_overflow_prove_nothing() -> None:
-    """A neuron of size 1e-30, times 1e20 twice: harmless on the runtime, infinite as one folded coefficient."""
+    """A neuron of size 1e-30, times 1e20 twice: harmless on the runtime, infinite as one folded
+    coefficient."""
     tiny = np.zeros((12, 1), np.float32)
     tiny[:2, 0] = [-1e-30, 1e-30]
     first = Layer(tiny, np.zeros(1, np.float32), relu=True)
@@ -352,7 +358,8 @@ def test_a_network_that_gives_nan_is_never_right(file: Path) -> None:
 def test_two_constants_in_a_row_are_not_taken_for_none(
     tmp_path: Path, constants: tuple[Any, ...]
 ) -> None:
-    """x * 255 / 255 is the identity over the reals and not in float32: the file runs, and its roundings are in the error."""
+    """x * 255 / 255 is the identity over the reals and not in float32: the file runs, and its
+    roundings are in the error."""
     from onnx import TensorProto, helper, numpy_helper
 
     where, first, one, second, two = constants
@@ -399,7 +406,8 @@ def test_two_constants_in_a_row_are_not_taken_for_none(
 
 
 def test_margins_keep_one_unit_where_the_runtime_gives_probabilities(file: Path) -> None:
-    """A logit margin of 20 is a probability margin below 1; the verdict's margin must not be the smaller of two units."""
+    """A logit margin of 20 is a probability margin below 1; the verdict's margin must not be the
+    smaller of two units."""
     dense = linear([[10.0, -10.0]], [0, 0], softmax=True)
     hostile.write_onnx(dense, file)
     shown = WHITE.copy()
@@ -411,7 +419,8 @@ def test_margins_keep_one_unit_where_the_runtime_gives_probabilities(file: Path)
 
 
 def test_points_are_the_naive_ones_for_awkward_pixels_and_radii() -> None:
-    """Radii met exactly and missed by one unit of the common denominator; subnormal pixels, 1/2, 128/255, -0.0."""
+    """Radii met exactly and missed by one unit of the common denominator; subnormal pixels, 1/2,
+    128/255, -0.0."""
     met = 0
     for seed in range(150):
         shown = hostile.image(seed)

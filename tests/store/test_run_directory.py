@@ -312,7 +312,8 @@ def test_a_spoilt_witness_is_refused_and_runs_no_code(tmp_path: Path) -> None:
 
 
 def test_a_damaged_witness_file_is_refused_whatever_numpy_makes_of_it() -> None:
-    """Of members with damaged headers and bytes: NumPy and zipfile raise some ten kinds of errors, MemoryError among them."""
+    """Of members with damaged headers and bytes: NumPy and zipfile raise some ten kinds of errors,
+    MemoryError among them."""
     rng, whole = random.Random(5), witness_file.encode(make_witness(1))
     with zipfile.ZipFile(io.BytesIO(whole)) as archive:
         members = {info.filename: archive.read(info) for info in archive.infolist()}
@@ -570,7 +571,8 @@ def test_one_writer_at_a_time_and_readers_beside_it(
 
 
 def test_kill_9_at_random_moments(tmp_path: Path) -> None:
-    """What was acknowledged is there, what is there is whole, and the end is that of a run that nobody killed."""
+    """What was acknowledged is there, what is there is whole, and the end is that of a run that
+    nobody killed."""
     rng, images, kills = random.Random(7), 150, 0
     killed, calm = tmp_path / "killed", filled(tmp_path / "calm", images)
     while len(acknowledged := stored_whole(killed)) < images:

@@ -1,4 +1,5 @@
-"""The summary: the contract's keys, its identities, its rates, and intervals as SciPy gives them."""
+"""The summary: the contract's keys, its identities, its rates, and intervals as SciPy gives
+them."""
 
 from __future__ import annotations
 
@@ -56,7 +57,8 @@ VERDICTS: dict[Set, list[tuple[str, str]]] = {
 
 @st.composite
 def consistent_records(draw: st.DrawFn) -> list[Record]:
-    """Records whose sets, verdicts and counts agree, written here from interface.md and ladder.md alone."""
+    """Records whose sets, verdicts and counts agree, written here from interface.md and ladder.md
+    alone."""
     records = []
     for index in range(draw(st.integers(0, 30))):
         which = draw(st.sampled_from(list(Set)))

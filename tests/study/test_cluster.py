@@ -1,4 +1,5 @@
-"""Dask: real worker processes on loopback, one killed in mid-run, one image that kills every worker; the store is the same."""
+"""Dask: real worker processes on loopback, one killed in mid-run, one image that kills every
+worker; the store is the same."""
 
 from __future__ import annotations
 
@@ -77,7 +78,8 @@ def test_a_killed_worker_costs_nothing(case: Case, tmp_path: Path, dask_cluster:
 
 
 class Poison(WorkerPlugin):  # type: ignore[misc]
-    """Image 3 kills whoever looks at it; image 6 the first one that does; image 9 fails with what nobody expects."""
+    """Image 3 kills whoever looks at it; image 6 the first one that does; image 9 fails with what
+    nobody expects."""
 
     def __init__(self, seen: Path) -> None:
         self.seen = seen
@@ -156,7 +158,8 @@ def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: 
 
 @contextmanager
 def started_by_hand(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    """`dask scheduler` and one `dask worker`, as on a machine of one's own: the scheduler's process and its address."""
+    """`dask scheduler` and one `dask worker`, as on a machine of one's own: the scheduler's process
+    and its address."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command, null = [sys.executable, "-m", "dask"], subprocess.DEVNULL
     file = folder / "scheduler.json"

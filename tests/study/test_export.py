@@ -69,7 +69,8 @@ def test_what_cannot_be_exported_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_z3_and_cvc5_agree_on_the_network_of_the_paper() -> None:
-    """784-512-512-10, F = 10, 20 images: parts with at most 20 open ReLUs, asked about all classes, also what bounds rule out."""
+    """784-512-512-10, F = 10, 20 images: parts with at most 20 open ReLUs, asked about all classes,
+    also what bounds rule out."""
     pytest.importorskip("cvc5")
     network = load_network(
         shared_data("duncan2020/mnist_weights_keras1.h5"), image_shape=(28, 28, 1), classes=10

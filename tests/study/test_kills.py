@@ -12,7 +12,8 @@ from tests.support import ROOT
 
 
 def tried(what: str, count: int) -> dict[str, int]:
-    """How often each thing came of it: in a process of its own, since it forks, which this one's threads may not outlive."""
+    """How often each thing came of it: in a process of its own, since it forks, which this one's
+    threads may not outlive."""
     path = os.pathsep.join(str(ROOT / part) for part in ("", "solvers", "datasets"))
     command = [sys.executable, "-m", "tests.kills", what, str(count), "7"]
     environment = {**os.environ, "PYTHONPATH": path}

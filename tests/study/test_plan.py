@@ -1,4 +1,5 @@
-"""The configuration of a run holds everything that decides its records, and nothing that does not."""
+"""The configuration of a run holds everything that decides its records, and nothing that does
+not."""
 
 from __future__ import annotations
 

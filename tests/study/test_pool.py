@@ -64,7 +64,8 @@ def test_a_death_costs_one_item_and_only_a_second_one_loses_it(tmp_path: Path) -
 
 
 def make_broken(given: None) -> Callable[[int], object]:
-    """Item 1 raises what no caller expects, item 2 an answer that cannot travel, item 4 is interrupted from the keyboard."""
+    """Item 1 raises what no caller expects, item 2 an answer that cannot travel, item 4 is
+    interrupted from the keyboard."""
 
     def function(item: int) -> object:
         if item == 1:

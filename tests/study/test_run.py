@@ -1,4 +1,5 @@
-"""`run`: one worker or several, resumed or interrupted, with images that kill their workers: the same store in the end."""
+"""`run`: one worker or several, resumed or interrupted, with images that kill their workers: the
+same store in the end."""
 
 from __future__ import annotations
 
@@ -180,7 +181,8 @@ def counting(plan: Plan) -> Callable[[int], int]:
 
 
 def test_one_thread_whatever_the_workers(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With two, the last bits of margins are others: records would depend on the number of workers, and on the machine."""
+    """With two, the last bits of margins are others: records would depend on the number of workers,
+    and on the machine."""
     assert set(map_unordered(counting, plan, range(4), 2)) == {1}
     monkeypatch.setattr(running, "make_classifier", lambda plan: lambda index: threads())
     with threadpool_limits(limits=2):

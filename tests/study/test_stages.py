@@ -1,4 +1,5 @@
-"""What runs share is done once, in an order that respects what needs what, and let go after its last use."""
+"""What runs share is done once, in an order that respects what needs what, and let go after its
+last use."""
 
 from __future__ import annotations
 

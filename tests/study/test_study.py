@@ -1,4 +1,5 @@
-"""Studies: what a TOML file means, runs that resume after a kill, tables beside published numbers, exports without a clock."""
+"""Studies: what a TOML file means, runs that resume after a kill, tables beside published numbers,
+exports without a clock."""
 
 from __future__ import annotations
 
@@ -239,7 +240,8 @@ def test_images_are_decided_again_when_asked(case: Case, tmp_path: Path) -> None
 
 
 def test_grids_one_after_the_other_make_the_study(case: Case, tmp_path: Path) -> None:
-    """What was not asked for stays, in the study's order, with the images that it was run on; a grid taken out of the file goes."""
+    """What was not asked for stays, in the study's order, with the images that it was run on; a
+    grid taken out of the file goes."""
     path, out = study_file(case, tmp_path, "0:3"), tmp_path / "out"
 
     def cells() -> list[tuple[str, int]]:
@@ -469,7 +471,8 @@ def test_claims_go_by_intervals() -> None:
 
 
 def test_what_is_undecided_speaks_for_nothing_and_against_nothing() -> None:
-    """By hand: of 100 images 40 robust and 55 open, at best 95; Wilson's ends of 40 and of 95 of 100."""
+    """By hand: of 100 images 40 robust and 55 open, at best 95; Wilson's ends of 40 and of 95 of
+    100."""
     half = Rate(40, 100, 96.0, 55)
     assert half.interval is not None and half.interval == pytest.approx((30.94, 97.85), abs=0.01)
     assert (half.percent, half.highest, half.agrees) == (40.0, 95.0, True)

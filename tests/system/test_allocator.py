@@ -1,4 +1,5 @@
-"""What a worker gives back to the system, counted in page faults, which no other load on the machine changes."""
+"""What a worker gives back to the system, counted in page faults, which no other load on the
+machine changes."""
 
 from __future__ import annotations
 

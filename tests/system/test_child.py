@@ -1,4 +1,5 @@
-"""`relrob.system.child`: what a foreign file can do to the process that reads it, and what becomes of that."""
+"""`relrob.system.child`: what a foreign file can do to the process that reads it, and what becomes
+of that."""
 
 from __future__ import annotations
 

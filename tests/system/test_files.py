@@ -1,4 +1,5 @@
-"""Files and streams: whole or not at all, errors that name the remedy, digests, the cache's place, native chatter, the registry."""
+"""Files and streams: whole or not at all, errors that name the remedy, digests, the cache's place,
+native chatter, the registry."""
 
 from __future__ import annotations
 
@@ -178,7 +179,8 @@ def test_digests_are_those_of_hashlib(
 
 
 def test_the_digest_of_a_folder_sees_names_places_and_bytes(tmp_path: Path) -> None:
-    """Each folder differs from the first in one thing; two of the same content in another order of making agree."""
+    """Each folder differs from the first in one thing; two of the same content in another order of
+    making agree."""
     layouts: list[dict[str, bytes]] = [
         {"a": b"1", "b/c": b"2"},
         {"b/c": b"2", "a": b"1"},

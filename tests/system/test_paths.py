@@ -1,4 +1,5 @@
-"""Paths that are no regular files, or no file names: one line, at once, and nothing is waited for."""
+"""Paths that are no regular files, or no file names: one line, at once, and nothing is waited
+for."""
 
 from __future__ import annotations
 

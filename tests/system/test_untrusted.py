@@ -1,4 +1,5 @@
-"""Foreign files that would crash, hang or fill their reader: each is one line of `RelrobError`, and each is made here."""
+"""Foreign files that would crash, hang or fill their reader: each is one line of `RelrobError`, and
+each is made here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What must be true of every solver (soundness.md): one table of instances for each back end of the registry."""
+"""What must be true of every solver (soundness.md): one table of instances for each back end of the
+registry."""
 
 from __future__ import annotations
 
@@ -26,7 +27,8 @@ from relrob_solvers.branch_ladder import Branch
 from tests import hostile, naive
 from tests.support import numpy_opened, random_dense, rounded
 
-DEEP = "branch, leaves of 2"  # the same solver with other settings, which instances as small as these need
+# the same solver with other settings, which instances as small as these need
+DEEP = "branch, leaves of 2"
 NAMES = [*(entry.name for entry in registry.SOLVERS), DEEP]
 COMPLETE = [*(entry.name for entry in registry.SOLVERS if entry.complete), DEEP]
 COUNTING = [name for name in COMPLETE if name not in ("smt", "milp")]  # these two give verdicts
@@ -79,7 +81,8 @@ INSTANCES = [
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Every point of an instance: its mask and what each network says of it, one image at a time."""
+    """Every point of an instance: its mask and what each network says of it, one image at a
+    time."""
 
     rungs: RungSet
     label: int
@@ -142,8 +145,8 @@ each_instance = pytest.mark.parametrize(
 @pytest.mark.parametrize("counts", [True, False])
 @each_instance
 def test_verdicts_are_true_and_witnesses_are_points(number: int, name: str, counts: bool) -> None:
-    """1: never ROBUST where a point says otherwise, never a witness that the network gets right or that is no point; 2: a
-    complete solver answers when its budget allows."""
+    """1: never ROBUST where a point says otherwise, never a witness that the network gets right or
+    that is no point; 2: a complete solver answers when its budget allows."""
     known = truth(number)
     decision = solve(number, accepted(number, name), counts)
     for which, verdict in enumerate(decision.verdicts):
@@ -187,7 +190,8 @@ def test_counts_are_exact(number: int, name: str) -> None:
 @pytest.mark.parametrize("name", COMPLETE)
 @pytest.mark.parametrize("number", range(0, len(INSTANCES), 3))
 def test_sub_regions_of_robust_regions_are_robust(number: int, name: str) -> None:
-    """3: fewer features, a smaller radius; and a larger radius has at least as many effective points."""
+    """3: fewer features, a smaller radius; and a larger radius has at least as many effective
+    points."""
     ladder = INSTANCES[number].ladder
     whole = solve(number, accepted(number, name), counts=True)
     assert ladder.features is not None

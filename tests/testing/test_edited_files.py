@@ -1,4 +1,5 @@
-"""Edited files: made again from their numbers, their questions against relrob's regions, planted faults found, logs that add up."""
+"""Edited files: made again from their numbers, their questions against relrob's regions, planted
+faults found, logs that add up."""
 
 from __future__ import annotations
 
@@ -108,7 +109,8 @@ def another(file: Edited) -> Edited:
 
 
 def test_a_model_of_another_file_is_found(tmp_path: Path) -> None:
-    """The fault that the campaign is for: what relrob reads is not what runs. Where both give the same labels, nothing is wrong."""
+    """The fault that the campaign is for: what relrob reads is not what runs. Where both give the
+    same labels, nothing is wrong."""
     differ = 0
     for turn, file in enumerate(file for file in drawn()[:14] if file.question.every):
         other = another(file)
@@ -273,7 +275,8 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_outputs_that_are_infinite_have_no_certificate(tmp_path: Path) -> None:
-    """0.5 over outputs of 0: onnxruntime says the first label, and so does relrob; a margin is no number."""
+    """0.5 over outputs of 0: onnxruntime says the first label, and so does relrob; a margin is no
+    number."""
     file = edited(1, "onnx", 103)
     assert np.isinf(file.rows).any()
     report = judged(file, tmp_path, 16)
@@ -283,7 +286,8 @@ def test_outputs_that_are_infinite_have_no_certificate(tmp_path: Path) -> None:
 
 
 def test_sums_that_cancel_are_told_from_sums_that_do_not() -> None:
-    """With weights of 10^12 that cancel, another order of summation may lose a margin; with weights of 1 it may not."""
+    """With weights of 10^12 that cancel, another order of summation may lose a margin; with weights
+    of 1 it may not."""
     file = next(
         file
         for file in drawn()

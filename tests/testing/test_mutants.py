@@ -1,4 +1,5 @@
-"""Planted bugs, a few of them: the tests must notice. All of them by hand: `python -m tests.mutants`."""
+"""Planted bugs, a few of them: the tests must notice. All of them by hand: `python -m
+tests.mutants`."""
 
 from __future__ import annotations
 

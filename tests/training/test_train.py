@@ -1,4 +1,5 @@
-"""Training: repeatable bytes, a file that Keras opens in safe mode, nothing left behind, and a network that has learnt."""
+"""Training: repeatable bytes, a file that Keras opens in safe mode, nothing left behind, and a
+network that has learnt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Check a proof about a ball or a lattice: the region built again with exact fractions; bounds over its parts, or integer cells."""
+"""Check a proof about a ball or a lattice: the region built again with exact fractions; bounds over
+its parts, or integer cells."""
 
 from __future__ import annotations
 
@@ -34,7 +35,8 @@ class _Ball:
     fed: list[Fraction]
 
     def hull(self) -> Region:
-        """Moves of single pixels up or down, z of each in [0,1], whose costs sum to at most a room: a set that holds the region."""
+        """Moves of single pixels up or down, z of each in [0,1], whose costs sum to at most a room:
+        a set that holds the region."""
         features, fed = list[tuple[int, Fraction]](), self.fed
         rounded = (
             Fraction(1, 2**24) if self.kind == "lattice" else Fraction(0)
@@ -58,7 +60,8 @@ class _Ball:
 
 
 def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str]) -> int:
-    """The region and the proof about the network in these bytes; adds what was found to the report, returns the number of parts.
+    """The region and the proof about the network in these bytes; adds what was found to the report,
+    returns the number of parts.
 
     Raises InvalidError, NoRulesError.
     """
@@ -144,7 +147,8 @@ def _path(given: Any) -> Path:
 
 
 def _partition(paths: list[Path]) -> None:
-    """The paths are the leaves of one binary tree: every image is in a leaf, whatever the signs of its pre-activations are."""
+    """The paths are the leaves of one binary tree: every image is in a leaf, whatever the signs of
+    its pre-activations are."""
     waiting = [paths]
     while waiting:
         group = waiting.pop()

@@ -1,7 +1,9 @@
-"""Check a certificate with rules of our own: exact fractions for the ladder, balls for the bounds, the named runtime for runs.
+"""Check a certificate with rules of our own: exact fractions for the ladder, balls for the bounds,
+the named runtime for runs.
 
-Imports no solver, no bounds, no reader of the prover and nothing that wrote the certificate. `reading` has the checker's own
-readers, `derive` re-derives bound leaves, and `running` alone opens a runtime. Everything that is checked is said in the report.
+Imports no solver, no bounds, no reader of the prover and nothing that wrote the certificate.
+`reading` has the checker's own readers, `derive` re-derives bound leaves, and `running` alone opens
+a runtime. Everything that is checked is said in the report.
 """
 
 from __future__ import annotations
@@ -52,9 +54,10 @@ Status = Literal["valid", "sampled", "invalid"]
 
 @dataclass(frozen=True)
 class Report:
-    """`status`: "valid" (every part re-derived or run again), "sampled" (some run parts were not all run) or "invalid"; what was
-    verified in words, and why it failed ("" when it did not). `parts` in all, `run_parts` of them rest on runs, of `points` points,
-    of which `points_run` were run again; `sampled_parts` were not run whole."""
+    """`status`: "valid" (every part re-derived or run again), "sampled" (some run parts were not
+    all run) or "invalid"; what was verified in words, and why it failed ("" when it did not).
+    `parts` in all, `run_parts` of them rest on runs, of `points` points, of which `points_run` were
+    run again; `sampled_parts` were not run whole."""
 
     path: str
     status: Status
@@ -90,11 +93,13 @@ def check(
     memory: float | None = None,
     known: bool = False,
 ) -> Report:
-    """Check one certificate. `network`: its network's file, found beside it when not given; `run`: run every point of leaves that
-    rest on runs, also of the large ones; `memory`: GiB that the first reading of the network may take, which happens in a child
-    unless the caller has run the file before (`known`).
+    """Check one certificate. `network`: its network's file, found beside it when not given; `run`:
+    run every point of leaves that rest on runs, also of the large ones; `memory`: GiB that the
+    first reading of the network may take, which happens in a child unless the caller has run the
+    file before (`known`).
 
-    Raises CertificateError when the file is no certificate or the network's file is not found; NetworkError.
+    Raises CertificateError when the file is no certificate or the network's file is not found;
+    NetworkError.
     """
     data, content = _read(path)
     said, counts = list[str](), _Counts()
@@ -241,7 +246,8 @@ def _bytes(file: Path) -> bytes:
 
 
 def _beside(path: Path, role: str, name: str) -> Path:
-    """The network's file in the run directory that holds the certificate, or where that run's summary says it was."""
+    """The network's file in the run directory that holds the certificate, or where that run's
+    summary says it was."""
     run = path.resolve().parent.parent
     plain = Path(name).name
     places = [run / f"{role}{Path(plain).suffix}", run / plain, path.parent / plain]
@@ -269,7 +275,8 @@ def _there(place: Path) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Asked:
-    """A certificate about a ladder, its network and its bytes; `run`: whether all points are to be run."""
+    """A certificate about a ladder, its network and its bytes; `run`: whether all points are to be
+    run."""
 
     content: dict[str, Any]
     ladder: Rebuilt
@@ -302,7 +309,8 @@ def _prove(asked: _Asked, leaves: list[Leaf], counts: _Counts, said: list[str]) 
 
 
 def _run_all(asked: _Asked, runs: list[Leaf], counts: _Counts, said: list[str]) -> None:
-    """Leaves that were run: all points of small ones, and of the others where that is asked for, else 64 of them."""
+    """Leaves that were run: all points of small ones, and of the others where that is asked for,
+    else 64 of them."""
     opened, room = runner(asked.network, asked.data), WHOLE
     counts.run_parts = len(runs)
     for leaf in runs:
@@ -358,7 +366,8 @@ def _check_run(leaf: Leaf, label: int, classes: int) -> None:
 
 
 def _run(leaf: Leaf, asked: _Asked, opened: Runner, every: bool) -> int:
-    """A leaf that was run: its points are counted and listed again, and all or 64 of them run again."""
+    """A leaf that was run: its points are counted and listed again, and all or 64 of them run
+    again."""
     entry, label = leaf.entry, asked.content["label"]
     claimed = float(entry["margin"])
     region, _ = asked.ladder.part(leaf.path)

@@ -1,7 +1,8 @@
-"""A network as the checker reads it: exact weights, and how far its runtime may stray from them. Shares no code with the bounds.
+"""A network as the checker reads it: exact weights, and how far its runtime may stray from them.
+Shares no code with the bounds.
 
-Every format has a reader of the checker's own in `relrob.certificates.checking.reading`. What each kernel may do is written in
-docs/certificates.md, "How far a runtime strays".
+Every format has a reader of the checker's own in `relrob.certificates.checking.reading`. What each
+kernel may do is written in docs/certificates.md, "How far a runtime strays".
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _RUNTIMES: Final = {
 
 
 def read_deployed(network: Network, data: bytes | None = None) -> Deployed:
-    """The exact network in a file (`data`: its bytes) on the runtime that is named. `network`: what it is called; nothing else of
-    it is believed. Raises NoRulesError."""
+    """The exact network in a file (`data`: its bytes) on the runtime that is named. `network`: what
+    it is called; nothing else of it is believed. Raises NoRulesError."""
     if network.runtime not in _RUNTIMES.get(network.format, ()):
         raise NoRulesError(f"bounds on a {network.format} file on {network.runtime}")
     if network.layout is Layout.CHW and network.image_shape[2] == 1:

@@ -1,12 +1,16 @@
-"""Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the exact value.
+"""Re-derive a bound leaf in Arb ball arithmetic: every number here is a ball that contains the
+exact value.
 
-The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at most m, up to an error e. A
-hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between two lines over [low, high], whatever their slopes are, once
-their offsets are its extreme distances from them at low, 0, cap and high. Going backward through these lines, a linear form of a
-layer becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= room } is at most lambda * room + sum_g max(0,
-gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda of the fractional knapsack makes it equal). So slopes and
-lambdas cannot make a bound wrong, only loose. On the part where some P are at least 0, and others at most 0, an upper bound stays
-one when multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls, are arbitrary too).
+The runtime's pre-activations P of a layer are real ones p of inputs that quantising moved by at
+most m, up to an error e. A hidden neuron passes on f(P) = min(max(P, 0), cap), which lies between
+two lines over [low, high], whatever their slopes are, once their offsets are its extreme distances
+from them at low, 0, cap and high. Going backward through these lines, a linear form of a layer
+becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= room } is at most
+lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda
+of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only
+loose. On the part where some P are at least 0, and others at most 0, an upper bound stays one when
+multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls,
+are arbitrary too).
 """
 
 from __future__ import annotations
@@ -29,8 +33,9 @@ _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts 
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
-    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for real p of inputs that are `moved`
-    by at most that much (in the first layer: for real p of the inputs as they are)."""
+    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for
+    real p of inputs that are `moved` by at most that much (in the first layer: for real p of the
+    inputs as they are)."""
 
     rise: list[Any]
     over: list[Any]
@@ -91,7 +96,8 @@ class _Layer:
         return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
 
     def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:
-        """How far pre-activations can be from real ones of the inputs in [0, high], and from real ones of the moved inputs."""
+        """How far pre-activations can be from real ones of the inputs in [0, high], and from real
+        ones of the moved inputs."""
         facts, n = self.facts, len(high)
         given = [h + m for h, m in zip(high, moved, strict=True)]
         sums = (_matrix([moved, given]) * self.size).table()
@@ -161,7 +167,8 @@ class Derivation:
             return -(1 - arb(classes) / 64).log()
 
     def accepts(self, gap: float) -> bool:
-        """Is this gap the one that is needed, or that of a float softmax, which is larger, where outputs are logits?"""
+        """Is this gap the one that is needed, or that of a float softmax, which is larger, where
+        outputs are logits?"""
         larger = self.deployed.end == "logits" and gap == 2.0**-10
         return larger or bool(abs(self.gap - gap) < 2**-40)
 
@@ -171,11 +178,12 @@ class Derivation:
         slopes: list[dict[int, tuple[float, float]]],
         signs: list[dict[int, tuple[int, float]]] | None = None,
     ) -> Any:
-        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of its bent neurons; `signs`: of
-        each hidden layer, the side (1: at least 0, -1: at most 0) and the pull of the pre-activations that are fixed. None: no
-        image has these signs.
+        """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of
+        its bent neurons; `signs`: of each hidden layer, the side (1: at least 0, -1: at most 0) and
+        the pull of the pre-activations that are fixed. None: no image has these signs.
 
-        Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow, outputs that could saturate.
+        Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow,
+        outputs that could saturate.
         """
         with ctx.workprec(PRECISION):
             part = _Part(
@@ -264,7 +272,8 @@ class _Part:
         return min(value.lower() for value in _finite(least))
 
     def _worst(self, label: int, others: list[int], moved: list[Any]) -> list[Any]:
-        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden layers, whose values are `moved`."""
+        """Upper bounds of output(other) - output(label), in real arithmetic after the hidden
+        layers, whose values are `moved`."""
         classes = len(others) + 1
         pick = [[0] * len(others) for _ in range(classes)]
         for column, other in enumerate(others):
@@ -332,8 +341,9 @@ class _Part:
         return [_pass(high, roof) for _, high in ends]
 
     def _upper(self, form: tuple[Any, Any], constant: list[Any], pulled: bool = False) -> list[Any]:
-        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer passes on, plus constants;
-        `pulled`: with the multiples of pre-activations whose signs are fixed."""
+        """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer
+        passes on, plus constants; `pulled`: with the multiples of pre-activations whose signs are
+        fixed."""
         for depth in range(len(self._hidden) - 1, 0, -1):
             lines, layer = self._hidden[depth], self._layers[depth]
             above = [
@@ -373,8 +383,8 @@ class _Part:
         return self._extreme([*gains, start], constant)
 
     def _pull(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
-        """Signed multiples of a layer's pre-activations, and what they add at most beside what moves: P is `start` and more, up to
-        the layer's error."""
+        """Signed multiples of a layer's pre-activations, and what they add at most beside what
+        moves: P is `start` and more, up to the layer's error."""
         pull, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
         for neuron, (side, size) in self._signs[depth].items():
             pull[neuron] = arb(side * size)
@@ -382,7 +392,8 @@ class _Part:
         return pull, worth
 
     def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
-        """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by column."""
+        """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by
+        column."""
         *directions, start = rows
         found = [value + more for value, more in zip(start, constant, strict=True)]
         if not directions:
@@ -400,7 +411,8 @@ class _Part:
         return found
 
     def _prices(self, gains: list[list[Any]]) -> list[Any]:
-        """The gain per cost at which the fractional knapsack of each column is full, in float64; 0 where all fits."""
+        """The gain per cost at which the fractional knapsack of each column is full, in float64; 0
+        where all fits."""
         worth = np.maximum(np.array([[float(gain) for gain in row] for row in gains]), 0)
         costs = np.array([float(cost) for cost in self._region.costs])[:, None]
         rate = worth / costs

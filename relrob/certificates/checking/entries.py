@@ -48,7 +48,8 @@ def nearest(value: Fraction) -> Fraction:
 
 
 def inside(value: Fraction, upwards: bool) -> Fraction:
-    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below it."""
+    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below
+    it."""
     unit = _unit(value)
     found = (value / unit).__ceil__() if upwards else (value / unit).__floor__()
     return found * unit
@@ -81,7 +82,8 @@ def number(value: Any, what: str) -> float:
 
 
 def read_signs(path: Any, pulls: Any, layers: int) -> list[dict[int, tuple[int, float]]]:
-    """Of each hidden layer, side and pull of the neurons whose sign a path fixes: [layer, neuron, 1 or -1], ..."""
+    """Of each hidden layer, side and pull of the neurons whose sign a path fixes: [layer, neuron, 1
+    or -1], ..."""
     sides = [dict[int, int]() for _ in range(layers)]
     for layer, neuron, side in path:
         if not 0 <= layer < layers or sides[layer].setdefault(neuron, side) != side:

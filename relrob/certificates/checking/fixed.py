@@ -1,6 +1,8 @@
-"""Check a proof about a fixed-point network in an L-infinity ball: cells of code vectors, and multipliers, in exact integers.
+"""Check a proof about a fixed-point network in an L-infinity ball: cells of code vectors, and
+multipliers, in exact integers.
 
-The rules are those of docs/certificates.md, "A fixed-point network", written again in Python's own integers.
+The rules are those of docs/certificates.md, "A fixed-point network", written again in Python's own
+integers.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ Whole = NDArray[Any]  # of Python integers
 
 
 class _Layer:
-    """A layer in Python's integers: accumulators a = x W + offset, outputs clip(a >> shift, low, high)."""
+    """A layer in Python's integers: accumulators a = x W + offset, outputs clip(a >> shift, low,
+    high)."""
 
     def __init__(self, layer: Layer) -> None:
         self.shift, self.low, self.high = layer.shift, layer.low, layer.high
@@ -52,7 +55,8 @@ class _Layer:
 
 @dataclass(frozen=True)
 class _Cell:
-    """Ranges of the codes and of each hidden layer's outputs, and of each hidden layer's accumulators."""
+    """Ranges of the codes and of each hidden layer's outputs, and of each hidden layer's
+    accumulators."""
 
     outputs: list[list[tuple[int, int]]]
     sums: list[list[tuple[int, int]]]
@@ -78,7 +82,8 @@ def _cut_code(network: FixedFile, code: int) -> int:
 
 
 def prove(network: FixedFile, codes: list[tuple[int, int]], label: int, given: Any) -> int:
-    """No code vector of the box gets another label than `label`; returns the number of cells. Raises InvalidError."""
+    """No code vector of the box gets another label than `label`; returns the number of cells.
+    Raises InvalidError."""
     layers = [_Layer(layer) for layer in network.layers]
     every = _threats(layers[-1], label, network.classes)
     if not isinstance(given, list) or len(given) != len(every):
@@ -99,7 +104,8 @@ Form = tuple[list[int], int]
 
 
 def _threats(last: _Layer, label: int, classes: int) -> list[tuple[int, list[Form]]]:
-    """(class, forms that are all >= 0 where it can win): a higher class needs a larger output, a lower one an equal one."""
+    """(class, forms that are all >= 0 where it can win): a higher class needs a larger output, a
+    lower one an equal one."""
     column = [last.weights[:, c].tolist() for c in range(classes)]
 
     def form(plus: int | None, minus: int | None, constant: int) -> Form:
@@ -126,7 +132,8 @@ def _threats(last: _Layer, label: int, classes: int) -> list[tuple[int, list[For
 def _leaves(
     group: Any, layers: list[_Layer], pixels: int
 ) -> list[tuple[list[list[int]], dict[str, Any]]]:
-    """(path, entry) of each cell, after checking that the paths are one tree in which every split has both its halves."""
+    """(path, entry) of each cell, after checking that the paths are one tree in which every split
+    has both its halves."""
     if not isinstance(group, list):
         raise InvalidError("cells that are not a list")
     widths = [pixels, *(len(layer.offset) for layer in layers[:-1])]
@@ -208,7 +215,8 @@ def _cut(end: tuple[int, int], limits: tuple[int | None, int | None]) -> tuple[i
 
 
 class _Cells:
-    """The cells at the ends of paths, each made once: most ways to lose the label need only the whole box."""
+    """The cells at the ends of paths, each made once: most ways to lose the label need only the
+    whole box."""
 
     def __init__(self, layers: list[_Layer], codes: list[tuple[int, int]]) -> None:
         self._layers, self._codes = layers, codes
@@ -262,7 +270,8 @@ def _whole(values: Any, count: int) -> bool:
 def _bound(
     layers: list[_Layer], cell: _Cell, forms: list[Form], weights: list[int], pulls: list[list[int]]
 ) -> int:
-    """At least sum weights[k] * form k on the cell: accumulators a are freed from what enters them at pull * (x W + offset - a)."""
+    """At least sum weights[k] * form k on the cell: accumulators a are freed from what enters them
+    at pull * (x W + offset - a)."""
     total = sum(weight * constant for weight, (_, constant) in zip(weights, forms, strict=True))
     gains = [
         sum(weight * form[0][n] for weight, form in zip(weights, forms, strict=True))
@@ -281,8 +290,9 @@ def _bound(
 
 
 def _corners(layer: _Layer, least: int, most: int) -> set[int]:
-    """Where gain * output(a) - price * a is largest on [least, most], whatever gain and price: on each step of the staircase it is
-    linear, so at an end of a step; and these ends change linearly from step to step, so at the outermost two on either side."""
+    """Where gain * output(a) - price * a is largest on [least, most], whatever gain and price: on
+    each step of the staircase it is linear, so at an end of a step; and these ends change linearly
+    from step to step, so at the outermost two on either side."""
     low, high = layer.output(least), layer.output(most)
     found = {least, most}
     for step in {low, min(low + 1, high), max(high - 1, low), high}:

@@ -1,4 +1,5 @@
-"""The ladder that a certificate speaks of, built again with exact fractions, and the partition of it into leaves."""
+"""The ladder that a certificate speaks of, built again with exact fractions, and the partition of
+it into leaves."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from relrob.certificates.checking.levels import Region
 
 
 class Rebuilt:
-    """The region, built again from its definition with exact fractions (docs/certificates.md, "The region")."""
+    """The region, built again from its definition with exact fractions (docs/certificates.md, "The
+    region")."""
 
     def __init__(self, content: dict[str, Any]) -> None:
         region = keys(
@@ -52,7 +54,8 @@ class Rebuilt:
         )
 
     def part(self, path: list[int]) -> tuple[Region, list[int]]:
-        """The part at the end of a path of splits, and its free features. Raises InvalidError when it is beyond the radius."""
+        """The part at the end of a path of splits, and its free features. Raises InvalidError when
+        it is beyond the radius."""
         done = {abs(split) - 1: split > 0 for split in path}
         fed, room = list(self.base), self.radius
         for g in (g for g, taken in done.items() if taken):
@@ -85,7 +88,8 @@ class Leaf:
 
 
 def leaves_of(given: Any, ladder: Rebuilt) -> list[Leaf]:
-    """The leaves, after checking that their paths form one tree in which every split has both its halves."""
+    """The leaves, after checking that their paths form one tree in which every split has both its
+    halves."""
     if not isinstance(given, list):
         raise InvalidError("leaves that are not a list")
     leaves = []
@@ -116,7 +120,8 @@ def leaves_of(given: Any, ladder: Rebuilt) -> list[Leaf]:
 
 
 def subsets(costs: list[Fraction], room: Fraction) -> Iterator[tuple[int, ...]]:
-    """Subsets within the room in rank order: as binary numbers, the first free feature the leading bit."""
+    """Subsets within the room in rank order: as binary numbers, the first free feature the leading
+    bit."""
     stack: list[tuple[int, tuple[int, ...], Fraction]] = [(0, (), room)]
     while stack:
         at, taken, left = stack.pop()

@@ -1,4 +1,5 @@
-"""A region as a first layer that quantises its input sees it: each pixel's level, where that is known before anything runs."""
+"""A region as a first layer that quantises its input sees it: each pixel's level, where that is
+known before anything runs."""
 
 from __future__ import annotations
 
@@ -15,9 +16,9 @@ _HALF: Final = Fraction(1, 2) - Fraction(
 
 @dataclass(frozen=True, eq=False)
 class Region:
-    """A part of a ladder, or a ball: `pixels` (d,) where nothing free is moved; of each free feature its `axes`, the `change` of
-    each of them, and its cost; and the `room` left. All exact. `whole`: a feature is moved wholly or not at all, and no pixel is in
-    two of them."""
+    """A part of a ladder, or a ball: `pixels` (d,) where nothing free is moved; of each free
+    feature its `axes`, the `change` of each of them, and its cost; and the `room` left. All exact.
+    `whole`: a feature is moved wholly or not at all, and no pixel is in two of them."""
 
     pixels: list[Fraction]
     axes: list[list[int]]
@@ -36,8 +37,9 @@ class Region:
 
 
 def at_levels(region: Region, facts: Facts) -> tuple[Region, list[Fraction] | None]:
-    """The region in levels, and by how much what the layer takes each pixel for can differ from that; the region as it is and None
-    where the levels are open: features moved in part, or points of different maxima for a scale that follows the maximum."""
+    """The region in levels, and by how much what the layer takes each pixel for can differ from
+    that; the region as it is and None where the levels are open: features moved in part, or points
+    of different maxima for a scale that follows the maximum."""
     largest = _maximum(region) if facts.share else Fraction(0)
     if not region.whole or not facts.levels or largest is None or not (facts.share or facts.shift):
         return region, None
@@ -80,8 +82,8 @@ class _Levels:
 
 
 def _maximum(region: Region) -> Fraction | None:
-    """The largest pixel if it is the same at every point: some pixel that no free feature moves has it, or not all that have it can
-    be moved at once, and none is moved above it."""
+    """The largest pixel if it is the same at every point: some pixel that no free feature moves has
+    it, or not all that have it can be moved at once, and none is moved above it."""
     held = {axis for axes in region.axes for axis in axes}
     still = max(
         (pixel for axis, pixel in enumerate(region.pixels) if axis not in held), default=Fraction(0)

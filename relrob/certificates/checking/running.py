@@ -1,4 +1,5 @@
-"""Points that are run again on the named runtime, one image at a time. Nothing else of the checker reaches the runtimes."""
+"""Points that are run again on the named runtime, one image at a time. Nothing else of the checker
+reaches the runtimes."""
 
 from __future__ import annotations
 

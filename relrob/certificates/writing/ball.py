@@ -1,4 +1,5 @@
-"""Write a certificate about a ball or a lattice: bounds over its parts, or the cells of a proof about a fixed-point network."""
+"""Write a certificate about a ball or a lattice: bounds over its parts, or the cells of a proof
+about a fixed-point network."""
 
 from __future__ import annotations
 
@@ -26,9 +27,10 @@ def ball_certificate(
     role: str,
     proof: Proof,
 ) -> bytes | None:
-    """The certificate that `network` gives `label` on all of `region` around `image`. `proof`: bounds over the region, or over each
-    of its parts, or of each threat in the order of `relrob.bounding.fixed.threats` the cells that were closed. None for an L2
-    ball, of which bounds are not re-derived."""
+    """The certificate that `network` gives `label` on all of `region` around `image`. `proof`:
+    bounds over the region, or over each of its parts, or of each threat in the order of
+    `relrob.bounding.fixed.threats` the cells that were closed. None for an L2 ball, of which bounds
+    are not re-derived."""
     bounded = (PhaseLeaf((), proof, ()),) if isinstance(proof, Margins) else proof
     leaves = [leaf for leaf in bounded if isinstance(leaf, PhaseLeaf)]
     if leaves:

@@ -1,4 +1,5 @@
-"""Write a certificate: the partition of a ladder that a proof rests on, and what is needed to derive each leaf again."""
+"""Write a certificate: the partition of a ladder that a proof rests on, and what is needed to
+derive each leaf again."""
 
 from __future__ import annotations
 
@@ -42,10 +43,12 @@ def certificate(
     role: str,
     leaves: tuple[Leaf, ...],
 ) -> bytes | None:
-    """The certificate that `opened` gives `label` on all of `rungs`, the ladder around `image`; `role`: "reference" or "quantised".
+    """The certificate that `opened` gives `label` on all of `rungs`, the ladder around `image`;
+    `role`: "reference" or "quantised".
 
-    Points of leaves that were run are run once more, alone; None, with a warning, if outputs are then no finite numbers. Raises
-    AlarmError if one is then wrong: the verdict was of a network that gives an image alone another label.
+    Points of leaves that were run are run once more, alone; None, with a warning, if outputs are
+    then no finite numbers. Raises AlarmError if one is then wrong: the verdict was of a network
+    that gives an image alone another label.
     """
     maker = _Maker(opened, rungs, label)
     parts = [entry for leaf in leaves for entry in maker.leaf(_part(rungs, leaf.path), leaf.bound)]
@@ -113,8 +116,8 @@ def _part(rungs: RungSet, path: tuple[int, ...]) -> Part:
 
 
 class _Maker:
-    """Makes the entries of leaves; `wrong`: a point is, when its image runs alone; `failure` turns from "" when no margin
-    can be recorded."""
+    """Makes the entries of leaves; `wrong`: a point is, when its image runs alone; `failure` turns
+    from "" when no margin can be recorded."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
@@ -124,7 +127,8 @@ class _Maker:
         self.failure, self.wrong = "", False
 
     def leaf(self, part: Part, bound: bool) -> list[dict[str, Any]]:
-        """One entry; several where bounds of this part alone, without those of the whole ladder, need another split."""
+        """One entry; several where bounds of this part alone, without those of the whole ladder,
+        need another split."""
         if not bound or self._bounds is None:
             return [self._run(part)]
         settled = self._bounds.settle(part)
@@ -138,7 +142,8 @@ class _Maker:
         return [entry for half in part.split(feature) for entry in self.leaf(half, bound)]
 
     def _run(self, part: Part) -> dict[str, Any]:
-        """Every point on the runtime, with the outputs that its image has when it is run alone, as deployed."""
+        """Every point on the runtime, with the outputs that its image has when it is run alone, as
+        deployed."""
         seen: list[tuple[int, float]] = []
         for masks in part.blocks(BLOCK):
             outputs = self._outputs(self._rungs.images(masks))
@@ -159,8 +164,9 @@ class _Maker:
         return {"path": list(part.path), "run": record}
 
     def _outputs(self, images: Floats) -> Floats:
-        """Float outputs depend on the batch, and so do those of operators that are not modelled and of LiteRT's built-in QUANTIZE;
-        integer kernels give the same in any, which is tried on a few images of each block."""
+        """Float outputs depend on the batch, and so do those of operators that are not modelled and
+        of LiteRT's built-in QUANTIZE; integer kernels give the same in any, which is tried on a few
+        images of each block."""
         alone, batch, network = self._opened.replayer, self._opened.evaluator, self._opened.network
         if (
             network.arithmetic is not Arithmetic.INTEGER
@@ -174,12 +180,14 @@ class _Maker:
 
 
 def claim(margin: float, gap: float) -> float:
-    """What is claimed of a margin above the gap: a little less, since the checker counts roundings of its own."""
+    """What is claimed of a margin above the gap: a little less, since the checker counts roundings
+    of its own."""
     return max(gap, margin - (margin - gap) / 128)
 
 
 def bent_lines(neurons: Neurons) -> dict[str, list[Any]]:
-    """The slopes of the neurons of a layer that are neither off nor on: above and below what they pass on."""
+    """The slopes of the neurons of a layer that are neither off nor on: above and below what they
+    pass on."""
     bent = (neurons.over != 0) | (neurons.under != 0) | (neurons.rise != neurons.fall)
     where = np.flatnonzero(bent)
     return {

@@ -16,7 +16,8 @@ from relrob.networks.shapes import Shape, raster
 
 
 def from_dense(dense: Dense, layout: Layout, image_shape: Shape) -> Any:
-    """The Keras model of an MLP that reads (n, d) pixels in the order `layout`; ends in a softmax where `dense` does."""
+    """The Keras model of an MLP that reads (n, d) pixels in the order `layout`; ends in a softmax
+    where `dense` does."""
     order = raster(layout, image_shape)
     arrays, parts = [], [keras.Input((dense.inputs,), name="image")]
     for number, layer in enumerate(dense.layers):
@@ -34,7 +35,8 @@ def from_dense(dense: Dense, layout: Layout, image_shape: Shape) -> Any:
 
 
 def from_file(reference: Network) -> Any:
-    """The model in a `.keras` or `.h5` file; runs no code of the file (safe mode). Raises QuantiseError, NetworkError."""
+    """The model in a `.keras` or `.h5` file; runs no code of the file (safe mode). Raises
+    QuantiseError, NetworkError."""
     content = checked_bytes(reference, None)
     with tempfile.TemporaryDirectory(prefix="relrob-") as folder:
         copy = Path(folder) / ("network.keras" if reference.format == "keras" else "network.h5")

@@ -1,4 +1,5 @@
-"""Post-training quantisation with TensorFlow's converter; what it wrote is read back and checked against the scheme's name."""
+"""Post-training quantisation with TensorFlow's converter; what it wrote is read back and checked
+against the scheme's name."""
 
 from __future__ import annotations
 
@@ -35,9 +36,10 @@ SMALL = 1024  # elements below which dynamic-range quantisation leaves a weight 
 class Scheme:
     """What a scheme asks of the converter, and what the file must then hold.
 
-    `weights`, `activations`, `ends`: type names of weights, of what enters dense and convolution operators, and of the file's
-    input and output; `per_tensor`: one scale a weight tensor; `partial`: tensors too small for the converter may stay float;
-    `symmetric`: inputs that are quantised at run time have no zero point.
+    `weights`, `activations`, `ends`: type names of weights, of what enters dense and convolution
+    operators, and of the file's input and output; `per_tensor`: one scale a weight tensor;
+    `partial`: tensors too small for the converter may stay float; `symmetric`: inputs that are
+    quantised at run time have no zero point.
     """
 
     weights: str
@@ -61,11 +63,13 @@ SCHEMES = {
 def quantise(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape
 ) -> bytes:
-    """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
+    """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The
+    same input gives the same bytes.
 
-    MLPs of plain dense layers become a flat (d,) input and dense layers; other .keras, .h5 and SavedModels are converted as they
-    are. `int16x8` has float input and output. Cost: under a second for an MLP, after TensorFlow's import.
-    Raises QuantiseError: the converter refuses the network, nothing was quantised, or the file is not of the scheme.
+    MLPs of plain dense layers become a flat (d,) input and dense layers; other .keras, .h5 and
+    SavedModels are converted as they are. `int16x8` has float input and output. Cost: under a
+    second for an MLP, after TensorFlow's import. Raises QuantiseError: the converter refuses the
+    network, nothing was quantised, or the file is not of the scheme.
     """
     wanted = SCHEMES[scheme]
     with (
@@ -95,7 +99,8 @@ def quantise(
 
 
 def _converter(reference: Network, image_shape: Shape, folder: Path) -> tuple[Any, Any]:
-    """(a converter of the network, its input's shape with the batch), by what the network is; `folder` is for it to use."""
+    """(a converter of the network, its input's shape with the batch), by what the network is;
+    `folder` is for it to use."""
     if reference.dense is not None and plain(reference):
         model = from_dense(reference.dense, reference.layout, image_shape)
     elif reference.format == "savedmodel":
@@ -111,7 +116,8 @@ def _converter(reference: Network, image_shape: Shape, folder: Path) -> tuple[An
 
 
 def _exported(function: Any, path: Path) -> Any:
-    """A SavedModel of our own around a frozen function: the converter would run the functions of any other. Its input's shape."""
+    """A SavedModel of our own around a frozen function: the converter would run the functions of
+    any other. Its input's shape."""
     module: Any = tf.Module()
     given = tf.TensorSpec(function.inputs[0].shape, function.inputs[0].dtype, "image")
     module.serve = tf.function(lambda image: function(image)[0], input_signature=[given])
@@ -131,7 +137,8 @@ def _ask(converter: Any, wanted: Scheme, images: Floats | None) -> None:
     """Set the converter's options."""
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter._experimental_disable_per_channel = wanted.per_tensor
-    if wanted.symmetric:  # the older quantiser is the one that leaves the zero point of run-time inputs out, as in 2020
+    # the older quantiser is the one that leaves the zero point of run-time inputs out, as in 2020
+    if wanted.symmetric:
         converter.experimental_new_dynamic_range_quantizer = False
     if wanted.weights == "float16":
         converter.target_spec.supported_types = [tf.float16]

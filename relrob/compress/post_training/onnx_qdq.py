@@ -1,7 +1,9 @@
-"""Static QDQ quantisation with onnxruntime: 7-bit weights in int8, a scale an output channel, int8 activations, MinMax ranges.
+"""Static QDQ quantisation with onnxruntime: 7-bit weights in int8, a scale an output channel, int8
+activations, MinMax ranges.
 
-Seven bits, because x86 processors without VNNI add products in pairs in int16: with eight, sums saturate there, and one
-file is two different networks (onnxruntime, "Quantize ONNX Models": `reduce_range`).
+Seven bits, because x86 processors without VNNI add products in pairs in int16: with eight, sums
+saturate there, and one file is two different networks (onnxruntime, "Quantize ONNX Models":
+`reduce_range`).
 """
 
 from __future__ import annotations
@@ -42,10 +44,12 @@ from relrob.system.quiet import quiet_native
 def quantise(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape
 ) -> bytes:
-    """The `.onnx` bytes of a float network; it reads pixels in the order of its reference. The same input gives the same bytes.
+    """The `.onnx` bytes of a float network; it reads pixels in the order of its reference. The same
+    input gives the same bytes.
 
     An `.onnx` file is quantised itself; other MLPs become a flat (n, d) input and Gemm operators.
-    Raises QuantiseError: not an ONNX network nor an MLP, onnxruntime refuses it, or nothing was quantised.
+    Raises QuantiseError: not an ONNX network nor an MLP, onnxruntime refuses it, or nothing was
+    quantised.
     """
     if calibration is None:
         raise QuantiseError("calibration images are missing", "a Calibration")
@@ -73,7 +77,8 @@ def quantise(
 
 
 def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
-    """The float graph: the user's file, or one exported from the weights, rows in the file's own pixel order."""
+    """The float graph: the user's file, or one exported from the weights, rows in the file's own
+    pixel order."""
     dense = reference.dense
     if dense is not None and reference.format != "onnx":
         first = dense.layers[0]
@@ -134,7 +139,8 @@ def _run(model: onnx.ModelProto, reader: CalibrationDataReader, folder: Path) ->
 
 @contextmanager
 def _root_logger_kept() -> Iterator[None]:
-    """onnxruntime calls `logging.warning`, which would set up the root logger of a program that has not done so."""
+    """onnxruntime calls `logging.warning`, which would set up the root logger of a program that has
+    not done so."""
     root, handler = logging.getLogger(), logging.NullHandler()
     root.addHandler(handler)
     try:

@@ -1,4 +1,5 @@
-"""What a `.tflite` file holds, read from its flatbuffer without running it: the weights, their types and their scales."""
+"""What a `.tflite` file holds, read from its flatbuffer without running it: the weights, their
+types and their scales."""
 
 from __future__ import annotations
 
@@ -30,10 +31,12 @@ WEIGHTED = (
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights of one operator as the file stores them: `values` in the file's shape and type, `scales` empty for floats.
+    """The weights of one operator as the file stores them: `values` in the file's shape and type,
+    `scales` empty for floats.
 
-    `activations`: the type name of the operator's input ("float32", "int8", "int16"); `channels`: its number of outputs;
-    `asymmetric`: whether a float input is quantised at run time with a zero point.
+    `activations`: the type name of the operator's input ("float32", "int8", "int16"); `channels`:
+    its number of outputs; `asymmetric`: whether a float input is quantised at run time with a zero
+    point.
     """
 
     name: str
@@ -51,7 +54,8 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """`inputs` and `outputs`: type names; `weights`: of every dense and convolution operator, in execution order."""
+    """`inputs` and `outputs`: type names; `weights`: of every dense and convolution operator, in
+    execution order."""
 
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]

@@ -1,4 +1,5 @@
-"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads the file has the whole network."""
+"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads
+the file has the whole network."""
 
 from __future__ import annotations
 
@@ -118,7 +119,8 @@ def read_fixed(path: str, data: bytes) -> Source:
 
 @lru_cache(maxsize=8)
 def fixed_of(network: Network) -> FixedNetwork | None:
-    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError when the file has changed."""
+    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError
+    when the file has changed."""
     return parse_fixed(network.path, checked_bytes(network)) if network.format == "fixed" else None
 
 

@@ -1,4 +1,5 @@
-"""Dense networks in fixed point Q(m.n): integer weights and biases, a rounding right shift, a clip. Exact in integers."""
+"""Dense networks in fixed point Q(m.n): integer weights and biases, a rounding right shift, a clip.
+Exact in integers."""
 
 from __future__ import annotations
 
@@ -18,9 +19,11 @@ _MOST_BITS: Final = 32
 
 @dataclass(frozen=True, eq=False)
 class FixedLayer:
-    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), an arithmetic shift: halves go up. ReLU: `low` 0.
+    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), an arithmetic shift:
+    halves go up. ReLU: `low` 0.
 
-    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. Raises NetworkError for what is no such layer.
+    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. Raises
+    NetworkError for what is no such layer.
     """
 
     weights: Ints
@@ -71,9 +74,11 @@ class FixedLayer:
 
 @dataclass(frozen=True, eq=False)
 class FixedNetwork:
-    """Layers over integer codes `low` <= x <= `high`; a pixel p in [0, 1] has the code floor(p `pixel_scale` + 1/2), clipped.
+    """Layers over integer codes `low` <= x <= `high`; a pixel p in [0, 1] has the code floor(p
+    `pixel_scale` + 1/2), clipped.
 
-    The label is the first index of the largest output. Raises NetworkError when layers do not fit or could overflow 64 bits.
+    The label is the first index of the largest output. Raises NetworkError when layers do not fit
+    or could overflow 64 bits.
 
     >>> layer = FixedLayer(np.array([[3], [1]]), np.array([1]), bias_shift=1, shift=2, low=-8, high=7)
     >>> FixedNetwork((layer,), 0, 255).evaluate(np.array([[1, 1], [2, 0], [0, 0]])).tolist()
@@ -130,7 +135,8 @@ class FixedNetwork:
         return np.asarray(np.clip(exact, self.low, self.high), dtype=np.int64)
 
     def evaluate(self, codes: Ints) -> Ints:
-        """Integer outputs (n, classes) of integer codes (n, inputs). Raises ShapeError for codes out of range."""
+        """Integer outputs (n, classes) of integer codes (n, inputs). Raises ShapeError for codes
+        out of range."""
         if codes.ndim != 2 or codes.shape[1] != self.inputs or codes.dtype.kind not in "iu":
             raise ShapeError(
                 f"codes {codes.dtype} of shape {codes.shape}", f"integers (n, {self.inputs})"
@@ -153,7 +159,8 @@ class FixedNetwork:
 
 
 def _shifted(sums: Numbers, layer: FixedLayer) -> Numbers:
-    """The shift and the clip; a power of two times an exact sum is exact, and its floor is the arithmetic shift."""
+    """The shift and the clip; a power of two times an exact sum is exact, and its floor is the
+    arithmetic shift."""
     kind = _carrier(layer.low, layer.high)
     if np.int64 in (sums.dtype, kind):
         whole = sums.astype(np.int64) >> layer.shift
@@ -179,9 +186,10 @@ def from_float(
 ) -> FixedNetwork:  # fmt: skip
     """A float MLP in fixed point of `bits` bits; `*_fraction`: bits after the point.
 
-    Weights and biases: signed, rounded half away from zero, clipped; hidden activations: unsigned (the clip is the ReLU);
-    outputs: signed; inputs: unsigned, `input_bits` wide. `pixel_scale`: codes of a white pixel, the largest code by default.
-    Raises QuantiseError when the bits do not fit together.
+    Weights and biases: signed, rounded half away from zero, clipped; hidden activations: unsigned
+    (the clip is the ReLU); outputs: signed; inputs: unsigned, `input_bits` wide. `pixel_scale`:
+    codes of a white pixel, the largest code by default. Raises QuantiseError when the bits do not
+    fit together.
     """
     fractions = (weight_fraction, bias_fraction, activation_fraction, input_fraction)
     if not (

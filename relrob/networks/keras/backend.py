@@ -1,7 +1,8 @@
 """Keras imported on TensorFlow and with its own defaults, or refused in one line before its import.
 
-The environment (KERAS_BACKEND) or a file (keras.json, in KERAS_HOME or the home directory) may name another backend, and the file
-another epsilon or order of axes, on which what a network file means must not depend.
+The environment (KERAS_BACKEND) or a file (keras.json, in KERAS_HOME or the home directory) may name
+another backend, and the file another epsilon or order of axes, on which what a network file means
+must not depend.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""How the layers of a Functional model call each other, in the form of Keras 3 (dictionaries) and of Keras 1 and 2 (lists)."""
+"""How the layers of a Functional model call each other, in the form of Keras 3 (dictionaries) and
+of Keras 1 and 2 (lists)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ _IDLE: dict[str, tuple[Any, ...]] = {"training": (None, False), "mask": (None,)}
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a call of a layer gave: the layer's name, which of its calls, and which of that call's outputs."""
+    """What a call of a layer gave: the layer's name, which of its calls, and which of that call's
+    outputs."""
 
     layer: str
     call: int
@@ -21,7 +23,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: the tensors that it reads, and what else it is given that is not modelled, or ""."""
+    """One call of a layer: the tensors that it reads, and what else it is given that is not
+    modelled, or ""."""
 
     feeds: tuple[Tensor, ...]
     odd: str = ""
@@ -35,7 +38,8 @@ def calls_of(nodes: Any) -> tuple[Call, ...]:
 
 
 def ends_of(value: Any) -> tuple[tuple[Tensor, ...], bool]:
-    """The tensors of `input_layers` or `output_layers`, and whether they are one tensor or a list of tensors."""
+    """The tensors of `input_layers` or `output_layers`, and whether they are one tensor or a list
+    of tensors."""
     one = _triple(value)
     if one is not None:
         return (one,), True

@@ -1,4 +1,5 @@
-"""Keras configurations as data: the layers of a model and their calls, checked against what may be built without foreign code."""
+"""Keras configurations as data: the layers of a model and their calls, checked against what may be
+built without foreign code."""
 
 from __future__ import annotations
 
@@ -90,10 +91,11 @@ _ACCEPTED, _HINT = "the layers of MLPs and CNNs", "export it to ONNX, or save it
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One layer: its class, its name in the graph, its place (1 for the first), its settings, its calls in order.
+    """One layer: its class, its name in the graph, its place (1 for the first), its settings, its
+    calls in order.
 
-    `built`: the shape for which it is built before it is called, None where the file names none; `odd`: what the file says of
-    it beside class, settings and calls, which is not modelled, or "".
+    `built`: the shape for which it is built before it is called, None where the file names none;
+    `odd`: what the file says of it beside class, settings and calls, which is not modelled, or "".
     """
 
     kind: str
@@ -110,8 +112,8 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """A model's layers in the order of the file's list; `graph`: a Functional one, wired by its layers' calls, whose ends are
-    `inputs` and `outputs`; `odd`: as of a layer."""
+    """A model's layers in the order of the file's list; `graph`: a Functional one, wired by its
+    layers' calls, whose ends are `inputs` and `outputs`; `odd`: as of a layer."""
 
     layers: tuple[LayerConfig, ...]
     graph: bool
@@ -124,8 +126,8 @@ class Model:
 def parse(text: str | bytes, path: str) -> Model:
     """A Sequential or Functional model whose layers are all of known classes.
 
-    Raises UnsupportedLayerError that names the layer and its position (Lambda and custom layers always), NetworkError when
-    this is no such configuration.
+    Raises UnsupportedLayerError that names the layer and its position (Lambda and custom layers
+    always), NetworkError when this is no such configuration.
     """
     try:
         model = json.loads(text)
@@ -158,7 +160,8 @@ def parse(text: str | bytes, path: str) -> Model:
 
 
 def _ends(config: dict[str, Any]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], str]:
-    """Inputs and outputs of a Functional model, and whether they are more than a tensor or a list of tensors."""
+    """Inputs and outputs of a Functional model, and whether they are more than a tensor or a list
+    of tensors."""
     (inputs, plain), (outputs, flat) = (
         ends_of(config["input_layers"]),
         ends_of(config["output_layers"]),
@@ -254,7 +257,8 @@ def _check(layer: LayerConfig, entry: dict[str, Any], path: str) -> None:
 
 
 def _objects(node: Any, depth: int) -> list[tuple[dict[str, Any], int]]:
-    """Every serialised object in a configuration, each once, with the number of models around it."""
+    """Every serialised object in a configuration, each once, with the number of models around
+    it."""
     found: list[tuple[dict[str, Any], int]] = []
     waiting = [(node, depth)]
     while waiting:

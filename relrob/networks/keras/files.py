@@ -1,4 +1,5 @@
-"""`.keras` archives and Keras HDF5 files (Keras 3, 2 and the weight files of Keras 1), read with json and h5py alone."""
+"""`.keras` archives and Keras HDF5 files (Keras 3, 2 and the weight files of Keras 1), read with
+json and h5py alone."""
 
 from __future__ import annotations
 
@@ -60,7 +61,8 @@ def read_keras(path: str, data: bytes) -> Source:
 
 
 def read_hdf5(path: str, data: bytes) -> Source:
-    """A whole model of Keras 2 or 3, or the weights that Keras 1 kept. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """A whole model of Keras 2 or 3, or the weights that Keras 1 kept. Raises NetworkError,
+    UnsupportedLayerError, ShapeError."""
     with hdf5.opened(data, path) as file:
         config = hdf5.text(file, "model_config")
         names = hdf5.texts(file, "layer_names")
@@ -123,7 +125,8 @@ def _source(
 
 
 def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
-    """Weights without an architecture: dense layers with ReLU between them and a softmax at the end, pixels (C, H, W)."""
+    """Weights without an architecture: dense layers with ReLU between them and a softmax at the
+    end, pixels (C, H, W)."""
     pairs = []
     for position, name in enumerate(names, start=1):
         held = _arrays(file, name, f"{path}: layer {position} {name!r}")
@@ -156,7 +159,8 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
 
 
 def _arrays(file: Any, name: str, where: str) -> list[str]:
-    """The names of a layer's arrays. Raises NetworkError for a layer that is named and not there, or whose arrays have no names."""
+    """The names of a layer's arrays. Raises NetworkError for a layer that is named and not there,
+    or whose arrays have no names."""
     if name not in file:
         raise NetworkError(
             f"{where} is named in layer_names and is not there", "a whole file", "copy it again"

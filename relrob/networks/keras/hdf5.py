@@ -1,4 +1,5 @@
-"""HDF5 files opened with care: one error for a damaged file, no links, finite arrays only, no more read than a file can hold."""
+"""HDF5 files opened with care: one error for a damaged file, no links, finite arrays only, no more
+read than a file can hold."""
 
 from __future__ import annotations
 
@@ -35,7 +36,8 @@ DAMAGED: Final = (
 
 @contextmanager
 def opened(source: Path | bytes, path: str) -> Iterator[Any]:
-    """The file (or its bytes) as an h5py group, read-only. Raises NetworkError when it is truncated or not HDF5."""
+    """The file (or its bytes) as an h5py group, read-only. Raises NetworkError when it is truncated
+    or not HDF5."""
     try:
         with h5py.File(BytesIO(source) if isinstance(source, bytes) else source, "r") as file:
             yield file
@@ -49,7 +51,8 @@ def opened(source: Path | bytes, path: str) -> Iterator[Any]:
 
 
 def child(group: Any, name: str, path: str) -> Any:
-    """The group of that name ("a/b" for one inside another), by no link but hard ones, as Keras demands."""
+    """The group of that name ("a/b" for one inside another), by no link but hard ones, as Keras
+    demands."""
     here = _followed(group, name, path)
     if not isinstance(here, h5py.Group):
         raise NetworkError(
@@ -59,7 +62,8 @@ def child(group: Any, name: str, path: str) -> Any:
 
 
 def dataset(group: Any, name: str, path: str) -> Any:
-    """One numeric data set of the file itself, not yet read. Raises NetworkError when it is missing, not numeric or external."""
+    """One numeric data set of the file itself, not yet read. Raises NetworkError when it is
+    missing, not numeric or external."""
     item = _followed(group, name, path)
     if not isinstance(item, h5py.Dataset):
         raise NetworkError(
@@ -103,7 +107,8 @@ def finite(array: NDArray[Any], name: str, path: str) -> NDArray[Any]:
 
 
 def texts(group: Any, attribute: str) -> list[str]:
-    """An attribute that lists names, in one piece or in numbered ones, as text; empty when it is absent."""
+    """An attribute that lists names, in one piece or in numbered ones, as text; empty when it is
+    absent."""
     pieces = [attribute] if attribute in group.attrs else []
     while not pieces or pieces[0] != attribute:
         piece = f"{attribute}{len(pieces)}"

@@ -1,4 +1,5 @@
-"""Keras layers, one by one, onto a `Chain`: the settings and the weights of an MLP without importing Keras."""
+"""Keras layers, one by one, onto a `Chain`: the settings and the weights of an MLP without
+importing Keras."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from relrob.networks.keras.wiring import path_of
 from relrob.networks.operators import Chain, NotDenseError
 
 Shapes = tuple[tuple[int, ...], ...]
-# (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where the file has others.
+# (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where
+# the file has others.
 Weights = Callable[[LayerConfig, Shapes], list[NDArray[Any]]]
 # All layers that hold weights, in Keras's order, with how many -> their weights.
 Matched = Callable[[tuple[LayerConfig, ...]], Weights]
@@ -27,8 +29,8 @@ _RANKS: Final = {"SpatialDropout1D": 2, "SpatialDropout2D": 3}
 def build(model: Model, dims: tuple[int, ...], matched: Matched) -> tuple[Dense, bool]:
     """The MLP for one image of shape `dims`, and whether constants were folded into its weights.
 
-    Raises NotDenseError when it is no MLP or holds anything that is not modelled; NetworkError or ShapeError, with the layer's
-    name and position, when it is a broken one.
+    Raises NotDenseError when it is no MLP or holds anything that is not modelled; NetworkError or
+    ShapeError, with the layer's name and position, when it is a broken one.
     """
     for layer in model.layers:
         if layer.kind not in DENSE:
@@ -140,7 +142,8 @@ def _kept(chain: Chain, axis: Any) -> list[int]:
 
 
 def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
-    """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data, from the weights."""
+    """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data,
+    from the weights."""
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]

@@ -1,4 +1,5 @@
-"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as TensorFlow does.
+"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as
+TensorFlow does.
 
 Importing this module takes seconds.
 """
@@ -30,7 +31,8 @@ log = logging.getLogger(__name__)
 def open_keras(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> Keras:
-    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to treat images apart.
+    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to
+    treat images apart.
 
     Raises NetworkError when Keras refuses it.
     """
@@ -79,7 +81,8 @@ def _from_directory(network: Network) -> tuple[Any, Any]:
 
 
 def _limit(threads: int) -> None:
-    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a process."""
+    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a
+    process."""
     try:
         tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)

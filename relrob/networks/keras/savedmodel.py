@@ -1,4 +1,5 @@
-"""SavedModel directories: frozen to plain arithmetic, every operator on a list, before anything of them is run.
+"""SavedModel directories: frozen to plain arithmetic, every operator on a list, before anything of
+them is run.
 
 Importing this module takes seconds (TensorFlow).
 """
@@ -104,7 +105,8 @@ _CALL: Final = "call"
 
 
 def read_savedmodel(path: str) -> Source:
-    """The signature "serving_default" of the directory. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """The signature "serving_default" of the directory. Raises NetworkError, UnsupportedLayerError,
+    ShapeError."""
     function = frozen(path)
     given, result = function.inputs[0], function.outputs[0]
     if not given.dtype.is_floating:
@@ -122,7 +124,8 @@ def read_savedmodel(path: str) -> Source:
 
 
 def frozen(path: str) -> Any:
-    """The signature as a function of one tensor whose variables are constants and whose operators are all arithmetic."""
+    """The signature as a function of one tensor whose variables are constants and whose operators
+    are all arithmetic."""
     signature = read_signature(path)
     called = tuple(signature.reachable())
     for inner in called:
@@ -153,7 +156,8 @@ def _held(value: Any, constant: bool) -> Any:
 
 
 def _function(signature: Signature, called: Iterable[Any]) -> Any:
-    """A function of our own that calls the signature's, with variables of our own that are then made constants."""
+    """A function of our own that calls the signature's, with variables of our own that are then
+    made constants."""
     held = [
         _held(value, constant)
         for value, constant in zip(signature.captured, signature.constants, strict=True)
@@ -241,7 +245,8 @@ def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
 
 
 def _known(node: Any, values: list[Any], of_current: bool, chain: Chain) -> Any:
-    """What does not depend on the pixels: a constant, or a shape (-1 for the batch) as Flatten computes it; else None."""
+    """What does not depend on the pixels: a constant, or a shape (-1 for the batch) as Flatten
+    computes it; else None."""
     if node.op == "Shape" and of_current:
         return np.array([-1, *chain.shape])
     if not values or any(value is None for value in values):

@@ -1,4 +1,5 @@
-"""Does a TensorFlow graph treat the images of a batch apart? Known of some operators in some positions; of the rest, no."""
+"""Does a TensorFlow graph treat the images of a batch apart? Known of some operators in some
+positions; of the rest, no."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def treats_apart(graph: Any) -> bool:
 
 
 class _Seen:
-    """What is known of the operators so far: constants, values (n, ...) of n images, and what is made of their shapes."""
+    """What is known of the operators so far: constants, values (n, ...) of n images, and what is
+    made of their shapes."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph

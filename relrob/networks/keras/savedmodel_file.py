@@ -1,7 +1,9 @@
-"""What a SavedModel directory holds, read without running anything of it: its signature's functions and the values they capture.
+"""What a SavedModel directory holds, read without running anything of it: its signature's functions
+and the values they capture.
 
-`tf.saved_model.load` runs the functions with which objects restore themselves, whatever these do; here the protocol buffer and the
-bundle of variables are read instead. Importing this module takes seconds (TensorFlow).
+`tf.saved_model.load` runs the functions with which objects restore themselves, whatever these do;
+here the protocol buffer and the bundle of variables are read instead. Importing this module takes
+seconds (TensorFlow).
 """
 
 from __future__ import annotations
@@ -35,8 +37,9 @@ _AGAIN: Final = "export it again"
 
 @dataclass(frozen=True, eq=False)
 class Signature:
-    """`function`: the name of the signature's function in `library` (name -> FunctionDef), which takes an image of `spec` and then
-    the values of `captured`, arrays of `constants` where they are no variables."""
+    """`function`: the name of the signature's function in `library` (name -> FunctionDef), which
+    takes an image of `spec` and then the values of `captured`, arrays of `constants` where they are
+    no variables."""
 
     function: str
     library: dict[str, Any]
@@ -102,7 +105,8 @@ def read_signature(path: str) -> Signature:
 
 
 def _meta(path: str) -> Any:
-    """The one graph of the directory; no objects that would run anything when TensorFlow loads them."""
+    """The one graph of the directory; no objects that would run anything when TensorFlow loads
+    them."""
     model: Any = saved_model_pb2.SavedModel()
     try:
         model.ParseFromString((Path(path) / "saved_model.pb").read_bytes())
@@ -176,7 +180,8 @@ def _values(path: str, meta: Any, bound: Iterable[int]) -> Iterator[NDArray[Any]
 
 
 class _Bundle:
-    """The variables' values, found as TensorFlow restores them: by the names of children, from the root on."""
+    """The variables' values, found as TensorFlow restores them: by the names of children, from the
+    root on."""
 
     def __init__(self, path: str, nodes: Any) -> None:
         self._path, self._nodes = path, nodes

@@ -1,4 +1,5 @@
-"""What each setting of a Keras layer may be for the layer to be modelled: a closed world, setting by setting."""
+"""What each setting of a Keras layer may be for the layer to be modelled: a closed world, setting
+by setting."""
 
 from __future__ import annotations
 
@@ -148,7 +149,8 @@ def _told(value: Any) -> str:
 
 
 def check_settings(layer: LayerConfig) -> None:
-    """Raise NotDenseError that names the first setting that is unknown, or of a value that is not modelled."""
+    """Raise NotDenseError that names the first setting that is unknown, or of a value that is not
+    modelled."""
     rules = KNOWN.get(layer.kind)
     if rules is None:
         raise NotDenseError(layer.kind)

@@ -1,4 +1,5 @@
-"""Weights matched to the layers as Keras matches them: by position in HDF5 files, by class and number in archives."""
+"""Weights matched to the layers as Keras matches them: by position in HDF5 files, by class and
+number in archives."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ _WHOLE, _AGAIN = "a model saved whole", "save it again"
 
 
 def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
-    """Of an HDF5 file: the n-th layer that has weights takes the n-th group that has any, whatever their names."""
+    """Of an HDF5 file: the n-th layer that has weights takes the n-th group that has any, whatever
+    their names."""
     weights = file.get("model_weights")
     if weights is None:
         raise NetworkError(f"{path} has no model_weights", _WHOLE, _AGAIN)
@@ -47,7 +49,8 @@ def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weight
 
 
 def by_class(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
-    """Of an archive: the n-th layer of a class takes the group of that class and number ("dense_1" for the second Dense)."""
+    """Of an archive: the n-th layer of a class takes the group of that class and number ("dense_1"
+    for the second Dense)."""
     if "vars" in file and len(file["vars"]):
         raise NetworkError(
             f"{path} has weights of the model itself", "weights of its layers", _AGAIN
@@ -69,7 +72,8 @@ def _snake(kind: str) -> str:
 
 
 def _numbered(file: Any, name: str, path: str) -> Held:
-    """The data sets "0", "1", ... of a group; Keras 2.13 wrote `_layer_checkpoint_dependencies` for `layers`."""
+    """The data sets "0", "1", ... of a group; Keras 2.13 wrote `_layer_checkpoint_dependencies` for
+    `layers`."""
 
     def held() -> list[Any]:
         for parent in ("layers", "_layer_checkpoint_dependencies"):
@@ -82,7 +86,8 @@ def _numbered(file: Any, name: str, path: str) -> Held:
 
 
 def _checked(held: dict[str, Held], path: str) -> Weights:
-    """Number and shapes are compared with the settings before any array is read; all become float32, as Keras keeps them."""
+    """Number and shapes are compared with the settings before any array is read; all become
+    float32, as Keras keeps them."""
 
     def weights(layer: LayerConfig, shapes: Shapes) -> list[NDArray[Any]]:
         found = held[layer.name]()

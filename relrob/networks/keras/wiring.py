@@ -1,4 +1,5 @@
-"""The layers of a model in the order in which an image passes them: the file's own wiring, not the order of its list."""
+"""The layers of a model in the order in which an image passes them: the file's own wiring, not the
+order of its list."""
 
 from __future__ import annotations
 
@@ -52,7 +53,8 @@ _APART: Final = {
     ),
     *("ActivityRegularization", "Identity"),
 }
-# Layers that do where their axis, counted with the batch, is neither the first nor counted from the end, but for the last.
+# Layers that do where their axis, counted with the batch, is neither the first nor counted from the
+# end, but for the last.
 _ALONG: Final = {
     "Softmax",
     "Normalization",
@@ -81,7 +83,8 @@ def dims_of(model: Model) -> tuple[int, ...] | None:
 
 
 def path_of(model: Model) -> tuple[LayerConfig, ...]:
-    """Each layer reads the one before it and is called once: from the input to the output. Raises NotDenseError."""
+    """Each layer reads the one before it and is called once: from the input to the output. Raises
+    NotDenseError."""
     counts = Counter(layer.name for layer in model.layers)
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -146,7 +149,8 @@ def _named(model: Model) -> dict[str, LayerConfig]:
 
 
 def classes_of(model: Model) -> int | None:
-    """Units of the dense layer that ends the model, when nothing after it can change their number."""
+    """Units of the dense layer that ends the model, when nothing after it can change their
+    number."""
     named = _named(model)
     layer = named.get(model.outputs[0].layer) if model.graph and model.outputs else None
     rest = list(model.layers)

@@ -1,4 +1,5 @@
-"""Whether a graph is known to treat the images of a batch apart: operator by operator, for any `.tflite` file."""
+"""Whether a graph is known to treat the images of a batch apart: operator by operator, for any
+`.tflite` file."""
 
 from __future__ import annotations
 
@@ -201,7 +202,8 @@ def _joint(one: int, other: int) -> int:
 
 
 def _full(walk: _Walk, operator: Operator) -> Dims:
-    """FULLY_CONNECTED over all values of an image, or over the last axis where the others are kept."""
+    """FULLY_CONNECTED over all values of an image, or over the last axis where the others are
+    kept."""
     dims, weights = walk.first(operator), walk.fixed(operator, 1)
     walk.rest_is_fixed(operator, 2)
     if len(weights) != 2 or not dims:

@@ -23,7 +23,8 @@ def dense_layer(
     given: Grid | None,
     out: Grid | None,
 ) -> Full:
-    """The layer over `width` values an image; `tensors`: weights and bias, None for an absent bias. Raises NotModelledError."""
+    """The layer over `width` values an image; `tensors`: weights and bias, None for an absent bias.
+    Raises NotModelledError."""
     stored = tensors[0] if tensors else None
     if stored is None or len(tensors) > 2:
         raise NotModelledError(f"{operator.name} has {1 + len(tensors)} inputs")

@@ -1,7 +1,9 @@
-"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time, sums are exact integers.
+"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time,
+sums are exact integers.
 
-`builtin` and `reference` (they agree): symmetric rows, scale max|a|/127, halves away from zero; or rows with a zero point
-where the operator asks for it. `xnnpack` ("qd8"): rows always have a zero point, halves to even, fused multiply-add at the end.
+`builtin` and `reference` (they agree): symmetric rows, scale max|a|/127, halves away from zero; or
+rows with a zero point where the operator asks for it. `xnnpack` ("qd8"): rows always have a zero
+point, halves to even, fused multiply-add at the end.
 """
 
 from __future__ import annotations
@@ -24,14 +26,16 @@ _ONE: Final = np.float32(1)
 
 
 def dynamic_full(layer: DynamicFull, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
-    """Float inputs (n, n_in) to float outputs (n, n_out) on "xnnpack", "builtin" or "reference"; `threads` as in `dot`."""
+    """Float inputs (n, n_in) to float outputs (n, n_out) on "xnnpack", "builtin" or "reference";
+    `threads` as in `dot`."""
     if runtime == "xnnpack":
         return _fused(layer, threads)
     return _separate(layer, shifted if layer.asymmetric else symmetric, threads)
 
 
 def symmetric(values: Floats) -> Rows:
-    """Rows in -127..127: scale max|a|/127, an all-zero row has scale 1. (n, d) -> integers, scales."""
+    """Rows in -127..127: scale max|a|/127, an all-zero row has scale 1. (n, d) -> integers,
+    scales."""
     low, high = values.min(axis=1), values.max(axis=1)
     reach = np.maximum(high, -low)
     zero = reach == 0
@@ -45,7 +49,8 @@ def symmetric(values: Floats) -> Rows:
 
 
 def shifted(values: Floats) -> Rows:
-    """Rows in -128..127 with a zero point, as LiteRT's own kernels choose it. (n, d) -> integers, zero points, scales."""
+    """Rows in -128..127 with a zero point, as LiteRT's own kernels choose it. (n, d) -> integers,
+    zero points, scales."""
     low, high = np.minimum(values.min(axis=1), 0), np.maximum(values.max(axis=1), 0)
     flat = low == high
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
@@ -68,7 +73,8 @@ def _zero_point(low: Doubles, high: Doubles) -> Doubles:
 
 
 def qd8(values: Floats) -> Rows:
-    """Rows in -128..127 with a zero point, as XNNPACK chooses it. (n, d) -> integers, zero points, scales."""
+    """Rows in -128..127 with a zero point, as XNNPACK chooses it. (n, d) -> integers, zero points,
+    scales."""
     low, high = (
         np.minimum(values.min(axis=1), np.float32(0)),
         np.maximum(values.max(axis=1), np.float32(0)),
@@ -93,7 +99,8 @@ def qd8(values: Floats) -> Rows:
 
 
 def _away(values: Numbers, positive: bool) -> Floats:
-    """Round float32 (n, d) halves away from zero, in place; in LiteRT's blocks of eight columns 0.49999997 becomes 1 too."""
+    """Round float32 (n, d) halves away from zero, in place; in LiteRT's blocks of eight columns
+    0.49999997 becomes 1 too."""
     columns = values.shape[1]
     half = np.full(columns, 0.5, np.float32)
     half[columns // 8 * 8 :] = np.nextafter(np.float32(0.5), np.float32(0))
@@ -103,7 +110,8 @@ def _away(values: Numbers, positive: bool) -> Floats:
 
 
 def _as_int32(values: Floats) -> Floats:
-    """What the conversion of a float to int32 gives on x86: the least integer for what does not fit."""
+    """What the conversion of a float to int32 gives on x86: the least integer for what does not
+    fit."""
     return np.where(np.abs(values) < 2.0**31, values, np.float32(-(2.0**31))).astype(np.float32)
 
 
@@ -143,7 +151,8 @@ def _fused(layer: DynamicFull, threads: int) -> Callable[[Floats], Floats]:
 
 
 def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:
-    """float32(a*b + c) with one rounding; shapes broadcast. Results below the normal range may be off by their last bit.
+    """float32(a*b + c) with one rounding; shapes broadcast. Results below the normal range may be
+    off by their last bit.
 
     >>> one, tiny = np.float32([1]), np.float32([2.0**-12])
     >>> float(fused_multiply_add(one + tiny, one + tiny, -one)[0]) == 2.0**-11 + 2.0**-24

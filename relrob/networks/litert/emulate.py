@@ -1,4 +1,5 @@
-"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels are slow."""
+"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels
+are slow."""
 
 from __future__ import annotations
 
@@ -39,16 +40,20 @@ from relrob.networks.litert.softmax import int8_softmax
 log = logging.getLogger(__name__)
 Step = Callable[[Floats], Floats]
 RUNTIMES = ("xnnpack", "builtin", "reference")
-_CHUNK = 1024  # rows; a multiple of every batch of the interpreter, so that its float operators see the same batches
+# rows; a multiple of every batch of the interpreter, so that its float operators see the same
+# batches
+_CHUNK = 1024
 _SOFTMAX = 2.0**-18  # logits further apart than this keep their order through any float32 softmax
 _UNIT = 2.0**-24
 
 
 def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> Emulator | None:
-    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged, where there is none.
+    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged,
+    where there is none.
 
-    `data`: the file's bytes, read from `network.path` when not given; `threads`: 0 for integer products by NumPy alone, else
-    by XNNPACK's int8 kernels on so many threads, several times faster. Raises NetworkError when the file has changed.
+    `data`: the file's bytes, read from `network.path` when not given; `threads`: 0 for integer
+    products by NumPy alone, else by XNNPACK's int8 kernels on so many threads, several times
+    faster. Raises NetworkError when the file has changed.
     """
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
@@ -62,12 +67,14 @@ def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> E
 
 @final
 class Emulator:
-    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit. Raises NotModelledError.
+    """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit.
+    Raises NotModelledError.
 
-    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel order; `kernels`: the kernel
-    that runs each, "builtin" also on `xnnpack` for what the delegate leaves; `exact`: the outputs
-    are also those of every image run alone. They are not where `builtin` runs float operators (a float SOFTMAX, small float
-    layers, QUANTIZE, DEQUANTIZE), whose rounding depends on the batch: `sure` then says which labels cannot depend on it.
+    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel
+    order; `kernels`: the kernel that runs each, "builtin" also on `xnnpack` for what the delegate
+    leaves; `exact`: the outputs are also those of every image run alone. They are not where
+    `builtin` runs float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE),
+    whose rounding depends on the batch: `sure` then says which labels cannot depend on it.
     """
 
     def __init__(self, network: Network, data: bytes, threads: int = 0) -> None:
@@ -99,11 +106,13 @@ class Emulator:
         return _CHUNK
 
     def outputs(self, images: Floats) -> Floats:
-        """Outputs (n, classes) float32 of flat images (n, d) float32 in raster order, as LiteRT gives them (int8: dequantised)."""
+        """Outputs (n, classes) float32 of flat images (n, d) float32 in raster order, as LiteRT
+        gives them (int8: dequantised)."""
         return run_in_batches(images, self._network, _CHUNK, self._run, self._order)
 
     def sure(self, images: Floats) -> Bools:
-        """Which labels are those of the image run alone, whatever the batch: (n, d) -> (n,). All where `exact`."""
+        """Which labels are those of the image run alone, whatever the batch: (n, d) -> (n,). All
+        where `exact`."""
         if self.exact:
             return np.ones(len(images), np.bool_)
         ordered = np.ascontiguousarray(images if self._order is None else images[:, self._order])
@@ -155,7 +164,8 @@ def _by_litert(layer: Layer, kernel: str) -> bool:
 def _steps(
     network: Network, data: bytes, graph: Graph, kernels: tuple[str, ...], threads: int
 ) -> Iterator[tuple[tuple[Layer, ...], Step]]:
-    """(layers, function) of each step: one emulated layer, or a run of layers of one kernel that LiteRT executes."""
+    """(layers, function) of each step: one emulated layer, or a run of layers of one kernel that
+    LiteRT executes."""
     nodes, start = graph.nodes, 0
     while start < len(nodes):
         kernel, stop = kernels[start], start
@@ -188,7 +198,8 @@ def _steps(
 
 
 def _natively(run: Step, first: Layer, last: Layer) -> Step:
-    """LiteRT's part takes and gives numbers: integers are multiplied out, and divided to the same integers again."""
+    """LiteRT's part takes and gives numbers: integers are multiplied out, and divided to the same
+    integers again."""
 
     def through(values: Floats) -> Floats:
         given = (
@@ -226,7 +237,8 @@ def _emulated(layer: Layer, runtime: str, threads: int) -> Step:
 
 
 def _certain(values: Floats, layers: tuple[Layer, ...]) -> Bools:
-    """Rows whose label is the same for any order of float32 operations in the last `layers`; bounds in float64."""
+    """Rows whose label is the same for any order of float32 operations in the last `layers`; bounds
+    in float64."""
     centre: Doubles = values.astype(np.float64)
     error: Doubles = np.zeros_like(centre)
     slack = 0.0

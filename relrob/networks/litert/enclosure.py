@@ -1,4 +1,5 @@
-"""The enclosure of a dense `.tflite` on a LiteRT runtime: dynamic range, full int8, float16 and float32 files."""
+"""The enclosure of a dense `.tflite` on a LiteRT runtime: dynamic range, full int8, float16 and
+float32 files."""
 
 from __future__ import annotations
 
@@ -94,7 +95,8 @@ def black_box(data: bytes, runtime: str) -> str:
 
 
 def tflite_enclosure(network: Network, data: bytes) -> Enclosure | None:
-    """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it is not such a network."""
+    """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it
+    is not such a network."""
     try:
         return _enclosure(network, modelled(data, network.runtime))
     except NotModelledError as reason:
@@ -148,7 +150,8 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
 
 
 def with_zero_point(layer: DynamicFull, kernel: str) -> bool:
-    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, else 1/127 of its largest value."""
+    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, else
+    1/127 of its largest value."""
     return kernel == "xnnpack" or layer.asymmetric
 
 
@@ -163,8 +166,9 @@ def _raster(network: Network, weights: Doubles) -> Doubles:
 
 
 def dynamic_model(data: bytes, runtime: str) -> tuple[tuple[DynamicFull, ...], str] | None:
-    """The dynamic-range layers of a file and the kernel of the first, None where it has others, fewer than two, or kernels that
-    quantise rows in different ways. `asymmetric` of a layer is what its kernel does."""
+    """The dynamic-range layers of a file and the kernel of the first, None where it has others,
+    fewer than two, or kernels that quantise rows in different ways. `asymmetric` of a layer is what
+    its kernel does."""
     try:
         model = modelled(data, runtime)
     except NotModelledError:

@@ -1,4 +1,5 @@
-"""The flat buffer of a `.tflite` file as frozen values: every field that can change what runs; nothing is interpreted here."""
+"""The flat buffer of a `.tflite` file as frozen values: every field that can change what runs;
+nothing is interpreted here."""
 
 from __future__ import annotations
 
@@ -48,8 +49,9 @@ class NotModelledError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """`type`: its name in the schema; `signature`: the shape with -1 where open, None where the file has none; `data`: the bytes of
-    a constant; `scales`, `zeros`: of its quantisation, None where absent; `odd`: what is unusual about it, "" for nothing."""
+    """`type`: its name in the schema; `signature`: the shape with -1 where open, None where the
+    file has none; `data`: the bytes of a constant; `scales`, `zeros`: of its quantisation, None
+    where absent; `odd`: what is unusual about it, "" for nothing."""
 
     number: int
     type: str
@@ -80,8 +82,9 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """`kind`: its name in the schema; `inputs`: tensors, -1 for none; `options`: the fields of its builtin options and their
-    `form`, the name of the table, "" where there are none; `odd`: as in `Tensor`."""
+    """`kind`: its name in the schema; `inputs`: tensors, -1 for none; `options`: the fields of its
+    builtin options and their `form`, the name of the table, "" where there are none; `odd`: as in
+    `Tensor`."""
 
     number: int
     kind: str
@@ -100,7 +103,8 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for nothing."""
+    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for
+    nothing."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
@@ -117,7 +121,8 @@ class Flat:
 
 @lru_cache(maxsize=4)
 def read_flat(data: bytes) -> Flat:
-    """The file's first subgraph. Every index is in range. Raises NotModelledError, also where the flat buffer is damaged."""
+    """The file's first subgraph. Every index is in range. Raises NotModelledError, also where the
+    flat buffer is damaged."""
     try:
         check_size(data)
         return _read(schema.ModelT.InitFromPackedBuf(data, 0))
@@ -126,7 +131,8 @@ def read_flat(data: bytes) -> Flat:
 
 
 def check_size(data: bytes) -> None:
-    """Raise ValueError where tables are shared so often that the file unpacks to more objects than it has room for."""
+    """Raise ValueError where tables are shared so often that the file unpacks to more objects than
+    it has room for."""
     model: Any = schema.Model.GetRootAsModel(data, 0)
     count, most = (
         model.SubgraphsLength() + model.BuffersLength() + model.OperatorCodesLength(),

@@ -1,6 +1,8 @@
-"""`verify`: a `.tflite` flat buffer walked before anyone makes objects of it: every offset inside the file, every index in range.
+"""`verify`: a `.tflite` flat buffer walked before anyone makes objects of it: every offset inside
+the file, every index in range.
 
-LiteRT runs what it is given without looking, and a table that is named often costs little in a file and much in memory.
+LiteRT runs what it is given without looking, and a table that is named often costs little in a file
+and much in memory.
 """
 
 from __future__ import annotations
@@ -12,8 +14,9 @@ from typing import Final
 
 from relrob.errors import NetworkError
 
-# Field numbers as in LiteRT's schema.fbs. A table's own name, or [name] for a vector of tables; a number is the size of a vector's
-# element, 0 a text; ? is a table that is only known to be one (operators' options).
+# Field numbers as in LiteRT's schema.fbs. A table's own name, or [name] for a vector of tables; a
+# number is the size of a vector's element, 0 a text; ? is a table that is only known to be one
+# (operators' options).
 _TABLES: Final[dict[str, dict[int, str | int]]] = {
     "Model": {
         1: "[OperatorCode]",
@@ -67,7 +70,8 @@ class _BrokenError(Exception):
 
 @dataclass(frozen=True)
 class _Table:
-    """A table at `place`; `fields` gives the place of each field that is there, 0 where it is not."""
+    """A table at `place`; `fields` gives the place of each field that is there, 0 where it is
+    not."""
 
     kind: str
     place: int
@@ -122,7 +126,8 @@ class _Walk:
         return _Table(kind, place, tuple(place + offset if offset else 0 for offset in offsets))
 
     def vector(self, place: int, size: int) -> tuple[int, int]:
-        """(start, length) of the vector that the field at `place` leads to, with elements of `size` bytes."""
+        """(start, length) of the vector that the field at `place` leads to, with elements of `size`
+        bytes."""
         if not place:
             return 0, 0
         start = self.follow(place)
@@ -174,7 +179,8 @@ class _Walk:
 
 
 def verify(path: str, data: bytes) -> None:
-    """Raises NetworkError unless `data` is a whole `.tflite` file whose offsets, indices and sizes all fit."""
+    """Raises NetworkError unless `data` is a whole `.tflite` file whose offsets, indices and sizes
+    all fit."""
     walk = _Walk(data)
     try:
         model = walk.table("Model", walk.follow(0))
@@ -210,7 +216,8 @@ def _buffer(walk: _Walk, buffer: _Table) -> int:
 
 
 def _graph(walk: _Walk, graph: _Table, codes: int, graphs: int, lengths: list[int]) -> None:
-    """One subgraph: tensors that fit their buffers, operators that name tensors and codes that are there."""
+    """One subgraph: tensors that fit their buffers, operators that name tensors and codes that are
+    there."""
     parts = walk.below(graph)
     tensors = len(parts[0])
     for tensor in parts[0]:

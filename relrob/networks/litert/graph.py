@@ -1,4 +1,5 @@
-"""A dense `.tflite` file as a chain of layers. What is not known to be modelled raises NotModelledError with its reason."""
+"""A dense `.tflite` file as a chain of layers. What is not known to be modelled raises
+NotModelledError with its reason."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ _SOFTMAX_OUT: Final = Grid(1 / 256, -128)
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A `layer` on the way from the input to the output: the operator at `position`, between the tensors `source` and `target`."""
+    """A `layer` on the way from the input to the output: the operator at `position`, between the
+    tensors `source` and `target`."""
 
     layer: Layer
     position: int
@@ -41,8 +43,9 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`nodes` in order; `widths`: values an image before each node and after the last; `given`, `result`: the grids of the two
-    ends, None for float ones; `path`: the tensors from the input to the output, `halves`: whether float16 weights are unpacked.
+    """`nodes` in order; `widths`: values an image before each node and after the last; `given`,
+    `result`: the grids of the two ends, None for float ones; `path`: the tensors from the input to
+    the output, `halves`: whether float16 weights are unpacked.
     """
 
     nodes: tuple[Node, ...]
@@ -61,7 +64,8 @@ class Graph:
 
 @lru_cache(maxsize=4)
 def read_graph(data: bytes) -> Graph:
-    """The layers of a `.tflite` file, from the one input to the one output. Raises NotModelledError."""
+    """The layers of a `.tflite` file, from the one input to the one output. Raises
+    NotModelledError."""
     flat = read_flat(data)
     check_wiring(flat)
     return _Reader(flat).read()

@@ -1,4 +1,5 @@
-"""`.tflite` files: shapes, quantisation scheme and operators, read from the flat buffer without running it."""
+"""`.tflite` files: shapes, quantisation scheme and operators, read from the flat buffer without
+running it."""
 
 from __future__ import annotations
 
@@ -46,7 +47,8 @@ _WEIGHTED = {
 
 @dataclass(frozen=True)
 class _Use:
-    """One operator with weights: the types of its activation and weights, and the number of scales of the weights."""
+    """One operator with weights: the types of its activation and weights, and the number of scales
+    of the weights."""
 
     activation: int
     weights: int
@@ -54,7 +56,8 @@ class _Use:
 
 
 def read_tflite(path: str, data: bytes) -> Source:
-    """A LiteRT classifier with one input and one output. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """A LiteRT classifier with one input and one output. Raises NetworkError,
+    UnsupportedLayerError, ShapeError."""
     model = _parse(path, data)
     graph: Any = model.subgraphs[0]
     given = _end(path, graph, graph.inputs, "inputs", "one input, an image")
@@ -195,7 +198,8 @@ def _data(model: Any, tensor: Any) -> Any:
 
 
 def _scheme(model: Any) -> tuple[str, Arithmetic]:
-    """The quantisation scheme, from the operators that have weights, and whether its kernels are integer."""
+    """The quantisation scheme, from the operators that have weights, and whether its kernels are
+    integer."""
     uses = _uses(model)
     quantised = [use for use in uses if use.weights in (_Type.INT8, _Type.UINT8, _Type.INT4)]
     kinds = {use.activation for use in quantised}

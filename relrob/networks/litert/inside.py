@@ -1,5 +1,5 @@
-"""The tensors inside a `.tflite` network on one image, as its runtime computes them: the file is cut after each operator in turn,
-because a delegate keeps nothing of what lies within its part."""
+"""The tensors inside a `.tflite` network on one image, as its runtime computes them: the file is
+cut after each operator in turn, because a delegate keeps nothing of what lies within its part."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _RESOLVERS: Final = {
 
 
 def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
-    """What each operator gives for one image (d,), flat, as reals. Raises whatever LiteRT raises."""
+    """What each operator gives for one image (d,), flat, as reals. Raises whatever LiteRT
+    raises."""
     order = pixel_order(network)
     row = image if order is None else image[order]
     found = []
@@ -48,7 +49,8 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
 
 
 def _cuts(data: bytes) -> Iterator[bytes]:
-    """The file with its graph ended after the first operator that depends on the image, the second, and so on."""
+    """The file with its graph ended after the first operator that depends on the image, the second,
+    and so on."""
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     graph, operators = model.subgraphs[0], model.subgraphs[0].operators
     model.signatureDefs = []

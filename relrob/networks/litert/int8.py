@@ -20,11 +20,13 @@ from relrob.networks.litert.requantise import (
 
 
 def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floats], Floats]:
-    """int8 inputs (n, n_in) to int8 outputs (n, n_out) on "xnnpack", "builtin" or "reference"; both as float32 integers.
+    """int8 inputs (n, n_in) to int8 outputs (n, n_out) on "xnnpack", "builtin" or "reference"; both
+    as float32 integers.
 
     `threads`: of XNNPACK's integer product, 0 for NumPy's.
 
-    Raises NotModelledError where a sum could leave 32 bits, or where the kernel's own range of scales ends.
+    Raises NotModelledError where a sum could leave 32 bits, or where the kernel's own range of
+    scales ends.
     """
     weights = layer.weights.astype(np.int64)
     dot = ExactDot(weights, layer.bias - layer.given.zero * weights.sum(axis=0), -128, 127)

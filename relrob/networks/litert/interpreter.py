@@ -1,4 +1,5 @@
-"""LiteRT's interpreter on the CPU: XNNPACK, the built-in kernels without it, or the reference kernels."""
+"""LiteRT's interpreter on the CPU: XNNPACK, the built-in kernels without it, or the reference
+kernels."""
 
 from __future__ import annotations
 
@@ -31,7 +32,8 @@ def best_batch(network: Network) -> int:
 
 @final
 class LiteRt:
-    """One interpreter a batch size (1, 4, 16, ... up to `best_batch`), made when first needed and then kept."""
+    """One interpreter a batch size (1, 4, 16, ... up to `best_batch`), made when first needed and
+    then kept."""
 
     def __init__(self, network: Network, data: bytes, threads: int, batch: int) -> None:
         self._network = network
@@ -61,7 +63,8 @@ class LiteRt:
         )
 
     def outputs(self, images: Floats) -> Floats:
-        """Outputs (n, classes): float outputs as they are, integer outputs as (q - zero_point) * scale in float32.
+        """Outputs (n, classes): float outputs as they are, integer outputs as (q - zero_point) *
+        scale in float32.
 
         An integer input is clip(rint(x / scale) + zero_point), in float32, halves to even.
         """
@@ -132,7 +135,8 @@ class _Sized:
 
 
 def quantised(images: Floats, details: dict[str, Any]) -> NDArray[Any]:
-    """Images as the input tensor stores them: clip(rint(x / scale) + zero_point) in float32, or as they are."""
+    """Images as the input tensor stores them: clip(rint(x / scale) + zero_point) in float32, or as
+    they are."""
     kind = np.dtype(details["dtype"])
     if kind.kind == "f":
         return images

@@ -17,7 +17,8 @@ _BATCHES: Final = (1, 256)  # one image, and as many as are usual in a call
 
 @lru_cache(maxsize=8)
 def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
-    """For each node of the file's graph "xnnpack", "builtin" or "reference". Raises NotModelledError.
+    """For each node of the file's graph "xnnpack", "builtin" or "reference". Raises
+    NotModelledError.
 
     On "xnnpack" an operator that the delegate leaves runs on LiteRT's built-in kernel.
     """
@@ -36,7 +37,8 @@ def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
 
 
 def _taken(data: bytes, graph: Graph, size: int) -> frozenset[int] | None:
-    """Positions of the operators on the path that the delegate runs in a batch of `size`; None where LiteRT refuses that batch."""
+    """Positions of the operators on the path that the delegate runs in a batch of `size`; None
+    where LiteRT refuses that batch."""
     try:
         with quiet_native():
             interpreter: Any = Interpreter(model_content=data, num_threads=1)

@@ -1,4 +1,5 @@
-"""The layers of a dense LiteRT file as values that a bound computation can read. Weights are (n_in, n_out), rows in file order."""
+"""The layers of a dense LiteRT file as values that a bound computation can read. Weights are (n_in,
+n_out), rows in file order."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ Int32s = NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Grid:
-    """8-bit activations: the integer q in `least` .. `least` + 255 stands for (q - `zero`) * `scale`; `scale` is a float32 value.
+    """8-bit activations: the integer q in `least` .. `least` + 255 stands for (q - `zero`) *
+    `scale`; `scale` is a float32 value.
 
     `least`: -128 for int8, 0 for uint8.
     """
@@ -43,7 +45,8 @@ class Grid:
 
 @dataclass(frozen=True, eq=False)
 class Int8Full:
-    """FULLY_CONNECTED from int8 `given` to int8 `out`: requantise((q - given.zero) @ `weights` + `bias`), ReLU at out.zero.
+    """FULLY_CONNECTED from int8 `given` to int8 `out`: requantise((q - given.zero) @ `weights` +
+    `bias`), ReLU at out.zero.
 
     `weights` int8 (n_in, n_out); `bias` int32 (n_out,); `scales` float32, one or n_out of them.
     """
@@ -61,10 +64,12 @@ class Int8Full:
 
 @dataclass(frozen=True, eq=False)
 class DynamicFull:
-    """FULLY_CONNECTED of floats whose every input row is quantised at run time; int8 `weights` (n_in, n_out), float32 `bias`.
+    """FULLY_CONNECTED of floats whose every input row is quantised at run time; int8 `weights`
+    (n_in, n_out), float32 `bias`.
 
-    `scales` float32, one or n_out of them; `asymmetric`: rows get a zero point on `builtin` and `reference` (on `xnnpack` always);
-    `turned`: the file calls the scales those of the inputs, and LiteRT's own kernels take them for those of the outputs.
+    `scales` float32, one or n_out of them; `asymmetric`: rows get a zero point on `builtin` and
+    `reference` (on `xnnpack` always); `turned`: the file calls the scales those of the inputs, and
+    LiteRT's own kernels take them for those of the outputs.
     """
 
     weights: Int8s
@@ -80,7 +85,8 @@ class DynamicFull:
 
 @dataclass(frozen=True, eq=False)
 class FloatFull:
-    """FULLY_CONNECTED in float32 (the converter leaves weights under 1,024 elements in float): `weights` (n_in, n_out)."""
+    """FULLY_CONNECTED in float32 (the converter leaves weights under 1,024 elements in float):
+    `weights` (n_in, n_out)."""
 
     weights: Floats
     bias: Floats
@@ -106,7 +112,8 @@ class Dequantise:
 
 @dataclass(frozen=True)
 class Recode:
-    """QUANTIZE between uint8 and int8 of one scale, zero points 128 apart: the same numbers, shifted by 128."""
+    """QUANTIZE between uint8 and int8 of one scale, zero points 128 apart: the same numbers,
+    shifted by 128."""
 
     given: Grid
     out: Grid
@@ -114,7 +121,8 @@ class Recode:
 
 @dataclass(frozen=True)
 class Softmax:
-    """SOFTMAX over the classes: float32, or from int8 `given` to int8 `out` with scale 1/256 and zero point -128."""
+    """SOFTMAX over the classes: float32, or from int8 `given` to int8 `out` with scale 1/256 and
+    zero point -128."""
 
     given: Grid | None = None
     out: Grid | None = None

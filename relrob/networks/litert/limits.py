@@ -14,7 +14,8 @@ _INT32: Final = 2**31
 
 
 def check_limits(layer: Layer, kernel: str) -> None:
-    """Does the kernel compute the layer as it is modelled, whatever its input? Raises NotModelledError."""
+    """Does the kernel compute the layer as it is modelled, whatever its input? Raises
+    NotModelledError."""
     if isinstance(layer, Int8Full):
         _requantised(layer, kernel, _largest(layer))
     if isinstance(layer, DynamicFull) and layer.turned and kernel == "xnnpack":
@@ -27,7 +28,8 @@ def check_limits(layer: Layer, kernel: str) -> None:
 
 
 def _largest(layer: Int8Full) -> int:
-    """The largest absolute value of a sum, whichever of the two ways a kernel counts the zero point."""
+    """The largest absolute value of a sum, whichever of the two ways a kernel counts the zero
+    point."""
     weights, bias = layer.weights.astype(np.int64), layer.bias.astype(np.int64)
     size = np.abs(weights).sum(axis=0)
     shifted = np.abs(bias - layer.given.zero * weights.sum(axis=0))

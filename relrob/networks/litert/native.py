@@ -1,4 +1,5 @@
-"""Part of a `.tflite` file as a file of its own, run by LiteRT: float operators, whose order of summation is its own affair."""
+"""Part of a `.tflite` file as a file of its own, run by LiteRT: float operators, whose order of
+summation is its own affair."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ from relrob.system.files import sha256_bytes
 def native(
     network: Network, data: bytes, positions: tuple[int, ...], widths: tuple[int, int]
 ) -> LiteRt:
-    """The operators at `positions` on the runtime of `network`, in the batches of the whole file; `widths`: values in and out."""
+    """The operators at `positions` on the runtime of `network`, in the batches of the whole file;
+    `widths`: values in and out."""
     part = cut(data, positions)
     shape = (1, 1, widths[0])
     small = replace(

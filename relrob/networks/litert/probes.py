@@ -1,4 +1,5 @@
-"""Images that tell kernels apart: ties, saturation, empty rows, single pixels, 8-bit levels and noise."""
+"""Images that tell kernels apart: ties, saturation, empty rows, single pixels, 8-bit levels and
+noise."""
 
 from __future__ import annotations
 
@@ -9,7 +10,8 @@ from relrob.domain.network import Network
 
 
 def hostile_images(network: Network) -> Floats:
-    """70 seeded images (n, d) float32 in [0,1]: black, white, one pixel, multiples of 1/2^k (halves to round), 8-bit noise."""
+    """70 seeded images (n, d) float32 in [0,1]: black, white, one pixel, multiples of 1/2^k (halves
+    to round), 8-bit noise."""
     rng = np.random.default_rng(7)
     d = network.inputs
     images = rng.random((70, d), dtype=np.float32)

@@ -20,7 +20,8 @@ _ROWS = (8, 256)  # rows a call of XNNPACK
 
 
 def dot(weights: Int8s, most: int, threads: int = 0) -> Dot:
-    """(rows, zero) -> float32((rows - zero) @ weights), one rounding of the exact sum; may change `rows`.
+    """(rows, zero) -> float32((rows - zero) @ weights), one rounding of the exact sum; may change
+    `rows`.
 
     `rows`: integers -128..127 as float32 (n, n_in); `zero`: the zero point of each row (n, 1) or None; `most`: the largest
     |rows - zero|; `threads`: of XNNPACK, 0 for NumPy.
@@ -53,10 +54,11 @@ def _on_litert(raw: SelfQuantised, columns: Floats) -> Dot:
 
 @final
 class SelfQuantised:
-    """rows -> rows @ weights for integer rows -128..127, on XNNPACK's dynamic-range FULLY_CONNECTED.
+    """rows -> rows @ weights for integer rows -128..127, on XNNPACK's dynamic-range
+    FULLY_CONNECTED.
 
-    Two columns of -128 and 127 that meet zero weights make it choose scale 1 and zero point 0, so that it quantises every row
-    to itself; it returns the float32 nearest to the int32 sum.
+    Two columns of -128 and 127 that meet zero weights make it choose scale 1 and zero point 0, so
+    that it quantises every row to itself; it returns the float32 nearest to the int32 sum.
     """
 
     def __init__(self, weights: Int8s, threads: int = 1) -> None:
@@ -96,8 +98,8 @@ class SelfQuantised:
 
 
 def one_layer_file(weights: Int8s, asymmetric: bool = False) -> bytes:
-    """A `.tflite` file of one dynamic-range FULLY_CONNECTED: `weights` (n_in, n_out) with scale 1, no bias; `asymmetric` as in
-    `DynamicFull`."""
+    """A `.tflite` file of one dynamic-range FULLY_CONNECTED: `weights` (n_in, n_out) with scale 1,
+    no bias; `asymmetric` as in `DynamicFull`."""
     stored = np.ascontiguousarray(weights.T)
     model: Any = schema.ModelT()
     buffer: Any = schema.BufferT()

@@ -1,4 +1,5 @@
-"""From int32 sums to int8 outputs: the three rules of LiteRT's FULLY_CONNECTED kernels, bit for bit, and QUANTIZE."""
+"""From int32 sums to int8 outputs: the three rules of LiteRT's FULLY_CONNECTED kernels, bit for
+bit, and QUANTIZE."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ _INT32 = 2**31
 
 @dataclass(frozen=True, eq=False)
 class Multipliers:
-    """scale = `factor` * 2^(`exponent` - 31), one or n_out of them: factor in [2^30, 2^31), or 0."""
+    """scale = `factor` * 2^(`exponent` - 31), one or n_out of them: factor in [2^30, 2^31), or
+    0."""
 
     factor: Ints
     exponent: Ints
@@ -45,7 +47,8 @@ def _multiplier(scale: float) -> tuple[int, int]:
 
 
 def double_rounding(sums: Ints, scale: Multipliers) -> Ints:
-    """`builtin`: (x*m + 2^30) >> 31, then a rounding right shift; halves up in both. int64 (n, n_out)."""
+    """`builtin`: (x*m + 2^30) >> 31, then a rounding right shift; halves up in both. int64 (n,
+    n_out)."""
     left, right = np.maximum(scale.exponent, 0), np.maximum(-scale.exponent, 0)
     product = sums << left
     product *= scale.factor
@@ -57,7 +60,8 @@ def double_rounding(sums: Ints, scale: Multipliers) -> Ints:
 
 
 def away_from_zero(values: Doubles) -> Doubles:
-    """Round halves away from zero; the values are below 2^51 in magnitude. `reference`: of sum * scale in float64.
+    """Round halves away from zero; the values are below 2^51 in magnitude. `reference`: of sum *
+    scale in float64.
 
     >>> away_from_zero(np.array([-127.5, -0.25, 126.5, 0.49999999999999994])).tolist()
     [-128.0, -0.0, 127.0, 0.0]
@@ -66,7 +70,8 @@ def away_from_zero(values: Doubles) -> Doubles:
 
 
 def output_scales(layer: Int8Full, runtime: str) -> NDArray[np.floating]:
-    """scale_in * scale_weights / scale_out as each kernel rounds it: float32 for `xnnpack`, float64 for the others."""
+    """scale_in * scale_weights / scale_out as each kernel rounds it: float32 for `xnnpack`, float64
+    for the others."""
     given, out = layer.given.scale32, layer.out.scale32
     if runtime == "xnnpack":
         return np.asarray((given * layer.scales) / out, np.float32)
@@ -76,7 +81,8 @@ def output_scales(layer: Int8Full, runtime: str) -> NDArray[np.floating]:
 
 
 def quantise(values: Floats, out: Grid, runtime: str) -> Floats:
-    """QUANTIZE to int8, as integers in float32: x * (1/scale), halves to even; `reference`: x / scale, halves away."""
+    """QUANTIZE to int8, as integers in float32: x * (1/scale), halves to even; `reference`: x /
+    scale, halves away."""
     if runtime == "reference":
         rounded = away_from_zero((values / out.scale32).astype(np.float64))
     else:

@@ -1,4 +1,5 @@
-"""How a runtime quantises the rows of a dynamic-range network's first layer, observed behind weights that change nothing."""
+"""How a runtime quantises the rows of a dynamic-range network's first layer, observed behind
+weights that change nothing."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ _ROWS = 4  # a call
 
 
 class RowQuantiser:
-    """Images (n, d) float32 in raster order -> what the first layer of `network` multiplies its weights with: level times scale.
+    """Images (n, d) float32 in raster order -> what the first layer of `network` multiplies its
+    weights with: level times scale.
 
     `asymmetric`: as in `DynamicFull`. The file is made when first needed: d * d bytes.
     """

@@ -1,4 +1,5 @@
-"""LiteRT on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or on the reference kernels."""
+"""LiteRT on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or on the
+reference kernels."""
 
 from __future__ import annotations
 
@@ -30,11 +31,12 @@ _BLOCK: Final = 8  # values that LiteRT's built-in QUANTIZE rounds at once
 def open_litert(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> Evaluator:
-    """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when LiteRT refuses it.
+    """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when
+    LiteRT refuses it.
 
-    A graph that is not known to treat images apart, or that holds its batch fixed, is run image by image, and a warning says so.
-    Where our emulator of the kernels is faster and `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT
-    itself.
+    A graph that is not known to treat images apart, or that holds its batch fixed, is run image by
+    image, and a warning says so. Where our emulator of the kernels is faster and `batch` is left
+    open, it computes the same bits; `batch` 1 always runs LiteRT itself.
     """
     content = checked_bytes(network, data)
     apart = network.apart and not rounds_by_place(network, content)
@@ -61,8 +63,9 @@ def open_litert(
 
 
 def rounds_by_place(network: Network, data: bytes) -> bool:
-    """Can an image have other outputs in a batch, because the built-in QUANTIZE rounds halves to even in whole blocks of the batch,
-    and away from zero in what is left over? What a black box quantises may also be a float that depends on the batch itself."""
+    """Can an image have other outputs in a batch, because the built-in QUANTIZE rounds halves to
+    even in whole blocks of the batch, and away from zero in what is left over? What a black box
+    quantises may also be a float that depends on the batch itself."""
     if network.runtime == "reference":
         return False
     if not network.black_box:
@@ -84,7 +87,8 @@ def rounds_by_place(network: Network, data: bytes) -> bool:
 
 
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
-    """The emulator where it is faster than the interpreter and gives the same bits on hostile images; else the interpreter."""
+    """The emulator where it is faster than the interpreter and gives the same bits on hostile
+    images; else the interpreter."""
     dynamic = network.scheme.startswith("dynamic") and network.runtime in ("builtin", "reference")
     if network.black_box or not (
         dynamic or (network.scheme.startswith("int8") and network.runtime == "reference")
@@ -104,7 +108,8 @@ def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -
 
 
 def same_on_hostile_images(one: Evaluator, other: Evaluator, network: Network) -> bool:
-    """Do two evaluators give the same numbers on images that tell kernels apart? Their zeros may differ in sign."""
+    """Do two evaluators give the same numbers on images that tell kernels apart? Their zeros may
+    differ in sign."""
     images = hostile_images(network)
     return bool(np.array_equal(one.outputs(images), other.outputs(images), equal_nan=True))
 
@@ -115,8 +120,8 @@ def in_batches(network: Network, images: Floats) -> Floats:
 
 
 def kernels_differ(network: Network, data: bytes | None = None) -> str:
-    """How our model of the kernels differs from LiteRT on this machine, "" where it does not or where nothing is emulated: the
-    bounds of such a file are void. For `networks/probes.py`."""
+    """How our model of the kernels differs from LiteRT on this machine, "" where it does not or
+    where nothing is emulated: the bounds of such a file are void. For `networks/probes.py`."""
     content = checked_bytes(network, data)
     found = emulator(network, content)
     if found is None or not network.apart:
@@ -128,7 +133,8 @@ def kernels_differ(network: Network, data: bytes | None = None) -> str:
 
 
 def _agrees(evaluator: LiteRt, probes: Floats, alone: Floats) -> bool:
-    """Do the probes give the same in one batch as one by one, but for the rounding of floats and one output quantum?"""
+    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
+    one output quantum?"""
     try:
         together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
     except NetworkError as error:

@@ -40,8 +40,8 @@ def grid_of(tensor: Tensor) -> Grid | None:
 
 
 def weight_scales(tensor: Tensor, outputs: int, turned: bool = False) -> Floats:
-    """The scales of symmetric int8 weights, one or one an output; `turned`: several may be along dimension 1 of square weights.
-    Raises NotModelledError."""
+    """The scales of symmetric int8 weights, one or one an output; `turned`: several may be along
+    dimension 1 of square weights. Raises NotModelledError."""
     what, scales, zeros = f"tensor {tensor.number}", tensor.scales, tensor.zeros
     if scales is None or zeros is None or len(zeros) != len(scales):
         raise NotModelledError(f"{what} has no scales, or not a zero point for each")

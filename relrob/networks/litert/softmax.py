@@ -1,4 +1,5 @@
-"""LiteRT's int8 SOFTMAX, bit for bit: a table of float32 exponentials, or gemmlowp's fixed point on `reference`."""
+"""LiteRT's int8 SOFTMAX, bit for bit: a table of float32 exponentials, or gemmlowp's fixed point on
+`reference`."""
 
 from __future__ import annotations
 
@@ -21,12 +22,14 @@ _POWERS: Final = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401
 
 
 def int8_softmax(given: Grid, runtime: str) -> Callable[[Floats], Floats]:
-    """int8 rows (n, classes) to int8 rows with scale 1/256 and zero point -128; integers as float32."""
+    """int8 rows (n, classes) to int8 rows with scale 1/256 and zero point -128; integers as
+    float32."""
     return _fixed(given) if runtime == "reference" else _tabled(given)
 
 
 def _tabled(given: Grid) -> Callable[[Floats], Floats]:
-    """exp from a float32 table of 256 differences; float32 sum in order; one reciprocal; halves away."""
+    """exp from a float32 table of 256 differences; float32 sum in order; one reciprocal; halves
+    away."""
     step = -given.scale32
     table = np.array(
         [math.exp(float(step * np.float32(difference))) for difference in range(256)], np.float32
@@ -65,7 +68,8 @@ def _fixed(given: Grid) -> Callable[[Floats], Floats]:
 
 
 def _product(a: Integers, b: Integers) -> Ints:
-    """Q0.31 product with rounding, halves away from zero (gemmlowp: SaturatingRoundingDoublingHighMul)."""
+    """Q0.31 product with rounding, halves away from zero (gemmlowp:
+    SaturatingRoundingDoublingHighMul)."""
     product = np.multiply(a, b)
     total = product + np.where(product >= 0, 2**30, 1 - 2**30)
     return np.asarray(np.sign(total) * (np.abs(total) >> 31))
@@ -103,7 +107,8 @@ def _near_zero(values: Ints) -> Ints:
 
 
 def reciprocal(sums: Ints) -> tuple[Ints, Ints]:
-    """1 / sums of Q12.19 values >= 1: a Q0.31 value and the bits to shift it right by (gemmlowp: GetReciprocal)."""
+    """1 / sums of Q12.19 values >= 1: a Q0.31 value and the bits to shift it right by (gemmlowp:
+    GetReciprocal)."""
     zeros = 32 - np.frexp(sums.astype(np.float64))[1].astype(np.int64)
     half = (sums << zeros) >> 1
     guess = 1515870810 + _product(half, np.int64(-1010580540))  # 48/17 - 32/17 x in Q2.29

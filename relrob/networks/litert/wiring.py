@@ -1,4 +1,5 @@
-"""How tensors and operators hang together: one input, one output, every value written once and before it is read."""
+"""How tensors and operators hang together: one input, one output, every value written once and
+before it is read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,9 @@
-"""Does an ONNX graph treat the images of a batch apart? Operator by operator, from a list; what is not on it may mix them.
+"""Does an ONNX graph treat the images of a batch apart? Operator by operator, from a list; what is
+not on it may mix them.
 
-A value is a constant, a shape (which depends on the number of images alone), or one row an image along its first axis. Shapes are
-those that onnx infers; where it infers none, only what needs none is known to keep images apart.
+A value is a constant, a shape (which depends on the number of images alone), or one row an image
+along its first axis. Shapes are those that onnx infers; where it infers none, only what needs none
+is known to keep images apart.
 """
 
 from __future__ import annotations
@@ -264,7 +266,8 @@ class _Kept:
         return self._moved(node, rank)
 
     def _quantised(self, node: _Node, domain: str) -> bool:
-        """Quantised operators of onnxruntime's own domain: a dense layer, and sums and products of two values."""
+        """Quantised operators of onnxruntime's own domain: a dense layer, and sums and products of
+        two values."""
         first, second = node.inputs[0], node.inputs[3] if len(node.inputs) > 3 else ""
         rest = [name for name in node.inputs if name and name not in (first, second)]
         if (

@@ -1,4 +1,5 @@
-"""The graph of an ONNX file, operator by operator, onto a `Chain`: the weights of an MLP, or a model of what the file does."""
+"""The graph of an ONNX file, operator by operator, onto a `Chain`: the weights of an MLP, or a
+model of what the file does."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ Array = NDArray[Any]
 _CONSTANTS = {"Add", "Sub", "Mul", "Div"}
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
-# Roundings of float32, generous: one step and a constant that a runtime forms itself; alpha and beta; gamma / sqrt(variance + eps).
+# Roundings of float32, generous: one step and a constant that a runtime forms itself; alpha and
+# beta; gamma / sqrt(variance + eps).
 _STEP: Final = 4
 _GEMM: Final = 4
 _BATCH_NORM: Final = 16
@@ -29,10 +31,11 @@ _LEAST_VARIANCE: Final = 2.0**-40  # so that its root is far from the end of flo
 def build(
     model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False
 ) -> tuple[Dense, bool]:
-    """The MLP for one image of shape `dims`, and whether the file does more than plain dense layers.
+    """The MLP for one image of shape `dims`, and whether the file does more than plain dense
+    layers.
 
-    Raises NotDenseError when it is no float32 MLP; NetworkError or ShapeError, with the node's name and position, when it is a
-    broken one.
+    Raises NotDenseError when it is no float32 MLP; NetworkError or ShapeError, with the node's name
+    and position, when it is a broken one.
     """
     if quantised:
         raise NotDenseError("quantised operators: run by onnxruntime's own kernels")
@@ -62,7 +65,8 @@ def build(
 
 
 class _Walker:
-    """Follows the one value that depends on the input; any second use of an earlier value ends the walk."""
+    """Follows the one value that depends on the input; any second use of an earlier value ends the
+    walk."""
 
     def __init__(self, chain: Chain, graph: Graph) -> None:
         self.chain = chain
@@ -251,7 +255,8 @@ class _Walker:
             self.chain.reshape(tuple(1 if i in places else next(rest) for i in range(1, rank)))
 
     def _batch_normalise(self, at: Operator) -> None:
-        """Inference: scale (x - mean) / sqrt(variance + epsilon) + B over the channels, the first axis after the batch."""
+        """Inference: scale (x - mean) / sqrt(variance + epsilon) + B over the channels, the first
+        axis after the batch."""
         if at.settings.get("training_mode", 0):
             raise NotDenseError("training mode")
         if at.settings.get("spatial", 1) != 1 or not self.chain.shape:

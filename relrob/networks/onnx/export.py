@@ -1,4 +1,5 @@
-"""A `Dense` network as ONNX bytes: Gemm and Relu, logits out, any batch. The same network gives the same bytes."""
+"""A `Dense` network as ONNX bytes: Gemm and Relu, logits out, any batch. The same network gives the
+same bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ OPSET = 17
 
 
 def to_onnx(dense: Dense) -> bytes:
-    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no softmax.
+    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no
+    softmax.
 
     Raises NetworkError where `dense` only models its file.
     """

@@ -1,4 +1,5 @@
-"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart by what they hold."""
+"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart
+by what they hold."""
 
 from __future__ import annotations
 
@@ -36,7 +37,8 @@ _DYNAMIC = {
 
 
 def read_onnx(path: str, data: bytes) -> Source:
-    """An ONNX classifier with one float input and one output. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """An ONNX classifier with one float input and one output. Raises NetworkError,
+    UnsupportedLayerError, ShapeError."""
     model = _parse(path, data)
     digest = _load_external(model, path, data)
     _check(model, path)

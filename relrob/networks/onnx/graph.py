@@ -1,6 +1,8 @@
-"""An ONNX file as a typed graph of what is known to be modelled: every operator, attribute, version and type on a list.
+"""An ONNX file as a typed graph of what is known to be modelled: every operator, attribute, version
+and type on a list.
 
-What is not on it, even where it would do nothing, makes the file a black box with a reason (`NotDenseError`).
+What is not on it, even where it would do nothing, makes the file a black box with a reason
+(`NotDenseError`).
 """
 
 from __future__ import annotations
@@ -27,7 +29,8 @@ _VALUES: Final = ("value_float", "value_floats", "value_int", "value_ints")
 
 @dataclass(frozen=True)
 class _Form:
-    """How an operator may look in the opsets [`since`, `until`): its attributes, and how many inputs it takes."""
+    """How an operator may look in the opsets [`since`, `until`): its attributes, and how many
+    inputs it takes."""
 
     since: int
     until: int
@@ -67,7 +70,8 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator: `inputs` ("" for one that is left out), its one output, its attributes; `label`: its place, for messages."""
+    """One operator: `inputs` ("" for one that is left out), its one output, its attributes;
+    `label`: its place, for messages."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -78,7 +82,8 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`constants` by name; `operators` in the file's order, which is topological; one `given` value, one `result`, both float32."""
+    """`constants` by name; `operators` in the file's order, which is topological; one `given`
+    value, one `result`, both float32."""
 
     given: str
     rank: int

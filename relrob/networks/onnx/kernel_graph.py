@@ -1,4 +1,5 @@
-"""The graph that onnxruntime really executes: asked of onnxruntime itself, after all its fusions."""
+"""The graph that onnxruntime really executes: asked of onnxruntime itself, after all its
+fusions."""
 
 from __future__ import annotations
 
@@ -22,7 +23,8 @@ Array = NDArray[Any]
 
 
 def optimised(data: bytes) -> onnx.ModelProto:
-    """The model after onnxruntime's default optimisations for this processor. Raises NetworkError when it refuses the file."""
+    """The model after onnxruntime's default optimisations for this processor. Raises NetworkError
+    when it refuses the file."""
     with tempfile.TemporaryDirectory() as folder:
         options = _options()
         target = Path(folder) / "optimised.onnx"
@@ -32,7 +34,8 @@ def optimised(data: bytes) -> onnx.ModelProto:
 
 
 def run_node(node: onnx.NodeProto, name: str, values: Array, constants: dict[str, Array]) -> Array:
-    """One operator on `values` for its input `name`, the others constant, as onnxruntime computes it."""
+    """One operator on `values` for its input `name`, the others constant, as onnxruntime computes
+    it."""
     kind = helper.np_dtype_to_tensor_dtype(values.dtype)
     graph = helper.make_graph(
         [node],
@@ -50,8 +53,9 @@ def run_node(node: onnx.NodeProto, name: str, values: Array, constants: dict[str
 def may_saturate(model: onnx.ModelProto) -> bool:
     """Could a sum of two products of 8-bit codes with int8 weights of this graph leave 16 bits?
 
-    Where `products_saturate`, the processor adds the products of two inputs in int16, inputs as codes 0 to 255 (onnxruntime,
-    "Quantize ONNX Models", on U8S8 saturation); products with uint8 weights are wider.
+    Where `products_saturate`, the processor adds the products of two inputs in int16, inputs as
+    codes 0 to 255 (onnxruntime, "Quantize ONNX Models", on U8S8 saturation); products with uint8
+    weights are wider.
     """
     for tensor in model.graph.initializer:
         if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1:
@@ -62,7 +66,8 @@ def may_saturate(model: onnx.ModelProto) -> bool:
 
 
 def products_saturate() -> bool:
-    """Do 8-bit products saturate at 16 bits on this processor, as on x86 without VNNI? Then sums are not those of integers."""
+    """Do 8-bit products saturate at 16 bits on this processor, as on x86 without VNNI? Then sums
+    are not those of integers."""
     weights = np.full((64, 16), 127, np.int8)
     weights[:, 8:] = -128
     node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])

@@ -1,4 +1,5 @@
-"""What operators of an ONNX graph are given: constants, scales, codes, weights, shapes; or why they are not emulated."""
+"""What operators of an ONNX graph are given: constants, scales, codes, weights, shapes; or why they
+are not emulated."""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ def weights_of(
 def viewed(
     constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims: Shape
 ) -> tuple[Shape, Ints | None]:
-    """Shape of one image after an operator that moves values only, and their new order if it changes; the batch stays in front."""
+    """Shape of one image after an operator that moves values only, and their new order if it
+    changes; the batch stays in front."""
     size, moved = prod(dims), None
     shape = (0, *dims)  # 0 marks the batch
     match node.op_type:
@@ -125,7 +127,8 @@ def viewed(
 
 
 def reshaped(target: list[int], dims: tuple[int, ...], size: int) -> tuple[int, ...]:
-    """The shape of one image after a Reshape; only one dimension, the batch or another, may be open."""
+    """The shape of one image after a Reshape; only one dimension, the batch or another, may be
+    open."""
     need(len(target) > 1, "it drops the batch")
     rest = (
         [dims[i] if n == 0 else n for i, n in enumerate(target[1:])]

@@ -33,7 +33,8 @@ _LARGEST: Final = 1e37
 
 @dataclass(frozen=True)
 class Plan:
-    """The steps, and whether each of them is exact to the bit; if not, `steps.enclose` bounds the outputs."""
+    """The steps, and whether each of them is exact to the bit; if not, `steps.enclose` bounds the
+    outputs."""
 
     steps: tuple[Step, ...]
     exact: bool
@@ -41,7 +42,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Value:
-    """What is known of the current value: shape of one image; codes if it is quantised; else the largest magnitude."""
+    """What is known of the current value: shape of one image; codes if it is quantised; else the
+    largest magnitude."""
 
     dims: tuple[int, ...]
     codes: Codes | None
@@ -156,7 +158,8 @@ class _Planner:
     def _integer(
         self, node: onnx.NodeProto, own: Codes, b: int, b_zero: int, transposed: bool = False
     ) -> tuple[Array, int, Codes]:
-        """Weights less their zero points (n_in, n_out); the shift; the codes that arrive, seen with the operator's zero point."""
+        """Weights less their zero points (n_in, n_out); the shift; the codes that arrive, seen with
+        the operator's zero point."""
         held = self._input_codes()
         need(held.least == own.least, "codes of another type")
         shift = held.zero_point - own.zero_point

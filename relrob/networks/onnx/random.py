@@ -1,4 +1,5 @@
-"""Graphs that draw random numbers: their outputs are no function of the image, so that no verdict can be of them."""
+"""Graphs that draw random numbers: their outputs are no function of the image, so that no verdict
+can be of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported graph."""
+"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported
+graph."""
 
 from __future__ import annotations
 
@@ -65,7 +66,8 @@ def open_onnxruntime(
 
 
 def _agrees(evaluator: OnnxRuntime, single: OnnxRuntime, probes: Floats) -> bool:
-    """Do the probes give the same in one batch as one by one, but for the rounding of floats and one quantum of 8 bits?"""
+    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
+    one quantum of 8 bits?"""
     expected = single.outputs(np.concatenate([probes, probes[::-1]]))
     try:
         together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
@@ -103,7 +105,8 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
 
 @final
 class OnnxRuntime:
-    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two different images in a call."""
+    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two
+    different images in a call."""
 
     def __init__(
         self,

@@ -1,6 +1,7 @@
 """What onnxruntime's CPU kernels do to a batch, operator by operator, to the bit. NumPy only.
 
-Integer codes travel as float32 arrays of `code - zero point`: every kernel here subtracts the zero point first.
+Integer codes travel as float32 arrays of `code - zero point`: every kernel here subtracts the zero
+point first.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Quantise:
 
 @dataclass(frozen=True, eq=False)
 class Dequantise:
-    """DequantizeLinear: one float32 product. `shift`: producer's zero point minus the operator's own."""
+    """DequantizeLinear: one float32 product. `shift`: producer's zero point minus the operator's
+    own."""
 
     scale: np.float32
     shift: int = 0
@@ -71,12 +73,14 @@ class Dequantise:
 
 @dataclass(frozen=True, eq=False)
 class IntegerDense:
-    """QGemm, QLinearMatMul, MatMulIntegerToFloat, MatMulInteger: an exact int32 accumulator, then one float32 product.
+    """QGemm, QLinearMatMul, MatMulIntegerToFloat, MatMulInteger: an exact int32 accumulator, then
+    one float32 product.
 
-    `dot.weights` (n_in, n_out): integers less their zero points; `dot.bias` (n_out,) int32; `source`: codes that it reads;
-    `weight_scales` (n_out,) float32; `multiplier` (n_out,) float32: what the accumulator is multiplied by (None: nothing);
-    `target`: codes that it writes, None for float32; `float_bias` (n_out,): added to a float32 output.
-    A ReLU is in the clamp: `target.low` is 0. The accumulator wraps at 32 bits, as the processor's does.
+    `dot.weights` (n_in, n_out): integers less their zero points; `dot.bias` (n_out,) int32;
+    `source`: codes that it reads; `weight_scales` (n_out,) float32; `multiplier` (n_out,) float32:
+    what the accumulator is multiplied by (None: nothing); `target`: codes that it writes, None for
+    float32; `float_bias` (n_out,): added to a float32 output. A ReLU is in the clamp: `target.low`
+    is 0. The accumulator wraps at 32 bits, as the processor's does.
     """
 
     dot: ExactDot
@@ -116,10 +120,12 @@ class IntegerDense:
 
 @dataclass(frozen=True, eq=False)
 class DynamicDense:
-    """DynamicQuantizeMatMul: each image is quantised to uint8 by its own range, then an integer product, scales and a bias.
+    """DynamicQuantizeMatMul: each image is quantised to uint8 by its own range, then an integer
+    product, scales and a bias.
 
-    onnxruntime takes the range of the whole batch; this is what it does to an image alone, as it is deployed.
-    `weights` (n_in, n_out): integers less their zero points; `weight_scales`, `bias` (n_out,) float32.
+    onnxruntime takes the range of the whole batch; this is what it does to an image alone, as it is
+    deployed. `weights` (n_in, n_out): integers less their zero points; `weight_scales`, `bias`
+    (n_out,) float32.
     """
 
     dot: ExactDot
@@ -145,7 +151,8 @@ class DynamicDense:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """QLinearAdd of a constant: `table` (256, n) centred codes, one row for each code from `least` on."""
+    """QLinearAdd of a constant: `table` (256, n) centred codes, one row for each code from `least`
+    on."""
 
     table: Floats
     offset: int
@@ -185,7 +192,8 @@ class IntegerSoftmax:
 
 @dataclass(frozen=True, eq=False)
 class FloatDense:
-    """A float32 Gemm that onnxruntime left unfused: its order of summation is its own. `weights` (n_in, n_out), `bias` (n_out,)."""
+    """A float32 Gemm that onnxruntime left unfused: its order of summation is its own. `weights`
+    (n_in, n_out), `bias` (n_out,)."""
 
     weights: Floats
     bias: Floats
@@ -195,7 +203,8 @@ class FloatDense:
         return np.asarray(values @ self.weights + self.bias, dtype=np.float32)
 
     def enclose(self, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-        """Bounds of every float32 evaluation, any order, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1)."""
+        """Bounds of every float32 evaluation, any order, with or without FMA (Higham, Accuracy and
+        Stability, Sec. 3.1)."""
         terms = self.weights.shape[0] + 2
         u = 2.0**-24
         gamma = terms * u / (1 - terms * u) + 4 * terms * 2.0**-53
@@ -210,7 +219,8 @@ class FloatDense:
 
 @dataclass(frozen=True, eq=False)
 class Elementwise:
-    """A float32 operator with a constant (n,): "Add", "Sub", "Mul", "Div", "Max", "Min"; `flipped`: constant first."""
+    """A float32 operator with a constant (n,): "Add", "Sub", "Mul", "Div", "Max", "Min"; `flipped`:
+    constant first."""
 
     kind: str
     constant: Floats
@@ -256,9 +266,11 @@ NOT_MONOTONE: Final = (DynamicDense, IntegerSoftmax)
 
 
 def enclose(step: Step, low: Floats, high: Floats) -> tuple[Floats, Floats]:
-    """Bounds of the step's output, for inputs between `low` and `high`; equal bounds stay equal but after a FloatDense.
+    """Bounds of the step's output, for inputs between `low` and `high`; equal bounds stay equal but
+    after a FloatDense.
 
-    Every step but those of NOT_MONOTONE and a wrapping IntegerDense is covered; the planner refuses them after a FloatDense.
+    Every step but those of NOT_MONOTONE and a wrapping IntegerDense is covered; the planner refuses
+    them after a FloatDense.
     """
     if low is high and not isinstance(step, FloatDense):
         same = step.apply(low)

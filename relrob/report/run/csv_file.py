@@ -36,7 +36,8 @@ def _cell(value: object) -> str:
 
 
 def images_csv(records: Iterable[Record], seconds: Mapping[int, float]) -> str:
-    """The header and one line an image, by ascending index; LF ends, quotes only where a cell needs them."""
+    """The header and one line an image, by ascending index; LF ends, quotes only where a cell needs
+    them."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)

@@ -1,4 +1,5 @@
-"""Pictures of witnesses: original, perturbed and difference side by side, and contact sheets of many."""
+"""Pictures of witnesses: original, perturbed and difference side by side, and contact sheets of
+many."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def witness_png(view: WitnessView) -> bytes:
-    """A PNG of one witness with captions; the same bytes for the same witness. About 900 by 420 pixels."""
+    """A PNG of one witness with captions; the same bytes for the same witness. About 900 by 420
+    pixels."""
     panels, top = _panels(view, PANEL), 56
     width, below = 3 * PANEL + 4 * MARGIN, top + panels[0].height
     canvas = Image.new("RGB", (width, below + 84), _PAPER)
@@ -57,7 +59,8 @@ def witness_png(view: WitnessView) -> bytes:
 
 
 def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
-    """Write a contact sheet of the first `limit` witnesses, two a row. Raises UsageError for none, StoreError if it cannot."""
+    """Write a contact sheet of the first `limit` witnesses, two a row. Raises UsageError for none,
+    StoreError if it cannot."""
     write_atomic(path, gallery_png(views, limit))
 
 
@@ -155,7 +158,8 @@ def _strongest(change: Floats) -> NDArray[np.float32]:
 
 
 def _difference_colours(change: Floats) -> Levels:
-    """Blue where darker, orange where brighter, near white where equal; the largest change has the full colour."""
+    """Blue where darker, orange where brighter, near white where equal; the largest change has the
+    full colour."""
     signed = _strongest(change).astype(np.float64)
     largest = float(np.abs(signed).max(initial=0))
     position = signed / largest + 1 if largest > 0 else np.ones_like(signed)
@@ -192,7 +196,8 @@ def _write(
     size: int,
     width: int,
 ) -> None:
-    """A line of text no wider than `width`: in a smaller font where it must be, cut where that is not enough."""
+    """A line of text no wider than `width`: in a smaller font where it must be, cut where that is
+    not enough."""
     while size > 10 and draw.textlength(text, _font(size)) > width:
         size -= 1
     whole = text

@@ -22,7 +22,8 @@ def _rows(cells: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def table_markdown(summary: Mapping[str, Any]) -> str:
-    """The summary as a Markdown page: what was asked, the sets with 95% Wilson intervals, the rates, notes."""
+    """The summary as a Markdown page: what was asked, the sets with 95% Wilson intervals, the
+    rates, notes."""
     rows = wording.set_rows(summary)
     sets = [
         (row.name, str(row.count), row.whole, row.share, row.interval, row.meaning) for row in rows

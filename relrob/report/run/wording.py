@@ -25,9 +25,11 @@ _MEANING: tuple[tuple[str, int, str, str], ...] = (
 
 @dataclass(frozen=True)
 class SetRow:
-    """A set in the table: `count` images, a `share` of the set `whole` with its interval, as text, empty when that is empty.
+    """A set in the table: `count` images, a `share` of the set `whole` with its interval, as text,
+    empty when that is empty.
 
-    `depth`: 0 for L_cc and L_ic, 1 for the sets that divide L_cc, 2 for those that divide R and R_NOT.
+    `depth`: 0 for L_cc and L_ic, 1 for the sets that divide L_cc, 2 for those that divide R and
+    R_NOT.
     """
 
     name: str
@@ -74,7 +76,8 @@ def set_rows(summary: Mapping[str, Any]) -> list[SetRow]:
 
 
 def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the verdicts are about: (name, text) of networks, images, region, arithmetic and solvers."""
+    """What the verdicts are about: (name, text) of networks, images, region, arithmetic and
+    solvers."""
     images, reference, quantised = summary["dataset"], summary["reference"], summary["quantised"]
     return [
         ("reference", f"{printable(reference['path'])}, accuracy {_accuracy(reference)}"),
@@ -223,7 +226,8 @@ _RULES = {
 
 
 def notes(summary: Mapping[str, Any]) -> list[str]:
-    """Sentences that some runs need: regressions without perturbation, unknowns with their reasons, refuted witnesses."""
+    """Sentences that some runs need: regressions without perturbation, unknowns with their reasons,
+    refuted witnesses."""
     rule = f"R_Q, R^0 and R^mixed go by {_RULES[summary.get('effective_rule', 'closest')]}; transfer over points counts every one."
     if summary["region"]["kind"] in _KINDS:
         rule = "R_Q and R^0 go by the one effective perturbation that was found: of a ball, none are counted."

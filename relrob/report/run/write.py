@@ -1,4 +1,5 @@
-"""A run directory's readable files, from its store alone: summary.json, images.csv, table.md, witnesses and certificates."""
+"""A run directory's readable files, from its store alone: summary.json, images.csv, table.md,
+witnesses and certificates."""
 
 from __future__ import annotations
 
@@ -23,10 +24,11 @@ def summary_json(summary: Mapping[str, Any]) -> str:
 def write_run(
     directory: Path, summary: dict[str, Any], indices: Collection[int] | None = None
 ) -> None:
-    """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and certificates/NNNNN-NETWORK.json, of all
-    images in the store or of some. Again, the same bytes.
+    """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and
+    certificates/NNNNN-NETWORK.json, of all images in the store or of some. Again, the same bytes.
 
-    A file that is there already with the same bytes is left as it is. Raises StoreError: not a run directory, a full disk.
+    A file that is there already with the same bytes is left as it is. Raises StoreError: not a run
+    directory, a full disk.
     """
     with Store.read(directory) as store:
         files = {

@@ -1,6 +1,8 @@
-"""What Duncan et al. 2020 claim, each beside what a study found: reproduced, not reproduced, or inconclusive.
+"""What Duncan et al. 2020 claim, each beside what a study found: reproduced, not reproduced, or
+inconclusive.
 
-Every judgement uses the Wilson interval (95 %) of each cell, so a cell of few images says little, in either direction.
+Every judgement uses the Wilson interval (95 %) of each cell, so a cell of few images says little,
+in either direction.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ class Claim:
 
 
 def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
-    """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none for another study."""
+    """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none
+    for another study."""
     if published != _MAIN:
         return []
     groups: dict[tuple[str, str], list[Row]] = {}

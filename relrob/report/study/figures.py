@@ -1,7 +1,9 @@
-"""A study's figures as SVG and PNG: robust images against the step, both rates beside the published ones, fooled images by label.
+"""A study's figures as SVG and PNG: robust images against the step, both rates beside the published
+ones, fooled images by label.
 
-Colours are cividis and two of Okabe and Ito's (safe for the colour-blind), told apart by line and marker too; bars and bands are
-Wilson intervals (95 %). The same rows give the same bytes. Imports Matplotlib.
+Colours are cividis and two of Okabe and Ito's (safe for the colour-blind), told apart by line and
+marker too; bars and bands are Wilson intervals (95 %). The same rows give the same bytes. Imports
+Matplotlib.
 """
 
 from __future__ import annotations
@@ -39,8 +41,8 @@ _Panel = tuple[str, list[Row]]
 
 
 def figures(rows: Sequence[Row]) -> dict[str, bytes]:
-    """File name to content, an .svg and a .png of each figure that the rows allow: those with a step. robust, rates, and for each
-    grid fooled-by-label-GRID."""
+    """File name to content, an .svg and a .png of each figure that the rows allow: those with a
+    step. robust, rates, and for each grid fooled-by-label-GRID."""
     stepped = [row for row in rows if row.step is not None]
     if not stepped:
         return {}
@@ -94,7 +96,8 @@ def _sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, 
 
 
 def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
-    """The steps of the rows, from small to large, evenly spaced where each is twice the one before."""
+    """The steps of the rows, from small to large, evenly spaced where each is twice the one
+    before."""
     steps = sorted({_step(row) for row in rows})
     axes.set_xscale("log", base=2)
     axes.set_xticks([float(step) for step in steps], [str(step) for step in steps])
@@ -105,7 +108,8 @@ def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
 def _line(
     axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: float, **style: Any
 ) -> None:
-    """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each other; empty cells are left out."""
+    """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each
+    other; empty cells are left out."""
     points = []
     for row in sorted(rows, key=_step):
         rate = pick(row)
@@ -123,7 +127,8 @@ def _line(
 
 
 def _robust(rows: Sequence[Row]) -> Figure:
-    """Images on which each network is robust, against the step: a panel a grid and kernel family, a marker a radius."""
+    """Images on which each network is robust, against the step: a panel a grid and kernel family, a
+    marker a radius."""
     panels = _panels(rows, _grid, _runtime)
     columns = min(2, len(panels))
     figure, sheet = _sheet(-(-len(panels) // columns), columns, (4.6, 3.3))
@@ -150,7 +155,8 @@ def _robust(rows: Sequence[Row]) -> Figure:
 
 
 def _rates(rows: Sequence[Row]) -> Figure:
-    """Relative robustness and transfer against the step, two panels a grid and kernel family, the published ones as crosses."""
+    """Relative robustness and transfer against the step, two panels a grid and kernel family, the
+    published ones as crosses."""
     panels = _panels(rows, _grid, _runtime)
     figure, sheet = _sheet(len(panels), 2, (4.6, 3.1))
     kinds: tuple[tuple[str, Callable[[Row], Rate]], ...] = (
@@ -195,7 +201,8 @@ def _rates(rows: Sequence[Row]) -> Figure:
 
 
 def _range(rates: Iterable[Rate]) -> tuple[float, float]:
-    """Percentages to show: every rate and published one, and the intervals of those that rest on enough images to say something."""
+    """Percentages to show: every rate and published one, and the intervals of those that rest on
+    enough images to say something."""
     shown = [100.0]
     for rate in rates:
         shown += [value for value in (rate.percent, rate.published) if value is not None]
@@ -207,7 +214,8 @@ def _range(rates: Iterable[Rate]) -> tuple[float, float]:
 
 
 def _fooled(rows: Sequence[Row]) -> Figure:
-    """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a grid, kernel family and radius."""
+    """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a
+    grid, kernel family and radius."""
     panels = _panels(rows, _grid, _runtime, _radius)
     figure, sheet = _sheet(len(panels), 1, (9.0, 2.5))
     for (axes,), (title, mine) in zip(sheet, panels, strict=True):

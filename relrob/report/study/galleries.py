@@ -1,6 +1,8 @@
-"""Pictures of a study's witnesses: a contact sheet of each set, and one image over all radii and steps (the paper's Table I).
+"""Pictures of a study's witnesses: a contact sheet of each set, and one image over all radii and
+steps (the paper's Table I).
 
-Which images: the first of each set in the study's order, so the same study gives the same pictures. Imports Matplotlib.
+Which images: the first of each set in the study's order, so the same study gives the same pictures.
+Imports Matplotlib.
 """
 
 from __future__ import annotations
@@ -37,7 +39,8 @@ _EACH: Final = 12
 
 
 def set_galleries(cells: Sequence[CellResult]) -> dict[str, bytes]:
-    """set-NAME.png for each set that has a witness: R^FP fools the quantised network alone; R_Q, R^0 and R^mixed the reference."""
+    """set-NAME.png for each set that has a witness: R^FP fools the quantised network alone; R_Q,
+    R^0 and R^mixed the reference."""
     chosen: dict[Set, dict[int, WitnessView]] = {which: {} for which, _ in _SETS}
     for cell in cells:
         records = records_of(cell)
@@ -57,7 +60,8 @@ def set_galleries(cells: Sequence[CellResult]) -> dict[str, bytes]:
 
 
 def table_one(cells: Sequence[CellResult]) -> dict[str, bytes]:
-    """perturbed.svg and .png: the image with a witness in most cells of the first grid that has any, at each radius and step."""
+    """perturbed.svg and .png: the image with a witness in most cells of the first grid that has
+    any, at each radius and step."""
     grids = dict.fromkeys(
         (cell.grid, str(cell.options.get("runtime", "")))
         for cell in cells
@@ -96,7 +100,8 @@ def _reference_view(cell: CellResult, index: int) -> WitnessView | None:
 def _sheet(
     views: dict[tuple[Fraction, Fraction], WitnessView | None], index: int, title: str
 ) -> Figure:
-    """A line of pictures a radius, a column a step; "none" where no perturbation fools the reference."""
+    """A line of pictures a radius, a column a step; "none" where no perturbation fools the
+    reference."""
     radii, steps = sorted({radius for radius, _ in views}), sorted({step for _, step in views})
     figure = Figure(
         figsize=(1.45 * (len(steps) + 1), 1.75 * len(radii) + 0.35), layout="constrained"

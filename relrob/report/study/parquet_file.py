@@ -1,4 +1,5 @@
-"""Records as Parquet: typed columns, missing values as nulls, the same bytes for the same rows. Imports pyarrow."""
+"""Records as Parquet: typed columns, missing values as nulls, the same bytes for the same rows.
+Imports pyarrow."""
 
 from __future__ import annotations
 
@@ -17,8 +18,9 @@ _TYPES: Final = {"int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pya
 
 
 def parquet_bytes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """A table with these columns: those of a Record have its types, others are text; None is null. A column with a whole number
-    that no int64 holds (points of a ladder of all features) is text, in decimal digits."""
+    """A table with these columns: those of a Record have its types, others are text; None is null.
+    A column with a whole number that no int64 holds (points of a ladder of all features) is text,
+    in decimal digits."""
     kinds = {field.name: str(field.type).removesuffix(" | None") for field in fields(Record)}
     values = [[_plain(row[at]) for row in rows] for at in range(len(names))]
     types = [_TYPES.get(kinds.get(name, "str"), pyarrow.string()) for name in names]

@@ -1,4 +1,5 @@
-"""Published numbers that come with relrob, to stand beside ours: a row for each cell of a paper's tables."""
+"""Published numbers that come with relrob, to stand beside ours: a row for each cell of a paper's
+tables."""
 
 from __future__ import annotations
 
@@ -14,7 +15,8 @@ from relrob.regions.exact import nearest_8bit
 
 @dataclass(frozen=True)
 class Published:
-    """Of one data set, radius and step: counts and rates (percent); None where the paper gives none."""
+    """Of one data set, radius and step: counts and rates (percent); None where the paper gives
+    none."""
 
     robust: int | None
     both_robust: int | None
@@ -28,7 +30,8 @@ Key = tuple[str, Fraction, Fraction]
 
 
 def published(name: str) -> dict[Key, Published]:
-    """The table of that file name: (data set, radius, step) to its numbers; empty for "". Raises StoreError for another name."""
+    """The table of that file name: (data set, radius, step) to its numbers; empty for "". Raises
+    StoreError for another name."""
     if not name:
         return {}
     entry = files("relrob.study") / "builtin" / name
@@ -50,7 +53,8 @@ def _row(row: dict[str, str]) -> Published:
 
 
 def on_8bit_grid(rows: dict[Key, Published]) -> dict[Key, Published]:
-    """The same rows, and each again under the 8-bit level that its step is nearest to, as `--grid 8bit` has it."""
+    """The same rows, and each again under the 8-bit level that its step is nearest to, as `--grid
+    8bit` has it."""
     return {
         (name, radius, nearest_8bit(step)): row for (name, radius, step), row in rows.items()
     } | rows

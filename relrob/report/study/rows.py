@@ -1,4 +1,5 @@
-"""A study as rows, one a cell: our counts and rates with their intervals, the published ones beside them, and the difference."""
+"""A study as rows, one a cell: our counts and rates with their intervals, the published ones beside
+them, and the difference."""
 
 from __future__ import annotations
 
@@ -18,8 +19,9 @@ _IMAGES = 10_000  # of every published cell
 
 @dataclass(frozen=True)
 class Rate:
-    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published` percentage where there is one.
-    `undecided`: those of the whole that are not in the part, and might be."""
+    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published`
+    percentage where there is one. `undecided`: those of the whole that are not in the part, and
+    might be."""
 
     part: int
     whole: int
@@ -171,7 +173,8 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
 
 
 def _described(summary: Mapping[str, Any]) -> str:
-    """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of the reference."""
+    """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of
+    the reference."""
     region, words = summary["region"], [summary["region"]["kind"]]
     if region["kind"] == "ladder" and region["features"] != FEATURES:
         words.append(f"F = {region['features']}")

@@ -43,7 +43,8 @@ _PAPER: Final = {
 
 
 def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
-    """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for another format."""
+    """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for
+    another format."""
     makers: dict[str, Callable[[], str]] = {
         "markdown": lambda: _markdown(head, rows),
         "csv": lambda: _csv(rows),

@@ -1,5 +1,6 @@
-"""Fixed-point networks as files: what is written is what is read, and what is damaged or hostile gives one line, never a traceback.
-The referees are the network in memory, every code vector, and a fuzzer that flips bytes."""
+"""Fixed-point networks as files: what is written is what is read, and what is damaged or hostile
+gives one line, never a traceback. The referees are the network in memory, every code vector, and a
+fuzzer that flips bytes."""
 
 from __future__ import annotations
 
@@ -282,7 +283,8 @@ def test_any_damage_gives_the_same_network_or_one_line(
 
 
 def test_wide_outputs_are_refused_because_float32_would_make_them_tie() -> None:
-    """2^24 and 2^24 + 1 are the same float32: the label of the outputs would not be that of the integers."""
+    """2^24 and 2^24 + 1 are the same float32: the label of the outputs would not be that of the
+    integers."""
     for extra, fine in ((0, True), (1, False)):
         layer = FixedLayer(
             np.array([[2**24, 2**24 + extra]]), np.array([0, 0]), 0, 0, -(2**40), 2**40

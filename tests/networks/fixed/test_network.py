@@ -1,4 +1,5 @@
-"""Fixed point against Python's own integers and fractions, and the AAAI 2021 network against its published behaviour."""
+"""Fixed point against Python's own integers and fractions, and the AAAI 2021 network against its
+published behaviour."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Keras on another backend is refused before its import, wherever it is named; other settings of its file change nothing."""
+"""Keras on another backend is refused before its import, wherever it is named; other settings of
+its file change nothing."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ IMAGES = np.random.default_rng(4).random((37, 60), dtype=np.float32)
 
 
 def sequential(*inner: Callable[[Any], Any], shape: tuple[int, ...] = SHAPE) -> Any:
-    """Input, the layers, seeded random weights of every kind (positive where they are variances)."""
+    """Input, the layers, seeded random weights of every kind (positive where they are
+    variances)."""
     package = keras()
     model = package.Sequential(
         [package.layers.Input(shape), *(make(package.layers) for make in inner)]

@@ -1,4 +1,5 @@
-"""Keras files that do more than dense layers: the model of them contains what Keras computes, eagerly and traced."""
+"""Keras files that do more than dense layers: the model of them contains what Keras computes,
+eagerly and traced."""
 
 from __future__ import annotations
 
@@ -28,7 +29,8 @@ ENDS = {"ordinary": (0.1, 4.0), "hostile": (1e-5, 1e5)}
 
 
 def chain(rng: np.random.Generator, ends: tuple[float, float]) -> Any:
-    """Steps on constants around dense layers, with constants between the ends; some variances are 0."""
+    """Steps on constants around dense layers, with constants between the ends; some variances are
+    0."""
     layers = keras().layers
 
     def stepped() -> Any:
@@ -99,7 +101,8 @@ def test_the_model_contains_what_keras_computes(ends: str, tmp_path: Path) -> No
 
 
 def test_a_pixel_that_never_changed_is_subtracted_before_it_is_divided(tmp_path: Path) -> None:
-    """Variance 0: (x - mean) / 1e-7, which at the mean is 0 to the bit; folded into weights it would be anything."""
+    """Variance 0: (x - mean) / 1e-7, which at the mean is 0 to the bit; folded into weights it
+    would be anything."""
     layers = keras().layers
     normal = layers.Normalization()
     images = np.random.default_rng(0).random((40, *SHAPE)).astype(np.float32)

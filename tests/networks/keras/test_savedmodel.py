@@ -1,4 +1,5 @@
-"""SavedModel directories that Keras and TensorFlow wrote; those whose graphs do more than arithmetic are refused unrun."""
+"""SavedModel directories that Keras and TensorFlow wrote; those whose graphs do more than
+arithmetic are refused unrun."""
 
 from __future__ import annotations
 
@@ -122,7 +123,8 @@ def test_a_damaged_directory_gets_one_line(tmp_path: Path) -> None:
 
 
 def writes_when_restored(folder: Path, mark: Path) -> Path:
-    """A SavedModel of one dense layer, one object of which writes a file when TensorFlow restores it."""
+    """A SavedModel of one dense layer, one object of which writes a file when TensorFlow restores
+    it."""
     tf = load("tests.tensorflow_here:tensorflow")
 
     class Restored(tf.__internal__.tracking.AutoTrackable):  # type: ignore[misc, name-defined]

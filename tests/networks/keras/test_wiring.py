@@ -1,4 +1,5 @@
-"""Keras files edited in every place that decides what they mean, held against Keras's own reading of the same file."""
+"""Keras files edited in every place that decides what they mean, held against Keras's own reading
+of the same file."""
 
 from __future__ import annotations
 
@@ -229,7 +230,8 @@ def modelled(network: Network) -> Any:
 
 
 def outcome(path: Path) -> str:
-    """How relrob reads a file; what it models must be what Keras computes, what it refuses what Keras refuses."""
+    """How relrob reads a file; what it models must be what Keras computes, what it refuses what
+    Keras refuses."""
     expected = by_keras(path)
     try:
         network = load_network(path, image_shape=SHAPE, classes=8, more_classes=True)

@@ -1,4 +1,5 @@
-"""Which graphs treat the images of a batch apart, against LiteRT: what is called apart gives each image what it gives it alone."""
+"""Which graphs treat the images of a batch apart, against LiteRT: what is called apart gives each
+image what it gives it alone."""
 
 from __future__ import annotations
 
@@ -238,7 +239,8 @@ def test_dense_files_and_cnns_are_apart() -> None:
 
 
 def mixing() -> bytes:
-    """The least value of a batch, added to every row where it is above 0.45: probes of darker images do not see it."""
+    """The least value of a batch, added to every row where it is above 0.45: probes of darker
+    images do not see it."""
 
     def change(model: Any, graph: Any) -> None:
         end = int(graph.outputs[0])

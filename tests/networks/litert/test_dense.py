@@ -1,4 +1,5 @@
-"""Our emulators of LiteRT's dense kernels against LiteRT itself: equal in every bit, or not emulated."""
+"""Our emulators of LiteRT's dense kernels against LiteRT itself: equal in every bit, or not
+emulated."""
 
 from __future__ import annotations
 
@@ -47,7 +48,8 @@ def same_bits(ours: Floats, theirs: Floats) -> bool:
 
 
 def compared(data: bytes, inputs: int, classes: int, images: Floats) -> int:
-    """Compare every runtime, with NumPy's products and with XNNPACK's; how many (runtime, image) pairs were emulated."""
+    """Compare every runtime, with NumPy's products and with XNNPACK's; how many (runtime, image)
+    pairs were emulated."""
     count = 0
     for runtime in RUNTIMES:
         network = a_network(data, inputs, classes, runtime)
@@ -95,7 +97,8 @@ def test_very_many_inputs_give_the_bits_of_litert(make: Maker) -> None:
 
 
 def spread(count: int, start: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
-    """Consecutive integers, as the biases of a layer whose inputs are all zero: sums that we choose."""
+    """Consecutive integers, as the biases of a layer whose inputs are all zero: sums that we
+    choose."""
     return np.arange(start, start + count, dtype=np.int32)
 
 
@@ -113,7 +116,8 @@ def spread(count: int, start: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]
     ],
 )
 def test_halves_and_saturation_are_rounded_as_litert_does(scale: float, start: int) -> None:
-    """Every sum of a range, ties among them, through each rule: one scale a tensor, and one a channel."""
+    """Every sum of a range, ties among them, through each rule: one scale a tensor, and one a
+    channel."""
     count = 4096 if abs(start) > 4096 else 2 * abs(start) + 1
     weights = np.zeros((count, 3), np.int8)
     images = np.zeros((2, 3), np.float32)
@@ -127,7 +131,8 @@ def test_halves_and_saturation_are_rounded_as_litert_does(scale: float, start: i
 
 @pytest.mark.parametrize("seed", range(6))
 def test_scales_are_composed_as_each_kernel_does(seed: int) -> None:
-    """Large sums just around every threshold: one unit in the last place of a composed scale moves some of them across."""
+    """Large sums just around every threshold: one unit in the last place of a composed scale moves
+    some of them across."""
     rng = np.random.default_rng(seed)
     grid = Kind(float(np.float32(rng.uniform(0.001, 0.01))), 0)
     out = Kind(float(np.float32(rng.uniform(0.01, 0.1))), int(rng.integers(-20, 20)))
@@ -179,7 +184,8 @@ def test_the_three_rules_differ_where_they_should() -> None:
 @pytest.mark.parametrize("columns", [1, 5, 8, 13, 64])
 @pytest.mark.parametrize("asymmetric", [False, True])
 def test_halves_of_a_row_quantum_are_rounded_as_litert_does(columns: int, asymmetric: bool) -> None:
-    """Multiples of half a quantum and their float32 neighbours, in LiteRT's blocks of eight columns and after them."""
+    """Multiples of half a quantum and their float32 neighbours, in LiteRT's blocks of eight columns
+    and after them."""
     rng = np.random.default_rng(columns)
     reach = rng.choice([1.0, 3.0, 63.5, 0.1], (400, 1)).astype(np.float32)
     halves = (rng.integers(-254, 255, (400, columns)).astype(np.float32) / np.float32(254)) * reach
@@ -212,7 +218,8 @@ def test_sums_beyond_one_float32_product_are_exact() -> None:
 @pytest.mark.parametrize("scale", [0.5, 0.25, 1 / 255, 0.013])
 @pytest.mark.parametrize("width", [2, 5, 16])
 def test_float_ends_of_integer_files(scale: float, width: int) -> None:
-    """QUANTIZE of halves and their neighbours, and DEQUANTIZE, in batches that do and do not fill LiteRT's blocks."""
+    """QUANTIZE of halves and their neighbours, and DEQUANTIZE, in batches that do and do not fill
+    LiteRT's blocks."""
     grid = Kind(float(np.float32(scale)), 3)
     images = (
         np.arange(-260, 260, dtype=np.float32)[:, None] + np.zeros(width, np.float32)

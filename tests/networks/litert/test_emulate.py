@@ -1,4 +1,5 @@
-"""Emulators of whole LiteRT files: what the layers say, what is not emulated, how they are opened, golden files."""
+"""Emulators of whole LiteRT files: what the layers say, what is not emulated, how they are opened,
+golden files."""
 
 from __future__ import annotations
 
@@ -217,7 +218,8 @@ def test_the_authors_own_file(runtime: str) -> None:
 
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.tflite")), ids=lambda path: str(path.stem))
 def test_golden_files_still_hold(path: Path) -> None:
-    """Outputs of ai-edge-litert 2.3.0 on x86-64, kept: a change of runtime or of emulator is noticed."""
+    """Outputs of ai-edge-litert 2.3.0 on x86-64, kept: a change of runtime or of emulator is
+    noticed."""
     data, kept = path.read_bytes(), np.load(path.with_suffix(".npz"))
     images = kept["images"]
     for runtime in RUNTIMES:

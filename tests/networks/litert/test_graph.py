@@ -1,4 +1,5 @@
-"""The strict reader of `.tflite`: each kind that it models is what LiteRT computes, bit for bit; everything else is a black box."""
+"""The strict reader of `.tflite`: each kind that it models is what LiteRT computes, bit for bit;
+everything else is a black box."""
 
 from __future__ import annotations
 
@@ -85,7 +86,8 @@ def test_what_is_not_known_is_a_black_box(reason: str, name: str, change: Change
 
 
 def test_the_batch_of_a_flatten_is_exactly_that() -> None:
-    """SHAPE, STRIDED_SLICE, PACK, RESHAPE: modelled; each of its numbers changed: not, though LiteRT may run it."""
+    """SHAPE, STRIDED_SLICE, PACK, RESHAPE: modelled; each of its numbers changed: not, though
+    LiteRT may run it."""
     data = flatten_file()
     for runtime in RUNTIMES:
         assert black_box(data, runtime) == ""
@@ -95,7 +97,8 @@ def test_the_batch_of_a_flatten_is_exactly_that() -> None:
 
 
 def test_what_the_kernels_ignore_is_modelled() -> None:
-    """The scale of an int32 bias, versions, an absent bias, an input of rank 3: LiteRT's bits are the emulator's."""
+    """The scale of an int32 bias, versions, an absent bias, an input of rank 3: LiteRT's bits are
+    the emulator's."""
 
     def bias_scale(_model: Any, graph: Any) -> None:
         graph.tensors[2].quantization.scale = graph.tensors[2].quantization.scale * np.float32(10)
@@ -161,7 +164,8 @@ def a_sum(total: int, ratio: float) -> bytes:
     ],
 )
 def test_where_integer_kernels_end(runtime: str, total: int, ratio: float, modelled: bool) -> None:
-    """One sum of each sign: LiteRT saturates where it is modelled, and is far off where it is not."""
+    """One sum of each sign: LiteRT saturates where it is modelled, and is far off where it is
+    not."""
     data = a_sum(total, ratio)
     network = a_network(data, 2, 2, runtime)
     theirs = LiteRt(network, data, 1, 1).outputs(np.zeros((1, 2), np.float32))[0]

@@ -1,4 +1,5 @@
-"""Which kernel runs a layer is what the interpreter says: the kernels differ, and each layer gives the bits of its own."""
+"""Which kernel runs a layer is what the interpreter says: the kernels differ, and each layer gives
+the bits of its own."""
 
 from __future__ import annotations
 
@@ -72,7 +73,8 @@ def test_layers_that_the_delegate_leaves_give_the_bits_of_the_built_in_kernel(na
 
 
 def test_guessing_by_the_runtime_would_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same file with the kernels that its runtime suggests: other bits, which the comparison at load names."""
+    """The same file with the kernels that its runtime suggests: other bits, which the comparison at
+    load names."""
     data = edited(FILES["dynamic"], version(LEFT))
     network = a_network(data, 20, 5, "xnnpack")
     theirs = LiteRt(network, data, 1, 64).outputs(images())
@@ -155,7 +157,8 @@ def test_black_boxes_are_run_by_litert_itself(tmp_path: Path) -> None:
 
 
 def halves(width: int) -> Floats:
-    """Images half-way between levels of GRID, which the built-in QUANTIZE rounds by their place in the batch."""
+    """Images half-way between levels of GRID, which the built-in QUANTIZE rounds by their place in
+    the batch."""
     rng = np.random.default_rng(6)
     return ((rng.integers(0, 255, (60, width)) + 0.5) / np.float64(255)).astype(np.float32)
 

@@ -1,4 +1,5 @@
-"""The roundings behind the kernels against exact fractions and Python integers, at their ties and at their ends."""
+"""The roundings behind the kernels against exact fractions and Python integers, at their ties and
+at their ends."""
 
 from __future__ import annotations
 
@@ -100,7 +101,8 @@ def test_quantise_rounds_by_its_rule_and_stays_in_8_bits(
 
 
 def test_a_scale_is_composed_in_the_precision_of_its_kernel() -> None:
-    """One weight scale: `builtin` multiplies in float32 and divides in float64; several: float64 throughout."""
+    """One weight scale: `builtin` multiplies in float32 and divides in float64; several: float64
+    throughout."""
     given_, out = Grid(float(np.float32(0.1)), 0), Grid(float(np.float32(0.3)), 0)
     for scales in ([0.7], [0.7, 0.9, 0.011]):
         held = np.array(scales, np.float32)
@@ -157,7 +159,8 @@ def test_fused_multiply_add_is_the_nearest_float32(a: int, b: int, c: int, shift
 )
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_tie_that_float64_makes_is_no_tie(rest: float, expected: int, sign: int) -> None:
-    """97 * 172961 is 2^24 + 1, half-way between two float32 numbers; what is added is lost in float64."""
+    """97 * 172961 is 2^24 + 1, half-way between two float32 numbers; what is added is lost in
+    float64."""
     found = fused_multiply_add(
         np.array([97], np.float32),
         np.array([172961 * sign], np.float32),
@@ -253,7 +256,8 @@ def test_onnx_codes_round_half_to_even_between_their_ends(
 def test_the_range_of_an_exact_product_is_attained(
     weights: Floats, bias: Floats, low: int, high: int
 ) -> None:
-    """`lowest` and `highest` are met by the corner of the box that the signs of the weights name."""
+    """`lowest` and `highest` are met by the corner of the box that the signs of the weights
+    name."""
     dot = ExactDot(weights, bias, low, high)  # type: ignore[arg-type]
     top = [sum(int(w) * (high if w > 0 else low) for w in column) for column in weights.T]
     bottom = [sum(int(w) * (low if w > 0 else high) for w in column) for column in weights.T]

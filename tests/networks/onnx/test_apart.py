@@ -1,4 +1,5 @@
-"""Which ONNX graphs treat the images of a batch apart: what is said so is held against onnxruntime, batch by batch."""
+"""Which ONNX graphs treat the images of a batch apart: what is said so is held against onnxruntime,
+batch by batch."""
 
 from __future__ import annotations
 
@@ -161,7 +162,8 @@ def test_graphs_that_may_mix_images_run_one_by_one(name: str, tmp_path: Path) ->
 
 
 def test_quantised_graphs_of_onnxruntime_keep_images_apart(tmp_path: Path) -> None:
-    """Weights behind DequantizeLinear are constants still; ranges of a run are those of a whole batch."""
+    """Weights behind DequantizeLinear are constants still; ranges of a run are those of a whole
+    batch."""
     (tmp_path / "plain.onnx").write_bytes(onnx_bytes(ops(GOOD), BASE, FLAT, 4))
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]

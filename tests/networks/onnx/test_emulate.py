@@ -1,4 +1,5 @@
-"""The ONNX emulator against onnxruntime itself: random and hostile graphs, ties, overflow, files of onnxruntime's quantiser."""
+"""The ONNX emulator against onnxruntime itself: random and hostile graphs, ties, overflow, files of
+onnxruntime's quantiser."""
 
 from __future__ import annotations
 
@@ -129,7 +130,8 @@ def test_what_is_exact(form: str, exact: bool, tmp_path: Path) -> None:
 def one_layer(
     scale_in: float, zero: int, weights: NDArray[Any], bias: NDArray[Any], scale_out: float
 ) -> bytes:
-    """Quantise with `scale_in`, one QGemm of weight scale 1, dequantise with scale 1 instead of `scale_out`."""
+    """Quantise with `scale_in`, one QGemm of weight scale 1, dequantise with scale 1 instead of
+    `scale_out`."""
     graph = Graph()
     first = [graph.hold(np.float32(scale_in)), graph.hold(np.uint8(zero))]
     out = [graph.hold(np.float32(scale_out)), graph.hold(np.uint8(128))]
@@ -311,7 +313,8 @@ def test_an_integer_softmax_and_views(tmp_path: Path) -> None:
 
 
 def full_range() -> tuple[NDArray[Any], NDArray[Any]]:
-    """Weights of which two products exceed 16 bits by the least that is possible, above and below."""
+    """Weights of which two products exceed 16 bits by the least that is possible, above and
+    below."""
     above, below = np.zeros((D, 10), np.int8), np.zeros((D, 10), np.int8)
     above[3:5, 2] = 64, 65
     below[3:5, 2] = -64, -65

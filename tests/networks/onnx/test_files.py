@@ -337,7 +337,8 @@ def test_flat_inputs_inherit_a_layout_and_a_forced_one_wins(tmp_path: Path) -> N
 def test_images_that_a_graph_would_mix_run_one_by_one(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Quantisation at run time takes one range over the whole batch, and a mean over the batch is a mean over the batch."""
+    """Quantisation at run time takes one range over the whole batch, and a mean over the batch is a
+    mean over the batch."""
     plain = onnx_bytes(ops(f"Gemm(x,w0,b0)->a; {TAIL}"), BASE, FLAT, 4)
     (tmp_path / "plain.onnx").write_bytes(plain)
     quantize_dynamic(tmp_path / "plain.onnx", tmp_path / "dynamic.onnx")

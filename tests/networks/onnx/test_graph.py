@@ -1,4 +1,5 @@
-"""The closed world of ONNX: what is known is modelled, everything else is a black box with a reason, or one line."""
+"""The closed world of ONNX: what is known is modelled, everything else is a black box with a
+reason, or one line."""
 
 from __future__ import annotations
 
@@ -163,7 +164,8 @@ def test_what_is_not_known_is_a_black_box_with_its_reason(name: str, tmp_path: P
 
 
 def test_an_attribute_that_another_version_has_is_not_known(tmp_path: Path) -> None:
-    """`spatial` of BatchNormalization went with opset 9. The format's own checker refuses most of these; the rest is no model."""
+    """`spatial` of BatchNormalization went with opset 9. The format's own checker refuses most of
+    these; the rest is no model."""
     text = f"Gemm(x,w0,b0)->g; BatchNormalization(g,b0,b0,b0,v)->a; {TAIL}"
     old = model(text, v=np.ones(7, np.float32))
     opset(7)(old)

@@ -1,4 +1,5 @@
-"""Files that do more than dense layers: the model of them contains what onnxruntime computes on the file, optimised or not.
+"""Files that do more than dense layers: the model of them contains what onnxruntime computes on the
+file, optimised or not.
 
 The judge is onnxruntime, which runs the bytes of the file without the library.
 """
@@ -39,7 +40,8 @@ Constants = dict[str, NDArray[Any]]
 
 
 def spread(rng: np.random.Generator, size: int, ends: tuple[float, float]) -> Floats:
-    """Numbers of either sign whose magnitudes are spread evenly over the powers between the ends."""
+    """Numbers of either sign whose magnitudes are spread evenly over the powers between the
+    ends."""
     sizes = np.exp(rng.uniform(np.log(ends[0]), np.log(ends[1]), size=size))
     return np.asarray(sizes * rng.choice([-1.0, 1.0], size), np.float32)
 
@@ -112,7 +114,8 @@ class Writer:
 
 
 def chain(seed: int, ends: tuple[float, float]) -> bytes:
-    """Two or three dense layers, ReLU between most of them, steps anywhere that a chain may have them."""
+    """Two or three dense layers, ReLU between most of them, steps anywhere that a chain may have
+    them."""
     rng, writer = np.random.default_rng(seed + 10**6), Writer(seed, ends)
     widths = [int(rng.integers(3, 8)) for _ in range(int(rng.integers(1, 3)))] + [CLASSES]
     for number, width in enumerate(widths):
@@ -175,7 +178,8 @@ def inside(rng: np.random.Generator, low: Floats, high: Floats) -> Floats:
 
 
 def outside(data: bytes, network: Network, seed: int) -> float:
-    """By how much an output of the runtime leaves its interval, at most, in units of the interval's error at a point."""
+    """By how much an output of the runtime leaves its interval, at most, in units of the interval's
+    error at a point."""
     assert network.dense is not None
     enclosure, rng, worst = float32_enclosure(network.dense), np.random.default_rng(seed), -np.inf
     for low, high in surroundings(rng, 2):
@@ -258,7 +262,8 @@ def two_steps(first: str, second: str, constant: float, where: str, seed: int = 
 def test_a_constant_away_and_back_rounds_as_the_file_does(
     first: str, second: str, constant: float, where: str, tmp_path: Path
 ) -> None:
-    """The values that the file loses are in the error; the file itself, to the bit, is what runs."""
+    """The values that the file loses are in the error; the file itself, to the bit, is what
+    runs."""
     data = two_steps(first, second, constant, where)
     network = loaded(data, tmp_path)
     assert (network.folded, network.black_box, network.conversion) == (True, "", "")
@@ -310,7 +315,8 @@ def far(value: np.float32, rng: np.random.Generator) -> np.float32:
 
 
 def all_up(where: str) -> bytes:
-    """Sixty products that all round up for a white image: the error of each is in the last output."""
+    """Sixty products that all round up for a white image: the error of each is in the last
+    output."""
     rng, writer = np.random.default_rng(2), Writer(4, ORDINARY)
     weights, value = np.zeros((INPUTS, CLASSES), np.float32), np.float32(1)
     weights[0] = 1
@@ -403,7 +409,8 @@ def test_other_constants_make_a_black_box_with_its_reason(name: str, tmp_path: P
 
 
 def test_the_error_grows_with_the_steps_and_stays_near_what_is_needed(tmp_path: Path) -> None:
-    """A normalisation of ordinary pixels costs little: its error is at most some times that of the layer alone."""
+    """A normalisation of ordinary pixels costs little: its error is at most some times that of the
+    layer alone."""
     writer = Writer(5, ORDINARY)
     writer.add("Sub", np.full(INPUTS, 0.5, np.float32))
     writer.add("Div", np.full(INPUTS, 0.25, np.float32))

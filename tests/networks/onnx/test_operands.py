@@ -1,4 +1,5 @@
-"""Views of an ONNX graph against ONNX's reference evaluator, and operands that are refused with a reason."""
+"""Views of an ONNX graph against ONNX's reference evaluator, and operands that are refused with a
+reason."""
 
 from __future__ import annotations
 

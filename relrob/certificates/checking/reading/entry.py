@@ -12,7 +12,8 @@ from relrob.domain.network import Layout, Network
 
 
 def image_dims(dims: list[int], network: Network) -> tuple[int, ...]:
-    """The shape of one image in a file whose input has these dimensions: first the batch, open (below 1) or 1."""
+    """The shape of one image in a file whose input has these dimensions: first the batch, open
+    (below 1) or 1."""
     if len(dims) < 2 or dims[0] > 1:
         raise NoRulesError("an input without a batch dimension, or with a batch of more than 1")
     image = tuple(dims[1:])

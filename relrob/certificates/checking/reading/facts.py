@@ -1,4 +1,5 @@
-"""What a reader makes of a file: dense layers with exact weights, and how far their runtime may stray from them."""
+"""What a reader makes of a file: dense layers with exact weights, and how far their runtime may
+stray from them."""
 
 from __future__ import annotations
 
@@ -20,14 +21,16 @@ class NoRulesError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the way to an output (`terms`;
-    0 over the reals).
+    """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the
+    way to an output (`terms`; 0 over the reals).
 
-    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`; outputs are stored with an error
-    of at most `rounding` and cut to [floor, cap]. None: no such end. `levels`: the step of a first layer that quantises is known.
-    Where elementwise steps around the layer, or several layers, are part of it, `sizes` (n_in, n_out) are those of its weights,
-    `extra` (n_out,) is what constants add to the sizes that are rounded, `slack` (n_out,) what numbers that count as 0 may cost,
-    and `lift` how much larger than in the layer alone. Nothing overflows for inputs below `most_in` and sizes below `most_out`.
+    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`;
+    outputs are stored with an error of at most `rounding` and cut to [floor, cap]. None: no such
+    end. `levels`: the step of a first layer that quantises is known. Where elementwise steps around
+    the layer, or several layers, are part of it, `sizes` (n_in, n_out) are those of its weights,
+    `extra` (n_out,) is what constants add to the sizes that are rounded, `slack` (n_out,) what
+    numbers that count as 0 may cost, and `lift` how much larger than in the layer alone. Nothing
+    overflows for inputs below `most_in` and sizes below `most_out`.
     """
 
     weights: NDArray[np.float64]

@@ -1,4 +1,5 @@
-"""Fixed-point networks: an `.npz` of int64 arrays, read without pickle, as integers for cells and as facts for bounds."""
+"""Fixed-point networks: an `.npz` of int64 arrays, read without pickle, as integers for cells and
+as facts for bounds."""
 
 from __future__ import annotations
 
@@ -25,7 +26,8 @@ _SINGLE: Final = 2**24  # outputs are given as float32
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high); no half unit where shift is 0."""
+    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high); no half unit where shift
+    is 0."""
 
     weights: NDArray[np.int64]
     bias: NDArray[np.int64]
@@ -131,7 +133,8 @@ def _arrays(data: bytes) -> dict[str, NDArray[np.int64]]:
 
 
 def _array(data: bytes) -> NDArray[np.int64]:
-    """One .npy file of format 1.0: a header that is a Python literal, then little-endian values in C order."""
+    """One .npy file of format 1.0: a header that is a Python literal, then little-endian values in
+    C order."""
     try:
         if data[:8] != b"\x93NUMPY\x01\x00":
             raise NoRulesError("an array of another format")
@@ -162,7 +165,8 @@ def _array(data: bytes) -> NDArray[np.int64]:
 
 
 def facts_of(network: FixedFile) -> Deployed:
-    """The layers over the reals; each shift rounds by half a unit, each pixel becomes a code within half of one."""
+    """The layers over the reals; each shift rounds by half a unit, each pixel becomes a code within
+    half of one."""
     return Deployed(tuple(_facts(network)), "logits")
 
 

@@ -1,4 +1,5 @@
-"""Flat buffers, read from their definition: tables whose every field is named by its reader, or they are refused."""
+"""Flat buffers, read from their definition: tables whose every field is named by its reader, or
+they are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and elementwise arithmetic, or no rules."""
+"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and
+elementwise arithmetic, or no rules."""
 
 from __future__ import annotations
 
@@ -89,7 +90,8 @@ def read_archive(network: Network, data: bytes) -> Deployed:
 
 
 def read_h5(network: Network, data: bytes) -> Deployed:
-    """A whole model of Keras 2 or 3: weights by position, as Keras loads them, whatever their names are."""
+    """A whole model of Keras 2 or 3: weights by position, as Keras loads them, whatever their names
+    are."""
     with opened(data) as file:
         config = file.attrs.get("model_config")
         if not isinstance(config, str | bytes):
@@ -112,7 +114,8 @@ def read_h5(network: Network, data: bytes) -> Deployed:
 
 
 def read_keras1(network: Network, data: bytes) -> Deployed:
-    """Weights without an architecture: dense layers with ReLU between them; the label is the largest of the last."""
+    """Weights without an architecture: dense layers with ReLU between them; the label is the
+    largest of the last."""
     with opened(data) as file:
         if "model_config" in file.attrs:
             raise NoRulesError("weights of Keras 1 with a configuration")

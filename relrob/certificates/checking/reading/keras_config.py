@@ -70,8 +70,9 @@ def model_of(text: str | bytes) -> tuple[list[Layer], list[int]]:
 
 
 def _chain(entries: list[dict[str, Any]], config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The layers of a functional model from its input to its output, each fed by the one before. Keras drops those beside the
-    way, and takes weights in the order of the wires, not of the list."""
+    """The layers of a functional model from its input to its output, each fed by the one before.
+    Keras drops those beside the way, and takes weights in the order of the wires, not of the list.
+    """
     feeds: dict[str, str] = {}
     named = {entry["name"]: entry for entry in entries}
     starts, ends = (

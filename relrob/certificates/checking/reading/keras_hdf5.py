@@ -1,4 +1,5 @@
-"""Weights in HDF5 files, as the checker takes them: plain arrays of this file, behind hard links only."""
+"""Weights in HDF5 files, as the checker takes them: plain arrays of this file, behind hard links
+only."""
 
 from __future__ import annotations
 
@@ -45,7 +46,8 @@ def group_at(parent: Any, name: str) -> Any:
 
 
 def array_at(group: Any, name: str) -> Array:
-    """A float32 dataset, all of it in this file (or a single whole number, which Normalization counts with)."""
+    """A float32 dataset, all of it in this file (or a single whole number, which Normalization
+    counts with)."""
     item = _member(group, name)
     plain = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
     if not plain or not (item.dtype == np.float32 or (item.dtype.kind == "i" and item.shape == ())):

@@ -1,9 +1,11 @@
 """Elementwise steps and dense layers become one layer with its own rounding.
 
-An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u = 2^-24. Its value is some
-A x + C of what entered the layer, x >= 0, and no intermediate is larger than M(x) = |A| x + K, K the sum of the sizes of what
-was added. After k such roundings in any order the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a
-dense layer. Two dense layers without a ReLU between them are one: weights A W2, sizes M(x) |W2|, the roundings of both.
+An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u =
+2^-24. Its value is some A x + C of what entered the layer, x >= 0, and no intermediate is larger
+than M(x) = |A| x + K, K the sum of the sizes of what was added. After k such roundings in any order
+the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a dense layer. Two
+dense layers without a ReLU between them are one: weights A W2, sizes M(x) |W2|, the roundings of
+both.
 """
 
 from __future__ import annotations
@@ -28,8 +30,8 @@ _LOOSE: Final = 1 + 2.0**-20  # more than float64 loses
 
 @dataclass(eq=False)
 class Map:
-    """What elementwise steps made of x: `factor` * x + `offset`, `size` K, `lost` by numbers that count as 0, `count` roundings;
-    `peak`: the largest factor on the way."""
+    """What elementwise steps made of x: `factor` * x + `offset`, `size` K, `lost` by numbers that
+    count as 0, `count` roundings; `peak`: the largest factor on the way."""
 
     factor: Reals
     offset: Reals
@@ -81,8 +83,9 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """x @ `weights` + `bias` of what entered, sizes x @ `sizes` + `size`, after `terms` roundings; `lost` and `lift` by numbers
-    that count as 0 (`Facts`); of x at most `most_in`, sizes at most `most_out`, or something on the way may overflow."""
+    """x @ `weights` + `bias` of what entered, sizes x @ `sizes` + `size`, after `terms` roundings;
+    `lost` and `lift` by numbers that count as 0 (`Facts`); of x at most `most_in`, sizes at most
+    `most_out`, or something on the way may overflow."""
 
     weights: Reals
     sizes: Reals
@@ -97,7 +100,8 @@ class Linear:
 
 @dataclass(eq=False)
 class Open:
-    """A dense layer whose ReLU, or what else follows, has not come yet; `source`: what enters it; `share`, `levels`: of `Facts`."""
+    """A dense layer whose ReLU, or what else follows, has not come yet; `source`: what enters it;
+    `share`, `levels`: of `Facts`."""
 
     weights: Reals
     bias: Reals | None
@@ -109,8 +113,8 @@ class Open:
 
 
 def linear(made: Open) -> Linear:
-    """A dense layer with what comes before and after it. What float64 rounds here is far below one rounding in float32, which
-    is added."""
+    """A dense layer with what comes before and after it. What float64 rounds here is far below one
+    rounding in float32, which is added."""
     before, after, size = made.source, made.after, np.abs(made.weights)
     own = np.zeros(size.shape[1]) if made.bias is None else made.bias
     if isinstance(before, Map):
@@ -147,8 +151,9 @@ def _entering(before: Linear) -> float:
 
 
 def _lifted(before: Linear, size: Reals) -> float:
-    """A layer loses 2^-125 (sum of its inputs + column of its weights + 2 n + 2) to numbers that count as 0, at most; `lift`: what
-    both layers lose as a multiple of that for the first one's inputs alone."""
+    """A layer loses 2^-125 (sum of its inputs + column of its weights + 2 n + 2) to numbers that
+    count as 0, at most; `lift`: what both layers lose as a multiple of that for the first one's
+    inputs alone."""
     column = float(size.sum(axis=0).max())
     first = before.lift * (1 + float(before.sizes.sum(axis=0).max())) * column
     second = float(before.sizes.sum(axis=1).max() + before.size.sum()) + column + 2 * len(size) + 2

@@ -1,4 +1,5 @@
-"""What LiteRT's kernels do with a `.tflite` graph: a chain of dense layers in float32, dynamic range or int8, or no rules."""
+"""What LiteRT's kernels do with a `.tflite` graph: a chain of dense layers in float32, dynamic
+range or int8, or no rules."""
 
 from __future__ import annotations
 
@@ -23,9 +24,11 @@ _LOGITS: Final = (
     16.0,
 )  # scales of what an int8 softmax reads for which its table was compared with exp
 _MOST_INPUTS: Final = 1 << 16
-# Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32 products would be subnormal.
+# Below 2^-32 a sum of 31 bits is less than half a step: 0 in every kernel. Far below, float32
+# products would be subnormal.
 _LEAST_RATIO: Final = 2.0**-100
-# XNNPACK takes dynamic-range layers of these versions (not 8): tests/certificates/test_reading_litert_rows.py asks LiteRT.
+# XNNPACK takes dynamic-range layers of these versions (not 8):
+# tests/certificates/test_reading_litert_rows.py asks LiteRT.
 _DELEGATED: Final = (1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 12, 13)
 
 
@@ -38,7 +41,8 @@ def read_tflite(network: Network, data: bytes) -> Deployed:
 
 
 def _has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """May this processor compute in half precision? XNNPACK does so in a file that allows it, where the processor is able to."""
+    """May this processor compute in half precision? XNNPACK does so in a file that allows it, where
+    the processor is able to."""
     try:
         words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
@@ -66,7 +70,8 @@ class _Walk:
         self._end, self._done = "", False
 
     def _entry(self, given: lite.Tensor) -> tuple[tuple[int, float, int] | None, bool]:
-        """(type, scale, zero point) of the input, None for floats; whether its pixels are rounded already."""
+        """(type, scale, zero point) of the input, None for floats; whether its pixels are rounded
+        already."""
         if given.kind == lite.FLOAT32:
             return None, False
         return self._integers(self._graph.input), True
@@ -139,7 +144,8 @@ class _Walk:
             self._elementwise(operator, first)
 
     def _quantise(self, operator: lite.Operator) -> None:
-        """Floats to int8 before the first layer, once; or the same values as uint8 and int8, 128 apart."""
+        """Floats to int8 before the first layer, once; or the same values as uint8 and int8, 128
+        apart."""
         target = self._integers(operator.output)
         if self._grid is None:
             if self._layers or self._rounded or target[0] != lite.INT8 or not self._steps.untouched:
@@ -313,8 +319,9 @@ class _Walk:
         self._activate(activation)
 
     def _hybrid(self, operator: lite.Operator, bias: NDArray[np.generic] | None) -> None:
-        """Dynamic range: rows quantised at run time, by LiteRT's own kernel (symmetric unless asked otherwise) or by XNNPACK's
-        (never). Where it is not certain that the delegate takes the node, its step may be the wider one."""
+        """Dynamic range: rows quantised at run time, by LiteRT's own kernel (symmetric unless asked
+        otherwise) or by XNNPACK's (never). Where it is not certain that the delegate takes the
+        node, its step may be the wider one."""
         stored = self._constant(operator.inputs[1], lite.INT8)
         scales, plain = self._scales(operator.inputs[1], stored)
         alone = operator.given.whole(3, "?") == 1
@@ -348,7 +355,8 @@ class _Walk:
         return np.broadcast_to(grid.scales.astype(np.float64), (len(stored),)), plain
 
     def _square(self, stored: NDArray[np.generic]) -> bool:
-        """LiteRT's own kernels take scales as those of outputs whatever the dimension, which it checks by their number alone."""
+        """LiteRT's own kernels take scales as those of outputs whatever the dimension, which it
+        checks by their number alone."""
         return stored.shape[0] == stored.shape[1] and self._grid is None
 
     def _integer_dense(self, operator: lite.Operator, relu: bool) -> None:
@@ -430,9 +438,11 @@ def _check_sums(
     ratio: NDArray[np.float64],
     runtime: str,
 ) -> None:
-    """No partial sum, of inputs over their whole grid, leaves 31 bits, nor does one shifted left by a multiplier of 1 or more.
+    """No partial sum, of inputs over their whole grid, leaves 31 bits, nor does one shifted left by
+    a multiplier of 1 or more.
 
-    XNNPACK refuses multipliers of 2^8; the reference kernel shifts in 64 bits, and only its product must fit 31."""
+    XNNPACK refuses multipliers of 2^8; the reference kernel shifts in 64 bits, and only its product
+    must fit 31."""
     if weights.shape[1] >= _MOST_INPUTS:
         raise NoRulesError("a layer of so many inputs that sums of its products could overflow")
     ends = np.stack([weights * (-128 - zero), weights * (127 - zero)])

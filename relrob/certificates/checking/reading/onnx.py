@@ -1,4 +1,5 @@
-"""`.onnx` files: a chain of dense layers and elementwise arithmetic in float32, read from the protocol buffer, or no rules."""
+"""`.onnx` files: a chain of dense layers and elementwise arithmetic in float32, read from the
+protocol buffer, or no rules."""
 
 from __future__ import annotations
 
@@ -251,7 +252,8 @@ class _Walk:
         self._steps.reshape(tuple(n for n, _ in self._places(node, given, 1)))
 
     def _places(self, node: Node, given: Attributes, more: int) -> list[tuple[int, bool]]:
-        """Of each axis behind the batch its length, and whether it is named; `more`: the named axes are new."""
+        """Of each axis behind the batch its length, and whether it is named; `more`: the named axes
+        are new."""
         if self._opset < 13:
             self._first(node, 1)
             axes = given.pop("axes", None)

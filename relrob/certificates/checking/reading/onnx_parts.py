@@ -1,4 +1,5 @@
-"""The parts of a `.onnx` file, from the wire format: nodes, attributes, constants, inputs and outputs."""
+"""The parts of a `.onnx` file, from the wire format: nodes, attributes, constants, inputs and
+outputs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers (`linear`)."""
+"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers
+(`linear`)."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from relrob.certificates.checking.reading.facts import Deployed, Facts, NoRulesE
 from relrob.certificates.checking.reading.linear import Linear, Map, Open, facts_of, linear
 
 Reals = NDArray[np.float64]
-BATCH_NORM: Final = 10  # roundings of scale / sqrt(variance + epsilon), times and plus: 1/2 ulp each, 2 of an inverse root
+# roundings of scale / sqrt(variance + epsilon), times and plus: 1/2 ulp each, 2 of an inverse root
+BATCH_NORM: Final = 10
 
 
 class Steps:
@@ -75,7 +77,8 @@ class Steps:
         turned: bool = False,
         roundings: int = 1,
     ) -> None:
-        """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer first is its bias."""
+        """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer
+        first is its bias."""
         self._going()
         made = self._open
         plain = roundings == 1 and not (negative or turned)
@@ -115,7 +118,8 @@ class Steps:
         share: Fraction = Fraction(0),
         levels: bool = True,
     ) -> None:
-        """x @ weights + bias: weights (n_in, n_out), exact in float64; n_in + `more_terms` roundings on the way to an output."""
+        """x @ weights + bias: weights (n_in, n_out), exact in float64; n_in + `more_terms`
+        roundings on the way to an output."""
         self._going()
         if weights.ndim != 2 or self.shape != weights.shape[:1] or 0 in weights.shape:
             raise NoRulesError(
@@ -137,7 +141,8 @@ class Steps:
         self.shape = (width,)
 
     def _entering(self, quantised: bool) -> Map | Linear:
-        """What the next dense layer reads: inputs after elementwise steps, or what one without a ReLU gives."""
+        """What the next dense layer reads: inputs after elementwise steps, or what one without a
+        ReLU gives."""
         made = self._open
         if quantised and not (made is None and self._map.plain()):
             raise NoRulesError("rows that are quantised after other arithmetic")
@@ -163,7 +168,8 @@ class Steps:
         self._end = "float softmax"
 
     def finish(self, raster: NDArray[np.int64]) -> Deployed:
-        """The network; `raster`: for each value that the file reads the pixel of the (H, W, C) raster."""
+        """The network; `raster`: for each value that the file reads the pixel of the (H, W, C)
+        raster."""
         if self._open is None or len(self.shape) != 1:
             raise NoRulesError("no dense layer at the end")
         self._close(False)

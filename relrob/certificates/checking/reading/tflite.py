@@ -1,4 +1,5 @@
-"""The flat buffer of a `.tflite` file as operators and tensors; every field that is not known to change nothing is refused."""
+"""The flat buffer of a `.tflite` file as operators and tensors; every field that is not known to
+change nothing is refused."""
 
 from __future__ import annotations
 
@@ -39,7 +40,8 @@ _SCALES: Final = (2.0**-60, 2.0**60)
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """How integers stand for reals, (q - zero) * scale: one `scale` and `zero` or several along `dimension`."""
+    """How integers stand for reals, (q - zero) * scale: one `scale` and `zero` or several along
+    `dimension`."""
 
     scales: NDArray[np.float32]
     zeros: NDArray[np.int64]
@@ -82,7 +84,8 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """The one subgraph of a file. `halves`: half precision is allowed where the processor has it."""
+    """The one subgraph of a file. `halves`: half precision is allowed where the processor has
+    it."""
 
     tensors: list[Tensor]
     operators: list[Operator]

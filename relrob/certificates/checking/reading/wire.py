@@ -1,4 +1,5 @@
-"""Protocol buffers, read from the wire format: messages whose every field is named by its reader, or they are refused."""
+"""Protocol buffers, read from the wire format: messages whose every field is named by its reader,
+or they are refused."""
 
 from __future__ import annotations
 
