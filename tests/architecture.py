@@ -178,7 +178,7 @@ def main() -> int:
     everything = [*library, *tests, *sources("benchmarks", "docs", "reports")]
     lengths = [len(source.lines) for source in library]
     long = [f"{each.path} ({len(each.lines)})" for each in everything if len(each.lines) > 400]
-    told = {
+    told: dict[str, list[str]] = {
         "modules at the root": root_modules(),
         "packages": packages(),
         "import layers": layers(),
@@ -187,7 +187,7 @@ def main() -> int:
         "files of more than 400 lines": long,
         f"lines of more than {COLUMNS} columns": too_wide(everything),
         "files that ask for kinds of regions": asks_kinds(library),
-        f"functions that share {SHARED} lines": repeated(library),
+        f"functions that share {SHARED} lines": [" and ".join(pair) for pair in repeated(library)],
     }
     for what, found in told.items():
         shown = ", ".join(map(str, found[:12])) + (", ..." if len(found) > 12 else "")
