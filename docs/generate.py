@@ -3,7 +3,9 @@ lint`)."""
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import click
@@ -66,3 +68,30 @@ def _help(command: click.Command, path: str) -> str:
     settings = {**group.context_settings, "max_content_width": 100}
     context = click.Context(command, info_name=path, terminal_width=100, **settings)
     return f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```"
+
+
+def rooms() -> str:
+    """Every package of the library with its modules, each in the first sentence of its docstring."""
+    parts = []
+    for folder in sorted((ROOT / "relrob").glob("*/__init__.py")):
+        parts.append(_room(folder.parent, "relrob"))
+    parts.append(_room(ROOT / "solvers" / "relrob_solvers", ""))
+    parts.append(_room(ROOT / "datasets" / "relrob_datasets", ""))
+    return "\n\n".join(parts)
+
+
+def _room(folder: Path, above: str) -> str:
+    """A package as a heading, a sentence and a list of modules."""
+    name = f"{above}/{folder.name}".lstrip("/")
+    lines = [f"### {name}/", "", _sentence(folder / "__init__.py"), ""]
+    for path in sorted(folder.rglob("*.py")):
+        if path.name != "__init__.py":
+            lines.append(f"- `{path.relative_to(folder).as_posix()}`: {_sentence(path)}")
+    return "\n".join(lines)
+
+
+def _sentence(path: Path) -> str:
+    """The first sentence of a module's docstring."""
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").split())
+    end = re.search(r"[.:](?= [A-Z`|]|$)", text)
+    return (text[: end.start()] if end else text).rstrip(".:") + "."
