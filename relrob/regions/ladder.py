@@ -1,4 +1,7 @@
-"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a fixed order (ladder.md)."""
+"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a fixed order.
+
+Source: Duncan et al. 2020, Sec. II-C, as docs/regions.md, "The ladder", defines it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from relrob.regions.knapsack import Knapsack
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
-    """Axes by |x_i - mean(x)| descending, ties by raster order; exact. Source: ladder.md, "Common to both"."""
+    """Axes by |x_i - mean(x)| descending, ties by raster order; exact. Source: docs/regions.md, "The ladder"."""
     total, count = sum(pixels), len(pixels)
     return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
 

@@ -103,7 +103,7 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
 
 
 def _sets(records: Sequence[Record]) -> dict[str, int]:
-    """Sizes of the sets, after checking that they add up (interface.md, "Identities that always hold")."""
+    """Sizes of the sets, after checking the identities of docs/regions.md, "Effective perturbations and the sets"."""
     size = Counter(record.set for record in records)
     right = [record for record in records if record.set is not Set.L_IC]
     verdict = Counter(record.reference_verdict for record in right)
