@@ -49,7 +49,7 @@ def label_of(opened: Opened, rungs: RungSet, features: tuple[int, ...]) -> int:
 def slow_search(
     opened: Opened, rungs: RungSet, right: int, rollouts: int, evaluations: int, strict: bool, seed: tuple[int, int]
 ) -> tuple[list[frozenset[int]], int]:
-    """docs/regions.md, "The search", one image at a time: (sets in the order in which they are first looked at, images looked at)."""
+    """docs/regions.md, "The search", one image at a time: (sets in the order of the first looks at them, images looked at)."""
     rng, order, looked = np.random.default_rng(seed), {frozenset[int](): None}, 0
     reward: dict[tuple[int, ...], float] = {(): 0.0}
     visits: dict[tuple[int, ...], int] = {(): 0}
