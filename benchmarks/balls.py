@@ -1,10 +1,13 @@
-"""Solvers on balls that bounds leave open: branching, MILP, SMT and the chain, image by image, interleaved, in one run.
+"""Solvers on balls that bounds leave open: branching, MILP, SMT and the chain, image by image,
+interleaved, in one run.
 
-    python benchmarks/balls.py NETWORK [--runtime NAME] [--norm linf|l1] [--radius 1/50 1/30] [--images 20] [--limit 20]
+python benchmarks/balls.py NETWORK [--runtime NAME] [--norm linf|l1] [--radius 1/50 1/30] [--images
+20] [--limit 20]
 
-A network of 784 inputs with bounds; the first MNIST test images that it labels correctly; one thread. For each solver: how many
-images are robust, not robust, undecided, and the seconds of those that bounds leave open. Two solvers that contradict each other,
-or a witness that a replay refutes, end the run with exit code 1.
+A network of 784 inputs with bounds; the first MNIST test images that it labels correctly; one
+thread. For each solver: how many images are robust, not robust, undecided, and the seconds of those
+that bounds leave open. Two solvers that contradict each other, or a witness that a replay refutes,
+end the run with exit code 1.
 """
 
 from __future__ import annotations
@@ -22,14 +25,14 @@ os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before any libra
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.decide_ball import decide_ball  # noqa: E402
+from relrob.deciding.decide_ball import decide_ball  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ball, Norm  # noqa: E402
 from relrob.domain.verdict import Status, Verdict  # noqa: E402
 from relrob.networks.evaluator import labels  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
-from relrob.networks.open import open_network  # noqa: E402
-from relrob.problem import BallProblem, Opened  # noqa: E402
+from relrob.networks.open import Opened, open_network  # noqa: E402
+from relrob.queries.problem import BallProblem  # noqa: E402
 from relrob.regions.ball import ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 
@@ -50,7 +53,10 @@ def row(opened: Opened, norm: Norm, radius: str, count: int, limit: float) -> in
     seconds = {name: list[float]() for name in SOLVERS}
     steps: Counter[str] = Counter()
     for index in range(len(data.images)):
-        ball, label = ball_set(Ball(norm, Fraction(radius)), data.images[index]), int(data.labels[index])
+        ball, label = (
+            ball_set(Ball(norm, Fraction(radius)), data.images[index]),
+            int(data.labels[index]),
+        )
         if int(labels(opened.replayer.outputs(ball.base[None, :]))[0]) != label:
             continue
         seen += 1
@@ -60,17 +66,25 @@ def row(opened: Opened, norm: Norm, radius: str, count: int, limit: float) -> in
             found[name][verdict.status] += 1
             wrong += verdict.disagreements
         steps[told["auto"][0].solver] += 1
-        wrong += {Status.ROBUST, Status.NOT_ROBUST} <= {verdict.status for verdict, _ in told.values()}
+        wrong += {Status.ROBUST, Status.NOT_ROBUST} <= {
+            verdict.status for verdict, _ in told.values()
+        }
         if told["bounds"][0].status is Status.UNKNOWN:
             opens.append(index)
             for name, (_, spent) in told.items():
                 seconds[name].append(spent)
         if seen == count:
             break
-    sys.stdout.write(f"{norm} {radius}: {seen} images, bounds leave {len(opens)} open; auto by {dict(steps)}\n")
+    sys.stdout.write(
+        f"{norm} {radius}: {seen} images, bounds leave {len(opens)} open; auto by {dict(steps)}\n"
+    )
     for name in SOLVERS:
         counts = ", ".join(f"{status.value} {found[name][status]}" for status in Status)
-        middle = f"{statistics.median(seconds[name]):.2f} s in the median of the open ones" if opens else ""
+        middle = (
+            f"{statistics.median(seconds[name]):.2f} s in the median of the open ones"
+            if opens
+            else ""
+        )
         sys.stdout.write(f"  {name:7} {counts:45} {middle}\n")
     sys.stdout.flush()
     return wrong
@@ -78,7 +92,9 @@ def row(opened: Opened, norm: Norm, radius: str, count: int, limit: float) -> in
 
 def main() -> int:
     """Exit code 1 for a contradiction."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("network")
     parser.add_argument("--runtime")
     parser.add_argument("--norm", choices=("linf", "l1"), default="linf")
@@ -87,9 +103,13 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=20.0)
     given = parser.parse_args()
     threadpool_limits(1)
-    network = load_network(given.network, image_shape=(28, 28, 1), classes=10, runtime=given.runtime)
+    network = load_network(
+        given.network, image_shape=(28, 28, 1), classes=10, runtime=given.runtime
+    )
     opened = Opened(network, open_network(network), open_network(network, batch=1))
-    wrong = sum(row(opened, Norm(given.norm), radius, given.images, given.limit) for radius in given.radius)
+    wrong = sum(
+        row(opened, Norm(given.norm), radius, given.images, given.limit) for radius in given.radius
+    )
     sys.stdout.write(f"{wrong} contradictions\n")
     return 1 if wrong else 0
 

@@ -1,10 +1,12 @@
-"""How a run scales from one worker to two, on Dask and on relrob's own processes, and what an image costs beside its work.
+"""How a run scales from one worker to two, on Dask and on relrob's own processes, and what an image
+costs beside its work.
 
     python benchmarks/cluster.py REFERENCE [--images 0:60] [--rounds 2]
 
-Interleaved: in each round every kind of workers decides the same images into a new store. Efficiency: seconds with one worker over
-twice the seconds with two, starting the workers left out. Overhead: images whose ladder has one feature, so nearly no work, beside
-the seconds that the workers themselves spent on them.
+Interleaved: in each round every kind of workers decides the same images into a new store.
+Efficiency: seconds with one worker over twice the seconds with two, starting the workers left out.
+Overhead: images whose ladder has one feature, so nearly no work, beside the seconds that the
+workers themselves spent on them.
 """
 
 from __future__ import annotations
@@ -25,10 +27,10 @@ tune_blas()
 
 from distributed import LocalCluster  # noqa: E402
 
+from relrob.store.run_directory import Store  # noqa: E402
 from relrob.study.plan import Plan, make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import run  # noqa: E402
-from relrob.study.store import Store  # noqa: E402
 
 WARM = 4  # images before the clock starts: workers open their networks on the first ones
 
@@ -40,12 +42,15 @@ def workers(kind: str, count: int) -> Iterator[str | None]:
         yield None
     else:
         local: Any = LocalCluster
-        with local(n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50) as cluster:
+        with local(
+            n_workers=count, threads_per_worker=1, dashboard_address="127.0.0.1:0", silence_logs=50
+        ) as cluster:
             yield cluster.scheduler_address
 
 
 def decided(plan: Plan, kind: str, count: int) -> tuple[float, float, str]:
-    """Seconds from the image after `WARM` to the last, seconds that all images took in their workers, digest of what was found."""
+    """Seconds from the image after `WARM` to the last, seconds that all images took in their
+    workers, digest of what was found."""
     stamps: list[float] = []
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -64,7 +69,10 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=2)
     asked = parser.parse_args()
     full = Request(radius="20", step="1/4", reference=asked.reference, images=asked.images)
-    for name, request in (("work", full), ("overhead", replace(full, features="1", images="0:400"))):
+    for name, request in (
+        ("work", full),
+        ("overhead", replace(full, features="1", images="0:400")),
+    ):
         plan = make_plan(request)
         found: dict[tuple[str, int], list[float]] = {}
         digests = set()
@@ -81,7 +89,9 @@ def main() -> None:
         assert len(digests) == 1
         for kind in ("processes", "dask"):
             one, two = (statistics.median(found[kind, count]) for count in (1, 2))
-            print(f"{name} {kind}: {one:.2f} s with one worker, {two:.2f} s with two, efficiency {one / two / 2:.2f}")
+            print(
+                f"{name} {kind}: {one:.2f} s with one worker, {two:.2f} s with two, efficiency {one / two / 2:.2f}"
+            )
 
 
 if __name__ == "__main__":

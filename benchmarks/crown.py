@@ -1,13 +1,16 @@
-"""Bounds over balls against auto_LiRPA's CROWN and alpha-CROWN on the same boxes, image by image, interleaved, in one run.
+"""Bounds over balls against auto_LiRPA's CROWN and alpha-CROWN on the same boxes, image by image,
+interleaved, in one run.
 
-    python benchmarks/crown.py NETWORK.h5|.onnx [--norm linf|l2|l1] [--radius 1/255 2/255 4/255] [--images 50] [--alpha 50]
+python benchmarks/crown.py NETWORK.h5|.onnx [--norm linf|l2|l1] [--radius 1/255 2/255 4/255]
+[--images 50] [--alpha 50]
 
-A float MLP of 784 inputs; the first MNIST test images that it labels correctly; one thread for both. The least margin of the label
-over the ball is bounded by `relrob`, plain and with optimised slopes, for any order of float32 summation, and by auto_LiRPA, for
-real arithmetic that it computes in float32; "real" is ours with one rounding a sum instead of all. L-infinity balls are cut by
-[0,1] on both sides; auto_LiRPA does not cut L1 and L2 balls, and for these "real" is over the whole ball too. Each of auto_LiRPA's
-calls is made twice: the second against the first is the noise of the ratio. Projected gradient descent looks for margins below
-our bounds: one would be an unsound bound.
+A float MLP of 784 inputs; the first MNIST test images that it labels correctly; one thread for
+both. The least margin of the label over the ball is bounded by `relrob`, plain and with optimised
+slopes, for any order of float32 summation, and by auto_LiRPA, for real arithmetic that it computes
+in float32; "real" is ours with one rounding a sum instead of all. L-infinity balls are cut by [0,1]
+on both sides; auto_LiRPA does not cut L1 and L2 balls, and for these "real" is over the whole ball
+too. Each of auto_LiRPA's calls is made twice: the second against the first is the noise of the
+ratio. Projected gradient descent looks for margins below our bounds: one would be an unsound bound.
 
 auto_LiRPA is no dependency of relrob: see INSTALL.
 """
@@ -85,7 +88,9 @@ class Theirs:
 
     def __init__(self, dense: Dense) -> None:
         self.network = _torch_network(dense)
-        self.bounded = lirpa.BoundedModule(self.network, torch.zeros(1, len(dense.layers[0].weights)))
+        self.bounded = lirpa.BoundedModule(
+            self.network, torch.zeros(1, len(dense.layers[0].weights))
+        )
 
     def margins(self, ball: BallSet, label: int, method: str) -> Doubles:
         """Lower bounds (classes - 1,) over the ball, cut by [0,1] where auto_LiRPA can."""
@@ -94,7 +99,10 @@ class Theirs:
         ends = {"x_L": low, "x_U": high} if ball.norm is Norm.LINF else {}
         perturbed = lirpa.PerturbationLpNorm(norm=POWER[ball.norm], eps=ball.reach, **ends)
         found, _ = self.bounded.compute_bounds(
-            x=(lirpa.BoundedTensor(base, perturbed),), C=_against(label), method=method, bound_upper=False
+            x=(lirpa.BoundedTensor(base, perturbed),),
+            C=_against(label),
+            method=method,
+            bound_upper=False,
         )
         return np.asarray(found.detach().numpy()[0], dtype=np.float64)
 
@@ -103,7 +111,10 @@ def _torch_network(dense: Dense) -> Any:
     steps: list[Any] = []
     for layer in dense.layers:
         linear = torch.nn.Linear(*layer.weights.shape)
-        linear.weight.data, linear.bias.data = torch.tensor(layer.weights.T.copy()), torch.tensor(layer.bias.copy())
+        linear.weight.data, linear.bias.data = (
+            torch.tensor(layer.weights.T.copy()),
+            torch.tensor(layer.bias.copy()),
+        )
         steps += [linear, torch.nn.ReLU()] if layer.relu else [linear]
     return torch.nn.Sequential(*steps)
 
@@ -121,7 +132,8 @@ def uncut(ball: BallSet) -> BallSet:
 
 
 def nearly_real(enclosure: Enclosure) -> Enclosure:
-    """One float32 rounding a sum instead of all of them: what our bounds are without the error of the arithmetic."""
+    """One float32 rounding a sum instead of all of them: what our bounds are without the error of
+    the arithmetic."""
     return replace(enclosure, layers=tuple(replace(layer, terms=1) for layer in enclosure.layers))
 
 
@@ -132,7 +144,8 @@ def plain(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool 
 
 
 def alpha(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool = True) -> Doubles:
-    """Our lower bounds with optimised slopes, the plain ones that they start from included in the cost."""
+    """Our lower bounds with optimised slopes, the plain ones that they start from included in the
+    cost."""
     ball = ball_set(region, image)
     bounds = BallBounds(enclosure, ball if cut else uncut(ball), label)
     found = bounds.margins()
@@ -159,7 +172,8 @@ def attacked(network: Any, ball: BallSet, label: int, steps: int = 40, starts: i
         least = np.minimum(least, margins.detach().numpy())
         gradient = torch.autograd.grad(margins.sum(), point)[0]
         towards = (
-            -torch.where(gradient > 0, down, torch.where(gradient < 0, up, torch.zeros_like(up))) * gradient.sign()
+            -torch.where(gradient > 0, down, torch.where(gradient < 0, up, torch.zeros_like(up)))
+            * gradient.sign()
         )
         if ball.norm is Norm.LINF:
             goal = towards
@@ -174,10 +188,16 @@ def attacked(network: Any, ball: BallSet, label: int, steps: int = 40, starts: i
 
 def spread(values: Doubles | list[float]) -> str:
     """Median (range)."""
-    return f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})" if len(values) else "-"
+    return (
+        f"{statistics.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
+        if len(values)
+        else "-"
+    )
 
 
-def compare(dense: Dense, theirs: Theirs, region: Ball, images: list[tuple[Floats, int]], alphas: int) -> None:
+def compare(
+    dense: Dense, theirs: Theirs, region: Ball, images: list[tuple[Floats, int]], alphas: int
+) -> None:
     """Print one table; only the first `alphas` images get optimised slopes."""
     enclosure = float32_enclosure(dense)
     real, cut = nearly_real(enclosure), region.norm is Norm.LINF
@@ -201,7 +221,9 @@ def compare(dense: Dense, theirs: Theirs, region: Ball, images: list[tuple[Float
     )
     for name, row in rows.items():
         sure = f"{int((row.least > 0).sum()):3d} of {len(row.least)} above 0"
-        print(f"  {name:18s} {sure}; least margin {spread(row.least)}; ms {spread([1e3 * s for s in row.seconds])}")
+        print(
+            f"  {name:18s} {sure}; least margin {spread(row.least)}; ms {spread([1e3 * s for s in row.seconds])}"
+        )
     for other, ours in (("CROWN", "plain"), ("alpha-CROWN", "alpha")):
         first, second = rows[other].seconds, rows[other + AGAIN].seconds
         mean = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
@@ -211,7 +233,9 @@ def compare(dense: Dense, theirs: Theirs, region: Ball, images: list[tuple[Float
         for mine in (ours, ours + ", real"):
             print(f"  margin {mine} - {other}: {spread(rows[mine].least - rows[other].least)}")
     for better, worse in (("alpha", "plain"), ("alpha-CROWN", "CROWN")):
-        print(f"  margin {better} - {worse}: {spread(rows[better].least - rows[worse].least[:alphas])}")
+        print(
+            f"  margin {better} - {worse}: {spread(rows[better].least - rows[worse].least[:alphas])}"
+        )
     above = max(
         float((bound - met).max())
         for name in ("plain", "alpha")
@@ -231,18 +255,28 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("network")
     parser.add_argument("--norm", type=Norm, default=Norm.LINF)
-    parser.add_argument("--radius", type=Fraction, nargs="+", default=[Fraction(k, 255) for k in (1, 2, 4)])
+    parser.add_argument(
+        "--radius", type=Fraction, nargs="+", default=[Fraction(k, 255) for k in (1, 2, 4)]
+    )
     parser.add_argument("--images", type=int, default=50)
-    parser.add_argument("--alpha", type=int, default=50, help="how many images get optimised slopes too")
+    parser.add_argument(
+        "--alpha", type=int, default=50, help="how many images get optimised slopes too"
+    )
     asked = parser.parse_args()
     torch.set_num_threads(1)
     data = load("mnist", "test")
     network = load_network(asked.network, image_shape=data.image_shape, classes=10)
     assert network.dense is not None
     theirs = Theirs(network.dense)
-    flat = data.images[: asked.images].reshape(asked.images, -1).astype(np.float32) / np.float32(255)
+    flat = data.images[: asked.images].reshape(asked.images, -1).astype(np.float32) / np.float32(
+        255
+    )
     given = theirs.network(torch.tensor(flat)).argmax(dim=1).numpy()
-    images = [(data.images[i], int(data.labels[i])) for i in range(asked.images) if given[i] == data.labels[i]]
+    images = [
+        (data.images[i], int(data.labels[i]))
+        for i in range(asked.images)
+        if given[i] == data.labels[i]
+    ]
     print("the first table warms both up")
     compare(network.dense, theirs, Ball(asked.norm, asked.radius[0]), images[:1], 1)
     for radius in asked.radius:

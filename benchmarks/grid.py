@@ -1,9 +1,11 @@
-"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact counts and verdicts.
+"""`auto` against enumeration over the whole grid of steps and radii, paired, both networks, exact
+counts and verdicts.
 
     python benchmarks/grid.py REFERENCE [QUANTISED] [--runtime xnnpack] [--images 0:20] [--pairs 2]
 
-Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the first `--pairs` images of each
-cell `enumerate` decides it too, right after, and both must agree in verdicts, counts and transfer. One process, one thread.
+Every image of every cell (step 1/64 ... 1, r = 10 and 20, F = 20) is decided by `auto`; on the
+first `--pairs` images of each cell `enumerate` decides it too, right after, and both must agree in
+verdicts, counts and transfer. One process, one thread.
 """
 
 from __future__ import annotations
@@ -20,17 +22,18 @@ tune_blas()
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.decide import Decision, decide, solver_named  # noqa: E402
+from relrob.deciding.decide import Decision, decide, solver_named  # noqa: E402
 from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.domain.verdict import Status  # noqa: E402
-from relrob.problem import Problem, Solver  # noqa: E402
+from relrob.queries.problem import Problem  # noqa: E402
+from relrob.queries.solver import Solver  # noqa: E402
 from relrob.regions.ladder import rung_set  # noqa: E402
 from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
-from relrob_solvers.enumerate import Enumerate  # noqa: E402
+from relrob_solvers.enumerate_ladder import Enumerate  # noqa: E402
 
 STEPS = [Fraction(1, 2**k) for k in range(6, -1, -1)]
 RADII = [10, 20]
@@ -64,7 +67,11 @@ def main() -> None:
     )
     data = load("mnist", "test")
     networks = (opened(plan.reference, 1), opened(plan.quantised, 1))
-    chosen = [i for i in plan.indices if int(networks[0].replayer.outputs(data.pixels([i])).argmax()) == data.labels[i]]
+    chosen = [
+        i
+        for i in plan.indices
+        if int(networks[0].replayer.outputs(data.pixels([i])).argmax()) == data.labels[i]
+    ]
     sums = {(name, counts): 0.0 for name in ("auto", "enumerate") for counts in (True, False)}
     unknown = 0
     for radius in RADII:
@@ -80,12 +87,16 @@ def main() -> None:
                     if place < asked.pairs:
                         theirs, seconds = timed(problem, Enumerate())
                         spent["enumerate", counts].append(seconds)
-                        assert [v.status for v in ours.verdicts] == [v.status for v in theirs.verdicts], (
+                        assert [v.status for v in ours.verdicts] == [
+                            v.status for v in theirs.verdicts
+                        ], (
                             radius,
                             step,
                             index,
                         )
-                        assert [f.effective for f in ours.each] == [f.effective for f in theirs.each], (
+                        assert [f.effective for f in ours.each] == [
+                            f.effective for f in theirs.each
+                        ], (
                             radius,
                             step,
                             index,
@@ -95,7 +106,8 @@ def main() -> None:
             for key, mean in means.items():
                 sums[key] += mean
             shown = ", ".join(
-                f"{name} {'counts' if counts else 'verdict'} {mean:.4f}" for (name, counts), mean in means.items()
+                f"{name} {'counts' if counts else 'verdict'} {mean:.4f}"
+                for (name, counts), mean in means.items()
             )
             print(f"r={radius} step={step}: {shown} s an image", flush=True)
     for counts in (True, False):

@@ -1,11 +1,13 @@
-"""The AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic): 400 MNIST samples in integer L-infinity balls.
+"""The AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic): 400 MNIST samples in
+integer L-infinity balls.
 
     python benchmarks/qnn.py FOLDER [--samples 0:400] [--workers 2] [--time-limit 120] [--out DIR]
 
-FOLDER holds `mnist_mlp.h5` (784-64-32, of which the first ten outputs count; 6-bit weights and activations) and
-`published_mnist.csv` (sample_id, eps_linf_levels, published). Every sample is decided in the ball of eps/255 around it, every
-ROBUST verdict gets a certificate, which is checked as `relrob check` does, and every witness is replayed in Python's own integers.
-A verdict that contradicts a published one ends the run.
+FOLDER holds `mnist_mlp.h5` (784-64-32, of which the first ten outputs count; 6-bit weights and
+activations) and `published_mnist.csv` (sample_id, eps_linf_levels, published). Every sample is
+decided in the ball of eps/255 around it, every ROBUST verdict gets a certificate, which is checked
+as `relrob check` does, and every witness is replayed in Python's own integers. A verdict that
+contradicts a published one ends the run.
 """
 
 from __future__ import annotations
@@ -26,17 +28,18 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from relrob.certificates.check import check
-from relrob.certificates.write_ball import ball_certificate
-from relrob.decide_ball import decide_ball
+from relrob.certificates.checking.check import check
+from relrob.certificates.writing.ball import ball_certificate
+from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.kernels.fixed_file import fixed_of, write_fixed
-from relrob.networks.kernels.qnn_file import read_qnn
+from relrob.networks.fixed.file import fixed_of, write_fixed
+from relrob.networks.fixed.network import FixedNetwork
+from relrob.networks.fixed.qnn_file import read_qnn
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
 from relrob.study.run import opened
 from relrob_datasets import load
@@ -55,7 +58,8 @@ class Sample:
 
 @dataclass(frozen=True)
 class Answer:
-    """What became of a sample: `verdict` (or "misclassified"), who decided, seconds to decide and to check, certificate bytes."""
+    """What became of a sample: `verdict` (or "misclassified"), who decided, seconds to decide and
+    to check, certificate bytes."""
 
     sample: Sample
     verdict: str
@@ -91,14 +95,18 @@ def decide(task: tuple[str, Sample, float]) -> Answer:
         assert _label(fixed, codes.tolist()) != label, sample
     size, begin = 0, time.perf_counter()
     if verdict.status is Status.ROBUST:
-        certificate = ball_certificate(network.network, region, image, label, "quantised", decision.each[0].proof)
+        certificate = ball_certificate(
+            network.network, region, image, label, "quantised", decision.each[0].proof
+        )
         assert certificate is not None
         size = len(certificate)
         file = Path(path).parent / f"{sample.index:05d}-quantised.json"
         file.write_bytes(certificate)
         report = check(file, Path(path))
         assert report.valid, report
-    return Answer(sample, verdict.status.value, verdict.solver, seconds, time.perf_counter() - begin, size)
+    return Answer(
+        sample, verdict.status.value, verdict.solver, seconds, time.perf_counter() - begin, size
+    )
 
 
 def _label(network: FixedNetwork, codes: list[int]) -> int:
@@ -136,19 +144,28 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / "network.npz"
         write_fixed(read_qnn(asked.folder / "mnist_mlp.h5"), path)
-        tasks = [(str(path), sample, asked.time_limit) for sample in rows(asked.folder, asked.samples)]
+        tasks = [
+            (str(path), sample, asked.time_limit) for sample in rows(asked.folder, asked.samples)
+        ]
         with ProcessPoolExecutor(asked.workers) as pool:
             for answer in pool.map(decide, tasks):
                 every.append(answer)
                 counts[answer.verdict, answer.by, answer.sample.published] += 1
                 known = _TRUTH.get(answer.sample.published)
                 assert known is None or known.value == answer.verdict, answer
-                assert (answer.sample.published == "misclassified") == (answer.verdict == "misclassified"), answer
+                assert (answer.sample.published == "misclassified") == (
+                    answer.verdict == "misclassified"
+                ), answer
                 if answer.seconds > 1:
-                    print(f"sample {answer.sample.index}, eps {answer.sample.eps}: {answer}", flush=True)
+                    print(
+                        f"sample {answer.sample.index}, eps {answer.sample.eps}: {answer}",
+                        flush=True,
+                    )
     for (verdict, by, published), count in sorted(counts.items()):
         print(f"{count:4d} {verdict} ({by or 'the network'}); published: {published}")
-    solving, checking = (sum(getattr(answer, what) for answer in every) for what in ("seconds", "checked"))
+    solving, checking = (
+        sum(getattr(answer, what) for answer in every) for what in ("seconds", "checked")
+    )
     sizes = sorted(answer.size for answer in every if answer.size)
     print(
         f"{time.perf_counter() - begin:.1f} s of wall time; {solving:.1f} s to decide, {checking:.1f} s to write and check"

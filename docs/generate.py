@@ -1,4 +1,5 @@
-"""The generated parts of README.md and docs/: run by cog (`make docs`), checked by CI (`make lint`)."""
+"""The generated parts of README.md and docs/: run by cog (`make docs`), checked by CI (`make
+lint`)."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from pathlib import Path
 import click
 
 from relrob.cli.main import COMMANDS, group
-from relrob.registry import BALL_SOLVERS, EVALUATORS, QUANTISERS, SOLVERS, Entry, load
-from relrob.report.table import table_markdown
+from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
+from relrob.report.run.table import table_markdown
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "reports" / "quickstart"
@@ -35,15 +36,15 @@ def measured() -> str:
 
 def table(entries: tuple[Entry, ...]) -> str:
     """A registry as a Markdown table."""
-    rows = [f"| `{entry.name}` | {entry.summary} |" for entry in entries]
+    rows = [f"| `{entry.typed}` | {entry.summary} |" for entry in entries]
     return "\n".join(["| name | what it is |", "| --- | --- |", *rows])
 
 
 def registries() -> str:
     """Solvers, runtimes and schemes."""
     parts = (
-        ("Solvers of ladders", SOLVERS),
-        ("Solvers of balls and lattices", BALL_SOLVERS),
+        ("Solvers of ladders", solvers(ladder=True)),
+        ("Solvers of balls and lattices", solvers(ladder=False)),
         ("Runtimes", EVALUATORS),
         ("Quantisation schemes", QUANTISERS),
     )

@@ -1,25 +1,31 @@
-"""relrob: is the quantised network still robust where the full-precision network was proved robust?"""
+"""relrob: is the quantised network still robust where the full-precision network was proved
+robust?"""
 
 from __future__ import annotations
 
 from importlib import import_module
 
+from relrob.system.version import VERSION
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from relrob.api import quantise, train, verify
+    from relrob.api.quantise import quantise
+    from relrob.api.train import train
+    from relrob.api.verify import verify
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["__version__", "quantise", "train", "verify"]
 
 _LAZY = ("verify", "train", "quantise")
 
 
 def __getattr__(name: str) -> Any:
-    """Import the library's front door when it is first used, so that `import relrob` stays light."""
+    """Import the library's front door when it is first used, so that `import relrob` stays
+    light."""
     if name in _LAZY:
-        return getattr(import_module("relrob.api"), name)
+        return getattr(import_module(f"relrob.api.{name}"), name)
     raise AttributeError(f"module 'relrob' has no attribute {name!r}")
 
 

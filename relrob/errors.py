@@ -9,15 +9,17 @@ LONGEST: Final = 400  # characters of each part of a message; both ends are kept
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with every character escaped, as JSON does it, that a terminal could obey or would not show (controls, direction,
-    zero width), but for those in `keep`.
+    """The text with every character escaped, as JSON does it, that a terminal could obey or would
+    not show (controls, direction, zero width), but for those in `keep`.
 
     >>> printable("a\x1b[2J\u202eb")
     'a\\u001b[2J\\u202eb'
     """
     if text.isprintable():
         return text
-    return "".join(each if each in keep or each.isprintable() else json.dumps(each)[1:-1] for each in text)
+    return "".join(
+        each if each in keep or each.isprintable() else json.dumps(each)[1:-1] for each in text
+    )
 
 
 def capped(text: str, longest: int = LONGEST) -> str:
@@ -29,17 +31,25 @@ def capped(text: str, longest: int = LONGEST) -> str:
 
 
 class RelrobError(Exception):
-    """A mistake that the user can mend; the command line prints its one line and exits with `exit_code`."""
+    """A mistake that the user can mend; the command line prints its one line and exits with
+    `exit_code`."""
 
     exit_code = 2
 
     def __init__(self, given: str, accepted: str = "", hint: str = "") -> None:
-        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line in all, of printable characters:
-        what a file says in it is escaped, and each part is capped."""
+        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line
+        in all, of printable characters: what a file says in it is escaped, and each part is capped.
+        """
         self.parts = tuple(_part(text) for text in (given, accepted, hint))
         said, right, mend = self.parts
         super().__init__(
-            "; ".join([said, *([f"accepted: {right}"] if right else []), *([f"try: {mend}"] if mend else [])])
+            "; ".join(
+                [
+                    said,
+                    *([f"accepted: {right}"] if right else []),
+                    *([f"try: {mend}"] if mend else []),
+                ]
+            )
         )
 
     def __reduce__(self) -> tuple[type[RelrobError], tuple[str, ...]]:
@@ -84,7 +94,8 @@ class RegionError(RelrobError):
 
 
 class CertificateError(RelrobError):
-    """A file is no certificate that this version reads, or the network that it speaks of is not there."""
+    """A file is no certificate that this version reads, or the network that it speaks of is not
+    there."""
 
 
 class StoreError(RelrobError):
@@ -92,6 +103,7 @@ class StoreError(RelrobError):
 
 
 class AlarmError(RelrobError):
-    """A network did what was proved that it does not: a bug of relrob's, or of the machine. Nothing is pronounced."""
+    """A network did what was proved that it does not: a bug of relrob's, or of the machine. Nothing
+    is pronounced."""
 
     exit_code = 4

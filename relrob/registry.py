@@ -11,98 +11,168 @@ from relrob.errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """A name that the user types, where its code is, and one line about it."""
+    """One line of a table: a name, where its code is, a sentence about it, and the facts that
+    others ask for.
+
+    Solvers: `method`, the word that users type and records keep (several solvers share one, each
+    for its regions); `regions`, the kinds they take; `arithmetic`, those that their proofs can be
+    about; `complete`: UNKNOWN comes only from the budget. Schemes: `suffix` of the files they
+    write; `runtime` that executes these unless the user says otherwise; `calibrated`: they learn
+    the ranges of activations from images. `tool`: the package that does the work, where it matters
+    which.
+    """
 
     name: str
     target: str
     summary: str
     complete: bool = False
+    method: str = ""
+    regions: tuple[str, ...] = ()
+    arithmetic: tuple[str, ...] = ()
+    suffix: str = ""
+    runtime: str = ""
+    calibrated: bool = False
+    tool: str = ""
 
+    @property
+    def typed(self) -> str:
+        """What users type for it."""
+        return self.method or self.name
+
+
+_LADDER = ("ladder",)
+_BALLS = ("lattice", "l1", "l2", "linf", "l0")
+_BOUNDED = ("real", "float32", "integer")
 
 SOLVERS: tuple[Entry, ...] = (
     Entry(
-        "branch",
-        "relrob_solvers.branch:Branch",
+        "branch_ladder",
+        "relrob_solvers.branch_ladder:Branch",
         "bounds decide parts of a ladder, small parts are run; float MLPs and dense .tflite files",
         complete=True,
+        method="branch",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "bounds", "relrob_solvers.bounds:Bounds", "one bound on the whole ladder; float MLPs and dense .tflite files"
+        "bounds_ladder",
+        "relrob_solvers.bounds_ladder:Bounds",
+        "one bound on the whole ladder; float MLPs and dense .tflite files",
+        method="bounds",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "enumerate",
-        "relrob_solvers.enumerate:Enumerate",
+        "enumerate_ladder",
+        "relrob_solvers.enumerate_ladder:Enumerate",
         "visits every point of a ladder; any network, any runtime",
         complete=True,
+        method="enumerate",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "smt",
-        "relrob_solvers.smt:Smt",
+        "smt_ladder",
+        "relrob_solvers.smt_ladder:Smt",
         "z3 on parts of a ladder that bounds leave open; verdicts without counts; networks as for branch",
         complete=True,
+        method="smt",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "milp",
-        "relrob_solvers.milp:Milp",
+        "milp_ladder",
+        "relrob_solvers.milp_ladder:Milp",
         "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; networks as for branch",
         complete=True,
+        method="milp",
+        regions=_LADDER,
+        arithmetic=_BOUNDED,
     ),
-)
-
-BALL_SOLVERS: tuple[Entry, ...] = (
     Entry(
-        "branch",
-        "relrob_solvers.staircase:Staircase",
+        "branch_fixed",
+        "relrob_solvers.branch_fixed:Staircase",
         "linear programs and exact integer bounds; fixed-point networks in L-infinity balls",
         complete=True,
+        method="branch",
+        regions=("linf",),
+        arithmetic=("integer",),
     ),
     Entry(
-        "bounds",
-        "relrob_solvers.around:Around",
+        "bounds_ball",
+        "relrob_solvers.bounds_ball:Around",
         "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
+        method="bounds",
+        regions=_BALLS,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "branch",
-        "relrob_solvers.phases:Phases",
+        "branch_ball",
+        "relrob_solvers.branch_ball:Phases",
         "such bounds on parts of a ball or lattice, split by the signs of pre-activations; networks as for bounds",
+        method="branch",
+        regions=_BALLS,
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "smt",
-        "relrob_solvers.integer:Integer",
+        "smt_fixed",
+        "relrob_solvers.smt_fixed:Integer",
         "z3 on integers, bit for bit; small fixed-point networks in L-infinity balls",
         complete=True,
+        method="smt",
+        regions=("linf",),
+        arithmetic=("integer",),
     ),
     Entry(
-        "milp",
+        "milp_ball",
         "relrob_solvers.milp_ball:MilpBall",
         "HiGHS, every bound recomputed soundly; networks that have bounds, in L1 and L-infinity balls",
+        method="milp",
+        regions=("l1", "linf"),
+        arithmetic=_BOUNDED,
     ),
     Entry(
-        "smt",
-        "relrob_solvers.reals:Reals",
+        "smt_ball",
+        "relrob_solvers.smt_ball:Reals",
         "z3 on bounded reals; networks that have bounds, in L1 and L-infinity balls",
+        method="smt",
+        regions=("l1", "linf"),
+        arithmetic=_BOUNDED,
     ),
 )
 
 EVALUATORS: tuple[Entry, ...] = (
     Entry(
-        "xnnpack", "relrob.networks.litert.runtime:open_litert", "LiteRT with its default XNNPACK delegate (.tflite)"
+        "xnnpack",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT with its default XNNPACK delegate (.tflite)",
     ),
     Entry(
         "builtin",
         "relrob.networks.litert.runtime:open_litert",
         "LiteRT's optimised kernels without a delegate (.tflite)",
     ),
-    Entry("reference", "relrob.networks.litert.runtime:open_litert", "LiteRT's reference kernels (.tflite)"),
     Entry(
-        "onnxruntime", "relrob.networks.onnx_runtime:open_onnxruntime", "onnxruntime on the CPU (.onnx, and float MLPs)"
+        "reference",
+        "relrob.networks.litert.runtime:open_litert",
+        "LiteRT's reference kernels (.tflite)",
+    ),
+    Entry(
+        "onnxruntime",
+        "relrob.networks.onnx.runtime:open_onnxruntime",
+        "onnxruntime on the CPU (.onnx, and float MLPs)",
     ),
     Entry(
         "fixed",
-        "relrob.networks.kernels.fixed_file:open_fixed",
+        "relrob.networks.fixed.file:open_fixed",
         "fixed point in exact integers (.npz that relrob wrote)",
     ),
-    Entry("keras", "relrob.networks.keras.runtime:open_keras", "Keras on TensorFlow (.keras, .h5, CPU)"),
+    Entry(
+        "keras",
+        "relrob.networks.keras.runtime:open_keras",
+        "Keras on TensorFlow (.keras, .h5, CPU)",
+        tool="tensorflow",
+    ),
     Entry(
         "real",
         "relrob.networks.real:open_real",
@@ -112,27 +182,97 @@ EVALUATORS: tuple[Entry, ...] = (
 
 QUANTISERS: tuple[Entry, ...] = (
     Entry(
-        "dynamic", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale a weight tensor (the paper's)"
+        "dynamic",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT dynamic range, one scale a weight tensor (the paper's)",
+        suffix=".tflite",
+        runtime="xnnpack",
+        tool="tensorflow",
     ),
     Entry(
-        "dynamic-per-channel", "relrob.compress.litert:quantise", "LiteRT dynamic range, one scale an output channel"
+        "dynamic-per-channel",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT dynamic range, one scale an output channel",
+        suffix=".tflite",
+        runtime="xnnpack",
+        tool="tensorflow",
     ),
-    Entry("int8", "relrob.compress.litert:quantise", "LiteRT full int8, int8 in and out, one scale an output channel"),
-    Entry("int8-per-tensor", "relrob.compress.litert:quantise", "LiteRT full int8, one scale a weight tensor"),
-    Entry("int16x8", "relrob.compress.litert:quantise", "LiteRT int16 activations, int8 weights"),
-    Entry("float16", "relrob.compress.litert:quantise", "LiteRT float16 weights"),
-    Entry("fixed:B", "relrob.compress.fixed_point:quantise", "fixed point of B = 2 to 16 bits, exact integers (.npz)"),
-    Entry("qdq", "relrob.compress.onnx_qdq:quantise", "onnxruntime static QDQ int8"),
+    Entry(
+        "int8",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT full int8, int8 in and out, one scale an output channel",
+        suffix=".tflite",
+        runtime="xnnpack",
+        calibrated=True,
+        tool="tensorflow",
+    ),
+    Entry(
+        "int8-per-tensor",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT full int8, one scale a weight tensor",
+        suffix=".tflite",
+        runtime="xnnpack",
+        calibrated=True,
+        tool="tensorflow",
+    ),
+    Entry(
+        "int16x8",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT int16 activations, int8 weights",
+        suffix=".tflite",
+        runtime="xnnpack",
+        calibrated=True,
+        tool="tensorflow",
+    ),
+    Entry(
+        "float16",
+        "relrob.compress.post_training.litert:quantise",
+        "LiteRT float16 weights",
+        suffix=".tflite",
+        runtime="xnnpack",
+        tool="tensorflow",
+    ),
+    Entry(
+        "fixed:B",
+        "relrob.compress.post_training.fixed_point:quantise",
+        "fixed point of B = 2 to 16 bits, exact integers (.npz)",
+        suffix=".npz",
+        runtime="fixed",
+        calibrated=True,
+        tool="numpy",
+    ),
+    Entry(
+        "qdq",
+        "relrob.compress.post_training.onnx_qdq:quantise",
+        "onnxruntime static QDQ int8",
+        suffix=".onnx",
+        runtime="onnxruntime",
+        calibrated=True,
+        tool="onnxruntime",
+    ),
 )
 
 
 def names(table: tuple[Entry, ...]) -> str:
-    """The names of a table, for messages: "a, b, c"."""
-    return ", ".join(dict.fromkeys(entry.name for entry in table))
+    """What users type of a table, for messages: "a, b, c"."""
+    return ", ".join(dict.fromkeys(entry.typed for entry in table))
+
+
+def solvers(ladder: bool, method: str = "auto") -> tuple[Entry, ...]:
+    """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks;
+    `method`: of that one alone.
+
+    >>> [entry.name for entry in solvers(False, "branch")]
+    ['branch_fixed', 'branch_ball']
+    """
+    return tuple(
+        e for e in SOLVERS if ladder == ("ladder" in e.regions) and method in ("auto", e.method)
+    )
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
-    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme", ..."""
+    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme",
+    ..."""
     for entry in table:
         if entry.name == name:
             return entry
@@ -164,10 +304,13 @@ def load(target: str) -> Any:
 
 
 def load_extra(target: str, extra: str) -> Any:
-    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises UsageError where it is not."""
+    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises
+    UsageError where it is not."""
     try:
         return load(target)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0].startswith("relrob"):
             raise
-        raise UsageError(f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'") from error
+        raise UsageError(
+            f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'"
+        ) from error

@@ -1,4 +1,5 @@
-"""Small questions about balls with a known answer: random fixed-point networks, every code vector of a box, sampled images."""
+"""Small questions about balls with a known answer: random fixed-point networks, every code vector
+of a box, sampled images."""
 
 from __future__ import annotations
 
@@ -14,17 +15,19 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.networks.kernels.fixed import FixedLayer, FixedNetwork
-from relrob.networks.kernels.fixed_file import write_fixed
+from relrob.networks.fixed.file import write_fixed
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.problem import BallProblem, Opened
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
 
 MOST_CODES = 3000
 
 
 def lively_network(seed: int) -> FixedNetwork:
-    """Of a few tricky networks the one with the most even labels: most give one label everywhere."""
+    """Of a few tricky networks the one with the most even labels: most give one label
+    everywhere."""
     rng = np.random.default_rng(seed)
     tries = [tricky_network(int(rng.integers(0, 2**40))) for _ in range(1 if seed % 5 == 0 else 12)]
 
@@ -36,7 +39,8 @@ def lively_network(seed: int) -> FixedNetwork:
 
 
 def tricky_network(seed: int) -> FixedNetwork:
-    """One to three layers of 2 to 4 bits that tie, saturate, die, and shift by nothing or by too much."""
+    """One to three layers of 2 to 4 bits that tie, saturate, die, and shift by nothing or by too
+    much."""
     rng = np.random.default_rng(seed)
     hidden = [int(n) for n in rng.integers(1, 7, int(rng.integers(0, 3)))]
     sizes = [int(rng.integers(2, 5)), *hidden, int(rng.integers(2, 5))]
@@ -67,7 +71,8 @@ def fixed_opened(network: FixedNetwork, folder: Path) -> Opened:
 
 
 def ends32(pixel: Fraction, radius: Fraction) -> tuple[np.float32, np.float32]:
-    """The smallest and the largest float32 in [0, 1] within `radius` of a pixel, found by stepping."""
+    """The smallest and the largest float32 in [0, 1] within `radius` of a pixel, found by
+    stepping."""
     low, high = max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1))
     small, large = np.float32(float(low)), np.float32(float(high))
     while Fraction(float(small)) < low:
@@ -100,7 +105,8 @@ def box_size(network: FixedNetwork, radius: Fraction) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """A ball around an image, a label, and the answer by brute force: `codes` (n, d) and which of them are `wrong` (n,)."""
+    """A ball around an image, a label, and the answer by brute force: `codes` (n, d) and which of
+    them are `wrong` (n,)."""
 
     network: FixedNetwork
     opened: Opened
@@ -119,19 +125,35 @@ class Question:
 
 
 def question(seed: int, folder: Path) -> Question:
-    """A random network and image; the radius, on the codes, between them, or nothing of the kind, is mostly the last one at which
-    the network is robust, or the first at which it is not: both are hard."""
+    """A random network and image; the radius, on the codes, between them, or nothing of the kind,
+    is mostly the last one at which the network is robust, or the first at which it is not: both are
+    hard."""
     network, rng = lively_network(seed), np.random.default_rng(seed + 1)
     image = _image(network, rng)
     radii = [radius for radius in _radii(network, rng) if box_size(network, radius) <= MOST_CODES]
-    balls = [ball_set(Ball(Norm.LINF, radius), image) for radius in radii or [Fraction(1, 2 * network.pixel_scale)]]
+    balls = [
+        ball_set(Ball(Norm.LINF, radius), image)
+        for radius in radii or [Fraction(1, 2 * network.pixel_scale)]
+    ]
     clean = int(network.outputs(balls[0].base[None, :]).argmax())
     label = clean if rng.random() < 0.85 else int(rng.integers(0, network.classes))
     around = [every_code(network, ball) for ball in balls]
     wrong = [network.evaluate(codes).argmax(axis=1) != label for codes in around]
     edge = next((number for number, each in enumerate(wrong) if each.any()), len(balls) - 1)
-    chosen = int(rng.integers(len(balls))) if rng.random() < 0.3 else max(edge - int(rng.integers(0, 2)), 0)
-    return Question(network, fixed_opened(network, folder), image, balls[chosen], label, around[chosen], wrong[chosen])
+    chosen = (
+        int(rng.integers(len(balls)))
+        if rng.random() < 0.3
+        else max(edge - int(rng.integers(0, 2)), 0)
+    )
+    return Question(
+        network,
+        fixed_opened(network, folder),
+        image,
+        balls[chosen],
+        label,
+        around[chosen],
+        wrong[chosen],
+    )
 
 
 def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
@@ -140,7 +162,9 @@ def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
     if rng.random() < 0.5:
         found = rng.integers(0, 256, found.shape).astype(np.uint8)
     levels = found.dtype == np.uint8
-    outputs = np.sort(network.outputs(found.astype(np.float32) / np.float32(255) if levels else found), axis=1)
+    outputs = np.sort(
+        network.outputs(found.astype(np.float32) / np.float32(255) if levels else found), axis=1
+    )
     lead = outputs[:, -1] - outputs[:, -2]
     best = int(np.where(lead == 0, 1.5, lead).argmin()) if rng.random() < 0.8 else 0
     chosen: NDArray[Any] = found[best].reshape(1, -1, 1)
@@ -150,7 +174,9 @@ def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
 def _radii(network: FixedNetwork, rng: np.random.Generator) -> list[Fraction]:
     """Some radii, ascending."""
     scale = network.pixel_scale
-    found = [Fraction(k, scale) for k in range(1, 5)] + [Fraction(2 * k + 1, 2 * scale) for k in range(3)]
+    found = [Fraction(k, scale) for k in range(1, 5)] + [
+        Fraction(2 * k + 1, 2 * scale) for k in range(3)
+    ]
     found += [Fraction(float(rng.random()) * 4 / scale) for _ in range(3)]
     return sorted([*found, *(Fraction(int(rng.integers(1, 400)), 100 * scale) for _ in range(3))])
 
@@ -166,7 +192,8 @@ def layer_by_layer(network: FixedNetwork, codes: Ints) -> list[tuple[Ints, Ints]
 
 
 def sampled(ball: BallSet, seed: int, count: int) -> Floats:
-    """Images (n, d) of a ball: its far corners and faces, points between, a single pixel moved, and the clean image."""
+    """Images (n, d) of a ball: its far corners and faces, points between, a single pixel moved, and
+    the clean image."""
     rng, found = np.random.default_rng(seed), [ball.base]
     size, reach = len(ball.base), float(ball.region.radius)
     for _ in range(4 * count):

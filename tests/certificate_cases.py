@@ -10,23 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from relrob.certificates.check import Report, check
-from relrob.certificates.reading.fixed import FixedFile, read_fixed
-from relrob.certificates.write import certificate
-from relrob.decide import decide
+from relrob.certificates.checking.check import Report, check
+from relrob.certificates.checking.reading.fixed import FixedFile, read_fixed
+from relrob.certificates.writing.ladder import certificate
+from relrob.deciding.decide import decide
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.kernels.fixed_file import fixed_bytes
+from relrob.networks.fixed.file import fixed_bytes
+from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem
+from relrob.networks.onnx.export import to_onnx
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.branch import Branch
+from relrob_solvers.branch_ladder import Branch
 from tests.make_networks import write_tflite
 from tests.support import random_dense
 
@@ -65,7 +65,8 @@ def rungs_of(image: Any, region: tuple[str, str]) -> RungSet:
 
 
 def networks_in(folder: Path) -> dict[str, Opened]:
-    """One float network, as it is and quantised, on each of the runtimes of KINDS; their files lie in `folder`."""
+    """One float network, as it is and quantised, on each of the runtimes of KINDS; their files lie
+    in `folder`."""
     dense, found = random_dense(5, (36, 60, 40, 4)), {}
     (folder / "float.onnx").write_bytes(to_onnx(dense))
     for scheme in ("dynamic", "int8"):
@@ -73,12 +74,15 @@ def networks_in(folder: Path) -> dict[str, Opened]:
     for kind in KINDS:
         scheme, _, runtime = kind.partition(" ")
         path = folder / ("float.onnx" if scheme == "float" else f"{scheme}.tflite")
-        found[kind] = opened(load_network(path, image_shape=SHAPE, classes=4, runtime=runtime or None))
+        found[kind] = opened(
+            load_network(path, image_shape=SHAPE, classes=4, runtime=runtime or None)
+        )
     return found
 
 
 def certificates_in(parent: Path, networks: dict[str, Opened]) -> dict[str, list[Made]]:
-    """Up to eight certificates of each kind of network, from branching down to leaves of 10 points."""
+    """Up to eight certificates of each kind of network, from branching down to leaves of 10
+    points."""
     found: dict[str, list[Made]] = {kind: [] for kind in KINDS}
     for kind, each in networks.items():
         folder = parent / kind
@@ -87,14 +91,18 @@ def certificates_in(parent: Path, networks: dict[str, Opened]) -> dict[str, list
             image, region = image_of(seed), REGIONS[seed % 3]
             rungs = rungs_of(image, region)
             label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-            decision = decide(Problem(rungs, label, (each,), Budget(60), seed % 2 == 0, True), Branch(10))
+            decision = decide(
+                Problem(rungs, label, (each,), Budget(60), seed % 2 == 0, True), Branch(10)
+            )
             leaves = decision.each[0].leaves
             assert (leaves is not None) == (decision.verdicts[0].status is Status.ROBUST)
             if leaves is not None and len(found[kind]) < 8:
                 data = certificate(each, rungs, image, label, "reference", leaves)
                 assert data is not None
                 (folder / f"{seed}.json").write_bytes(data)
-                found[kind].append(Made(folder / f"{seed}.json", Path(each.network.path), json.loads(data)))
+                found[kind].append(
+                    Made(folder / f"{seed}.json", Path(each.network.path), json.loads(data))
+                )
     return found
 
 
@@ -110,4 +118,7 @@ def document(image: Any, rungs: RungSet) -> dict[str, Any]:
     """What the checker builds a ladder from."""
     region = {"kind": "ladder", "radius": str(rungs.ladder.radius), "step": str(rungs.ladder.step)}
     shape = {"features": rungs.features, "axes": rungs.ladder.axes}
-    return {"region": region | shape, "image": {"dtype": str(image.dtype), "hex": image.tobytes().hex()}}
+    return {
+        "region": region | shape,
+        "image": {"dtype": str(image.dtype), "hex": image.tobytes().hex()},
+    }

@@ -1,4 +1,5 @@
-"""A small run that tests of the command line share: its files, and the program as a user runs it."""
+"""A small run that tests of the command line share: its files, and the program as a user runs
+it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ import relrob
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import draw
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.study.request import Request
 from relrob_datasets import load
 from tests.support import random_dense
@@ -45,7 +46,15 @@ class Case:
             "--workers",
             "1",
         ]
-        return ["verify", str(self.reference), str(self.quantised), "--dataset", str(self.data), *fixed, *more]
+        return [
+            "verify",
+            str(self.reference),
+            str(self.quantised),
+            "--dataset",
+            str(self.data),
+            *fixed,
+            *more,
+        ]
 
     def request(self, images: str) -> Request:
         """The ladder of `arguments`, on some images."""
@@ -85,7 +94,9 @@ def environment(cwd: Path, cache: Path | None = None) -> dict[str, str]:
     given = {**os.environ, "RELROB_CACHE": str(cache or cwd / "cache"), "COLUMNS": "100"}
     root = Path(relrob.__file__).resolve().parent.parent
     if (root / "solvers").is_dir():
-        given["PYTHONPATH"] = os.pathsep.join(str(root / part) for part in ("", "solvers", "datasets"))
+        given["PYTHONPATH"] = os.pathsep.join(
+            str(root / part) for part in ("", "solvers", "datasets")
+        )
     return given
 
 

@@ -1,4 +1,5 @@
-"""What every test may rely on: a command that ran in this process leaves no logging level behind, and Ctrl-C as it was."""
+"""What every test may rely on: a command that ran in this process leaves no logging level behind,
+and Ctrl-C as it was."""
 
 from __future__ import annotations
 
@@ -19,7 +20,8 @@ def _fresh_logging() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _interruptible() -> Iterator[None]:
-    """The program ignores Ctrl-C once it has its answer; so would every process that a later test starts."""
+    """The program ignores Ctrl-C once it has its answer; so would every process that a later test
+    starts."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,5 @@
-"""Keras files with their configuration or weights edited, for tests that hold relrob's reading against Keras's own."""
+"""Keras files with their configuration or weights edited, for tests that hold relrob's reading
+against Keras's own."""
 
 from __future__ import annotations
 
@@ -16,8 +17,14 @@ Config = dict[str, Any]
 Edit = Callable[[Config, np.random.Generator], None]
 
 
-def edited(path: Path, change: Callable[[Config], Any], out: Path, weights: Callable[[Any], Any] | None = None) -> Path:
-    """A copy of a `.keras` or `.h5` file with its configuration, and its open HDF5 file, changed."""
+def edited(
+    path: Path,
+    change: Callable[[Config], Any],
+    out: Path,
+    weights: Callable[[Any], Any] | None = None,
+) -> Path:
+    """A copy of a `.keras` or `.h5` file with its configuration, and its open HDF5 file,
+    changed."""
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
             parts = {name: archive.read(name) for name in archive.namelist()}
@@ -63,7 +70,14 @@ def renamed(config: Config, names: dict[str, str]) -> None:
             return {inner: walk(value, inner) for inner, value in node.items()}
         if isinstance(node, list):
             return [walk(value, key) for value in node]
-        wired = key in ("name", "inbound_nodes", "keras_history", "input_layers", "output_layers", "args")
+        wired = key in (
+            "name",
+            "inbound_nodes",
+            "keras_history",
+            "input_layers",
+            "output_layers",
+            "args",
+        )
         return names.get(node, node) if wired and isinstance(node, str) else node
 
     config["config"] = walk(config["config"])

@@ -1,4 +1,5 @@
-"""Single bits flipped in a store, by hand: `python -m tests.flips 5000`. Exit code 1 where one changes what is shown in silence."""
+"""Single bits flipped in a store, by hand: `python -m tests.flips 5000`. Exit code 1 where one
+changes what is shown in silence."""
 
 from __future__ import annotations
 
@@ -11,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from relrob.errors import StoreError
-from relrob.study import witness_file
-from relrob.study.store import FILE, Store
+from relrob.store import witness_file
+from relrob.store.run_directory import FILE, Store
 from tests.make_records import make_config, make_result
 
 IMAGES = 8
@@ -24,20 +25,37 @@ def make_store(directory: Path) -> bytes:
     with Store.open(directory, make_config()) as store:
         for index in range(IMAGES):
             result = make_result(index)
-            verdicts = {"quantised": result.record.quantised_verdict, "reference": result.record.reference_verdict}
+            verdicts = {
+                "quantised": result.record.quantised_verdict,
+                "reference": result.record.reference_verdict,
+            }
             proved = [name for name, verdict in verdicts.items() if verdict == "ROBUST"]
-            store.append(replace(result, certificates=tuple((name, b'{"form": "a"}' * 20) for name in proved)))
+            store.append(
+                replace(
+                    result, certificates=tuple((name, b'{"form": "a"}' * 20) for name in proved)
+                )
+            )
     return (directory / FILE).read_bytes()
 
 
 def shown(store: Store) -> list[Any]:
     """Everything that a report can show of a store."""
     views = [(view.index, view.network, witness_file.digest(view)) for view in store.witnesses()]
-    return [store.records(), store.seconds(), views, store.certificates(), store.config, store.older]
+    return [
+        store.records(),
+        store.seconds(),
+        views,
+        store.certificates(),
+        store.config,
+        store.older,
+    ]
 
 
-def flipped(directory: Path, whole: bytes, place: int, bit: int, true: list[Any], write: bool = False) -> str:
-    """What becomes of a store with one bit flipped: one of GOOD, or what went wrong. `write`: on resuming, with one image more."""
+def flipped(
+    directory: Path, whole: bytes, place: int, bit: int, true: list[Any], write: bool = False
+) -> str:
+    """What becomes of a store with one bit flipped: one of GOOD, or what went wrong. `write`: on
+    resuming, with one image more."""
     data = bytearray(whole)
     data[place] ^= 1 << bit
     (directory / FILE).write_bytes(data)
@@ -47,7 +65,11 @@ def flipped(directory: Path, whole: bytes, place: int, bit: int, true: list[Any]
                 store.append(make_result(IMAGES))
                 store.forget([IMAGES])
         with Store.read(directory) as store:
-            return GOOD[2] if shown(store) == true else f"byte {place}, bit {bit} changes what is shown"
+            return (
+                GOOD[2]
+                if shown(store) == true
+                else f"byte {place}, bit {bit} changes what is shown"
+            )
     except StoreError as error:
         told = str(error)
         if "\n" in told or len(told) > 500:

@@ -1,5 +1,6 @@
-"""Referees for hostile networks that do not round: integers for the real network, and float32 evaluations in orders that a
-runtime might choose. The networks, images and regions are those of `relrob.testing.hostile`."""
+"""Referees for hostile networks that do not round: integers for the real network, and float32
+evaluations in orders that a runtime might choose. The networks, images and regions are those of
+`relrob.testing.hostile`."""
 
 from __future__ import annotations
 
@@ -25,10 +26,13 @@ _NORMAL = np.float32(2.0**-126)
 
 
 def exact_logits(dense: Dense, images: Floats) -> NDArray[Any]:
-    """Logits (n, classes) of the network over the reals, as whole numbers of 2^-(149 (layers + 1)); no rounding anywhere."""
+    """Logits (n, classes) of the network over the reals, as whole numbers of 2^-(149 (layers + 1));
+    no rounding anywhere."""
     values, bits = _whole(images), _BITS
     for layer in dense.layers:
-        values = values @ _whole(layer.weights) + np.array([b << bits for b in _whole(layer.bias)], dtype=object)
+        values = values @ _whole(layer.weights) + np.array(
+            [b << bits for b in _whole(layer.bias)], dtype=object
+        )
         bits += _BITS
         values = np.maximum(values, 0) if layer.relu else values
     return values
@@ -51,7 +55,8 @@ def _whole(values: Floats) -> NDArray[Any]:
 
 
 def float32_logits(dense: Dense, images: Floats, rng: np.random.Generator) -> Floats:
-    """One float32 evaluation (n, classes): a random order of summation, fused or not, subnormal numbers kept or flushed."""
+    """One float32 evaluation (n, classes): a random order of summation, fused or not, subnormal
+    numbers kept or flushed."""
     fused, flush = bool(rng.integers(2)), bool(rng.integers(2))
 
     def kept(values: NDArray[Any]) -> Floats:
@@ -61,7 +66,10 @@ def float32_logits(dense: Dense, images: Floats, rng: np.random.Generator) -> Fl
     values = kept(images)
     with np.errstate(all="ignore"):
         for layer in dense.layers:
-            weights, total = kept(layer.weights), np.zeros((len(values), len(layer.bias)), np.float32)
+            weights, total = (
+                kept(layer.weights),
+                np.zeros((len(values), len(layer.bias)), np.float32),
+            )
             for term in rng.permutation(len(weights) + 1):
                 if term == len(weights):
                     total = kept(total + kept(layer.bias))

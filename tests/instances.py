@@ -1,4 +1,5 @@
-"""Random questions with a known answer, for solvers that give verdicts: enumeration and the naive referee decide them first."""
+"""Random questions with a known answer, for solvers that give verdicts: enumeration and the naive
+referee decide them first."""
 
 from __future__ import annotations
 
@@ -10,17 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.decide import decide
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.problem import Opened, Problem, Solver
+from relrob.networks.open import Opened, open_network
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob_solvers.enumerate import Enumerate
+from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
 from tests.make_networks import write_tflite
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
@@ -51,7 +53,8 @@ def rungs_of(seed: int, region: tuple[str, str], features: int = 7) -> RungSet:
 
 
 def random_problem(seed: int, seconds: float = 60) -> Problem:
-    """A random float network and its rounded form; the label is the network's, or, one time in five, another one."""
+    """A random float network and its rounded form; the label is the network's, or, one time in
+    five, another one."""
     sizes = SIZES[seed % len(SIZES)]
     one = random_dense(seed, sizes)
     rungs = rungs_of(seed, REGIONS[seed % len(REGIONS)])
@@ -72,7 +75,8 @@ def hostile_problem(seed: int) -> Problem:
 
 
 def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[Problem]:
-    """Quantised files on a LiteRT runtime; every other image is black and white, so that ranges calibrated on noise saturate."""
+    """Quantised files on a LiteRT runtime; every other image is black and white, so that ranges
+    calibrated on noise saturate."""
     found = []
     for seed in (1, 2):
         dense = random_dense(seed, (36, 16, 12, 4))
@@ -86,7 +90,11 @@ def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[P
         network = load_network(path, image_shape=SHAPE, classes=4, runtime=runtime)
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         for number in range(count):
-            image = levels(number) if number % 2 else np.where(levels(number) > 99, 255, 0).astype(np.uint8)
+            image = (
+                levels(number)
+                if number % 2
+                else np.where(levels(number) > 99, 255, 0).astype(np.uint8)
+            )
             region = REGIONS[number % len(REGIONS)]
             rungs = rung_set(Ladder(Fraction(region[0]), Fraction(region[1]), 7, 4), image)
             label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
@@ -95,10 +103,13 @@ def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[P
 
 
 def agreed(problem: Problem, solver: Solver) -> list[Status]:
-    """The solver's verdicts, after checking them: those of enumeration, witnesses on the ladder, nothing refuted by a replay."""
+    """The solver's verdicts, after checking them: those of enumeration, witnesses on the ladder,
+    nothing refuted by a replay."""
     with np.errstate(all="ignore"):
         decision, truth = decide(problem, solver), decide(problem, Enumerate())
-    for verdict, expected, finding in zip(decision.verdicts, truth.verdicts, decision.each, strict=True):
+    for verdict, expected, finding in zip(
+        decision.verdicts, truth.verdicts, decision.each, strict=True
+    ):
         assert verdict.status is expected.status
         assert verdict.solver == solver.name
         assert verdict.disagreements == 0

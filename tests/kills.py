@@ -1,8 +1,10 @@
-"""Runs that are killed or interrupted, by hand: `python -m tests.kills kill 300`, `python -m tests.kills interrupt 100`.
+"""Runs that are killed or interrupted, by hand: `python -m tests.kills kill 300`, `python -m
+tests.kills interrupt 100`.
 
-`kill`: SIGKILL within the first 50 ms of the store's life, at any moment, and while the readable files are written; then the same
-command, sometimes killed again. Each run is a fork of a process that has everything imported, so it takes a third of a second.
-`interrupt`: Ctrl-C to the program itself, from its first milliseconds on. Exit code 1 when one trial fails.
+`kill`: SIGKILL within the first 50 ms of the store's life, at any moment, and while the readable
+files are written; then the same command, sometimes killed again. Each run is a fork of a process
+that has everything imported, so it takes a third of a second. `interrupt`: Ctrl-C to the program
+itself, from its first milliseconds on. Exit code 1 when one trial fails.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import relrob
-from relrob.study.store import FILE, JOURNAL, Store
+from relrob.store.run_directory import FILE, JOURNAL, Store
 from tests.cli_case import Case, environment, make_case
 from tests.support import ROOT
 
@@ -65,11 +67,14 @@ def until(seen: Callable[[], bool], pid: int) -> bool:
 
 
 def killed(case: Case, out: Path, moment: str, delay: float) -> bool:
-    """Start or resume a run and kill it; False where it ended first. Raises AssertionError where it refused to resume."""
+    """Start or resume a run and kill it; False where it ended first. Raises AssertionError where it
+    refused to resume."""
     pid = forked(case, out)
     signs = {
         "birth": lambda: (out / FILE).exists() or (out / JOURNAL).exists(),
-        "files": lambda: (out / FILE).exists() and len(os.listdir(out)) > 1 + (out / JOURNAL).exists(),  # noqa: PTH208 - fast
+        "files": lambda: (
+            (out / FILE).exists() and len(os.listdir(out)) > 1 + (out / JOURNAL).exists()  # noqa: PTH208 - fast
+        ),
         "any": lambda: True,
     }
     if not until(signs[moment], pid):
@@ -82,7 +87,9 @@ def killed(case: Case, out: Path, moment: str, delay: float) -> bool:
 def content(out: Path) -> dict[str, Any]:
     """Every file of a run directory, without the clock."""
     files: dict[str, Any] = {
-        str(path.relative_to(out)): path.read_bytes() for path in sorted(out.rglob("*")) if path.is_file()
+        str(path.relative_to(out)): path.read_bytes()
+        for path in sorted(out.rglob("*"))
+        if path.is_file()
     }
     with Store.read(out) as store:
         files[FILE] = (store.content_sha256(), store.certificates())
@@ -90,11 +97,14 @@ def content(out: Path) -> dict[str, Any]:
     rows = list(csv.DictReader(files["images.csv"].decode().splitlines()))
     files["summary.json"] = {**summary, "seconds": 0}
     files["images.csv"] = [{**row, "seconds": ""} for row in rows]
-    return {name: value for name, value in files.items() if name != "table.md"}  # it tells the seconds
+    return {
+        name: value for name, value in files.items() if name != "table.md"
+    }  # it tells the seconds
 
 
 def kills(case: Case, folder: Path, count: int, seed: int = 0) -> Counter[str]:
-    """Kill and resume so often: how often at each moment. Raises AssertionError at the first that is not as if never killed."""
+    """Kill and resume so often: how often at each moment. Raises AssertionError at the first that
+    is not as if never killed."""
     rng, told = random.Random(seed), Counter[str]()
     begun = time.perf_counter()
     run(case, folder / "calm")
@@ -108,13 +118,21 @@ def kills(case: Case, folder: Path, count: int, seed: int = 0) -> Counter[str]:
             dead = killed(case, out, moment, delay)
             told[moment if dead else "ended before"] += 1
             sizes = [path.stat().st_size for path in (out / FILE,) if path.exists()]
-            told["store of 0 bytes" if sizes == [0] else "journal left" if (out / JOURNAL).exists() else ""] += dead
+            told[
+                "store of 0 bytes"
+                if sizes == [0]
+                else "journal left"
+                if (out / JOURNAL).exists()
+                else ""
+            ] += dead
             if not dead or rng.random() < 0.8:
                 break
         status = os.waitpid(forked(case, out), 0)[1]
         assert status == 0, f"{out} did not resume"
         found = content(out)
-        assert found == calm, [name for name in {*found, *calm} if found.get(name) != calm.get(name)]
+        assert found == calm, [
+            name for name in {*found, *calm} if found.get(name) != calm.get(name)
+        ]
     return told
 
 
@@ -125,7 +143,12 @@ def interrupted(case: Case, out: Path, delay: float, workers: str) -> str:
     )  # a background job of a shell would inherit an ignored one
     try:
         process = subprocess.Popen(
-            [sys.executable, "-m", "relrob", *case.arguments("--workers", workers, "--quiet", "--out", str(out))],
+            [
+                sys.executable,
+                "-m",
+                "relrob",
+                *case.arguments("--workers", workers, "--quiet", "--out", str(out)),
+            ],
             cwd=case.folder,
             env=environment(case.folder),
             stdout=subprocess.DEVNULL,
@@ -155,7 +178,12 @@ def interrupts(case: Case, folder: Path, count: int, seed: int = 0) -> Counter[s
     rng = random.Random(seed)
     longest = 3.0
     return Counter(
-        interrupted(case, folder / f"out-{trial}", rng.uniform(0, longest if trial % 2 else 0.4), "12"[trial % 3 == 0])
+        interrupted(
+            case,
+            folder / f"out-{trial}",
+            rng.uniform(0, longest if trial % 2 else 0.4),
+            "12"[trial % 3 == 0],
+        )
         for trial in range(count)
     )
 

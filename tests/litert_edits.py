@@ -1,4 +1,5 @@
-"""Edits of small `.tflite` files: those that change what runs, each with the reason that the strict reader gives."""
+"""Edits of small `.tflite` files: those that change what runs, each with the reason that the strict
+reader gives."""
 
 from __future__ import annotations
 
@@ -101,7 +102,11 @@ def bias_of(kind: int, shape: tuple[int, ...]) -> Change:
     def change(model: Any, graph: Any) -> None:
         found = graph.tensors[2]
         found.type, found.shape = kind, list(shape)
-        size = {schema.TensorType.INT64: 8, schema.TensorType.FLOAT32: 4, schema.TensorType.INT32: 4}[kind]
+        size = {
+            schema.TensorType.INT64: 8,
+            schema.TensorType.FLOAT32: 4,
+            schema.TensorType.INT32: 4,
+        }[kind]
         model.buffers[found.buffer].data = np.zeros(int(np.prod(shape)) * size, np.uint8)
 
     return change
@@ -166,7 +171,11 @@ BOX: list[tuple[str, str, Change]] = [
     ("beta 0.5", "int8-softmax", at(2)(beta=0.5)),
     ("has no options", "int8", operator(0, builtinOptions=None, builtinOptionsType=0)),
     ("has no options", "int8-softmax", operator(2, builtinOptions=None, builtinOptionsType=0)),
-    ("other options", "int8", operator(0, builtinOptions=schema.SoftmaxOptionsT(), builtinOptionsType=9)),
+    (
+        "other options",
+        "int8",
+        operator(0, builtinOptions=schema.SoftmaxOptionsT(), builtinOptionsType=9),
+    ),
     ("custom options", "int8", operator(0, customOptions=np.ones(3, np.uint8))),
     ("intermediate tensors", "int8", operator(0, intermediates=[3])),
     ("changes its inputs", "int8", operator(0, mutatingVariableInputs=[True, False, False])),
@@ -176,7 +185,11 @@ BOX: list[tuple[str, str, Change]] = [
     ("not one that is modelled", "int8", extra(OP.LOGISTIC)),
     ("not one that is modelled", "dynamic", extra(OP.ABS)),
     ("is not one that is modelled", "dynamic", extra(OP.REDUCE_MIN)),
-    ("stands where it is not modelled", "int8-softmax", extra(OP.SOFTMAX, schema.SoftmaxOptionsT(beta=1.0))),
+    (
+        "stands where it is not modelled",
+        "int8-softmax",
+        extra(OP.SOFTMAX, schema.SoftmaxOptionsT(beta=1.0)),
+    ),
     ("inputs and 2 outputs", "int8", lambda m, g: setattr(g, "outputs", [3, 6])),
     ("end of the chain", "int8", lambda m, g: setattr(g, "outputs", [3])),
     ("written already", "int8", operator(1, outputs=[3])),
@@ -210,7 +223,9 @@ def flatten_file() -> bytes:
 
     def change(model: Any, graph: Any) -> None:
         graph.tensors[0].shape, graph.tensors[0].shapeSignature = [1, 4, 5], [-1, 4, 5]
-        start, one, size = (add_constant(model, graph, np.array(v, np.int32)) for v in ([0], [1], 20))
+        start, one, size = (
+            add_constant(model, graph, np.array(v, np.int32)) for v in ([0], [1], 20)
+        )
         old, kept = list(graph.outputs), list(graph.operators)
         made = list[int]()
         sliced = schema.StridedSliceOptionsT()
@@ -227,7 +242,12 @@ def flatten_file() -> bytes:
             inputs = [made[-1] if place is None else place for place in places]
             add_operator(model, graph, kind, inputs, 3, options)
             last = graph.tensors[-1]
-            last.shape, last.shapeSignature, last.type, last.quantization = shape, None, schema.TensorType.INT32, None
+            last.shape, last.shapeSignature, last.type, last.quantization = (
+                shape,
+                None,
+                schema.TensorType.INT32,
+                None,
+            )
             made.append(len(graph.tensors) - 1)
         add_operator(model, graph, OP.RESHAPE, [0, made[-1]], 3)
         graph.tensors[-1].shape, graph.tensors[-1].shapeSignature = [1, 20], [-1, 20]
@@ -240,7 +260,13 @@ def flatten_file() -> bytes:
 
 def flatten_edits() -> Iterator[Change]:
     """One number of the idiom changed."""
-    for name, value in (("beginMask", 1), ("endMask", 1), ("shrinkAxisMask", 0), ("newAxisMask", 1), ("offset", True)):
+    for name, value in (
+        ("beginMask", 1),
+        ("endMask", 1),
+        ("shrinkAxisMask", 0),
+        ("newAxisMask", 1),
+        ("offset", True),
+    ):
         yield at(1)(**{name: value})
     yield at(2)(axis=1)
     yield at(2)(valuesCount=3)

@@ -1,4 +1,5 @@
-"""Dense `.tflite` files written straight into the flat buffer, with any scale, zero point and weight; no TensorFlow."""
+"""Dense `.tflite` files written straight into the flat buffer, with any scale, zero point and
+weight; no TensorFlow."""
 
 from __future__ import annotations
 
@@ -14,7 +15,13 @@ from numpy.typing import NDArray
 Rng = np.random.Generator
 _OP = schema.BuiltinOperator
 _TYPES = {np.dtype(np.float32): 0, np.dtype(np.int32): 2, np.dtype(np.int8): 9}
-_VERSIONS = {_OP.FULLY_CONNECTED: 5, _OP.SOFTMAX: 2, _OP.QUANTIZE: 2, _OP.DEQUANTIZE: 2, _OP.RESHAPE: 1}
+_VERSIONS = {
+    _OP.FULLY_CONNECTED: 5,
+    _OP.SOFTMAX: 2,
+    _OP.QUANTIZE: 2,
+    _OP.DEQUANTIZE: 2,
+    _OP.RESHAPE: 1,
+}
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,8 @@ class Kind:
 
 @dataclass(frozen=True, eq=False)
 class Full:
-    """FULLY_CONNECTED: `weights` (n_out, n_in) int8 or float32, `scales` of int8 ones (1 or n_out), `bias` int32 or float32."""
+    """FULLY_CONNECTED: `weights` (n_out, n_in) int8 or float32, `scales` of int8 ones (1 or n_out),
+    `bias` int32 or float32."""
 
     weights: NDArray[Any]
     bias: NDArray[Any] | None
@@ -40,7 +48,8 @@ class Full:
 
 @dataclass(frozen=True)
 class Step:
-    """An operator without weights: "softmax", "quantize", "dequantize" or "reshape"; its output's type."""
+    """An operator without weights: "softmax", "quantize", "dequantize" or "reshape"; its output's
+    type."""
 
     name: str
     out: Kind = Kind()
@@ -60,8 +69,12 @@ def write(inputs: int, given: Kind, steps: list[Full | Step], relu_code: int = 1
         if isinstance(step, Full):
             width = len(step.weights)
             sources.append(_constant(model, graph, step.weights, step.scales))
-            bias_scales = (np.float32(scale) * step.scales).astype(np.float32) if scale else step.scales[:0]
-            sources.append(-1 if step.bias is None else _constant(model, graph, step.bias, bias_scales))
+            bias_scales = (
+                (np.float32(scale) * step.scales).astype(np.float32) if scale else step.scales[:0]
+            )
+            sources.append(
+                -1 if step.bias is None else _constant(model, graph, step.bias, bias_scales)
+            )
         place = _tensor(model, graph, (1, width), step.out)
         graph.operators.append(_operator(model, step, sources, place, relu_code))
         scale = step.out.scale
@@ -92,7 +105,9 @@ def _operator(model: Any, step: Full | Step, sources: list[int], place: int, rel
     else:
         code, options = (_OP.QUANTIZE if step.name == "quantize" else _OP.DEQUANTIZE), None
     operator.builtinOptions = options
-    operator.opcodeIndex = _code(model, code, 9 if isinstance(step, Full) and step.asymmetric else _VERSIONS[code])
+    operator.opcodeIndex = _code(
+        model, code, 9 if isinstance(step, Full) and step.asymmetric else _VERSIONS[code]
+    )
     return operator
 
 
@@ -116,7 +131,11 @@ def _tensor(model: Any, graph: Any, shape: tuple[int, ...], kind: Kind) -> int:
     """An activation of `shape` whose first dimension is open."""
     tensor: Any = schema.TensorT()
     tensor.shape, tensor.shapeSignature = list(shape), [-1, *shape[1:]]
-    tensor.name, tensor.buffer, tensor.type = f"t{len(graph.tensors)}".encode(), 0, 9 if kind.scale else 0
+    tensor.name, tensor.buffer, tensor.type = (
+        f"t{len(graph.tensors)}".encode(),
+        0,
+        9 if kind.scale else 0,
+    )
     if kind.unsigned:
         tensor.type = schema.TensorType.UINT8
     if kind.scale:
@@ -148,7 +167,8 @@ def _quantization(scales: NDArray[np.float32], zeros: list[int]) -> Any:
 
 
 def hostile_scales(rng: Rng, count: int, middle: float) -> NDArray[np.float32]:
-    """Scales around `middle`: alike, powers of two (ties), spread over six decades, or one of them huge."""
+    """Scales around `middle`: alike, powers of two (ties), spread over six decades, or one of them
+    huge."""
     kind = rng.integers(4)
     scales = middle * np.exp(rng.normal(0, 0.3, count))
     if kind == 1:
@@ -173,22 +193,29 @@ def random_weights(rng: Rng, n_in: int, n_out: int) -> NDArray[np.int8]:
 
 def random_sizes(rng: Rng) -> list[int]:
     """Widths of a network of one to three layers; odd ones among them."""
-    return [int(rng.integers(1, 70)) for _ in range(rng.integers(1, 4))] + [int(rng.integers(2, 12))]
+    return [int(rng.integers(1, 70)) for _ in range(rng.integers(1, 4))] + [
+        int(rng.integers(2, 12))
+    ]
 
 
 def random_dynamic(rng: Rng) -> tuple[bytes, int, int]:
-    """(file, inputs, classes): dynamic-range layers, some left in float, with or without SOFTMAX."""
+    """(file, inputs, classes): dynamic-range layers, some left in float, with or without
+    SOFTMAX."""
     sizes = random_sizes(rng)
     steps: list[Full | Step] = []
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         relu, bias = number < len(sizes) - 2, rng.standard_normal(n_out).astype(np.float32)
         if rng.random() < 0.15:
-            steps.append(Full(rng.standard_normal((n_out, n_in)).astype(np.float32), bias, relu=relu))
+            steps.append(
+                Full(rng.standard_normal((n_out, n_in)).astype(np.float32), bias, relu=relu)
+            )
             continue
         scales = hostile_scales(rng, n_out if rng.random() < 0.5 else 1, 0.02)
         asymmetric = bool(rng.random() < 0.4)
         kept = None if rng.random() < 0.1 else bias * np.float32(rng.choice([0, 1, 100]))
-        steps.append(Full(random_weights(rng, n_in, n_out), kept, scales, relu, asymmetric=asymmetric))
+        steps.append(
+            Full(random_weights(rng, n_in, n_out), kept, scales, relu, asymmetric=asymmetric)
+        )
     if rng.random() < 0.5:
         steps.append(Step("softmax"))
     return write(sizes[0], Kind(), steps), sizes[0], sizes[-1]
@@ -197,7 +224,9 @@ def random_dynamic(rng: Rng) -> tuple[bytes, int, int]:
 def random_int8(rng: Rng) -> tuple[bytes, int, int]:
     """(file, inputs, classes): full-integer layers; float ends, RESHAPE and SOFTMAX at random."""
     sizes, steps = random_sizes(rng), list[Full | Step]()
-    given = Kind(float(np.float32(rng.choice([1 / 255, 1 / 256, 0.013]))), int(rng.integers(-128, 128)))
+    given = Kind(
+        float(np.float32(rng.choice([1 / 255, 1 / 256, 0.013]))), int(rng.integers(-128, 128))
+    )
     float_ends, unsigned = rng.random() < 0.4, rng.random() < 0.3
     if float_ends or unsigned:
         steps.append(Step("quantize", given))
@@ -205,13 +234,22 @@ def random_int8(rng: Rng) -> tuple[bytes, int, int]:
     for number, (n_in, n_out) in enumerate(itertools.pairwise(sizes)):
         weights = random_weights(rng, n_in, n_out)
         scales = hostile_scales(rng, n_out if rng.random() < 0.5 else 1, 0.02)
-        reach = np.median(np.abs(weights.astype(np.float64)).sum(axis=1).mean() * scales) * now.scale * 20 + 1e-6
+        reach = (
+            np.median(np.abs(weights.astype(np.float64)).sum(axis=1).mean() * scales)
+            * now.scale
+            * 20
+            + 1e-6
+        )
         out = Kind(
             float(np.float32(reach if rng.random() < 0.7 else 2.0 ** np.rint(np.log2(reach)))),
             int(rng.integers(-128, 128)),
         )
         bias = rng.integers(-(2 ** int(rng.integers(1, 20))), 2**10, n_out).astype(np.int32)
-        steps.append(Full(weights, bias if rng.random() < 0.9 else None, scales, number < len(sizes) - 2, out))
+        steps.append(
+            Full(
+                weights, bias if rng.random() < 0.9 else None, scales, number < len(sizes) - 2, out
+            )
+        )
         now = out
     if rng.random() < 0.3:
         steps.append(Step("reshape", now))
@@ -222,12 +260,19 @@ def random_int8(rng: Rng) -> tuple[bytes, int, int]:
         steps.append(Step("dequantize"))
     elif unsigned:
         steps.append(Step("quantize", Kind(now.scale, now.zero + 128, unsigned=True)))
-    start = Kind() if float_ends else Kind(given.scale, given.zero + 128, unsigned=True) if unsigned else given
+    start = (
+        Kind()
+        if float_ends
+        else Kind(given.scale, given.zero + 128, unsigned=True)
+        if unsigned
+        else given
+    )
     return write(sizes[0], start, steps), sizes[0], sizes[-1]
 
 
 def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
-    """(count, width): pixels, 8-bit levels, negative and huge values, multiples of half a quantum, empty and constant rows."""
+    """(count, width): pixels, 8-bit levels, negative and huge values, multiples of half a quantum,
+    empty and constant rows."""
     values = rng.random((count, width), dtype=np.float32)
     kinds = rng.integers(8, size=count)
     levels = rng.integers(0, 256, (count, width)).astype(np.float32) / np.float32(255)
@@ -236,7 +281,9 @@ def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
     values[kinds == 1] = levels[kinds == 1]
     values[kinds == 2] = noise[kinds == 2]
     values[kinds == 3] = (noise * np.float32(1e6))[kinds == 3]
-    values[kinds == 4] = (halves * rng.choice([1, 0.25, 3], (count, 1)).astype(np.float32))[kinds == 4]
+    values[kinds == 4] = (halves * rng.choice([1, 0.25, 3], (count, 1)).astype(np.float32))[
+        kinds == 4
+    ]
     values[kinds == 5] *= rng.random((count, width))[kinds == 5] < 0.1
     values[kinds == 6] = (noise * np.float32(1e-20))[kinds == 6]
     values[kinds == 7] = np.abs(halves[kinds == 7])
@@ -246,7 +293,8 @@ def random_inputs(rng: Rng, count: int, width: int) -> NDArray[np.float32]:
 
 
 def golden_networks() -> dict[str, bytes]:
-    """Four small files without float operators, 24-16-6: dynamic range and full int8, one scale a tensor and one a channel."""
+    """Four small files without float operators, 24-16-6: dynamic range and full int8, one scale a
+    tensor and one a channel."""
     files = {}
     for name, int8, per_channel, asymmetric in (
         ("dynamic", False, False, False),
@@ -255,13 +303,20 @@ def golden_networks() -> dict[str, bytes]:
         ("int8-per-tensor", True, False, False),
     ):
         rng = np.random.default_rng(11)
-        given, steps = (Kind(float(np.float32(1 / 255)), -128) if int8 else Kind()), list[Full | Step]()
+        given, steps = (
+            (Kind(float(np.float32(1 / 255)), -128) if int8 else Kind()),
+            list[Full | Step](),
+        )
         for n_in, n_out, out in ((24, 16, Kind(0.0625, -128)), (16, 6, Kind(0.5, 3))):
             bias = rng.standard_normal(n_out) * 2
-            scales = (0.01 * np.exp(rng.normal(0, 0.5, n_out if per_channel else 1))).astype(np.float32)
+            scales = (0.01 * np.exp(rng.normal(0, 0.5, n_out if per_channel else 1))).astype(
+                np.float32
+            )
             stored = (bias * 1000).astype(np.int32) if int8 else bias.astype(np.float32)
             weights = rng.integers(-127, 128, (n_out, n_in)).astype(np.int8)
-            steps.append(Full(weights, stored, scales, n_out == 16, out if int8 else Kind(), asymmetric))
+            steps.append(
+                Full(weights, stored, scales, n_out == 16, out if int8 else Kind(), asymmetric)
+            )
         if int8:
             steps.append(Step("softmax", Kind(1 / 256, -128)))
         files[name] = write(24, given, steps)

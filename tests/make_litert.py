@@ -33,10 +33,21 @@ def layers(int8: bool, per_channel: bool = True, asymmetric: bool = False) -> li
         relu = number < len(SIZES) - 2
         scales = (0.02 * np.exp(rng.normal(0, 0.3, n_out if per_channel else 1))).astype(np.float32)
         bias = (
-            rng.integers(-900, 900, n_out).astype(np.int32) if int8 else rng.standard_normal(n_out).astype(np.float32)
+            rng.integers(-900, 900, n_out).astype(np.int32)
+            if int8
+            else rng.standard_normal(n_out).astype(np.float32)
         )
         out = Kind(float(np.float32(0.1 * (number + 1))), -128 if relu else 3) if int8 else Kind()
-        steps.append(Full(rng.integers(-127, 128, (n_out, n_in)).astype(np.int8), bias, scales, relu, out, asymmetric))
+        steps.append(
+            Full(
+                rng.integers(-127, 128, (n_out, n_in)).astype(np.int8),
+                bias,
+                scales,
+                relu,
+                out,
+                asymmetric,
+            )
+        )
     return steps
 
 
@@ -55,15 +66,23 @@ def plain_files() -> dict[str, bytes]:
     int8, soft = layers(int8=True), Step("softmax", PROBABILITY)
     rng = np.random.default_rng(4)
     real = [
-        Full(rng.standard_normal((16, 20)).astype(np.float32), rng.standard_normal(16).astype(np.float32), relu=True),
+        Full(
+            rng.standard_normal((16, 20)).astype(np.float32),
+            rng.standard_normal(16).astype(np.float32),
+            relu=True,
+        ),
         Full(rng.standard_normal((5, 16)).astype(np.float32), None),
     ]
     return {
         "int8": write(20, GRID, int8),
         "int8-per-tensor": write(20, GRID, layers(int8=True, per_channel=False)),
         "int8-softmax": write(20, GRID, [*int8, soft]),
-        "int8-float-ends": write(20, Kind(), [Step("quantize", GRID), *int8, soft, Step("dequantize")]),
-        "int8-logits-float-ends": write(20, Kind(), [Step("quantize", GRID), *int8, Step("dequantize")]),
+        "int8-float-ends": write(
+            20, Kind(), [Step("quantize", GRID), *int8, soft, Step("dequantize")]
+        ),
+        "int8-logits-float-ends": write(
+            20, Kind(), [Step("quantize", GRID), *int8, Step("dequantize")]
+        ),
         "int8-uint8-ends": write(
             20,
             unsigned(GRID),
@@ -71,7 +90,9 @@ def plain_files() -> dict[str, bytes]:
         ),
         "int8-reshape": write(20, GRID, [Step("reshape", GRID), *int8]),
         "dynamic": write(20, Kind(), layers(int8=False)),
-        "dynamic-per-tensor": write(20, Kind(), [*layers(int8=False, per_channel=False), Step("softmax")]),
+        "dynamic-per-tensor": write(
+            20, Kind(), [*layers(int8=False, per_channel=False), Step("softmax")]
+        ),
         "dynamic-asymmetric": write(20, Kind(), layers(int8=False, asymmetric=True)),
         "float": write(20, Kind(), [*real, Step("softmax")]),
     }
@@ -80,8 +101,11 @@ def plain_files() -> dict[str, bytes]:
 FILES = plain_files()
 
 
-def add_operator(model: Any, graph: Any, kind: int, inputs: list[int], like: int, options: Any = None) -> Any:
-    """An operator at the end of the graph and a tensor for its result, made like the tensor `like`; the result is the output."""
+def add_operator(
+    model: Any, graph: Any, kind: int, inputs: list[int], like: int, options: Any = None
+) -> Any:
+    """An operator at the end of the graph and a tensor for its result, made like the tensor `like`;
+    the result is the output."""
     code: Any = schema.OperatorCodeT()
     code.builtinCode, code.deprecatedBuiltinCode, code.version = kind, min(kind, 127), 1
     model.operatorCodes.append(code)
@@ -95,7 +119,9 @@ def add_operator(model: Any, graph: Any, kind: int, inputs: list[int], like: int
     operator.outputs = [len(graph.tensors) - 1]
     if options is not None:
         operator.builtinOptions = options
-        operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
+        operator.builtinOptionsType = getattr(
+            schema.BuiltinOptions, type(options).__name__.removesuffix("T")
+        )
     graph.operators.append(operator)
     graph.outputs = operator.outputs
     return operator
@@ -108,7 +134,11 @@ def add_constant(model: Any, graph: Any, values: Any) -> int:
     buffer.data = np.frombuffer(array.tobytes(), np.uint8)
     model.buffers.append(buffer)
     tensor: Any = schema.TensorT()
-    tensor.shape, tensor.buffer, tensor.name = list(array.shape), len(model.buffers) - 1, b"constant"
+    tensor.shape, tensor.buffer, tensor.name = (
+        list(array.shape),
+        len(model.buffers) - 1,
+        b"constant",
+    )
     tensor.type = schema.TensorType.INT32 if array.dtype == np.int32 else schema.TensorType.FLOAT32
     graph.tensors.append(tensor)
     return len(graph.tensors) - 1

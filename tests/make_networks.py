@@ -1,4 +1,5 @@
-"""Small network files for tests. The functions that write Keras and LiteRT files import TensorFlow (seconds) when first called."""
+"""Small network files for tests. The functions that write Keras and LiteRT files import TensorFlow
+(seconds) when first called."""
 
 from __future__ import annotations
 
@@ -16,8 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Dense
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 Shape = tuple[int, int, int]
 
@@ -44,15 +45,22 @@ def keras() -> Any:
         return load("tests.tensorflow_here:keras")
 
 
-def keras_model(dense: Dense, image_shape: Shape, extra: Callable[[Any], list[Any]] | None = None) -> Any:
-    """A Sequential model of the weights; `extra(keras.layers)`: layers between the input and Flatten."""
+def keras_model(
+    dense: Dense, image_shape: Shape, extra: Callable[[Any], list[Any]] | None = None
+) -> Any:
+    """A Sequential model of the weights; `extra(keras.layers)`: layers between the input and
+    Flatten."""
     layers = keras().layers
     stack = [layers.Input(image_shape), *(extra(layers) if extra else ()), layers.Flatten()]
     last = len(dense.layers) - 1
     names = [f"d{number}" for number in range(last + 1)]
     for number, layer in enumerate(dense.layers):
         final = "softmax" if dense.softmax and number == last else None
-        stack.append(layers.Dense(layer.weights.shape[1], "relu" if layer.relu else final, name=names[number]))
+        stack.append(
+            layers.Dense(
+                layer.weights.shape[1], "relu" if layer.relu else final, name=names[number]
+            )
+        )
     model = keras().Sequential(stack)
     for name, layer in zip(names, dense.layers, strict=True):
         model.get_layer(name).set_weights([layer.weights, layer.bias])
@@ -73,7 +81,8 @@ def write_keras(dense: Dense, path: Path, image_shape: Shape) -> Path:
 
 
 def write_tflite(dense: Dense, path: Path, image_shape: Shape, scheme: str = "float32") -> Path:
-    """The weights as a `.tflite` file: "float32", "dynamic", "dynamic-per-channel", "float16", "int8" or "int16x8"."""
+    """The weights as a `.tflite` file: "float32", "dynamic", "dynamic-per-channel", "float16",
+    "int8" or "int16x8"."""
     path.write_bytes(convert(keras_model(dense, image_shape), scheme))
     return path
 
@@ -93,15 +102,22 @@ def convert(model: Any, scheme: str = "float32") -> bytes:
             converter.representative_dataset = lambda: ([image[None]] for image in noise)
             kinds = tf.lite.OpsSet
             wide = kinds.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-            converter.target_spec.supported_ops = [kinds.TFLITE_BUILTINS_INT8 if scheme == "int8" else wide]
-            converter.inference_input_type = converter.inference_output_type = tf.int8 if scheme == "int8" else tf.int16
+            converter.target_spec.supported_ops = [
+                kinds.TFLITE_BUILTINS_INT8 if scheme == "int8" else wide
+            ]
+            converter.inference_input_type = converter.inference_output_type = (
+                tf.int8 if scheme == "int8" else tf.int16
+            )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # the converter doubts a calibration that it does use
+            warnings.simplefilter(
+                "ignore", UserWarning
+            )  # the converter doubts a calibration that it does use
             return bytes(converter.convert())
 
 
 def write_keras1(dense: Dense, path: Path) -> Path:
-    """The weights as Keras 1 wrote them: no architecture; rows in (C, H, W) order if they are images."""
+    """The weights as Keras 1 wrote them: no architecture; rows in (C, H, W) order if they are
+    images."""
     with h5py.File(path, "w") as file:
         names = [f"dense_{number}" for number in range(1, len(dense.layers) + 1)]
         file.attrs["layer_names"] = np.array([b"flatten_1", *(name.encode() for name in names)])
@@ -140,7 +156,9 @@ def write_onnx(dense: Dense, path: Path) -> Path:
         constants |= {f"w{number}": layer.weights, f"b{number}": layer.bias}
         end = "y" if number == len(dense.layers) - 1 else f"v{number}"
         nodes.append(
-            helper.make_node("Gemm", [value, f"w{number}", f"b{number}"], [f"s{number}" if layer.relu else end])
+            helper.make_node(
+                "Gemm", [value, f"w{number}", f"b{number}"], [f"s{number}" if layer.relu else end]
+            )
         )
         if layer.relu:
             nodes.append(helper.make_node("Relu", [f"s{number}"], [end]))

@@ -1,4 +1,5 @@
-"""Random quantised dense ONNX graphs, ordinary and hostile: scales, zero points at the ends, biases that overflow."""
+"""Random quantised dense ONNX graphs, ordinary and hostile: scales, zero points at the ends, biases
+that overflow."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.networks.kernels.onnx_graph import products_saturate
+from relrob.networks.onnx.kernel_graph import products_saturate
 
 Array = NDArray[Any]
 FORMS = ("qgemm", "qlinear", "qdq gemm", "qdq matmul", "integer", "dynamic", "float bias")
@@ -26,7 +27,8 @@ def saturates() -> bool:
 
 
 def fitting(weights: Array) -> Array:
-    """The weights, halved where this processor would saturate their products: the emulator refuses such files there."""
+    """The weights, halved where this processor would saturate their products: the emulator refuses
+    such files there."""
     return weights // 2 if weights.dtype == np.int8 and saturates() else weights
 
 
@@ -65,7 +67,9 @@ class Graph:
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
-        return bytes(helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString())
+        return bytes(
+            helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString()
+        )
 
 
 @dataclass
@@ -81,18 +85,23 @@ class Drawer:
         return choices[int(self.rng.integers(len(choices)))]
 
     def codes(self, kind: str, scale: float, pixels: bool = False) -> tuple[np.float32, str, str]:
-        """A scale and a zero point, often at an end; at the top all `pixels` saturate, so that is rarer for them."""
+        """A scale and a zero point, often at an end; at the top all `pixels` saturate, so that is
+        rarer for them."""
         dtype, low, high = RANGES[kind]
         zero = self.one(low, high, (low + high + 1) // 2, int(self.rng.integers(low, high + 1)))
         if pixels and self.rng.random() > self.hostile:
             zero = low
-        step = np.float32(scale * (self.one(1e-3, 1e3, 1e-30) if self.rng.random() < self.hostile else 1))
+        step = np.float32(
+            scale * (self.one(1e-3, 1e3, 1e-30) if self.rng.random() < self.hostile else 1)
+        )
         step = np.clip(step, np.float32(1e-30), np.float32(1e30))
         if self.rng.random() < 0.3:
             step = np.float32(2.0 ** np.round(np.log2(step)))
         return step, self.graph.hold(step), self.graph.hold(np.asarray(zero, dtype))
 
-    def weights(self, n_in: int, n_out: int, kind: str, channels: bool) -> tuple[Array, Array, Array]:
+    def weights(
+        self, n_in: int, n_out: int, kind: str, channels: bool
+    ) -> tuple[Array, Array, Array]:
         """8-bit weights, scales and zero points."""
         dtype, low, high = RANGES[kind]
         array = self.rng.integers(low, high + 1, (n_in, n_out)).astype(dtype)
@@ -112,13 +121,17 @@ class Drawer:
 
 
 def spread(array: Array, zero: Array, kind: str) -> float:
-    """A scale of the sums, in units of the products, that leaves them neither saturated nor zero."""
+    """A scale of the sums, in units of the products, that leaves them neither saturated nor
+    zero."""
     centred = array.astype(np.float64) - zero
     return float(np.sqrt((centred**2).sum(axis=0).mean())) * (90 if kind == "u" else 60) / 60
 
 
-def network(seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...], hostile: float = 0.08) -> bytes:
-    """One graph of that form: a quantised input, dense layers, a float32 output. `sizes`: (d, hidden..., classes)."""
+def network(
+    seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...], hostile: float = 0.08
+) -> bytes:
+    """One graph of that form: a quantised input, dense layers, a float32 output. `sizes`: (d,
+    hidden..., classes)."""
     graph = Graph()
     drawer = Drawer(np.random.default_rng(seed), graph, hostile)
     kind = drawer.one("u", "s") if form not in ("integer", "qdq matmul") else "u"
@@ -129,7 +142,9 @@ def network(seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...],
     if held is not None and "qdq" not in form and form != "float bias":
         graph.then("QuantizeLinear", *held[1:])
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):
-        held = LAYERS[form](drawer, held, n_in, n_out, (kind, weight_kind), number == len(sizes) - 2)
+        held = LAYERS[form](
+            drawer, held, n_in, n_out, (kind, weight_kind), number == len(sizes) - 2
+        )
     if form in ("qgemm", "qlinear"):
         assert held is not None
         graph.then("DequantizeLinear", *held[1:])
@@ -139,11 +154,15 @@ def network(seed: int, form: str, dims: list[int | str], sizes: tuple[int, ...],
 Held = tuple[np.float32, str, str]
 
 
-def _target(drawer: Drawer, held: Held, array: Array, scales: Array, zero: Array, kind: str) -> Held:
+def _target(
+    drawer: Drawer, held: Held, array: Array, scales: Array, zero: Array, kind: str
+) -> Held:
     return drawer.codes(kind, float(held[0]) * float(scales.mean()) * spread(array, zero, kind))
 
 
-def _q_gemm(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> Held:
+def _q_gemm(
+    drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> Held:
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], drawer.one(True, False))
     target = _target(drawer, held, array, scales, zero, kinds[0])
@@ -157,7 +176,9 @@ def _q_gemm(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str,
     return target
 
 
-def _q_linear(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> Held:
+def _q_linear(
+    drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> Held:
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], drawer.one(True, False))
     target = _target(drawer, held, array, scales, zero, kinds[0])
@@ -170,12 +191,16 @@ def _q_linear(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[st
         sides = [(graph.value, *target[1:]), (row, *own[1:])]
         if drawer.one(0, 1):
             sides.reverse()
-        graph.value = graph.add("QLinearAdd", *sides[0], *sides[1], *after[1:], domain="com.microsoft")
+        graph.value = graph.add(
+            "QLinearAdd", *sides[0], *sides[1], *after[1:], domain="com.microsoft"
+        )
         return after
     return target
 
 
-def _qdq(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> Held:
+def _qdq(
+    drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> Held:
     """Quantise, dequantise, a float Gemm or MatMul, maybe a ReLU: what onnxruntime fuses."""
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], drawer.one(True, False))
@@ -185,7 +210,9 @@ def _qdq(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, st
     if drawer.one(0, 1, 1):
         step = np.asarray(held[0] * np.broadcast_to(scales, (n_out,)), np.float32)
         zeros = graph.hold(np.zeros(n_out, np.int32))
-        bias = graph.add("DequantizeLinear", graph.hold(drawer.bias(n_out)), graph.hold(step), zeros, axis=0)
+        bias = graph.add(
+            "DequantizeLinear", graph.hold(drawer.bias(n_out)), graph.hold(step), zeros, axis=0
+        )
         graph.then("Gemm", weights, bias)
     else:
         graph.then("MatMul", weights)
@@ -196,13 +223,17 @@ def _qdq(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, st
     return _target(drawer, held, array, scales, zero, kinds[0])
 
 
-def _qdq_matmul(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> Held:
+def _qdq_matmul(
+    drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> Held:
     """MatMul, then a float32 bias: an integer product with a float32 output, a float32 sum."""
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], drawer.one(True, False))
     graph.then("QuantizeLinear", *held[1:])
     graph.then("DequantizeLinear", *held[1:])
-    graph.then("MatMul", graph.add("DequantizeLinear", *map(graph.hold, (array, scales, zero)), axis=1))
+    graph.then(
+        "MatMul", graph.add("DequantizeLinear", *map(graph.hold, (array, scales, zero)), axis=1)
+    )
     target = _target(drawer, held, array, scales, zero, kinds[0])
     if drawer.one(0, 1):
         graph.then("QuantizeLinear", *target[1:])
@@ -212,7 +243,9 @@ def _qdq_matmul(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[
     return target
 
 
-def _integer(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> Held:
+def _integer(
+    drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> Held:
     """MatMulInteger, Cast, Mul, Add, as written by hand."""
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], False)
@@ -228,18 +261,24 @@ def _integer(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str
     return target
 
 
-def _dynamic(drawer: Drawer, held: Held | None, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> None:
+def _dynamic(
+    drawer: Drawer, held: Held | None, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> None:
     """What quantize_dynamic becomes after fusion."""
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], drawer.one(True, False))
-    bias = graph.hold(drawer.rng.standard_normal(n_out).astype(np.float32)) if drawer.one(0, 1) else ""
+    bias = (
+        graph.hold(drawer.rng.standard_normal(n_out).astype(np.float32)) if drawer.one(0, 1) else ""
+    )
     given = map(graph.hold, (array, scales, zero))
     graph.then("DynamicQuantizeMatMul", *given, bias, domain="com.microsoft")
     if not last:
         graph.then("Relu")
 
 
-def _float_bias(drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool) -> Held:
+def _float_bias(
+    drawer: Drawer, held: Held, n_in: int, n_out: int, kinds: tuple[str, str], last: bool
+) -> Held:
     """A Gemm whose bias is float32: onnxruntime does not fuse it."""
     graph = drawer.graph
     array, scales, zero = drawer.weights(n_in, n_out, kinds[1], drawer.one(True, False))

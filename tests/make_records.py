@@ -1,4 +1,5 @@
-"""Seeded results of images for tests of the store and the reports; as a program, a run that appends them one by one."""
+"""Seeded results of images for tests of the store and the reports; as a program, a run that appends
+them one by one."""
 
 from __future__ import annotations
 
@@ -12,30 +13,50 @@ from typing import Any
 import numpy as np
 
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
-from relrob.study import rows
-from relrob.study.store import FILE, Store, canonical
-from relrob.study.witness_file import encode
+from relrob.store import rows
+from relrob.store.run_directory import FILE, Store, canonical
+from relrob.store.witness_file import encode
 
 SHAPES = {1: (28, 28, 1), 3: (32, 32, 3)}
 
 
 def make_config(**changes: Any) -> dict[str, Any]:
     """The configuration of a run; which images it is of does not belong to it."""
-    region = {"kind": "ladder", "radius": "20", "step": "1/4", "features": 20, "axes": 10, "seed": 0}
+    region = {
+        "kind": "ladder",
+        "radius": "20",
+        "step": "1/4",
+        "features": 20,
+        "axes": 10,
+        "seed": 0,
+    }
     return {"format": 4, "reference": "a" * 64, "region": region} | changes
 
 
 def make_header(images: int) -> dict[str, Any]:
     """What a summary holds before its counts."""
     reference = {"path": "weights|of [2017].h5", "sha256": "b" * 64, "accuracy": 0.9827}
-    quantised = {"path": "q.tflite", "sha256": "c" * 64, "scheme": "dynamic", "runtime": "xnnpack", "accuracy": 0.9824}
+    quantised = {
+        "path": "q.tflite",
+        "sha256": "c" * 64,
+        "scheme": "dynamic",
+        "runtime": "xnnpack",
+        "accuracy": 0.9824,
+    }
     return {
         "relrob": "0.1.0",
         "run": "d" * 64,
         "dataset": {"name": "mnist", "split": "test", "images": images, "sha256": "e" * 64},
         "reference": reference,
         "quantised": quantised,
-        "region": {"kind": "ladder", "radius": 20.0, "step": 0.25, "features": 20, "axes": 10, "seed": 0},
+        "region": {
+            "kind": "ladder",
+            "radius": 20.0,
+            "step": 0.25,
+            "features": 20,
+            "axes": 10,
+            "seed": 0,
+        },
         "arithmetic": "float32",
     }
 
@@ -45,12 +66,18 @@ def make_witness(index: int, network: str = "reference", channels: int = 1) -> W
     height, width, channels = SHAPES[channels]
     rng = np.random.default_rng([index, channels])
     y, x = np.mgrid[0:height, 0:width]
-    disc = (np.hypot(y - height / 2, x - width / 2) < 5 + index % 6)[..., None] * rng.uniform(0.5, 1, channels)
+    disc = (np.hypot(y - height / 2, x - width / 2) < 5 + index % 6)[..., None] * rng.uniform(
+        0.5, 1, channels
+    )
     original = (np.rint(disc * 255) / 255).astype(np.float32)
     perturbed = original.copy()
     top = 4 + index % 10
-    perturbed[top : top + 2, 4:20] = np.minimum(perturbed[top : top + 2, 4:20] + np.float32(0.25), 1)
-    perturbed[top + 4 : top + 6, 8:24, 0] = np.maximum(perturbed[top + 4 : top + 6, 8:24, 0] - np.float32(0.25), 0)
+    perturbed[top : top + 2, 4:20] = np.minimum(
+        perturbed[top : top + 2, 4:20] + np.float32(0.25), 1
+    )
+    perturbed[top + 4 : top + 6, 8:24, 0] = np.maximum(
+        perturbed[top + 4 : top + 6, 8:24, 0] - np.float32(0.25), 0
+    )
     fooled = network == "reference"
     return WitnessView(
         index=index,
@@ -63,13 +90,16 @@ def make_witness(index: int, network: str = "reference", channels: int = 1) -> W
         quantised_label=(index + 1) % 10,
         reference_margin=-0.03125 if fooled else 0.5,
         quantised_margin=-0.125,
-        cost=str(Fraction(round(1020 * float(np.abs(perturbed - original).sum(dtype=np.float64))), 1020)),
+        cost=str(
+            Fraction(round(1020 * float(np.abs(perturbed - original).sum(dtype=np.float64))), 1020)
+        ),
         moved=tuple(range(index % 5)),
     )
 
 
 def make_record(index: int) -> Record:
-    """Consistent, and of every set in turn; NOT_ROBUST images have counts, one in seven of them beyond 64 bits."""
+    """Consistent, and of every set in turn; NOT_ROBUST images have counts, one in seven of them
+    beyond 64 bits."""
     which = list(Set)[index % len(Set)]
     verdicts = {
         Set.RQFP: ("ROBUST", "ROBUST"),
@@ -116,24 +146,36 @@ def make_result(index: int, channels: int = 1) -> ImageResult:
     """The record with a witness for each network that is not robust."""
     record = make_record(index)
     verdicts = {"reference": record.reference_verdict, "quantised": record.quantised_verdict}
-    views = tuple(make_witness(index, name, channels) for name, verdict in verdicts.items() if verdict == "NOT_ROBUST")
+    views = tuple(
+        make_witness(index, name, channels)
+        for name, verdict in verdicts.items()
+        if verdict == "NOT_ROBUST"
+    )
     return ImageResult(record, views, seconds=0.001 * (index + 1))
 
 
 def make_older(directory: Path, images: int) -> Path:
-    """A finished run as relrob wrote it in format 3: no seals, no spot checks, the selection in the configuration."""
+    """A finished run as relrob wrote it in format 3: no seals, no spot checks, the selection in the
+    configuration."""
     directory.mkdir(parents=True)
     config = {**make_config(), "format": 3, "indices": list(range(images))}
     line = next(line for line in rows.SCHEMA[1].splitlines(keepends=True) if "spot_checks" in line)
     with closing(sqlite3.connect(directory / FILE)) as connection, connection:
-        for statement in (rows.SCHEMA[0], rows.SCHEMA[1].replace(line, ""), *rows.SCHEMA[2:5], "PRAGMA user_version=3"):
+        for statement in (
+            rows.SCHEMA[0],
+            rows.SCHEMA[1].replace(line, ""),
+            *rows.SCHEMA[2:5],
+            "PRAGMA user_version=3",
+        ):
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('config', ?)", (canonical(config),))
         for index in range(images):
             result, row = make_result(index), rows.encode(make_record(index))[:-1]
             connection.execute(f"INSERT INTO records VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - a count
             for view in result.witnesses:
-                connection.execute("INSERT INTO witnesses VALUES (?, ?, ?)", (index, view.network, encode(view)))
+                connection.execute(
+                    "INSERT INTO witnesses VALUES (?, ?, ?)", (index, view.network, encode(view))
+                )
             connection.execute("INSERT INTO timings VALUES (?, ?)", (index, result.seconds))
     return directory
 

@@ -1,4 +1,5 @@
-"""An independent reading of docs/regions.md, "The ladder", one point at a time: the referee of the ladder tests."""
+"""An independent reading of docs/regions.md, "The ladder", one point at a time, in plain Python:
+the referee of the ladder tests."""
 
 from __future__ import annotations
 
@@ -22,7 +23,10 @@ def to_float32(value: Fraction) -> np.float32:
     """Nearest float32 by search among neighbours of a float64 guess."""
     guess = np.float32(float(value))
     near = [np.nextafter(guess, np.float32(-9)), guess, np.nextafter(guess, np.float32(9))]
-    return min(near, key=lambda f: (abs(Fraction(float(f)) - value), int.from_bytes(f.tobytes(), "little") % 2))
+    return min(
+        near,
+        key=lambda f: (abs(Fraction(float(f)) - value), int.from_bytes(f.tobytes(), "little") % 2),
+    )
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,18 @@ class NaivePoint:
 def points(
     image: NDArray[Any], radius: Fraction, step: Fraction, features: int, axes: int = 10
 ) -> Iterator[NaivePoint]:
-    """Every image { x moved on S : cost of S <= radius }, depth first over features in order of saliency."""
+    """Every image { x moved on S : cost of S <= radius }, depth first over features in order of
+    saliency."""
     pixels = exact_pixels(image)
     mean = sum(pixels, Fraction(0)) / len(pixels)
-    order = sorted(range(len(pixels)), key=lambda i: abs(pixels[i] - mean), reverse=True)  # sort is stable
+    order = sorted(
+        range(len(pixels)), key=lambda i: abs(pixels[i] - mean), reverse=True
+    )  # sort is stable
     groups = [order[g * axes : (g + 1) * axes] for g in range(features)]
-    moved = [max(p - step, Fraction(0)) if p > Fraction(1, 2) else min(p + step, Fraction(1)) for p in pixels]
+    moved = [
+        max(p - step, Fraction(0)) if p > Fraction(1, 2) else min(p + step, Fraction(1))
+        for p in pixels
+    ]
     costs = [sum((abs(moved[i] - pixels[i]) for i in group), Fraction(0)) for group in groups]
     clean = np.array([to_float32(p) for p in pixels], dtype=np.float32)
     target = {i: to_float32(moved[i]) for group in groups for i in group}

@@ -1,4 +1,5 @@
-"""What the tests of the checker's readers share: files edited through LiteRT's own schema, and where outputs must lie."""
+"""What the tests of the checker's readers share: files edited through LiteRT's own schema, and
+where outputs must lie."""
 
 from __future__ import annotations
 
@@ -12,8 +13,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flint import arb, ctx
 
-from relrob.certificates.deployed import Deployed, read_deployed
-from relrob.certificates.derive import _Layer
+from relrob.certificates.checking.deployed import Deployed, read_deployed
+from relrob.certificates.checking.derive import _Layer
 from relrob.domain.network import Arithmetic, Layout, Network
 
 RUNTIMES = {
@@ -56,7 +57,8 @@ def read(data: bytes, folder: Path, **described_as: Any) -> Deployed:
 
 
 def ranges(deployed: Deployed, images: Any) -> tuple[Any, Any]:
-    """(least, largest) outputs (n, classes) of a runtime that strays as far as the facts allow, before any softmax."""
+    """(least, largest) outputs (n, classes) of a runtime that strays as far as the facts allow,
+    before any softmax."""
     lows, highs = [], []
     for image in images.astype(np.float64):
         low = high = image
@@ -64,13 +66,21 @@ def ranges(deployed: Deployed, images: Any) -> tuple[Any, Any]:
             with ctx.workprec(128):
                 layer = _Layer(facts)
                 given = [arb(value) for value in high.tolist()]
-                error = np.array([float(alone.upper()) for alone, _ in layer.error(given, layer.moved(given))])
+                error = np.array(
+                    [float(alone.upper()) for alone, _ in layer.error(given, layer.moved(given))]
+                )
             plus, minus = np.maximum(facts.weights, 0), np.minimum(facts.weights, 0)
             bias = np.array([float(value) for value in facts.bias])
             loose = 1e-12 * (high @ np.abs(facts.weights) + np.abs(bias)) + error
-            low, high = low @ plus + high @ minus + bias - loose, high @ plus + low @ minus + bias + loose
+            low, high = (
+                low @ plus + high @ minus + bias - loose,
+                high @ plus + low @ minus + bias + loose,
+            )
             if facts.floor is not None:
-                low, high = np.maximum(low, float(facts.floor)), np.maximum(high, float(facts.floor))
+                low, high = (
+                    np.maximum(low, float(facts.floor)),
+                    np.maximum(high, float(facts.floor)),
+                )
             if facts.cap is not None:
                 low, high = np.minimum(low, float(facts.cap)), np.minimum(high, float(facts.cap))
             if facts.relu:
@@ -106,7 +116,9 @@ def run(data: bytes, runtime: str, images: Any, place: int | None = None) -> Any
         if given["dtype"] != np.float32:
             scale, zero = given["quantization"]
             ends = np.iinfo(given["dtype"])
-            value = np.clip(np.rint(value / np.float32(scale)) + zero, ends.min, ends.max).astype(given["dtype"])
+            value = np.clip(np.rint(value / np.float32(scale)) + zero, ends.min, ends.max).astype(
+                given["dtype"]
+            )
         interpreter.set_tensor(given["index"], value)
         interpreter.invoke()
         row = interpreter.get_tensor(result["index"]).reshape(-1).astype(np.float64)

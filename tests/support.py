@@ -12,17 +12,20 @@ import pytest
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer, Network
-from relrob.problem import Opened
+from relrob.networks.open import Opened
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def shared_data(name: str) -> Path:
-    """A file of the shared data folder; skips the test where it is absent (RELROB_SHARED_DATA names the folder)."""
+    """A file of the shared data folder; skips the test where it is absent (RELROB_SHARED_DATA names
+    the folder)."""
     folder = Path(os.environ.get("RELROB_SHARED_DATA") or ROOT.parent / "shared" / "data")
     path = folder / name
     if not path.exists():
-        pytest.skip(f"needs {name}, which cannot be redistributed; set RELROB_SHARED_DATA to the folder that holds it")
+        pytest.skip(
+            f"needs {name}, which cannot be redistributed; set RELROB_SHARED_DATA to the folder that holds it"
+        )
     return path
 
 
@@ -39,7 +42,8 @@ def random_dense(seed: int, sizes: tuple[int, ...], softmax: bool = False) -> De
 
 @dataclass(frozen=True)
 class NumpyEvaluator:
-    """A float32 forward pass in plain NumPy: a runtime for tests that need none of the real ones."""
+    """A float32 forward pass in plain NumPy: a runtime for tests that need none of the real
+    ones."""
 
     dense: Dense
     runtime: str = "numpy"
@@ -57,7 +61,14 @@ class NumpyEvaluator:
 def numpy_opened(dense: Dense, shape: tuple[int, int, int], black_box: bool = False) -> Opened:
     """A network of plain NumPy, opened; `black_box` hides its weights from the solver."""
     network = Network(
-        "test", "0" * 64, "onnx", "numpy", dense.inputs, dense.classes, shape, dense=None if black_box else dense
+        "test",
+        "0" * 64,
+        "onnx",
+        "numpy",
+        dense.inputs,
+        dense.classes,
+        shape,
+        dense=None if black_box else dense,
     )
     evaluator = NumpyEvaluator(dense)
     return Opened(network, evaluator, evaluator)
@@ -68,5 +79,9 @@ def rounded(dense: Dense, bits: int) -> Dense:
     layers = []
     for layer in dense.layers:
         scale = float(np.abs(layer.weights).max()) / (2 ** (bits - 1) - 1)
-        layers.append(Layer((np.rint(layer.weights / scale) * scale).astype(np.float32), layer.bias, layer.relu))
+        layers.append(
+            Layer(
+                (np.rint(layer.weights / scale) * scale).astype(np.float32), layer.bias, layer.relu
+            )
+        )
     return Dense(tuple(layers), dense.softmax)

@@ -1,4 +1,5 @@
-"""The one module of the tests that imports TensorFlow; others reach it through `relrob.registry.load`."""
+"""The one module of the tests that imports TensorFlow; others reach it through
+`relrob.registry.load`."""
 
 from __future__ import annotations
 

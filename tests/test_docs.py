@@ -76,13 +76,19 @@ def test_there_is_something_to_check() -> None:
 
 
 def test_names_that_do_not_exist_are_noticed() -> None:
-    assert exists("relrob.domain.region") and exists("relrob.domain.region.Ladder") and exists("relrob.verify")
+    assert (
+        exists("relrob.domain.region")
+        and exists("relrob.domain.region.Ladder")
+        and exists("relrob.verify")
+    )
     assert not exists("relrob.domain.nowhere") and not exists("relrob.nowhere.region")
 
 
 def test_anchors_are_githubs(tmp_path: Path) -> None:
     path = tmp_path / "a.md"
-    path.write_text("# R^0, `x` and |y|: why?\n\n## Two words\n\n```sh\n# no heading\n```\n\n## Two words\n")
+    path.write_text(
+        "# R^0, `x` and |y|: why?\n\n## Two words\n\n```sh\n# no heading\n```\n\n## Two words\n"
+    )
     assert anchors(path) == {"r0-x-and-y-why", "two-words", "two-words-1"}
 
 
@@ -104,7 +110,9 @@ def test_names_of_modules_and_files_exist(path: Path) -> None:
     for name in set(MODULE.findall(text)):
         assert exists(name), name
     for name in set(FILE.findall(text)):
-        assert PLACEHOLDER.search(name) or list(ROOT.glob(name)) or list(ROOT.glob(f"{name}*")), name
+        assert PLACEHOLDER.search(name) or list(ROOT.glob(name)) or list(ROOT.glob(f"{name}*")), (
+            name
+        )
 
 
 @pytest.mark.parametrize("path", [path for path in DOCUMENTS if any(examples(path))], ids=ids)
@@ -118,8 +126,10 @@ def test_examples_run(path: Path) -> None:
 def test_code_cites_documents_that_a_stranger_has() -> None:
     """With the section where one is named."""
     for path in SOURCES:
-        text = path.read_text(encoding="utf-8")
+        text = " ".join(path.read_text(encoding="utf-8").split())
         for name in set(CITED.findall(text)) - WRITTEN:
             assert (ROOT / name).is_file(), f"{ids(path)} cites {name}"
         for name, heading in SECTION.findall(text):
-            assert re.search(rf"^#+ {re.escape(heading)}$", prose(ROOT / name), re.MULTILINE), f"{ids(path)}: {heading}"
+            assert re.search(rf"^#+ {re.escape(heading)}$", prose(ROOT / name), re.MULTILINE), (
+                f"{ids(path)}: {heading}"
+            )

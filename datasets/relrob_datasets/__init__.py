@@ -1,4 +1,5 @@
-"""Data sets for relrob: the embedded MNIST, manifests of what can be fetched, and loaders for a user's own images.
+"""Data sets for relrob: the embedded MNIST, manifests of what can be fetched, and loaders for a
+user's own images.
 
 >>> from relrob_datasets import load, select
 >>> test = load("mnist")
@@ -14,4 +15,14 @@ from relrob_datasets.fetch import fetch
 from relrob_datasets.first import check, load_guarded
 from relrob_datasets.select import select
 
-__all__ = ["Dataset", "Row", "catalogue", "check", "fetch", "load", "load_guarded", "load_known", "select"]
+__all__ = [
+    "Dataset",
+    "Row",
+    "catalogue",
+    "check",
+    "fetch",
+    "load",
+    "load_guarded",
+    "load_known",
+    "select",
+]

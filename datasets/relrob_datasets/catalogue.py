@@ -9,7 +9,7 @@ from pathlib import Path
 from relrob import registry
 from relrob.domain.arrays import Ints, Levels
 from relrob.errors import DatasetError
-from relrob.files import readable
+from relrob.system.files import readable
 from relrob_datasets import manifest as manifests
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.fetch import folder_of
@@ -22,7 +22,8 @@ ACCEPTED = f"{manifests.NAMES}, PATH.npz, a DIRECTORY of pictures, or the offici
 
 @dataclass(frozen=True)
 class Row:
-    """A data set with a name: `state` is "embedded", "on disk" or "to fetch"; `here` = the splits on disk; `size` in bytes."""
+    """A data set with a name: `state` is "embedded", "on disk" or "to fetch"; `here` = the splits
+    on disk; `size` in bytes."""
 
     name: str
     title: str
@@ -39,22 +40,26 @@ class Row:
 
 
 def load(name_or_path: str, split: str = "test") -> Dataset:
-    """The images of a named data set, whose files are checked first, or of a user's .npz, directory or official files.
+    """The images of a named data set, whose files are checked first, or of a user's .npz, directory
+    or official files.
 
-    A user's own data has no splits: `split` is recorded as given. Raises DatasetError, ChecksumError.
+    A user's own data has no splits: `split` is recorded as given. Raises DatasetError,
+    ChecksumError.
     """
     manifest = manifests.find(name_or_path)
     return load_known(manifest, split) if manifest else _load_path(name_or_path, split)
 
 
 def load_known(manifest: Manifest, split: str) -> Dataset:
-    """A data set of a manifest, from the package or the cache. Raises DatasetError where it is not on this machine."""
+    """A data set of a manifest, from the package or the cache. Raises DatasetError where it is not
+    on this machine."""
     manifest.check_split(split)
     folder = folder_of(manifest)
     form = manifest.form_in(folder, split)
     if form is None:
         raise DatasetError(
-            f"data set {manifest.name!r} ({split}) is not on this machine", hint=f"relrob datasets get {manifest.name}"
+            f"data set {manifest.name!r} ({split}) is not on this machine",
+            hint=f"relrob datasets get {manifest.name}",
         )
     for file in form.of(split):
         check_file(folder / file.name, file)
@@ -62,7 +67,8 @@ def load_known(manifest: Manifest, split: str) -> Dataset:
     dataset = _read(form, paths, split, manifest.name, len(manifest.classes))
     if len(dataset) != dict(manifest.splits)[split] or dataset.image_shape != manifest.image_shape:
         raise DatasetError(
-            f"{manifest.name} ({split}) has {len(dataset)} images of {dataset.image_shape}", "the manifest's"
+            f"{manifest.name} ({split}) has {len(dataset)} images of {dataset.image_shape}",
+            "the manifest's",
         )
     return dataset
 
@@ -126,7 +132,8 @@ def _load_path(text: str, split: str) -> Dataset:
 
 
 def _official(path: Path, split: str) -> Dataset | None:
-    """Official files in a folder, packed or (idx) unpacked, or one official file that holds the split; None where there are none.
+    """Official files in a folder, packed or (idx) unpacked, or one official file that holds the
+    split; None where there are none.
 
     Their checksums are not asked for: the same formats hold other data sets too.
     """
@@ -138,5 +145,11 @@ def _official(path: Path, split: str) -> Dataset | None:
             for files in (names, [file.removesuffix(".gz") for file in names]):
                 wanted = path.is_dir() or files == [path.name]
                 if wanted and files and all((folder / file).is_file() for file in files):
-                    return _read(form, [folder / file for file in files], split, readable(name), len(manifest.classes))
+                    return _read(
+                        form,
+                        [folder / file for file in files],
+                        split,
+                        readable(name),
+                        len(manifest.classes),
+                    )
     return None

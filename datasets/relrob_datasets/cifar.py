@@ -1,4 +1,5 @@
-"""CIFAR-10 as published: the binary batches, the Python batches, or the .tar.gz of either, which is read without extracting."""
+"""CIFAR-10 as published: the binary batches, the Python batches, or the .tar.gz of either, which is
+read without extracting."""
 
 from __future__ import annotations
 
@@ -15,13 +16,17 @@ from relrob.errors import DatasetError
 from relrob_datasets.integrity import reading
 from relrob_datasets.pickles import byte_array, load_inert
 
-BATCHES = {"train": tuple(f"data_batch_{number}" for number in range(1, 6)), "test": ("test_batch",)}
+BATCHES = {
+    "train": tuple(f"data_batch_{number}" for number in range(1, 6)),
+    "test": ("test_batch",),
+}
 PIXELS = 3 * 32 * 32
 LARGEST = 1 << 26
 
 
 def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
-    """Images (n, 32, 32, 3) and labels (n,) of a split, from one .tar.gz or from the batches in order. Raises DatasetError.
+    """Images (n, 32, 32, 3) and labels (n,) of a split, from one .tar.gz or from the batches in
+    order. Raises DatasetError.
 
     The files hold each image channel by channel (Krizhevsky's page, "Dataset layout").
     """
@@ -29,7 +34,10 @@ def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
         batches = _from_archive(paths[0], split)
     else:
         batches = [(str(path), _read_file(path)) for path in paths]
-    decoded = [_binary(name, data) if name.endswith(".bin") else _pickled(name, data) for name, data in batches]
+    decoded = [
+        _binary(name, data) if name.endswith(".bin") else _pickled(name, data)
+        for name, data in batches
+    ]
     planes = np.concatenate([pixels for pixels, _ in decoded]).reshape(-1, 3, 32, 32)
     images = np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
     images.flags.writeable = False
@@ -46,7 +54,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
-    """The batches of a split as (name, bytes), binary or Python, in order; reads no further than it must."""
+    """The batches of a split as (name, bytes), binary or Python, in order; reads no further than it
+    must."""
     plain = BATCHES[split]
     binary = tuple(f"{name}.bin" for name in plain)
     found: dict[str, bytes] = {}
@@ -57,19 +66,27 @@ def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
                 if not member.isfile() or name not in plain + binary:
                     continue
                 if member.size > LARGEST:
-                    raise DatasetError(f"{member.name} in {path} has {member.size} bytes", f"{LARGEST} bytes at most")
+                    raise DatasetError(
+                        f"{member.name} in {path} has {member.size} bytes",
+                        f"{LARGEST} bytes at most",
+                    )
                 stream = archive.extractfile(member)
                 found[name] = stream.read() if stream else b""
                 for names in (plain, binary):
                     if all(name in found for name in names):
                         return [(name, found[name]) for name in names]
     except tarfile.TarError as error:
-        raise DatasetError(f"cannot read {path}: {error}", "a .tar.gz archive", "another copy of the file") from error
-    raise DatasetError(f"{path} does not hold the {split} batches", f"{', '.join(plain)}, or the same with .bin")
+        raise DatasetError(
+            f"cannot read {path}: {error}", "a .tar.gz archive", "another copy of the file"
+        ) from error
+    raise DatasetError(
+        f"{path} does not hold the {split} batches", f"{', '.join(plain)}, or the same with .bin"
+    )
 
 
 class _Bounded:
-    """A file of which nobody reads more than a batch at once: the name of a member can claim gigabytes."""
+    """A file of which nobody reads more than a batch at once: the name of a member can claim
+    gigabytes."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file
@@ -89,7 +106,9 @@ def _opened(file: gzip.GzipFile) -> tarfile.TarFile:
 def _binary(name: str, data: bytes) -> tuple[Levels, Ints]:
     """Records of one label byte and 3072 pixel bytes."""
     if not data or len(data) % (1 + PIXELS):
-        raise DatasetError(f"{name} has {len(data)} bytes", f"a multiple of {1 + PIXELS} (label and pixels)")
+        raise DatasetError(
+            f"{name} has {len(data)} bytes", f"a multiple of {1 + PIXELS} (label and pixels)"
+        )
     records = np.frombuffer(data, dtype=np.uint8).reshape(-1, 1 + PIXELS)
     return records[:, 1:], records[:, 0].astype(np.int64)
 
@@ -98,7 +117,9 @@ def _pickled(name: str, data: bytes) -> tuple[Levels, Ints]:
     """A pickled dictionary with `data` (n, 3072) and the list `labels`."""
     try:
         batch = load_inert(data)
-        fields = {_text(key): value for key, value in batch.items()} if isinstance(batch, dict) else {}
+        fields = (
+            {_text(key): value for key, value in batch.items()} if isinstance(batch, dict) else {}
+        )
         pixels, labels = byte_array(fields.get("data")), fields.get("labels")
     except DatasetError as error:
         raise DatasetError(f"{name}: {error}") from error
@@ -109,7 +130,9 @@ def _pickled(name: str, data: bytes) -> tuple[Levels, Ints]:
         or len(labels) != len(pixels)
         or not all(type(v) is int and 0 <= v < 256 for v in labels)
     ):
-        raise DatasetError(f"{name} has no list of {len(pixels)} labels", "a list of integers, one an image")
+        raise DatasetError(
+            f"{name} has no list of {len(pixels)} labels", "a list of integers, one an image"
+        )
     return pixels, np.array(labels, dtype=np.int64)
 
 

@@ -15,11 +15,12 @@ from relrob.errors import DatasetError
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]; `labels` (n,) int64 in 0..classes-1.
+    """`images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]; `labels` (n,)
+    int64 in 0..classes-1.
 
-    `classes_known` is False where `classes` is only the largest label and one.
-    `sha256` is of the source: its files' bytes in reading order, the .npz, or a directory's names and bytes.
-    Raises DatasetError: wrong shapes or types, no images, values outside [0, 1], NaN, labels out of range.
+    `classes_known` is False where `classes` is only the largest label and one. `sha256` is of the
+    source: its files' bytes in reading order, the .npz, or a directory's names and bytes. Raises
+    DatasetError: wrong shapes or types, no images, values outside [0, 1], NaN, labels out of range.
 
     >>> Dataset("dots", "test", np.array([[[[255]]]], dtype=np.uint8), np.array([1]), 2, "").pixels([0])
     array([[1.]], dtype=float32)
@@ -51,14 +52,17 @@ class Dataset:
         return height, width, channels
 
     def pixels(self, indices: Sequence[int]) -> Floats:
-        """The images of those indices, flat in (H, W, C) order: (k, H*W*C) float32 in [0, 1], nearest to the exact k/255.
+        """The images of those indices, flat in (H, W, C) order: (k, H*W*C) float32 in [0, 1],
+        nearest to the exact k/255.
 
         Raises DatasetError for an index outside 0..n-1.
         """
         wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
         outside = wanted[(wanted < 0) | (wanted >= len(self))]
         if len(outside):
-            raise DatasetError(f"image {outside[0]} of data set {self.name!r}", f"0..{len(self) - 1}")
+            raise DatasetError(
+                f"image {outside[0]} of data set {self.name!r}", f"0..{len(self) - 1}"
+            )
         flat = self.images.reshape(len(self), -1)[wanted]
         if flat.dtype == np.uint8:
             return flat.astype(np.float32) / np.float32(255)
@@ -73,7 +77,9 @@ def _check_images(images: NDArray[Any], where: str) -> None:
             "(n, height, width, channels), uint8 or float32",
         )
     if not images.size:
-        raise DatasetError(f"{where} is empty: shape {images.shape}", "at least one image of at least one pixel")
+        raise DatasetError(
+            f"{where} is empty: shape {images.shape}", "at least one image of at least one pixel"
+        )
     if images.dtype == np.uint8:
         return
     low, high = float(images.min()), float(images.max())
@@ -81,14 +87,17 @@ def _check_images(images: NDArray[Any], where: str) -> None:
         raise DatasetError(f"{where} has NaN pixels", "float pixels in [0, 1]")
     if low < 0 or high > 1:
         hint = "store levels 0..255 as uint8" if low >= 0 and 1 < high <= 255 else ""
-        raise DatasetError(f"{where} has float pixels in [{low:g}, {high:g}]", "float pixels in [0, 1]", hint)
+        raise DatasetError(
+            f"{where} has float pixels in [{low:g}, {high:g}]", "float pixels in [0, 1]", hint
+        )
 
 
 def _check_labels(labels: NDArray[Any], count: int, classes: int, where: str) -> None:
     """One integer label an image, 0 <= label < classes."""
     if labels.shape != (count,):
         raise DatasetError(
-            f"{where} has {count} images and labels of shape {labels.shape}", f"labels of shape ({count},)"
+            f"{where} has {count} images and labels of shape {labels.shape}",
+            f"labels of shape ({count},)",
         )
     if labels.dtype.kind not in "iu":
         raise DatasetError(f"{where} has labels of type {labels.dtype}", "integer labels from 0 on")
@@ -97,5 +106,6 @@ def _check_labels(labels: NDArray[Any], count: int, classes: int, where: str) ->
     wrong = np.flatnonzero((labels < 0) | (labels >= classes))
     if len(wrong):
         raise DatasetError(
-            f"{where} has label {labels[wrong[0]]} at image {wrong[0]}", f"0..{classes - 1} ({classes} classes)"
+            f"{where} has label {labels[wrong[0]]} at image {wrong[0]}",
+            f"0..{classes - 1} ({classes} classes)",
         )

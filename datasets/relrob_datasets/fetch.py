@@ -1,4 +1,5 @@
-"""Bring a data set here, from its publisher or from files that the user downloaded; nothing unchecked gets its name."""
+"""Bring a data set here, from its publisher or from files that the user downloaded; nothing
+unchecked gets its name."""
 
 from __future__ import annotations
 
@@ -9,9 +10,9 @@ from pathlib import Path
 from urllib import error, request
 from urllib.parse import urlsplit
 
-from relrob import files
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import ChecksumError, DatasetError
+from relrob.system import files
 from relrob_datasets import manifest as manifests
 from relrob_datasets.integrity import check_file, reading
 from relrob_datasets.manifest import File, Manifest
@@ -21,15 +22,20 @@ BLOCK = 1 << 18
 
 
 def folder_of(manifest: Manifest) -> Path:
-    """Where the files of a data set lie: inside the package, or under the user's cache directory."""
+    """Where the files of a data set lie: inside the package, or under the user's cache
+    directory."""
     return manifest.embedded or files.cache_dir() / "datasets" / manifest.name
 
 
-def fetch(name: str | Manifest, listener: Listener = silent, *, from_path: Path | None = None) -> Path:
-    """Get every official file of a data set, or those that a folder or file of the user's holds; returns their folder.
+def fetch(
+    name: str | Manifest, listener: Listener = silent, *, from_path: Path | None = None
+) -> Path:
+    """Get every official file of a data set, or those that a folder or file of the user's holds;
+    returns their folder.
 
-    Files that are there and whole are kept. Sends events of stage "download" in bytes. Cost: the published sizes.
-    Raises DatasetError (unknown name, no connection, nothing usable at `from_path`), ChecksumError; leaves nothing half-written.
+    Files that are there and whole are kept. Sends events of stage "download" in bytes. Cost: the
+    published sizes. Raises DatasetError (unknown name, no connection, nothing usable at
+    `from_path`), ChecksumError; leaves nothing half-written.
     """
     manifest = name if isinstance(name, Manifest) else manifests.find(name)
     if manifest is None:
@@ -57,22 +63,35 @@ def _whole(path: Path, file: File) -> bool:
 
 
 def _found(manifest: Manifest, source: Path) -> list[tuple[Path, File]]:
-    """The official files in a folder (or one level below), or what official file the given one is; all checked."""
+    """The official files in a folder (or one level below), or what official file the given one is;
+    all checked."""
     known = [file for form in manifest.forms for file in form.files]
     if source.is_file():
         file = next((file for file in known if file.name == source.name), None)
         file = file or next((file for file in known if _whole(source, file)), None)
         if file is None:
-            raise ChecksumError(f"{source} is no file of {manifest.name}", ", ".join(file.name for file in known))
+            raise ChecksumError(
+                f"{source} is no file of {manifest.name}", ", ".join(file.name for file in known)
+            )
         check_file(source, file)
         return [(source, file)]
     if not source.is_dir():
-        raise DatasetError(f"{source} does not exist", f"a folder or file with the official files of {manifest.name}")
+        raise DatasetError(
+            f"{source} does not exist",
+            f"a folder or file with the official files of {manifest.name}",
+        )
     with reading(source):
         places = [source, *sorted(path for path in source.iterdir() if path.is_dir())]
-    pairs = [(place / file.name, file) for file in known for place in places if (place / file.name).is_file()]
+    pairs = [
+        (place / file.name, file)
+        for file in known
+        for place in places
+        if (place / file.name).is_file()
+    ]
     if not pairs:
-        raise DatasetError(f"{source} has no file of {manifest.name}", ", ".join(file.name for file in known))
+        raise DatasetError(
+            f"{source} has no file of {manifest.name}", ", ".join(file.name for file in known)
+        )
     for path, file in pairs:
         check_file(path, file)
     return pairs
@@ -122,13 +141,16 @@ def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
             output.write(block)
             listener(Event("download", file.name, done, total))
     if total and done != total:
-        raise DatasetError(f"the connection gave {'more than ' * (done > total)}{min(done, total)} bytes of {total}")
+        raise DatasetError(
+            f"the connection gave {'more than ' * (done > total)}{min(done, total)} bytes of {total}"
+        )
     if not done:
         raise DatasetError("the answer is empty")
 
 
 def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
-    """The body in blocks, each with the announced length (0: unknown). Raises DatasetError for every fault of the network."""
+    """The body in blocks, each with the announced length (0: unknown). Raises DatasetError for
+    every fault of the network."""
     try:
         if urlsplit(url).scheme not in ("http", "https"):
             raise DatasetError("not an address of the web", "http or https")
@@ -141,11 +163,14 @@ def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
         raise DatasetError(f"the server answers {problem.code} {problem.reason}") from problem
     except (OSError, http.client.HTTPException, ValueError) as problem:
         reason = getattr(problem, "reason", None) or problem
-        raise DatasetError(f"{getattr(reason, 'strerror', None) or reason or type(problem).__name__}") from problem
+        raise DatasetError(
+            f"{getattr(reason, 'strerror', None) or reason or type(problem).__name__}"
+        ) from problem
 
 
 def _opener() -> request.OpenerDirector:
-    """urllib without its handlers for files, FTP and data URLs, so that no redirection reaches them."""
+    """urllib without its handlers for files, FTP and data URLs, so that no redirection reaches
+    them."""
     opener = request.OpenerDirector()
     for handler in (
         request.ProxyHandler,

@@ -1,4 +1,5 @@
-"""The first reading of a foreign data set in a child process with limits (`relrob.system.child`)."""
+"""The first reading of a foreign data set in a child process with limits
+(`relrob.system.child`)."""
 
 from __future__ import annotations
 
@@ -21,7 +22,8 @@ READY: Final = (
 
 
 def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> Dataset:
-    """`load`, which a child has tried first where the images are the user's own: files with a published checksum are not foreign.
+    """`load`, which a child has tried first where the images are the user's own: files with a
+    published checksum are not foreign.
 
     `memory`: GiB, None for the default. Raises DatasetError, ChecksumError.
     """
@@ -40,8 +42,11 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
     return load(name_or_path, split)
 
 
-def check(name_or_path: str, split: str | None = None, memory: float | None = None) -> tuple[Dataset, ...]:
-    """Check what is on disk by loading it: one split, or each split of a named set that is here. Raises DatasetError."""
+def check(
+    name_or_path: str, split: str | None = None, memory: float | None = None
+) -> tuple[Dataset, ...]:
+    """Check what is on disk by loading it: one split, or each split of a named set that is here.
+    Raises DatasetError."""
     manifest = manifests.find(name_or_path)
     if manifest and split is None:
         return tuple(load_known(manifest, here) for here in splits_here(manifest) or ("test",))

@@ -1,4 +1,5 @@
-"""The idx format of MNIST: magic 0, 0, type, rank; sizes as big-endian 32-bit numbers; then the bytes."""
+"""The idx format of MNIST: magic 0, 0, type, rank; sizes as big-endian 32-bit numbers; then the
+bytes."""
 
 from __future__ import annotations
 
@@ -19,13 +20,15 @@ LARGEST = 1 << 31
 
 
 def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
-    """Images (n, H, W, 1) and labels (n,) from an image file and a label file. Raises DatasetError."""
+    """Images (n, H, W, 1) and labels (n,) from an image file and a label file. Raises
+    DatasetError."""
     images, labels = (read_idx(path, rank) for path, rank in zip(paths, (3, 1), strict=True))
     return images[..., np.newaxis], labels.astype(np.int64)
 
 
 def read_idx(path: Path, rank: int) -> Levels:
-    """The array of one idx file of unsigned bytes, gzipped or plain, with `rank` dimensions; read-only.
+    """The array of one idx file of unsigned bytes, gzipped or plain, with `rank` dimensions;
+    read-only.
 
     Raises DatasetError: not idx, another type or rank, too few or too many bytes.
     """
@@ -38,12 +41,15 @@ def read_idx(path: Path, rank: int) -> Levels:
             data = file.read(expected + 1)
     if len(data) != expected:
         state = "is truncated" if len(data) < expected else "has bytes after its data"
-        raise DatasetError(f"{path} {state}: its header says {'x'.join(map(str, shape))} = {expected} bytes")
+        raise DatasetError(
+            f"{path} {state}: its header says {'x'.join(map(str, shape))} = {expected} bytes"
+        )
     return np.frombuffer(data, dtype=np.uint8).reshape(shape)
 
 
 def _shape(path: Path, magic: bytes, sizes: bytes, rank: int) -> tuple[int, ...]:
-    """The dimensions of the header; refuses another magic, type or rank, and sizes that no data set here has."""
+    """The dimensions of the header; refuses another magic, type or rank, and sizes that no data set
+    here has."""
     accepted = f"an idx file of unsigned bytes with {rank} dimensions (magic 0000{UNSIGNED_BYTE:02x}{rank:02x})"
     if magic != bytes((0, 0, UNSIGNED_BYTE, rank)):
         raise DatasetError(f"{path} begins with {magic.hex() or 'nothing'}", accepted)
@@ -51,5 +57,7 @@ def _shape(path: Path, magic: bytes, sizes: bytes, rank: int) -> tuple[int, ...]
         raise DatasetError(f"{path} is truncated in its header", accepted)
     shape = struct.unpack(f">{rank}I", sizes)
     if math.prod(shape) > LARGEST:
-        raise DatasetError(f"{path} announces {'x'.join(map(str, shape))} bytes", f"{LARGEST} bytes at most")
+        raise DatasetError(
+            f"{path} announces {'x'.join(map(str, shape))} bytes", f"{LARGEST} bytes at most"
+        )
     return shape

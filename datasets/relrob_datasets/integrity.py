@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from relrob.errors import ChecksumError, DatasetError
-from relrob.files import sha256_file
+from relrob.system.files import sha256_file
 from relrob_datasets.manifest import File
 
 
@@ -20,17 +20,26 @@ def reading(path: Path) -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error, MemoryError) as error:
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        raise DatasetError(f"cannot read {path}: {reason}", hint="another copy of the file") from error
+        raise DatasetError(
+            f"cannot read {path}: {reason}", hint="another copy of the file"
+        ) from error
 
 
 def check_file(path: Path, file: File) -> None:
-    """Raise ChecksumError unless `path` has the manifest's SHA-256 for `file`, or its MD5 where that is all there is."""
+    """Raise ChecksumError unless `path` has the manifest's SHA-256 for `file`, or its MD5 where
+    that is all there is."""
     with reading(path):
         if file.sha256:
             if (found := sha256_file(path)) != file.sha256:
-                raise ChecksumError(f"{path} has sha256 {found}", f"{file.sha256} ({file.name})", "get the file again")
+                raise ChecksumError(
+                    f"{path} has sha256 {found}",
+                    f"{file.sha256} ({file.name})",
+                    "get the file again",
+                )
         elif (found := _md5_file(path)) != file.md5:
-            raise ChecksumError(f"{path} has md5 {found}", f"{file.md5} ({file.name})", "get the file again")
+            raise ChecksumError(
+                f"{path} has md5 {found}", f"{file.md5} ({file.name})", "get the file again"
+            )
 
 
 def sha256_of(paths: Sequence[Path]) -> str:

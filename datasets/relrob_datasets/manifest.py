@@ -1,7 +1,9 @@
-"""What the data sets with a name are made of: official files, their checksums, where they come from, their terms.
+"""What the data sets with a name are made of: official files, their checksums, where they come
+from, their terms.
 
-MD5 sums are those of torchvision's and the publishers' pages, SHA-256 sums those of TensorFlow Datasets, Keras and
-the Ruby port of torchvision; the sums of the embedded MNIST were computed from the files, whose MD5 sums are the published ones.
+MD5 sums are those of torchvision's and the publishers' pages, SHA-256 sums those of TensorFlow
+Datasets, Keras and the Ruby port of torchvision; the sums of the embedded MNIST were computed from
+the files, whose MD5 sums are the published ones.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class File:
-    """One official file: the splits that it holds or helps to hold, and its checksums (one at least); `size` 0 is unknown."""
+    """One official file: the splits that it holds or helps to hold, and its checksums (one at
+    least); `size` 0 is unknown."""
 
     name: str
     splits: tuple[str, ...]
@@ -33,7 +36,8 @@ class File:
 
 @dataclass(frozen=True)
 class Form:
-    """One shape in which a data set is published. `loader` is "module:function" of (paths, split) -> (images, labels)."""
+    """One shape in which a data set is published. `loader` is "module:function" of (paths, split)
+    -> (images, labels)."""
 
     files: tuple[File, ...]
     loader: str
@@ -45,7 +49,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set with a name. The first form is the one that is fetched, from `urls` in turn; each is accepted from a user."""
+    """A data set with a name. The first form is the one that is fetched, from `urls` in turn; each
+    is accepted from a user."""
 
     name: str
     title: str
@@ -69,7 +74,9 @@ class Manifest:
     def check_split(self, split: str) -> None:
         """Raise DatasetError for a split that the data set does not have."""
         if split not in dict(self.splits):
-            raise DatasetError(f"data set {self.name!r} has no split {split!r}", ", ".join(dict(self.splits)))
+            raise DatasetError(
+                f"data set {self.name!r} has no split {split!r}", ", ".join(dict(self.splits))
+            )
 
 
 MNIST = Manifest(
@@ -158,7 +165,18 @@ FASHION_MNIST = Manifest(
             "relrob_datasets.idx:read",
         ),
     ),
-    classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    classes=(
+        "T-shirt/top",
+        "Trouser",
+        "Pullover",
+        "Dress",
+        "Coat",
+        "Sandal",
+        "Shirt",
+        "Sneaker",
+        "Bag",
+        "Ankle boot",
+    ),
     image_shape=(28, 28, 1),
     splits=(("train", 60000), ("test", 10000)),
     licence="MIT",
@@ -198,21 +216,35 @@ CIFAR10 = Manifest(
         Form(
             (
                 File(
-                    "data_batch_1.bin", TRAIN, sha256="cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"
+                    "data_batch_1.bin",
+                    TRAIN,
+                    sha256="cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
                 ),
                 File(
-                    "data_batch_2.bin", TRAIN, sha256="a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"
+                    "data_batch_2.bin",
+                    TRAIN,
+                    sha256="a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
                 ),
                 File(
-                    "data_batch_3.bin", TRAIN, sha256="bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"
+                    "data_batch_3.bin",
+                    TRAIN,
+                    sha256="bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
                 ),
                 File(
-                    "data_batch_4.bin", TRAIN, sha256="014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"
+                    "data_batch_4.bin",
+                    TRAIN,
+                    sha256="014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
                 ),
                 File(
-                    "data_batch_5.bin", TRAIN, sha256="755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"
+                    "data_batch_5.bin",
+                    TRAIN,
+                    sha256="755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
                 ),
-                File("test_batch.bin", TEST, sha256="8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+                File(
+                    "test_batch.bin",
+                    TEST,
+                    sha256="8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                ),
             ),
             _CIFAR,
         ),
@@ -228,7 +260,18 @@ CIFAR10 = Manifest(
             _CIFAR,
         ),
     ),
-    classes=("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+    classes=(
+        "airplane",
+        "automobile",
+        "bird",
+        "cat",
+        "deer",
+        "dog",
+        "frog",
+        "horse",
+        "ship",
+        "truck",
+    ),
     image_shape=(32, 32, 3),
     splits=(("train", 50000), ("test", 10000)),
     licence="none stated by its authors",

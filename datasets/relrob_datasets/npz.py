@@ -1,4 +1,5 @@
-"""A user's own images in a NumPy archive with the arrays `images` and `labels` and, if wished, the number `classes`."""
+"""A user's own images in a NumPy archive with the arrays `images` and `labels` and, if wished, the
+number `classes`."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import DatasetError
-from relrob.files import readable, sha256_file
+from relrob.system.files import readable, sha256_file
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 
@@ -18,19 +19,23 @@ ACCEPTED = "a .npz with arrays images (n, H, W), (n, H, W, C) or (n, d) and labe
 
 
 def load_npz(path: Path, split: str) -> Dataset:
-    """The data set of a .npz file: uint8 levels, or floats in [0, 1], which are rounded to float32. Runs no pickle.
+    """The data set of a .npz file: uint8 levels, or floats in [0, 1], which are rounded to float32.
+    Runs no pickle.
 
-    Without `classes` there are as many classes as the largest label says. A flat image becomes square where d is a square
-    number, else (1, d, 1). Raises DatasetError.
+    Without `classes` there are as many classes as the largest label says. A flat image becomes
+    square where d is a square number, else (1, d, 1). Raises DatasetError.
     """
     arrays = _read(path, split)
     images, labels = _images(path, arrays["images"]), _labels(path, arrays["labels"])
     classes = _classes(path, arrays.get("classes"), labels)
-    return Dataset(readable(path.stem), split, images, labels, classes, sha256_file(path), "classes" in arrays)
+    return Dataset(
+        readable(path.stem), split, images, labels, classes, sha256_file(path), "classes" in arrays
+    )
 
 
 def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
-    """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names, stand for the first two."""
+    """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names,
+    stand for the first two."""
     wanted = {
         "images": "images",
         "labels": "labels",
@@ -48,9 +53,14 @@ def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
                 arrays = {wanted[name]: archive[name] for name in names if name in wanted}
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # a broken archive raises almost anything: zip, zlib, tokenizer and header errors
-            raise DatasetError(f"cannot read {path}: {error or type(error).__name__}", ACCEPTED) from error
-    if not {"images", "labels"} <= set(arrays) or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+        # a broken archive raises almost anything: zip, zlib, tokenizer and header errors
+        except Exception as error:
+            raise DatasetError(
+                f"cannot read {path}: {error or type(error).__name__}", ACCEPTED
+            ) from error
+    if not {"images", "labels"} <= set(arrays) or not all(
+        isinstance(array, np.ndarray) for array in arrays.values()
+    ):
         raise DatasetError(f"{path} holds {', '.join(names) or 'nothing'}", ACCEPTED)
     return arrays
 
@@ -58,7 +68,9 @@ def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
 def _images(path: Path, images: NDArray[Any]) -> NDArray[Any]:
     """(n, H, W, C), uint8 or float32."""
     if images.dtype != np.uint8 and images.dtype.kind != "f":
-        raise DatasetError(f"{path} has images of type {images.dtype}", "uint8 levels, or floats in [0, 1]")
+        raise DatasetError(
+            f"{path} has images of type {images.dtype}", "uint8 levels, or floats in [0, 1]"
+        )
     if images.ndim not in (2, 3, 4):
         raise DatasetError(f"{path} has images of shape {images.shape}", ACCEPTED)
     if images.dtype != np.uint8:
@@ -82,7 +94,11 @@ def _labels(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
         given = f"{path} has labels of shape {labels.shape} and type {labels.dtype}"
-        raise DatasetError(given, "one integer an image, (n,)", "labels.argmax(axis=1) turns one-hot rows into numbers")
+        raise DatasetError(
+            given,
+            "one integer an image, (n,)",
+            "labels.argmax(axis=1) turns one-hot rows into numbers",
+        )
     return labels
 
 
@@ -91,5 +107,7 @@ def _classes(path: Path, given: NDArray[Any] | None, labels: NDArray[Any]) -> in
     if given is None:
         return max(int(labels.max(initial=0)), 0) + 1
     if given.shape != () or given.dtype.kind not in "iu":
-        raise DatasetError(f"{path} has classes of shape {given.shape} and type {given.dtype}", "one integer")
+        raise DatasetError(
+            f"{path} has classes of shape {given.shape} and type {given.dtype}", "one integer"
+        )
     return int(given)

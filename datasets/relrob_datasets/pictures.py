@@ -14,7 +14,7 @@ from PIL import Image
 
 from relrob.domain.arrays import Levels
 from relrob.errors import DatasetError
-from relrob.files import readable, sha256_path
+from relrob.system.files import readable, sha256_path
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.integrity import reading
 
@@ -25,10 +25,11 @@ ACCEPTED = "labels.csv with the columns filename,label, or one sub-folder of pic
 
 
 def load_pictures(folder: Path, split: str) -> Dataset:
-    """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then by name.
+    """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then
+    by name.
 
-    Sub-folders in sorted order are the classes 0, 1, ...; where all names are whole numbers, these are the labels.
-    Other files than pictures, and hidden ones, are left alone. Raises DatasetError.
+    Sub-folders in sorted order are the classes 0, 1, ...; where all names are whole numbers, these
+    are the labels. Other files than pictures, and hidden ones, are left alone. Raises DatasetError.
     """
     with reading(folder):
         table = folder / "labels.csv"
@@ -38,7 +39,13 @@ def load_pictures(folder: Path, split: str) -> Dataset:
     labels = np.array([label for _, label in listed], dtype=np.int64)
     named = not table.is_file() and not _numbered(sorted({path.parent.name for path, _ in listed}))
     return Dataset(
-        readable(folder.resolve().name), split, images, labels, int(labels.max()) + 1, digest, classes_known=named
+        readable(folder.resolve().name),
+        split,
+        images,
+        labels,
+        int(labels.max()) + 1,
+        digest,
+        classes_known=named,
     )
 
 
@@ -49,11 +56,14 @@ def _from_table(folder: Path, table: Path) -> list[tuple[Path, int]]:
             rows = csv.DictReader(file, strict=True)
             if not {"filename", "label"} <= set(rows.fieldnames or ()):
                 raise DatasetError(
-                    f"{table} has the columns {', '.join(rows.fieldnames or ()) or 'none'}", "filename,label"
+                    f"{table} has the columns {', '.join(rows.fieldnames or ()) or 'none'}",
+                    "filename,label",
                 )
             listed = [_row(folder, table, rows.line_num, row) for row in rows]
     except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(f"cannot read {table}: {error}", "a comma-separated table in UTF-8") from error
+        raise DatasetError(
+            f"cannot read {table}: {error}", "a comma-separated table in UTF-8"
+        ) from error
     if not listed:
         raise DatasetError(f"{table} lists no picture", ACCEPTED)
     names = [path for path, _ in listed]
@@ -77,20 +87,28 @@ def _row(folder: Path, table: Path, line: int, row: dict[str, Any]) -> tuple[Pat
 def _regular(path: Path) -> Path:
     """The path, if it is no pipe, device or folder: opening one could wait for ever."""
     if path.exists() and not path.is_file():
-        raise DatasetError(f"{path} is not a regular file", f"a picture: {', '.join(FORMATS)}", "leave it out")
+        raise DatasetError(
+            f"{path} is not a regular file", f"a picture: {', '.join(FORMATS)}", "leave it out"
+        )
     return path
 
 
 def _from_folders(folder: Path) -> list[tuple[Path, int]]:
     """(picture, class) for each picture of each sub-folder."""
-    classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    classes = sorted(
+        path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     names = [path.name for path in classes]
     labels = [int(name) for name in names] if _numbered(names) else list(range(len(names)))
     listed = []
     for label, path in sorted(zip(labels, classes, strict=True)):
-        pictures = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
+        pictures = sorted(
+            p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        )
         if not pictures:
-            raise DatasetError(f"class folder {path} has no pictures", f"files that end in {', '.join(SUFFIXES)}")
+            raise DatasetError(
+                f"class folder {path} has no pictures", f"files that end in {', '.join(SUFFIXES)}"
+            )
         listed += [(_regular(picture), label) for picture in pictures]
     if not listed:
         raise DatasetError(f"{folder} has no labelled pictures", ACCEPTED)
@@ -111,7 +129,8 @@ def _stack(paths: list[Path]) -> Levels:
         picture = read_picture(path)
         if picture.shape != first.shape:
             raise DatasetError(
-                f"{path} is {_size(picture)}, {paths[0].name} is {_size(first)}", "pictures of one size and kind"
+                f"{path} is {_size(picture)}, {paths[0].name} is {_size(first)}",
+                "pictures of one size and kind",
             )
         images[place] = picture
     images.flags.writeable = False
@@ -119,28 +138,38 @@ def _stack(paths: list[Path]) -> Levels:
 
 
 def read_picture(path: Path) -> Levels:
-    """One picture as (H, W, C) levels, C = 1 for grey and 3 for RGB. Raises DatasetError that names it."""
+    """One picture as (H, W, C) levels, C = 1 for grey and 3 for RGB. Raises DatasetError that names
+    it."""
     try:
         with reading(path), warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path, formats=FORMATS) as picture:
                 return _levels(path, picture)
     except (SyntaxError, ValueError, struct.error, OverflowError, IndexError) as error:
-        raise DatasetError(f"cannot read {path}: {error}", f"a picture: {', '.join(FORMATS)}") from error
+        raise DatasetError(
+            f"cannot read {path}: {error}", f"a picture: {', '.join(FORMATS)}"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DatasetError(f"{path} is far too large: {error}", f"{MOST_PIXELS} pixels at most") from error
+        raise DatasetError(
+            f"{path} is far too large: {error}", f"{MOST_PIXELS} pixels at most"
+        ) from error
 
 
 def _levels(path: Path, picture: Image.Image) -> Levels:
-    """Decode; palettes become RGB, black-and-white becomes grey; transparency and deep colour are refused."""
+    """Decode; palettes become RGB, black-and-white becomes grey; transparency and deep colour are
+    refused."""
     if picture.width * picture.height > MOST_PIXELS:
-        raise DatasetError(f"{path} has {picture.width}x{picture.height} pixels", f"{MOST_PIXELS} pixels at most")
+        raise DatasetError(
+            f"{path} has {picture.width}x{picture.height} pixels", f"{MOST_PIXELS} pixels at most"
+        )
     if getattr(picture, "n_frames", 1) > 1:
         raise DatasetError(f"{path} is an animation", "one still picture a file")
     target = {"L": "L", "1": "L", "RGB": "RGB", "P": "RGB"}.get(picture.mode)
     if target is None or "transparency" in picture.info:
         mode = f"{picture.mode} with transparency" if target else picture.mode
-        raise DatasetError(f"{path} has pixels of kind {mode}", "8-bit grey or RGB", "save it without transparency")
+        raise DatasetError(
+            f"{path} has pixels of kind {mode}", "8-bit grey or RGB", "save it without transparency"
+        )
     levels: NDArray[np.uint8] = np.asarray(picture.convert(target), dtype=np.uint8)
     return levels[..., np.newaxis] if levels.ndim == 2 else levels
 

@@ -17,9 +17,11 @@ _PER_CLASS = re.compile(r"per-class:([0-9]{1,18})")
 
 
 def select(dataset: Dataset, text: str) -> tuple[int, ...]:
-    """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the set, as in Python.
+    """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the
+    set, as in Python.
 
-    Raises DatasetError: nonsense, no image left, an index outside the set or named twice, a class with too few images.
+    Raises DatasetError: nonsense, no image left, an index outside the set or named twice, a class
+    with too few images.
     """
     words = "".join(text.split())
     if words == "all":
@@ -48,7 +50,9 @@ def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ..
     """Indices in the order given, each once."""
     outside = [index for index in chosen if not 0 <= index < len(dataset)]
     if outside:
-        raise DatasetError(f"image {outside[0]} in selection {text!r}: {_size(dataset)}", f"0..{len(dataset) - 1}")
+        raise DatasetError(
+            f"image {outside[0]} in selection {text!r}: {_size(dataset)}", f"0..{len(dataset) - 1}"
+        )
     if len(set(chosen)) < len(chosen):
         twice = next(index for place, index in enumerate(chosen) if index in chosen[:place])
         raise DatasetError(f"image {twice} twice in selection {text!r}", "each index once")

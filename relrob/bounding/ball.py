@@ -1,7 +1,9 @@
-"""Linear bounds (`relrob.bounding.linear`) over a ball, cut by [0,1]^n; its directions are the pixels.
+"""Linear bounds (`relrob.bounding.linear`) over a ball, cut by [0,1]^n; its directions are the
+pixels.
 
-The support function of a ball cut by a box: a sum (L-infinity), the largest terms (L0), a fractional knapsack (L1), and, by weak
-duality, the best of the Lagrangians sup_d { g.d - m/2 (|d|^2 - r^2) } (L2): any multiplier m >= 0 gives an upper bound.
+The support function of a ball cut by a box: a sum (L-infinity), the largest terms (L0), a
+fractional knapsack (L1), and, by weak duality, the best of the Lagrangians sup_d { g.d - m/2 (|d|^2
+- r^2) } (L2): any multiplier m >= 0 gives an upper bound.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from relrob.networks.enclosure import Enclosure
 from relrob.regions.ball import BallSet
 
 _ROUNDS: Final = 24
-_CLOSE: Final = 2.0**-20  # any multiplier is sound, and the bound moves by the square of how far it is from the best
+_CLOSE: Final = (
+    2.0**-20
+)  # any multiplier is sound, and the bound moves by the square of how far it is from the best
 _FIRST: Final = 32  # pixels by gain that are tried before all of them
 
 
@@ -42,18 +46,23 @@ class BallHull:
         if self.norm is Norm.L2:
             multiplier = self._multiplier(gains)
             moves = self._pulled(gains, multiplier)
-            value = (moves * gains).sum(axis=0) - multiplier / 2 * ((moves * moves).sum(axis=0) - self.reach**2)
+            value = (moves * gains).sum(axis=0) - multiplier / 2 * (
+                (moves * moves).sum(axis=0) - self.reach**2
+            )
             return np.asarray(value)
         size, room = np.abs(gains), self._room(gains)
         if self.norm is Norm.L0:
             most = min(int(self.reach), len(gains))
             terms = size * room
-            return np.asarray(np.partition(terms, len(terms) - most, axis=0)[len(terms) - most :].sum(axis=0))
+            return np.asarray(
+                np.partition(terms, len(terms) - most, axis=0)[len(terms) - most :].sum(axis=0)
+            )
         order, share = self._shares(size, room)
         return np.asarray((np.take_along_axis(size, order, axis=0) * share).sum(axis=0))
 
     def extreme(self, gains: Doubles) -> Doubles:
-        """Moves (f,) of the ball at which d @ gains (f,) is largest; one of them, up to rounding."""
+        """Moves (f,) of the ball at which d @ gains (f,) is largest; one of them, up to
+        rounding."""
         column = gains[:, None]
         if self.norm is Norm.LINF:
             return np.where(gains > 0, self.up, np.where(gains < 0, -self.down, 0.0))
@@ -73,12 +82,15 @@ class BallHull:
         return np.asarray(np.where(gains > 0, self.up[:, None], self.down[:, None]))
 
     def _shares(self, size: Doubles, room: Doubles) -> tuple[Ints, Doubles]:
-        """The fractional knapsack of the L1 ball: the pixels that matter by gain, and how far each moves, (k, n) both."""
+        """The fractional knapsack of the L1 ball: the pixels that matter by gain, and how far each
+        moves, (k, n) both."""
         lost, most = np.where(room > 0, -size, 0.0), _FIRST
         while True:
             if most < len(lost):
                 order = np.argpartition(lost, most, axis=0)[:most]
-                order = np.take_along_axis(order, np.argsort(np.take_along_axis(lost, order, axis=0), axis=0), axis=0)
+                order = np.take_along_axis(
+                    order, np.argsort(np.take_along_axis(lost, order, axis=0), axis=0), axis=0
+                )
             else:
                 order = np.argsort(lost, axis=0)
             spent = np.take_along_axis(room, order, axis=0)
@@ -94,16 +106,21 @@ class BallHull:
         return np.asarray(np.clip(free, -self.down[:, None], self.up[:, None]))
 
     def _multiplier(self, gains: Doubles) -> Doubles:
-        """The multiplier (n,) at which the maximiser has norm `reach`; next to none where the box alone keeps it shorter.
+        """The multiplier (n,) at which the maximiser has norm `reach`; next to none where the box
+        alone keeps it shorter.
 
-        Newton from above: the pixels that the last multiplier pulls to an end of their box stay there, the others share the rest.
+        Newton from above: the pixels that the last multiplier pulls to an end of their box stay
+        there, the others share the rest.
         """
         room, squares = self._room(gains) ** 2, gains * gains
         found = np.sqrt(squares.sum(axis=0)) / self.reach
         for _ in range(_ROUNDS):
             full = squares >= room * (found * found)
             left = self.reach**2 - np.where(full, room, 0.0).sum(axis=0)
-            better = np.sqrt(np.where(full, 0.0, squares).sum(axis=0) / np.maximum(left, np.finfo(np.float64).tiny))
+            better = np.sqrt(
+                np.where(full, 0.0, squares).sum(axis=0)
+                / np.maximum(left, np.finfo(np.float64).tiny)
+            )
             better = np.minimum(found, better)
             done = bool((better >= found * (1 - _CLOSE)).all())
             found = better
@@ -115,9 +132,10 @@ class BallHull:
 @final
 @dataclass(frozen=True, eq=False)
 class Moves:
-    """A ball as moves of single pixels, each up or down by z `change`, z in [0,1]: `axes` (f,) pixels, `change` (f,) float64, and
-    the `costs` (f,) whose sum of z costs is at most `room`, integers; no costs: no limit. Only L1 and L-infinity balls, and
-    lattices' hulls, are such sets; the changes are outward."""
+    """A ball as moves of single pixels, each up or down by z `change`, z in [0,1]: `axes` (f,)
+    pixels, `change` (f,) float64, and the `costs` (f,) whose sum of z costs is at most `room`,
+    integers; no costs: no limit. Only L1 and L-infinity balls, and lattices' hulls, are such sets;
+    the changes are outward."""
 
     axes: Ints
     change: Doubles
@@ -161,7 +179,8 @@ def moves_of(ball: BallSet) -> Moves | None:
 
 @final
 class MovedBounds:
-    """Bounds over a whole ball, in the form in which questions about it are encoded (`relrob.bounding.encoding`)."""
+    """Bounds over a whole ball, in the form in which questions about it are encoded
+    (`relrob.encoding.encode`)."""
 
     def __init__(self, bounds: BallBounds) -> None:
         self.enclosure, self.label = bounds.enclosure, bounds.label
@@ -190,22 +209,32 @@ class BallBounds:
         first, base = enclosure.layers[0], ball.base.astype(np.float64)
         largest = np.maximum(base + ball.up, ball.down)
         hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
-        start, reach = base @ first.weights + first.bias, 3 * (largest @ first.size) + np.abs(first.bias)
+        start, reach = (
+            base @ first.weights + first.bias,
+            3 * (largest @ first.size) + np.abs(first.bias),
+        )
         self.at = At(start, first.weights, hull, first.lost(largest), reach)
 
-    def margins(self, falls: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None) -> Margins:
-        """Bounds over the whole ball, or its part in these phases, `slopes` (d,) over the pixels. `falls`: of each hidden layer,
-        slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
+    def margins(
+        self, falls: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None
+    ) -> Margins:
+        """Bounds over the whole ball, or its part in these phases, `slopes` (d,) over the pixels.
+        `falls`: of each hidden layer, slopes in [0, 1] of the lines below neurons that may change
+        sign (n,)."""
         return self._linear.margins(self.at, (), falls, phases)
 
     def falls(self, found: Margins) -> tuple[Doubles, ...]:
         """Optimised slopes for the ball whose bounds are `found`."""
         return optimised(self._linear, self.at, found)
 
-    def tuned(self, found: Margins, phases: tuple[Phase, ...]) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
-        """Optimised slopes, and phases with optimised pulls, for the part whose bounds are `found`."""
+    def tuned(
+        self, found: Margins, phases: tuple[Phase, ...]
+    ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
+        """Optimised slopes, and phases with optimised pulls, for the part whose bounds are
+        `found`."""
         return tuned(self._linear, self.at, found, phases)
 
     def looseness(self, found: Margins, phases: tuple[Phase, ...]) -> list[Doubles]:
-        """Of each hidden layer what neurons (n,) cost the least margin of the part by being open."""
+        """Of each hidden layer what neurons (n,) cost the least margin of the part by being
+        open."""
         return self._linear.looseness(found, phases)

@@ -1,4 +1,5 @@
-"""Does a network give one and the same label on a whole part of a ladder? Proved by bounds, for the runtime's arithmetic."""
+"""Does a network give one and the same label on a whole part of a ladder? Proved by bounds, for the
+runtime's arithmetic."""
 
 from __future__ import annotations
 
@@ -10,17 +11,18 @@ import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure
 from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
 
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of the true label's margin, from
-    below where the label is right, from above where it is wrong; `slopes` (F,): how much each feature moves that margin; `proof`:
-    the bounds that prove the true label; `least`: proved bound of the margin of `label` from below, `gains` (F,): how much each
+    """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of
+    the true label's margin, from below where the label is right, from above where it is wrong;
+    `slopes` (F,): how much each feature moves that margin; `proof`: the bounds that prove the true
+    label; `least`: proved bound of the margin of `label` from below, `gains` (F,): how much each
     feature lowers that one."""
 
     label: int | None
@@ -52,13 +54,17 @@ class CertainLabels:
                 self._of[other] = LadderBounds(self._enclosure, self._rungs, other)
             found = self._of[other].margins(part)
             if proves(self._enclosure, other, found):
-                high, least = (self._enclosure.shown(float(end)) for end in (margins.high[rival], found.low.min()))
+                high, least = (
+                    self._enclosure.shown(float(end))
+                    for end in (margins.high[rival], found.low.min())
+                )
                 return Settled(other, high, margins.slopes, None, least, found.gains)
         return Settled(None, float(margins.low.min()), margins.slopes)
 
 
 def proves(enclosure: Enclosure, label: int, margins: Margins) -> bool:
-    """Is `label` the one label of the set? Outputs that saturate could tie: they must stay off the ends of their range."""
+    """Is `label` the one label of the set? Outputs that saturate could tie: they must stay off the
+    ends of their range."""
     gap, last = enclosure.gap, enclosure.layers[-1]
     if not margins.low.min() > gap:
         return False

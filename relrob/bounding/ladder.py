@@ -1,8 +1,9 @@
 """Linear bounds (`relrob.bounding.linear`) over the parts of a ladder.
 
-A part's directions are its free features, their moves the hull { z in [0,1]^f : costs.z <= room }, whose extreme is a fractional
-knapsack. Parts after the whole ladder bound only the neurons that the whole ladder left undecided. Where the largest pixel is the
-same at every point of a part, the levels of each pixel, moved or not, are known before any network runs: quantising loses nothing.
+A part's directions are its free features, their moves the hull { z in [0,1]^f : costs.z <= room },
+whose extreme is a fractional knapsack. Parts after the whole ladder bound only the neurons that the
+whole ladder left undecided. Where the largest pixel is the same at every point of a part, the
+levels of each pixel, moved or not, are known before any network runs: quantising loses nothing.
 """
 
 from __future__ import annotations
@@ -14,12 +15,12 @@ from typing import final
 import numpy as np
 
 from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
-from relrob.bounding.part import Part
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure, Lost
-from relrob.networks.folded import hull_maximum
+from relrob.regions.hulls import hull_maximum
 from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
 
 
 @final
@@ -45,8 +46,8 @@ class _Budgeted:
 
 @dataclass(frozen=True, eq=False)
 class _First:
-    """The first layer's pre-activations of the clean image (n,), what each feature adds (F, n), the magnitude of their terms (n,),
-    and what the runtime can lose."""
+    """The first layer's pre-activations of the clean image (n,), what each feature adds (F, n), the
+    magnitude of their terms (n,), and what the runtime can lose."""
 
     base: Doubles
     moves: Doubles
@@ -66,9 +67,9 @@ class LadderBounds:
         self._roots: list[Root] = []
 
     def margins(self, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        """Bounds over all points of the part, `slopes` (F,) over all features, largest where the rows' maximum is still open;
-        infinite where float32 may overflow. `falls`: of each hidden layer, slopes in [0, 1] of the lines below neurons that may
-        change sign (n,)."""
+        """Bounds over all points of the part, `slopes` (F,) over all features, largest where the
+        rows' maximum is still open; infinite where float32 may overflow. `falls`: of each hidden
+        layer, slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
         largest, changing = self._maximum(part)
         found = self._linear.margins(self._at(part, largest), self._roots, falls)
         self._keep(part, found.every)
@@ -83,7 +84,8 @@ class LadderBounds:
         return optimised(self._linear, self.at(part), found)
 
     def neurons(self, part: Part) -> tuple[PreActivations, ...]:
-        """Bounds of every layer's pre-activations over all points of the part, the last layer's (the outputs) included."""
+        """Bounds of every layer's pre-activations over all points of the part, the last layer's
+        (the outputs) included."""
         every = self._linear.neurons(self.at(part), self._roots)
         self._keep(part, every)
         return every
@@ -121,7 +123,9 @@ class LadderBounds:
             off[rungs.axes] = np.maximum(off[rungs.axes], off_moved)
             high = np.maximum(high, base)
             high[rungs.axes] = np.maximum(high[rungs.axes], moved)
-        moves: Doubles = np.einsum("gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes])
+        moves: Doubles = np.einsum(
+            "gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes]
+        )
         reach = 3 * (high @ first.size) + np.abs(first.bias)
         return _First(base @ first.weights + first.bias, moves, reach, first.lost(high, off))
 
@@ -132,7 +136,8 @@ class LadderBounds:
 
 
 def steady_maximum(part: Part) -> tuple[float | None, tuple[int, ...]]:
-    """The largest pixel, if it is the same at every point of the part; otherwise None, and the free features that change it."""
+    """The largest pixel, if it is the same at every point of the part; otherwise None, and the free
+    features that change it."""
     rungs, free = part.rungs, list(part.free)
     image, moved = rungs.base.copy(), rungs.moved[free]
     image[rungs.axes[list(part.moved)]] = rungs.moved[list(part.moved)]

@@ -1,10 +1,13 @@
-"""Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of its runtime.
+"""Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of
+its runtime.
 
-Pre-activations of the runtime are bounded layer by layer, then the margins of the label against every other class, backward
-through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019) to the directions in which images can move,
-where the set's own support function gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown
-a neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to the margin. Float64, outward:
-every bound is widened by more than the sums that form it can lose (`outward`).
+Pre-activations of the runtime are bounded layer by layer, then the margins of the label against
+every other class, backward through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly:
+Singh et al. 2019) to the directions in which images can move, where the set's own support function
+gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown a
+neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to
+the margin. Float64, outward: every bound is widened by more than the sums that form it can lose
+(`outward`).
 """
 
 from __future__ import annotations
@@ -19,7 +22,8 @@ from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.enclosure import Enclosure, Lost
 
-_MANY: Final = 64  # directions from which on their products with the weights cost more than passes over the weights
+# directions from which on their products with the weights cost more than passes over the weights
+_MANY: Final = 64
 
 
 class Hull(Protocol):
@@ -56,9 +60,9 @@ class _Signs:
 
 @dataclass(frozen=True, eq=False)
 class PreActivations:
-    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,) and within `error` (n,) of
-    the real pre-activation of the runtime's inputs, by what is `lost`; `reach` (n,): magnitude of the terms of one. Infinite where
-    float32 may overflow."""
+    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,)
+    and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is `lost`;
+    `reach` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
 
     low: Doubles
     high: Doubles
@@ -69,10 +73,12 @@ class PreActivations:
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what the runtime passes on, over its
-    pre-activations, which are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest outputs;
-    `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
-    multiples of the pre-activations, none of which is below 0 on the part, are added to what is bounded from above."""
+    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what
+    the runtime passes on, over its pre-activations, which are real ones of inputs `moved` (n_in,)
+    by at most that much, up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of
+    one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
+    multiples of the pre-activations, none of which is below 0 on the part, are added to what is
+    bounded from above."""
 
     rise: Doubles
     over: Doubles
@@ -87,16 +93,18 @@ class Neurons:
 
 @dataclass(frozen=True, eq=False)
 class Phase:
-    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at least 0, -1 where it is at most
-    0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these conditions in a bound of the margins, 0 where free."""
+    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at
+    least 0, -1 where it is at most 0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these
+    conditions in a bound of the margins, 0 where free."""
 
     sides: Doubles
     pulls: Doubles
 
 
 def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bool) -> Neurons:
-    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may bite. `falls` (n,): slopes in
-    [0, 1] of the lines below neurons that may change sign, chosen by their areas when not given."""
+    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may
+    bite. `falls` (n,): slopes in [0, 1] of the lines below neurons that may change sign, chosen by
+    their areas when not given."""
     low, high = known.low, known.high
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
@@ -109,7 +117,9 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bo
         rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
         fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
     error = known.error if first else known.lost.rest
-    return Neurons(rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach)
+    return Neurons(
+        rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach
+    )
 
 
 def _floor(neurons: Neurons) -> float:
@@ -127,9 +137,10 @@ def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neuro
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each other class's; `gains` (f,): how
-    much each direction lowers the most threatened margin; `least`, `most` (classes,): of the outputs before they saturate;
-    `hidden`: the lines by which the hidden layers were bounded; `every`: the bounds of every layer."""
+    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each
+    other class's; `gains` (f,): how much each direction lowers the most threatened margin; `least`,
+    `most` (classes,): of the outputs before they saturate; `hidden`: the lines by which the hidden
+    layers were bounded; `every`: the bounds of every layer."""
 
     low: Doubles
     high: Doubles
@@ -152,8 +163,9 @@ class Margins:
 
 @dataclass(frozen=True, eq=False)
 class At:
-    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves, what each direction adds
-    `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,); the moves' `hull`; what the runtime has `lost`."""
+    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
+    what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,);
+    the moves' `hull`; what the runtime has `lost`."""
 
     start: Doubles
     moves: Doubles
@@ -162,14 +174,16 @@ class At:
     reach: Doubles
 
     def highest(self, gains: Doubles) -> Doubles:
-        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is not a finite number."""
+        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is
+        not a finite number."""
         return np.where(np.isfinite(gains.sum(axis=0)), self.hull.maximum(gains), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
 class Root:
-    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that they leave undecided, and `both`
-    these neurons' weights and their negatives, split by sign. They hold on every subset."""
+    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that
+    they leave undecided, and `both` these neurons' weights and their negatives, split by sign. They
+    hold on every subset."""
 
     low: Doubles
     high: Doubles
@@ -179,14 +193,16 @@ class Root:
 
 @final
 class LinearBounds:
-    """Bounds of one enclosed network for one label, on any set of images. One set costs about two products of its directions with
-    the weights of each layer; less with the `roots` of a set that holds it, of which only undecided neurons are bounded again."""
+    """Bounds of one enclosed network for one label, on any set of images. One set costs about two
+    products of its directions with the weights of each layer; less with the `roots` of a set that
+    holds it, of which only undecided neurons are bounded again."""
 
     def __init__(self, enclosure: Enclosure, label: int) -> None:
         self.enclosure, self.label = enclosure, label
         last = enclosure.layers[-1]
         self._both = [
-            _Signs.both(layer.weights[:, : None if number else 0]) for number, layer in enumerate(enclosure.layers)
+            _Signs.both(layer.weights[:, : None if number else 0])
+            for number, layer in enumerate(enclosure.layers)
         ]
         others = np.delete(np.arange(enclosure.classes), label)
         self._margin_weights = last.weights[:, [label]] - last.weights[:, others]
@@ -201,9 +217,9 @@ class LinearBounds:
         falls: Sequence[Doubles] | None = None,
         phases: Sequence[Phase] | None = None,
     ) -> Margins:
-        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of each hidden layer (bounds mean
-        nothing where that is `Margins.empty`); infinite where float32 may overflow. `falls`: of each hidden layer, see
-        `_neurons`."""
+        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of
+        each hidden layer (bounds mean nothing where that is `Margins.empty`); infinite where
+        float32 may overflow. `falls`: of each hidden layer, see `_neurons`."""
         with np.errstate(all="ignore"):
             hidden, every = self._forward(at, roots, falls, phases)
             last = every[-1]
@@ -222,11 +238,16 @@ class LinearBounds:
         )
 
     def gradients(
-        self, at: At, found: Margins, falls: Sequence[Doubles], phases: Sequence[Phase] | None = None
+        self,
+        at: At,
+        found: Margins,
+        falls: Sequence[Doubles],
+        phases: Sequence[Phase] | None = None,
     ) -> tuple[float, list[Doubles], list[Doubles]]:
-        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines below, the pulls of `phases`, and
-        everything else as in `found`; how it grows with each slope of a neuron that may change sign, and with each pull. Not
-        outward: a guide, no bound."""
+        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines
+        below, the pulls of `phases`, and everything else as in `found`; how it grows with each
+        slope of a neuron that may change sign, and with each pull. Not outward: a guide, no bound.
+        """
         crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
         hidden = [
             replace(neurons, fall=np.where(open_, fall, neurons.fall))
@@ -239,32 +260,48 @@ class LinearBounds:
             low = -values - self._last(last.lost)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
-            layers, value = self.enclosure.layers, at.start + at.hull.extreme(gains[:, worst]) @ at.moves
+            layers, value = (
+                self.enclosure.layers,
+                at.start + at.hull.extreme(gains[:, worst]) @ at.moves,
+            )
             by_fall, by_pull = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
                 slope = sign * np.where(sign > 0, neurons.rise, neurons.fall)
                 value = value + neurons.error * np.sign(slope)
                 by_fall.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
-                by_pull.append(np.zeros_like(value) if phases is None else -phases[number].sides * value)
-                passed = np.where(sign > 0, neurons.rise * value + neurons.over, neurons.fall * value + neurons.under)
+                by_pull.append(
+                    np.zeros_like(value) if phases is None else -phases[number].sides * value
+                )
+                passed = np.where(
+                    sign > 0,
+                    neurons.rise * value + neurons.over,
+                    neurons.fall * value + neurons.under,
+                )
                 passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
         return float(low[worst]), by_fall, by_pull
 
     def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
-        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer costs by being open."""
+        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
+        costs by being open."""
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):
-            signs = self._backward(-self._margin_weights[:, worst], _pulled(list(found.hidden), phases))
+            signs = self._backward(
+                -self._margin_weights[:, worst], _pulled(list(found.hidden), phases)
+            )
         open_ones = [
             (known.low < 0) & (known.high > 0) & (known.high <= layer.cap)
             for known, layer in zip(found.every, self.enclosure.layers[:-1], strict=False)
         ]
         costs = zip(signs, found.hidden, open_ones, strict=True)
-        return [np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_) for sign, neurons, open_ in costs]
+        return [
+            np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_)
+            for sign, neurons, open_ in costs
+        ]
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
-        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds `coefficients` of the last one's."""
+        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds
+        `coefficients` of the last one's."""
         found = [coefficients] if hidden else []
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
@@ -275,11 +312,14 @@ class LinearBounds:
 
     def _last(self, lost: Lost) -> Doubles:
         """What the last layer can lose of the margins (classes - 1,)."""
-        found: Doubles = lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
+        found: Doubles = (
+            lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
+        )
         return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
-        """Bounds of every layer's pre-activations over the whole set, the last layer's (the outputs) included."""
+        """Bounds of every layer's pre-activations over the whole set, the last layer's (the
+        outputs) included."""
         with np.errstate(all="ignore"):
             return tuple(self._forward(at, roots, None, None)[1])
 
@@ -288,7 +328,11 @@ class LinearBounds:
         return [self._root(number, known) for number, known in enumerate(every[:-1])]
 
     def _forward(
-        self, at: At, roots: Sequence[Root], falls: Sequence[Doubles] | None, phases: Sequence[Phase] | None
+        self,
+        at: At,
+        roots: Sequence[Root],
+        falls: Sequence[Doubles] | None,
+        phases: Sequence[Phase] | None,
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
@@ -302,7 +346,11 @@ class LinearBounds:
                 low = np.where(phases[number].sides > 0, np.maximum(low, 0.0), low)
                 high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
             every.append(PreActivations(low, high, error, lost, reach))
-            hidden.append(_neurons(every[-1], layer.cap, None if falls is None else falls[number], number == 0))
+            hidden.append(
+                _neurons(
+                    every[-1], layer.cap, None if falls is None else falls[number], number == 0
+                )
+            )
             lost = layers[number + 1].lost(hidden[-1].top)
             reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
         error = lost.total(layers[-1].size)
@@ -312,7 +360,8 @@ class LinearBounds:
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
     ) -> tuple[Doubles, Doubles]:
-        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a larger set was bounded."""
+        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a
+        larger set was bounded."""
         if number >= len(roots):
             return self._fresh(number, slice(None), self._both[number], hidden, at, error)
         root = roots[number]
@@ -323,12 +372,20 @@ class LinearBounds:
         return low, high
 
     def _fresh(
-        self, number: int, neurons: Ints | slice, both: _Signs, hidden: list[Neurons], at: At, error: Doubles
+        self,
+        number: int,
+        neurons: Ints | slice,
+        both: _Signs,
+        hidden: list[Neurons],
+        at: At,
+        error: Doubles,
     ) -> tuple[Doubles, Doubles]:
         """Bounds of some neurons of a layer, computed now."""
         if number:
             bias = self.enclosure.layers[number].bias[neurons]
-            high, low = np.split(self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2)
+            high, low = np.split(
+                self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2
+            )
         else:
             start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
             high = start + at.highest(moves) + slack
@@ -340,23 +397,34 @@ class LinearBounds:
         low, high, cap = known.low, known.high, self.enclosure.layers[number].cap
         undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
         return Root(
-            low, high, undecided, _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []])
+            low,
+            high,
+            undecided,
+            _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []]),
         )
 
-    def _margin(self, signs: tuple[float, ...], hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
-        """Upper bounds of sign * margins without the last layer's own error for each sign, one after another, and their slopes
-        over the directions."""
+    def _margin(
+        self, signs: tuple[float, ...], hidden: list[Neurons], at: At
+    ) -> tuple[Doubles, Doubles]:
+        """Upper bounds of sign * margins without the last layer's own error for each sign, one
+        after another, and their slopes over the directions."""
         factors = np.repeat(signs, len(self._others))
         if hidden:
-            weights, bias = np.tile(self._margin_weights, len(signs)), np.tile(self._margin_bias, len(signs))
+            weights, bias = (
+                np.tile(self._margin_weights, len(signs)),
+                np.tile(self._margin_bias, len(signs)),
+            )
             return self._maximum(_Signs.of(factors * weights), factors * bias, hidden, at)
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
         value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
         return value + SLACK * (at.reach[self.label] + at.reach[others]), gains
 
-    def _maximum(self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At) -> tuple[Doubles, Doubles]:
-        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over the directions."""
+    def _maximum(
+        self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
+    ) -> tuple[Doubles, Doubles]:
+        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over
+        the directions."""
         constant, slack, free = bias, np.abs(bias), len(at.moves)
         for depth in range(len(hidden) - 1, 0, -1):
             used, slope, offsets, lost = self._below(hidden[depth], given, free > _MANY)
@@ -370,8 +438,18 @@ class LinearBounds:
             gains = at.moves[:, used] @ slope
             value = constant + offsets + at.start[used] @ slope + at.highest(gains)
             return value + SLACK * (slack + lost), gains
-        above = [neurons.rise * at.moves, neurons.rise * at.start, neurons.over, neurons.rise * neurons.error]
-        below = [neurons.fall * at.moves, neurons.fall * at.start, neurons.under, -neurons.fall * neurons.error]
+        above = [
+            neurons.rise * at.moves,
+            neurons.rise * at.start,
+            neurons.over,
+            neurons.rise * neurons.error,
+        ]
+        below = [
+            neurons.fall * at.moves,
+            neurons.fall * at.start,
+            neurons.under,
+            -neurons.fall * neurons.error,
+        ]
         above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
         below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
@@ -379,9 +457,12 @@ class LinearBounds:
         return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
 
     @staticmethod
-    def _below(neurons: Neurons, given: _Signs, few: bool) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
-        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass on more than 0), the form (n, m)
-        in their real pre-activations above `given` in their outputs, what else it adds, and the magnitude of all its terms."""
+    def _below(
+        neurons: Neurons, given: _Signs, few: bool
+    ) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
+        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass
+        on more than 0), the form (n, m) in their real pre-activations above `given` in their
+        outputs, what else it adds, and the magnitude of all its terms."""
         on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)
         on = on if neurons.pull is None else on | (neurons.pull != 0)
         used = np.flatnonzero(on) if few else slice(None)

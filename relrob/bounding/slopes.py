@@ -1,10 +1,12 @@
-"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least margin is as large as possible;
-and, where neurons are fixed in a phase, multipliers of these conditions (beta).
+"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least
+margin is as large as possible; and, where neurons are fixed in a phase, multipliers of these
+conditions (beta).
 
-Any slopes in [0, 1] and any multipliers of at least 0 give a sound bound; a subgradient of the bound, found by running the relaxed
-network forward at the maximiser of its backward form, says how to change them (alpha-CROWN: Xu et al. 2021; beta-CROWN: Wang et al.
-2021). The bounds of hidden neurons stay as they are meanwhile; `LinearBounds.margins` with what was found then computes everything
-anew.
+Any slopes in [0, 1] and any multipliers of at least 0 give a sound bound; a subgradient of the
+bound, found by running the relaxed network forward at the maximiser of its backward form, says how
+to change them (alpha-CROWN: Xu et al. 2021; beta-CROWN: Wang et al. 2021). The bounds of hidden
+neurons stay as they are meanwhile; `LinearBounds.margins` with what was found then computes
+everything anew.
 """
 
 from __future__ import annotations
@@ -21,19 +23,26 @@ from relrob.domain.arrays import Doubles
 STEPS: Final = 20
 _RATE: Final = 0.25
 _SLOWER: Final = 0.95
-_MEAN, _SQUARE = 0.9, 0.999  # how much of the means of the gradients and of their squares each step keeps
+_MEAN, _SQUARE = (
+    0.9,
+    0.999,
+)  # how much of the means of the gradients and of their squares each step keeps
 
 
-def optimised(bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS) -> tuple[Doubles, ...]:
-    """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over `at`; each step costs about two
-    passes of one image through the network. Steps of Adam (Kingma & Ba 2015): every neuron moves, however little it weighs."""
+def optimised(
+    bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS
+) -> tuple[Doubles, ...]:
+    """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over
+    `at`; each step costs about two passes of one image through the network. Steps of Adam (Kingma &
+    Ba 2015): every neuron moves, however little it weighs."""
     return tuned(bounds, at, found, None, steps)[0]
 
 
 def tuned(
     bounds: LinearBounds, at: At, found: Margins, phases: Sequence[Phase] | None, steps: int = STEPS
 ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
-    """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on their part."""
+    """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on
+    their part."""
     falls = [neurons.fall.copy() for neurons in found.hidden]
     best, chosen, kept = -np.inf, tuple(falls), tuple(phases or ())
     if not falls:
@@ -44,10 +53,16 @@ def tuned(
         value, by_fall, by_pull = bounds.gradients(at, found, falls, phases)
         if value > best:
             best, chosen, kept = value, tuple(falls), tuple(phases or ())
-        falls = [np.clip(fall + rate * a.step(g), 0.0, 1.0) for fall, a, g in zip(falls, adam[0], by_fall, strict=True)]
+        falls = [
+            np.clip(fall + rate * a.step(g), 0.0, 1.0)
+            for fall, a, g in zip(falls, adam[0], by_fall, strict=True)
+        ]
         if phases is not None:
             triples = zip(phases, adam[1], by_pull, strict=True)
-            phases = [replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0)) for phase, a, g in triples]
+            phases = [
+                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0))
+                for phase, a, g in triples
+            ]
         rate *= _SLOWER
     return chosen, kept
 

@@ -1,1 +1,2 @@
-"""Certificates: a file from which a third party re-derives ROBUST without our solvers (docs/certificates.md)."""
+"""Certificates: a file from which a third party re-derives ROBUST without our solvers
+(docs/certificates.md)."""

@@ -1,4 +1,5 @@
-"""The command line: parse, call, print. Each command lives in its own module and is imported only when it is used.
+"""The command line: parse, call, print. Each command lives in its own module and is imported only
+when it is used.
 
 This module imports next to nothing, so that Ctrl-C is listened to before whatever takes time.
 """

@@ -16,26 +16,47 @@ from relrob.registry import load
 
 
 @click.command("check")
-@click.argument("certificates", nargs=-1, required=True, metavar="CERTIFICATE...", type=click.Path(path_type=Path))
-@click.option("--network", type=click.Path(path_type=Path), help="The network's file.  [default: found beside the run]")
-@click.option("--run", is_flag=True, help="Run every point of parts that rest on runs, not 64 of the large ones.")
+@click.argument(
+    "certificates",
+    nargs=-1,
+    required=True,
+    metavar="CERTIFICATE...",
+    type=click.Path(path_type=Path),
+)
+@click.option(
+    "--network",
+    type=click.Path(path_type=Path),
+    help="The network's file.  [default: found beside the run]",
+)
+@click.option(
+    "--run",
+    is_flag=True,
+    help="Run every point of parts that rest on runs, not 64 of the large ones.",
+)
 @memory_option
 @common_options
 def command(
-    certificates: tuple[Path, ...], network: Path | None, run: bool, memory: float | None, as_json: bool, quiet: bool
+    certificates: tuple[Path, ...],
+    network: Path | None,
+    run: bool,
+    memory: float | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
-    """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with other code and arithmetic.
+    """Check certificates of ROBUST verdicts, which `relrob verify --certificates` writes, with
+    other code and arithmetic.
 
-    The region is built again with exact fractions, bounds are derived again in ball arithmetic from the network's file, points that
-    were run are run again. Exit code 0: all valid; 1: some invalid; 2: unreadable; 3: none invalid, but large parts that were run
-    are only sampled. docs/certificates.md tells the rules.
+    The region is built again with exact fractions, bounds are derived again in ball arithmetic from
+    the network's file, points that were run are run again. Exit code 0: all valid; 1: some invalid;
+    2: unreadable; 3: none invalid, but large parts that were run are only sampled.
+    docs/certificates.md tells the rules.
 
     \b
     Examples:
       relrob verify --radius 20 --step 1/16 --images 0:5 --certificates --out run
       relrob check run/certificates/00000-reference.json
     """
-    check: Callable[..., Any] = load("relrob.certificates.check:check")
+    check: Callable[..., Any] = load("relrob.certificates.checking.check:check")
     reports = [check(path, network, run, memory) for path in certificates]
     if as_json:
         print_json([{**asdict(report), "valid": report.valid} for report in reports])

@@ -26,16 +26,27 @@ def _set_level(ctx: click.Context, param: click.Parameter, value: int | bool) ->
 
 def common_options(function: F) -> F:
     """Add --json, -q and -v. The command receives `as_json` (bool) and `quiet` (bool)."""
-    function = click.option("--json", "as_json", is_flag=True, help="JSON on standard output, nothing else.")(function)
-    function = click.option("-q", "--quiet", is_flag=True, callback=_keep, help="Errors only.")(function)
+    function = click.option(
+        "--json", "as_json", is_flag=True, help="JSON on standard output, nothing else."
+    )(function)
+    function = click.option("-q", "--quiet", is_flag=True, callback=_keep, help="Errors only.")(
+        function
+    )
     return click.option(
-        "-v", "--verbose", count=True, expose_value=False, callback=_set_level, help="Say more (-vv: everything)."
+        "-v",
+        "--verbose",
+        count=True,
+        expose_value=False,
+        callback=_set_level,
+        help="Say more (-vv: everything).",
     )(function)
 
 
 def memory_option(function: F) -> F:
     """Add --memory. The command receives `memory` (float or None)."""
-    words = "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
+    words = (
+        "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
+    )
     return click.option("--memory", type=float, metavar="GIB", help=words)(function)
 
 
@@ -46,6 +57,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
 
 
 def print_json(value: Any) -> None:
-    """One JSON document on standard output, keys in the order given; escapes where the terminal takes no UTF-8."""
+    """One JSON document on standard output, keys in the order given; escapes where the terminal
+    takes no UTF-8."""
     plain = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     click.echo(printable(json.dumps(value, indent=2, ensure_ascii=plain), keep="\n"))

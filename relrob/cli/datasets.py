@@ -40,7 +40,9 @@ def list_command(as_json: bool, quiet: bool) -> None:
     for row in rows:
         images = ", ".join(f"{split} {count}" for split, count in row.splits)
         where = str(row.path) if row.here else f"relrob datasets get {row.name}"
-        click.echo(f"{row.name:<15}{row.state:<10}{images:<27}{_shape(row.image_shape):<10}{_size(row):>9}  {where}")
+        click.echo(
+            f"{row.name:<15}{row.state:<10}{images:<27}{_shape(row.image_shape):<10}{_size(row):>9}  {where}"
+        )
     if not quiet:
         for row in rows:
             click.echo(f"{row.name}: {row.credit}; {row.licence}")
@@ -57,7 +59,8 @@ def list_command(as_json: bool, quiet: bool) -> None:
 )
 @common_options
 def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -> None:
-    """Fetch the official files of the data set NAME, check them against the published checksums, and keep them in the cache.
+    """Fetch the official files of the data set NAME, check them against the published checksums,
+    and keep them in the cache.
 
     \b
     Example:
@@ -69,7 +72,9 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
     if as_json:
         print_json(_row_json(row))
     elif not quiet:
-        click.echo(f"{name}: {', '.join(row.here) or 'no whole split'} in {folder} ({_size(row)}; {row.licence})")
+        click.echo(
+            f"{name}: {', '.join(row.here) or 'no whole split'} in {folder} ({_size(row)}; {row.licence})"
+        )
 
 
 @command.command("verify")
@@ -77,8 +82,11 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
 @click.option("--split", metavar="NAME", help="train or test; every split on disk when not given.")
 @memory_option
 @common_options
-def verify_command(name: str, split: str | None, memory: float | None, as_json: bool, quiet: bool) -> None:
-    """Check what is on disk: NAME against the published checksums, or your own PATH.npz or DIRECTORY; then load it.
+def verify_command(
+    name: str, split: str | None, memory: float | None, as_json: bool, quiet: bool
+) -> None:
+    """Check what is on disk: NAME against the published checksums, or your own PATH.npz or
+    DIRECTORY; then load it.
 
     Exit code 0 when all is well, else 2 and one line that says what is wrong.
 
@@ -91,7 +99,11 @@ def verify_command(name: str, split: str | None, memory: float | None, as_json: 
         print_json({"datasets": [_dataset_json(dataset) for dataset in checked]})
     elif not quiet:
         known = name in (row.name for row in catalogue())
-        click.echo("published checksums match" if known else "readable; your own data has no published checksum")
+        click.echo(
+            "published checksums match"
+            if known
+            else "readable; your own data has no published checksum"
+        )
         for data in checked:
             shape = _shape(data.image_shape)
             images = f"{len(data)} images of {shape}, {data.classes} classes"
@@ -135,7 +147,8 @@ def _size(row: Row) -> str:
 
 
 def _teller(terminal: bool) -> Listener:
-    """A listener that writes to standard error: a line that moves on a terminal, else one line a file."""
+    """A listener that writes to standard error: a line that moves on a terminal, else one line a
+    file."""
 
     def tell(event: Event) -> None:
         if event.stage != "download":
@@ -143,7 +156,9 @@ def _teller(terminal: bool) -> Listener:
         elif event.total and event.done >= event.total:
             click.echo(f"{chr(13) * terminal}{event.text}: {event.total / 1e6:.1f} MB", err=True)
         elif terminal:
-            part = f"{event.done / event.total:4.0%}" if event.total else f"{event.done / 1e6:.1f} MB"
+            part = (
+                f"{event.done / event.total:4.0%}" if event.total else f"{event.done / 1e6:.1f} MB"
+            )
             click.echo(f"\r{event.text}: {part}", err=True, nl=False)
 
     return tell

@@ -1,4 +1,5 @@
-"""Ctrl-C: exit code 130 and one line, at any moment and whatever becomes of the KeyboardInterrupt. Imports nothing heavy."""
+"""Ctrl-C: exit code 130 and one line, at any moment and whatever becomes of the KeyboardInterrupt.
+Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -18,7 +19,8 @@ _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_ext
 _SHOW_CURSOR = "\x1b[?25h"  # progress bars hide it
 _happened = False
 _said = False
-_errors = 2  # where the line goes: standard error, also while relrob.quiet keeps native code from it
+# where the line goes: standard error, also while relrob.system.quiet keeps native code from it
+_errors = 2
 
 
 def listen() -> None:
@@ -54,7 +56,8 @@ def say(before: str = "") -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; leave at once the second time, and out of an import, which would make another error of it."""
+    """Raise KeyboardInterrupt; leave at once the second time, and out of an import, which would
+    make another error of it."""
     global _happened  # noqa: PLW0603 - of the process, as signals are
     if _happened or _importing(frame):
         _leave()
@@ -81,7 +84,8 @@ def _leave(number: int = 0, frame: FrameType | None = None) -> None:
 
 
 def _unraisable(event: sys.UnraisableHookArgs) -> None:
-    """Where Python would drop the KeyboardInterrupt and go on: in a finaliser, or in a callback from native code."""
+    """Where Python would drop the KeyboardInterrupt and go on: in a finaliser, or in a callback
+    from native code."""
     if _happened:
         _leave()
     sys.__unraisablehook__(event)

@@ -1,4 +1,5 @@
-"""The `relrob` group: commands by name, imported when asked for; errors become one line and an exit code."""
+"""The `relrob` group: commands by name, imported when asked for; errors become one line and an exit
+code."""
 
 from __future__ import annotations
 
@@ -13,15 +14,18 @@ from typing import Any
 
 import click
 
-from relrob import __version__
 from relrob.cli import interrupt
 from relrob.errors import RelrobError, capped, printable
-from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
+from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
+from relrob.system.version import VERSION
 
 MOST = 1000  # characters of a line about an error
 COMMANDS: dict[str, tuple[str, str]] = {
-    "verify": ("relrob.cli.verify:command", "Certify image by image, before and after quantisation (the main job)."),
+    "verify": (
+        "relrob.cli.verify:command",
+        "Certify image by image, before and after quantisation (the main job).",
+    ),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
@@ -59,10 +63,14 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="relrob")
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(VERSION, prog_name="relrob")
 def group() -> None:
-    """Is the quantised network that you ship still robust where the full-precision network was proved robust?
+    """Is the quantised network that you ship still robust where the full-precision network was
+    proved robust?
 
     \b
     Example:
@@ -71,7 +79,8 @@ def group() -> None:
 
 
 def tune_blas() -> None:
-    """Let OpenBLAS use AVX-512 where the processor has it and OpenBLAS does not know its name (before NumPy is imported)."""
+    """Let OpenBLAS use AVX-512 where the processor has it and OpenBLAS does not know its name
+    (before NumPy is imported)."""
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -81,7 +90,8 @@ def tune_blas() -> None:
 
 
 def open_streams() -> None:
-    """Give closed standard streams the null device, lest a data file gets their numbers; never fail on a letter."""
+    """Give closed standard streams the null device, lest a data file gets their numbers; never fail
+    on a letter."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
@@ -98,7 +108,11 @@ def usage_line(error: click.ClickException) -> str:
     given = " ".join(error.format_message().split()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     accepted = ""
-    if isinstance(error, click.MissingParameter) and isinstance(error.param, click.Option) and error.param.help:
+    if (
+        isinstance(error, click.MissingParameter)
+        and isinstance(error.param, click.Option)
+        and error.param.help
+    ):
         accepted = f"; accepted: {error.param.help.rstrip('.')}"
     return f"{given[:1].lower()}{given[1:]}{accepted}; try: {context.command_path if context else 'relrob'} --help"
 
@@ -119,7 +133,8 @@ def system_line(error: OSError) -> str:
 
 
 def run() -> int:
-    """Run the command that the arguments name; returns the exit code. After a Ctrl-C that is 130, whatever came of it."""
+    """Run the command that the arguments name; returns the exit code. After a Ctrl-C that is 130,
+    whatever came of it."""
     output = sys.stdout
     try:
         code = group.main(prog_name="relrob", standalone_mode=False)
@@ -138,7 +153,8 @@ def run() -> int:
 
 
 def refused(error: BaseException) -> int | None:
-    """Say in one line what went wrong; returns the exit code, or None for what is no mistake of the user's."""
+    """Say in one line what went wrong; returns the exit code, or None for what is no mistake of the
+    user's."""
     if isinstance(error, RelrobError):
         say(str(error))
         return error.exit_code

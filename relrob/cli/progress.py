@@ -1,4 +1,5 @@
-"""Events into what the user sees: bars with rate and time left on a terminal, plain lines elsewhere, nothing on demand."""
+"""Events into what the user sees: bars with rate and time left on a terminal, plain lines
+elsewhere, nothing on demand."""
 
 from __future__ import annotations
 
@@ -27,12 +28,18 @@ from relrob.errors import capped, printable
 
 MOST: Final = 1000  # characters of an event
 INTERVAL: Final = 2.0  # seconds between two plain lines of one stage
-TITLES: Final = {"train": "training", "quantise": "quantising", "images": "images", "download": "download"}
+TITLES: Final = {
+    "train": "training",
+    "quantise": "quantising",
+    "images": "images",
+    "download": "download",
+}
 
 
 @contextmanager
 def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
-    """A listener for as long as the block lasts. Everything goes to standard error; nothing with `as_json` or `quiet`."""
+    """A listener for as long as the block lasts. Everything goes to standard error; nothing with
+    `as_json` or `quiet`."""
     if as_json or quiet:
         yield silent
     elif not sys.stderr.isatty():
@@ -51,7 +58,9 @@ def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
             RateColumn(),
             TimeRemainingColumn(),
         )
-        with Progress(*columns, console=console, redirect_stdout=False, redirect_stderr=False) as bars:
+        with Progress(
+            *columns, console=console, redirect_stdout=False, redirect_stderr=False
+        ) as bars:
             yield Bars(bars)
 
 
@@ -88,7 +97,8 @@ class RateColumn(ProgressColumn):
 
 @final
 class Bars:
-    """One bar a stage; texts are lines above the bars, each once, but for images: there can be thousands."""
+    """One bar a stage; texts are lines above the bars, each once, but for images: there can be
+    thousands."""
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
@@ -104,7 +114,9 @@ class Bars:
         if event.total <= 0:
             return
         if event.stage not in self._tasks:
-            self._tasks[event.stage] = self._bars.add_task(TITLES.get(event.stage, event.stage), total=event.total)
+            self._tasks[event.stage] = self._bars.add_task(
+                TITLES.get(event.stage, event.stage), total=event.total
+            )
         elif event.done < self._done[event.stage]:  # another run
             self._bars.reset(self._tasks[event.stage])
         self._done[event.stage] = event.done
@@ -113,7 +125,8 @@ class Bars:
 
 @final
 class Lines:
-    """Plain lines: the first and the last of every stage, between them one every `INTERVAL` seconds; notes always."""
+    """Plain lines: the first and the last of every stage, between them one every `INTERVAL`
+    seconds; notes always."""
 
     def __init__(
         self,
@@ -134,7 +147,9 @@ class Lines:
             if event.text:
                 self._write(shown(event))
             return
-        if event.done < self._done.get(event.stage, 0):  # another run: its own first line, rate and time left
+        if event.done < self._done.get(
+            event.stage, 0
+        ):  # another run: its own first line, rate and time left
             self._started.pop(event.stage)
             self._shown.pop(event.stage, None)
         self._done[event.stage] = event.done

@@ -18,9 +18,15 @@ from relrob.registry import QUANTISERS, load, names
 @click.argument("reference", type=click.Path(path_type=Path))
 @click.option("--scheme", default="int8", show_default=True, help=f"{names(QUANTISERS)}.")
 @click.option(
-    "-o", "--output", type=click.Path(path_type=Path), required=True, help="File to write: .tflite, .onnx for qdq."
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="File to write: .tflite, .onnx for qdq.",
 )
-@click.option("--dataset", default="mnist", show_default=True, help="Data set that calibrates and tests it.")
+@click.option(
+    "--dataset", default="mnist", show_default=True, help="Data set that calibrates and tests it."
+)
 @click.option(
     "--calibration",
     type=int,
@@ -28,22 +34,34 @@ from relrob.registry import QUANTISERS, load, names
     show_default=True,
     help="Images drawn to calibrate int8, int16x8, qdq.",
 )
-@click.option("--calibration-split", default="train", show_default=True, help="Split that they are drawn from.")
+@click.option(
+    "--calibration-split",
+    default="train",
+    show_default=True,
+    help="Split that they are drawn from.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of that draw.")
-@click.option("--layout", default="auto", show_default=True, help="Pixel order of REFERENCE: auto, hwc or chw.")
+@click.option(
+    "--layout",
+    default="auto",
+    show_default=True,
+    help="Pixel order of REFERENCE: auto, hwc or chw.",
+)
 @memory_option
 @common_options
 def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options: Any) -> None:
-    """Quantise REFERENCE (.keras, .h5, .onnx or SavedModel, float32) after training and measure the file on the test split.
+    """Quantise REFERENCE (.keras, .h5, .onnx or SavedModel, float32) after training and measure the
+    file on the test split.
 
-    `dynamic` has one scale a weight tensor and symmetric inputs, as in Duncan et al. 2020; `dynamic-per-channel` is what
-    today's converter does unasked. The same command gives the same bytes.
+    `dynamic` has one scale a weight tensor and symmetric inputs, as in Duncan et al. 2020;
+    `dynamic-per-channel` is what today's converter does unasked. The same command gives the same
+    bytes.
 
     \b
     Example:
       relrob quantise ref.keras --scheme int8 -o q.tflite
     """
-    quantise: Callable[..., dict[str, Any]] = load("relrob.api:quantise")
+    quantise: Callable[..., dict[str, Any]] = load("relrob.api.quantise:quantise")
     with progress(as_json, quiet) as listener:
         summary = quantise(reference, output, listener=listener, **options)
     if as_json:

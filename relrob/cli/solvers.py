@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from relrob.cli.common import common_options, print_json
-from relrob.registry import BALL_SOLVERS, EVALUATORS, QUANTISERS, SOLVERS
+from relrob.registry import EVALUATORS, QUANTISERS, solvers
 
 
 @click.command("solvers")
@@ -21,8 +21,17 @@ def command(as_json: bool, quiet: bool) -> None:
         print_json(
             {
                 **{
-                    key: [{"name": s.name, "summary": s.summary, "complete": s.complete} for s in table]
-                    for key, table in (("solvers", SOLVERS), ("ball_solvers", BALL_SOLVERS))
+                    key: [
+                        {
+                            "name": s.method,
+                            "summary": s.summary,
+                            "complete": s.complete,
+                            "regions": list(s.regions),
+                            "arithmetic": list(s.arithmetic),
+                        }
+                        for s in solvers(ladder)
+                    ]
+                    for key, ladder in (("solvers", True), ("ball_solvers", False))
                 },
                 "runtimes": [{"name": e.name, "summary": e.summary} for e in EVALUATORS],
                 "schemes": [{"name": q.name, "summary": q.summary} for q in QUANTISERS],
@@ -30,11 +39,13 @@ def command(as_json: bool, quiet: bool) -> None:
         )
         return
     for title, table in (
-        ("Solvers", SOLVERS),
-        ("Solvers of balls and lattices", BALL_SOLVERS),
+        ("Solvers", solvers(ladder=True)),
+        ("Solvers of balls and lattices", solvers(ladder=False)),
         ("Runtimes", EVALUATORS),
         ("Quantisation schemes", QUANTISERS),
     ):
         click.echo(title)
         for entry in table:
-            click.echo(f"  {entry.name:<21}{entry.summary}{' (complete)' if entry.complete else ''}")
+            click.echo(
+                f"  {entry.typed:<21}{entry.summary}{' (complete)' if entry.complete else ''}"
+            )

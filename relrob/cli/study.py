@@ -34,7 +34,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
     Example:
       relrob study list --json
     """
-    studies: list[dict[str, Any]] = load("relrob.studies:list_studies")()
+    studies: list[dict[str, Any]] = load("relrob.api.study:list_studies")()
     if as_json:
         print_json({"studies": studies})
         return
@@ -46,16 +46,38 @@ def list_command(as_json: bool, quiet: bool) -> None:
 
 @command.command("run")
 @click.argument("name")
-@click.option("--out", type=click.Path(path_type=Path), help="Directory of the study, resumed if it exists.")
-@click.option("--images", help="Images of every run, in place of the study's: 0:100, 3,17,4, all, or per-class:10.")
 @click.option(
-    "--reference", "references", multiple=True, metavar="DATASET=PATH", help="Network for a data set; may be repeated."
+    "--out", type=click.Path(path_type=Path), help="Directory of the study, resumed if it exists."
+)
+@click.option(
+    "--images",
+    help="Images of every run, in place of the study's: 0:100, 3,17,4, all, or per-class:10.",
+)
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="DATASET=PATH",
+    help="Network for a data set; may be repeated.",
 )
 @click.option("--only", multiple=True, metavar="GRID", help="Run this grid alone; may be repeated.")
-@click.option("--rerun", default="never", show_default=True, help="Images to decide again: never, unknown or always.")
-@click.option("--time-limit", type=float, help="Seconds per image and network, in place of the study's.")
-@click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
-@click.option("--scheduler", metavar="ADDRESS", help="A running Dask cluster decides the images: tcp://HOST:8786.")
+@click.option(
+    "--rerun",
+    default="never",
+    show_default=True,
+    help="Images to decide again: never, unknown or always.",
+)
+@click.option(
+    "--time-limit", type=float, help="Seconds per image and network, in place of the study's."
+)
+@click.option(
+    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running Dask cluster decides the images: tcp://HOST:8786.",
+)
 @memory_option
 @common_options
 def run_command(
@@ -72,13 +94,14 @@ def run_command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study resumes.
+    """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study
+    resumes.
 
     \b
     Example:
       relrob study run duncan2020 --only mnist-ladder --images 0:2 --out study
     """
-    run_named: Callable[..., dict[str, Any]] = load("relrob.studies:run_named")
+    run_named: Callable[..., dict[str, Any]] = load("relrob.api.study:run_named")
     changes = {"images": images, "time_limit": time_limit, "memory": memory}
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
         found = run_named(
@@ -118,22 +141,25 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
     Example:
       relrob study show study --format latex
     """
-    show_text: Callable[[Path, str], str] = load("relrob.studies:show_text")
+    show_text: Callable[[Path, str], str] = load("relrob.api.study:show_text")
     click.echo(printable(show_text(directory, "json" if as_json else form), keep="\r\n"), nl=False)
 
 
 @command.command("figures")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to.")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The folder to write to."
+)
 @common_options
 def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of perturbed images.
+    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of
+    perturbed images.
 
     \b
     Example:
       relrob study figures study -o figures
     """
-    drawn: list[str] = load("relrob.studies:write_figures")(directory, output)
+    drawn: list[str] = load("relrob.api.study:write_figures")(directory, output)
     if as_json:
         print_json({"folder": str(output), "files": drawn})
     elif not quiet:
@@ -143,11 +169,16 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
 @command.command("export")
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The .csv or .parquet file to write."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The .csv or .parquet file to write.",
 )
 @common_options
 def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for the same seeds.
+    """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for
+    the same seeds.
 
     Parquet needs pyarrow: pip install 'relrob[parquet]'.
 
@@ -155,7 +186,7 @@ def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) ->
     Example:
       relrob study export study -o records.csv
     """
-    lines: int = load("relrob.studies:export_records")(directory, output)
+    lines: int = load("relrob.api.study:export_records")(directory, output)
     if as_json:
         print_json({"path": str(output), "lines": lines})
     elif not quiet:

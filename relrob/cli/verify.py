@@ -17,38 +17,84 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 @click.command("verify")
 @click.argument("reference", required=False)
 @click.argument("quantised", required=False)
-@click.option("--radius", required=True, help="Radius in pixel units (l0: pixels), exact: 20, 4/255.")
-@click.option("--step", help="Manipulation step in (0, 1], exact: 0.25, 1/64; for ladder and lattice.")
-@click.option("--dataset", default="mnist", show_default=True, help="Name, PATH.npz or DIRECTORY of pictures.")
-@click.option("--split", default="test", show_default=True, help="Split of the data set.")
-@click.option("--images", default="0:100", show_default=True, help="Slice 0:100, list 3,17,4, all, or per-class:10.")
 @click.option(
-    "--quantise", default="dynamic", show_default=True, help=f"Scheme without QUANTISED: {names(QUANTISERS)}."
+    "--radius", required=True, help="Radius in pixel units (l0: pixels), exact: 20, 4/255."
 )
-@click.option("--runtime", help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]")
+@click.option(
+    "--step", help="Manipulation step in (0, 1], exact: 0.25, 1/64; for ladder and lattice."
+)
+@click.option(
+    "--dataset", default="mnist", show_default=True, help="Name, PATH.npz or DIRECTORY of pictures."
+)
+@click.option("--split", default="test", show_default=True, help="Split of the data set.")
+@click.option(
+    "--images",
+    default="0:100",
+    show_default=True,
+    help="Slice 0:100, list 3,17,4, all, or per-class:10.",
+)
+@click.option(
+    "--quantise",
+    default="dynamic",
+    show_default=True,
+    help=f"Scheme without QUANTISED: {names(QUANTISERS)}.",
+)
+@click.option(
+    "--runtime",
+    help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]",
+)
 @click.option(
     "--reference-runtime",
     help="Who executes the reference; real: nobody, the function over the reals.  [default: onnxruntime for float MLPs]",
 )
-@click.option("--layout", default="auto", show_default=True, help="Pixel order that the networks read: auto, hwc, chw.")
+@click.option(
+    "--layout",
+    default="auto",
+    show_default=True,
+    help="Pixel order that the networks read: auto, hwc, chw.",
+)
 @click.option(
     "--region",
     default="ladder",
     show_default=True,
     help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), l1, l2, linf or l0 ball.",
 )
-@click.option("--features", default="20", show_default=True, help="Most salient groups of axes, or all.")
-@click.option("--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature.")
-@click.option("--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255.")
-@click.option("--seed", default=0, show_default=True, help="Seed of whatever is drawn (calibration images, a search).")
 @click.option(
-    "--evaluations", default=6000, show_default=True, help="Images after which a search's last round ends it."
+    "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
 )
-@click.option("--rollouts", type=int, help="Random walks a new set in a search.  [default: 5; 3 with 3 channels]")
 @click.option(
-    "--strict-radius", is_flag=True, help="A search leaves out images beyond the radius; the paper's did not."
+    "--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature."
 )
-@click.option("--include-misclassified", is_flag=True, help="A search takes images that the reference gets wrong too.")
+@click.option(
+    "--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255."
+)
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    help="Seed of whatever is drawn (calibration images, a search).",
+)
+@click.option(
+    "--evaluations",
+    default=6000,
+    show_default=True,
+    help="Images after which a search's last round ends it.",
+)
+@click.option(
+    "--rollouts",
+    type=int,
+    help="Random walks a new set in a search.  [default: 5; 3 with 3 channels]",
+)
+@click.option(
+    "--strict-radius",
+    is_flag=True,
+    help="A search leaves out images beyond the radius; the paper's did not.",
+)
+@click.option(
+    "--include-misclassified",
+    is_flag=True,
+    help="A search takes images that the reference gets wrong too.",
+)
 @click.option(
     "--repick",
     is_flag=True,
@@ -59,28 +105,55 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     help="Perturbations that decide: closest, all, farthest.  [default: closest; farthest in a search]",
 )
 @click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
-@click.option("--time-limit", default=60.0, show_default=True, help="Seconds per image and network.")
-@click.option("--counts/--no-counts", default=True, show_default=True, help="Count exactly, or stop at each verdict.")
-@click.option("--certificates", is_flag=True, help="Write a certificate for each ROBUST verdict that rests on bounds.")
+@click.option(
+    "--time-limit", default=60.0, show_default=True, help="Seconds per image and network."
+)
+@click.option(
+    "--counts/--no-counts",
+    default=True,
+    show_default=True,
+    help="Count exactly, or stop at each verdict.",
+)
+@click.option(
+    "--certificates",
+    is_flag=True,
+    help="Write a certificate for each ROBUST verdict that rests on bounds.",
+)
 @click.option(
     "--export",
     type=click.Path(path_type=Path),
     metavar="FILE.smt2",
     help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 for each image. unsat: ROBUST.",
 )
-@click.option("--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number.")
-@click.option("--scheduler", metavar="ADDRESS", help="A running Dask cluster decides the images: tcp://HOST:8786.")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Run directory, resumed if it exists.  [default: relrob-runs/...]"
+    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="A running Dask cluster decides the images: tcp://HOST:8786.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run directory, resumed if it exists.  [default: relrob-runs/...]",
 )
 @memory_option
 @common_options
-def command(as_json: bool, quiet: bool, workers: str, scheduler: str | None, out: Path | None, **options: Any) -> None:
-    """Certify a full-precision network image by image, quantise it, and sort the images into R_Q^FP, R^FP, R_Q, R^0.
+def command(
+    as_json: bool,
+    quiet: bool,
+    workers: str,
+    scheduler: str | None,
+    out: Path | None,
+    **options: Any,
+) -> None:
+    """Certify a full-precision network image by image, quantise it, and sort the images into
+    R_Q^FP, R^FP, R_Q, R^0.
 
-    REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained once.
-    QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise.
-    The verdict speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
+    REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained
+    once. QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise. The verdict
+    speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
 
     \b
     Examples:
@@ -90,12 +163,14 @@ def command(as_json: bool, quiet: bool, workers: str, scheduler: str | None, out
       relrob verify --region search --radius 20 --step 1/4 --images 0:5
       relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2
     """
-    verify: Callable[..., dict[str, Any]] = load("relrob.api:verify")
+    verify: Callable[..., dict[str, Any]] = load("relrob.api.verify:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
-        summary = verify(out=out, workers=workers, scheduler=scheduler, listener=listener, **options)
+        summary = verify(
+            out=out, workers=workers, scheduler=scheduler, listener=listener, **options
+        )
     directory = summary.pop("directory")
     if as_json:
         print_json(summary)
     elif not quiet:
-        click.echo(load("relrob.report.terminal:rendered")(summary))
+        click.echo(load("relrob.report.run.terminal:rendered")(summary))
         click.echo(f"\nRun directory: {directory}")

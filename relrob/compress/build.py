@@ -1,4 +1,5 @@
-"""Quantise a network by the name of a scheme. Imports neither TensorFlow nor onnxruntime before it is called."""
+"""Quantise a network by the name of a scheme. Imports neither TensorFlow nor onnxruntime before it
+is called."""
 
 from __future__ import annotations
 
@@ -7,20 +8,19 @@ from relrob.compress.source import check_source
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.quiet import quiet_native
 from relrob.registry import load
 from relrob.registry import scheme as scheme_entry
-
-UNCALIBRATED = frozenset({"dynamic", "dynamic-per-channel", "float16"})
+from relrob.system.quiet import quiet_native
 
 
 def needs_calibration(scheme: str) -> bool:
-    """Whether the scheme learns the ranges of activations from images. Raises UsageError for an unknown scheme.
+    """Whether the scheme learns the ranges of activations from images. Raises UsageError for an
+    unknown scheme.
 
     >>> needs_calibration("int8"), needs_calibration("dynamic")
     (True, False)
     """
-    return scheme_entry(scheme).name not in UNCALIBRATED
+    return scheme_entry(scheme).calibrated
 
 
 def suffix(scheme: str) -> str:
@@ -29,44 +29,54 @@ def suffix(scheme: str) -> str:
     >>> suffix("qdq")
     '.onnx'
     """
-    target = scheme_entry(scheme).target
-    return ".onnx" if "onnx" in target else ".npz" if "fixed" in target else ".tflite"
+    return scheme_entry(scheme).suffix
 
 
 def default_runtime(scheme: str) -> str:
-    """Who executes what the scheme writes, unless the user says otherwise. Raises UsageError for an unknown scheme.
+    """Who executes what the scheme writes, unless the user says otherwise. Raises UsageError for an
+    unknown scheme.
 
     >>> default_runtime("dynamic")
     'xnnpack'
     """
-    return {".onnx": "onnxruntime", ".npz": "fixed"}.get(suffix(scheme), "xnnpack")
+    return scheme_entry(scheme).runtime
 
 
 def check_quantisable(reference: Network) -> None:
     """Raise QuantiseError for a network that is quantised already."""
     if reference.scheme != "float32":
-        raise QuantiseError(f"{reference.path} is quantised already ({reference.scheme})", "a float32 network")
+        raise QuantiseError(
+            f"{reference.path} is quantised already ({reference.scheme})", "a float32 network"
+        )
 
 
 def quantised_bytes(
-    reference: Network, scheme: str, calibration: Calibration | None, image_shape: tuple[int, int, int]
+    reference: Network,
+    scheme: str,
+    calibration: Calibration | None,
+    image_shape: tuple[int, int, int],
 ) -> bytes:
-    """The bytes of the quantised file, checked to be of the scheme. The same arguments give the same bytes.
+    """The bytes of the quantised file, checked to be of the scheme. The same arguments give the
+    same bytes.
 
-    `calibration` is needed by some schemes (`needs_calibration`) and ignored by the others; `image_shape` is (H, W, C).
-    Cost: TensorFlow's import (four seconds, once) and under a second for an MLP.
-    Raises UsageError, QuantiseError, ShapeError.
+    `calibration` is needed by some schemes (`needs_calibration`) and ignored by the others;
+    `image_shape` is (H, W, C). Cost: TensorFlow's import (four seconds, once) and under a second
+    for an MLP. Raises UsageError, QuantiseError, ShapeError.
     """
     entry = scheme_entry(scheme)
     check_quantisable(reference)
     check_source(reference, scheme)
     if reference.image_shape != image_shape:
-        raise ShapeError(f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}")
+        raise ShapeError(
+            f"{reference.path} was loaded for images of {reference.image_shape}", f"{image_shape}"
+        )
     if not needs_calibration(scheme):
         calibration = None
     elif calibration is None:
         raise UsageError(
-            f"scheme {scheme} without calibration images", "a Calibration", "relrob.compress.calibration.draw"
+            f"scheme {scheme} without calibration images",
+            "a Calibration",
+            "relrob.compress.calibration.draw",
         )
     elif calibration.images.shape[1] != reference.inputs:
         raise ShapeError(
@@ -74,6 +84,8 @@ def quantised_bytes(
             f"{reference.inputs} values",
         )
     with quiet_native():
-        quantise = load_on_tensorflow(entry.target) if "litert" in entry.target else load(entry.target)
+        quantise = (
+            load_on_tensorflow(entry.target) if entry.tool == "tensorflow" else load(entry.target)
+        )
     data: bytes = quantise(reference, scheme, calibration, image_shape)
     return data

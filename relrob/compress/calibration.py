@@ -15,7 +15,8 @@ DEFAULT_COUNT = 200
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
-    """`images` (k, d) float32 in [0, 1], flat in (H, W, C) order: those of `indices` in a split of a data set, drawn by `seed`.
+    """`images` (k, d) float32 in [0, 1], flat in (H, W, C) order: those of `indices` in a split of
+    a data set, drawn by `seed`.
 
     Raises DatasetError when there are none, or as many indices as images do not agree.
     """
@@ -30,7 +31,8 @@ class Calibration:
         images = np.asarray(self.images, dtype=np.float32)
         if images.ndim != 2 or len(images) != len(self.indices) or not len(images):
             raise DatasetError(
-                f"calibration images {images.shape} for {len(self.indices)} indices", "(k, d), one an index"
+                f"calibration images {images.shape} for {len(self.indices)} indices",
+                "(k, d), one an index",
             )
         if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
             raise DatasetError("calibration images have pixels outside [0, 1]", "float32 in [0, 1]")
@@ -43,9 +45,14 @@ class Calibration:
 
 
 def draw(data: Dataset, count: int = DEFAULT_COUNT, seed: int = 0) -> Calibration:
-    """`count` different images of a data set, in index order; all of them when it has fewer. Raises UsageError."""
+    """`count` different images of a data set, in index order; all of them when it has fewer. Raises
+    UsageError."""
     if count < 1:
-        raise UsageError(f"calibration with {count} images", "a whole number above 0", f"--calibration {DEFAULT_COUNT}")
+        raise UsageError(
+            f"calibration with {count} images",
+            "a whole number above 0",
+            f"--calibration {DEFAULT_COUNT}",
+        )
     if seed < 0:
         raise UsageError(f"seed {seed}", "a whole number, 0 or more", "--seed 0")
     total = len(data.images)

@@ -1,4 +1,5 @@
-"""What is quantised: the user's own file, as its own tools would, or an MLP of plain dense layers built anew for other tools."""
+"""What is quantised: the user's own file, as its own tools would, or an MLP of plain dense layers
+built anew for other tools."""
 
 from __future__ import annotations
 
@@ -16,28 +17,42 @@ def plain(reference: Network) -> bool:
 
 def own_file(reference: Network, scheme: str) -> bool:
     """Is the user's own file handed to the quantiser, and not its dense layers?"""
-    target = scheme_entry(scheme).target
-    return reference.format == "onnx" if "onnx" in target else "litert" in target and not plain(reference)
+    ending = scheme_entry(scheme).suffix
+    return (
+        reference.format == "onnx"
+        if ending == ".onnx"
+        else ending == ".tflite" and not plain(reference)
+    )
 
 
 def rebuilt(reference: Network, scheme: str) -> str:
-    """What is quantised where that is not the user's network in the form of its own tools; "" where it is."""
-    target = scheme_entry(scheme).target
-    if "litert" in target and plain(reference) and reference.format not in _KERAS:
+    """What is quantised where that is not the user's network in the form of its own tools; "" where
+    it is."""
+    ending = scheme_entry(scheme).suffix
+    if ending == ".tflite" and plain(reference) and reference.format not in _KERAS:
         return "rebuilt in Keras from dense layers"
-    if "onnx" in target and reference.format != "onnx":
+    if ending == ".onnx" and reference.format != "onnx":
         return "rebuilt in ONNX from dense layers"
     return ""
 
 
 def check_source(reference: Network, scheme: str) -> None:
     """Raise QuantiseError for a network that has no way into the scheme's tools."""
-    target, what = scheme_entry(scheme).target, f"{reference.path} ({reference.format}, more than plain dense layers)"
+    ending, what = (
+        scheme_entry(scheme).suffix,
+        f"{reference.path} ({reference.format}, more than plain dense layers)",
+    )
     if plain(reference):
         return
-    if "litert" in target and reference.format not in (*_KERAS, "savedmodel"):
-        raise QuantiseError(f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq")
-    if "onnx" in target and reference.format != "onnx":
+    if ending == ".tflite" and reference.format not in (*_KERAS, "savedmodel"):
+        raise QuantiseError(
+            f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq"
+        )
+    if ending == ".onnx" and reference.format != "onnx":
         raise QuantiseError(f"{what} has no way into ONNX", "MLPs and .onnx", "the scheme int8")
-    if "fixed" in target:
-        raise QuantiseError(f"{what} as {scheme}", "a float MLP of plain dense layers", "another scheme, such as int8")
+    if ending == ".npz":
+        raise QuantiseError(
+            f"{what} as {scheme}",
+            "a float MLP of plain dense layers",
+            "another scheme, such as int8",
+        )

@@ -15,7 +15,8 @@ Levels = NDArray[np.uint8]
 
 
 def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A C-contiguous, read-only array of the same values: a copy, unless it is one already that nobody else can write to.
+    """A C-contiguous, read-only array of the same values: a copy, unless it is one already that
+    nobody else can write to.
 
     >>> frozen(np.zeros(2)).flags.writeable
     False

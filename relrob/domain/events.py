@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """`stage`: what is being done ("train", "quantise", "images", "download", "note"); `done` of `total` units; `text`: a line.
+    """`stage`: what is being done ("train", "quantise", "images", "download", "note"); `done` of
+    `total` units; `text`: a line.
 
     `total` 0 means that the length is not known.
     """

@@ -1,4 +1,5 @@
-"""A classifier as a value: what it is, where its bytes are, and, for dense networks, its weights."""
+"""A classifier as a value: what it is, where its bytes are, and, for dense networks, its
+weights."""
 
 from __future__ import annotations
 
@@ -13,7 +14,8 @@ from relrob.errors import NetworkError, ShapeError
 
 
 class Layout(StrEnum):
-    """The order in which a network reads the pixels of an image that is stored as (height, width, channels)."""
+    """The order in which a network reads the pixels of an image that is stored as (height, width,
+    channels)."""
 
     HWC = "hwc"
     CHW = "chw"
@@ -31,9 +33,10 @@ class Arithmetic(StrEnum):
 class Layer:
     """One dense layer: `weights` (n_in, n_out), `bias` (n_out,), ReLU after it or not.
 
-    A plain layer is what the file holds, float32 to the bit. A modelled one stands for a dense layer among steps on constants (a
-    normalisation before it, a scale after it): real weights, which are float64 here alone; for inputs h >= 0 the file's own
-    float32 arithmetic strays from h @ weights + bias by no more than a plain layer of `extra` more roundings, and `slack` (n_out,).
+    A plain layer is what the file holds, float32 to the bit. A modelled one stands for a dense
+    layer among steps on constants (a normalisation before it, a scale after it): real weights,
+    which are float64 here alone; for inputs h >= 0 the file's own float32 arithmetic strays from h
+    @ weights + bias by no more than a plain layer of `extra` more roundings, and `slack` (n_out,).
     Raises NetworkError when the shapes disagree or a value is not finite.
     """
 
@@ -47,14 +50,19 @@ class Layer:
         kind = np.float32 if self.plain else np.float64
         weights = frozen(np.asarray(self.weights, dtype=kind))
         bias = frozen(np.asarray(self.bias, dtype=kind))
-        slack = frozen(np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64))
+        slack = frozen(
+            np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64)
+        )
         if weights.ndim != 2 or bias.shape != (weights.shape[1],) or slack.shape != bias.shape:
             raise NetworkError(
-                f"a dense layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+                f"a dense layer has weights {weights.shape} and bias {bias.shape}",
+                "(n_in, n_out), (n_out,)",
             )
         if not (np.isfinite(weights).all() and np.isfinite(bias).all()):
             raise NetworkError(
-                "a dense layer has NaN or infinite weights", "finite float32 values", "train or export again"
+                "a dense layer has NaN or infinite weights",
+                "finite float32 values",
+                "train or export again",
             )
         if self.extra < 0 or not (slack >= 0).all():
             raise NetworkError("a modelled layer has an error below 0", "errors of at least 0")
@@ -75,9 +83,11 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """A multilayer perceptron: `layers` in order; ReLU after each but the last; `softmax` ends it or not.
+    """A multilayer perceptron: `layers` in order; ReLU after each but the last; `softmax` ends it
+    or not.
 
-    The label is the first index of the largest logit; the softmax is never needed for it, and is kept for conversion.
+    The label is the first index of the largest logit; the softmax is never needed for it, and is
+    kept for conversion.
     """
 
     layers: tuple[Layer, ...]
@@ -92,11 +102,14 @@ class Dense:
                     f"a dense layer of {before.weights.shape[1]} outputs feeds one of {after.weights.shape[0]} inputs"
                 )
         if self.layers[-1].relu:
-            raise NetworkError("the last dense layer ends in a ReLU", "logits, or a softmax over them")
+            raise NetworkError(
+                "the last dense layer ends in a ReLU", "logits, or a softmax over them"
+            )
 
     @property
     def plain(self) -> bool:
-        """Does it hold the file's own weights, layer by layer, so that another program may run or convert them?"""
+        """Does it hold the file's own weights, layer by layer, so that another program may run or
+        convert them?"""
         return all(layer.plain for layer in self.layers)
 
     @property
@@ -112,19 +125,21 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network that can be run: a file, the runtime that executes it, and its weights where it is a float MLP.
+    """A network that can be run: a file, the runtime that executes it, and its weights where it is
+    a float MLP.
 
-    `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5", "keras1-h5", "onnx",
-    "tflite", "fixed" or "savedmodel"; `runtime`: who executes it ("numpy", "onnxruntime", "xnnpack", "builtin", "reference",
-    "fixed", "keras"; "real": nobody);
-    `inputs`: number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images that it is given,
-    H*W*C = `inputs`; `layout`: order of the pixels it reads;
-    `scheme`: quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C) raster whatever
-    the layout, or None for a black box; `folded`: the file does more than plain dense layers (a normalisation, two layers in a
-    row), of which these weights are a model (`Layer`), and its runtime executes the file; `black_box`: why the file is only run
-    and nothing of it modelled, "" where bounds may speak of it; `apart`: its graph is known to treat the images of a batch apart,
-    else one runs at a time;
-    `conversion`: what the runtime executes where that is not the file as given, "" where it is.
+    `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5",
+    "keras1-h5", "onnx", "tflite", "fixed" or "savedmodel"; `runtime`: who executes it ("numpy",
+    "onnxruntime", "xnnpack", "builtin", "reference", "fixed", "keras"; "real": nobody); `inputs`:
+    number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images
+    that it is given, H*W*C = `inputs`; `layout`: order of the pixels it reads; `scheme`:
+    quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C)
+    raster whatever the layout, or None for a black box; `folded`: the file does more than plain
+    dense layers (a normalisation, two layers in a row), of which these weights are a model
+    (`Layer`), and its runtime executes the file; `black_box`: why the file is only run and nothing
+    of it modelled, "" where bounds may speak of it; `apart`: its graph is known to treat the images
+    of a batch apart, else one runs at a time; `conversion`: what the runtime executes where that is
+    not the file as given, "" where it is.
     """
 
     path: str
@@ -146,11 +161,18 @@ class Network:
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:
             raise NetworkError(
-                f"{self.path} has {self.inputs} inputs and {self.classes} outputs", "a classifier of images"
+                f"{self.path} has {self.inputs} inputs and {self.classes} outputs",
+                "a classifier of images",
             )
         if len(self.image_shape) != 3 or prod(self.image_shape) != self.inputs:
             raise ShapeError(
-                f"{self.path} has {self.inputs} inputs", f"images of {self.image_shape}, (height, width, channels)"
+                f"{self.path} has {self.inputs} inputs",
+                f"images of {self.image_shape}, (height, width, channels)",
             )
-        if self.dense is not None and (self.dense.inputs, self.dense.classes) != (self.inputs, self.classes):
-            raise NetworkError(f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes")
+        if self.dense is not None and (self.dense.inputs, self.dense.classes) != (
+            self.inputs,
+            self.classes,
+        ):
+            raise NetworkError(
+                f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes"
+            )

@@ -28,7 +28,8 @@ class Budget:
 
 
 def check_image(image: NDArray[Any]) -> NDArray[Any]:
-    """The image, read-only: uint8 levels (k/255) or float32 in [0,1], any shape. Raises DatasetError otherwise."""
+    """The image, read-only: uint8 levels (k/255) or float32 in [0,1], any shape. Raises
+    DatasetError otherwise."""
     if image.dtype == np.uint8:
         return frozen(image)
     if image.dtype != np.float32:
@@ -37,7 +38,8 @@ def check_image(image: NDArray[Any]) -> NDArray[Any]:
         raise DatasetError("an image has NaN or infinite pixels", "float32 in [0, 1]")
     if float(image.min(initial=0)) < 0 or float(image.max(initial=0)) > 1:
         raise DatasetError(
-            f"an image has pixels in [{image.min():g}, {image.max():g}]", "float32 in [0, 1], or uint8 levels"
+            f"an image has pixels in [{image.min():g}, {image.max():g}]",
+            "float32 in [0, 1], or uint8 levels",
         )
     return frozen(image)
 
@@ -57,16 +59,28 @@ class Query:
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", check_image(self.image))
         if self.image.size != self.network.inputs:
-            raise ShapeError(f"an image of shape {self.image.shape}", f"{self.network.inputs} values")
+            raise ShapeError(
+                f"an image of shape {self.image.shape}", f"{self.network.inputs} values"
+            )
         if not 0 <= self.label < self.network.classes:
-            raise DatasetError(f"label {self.label}", f"0 to {self.network.classes - 1}, the network's classes")
+            raise DatasetError(
+                f"label {self.label}", f"0 to {self.network.classes - 1}, the network's classes"
+            )
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the network's bytes and runtime, the region, the image and the label (hex)."""
+        """SHA-256 over the network's bytes and runtime, the region, the image and the label
+        (hex)."""
         region = {key: str(value) for key, value in asdict(self.region).items()}
         head = json.dumps(
-            [self.network.sha256, self.network.runtime, self.network.layout, self.region.kind, region, self.label],
+            [
+                self.network.sha256,
+                self.network.runtime,
+                self.network.layout,
+                self.region.kind,
+                region,
+                self.label,
+            ],
             sort_keys=True,
         )
         body = f"{self.image.dtype}{self.image.shape}".encode() + self.image.tobytes()

@@ -9,7 +9,8 @@ from relrob.domain.arrays import Floats
 
 
 class Set(StrEnum):
-    """The sets of Duncan et al. 2020, Sec. III, plus `R^mixed`, `unknown` and the misclassified images."""
+    """The sets of Duncan et al. 2020, Sec. III, plus `R^mixed`, `unknown` and the misclassified
+    images."""
 
     RQFP = "R_Q^FP"
     RFP = "R^FP"
@@ -22,15 +23,18 @@ class Set(StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """Verdicts, counts and margins of one image; `None` is an empty field. Deterministic: no clock in it.
+    """Verdicts, counts and margins of one image; `None` is an empty field. Deterministic: no clock
+    in it.
 
-    `points`: size of the region; `*_effective`: effective perturbations of that network; `transferred`: effective for both;
-    `same_class`: transferred with the same wrong label; `*_margin`: smallest margin met; `closest_effective`/`closest_transferred`:
-    effective perturbations of the reference of least cost, and how many of them transfer; `evaluated`: points at which a
-    network was run, `proved`: points decided for both without running either; `clean_regression`: the reference is right and the
-    quantised network wrong with no perturbation at all; `thin`: points of the reference that were too close to call by folded
-    arithmetic and were re-run on its runtime; `disagreements`: witnesses that the replay refuted;
-    `spot_checks`: points of what was proved that were run on the runtime, none of which spoke against it.
+    `points`: size of the region; `*_effective`: effective perturbations of that network;
+    `transferred`: effective for both; `same_class`: transferred with the same wrong label;
+    `*_margin`: smallest margin met; `closest_effective`/`closest_transferred`: effective
+    perturbations of the reference of least cost, and how many of them transfer; `evaluated`: points
+    at which a network was run, `proved`: points decided for both without running either;
+    `clean_regression`: the reference is right and the quantised network wrong with no perturbation
+    at all; `thin`: points of the reference that were too close to call by folded arithmetic and
+    were re-run on its runtime; `disagreements`: witnesses that the replay refuted; `spot_checks`:
+    points of what was proved that were run on the runtime, none of which spoke against it.
     """
 
     index: int
@@ -66,8 +70,9 @@ RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
 class WitnessView:
     """Everything a picture of a witness needs: images are flat float32 (d,), `shape` is (H, W, C).
 
-    `network`: "reference" or "quantised", the one that the witness fools; the two labels and margins are of the perturbed
-    image on each network; `cost` is the exact L1 change as a fraction's text.
+    `network`: "reference" or "quantised", the one that the witness fools; the two labels and
+    margins are of the perturbed image on each network; `cost` is the exact L1 change as a
+    fraction's text.
     """
 
     index: int
@@ -86,8 +91,9 @@ class WitnessView:
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What one image of a run yields: the record, its witnesses, the seconds it took (kept apart from the record), and where they
-    were asked for the certificates of its ROBUST verdicts, (network, bytes) each."""
+    """What one image of a run yields: the record, its witnesses, the seconds it took (kept apart
+    from the record), and where they were asked for the certificates of its ROBUST verdicts,
+    (network, bytes) each."""
 
     record: Record
     witnesses: tuple[WitnessView, ...]

@@ -15,16 +15,22 @@ _SMALLEST: Final = Fraction(1, _LARGEST)  # below the smallest float32 above 0
 
 def _shown(value: Fraction) -> str:
     """The number for a message, also where no float holds it."""
-    return f"{float(value):g}" if abs(value) <= _LARGEST else f"of more than {_LARGEST:.0e} in magnitude"
+    return (
+        f"{float(value):g}"
+        if abs(value) <= _LARGEST
+        else f"of more than {_LARGEST:.0e} in magnitude"
+    )
 
 
 @dataclass(frozen=True)
 class Ladder:
-    """The complete and covering ladder: { x moved on S : S a subset of the features, cost of S <= radius }.
+    """The complete and covering ladder: { x moved on S : S a subset of the features, cost of S <=
+    radius }.
 
-    `radius` and `step` in pixel units (1 = black to white), exact; `features`: how many of the most salient groups, None = all;
-    `axes`: pixels (or channels) in a group. `seed` is recorded; the ladder itself draws nothing at random.
-    Source: Duncan et al. 2020, Sec. II-C, as docs/regions.md, "The ladder", defines it.
+    `radius` and `step` in pixel units (1 = black to white), exact; `features`: how many of the most
+    salient groups, None = all; `axes`: pixels (or channels) in a group. `seed` is recorded; the
+    ladder itself draws nothing at random. Source: Duncan et al. 2020, Sec. II-C, as
+    docs/regions.md, "The ladder", defines it.
 
     >>> Ladder(radius=Fraction(20), step=Fraction(1, 4)).features
     20
@@ -42,9 +48,13 @@ class Ladder:
         if not 0 < self.step <= 1:
             raise RegionError(f"step {_shown(self.step)}", "a number in (0, 1]", "--step 0.25")
         if not (_SMALLEST <= self.radius <= _LARGEST and self.step >= _SMALLEST):
-            raise RegionError("a radius or a step out of all proportion to pixels", "1e-45 to 1e45", "--radius 20")
+            raise RegionError(
+                "a radius or a step out of all proportion to pixels", "1e-45 to 1e45", "--radius 20"
+            )
         if self.features is not None and self.features < 1:
-            raise RegionError(f"features {self.features}", "a whole number above 0, or all", "--features 20")
+            raise RegionError(
+                f"features {self.features}", "a whole number above 0, or all", "--features 20"
+            )
         if self.axes < 1:
             raise RegionError(f"axes {self.axes}", "a whole number above 0", "--axes 10")
 
@@ -56,14 +66,16 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Search:
-    """The images that the founding paper's own search looks at: a seeded tree search over all features, no proof.
+    """The images that the founding paper's own search looks at: a seeded tree search over all
+    features, no proof.
 
     Source: docs/regions.md, "The search".
 
-    `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features; `evaluations`: the search ends
-    after the round that reaches so many; `strict`: images beyond the radius are left out (the original keeps them);
-    `misclassified`: images that the reference gets wrong are searched too, around its own label for them; `repick`: features of
-    colour images overlap as the original's do; `ladder`: all features within the radius.
+    `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features;
+    `evaluations`: the search ends after the round that reaches so many; `strict`: images beyond the
+    radius are left out (the original keeps them); `misclassified`: images that the reference gets
+    wrong are searched too, around its own label for them; `repick`: features of colour images
+    overlap as the original's do; `ladder`: all features within the radius.
 
     >>> Search(radius=Fraction(20), step=Fraction(1, 4)).evaluations
     6000
@@ -85,7 +97,9 @@ class Search:
         for name, value in (("rollouts", self.rollouts), ("evaluations", self.evaluations)):
             if value < 1:
                 raise RegionError(
-                    f"{name} {value}", "a whole number above 0", f"--{name} {6000 if name[0] == 'e' else 5}"
+                    f"{name} {value}",
+                    "a whole number above 0",
+                    f"--{name} {6000 if name[0] == 'e' else 5}",
                 )
 
     @property
@@ -95,7 +109,8 @@ class Search:
 
 
 class Norm(StrEnum):
-    """How far two images are from each other: sum, root of the sum of squares, largest, or number of differences."""
+    """How far two images are from each other: sum, root of the sum of squares, largest, or number
+    of differences."""
 
     L1 = "l1"
     L2 = "l2"
@@ -107,14 +122,18 @@ def _check_radius(radius: Fraction) -> None:
     if radius <= 0:
         raise RegionError(f"radius {_shown(radius)}", "a number above 0", "--radius 0.1")
     if not _SMALLEST <= radius <= _LARGEST:
-        raise RegionError("a radius out of all proportion to pixels", "1e-45 to 1e45", "--radius 0.1")
+        raise RegionError(
+            "a radius out of all proportion to pixels", "1e-45 to 1e45", "--radius 0.1"
+        )
 
 
 @dataclass(frozen=True)
 class Ball:
-    """All float32 images in [0,1]^n within `radius` of an image, both as they are fed to a network; the distance is exact.
+    """All float32 images in [0,1]^n within `radius` of an image, both as they are fed to a network;
+    the distance is exact.
 
-    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity, a whole number of pixels for L0.
+    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity, a whole number of
+    pixels for L0.
 
     >>> Ball(Norm.LINF, Fraction(4, 255)).kind
     'linf'
@@ -126,7 +145,11 @@ class Ball:
     def __post_init__(self) -> None:
         _check_radius(self.radius)
         if self.norm is Norm.L0 and self.radius.denominator != 1:
-            raise RegionError(f"radius {_shown(self.radius)} of an l0 ball", "a whole number of pixels", "--radius 3")
+            raise RegionError(
+                f"radius {_shown(self.radius)} of an l0 ball",
+                "a whole number of pixels",
+                "--radius 3",
+            )
 
     @property
     def kind(self) -> str:
@@ -136,7 +159,8 @@ class Ball:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Every point of the L1 ball on a grid: { clip(x + step k) : k whole numbers, L1 change <= radius }, both exact.
+    """Every point of the L1 ball on a grid: { clip(x + step k) : k whole numbers, L1 change <=
+    radius }, both exact.
 
     The moved pixel fed to a network is the float32 nearest to the exact value.
     """

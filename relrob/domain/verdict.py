@@ -34,8 +34,9 @@ class Reason(Enum):
 class Witness:
     """A perturbed image that the network misclassifies, already replayed on the network's runtime.
 
-    `image`: flat float32 (d,) in raster order; `moved`: the features that were moved; `cost`: exact L1 change;
-    `label`: what the network says of it; `margin`: output of the true label minus the largest other (<= 0).
+    `image`: flat float32 (d,) in raster order; `moved`: the features that were moved; `cost`: exact
+    L1 change; `label`: what the network says of it; `margin`: output of the true label minus the
+    largest other (<= 0).
     """
 
     image: Floats
@@ -52,9 +53,10 @@ class Witness:
 class Verdict:
     """What is known of one query.
 
-    `arithmetic`, `runtime`, `solver`: what the verdict speaks of and who decided; `margin`: smallest output margin met
-    (label's output minus the largest other), None when nothing was run; `evaluated`: points at which a network was run;
-    `disagreements`: witnesses proposed by a solver that the replay refuted (0 is the healthy value).
+    `arithmetic`, `runtime`, `solver`: what the verdict speaks of and who decided; `margin`:
+    smallest output margin met (label's output minus the largest other), None when nothing was run;
+    `evaluated`: points at which a network was run; `disagreements`: witnesses proposed by a solver
+    that the replay refuted (0 is the healthy value).
     """
 
     status: Status

@@ -26,9 +26,13 @@ def as_floats(pixels: NDArray[Any]) -> Floats:
 
 
 def clean_labels(
-    evaluator: Evaluator, pixels: NDArray[Any], chunk: int = CHUNK, progress: Callable[[int], None] | None = None
+    evaluator: Evaluator,
+    pixels: NDArray[Any],
+    chunk: int = CHUNK,
+    progress: Callable[[int], None] | None = None,
 ) -> Ints:
-    """Labels (n,) of unperturbed images (n, H, W, C) or (n, d), uint8 levels or float32; `progress` gets the number done."""
+    """Labels (n,) of unperturbed images (n, H, W, C) or (n, d), uint8 levels or float32; `progress`
+    gets the number done."""
     parts = [np.zeros(0, np.int64)]
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk]
@@ -38,6 +42,8 @@ def clean_labels(
     return np.concatenate(parts)
 
 
-def accuracy(evaluator: Evaluator, pixels: NDArray[Any], truth: NDArray[Any], chunk: int = CHUNK) -> float:
+def accuracy(
+    evaluator: Evaluator, pixels: NDArray[Any], truth: NDArray[Any], chunk: int = CHUNK
+) -> float:
     """Share of images whose label is the true one; 0 for none."""
     return float(np.mean(clean_labels(evaluator, pixels, chunk) == truth)) if len(pixels) else 0.0

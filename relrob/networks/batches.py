@@ -1,4 +1,5 @@
-"""Flat (H, W, C) images into what a runtime takes: checked, reordered, cut into batches, put together again."""
+"""Flat (H, W, C) images into what a runtime takes: checked, reordered, cut into batches, put
+together again."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ from relrob.networks.shapes import raster
 
 
 def pixel_order(network: Network) -> Ints | None:
-    """The raster index of each value that the file reads, or None when they are in raster order already."""
+    """The raster index of each value that the file reads, or None when they are in raster order
+    already."""
     if network.layout is Layout.HWC or network.image_shape[2] == 1:
         return None
     return raster(network.layout, network.image_shape)
@@ -24,16 +26,25 @@ def pixel_order(network: Network) -> Ints | None:
 def check_images(images: NDArray[Any], network: Network) -> Floats:
     """The images as contiguous float32 (n, inputs). Raises ShapeError otherwise."""
     if images.ndim != 2 or images.shape[1] != network.inputs or images.dtype != np.float32:
-        raise ShapeError(f"images of shape {images.shape} and type {images.dtype}", f"float32 (n, {network.inputs})")
+        raise ShapeError(
+            f"images of shape {images.shape} and type {images.dtype}",
+            f"float32 (n, {network.inputs})",
+        )
     return np.ascontiguousarray(images)
 
 
 def run_in_batches(
-    images: Floats, network: Network, size: int, run: Callable[[Floats], NDArray[Any]], order: Ints | None
+    images: Floats,
+    network: Network,
+    size: int,
+    run: Callable[[Floats], NDArray[Any]],
+    order: Ints | None,
 ) -> Floats:
-    """Outputs (n, classes) of images (n, d), `size` at a time, pixels in `order`; `run` maps up to `size` images to their rows.
+    """Outputs (n, classes) of images (n, d), `size` at a time, pixels in `order`; `run` maps up to
+    `size` images to their rows.
 
-    Raises NetworkError when it returns another number of values: a graph that mixes or drops images.
+    Raises NetworkError when it returns another number of values: a graph that mixes or drops
+    images.
     """
     images = check_images(images, network)
     outputs = np.empty((len(images), network.classes), np.float32)
@@ -50,7 +61,8 @@ def run_in_batches(
 
 
 def probe_images(network: Network) -> Floats:
-    """Three different images, to compare a batch with single images: noise, dark noise, and half black."""
+    """Three different images, to compare a batch with single images: noise, dark noise, and half
+    black."""
     probes = np.random.default_rng(0).random((3, network.inputs), dtype=np.float32)
     probes[1] *= np.float32(0.2)
     probes[2, : network.inputs // 2] = 0

@@ -17,9 +17,7 @@ _INT8: Final = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2")
 def runtime_details(network: Network) -> str:
     """One line: the program's version, and what else makes a difference to its results."""
     if network.runtime == "onnxruntime":
-        return (
-            f"onnxruntime {_version('onnxruntime')}, graph optimisation: {ONNX_OPTIMISATION}, int8 path: {int8_path()}"
-        )
+        return f"onnxruntime {_version('onnxruntime')}, graph optimisation: {ONNX_OPTIMISATION}, int8 path: {int8_path()}"
     if network.runtime in _LITERT:
         return f"LiteRT {_version('ai-edge-litert')}"
     if network.runtime == "keras":
@@ -28,13 +26,19 @@ def runtime_details(network: Network) -> str:
 
 
 def int8_path(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The best of the processor's instructions for products of int8 that kernels choose by; its architecture elsewhere."""
+    """The best of the processor's instructions for products of int8 that kernels choose by; its
+    architecture elsewhere."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return platform.machine() or "unknown"
     flags = next(
-        (set(line.partition(":")[2].split()) for line in lines if line.startswith(("flags", "Features"))), set()
+        (
+            set(line.partition(":")[2].split())
+            for line in lines
+            if line.startswith(("flags", "Features"))
+        ),
+        set(),
     )
     return next((name for name in _INT8 if name in flags), platform.machine() or "unknown")
 

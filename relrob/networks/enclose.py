@@ -1,4 +1,5 @@
-"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range one."""
+"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range
+one."""
 
 from __future__ import annotations
 
@@ -9,11 +10,10 @@ from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
-from relrob.networks.content import checked_bytes
+from relrob.networks.content import checked_bytes, gives_logits
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
-from relrob.networks.folded import gives_logits
-from relrob.networks.kernels.fixed_file import fixed_of
-from relrob.networks.kernels.litert_layers import DynamicFull
+from relrob.networks.fixed.file import fixed_of
+from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
 
@@ -23,7 +23,8 @@ _MOST_INPUTS: Final = 4096
 @Unharmed
 @lru_cache(maxsize=8)
 def enclosure_of(network: Network) -> Enclosure | None:
-    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes. Reads the file again, once."""
+    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes.
+    Reads the file again, once."""
     if network.black_box:
         return None
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
@@ -42,10 +43,11 @@ def enclosure_of(network: Network) -> Enclosure | None:
 @Unharmed
 @lru_cache(maxsize=8)
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
-    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least), less a last softmax, else None.
+    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least),
+    less a last softmax, else None.
 
-    Every row is quantised alike, and `asymmetric` says how: with a zero point or without, as the kernel that runs it does.
-    Reads the file again, once.
+    Every row is quantised alike, and `asymmetric` says how: with a zero point or without, as the
+    kernel that runs it does. Reads the file again, once.
     """
     found = _dynamic(network)
     return None if found is None else found[0]
@@ -56,21 +58,21 @@ def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
     """The layers and the kernel of the first."""
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
-    found: tuple[tuple[DynamicFull, ...], str] | None = load("relrob.networks.litert.enclosure:dynamic_model")(
-        checked_bytes(network), network.runtime
-    )
+    found: tuple[tuple[DynamicFull, ...], str] | None = load(
+        "relrob.networks.litert.enclosure:dynamic_model"
+    )(checked_bytes(network), network.runtime)
     return found
 
 
 @lru_cache(maxsize=8)
 def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
-    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where there are none, or d is too large
-    for a file of d * d weights."""
+    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where
+    there are none, or d is too large for a file of d * d weights."""
     found = _dynamic(network)
     if found is None or network.inputs > _MOST_INPUTS:
         return None
     layers, kernel = found
-    made: Callable[[Floats], Floats] = load("relrob.networks.kernels.litert_rows:RowQuantiser")(
+    made: Callable[[Floats], Floats] = load("relrob.networks.litert.rows:RowQuantiser")(
         replace(network, runtime=kernel), layers[0].asymmetric
     )
     return made

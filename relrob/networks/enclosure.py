@@ -1,10 +1,11 @@
-"""An enclosure: a dense network in real arithmetic, and how far a runtime's own arithmetic can be from it, layer by layer.
+"""An enclosure: a dense network in real arithmetic, and how far a runtime's own arithmetic can be
+from it, layer by layer.
 
 For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime computes some y with
     |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
 and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output. Float32 kernels,
-LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in docs/kernels.md and
-confirmed against the runtimes in `tests/test_enclosure.py`. Signed inputs are not covered.
+LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in
+docs/kernels.md and confirmed against the runtimes in `tests/networks/test_enclosure.py`. Signed inputs are not covered.
 """
 
 from __future__ import annotations
@@ -17,23 +18,25 @@ import numpy as np
 
 from relrob.domain.arrays import Doubles, frozen
 from relrob.domain.network import Dense
+from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
-from relrob.networks.kernels.fixed import FixedNetwork
-from relrob.networks.rounding import WIDEST, float32_error
+from relrob.networks.fixed.network import FixedNetwork
 
 LOOSE: Final = (
     1.0 + 2.0**-12
 )  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
 
 
-# A value this near (in steps) to the half between two levels may become either: more than float32 can be off up to 255 steps.
+# A value this near (in steps) to the half between two levels may become either: more than float32
+# can be off up to 255 steps.
 _HALF: Final = 2.0**-11
 
 
 @dataclass(frozen=True, eq=False)
 class Lost:
-    """How a runtime's layer differs from the real one: each input is `moved` (n_in,) by at most that much, which moves every output
-    with its weight; each output then by at most `rest` (n_out,), infinite where float32 may overflow."""
+    """How a runtime's layer differs from the real one: each input is `moved` (n_in,) by at most
+    that much, which moves every output with its weight; each output then by at most `rest`
+    (n_out,), infinite where float32 may overflow."""
 
     moved: Doubles
     rest: Doubles
@@ -47,13 +50,14 @@ class Lost:
 @final
 @dataclass(frozen=True, eq=False)
 class EnclosedLayer:
-    """One layer: `weights` (n_in, n_out), `bias` (n_out,), float64, exactly the values that the runtime's integers stand for.
+    """One layer: `weights` (n_in, n_out), `bias` (n_out,), float64, exactly the values that the
+    runtime's integers stand for.
 
-    `share`: an input h is moved by at most share * max(h) when the row is quantised at run time; `moved`: by at most this when
-    it is quantised by a fixed scale (0 stays 0 in both); `reach`: inputs above it are cut to it; `rounding`: error of storing the
-    output; `terms`: float32 operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest and
-    largest output; `relu`; `slack` (n_out,): a further error of each output;
-    `size`: |weights|.
+    `share`: an input h is moved by at most share * max(h) when the row is quantised at run time;
+    `moved`: by at most this when it is quantised by a fixed scale (0 stays 0 in both); `reach`:
+    inputs above it are cut to it; `rounding`: error of storing the output; `terms`: float32
+    operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest
+    and largest output; `relu`; `slack` (n_out,): a further error of each output; `size`: |weights|.
     """
 
     weights: Doubles
@@ -74,19 +78,26 @@ class EnclosedLayer:
         bias = frozen(np.asarray(self.bias, dtype=np.float64))
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise NetworkError(
-                f"an enclosed layer has weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+                f"an enclosed layer has weights {weights.shape} and bias {bias.shape}",
+                "(n_in, n_out), (n_out,)",
             )
         if min(self.share, self.moved, self.rounding, self.reach, self.cap, self.terms) < 0:
             raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
-        if self.slack is not None and not (self.slack.shape == bias.shape and (self.slack >= 0).all()):
-            raise NetworkError("an enclosed layer has an error below 0, or not one an output", "errors of at least 0")
+        if self.slack is not None and not (
+            self.slack.shape == bias.shape and (self.slack >= 0).all()
+        ):
+            raise NetworkError(
+                "an enclosed layer has an error below 0, or not one an output",
+                "errors of at least 0",
+            )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "size", frozen(np.abs(weights)))
 
     def lost(self, high: Doubles, moved: Doubles | None = None) -> Lost:
-        """What may be lost when the inputs lie in [0, high] (..., n_in). `moved` (..., n_in): by how much inputs are moved at most,
-        where more is known of them. Subnormal numbers may count as 0 on the way in and out."""
+        """What may be lost when the inputs lie in [0, high] (..., n_in). `moved` (..., n_in): by
+        how much inputs are moved at most, where more is known of them. Subnormal numbers may count
+        as 0 on the way in and out."""
         with np.errstate(over="ignore", invalid="ignore"):
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved
@@ -97,11 +108,14 @@ class EnclosedLayer:
                 rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
-        return Lost(moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack)
+        return Lost(
+            moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack
+        )
 
     def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
-        """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how far off another kernel's can be:
-        the nearest level, or the pixel itself within half a step where it is near the middle of two levels."""
+        """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how
+        far off another kernel's can be: the nearest level, or the pixel itself within half a step
+        where it is near the middle of two levels."""
         step = 2 * (self.share * largest + self.moved) / LOOSE
         if step == 0:
             return values, np.zeros_like(values)
@@ -116,8 +130,8 @@ class EnclosedLayer:
 @final
 @dataclass(frozen=True, eq=False)
 class Enclosure:
-    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger one, whatever follows;
-    `probabilities`: the runtime's outputs are their softmax."""
+    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger
+    one, whatever follows; `probabilities`: the runtime's outputs are their softmax."""
 
     layers: tuple[EnclosedLayer, ...]
     gap: float = 0.0
@@ -139,12 +153,15 @@ class Enclosure:
 
 
 def probability_margin(margin: float, classes: int) -> float:
-    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all others (a lower bound), or, where
-    it is below 0, that much below the largest (an upper bound)."""
+    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all
+    others (a lower bound), or, where it is below 0, that much below the largest (an upper bound).
+    """
     ratio = exp(-abs(margin))
     if (
         margin >= 0
-    ):  # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most `ratio` of it
+        # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most `ratio`
+        # of it
+    ):
         return (1 - ratio) / (1 + (classes - 1) * ratio)
     return -(1 - ratio) / (
         classes - 1 + ratio
@@ -152,12 +169,15 @@ def probability_margin(margin: float, classes: int) -> float:
 
 
 def real_enclosure(dense: Dense) -> Enclosure:
-    """`dense` itself: no arithmetic but that of the reals (docs/soundness.md, "Arithmetics"). Its softmax changes no label.
+    """`dense` itself: no arithmetic but that of the reals (docs/soundness.md,
+    "Arithmetics"). Its softmax changes no label.
 
     Raises NetworkError where `dense` is only a model of its file.
     """
     if not dense.plain:
-        raise NetworkError("a network of more than plain dense layers, over the reals", "plain dense layers")
+        raise NetworkError(
+            "a network of more than plain dense layers, over the reals", "plain dense layers"
+        )
     return Enclosure(_layers(dense, rounds=False))
 
 
@@ -176,17 +196,19 @@ def _layers(dense: Dense, rounds: bool) -> tuple[EnclosedLayer, ...]:
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
-    """Any IEEE-754 float32 evaluation of what `dense` stands for: every order of summation, with or without FMA
-    (docs/soundness.md, "The rounding model").
+    """Any IEEE-754 float32 evaluation of what `dense` stands for: every order of summation, with or
+    without FMA (docs/soundness.md, "The rounding model").
 
-    `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits tie.
+    `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits
+    tie.
     """
     return Enclosure(_layers(dense, rounds=True), float_softmax_gap() if softmax else 0.0)
 
 
 def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:
-    """Integers over their units: each shift rounds by half a unit, each pixel becomes a code within half of one. None where a
-    hidden layer does not end in a ReLU, all outputs are below 0, codes are cut, or a number is too large for float64."""
+    """Integers over their units: each shift rounds by half a unit, each pixel becomes a code within
+    half of one. None where a hidden layer does not end in a ReLU, all outputs are below 0, codes
+    are cut, or a number is too large for float64."""
     layers, scale = [], float(network.pixel_scale)
     if network.pixel_scale > network.high or network.low > 0 or network.layers[-1].high < 0:
         return None
@@ -214,12 +236,14 @@ def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:
 
 
 def float_softmax_gap() -> float:
-    """Logits further apart than this never tie in a float32 softmax whose exp has a relative error below 2^-14."""
+    """Logits further apart than this never tie in a float32 softmax whose exp has a relative error
+    below 2^-14."""
     return 2.0**-10
 
 
 def int8_softmax_gap(classes: int) -> float:
-    """Logits further apart than this differ in an int8 softmax (scale 1/256, off by two quanta at most): inf from 64 classes on.
+    """Logits further apart than this differ in an int8 softmax (scale 1/256, off by two quanta at
+    most): inf from 64 classes on.
 
     The largest probability p is at least 1/classes, and p (1 - exp(-gap)) must exceed four quanta.
     """

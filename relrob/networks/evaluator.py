@@ -10,7 +10,8 @@ from relrob.domain.arrays import Doubles, Floats, Ints
 
 
 class Evaluator(Protocol):
-    """One network, opened on one named runtime. Not shared between threads or processes; cheap to open again."""
+    """One network, opened on one named runtime. Not shared between threads or processes; cheap to
+    open again."""
 
     @property
     def runtime(self) -> str:
@@ -23,17 +24,20 @@ class Evaluator(Protocol):
         ...
 
     def outputs(self, images: Floats) -> Floats:
-        """Raw outputs (n, classes) float32 of flat images (n, d) float32 in [0,1], pixels in (H, W, C) raster order."""
+        """Raw outputs (n, classes) float32 of flat images (n, d) float32 in [0,1], pixels in (H, W,
+        C) raster order."""
         ...
 
 
 def labels(outputs: Floats) -> Ints:
-    """First index of the largest output, row by row: (n, classes) -> (n,); -1, no class, for a row with NaN."""
+    """First index of the largest output, row by row: (n, classes) -> (n,); -1, no class, for a row
+    with NaN."""
     return np.where(np.isnan(outputs).any(axis=1), -1, outputs.argmax(axis=1)).astype(np.int64)
 
 
 def margins(outputs: Floats, label: int) -> Doubles:
-    """Output of `label` minus the largest other output, row by row, in float64: (n, classes) -> (n,).
+    """Output of `label` minus the largest other output, row by row, in float64: (n, classes) ->
+    (n,).
 
     0 where both are the same infinity; -inf for a row with NaN.
     """

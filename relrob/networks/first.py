@@ -1,7 +1,8 @@
-"""The first reading of a foreign network file, and its first run, in a child process with limits (`relrob.system.child`).
+"""The first reading of a foreign network file, and its first run, in a child process with limits
+(`relrob.system.child`).
 
-A file that relrob made itself needs none of it. What the child says is only whether the file can be read and run; whoever asked
-reads it again, from the same bytes.
+A file that relrob made itself needs none of it. What the child says is only whether the file can be
+read and run; whoever asked reads it again, from the same bytes.
 """
 
 from __future__ import annotations
@@ -16,19 +17,20 @@ from relrob.networks.open import opener_of
 from relrob.networks.probes import probed
 from relrob.networks.shapes import Shape
 from relrob.networks.sniff import ACCEPTED, sniff
-from relrob.quiet import quiet_native
 from relrob.registry import EVALUATORS, find, load
 from relrob.system.child import guarded, size_of
 from relrob.system.confine import importing
+from relrob.system.quiet import quiet_native
 
 # What the helper imports before it forks: the readers, and a runtime that starts no thread.
 READY: Final = (
     "relrob.networks.first",
     *dict.fromkeys(
-        target.partition(":")[0] for target in (*READERS.values(), find(EVALUATORS, "xnnpack", "runtime").target)
+        target.partition(":")[0]
+        for target in (*READERS.values(), find(EVALUATORS, "xnnpack", "runtime").target)
     ),
 )
-_READERS: Final = {**READERS, "savedmodel": "relrob.networks.savedmodel:read_savedmodel"}
+_READERS: Final = {**READERS, "savedmodel": "relrob.networks.keras.savedmodel:read_savedmodel"}
 
 
 def try_network(
@@ -42,9 +44,11 @@ def try_network(
     more_classes: bool = False,
     memory: float | None = None,
 ) -> None:
-    """Read the file and run it once in a child. Arguments as for `load_network`; `memory`: GiB, None for the default.
+    """Read the file and run it once in a child. Arguments as for `load_network`; `memory`: GiB,
+    None for the default.
 
-    Raises what `load_network` and the runtime raise, and NetworkError for a crash, too much memory or too much time.
+    Raises what `load_network` and the runtime raise, and NetworkError for a crash, too much memory
+    or too much time.
     """
     sniff(Path(path))
     arguments = {
@@ -69,7 +73,8 @@ def try_network(
 
 
 def first_reading(path: str, **options: Any) -> str:
-    """In the child: read the file, open it on its runtime and probe it there, in batches and alone. Gives its digest."""
+    """In the child: read the file, open it on its runtime and probe it there, in batches and alone.
+    Gives its digest."""
     with importing(), quiet_native():
         load(_READERS[sniff(Path(path))])
     network = load_network(path, **options)

@@ -1,4 +1,5 @@
-"""`load_network`: any network file that relrob runs, as one `Network` value. Only a SavedModel directory needs TensorFlow."""
+"""`load_network`: any network file that relrob runs, as one `Network` value. Only a SavedModel
+directory needs TensorFlow."""
 
 from __future__ import annotations
 
@@ -12,13 +13,13 @@ import numpy as np
 
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import NetworkError, ShapeError, UsageError
-from relrob.networks.chain import NotDenseError
 from relrob.networks.content import conversion_of
+from relrob.networks.operators import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
 from relrob.networks.sniff import sniff
 from relrob.networks.source import Source
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,8 @@ READERS: dict[str, str] = {
     "keras": "relrob.networks.keras.files:read_keras",
     "hdf5": "relrob.networks.keras.files:read_hdf5",
     "onnx": "relrob.networks.onnx.files:read_onnx",
-    "tflite": "relrob.networks.tflite_info:read_tflite",
-    "fixed": "relrob.networks.kernels.fixed_file:read_fixed",
+    "tflite": "relrob.networks.litert.info:read_tflite",
+    "fixed": "relrob.networks.fixed.file:read_fixed",
 }
 
 
@@ -47,22 +48,28 @@ def load_network(
     inherit: Layout | None = None,
     more_classes: bool = False,
 ) -> Network:
-    """Read a network for images (H, W, C): its weights where it is a float MLP, otherwise a black box that its runtime runs.
+    """Read a network for images (H, W, C): its weights where it is a float MLP, otherwise a black
+    box that its runtime runs.
 
-    `runtime`: None takes the format's own (`runtimes`). `layout`: "auto", "hwc" or "chw", the pixel order of the file; "auto"
-    decides by the input's shape, and a flat input takes `inherit`, or (H, W, C); Keras 1 weights take (C, H, W).
-    `more_classes`: the data may lack some of the network's classes, so more outputs than `classes` are right too.
-    Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
+    `runtime`: None takes the format's own (`runtimes`). `layout`: "auto", "hwc" or "chw", the pixel
+    order of the file; "auto" decides by the input's shape, and a flat input takes `inherit`, or (H,
+    W, C); Keras 1 weights take (C, H, W). `more_classes`: the data may lack some of the network's
+    classes, so more outputs than `classes` are right too. Raises NetworkError,
+    UnsupportedLayerError, ShapeError, UsageError.
     """
     name, file = str(path), Path(path)
     source = _read(file, name)
-    dims, _ = without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
+    dims, _ = (
+        without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
+    )
     order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
     dense, folded, unread = _dense(source, dims, name)
     outputs = classes
     for found in (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
-            raise ShapeError(f"{name} has {found} outputs, the data set {classes} classes", "equal numbers")
+            raise ShapeError(
+                f"{name} has {found} outputs, the data set {classes} classes", "equal numbers"
+            )
         outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, folded, runtime)
     network = Network(
@@ -78,8 +85,13 @@ def load_network(
         arithmetic=Arithmetic.REAL if runtime == REAL else source.arithmetic,
         dense=None if dense is None else _in_raster_order(dense, order, image_shape),
         folded=folded,
-        black_box="" if dense is not None else source.black_box(runtime) if source.format in MODELLED else unread,
-        apart=source.apart or dense is not None,  # an MLP that was read has no operator that mixes images
+        black_box=""
+        if dense is not None
+        else source.black_box(runtime)
+        if source.format in MODELLED
+        else unread,
+        apart=source.apart
+        or dense is not None,  # an MLP that was read has no operator that mixes images
     )
     return replace(network, conversion=conversion_of(network))
 
@@ -89,7 +101,7 @@ def _read(file: Path, name: str) -> Source:
     kind = sniff(file)
     if kind == "savedmodel":
         with quiet_native():  # TensorFlow is talkative from its import on
-            reader = load("relrob.networks.savedmodel:read_savedmodel")
+            reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
         found: Source = reader(name)
         return found
     try:
@@ -100,8 +112,9 @@ def _read(file: Path, name: str) -> Source:
 
 
 def runtimes(format_name: str, dense: bool, folded: bool = False) -> tuple[str, ...]:
-    """The runtimes that can execute a format, the default first. `dense`: its weights could be read; "real" then stands for them
-    as a function over the reals. `folded`: it does more than plain dense layers, which only its own runtime does as it does.
+    """The runtimes that can execute a format, the default first. `dense`: its weights could be
+    read; "real" then stands for them as a function over the reals. `folded`: it does more than
+    plain dense layers, which only its own runtime does as it does.
 
     >>> runtimes("tflite", dense=False)
     ('xnnpack', 'builtin', 'reference')
@@ -121,13 +134,23 @@ def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str 
     """The runtime asked for, or the default."""
     able = runtimes(format_name, dense, folded)
     if asked is not None and asked not in able:
-        what = "network" if not dense else "float MLP of more than plain dense layers" if folded else "float MLP"
-        raise UsageError(f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})", ", ".join(able))
+        what = (
+            "network"
+            if not dense
+            else "float MLP of more than plain dense layers"
+            if folded
+            else "float MLP"
+        )
+        raise UsageError(
+            f"runtime {asked!r} cannot run {name} (a {what} in format {format_name})",
+            ", ".join(able),
+        )
     return asked or able[0]
 
 
 def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool, str]:
-    """The weights in the file's own input order, or None; whether they are but a model of the file; why they were not read."""
+    """The weights in the file's own input order, or None; whether they are but a model of the file;
+    why they were not read."""
     try:
         return *source.dense(dims), ""
     except NotDenseError as error:

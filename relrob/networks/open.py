@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.quiet import quiet_native
 from relrob.registry import EVALUATORS, find, load
+from relrob.system.quiet import quiet_native
 
 
-def open_network(network: Network, threads: int = 1, data: bytes | None = None, batch: int | None = None) -> Evaluator:
-    """The evaluator of `network.runtime`. `data`: the file's bytes, read from `network.path` when not given; `batch`: the most
-    images in one call of the runtime, None for its best; 1 runs every image alone, as it is deployed.
+def open_network(
+    network: Network, threads: int = 1, data: bytes | None = None, batch: int | None = None
+) -> Evaluator:
+    """The evaluator of `network.runtime`. `data`: the file's bytes, read from `network.path` when
+    not given; `batch`: the most images in one call of the runtime, None for its best; 1 runs every
+    image alone, as it is deployed.
 
-    Raises NetworkError when the file is not the one that was loaded, or when the runtime refuses it; UsageError.
+    Raises NetworkError when the file is not the one that was loaded, or when the runtime refuses
+    it; UsageError.
     """
     if threads < 1:
         raise UsageError(f"{threads} threads", "1 or more")
@@ -31,6 +36,17 @@ def opener_of(runtime: str) -> Callable[..., Evaluator]:
     entry = find(EVALUATORS, runtime, "runtime")
     with quiet_native():
         opener: Callable[..., Evaluator] = (
-            load_on_tensorflow(entry.target) if entry.name == "keras" else load(entry.target)
+            load_on_tensorflow(entry.target) if entry.tool == "tensorflow" else load(entry.target)
         )
     return opener
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A network that is ready to run: in batches, and one image at a time as it is deployed (for
+    replays); `role`: "reference" or "quantised", where that is known."""
+
+    network: Network
+    evaluator: Evaluator
+    replayer: Evaluator
+    role: str = ""

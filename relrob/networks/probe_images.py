@@ -1,4 +1,5 @@
-"""Images on which a model is compared with its runtime: plain ones, extreme ones, and those that drive neurons."""
+"""Images on which a model is compared with its runtime: plain ones, extreme ones, and those that
+drive neurons."""
 
 from __future__ import annotations
 
@@ -18,11 +19,14 @@ SINGLE: Final = 24  # images of one pixel
 
 
 def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> Floats:
-    """At least `count` seeded images (n, inputs) float32 in [0, 1]: all 0, all 1, grey levels, single pixels, noise that is
-    uniform, dark, sparse, of 8-bit levels, and `CLEAN` of the images `clean` (n, ...)."""
+    """At least `count` seeded images (n, inputs) float32 in [0, 1]: all 0, all 1, grey levels,
+    single pixels, noise that is uniform, dark, sparse, of 8-bit levels, and `CLEAN` of the images
+    `clean` (n, ...)."""
     rng = np.random.default_rng(11)
     levels = np.repeat(
-        np.array([0, 1, 1 / 2, 1e-6, 0.2, 0.8, 127 / 255, 128 / 255], np.float32)[:, None], inputs, axis=1
+        np.array([0, 1, 1 / 2, 1e-6, 0.2, 0.8, 127 / 255, 128 / 255], np.float32)[:, None],
+        inputs,
+        axis=1,
     )
     single = np.zeros((min(SINGLE, inputs), inputs), np.float32)
     single[np.arange(len(single)), np.linspace(0, inputs - 1, len(single)).astype(int)] = 1
@@ -40,8 +44,9 @@ def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> F
 
 
 def driving_images(enclosure: Enclosure) -> Floats:
-    """For many neurons of every layer the two images (n, inputs) of 0 and 1 that drive its pre-activation to its ends: exactly
-    in the first layer; after it by the signs of the products of the weights, then of two gradients."""
+    """For many neurons of every layer the two images (n, inputs) of 0 and 1 that drive its
+    pre-activation to its ends: exactly in the first layer; after it by the signs of the products of
+    the weights, then of two gradients."""
     layers = enclosure.layers
     neurons = _telling(layers[0], FIRST)
     found = [*_ends(layers[0].weights[:, neurons], layers[0].bias[neurons])]
@@ -53,11 +58,13 @@ def driving_images(enclosure: Enclosure) -> Floats:
 
 
 def _ends(weights: Doubles, bias: Doubles) -> list[Floats]:
-    """The two ends of each neuron, (n, inputs) each, and both sides of where it opens on the way from black to the upper one: on a
-    grid that is coarser than the model's it opens elsewhere."""
+    """The two ends of each neuron, (n, inputs) each, and both sides of where it opens on the way
+    from black to the upper one: on a grid that is coarser than the model's it opens elsewhere."""
     up, down = (weights > 0).T.astype(np.float32), (weights < 0).T.astype(np.float32)
     slope = (up * weights.T).sum(axis=1)
-    level = np.clip(np.where(bias < 0, -bias, 0.3 * slope) / np.maximum(slope, 1e-12), 0.0, 1.0)[:, None]
+    level = np.clip(np.where(bias < 0, -bias, 0.3 * slope) / np.maximum(slope, 1e-12), 0.0, 1.0)[
+        :, None
+    ]
     near = [np.clip(level * (1 + off), 0.0, 1.0) for off in (-0.02, 0.02)]
     return [up, down, *(np.asarray(up * at, np.float32) for at in near)]
 
@@ -66,7 +73,10 @@ def _telling(layer: EnclosedLayer, count: int) -> Ints:
     """Neurons of a layer: those that reach furthest up and down, and others evenly spread."""
     up = np.maximum(layer.weights, 0).sum(axis=0) + layer.bias
     down = np.minimum(layer.weights, 0).sum(axis=0) + layer.bias
-    ends = [np.argsort(-up, kind="stable")[: count // 4], np.argsort(down, kind="stable")[: count // 4]]
+    ends = [
+        np.argsort(-up, kind="stable")[: count // 4],
+        np.argsort(down, kind="stable")[: count // 4],
+    ]
     spread = np.linspace(0, len(up) - 1, count).astype(np.int64)
     chosen = np.concatenate([*ends, spread])
     _, first = np.unique(chosen, return_index=True)

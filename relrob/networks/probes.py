@@ -1,8 +1,9 @@
 """Probes at load: a model against the runtime that it stands for, on some hundreds of images.
 
-The runtime gives outputs of every image alone. Those of a function are the same again, and, where the graph treats images apart, in
-a batch. Those of a modelled network lie where its enclosure says, and equal its emulator's in every bit. One mismatch makes the
-network a black box (docs/soundness.md, "The file, and the model of it").
+The runtime gives outputs of every image alone. Those of a function are the same again, and, where
+the graph treats images apart, in a batch. Those of a modelled network lie where its enclosure says,
+and equal its emulator's in every bit. One mismatch makes the network a black box (docs/soundness.md,
+"The file, and the model of it").
 """
 
 from __future__ import annotations
@@ -34,10 +35,10 @@ FEW: Final = 32  # images of a black box, which may be slow
 TWICE: Final = 24  # images that run twice
 _OUTWARD: Final = 1 + 2.0**-16  # more than float64 can lose beside what float32 does
 _INSIDE: Final[dict[str, str]] = {
-    "onnxruntime": "relrob.networks.inside_onnx:tensors",
-    "xnnpack": "relrob.networks.inside_litert:tensors",
-    "builtin": "relrob.networks.inside_litert:tensors",
-    "reference": "relrob.networks.inside_litert:tensors",
+    "onnxruntime": "relrob.networks.onnx.inside:tensors",
+    "xnnpack": "relrob.networks.litert.inside:tensors",
+    "builtin": "relrob.networks.litert.inside:tensors",
+    "reference": "relrob.networks.litert.inside:tensors",
 }
 
 
@@ -55,8 +56,9 @@ class Within:
 
 
 def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
-    """The network, as a black box with the reason where its model differs from its runtime, and with `apart` False where a batch
-    differs from single images. `images`: (n, ...) of the data set, uint8 levels or float32, to probe with besides.
+    """The network, as a black box with the reason where its model differs from its runtime, and
+    with `apart` False where a batch differs from single images. `images`: (n, ...) of the data set,
+    uint8 levels or float32, to probe with besides.
 
     Raises NetworkError where the same image gives different outputs from run to run.
     """
@@ -93,15 +95,16 @@ def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
 
 
 def _chained(enclosure: Enclosure, network: Network) -> bool:
-    """Does each layer take what the one before it gives, the first the pixels, and does the last give the classes?"""
+    """Does each layer take what the one before it gives, the first the pixels, and does the last
+    give the classes?"""
     widths = [network.inputs, *(len(layer.bias) for layer in enclosure.layers)]
     given = [len(layer.weights) for layer in enclosure.layers]
     return widths == [*given, network.classes]
 
 
 def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
-    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again, in memory that holds other
-    numbers."""
+    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again,
+    in memory that holds other numbers."""
     outputs = single.outputs(shown)
     some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
     with unwritten():  # Keras takes long to open
@@ -122,7 +125,8 @@ def _same(one: Floats, other: Floats) -> Bools:
 
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
-    """With `apart` False where a batch gives other outputs than single images, by more than rounding and a step of 8 bits."""
+    """With `apart` False where a batch gives other outputs than single images, by more than
+    rounding and a step of 8 bits."""
     if not network.apart:
         return network
     try:
@@ -158,17 +162,22 @@ def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alon
 
 def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
     """The emulator of a `.tflite` file against its runtime, bit for bit."""
-    found = load("relrob.networks.kernels.emulate:emulator")(network)
+    found = load("relrob.networks.litert.emulate:emulator")(network)
     if found is None:
         return ""
-    expected = alone if found.exact else load("relrob.networks.litert.runtime:in_batches")(network, shown)
+    expected = (
+        alone if found.exact else load("relrob.networks.litert.runtime:in_batches")(network, shown)
+    )
     if _same(found.outputs(shown), expected).all():
         return ""
-    return f"its runtime differs from the model at the outputs, on {network.runtime} of this machine"
+    return (
+        f"its runtime differs from the model at the outputs, on {network.runtime} of this machine"
+    )
 
 
 def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
-    """What each layer passes on of single images (n, inputs), for every arithmetic that the enclosure allows."""
+    """What each layer passes on of single images (n, inputs), for every arithmetic that the
+    enclosure allows."""
     centre, moved = _entered(enclosure, images)
     error: Doubles = np.zeros_like(centre)
     found = []
@@ -179,14 +188,22 @@ def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
             centre = centre @ layer.weights + layer.bias
         low, high = (0.0, layer.cap) if layer.relu else (layer.floor, layer.cap)
         within = Within(np.clip(centre - spread, low, high), np.clip(centre + spread, low, high))
-        found.append(within if not np.isnan(spread).any() else Within(-np.inf + 0 * centre, np.inf + 0 * centre))
+        found.append(
+            within
+            if not np.isnan(spread).any()
+            else Within(-np.inf + 0 * centre, np.inf + 0 * centre)
+        )
         centre, error = np.clip(centre, low, high), spread
     return found
 
 
 def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
-    """The levels that the first layer takes the pixels for, and how far off those of a kernel can be."""
-    pairs = [enclosure.layers[0].levels(row, float(row.max(initial=0.0))) for row in images.astype(np.float64)]
+    """The levels that the first layer takes the pixels for, and how far off those of a kernel can
+    be."""
+    pairs = [
+        enclosure.layers[0].levels(row, float(row.max(initial=0.0)))
+        for row in images.astype(np.float64)
+    ]
     return np.stack([level for level, _ in pairs]), np.stack([off for _, off in pairs])
 
 
@@ -197,7 +214,9 @@ def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> With
     top = last.high.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
         low, high = np.exp(last.low - top), np.exp(last.high - top)
-        others = 1.0 - np.eye(low.shape[1])  # summed without taking one away again, which would cancel
+        others = 1.0 - np.eye(
+            low.shape[1]
+        )  # summed without taking one away again, which would cancel
         least = low / (low + high @ others)
         most = high / (high + low @ others)
     slack = softmax_slack(network, enclosure)
@@ -211,7 +230,8 @@ def _shown(layer: Within) -> Within:
 
 
 def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> str:
-    """The first layer at which the runtime, on one image, holds no tensor of its width that is what the model says."""
+    """The first layer at which the runtime, on one image, holds no tensor of its width that is what
+    the model says."""
     try:
         tensors = load(_INSIDE[network.runtime])(network, shown[at])
     except Exception:

@@ -1,7 +1,9 @@
-"""A float MLP as a function over the reals, which is what other verifiers speak of. No runtime computes it; this does.
+"""A float MLP as a function over the reals, which is what other verifiers speak of. No runtime
+computes it; this does.
 
-Rows are evaluated in float64 with a running error bound (Higham, Accuracy and Stability of Numerical Algorithms, Sec. 3.1, with
-u = 2^-53); a row whose largest output the bound leaves open is evaluated again in exact integers. So labels and ties are exact.
+Rows are evaluated in float64 with a running error bound (Higham, Accuracy and Stability of
+Numerical Algorithms, Sec. 3.1, with u = 2^-53); a row whose largest output the bound leaves open is
+evaluated again in exact integers. So labels and ties are exact.
 """
 
 from __future__ import annotations
@@ -24,12 +26,17 @@ _BITS: Final = 24
 _LARGEST: Final = np.finfo(np.float32).max
 
 
-def open_real(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> RealDense:
-    """The evaluator: exact, so that batches and threads change nothing. Raises NetworkError for a network without weights."""
+def open_real(
+    network: Network, threads: int, data: bytes | None = None, batch: int | None = None
+) -> RealDense:
+    """The evaluator: exact, so that batches and threads change nothing. Raises NetworkError for a
+    network without weights."""
     if network.dense is None:
         raise NetworkError(f"{network.path} has no weights that could be read", "a float MLP")
     if not network.dense.plain:
-        raise NetworkError(f"{network.path} does more than its dense layers", "a float MLP of plain dense layers")
+        raise NetworkError(
+            f"{network.path} does more than its dense layers", "a float MLP of plain dense layers"
+        )
     return RealDense(network)
 
 
@@ -47,8 +54,9 @@ class RealDense:
         self._exact: list[_Exact] | None = None
 
     def outputs(self, images: Floats) -> Floats:
-        """Logits (n, classes) rounded to float32, in the exact order: the first largest is the label over the reals, and outputs
-        are equal to it only where they tie with it. Beyond float32 they are its largest number."""
+        """Logits (n, classes) rounded to float32, in the exact order: the first largest is the
+        label over the reals, and outputs are equal to it only where they tie with it. Beyond
+        float32 they are its largest number."""
         return run_in_batches(images, self._network, self.best_batch, self._run, None)
 
     def _run(self, images: Floats) -> Floats:
@@ -56,11 +64,16 @@ class RealDense:
         found = np.empty((len(images), self._network.classes), np.float32)
         for row, (value, doubt) in enumerate(zip(*self._bounded(images), strict=True)):
             known = _surely_largest(value, doubt)
-            found[row] = self._one(images[row]) if known is None else _in_order(value, known, value == value[known])
+            found[row] = (
+                self._one(images[row])
+                if known is None
+                else _in_order(value, known, value == value[known])
+            )
         return found
 
     def _bounded(self, images: Floats) -> tuple[Doubles, Doubles]:
-        """Outputs (n, classes) in float64, and how far they can be off; no finite bound where it overflows."""
+        """Outputs (n, classes) in float64, and how far they can be off; no finite bound where it
+        overflows."""
         values, error = images.astype(np.float64), np.zeros(images.shape)
         with np.errstate(all="ignore"):
             for layer in self._wide:
@@ -104,7 +117,9 @@ class _Exact:
         """Integers (n_in,) in units of 2^unit to integers (n_out,) and their unit."""
         product = unit + self._unit
         least = min(product, self._bias_unit)
-        sums = (values @ self._weights) * (1 << (product - least)) + self._bias * (1 << (self._bias_unit - least))
+        sums = (values @ self._weights) * (1 << (product - least)) + self._bias * (
+            1 << (self._bias_unit - least)
+        )
         return (np.maximum(sums, 0) if self._relu else sums), least
 
 

@@ -1,4 +1,5 @@
-"""How a network's own input shape relates to (H, W, C) images: pixel order, and the permutation between the two."""
+"""How a network's own input shape relates to (H, W, C) images: pixel order, and the permutation
+between the two."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ LAYOUTS = ("auto", "hwc", "chw")
 
 
 def without_batch(dims: tuple[int, ...], image_shape: Shape) -> tuple[tuple[int, ...], bool]:
-    """(shape of one image, whether `dims` has a batch dimension); open dimensions (below 1) take the images' sizes.
+    """(shape of one image, whether `dims` has a batch dimension); open dimensions (below 1) take
+    the images' sizes.
 
     >>> without_batch((-1, 3, -1, -1), (32, 32, 3))
     ((3, 32, 32), True)
@@ -30,18 +32,26 @@ def _filled(dims: tuple[int, ...], image_shape: Shape) -> tuple[int, ...]:
     """The dimensions with open ones replaced, where these can only be the images' own."""
     height, width, channels = image_shape
     for form in (image_shape, (channels, height, width), (prod(image_shape),)):
-        if len(form) == len(dims) and all(n < 1 or n == size for n, size in zip(dims, form, strict=True)):
+        if len(form) == len(dims) and all(
+            n < 1 or n == size for n, size in zip(dims, form, strict=True)
+        ):
             return form
     return dims
 
 
 def decide_layout(
-    path: str, dims: tuple[int, ...], image_shape: Shape, layout: str = "auto", inherit: Layout | None = None
+    path: str,
+    dims: tuple[int, ...],
+    image_shape: Shape,
+    layout: str = "auto",
+    inherit: Layout | None = None,
 ) -> Layout:
-    """The pixel order of a network whose one image has shape `dims`, no batch. `layout`: "auto", "hwc" or "chw".
+    """The pixel order of a network whose one image has shape `dims`, no batch. `layout`: "auto",
+    "hwc" or "chw".
 
-    "auto": the shape decides; a flat input takes `inherit`, or (H, W, C). One channel is the same either way: "hwc".
-    Raises ShapeError when `dims` are not these images, UsageError when a forced layout contradicts them.
+    "auto": the shape decides; a flat input takes `inherit`, or (H, W, C). One channel is the same
+    either way: "hwc". Raises ShapeError when `dims` are not these images, UsageError when a forced
+    layout contradicts them.
 
     >>> decide_layout("n.onnx", (3, 32, 32), (32, 32, 3)).value
     'chw'
@@ -70,18 +80,23 @@ def decide_layout(
     if layout == "auto":
         return fitting[0]
     if Layout(layout) not in fitting:
-        raise UsageError(f"layout {layout} for {path}, whose input is {dims}", f"auto or {fitting[0].value}")
+        raise UsageError(
+            f"layout {layout} for {path}, whose input is {dims}", f"auto or {fitting[0].value}"
+        )
     return Layout(layout)
 
 
 def raster(layout: Layout, image_shape: Shape) -> Ints:
-    """For each value that the network reads, in its own order, the index of that pixel in the (H, W, C) raster.
+    """For each value that the network reads, in its own order, the index of that pixel in the (H,
+    W, C) raster.
 
     >>> raster(Layout.CHW, (1, 2, 2)).tolist()
     [0, 2, 1, 3]
     """
     indices = np.arange(prod(image_shape), dtype=np.int64).reshape(image_shape)
-    return frozen(indices.transpose(2, 0, 1).reshape(-1) if layout is Layout.CHW else indices.reshape(-1))
+    return frozen(
+        indices.transpose(2, 0, 1).reshape(-1) if layout is Layout.CHW else indices.reshape(-1)
+    )
 
 
 def _squeezed(dims: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,5 @@
-"""What a network file is, told from its first bytes and its name; nothing is parsed and nothing is run."""
+"""What a network file is, told from its first bytes and its name; nothing is parsed and nothing is
+run."""
 
 from __future__ import annotations
 
@@ -30,7 +31,8 @@ _REPAIR = "copy or export the file again"
 def sniff(path: Path) -> str:
     """The container: "keras" (zip), "hdf5", "onnx", "tflite", "fixed" (zip) or "savedmodel".
 
-    Raises NetworkError when the path is missing or empty, is a Git LFS pointer, or when its bytes are not what its name says.
+    Raises NetworkError when the path is missing or empty, is a Git LFS pointer, or when its bytes
+    are not what its name says.
     """
     if path.is_dir():
         return _directory(path)
@@ -44,10 +46,14 @@ def sniff(path: Path) -> str:
     if not head:
         raise NetworkError(f"{path} is empty", ACCEPTED, _REPAIR)
     if head.startswith(_LFS):
-        raise NetworkError(f"{path} is a Git LFS pointer, not the network itself", ACCEPTED, "git lfs pull")
+        raise NetworkError(
+            f"{path} is a Git LFS pointer, not the network itself", ACCEPTED, "git lfs pull"
+        )
     suffix = path.suffix.lower()
     if suffix and suffix not in SUFFIXES:
-        raise NetworkError(f"{path} has the suffix {suffix!r}", ACCEPTED, "rename it, or export it as one of these")
+        raise NetworkError(
+            f"{path} has the suffix {suffix!r}", ACCEPTED, "rename it, or export it as one of these"
+        )
     named, found = SUFFIXES.get(suffix), _magic(head)
     if (named, found) == ("fixed", "keras"):
         return "fixed"  # both are zip archives
@@ -55,7 +61,9 @@ def sniff(path: Path) -> str:
         raise NetworkError(f"{path} does not start like a network file", ACCEPTED, _REPAIR)
     if named is not None and found != named:
         looks = f"looks like {_NOUNS[found]}" if found else "starts with other bytes"
-        raise NetworkError(f"{path} is named {suffix} but {looks}", f"{_NOUNS[named]} under this name", _REPAIR)
+        raise NetworkError(
+            f"{path} is named {suffix} but {looks}", f"{_NOUNS[named]} under this name", _REPAIR
+        )
     return found or ""
 
 
@@ -63,7 +71,9 @@ def _directory(path: Path) -> str:
     """A directory is a SavedModel or nothing."""
     if (path / "saved_model.pb").is_file():
         return "savedmodel"
-    raise NetworkError(f"{path} is a directory without saved_model.pb", ACCEPTED, "name the file inside it")
+    raise NetworkError(
+        f"{path} is a directory without saved_model.pb", ACCEPTED, "name the file inside it"
+    )
 
 
 def _magic(head: bytes) -> str | None:
@@ -74,7 +84,8 @@ def _magic(head: bytes) -> str | None:
         return "hdf5"
     if head[4:8] == b"TFL3":
         return "tflite"
-    # An ONNX ModelProto starts with one of its fields: ir_version (varint 1) or opset, producer, graph (length-delimited).
+    # An ONNX ModelProto starts with one of its fields: ir_version (varint 1) or opset, producer,
+    # graph (length-delimited).
     if head[0] == 0x08 or head[0] in (0x12, 0x1A, 0x22, 0x2A, 0x32, 0x3A, 0x42):
         return "onnx"
     return None

@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Final
 
 from relrob.domain.network import Arithmetic, Network
+from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, float_softmax_gap
-from relrob.networks.folded import gives_logits
 
 _FLOAT: Final = 2.0**-10  # of a difference of float32 probabilities: exp is within 2^-14
-_INTEGER: Final = 5 / 256  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
+_INTEGER: Final = (
+    5 / 256
+)  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
 
 
 def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
@@ -18,6 +20,7 @@ def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
 
 
 def softmax_slack(network: Network, enclosure: Enclosure) -> float:
-    """How far a difference of two of the runtime's probabilities can be from the one of exact arithmetic."""
+    """How far a difference of two of the runtime's probabilities can be from the one of exact
+    arithmetic."""
     integer = network.arithmetic is Arithmetic.INTEGER and enclosure.gap > float_softmax_gap()
     return _INTEGER if integer else _FLOAT

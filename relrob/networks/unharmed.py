@@ -1,4 +1,5 @@
-"""A reader of models that stumbles over a file costs the file its bounds, and nothing else: the file is run all the same."""
+"""A reader of models that stumbles over a file costs the file its bounds, and nothing else: the
+file is run all the same."""
 
 from __future__ import annotations
 
@@ -16,7 +17,8 @@ T = TypeVar("T")
 
 @final
 class Unharmed(Generic[T]):
-    """A reader, `raw`, whose errors become None and one warning; a file that has changed since it was loaded stays an error."""
+    """A reader, `raw`, whose errors become None and one warning; a file that has changed since it
+    was loaded stays an error."""
 
     def __init__(self, raw: Callable[[Network], T | None]) -> None:
         self.raw = raw
@@ -30,5 +32,7 @@ class Unharmed(Generic[T]):
             if network.dense is None:
                 checked_bytes(network)
             log.debug("no bounds for %s", network.path, exc_info=True)
-            log.warning("no bounds for %s, which is run all the same (%s)", network.path, one_line(error))
+            log.warning(
+                "no bounds for %s, which is run all the same (%s)", network.path, one_line(error)
+            )
             return None

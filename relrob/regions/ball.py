@@ -1,4 +1,5 @@
-"""The ball or the lattice around one image, as arrays: how far each pixel can move, exact membership, and points of it."""
+"""The ball or the lattice around one image, as arrays: how far each pixel can move, exact
+membership, and points of it."""
 
 from __future__ import annotations
 
@@ -14,7 +15,9 @@ from relrob.domain.query import check_image
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.regions.exact import fed, float32_inside, nearest_float32
 
-_HALF_UNIT = 2.0**-25  # of a float32 in [1/2, 1]: how far the nearest one can be from a value in [0, 1]
+_HALF_UNIT = (
+    2.0**-25
+)  # of a float32 in [1/2, 1]: how far the nearest one can be from a value in [0, 1]
 
 
 @final
@@ -22,9 +25,9 @@ _HALF_UNIT = 2.0**-25  # of a float32 in [1/2, 1]: how far the nearest one can b
 class BallSet:
     """All images of a ball or lattice around one image.
 
-    `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a lattice, `base` itself in a ball;
-    `down`, `up`: float64 (d,) >= 0, how far each pixel can move from `base`, outward; `norm` and `reach`: the moves' norm is at
-    most that, outward.
+    `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a
+    lattice, `base` itself in a ball; `down`, `up`: float64 (d,) >= 0, how far each pixel can move
+    from `base`, outward; `norm` and `reach`: the moves' norm is at most that, outward.
     """
 
     region: Ball | Lattice
@@ -37,12 +40,19 @@ class BallSet:
 
     def contains(self, image: Floats) -> bool:
         """Is `image` (d,) a point of the region? Exact."""
-        if image.shape != self.base.shape or image.dtype != np.float32 or not bool(np.isfinite(image).all()):
+        if (
+            image.shape != self.base.shape
+            or image.dtype != np.float32
+            or not bool(np.isfinite(image).all())
+        ):
             return False
         changed = np.flatnonzero(image != self.base)
         if isinstance(self.region, Lattice):
             moves = [_grid_move(self.exact[i], float(image[i]), self.region.step) for i in changed]
-            return None not in moves and sum(move for move in moves if move is not None) <= self.region.radius
+            return (
+                None not in moves
+                and sum(move for move in moves if move is not None) <= self.region.radius
+            )
         if image.min(initial=0) < 0 or image.max(initial=0) > 1:
             return False
         return _within(self.region, [Fraction(float(image[i])) - self.exact[i] for i in changed])
@@ -50,21 +60,28 @@ class BallSet:
     def cost(self, image: Floats) -> Fraction:
         """Exact L1 change of an image (d,), as it is fed."""
         changed = np.flatnonzero(image != self.base)
-        return sum((abs(Fraction(float(image[i])) - Fraction(float(self.base[i]))) for i in changed), Fraction(0))
+        return sum(
+            (abs(Fraction(float(image[i])) - Fraction(float(self.base[i]))) for i in changed),
+            Fraction(0),
+        )
 
     def ends(self) -> tuple[Floats, Floats]:
         """The smallest and the largest value of each pixel (d,) in an L-infinity ball, exact."""
         zero, one, radius = Fraction(0), Fraction(1), self.region.radius
         known = {
-            pixel: (float32_inside(max(pixel - radius, zero), True), float32_inside(min(pixel + radius, one), False))
+            pixel: (
+                float32_inside(max(pixel - radius, zero), True),
+                float32_inside(min(pixel + radius, one), False),
+            )
             for pixel in set(self.exact)
         }
         low, high = zip(*(known[pixel] for pixel in self.exact), strict=True)
         return frozen(np.array(low, dtype=np.float32)), frozen(np.array(high, dtype=np.float32))
 
     def point(self, moves: Doubles) -> Floats | None:
-        """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the region: float32 values, or points
-        of the grid, no pixel further away than asked for. None when the moves lead outside by more than rounding."""
+        """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the
+        region: float32 values, or points of the grid, no pixel further away than asked for. None
+        when the moves lead outside by more than rounding."""
         if not np.isfinite(moves).all():
             return None
         if isinstance(self.region, Lattice):
@@ -79,7 +96,8 @@ class BallSet:
         return None
 
     def _grid_point(self, moves: Doubles, region: Lattice) -> Floats | None:
-        """Each pixel as many whole steps as its move allows; the last step into black or white may be cut."""
+        """Each pixel as many whole steps as its move allows; the last step into black or white may
+        be cut."""
         image = self.base.copy()
         for i in np.flatnonzero(moves):
             target = min(max(self.exact[i] + Fraction(float(moves[i])), Fraction(0)), Fraction(1))
@@ -104,7 +122,8 @@ def _within(region: Ball, moves: list[Fraction]) -> bool:
 
 
 def _grid_move(pixel: Fraction, value: float, step: Fraction) -> Fraction | None:
-    """How far a pixel was moved along its grid to be fed as `value`; the least such move, None when there is none."""
+    """How far a pixel was moved along its grid to be fed as `value`; the least such move, None when
+    there is none."""
     if value == 0.0:
         return pixel
     if value == 1.0:
@@ -112,7 +131,10 @@ def _grid_move(pixel: Fraction, value: float, step: Fraction) -> Fraction | None
     near = round((Fraction(value) - pixel) / step)
     for steps in sorted((near - 1, near, near + 1), key=abs):
         target = pixel + steps * step
-        if 0 <= target <= 1 and float(nearest_float32(target.numerator, target.denominator)) == value:
+        if (
+            0 <= target <= 1
+            and float(nearest_float32(target.numerator, target.denominator)) == value
+        ):
             return abs(steps * step)
     return None
 
@@ -125,7 +147,9 @@ def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
     wide = base.astype(np.float64)
     lattice = isinstance(region, Lattice)
     levels = lattice and flat.dtype == np.uint8
-    exact = tuple(Fraction(int(v), 255) if levels else Fraction(float(v)) for v in (flat if levels else base))
+    exact = tuple(
+        Fraction(int(v), 255) if levels else Fraction(float(v)) for v in (flat if levels else base)
+    )
     radius = _up(region.radius)
     norm = Norm.L1 if isinstance(region, Lattice) else region.norm
     if lattice:  # the clean image and every moved pixel are rounded

@@ -16,7 +16,8 @@ _LARGEST_EXPONENT: Final = 400
 
 
 def parse_fraction(text: str, what: str) -> Fraction:
-    """A number as typed, exactly: "0.25", "1/3", "20". Raises RegionError. `what`: the option's name.
+    """A number as typed, exactly: "0.25", "1/3", "20". Raises RegionError. `what`: the option's
+    name.
 
     >>> parse_fraction("0.1", "step")
     Fraction(1, 10)
@@ -30,7 +31,8 @@ def parse_fraction(text: str, what: str) -> Fraction:
 
 
 def nearest_8bit(step: Fraction) -> Fraction:
-    """The multiple of 1/255 nearest to `step`, at least 1/255 (half-way cases up): the 8-bit grid's step.
+    """The multiple of 1/255 nearest to `step`, at least 1/255 (half-way cases up): the 8-bit grid's
+    step.
 
     >>> nearest_8bit(Fraction(1, 4))
     Fraction(64, 255)
@@ -39,13 +41,15 @@ def nearest_8bit(step: Fraction) -> Fraction:
 
 
 def fed(image: NDArray[Any]) -> NDArray[np.float32]:
-    """The float32 pixels (d,) that a network is given for an image of uint8 levels (k/255) or of float32."""
+    """The float32 pixels (d,) that a network is given for an image of uint8 levels (k/255) or of
+    float32."""
     flat = image.ravel()
     return flat if flat.dtype == np.float32 else flat.astype(np.float32) / np.float32(255)
 
 
 def numerators(image: NDArray[Any], *also: Fraction) -> tuple[list[int], int]:
-    """The pixels as integers over one denominator that also measures `also`: (numerators, denominator).
+    """The pixels as integers over one denominator that also measures `also`: (numerators,
+    denominator).
 
     uint8 levels k mean k/255; float32 values mean exactly what they are.
     """
@@ -66,12 +70,20 @@ def nearest_float32(numerator: int, denominator: int) -> np.float32:
     """
     exact = Fraction(numerator, denominator)
     guess = np.float32(numerator / denominator)
-    around = (np.nextafter(guess, np.float32(-np.inf)), guess, np.nextafter(guess, np.float32(np.inf)))
-    return min(around, key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1))
+    around = (
+        np.nextafter(guess, np.float32(-np.inf)),
+        guess,
+        np.nextafter(guess, np.float32(np.inf)),
+    )
+    return min(
+        around,
+        key=lambda value: (abs(Fraction(float(value)) - exact), int(value.view(np.uint32)) & 1),
+    )
 
 
 def float32_inside(value: Fraction, upwards: bool) -> np.float32:
-    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below it.
+    """The smallest float32 at or above a value in [0, 1] (`upwards`), or the largest at or below
+    it.
 
     >>> float32_inside(Fraction(1, 3), True) - float32_inside(Fraction(1, 3), False)
     np.float32(2.9802322e-08)

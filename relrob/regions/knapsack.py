@@ -1,8 +1,9 @@
-"""Subsets of items whose total cost stays within a budget: counted exactly, and listed in a fixed order in any range.
+"""Subsets of items whose total cost stays within a budget: counted exactly, and listed in a fixed
+order in any range.
 
-The subsets form a decision diagram: a state is what is left of the budget, states that admit the same subsets are merged, and
-each state knows how many subsets it leads to (dynamic programming). Costs and budget are integers of any size, so the
-comparison with the budget is exact.
+The subsets form a decision diagram: a state is what is left of the budget, states that admit the
+same subsets are merged, and each state knows how many subsets it leads to (dynamic programming).
+Costs and budget are integers of any size, so the comparison with the budget is exact.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _INT64_SAFE: Final = 1 << 61
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """Children of each state: index of the next layer's state when the item is left out, and when taken (-1: too dear)."""
+    """Children of each state: index of the next layer's state when the item is left out, and when
+    taken (-1: too dear)."""
 
     left: NDArray[np.int64]
     taken: NDArray[np.int64]
@@ -36,7 +38,8 @@ def _integers(values: Sequence[int], largest: int) -> NDArray[Any]:
 
 
 def _suffix_sums(costs: Sequence[int], budget: int, largest: int) -> list[NDArray[Any] | None]:
-    """For each layer the sorted sums <= budget that its remaining items can make, or None where they are too many."""
+    """For each layer the sorted sums <= budget that its remaining items can make, or None where
+    they are too many."""
     sums: list[NDArray[Any] | None] = [_integers([0], largest)]
     for cost in reversed(costs):
         below = sums[-1]
@@ -50,10 +53,12 @@ def _suffix_sums(costs: Sequence[int], budget: int, largest: int) -> list[NDArra
 
 @final
 class Knapsack:
-    """The subsets S of items with sum of `costs` over S <= `budget`, ordered as binary numbers, item 0 the leading bit.
+    """The subsets S of items with sum of `costs` over S <= `budget`, ordered as binary numbers,
+    item 0 the leading bit.
 
-    `costs` > 0 and `budget` >= 0, integers. The empty set has rank 0. Memory grows with the number of states, never with the
-    number of subsets. Raises RegionError above `MAX_STATES` states (many items whose costs have no common measure).
+    `costs` > 0 and `budget` >= 0, integers. The empty set has rank 0. Memory grows with the number
+    of states, never with the number of subsets. Raises RegionError above `MAX_STATES` states (many
+    items whose costs have no common measure).
 
     >>> Knapsack([2, 1, 1], 2).count
     5
@@ -63,7 +68,9 @@ class Knapsack:
 
     def __init__(self, costs: Sequence[int], budget: int) -> None:
         if budget < 0 or any(cost <= 0 for cost in costs):
-            raise RegionError("a budget below 0 or a cost of 0", "costs above 0 and a budget of at least 0")
+            raise RegionError(
+                "a budget below 0 or a cost of 0", "costs above 0 and a budget of at least 0"
+            )
         self.items = len(costs)
         largest = budget + sum(costs)
         sums = _suffix_sums(costs, budget, largest)
@@ -74,7 +81,9 @@ class Knapsack:
         for item, cost in enumerate(costs):
             rest = states - cost
             fits = rest >= 0
-            reached = _canonical(np.concatenate([states, rest[fits]]), tails[item + 1], sums[item + 1])
+            reached = _canonical(
+                np.concatenate([states, rest[fits]]), tails[item + 1], sums[item + 1]
+            )
             merged, where = np.unique(reached, return_inverse=True)
             taken = np.full(len(states), -1, dtype=np.int64)
             taken[np.asarray(fits, dtype=bool)] = where[len(states) :]
@@ -100,7 +109,8 @@ class Knapsack:
         return counts[::-1]
 
     def masks(self, start: int, stop: int) -> Bools:
-        """Subsets of rank start..stop-1 as rows (n, items); cost O(items) array operations, memory O(n)."""
+        """Subsets of rank start..stop-1 as rows (n, items); cost O(items) array operations, memory
+        O(n)."""
         stop = min(stop, self.count)
         size = max(stop - start, 0)
         out = np.zeros((size, self.items), dtype=np.bool_)
@@ -120,7 +130,8 @@ class Knapsack:
 
 
 def _canonical(states: NDArray[Any], tail: int, sums: NDArray[Any] | None) -> NDArray[Any]:
-    """Merge states that admit the same subsets of the remaining items (total cost `tail`, possible sums `sums`)."""
+    """Merge states that admit the same subsets of the remaining items (total cost `tail`, possible
+    sums `sums`)."""
     states = np.minimum(states, tail)
     if sums is None:
         return states

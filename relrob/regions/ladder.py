@@ -1,4 +1,5 @@
-"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a fixed order.
+"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a
+fixed order.
 
 Source: Duncan et al. 2020, Sec. II-C, as docs/regions.md, "The ladder", defines it.
 """
@@ -23,19 +24,24 @@ from relrob.regions.knapsack import Knapsack
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
-    """Axes by |x_i - mean(x)| descending, ties by raster order; exact. Source: docs/regions.md, "The ladder"."""
+    """Axes by |x_i - mean(x)| descending, ties by raster order; exact.
+
+    Source: docs/regions.md, "The ladder".
+    """
     total, count = sum(pixels), len(pixels)
     return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
 
 
 def moved_pixel(pixel: int, step: int, one: int) -> int:
-    """One step toward the other extreme, clipped; all three over the same denominator, `one` = white."""
+    """One step toward the other extreme, clipped; all three over the same denominator, `one` =
+    white."""
     return max(pixel - step, 0) if 2 * pixel > one else min(pixel + step, one)
 
 
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """A finite block of the ladder: ranks `start`, `start`+1, ... and their `masks` (n, F), True where a feature is moved."""
+    """A finite block of the ladder: ranks `start`, `start`+1, ... and their `masks` (n, F), True
+    where a feature is moved."""
 
     start: int
     masks: Bools
@@ -46,8 +52,9 @@ class Rung:
 class RungSet:
     """All points of a ladder around one image.
 
-    `base`: float32 (d,), the clean image; `axes`: (F, k) raster positions of each feature; `moved`: float32 (F, k), the values
-    that they take; `costs`: exact L1 cost of each feature in units of 1/`denominator`; `budget`: the radius in the same units.
+    `base`: float32 (d,), the clean image; `axes`: (F, k) raster positions of each feature; `moved`:
+    float32 (F, k), the values that they take; `costs`: exact L1 cost of each feature in units of
+    1/`denominator`; `budget`: the radius in the same units.
     """
 
     ladder: Ladder
@@ -65,7 +72,8 @@ class RungSet:
 
     @cached_property
     def knapsack(self) -> Knapsack:
-        """The sets of features within the radius. Raises RegionError where they have too many costs to count."""
+        """The sets of features within the radius. Raises RegionError where they have too many costs
+        to count."""
         return Knapsack(self.costs, self.budget)
 
     @property
@@ -85,7 +93,8 @@ class RungSet:
         return out
 
     def fill(self, images: Floats, masks: Bools) -> None:
-        """Write the perturbed images of some masks (n, F) into the first n rows of contiguous `images` (m, d)."""
+        """Write the perturbed images of some masks (n, F) into the first n rows of contiguous
+        `images` (m, d)."""
         group, base, change = self._bits
         bits = images[: len(masks)].view(np.int32)
         np.take(-masks.astype(np.int32), group, axis=1, out=bits, mode="clip")  # all bits or none
@@ -94,7 +103,8 @@ class RungSet:
 
     @cached_property
     def _bits(self) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
-        """Of each pixel the feature that moves it (any where none does), the clean value's bits, and those that moving changes."""
+        """Of each pixel the feature that moves it (any where none does), the clean value's bits,
+        and those that moving changes."""
         group, moved = np.zeros(len(self.base), np.int64), self.base.copy()
         group[self.axes] = np.arange(self.features)[:, None]
         moved[self.axes] = self.moved
@@ -104,7 +114,9 @@ class RungSet:
     def cost_units(self, masks: Bools) -> NDArray[Any]:
         """Exact costs in units of 1/`denominator`: (n,), int64 or Python integers."""
         if sum(self.costs) < 1 << 53:  # exact in a float64 product, which is fast
-            return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(np.int64)
+            return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(
+                np.int64
+            )
         total = np.zeros(len(masks), dtype=object)
         for feature, cost in enumerate(self.costs):
             total = total + masks[:, feature].astype(object) * cost
@@ -112,10 +124,13 @@ class RungSet:
 
     def cost(self, mask: Bools) -> Fraction:
         """Exact L1 cost of one mask (F,)."""
-        return Fraction(sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator)
+        return Fraction(
+            sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator
+        )
 
     def contains(self, image: Floats) -> bool:
-        """True when `image` (d,) is a point of this ladder, bit for bit. A step below float32's resolution moves nothing."""
+        """True when `image` (d,) is a point of this ladder, bit for bit. A step below float32's
+        resolution moves nothing."""
         shown = image[self.axes]
         mask = (shown == self.moved).all(axis=1) & (self.moved != self.base[self.axes]).any(axis=1)
         rebuilt = self.images(mask[None, :])[0]

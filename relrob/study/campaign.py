@@ -1,7 +1,9 @@
-"""Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says which cell is which.
+"""Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says
+which cell is which.
 
-A cell's directory is named by the digest of all that decides its records, whatever images were asked for, so a study that is run
-again, or a changed one in the same place, goes on where it stopped and repeats nothing. Kill it at any moment.
+A cell's directory is named by the digest of all that decides its records, whatever images were
+asked for, so a study that is run again, or a changed one in the same place, goes on where it
+stopped and repeats nothing. Kill it at any moment.
 """
 
 from __future__ import annotations
@@ -14,14 +16,14 @@ from typing import Any, Final
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import Set
 from relrob.errors import RegionError, StoreError, UsageError
-from relrob.files import sha256_path
+from relrob.store.run_directory import Store
+from relrob.store.study_directory import INDEX, read_index, write_index
 from relrob.study.plan import check_request, make_plan
 from relrob.study.request import Request
 from relrob.study.run import run
 from relrob.study.spec import Cell, Spec, grids_of
 from relrob.study.stages import Stages
-from relrob.study.store import Store
-from relrob.study.study_files import INDEX, read_index, write_index
+from relrob.system.files import sha256_path
 
 RERUNS: Final = ("never", "unknown", "always")
 
@@ -34,13 +36,18 @@ def run_study(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> None:
-    """Run every cell, or what is left of it; cells of grids that were not asked for stay as they are. `rerun`: which images to
-    decide again, "never", "unknown" ones or "always"; `scheduler`: the address of a Dask scheduler to work for it, in place of
-    `workers`. Raises RelrobError."""
+    """Run every cell, or what is left of it; cells of grids that were not asked for stay as they
+    are. `rerun`: which images to decide again, "never", "unknown" ones or "always"; `scheduler`:
+    the address of a Dask scheduler to work for it, in place of `workers`. Raises RelrobError."""
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory, listener)
-    head = {"study": spec.name, "title": spec.title, "published": spec.published, "sha256": spec.sha256}
+    head = {
+        "study": spec.name,
+        "title": spec.title,
+        "published": spec.published,
+        "sha256": spec.sha256,
+    }
     entries: list[dict[str, Any]] = []
     requests = [cell.request() for cell in spec.cells]
     stages = Stages(requests)
@@ -61,19 +68,30 @@ def run_study(
         )
         told = {entry["run"] for entry in entries}
         with Store.open(directory / place, plan.config) as store:
-            write_index(head, directory, [*entries, *(entry for entry in before if entry["run"] not in told)])
+            write_index(
+                head,
+                directory,
+                [*entries, *(entry for entry in before if entry["run"] not in told)],
+            )
             if rerun != "never":
                 store.forget(
-                    [r.index for r in store.records(plan.indices) if rerun == "always" or r.set is Set.UNKNOWN]
+                    [
+                        r.index
+                        for r in store.records(plan.indices)
+                        if rerun == "always" or r.set is Set.UNKNOWN
+                    ]
                 )
             run(plan, store, workers, listener, scheduler)
     every = grids_of(spec.every)
     kept = [entry for entry in before if entry["grid"] in set(every) - set(spec.grids)]
-    write_index(head, directory, sorted([*entries, *kept], key=lambda entry: every.index(entry["grid"])))
+    write_index(
+        head, directory, sorted([*entries, *kept], key=lambda entry: every.index(entry["grid"]))
+    )
 
 
 def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Path:
-    """Where the run of that digest lies, or is to lie: an older relrob named its directory by the images too."""
+    """Where the run of that digest lies, or is to lie: an older relrob named its directory by the
+    images too."""
     for entry in before:
         if entry["run"] == digest:
             return Path(entry["directory"])
@@ -86,7 +104,9 @@ def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Pa
 
 def described(cell: Cell) -> str:
     """The cell in words: its grid and what tells it apart."""
-    shown = [f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options]
+    shown = [
+        f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options
+    ]
     return ", ".join([cell.grid, *shown])
 
 
@@ -100,34 +120,48 @@ def _check_cells(spec: Spec, requests: Sequence[Request], stages: Stages) -> Non
 
 
 def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[str, Any]]:
-    """The cells that the directory has already. Raises StoreError, before the work, for a directory of another study, or of this
-    one with other networks."""
+    """The cells that the directory has already. Raises StoreError, before the work, for a directory
+    of another study, or of this one with other networks."""
     Store.check(directory / "cells" / "new")
     if not (directory / INDEX).exists():
         return []
     there = read_index(directory)
     if there["study"] != spec.name:
         raise StoreError(
-            f"{directory} holds the study {there['study']}", f"an empty directory, or one of {spec.name}", "--out"
+            f"{directory} holds the study {there['study']}",
+            f"an empty directory, or one of {spec.name}",
+            "--out",
         )
     cells: list[dict[str, Any]] = there["cells"]
     _refuse_other_networks(spec, directory, cells)
-    gone = dict.fromkeys(entry["grid"] for entry in cells if entry["grid"] not in grids_of(spec.every))
+    gone = dict.fromkeys(
+        entry["grid"] for entry in cells if entry["grid"] not in grids_of(spec.every)
+    )
     if gone:
-        listener(Event("note", f"{directory / INDEX} no longer lists {', '.join(gone)}: not in this {spec.name}"))
+        listener(
+            Event(
+                "note",
+                f"{directory / INDEX} no longer lists {', '.join(gone)}: not in this {spec.name}",
+            )
+        )
     return cells
 
 
 def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str, Any]]) -> None:
-    """One grid is of the same references wherever it is shown. Of grids that are not asked for, none need be named again."""
+    """One grid is of the same references wherever it is shown. Of grids that are not asked for,
+    none need be named again."""
     for grid in grids_of(spec.every):
         names = {cell.options.get("reference") for cell in spec.every if cell.grid == grid}
         if names == {None} and grid not in spec.grids:
             continue
-        known = {sha256_path(Path(name)) for name in names if name is not None and Path(name).exists()}
+        known = {
+            sha256_path(Path(name)) for name in names if name is not None and Path(name).exists()
+        }
         for entry in cells:
             given = entry["options"].get("reference")
-            same = given in names if given is None else entry["header"]["reference"]["sha256"] in known
+            same = (
+                given in names if given is None else entry["header"]["reference"]["sha256"] in known
+            )
             if entry["grid"] == grid and not same:
                 told = ", ".join("the default one" if name is None else str(name) for name in names)
                 raise StoreError(

@@ -1,7 +1,9 @@
-"""Images to the workers of a Dask cluster. A worker that dies costs some images' work; an image that kills every worker is `Lost`.
+"""Images to the workers of a Dask cluster. A worker that dies costs some images' work; an image
+that kills every worker is `Lost`.
 
-The driver holds the store; workers answer and keep nothing. Each gets the plan once, with the bytes of both networks, so that no
-disk need be shared; the data set it loads on its own, and must find the same. Imports Dask's `distributed`.
+The driver holds the store; workers answer and keep nothing. Each gets the plan once, with the bytes
+of both networks, so that no disk need be shared; the data set it loads on its own, and must find
+the same. Imports Dask's `distributed`.
 """
 
 from __future__ import annotations
@@ -25,14 +27,14 @@ from distributed.comm.addressing import parse_address
 from distributed.comm.registry import backends
 
 import relrob_datasets
-from relrob import __version__
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
-from relrob.files import cache_dir, write_atomic
 from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Lost
 from relrob.study.run import make_in_worker
+from relrob.system.files import cache_dir, write_atomic
+from relrob.system.version import VERSION
 from relrob_datasets import manifest
 
 log = logging.getLogger(__name__)
@@ -40,14 +42,16 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 10
 WORKERS_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 5.0
-_AHEAD: Final = 3  # images handed out for each thread of the cluster, so that a worker need not wait for the driver
+# images handed out for each thread of the cluster, so that a worker need not wait for the driver
+_AHEAD: Final = 3
 _TRY: Final = "dask scheduler; dask worker --nthreads 1 ADDRESS; --scheduler tcp://HOST:8786"
 _ONE_AT_A_TIME: Final = threading.Lock()  # z3 and the interpreters are one thread's business
 
 
 @dataclass(frozen=True, eq=False)
 class Shipment:
-    """What a worker needs: the plan, the bytes of its networks by path (none for a directory), the version that made it."""
+    """What a worker needs: the plan, the bytes of its networks by path (none for a directory), the
+    version that made it."""
 
     plan: Plan
     files: dict[str, bytes]
@@ -58,22 +62,34 @@ class Shipment:
 def packed(plan: Plan) -> Shipment:
     """The plan with absolute paths, and the networks' files."""
     reference, quantised = (
-        replace(network, path=str(Path(network.path).resolve())) for network in (plan.reference, plan.quantised)
+        replace(network, path=str(Path(network.path).resolve()))
+        for network in (plan.reference, plan.quantised)
     )
     local = Path(plan.dataset)
-    dataset = str(local.resolve()) if manifest.find(plan.dataset) is None and local.exists() else plan.dataset
-    files = {path: Path(path).read_bytes() for path in (reference.path, quantised.path) if Path(path).is_file()}
+    dataset = (
+        str(local.resolve())
+        if manifest.find(plan.dataset) is None and local.exists()
+        else plan.dataset
+    )
+    files = {
+        path: Path(path).read_bytes()
+        for path in (reference.path, quantised.path)
+        if Path(path).is_file()
+    }
     return Shipment(
-        replace(plan, dataset=dataset, reference=reference, quantised=quantised), files, __version__, FORMAT
+        replace(plan, dataset=dataset, reference=reference, quantised=quantised),
+        files,
+        VERSION,
+        FORMAT,
     )
 
 
 def unpacked(shipment: Shipment) -> Plan:
-    """The plan on a worker, its networks in the worker's cache where their paths lead nowhere. Raises RelrobError for another
-    version of relrob or other images than the driver's."""
-    if (shipment.version, shipment.format) != (__version__, FORMAT):
+    """The plan on a worker, its networks in the worker's cache where their paths lead nowhere.
+    Raises RelrobError for another version of relrob or other images than the driver's."""
+    if (shipment.version, shipment.format) != (VERSION, FORMAT):
         raise UsageError(
-            f"a worker has relrob {__version__} (format {FORMAT})",
+            f"a worker has relrob {VERSION} (format {FORMAT})",
             f"{shipment.version} (format {shipment.format}), as the driver has",
             "the same installation everywhere",
         )
@@ -81,9 +97,12 @@ def unpacked(shipment: Shipment) -> Plan:
     found = relrob_datasets.load(plan.dataset, plan.split).sha256
     if found != asked:
         raise DatasetError(
-            f"a worker has other images of {plan.dataset} ({found[:16]})", f"the driver's ({asked[:16]})"
+            f"a worker has other images of {plan.dataset} ({found[:16]})",
+            f"the driver's ({asked[:16]})",
         )
-    reference, quantised = (_placed(each, shipment.files) for each in (plan.reference, plan.quantised))
+    reference, quantised = (
+        _placed(each, shipment.files) for each in (plan.reference, plan.quantised)
+    )
     return replace(plan, reference=reference, quantised=quantised)
 
 
@@ -97,7 +116,8 @@ def _placed(network: Network, files: Mapping[str, bytes]) -> Network:
 
 
 def handed(shipment: Shipment) -> Shipment:
-    """A task that gives the shipment: Dask brings it to each worker once, and makes it again should it be lost."""
+    """A task that gives the shipment: Dask brings it to each worker once, and makes it again should
+    it be lost."""
     return shipment
 
 
@@ -114,14 +134,19 @@ def _classifier(shipment: Shipment) -> Callable[[int], ImageResult]:
 
 
 def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[Any]:
-    """An ImageResult for each image as they come, or `Lost` for one that kills its workers, from the cluster whose scheduler is at
-    `address`. Raises what a worker refused (RelrobError), and UsageError for a scheduler that cannot be used."""
+    """An ImageResult for each image as they come, or `Lost` for one that kills its workers, from
+    the cluster whose scheduler is at `address`. Raises what a worker refused (RelrobError), and
+    UsageError for a scheduler that cannot be used."""
     with _connected(address) as client:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Dask warns of more than 10 MB, which a network can have
+            warnings.simplefilter(
+                "ignore"
+            )  # Dask warns of more than 10 MB, which a network can have
             shipment = client.submit(handed, packed(plan), key=f"relrob-{plan.digest}")
         with suppress(OSError, RuntimeError, KeyError):
-            client.replicate([shipment])  # a worker without it would fetch it, but be sent short tasks last
+            client.replicate(
+                [shipment]
+            )  # a worker without it would fetch it, but be sent short tasks last
         suspects = []
         for item, answer in _answers(client, plan.digest, shipment, deque(items), address):
             if answer is None:
@@ -129,40 +154,56 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
             else:
                 yield answer
         for item in suspects:  # alone: it cannot be blamed for another's crash
-            for _, answer in _answers(client, f"{plan.digest}-again", shipment, deque([item]), address):
+            for _, answer in _answers(
+                client, f"{plan.digest}-again", shipment, deque([item]), address
+            ):
                 yield Lost(item) if answer is None else answer
 
 
 def check(address: str) -> None:
-    """Raise, before the work, the UsageError that `map_on_cluster` would raise for the scheduler."""
+    """Raise, before the work, the UsageError that `map_on_cluster` would raise for the
+    scheduler."""
     _connected(address).close()
 
 
 def _check_form(address: str) -> None:
-    """Refuse what is no address: Dask tries it, and ends in an error of its own. Raises UsageError."""
+    """Refuse what is no address: Dask tries it, and ends in an error of its own. Raises
+    UsageError."""
     try:
         protocol, place = parse_address(address, strict=True)
     except ValueError:
         protocol, place = "", ""
     if protocol not in backends or not place:
-        raise UsageError(f"scheduler {address!r}", "PROTOCOL://HOST:PORT, as tcp or tls", "--scheduler tcp://HOST:8786")
+        raise UsageError(
+            f"scheduler {address!r}",
+            "PROTOCOL://HOST:PORT, as tcp or tls",
+            "--scheduler tcp://HOST:8786",
+        )
 
 
 def _connected(address: str) -> Any:
     """A client of a scheduler that has workers. Raises UsageError."""
     _check_form(address)
-    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # what it says is said below, in one line
+    logging.getLogger("distributed.client").setLevel(
+        logging.CRITICAL
+    )  # what it says is said below, in one line
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
-        raise UsageError(f"no Dask scheduler answers at {address}", "the address of one that runs", _TRY) from error
+        raise UsageError(
+            f"no Dask scheduler answers at {address}", "the address of one that runs", _TRY
+        ) from error
     try:
         client.wait_for_workers(1, timeout=WORKERS_SECONDS)
     except TimeoutError as error:
         client.close()
-        raise UsageError(f"the scheduler at {address} has no workers", "at least one", _TRY) from error
+        raise UsageError(
+            f"the scheduler at {address} has no workers", "at least one", _TRY
+        ) from error
     if max(client.nthreads().values(), default=1) > 1:
-        log.warning("a Dask worker decides one image at a time: --nthreads 1, and more workers, use every core")
+        log.warning(
+            "a Dask worker decides one image at a time: --nthreads 1, and more workers, use every core"
+        )
     return client
 
 
@@ -179,7 +220,9 @@ def _answers(
             room, looked = _AHEAD * sum(_asked(client.nthreads, address).values()), time.monotonic()
         while waiting and len(out) < max(room, 1):
             item = waiting.popleft()
-            future = client.submit(decide, shipment, item, key=f"relrob-{name}-{item}", priority=-item)
+            future = client.submit(
+                decide, shipment, item, key=f"relrob-{name}-{item}", priority=-item
+            )
             out[future.key] = item
             future.add_done_callback(finished.put)
         yield from _fetched(client, ended, address)  # while the workers have the next ones
@@ -201,7 +244,9 @@ def _drained(finished: SimpleQueue[Future]) -> list[Future]:
     return found
 
 
-def _fetched(client: Any, ended: list[tuple[int, Future]], address: str) -> Iterator[tuple[int, ImageResult | None]]:
+def _fetched(
+    client: Any, ended: list[tuple[int, Future]], address: str
+) -> Iterator[tuple[int, ImageResult | None]]:
     """The answers of tasks that ended, in one message where none failed."""
     answers: list[ImageResult | None] = []
     if len(ended) > 1 and all(future.status == "finished" for _, future in ended):
@@ -213,8 +258,8 @@ def _fetched(client: Any, ended: list[tuple[int, Future]], address: str) -> Iter
 
 
 def _answer(future: Future, item: int, address: str) -> ImageResult | None:
-    """The result of a task that was done (and is done again, should its worker die now); None where its worker died, or where it
-    failed otherwise than by a refusal of relrob's."""
+    """The result of a task that was done (and is done again, should its worker die now); None where
+    its worker died, or where it failed otherwise than by a refusal of relrob's."""
     try:
         result: ImageResult = future.result()
         return result
@@ -222,7 +267,9 @@ def _answer(future: Future, item: int, address: str) -> ImageResult | None:
         raise
     except ImportError as error:
         raise UsageError(
-            f"a Dask worker cannot import relrob ({error})", "relrob installed there", "pip install relrob"
+            f"a Dask worker cannot import relrob ({error})",
+            "relrob installed there",
+            "pip install relrob",
         ) from error
     except Exception as error:
         if future.status != "error":  # not the task's own
@@ -241,4 +288,8 @@ def _asked(question: Callable[[], Any], address: str) -> Any:
 
 def _gone(address: str) -> RelrobError:
     """What to say when the scheduler ended before the work."""
-    return UsageError(f"the Dask scheduler at {address} went away", "one that stays", "the same command: it resumes")
+    return UsageError(
+        f"the Dask scheduler at {address} went away",
+        "one that stays",
+        "the same command: it resumes",
+    )

@@ -1,4 +1,5 @@
-"""Warnings of a quantised network that is much worse than its reference: a study of the two says little."""
+"""Warnings of a quantised network that is much worse than its reference: a study of the two says
+little."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ MUCH: Final = 0.01
 
 
 def accuracy_warnings(reference: float, quantised: float) -> list[str]:
-    """One text where the quantised network's accuracy is more than a point below the reference's; logged too."""
+    """One text where the quantised network's accuracy is more than a point below the reference's;
+    logged too."""
     if reference - quantised <= MUCH + 1e-9:
         return []
     text = (

@@ -1,4 +1,5 @@
-"""The two networks of a run: the user's files, or the paper's MLP trained once and its quantised form made once."""
+"""The two networks of a run: the user's files, or the paper's MLP trained once and its quantised
+form made once."""
 
 from __future__ import annotations
 
@@ -7,23 +8,31 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from relrob.architectures import default_architecture
-from relrob.compress.build import check_quantisable, default_runtime, needs_calibration, quantised_bytes, suffix
+from relrob.compress.build import (
+    check_quantisable,
+    default_runtime,
+    needs_calibration,
+    quantised_bytes,
+    suffix,
+)
 from relrob.compress.calibration import Calibration, draw
 from relrob.compress.source import own_file, rebuilt
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
-from relrob.files import cache_dir, check_writable, sha256_bytes, write_atomic
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
-from relrob.reference import cached_reference
+from relrob.registry import scheme as scheme_entry
 from relrob.study.request import Request
+from relrob.system.files import cache_dir, check_writable, sha256_bytes, write_atomic
+from relrob.training.architectures import default_architecture
+from relrob.training.reference import cached_reference
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded
 
 
 def reference_network(request: Request, data: Dataset, listener: Listener) -> Network:
-    """The user's reference, or the paper's MLP for the data set from the cache, trained if need be."""
+    """The user's reference, or the paper's MLP for the data set from the cache, trained if need
+    be."""
     path = request.reference
     asked: dict[str, Any] = {
         "image_shape": data.image_shape,
@@ -39,7 +48,9 @@ def reference_network(request: Request, data: Dataset, listener: Listener) -> Ne
     return load_network(path, **asked)
 
 
-def quantised_network(request: Request, data: Dataset, reference: Network, listener: Listener) -> Network:
+def quantised_network(
+    request: Request, data: Dataset, reference: Network, listener: Listener
+) -> Network:
     """The user's quantised file, or the reference quantised now (kept in the cache by digest)."""
     asked: dict[str, Any] = {
         "image_shape": data.image_shape,
@@ -53,7 +64,9 @@ def quantised_network(request: Request, data: Dataset, reference: Network, liste
         try_network(request.quantised, memory=request.memory, **asked)
         return load_network(request.quantised, **asked)
     path = _quantise(request, data, reference, listener)
-    network = load_network(path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)})
+    network = load_network(
+        path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)}
+    )
     how = rebuilt(reference, request.quantise)
     if how:
         listener(Event("note", f"the quantised network: {Path(reference.path).name}, {how}"))
@@ -62,18 +75,31 @@ def quantised_network(request: Request, data: Dataset, reference: Network, liste
 
 
 def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
-    """Path of the quantised reference in the cache, named by a digest of all that decides its bytes."""
+    """Path of the quantised reference in the cache, named by a digest of all that decides its
+    bytes."""
     scheme = request.quantise
     check_quantisable(reference)
     calibration: Calibration | None = None
     if needs_calibration(scheme):
-        calibration = draw(load_guarded(request.dataset, "train", request.memory), seed=request.seed)
-    made_with = {".onnx": "onnxruntime", ".npz": "numpy"}.get(suffix(scheme), "tensorflow")
+        calibration = draw(
+            load_guarded(request.dataset, "train", request.memory), seed=request.seed
+        )
     pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
     own = ["own file"] if own_file(reference, scheme) else []
-    described = repr([reference.sha256, reference.layout.value, scheme, pixels, version(made_with), *own])
+    described = repr(
+        [
+            reference.sha256,
+            reference.layout.value,
+            scheme,
+            pixels,
+            version(scheme_entry(scheme).tool),
+            *own,
+        ]
+    )
     path = (
-        cache_dir() / "quantised" / f"{scheme.replace(':', '')}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
+        cache_dir()
+        / "quantised"
+        / f"{scheme.replace(':', '')}-{sha256_bytes(described.encode())[:20]}{suffix(scheme)}"
     )
     if not path.is_file():
         check_writable(path)

@@ -1,4 +1,5 @@
-"""From what the user asked for to a plan: data, images, two networks with their digests, region, solver, budget."""
+"""From what the user asked for to a plan: data, images, two networks with their digests, region,
+solver, budget."""
 
 from __future__ import annotations
 
@@ -6,22 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relrob import __version__, registry
+from relrob import registry
+from relrob.deciding.accepted import check_solver
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm, Region, Search
 from relrob.errors import UsageError
-from relrob.files import readable, sha256_bytes
 from relrob.networks.details import runtime_details
-from relrob.relative import Effective
-from relrob.study.images import spelled
+from relrob.relative.classify import Effective
+from relrob.store.images import spelled
+from relrob.store.run_directory import Store, canonical
 from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
-from relrob.study.solver import check_solver
 from relrob.study.stages import Stages
-from relrob.study.store import Store, canonical
+from relrob.system.files import readable, sha256_bytes
+from relrob.system.version import VERSION
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.select import select
 
@@ -30,7 +32,8 @@ FORMAT = 4  # goes up when the same configuration gives other records
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """A run, ready: everything that decides its records (`config`), the images asked for, and the header of its summary."""
+    """A run, ready: everything that decides its records (`config`), the images asked for, and the
+    header of its summary."""
 
     dataset: str
     split: str
@@ -48,7 +51,8 @@ class Plan:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of the canonical configuration, whatever images were asked for: the name of the run."""
+        """SHA-256 of the canonical configuration, whatever images were asked for: the name of the
+        run."""
         return sha256_bytes(canonical(self.config).encode())
 
 
@@ -72,15 +76,20 @@ def _check_certificates(region: Region) -> None:
     """Refuse regions of which no certificate is ever written. Raises UsageError."""
     accepted = "ladder, lattice, l1, linf, l0"
     if isinstance(region, Search):
-        raise UsageError("certificates of a search, which proves nothing", accepted, "--region ladder")
+        raise UsageError(
+            "certificates of a search, which proves nothing", accepted, "--region ladder"
+        )
     if isinstance(region, Ball) and region.norm is Norm.L2:
         raise UsageError(
-            "certificates of an l2 ball, for which there are no rules", accepted, "leave out --certificates"
+            "certificates of an l2 ball, for which there are no rules",
+            accepted,
+            "leave out --certificates",
         )
 
 
 def check_request(request: Request, stages: Stages, listener: Listener = silent) -> Asked:
-    """Refuse what can be refused before a network is trained, quantised or run. Raises RelrobError."""
+    """Refuse what can be refused before a network is trained, quantised or run. Raises
+    RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
     if request.certificates:
@@ -97,12 +106,16 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
 
 
 def make_plan(
-    request: Request, listener: Listener = silent, out: Path | None = None, stages: Stages | None = None
+    request: Request,
+    listener: Listener = silent,
+    out: Path | None = None,
+    stages: Stages | None = None,
 ) -> Plan:
-    """Check everything, load or train and quantise the networks, measure their clean accuracy. Raises RelrobError.
+    """Check everything, load or train and quantise the networks, measure their clean accuracy.
+    Raises RelrobError.
 
-    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written to it.
-    `stages`: what several runs share, this one among them.
+    `out`: the run directory; one that cannot be used is refused before the work. Nothing is written
+    to it. `stages`: what several runs share, this one among them.
     """
     Store.check(out if out is not None else Path("relrob-runs/new"))
     stages = stages or Stages([request])
@@ -117,7 +130,10 @@ def make_plan(
             "the other order",
         )
     check_solver(request.solver, region, (reference, quantised))
-    header = {**_header(request, region, asked.data, indices, reference, quantised), "effective_rule": effective.value}
+    header = {
+        **_header(request, region, asked.data, indices, reference, quantised),
+        "effective_rule": effective.value,
+    }
     config = {
         "format": FORMAT,
         "dataset": {key: header["dataset"][key] for key in ("name", "split", "sha256")},
@@ -135,7 +151,7 @@ def make_plan(
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {"warnings": lost} if lost else {}
-    header = {"relrob": __version__, "run": config_digest, **header}
+    header = {"relrob": VERSION, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,
         split=request.split,
@@ -190,7 +206,8 @@ def _header(
 
 
 def _effective(request: Request, region: Region) -> Effective:
-    """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises UsageError."""
+    """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises
+    UsageError."""
     if request.effective is None:
         return Effective.FARTHEST if isinstance(region, Search) else Effective.CLOSEST
     try:
@@ -206,6 +223,7 @@ def _identity(described: dict[str, Any]) -> dict[str, Any]:
 
 
 def _shown_path(request: Request, name: str, network: Network) -> str:
-    """The path as the user typed it; for a network that relrob made, the name of its copy in the run directory."""
+    """The path as the user typed it; for a network that relrob made, the name of its copy in the
+    run directory."""
     typed = request.reference if name == "reference" else request.quantised
     return readable(typed) if typed is not None else f"{name}{Path(network.path).suffix}"

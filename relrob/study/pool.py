@@ -1,7 +1,9 @@
-"""Worker processes: one image at a time to each; a worker that dies costs one image's work, not the run.
+"""Worker processes: one image at a time to each; a worker that dies costs one image's work, not the
+run.
 
-Each worker holds its own pipe, so the parent knows which image a dead worker had, and a worker whose parent was killed reads the
-end of its pipe and leaves. `signal.SIGINT` is the parent's business.
+Each worker holds its own pipe, so the parent knows which image a dead worker had, and a worker
+whose parent was killed reads the end of its pipe and leaves. `signal.SIGINT` is the parent's
+business.
 """
 
 from __future__ import annotations
@@ -64,10 +66,11 @@ def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given:
 def map_unordered(
     make: Callable[[Any], Callable[[int], Any]], given: Any, items: Iterable[int], workers: int
 ) -> Iterator[Any]:
-    """Answers of `make(given)(item)` for each item as they come, from `workers` processes; `Lost` for an item that kills two.
+    """Answers of `make(given)(item)` for each item as they come, from `workers` processes; `Lost`
+    for an item that kills two.
 
-    `make` is importable and `given` picklable. Raises the RelrobError that a worker raised, or one when a
-    worker cannot start. Closing the iterator stops the workers.
+    `make` is importable and `given` picklable. Raises the RelrobError that a worker raised, or one
+    when a worker cannot start. Closing the iterator stops the workers.
     """
     waiting, tried = deque(items), set[int]()
     context = multiprocessing.get_context("spawn")
@@ -109,7 +112,8 @@ def map_unordered(
 
 
 def _no_start() -> RelrobError:
-    """What to say when a worker ends before it is ready: most often, because it ran the caller's script again."""
+    """What to say when a worker ends before it is ready: most often, because it ran the caller's
+    script again."""
     return RelrobError(
         "a worker process ended before its first image",
         "a script that calls relrob below `if __name__ == '__main__':`",
@@ -118,7 +122,8 @@ def _no_start() -> RelrobError:
 
 
 def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: deque[int]) -> None:
-    """Add a worker with its first item. Raises RelrobError where the machine has no room for one."""
+    """Add a worker with its first item. Raises RelrobError where the machine has no room for
+    one."""
     with _uninterrupted():  # half started, it would complain of us
         try:
             ours, theirs = context.Pipe()
@@ -136,10 +141,11 @@ def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: de
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the block has ended, and a process that is started in it is deaf to it for good.
+    """Ctrl-C waits until the block has ended, and a process that is started in it is deaf to it for
+    good.
 
-    Blocking the signal is not enough: other threads may take it (the handler runs in this one all the same), and the resource
-    tracker, should multiprocessing start it now, unblocks it.
+    Blocking the signal is not enough: other threads may take it (the handler runs in this one all
+    the same), and the resource tracker, should multiprocessing start it now, unblocks it.
     """
     resource_tracker.ensure_running()
     held: list[int] = []

@@ -13,7 +13,7 @@ from relrob.errors import UsageError
 from relrob.regions.ball import ball_set
 from relrob.regions.exact import nearest_8bit, parse_fraction
 from relrob.regions.ladder import rung_set
-from relrob.regions.repick import groups_of
+from relrob.regions.search_features import groups_of
 from relrob.study.request import Request
 
 KINDS = ("ladder", "search", "lattice", *Norm)
@@ -36,7 +36,9 @@ def region_of(request: Request, channels: int = 1) -> Region:
     return asked if request.grid == "exact" else replace(asked, step=nearest_8bit(step))
 
 
-def _stepped(request: Request, radius: Fraction, step: Fraction, channels: int) -> Ladder | Search | Lattice:
+def _stepped(
+    request: Request, radius: Fraction, step: Fraction, channels: int
+) -> Ladder | Search | Lattice:
     """A region of steps."""
     if request.region == "lattice":
         return Lattice(radius, step)
@@ -83,7 +85,12 @@ def described(region: Region) -> dict[str, Any]:
         found["features"] = region.features if region.features is not None else "all"
         found["axes"], found["seed"] = region.axes, region.seed
     if isinstance(region, Search):
-        found |= {"features": "all", "axes": region.axes, "seed": region.seed, "rollouts": region.rollouts}
+        found |= {
+            "features": "all",
+            "axes": region.axes,
+            "seed": region.seed,
+            "rollouts": region.rollouts,
+        }
         found |= {"evaluations": region.evaluations, "strict_radius": region.strict}
         found["include_misclassified"] = region.misclassified
         if region.repick:

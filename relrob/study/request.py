@@ -27,9 +27,11 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed: the options of `relrob verify` (docs/cli.md). None = the default.
+    """What the user asked for, as typed: the options of `relrob verify` (docs/cli.md). None = the
+    default.
 
-    Raises UsageError for what is wrong whatever the data and the networks are: types, names, a runtime that cannot run the scheme.
+    Raises UsageError for what is wrong whatever the data and the networks are: types, names, a
+    runtime that cannot run the scheme.
     """
 
     radius: str
@@ -65,13 +67,22 @@ class Request:
             value, (kinds, accepted) = getattr(self, field.name), _TYPES[str(field.type)]
             if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
                 raise UsageError(f"{field.name} {value!r}", accepted)
-        for what, value in (("runtime", self.runtime), ("reference runtime", self.reference_runtime)):
+        for what, value in (
+            ("runtime", self.runtime),
+            ("reference runtime", self.reference_runtime),
+        ):
             if value is not None:
                 registry.find(registry.EVALUATORS, value, what)
         if self.layout not in LAYOUTS:
             raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
-        if self.solver != "auto" and self.solver not in (entry.name for entry in registry.SOLVERS):
-            raise UsageError(f"solver {self.solver!r}", f"auto, {registry.names(registry.SOLVERS)}", "relrob solvers")
+        if self.solver != "auto" and self.solver not in (
+            entry.method for entry in registry.SOLVERS
+        ):
+            raise UsageError(
+                f"solver {self.solver!r}",
+                f"auto, {registry.names(registry.SOLVERS)}",
+                "relrob solvers",
+            )
         if self.rollouts is not None and self.rollouts < 1:
             raise UsageError(f"rollouts {self.rollouts}", "a whole number above 0", "--rollouts 5")
         if self.seed < 0:
@@ -81,12 +92,16 @@ class Request:
             able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
             if self.runtime is not None and self.runtime not in able:
                 raise UsageError(
-                    f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}", ", ".join(able)
+                    f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}",
+                    ", ".join(able),
                 )
 
 
-def request_of(radius: Any, step: Any, reference: Any, quantised: Any, options: dict[str, Any]) -> Request:
-    """A request from Python's own types: numbers for texts, paths, and `images` as any iterable of indices.
+def request_of(
+    radius: Any, step: Any, reference: Any, quantised: Any, options: dict[str, Any]
+) -> Request:
+    """A request from Python's own types: numbers for texts, paths, and `images` as any iterable of
+    indices.
 
     Raises UsageError for an unknown option, or one of the wrong type.
     """
@@ -100,11 +115,17 @@ def request_of(radius: Any, step: Any, reference: Any, quantised: Any, options: 
         given["images"] = ",".join(str(index) for index in images)
     elif isinstance(images, int):
         raise UsageError(
-            f"images {images}", "text such as '0:100', or indices such as [3, 17, 4]", f"images=[{images}]"
+            f"images {images}",
+            "text such as '0:100', or indices such as [3, 17, 4]",
+            f"images=[{images}]",
         )
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
     paths = [None if path is None else str(path) for path in (reference, quantised)]
     return Request(
-        radius=str(radius), step=None if step is None else str(step), reference=paths[0], quantised=paths[1], **given
+        radius=str(radius),
+        step=None if step is None else str(step),
+        reference=paths[0],
+        quantised=paths[1],
+        **given,
     )

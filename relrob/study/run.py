@@ -1,4 +1,5 @@
-"""Run a plan: images still to do -> workers -> one transaction each -> done. Interrupt it at any moment."""
+"""Run a plan: images still to do -> workers -> one transaction each -> done. Interrupt it at any
+moment."""
 
 from __future__ import annotations
 
@@ -13,23 +14,22 @@ from threadpoolctl import threadpool_limits
 
 import relrob_datasets
 from relrob import registry
-from relrob.decide import solver_named
+from relrob.deciding.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder, Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
-from relrob.files import sha256_path, write_atomic
-from relrob.networks.open import open_network
-from relrob.problem import Opened
-from relrob.relative import Setting, classify
-from relrob.relative_ball import BallSetting, classify_ball
-from relrob.relative_search import SearchSetting, classify_search
-from relrob.study.memory import keep_memory
+from relrob.networks.open import Opened, open_network
+from relrob.relative.ball import BallSetting, classify_ball
+from relrob.relative.classify import Setting, classify
+from relrob.relative.search import SearchSetting, classify_search
+from relrob.store.run_directory import Store
 from relrob.study.plan import Plan
 from relrob.study.pool import Lost, map_unordered
-from relrob.study.store import Store
+from relrob.system.allocator import keep_memory
+from relrob.system.files import sha256_path, write_atomic
 
 _EXTRA = "distributed"  # relrob[distributed]
 
@@ -52,14 +52,17 @@ def worker_count(text: str) -> int:
 
 
 def check_scheduler(address: str | None) -> None:
-    """Refuse a Dask scheduler that cannot be used, before the work; None is none. Raises UsageError."""
+    """Refuse a Dask scheduler that cannot be used, before the work; None is none. Raises
+    UsageError."""
     if address is not None:
         registry.load_extra("relrob.study.cluster:check", _EXTRA)(address)
 
 
 def opened(network: Network, threads: int, role: str = "") -> Opened:
     """A network opened twice: in its best batch size, and one image at a time."""
-    return Opened(network, open_network(network, threads), open_network(network, threads, batch=1), role)
+    return Opened(
+        network, open_network(network, threads), open_network(network, threads, batch=1), role
+    )
 
 
 def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
@@ -70,16 +73,20 @@ def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
 
 
 def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
-    """What a worker does: the function decides the image of an index. One thread, whatever the machine: how many share a matrix
-    product decides the last bits of margins."""
+    """What a worker does: the function decides the image of an index. One thread, whatever the
+    machine: how many share a matrix product decides the last bits of margins."""
     data = relrob_datasets.load(plan.dataset, plan.split)
     networks = opened(plan.reference, 1, "reference"), opened(plan.quantised, 1, "quantised")
     if isinstance(plan.region, Search):
         search = SearchSetting(networks, plan.region, plan.effective)
-        return lambda index: classify_search(search, index, data.images[index], int(data.labels[index]))
+        return lambda index: classify_search(
+            search, index, data.images[index], int(data.labels[index])
+        )
     if not isinstance(plan.region, Ladder):
         around = BallSetting(networks, plan.region, plan.solver, plan.budget, plan.certificates)
-        return lambda index: classify_ball(around, index, data.images[index], int(data.labels[index]))
+        return lambda index: classify_ball(
+            around, index, data.images[index], int(data.labels[index])
+        )
     setting = Setting(
         reference=networks[0],
         quantised=networks[1],
@@ -97,10 +104,18 @@ def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
     return decide_image
 
 
-def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent, scheduler: str | None = None) -> None:
-    """Decide every image of the plan that the store does not hold yet; each is on disk before the next event is sent.
+def run(
+    plan: Plan,
+    store: Store,
+    workers: int = 1,
+    listener: Listener = silent,
+    scheduler: str | None = None,
+) -> None:
+    """Decide every image of the plan that the store does not hold yet; each is on disk before the
+    next event is sent.
 
-    `scheduler`: the address of a Dask scheduler, whose workers do the work; `workers` is of no account then. Raises RelrobError."""
+    `scheduler`: the address of a Dask scheduler, whose workers do the work; `workers` is of no
+    account then. Raises RelrobError."""
     done = store.done()
     todo = [index for index in plan.indices if index not in done]
     total, finished = len(plan.indices), len(plan.indices) - len(todo)
@@ -116,12 +131,16 @@ def run(plan: Plan, store: Store, workers: int = 1, listener: Listener = silent,
             listener(Event("images", _line(result.record), finished, total))
 
 
-def _answers(plan: Plan, todo: list[int], workers: int, scheduler: str | None) -> Generator[Any, None, None]:
+def _answers(
+    plan: Plan, todo: list[int], workers: int, scheduler: str | None
+) -> Generator[Any, None, None]:
     """Results as they come: from a cluster, in this process for one worker, else from a pool."""
     if not todo:
         return
     if scheduler is not None:
-        yield from registry.load_extra("relrob.study.cluster:map_on_cluster", _EXTRA)(plan, todo, scheduler)
+        yield from registry.load_extra("relrob.study.cluster:map_on_cluster", _EXTRA)(
+            plan, todo, scheduler
+        )
         return
     if workers > 1:
         yield from map_unordered(make_in_worker, plan, todo, workers)
@@ -149,10 +168,15 @@ def _line(record: Record) -> str:
 
 
 def keep_networks(plan: Plan, directory: Path) -> None:
-    """Copy networks that relrob made into the run directory, so that it holds the very file that was judged."""
+    """Copy networks that relrob made into the run directory, so that it holds the very file that
+    was judged."""
     for name, network in (("reference", plan.reference), ("quantised", plan.quantised)):
         target = directory / plan.header[name]["path"]
         made = plan.header[name]["path"] == f"{name}{Path(network.path).suffix}"
         source = Path(network.path)
-        if made and source.is_file() and not (target.is_file() and sha256_path(target) == network.sha256):
+        if (
+            made
+            and source.is_file()
+            and not (target.is_file() and sha256_path(target) == network.sha256)
+        ):
             write_atomic(target, source.read_bytes())

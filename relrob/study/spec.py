@@ -1,4 +1,5 @@
-"""A study as a TOML file: grids of options of `relrob verify`, each cell of which is a run of its own.
+"""A study as a TOML file: grids of options of `relrob verify`, each cell of which is a run of its
+own.
 
 title = "..."                  # optional; also `published`, a table of published numbers to stand beside ours
 [defaults]                     # options of every grid
@@ -21,8 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.files import disk_errors, sha256_bytes
 from relrob.study.request import Request
+from relrob.system.files import disk_errors, sha256_bytes
 
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
 _HEAD: Final = ("title", "published", "defaults", "grid")
@@ -34,7 +35,8 @@ MOST_CELLS: Final = 10_000
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study: the `grid` that it belongs to, and the options that the study gives it."""
+    """One run of a study: the `grid` that it belongs to, and the options that the study gives
+    it."""
 
     grid: str
     options: dict[str, Any]
@@ -46,8 +48,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spec:
-    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the digest of its text, the cells that
-    were asked for, and all that it has (`every`), in order."""
+    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the
+    digest of its text, the cells that were asked for, and all that it has (`every`), in order."""
 
     name: str
     title: str
@@ -70,21 +72,34 @@ def grids_of(cells: Iterable[Cell]) -> tuple[str, ...]:
 def builtin() -> dict[str, str]:
     """The studies that come with relrob: name to TOML text."""
     folder = files("relrob.study") / "builtin"
-    texts = [(entry.name.removesuffix(".toml"), entry) for entry in folder.iterdir() if entry.name.endswith(".toml")]
+    texts = [
+        (entry.name.removesuffix(".toml"), entry)
+        for entry in folder.iterdir()
+        if entry.name.endswith(".toml")
+    ]
     return {name: entry.read_text() for name, entry in sorted(texts)}
 
 
-def find_spec(name: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()) -> Spec:
-    """The built-in study of that name, or the one in a TOML file. `changes`: options that replace those of every grid;
-    `references`: data set to reference network; `only`: grids to keep. Raises UsageError."""
+def find_spec(
+    name: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()
+) -> Spec:
+    """The built-in study of that name, or the one in a TOML file. `changes`: options that replace
+    those of every grid; `references`: data set to reference network; `only`: grids to keep. Raises
+    UsageError."""
     known = builtin()
     if name in known:
         return read_spec(name, known[name], changes, references, only)
     path = Path(name)
     if path.suffix != ".toml":
-        raise UsageError(f"study {name!r}", f"{', '.join(known)}, or a file that ends in .toml", "relrob study list")
+        raise UsageError(
+            f"study {name!r}",
+            f"{', '.join(known)}, or a file that ends in .toml",
+            "relrob study list",
+        )
     if not path.is_file():
-        raise UsageError(f"study {name}: no such file", f"{', '.join(known)}, or a file that ends in .toml")
+        raise UsageError(
+            f"study {name}: no such file", f"{', '.join(known)}, or a file that ends in .toml"
+        )
     with disk_errors(path):
         data = path.read_bytes() if path.stat().st_size <= LARGEST else b""
     if not data:
@@ -97,7 +112,11 @@ def find_spec(name: str, changes: dict[str, Any], references: dict[str, str], on
 
 
 def read_spec(
-    name: str, text: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()
+    name: str,
+    text: str,
+    changes: dict[str, Any],
+    references: dict[str, str],
+    only: tuple[str, ...] = (),
 ) -> Spec:
     """A study from its text. Raises UsageError that names the grid and the option."""
     try:
@@ -105,11 +124,18 @@ def read_spec(
         if deep > MOST_DOTS:  # tomllib takes the square of their number
             raise UsageError(f"study {name}: a line with {deep:,} dots", f"{MOST_DOTS} at most")
         given = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # numbers of thousands of digits and deep nesting among them
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # numbers of thousands of digits and deep nesting among them
         raise UsageError(f"study {name}: {error}", "a TOML file") from error
     _named(f"study {name}: option", given, _HEAD)
     grids, defaults = given.get("grid", []), given.get("defaults", {})
-    if not isinstance(grids, list) or not grids or not all(isinstance(grid, dict) for grid in grids):
+    if (
+        not isinstance(grids, list)
+        or not grids
+        or not all(isinstance(grid, dict) for grid in grids)
+    ):
         raise UsageError(f"study {name} without a grid", "[[grid]] and its options")
     if not isinstance(defaults, dict):
         raise UsageError(f"study {name}: defaults {defaults!r}", "[defaults] and options")
@@ -119,20 +145,39 @@ def read_spec(
         title = str(grid.get("name", f"grid {number}"))
         _named(f"study {name}, {title}: option", grid, ("name", *_OPTIONS))
         if title in grids_of(cells):
-            raise UsageError(f"study {name}: two grids with the name {title}", "a name for each", 'name = "..."')
-        options = {**defaults, **{key: value for key, value in grid.items() if key != "name"}, **changes}
+            raise UsageError(
+                f"study {name}: two grids with the name {title}", "a name for each", 'name = "..."'
+            )
+        options = {
+            **defaults,
+            **{key: value for key, value in grid.items() if key != "name"},
+            **changes,
+        }
         for chosen in _combinations(f"study {name}, {title}", options):
             own = references.get(_dataset(chosen))
             cells.append(Cell(title, chosen if own is None else {**chosen, "reference": own}))
         if len(cells) > MOST_CELLS:
-            raise UsageError(f"study {name}: more than {MOST_CELLS:,} runs", "fewer grids, or shorter lists")
+            raise UsageError(
+                f"study {name}: more than {MOST_CELLS:,} runs", "fewer grids, or shorter lists"
+            )
     _named("grid", only, grids_of(cells))
-    _named("a reference for the data set", references, dict.fromkeys(_dataset(cell.options) for cell in cells))
+    _named(
+        "a reference for the data set",
+        references,
+        dict.fromkeys(_dataset(cell.options) for cell in cells),
+    )
     kept = tuple(cell for cell in cells if not only or cell.grid in only)
     for cell in kept:
         _check(name, cell)
     digest = sha256_bytes(text.encode())
-    return Spec(name, str(given.get("title", name)), str(given.get("published", "")), digest, kept, tuple(cells))
+    return Spec(
+        name,
+        str(given.get("title", name)),
+        str(given.get("published", "")),
+        digest,
+        kept,
+        tuple(cells),
+    )
 
 
 def _named(what: str, asked: Iterable[str], there: Collection[str]) -> None:
@@ -154,7 +199,11 @@ def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
     if empty:
         raise UsageError(f"{where}: {empty[0]} = []", "at least one value")
     if prod(map(len, values)) > MOST_CELLS:
-        raise UsageError(f"{where}: {prod(map(len, values)):.3g} runs", f"{MOST_CELLS:,} at most", "shorter lists")
+        raise UsageError(
+            f"{where}: {prod(map(len, values)):.3g} runs",
+            f"{MOST_CELLS:,} at most",
+            "shorter lists",
+        )
     found = [dict(zip(options, chosen, strict=True)) for chosen in product(*values)]
     for cell in found:
         for key in _EXACT:

@@ -1,6 +1,8 @@
-"""The stages of runs as a directed acyclic graph: data -> reference -> quantised -> accuracies -> run; what is shared is done once.
+"""The stages of runs as a directed acyclic graph: data -> reference -> quantised -> accuracies ->
+run; what is shared is done once.
 
-A stage is named by the options that it reads, so two runs that agree on these have it in common; what no run needs any more goes.
+A stage is named by the options that it reads, so two runs that agree on these have it in common;
+what no run needs any more goes.
 """
 
 from __future__ import annotations
@@ -38,7 +40,8 @@ _Stage = tuple[str, ...]
 
 @final
 class Stages:
-    """The stages of some runs, each done when it is first asked for and kept until the last run that needs it has `finished`."""
+    """The stages of some runs, each done when it is first asked for and kept until the last run
+    that needs it has `finished`."""
 
     def __init__(self, requests: Sequence[Request]) -> None:
         self._results: dict[_Stage, Any] = {}
@@ -65,7 +68,8 @@ class Stages:
         return found
 
     def accuracy(self, name: str, request: Request, listener: Listener) -> float:
-        """Of "reference" or "quantised": the share of the whole split that it gets right, rounded for JSON. Raises RelrobError."""
+        """Of "reference" or "quantised": the share of the whole split that it gets right, rounded
+        for JSON. Raises RelrobError."""
         found: float = self._result(f"{name} accuracy", request, listener)
         return found
 
@@ -76,7 +80,9 @@ class Stages:
             self.graph.remove_nodes_from(idle)
             for stage in idle:
                 self._results.pop(stage, None)
-            idle = [node for node in self.graph if node[0] != "run" and not self.graph.out_degree(node)]
+            idle = [
+                node for node in self.graph if node[0] != "run" and not self.graph.out_degree(node)
+            ]
 
     def _result(self, kind: str, request: Request, listener: Listener) -> Any:
         """What the stage gives, from what the stages before it give."""
@@ -104,8 +110,15 @@ def _quantised(request: Request, listener: Listener, data: Dataset, reference: N
     return probed(quantised_network(request, data, reference, listener), data.images)
 
 
-def _accuracy(name: str, request: Request, listener: Listener, data: Dataset, network: Network) -> float:
-    listener(Event("note", f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})"))
+def _accuracy(
+    name: str, request: Request, listener: Listener, data: Dataset, network: Network
+) -> float:
+    listener(
+        Event(
+            "note",
+            f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})",
+        )
+    )
     evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
     return round(accuracy(evaluator, data.images, data.labels), 6)
 

@@ -1,8 +1,10 @@
-"""A function that reads a foreign file, called in a process of its own with limits of memory and time.
+"""A function that reads a foreign file, called in a process of its own with limits of memory and
+time.
 
-The first call starts a nursery (`relrob.system.nursery`): an interpreter that imports what readers need and forks a child for each
-call. It ends by itself when it is idle. What comes back is plain JSON: never a pickle, for a file that takes over its reader must
-not get further. relrob then reads the file again itself, from the same bytes.
+The first call starts a nursery (`relrob.system.nursery`): an interpreter that imports what readers
+need and forks a child for each call. It ends by itself when it is idle. What comes back is plain
+JSON: never a pickle, for a file that takes over its reader must not get further. relrob then reads
+the file again itself, from the same bytes.
 """
 
 from __future__ import annotations
@@ -28,10 +30,13 @@ MEMORY: Final = 2.0  # GiB above what the interpreter has mapped
 SECONDS: Final = 10.0
 _COPIES: Final = 3  # of the file in memory that are plausible
 _SPEED: Final = 20_000_000  # bytes a second that a slow disk and a busy machine read
-_BOOT: Final = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from relrob.system.nursery import serve; serve()"
+_BOOT: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from relrob.system.nursery import serve; serve()"
+_THREADS: Final = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
 )
-_THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 _ENVIRONMENT: Final = {
     **dict.fromkeys(_THREADS, "1"),
     "MALLOC_ARENA_MAX": "1",  # more, and graphics cards, take address space that no file asked for
@@ -57,7 +62,8 @@ def check_memory(memory: float | None) -> None:
 
 
 def size_of(path: str | Path) -> int:
-    """Bytes on the disk of a file, or of all files below a directory: holes of sparse files do not count."""
+    """Bytes on the disk of a file, or of all files below a directory: holes of sparse files do not
+    count."""
     top = Path(path)
     total = 0
     with suppress(OSError, ValueError):
@@ -80,24 +86,31 @@ def guarded(
 ) -> Any:
     """What `target` ("module:function") gives for `arguments`, as JSON, computed in a child.
 
-    `name` and `size`: of the file that it reads, in words and bytes; `memory`: GiB, None for the default, to which three times the
-    size is added. `imports`: modules that are loaded before, once. Raises the RelrobError that it raised, else `failure`.
+    `name` and `size`: of the file that it reads, in words and bytes; `memory`: GiB, None for the
+    default, to which three times the size is added. `imports`: modules that are loaded before,
+    once. Raises the RelrobError that it raised, else `failure`.
     """
     check_memory(memory)
     allowed = int((MEMORY if memory is None else memory) * GIB) + _COPIES * size
     seconds = SECONDS + size / _SPEED
-    request = Request(target, arguments, allowed, seconds, size + (1 << 24), tuple(imports), str(Path.cwd()))
+    request = Request(
+        target, arguments, allowed, seconds, size + (1 << 24), tuple(imports), str(Path.cwd())
+    )
     outcome = _nursery.ask(request)
     if "value" in outcome:
         return outcome["value"]
     if "memory" in outcome:
         raise failure(
-            f"{name} needed more than {allowed / GIB:.3g} GiB to read", accepted, f"--memory {_more(allowed)}"
+            f"{name} needed more than {allowed / GIB:.3g} GiB to read",
+            accepted,
+            f"--memory {_more(allowed)}",
         )
     if "time" in outcome:
         raise failure(f"{name} was not read within {seconds:.0f} s", accepted, _AGAIN)
     if "signal" in outcome:
-        raise failure(f"{name} ended its reader with a crash (signal {outcome['signal']})", accepted, _AGAIN)
+        raise failure(
+            f"{name} ended its reader with a crash (signal {outcome['signal']})", accepted, _AGAIN
+        )
     if "error" in outcome:
         kind, *parts = (str(part) for part in outcome["error"])
         raise _kind(kind, failure)(*parts[:3])
@@ -150,12 +163,22 @@ class _Nursery:
         return answer
 
     def _started(self) -> subprocess.Popen[bytes]:
-        environment = {name: value for name, value in os.environ.items() if name.startswith(_HEEDED)}
+        environment = {
+            name: value for name, value in os.environ.items() if name.startswith(_HEEDED)
+        }
         if environment != self._environment:
             self.close()
         self._environment = environment
         if self._process is None:
-            command = [sys.executable, "-P", "-W", "ignore", "-c", _BOOT, json.dumps([os.fspath(p) for p in sys.path])]
+            command = [
+                sys.executable,
+                "-P",
+                "-W",
+                "ignore",
+                "-c",
+                _BOOT,
+                json.dumps([os.fspath(p) for p in sys.path]),
+            ]
             self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 command,
                 stdin=subprocess.PIPE,

@@ -1,5 +1,5 @@
-"""A process that gives up what reading a file does not need: memory beyond a limit, and, where Linux has Landlock, writing files
-outside one folder, starting programs and opening TCP connections.
+"""A process that gives up what reading a file does not need: memory beyond a limit, and, where
+Linux has Landlock, writing files outside one folder, starting programs and opening TCP connections.
 
 `importing` lifts the limit of memory while our own libraries are imported.
 """
@@ -28,7 +28,8 @@ _announce: Callable[[bool], None] | None = None
 
 
 def limit(memory: int, written: int, announce: Callable[[bool], None]) -> None:
-    """From now on at most `memory` bytes above what is mapped already, no file longer than `written` bytes, no core dump.
+    """From now on at most `memory` bytes above what is mapped already, no file longer than
+    `written` bytes, no core dump.
 
     `announce`: is told when an import that does not count begins (True) and ends (False)."""
     global _allowance, _announce
@@ -51,12 +52,15 @@ def _cap() -> None:
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     wanted = pages * resource.getpagesize() + _allowance
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
+    resource.setrlimit(
+        resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+    )
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """While the block imports relrob's own modules, neither memory nor time counts; nothing of a file is touched in it."""
+    """While the block imports relrob's own modules, neither memory nor time counts; nothing of a
+    file is touched in it."""
     if _allowance is None:
         yield
         return
@@ -80,7 +84,8 @@ def die_with_parent() -> None:
 
 
 def write_only_below(folder: str) -> bool:
-    """Landlock: no file is written, made or removed but below `folder`, no program started, no TCP. False where Linux lacks it."""
+    """Landlock: no file is written, made or removed but below `folder`, no program started, no TCP.
+    False where Linux lacks it."""
     library = ctypes.CDLL(None, use_errno=True)
     version = library.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(_VERSION))
     if version < 1:

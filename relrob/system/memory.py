@@ -1,4 +1,5 @@
-"""Memory that nobody has written, filled on purpose: a program that reads it then gives other numbers than before."""
+"""Memory that nobody has written, filled on purpose: a program that reads it then gives other
+numbers than before."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ _PATTERN: Final = 0xA5  # each byte of a new block is its complement, of a freed
 
 @contextlib.contextmanager
 def unwritten() -> Iterator[None]:
-    """Blocks that native code asks for here hold a pattern instead of zeros or of what was there; nothing where the C library
-    cannot do that."""
+    """Blocks that native code asks for here hold a pattern instead of zeros or of what was there;
+    nothing where the C library cannot do that."""
     change: Any = getattr(ctypes.CDLL(None), "mallopt", None)
     if change is None:
         yield

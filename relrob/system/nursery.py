@@ -1,7 +1,9 @@
-"""The far side of `relrob.system.child`: a process that imports, then forks one child a request and watches over it.
+"""The far side of `relrob.system.child`: a process that imports, then forks one child a request and
+watches over it.
 
-Nothing foreign is read here, only in the children. Requests come from relrob itself and are pickles; a child may have been taken
-over by the file that it read, so its answer is JSON, of bounded length, and never anything that could run.
+Nothing foreign is read here, only in the children. Requests come from relrob itself and are
+pickles; a child may have been taken over by the file that it read, so its answer is JSON, of
+bounded length, and never anything that could run.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import RelrobError
-from relrob.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.registry import load
 from relrob.system import confine
+from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 
 IDLE: Final = 20.0  # seconds without a request after which it ends; the next one starts another
 IMPORTS: Final = 120.0  # seconds for imports, which are ours and not the file's
@@ -45,7 +47,8 @@ _WRITTEN: Final = 1 << 24
 
 @dataclass(frozen=True)
 class Request:
-    """Call `target` ("module:function") with `arguments`; at most `memory` bytes, `seconds`, and files of `written` bytes."""
+    """Call `target` ("module:function") with `arguments`; at most `memory` bytes, `seconds`, and
+    files of `written` bytes."""
 
     target: str
     arguments: dict[str, Any]
@@ -57,7 +60,8 @@ class Request:
 
 
 def serve() -> None:
-    """Requests from standard input, answers to what was standard output, until the one is closed or idle."""
+    """Requests from standard input, answers to what was standard output, until the one is closed or
+    idle."""
     given, told = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -73,8 +77,9 @@ def serve() -> None:
 
 
 def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
-    """Fork, watch, answer: {"value": ...}, {"error": [class, given, accepted, hint]}, {"bug": text}, {"signal": n}, {"exit": n},
-    {"time": seconds} or {"memory": bytes}. `others`: descriptors that the child closes; the first gone means that nobody waits."""
+    """Fork, watch, answer: {"value": ...}, {"error": [class, given, accepted, hint]}, {"bug":
+    text}, {"signal": n}, {"exit": n}, {"time": seconds} or {"memory": bytes}. `others`: descriptors
+    that the child closes; the first gone means that nobody waits."""
     for module in request.imports:
         load(f"{module}:__name__")
     folder = tempfile.mkdtemp(prefix="relrob-reader-")
@@ -93,7 +98,9 @@ def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _child(request: Request, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]) -> None:
+def _child(
+    request: Request, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]
+) -> None:
     """The process that reads the file. Never returns."""
     try:
         os.setsid()
@@ -108,7 +115,9 @@ def _child(request: Request, folder: str, listen: int, speak: int, noise: int, o
             os.chdir(request.directory)
         confine.write_only_below(folder)
         function: Callable[..., Any] = load(request.target)
-        confine.limit(request.memory, request.written, lambda begins: _say(speak, {"importing": begins}))
+        confine.limit(
+            request.memory, request.written, lambda begins: _say(speak, {"importing": begins})
+        )
         _say(speak, answer(function, request.arguments))
     finally:
         os._exit(0)
@@ -129,7 +138,9 @@ def answer(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str,
     except BaseException as error:
         confine.lift()
         if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
-            return {"error": ["RelrobError", error.strerror or "too many open files", "", DESCRIPTORS]}
+            return {
+                "error": ["RelrobError", error.strerror or "too many open files", "", DESCRIPTORS]
+            }
         if _of_memory(str(error).encode(errors="replace")):
             return {"memory": True}
         return {"bug": f"{type(error).__name__}: {str(error)[:2000]}", "where": _where(error)}
@@ -154,7 +165,9 @@ def _say(speak: int, what: dict[str, Any]) -> None:
     write_frame(speak, json.dumps(what).encode()[:LONGEST])
 
 
-def _watch(pid: int, listen: int, request: Request, others: tuple[int, ...]) -> tuple[dict[str, Any] | None, int]:
+def _watch(
+    pid: int, listen: int, request: Request, others: tuple[int, ...]
+) -> tuple[dict[str, Any] | None, int]:
     """(the answer or None, wait status)."""
     clock, outcome = Clock(pid, request.seconds), None
     reader = Frames(listen)
@@ -183,7 +196,8 @@ def _watch(pid: int, listen: int, request: Request, others: tuple[int, ...]) -> 
 
 
 class Clock:
-    """Seconds that count: not those of imports, and not those in which the child waited for a processor."""
+    """Seconds that count: not those of imports, and not those in which the child waited for a
+    processor."""
 
     def __init__(self, pid: int, seconds: float) -> None:
         self._threads = Path(f"/proc/{pid}/task")
@@ -216,7 +230,10 @@ class Clock:
         if self._paused is not None:
             return False
         spent = now - self._begin - self._free
-        return spent - (self._waited() - self._free_wait) > self._seconds or spent > STARVED * self._seconds
+        return (
+            spent - (self._waited() - self._free_wait) > self._seconds
+            or spent > STARVED * self._seconds
+        )
 
     def _waited(self) -> float:
         """Seconds that its threads, all together, were ready to run and something else ran."""
@@ -228,7 +245,8 @@ class Clock:
 
 
 class Frames:
-    """Frames of JSON from a pipe, as they arrive; too many bytes, or no JSON, and it counts as ended."""
+    """Frames of JSON from a pipe, as they arrive; too many bytes, or no JSON, and it counts as
+    ended."""
 
     def __init__(self, source: int, longest: int = LONGEST) -> None:
         self._source = source
@@ -243,7 +261,9 @@ class Frames:
         self._held += block
         self._total += len(block)
         frames = []
-        while len(self._held) >= 4 and len(self._held) - 4 >= (size := struct.unpack("<I", self._held[:4])[0]):
+        while len(self._held) >= 4 and len(self._held) - 4 >= (
+            size := struct.unpack("<I", self._held[:4])[0]
+        ):
             try:
                 frames.append(json.loads(self._held[4 : 4 + size]))
             except (ValueError, RecursionError):

@@ -1,4 +1,5 @@
-"""A conformance suite for solvers, ours and others': random cases, the truth about them, and what is wrong with an answer.
+"""A conformance suite for solvers, ours and others': random cases, the truth about them, and what
+is wrong with an answer.
 
     python -m relrob.testing --cases 1000 --seed 0
 
@@ -13,7 +14,14 @@ from __future__ import annotations
 
 from relrob.testing.cases import Case, random_case
 from relrob.testing.files import quantised_files
-from relrob.testing.suite import LARGEST, Truth, bound_complaints, complaints, order_complaints, truth
+from relrob.testing.suite import (
+    LARGEST,
+    Truth,
+    bound_complaints,
+    complaints,
+    order_complaints,
+    truth,
+)
 
 __all__ = [
     "LARGEST",

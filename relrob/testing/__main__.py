@@ -1,6 +1,8 @@
-"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases 1000 --seed 0.
+"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases
+1000 --seed 0.
 
-With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead: `relrob.testing.files_main`.
+With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead:
+`relrob.testing.files_main`.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from relrob import registry
-from relrob.decide import solver_named
-from relrob.problem import Opened, Solver
+from relrob.deciding.decide import solver_named
+from relrob.networks.open import Opened
+from relrob.queries.solver import Solver
 from relrob.testing.cases import over_reals, random_case
 from relrob.testing.files import quantised_files
 from relrob.testing.files_main import main as files_main
@@ -26,11 +29,16 @@ EVERY = 1_000
 
 
 def solvers(names: str) -> dict[str, Solver]:
-    """The solvers named, "all" for those of the registry, auto, and branch with leaves of two points."""
-    chosen = ["auto", *(entry.name for entry in registry.SOLVERS)] if names == "all" else names.split(",")
+    """The solvers named, "all" for those of the registry, auto, and branch with leaves of two
+    points."""
+    chosen = (
+        ["auto", *(entry.method for entry in registry.solvers(True))]
+        if names == "all"
+        else names.split(",")
+    )
     made = {name: solver_named(name) for name in chosen}
     if names == "all":
-        made["branch, leaves of 2"] = registry.load("relrob_solvers.branch:Branch")(leaf=2)
+        made["branch, leaves of 2"] = registry.load("relrob_solvers.branch_ladder:Branch")(leaf=2)
     return made
 
 
@@ -44,7 +52,8 @@ def in_turn(asked: dict[str, Solver], number: int) -> dict[str, Solver]:
 def check(
     seed: int, number: int, files: list[Opened], asked: dict[str, Solver], real: bool = False
 ) -> tuple[str, list[str]]:
-    """The case's kind, and what is wrong with the answers to it. `real`: float networks over the reals."""
+    """The case's kind, and what is wrong with the answers to it. `real`: float networks over the
+    reals."""
     case = random_case(seed, number, files)
     case = over_reals(case) if real else case
     known = truth(case.problem)
@@ -70,10 +79,16 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first case")
     parser.add_argument("--solvers", default="all", help="all, or names separated by commas")
     parser.add_argument(
-        "--rotate", action="store_true", help="a case is for the first solver and one of the others, in turn"
+        "--rotate",
+        action="store_true",
+        help="a case is for the first solver and one of the others, in turn",
     )
-    parser.add_argument("--no-files", action="store_true", help="float networks only: does not import TensorFlow")
-    parser.add_argument("--real", action="store_true", help="float networks over the reals, not in float32")
+    parser.add_argument(
+        "--no-files", action="store_true", help="float networks only: does not import TensorFlow"
+    )
+    parser.add_argument(
+        "--real", action="store_true", help="float networks over the reals, not in float32"
+    )
     given = parser.parse_args(arguments)
     threadpool_limits(1)
     asked, kinds, wrong = solvers(given.solvers), Counter[str](), 0
@@ -88,12 +103,16 @@ def main(arguments: list[str]) -> int:
             for each in told:
                 sys.stdout.write(f"case {number} ({kind}): {each}\n")
             if (number + 1 - given.first) % EVERY == 0:
-                sys.stdout.write(f"{number + 1 - given.first} cases, {time.monotonic() - begin:.0f} s\n")
+                sys.stdout.write(
+                    f"{number + 1 - given.first} cases, {time.monotonic() - begin:.0f} s\n"
+                )
                 sys.stdout.flush()
         seconds = time.monotonic() - begin
     shown = ", ".join(f"{name} {count}" for name, count in sorted(kinds.items()))
     sys.stdout.write(f"kinds (x: fooled, -: robust; reference, quantised): {shown}\n")
-    sys.stdout.write(f"seed {given.seed}: {given.cases} cases, {len(asked)} solvers ({', '.join(asked)}), ")
+    sys.stdout.write(
+        f"seed {given.seed}: {given.cases} cases, {len(asked)} solvers ({', '.join(asked)}), "
+    )
     sys.stdout.write(f"{seconds:.0f} s, {wrong} contradictions\n")
     return 1 if wrong else 0
 

@@ -1,4 +1,5 @@
-"""Every point run alone on the runtime itself: LiteRT, onnxruntime or Keras, by code that shares nothing with `relrob.networks`."""
+"""Every point run alone on the runtime itself: LiteRT, onnxruntime or Keras, by code that shares
+nothing with `relrob.networks`."""
 
 from __future__ import annotations
 
@@ -42,18 +43,23 @@ def labels(rows: Doubles) -> Ints:
 
 
 def opened(runtime: str, data: bytes, suffix: str) -> Run:
-    """The file on its runtime; "default" is Keras too, whatever relrob takes for it. Raises RefusedError."""
+    """The file on its runtime; "default" is Keras too, whatever relrob takes for it. Raises
+    RefusedError."""
     try:
         with silenced():
             if runtime == "onnxruntime":
                 return _onnx(data)
-            return _keras(data, suffix) if runtime in ("keras", "default") else _litert(runtime, data)
+            return (
+                _keras(data, suffix) if runtime in ("keras", "default") else _litert(runtime, data)
+            )
     except Exception as error:  # each runtime raises what it likes
         raise RefusedError(str(error)) from error
 
 
 def _litert(runtime: str, data: bytes) -> Run:
-    net = Interpreter(model_content=data, num_threads=1, experimental_op_resolver_type=RESOLVERS[runtime])
+    net = Interpreter(
+        model_content=data, num_threads=1, experimental_op_resolver_type=RESOLVERS[runtime]
+    )
     given = net.get_input_details()[0]
     shape = [1, *(int(n) for n in given["shape"][1:])]
     net.resize_tensor_input(given["index"], shape)
@@ -66,7 +72,9 @@ def _litert(runtime: str, data: bytes) -> Run:
         value: Any = image.reshape(shape)
         if kind.kind != "f":
             ends = np.iinfo(kind)
-            value = np.clip(np.rint(value / np.float32(scale)) + np.float32(zero), ends.min, ends.max)
+            value = np.clip(
+                np.rint(value / np.float32(scale)) + np.float32(zero), ends.min, ends.max
+            )
         net.set_tensor(given["index"], value.astype(kind))
         net.invoke()
         raw = net.get_tensor(result["index"])
@@ -87,13 +95,19 @@ def _onnx(data: bytes) -> Run:
     shape = [1, *fixed] if given.shape else [-1]
 
     def run(image: Floats) -> Doubles:
-        return np.asarray(session.run([first], {given.name: image.reshape(shape)})[0], np.float64).ravel()
+        return np.asarray(
+            session.run([first], {given.name: image.reshape(shape)})[0], np.float64
+        ).ravel()
 
     return run
 
 
 def _keras(data: bytes, suffix: str) -> Run:
-    loaded, traced, constant = load("keras:saving").load_model, load("tensorflow:function"), load("tensorflow:constant")
+    loaded, traced, constant = (
+        load("keras:saving").load_model,
+        load("tensorflow:function"),
+        load("tensorflow:constant"),
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"net{suffix}"
         path.write_bytes(data)

@@ -1,5 +1,5 @@
-"""A campaign over edited files: a forked worker makes and judges them in order, a death is put down to the file and the stage, and
-the counts of every run are appended to a log whose lines add up."""
+"""A campaign over edited files: a forked worker makes and judges them in order, a death is put down
+to the file and the stage, and the counts of every run are appended to a log whose lines add up."""
 
 from __future__ import annotations
 
@@ -45,13 +45,19 @@ def one(seed: int, kind: str, number: int, folder: Path, stage: Any = None) -> d
     try:
         file = edited(seed, kind, number)
     except RefusedError as error:
-        return _line([f"{kind}: made", f"{kind}: refused by its runtime"], [], normalised(str(error)))
+        return _line(
+            [f"{kind}: made", f"{kind}: refused by its runtime"], [], normalised(str(error))
+        )
     except Exception as error:
         return _line([f"{kind}: made", f"{kind}: not made: {told(error)}"], [])
     if stage is not None:
         stage("relrob")
     report = judged(file, folder, number)
-    counts = [f"{kind}: made", f"{kind}: accepted", *(f"{kind}: edit: {name}" for name in file.edits or ("none",))]
+    counts = [
+        f"{kind}: made",
+        f"{kind}: accepted",
+        *(f"{kind}: edit: {name}" for name in file.edits or ("none",)),
+    ]
     line = _line(counts, contradictions(file, report))
     line["counts"].update({f"{kind}: {key}": value for key, value in report.counts.items()})
     return line
@@ -70,8 +76,11 @@ def _line(counts: Sequence[str], found: list[dict[str, Any]], why: str = "") -> 
     return {"counts": dict(Counter(counts)), "contradictions": found, "why": why}
 
 
-def run(seed: int, formats: Sequence[str], first: int, files: int) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number, what became of it) for each of the files; number n has format n modulo their number."""
+def run(
+    seed: int, formats: Sequence[str], first: int, files: int
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """(number, what became of it) for each of the files; number n has format n modulo their
+    number."""
     at, end = first, first + files
     with tempfile.TemporaryDirectory(prefix="relrob-files-") as folder:
         while at < end:
@@ -108,7 +117,16 @@ def _worker(
                 number, stage = message["number"] + 1, "runtime"
     os.waitpid(child, 0)
     if number < end:
-        yield number, _death(seed, formats[number % len(formats)], number, stage, "gave no answer" if late else "died")
+        yield (
+            number,
+            _death(
+                seed,
+                formats[number % len(formats)],
+                number,
+                stage,
+                "gave no answer" if late else "died",
+            ),
+        )
 
 
 def _death(seed: int, kind: str, number: int, stage: str, status: str) -> dict[str, Any]:
@@ -117,12 +135,18 @@ def _death(seed: int, kind: str, number: int, stage: str, status: str) -> dict[s
         f"{kind}: made",
         f"{kind}: {'refused by its runtime: it ' + status if stage == 'runtime' else 'accepted'}",
     ]
-    about = {"seed": seed, "format": kind, "number": number, "complaint": f"the process {status} inside relrob"}
+    about = {
+        "seed": seed,
+        "format": kind,
+        "number": number,
+        "complaint": f"the process {status} inside relrob",
+    }
     return _line(counts, [] if stage == "runtime" else [about])
 
 
 def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
-    """Lines of JSON until the end of the pipe; None, and the end, where none comes for `PATIENCE` seconds."""
+    """Lines of JSON until the end of the pipe; None, and the end, where none comes for `PATIENCE`
+    seconds."""
     held = b""
     while True:
         if not select.select([pipe], [], [], PATIENCE)[0]:
@@ -136,9 +160,11 @@ def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
             yield json.loads(line)
 
 
-def _serve(seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int) -> None:
-    """The worker: says what it is about to do, then what came of it. It is itself the process that a file may crash, so the checker
-    starts none."""
+def _serve(
+    seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int
+) -> None:
+    """The worker: says what it is about to do, then what came of it. It is itself the process that
+    a file may crash, so the checker starts none."""
     threadpool_limits(1)
     reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)
@@ -155,7 +181,11 @@ def _serve(seed: int, formats: Sequence[str], first: int, end: int, folder: Path
 
 def append(log: Path, head: dict[str, Any], tally: Tally) -> None:
     """One line about a run."""
-    line = {**head, "counts": dict(sorted(tally.counts.items())), "contradictions": tally.contradictions[:KEPT]}
+    line = {
+        **head,
+        "counts": dict(sorted(tally.counts.items())),
+        "contradictions": tally.contradictions[:KEPT],
+    }
     with log.open("a", encoding="utf-8") as file:
         file.write(json.dumps(line) + "\n")
 
@@ -170,13 +200,18 @@ def total(log: Path) -> tuple[Tally, list[str]]:
         for kind in line["formats"]:
             for other in seen.setdefault((line["seed"], kind), []):
                 if max(numbers.start, other.start) < min(numbers.stop, other.stop):
-                    twice.append(f"seed {line['seed']}, {kind}, from {max(numbers.start, other.start)}")
+                    twice.append(
+                        f"seed {line['seed']}, {kind}, from {max(numbers.start, other.start)}"
+                    )
             seen[line["seed"], kind].append(numbers)
     return tally, twice
 
 
-def campaign(seed: int, formats: Sequence[str], first: int, files: int, say: Any) -> tuple[Tally, dict[str, Any]]:
-    """Run it. `say`: is told each contradiction, and how far the run is. The tally and the head of its line in the log."""
+def campaign(
+    seed: int, formats: Sequence[str], first: int, files: int, say: Any
+) -> tuple[Tally, dict[str, Any]]:
+    """Run it. `say`: is told each contradiction, and how far the run is. The tally and the head of
+    its line in the log."""
     tally, begin = Tally(), time.monotonic()
     for number, line in run(seed, formats, first, files):
         tally.add(line)
@@ -190,6 +225,8 @@ def campaign(seed: int, formats: Sequence[str], first: int, files: int, say: Any
 
 def described(found: dict[str, Any]) -> str:
     """A contradiction in one line."""
-    facts = ", ".join(str(found[key]) for key in ("base", "runtime", "style", "region") if key in found)
+    facts = ", ".join(
+        str(found[key]) for key in ("base", "runtime", "style", "region") if key in found
+    )
     edits = " + ".join(found.get("edits", [])) or "no edit"
     return f"{found['format']} {found['number']} ({facts}; {edits}): {found['complaint']}"

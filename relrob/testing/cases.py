@@ -1,5 +1,5 @@
-"""Random questions for solvers: a pair of small networks, an image, a ladder of up to some hundred points. Every case comes from
-(seed, number) alone."""
+"""Random questions for solvers: a pair of small networks, an image, a ladder of up to some hundred
+points. Every case comes from (seed, number) alone."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from relrob.domain.network import Arithmetic, Dense, Layer, Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.networks.evaluator import labels, margins
+from relrob.networks.open import Opened
 from relrob.networks.real import open_real
-from relrob.problem import Opened, Problem
+from relrob.queries.problem import Problem
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.testing import hostile
 
@@ -29,7 +30,8 @@ REGIONS: Final = (("2", "1/4"), ("4", "1/2"), ("3", "1"), ("1", "1/16"), ("3/2",
 
 @dataclass(frozen=True)
 class OneByOne:
-    """A float32 forward pass in NumPy whose answers cannot depend on the batch: row by row in one fixed order of summation."""
+    """A float32 forward pass in NumPy whose answers cannot depend on the batch: row by row in one
+    fixed order of summation."""
 
     dense: Dense
     runtime: str = "numpy"
@@ -48,7 +50,8 @@ class OneByOne:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A question: `problem` asks for exact counts; `image` and its `ladder`, from which the problem's points were made."""
+    """A question: `problem` asks for exact counts; `image` and its `ladder`, from which the
+    problem's points were made."""
 
     name: str
     problem: Problem
@@ -63,13 +66,17 @@ class Case:
 def opened(dense: Dense, shape: tuple[int, int, int]) -> Opened:
     """A network that runs in NumPy."""
     runs = OneByOne(dense)
-    network = Network("case", "0" * 64, "onnx", "numpy", dense.inputs, dense.classes, shape, dense=dense)
+    network = Network(
+        "case", "0" * 64, "onnx", "numpy", dense.inputs, dense.classes, shape, dense=dense
+    )
     return Opened(network, runs, runs)
 
 
 def over_reals(case: Case) -> Case:
     """The case with its float networks taken over the reals."""
-    return replace(case, problem=replace(case.problem, networks=tuple(map(_over_reals, case.problem.networks))))
+    return replace(
+        case, problem=replace(case.problem, networks=tuple(map(_over_reals, case.problem.networks)))
+    )
 
 
 def _over_reals(given: Opened) -> Opened:
@@ -86,7 +93,9 @@ def random_dense(rng: np.random.Generator, sizes: tuple[int, ...]) -> Dense:
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):
         weights = rng.standard_normal((n_in, n_out)) / np.sqrt(n_in) * 1.5
         bias = rng.standard_normal(n_out) * 0.1
-        layers.append(Layer(weights.astype(np.float32), bias.astype(np.float32), number < len(sizes) - 2))
+        layers.append(
+            Layer(weights.astype(np.float32), bias.astype(np.float32), number < len(sizes) - 2)
+        )
     return Dense(tuple(layers))
 
 
@@ -95,12 +104,17 @@ def rounded(dense: Dense, bits: int) -> Dense:
     layers = []
     for layer in dense.layers:
         scale = float(np.abs(layer.weights).max()) / (2 ** (bits - 1) - 1) or 1.0
-        layers.append(Layer((np.rint(layer.weights / scale) * scale).astype(np.float32), layer.bias, layer.relu))
+        layers.append(
+            Layer(
+                (np.rint(layer.weights / scale) * scale).astype(np.float32), layer.bias, layer.relu
+            )
+        )
     return Dense(tuple(layers))
 
 
 def on_the_edge(dense: Dense, rungs: RungSet, label: int, hair: float) -> Dense:
-    """The network with the label's bias moved so that the smallest margin over all points is about `hair`."""
+    """The network with the label's bias moved so that the smallest margin over all points is about
+    `hair`."""
     outputs = OneByOne(dense).outputs(rungs.images(rungs.knapsack.masks(0, rungs.count)))
     last = dense.layers[-1]
     bias = last.bias.copy()
@@ -121,26 +135,48 @@ def _pair(rng: np.random.Generator, label_of: Dense) -> Dense:
     return rounded(label_of, int(rng.integers(2, 8)))
 
 
-def _case(name: str, pair: tuple[Dense, Dense], image: NDArray[Any], ladder: Ladder, label: int | None = None) -> Case:
+def _case(
+    name: str,
+    pair: tuple[Dense, Dense],
+    image: NDArray[Any],
+    ladder: Ladder,
+    label: int | None = None,
+) -> Case:
     shape = (image.shape[0], image.shape[1], 1)
     networks = (opened(pair[0], shape), opened(pair[1], shape))
     rungs = rung_set(ladder, image)
     said = max(int(labels(networks[0].replayer.outputs(rungs.base[None, :]))[0]), 0)
-    return Case(name, Problem(rungs, said if label is None else label, networks, Budget(600), True), image, ladder)
+    return Case(
+        name,
+        Problem(rungs, said if label is None else label, networks, Budget(600), True),
+        image,
+        ladder,
+    )
 
 
 def _plain(rng: np.random.Generator) -> Case:
     """A random network and its rounded form; one time in five the label is not the network's."""
-    dense, image, ladder = random_dense(rng, SIZES[int(rng.integers(len(SIZES)))]), _levels(rng), _region(rng)
+    dense, image, ladder = (
+        random_dense(rng, SIZES[int(rng.integers(len(SIZES)))]),
+        _levels(rng),
+        _region(rng),
+    )
     case = _case("plain", (dense, _pair(rng, dense)), image, ladder)
     if rng.random() < 0.8:
         return case
-    return replace(case, problem=replace(case.problem, label=(case.problem.label + 1) % dense.classes))
+    return replace(
+        case, problem=replace(case.problem, label=(case.problem.label + 1) % dense.classes)
+    )
 
 
 def _edge(rng: np.random.Generator) -> Case:
-    """Both networks with a smallest margin within a hair of 0: bounds do not settle them, and half of them are fooled somewhere."""
-    dense, image, ladder = random_dense(rng, SIZES[int(rng.integers(len(SIZES)))]), _levels(rng), _region(rng)
+    """Both networks with a smallest margin within a hair of 0: bounds do not settle them, and half
+    of them are fooled somewhere."""
+    dense, image, ladder = (
+        random_dense(rng, SIZES[int(rng.integers(len(SIZES)))]),
+        _levels(rng),
+        _region(rng),
+    )
     rungs, label = rung_set(ladder, image), int(rng.integers(dense.classes))
     hairs = rng.choice([0.02, 1e-3, 1e-6, 0.0, -1e-6, -1e-3], 2)
     pair = [
@@ -151,7 +187,8 @@ def _edge(rng: np.random.Generator) -> Case:
 
 
 def _ties(rng: np.random.Generator) -> Case:
-    """Whole weights on pixels and steps that float32 holds exactly: outputs tie, twins tie on every point."""
+    """Whole weights on pixels and steps that float32 holds exactly: outputs tie, twins tie on every
+    point."""
     hidden = int(rng.integers(3, 9))
     first, last = rng.integers(-2, 3, (36, hidden)), rng.integers(-2, 3, (hidden, 3))
     if rng.random() < 0.3:
@@ -161,25 +198,34 @@ def _ties(rng: np.random.Generator) -> Case:
               for w, b, relu in ((first, biases[0], True), (last, biases[1], False))]  # fmt: skip
     dense = Dense(tuple(layers))
     image = (rng.integers(0, 9, SHAPE) / 8).astype(np.float32)
-    ladder = Ladder(Fraction(int(rng.integers(1, 7)), 2), Fraction(1, int(rng.choice([1, 2, 4, 8]))), 7, 4)
-    other = Layer(np.asarray(first + rng.integers(-1, 2, first.shape), np.float32), layers[0].bias, True)
+    ladder = Ladder(
+        Fraction(int(rng.integers(1, 7)), 2), Fraction(1, int(rng.choice([1, 2, 4, 8]))), 7, 4
+    )
+    other = Layer(
+        np.asarray(first + rng.integers(-1, 2, first.shape), np.float32), layers[0].bias, True
+    )
     label = int(rng.integers(3)) if rng.random() < 0.3 else None
     return _case("ties", (dense, Dense((other, layers[1]))), image, ladder, label)
 
 
 def _hostile(rng: np.random.Generator) -> Case:
-    """Weights that overflow, vanish, cancel; pixels at the corners of the definitions; a radius met exactly or missed by a hair."""
+    """Weights that overflow, vanish, cancel; pixels at the corners of the definitions; a radius met
+    exactly or missed by a hair."""
     seed = int(rng.integers(2**31))
     dense, image = hostile.network(seed), hostile.image(seed)
     return _case("hostile", (dense, rounded(dense, 4)), image, hostile.ladder(seed, image))
 
 
 def _clipped(rng: np.random.Generator) -> Case:
-    """Black, white and half grey: steps clip, costs are met exactly; sometimes a step that moves no float32 pixel at all."""
+    """Black, white and half grey: steps clip, costs are met exactly; sometimes a step that moves no
+    float32 pixel at all."""
     image = rng.choice(np.array([0, 1, 127, 128, 254, 255], np.uint8), SHAPE)
     step = Fraction(str(rng.choice(["1", "128/255", "1/2", "1/255", f"1/{2**40}"])))
     costs = rung_set(Ladder(Fraction(100), step, 6, 4), image)
-    some = sum(cost for cost, taken in zip(costs.costs, rng.random(6) < 0.5, strict=True) if taken) or costs.costs[0]
+    some = (
+        sum(cost for cost, taken in zip(costs.costs, rng.random(6) < 0.5, strict=True) if taken)
+        or costs.costs[0]
+    )
     radius = Fraction(some + int(rng.integers(-1, 2)) * (some > 1), costs.denominator)
     dense = random_dense(rng, SIZES[int(rng.integers(len(SIZES)))])
     ladder = Ladder(radius, step, 6, 4)
@@ -189,12 +235,18 @@ def _clipped(rng: np.random.Generator) -> Case:
     return _case("clipped", (edged, _pair(rng, edged)), image, ladder, label)
 
 
-_KINDS: Final[Sequence[Callable[[np.random.Generator], Case]]] = (_plain, _edge, _ties, _hostile, _clipped)
+_KINDS: Final[Sequence[Callable[[np.random.Generator], Case]]] = (
+    _plain,
+    _edge,
+    _ties,
+    _hostile,
+    _clipped,
+)
 
 
 def random_case(seed: int, number: int, files: Sequence[Opened] = ()) -> Case:
-    """Case `number` of a series. `files`: quantised networks of SHAPE and four classes, which take the second place in every
-    sixth case, against a float network."""
+    """Case `number` of a series. `files`: quantised networks of SHAPE and four classes, which take
+    the second place in every sixth case, against a float network."""
     rng = np.random.default_rng([seed, number])
     kinds = len(_KINDS) + bool(files)
     kind = number % kinds

@@ -1,4 +1,5 @@
-"""What edited files are made of: weights of a tiny network, random or with one needle, and the draft of a file that holds them."""
+"""What edited files are made of: weights of a tiny network, random or with one needle, and the
+draft of a file that holds them."""
 
 from __future__ import annotations
 
@@ -12,13 +13,18 @@ import numpy as np
 from relrob.domain.arrays import Doubles, Floats
 
 SHAPES: Final = ((2, 3, 1), (3, 3, 1), (2, 4, 1), (3, 4, 1), (2, 2, 2), (1, 6, 1))
-SMALL: Final = ((1, 2, 1), (1, 3, 1), (2, 2, 1))  # of which a ball of a few float32 steps can be listed
+SMALL: Final = (
+    (1, 2, 1),
+    (1, 3, 1),
+    (2, 2, 1),
+)  # of which a ball of a few float32 steps can be listed
 LEADS: Final = 0.5  # by which the label of a network with a needle leads everywhere else, about
 
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Dense layers (n_in, n_out), (n_out,) with ReLU between them; `needle`: neuron 0 of each hidden layer opens at one point."""
+    """Dense layers (n_in, n_out), (n_out,) with ReLU between them; `needle`: neuron 0 of each
+    hidden layer opens at one point."""
 
     layers: tuple[tuple[Doubles, Doubles], ...]
     needle: bool = False
@@ -29,7 +35,8 @@ class Weights:
         return len(self.layers[-1][1])
 
     def stages(self, images: Floats) -> list[Doubles]:
-        """What each layer gives on images (n, d), after its ReLU; the last one's outputs as they are."""
+        """What each layer gives on images (n, d), after its ReLU; the last one's outputs as they
+        are."""
         found, values = [], images.astype(np.float64)
         for number, (weights, bias) in enumerate(self.layers):
             values = values @ weights + bias
@@ -39,9 +46,10 @@ class Weights:
 
 
 class Draft(Protocol):
-    """A file in the making. `edits`: their names in order; `plain`: they only change scales, zero points, biases, axes, alpha,
-    beta or transB, within what the format allows; `runtime`: who runs it; `suffix`: of its name; `coarse`: how many steps
-    of its own grid a step of a coarser one is."""
+    """A file in the making. `edits`: their names in order; `plain`: they only change scales, zero
+    points, biases, axes, alpha, beta or transB, within what the format allows; `runtime`: who runs
+    it; `suffix`: of its name; `coarse`: how many steps of its own grid a step of a coarser one is.
+    """
 
     base: str
     edits: list[str]
@@ -72,7 +80,8 @@ class Drawn:
 
 
 def random_weights(rng: np.random.Generator, inputs: int, classes: int) -> Weights:
-    """Normal weights, one or two hidden layers; one time in five whole multiples of 1/4, whose outputs tie."""
+    """Normal weights, one or two hidden layers; one time in five whole multiples of 1/4, whose
+    outputs tie."""
     square = inputs if rng.random() < 0.4 and inputs > 3 else int(rng.integers(4, 9))
     hidden = (square, square)[: int(rng.integers(1, 3))]
     if rng.random() < 0.5:
@@ -88,7 +97,8 @@ def random_weights(rng: np.random.Generator, inputs: int, classes: int) -> Weigh
 
 
 def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label: int) -> Weights:
-    """Right by about `LEADS` on all of `points` (n, d) but one, a corner at which neuron 0 opens: no gradient leads to it."""
+    """Right by about `LEADS` on all of `points` (n, d) but one, a corner at which neuron 0 opens:
+    no gradient leads to it."""
     inputs, wide = points.shape[1], points.astype(np.float64)
     plain = random_weights(rng, inputs, classes)
     layers = [(weights * 0.05, bias * 0.05) for weights, bias in plain.layers]

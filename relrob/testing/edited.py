@@ -1,5 +1,6 @@
-"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its needle brought to the edge by the
-runtime itself, and every point of its question run alone. All of it comes from (seed, format, number)."""
+"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its
+needle brought to the edge by the runtime itself, and every point of its question run alone. All of
+it comes from (seed, format, number)."""
 
 from __future__ import annotations
 
@@ -24,14 +25,22 @@ FORMATS: Final = {
 }
 GRIDS: Final = (1 / 255, 1 / 255, 1 / 255, 1 / 254, 1 / 127, 1 / 127, 1 / 64, 0.5 / 255, 1 / 3)
 STYLES: Final = ("random", "edge", "edge", "needle", "needle", "needle")
-COARSE: Final = (1, 1, 2, 3, 85, 127.5, 25.5)  # how many of a file's own steps a step of a coarser grid is
+COARSE: Final = (
+    1,
+    1,
+    2,
+    3,
+    85,
+    127.5,
+    25.5,
+)  # how many of a file's own steps a step of a coarser grid is
 HALVINGS: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each point, run alone; `unsteady`: they
-    are others when asked again."""
+    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each
+    point, run alone; `unsteady`: they are others when asked again."""
 
     seed: int
     number: int
@@ -76,7 +85,8 @@ SLOW: Final = ("keras", "default")  # to load: no bisection
 
 
 def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = None) -> Edited:
-    """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when its runtime does not take it."""
+    """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when
+    its runtime does not take it."""
     with np.errstate(all="ignore"):  # edits overflow on purpose
         return _edited(seed, kind, number, only)
 
@@ -86,13 +96,21 @@ def _edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None) -> 
     rng = np.random.default_rng([seed, list(FORMATS).index(kind), number])
     shapes = SMALL if rng.random() < 0.2 else SHAPES
     shape = shapes[int(rng.integers(len(shapes)))]
-    grid, classes, style = float(rng.choice(GRIDS)), int(rng.integers(2, 4)), str(rng.choice(STYLES))
+    grid, classes, style = (
+        float(rng.choice(GRIDS)),
+        int(rng.integers(2, 4)),
+        str(rng.choice(STYLES)),
+    )
     coarse = float(rng.choice(COARSE))
     question = random_question(rng, shape, min(grid * coarse, 1 / 3))
     points = question.points
     label = int(rng.integers(classes))
     needle = style == "needle" and len(points) > 2
-    weights = needle_weights(rng, points, classes, label) if needle else random_weights(rng, points.shape[1], classes)
+    weights = (
+        needle_weights(rng, points, classes, label)
+        if needle
+        else random_weights(rng, points.shape[1], classes)
+    )
     seen = np.concatenate([points, rng.random((32, points.shape[1]), dtype=np.float32)])
     drafted, table = (load(target) for target in FORMATS[kind])
     draft: Draft = drafted(rng, weights, shape, seen, grid)
@@ -130,7 +148,8 @@ def _rows(run: alone.Run, points: Floats) -> Doubles:
 
 
 def _again(draft: Draft, run: alone.Run, points: Floats) -> Doubles:
-    """The outputs once more, of the last point first; on an interpreter of its own, whose memory starts with other numbers."""
+    """The outputs once more, of the last point first; on an interpreter of its own, whose memory
+    starts with other numbers."""
     if draft.runtime in SLOW:
         return _rows(run, points[::-1])[::-1]
     with unwritten():
@@ -143,7 +162,8 @@ def _margins(rows: Doubles, label: int) -> Doubles:
 
 
 def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, room: float) -> None:
-    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a needle's neuron may be moved."""
+    """Bring the file to the edge: few points wrong, or none by a hair. `room`: by how much a
+    needle's neuron may be moved."""
     if style == "random":
         return
     rows = _rows(alone.opened(draft.runtime, draft.data(), draft.suffix), points)
@@ -152,7 +172,11 @@ def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, r
     label = int(rows[0].argmax())
     if style == "edge" and "softmax" not in draft.base:
         least = float(_margins(rows, label).min())
-        hairs = [-1e-3, -0.02, 1e-3] if draft.runtime in SLOW else [-1e-7, -1e-5, -1e-3, 1e-6, -0.02, 0.0]
+        hairs = (
+            [-1e-3, -0.02, 1e-3]
+            if draft.runtime in SLOW
+            else [-1e-7, -1e-5, -1e-3, 1e-6, -0.02, 0.0]
+        )
         hair = float(rng.choice(hairs)) * max(float(np.abs(rows).max()), 1e-3)
         draft.lift(label, hair - least, last=True)
         return
@@ -160,8 +184,11 @@ def _tuned(rng: np.random.Generator, draft: Draft, points: Floats, style: str, r
         _halved(rng, draft, points, label, style == "edge", room)
 
 
-def _halved(rng: np.random.Generator, draft: Draft, points: Floats, label: int, edge: bool, room: float) -> None:
-    """Bisection, on the runtime, of the bias of the label, or of the needle's neuron, between no point wrong and some."""
+def _halved(
+    rng: np.random.Generator, draft: Draft, points: Floats, label: int, edge: bool, room: float
+) -> None:
+    """Bisection, on the runtime, of the bias of the label, or of the needle's neuron, between no
+    point wrong and some."""
     neuron, sign = (label, -1.0) if edge else (0, 1.0)
     low, high, at = (-1.5, 1.5, 0.0) if edge else (-room, room, 0.0)
     some = False

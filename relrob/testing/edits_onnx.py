@@ -1,4 +1,5 @@
-"""Edits of the graph of ONNX files: operators put between, types, shapes, several outputs, layers shared."""
+"""Edits of the graph of ONNX files: operators put between, types, shapes, several outputs, layers
+shared."""
 
 from __future__ import annotations
 
@@ -46,7 +47,9 @@ def dropout(made: OnnxDraft, rng: Rng) -> bool:
 
 def clipped(made: OnnxDraft, rng: Rng) -> bool:
     """Clip instead of a Relu, or anywhere."""
-    low, high = pick(rng, [(0.0, 6.0), (0.0, 3e38), (-1.0, 1.0), (0.0, 1.0), (-0.0, 0.3), (0.1, 1.0)])
+    low, high = pick(
+        rng, [(0.0, 6.0), (0.0, 3e38), (-1.0, 1.0), (0.0, 1.0), (-0.0, 0.3), (0.1, 1.0)]
+    )
     relus = [node for node in made.nodes if node.op_type == "Relu"]
     if relus and rng.random() < 0.6:
         node = pick(rng, relus)
@@ -66,7 +69,20 @@ def activation(made: OnnxDraft, rng: Rng) -> bool:
     """Another activation instead of a Relu, or one more."""
     relus = [node for node in made.nodes if node.op_type == "Relu"]
     kind = str(
-        rng.choice(["LeakyRelu", "Elu", "Sigmoid", "Tanh", "HardSigmoid", "Abs", "Neg", "Floor", "Identity", "Relu"])
+        rng.choice(
+            [
+                "LeakyRelu",
+                "Elu",
+                "Sigmoid",
+                "Tanh",
+                "HardSigmoid",
+                "Abs",
+                "Neg",
+                "Floor",
+                "Identity",
+                "Relu",
+            ]
+        )
     )
     if relus and rng.random() < 0.5:
         pick(rng, relus).op_type = kind
@@ -92,7 +108,11 @@ def reshaped(made: OnnxDraft, rng: Rng) -> bool:
     if kind == 0:
         made.after(value, "Flatten", axis=int(rng.choice([1, 1, -1])) if made.opset >= 11 else 1)
     elif kind == 1:
-        target = [-1, width(made)] if value == made.dense[0][0].input[0] and rng.random() < 0.5 else [0, -1]
+        target = (
+            [-1, width(made)]
+            if value == made.dense[0][0].input[0] and rng.random() < 0.5
+            else [0, -1]
+        )
         made.after(value, "Reshape", (made.keep(target, np.int64),))
     elif kind == 2:
         axes = [int(rng.choice([1, 2]))]
@@ -124,7 +144,13 @@ def identities(made: OnnxDraft, rng: Rng) -> bool:
 
 def cast(made: OnnxDraft, rng: Rng) -> bool:
     """To another type and back: whole numbers, halves, doubles."""
-    kinds = [TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.INT32, TensorProto.FLOAT, TensorProto.BOOL]
+    kinds = [
+        TensorProto.DOUBLE,
+        TensorProto.FLOAT16,
+        TensorProto.INT32,
+        TensorProto.FLOAT,
+        TensorProto.BOOL,
+    ]
     value = made.after(pick(rng, made.values()), "Cast", to=pick(rng, kinds))
     made.after(value, "Cast", to=TensorProto.FLOAT)
     return True
@@ -148,7 +174,10 @@ def quantised(made: OnnxDraft, rng: Rng) -> bool:
     if made.opset < 10:
         return False
     zero = int(rng.choice([0, 10, 128]))
-    scale, point = made.keep(np.float32(rng.choice([1 / 255, 1 / 16, 0.1, 0.5]))), made.keep(zero, np.uint8)
+    scale, point = (
+        made.keep(np.float32(rng.choice([1 / 255, 1 / 16, 0.1, 0.5]))),
+        made.keep(zero, np.uint8),
+    )
     value = made.after(pick(rng, made.values()), "QuantizeLinear", (scale, point))
     made.after(value, "DequantizeLinear", (scale, point))
     return True
@@ -174,15 +203,20 @@ def quantised_weights(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def batch_reduced(made: OnnxDraft, rng: Rng) -> bool:
-    """The smallest, largest or mean value over the batch is added: an image's answer depends on its neighbours."""
+    """The smallest, largest or mean value over the batch is added: an image's answer depends on its
+    neighbours."""
     value = pick(rng, made.values())
     kind = str(rng.choice(["ReduceMin", "ReduceMax", "ReduceMean"]))
-    at = min((n for n, node in enumerate(made.nodes) if value in node.input), default=len(made.nodes))
+    at = min(
+        (n for n, node in enumerate(made.nodes) if value in node.input), default=len(made.nodes)
+    )
     if made.opset >= 18:
         low = made.node(kind, [value, made.keep([0], np.int64)], at, keepdims=1)
     else:
         low = made.node(kind, [value], at, keepdims=1, axes=[0])
-    _instead(made, value, made.node(str(rng.choice(["Add", "Sub", "Max"])), [value, low], at + 1), at + 2)
+    _instead(
+        made, value, made.node(str(rng.choice(["Add", "Sub", "Max"])), [value, low], at + 1), at + 2
+    )
     return True
 
 
@@ -231,7 +265,9 @@ def relu_gone(made: OnnxDraft, rng: Rng) -> bool:
 def joined(made: OnnxDraft, rng: Rng) -> bool:
     """A value added to itself, or to what a constant makes of it."""
     value = pick(rng, made.values())
-    at = min((n for n, node in enumerate(made.nodes) if value in node.input), default=len(made.nodes))
+    at = min(
+        (n for n, node in enumerate(made.nodes) if value in node.input), default=len(made.nodes)
+    )
     other = made.node("Mul", [value, made.keep(np.float32(rng.choice([0.5, -0.5, 1e7])))], at)
     _instead(made, value, made.node("Add", [value, other], at + 1), at + 2)
     return True

@@ -1,4 +1,5 @@
-"""Edits of the graph of a `.tflite` file: operators put between, tensors shared, outputs in another order, sparse storage."""
+"""Edits of the graph of a `.tflite` file: operators put between, tensors shared, outputs in another
+order, sparse storage."""
 
 from __future__ import annotations
 
@@ -18,10 +19,14 @@ def _between(made: TfliteDraft, rng: Rng, kind: int) -> int | None:
     return found
 
 
-def _twin(made: TfliteDraft, tensor: int, kind: int | None = None, scale: float = 1.0, shift: int = 0) -> int:
+def _twin(
+    made: TfliteDraft, tensor: int, kind: int | None = None, scale: float = 1.0, shift: int = 0
+) -> int:
     """A tensor of the same shape, its grid `scale` times as coarse and shifted."""
     held = made.tensors[tensor]
-    target = made.tensor(tuple(held.shape), held.type if kind is None else kind, open=held.shapeSignature is not None)
+    target = made.tensor(
+        tuple(held.shape), held.type if kind is None else kind, open=held.shapeSignature is not None
+    )
     if held.quantization is not None and kind is None:
         old = held.quantization
         made.tensors[target].quantization = quantisation(
@@ -44,7 +49,10 @@ def quantize_other(made: TfliteDraft, rng: Rng) -> bool:
     if at is None:
         return False
     other = _twin(
-        made, at, scale=float(rng.choice([made.coarse, made.coarse, 0.5, 1.3, 2])), shift=int(rng.choice([0, 0, 3]))
+        made,
+        at,
+        scale=float(rng.choice([made.coarse, made.coarse, 0.5, 1.3, 2])),
+        shift=int(rng.choice([0, 0, 3])),
     )
     made.splice(at, other, OP.QUANTIZE, schema.QuantizeOptionsT())
     if rng.random() < 0.6:
@@ -55,7 +63,9 @@ def quantize_other(made: TfliteDraft, rng: Rng) -> bool:
 
 def quantize_first(made: TfliteDraft, rng: Rng) -> bool:
     """Pixels through a coarser grid before the file's own: QUANTIZE of the input, twice."""
-    whole = [op for op in made.operators if made.codes[int(op.opcodeIndex)].builtinCode == OP.QUANTIZE]
+    whole = [
+        op for op in made.operators if made.codes[int(op.opcodeIndex)].builtinCode == OP.QUANTIZE
+    ]
     if not whole or made.tensors[int(whole[0].outputs[0])].type != KIND.INT8:
         return False
     at = int(whole[0].outputs[0])
@@ -70,13 +80,20 @@ def there_and_back(made: TfliteDraft, rng: Rng) -> bool:
     if at is not None:
         wide = _twin(made, at, KIND.FLOAT32)
         made.splice(at, wide, OP.DEQUANTIZE)
-        made.splice(wide, _twin(made, at, scale=float(rng.choice([1, 2, 0.5]))), OP.QUANTIZE, schema.QuantizeOptionsT())
+        made.splice(
+            wide,
+            _twin(made, at, scale=float(rng.choice([1, 2, 0.5]))),
+            OP.QUANTIZE,
+            schema.QuantizeOptionsT(),
+        )
         return True
     at = _between(made, rng, KIND.FLOAT32)
     if at is None:
         return False
     narrow = _twin(made, at, KIND.INT8)
-    made.tensors[narrow].quantization = quantisation(np.array([rng.choice([1 / 255, 1 / 16, 0.1, 0.5])]), -128)
+    made.tensors[narrow].quantization = quantisation(
+        np.array([rng.choice([1 / 255, 1 / 16, 0.1, 0.5])]), -128
+    )
     made.splice(at, narrow, OP.QUANTIZE, schema.QuantizeOptionsT())
     made.splice(narrow, _twin(made, at, KIND.FLOAT32), OP.DEQUANTIZE)
     return True
@@ -140,7 +157,9 @@ def sparse(made: TfliteDraft, rng: Rng) -> bool:
     found: Any = schema.SparsityParametersT()
     found.traversalOrder, found.blockMap, found.dimMetadata = order, [], [first, second]
     held.sparsity = found
-    data = np.ascontiguousarray(values[kept], {KIND.FLOAT32: np.float32, KIND.INT8: np.int8}[held.type]).tobytes()
+    data = np.ascontiguousarray(
+        values[kept], {KIND.FLOAT32: np.float32, KIND.INT8: np.int8}[held.type]
+    ).tobytes()
     if kept.all() or rng.random() < 0.8:
         made.buffers[held.buffer].data = np.frombuffer(data, np.uint8)
     return True
@@ -166,7 +185,11 @@ def shared(made: TfliteDraft, rng: Rng) -> bool:
     place = int(rng.integers(1, 3))
     found: dict[tuple[Any, ...], list[Any]] = {}
     for full in made.dense:
-        if len(full.inputs) > place and int(full.inputs[place]) >= 0 and made.constant(int(full.inputs[place])):
+        if (
+            len(full.inputs) > place
+            and int(full.inputs[place]) >= 0
+            and made.constant(int(full.inputs[place]))
+        ):
             held = made.tensors[int(full.inputs[place])]
             found.setdefault((*(int(n) for n in held.shape), held.type), []).append(full)
     pair = next((group[:2] for group in found.values() if len(group) > 1), None)
@@ -181,7 +204,8 @@ def shared(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def batch_reduced(made: TfliteDraft, rng: Rng) -> bool:
-    """The batch's smallest, largest or mean value is added to a tensor: an image's answer depends on its neighbours."""
+    """The batch's smallest, largest or mean value is added to a tensor: an image's answer depends
+    on its neighbours."""
     at = _between(made, rng, KIND.FLOAT32)
     if at is None:
         return False
@@ -199,8 +223,17 @@ def batch_reduced(made: TfliteDraft, rng: Rng) -> bool:
     made.splice(at, total, OP.ADD if rng.random() < 0.7 else OP.SUB, schema.AddOptionsT(), (low,))
     added = next(op for op in made.operators if list(op.outputs) == [total])
     if made.codes[int(added.opcodeIndex)].builtinCode == OP.SUB:
-        added.builtinOptions, added.builtinOptionsType = schema.SubOptionsT(), schema.BuiltinOptions.SubOptions
-    made.op(code, [at, axes], [low], options, at=max(place, 0) if place >= 0 else made.operators.index(added))
+        added.builtinOptions, added.builtinOptionsType = (
+            schema.SubOptionsT(),
+            schema.BuiltinOptions.SubOptions,
+        )
+    made.op(
+        code,
+        [at, axes],
+        [low],
+        options,
+        at=max(place, 0) if place >= 0 else made.operators.index(added),
+    )
     return True
 
 
@@ -217,7 +250,11 @@ def elementwise(made: TfliteDraft, rng: Rng) -> bool:
     ])  # fmt: skip
     large = float(rng.choice([1, 1, 1e4, 1.5 * 2**23, 1e8]))
     shape = (width,) if rng.random() < 0.6 else (1,)
-    values = rng.uniform(0.2, 1.5, shape) * rng.choice([1, -1]) * (large if code in (OP.ADD, OP.SUB) else 1)
+    values = (
+        rng.uniform(0.2, 1.5, shape)
+        * rng.choice([1, -1])
+        * (large if code in (OP.ADD, OP.SUB) else 1)
+    )
     other = made.tensor(shape, KIND.FLOAT32, values)
     target = _twin(made, at)
     made.splice(at, target, code, options, (other,))
@@ -233,7 +270,9 @@ def unary(made: TfliteDraft, rng: Rng) -> bool:
     at = _between(made, rng, KIND.FLOAT32)
     if at is None:
         return False
-    code = int(rng.choice([OP.RELU, OP.RELU6, OP.TANH, OP.LOGISTIC, OP.ABS, OP.NEG, OP.ROUND, OP.FLOOR]))
+    code = int(
+        rng.choice([OP.RELU, OP.RELU6, OP.TANH, OP.LOGISTIC, OP.ABS, OP.NEG, OP.ROUND, OP.FLOOR])
+    )
     made.splice(at, _twin(made, at), code)
     return True
 
@@ -272,7 +311,11 @@ def rows(made: TfliteDraft, rng: Rng) -> bool:
             if len(full.inputs) > number and int(full.inputs[number]) >= 0
             else None
         )
-        if other is not None and other.quantization is not None and len(other.quantization.scale) > 1:
+        if (
+            other is not None
+            and other.quantization is not None
+            and len(other.quantization.scale) > 1
+        ):
             other.quantization = quantisation(other.quantization.scale[: len(half)], 0)
         if number == 2 and other is not None and made.constant(int(full.inputs[2])):
             values = made.values(int(full.inputs[2])).reshape(-1)[: len(half)]

@@ -1,4 +1,5 @@
-"""Quantised files for cases: small networks through the converter, on the runtimes that execute them."""
+"""Quantised files for cases: small networks through the converter, on the runtimes that execute
+them."""
 
 from __future__ import annotations
 
@@ -11,18 +12,25 @@ import numpy as np
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.domain.network import Dense, Layer
-from relrob.files import write_atomic
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.networks.open import open_network
-from relrob.problem import Opened
+from relrob.networks.onnx.export import to_onnx
+from relrob.networks.open import Opened, open_network
+from relrob.system.files import write_atomic
 from relrob.testing.cases import SHAPE, SIZES, random_dense
 
-KINDS: Final = (("dynamic", "xnnpack"), ("dynamic", "builtin"), ("int8", "xnnpack"), ("int8", "builtin"))
+KINDS: Final = (
+    ("dynamic", "xnnpack"),
+    ("dynamic", "builtin"),
+    ("int8", "xnnpack"),
+    ("int8", "builtin"),
+)
 
 
-def quantised_files(folder: Path, seed: int = 0, kinds: Sequence[tuple[str, str]] = KINDS) -> list[Opened]:
-    """Two networks of each (scheme, runtime), written to `folder`; the second has two equal classes, whose outputs tie everywhere.
+def quantised_files(
+    folder: Path, seed: int = 0, kinds: Sequence[tuple[str, str]] = KINDS
+) -> list[Opened]:
+    """Two networks of each (scheme, runtime), written to `folder`; the second has two equal
+    classes, whose outputs tie everywhere.
 
     Cost: TensorFlow's import, then under a second a file. Raises RelrobError.
     """
@@ -40,10 +48,15 @@ def quantised_files(folder: Path, seed: int = 0, kinds: Sequence[tuple[str, str]
                 weights, bias = last.weights.copy(), last.bias.copy()
                 weights[:, 1], bias[1] = weights[:, 0], bias[0]
                 dense = Dense((*dense.layers[:-1], Layer(weights, bias, False)))
-            source, target = folder / f"{scheme}{runtime}{number}.onnx", folder / f"{scheme}{runtime}{number}.tflite"
+            source, target = (
+                folder / f"{scheme}{runtime}{number}.onnx",
+                folder / f"{scheme}{runtime}{number}.tflite",
+            )
             write_atomic(source, to_onnx(dense))
             reference = load_network(source, image_shape=SHAPE, classes=dense.classes)
             write_atomic(target, quantised_bytes(reference, scheme, calibration, SHAPE))
-            network = load_network(target, image_shape=SHAPE, classes=dense.classes, runtime=runtime)
+            network = load_network(
+                target, image_shape=SHAPE, classes=dense.classes, runtime=runtime
+            )
             found.append(Opened(network, open_network(network), open_network(network, batch=1)))
     return found

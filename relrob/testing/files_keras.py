@@ -1,4 +1,5 @@
-"""Tiny Keras files put together by hand, as `.keras` archives and as `.h5`, as drafts that edits change."""
+"""Tiny Keras files put together by hand, as `.keras` archives and as `.h5`, as drafts that edits
+change."""
 
 from __future__ import annotations
 
@@ -17,7 +18,11 @@ from relrob.domain.arrays import Floats
 from relrob.testing.drafts import Drawn, Weights
 
 Rng = np.random.Generator
-SNAKES: Final = {"Dense": "dense", "Normalization": "normalization", "BatchNormalization": "batch_normalization"}
+SNAKES: Final = {
+    "Dense": "dense",
+    "Normalization": "normalization",
+    "BatchNormalization": "batch_normalization",
+}
 
 
 @dataclass
@@ -33,8 +38,9 @@ class Part:
 
 @dataclass
 class KerasDraft(Drawn):
-    """`parts` in the order in which they are called; `again`: names of layers called twice in a row; `listed`: the
-    order of the configuration's list; `stored`: that of the weights; `end`: the layer that gives the output, "" for the last."""
+    """`parts` in the order in which they are called; `again`: names of layers called twice in a
+    row; `listed`: the order of the configuration's list; `stored`: that of the weights; `end`: the
+    layer that gives the output, "" for the last."""
 
     parts: list[Part] = field(default_factory=list)
     shape: tuple[int, ...] = ()
@@ -45,9 +51,18 @@ class KerasDraft(Drawn):
     end: str = ""
     groups: dict[str, str] = field(default_factory=dict)
 
-    def part(self, kind: str, name: str, arrays: tuple[Any, ...] = (), at: int | None = None, **settings: Any) -> Part:
+    def part(
+        self,
+        kind: str,
+        name: str,
+        arrays: tuple[Any, ...] = (),
+        at: int | None = None,
+        **settings: Any,
+    ) -> Part:
         """A new layer at the end, or before place `at`."""
-        made = Part(kind, name, {"name": name, **settings}, [np.asarray(a, np.float32) for a in arrays])
+        made = Part(
+            kind, name, {"name": name, **settings}, [np.asarray(a, np.float32) for a in arrays]
+        )
         self.parts.insert(len(self.parts) if at is None else at, made)
         return made
 
@@ -85,13 +100,27 @@ class KerasDraft(Drawn):
         config: dict[str, Any] = {"name": "model", "trainable": True, "layers": entries}
         if self.functional:
             end = self.end or at
-            config |= {"input_layers": [["given", 0, 0]], "output_layers": [[end, int(end in self.again), 0]]}
+            config |= {
+                "input_layers": [["given", 0, 0]],
+                "output_layers": [[end, int(end in self.again), 0]],
+            }
         name = "Functional" if self.functional else "Sequential"
-        module, registered = ("keras.src.models.functional", name) if self.functional else ("keras", None)
-        return json.dumps({"module": module, "class_name": name, "config": config, "registered_name": registered})
+        module, registered = (
+            ("keras.src.models.functional", name) if self.functional else ("keras", None)
+        )
+        return json.dumps(
+            {"module": module, "class_name": name, "config": config, "registered_name": registered}
+        )
 
-    def _entry(self, kind: str, name: str, settings: dict[str, Any], calls: list[Any]) -> dict[str, Any]:
-        entry = {"module": "keras.layers", "class_name": kind, "config": settings, "registered_name": None}
+    def _entry(
+        self, kind: str, name: str, settings: dict[str, Any], calls: list[Any]
+    ) -> dict[str, Any]:
+        entry = {
+            "module": "keras.layers",
+            "class_name": kind,
+            "config": settings,
+            "registered_name": None,
+        }
         return {**entry, "name": name, "inbound_nodes": calls} if self.functional else entry
 
     def _call(self, at: str, node: int, called: dict[str, Any]) -> dict[str, Any]:
@@ -112,13 +141,17 @@ class KerasDraft(Drawn):
                 snake = SNAKES.get(part.kind, part.kind.lower())
                 number = counts.get(snake, 0)
                 counts[snake] = number + 1
-                group = file.create_group(f"layers/{snake}_{number}/vars" if number else f"layers/{snake}/vars")
+                group = file.create_group(
+                    f"layers/{snake}_{number}/vars" if number else f"layers/{snake}/vars"
+                )
                 group.attrs["name"] = self.groups.get(part.name, part.name)
                 for at, array in enumerate(part.arrays):
                     group[str(at)] = array
         whole = io.BytesIO()
         with zipfile.ZipFile(whole, "w") as archive:
-            archive.writestr("metadata.json", '{"keras_version": "3.12.0", "date_saved": "2026-01-01@00:00:00"}')
+            archive.writestr(
+                "metadata.json", '{"keras_version": "3.12.0", "date_saved": "2026-01-01@00:00:00"}'
+            )
             archive.writestr("config.json", self._config())
             archive.writestr("model.weights.h5", held.getvalue())
         return whole.getvalue()
@@ -142,9 +175,14 @@ class KerasDraft(Drawn):
         return held.getvalue()
 
 
-def draft(rng: Rng, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float) -> KerasDraft:
-    """Flatten and dense layers, Sequential or Functional, in either container; Keras runs it, or what relrob takes for it."""
-    made = KerasDraft(functional=bool(rng.random() < 0.7), suffix=str(rng.choice([".keras", ".h5"])))
+def draft(
+    rng: Rng, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
+) -> KerasDraft:
+    """Flatten and dense layers, Sequential or Functional, in either container; Keras runs it, or
+    what relrob takes for it."""
+    made = KerasDraft(
+        functional=bool(rng.random() < 0.7), suffix=str(rng.choice([".keras", ".h5"]))
+    )
     made.runtime = str(rng.choice(["keras", "default"]))
     made.shape = shape if rng.random() < 0.6 else (int(np.prod(shape)),)
     if len(made.shape) > 1:
@@ -152,7 +190,14 @@ def draft(rng: Rng, weights: Weights, shape: tuple[int, int, int], seen: Floats,
     for number, (matrix, bias) in enumerate(weights.layers):
         last = number == len(weights.layers) - 1
         activation = "linear" if last else "relu"
-        made.part("Dense", f"d{number}", (matrix, bias), units=matrix.shape[1], activation=activation, use_bias=True)
+        made.part(
+            "Dense",
+            f"d{number}",
+            (matrix, bias),
+            units=matrix.shape[1],
+            activation=activation,
+            use_bias=True,
+        )
     made.base = f"{'functional' if made.functional else 'sequential'} {made.suffix}"
     if rng.random() < 0.2:
         made.base += ", softmax"
@@ -214,7 +259,11 @@ def output_early(made: KerasDraft, rng: Rng) -> bool:
     end = made.parts[-1]
     units = made.dense()[-1].arrays[0].shape[1]
     made.part(
-        "Dense", "extra", (rng.standard_normal((units, units)), np.zeros(units)), units=units, activation="linear"
+        "Dense",
+        "extra",
+        (rng.standard_normal((units, units)), np.zeros(units)),
+        units=units,
+        activation="linear",
     )
     made.end = end.name
     return True
@@ -240,7 +289,10 @@ def normalised(made: KerasDraft, rng: Rng) -> bool:
 
 def rescaled(made: KerasDraft, rng: Rng) -> bool:
     """A Rescaling, or two."""
-    scale, offset = float(rng.choice([1 / 255, 255.0, 2.0, 1.0, 1e-7])), float(rng.choice([0.0, -1.0, 0.5, 1e7]))
+    scale, offset = (
+        float(rng.choice([1 / 255, 255.0, 2.0, 1.0, 1e-7])),
+        float(rng.choice([0.0, -1.0, 0.5, 1e7])),
+    )
     at = int(rng.integers(0, _first(made)[0] + 1))
     made.part("Rescaling", "scaled", at=at, scale=scale, offset=offset)
     if rng.random() < 0.4:
@@ -254,8 +306,20 @@ def batch_norm(made: KerasDraft, rng: Rng) -> bool:
     if rng.random() < 0.5:
         at, width = at + 1, made.parts[at].arrays[0].shape[1]
     variance = rng.uniform(0.1, 2, width) * rng.choice([1, 1e-6, 1e6])
-    arrays = (rng.uniform(0.5, 1.5, width), rng.normal(0, 0.2, width), rng.normal(0, 0.5, width), variance)
-    part = made.part("BatchNormalization", "bn", arrays, at=at, axis=-1, epsilon=float(rng.choice([1e-3, 1e-7, 0.1])))
+    arrays = (
+        rng.uniform(0.5, 1.5, width),
+        rng.normal(0, 0.2, width),
+        rng.normal(0, 0.5, width),
+        variance,
+    )
+    part = made.part(
+        "BatchNormalization",
+        "bn",
+        arrays,
+        at=at,
+        axis=-1,
+        epsilon=float(rng.choice([1e-3, 1e-7, 0.1])),
+    )
     if made.functional and rng.random() < 0.2:
         part.called = {"training": True}
     return True
@@ -279,7 +343,9 @@ def activations(made: KerasDraft, rng: Rng) -> bool:
         )
         return True
     part.settings["activation"] = "linear"
-    more: dict[str, Any] = [{"max_value": 6.0}, {"negative_slope": 0.1}, {"threshold": 0.2}, {}][int(rng.integers(4))]
+    more: dict[str, Any] = [{"max_value": 6.0}, {"negative_slope": 0.1}, {"threshold": 0.2}, {}][
+        int(rng.integers(4))
+    ]
     made.part("ReLU", "relu", at=made.parts.index(part) + 1, **more)
     return True
 
@@ -297,7 +363,9 @@ def bias_moved(made: KerasDraft, rng: Rng) -> bool:
     part = made.dense()[int(rng.integers(len(made.dense())))]
     if len(part.arrays) < 2:
         return False
-    part.arrays[1] = (part.arrays[1] + rng.uniform(-0.5, 0.5, part.arrays[1].shape)).astype(np.float32)
+    part.arrays[1] = (part.arrays[1] + rng.uniform(-0.5, 0.5, part.arrays[1].shape)).astype(
+        np.float32
+    )
     return True
 
 

@@ -1,4 +1,5 @@
-"""`python -m relrob.testing --files N`: edited files against every solver and the checker, with a log that adds up."""
+"""`python -m relrob.testing --files N`: edited files against every solver and the checker, with a
+log that adds up."""
 
 from __future__ import annotations
 
@@ -22,12 +23,25 @@ from relrob.testing.referee import EASY, judged
 def parser() -> argparse.ArgumentParser:
     """The options."""
     made = argparse.ArgumentParser(prog="python -m relrob.testing", description=__doc__)
-    made.add_argument("--files", type=int, default=0, help="how many files; 0 with --log prints the log's totals")
+    made.add_argument(
+        "--files", type=int, default=0, help="how many files; 0 with --log prints the log's totals"
+    )
     made.add_argument("--first", type=int, default=0, help="number of the first file")
     made.add_argument("--seed", type=int, default=0)
-    made.add_argument("--format", default="tflite,onnx", help=f"of {', '.join(FORMATS)}; number n takes them in turn")
-    made.add_argument("--log", type=Path, help="append this run to a log of JSON lines, and print its totals")
-    made.add_argument("--show", type=int, metavar="NUMBER", help="make this file again, judge it, write it to --out")
+    made.add_argument(
+        "--format",
+        default="tflite,onnx",
+        help=f"of {', '.join(FORMATS)}; number n takes them in turn",
+    )
+    made.add_argument(
+        "--log", type=Path, help="append this run to a log of JSON lines, and print its totals"
+    )
+    made.add_argument(
+        "--show",
+        type=int,
+        metavar="NUMBER",
+        help="make this file again, judge it, write it to --out",
+    )
     made.add_argument("--out", type=Path, help="folder for --show")
     return made
 
@@ -41,7 +55,12 @@ def main(arguments: Sequence[str]) -> int:
             sys.stderr.write(f"format {name!r}; accepted: {', '.join(FORMATS)}\n")
             return 2
     if given.show is not None:
-        return show(given.seed, formats[given.show % len(formats)], given.show, given.out or Path(f"file-{given.show}"))
+        return show(
+            given.seed,
+            formats[given.show % len(formats)],
+            given.show,
+            given.out or Path(f"file-{given.show}"),
+        )
     if not given.files and given.log is None:
         sys.stderr.write("nothing to do; accepted: --files of 1 or more, --log or --show\n")
         return 2
@@ -69,7 +88,8 @@ def _say(text: str) -> None:
 
 
 def show(seed: int, kind: str, number: int, folder: Path) -> int:
-    """Write one file, its data and the commands that reproduce it; say what is wrong with the answers to it."""
+    """Write one file, its data and the commands that reproduce it; say what is wrong with the
+    answers to it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = edited(seed, kind, number)
@@ -84,7 +104,9 @@ def show(seed: int, kind: str, number: int, folder: Path) -> int:
     (folder / f"file{file.suffix}").write_bytes(file.data)
     images = file.question.image[None]
     np.savez(folder / "data.npz", images=images, labels=np.array([file.label]))
-    np.savez(folder / "points.npz", points=file.question.points, said=file.said, margins=file.margins)
+    np.savez(
+        folder / "points.npz", points=file.question.points, said=file.said, margins=file.margins
+    )
     text = _text(file)
     (folder / "README").write_text(
         text + "".join(f"{described(c)}\n" for c in contradictions(file, report)), encoding="utf-8"
@@ -101,7 +123,11 @@ def show(seed: int, kind: str, number: int, folder: Path) -> int:
 def _text(file: Edited) -> str:
     """What the file is, and the command."""
     wrong = np.flatnonzero(file.wrong)
-    first = f"; point {wrong[0]} says {file.said[wrong[0]]}, margin {file.margins[wrong[0]]:.6g}" if len(wrong) else ""
+    first = (
+        f"; point {wrong[0]} says {file.said[wrong[0]]}, margin {file.margins[wrong[0]]:.6g}"
+        if len(wrong)
+        else ""
+    )
     return (
         f"{file.format} {file.number} of seed {file.seed}: {file.base} on {file.runtime}, {file.style}; edits: "
         f"{' + '.join(file.edits) or 'none'}\nlabel {file.label}; {len(wrong)} of {len(file.said)} points are wrong"

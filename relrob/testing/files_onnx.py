@@ -18,8 +18,8 @@ OPSETS: Final = (7, 8, 9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 
 @dataclass
 class OnnxDraft(Drawn):
-    """`nodes` in order, `held`: constants, `dense`: of each dense layer its node, and the names of weights and bias ("" for none);
-    `path`: values on the way from "x" to the output."""
+    """`nodes` in order, `held`: constants, `dense`: of each dense layer its node, and the names of
+    weights and bias ("" for none); `path`: values on the way from "x" to the output."""
 
     nodes: list[Any] = field(default_factory=list)
     held: dict[str, NDArray[Any]] = field(default_factory=dict)
@@ -56,8 +56,16 @@ class OnnxDraft(Drawn):
         self.nodes.insert(len(self.nodes) if at is None else at, made)
         return result
 
-    def after(self, value: str, kind: str, extra: tuple[str, ...] = (), first: bool = True, **attributes: Any) -> str:
-        """A node on `value`, whose result all that read it now read. `first`: the value is the node's first input."""
+    def after(
+        self,
+        value: str,
+        kind: str,
+        extra: tuple[str, ...] = (),
+        first: bool = True,
+        **attributes: Any,
+    ) -> str:
+        """A node on `value`, whose result all that read it now read. `first`: the value is the
+        node's first input."""
         readers = [n for n, node in enumerate(self.nodes) if value in node.input]
         at = min(readers, default=len(self.nodes))
         inputs = [value, *extra] if first else [*extra, value]
@@ -84,12 +92,24 @@ class OnnxDraft(Drawn):
             nodes = [helper.make_node("Constant", [], [c.name], value=c) for c in constants] + nodes
             constants = []
         if self.listed or self.ir < 4:
-            given += [helper.make_tensor_value_info(c.name, c.data_type, tuple(c.dims)) for c in constants]
-        ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ("n", f"m{name}")) for name in self.outputs]
+            given += [
+                helper.make_tensor_value_info(c.name, c.data_type, tuple(c.dims)) for c in constants
+            ]
+        ends = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, ("n", f"m{name}"))
+            for name in self.outputs
+        ]
         if len(ends) == 1:
-            ends = [helper.make_tensor_value_info(self.outputs[0], TensorProto.FLOAT, ("n", self.classes))]
+            ends = [
+                helper.make_tensor_value_info(
+                    self.outputs[0], TensorProto.FLOAT, ("n", self.classes)
+                )
+            ]
         graph = helper.make_graph(nodes, "edited", given, ends, constants)
-        opsets = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(*each) for each in self.domains)]
+        opsets = [
+            helper.make_opsetid("", self.opset),
+            *(helper.make_opsetid(*each) for each in self.domains),
+        ]
         model = helper.make_model(graph, opset_imports=opsets)
         model.ir_version = self.ir
         found: bytes = model.SerializeToString()
@@ -109,7 +129,11 @@ class OnnxDraft(Drawn):
 
 
 def draft(
-    rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
+    rng: np.random.Generator,
+    weights: Weights,
+    shape: tuple[int, int, int],
+    seen: Floats,
+    grid: float,
 ) -> OnnxDraft:
     """A valid file: Gemm, or MatMul and Add, with Relu between, sometimes a Softmax."""
     made = OnnxDraft(base=str(rng.choice(BASES)), classes=weights.classes)

@@ -1,4 +1,5 @@
-"""Tiny `.tflite` files built tensor by tensor, as drafts that edits change: no converter, so that small int8 layers exist."""
+"""Tiny `.tflite` files built tensor by tensor, as drafts that edits change: no converter, so that
+small int8 layers exist."""
 
 from __future__ import annotations
 
@@ -37,7 +38,8 @@ RUNTIMES: Final = ("xnnpack", "xnnpack", "builtin", "reference")
 
 @dataclass
 class TfliteDraft(Drawn):
-    """A model of one subgraph. `dense`: its dense operators in order; `grid`: the step to which it rounds pixels."""
+    """A model of one subgraph. `dense`: its dense operators in order; `grid`: the step to which it
+    rounds pixels."""
 
     tensors: list[Any] = field(default_factory=list)
     buffers: list[Any] = field(default_factory=lambda: [schema.BufferT()])
@@ -50,7 +52,8 @@ class TfliteDraft(Drawn):
     packed: bytes = b""
 
     def tensor(self, shape: tuple[int, ...], kind: int, data: Any = None, **more: Any) -> int:
-        """A new tensor; `data`: its constant values; `scale`, `zero`, `axis`, `open` (its batch)."""
+        """A new tensor; `data`: its constant values; `scale`, `zero`, `axis`, `open` (its
+        batch)."""
         made: Any = schema.TensorT()
         made.shape, made.type, made.name = list(shape), kind, f"t{len(self.tensors)}"
         if more.get("open"):
@@ -67,11 +70,22 @@ class TfliteDraft(Drawn):
         return len(self.tensors) - 1
 
     def op(
-        self, code: int, ins: list[int], outs: list[int], options: Any = None, version: int = 1, at: int = -1
+        self,
+        code: int,
+        ins: list[int],
+        outs: list[int],
+        options: Any = None,
+        version: int = 1,
+        at: int = -1,
     ) -> Any:
-        """A new operator at the end, or before place `at`; `options`: an options object, whose type is told from its class."""
+        """A new operator at the end, or before place `at`; `options`: an options object, whose type
+        is told from its class."""
         entry: Any = schema.OperatorCodeT()
-        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = code, min(code, 127), version
+        entry.builtinCode, entry.deprecatedBuiltinCode, entry.version = (
+            code,
+            min(code, 127),
+            version,
+        )
         self.codes.append(entry)
         made: Any = schema.OperatorT()
         made.opcodeIndex, made.inputs, made.outputs = len(self.codes) - 1, list(ins), list(outs)
@@ -97,8 +111,11 @@ class TfliteDraft(Drawn):
         """Does it hold data?"""
         return self.buffers[self.tensors[tensor].buffer].data is not None
 
-    def splice(self, tensor: int, made: int, code: int, options: Any = None, extra: tuple[int, ...] = ()) -> Any:
-        """Put an operator from `tensor` to `made`, which all that read `tensor` now read; `extra`: its further inputs."""
+    def splice(
+        self, tensor: int, made: int, code: int, options: Any = None, extra: tuple[int, ...] = ()
+    ) -> Any:
+        """Put an operator from `tensor` to `made`, which all that read `tensor` now read; `extra`:
+        its further inputs."""
         readers = [op for op in self.operators if tensor in list(op.inputs)]
         for reader in readers:
             reader.inputs = [made if place == tensor else place for place in reader.inputs]
@@ -131,16 +148,24 @@ class TfliteDraft(Drawn):
         if neuron >= len(flat):
             return False
         if bias.dtype == np.int32:
-            scales = [1.0] if held.quantization is None or held.quantization.scale is None else held.quantization.scale
+            scales = (
+                [1.0]
+                if held.quantization is None or held.quantization.scale is None
+                else held.quantization.scale
+            )
             scale = float(scales[min(neuron, len(scales) - 1)])
             moved = float(flat[neuron]) + (amount / scale if scale else 0.0)
-            flat[neuron] = int(np.clip(np.rint(moved), -(2**31), 2**31 - 1)) if np.isfinite(moved) else 0
+            flat[neuron] = (
+                int(np.clip(np.rint(moved), -(2**31), 2**31 - 1)) if np.isfinite(moved) else 0
+            )
         else:
             flat[neuron] = flat[neuron] + amount
         old = bytes(self.buffers[held.buffer].data)
         self.store(places[2], bias)
         once = self.packed.count(old) == 1
-        self.packed = self.packed.replace(old, bytes(self.buffers[held.buffer].data)) if once else b""
+        self.packed = (
+            self.packed.replace(old, bytes(self.buffers[held.buffer].data)) if once else b""
+        )
         return True
 
 
@@ -154,9 +179,14 @@ def quantisation(scale: NDArray[Any], zero: Any = 0, axis: int = 0) -> Any:
 
 
 def draft(
-    rng: np.random.Generator, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
+    rng: np.random.Generator,
+    weights: Weights,
+    shape: tuple[int, int, int],
+    seen: Floats,
+    grid: float,
 ) -> TfliteDraft:
-    """A valid file of a random kind. `seen` (n, d): images that set the ranges of activations; `grid`: the input's scale."""
+    """A valid file of a random kind. `seen` (n, d): images that set the ranges of activations;
+    `grid`: the input's scale."""
     made = TfliteDraft(base=str(rng.choice(BASES)), runtime=str(rng.choice(RUNTIMES)))
     softmax = bool(rng.random() < 0.15)
     made.base += ", softmax" if softmax else ""
@@ -196,7 +226,9 @@ def _full(made: TfliteDraft, places: list[int], target: int, relu: bool, version
     made.dense.append(made.op(OP.FULLY_CONNECTED, places, [target], options, version))
 
 
-def _floats(made: TfliteDraft, weights: Weights, shape: tuple[int, int, int], softmax: bool, flat: bool) -> None:
+def _floats(
+    made: TfliteDraft, weights: Weights, shape: tuple[int, int, int], softmax: bool, flat: bool
+) -> None:
     """Float ends and kernels, or weights of 8 bits that a hybrid kernel takes."""
     at = (
         _start(made, shape, KIND.FLOAT32)
@@ -210,10 +242,16 @@ def _floats(made: TfliteDraft, weights: Weights, shape: tuple[int, int, int], so
             place = _half(made, values)
         elif made.base.startswith("dynamic"):
             scale = _steps(values, "channel" in made.base)
-            place = made.tensor(values.shape, KIND.INT8, np.rint(values / _column(scale)), scale=scale)
+            place = made.tensor(
+                values.shape, KIND.INT8, np.rint(values / _column(scale)), scale=scale
+            )
         else:
             place = made.tensor(values.shape, KIND.FLOAT32, values)
-        added = _half(made, bias) if made.base.startswith("float16") else made.tensor((n_out,), KIND.FLOAT32, bias)
+        added = (
+            _half(made, bias)
+            if made.base.startswith("float16")
+            else made.tensor((n_out,), KIND.FLOAT32, bias)
+        )
         target = made.tensor((1, n_out), KIND.FLOAT32, open=True)
         version = (12 if "channel" in made.base else 3) if made.base.startswith("dynamic") else 1
         _full(made, [at, place, added], target, number < len(weights.layers) - 1, version)
@@ -251,7 +289,12 @@ def _column(scale: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _integers(
-    made: TfliteDraft, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float, softmax: bool
+    made: TfliteDraft,
+    weights: Weights,
+    shape: tuple[int, int, int],
+    seen: Floats,
+    grid: float,
+    softmax: bool,
 ) -> None:
     """Full int8; float, int8 or uint8 ends."""
     ends = made.base.split(",", maxsplit=1)[0].partition("-")[2]
@@ -264,10 +307,14 @@ def _integers(
             if ends == "uint8"
             else _start(made, shape, KIND.FLOAT32)
         )
-        at = made.tensor(tuple(made.tensors[first].shape), KIND.INT8, open=True, scale=scale, zero=zero)
+        at = made.tensor(
+            tuple(made.tensors[first].shape), KIND.INT8, open=True, scale=scale, zero=zero
+        )
         made.op(OP.QUANTIZE, [first], [at], schema.QuantizeOptionsT())
         at = reshaped(made, at, (1, int(np.prod(shape)))) if ends == "uint8" else at
-    for number, ((matrix, bias), values) in enumerate(zip(weights.layers, weights.stages(seen), strict=True)):
+    for number, ((matrix, bias), values) in enumerate(
+        zip(weights.layers, weights.stages(seen), strict=True)
+    ):
         last = number == len(weights.layers) - 1
         low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-3)
         step = np.float32((high - low) / 255)
@@ -275,9 +322,15 @@ def _integers(
         joint = made.tensors[at].quantization.scale[0] * wide
         stored = np.clip(np.rint(bias / joint), -(2**31), 2**31 - 1)
         n_out = matrix.shape[1]
-        place = made.tensor((n_out, len(matrix)), KIND.INT8, np.rint(matrix.T / _column(wide)), scale=wide)
-        added = made.tensor((n_out,), KIND.INT32, stored.astype(np.int64).astype(np.int32), scale=joint)
-        target = made.tensor((1, n_out), KIND.INT8, open=True, scale=step, zero=int(np.rint(-128 - low / step)))
+        place = made.tensor(
+            (n_out, len(matrix)), KIND.INT8, np.rint(matrix.T / _column(wide)), scale=wide
+        )
+        added = made.tensor(
+            (n_out,), KIND.INT32, stored.astype(np.int64).astype(np.int32), scale=joint
+        )
+        target = made.tensor(
+            (1, n_out), KIND.INT8, open=True, scale=step, zero=int(np.rint(-128 - low / step))
+        )
         _full(made, [at, place, added], target, not last, 5 if ends == "tensor" else 6)
         at = target
     at = _soft(made, at) if softmax else at

@@ -1,7 +1,9 @@
-"""Damaged files through the guarded first reading and first run: `python -m relrob.testing.mutate --format tflite --files 20000`.
+"""Damaged files through the guarded first reading and first run: `python -m relrob.testing.mutate
+--format tflite --files 20000`.
 
-A file may be read, be refused in one line, or end its child by a crash, by time or by memory, which is one line too. What may not
-happen: an exception that is no RelrobError, a file written, a child that outlives its time, or memory beyond the limit.
+A file may be read, be refused in one line, or end its child by a crash, by time or by memory, which
+is one line too. What may not happen: an exception that is no RelrobError, a file written, a child
+that outlives its time, or memory beyond the limit.
 """
 
 from __future__ import annotations
@@ -46,7 +48,8 @@ _ALLOWED: Final = int(MEMORY * GIB) + (1 << 22)
 
 @dataclass
 class Campaign:
-    """`kind`: the format; `seeds`: its valid files, a dictionary of the files below it for a directory; `seed`: of the damage."""
+    """`kind`: the format; `seeds`: its valid files, a dictionary of the files below it for a
+    directory; `seed`: of the damage."""
 
     kind: str
     seeds: list[dict[str, bytes]]
@@ -61,8 +64,16 @@ class Campaign:
         names = list(chosen)
         name = names[int(rng.integers(len(names)))]
         others = [content for each in self.seeds for content in each.values()]
-        aware = "savedmodel" if self.kind == "savedmodel" and name.endswith("saved_model.pb") else self.kind
-        damaged = mutated(rng, aware, chosen[name], others) if rng.random() < 0.98 else any_bytes(rng, chosen[name])
+        aware = (
+            "savedmodel"
+            if self.kind == "savedmodel" and name.endswith("saved_model.pb")
+            else self.kind
+        )
+        damaged = (
+            mutated(rng, aware, chosen[name], others)
+            if rng.random() < 0.98
+            else any_bytes(rng, chosen[name])
+        )
         place = folder / f"{number}{_ENDINGS.get(self.kind, f'.{self.kind}')}"
         if self.kind != "savedmodel":
             place.write_bytes(damaged)
@@ -111,7 +122,11 @@ class Batch:
         if self.pid == 0:
             self._work(speak)
         os.close(speak)
-        self.frames, self.clock, self.current = Frames(self.listen, 1 << 30), Clock(self.pid, 120.0), numbers.start
+        self.frames, self.clock, self.current = (
+            Frames(self.listen, 1 << 30),
+            Clock(self.pid, 120.0),
+            numbers.start,
+        )
 
     def _work(self, speak: int) -> None:
         """Never returns."""
@@ -131,7 +146,8 @@ class Batch:
             os._exit(code)
 
     def look(self, ready: bool) -> range | None:
-        """Take note of what it says. What is left of the numbers when it has ended, None while it works."""
+        """Take note of what it says. What is left of the numbers when it has ended, None while it
+        works."""
         if ready:
             frames, more = self.frames.read()
             for frame in frames:
@@ -172,8 +188,16 @@ class Batch:
 
 def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
     """How it went, in a word; what may not happen is kept in full."""
-    kind = next((each for each in ("error", "memory", "time", "signal", "exit", "bug") if each in told), "read")
-    words = {"error": "refused", "signal": "crashed", "time": "out of time", "memory": "out of memory"}
+    kind = next(
+        (each for each in ("error", "memory", "time", "signal", "exit", "bug") if each in told),
+        "read",
+    )
+    words = {
+        "error": "refused",
+        "signal": "crashed",
+        "time": "out of time",
+        "memory": "out of memory",
+    }
     campaign.outcomes[words.get(kind, kind)] += 1
     if kind in ("bug", "exit"):
         campaign.wrong.append(
@@ -183,7 +207,10 @@ def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
 
 def run(campaign: Campaign, numbers: range, jobs: int, report: Callable[[str], None]) -> None:
     """Every number once, in `jobs` processes."""
-    todo = [range(at, min(at + TOGETHER, numbers.stop)) for at in range(numbers.start, numbers.stop, TOGETHER)][::-1]
+    todo = [
+        range(at, min(at + TOGETHER, numbers.stop))
+        for at in range(numbers.start, numbers.stop, TOGETHER)
+    ][::-1]
     active: list[Batch] = []
     shown = time.monotonic()
     while todo or active:
@@ -209,7 +236,12 @@ def read_seeds(folder: Path, kind: str) -> list[dict[str, bytes]]:
     found = []
     for top in sorted((folder / kind).iterdir()):
         files = sorted(each for each in top.rglob("*") if each.is_file()) if top.is_dir() else [top]
-        found.append({(each.relative_to(top).as_posix() if top.is_dir() else ""): each.read_bytes() for each in files})
+        found.append(
+            {
+                (each.relative_to(top).as_posix() if top.is_dir() else ""): each.read_bytes()
+                for each in files
+            }
+        )
     return found
 
 
@@ -222,7 +254,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument(
-        "--seeds", type=Path, help="folder that python -m relrob.testing.seeds wrote; made when not given"
+        "--seeds",
+        type=Path,
+        help="folder that python -m relrob.testing.seeds wrote; made when not given",
     )
     parser.add_argument("--log", type=Path, help="file that a line is added to")
     parser.add_argument("--keep", type=Path, help="only write the files, to this folder")
@@ -230,7 +264,8 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="relrob-seeds-") as made:
         folder = given.seeds or Path(made)
         if given.seeds is None:
-            subprocess.run([sys.executable, "-m", "relrob.testing.seeds", made], check=True, capture_output=True)  # noqa: S603 - ours
+            ours = [sys.executable, "-m", "relrob.testing.seeds", made]
+            subprocess.run(ours, check=True, capture_output=True)  # noqa: S603
         campaign = Campaign(given.format, read_seeds(folder, given.format), given.seed)
     numbers = range(given.first, given.first + given.files)
     if given.keep is not None:

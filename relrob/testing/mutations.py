@@ -1,4 +1,5 @@
-"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the container whole, not what it says."""
+"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the
+container whole, not what it says."""
 
 from __future__ import annotations
 
@@ -58,14 +59,16 @@ Random = np.random.Generator
 
 
 def mutated(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
-    """The file with one to three changes. `kind`: its format; `others`: files of the format, to take pieces from."""
+    """The file with one to three changes. `kind`: its format; `others`: files of the format, to
+    take pieces from."""
     for _ in range(int(rng.integers(1, 4))):
         data = _change(rng, kind, data, others)
     return data
 
 
 def _change(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
-    """One change; a field edit that fails, on a file that is broken already, becomes a change of bytes."""
+    """One change; a field edit that fails, on a file that is broken already, becomes a change of
+    bytes."""
     aware = _AWARE.get(kind)
     if aware is not None and rng.random() < 0.5:
         try:
@@ -99,7 +102,9 @@ def any_bytes(rng: Random, data: bytes, others: Sequence[bytes] = ()) -> bytes:
             width = int(rng.choice([2, 4, 8]))
             value = int(rng.choice(INTS)) % 2 ** (8 * width)
             at -= at % (width if rng.random() < 0.7 else 1)
-            content[at : at + width] = value.to_bytes(width, "little" if rng.random() < 0.9 else "big")
+            content[at : at + width] = value.to_bytes(
+                width, "little" if rng.random() < 0.9 else "big"
+            )
         case _:
             width = int(rng.choice([4, 8]))
             at = min(at - at % 4, max(len(content) - width, 0))
@@ -153,7 +158,11 @@ def _zip(rng: Random, data: bytes) -> bytes:
     else:
         members[name] = any_bytes(rng, inside)
     result = io.BytesIO()
-    method = int(rng.choice([zipfile.ZIP_STORED] * 4 + [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]))
+    method = int(
+        rng.choice(
+            [zipfile.ZIP_STORED] * 4 + [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
+        )
+    )
     with zipfile.ZipFile(result, "w", method) as archive:
         for each, content in members.items():
             archive.writestr(each, content)
@@ -182,7 +191,9 @@ def _attribute(rng: Random, value: Any) -> Any:
         return _json(rng, text)
     if isinstance(value, np.ndarray) and value.ndim and len(value) and rng.random() < 0.6:
         at = int(rng.integers(len(value)))
-        return [value[::-1], value[:-1], np.concatenate([value, value]), np.repeat(value[at], 2)][int(rng.integers(4))]
+        return [value[::-1], value[:-1], np.concatenate([value, value]), np.repeat(value[at], 2)][
+            int(rng.integers(4))
+        ]
     choices: list[Any] = [
         b"\xff\xfe",
         "x",
@@ -235,7 +246,13 @@ def _message(rng: Random, message: Any) -> None:
             break
         for spec, value in each.ListFields():
             if spec.type == spec.TYPE_MESSAGE:
-                inside = value.values() if hasattr(value, "values") else value if hasattr(value, "__len__") else [value]
+                inside = (
+                    value.values()
+                    if hasattr(value, "values")
+                    else value
+                    if hasattr(value, "__len__")
+                    else [value]
+                )
                 messages += [one for one in inside if hasattr(one, "ListFields")]
     chosen = messages[int(rng.integers(len(messages)))]
     fields = (
@@ -279,7 +296,11 @@ def _scalar(rng: Random, value: Any) -> Any:
     if isinstance(value, float):
         return float(rng.choice([0.0, -1.0, np.nan, np.inf, 1e38, 1e-38]))
     if isinstance(value, str):
-        return str(rng.choice(["", "x", value + value, value[:-1], "Loop", "\x1b[2J", "../../etc/passwd", "0"]))
+        return str(
+            rng.choice(
+                ["", "x", value + value, value[:-1], "Loop", "\x1b[2J", "../../etc/passwd", "0"]
+            )
+        )
     return any_bytes(rng, value) if isinstance(value, bytes) else value
 
 
@@ -338,10 +359,18 @@ def _npz(rng: Random, data: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     name = list(members)[int(rng.integers(len(members)))]
-    shape = tuple(int(rng.choice([0, 1, 3, 36, 2**20, 2**40, -1])) for _ in range(int(rng.integers(5))))
+    shape = tuple(
+        int(rng.choice([0, 1, 3, 36, 2**20, 2**40, -1])) for _ in range(int(rng.integers(5)))
+    )
     kind = str(rng.choice(["|u1", "<f4", "<i8", "|O", "<f2", "<M8[s]", "|S4", "|V3", "<c8"]))
     header = repr({"descr": kind, "fortran_order": bool(rng.integers(2)), "shape": shape}).encode()
-    members[name] = b"\x93NUMPY\x01\0" + struct.pack("<H", len(header) + 1) + header + b"\n" + members[name][128:]
+    members[name] = (
+        b"\x93NUMPY\x01\0"
+        + struct.pack("<H", len(header) + 1)
+        + header
+        + b"\n"
+        + members[name][128:]
+    )
     result = io.BytesIO()
     with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive:
         for each, content in members.items():

@@ -1,4 +1,5 @@
-"""The other network of each pair: a plain float MLP in ONNX, robust or not, kept open, with labels by onnxruntime itself."""
+"""The other network of each pair: a plain float MLP in ONNX, robust or not, kept open, with labels
+by onnxruntime itself."""
 
 from __future__ import annotations
 
@@ -11,9 +12,8 @@ import numpy as np
 from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Dense, Layer
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
-from relrob.networks.open import open_network
-from relrob.problem import Opened
+from relrob.networks.onnx.export import to_onnx
+from relrob.networks.open import Opened, open_network
 from relrob.testing import alone
 
 
@@ -26,17 +26,27 @@ class Plain:
     label: int
 
     @staticmethod
-    def path(folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool) -> Path:
+    def path(
+        folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool
+    ) -> Path:
         """Its file."""
-        return folder / f"plain-{'x'.join(map(str, shape))}-{classes}-{label}{'-easy' if easy else ''}.onnx"
+        return (
+            folder
+            / f"plain-{'x'.join(map(str, shape))}-{classes}-{label}{'-easy' if easy else ''}.onnx"
+        )
 
     @staticmethod
     @lru_cache(maxsize=256)
-    def of(folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool) -> Plain:
-        """Drawn from its arguments, written to `folder` once. `easy`: right by so much that bounds see it at once."""
+    def of(
+        folder: Path, shape: tuple[int, int, int], classes: int, label: int, easy: bool
+    ) -> Plain:
+        """Drawn from its arguments, written to `folder` once. `easy`: right by so much that bounds
+        see it at once."""
         inputs = int(np.prod(shape))
         rng = np.random.default_rng([inputs, classes, label])
-        weights = [rng.standard_normal(size).astype(np.float32) for size in ((inputs, 5), (5, classes))]
+        weights = [
+            rng.standard_normal(size).astype(np.float32) for size in ((inputs, 5), (5, classes))
+        ]
         bias = np.zeros(classes, np.float32)
         bias[label] = 2.5
         weights[1] *= np.float32(0.05 if easy else 1)

@@ -1,4 +1,5 @@
-"""Regions of edited files and every point of them, by code that shares nothing with `relrob.regions`: fractions and lists."""
+"""Regions of edited files and every point of them, by code that shares nothing with
+`relrob.regions`: fractions and lists."""
 
 from __future__ import annotations
 
@@ -15,13 +16,26 @@ from relrob.domain.arrays import Floats
 from relrob.domain.region import Ball, Ladder, Lattice, Norm
 
 MOST: Final = 300
-STEPS: Final = ("1/4", "1/10", "1/10", "1/32", "1/32", "1/255", "3/255", "1/1024", "1/8192", "1/2", "1/3")
+STEPS: Final = (
+    "1/4",
+    "1/10",
+    "1/10",
+    "1/32",
+    "1/32",
+    "1/255",
+    "3/255",
+    "1/1024",
+    "1/8192",
+    "1/2",
+    "1/3",
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Question:
-    """`image` (H, W, C), `region`, and its `points` (n, d) as they are fed; `every`: all of them, else corners and samples.
-    `costs`: exact, of a ladder's points; the clean image is the first point."""
+    """`image` (H, W, C), `region`, and its `points` (n, d) as they are fed; `every`: all of them,
+    else corners and samples. `costs`: exact, of a ladder's points; the clean image is the first
+    point."""
 
     image: NDArray[Any]
     region: Ladder | Lattice | Ball
@@ -31,7 +45,8 @@ class Question:
 
 
 def random_question(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -> Question:
-    """A region of at most `MOST` points. `grid`: the step to which the file rounds pixels; some lie half-way between two."""
+    """A region of at most `MOST` points. `grid`: the step to which the file rounds pixels; some lie
+    half-way between two."""
     small = shape[0] * shape[1] * shape[2] <= 4
     image = _image(rng, shape, grid)
     kind = rng.random()
@@ -47,7 +62,10 @@ def nearest(value: Fraction) -> np.float32:
     guess = np.float32(value.numerator / value.denominator)
     around = (np.nextafter(guess, np.float32(-9)), guess, np.nextafter(guess, np.float32(9)))
     return np.float32(
-        min(around, key=lambda a: (abs(Fraction(float(a)) - value), int(np.float32(a).view(np.uint32)) & 1))
+        min(
+            around,
+            key=lambda a: (abs(Fraction(float(a)) - value), int(np.float32(a).view(np.uint32)) & 1),
+        )
     )
 
 
@@ -58,8 +76,9 @@ def exact(image: NDArray[Any]) -> list[Fraction]:
 
 
 def _image(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -> NDArray[Any]:
-    """Levels, or floats of which many are half-way between two points of the grid, or a hair beside: a ladder's step then leads
-    to the other side, since dark pixels move up and bright ones down."""
+    """Levels, or floats of which many are half-way between two points of the grid, or a hair
+    beside: a ladder's step then leads to the other side, since dark pixels move up and bright ones
+    down."""
     kind, image = rng.random(), rng.random(shape, dtype=np.float32)
     if kind < 0.2:
         return rng.integers(0, 256, shape, dtype=np.uint8)
@@ -68,9 +87,13 @@ def _image(rng: np.random.Generator, shape: tuple[int, int, int], grid: float) -
         side = np.where(image > 0.5, 1, -1) * rng.choice([1e-3, 1e-5, 1e-4])
         found = np.clip((np.floor(image / grid) + 0.5) * grid + side, 0, 1)
         levels = np.where(image > 0.5, np.ceil(found * 255), np.floor(found * 255))
-        stored: NDArray[Any] = np.clip(levels, 0, 255).astype(np.uint8) if kind < 0.35 else found.astype(np.float32)
+        stored: NDArray[Any] = (
+            np.clip(levels, 0, 255).astype(np.uint8) if kind < 0.35 else found.astype(np.float32)
+        )
         return stored
-    halves = (np.floor(image / grid) + 0.5) * grid + rng.choice([0, 0, 2e-7, -2e-7, 1e-3, -1e-3], shape)
+    halves = (np.floor(image / grid) + 0.5) * grid + rng.choice(
+        [0, 0, 2e-7, -2e-7, 1e-3, -1e-3], shape
+    )
     found = np.where(rng.random(shape) < 0.6, halves, image)
     found = np.where(rng.random(shape) < 0.1, rng.choice([0.0, 1.0, 0.5], shape), found)
     return np.clip(found, 0, 1).astype(np.float32)
@@ -87,7 +110,10 @@ def _ladder(rng: np.random.Generator, image: NDArray[Any]) -> Question:
     order = sorted(range(size), key=lambda i: (-abs(pixels[i] - mean), i))
     groups = [order[g * axes : (g + 1) * axes] for g in range(features)]
     one, half = Fraction(1), Fraction(1, 2)
-    moved = {i: max(v - step, Fraction(0)) if v > half else min(v + step, one) for i, v in enumerate(pixels)}
+    moved = {
+        i: max(v - step, Fraction(0)) if v > half else min(v + step, one)
+        for i, v in enumerate(pixels)
+    }
     cost = [sum((abs(moved[i] - pixels[i]) for i in group), Fraction(0)) for group in groups]
     base = np.array([nearest(v) for v in pixels], np.float32)
     target = np.array([nearest(moved[i]) for i in range(size)], np.float32)
@@ -105,7 +131,9 @@ def _ladder(rng: np.random.Generator, image: NDArray[Any]) -> Question:
 
 def _lattice(rng: np.random.Generator, image: NDArray[Any]) -> Question:
     step = Fraction(str(rng.choice(STEPS[:-2])))
-    radius = step * int(rng.integers(1, 3 if image.size > 4 else 5)) + Fraction(int(rng.integers(0, 2)), 4096)
+    radius = step * int(rng.integers(1, 3 if image.size > 4 else 5)) + Fraction(
+        int(rng.integers(0, 2)), 4096
+    )
     pixels, zero, one = exact(image), Fraction(0), Fraction(1)
     options: list[dict[np.float32, Fraction]] = []
     for pixel in pixels:
@@ -122,8 +150,11 @@ def _lattice(rng: np.random.Generator, image: NDArray[Any]) -> Question:
     return Question(image, Lattice(radius, step), np.array(points, np.float32), True)
 
 
-def _within(options: list[dict[np.float32, Fraction]], room: Fraction) -> Iterator[list[np.float32]]:
-    """All choices of one value a pixel whose costs add up to at most `room`; the clean one first."""
+def _within(
+    options: list[dict[np.float32, Fraction]], room: Fraction
+) -> Iterator[list[np.float32]]:
+    """All choices of one value a pixel whose costs add up to at most `room`; the clean one
+    first."""
     if not options:
         yield []
         return
@@ -177,14 +208,20 @@ def _wide(rng: np.random.Generator, image: NDArray[Any]) -> Question:
         moves /= np.maximum(length, 1e-9)[:, None]
     points = np.clip(base + reach * moves, 0, 1).astype(np.float32)
     if norm is not Norm.L0:
-        points = np.where(np.abs(points - base.astype(np.float64)) > float(radius), base, points).astype(np.float32)
+        points = np.where(
+            np.abs(points - base.astype(np.float64)) > float(radius), base, points
+        ).astype(np.float32)
     kept = [point for point in points if _inside(point, base, norm, radius)]
     return Question(image, Ball(norm, radius), np.array([base, *kept], np.float32), False)
 
 
 def _inside(point: Floats, base: Floats, norm: Norm, radius: Fraction) -> bool:
     """Exactly."""
-    moves = [abs(Fraction(float(a)) - Fraction(float(b))) for a, b in zip(point, base, strict=True) if a != b]
+    moves = [
+        abs(Fraction(float(a)) - Fraction(float(b)))
+        for a, b in zip(point, base, strict=True)
+        if a != b
+    ]
     if norm is Norm.L0:
         return len(moves) <= radius
     if norm is Norm.L1:

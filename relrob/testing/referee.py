@@ -1,4 +1,5 @@
-"""Edited files before relrob: load, decide with several solvers, certify and check, and what is wrong with any of it."""
+"""Edited files before relrob: load, decide with several solvers, certify and check, and what is
+wrong with any of it."""
 
 from __future__ import annotations
 
@@ -14,27 +15,27 @@ from typing import Final
 import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.part import whole
-from relrob.certificates.check import check
-from relrob.decide import solver_named
+from relrob.certificates.checking.check import check
+from relrob.deciding.decide import solver_named
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult, Record, Set
 from relrob.domain.region import Ladder
+from relrob.domain.rounding import layer_error
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import AlarmError, RelrobError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
-from relrob.networks.open import open_network
+from relrob.networks.open import Opened, open_network
 from relrob.networks.probes import probed
-from relrob.networks.rounding import layer_error
-from relrob.problem import Opened, Solver
+from relrob.queries.solver import Solver
 from relrob.regions.ladder import rung_set
+from relrob.regions.part import whole
 from relrob.registry import load
-from relrob.relative import Effective, Setting, classify
-from relrob.relative_ball import BallSetting, classify_ball
+from relrob.relative.ball import BallSetting, classify_ball
+from relrob.relative.classify import Effective, Setting, classify
 from relrob.testing.edited import Edited
 from relrob.testing.plain import Plain
 
@@ -44,11 +45,14 @@ BALLS: Final = ("bounds", "branch", "milp", "smt")
 COMPLETE: Final = ("auto", "enumerate", "branch", TWOS, "smt", "milp")
 SECONDS: Final = 60.0
 CHILDREN: Final = 16  # of so many files one is read in a child first, as the command does
-EASY: Final = 5  # of so many files, all but one are paired with a plain network that bounds settle at once
+EASY: Final = (
+    5  # of so many files, all but one are paired with a plain network that bounds settle at once
+)
 
 
 def doubtful(dense: Dense | None, file: Edited) -> Bools:
-    """Points that another order of summation may turn: the sums of hidden layers cancel, so that no output shows their size."""
+    """Points that another order of summation may turn: the sums of hidden layers cancel, so that no
+    output shows their size."""
     values = file.question.points.astype(np.float64)
     if dense is None or dense.softmax:
         return np.zeros(len(values), np.bool_)
@@ -99,12 +103,15 @@ def normalised(reason: str) -> str:
 
 def solver(name: str) -> Solver:
     """The solver of that name; branching may bound parts of two points."""
-    made: Solver = load("relrob_solvers.branch:Branch")(leaf=2) if name == TWOS else solver_named(name)
+    made: Solver = (
+        load("relrob_solvers.branch_ladder:Branch")(leaf=2) if name == TWOS else solver_named(name)
+    )
     return made
 
 
 def judged(file: Edited, folder: Path, turn: int) -> Report:
-    """Decide one file by `auto` and another solver in turn; its certificates are checked. Its runtime has taken it already."""
+    """Decide one file by `auto` and another solver in turn; its certificates are checked. Its
+    runtime has taken it already."""
     report = Report()
     path = folder / f"file{file.suffix}"
     path.write_bytes(file.data)
@@ -125,8 +132,16 @@ def judged(file: Edited, folder: Path, turn: int) -> Report:
 class _Judge:
     """One file, before several solvers."""
 
-    def __init__(self, report: Report, file: Edited, path: Path, crashes: _Crashes, turn: int) -> None:
-        self._report, self._file, self._path, self._crashes, self._turn = report, file, path, crashes, turn
+    def __init__(
+        self, report: Report, file: Edited, path: Path, crashes: _Crashes, turn: int
+    ) -> None:
+        self._report, self._file, self._path, self._crashes, self._turn = (
+            report,
+            file,
+            path,
+            crashes,
+            turn,
+        )
         self._counts = report.counts
         self._easy = turn % EASY != 0
 
@@ -153,14 +168,20 @@ class _Judge:
         if file.unsteady:  # no verdict on it is right or wrong
             self._counts["unsteady"] += 1
             if modelled:
-                self._report.complaints.append("modelled, although its runtime gives another answer when asked again")
+                self._report.complaints.append(
+                    "modelled, although its runtime gives another answer when asked again"
+                )
             return
         if file.runtime == "default" and file.close:
             self._counts["a point too near a tie for two runtimes"] += 1
             return
         plain = Plain.of(self._path.parent, file.shape, file.classes, file.label, self._easy)
         self._clean(opened)
-        if modelled and enclosure is not None and (network.dense is None or not network.dense.softmax):
+        if (
+            modelled
+            and enclosure is not None
+            and (network.dense is None or not network.dense.softmax)
+        ):
             self._bounds(enclosure)
         first = self._turn % 2 == 0
         pair = (opened, plain.opened) if first else (plain.opened, opened)
@@ -177,10 +198,14 @@ class _Judge:
             rows = evaluator.outputs(file.question.points)
             said = np.where(np.isnan(rows).any(axis=1), -1, rows.argmax(axis=1))
             off = said != file.said
-            near = np.abs(file.margins) <= 1e-5 * max(1.0, float(np.abs(rows[np.isfinite(rows)]).max(initial=0)))
+            near = np.abs(file.margins) <= 1e-5 * max(
+                1.0, float(np.abs(rows[np.isfinite(rows)]).max(initial=0))
+            )
             near |= doubtful(opened.network.dense, file)
             if (off & ~near).any():
-                self._report.complaints.append(f"{how}, relrob gives other labels on {int(off.sum())} points")
+                self._report.complaints.append(
+                    f"{how}, relrob gives other labels on {int(off.sum())} points"
+                )
             elif off.any():
                 self._counts[f"near ties that differ {how}"] += 1
 
@@ -190,7 +215,9 @@ class _Judge:
         if enclosure.probabilities or not isinstance(region, Ladder):
             return
         last, rows = enclosure.layers[-1], file.rows
-        ends = [end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))]  # float32 rounds
+        ends = [
+            end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))
+        ]  # float32 rounds
         inside = ((rows > ends[0]) & (rows < ends[1]) & np.isfinite(rows)).all(axis=1)
         rungs = rung_set(region, file.question.image)
         low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
@@ -203,7 +230,11 @@ class _Judge:
             )
 
     def _solve(
-        self, name: str, pair: tuple[Opened, Opened], wrong: tuple[np.ndarray, np.ndarray], modelled: bool
+        self,
+        name: str,
+        pair: tuple[Opened, Opened],
+        wrong: tuple[np.ndarray, np.ndarray],
+        modelled: bool,
     ) -> None:
         """One solver on the pair."""
         file, question = self._file, self._file.question
@@ -212,7 +243,13 @@ class _Judge:
         try:
             if isinstance(question.region, Ladder):
                 setting = Setting(
-                    *pair, question.region, solver(name), Budget(SECONDS), Effective.CLOSEST, counts, certify=True
+                    *pair,
+                    question.region,
+                    solver(name),
+                    Budget(SECONDS),
+                    Effective.CLOSEST,
+                    counts,
+                    certify=True,
                 )
                 result = classify(setting, 0, question.image, file.label)
             else:
@@ -231,18 +268,28 @@ class _Judge:
         self._counts[f"{question.region.kind} by {name}"] += 1
         found = [f"{name}: {each}" for each in _complaints(result, file, wrong, name in COMPLETE)]
         self._report.complaints += [
-            f"{each} [{'; '.join(self._crashes.seen)}]" if "stopped" in each else each for each in found
+            f"{each} [{'; '.join(self._crashes.seen)}]" if "stopped" in each else each
+            for each in found
         ]
         mine = "reference" if pair[0].network.path == str(self._path) else "quantised"
         status = getattr(result.record, f"{mine}_verdict") or "not asked"
         self._counts[f"verdict {status}, {'modelled' if modelled else 'black box'}"] += 1
         proved = self._certificates(name, result, wrong)
-        if file.plain and file.edits and modelled and name == "auto" and status == Status.ROBUST.value:
+        if (
+            file.plain
+            and file.edits
+            and modelled
+            and name == "auto"
+            and status == Status.ROBUST.value
+        ):
             self._counts["plain edits, ROBUST"] += 1
             self._counts["plain edits, ROBUST with a valid certificate"] += mine in proved
 
-    def _certificates(self, name: str, result: ImageResult, wrong: tuple[np.ndarray, np.ndarray]) -> set[str]:
-        """Check each that was written, plainly and with every run again. The roles of those that are valid."""
+    def _certificates(
+        self, name: str, result: ImageResult, wrong: tuple[np.ndarray, np.ndarray]
+    ) -> set[str]:
+        """Check each that was written, plainly and with every run again. The roles of those that
+        are valid."""
         valid = set()
         for role, data in result.certificates:
             path = self._path.parent / "certificate.json"
@@ -250,7 +297,13 @@ class _Judge:
             ours = ("reference" if self._turn % 2 == 0 else "quantised") == role
             if not ours and (self._easy or name != "auto"):
                 continue
-            facts = (self._path.parent, self._file.shape, self._file.classes, self._file.label, self._easy)
+            facts = (
+                self._path.parent,
+                self._file.shape,
+                self._file.classes,
+                self._file.label,
+                self._easy,
+            )
             network = self._path if ours else Plain.path(*facts)
             bad = int(wrong[role == "quantised"].sum())
             for run in (False, True) if b'"run":' in data or self._turn % 8 == 0 else (False,):
@@ -302,12 +355,19 @@ def _complaints(
             yield f"{role}: ROBUST, and {int(bad.sum())} of {len(bad)} points are wrong"
         if status == Status.NOT_ROBUST and question.every and not bad.any():
             yield f"{role}: NOT_ROBUST, and no point is wrong"
-        if status != Status.ROBUST and counted is not None and question.every and counted != bad.sum():
+        if (
+            status != Status.ROBUST
+            and counted is not None
+            and question.every
+            and counted != bad.sum()
+        ):
             yield f"{role}: {counted} effective perturbations, not {int(bad.sum())}"
         if status == Status.UNKNOWN:
             reasons = dict(part.split(": ", 1) for part in record.reason.split("; "))
             reason = reasons.get(role, "")
-            if reason == Reason.CRASH.value or (ladder and complete and reason != Reason.TIME.value):
+            if reason == Reason.CRASH.value or (
+                ladder and complete and reason != Reason.TIME.value
+            ):
                 yield f"{role}: UNKNOWN, {reason}"
     yield from _transfer(record, file, wrong)
     yield from _witnesses(result, file, wrong)
@@ -318,9 +378,17 @@ def _transfer(record: Record, file: Edited, wrong: tuple[np.ndarray, np.ndarray]
     if record.transferred is not None and record.transferred != (wrong[0] & wrong[1]).sum():
         yield f"{record.transferred} transferred, not {int((wrong[0] & wrong[1]).sum())}"
     robust = {Set.RQFP: (False, False), Set.RFP: (False, True)}.get(record.set)
-    if robust is not None and file.question.every and robust != (bool(wrong[0].any()), bool(wrong[1].any())):
+    if (
+        robust is not None
+        and file.question.every
+        and robust != (bool(wrong[0].any()), bool(wrong[1].any()))
+    ):
         yield f"set {record.set.value}, against the points"
-    if record.set in (Set.RQ, Set.R0, Set.MIXED) and record.transferred is not None and wrong[0].any():
+    if (
+        record.set in (Set.RQ, Set.R0, Set.MIXED)
+        and record.transferred is not None
+        and wrong[0].any()
+    ):
         costs = file.question.costs
         near = min(cost for cost, bad in zip(costs, wrong[0], strict=True) if bad)
         also = [bool(b) for cost, a, b in zip(costs, *wrong, strict=True) if a and cost == near]
@@ -329,7 +397,9 @@ def _transfer(record: Record, file: Edited, wrong: tuple[np.ndarray, np.ndarray]
             yield f"set {record.set.value}, not {right.value}"
 
 
-def _witnesses(result: ImageResult, file: Edited, wrong: tuple[np.ndarray, np.ndarray]) -> Iterator[str]:
+def _witnesses(
+    result: ImageResult, file: Edited, wrong: tuple[np.ndarray, np.ndarray]
+) -> Iterator[str]:
     """Each is a point of the region that its network gets wrong."""
     for view in result.witnesses:
         at = np.flatnonzero((file.question.points == view.perturbed).all(axis=1))

@@ -1,4 +1,5 @@
-"""Small files of every format, from which `relrob.testing.mutate` makes damaged ones: `python -m relrob.testing.seeds FOLDER`.
+"""Small files of every format, from which `relrob.testing.mutate` makes damaged ones: `python -m
+relrob.testing.seeds FOLDER`.
 
 Importing this module takes seconds (Keras).
 """
@@ -20,7 +21,7 @@ from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.domain.network import Dense
 from relrob.networks.load import load_network
-from relrob.networks.onnx_export import to_onnx
+from relrob.networks.onnx.export import to_onnx
 from relrob.testing.cases import SHAPE, random_dense
 
 CLASSES: Final = 4
@@ -40,18 +41,26 @@ def write(folder: Path, seed: int = 0) -> None:
     _quantised(folder, rng)
     _keras1(folder / "h5/keras1.h5", dense)
     images = rng.integers(0, 256, (3, *SHAPE), np.uint8)
-    np.savez_compressed(folder / "npz/images.npz", images=images, labels=np.arange(3), classes=np.int64(CLASSES))
-    np.savez(folder / "npz/floats.npz", x_test=(images / 255).astype(np.float32), y_test=np.arange(3))
+    np.savez_compressed(
+        folder / "npz/images.npz", images=images, labels=np.arange(3), classes=np.int64(CLASSES)
+    )
+    np.savez(
+        folder / "npz/floats.npz", x_test=(images / 255).astype(np.float32), y_test=np.arange(3)
+    )
 
 
 def _onnx(folder: Path, dense: Dense) -> None:
     """An exported MLP, and one with arithmetic before it."""
     (folder / "mlp.onnx").write_bytes(to_onnx(dense))
     constants = {f"w{number}": layer.weights for number, layer in enumerate(dense.layers)}
-    constants |= {f"b{number}": layer.bias for number, layer in enumerate(dense.layers)} | {"m": np.full(1, 0.5, "f4")}
+    constants |= {f"b{number}": layer.bias for number, layer in enumerate(dense.layers)} | {
+        "m": np.full(1, 0.5, "f4")
+    }
     steps = [("Sub", ["x", "m"]), ("Flatten", ["0"]), ("Gemm", ["1", "w0", "b0"]), ("Relu", ["2"])]
     steps += [("MatMul", ["3", "w1"]), ("Add", ["4", "b1"]), ("Softmax", ["5"])]
-    nodes = [helper.make_node(kind, names, [str(number)]) for number, (kind, names) in enumerate(steps)]
+    nodes = [
+        helper.make_node(kind, names, [str(number)]) for number, (kind, names) in enumerate(steps)
+    ]
     given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, 6, 6])
     result = helper.make_tensor_value_info("6", TensorProto.FLOAT, ["n", CLASSES])
     initial = [numpy_helper.from_array(value, name) for name, value in constants.items()]
@@ -63,7 +72,9 @@ def _onnx(folder: Path, dense: Dense) -> None:
 def _keras(folder: Path) -> None:
     """Keras 3 models: an MLP, one with normalisation, and a CNN, which is a black box."""
     layers: Any = keras.layers
-    plain = keras.Sequential([layers.Input(SHAPE), layers.Flatten(), layers.Dense(32, "relu"), layers.Dense(CLASSES)])
+    plain = keras.Sequential(
+        [layers.Input(SHAPE), layers.Flatten(), layers.Dense(32, "relu"), layers.Dense(CLASSES)]
+    )
     rescaled = keras.Sequential(
         [
             layers.Input(SHAPE),
@@ -75,7 +86,12 @@ def _keras(folder: Path) -> None:
             layers.Dense(CLASSES, "softmax"),
         ]
     )
-    picture = [layers.Input(SHAPE), layers.Conv2D(2, 3, activation="tanh"), layers.Flatten(), layers.Dense(CLASSES)]
+    picture = [
+        layers.Input(SHAPE),
+        layers.Conv2D(2, 3, activation="tanh"),
+        layers.Flatten(),
+        layers.Dense(CLASSES),
+    ]
     for name, model in (("mlp", plain), ("rescaled", rescaled), ("cnn", keras.Sequential(picture))):
         model.save(folder / f"keras/{name}.keras")
         model.save(folder / f"h5/{name}.h5")
@@ -85,12 +101,17 @@ def _keras(folder: Path) -> None:
 
 def _quantised(folder: Path, rng: np.random.Generator) -> None:
     """The MLP and the CNN through the quantisers."""
-    calibration = Calibration("noise", "seeds", tuple(range(32)), 0, rng.random((32, 36), dtype=np.float32))
+    calibration = Calibration(
+        "noise", "seeds", tuple(range(32)), 0, rng.random((32, 36), dtype=np.float32)
+    )
     mlp, cnn = (
-        load_network(folder / f"keras/{name}.keras", image_shape=SHAPE, classes=CLASSES) for name in ("mlp", "cnn")
+        load_network(folder / f"keras/{name}.keras", image_shape=SHAPE, classes=CLASSES)
+        for name in ("mlp", "cnn")
     )
     for scheme in ("dynamic", "int8", "int8-per-tensor", "int16x8", "float16"):
-        (folder / f"tflite/{scheme}.tflite").write_bytes(quantised_bytes(mlp, scheme, calibration, SHAPE))
+        (folder / f"tflite/{scheme}.tflite").write_bytes(
+            quantised_bytes(mlp, scheme, calibration, SHAPE)
+        )
     (folder / "tflite/cnn.tflite").write_bytes(quantised_bytes(cnn, "int8", calibration, SHAPE))
     (folder / "onnx/qdq.onnx").write_bytes(quantised_bytes(mlp, "qdq", calibration, SHAPE))
     (folder / "fixed/fixed8.npz").write_bytes(quantised_bytes(mlp, "fixed:8", calibration, SHAPE))

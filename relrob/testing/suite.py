@@ -1,4 +1,5 @@
-"""What must be true of every solver: its answers to a case, compared with every point of the region run one by one.
+"""What must be true of every solver: its answers to a case, compared with every point of the region
+run one by one.
 
     for complaint in complaints(MySolver(), case, truth(case.problem)): ...
 
@@ -19,8 +20,7 @@ from numpy.typing import NDArray
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
-from relrob.bounding.part import Part, whole
-from relrob.decide import Decision, decide
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Arithmetic
 from relrob.domain.verdict import Status, Verdict
@@ -28,7 +28,11 @@ from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
-from relrob.problem import Opened, Problem, Share, Solver, Transfer
+from relrob.networks.open import Opened
+from relrob.queries.findings import Share, Transfer
+from relrob.queries.problem import Problem
+from relrob.queries.solver import Solver
+from relrob.regions.part import Part, whole
 from relrob.testing.cases import Case
 
 LARGEST: Final = 5_000
@@ -36,7 +40,8 @@ LARGEST: Final = 5_000
 
 @dataclass(frozen=True, eq=False)
 class Truth:
-    """Every point of a problem: `masks` (n, F), exact `costs` (n,), and what each network says of it, `said` (n,) each."""
+    """Every point of a problem: `masks` (n, F), exact `costs` (n,), and what each network says of
+    it, `said` (n,) each."""
 
     masks: Bools
     costs: NDArray[Any]
@@ -52,7 +57,9 @@ def truth(problem: Problem) -> Truth:
     """By running every point as it is replayed. Raises UsageError above `LARGEST` points."""
     rungs = problem.rungs
     if rungs.count > LARGEST:
-        raise UsageError(f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder")
+        raise UsageError(
+            f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder"
+        )
     masks = rungs.knapsack.masks(0, rungs.count)
     images = rungs.images(masks)
     said = tuple(labels(opened.replayer.outputs(images)) for opened in problem.networks)
@@ -76,7 +83,9 @@ def complaints(solver: Solver, case: Case, known: Truth, counts: bool = True) ->
         yield f"transfer {decision.transfer}, not {_transfer(known)}"
 
 
-def _verdict(problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool) -> Iterator[str]:
+def _verdict(
+    problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool
+) -> Iterator[str]:
     """1 and 2."""
     wrong = known.wrong(number)
     if verdict.status is Status.ROBUST and wrong.any():
@@ -106,7 +115,9 @@ def _transfer(known: Truth) -> Transfer:
     if not first.any():
         return Transfer(Share(), Share(), Share())
     near, far = min(known.costs[first]), max(known.costs[first])
-    return Transfer(share(first), share(first & (known.costs == near)), share(first & (known.costs == far)))
+    return Transfer(
+        share(first), share(first & (known.costs == near)), share(first & (known.costs == far))
+    )
 
 
 def order_complaints(solver: Solver, case: Case) -> Iterator[str]:
@@ -130,8 +141,8 @@ def _order(around: Decision, within: Decision) -> Iterator[str]:
 
 
 def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
-    """4: bounds of the whole ladder contain the margins of every point, and those of one point contain its own and are
-    tighter, up to what float32 rounds."""
+    """4: bounds of the whole ladder contain the margins of every point, and those of one point
+    contain its own and are tighter, up to what float32 rounds."""
     enclosure = enclosure_of(opened.network)
     if enclosure is None or enclosure.probabilities:
         return
@@ -144,13 +155,19 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
         outputs = opened.replayer.outputs(rungs.images(masks)).astype(np.float64)
         found = bounds.margins(whole(rungs))
         apart: Doubles = outputs[:, [label]] - np.delete(outputs, label, axis=1)
-        stored = 2.0**-22 * np.abs(outputs).max(axis=1) * (opened.network.arithmetic is Arithmetic.REAL)
-    finite: Bools = np.asarray((np.abs(outputs) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_)
+        stored = (
+            2.0**-22 * np.abs(outputs).max(axis=1) * (opened.network.arithmetic is Arithmetic.REAL)
+        )
+    finite: Bools = np.asarray(
+        (np.abs(outputs) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_
+    )
     if not _within(apart[finite], found.low, found.high, stored[finite]):
         yield "a point's margins are outside the bounds of the whole ladder"
     for row in (0, len(masks) - 1):
         moved = tuple(int(g) for g in np.flatnonzero(masks[row]))
-        alone = bounds.margins(Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved)))
+        alone = bounds.margins(
+            Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved))
+        )
         if finite[row] and not _within(apart[[row]], alone.low, alone.high, stored[[row]]):
             yield "a single point's margins are outside its own bounds"
         if (alone.low < found.low - _rounding(enclosure, alone, found)).any():
@@ -158,7 +175,8 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
 
 
 def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
-    """By how much bounds of a point may be wider: a neuron that is open by rounding alone gets other lines there."""
+    """By how much bounds of a point may be wider: a neuron that is open by rounding alone gets
+    other lines there."""
     lost: Doubles = np.zeros(len(enclosure.layers[0].bias))
     with np.errstate(all="ignore"):  # where float32 may overflow: no number, and no complaint
         for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
@@ -167,6 +185,7 @@ def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
 
 
 def _within(values: Doubles, low: Doubles, high: Doubles, stored: Doubles) -> bool:
-    """Are values (n, classes - 1) between bounds? `stored` (n,): by how much outputs of real numbers were rounded."""
+    """Are values (n, classes - 1) between bounds? `stored` (n,): by how much outputs of real
+    numbers were rounded."""
     allowed = stored[:, None]
     return bool(((values >= low - allowed) & (values <= high + allowed)).all())

@@ -1,4 +1,5 @@
-"""Edits of the arithmetic of ONNX files: attributes, biases, constants before and between layers. Each is True where it applied."""
+"""Edits of the arithmetic of ONNX files: attributes, biases, constants before and between layers.
+Each is True where it applied."""
 
 from __future__ import annotations
 
@@ -81,7 +82,9 @@ def bias_moved(made: OnnxDraft, rng: Rng) -> bool:
     _, _, bias = pick(rng, made.dense)
     if not bias or bias not in made.held:
         return False
-    made.held[bias] = (made.held[bias] + rng.uniform(-0.5, 0.5, made.held[bias].shape)).astype(np.float32)
+    made.held[bias] = (made.held[bias] + rng.uniform(-0.5, 0.5, made.held[bias].shape)).astype(
+        np.float32
+    )
     return True
 
 
@@ -104,7 +107,11 @@ def bias_shape(made: OnnxDraft, rng: Rng) -> bool:
     if not bias or bias not in made.held or made.held[bias].ndim != 1:
         return False
     one = rng.random() < 0.4
-    made.held[bias] = made.held[bias][:1].reshape(() if rng.random() < 0.5 else (1,)) if one else made.held[bias][None]
+    made.held[bias] = (
+        made.held[bias][:1].reshape(() if rng.random() < 0.5 else (1,))
+        if one
+        else made.held[bias][None]
+    )
     return True
 
 
@@ -121,7 +128,9 @@ def no_bias(made: OnnxDraft, rng: Rng) -> bool:
 
 def there_and_back(made: OnnxDraft, rng: Rng) -> bool:
     """Sub and Add, or Add and Sub, of large constants: float32 rounds to their grid."""
-    large = np.float32(rng.choice([1e8, 1.5 * 2**23, 2.0**16, 2.0**20, 3e4, 1e30]) * rng.choice([1, -1]))
+    large = np.float32(
+        rng.choice([1e8, 1.5 * 2**23, 2.0**16, 2.0**20, 3e4, 1e30]) * rng.choice([1, -1])
+    )
     kept = made.keep(large if rng.random() < 0.5 else [large])
     kinds = ("Sub", "Add") if rng.random() < 0.5 else ("Add", "Sub")
     value = made.after(pick(rng, made.values()), kinds[0], (kept,))
@@ -130,8 +139,12 @@ def there_and_back(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def rounded_by_magic(made: OnnxDraft, rng: Rng) -> bool:
-    """Times 4, plus 1.5 * 2^23, less it again, over 4: rounds to quarters, or to the file's grid."""
-    factor, magic = made.keep(np.float32(rng.choice([4, 10, 255, 2]))), made.keep(np.float32(1.5 * 2**23))
+    """Times 4, plus 1.5 * 2^23, less it again, over 4: rounds to quarters, or to the file's
+    grid."""
+    factor, magic = (
+        made.keep(np.float32(rng.choice([4, 10, 255, 2]))),
+        made.keep(np.float32(1.5 * 2**23)),
+    )
     value = made.after(pick(rng, made.values()), "Mul", (factor,))
     value = made.after(value, "Add", (magic,))
     value = made.after(value, "Sub", (magic,))
@@ -144,7 +157,9 @@ def scaled(made: OnnxDraft, rng: Rng) -> bool:
     """Mul or Div by one number or one for each value, sometimes back again."""
     wide = width(made)
     one = rng.random() < 0.5
-    values = rng.choice([255.0, 1 / 255, 0.5, 3.0, 1e7, 1e-7, 0.1]) * (1 if one else rng.uniform(0.5, 2, wide))
+    values = rng.choice([255.0, 1 / 255, 0.5, 3.0, 1e7, 1e-7, 0.1]) * (
+        1 if one else rng.uniform(0.5, 2, wide)
+    )
     kept = made.keep(values)
     kinds = ("Mul", "Div") if rng.random() < 0.5 else ("Div", "Mul")
     value = made.after(made.dense[0][0].input[0], kinds[0], (kept,))
@@ -180,7 +195,12 @@ def batch_norm(made: OnnxDraft, rng: Rng) -> bool:
         at, wide = node.output[0], made.held[place].shape[0 if had(node, "transB", 0) else 1]
     variance = rng.uniform(0.1, 2, wide) * rng.choice([1, 1e-6, 1e6])
     variance[rng.random(wide) < 0.1] = 0
-    held = [rng.uniform(0.5, 1.5, wide), rng.normal(0, 0.2, wide), rng.normal(0, 0.5, wide), variance]
+    held = [
+        rng.uniform(0.5, 1.5, wide),
+        rng.normal(0, 0.2, wide),
+        rng.normal(0, 0.5, wide),
+        variance,
+    ]
     more: dict[str, Any] = {"epsilon": float(rng.choice([1e-5, 1e-3, 1e-12, 1.0]))}
     if made.opset >= 14 and rng.random() < 0.2:
         more["training_mode"] = 1

@@ -1,4 +1,5 @@
-"""Edits of what a `.tflite` file stores: scales, zero points, axes, biases, options, versions. Each is True where it applied."""
+"""Edits of what a `.tflite` file stores: scales, zero points, axes, biases, options, versions. Each
+is True where it applied."""
 
 from __future__ import annotations
 
@@ -22,19 +23,25 @@ def pick(rng: Rng, things: list[Any]) -> Any:
 
 def activations(made: TfliteDraft, kind: int) -> list[int]:
     """Tensors of a type that operators compute or the input gives."""
-    return [at for at, held in enumerate(made.tensors) if held.type == kind and not made.constant(at)]
+    return [
+        at for at, held in enumerate(made.tensors) if held.type == kind and not made.constant(at)
+    ]
 
 
 def weights_of(made: TfliteDraft, rng: Rng, kind: int | None = None) -> int | None:
     """The constant weights of some dense layer."""
     places = [int(op.inputs[1]) for op in made.dense]
-    found = [at for at in places if made.constant(at) and (kind is None or made.tensors[at].type == kind)]
+    found = [
+        at for at in places if made.constant(at) and (kind is None or made.tensors[at].type == kind)
+    ]
     return None if not found else int(pick(rng, found))
 
 
 def bias_of(made: TfliteDraft, rng: Rng) -> int | None:
     """The constant bias of some dense layer."""
-    found = [int(op.inputs[2]) for op in made.dense if len(op.inputs) > 2 and int(op.inputs[2]) >= 0]
+    found = [
+        int(op.inputs[2]) for op in made.dense if len(op.inputs) > 2 and int(op.inputs[2]) >= 0
+    ]
     found = [at for at in found if made.constant(at)]
     return None if not found else int(pick(rng, found))
 
@@ -46,7 +53,9 @@ def _scaled(rng: Rng, made: TfliteDraft, tensors: list[int], factors: tuple[floa
     if at is None:
         return False
     held = made.tensors[at].quantization
-    held.scale = (np.asarray(held.scale, np.float32) * np.float32(rng.choice(factors))).astype(np.float32)
+    held.scale = (np.asarray(held.scale, np.float32) * np.float32(rng.choice(factors))).astype(
+        np.float32
+    )
     return True
 
 
@@ -76,7 +85,9 @@ def bias_scale(made: TfliteDraft, rng: Rng) -> bool:
 def odd_scale(made: TfliteDraft, rng: Rng) -> bool:
     """Tiny, huge, negative, 0."""
     everything = [at for at, held in enumerate(made.tensors) if held.quantization is not None]
-    return _scaled(rng, made, everything, (1e-9, 1e9, -1.0, 0.0, 2.0**20, 2.0**-20, 1e30, float("nan")))
+    return _scaled(
+        rng, made, everything, (1e-9, 1e9, -1.0, 0.0, 2.0**20, 2.0**-20, 1e30, float("nan"))
+    )
 
 
 def _zeroed(rng: Rng, made: TfliteDraft, tensors: list[int], values: list[int]) -> bool:
@@ -95,7 +106,9 @@ def zero_point(made: TfliteDraft, rng: Rng) -> bool:
 
 def odd_zero_point(made: TfliteDraft, rng: Rng) -> bool:
     """Beyond the type's range."""
-    return _zeroed(rng, made, activations(made, KIND.INT8), [-129, 128, 300, -1000, 2**31, 2**33, 255])
+    return _zeroed(
+        rng, made, activations(made, KIND.INT8), [-129, 128, 300, -1000, 2**31, 2**33, 255]
+    )
 
 
 def weight_zero_point(made: TfliteDraft, rng: Rng) -> bool:
@@ -105,8 +118,11 @@ def weight_zero_point(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def axis(made: TfliteDraft, rng: Rng) -> bool:
-    """The quantised dimension: 1, where 0 is the outputs'; of a square layer if there is one, else other lengths are refused."""
-    places = [int(op.inputs[1]) for op in made.dense if made.tensors[int(op.inputs[1])].type == KIND.INT8]
+    """The quantised dimension: 1, where 0 is the outputs'; of a square layer if there is one, else
+    other lengths are refused."""
+    places = [
+        int(op.inputs[1]) for op in made.dense if made.tensors[int(op.inputs[1])].type == KIND.INT8
+    ]
     square = [at for at in places if made.tensors[at].shape[0] == made.tensors[at].shape[1]]
     place = pick(rng, square or places)
     if place is None:
@@ -120,19 +136,35 @@ def axis(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def per_channel(made: TfliteDraft, rng: Rng) -> bool:
-    """One scale for each output instead of one in all, or the first instead of them all; and the bias with it."""
+    """One scale for each output instead of one in all, or the first instead of them all; and the
+    bias with it."""
     place = weights_of(made, rng, KIND.INT8)
     if place is None:
         return False
     held, n_out = made.tensors[place].quantization, made.tensors[place].shape[0]
-    for at in (place, *(int(op.inputs[2]) for op in made.dense if int(op.inputs[1]) == place and len(op.inputs) > 2)):
+    for at in (
+        place,
+        *(
+            int(op.inputs[2])
+            for op in made.dense
+            if int(op.inputs[1]) == place and len(op.inputs) > 2
+        ),
+    ):
         other = made.tensors[at].quantization if at >= 0 else None
         if other is not None:
-            other.scale = other.scale[:1].copy() if len(held.scale) > 1 and at != place else other.scale
-            other.scale = np.repeat(other.scale[:1], n_out) if len(held.scale) == 1 and at != place else other.scale
+            other.scale = (
+                other.scale[:1].copy() if len(held.scale) > 1 and at != place else other.scale
+            )
+            other.scale = (
+                np.repeat(other.scale[:1], n_out)
+                if len(held.scale) == 1 and at != place
+                else other.scale
+            )
             other.zeroPoint = np.zeros(len(other.scale), np.int64)
     held.scale = (
-        held.scale[:1].copy() if len(held.scale) > 1 else np.repeat(held.scale, n_out) * rng.choice([1, 2], n_out)
+        held.scale[:1].copy()
+        if len(held.scale) > 1
+        else np.repeat(held.scale, n_out) * rng.choice([1, 2], n_out)
     )
     held.scale, held.zeroPoint = held.scale.astype(np.float32), np.zeros(len(held.scale), np.int64)
     return True
@@ -156,12 +188,16 @@ def bias_huge(made: TfliteDraft, rng: Rng) -> bool:
         return False
     values = made.values(place)
     if values.dtype == np.int32:
-        end = int(rng.choice([2**31 - 1, -(2**31), 2**31 - 500, 2**31 - 20_000, 2**30, -(2**31) + 3000]))
+        end = int(
+            rng.choice([2**31 - 1, -(2**31), 2**31 - 500, 2**31 - 20_000, 2**30, -(2**31) + 3000])
+        )
         values.reshape(-1)[int(rng.integers(values.size))] = end
         if rng.random() < 0.3:
             values[...] = end
     else:
-        values.reshape(-1)[int(rng.integers(values.size))] = rng.choice([1e8, -1e8, 1e30, 3e38, 1e4])
+        values.reshape(-1)[int(rng.integers(values.size))] = rng.choice(
+            [1e8, -1e8, 1e30, 3e38, 1e4]
+        )
     made.store(place, values)
     return True
 

@@ -1,5 +1,5 @@
-"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables, figures, records, provenance; note.md,
-which is written by hand, goes into README.md.
+"""Copy what a run of the study duncan2020 says into this folder: README.md with its tables,
+figures, records, provenance; note.md, which is written by hand, goes into README.md.
 
 python reports/duncan2020/make.py STUDY_DIRECTORY
 """
@@ -16,38 +16,59 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from relrob.files import write_atomic
-from relrob.studies import export_records, show_text, write_figures
+from relrob.api.study import export_records, show_text, write_figures
+from relrob.store.study_directory import CellResult, read_study
 from relrob.study.spec import builtin
-from relrob.study.study_files import CellResult, read_study
+from relrob.system.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
-PACKAGES = ("relrob", "numpy", "scipy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime", "matplotlib")
+PACKAGES = (
+    "relrob",
+    "numpy",
+    "scipy",
+    "tensorflow",
+    "keras",
+    "ai-edge-litert",
+    "onnxruntime",
+    "matplotlib",
+)
 PICTURES = (
-    ("robust.svg", "Images on which each network is robust, against the step, with Wilson intervals."),
+    (
+        "robust.svg",
+        "Images on which each network is robust, against the step, with Wilson intervals.",
+    ),
     (
         "rates.svg",
         "Relative robustness and adversarial transfer against the step; crosses: published (Tables II and III). Intervals that "
         "rest on fewer than 30 images run out of the picture.",
     ),
-    ("fooled-by-label-*.svg", "Images with an effective perturbation, by label: the paper's Figure 6."),
+    (
+        "fooled-by-label-*.svg",
+        "Images with an effective perturbation, by label: the paper's Figure 6.",
+    ),
     ("perturbed.svg", "One image at every radius and step: the paper's Table I."),
     (
         "set-R-FP.png",
         "R^FP, the paper's Figure 4: the reference is right on every perturbed image, the quantised network is not.",
     ),
-    ("set-R-Q.png", "R_Q, the paper's Figure 5: what fools the reference does not fool the quantised network."),
+    (
+        "set-R-Q.png",
+        "R_Q, the paper's Figure 5: what fools the reference does not fool the quantised network.",
+    ),
     ("set-R-0.png", "R^0: what fools the reference fools both."),
     ("set-R-mixed.png", "R^mixed: some of what fools the reference fools both."),
 )
 
 
 def grids(cells: Iterable[CellResult]) -> dict[str, dict[str, Any]]:
-    """What was run of each grid: cells, images in each, undecided ones, minutes of work on one core."""
+    """What was run of each grid: cells, images in each, undecided ones, minutes of work on one
+    core."""
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
         sets = cell.summary["sets"]
-        entry = found.setdefault(cell.grid, {"cells": 0, "images": set(), "unknown": 0, "minutes_of_work": 0.0})
+        entry = found.setdefault(
+            cell.grid, {"cells": 0, "images": set(), "unknown": 0, "minutes_of_work": 0.0}
+        )
         entry["cells"] += 1
         entry["images"].add(sets["L_cc"] + sets["L_ic"])
         entry["unknown"] += sets["unknown"]
@@ -79,7 +100,9 @@ def page(directory: Path, done: dict[str, dict[str, Any]], drawn: list[str]) -> 
     ]
     for name, entry in done.items():
         images = ", ".join(f"{count:,}" for count in entry["images"])
-        lines.append(f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | {entry['minutes_of_work']} |")
+        lines.append(
+            f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | {entry['minutes_of_work']} |"
+        )
     lines += ["", (HERE / "note.md").read_text(encoding="utf-8")]
     for pattern, caption in PICTURES:
         names = [name for name in drawn if fnmatch(name, pattern)]

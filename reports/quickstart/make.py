@@ -1,4 +1,5 @@
-"""Copy what a finished `make verify` run says into this folder: summary, table, images and a gallery of witnesses.
+"""Copy what a finished `make verify` run says into this folder: summary, table, images and a
+gallery of witnesses.
 
 python reports/quickstart/make.py RUN_DIRECTORY
 """
@@ -11,9 +12,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from relrob.files import write_atomic
 from relrob.registry import load
-from relrob.study.store import Store
+from relrob.store.run_directory import Store
+from relrob.system.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("relrob", "numpy", "tensorflow", "keras", "ai-edge-litert", "onnxruntime")
@@ -25,7 +26,7 @@ def main(run: Path) -> None:
         write_atomic(HERE / name, (run / name).read_bytes())
     with Store.read(run) as store:
         views = [view for view in store.witnesses() if view.network == "reference"]
-        load("relrob.report.picture:gallery")(views, HERE / "gallery.png", limit=8)
+        load("relrob.report.run.picture:gallery")(views, HERE / "gallery.png", limit=8)
         provenance = {
             "command": "relrob verify --radius 20 --step 0.25",
             "content_sha256": store.content_sha256(),

@@ -1,8 +1,11 @@
-"""MILP on a float or LiteRT network in an L1 or L-infinity ball: HiGHS, for what bounds leave open. Not complete.
+"""MILP on a float or LiteRT network in an L1 or L-infinity ball: HiGHS, for what bounds leave open.
+Not complete.
 
-For each threat to the label the proof is a tree of our own over ReLU phases, whose every leaf is closed by a bound that is
-recomputed outward (`relrob.highs`); the worst image of each relaxation is run. Where the tree does not end, or a leaf stays open (a
-point at which the network may be wrong within what the encoding allows for rounding), HiGHS's branch and cut proposes an image.
+For each threat to the label the proof is a tree of our own over ReLU phases, whose every leaf is
+closed by a bound that is recomputed outward (`relrob.branching.highs`); the worst image of each
+relaxation is run. Where the tree does not end, or a leaf stays open (a point at which the network
+may be wrong within what the encoding allows for rounding), HiGHS's branch and cut proposes an
+image.
 """
 
 from __future__ import annotations
@@ -10,18 +13,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, final
 
-from relrob.bounding.encoding import Claim
-from relrob.bounding.relaxation import Program, program
+from relrob.branching.highs import Tree, propose
+from relrob.branching.threats import Answer, Deadline, Question, refusal, solve
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
-from relrob.highs import Tree, propose
-from relrob.problem import BallFinding, BallProblem, Opened
-from relrob.threats import Answer, Deadline, Question, refusal, solve
+from relrob.encoding.encode import Claim
+from relrob.encoding.milp import Program, program
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
 
 NODES: Final = 200  # of branch and cut, for one proposal
-_SHARE: Final = 3 / 4  # of the time that is left, for one tree: a proposal takes longer than most trees (measured)
+_SHARE: Final = (
+    3 / 4
+)  # of the time that is left, for one tree: a proposal takes longer than most trees (measured)
 _MANY: Final = 10**9
 
 

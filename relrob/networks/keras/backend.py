@@ -1,7 +1,8 @@
 """Keras imported on TensorFlow and with its own defaults, or refused in one line before its import.
 
-The environment (KERAS_BACKEND) or a file (keras.json, in KERAS_HOME or the home directory) may name another backend, and the file
-another epsilon or order of axes, on which what a network file means must not depend.
+The environment (KERAS_BACKEND) or a file (keras.json, in KERAS_HOME or the home directory) may name
+another backend, and the file another epsilon or order of axes, on which what a network file means
+must not depend.
 """
 
 from __future__ import annotations
@@ -12,11 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.quiet import quiet_native
 from relrob.registry import load
+from relrob.system.quiet import quiet_native
 
 _WANTED: Final = "tensorflow"
-_DEFAULTS: Final = (("floatx", "float32"), ("epsilon", 1e-7), ("image_data_format", "channels_last"))
+_DEFAULTS: Final = (
+    ("floatx", "float32"),
+    ("epsilon", 1e-7),
+    ("image_data_format", "channels_last"),
+)
 
 
 def load_on_tensorflow(target: str) -> Any:
@@ -26,7 +31,9 @@ def load_on_tensorflow(target: str) -> Any:
         try:
             found = load(target)
         except ValueError as error:
-            raise UsageError(f"Keras does not start ({error})", "a keras.json of its own", f"rm {_file()}") from error
+            raise UsageError(
+                f"Keras does not start ({error})", "a keras.json of its own", f"rm {_file()}"
+            ) from error
         for name, value in _DEFAULTS:
             load(f"keras.config:set_{name}")(value)
     return found

@@ -1,4 +1,5 @@
-"""How the layers of a Functional model call each other, in the form of Keras 3 (dictionaries) and of Keras 1 and 2 (lists)."""
+"""How the layers of a Functional model call each other, in the form of Keras 3 (dictionaries) and
+of Keras 1 and 2 (lists)."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ _IDLE: dict[str, tuple[Any, ...]] = {"training": (None, False), "mask": (None,)}
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a call of a layer gave: the layer's name, which of its calls, and which of that call's outputs."""
+    """What a call of a layer gave: the layer's name, which of its calls, and which of that call's
+    outputs."""
 
     layer: str
     call: int
@@ -21,7 +23,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: the tensors that it reads, and what else it is given that is not modelled, or ""."""
+    """One call of a layer: the tensors that it reads, and what else it is given that is not
+    modelled, or ""."""
 
     feeds: tuple[Tensor, ...]
     odd: str = ""
@@ -35,12 +38,17 @@ def calls_of(nodes: Any) -> tuple[Call, ...]:
 
 
 def ends_of(value: Any) -> tuple[tuple[Tensor, ...], bool]:
-    """The tensors of `input_layers` or `output_layers`, and whether they are one tensor or a list of tensors."""
+    """The tensors of `input_layers` or `output_layers`, and whether they are one tensor or a list
+    of tensors."""
     one = _triple(value)
     if one is not None:
         return (one,), True
     tensors = tuple(_tensors(value))
-    flat = isinstance(value, list) and len(tensors) == len(value) and all(_triple(inner) for inner in value)
+    flat = (
+        isinstance(value, list)
+        and len(tensors) == len(value)
+        and all(_triple(inner) for inner in value)
+    )
     return tensors, flat
 
 
@@ -59,15 +67,25 @@ def _tensors(value: Any) -> list[Tensor]:
         return [one]
     if isinstance(value, dict):
         history = _triple(value.get("keras_history"))
-        return [history] if history else [found for inner in value.values() for found in _tensors(inner)]
-    return [found for inner in value for found in _tensors(inner)] if isinstance(value, list) else []
+        return (
+            [history]
+            if history
+            else [found for inner in value.values() for found in _tensors(inner)]
+        )
+    return (
+        [found for inner in value for found in _tensors(inner)] if isinstance(value, list) else []
+    )
 
 
 def _modern(node: dict[str, Any]) -> Call:
     """{"args": [...], "kwargs": {...}}."""
     given, named = node.get("args"), node.get("kwargs")
     feeds = tuple(_tensors(node))
-    first = given[0] if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict) else {}
+    first = (
+        given[0]
+        if isinstance(given, list) and len(given) == 1 and isinstance(given[0], dict)
+        else {}
+    )
     config = first.get("config") if first.get("class_name") == "__keras_tensor__" else None
     history = config.get("keras_history") if isinstance(config, dict) else None
     if _triple(history) is None or set(node) - {"args", "kwargs"}:

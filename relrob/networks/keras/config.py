@@ -1,4 +1,5 @@
-"""Keras configurations as data: the layers of a model and their calls, checked against what may be built without foreign code."""
+"""Keras configurations as data: the layers of a model and their calls, checked against what may be
+built without foreign code."""
 
 from __future__ import annotations
 
@@ -10,7 +11,14 @@ from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.networks.keras.calls import Call, Tensor, calls_of, ends_of
 
 IDENTITIES = {
-    *("Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    *(
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+    ),
     *("ActivityRegularization", "Identity"),
 }
 DENSE = {
@@ -18,32 +26,76 @@ DENSE = {
     *("Rescaling", "Normalization", "BatchNormalization", *IDENTITIES),
 }
 BLACK_BOX = {
-    *(f"{kind}{n}D" for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling") for n in (1, 2, 3)),
+    *(
+        f"{kind}{n}D"
+        for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling")
+        for n in (1, 2, 3)
+    ),
     *(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
     *(f"ZeroPadding{n}D" for n in (1, 2, 3)),
     *(f"{kind}{n}D" for kind in ("DepthwiseConv", "SeparableConv") for n in (1, 2)),
-    *("Conv1DTranspose", "Conv2DTranspose", "LayerNormalization", "GroupNormalization", "UnitNormalization"),
-    *("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate", "Dot", "RepeatVector"),
+    *(
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "LayerNormalization",
+        "GroupNormalization",
+        "UnitNormalization",
+    ),
+    *(
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+        "Concatenate",
+        "Dot",
+        "RepeatVector",
+    ),
     *("LeakyReLU", "PReLU", "ELU", "EinsumDense", "MultiHeadAttention", "Resizing", "CenterCrop"),
     *("Sequential", "Functional", "Model"),
 }
 MODELS = {"Sequential", "Functional", "Model"}
 DEEPEST: Final = 16  # models in models; Keras takes minutes for thirty
 _ALLOWED = (
-    *("keras", "keras.layers", "keras.models", "keras.initializers", "keras.regularizers", "keras.constraints"),
+    *(
+        "keras",
+        "keras.layers",
+        "keras.models",
+        "keras.initializers",
+        "keras.regularizers",
+        "keras.constraints",
+    ),
     *("keras.src.models.functional", "keras.src.models.sequential", "keras.dtype_policies"),
 )
-_ENTRY = {"module", "class_name", "config", "registered_name", "name", "inbound_nodes", "build_config"}
-_MODEL = {"name", "trainable", "layers", "input_layers", "output_layers", "build_input_shape", "dtype"}
+_ENTRY = {
+    "module",
+    "class_name",
+    "config",
+    "registered_name",
+    "name",
+    "inbound_nodes",
+    "build_config",
+}
+_MODEL = {
+    "name",
+    "trainable",
+    "layers",
+    "input_layers",
+    "output_layers",
+    "build_input_shape",
+    "dtype",
+}
 _ACCEPTED, _HINT = "the layers of MLPs and CNNs", "export it to ONNX, or save it without this layer"
 
 
 @dataclass(frozen=True)
 class LayerConfig:
-    """One layer: its class, its name in the graph, its place (1 for the first), its settings, its calls in order.
+    """One layer: its class, its name in the graph, its place (1 for the first), its settings, its
+    calls in order.
 
-    `built`: the shape for which it is built before it is called, None where the file names none; `odd`: what the file says of
-    it beside class, settings and calls, which is not modelled, or "".
+    `built`: the shape for which it is built before it is called, None where the file names none;
+    `odd`: what the file says of it beside class, settings and calls, which is not modelled, or "".
     """
 
     kind: str
@@ -60,8 +112,8 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """A model's layers in the order of the file's list; `graph`: a Functional one, wired by its layers' calls, whose ends are
-    `inputs` and `outputs`; `odd`: as of a layer."""
+    """A model's layers in the order of the file's list; `graph`: a Functional one, wired by its
+    layers' calls, whose ends are `inputs` and `outputs`; `odd`: as of a layer."""
 
     layers: tuple[LayerConfig, ...]
     graph: bool
@@ -74,8 +126,8 @@ class Model:
 def parse(text: str | bytes, path: str) -> Model:
     """A Sequential or Functional model whose layers are all of known classes.
 
-    Raises UnsupportedLayerError that names the layer and its position (Lambda and custom layers always), NetworkError when
-    this is no such configuration.
+    Raises UnsupportedLayerError that names the layer and its position (Lambda and custom layers
+    always), NetworkError when this is no such configuration.
     """
     try:
         model = json.loads(text)
@@ -83,14 +135,23 @@ def parse(text: str | bytes, path: str) -> Model:
         if kind not in MODELS:
             raise NetworkError(f"{path} holds a {kind!r}", "a Sequential or Functional Keras model")
         config = {"layers": config} if isinstance(config, list) else config
-        layers = tuple(_layer(number, entry) for number, entry in enumerate(config["layers"], start=1))
+        layers = tuple(
+            _layer(number, entry) for number, entry in enumerate(config["layers"], start=1)
+        )
         for layer, entry in zip(layers, config["layers"], strict=True):
             _check(layer, entry, path)
         graph = kind != "Sequential"
         inputs, outputs, nested = ((), (), "") if not graph else _ends(config)
         odd = nested or _strange(config, _MODEL) or _shared(model)
         return Model(layers, graph, inputs, outputs, _shape(config.get("build_input_shape")), odd)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OverflowError,
+    ) as error:
         raise NetworkError(
             f"{path} holds no readable Keras configuration ({type(error).__name__}: {str(error)[:200]})",
             "a Sequential or Functional model saved whole",
@@ -99,8 +160,12 @@ def parse(text: str | bytes, path: str) -> Model:
 
 
 def _ends(config: dict[str, Any]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...], str]:
-    """Inputs and outputs of a Functional model, and whether they are more than a tensor or a list of tensors."""
-    (inputs, plain), (outputs, flat) = ends_of(config["input_layers"]), ends_of(config["output_layers"])
+    """Inputs and outputs of a Functional model, and whether they are more than a tensor or a list
+    of tensors."""
+    (inputs, plain), (outputs, flat) = (
+        ends_of(config["input_layers"]),
+        ends_of(config["output_layers"]),
+    )
     return inputs, outputs, "" if plain and flat else "inputs or outputs in a structure"
 
 
@@ -120,15 +185,27 @@ def _layer(position: int, entry: dict[str, Any]) -> LayerConfig:
     nested = isinstance(settings, list)
     if not nested and not isinstance(settings, dict):
         raise TypeError("settings that are no dictionary")
-    name = entry.get("name") or ("" if nested else settings.get("name")) or f"{entry['class_name']}_{position}"
-    odd = _strange(entry, _ENTRY) or ("" if entry.get("module", "keras.layers") == "keras.layers" else "its module")
+    name = (
+        entry.get("name")
+        or ("" if nested else settings.get("name"))
+        or f"{entry['class_name']}_{position}"
+    )
+    odd = _strange(entry, _ENTRY) or (
+        "" if entry.get("module", "keras.layers") == "keras.layers" else "its module"
+    )
     built, build = None, entry.get("build_config")
     if build:
-        shape = build.get("input_shape") if isinstance(build, dict) and set(build) == {"input_shape"} else None
+        shape = (
+            build.get("input_shape")
+            if isinstance(build, dict) and set(build) == {"input_shape"}
+            else None
+        )
         built = tuple(shape) if isinstance(shape, list) else None
         odd = odd or ("" if built is not None else "its build_config")
     calls = calls_of(entry.get("inbound_nodes") or [])
-    return LayerConfig(str(entry["class_name"]), str(name), position, {} if nested else settings, calls, built, odd)
+    return LayerConfig(
+        str(entry["class_name"]), str(name), position, {} if nested else settings, calls, built, odd
+    )
 
 
 def _shared(model: Any) -> str:
@@ -148,16 +225,30 @@ def _check(layer: LayerConfig, entry: dict[str, Any], path: str) -> None:
     for inner, depth in _objects(entry, 0):
         kind, module = inner.get("class_name"), inner.get("module")
         named = inner.get("registered_name")
-        foreign = module not in (None, *_ALLOWED) or (named not in (None, kind) and module != "keras")
+        foreign = module not in (None, *_ALLOWED) or (
+            named not in (None, kind) and module != "keras"
+        )
         if kind in ("Lambda", "__lambda__", "function", "TFSMLayer") or foreign:
-            raise UnsupportedLayerError(f"{path}: {layer} holds {kind!r} of module {module!r}", _ACCEPTED, _HINT)
+            raise UnsupportedLayerError(
+                f"{path}: {layer} holds {kind!r} of module {module!r}", _ACCEPTED, _HINT
+            )
         if depth > DEEPEST:
-            raise UnsupportedLayerError(f"{path}: {layer} holds models in models", f"{DEEPEST} of them", _HINT)
+            raise UnsupportedLayerError(
+                f"{path}: {layer} holds models in models", f"{DEEPEST} of them", _HINT
+            )
         config = inner.get("config")
-        children = config if isinstance(config, list) else config.get("layers") if isinstance(config, dict) else None
+        children = (
+            config
+            if isinstance(config, list)
+            else config.get("layers")
+            if isinstance(config, dict)
+            else None
+        )
         for child in (children or []) if kind in MODELS else []:
             if child["class_name"] not in DENSE | BLACK_BOX:
-                raise UnsupportedLayerError(f"{path}: {layer} holds {child['class_name']!r}", _ACCEPTED, _HINT)
+                raise UnsupportedLayerError(
+                    f"{path}: {layer} holds {child['class_name']!r}", _ACCEPTED, _HINT
+                )
     policy = json.dumps(layer.settings.get("dtype"))
     if layer.settings.get("quantization_config") or "_from_" in policy:
         raise UnsupportedLayerError(
@@ -166,7 +257,8 @@ def _check(layer: LayerConfig, entry: dict[str, Any], path: str) -> None:
 
 
 def _objects(node: Any, depth: int) -> list[tuple[dict[str, Any], int]]:
-    """Every serialised object in a configuration, each once, with the number of models around it."""
+    """Every serialised object in a configuration, each once, with the number of models around
+    it."""
     found: list[tuple[dict[str, Any], int]] = []
     waiting = [(node, depth)]
     while waiting:

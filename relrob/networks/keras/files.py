@@ -1,4 +1,5 @@
-"""`.keras` archives and Keras HDF5 files (Keras 3, 2 and the weight files of Keras 1), read with json and h5py alone."""
+"""`.keras` archives and Keras HDF5 files (Keras 3, 2 and the weight files of Keras 1), read with
+json and h5py alone."""
 
 from __future__ import annotations
 
@@ -14,18 +15,26 @@ import numpy as np
 
 from relrob.domain.network import Dense, Layout
 from relrob.errors import NetworkError, ShapeError
-from relrob.files import sha256_bytes
-from relrob.networks import hdf5
-from relrob.networks.chain import Chain
+from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import Model, parse
 from relrob.networks.keras.layers import build
 from relrob.networks.keras.weights import by_class, by_position
 from relrob.networks.keras.wiring import classes_of, dims_of, input_of, treats_apart
+from relrob.networks.operators import Chain
 from relrob.networks.source import Source
+from relrob.system.files import sha256_bytes
 
 _DENSEST: Final = 1100  # DEFLATE packs 1,032 bytes into one at most
 _BROKEN: Final = (
-    *(zipfile.BadZipFile, KeyError, OSError, EOFError, NotImplementedError, RuntimeError, ValueError),
+    *(
+        zipfile.BadZipFile,
+        KeyError,
+        OSError,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+        ValueError,
+    ),
     *(OverflowError, lzma.LZMAError, zlib.error, MemoryError),
 )
 
@@ -38,7 +47,9 @@ def read_keras(path: str, data: bytes) -> Source:
             weights = _member(archive, "model.weights.h5", path)
     except _BROKEN as error:
         raise NetworkError(
-            f"{path} is not a whole Keras archive: {error}", "config.json and model.weights.h5 in it", "save it again"
+            f"{path} is not a whole Keras archive: {error}",
+            "config.json and model.weights.h5 in it",
+            "save it again",
         ) from error
     model = parse(config, path)
 
@@ -50,14 +61,19 @@ def read_keras(path: str, data: bytes) -> Source:
 
 
 def read_hdf5(path: str, data: bytes) -> Source:
-    """A whole model of Keras 2 or 3, or the weights that Keras 1 kept. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """A whole model of Keras 2 or 3, or the weights that Keras 1 kept. Raises NetworkError,
+    UnsupportedLayerError, ShapeError."""
     with hdf5.opened(data, path) as file:
         config = hdf5.text(file, "model_config")
         names = hdf5.texts(file, "layer_names")
         if config is None and names:
             return _keras1(path, data, file, names)
     if config is None:
-        raise NetworkError(f"{path} has no model_config", "a whole Keras model, or Keras 1 weights", "model.save(...)")
+        raise NetworkError(
+            f"{path} has no model_config",
+            "a whole Keras model, or Keras 1 weights",
+            "model.save(...)",
+        )
     model = parse(config, path)
 
     def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
@@ -71,30 +87,46 @@ def _member(archive: zipfile.ZipFile, name: str, path: str) -> bytes:
     """A file of the archive, of a size that the archive can hold."""
     info = archive.getinfo(name)
     if info.file_size > hdf5.LARGEST or info.file_size > _DENSEST * (info.compress_size + 1):
-        raise NetworkError(f"{name} in {path} claims {info.file_size:,} bytes", "as many as the archive holds")
+        raise NetworkError(
+            f"{name} in {path} claims {info.file_size:,} bytes", "as many as the archive holds"
+        )
     return archive.read(name)
 
 
 def _source(
-    kind: str, model: Model, path: str, data: bytes, dense: Callable[[tuple[int, ...]], tuple[Dense, bool]]
+    kind: str,
+    model: Model,
+    path: str,
+    data: bytes,
+    dense: Callable[[tuple[int, ...]], tuple[Dense, bool]],
 ) -> Source:
     """The common end of both formats."""
     inputs, outputs = (len(model.inputs), len(model.outputs)) if model.graph else (1, 1)
     if (inputs, outputs) != (1, 1):
-        raise ShapeError(f"{path} has {inputs} inputs and {outputs} outputs", "one image in, one score a class out")
+        raise ShapeError(
+            f"{path} has {inputs} inputs and {outputs} outputs",
+            "one image in, one score a class out",
+        )
     first = input_of(model)
-    given = first.settings.get("dtype") if first is not None and first.kind == "InputLayer" else None
+    given = (
+        first.settings.get("dtype") if first is not None and first.kind == "InputLayer" else None
+    )
     if isinstance(given, str) and "float" not in given:
         raise NetworkError(f"{path} reads {given} pixels", "float pixels in [0, 1]")
     try:
         dims = dims_of(model)
     except (TypeError, ValueError, OverflowError) as error:
-        raise NetworkError(f"{path} has an input of no shape ({error})", "an image's shape", "save it again") from error
-    return Source(kind, dims, classes_of(model), sha256_bytes(data), dense, apart=treats_apart(model))
+        raise NetworkError(
+            f"{path} has an input of no shape ({error})", "an image's shape", "save it again"
+        ) from error
+    return Source(
+        kind, dims, classes_of(model), sha256_bytes(data), dense, apart=treats_apart(model)
+    )
 
 
 def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
-    """Weights without an architecture: dense layers with ReLU between them and a softmax at the end, pixels (C, H, W)."""
+    """Weights without an architecture: dense layers with ReLU between them and a softmax at the
+    end, pixels (C, H, W)."""
     pairs = []
     for position, name in enumerate(names, start=1):
         held = _arrays(file, name, f"{path}: layer {position} {name!r}")
@@ -109,7 +141,9 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
         group = hdf5.child(file, name, path)
         pairs.append([hdf5.array(group, one, path) for one in held])
     if not pairs or any(weights.ndim != 2 for weights, _ in pairs):
-        raise NetworkError(f"{path} holds no chain of dense layers", "Keras 1 weights of an MLP, or a whole model")
+        raise NetworkError(
+            f"{path} holds no chain of dense layers", "Keras 1 weights of an MLP, or a whole model"
+        )
 
     def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
         chain = Chain((int(np.prod(dims)),))
@@ -119,15 +153,24 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
         return chain.finish(), False
 
     (first, _), (last, _) = pairs[0], pairs[-1]
-    return Source("keras1-h5", (-1, first.shape[0]), last.shape[1], sha256_bytes(data), dense, flat=Layout.CHW)
+    return Source(
+        "keras1-h5", (-1, first.shape[0]), last.shape[1], sha256_bytes(data), dense, flat=Layout.CHW
+    )
 
 
 def _arrays(file: Any, name: str, where: str) -> list[str]:
-    """The names of a layer's arrays. Raises NetworkError for a layer that is named and not there, or whose arrays have no names."""
+    """The names of a layer's arrays. Raises NetworkError for a layer that is named and not there,
+    or whose arrays have no names."""
     if name not in file:
-        raise NetworkError(f"{where} is named in layer_names and is not there", "a whole file", "copy it again")
+        raise NetworkError(
+            f"{where} is named in layer_names and is not there", "a whole file", "copy it again"
+        )
     group = hdf5.child(file, name, where)
     held = hdf5.texts(group, "weight_names")
     if set(group) != set(held):
-        raise NetworkError(f"{where} holds {sorted(group)} and names {held}", "a name an array", "copy the file again")
+        raise NetworkError(
+            f"{where} holds {sorted(group)} and names {held}",
+            "a name an array",
+            "copy the file again",
+        )
     return held

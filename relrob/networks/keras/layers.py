@@ -1,4 +1,5 @@
-"""Keras layers, one by one, onto a `Chain`: the settings and the weights of an MLP without importing Keras."""
+"""Keras layers, one by one, onto a `Chain`: the settings and the weights of an MLP without
+importing Keras."""
 
 from __future__ import annotations
 
@@ -10,13 +11,14 @@ from numpy.typing import NDArray
 
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
-from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.keras.config import DENSE, LayerConfig, Model
 from relrob.networks.keras.settings import check_settings
 from relrob.networks.keras.wiring import path_of
+from relrob.networks.operators import Chain, NotDenseError
 
 Shapes = tuple[tuple[int, ...], ...]
-# (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where the file has others.
+# (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where
+# the file has others.
 Weights = Callable[[LayerConfig, Shapes], list[NDArray[Any]]]
 # All layers that hold weights, in Keras's order, with how many -> their weights.
 Matched = Callable[[tuple[LayerConfig, ...]], Weights]
@@ -27,8 +29,8 @@ _RANKS: Final = {"SpatialDropout1D": 2, "SpatialDropout2D": 3}
 def build(model: Model, dims: tuple[int, ...], matched: Matched) -> tuple[Dense, bool]:
     """The MLP for one image of shape `dims`, and whether constants were folded into its weights.
 
-    Raises NotDenseError when it is no MLP or holds anything that is not modelled; NetworkError or ShapeError, with the layer's
-    name and position, when it is a broken one.
+    Raises NotDenseError when it is no MLP or holds anything that is not modelled; NetworkError or
+    ShapeError, with the layer's name and position, when it is a broken one.
     """
     for layer in model.layers:
         if layer.kind not in DENSE:
@@ -103,7 +105,9 @@ def _activation(chain: Chain, name: str | None) -> None:
 def has_weights(layer: LayerConfig) -> bool:
     """Does Keras keep weights of it? A normalisation whose constants are settings has none."""
     adapted = layer.settings.get("mean") is None
-    return layer.kind in ("Dense", "BatchNormalization") or (layer.kind == "Normalization" and adapted)
+    return layer.kind in ("Dense", "BatchNormalization") or (
+        layer.kind == "Normalization" and adapted
+    )
 
 
 def _dense(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
@@ -138,7 +142,8 @@ def _kept(chain: Chain, axis: Any) -> list[int]:
 
 
 def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
-    """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data, from the weights."""
+    """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data,
+    from the weights."""
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]
@@ -150,21 +155,27 @@ def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
     mean, variance = (_spread(_single(value), axes, chain.shape) for value in held)
     if not (variance >= 0).all():
         raise NotDenseError("a variance below 0")
-    spread = np.maximum(_single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64))
+    spread = np.maximum(
+        _single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64)
+    )
     if settings.get("invert", False):
         chain.affine(spread, mean, size=np.abs(mean))
     else:
         chain.affine(1 / spread, -mean / spread, size=np.abs(mean) / spread)
 
 
-def _spread(values: NDArray[np.float64], axes: list[int], shape: tuple[int, ...]) -> NDArray[np.float64]:
+def _spread(
+    values: NDArray[np.float64], axes: list[int], shape: tuple[int, ...]
+) -> NDArray[np.float64]:
     """Constants along `axes` of a value of `shape`, aligned with the last of them."""
     if values.ndim > len(axes):
         raise NotDenseError(f"constants of {values.ndim} dimensions along {len(axes)} axes")
     wide = [1] * len(shape)
     for place in range(1, values.ndim + 1):
         wide[axes[-place] - 1] = values.shape[-place]
-    return np.broadcast_to(values.reshape(wide), [shape[n] if n + 1 in axes else 1 for n in range(len(shape))])
+    return np.broadcast_to(
+        values.reshape(wide), [shape[n] if n + 1 in axes else 1 for n in range(len(shape))]
+    )
 
 
 def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
@@ -173,7 +184,10 @@ def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None
     axes = _kept(chain, settings.get("axis", -1))
     shape = (chain.shape[axes[0] - 1],)
     scaled, centred = settings.get("scale", True), settings.get("center", True)
-    rest = [_spread(_single(values), axes, chain.shape) for values in weights(layer, (shape,) * (2 + scaled + centred))]
+    rest = [
+        _spread(_single(values), axes, chain.shape)
+        for values in weights(layer, (shape,) * (2 + scaled + centred))
+    ]
     gamma = rest.pop(0) if scaled else np.ones(1)
     beta = rest.pop(0) if centred else np.zeros(1)
     mean, variance = rest

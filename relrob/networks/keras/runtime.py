@@ -1,4 +1,5 @@
-"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as TensorFlow does.
+"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as
+TensorFlow does.
 
 Importing this module takes seconds.
 """
@@ -17,18 +18,21 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.files import sha256_path
 from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
 from relrob.networks.content import checked_bytes
-from relrob.networks.savedmodel import frozen
+from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import without_batch
-from relrob.quiet import quiet_native
+from relrob.system.files import sha256_path
+from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 
 
-def open_keras(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Keras:
-    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to treat images apart.
+def open_keras(
+    network: Network, threads: int, data: bytes | None = None, batch: int | None = None
+) -> Keras:
+    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to
+    treat images apart.
 
     Raises NetworkError when Keras refuses it.
     """
@@ -50,7 +54,9 @@ def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
         copy.write_bytes(content)
         try:
             model: Any = keras.saving.load_model(copy, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises ValueError, TypeError, KeyError, OSError and its layers' own
+        except (
+            Exception
+        ) as error:  # Keras raises ValueError, TypeError, KeyError, OSError and its layers' own
             raise NetworkError(
                 f"Keras refuses {network.path}: {one_line(error)}", "a model that it can load"
             ) from error
@@ -62,15 +68,21 @@ def _from_directory(network: Network) -> tuple[Any, Any]:
     """The same of a SavedModel."""
     if sha256_path(Path(network.path)) != network.sha256:
         raise NetworkError(
-            f"{network.path} has changed since it was loaded", "the directory that was loaded", "load it again"
+            f"{network.path} has changed since it was loaded",
+            "the directory that was loaded",
+            "load it again",
         )
     function = frozen(network.path)
     shape = function.inputs[0].shape
-    return (lambda images: function(images)[0]), shape.as_list() if shape.rank else (None, *network.image_shape)
+    return (lambda images: function(images)[0]), shape.as_list() if shape.rank else (
+        None,
+        *network.image_shape,
+    )
 
 
 def _limit(threads: int) -> None:
-    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a process."""
+    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a
+    process."""
     try:
         tf.config.set_visible_devices([], "GPU")
         tf.config.threading.set_intra_op_parallelism_threads(threads)
@@ -93,7 +105,9 @@ class Keras:
         wanted = batch or 1024
         self._batch = min(wanted, self._fixed or wanted)
         if self._batch < wanted:
-            log.warning("%s has a fixed batch: its images run %d at a time", network.path, self._batch)
+            log.warning(
+                "%s has a fixed batch: its images run %d at a time", network.path, self._batch
+            )
         signature = [tf.TensorSpec((self._fixed or None, *image), tf.float32)]
         self._model = model  # keeps the variables alive that the traced function reads
         traced = tf.function(model, input_signature=signature)
@@ -101,7 +115,9 @@ class Keras:
             with quiet_native():
                 self._call = traced.get_concrete_function()
         except (ValueError, TypeError, RuntimeError, tf.errors.OpError) as error:
-            raise NetworkError(f"Keras cannot run {network.path}: {one_line(error)}", "a model of images") from error
+            raise NetworkError(
+                f"Keras cannot run {network.path}: {one_line(error)}", "a model of images"
+            ) from error
 
     @property
     def runtime(self) -> str:
@@ -127,6 +143,8 @@ class Keras:
                 f"Keras cannot run {self._network.path}: {one_line(error)}", "one row an image"
             ) from error
         if not tf.is_tensor(rows):
-            raise NetworkError(f"{self._network.path} has several outputs", "one output, a score a class")
+            raise NetworkError(
+                f"{self._network.path} has several outputs", "one output, a score a class"
+            )
         array: NDArray[Any] = tf.cast(rows, tf.float32).numpy()
         return array[: len(images)]

@@ -1,4 +1,5 @@
-"""What each setting of a Keras layer may be for the layer to be modelled: a closed world, setting by setting."""
+"""What each setting of a Keras layer may be for the layer to be modelled: a closed world, setting
+by setting."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ import json
 from collections.abc import Callable
 from typing import Any, Final
 
-from relrob.networks.chain import NotDenseError
 from relrob.networks.keras.config import LayerConfig
+from relrob.networks.operators import NotDenseError
 
 Rule = Callable[[Any], bool]
 
@@ -19,7 +20,9 @@ def _any(value: Any) -> bool:
 
 def _one_of(*accepted: Any) -> Rule:
     """One of these, of the same type (True is not 1)."""
-    return lambda value: any(value == one and isinstance(value, bool) == isinstance(one, bool) for one in accepted)
+    return lambda value: any(
+        value == one and isinstance(value, bool) == isinstance(one, bool) for one in accepted
+    )
 
 
 def _flag(value: Any) -> bool:
@@ -62,8 +65,16 @@ def _float32(value: Any) -> bool:
 
 _NONE: Final = _one_of(None)
 _IDLE: Final = _one_of(None, False, 0, 0.0)
-_SHAPE: Final = dict.fromkeys(("input_shape", "batch_input_shape", "batch_shape", "input_dim"), _any)
-_COMMON: Final[dict[str, Rule]] = {"name": _any, "trainable": _any, "dtype": _float32, "input_dtype": _NONE, **_SHAPE}
+_SHAPE: Final = dict.fromkeys(
+    ("input_shape", "batch_input_shape", "batch_shape", "input_dim"), _any
+)
+_COMMON: Final[dict[str, Rule]] = {
+    "name": _any,
+    "trainable": _any,
+    "dtype": _float32,
+    "input_dtype": _NONE,
+    **_SHAPE,
+}
 
 
 def _weights(*names: str) -> dict[str, Rule]:
@@ -74,12 +85,30 @@ def _weights(*names: str) -> dict[str, Rule]:
 
 _ACTIVATION: Final = _one_of(None, "linear", "relu", "softmax")
 _NOISE: Final[dict[str, Rule]] = dict.fromkeys(
-    ("rate", "stddev", "seed", "noise_shape", "data_format", "l1", "l2", "p", "sigma", "activity_regularizer"), _any
+    (
+        "rate",
+        "stddev",
+        "seed",
+        "noise_shape",
+        "data_format",
+        "l1",
+        "l2",
+        "p",
+        "sigma",
+        "activity_regularizer",
+    ),
+    _any,
 )
 KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "InputLayer": {"sparse": _IDLE, "ragged": _IDLE, "optional": _IDLE, "shape": _any},
     "Dense": {
-        **{"units": _whole, "output_dim": _whole, "use_bias": _flag, "bias": _flag, "activation": _ACTIVATION},
+        **{
+            "units": _whole,
+            "output_dim": _whole,
+            "use_bias": _flag,
+            "bias": _flag,
+            "activation": _ACTIVATION,
+        },
         **_weights("kernel", "bias", "W", "b", "activity"),
         **{"init": _any, "lora_rank": _NONE, "lora_alpha": _NONE, "quantization_config": _NONE},
     },
@@ -93,11 +122,20 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "Normalization": {"axis": _axes, "mean": _constants, "variance": _constants, "invert": _flag},
     "BatchNormalization": {
         **{"axis": lambda value: _whole(value) or (_wholes(value) and len(value) == 1)},
-        **{"epsilon": _number, "center": _flag, "scale": _flag, "momentum": _any, "synchronized": _flag},
+        **{
+            "epsilon": _number,
+            "center": _flag,
+            "scale": _flag,
+            "momentum": _any,
+            "synchronized": _flag,
+        },
         **{"renorm": _IDLE, "renorm_clipping": _any, "renorm_momentum": _any},
         **_weights("beta", "gamma", "moving_mean", "moving_variance"),
     },
-    **dict.fromkeys(("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"), _NOISE),
+    **dict.fromkeys(
+        ("Dropout", "AlphaDropout", "GaussianDropout", "GaussianNoise", "ActivityRegularization"),
+        _NOISE,
+    ),
     **dict.fromkeys(("SpatialDropout1D", "SpatialDropout2D"), _NOISE),
     "Identity": {},
 }
@@ -111,7 +149,8 @@ def _told(value: Any) -> str:
 
 
 def check_settings(layer: LayerConfig) -> None:
-    """Raise NotDenseError that names the first setting that is unknown, or of a value that is not modelled."""
+    """Raise NotDenseError that names the first setting that is unknown, or of a value that is not
+    modelled."""
     rules = KNOWN.get(layer.kind)
     if rules is None:
         raise NotDenseError(layer.kind)

@@ -1,4 +1,5 @@
-"""Weights matched to the layers as Keras matches them: by position in HDF5 files, by class and number in archives."""
+"""Weights matched to the layers as Keras matches them: by position in HDF5 files, by class and
+number in archives."""
 
 from __future__ import annotations
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.errors import NetworkError
-from relrob.networks import hdf5
+from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import LayerConfig
 from relrob.networks.keras.layers import Shapes, Weights, has_weights
 
@@ -19,7 +20,8 @@ _WHOLE, _AGAIN = "a model saved whole", "save it again"
 
 
 def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
-    """Of an HDF5 file: the n-th layer that has weights takes the n-th group that has any, whatever their names."""
+    """Of an HDF5 file: the n-th layer that has weights takes the n-th group that has any, whatever
+    their names."""
     weights = file.get("model_weights")
     if weights is None:
         raise NetworkError(f"{path} has no model_weights", _WHOLE, _AGAIN)
@@ -27,21 +29,32 @@ def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weight
     filled = [group for group in groups if hdf5.texts(group, "weight_names")]
     owners = [layer for layer in layers if has_weights(layer)]
     if len(filled) != len(owners):
-        raise NetworkError(f"{path} has weights of {len(filled)} layers", f"{len(owners)}, as in its model", _AGAIN)
+        raise NetworkError(
+            f"{path} has weights of {len(filled)} layers", f"{len(owners)}, as in its model", _AGAIN
+        )
     top = weights.get("top_level_model_weights")
     if top is not None and hdf5.texts(top, "weight_names"):
-        raise NetworkError(f"{path} has weights of the model itself", "weights of its layers", _AGAIN)
+        raise NetworkError(
+            f"{path} has weights of the model itself", "weights of its layers", _AGAIN
+        )
 
     def held(group: Any) -> Held:
-        return lambda: [hdf5.dataset(group, name, path) for name in hdf5.texts(group, "weight_names")]
+        return lambda: [
+            hdf5.dataset(group, name, path) for name in hdf5.texts(group, "weight_names")
+        ]
 
-    return _checked({layer.name: held(group) for layer, group in zip(owners, filled, strict=True)}, path)
+    return _checked(
+        {layer.name: held(group) for layer, group in zip(owners, filled, strict=True)}, path
+    )
 
 
 def by_class(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
-    """Of an archive: the n-th layer of a class takes the group of that class and number ("dense_1" for the second Dense)."""
+    """Of an archive: the n-th layer of a class takes the group of that class and number ("dense_1"
+    for the second Dense)."""
     if "vars" in file and len(file["vars"]):
-        raise NetworkError(f"{path} has weights of the model itself", "weights of its layers", _AGAIN)
+        raise NetworkError(
+            f"{path} has weights of the model itself", "weights of its layers", _AGAIN
+        )
     counts: dict[str, int] = {}
     found: dict[str, Held] = {}
     for layer in layers:
@@ -59,7 +72,8 @@ def _snake(kind: str) -> str:
 
 
 def _numbered(file: Any, name: str, path: str) -> Held:
-    """The data sets "0", "1", ... of a group; Keras 2.13 wrote `_layer_checkpoint_dependencies` for `layers`."""
+    """The data sets "0", "1", ... of a group; Keras 2.13 wrote `_layer_checkpoint_dependencies` for
+    `layers`."""
 
     def held() -> list[Any]:
         for parent in ("layers", "_layer_checkpoint_dependencies"):
@@ -72,7 +86,8 @@ def _numbered(file: Any, name: str, path: str) -> Held:
 
 
 def _checked(held: dict[str, Held], path: str) -> Weights:
-    """Number and shapes are compared with the settings before any array is read; all become float32, as Keras keeps them."""
+    """Number and shapes are compared with the settings before any array is read; all become
+    float32, as Keras keeps them."""
 
     def weights(layer: LayerConfig, shapes: Shapes) -> list[NDArray[Any]]:
         found = held[layer.name]()
@@ -82,6 +97,9 @@ def _checked(held: dict[str, Held], path: str) -> Weights:
             if item.shape != shape:
                 raise NetworkError(f"an array of shape {item.shape}", f"{shape}", _AGAIN)
         with np.errstate(over="ignore"):
-            return [hdf5.finite(hdf5.values(item, path).astype(np.float32), item.name, path) for item in found]
+            return [
+                hdf5.finite(hdf5.values(item, path).astype(np.float32), item.name, path)
+                for item in found
+            ]
 
     return weights

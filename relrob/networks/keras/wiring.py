@@ -1,27 +1,67 @@
-"""The layers of a model in the order in which an image passes them: the file's own wiring, not the order of its list."""
+"""The layers of a model in the order in which an image passes them: the file's own wiring, not the
+order of its list."""
 
 from __future__ import annotations
 
 from collections import Counter
 from typing import Final
 
-from relrob.networks.chain import NotDenseError
 from relrob.networks.keras.calls import Tensor
 from relrob.networks.keras.config import MODELS, LayerConfig, Model
+from relrob.networks.operators import NotDenseError
 
 # Layers that treat the images of a batch apart, whatever their settings.
 _APART: Final = {
-    *(f"{kind}{n}D" for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling") for n in (1, 2, 3)),
+    *(
+        f"{kind}{n}D"
+        for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling")
+        for n in (1, 2, 3)
+    ),
     *(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
     *(f"ZeroPadding{n}D" for n in (1, 2, 3)),
     *(f"{kind}{n}D" for kind in ("DepthwiseConv", "SeparableConv") for n in (1, 2)),
-    *("Conv1DTranspose", "Conv2DTranspose", "Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"),
-    *("RepeatVector", "LeakyReLU", "PReLU", "ELU", "InputLayer", "Dense", "Flatten", "Permute", "Activation", "ReLU"),
-    *("Reshape", "Dropout", "SpatialDropout1D", "SpatialDropout2D", "AlphaDropout", "GaussianDropout", "GaussianNoise"),
+    *(
+        "Conv1DTranspose",
+        "Conv2DTranspose",
+        "Add",
+        "Subtract",
+        "Multiply",
+        "Average",
+        "Maximum",
+        "Minimum",
+    ),
+    *(
+        "RepeatVector",
+        "LeakyReLU",
+        "PReLU",
+        "ELU",
+        "InputLayer",
+        "Dense",
+        "Flatten",
+        "Permute",
+        "Activation",
+        "ReLU",
+    ),
+    *(
+        "Reshape",
+        "Dropout",
+        "SpatialDropout1D",
+        "SpatialDropout2D",
+        "AlphaDropout",
+        "GaussianDropout",
+        "GaussianNoise",
+    ),
     *("ActivityRegularization", "Identity"),
 }
-# Layers that do where their axis, counted with the batch, is neither the first nor counted from the end, but for the last.
-_ALONG: Final = {"Softmax", "Normalization", "BatchNormalization", "LayerNormalization", "Concatenate"}
+# Layers that do where their axis, counted with the batch, is neither the first nor counted from the
+# end, but for the last.
+_ALONG: Final = {
+    "Softmax",
+    "Normalization",
+    "BatchNormalization",
+    "LayerNormalization",
+    "Concatenate",
+}
 _PASSING: Final = ("Activation", "Softmax", "ReLU", "Dropout")
 
 
@@ -43,7 +83,8 @@ def dims_of(model: Model) -> tuple[int, ...] | None:
 
 
 def path_of(model: Model) -> tuple[LayerConfig, ...]:
-    """Each layer reads the one before it and is called once: from the input to the output. Raises NotDenseError."""
+    """Each layer reads the one before it and is called once: from the input to the output. Raises
+    NotDenseError."""
     counts = Counter(layer.name for layer in model.layers)
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -108,7 +149,8 @@ def _named(model: Model) -> dict[str, LayerConfig]:
 
 
 def classes_of(model: Model) -> int | None:
-    """Units of the dense layer that ends the model, when nothing after it can change their number."""
+    """Units of the dense layer that ends the model, when nothing after it can change their
+    number."""
     named = _named(model)
     layer = named.get(model.outputs[0].layer) if model.graph and model.outputs else None
     rest = list(model.layers)

@@ -1,4 +1,5 @@
-"""Whether a graph is known to treat the images of a batch apart: operator by operator, for any `.tflite` file."""
+"""Whether a graph is known to treat the images of a batch apart: operator by operator, for any
+`.tflite` file."""
 
 from __future__ import annotations
 
@@ -37,7 +38,9 @@ _ALONE: Final = frozenset(
         "TANH",
     ]
 )
-_PAIRS: Final = frozenset(["ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU"])
+_PAIRS: Final = frozenset(
+    ["ADD", "SUB", "MUL", "DIV", "MAXIMUM", "MINIMUM", "SQUARED_DIFFERENCE", "PRELU"]
+)
 _REDUCED: Final = frozenset(["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_PROD"])
 
 
@@ -83,16 +86,28 @@ class _Walk:
     def _step(self, operator: Operator) -> None:
         """One operator writes one tensor, once."""
         targets = [self._flat.at(place) for place in operator.outputs]
-        if len(targets) != 1 or targets[0].number in self._written or targets[0].constant or operator.odd:
+        if (
+            len(targets) != 1
+            or targets[0].number in self._written
+            or targets[0].constant
+            or operator.odd
+        ):
             raise _MixedError
         self._written.add(targets[0].number)
-        if any(place >= 0 and self._flat.tensors[place].odd == "is a variable" for place in operator.inputs):
+        if any(
+            place >= 0 and self._flat.tensors[place].odd == "is a variable"
+            for place in operator.inputs
+        ):
             raise _MixedError
         if operator.kind in BATCH_SIZE and not (
             operator.inputs and operator.kind == "PACK" and operator.inputs[0] in self._rows
         ):
             self._sizes.step(operator, list(self._rows))
-        elif operator.kind == "DEQUANTIZE" and operator.inputs and self._flat.at(operator.inputs[0]).constant:
+        elif (
+            operator.kind == "DEQUANTIZE"
+            and operator.inputs
+            and self._flat.at(operator.inputs[0]).constant
+        ):
             self._unpacked(operator)
         else:
             rule = _RULES.get(operator.kind)
@@ -187,7 +202,8 @@ def _joint(one: int, other: int) -> int:
 
 
 def _full(walk: _Walk, operator: Operator) -> Dims:
-    """FULLY_CONNECTED over all values of an image, or over the last axis where the others are kept."""
+    """FULLY_CONNECTED over all values of an image, or over the last axis where the others are
+    kept."""
     dims, weights = walk.first(operator), walk.fixed(operator, 1)
     walk.rest_is_fixed(operator, 2)
     if len(weights) != 2 or not dims:
@@ -238,7 +254,9 @@ def _reduced(walk: _Walk, operator: Operator) -> Dims:
     if not gone or len(gone) != len(axes) or 0 in gone:
         raise _MixedError
     keep = bool(operator.options.get("keepDims"))
-    return tuple(1 if axis in gone else n for axis, n in enumerate(dims, start=1) if keep or axis not in gone)
+    return tuple(
+        1 if axis in gone else n for axis, n in enumerate(dims, start=1) if keep or axis not in gone
+    )
 
 
 def _joined(walk: _Walk, operator: Operator) -> Dims:
@@ -246,7 +264,12 @@ def _joined(walk: _Walk, operator: Operator) -> Dims:
     rows = [walk.row(place) for place in operator.inputs]
     rank = len(rows[0]) + 1 if rows else 0
     axis = _int(operator.options, "axis")
-    if not rows or not -rank <= axis < rank or axis % rank == 0 or any(len(row) != rank - 1 for row in rows):
+    if (
+        not rows
+        or not -rank <= axis < rank
+        or axis % rank == 0
+        or any(len(row) != rank - 1 for row in rows)
+    ):
         raise _MixedError
     total = sum(row[axis % rank - 1] for row in rows)
     return tuple(total if number == axis % rank else n for number, n in enumerate(rows[0], start=1))

@@ -1,4 +1,5 @@
-"""The enclosure of a dense `.tflite` on a LiteRT runtime: dynamic range, full int8, float16 and float32 files."""
+"""The enclosure of a dense `.tflite` on a LiteRT runtime: dynamic range, full int8, float16 and
+float32 files."""
 
 from __future__ import annotations
 
@@ -13,16 +14,32 @@ import numpy as np
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
-from relrob.networks.enclosure import LOOSE, EnclosedLayer, Enclosure, float_softmax_gap, int8_softmax_gap
-from relrob.networks.kernels.litert_layers import DynamicFull, FloatFull, Int8Full, Quantise, Recode, Softmax
+from relrob.networks.enclosure import (
+    LOOSE,
+    EnclosedLayer,
+    Enclosure,
+    float_softmax_gap,
+    int8_softmax_gap,
+)
 from relrob.networks.litert.flat import DAMAGED, NotModelledError
 from relrob.networks.litert.graph import FULL, Graph, read_graph
 from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.layers import (
+    DynamicFull,
+    FloatFull,
+    Int8Full,
+    Quantise,
+    Recode,
+    Softmax,
+)
 from relrob.networks.litert.limits import check_limits
 
 log = logging.getLogger(__name__)
 
-_LOGITS: Final = (2.0**-14, 16.0)  # steps of what an int8 softmax reads for which it was compared with exp
+_LOGITS: Final = (
+    2.0**-14,
+    16.0,
+)  # steps of what an int8 softmax reads for which it was compared with exp
 _EXTRA: Final = 6  # float32 operations of a float kernel besides its products
 
 
@@ -46,13 +63,19 @@ def modelled(data: bytes, runtime: str) -> Modelled:
     found = Modelled(read_graph(data), kernels_of(data, runtime))
     for layer, kernel in zip(found.graph.layers, found.kernels, strict=True):
         check_limits(layer, kernel)
-        if isinstance(layer, Softmax) and layer.given is not None and not _LOGITS[0] <= layer.given.scale <= _LOGITS[1]:
+        if (
+            isinstance(layer, Softmax)
+            and layer.given is not None
+            and not _LOGITS[0] <= layer.given.scale <= _LOGITS[1]
+        ):
             raise NotModelledError(f"an int8 softmax over steps of {layer.given.scale:g}")
     if not found.dense:
         raise NotModelledError("the file has no dense layer")
     before = itertools.takewhile(lambda layer: not isinstance(layer, FULL), found.graph.layers)
     if any(not isinstance(layer, Quantise | Recode) for layer in before):
-        raise NotModelledError("the file does more than quantise its input before the first dense layer")
+        raise NotModelledError(
+            "the file does more than quantise its input before the first dense layer"
+        )
     relus = [layer.relu for layer, _ in found.dense]
     if relus != [True] * (len(relus) - 1) + [False]:
         raise NotModelledError("the dense layers do not end in ReLU, ..., ReLU, none")
@@ -72,7 +95,8 @@ def black_box(data: bytes, runtime: str) -> str:
 
 
 def tflite_enclosure(network: Network, data: bytes) -> Enclosure | None:
-    """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it is not such a network."""
+    """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it
+    is not such a network."""
     try:
         return _enclosure(network, modelled(data, network.runtime))
     except NotModelledError as reason:
@@ -83,7 +107,9 @@ def tflite_enclosure(network: Network, data: bytes) -> Enclosure | None:
 def _enclosure(network: Network, model: Modelled) -> Enclosure:
     """Layer by layer, the first one with its rows in raster order."""
     if model.graph.widths[0] != network.inputs:
-        raise NotModelledError(f"the file reads {model.graph.widths[0]} values, an image has {network.inputs}")
+        raise NotModelledError(
+            f"the file reads {model.graph.widths[0]} values, an image has {network.inputs}"
+        )
     layers = [_layer(layer, kernel) for layer, kernel in model.dense]
     layers[0] = replace(layers[0], weights=_raster(network, layers[0].weights))
     first = model.dense[0][0]
@@ -100,12 +126,16 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
     """One dense layer on the kernel that runs it."""
     weights = layer.weights.astype(np.float64)
     if isinstance(layer, FloatFull):
-        return EnclosedLayer(weights, layer.bias.astype(np.float64), layer.relu, len(weights) + _EXTRA)
+        return EnclosedLayer(
+            weights, layer.bias.astype(np.float64), layer.relu, len(weights) + _EXTRA
+        )
     scales = layer.scales.astype(np.float64)
     if isinstance(layer, DynamicFull):
         share = 0.5 / 255 if with_zero_point(layer, kernel) else 0.5 / 127
         bias = layer.bias.astype(np.float64)
-        return EnclosedLayer(weights * scales, bias, layer.relu, len(weights) + _EXTRA, share=share * LOOSE)
+        return EnclosedLayer(
+            weights * scales, bias, layer.relu, len(weights) + _EXTRA, share=share * LOOSE
+        )
     ratio = float(np.max(scales)) * layer.given.scale / layer.out.scale
     return EnclosedLayer(
         weights * scales,
@@ -120,7 +150,8 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
 
 
 def with_zero_point(layer: DynamicFull, kernel: str) -> bool:
-    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, else 1/127 of its largest value."""
+    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, else
+    1/127 of its largest value."""
     return kernel == "xnnpack" or layer.asymmetric
 
 
@@ -135,8 +166,9 @@ def _raster(network: Network, weights: Doubles) -> Doubles:
 
 
 def dynamic_model(data: bytes, runtime: str) -> tuple[tuple[DynamicFull, ...], str] | None:
-    """The dynamic-range layers of a file and the kernel of the first, None where it has others, fewer than two, or kernels that
-    quantise rows in different ways. `asymmetric` of a layer is what its kernel does."""
+    """The dynamic-range layers of a file and the kernel of the first, None where it has others,
+    fewer than two, or kernels that quantise rows in different ways. `asymmetric` of a layer is what
+    its kernel does."""
     try:
         model = modelled(data, runtime)
     except NotModelledError:
@@ -146,6 +178,8 @@ def dynamic_model(data: bytes, runtime: str) -> tuple[tuple[DynamicFull, ...], s
         for layer, kernel in model.dense
         if isinstance(layer, DynamicFull)
     )
-    whole = len(layers) == len(model.dense) >= 2 and len({layer.asymmetric for layer in layers}) == 1
+    whole = (
+        len(layers) == len(model.dense) >= 2 and len({layer.asymmetric for layer in layers}) == 1
+    )
     plain = all(isinstance(layer, DynamicFull | Softmax) for layer in model.graph.layers)
     return (layers, model.dense[0][1]) if whole and plain else None

@@ -1,4 +1,5 @@
-"""The flat buffer of a `.tflite` file as frozen values: every field that can change what runs; nothing is interpreted here."""
+"""The flat buffer of a `.tflite` file as frozen values: every field that can change what runs;
+nothing is interpreted here."""
 
 from __future__ import annotations
 
@@ -15,8 +16,12 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats, Ints, frozen
 
-OPERATORS: Final[Mapping[int, str]] = {v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)}
-TYPES: Final[Mapping[int, str]] = {v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)}
+OPERATORS: Final[Mapping[int, str]] = {
+    v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)
+}
+TYPES: Final[Mapping[int, str]] = {
+    v: k for k, v in vars(schema.TensorType).items() if isinstance(v, int)
+}
 _STORED: Final[Mapping[str, type[np.generic]]] = {
     "FLOAT32": np.float32,
     "FLOAT16": np.float16,
@@ -44,8 +49,9 @@ class NotModelledError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """`type`: its name in the schema; `signature`: the shape with -1 where open, None where the file has none; `data`: the bytes of
-    a constant; `scales`, `zeros`: of its quantisation, None where absent; `odd`: what is unusual about it, "" for nothing."""
+    """`type`: its name in the schema; `signature`: the shape with -1 where open, None where the
+    file has none; `data`: the bytes of a constant; `scales`, `zeros`: of its quantisation, None
+    where absent; `odd`: what is unusual about it, "" for nothing."""
 
     number: int
     type: str
@@ -68,14 +74,17 @@ class Tensor:
         if self.data is None or kind is None:
             raise NotModelledError(f"tensor {self.number} is not a constant of a known type")
         if len(self.data) != np.dtype(kind).itemsize * int(np.prod(self.shape, dtype=object)):
-            raise NotModelledError(f"tensor {self.number} holds {len(self.data)} bytes for shape {self.shape}")
+            raise NotModelledError(
+                f"tensor {self.number} holds {len(self.data)} bytes for shape {self.shape}"
+            )
         return np.frombuffer(self.data, kind).reshape(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """`kind`: its name in the schema; `inputs`: tensors, -1 for none; `options`: the fields of its builtin options and their
-    `form`, the name of the table, "" where there are none; `odd`: as in `Tensor`."""
+    """`kind`: its name in the schema; `inputs`: tensors, -1 for none; `options`: the fields of its
+    builtin options and their `form`, the name of the table, "" where there are none; `odd`: as in
+    `Tensor`."""
 
     number: int
     kind: str
@@ -94,7 +103,8 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for nothing."""
+    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for
+    nothing."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
@@ -111,7 +121,8 @@ class Flat:
 
 @lru_cache(maxsize=4)
 def read_flat(data: bytes) -> Flat:
-    """The file's first subgraph. Every index is in range. Raises NotModelledError, also where the flat buffer is damaged."""
+    """The file's first subgraph. Every index is in range. Raises NotModelledError, also where the
+    flat buffer is damaged."""
     try:
         check_size(data)
         return _read(schema.ModelT.InitFromPackedBuf(data, 0))
@@ -120,9 +131,13 @@ def read_flat(data: bytes) -> Flat:
 
 
 def check_size(data: bytes) -> None:
-    """Raise ValueError where tables are shared so often that the file unpacks to more objects than it has room for."""
+    """Raise ValueError where tables are shared so often that the file unpacks to more objects than
+    it has room for."""
     model: Any = schema.Model.GetRootAsModel(data, 0)
-    count, most = model.SubgraphsLength() + model.BuffersLength() + model.OperatorCodesLength(), len(data) // 4
+    count, most = (
+        model.SubgraphsLength() + model.BuffersLength() + model.OperatorCodesLength(),
+        len(data) // 4,
+    )
     for number in range(min(model.SubgraphsLength(), most)):
         graph = model.Subgraphs(number)
         count += graph.TensorsLength() + graph.OperatorsLength()
@@ -135,11 +150,19 @@ def check_size(data: bytes) -> None:
 def _read(model: Any) -> Flat:
     graph = model.subgraphs[0]
     buffers = list(model.buffers or ())
-    tensors = tuple(_tensor(number, tensor, buffers) for number, tensor in enumerate(graph.tensors or ()))
+    tensors = tuple(
+        _tensor(number, tensor, buffers) for number, tensor in enumerate(graph.tensors or ())
+    )
     codes = list(model.operatorCodes or ())
-    operators = tuple(_operator(number, operator, codes) for number, operator in enumerate(graph.operators or ()))
+    operators = tuple(
+        _operator(number, operator, codes) for number, operator in enumerate(graph.operators or ())
+    )
     flat = Flat(tensors, operators, _ints(graph.inputs), _ints(graph.outputs), _odd_model(model))
-    named = [*flat.inputs, *flat.outputs, *(i for o in operators for i in (*o.inputs, *o.outputs) if i != -1)]
+    named = [
+        *flat.inputs,
+        *flat.outputs,
+        *(i for o in operators for i in (*o.inputs, *o.outputs) if i != -1),
+    ]
     if not all(0 <= index < len(tensors) for index in named):
         raise NotModelledError("a tensor is named that the file does not have")
     return flat
@@ -147,7 +170,12 @@ def _read(model: Any) -> Flat:
 
 def _odd_model(model: Any) -> str:
     """What is unusual about the file."""
-    known = {b"min_runtime_version", b"CONVERSION_METADATA", b"TFLITE_METADATA", b"reduced_precision_support"}
+    known = {
+        b"min_runtime_version",
+        b"CONVERSION_METADATA",
+        b"TFLITE_METADATA",
+        b"reduced_precision_support",
+    }
     other = [entry.name or b"" for entry in model.metadata or () if entry.name not in known]
     if model.version != 3:
         return f"the file has schema version {model.version}"
@@ -200,7 +228,9 @@ def _operator(number: int, operator: Any, codes: list[Any]) -> Operator:
         raise NotModelledError(f"operator {number} has no operator code")
     code, options = codes[operator.opcodeIndex], operator.builtinOptions
     kind = max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
-    fields = {} if options is None else {name: _plain(value) for name, value in vars(options).items()}
+    fields = (
+        {} if options is None else {name: _plain(value) for name, value in vars(options).items()}
+    )
     return Operator(
         number,
         OPERATORS.get(kind, f"code {kind}"),
@@ -217,9 +247,15 @@ def _odd_operator(operator: Any, code: Any) -> str:
     """What is unusual about an operator."""
     if code.customCode or (operator.customOptions is not None and len(operator.customOptions)):
         return "has custom options"
-    if operator.largeCustomOptionsOffset or operator.largeCustomOptionsSize or operator.customOptionsFormat:
+    if (
+        operator.largeCustomOptionsOffset
+        or operator.largeCustomOptionsSize
+        or operator.customOptionsFormat
+    ):
         return "has custom options"
-    if operator.mutatingVariableInputs is not None and np.any(np.asarray(operator.mutatingVariableInputs)):
+    if operator.mutatingVariableInputs is not None and np.any(
+        np.asarray(operator.mutatingVariableInputs)
+    ):
         return "changes its inputs"
     if operator.intermediates is not None and len(operator.intermediates):
         return "has intermediate tensors"

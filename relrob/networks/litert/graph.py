@@ -1,4 +1,5 @@
-"""A dense `.tflite` file as a chain of layers. What is not known to be modelled raises NotModelledError with its reason."""
+"""A dense `.tflite` file as a chain of layers. What is not known to be modelled raises
+NotModelledError with its reason."""
 
 from __future__ import annotations
 
@@ -7,7 +8,9 @@ from functools import lru_cache
 from math import prod
 from typing import Final
 
-from relrob.networks.kernels.litert_layers import (
+from relrob.networks.litert.dense import dense_layer
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor, read_flat
+from relrob.networks.litert.layers import (
     Dequantise,
     DynamicFull,
     FloatFull,
@@ -18,8 +21,6 @@ from relrob.networks.kernels.litert_layers import (
     Recode,
     Softmax,
 )
-from relrob.networks.litert.dense import dense_layer
-from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor, read_flat
 from relrob.networks.litert.options import check_options
 from relrob.networks.litert.scales import grid_of
 from relrob.networks.litert.sizes import BATCH_SIZE, Sizes
@@ -31,7 +32,8 @@ _SOFTMAX_OUT: Final = Grid(1 / 256, -128)
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A `layer` on the way from the input to the output: the operator at `position`, between the tensors `source` and `target`."""
+    """A `layer` on the way from the input to the output: the operator at `position`, between the
+    tensors `source` and `target`."""
 
     layer: Layer
     position: int
@@ -41,8 +43,9 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`nodes` in order; `widths`: values an image before each node and after the last; `given`, `result`: the grids of the two
-    ends, None for float ones; `path`: the tensors from the input to the output, `halves`: whether float16 weights are unpacked.
+    """`nodes` in order; `widths`: values an image before each node and after the last; `given`,
+    `result`: the grids of the two ends, None for float ones; `path`: the tensors from the input to
+    the output, `halves`: whether float16 weights are unpacked.
     """
 
     nodes: tuple[Node, ...]
@@ -61,7 +64,8 @@ class Graph:
 
 @lru_cache(maxsize=4)
 def read_graph(data: bytes) -> Graph:
-    """The layers of a `.tflite` file, from the one input to the one output. Raises NotModelledError."""
+    """The layers of a `.tflite` file, from the one input to the one output. Raises
+    NotModelledError."""
     flat = read_flat(data)
     check_wiring(flat)
     return _Reader(flat).read()
@@ -85,7 +89,11 @@ class _Reader:
             check_options(operator)
             if operator.kind in BATCH_SIZE:
                 self._sizes.step(operator, self._path)
-            elif operator.kind == "DEQUANTIZE" and operator.inputs and self._flat.at(operator.inputs[0]).constant:
+            elif (
+                operator.kind == "DEQUANTIZE"
+                and operator.inputs
+                and self._flat.at(operator.inputs[0]).constant
+            ):
                 self._unpack(operator)
             else:
                 self._follow(operator)
@@ -111,7 +119,9 @@ class _Reader:
             raise NotModelledError(f"{operator.name} has other inputs or outputs")
         source, target = self._flat.at(operator.inputs[0]), self._flat.at(operator.outputs[0])
         if source.type != "FLOAT16" or target.type != "FLOAT32" or source.scales is not None:
-            raise NotModelledError(f"{operator.name} turns {source.type.lower()} weights into float ones")
+            raise NotModelledError(
+                f"{operator.name} turns {source.type.lower()} weights into float ones"
+            )
         self._halves[target.number] = source.number
 
     def _follow(self, operator: Operator) -> None:
@@ -139,14 +149,18 @@ class _Reader:
         dense = any(isinstance(node.layer, FULL) for node in self._nodes)
         last = self._nodes[-1].layer if self._nodes else None
         if operator.kind == "FULLY_CONNECTED" and not isinstance(last, Softmax):
-            tensors = [None if place == -1 else self._constant(place) for place in operator.inputs[1:]]
+            tensors = [
+                None if place == -1 else self._constant(place) for place in operator.inputs[1:]
+            ]
             return dense_layer(operator, tensors, prod(self._dims), given, out)
         if len(operator.inputs) != 1:
             raise NotModelledError(f"{operator.name} has {len(operator.inputs)} inputs")
         if operator.kind == "QUANTIZE":
             return _quantise(operator, given, out, dense, last)
         if operator.kind == "DEQUANTIZE" and given is not None and out is None:
-            if given.least != -128 or any(isinstance(node.layer, Dequantise) for node in self._nodes):
+            if given.least != -128 or any(
+                isinstance(node.layer, Dequantise) for node in self._nodes
+            ):
                 raise NotModelledError(f"{operator.name} is a second one, or of uint8")
             return Dequantise(given)
         if operator.kind == "SOFTMAX" and not isinstance(last, Softmax):
@@ -161,7 +175,9 @@ class _Reader:
         return found
 
 
-def _quantise(operator: Operator, given: Grid | None, out: Grid | None, dense: bool, last: Layer | None) -> Layer:
+def _quantise(
+    operator: Operator, given: Grid | None, out: Grid | None, dense: bool, last: Layer | None
+) -> Layer:
     """QUANTIZE of float pixels, or between uint8 and int8 at one of the ends."""
     if last is not None and not dense:
         raise NotModelledError(f"{operator.name} is a second QUANTIZE")
@@ -172,16 +188,26 @@ def _quantise(operator: Operator, given: Grid | None, out: Grid | None, dense: b
             raise NotModelledError(f"{operator.name} of floats between layers, or to uint8")
         return Quantise(out)
     to, back = (given.least, out.least) == (0, -128), (given.least, out.least) == (-128, 0)
-    if given.scale != out.scale or given.zero - given.least != out.zero - out.least or not (back if dense else to):
+    if (
+        given.scale != out.scale
+        or given.zero - given.least != out.zero - out.least
+        or not (back if dense else to)
+    ):
         raise NotModelledError(f"{operator.name} moves integers to another scale")
     return Recode(given, out)
 
 
-def _softmax(operator: Operator, given: Grid | None, out: Grid | None, dims: tuple[int, ...]) -> Softmax:
+def _softmax(
+    operator: Operator, given: Grid | None, out: Grid | None, dims: tuple[int, ...]
+) -> Softmax:
     """SOFTMAX over the classes."""
     if len(dims) != 1:
         raise NotModelledError(f"{operator.name} over part of an image's values")
-    if (given is None) != (out is None) or out not in (None, _SOFTMAX_OUT) or (given is not None and given.least == 0):
+    if (
+        (given is None) != (out is None)
+        or out not in (None, _SOFTMAX_OUT)
+        or (given is not None and given.least == 0)
+    ):
         raise NotModelledError(f"{operator.name} has types or an output scale of its own")
     return Softmax(given, out)
 
@@ -201,4 +227,6 @@ def _image(tensor: Tensor) -> tuple[int, ...]:
 def _declared(tensor: Tensor, dims: tuple[int, ...]) -> None:
     """The shape that the file gives an activation is the one that it has."""
     if tensor.shape != (1, *dims):
-        raise NotModelledError(f"tensor {tensor.number} is declared as {tensor.shape} and is {(1, *dims)}")
+        raise NotModelledError(
+            f"tensor {tensor.number} is declared as {tensor.shape} and is {(1, *dims)}"
+        )

@@ -6,29 +6,36 @@ from typing import Final
 
 import numpy as np
 
-from relrob.networks.kernels.litert_layers import DynamicFull, Int8Full, Layer
-from relrob.networks.kernels.requantise import multipliers, output_scales
 from relrob.networks.litert.flat import NotModelledError
+from relrob.networks.litert.layers import DynamicFull, Int8Full, Layer
+from relrob.networks.litert.requantise import multipliers, output_scales
 
 _INT32: Final = 2**31
 
 
 def check_limits(layer: Layer, kernel: str) -> None:
-    """Does the kernel compute the layer as it is modelled, whatever its input? Raises NotModelledError."""
+    """Does the kernel compute the layer as it is modelled, whatever its input? Raises
+    NotModelledError."""
     if isinstance(layer, Int8Full):
         _requantised(layer, kernel, _largest(layer))
     if isinstance(layer, DynamicFull) and layer.turned and kernel == "xnnpack":
         raise NotModelledError("a dense layer of scales along dimension 1 that XNNPACK takes")
-    if isinstance(layer, DynamicFull) and 255 * int(np.abs(layer.weights.astype(np.int64)).sum(axis=0).max()) >= _INT32:
+    if (
+        isinstance(layer, DynamicFull)
+        and 255 * int(np.abs(layer.weights.astype(np.int64)).sum(axis=0).max()) >= _INT32
+    ):
         raise NotModelledError("a layer whose sums can leave 32 bits")
 
 
 def _largest(layer: Int8Full) -> int:
-    """The largest absolute value of a sum, whichever of the two ways a kernel counts the zero point."""
+    """The largest absolute value of a sum, whichever of the two ways a kernel counts the zero
+    point."""
     weights, bias = layer.weights.astype(np.int64), layer.bias.astype(np.int64)
     size = np.abs(weights).sum(axis=0)
     shifted = np.abs(bias - layer.given.zero * weights.sum(axis=0))
-    return int(max((128 * size + shifted).max(initial=0), (255 * size + np.abs(bias)).max(initial=0)))
+    return int(
+        max((128 * size + shifted).max(initial=0), (255 * size + np.abs(bias)).max(initial=0))
+    )
 
 
 def _requantised(layer: Int8Full, kernel: str, largest: int) -> None:
@@ -40,7 +47,9 @@ def _requantised(layer: Int8Full, kernel: str, largest: int) -> None:
     if scales.min(initial=1.0) < 2.0**-100:
         raise NotModelledError("an int8 layer with a requantisation scale below 2^-100")
     if kernel == "xnnpack" and scales.max() >= 256:
-        raise NotModelledError(f"an int8 layer with a requantisation scale of {scales.max():g}, which XNNPACK refuses")
+        raise NotModelledError(
+            f"an int8 layer with a requantisation scale of {scales.max():g}, which XNNPACK refuses"
+        )
     left = max(int(multipliers(scales).exponent.max()), 0)
     if kernel == "builtin" and (left > 30 or largest << left >= _INT32):
         raise NotModelledError(

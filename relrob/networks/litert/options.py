@@ -14,8 +14,9 @@ _DEFAULTS: Final = (None, 0, False, ())
 
 @dataclass(frozen=True)
 class _Known:
-    """`versions` that compute the same; `form`: the table of options, `needed` or not; `free`: options and their allowed values,
-    None for any that the reader looks at itself. Every other option has its default."""
+    """`versions` that compute the same; `form`: the table of options, `needed` or not; `free`:
+    options and their allowed values, None for any that the reader looks at itself. Every other
+    option has its default."""
 
     versions: range
     form: str = ""

@@ -1,4 +1,5 @@
-"""LiteRT on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or on the reference kernels."""
+"""LiteRT on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or on the
+reference kernels."""
 
 from __future__ import annotations
 
@@ -14,25 +15,28 @@ from relrob.errors import NetworkError
 from relrob.networks.batches import probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
-from relrob.networks.interpreter import LiteRt, best_batch
-from relrob.networks.kernels.emulate import emulator
-from relrob.networks.kernels.litert_layers import Quantise
-from relrob.networks.kernels.litert_probes import hostile_images
+from relrob.networks.litert.emulate import emulator
 from relrob.networks.litert.flat import read_flat
 from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.interpreter import LiteRt, best_batch
 from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.layers import Quantise
+from relrob.networks.litert.probes import hostile_images
 
 log = logging.getLogger(__name__)
 
 _BLOCK: Final = 8  # values that LiteRT's built-in QUANTIZE rounds at once
 
 
-def open_litert(network: Network, threads: int, data: bytes | None = None, batch: int | None = None) -> Evaluator:
-    """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when LiteRT refuses it.
+def open_litert(
+    network: Network, threads: int, data: bytes | None = None, batch: int | None = None
+) -> Evaluator:
+    """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when
+    LiteRT refuses it.
 
-    A graph that is not known to treat images apart, or that holds its batch fixed, is run image by image, and a warning says so.
-    Where our emulator of the kernels is faster and `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT
-    itself.
+    A graph that is not known to treat images apart, or that holds its batch fixed, is run image by
+    image, and a warning says so. Where our emulator of the kernels is faster and `batch` is left
+    open, it computes the same bits; `batch` 1 always runs LiteRT itself.
     """
     content = checked_bytes(network, data)
     apart = network.apart and not rounds_by_place(network, content)
@@ -43,24 +47,32 @@ def open_litert(network: Network, threads: int, data: bytes | None = None, batch
     alone = single.outputs(probes)
     if best == 1:
         if not apart and batch != 1:
-            why = "rounds by its place in a batch" if network.apart else "may mix the images of a batch"
+            why = (
+                "rounds by its place in a batch"
+                if network.apart
+                else "may mix the images of a batch"
+            )
             log.warning("%s %s: images run one by one", network.path, why)
         return evaluator
     if _agrees(evaluator, probes, alone):
         return _faster(network, content, evaluator, threads) if batch is None else evaluator
-    log.warning("%s does not run in batches on %s: its images run one by one", network.path, network.runtime)
+    log.warning(
+        "%s does not run in batches on %s: its images run one by one", network.path, network.runtime
+    )
     return single
 
 
 def rounds_by_place(network: Network, data: bytes) -> bool:
-    """Can an image have other outputs in a batch, because the built-in QUANTIZE rounds halves to even in whole blocks of the batch,
-    and away from zero in what is left over? What a black box quantises may also be a float that depends on the batch itself."""
+    """Can an image have other outputs in a batch, because the built-in QUANTIZE rounds halves to
+    even in whole blocks of the batch, and away from zero in what is left over? What a black box
+    quantises may also be a float that depends on the batch itself."""
     if network.runtime == "reference":
         return False
     if not network.black_box:
         graph, kernels = read_graph(data), kernels_of(data, network.runtime)
         left = any(
-            isinstance(a, Quantise) and kernel == "builtin" for a, kernel in zip(graph.layers, kernels, strict=True)
+            isinstance(a, Quantise) and kernel == "builtin"
+            for a, kernel in zip(graph.layers, kernels, strict=True)
         )
         return left and graph.widths[0] % _BLOCK != 0
     flat = read_flat(data)
@@ -75,9 +87,12 @@ def rounds_by_place(network: Network, data: bytes) -> bool:
 
 
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
-    """The emulator where it is faster than the interpreter and gives the same bits on hostile images; else the interpreter."""
+    """The emulator where it is faster than the interpreter and gives the same bits on hostile
+    images; else the interpreter."""
     dynamic = network.scheme.startswith("dynamic") and network.runtime in ("builtin", "reference")
-    if network.black_box or not (dynamic or (network.scheme.startswith("int8") and network.runtime == "reference")):
+    if network.black_box or not (
+        dynamic or (network.scheme.startswith("int8") and network.runtime == "reference")
+    ):
         return evaluator
     found = emulator(network, content, threads)
     if found is None:
@@ -85,13 +100,16 @@ def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -
     if same_on_hostile_images(found, evaluator, network):
         return found
     log.warning(
-        "%s: our kernels for %s differ from LiteRT on this machine; LiteRT runs it", network.path, network.runtime
+        "%s: our kernels for %s differ from LiteRT on this machine; LiteRT runs it",
+        network.path,
+        network.runtime,
     )
     return evaluator
 
 
 def same_on_hostile_images(one: Evaluator, other: Evaluator, network: Network) -> bool:
-    """Do two evaluators give the same numbers on images that tell kernels apart? Their zeros may differ in sign."""
+    """Do two evaluators give the same numbers on images that tell kernels apart? Their zeros may
+    differ in sign."""
     images = hostile_images(network)
     return bool(np.array_equal(one.outputs(images), other.outputs(images), equal_nan=True))
 
@@ -102,8 +120,8 @@ def in_batches(network: Network, images: Floats) -> Floats:
 
 
 def kernels_differ(network: Network, data: bytes | None = None) -> str:
-    """How our model of the kernels differs from LiteRT on this machine, "" where it does not or where nothing is emulated: the
-    bounds of such a file are void. For `networks/probes.py`."""
+    """How our model of the kernels differs from LiteRT on this machine, "" where it does not or
+    where nothing is emulated: the bounds of such a file are void. For `networks/probes.py`."""
     content = checked_bytes(network, data)
     found = emulator(network, content)
     if found is None or not network.apart:
@@ -115,7 +133,8 @@ def kernels_differ(network: Network, data: bytes | None = None) -> str:
 
 
 def _agrees(evaluator: LiteRt, probes: Floats, alone: Floats) -> bool:
-    """Do the probes give the same in one batch as one by one, but for the rounding of floats and one output quantum?"""
+    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
+    one output quantum?"""
     try:
         together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
     except NetworkError as error:

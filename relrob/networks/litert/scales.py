@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 
 from relrob.domain.arrays import Floats
-from relrob.networks.kernels.litert_layers import Grid
 from relrob.networks.litert.flat import NotModelledError, Tensor
+from relrob.networks.litert.layers import Grid
 
 _LEAST: Final = {"INT8": -128, "UINT8": 0}
 _SMALLEST, _LARGEST = 2.0**-60, 2.0**60  # products of two of them are far from the ends of float32
@@ -24,7 +24,13 @@ def grid_of(tensor: Tensor) -> Grid | None:
     if tensor.type not in _LEAST:
         raise NotModelledError(f"{what} is {tensor.type.lower()}")
     scales, zeros = tensor.scales, tensor.zeros
-    if scales is None or zeros is None or len(scales) != 1 or len(zeros) != 1 or tensor.dimension != 0:
+    if (
+        scales is None
+        or zeros is None
+        or len(scales) != 1
+        or len(zeros) != 1
+        or tensor.dimension != 0
+    ):
         raise NotModelledError(f"{what} has not one scale and one zero point")
     least, zero = _LEAST[tensor.type], int(zeros[0])
     check_scales(what, scales)
@@ -34,8 +40,8 @@ def grid_of(tensor: Tensor) -> Grid | None:
 
 
 def weight_scales(tensor: Tensor, outputs: int, turned: bool = False) -> Floats:
-    """The scales of symmetric int8 weights, one or one an output; `turned`: several may be along dimension 1 of square weights.
-    Raises NotModelledError."""
+    """The scales of symmetric int8 weights, one or one an output; `turned`: several may be along
+    dimension 1 of square weights. Raises NotModelledError."""
     what, scales, zeros = f"tensor {tensor.number}", tensor.scales, tensor.zeros
     if scales is None or zeros is None or len(zeros) != len(scales):
         raise NotModelledError(f"{what} has no scales, or not a zero point for each")

@@ -1,4 +1,5 @@
-"""RESHAPE, and how a converted Flatten asks for the batch: SHAPE, STRIDED_SLICE of its first entry, PACK with an image's size."""
+"""RESHAPE, and how a converted Flatten asks for the batch: SHAPE, STRIDED_SLICE of its first entry,
+PACK with an image's size."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ Dims = tuple[int, ...]
 
 
 class Sizes:
-    """`_shapes`: tensors that hold the shape of a batch, `_batches`: its first entry, `_packed`: shapes that are asked for."""
+    """`_shapes`: tensors that hold the shape of a batch, `_batches`: its first entry, `_packed`:
+    shapes that are asked for."""
 
     def __init__(self, flat: Flat) -> None:
         self._flat = flat

@@ -1,4 +1,5 @@
-"""How tensors and operators hang together: one input, one output, every value written once and before it is read."""
+"""How tensors and operators hang together: one input, one output, every value written once and
+before it is read."""
 
 from __future__ import annotations
 
@@ -13,7 +14,9 @@ def check_wiring(flat: Flat) -> None:
         if tensor.odd:
             raise NotModelledError(f"tensor {tensor.number} {tensor.odd}")
     if len(flat.inputs) != 1 or len(flat.outputs) != 1:
-        raise NotModelledError(f"the graph has {len(flat.inputs)} inputs and {len(flat.outputs)} outputs")
+        raise NotModelledError(
+            f"the graph has {len(flat.inputs)} inputs and {len(flat.outputs)} outputs"
+        )
     written = set(flat.inputs)
     if flat.tensors[flat.inputs[0]].constant:
         raise NotModelledError("the input is a constant")
@@ -25,5 +28,7 @@ def check_wiring(flat: Flat) -> None:
                 raise NotModelledError(f"{operator.name} reads tensor {place} before it is written")
         for place in operator.outputs:
             if place == -1 or place in written or flat.tensors[place].constant:
-                raise NotModelledError(f"{operator.name} writes tensor {place}, which is written already or a constant")
+                raise NotModelledError(
+                    f"{operator.name} writes tensor {place}, which is written already or a constant"
+                )
             written.add(place)

@@ -1,7 +1,9 @@
-"""Does an ONNX graph treat the images of a batch apart? Operator by operator, from a list; what is not on it may mix them.
+"""Does an ONNX graph treat the images of a batch apart? Operator by operator, from a list; what is
+not on it may mix them.
 
-A value is a constant, a shape (which depends on the number of images alone), or one row an image along its first axis. Shapes are
-those that onnx infers; where it infers none, only what needs none is known to keep images apart.
+A value is a constant, a shape (which depends on the number of images alone), or one row an image
+along its first axis. Shapes are those that onnx infers; where it infers none, only what needs none
+is known to keep images apart.
 """
 
 from __future__ import annotations
@@ -21,18 +23,19 @@ _UNARY: Final = (
     "Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign "
     "Sqrt Swish Tan Tanh ThresholdedRelu"
 )
-_NARY: Final = (
-    "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor"
-)
+_NARY: Final = "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor"
 # Their first input is a batch of images or channels by the standard; all others must be constants.
 _SPATIAL: Final = (
     "AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool GlobalMaxPool "
     "InstanceNormalization LRN LpPool MaxPool SpaceToDepth"
 )
 _REDUCTIONS: Final = (
-    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare"
+    "ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd "
+    "ReduceSum ReduceSumSquare"
 )
-_CLASSES: Final = {name: names for names in (_UNARY, _NARY, _SPATIAL, _REDUCTIONS) for name in names.split()}
+_CLASSES: Final = {
+    name: names for names in (_UNARY, _NARY, _SPATIAL, _REDUCTIONS) for name in names.split()
+}
 _ALONG: Final = {  # operators along one axis, and what it is where they do not say
     "Concat": None,
     "Softmax": -1,
@@ -58,7 +61,13 @@ def treats_apart(model: onnx.ModelProto) -> bool:
     """Is the graph known to compute each image's outputs from that image alone?"""
     try:
         return _known(model)
-    except (ValueError, TypeError, AttributeError, LookupError, StopIteration):  # nodes or attributes of another form
+    except (
+        ValueError,
+        TypeError,
+        AttributeError,
+        LookupError,
+        StopIteration,
+    ):  # nodes or attributes of another form
         return False
 
 
@@ -66,22 +75,40 @@ def _known(model: onnx.ModelProto) -> bool:
     """The same, for nodes that have the inputs and attributes of their kind."""
     versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
     graph = model.graph
-    if len(versions) != 1 or versions[0] not in OPSETS or len(graph.output) != 1 or len(model.functions):
+    if (
+        len(versions) != 1
+        or versions[0] not in OPSETS
+        or len(graph.output) != 1
+        or len(model.functions)
+    ):
         return False
-    held = {tensor.name for tensor in graph.initializer} | {each.values.name for each in graph.sparse_initializer}
+    held = {tensor.name for tensor in graph.initializer} | {
+        each.values.name for each in graph.sparse_initializer
+    }
     given = next(value.name for value in graph.input if value.name not in held)
     kept = _Kept(int(versions[0]), _shapes(model))
     kept.constants.update({tensor.name: tensor for tensor in graph.initializer})
     kept.constants.update({each.values.name: None for each in graph.sparse_initializer})
     kept.images.add(given)
-    return kept.rank(given) > 0 and all(kept.visit(node) for node in graph.node) and graph.output[0].name in kept.images
+    return (
+        kept.rank(given) > 0
+        and all(kept.visit(node) for node in graph.node)
+        and graph.output[0].name in kept.images
+    )
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
     """Shapes by name, -1 where a length is open."""
     try:
         graph = onnx.shape_inference.infer_shapes(model).graph
-    except (onnx.shape_inference.InferenceError, DecodeError, ValueError, TypeError, RuntimeError, MemoryError):
+    except (
+        onnx.shape_inference.InferenceError,
+        DecodeError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        MemoryError,
+    ):
         graph = model.graph
     found = {}
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -109,7 +136,9 @@ class _Kept:
         self._opset, self._shapes = opset, shapes
         self.constants: dict[str, onnx.TensorProto | None] = {}
         self.images: set[str] = set()
-        self._sizes: dict[str, list[int | None]] = {}  # a shape: None stands for the number of images
+        self._sizes: dict[
+            str, list[int | None]
+        ] = {}  # a shape: None stands for the number of images
 
     def rank(self, name: str) -> int:
         """0 where it is not known, or there are no axes."""
@@ -117,9 +146,16 @@ class _Kept:
 
     def visit(self, node: onnx.NodeProto) -> bool:
         """Take the node's outputs in; False where they may mix images."""
-        if any(a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS) for a in node.attribute):
+        if any(
+            a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
+            for a in node.attribute
+        ):
             return False
-        found = _Node(node.op_type, list(node.input), {a.name: helper.get_attribute_value(a) for a in node.attribute})
+        found = _Node(
+            node.op_type,
+            list(node.input),
+            {a.name: helper.get_attribute_value(a) for a in node.attribute},
+        )
         own = node.domain in DOMAINS
         if own and self._size(found, node.output[0]):
             return True
@@ -146,7 +182,11 @@ class _Kept:
             return False
         else:
             parts = [self._sizes.get(name, self._whole(name)) for name in node.inputs]
-            step = None if any(part is None for part in parts) else _stepped(node, [part or [] for part in parts])
+            step = (
+                None
+                if any(part is None for part in parts)
+                else _stepped(node, [part or [] for part in parts])
+            )
             if step is None:
                 return False
             found = step
@@ -156,7 +196,10 @@ class _Kept:
     def _whole(self, name: str) -> list[int | None] | None:
         """A constant of whole numbers."""
         tensor = self.constants.get(name)
-        if tensor is None or tensor.data_type not in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
+        if tensor is None or tensor.data_type not in (
+            onnx.TensorProto.INT64,
+            onnx.TensorProto.INT32,
+        ):
             return None
         try:
             return [int(value) for value in numpy_helper.to_array(tensor).reshape(-1)]
@@ -171,11 +214,19 @@ class _Kept:
     def _dims(self, name: str) -> tuple[int, ...] | None:
         """The shape of a constant."""
         tensor = self.constants.get(name)
-        return tuple(tensor.dims) if tensor is not None else self._shapes.get(name) if name in self.constants else None
+        return (
+            tuple(tensor.dims)
+            if tensor is not None
+            else self._shapes.get(name)
+            if name in self.constants
+            else None
+        )
 
     def _inner(self, axis: Any, rank: int) -> bool:
         """Is the axis not that of the images?"""
-        return isinstance(axis, int) and (0 < axis < rank if axis >= 0 else rank > 0 and -rank < axis)
+        return isinstance(axis, int) and (
+            0 < axis < rank if axis >= 0 else rank > 0 and -rank < axis
+        )
 
     def _apart(self, node: _Node) -> bool:
         """One of ONNX's own operators."""
@@ -207,15 +258,26 @@ class _Kept:
         if kind == "QLinearMatMul":
             return fixed and rank > 1 and len(self._dims(inputs[3]) or ()) == 2
         if kind in _QDQ:
-            scalar = all((dims := self._dims(name)) is not None and prod(dims) == 1 for name in rest)
-            return fixed and (scalar or self._inner(at.get("axis", 1), rank)) and not at.get("block_size", 0)
+            scalar = all(
+                (dims := self._dims(name)) is not None and prod(dims) == 1 for name in rest
+            )
+            return (
+                fixed
+                and (scalar or self._inner(at.get("axis", 1), rank))
+                and not at.get("block_size", 0)
+            )
         return self._moved(node, rank)
 
     def _quantised(self, node: _Node, domain: str) -> bool:
-        """Quantised operators of onnxruntime's own domain: a dense layer, and sums and products of two values."""
+        """Quantised operators of onnxruntime's own domain: a dense layer, and sums and products of
+        two values."""
         first, second = node.inputs[0], node.inputs[3] if len(node.inputs) > 3 else ""
         rest = [name for name in node.inputs if name and name not in (first, second)]
-        if domain != "com.microsoft" or first not in self.images or not all(name in self.constants for name in rest):
+        if (
+            domain != "com.microsoft"
+            or first not in self.images
+            or not all(name in self.constants for name in rest)
+        ):
             return False
         if node.kind == "QGemm":
             return second in self.constants and not node.at.get("transA", 0)
@@ -245,10 +307,18 @@ class _Kept:
         axis = node.at.get("axis", 1 if kind in _FLATTENED and self._opset < 13 else _ALONG[kind])
         if kind == "Concat":
             same = len({self.rank(name) for name in node.inputs}) == 1
-            return same and all(name in self.images for name in node.inputs) and self._inner(axis, rank)
-        if kind == "LayerNormalization" and not all(self._constant(name, rank) for name in node.inputs[1:] if name):
+            return (
+                same
+                and all(name in self.images for name in node.inputs)
+                and self._inner(axis, rank)
+            )
+        if kind == "LayerNormalization" and not all(
+            self._constant(name, rank) for name in node.inputs[1:] if name
+        ):
             return False
-        return all(name in self.constants for name in node.inputs[1:] if name) and self._inner(axis, rank)
+        return all(name in self.constants for name in node.inputs[1:] if name) and self._inner(
+            axis, rank
+        )
 
     def _moved(self, node: _Node, rank: int) -> bool:
         """Changes of shape or order, and parts."""
@@ -264,7 +334,11 @@ class _Kept:
                 return bool(axes) and all(self._inner(axis, rank) for axis in axes or [])
             case "Unsqueeze":
                 axes = at.get("axes") or (whole[0] if whole else None)
-                return bool(axes) and rank > 0 and all(self._inner(axis, rank + len(axes or [])) for axis in axes or [])
+                return (
+                    bool(axes)
+                    and rank > 0
+                    and all(self._inner(axis, rank + len(axes or [])) for axis in axes or [])
+                )
             case "Reshape" if rest:
                 return self._reshaped(node, self._sizes.get(rest[0], whole[0]))
             case "Pad" if whole and whole[0] and len(node.inputs) < 4:
@@ -307,9 +381,15 @@ def _stepped(node: _Node, parts: list[list[int | None]]) -> list[int | None] | N
             return parts[0]
         case "Concat":
             return [length for part in parts for length in part]
-        case "Gather" if all(n is not None and -len(parts[0]) <= n < len(parts[0]) for n in parts[1]):
+        case "Gather" if all(
+            n is not None and -len(parts[0]) <= n < len(parts[0]) for n in parts[1]
+        ):
             return [parts[0][n] for n in parts[1] if n is not None]
         case "Slice" if len(parts) == 3 or (len(parts) == 4 and parts[3] == [0]):
             ends = parts[1] + parts[2]
-            return parts[0][slice(*ends)] if len(parts[1]) == len(parts[2]) == 1 and None not in ends else None
+            return (
+                parts[0][slice(*ends)]
+                if len(parts[1]) == len(parts[2]) == 1 and None not in ends
+                else None
+            )
     return None

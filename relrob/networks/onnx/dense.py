@@ -1,4 +1,5 @@
-"""The graph of an ONNX file, operator by operator, onto a `Chain`: the weights of an MLP, or a model of what the file does."""
+"""The graph of an ONNX file, operator by operator, onto a `Chain`: the weights of an MLP, or a
+model of what the file does."""
 
 from __future__ import annotations
 
@@ -12,32 +13,38 @@ from onnx import TensorProto
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line
-from relrob.networks.chain import Chain, NotDenseError
 from relrob.networks.onnx.graph import Graph, Operator, graph_of
+from relrob.networks.operators import Chain, NotDenseError
 
 Array = NDArray[Any]
 _CONSTANTS = {"Add", "Sub", "Mul", "Div"}
 _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 
-# Roundings of float32, generous: one step and a constant that a runtime forms itself; alpha and beta; gamma / sqrt(variance + eps).
+# Roundings of float32, generous: one step and a constant that a runtime forms itself; alpha and
+# beta; gamma / sqrt(variance + eps).
 _STEP: Final = 4
 _GEMM: Final = 4
 _BATCH_NORM: Final = 16
 _LEAST_VARIANCE: Final = 2.0**-40  # so that its root is far from the end of float32
 
 
-def build(model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False) -> tuple[Dense, bool]:
-    """The MLP for one image of shape `dims`, and whether the file does more than plain dense layers.
+def build(
+    model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False
+) -> tuple[Dense, bool]:
+    """The MLP for one image of shape `dims`, and whether the file does more than plain dense
+    layers.
 
-    Raises NotDenseError when it is no float32 MLP; NetworkError or ShapeError, with the node's name and position, when it is a
-    broken one.
+    Raises NotDenseError when it is no float32 MLP; NetworkError or ShapeError, with the node's name
+    and position, when it is a broken one.
     """
     if quantised:
         raise NotDenseError("quantised operators: run by onnxruntime's own kernels")
     try:
         graph = graph_of(model)
     except (ValueError, TypeError, AttributeError, LookupError) as error:
-        raise NotDenseError(f"attributes that do not fit their operators ({one_line(error)})") from error
+        raise NotDenseError(
+            f"attributes that do not fit their operators ({one_line(error)})"
+        ) from error
     if graph.rank != len(dims) + 1:
         raise NotDenseError("an input that is not a batch of float32 images")
     walker = _Walker(Chain(dims), graph)
@@ -49,14 +56,17 @@ def build(model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False
         except NotDenseError as error:
             raise NotDenseError(f"{operator.label}: {error}") from error
         except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:
-            raise NotDenseError(f"{operator.label}: attributes or constants of another form") from error
+            raise NotDenseError(
+                f"{operator.label}: attributes or constants of another form"
+            ) from error
     if walker.current != graph.result:
         raise NotDenseError("a graph with branches")
     return walker.chain.finish(), walker.chain.folded
 
 
 class _Walker:
-    """Follows the one value that depends on the input; any second use of an earlier value ends the walk."""
+    """Follows the one value that depends on the input; any second use of an earlier value ends the
+    walk."""
 
     def __init__(self, chain: Chain, graph: Graph) -> None:
         self.chain = chain
@@ -124,7 +134,9 @@ class _Walker:
             case "Reshape":
                 self._reshape(self._whole(at, 1), bool(at.settings.get("allowzero", 0)))
             case "Transpose":
-                order = [int(n) for n in at.settings.get("perm", range(len(self.chain.shape), -1, -1))]
+                order = [
+                    int(n) for n in at.settings.get("perm", range(len(self.chain.shape), -1, -1))
+                ]
                 if order[:1] != [0]:
                     raise NotDenseError("it moves the batch dimension")
                 self.chain.transpose(tuple(n - 1 for n in order[1:]))
@@ -153,12 +165,16 @@ class _Walker:
             raise NotDenseError("a transposed input")
         weights = self._float(at, 1)
         weights = weights.T if at.settings.get("transB", 0) else weights
-        bias = self._float(at, 2) if len(at.inputs) > 2 and at.inputs[2] else np.zeros(1, np.float32)
+        bias = (
+            self._float(at, 2) if len(at.inputs) > 2 and at.inputs[2] else np.zeros(1, np.float32)
+        )
         alpha, beta = float(at.settings.get("alpha", 1.0)), float(at.settings.get("beta", 1.0))
         if bias.ndim > 1 and bias.shape[0] != 1:
             raise NotDenseError("a bias that differs between the images of a batch")
         if weights.ndim != 2 or bias.ndim > 2 or bias.size not in (1, weights.shape[1]):
-            raise NetworkError(f"weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)")
+            raise NetworkError(
+                f"weights {weights.shape} and bias {bias.shape}", "(n_in, n_out), (n_out,)"
+            )
         bias = np.broadcast_to(bias.reshape(-1), weights.shape[1:])
         if (alpha, beta) == (1.0, 1.0):
             self.chain.dense(weights, bias)
@@ -198,7 +214,10 @@ class _Walker:
         ends = [at.settings.get(name) for name in ("min", "max")]
         if self._opset >= 11:
             names = (*at.inputs[1:], "", "")[:2]
-            ends = [float(self._float(at, 1 + i).reshape(-1)[0]) if name else None for i, name in enumerate(names)]
+            ends = [
+                float(self._float(at, 1 + i).reshape(-1)[0]) if name else None
+                for i, name in enumerate(names)
+            ]
         if ends[0] != 0 or (ends[1] is not None and not ends[1] >= _FLOAT_MAX):
             raise NotDenseError(f"a clip to [{ends[0]}, {ends[1]}]")
         self.chain.relu()
@@ -236,7 +255,8 @@ class _Walker:
             self.chain.reshape(tuple(1 if i in places else next(rest) for i in range(1, rank)))
 
     def _batch_normalise(self, at: Operator) -> None:
-        """Inference: scale (x - mean) / sqrt(variance + epsilon) + B over the channels, the first axis after the batch."""
+        """Inference: scale (x - mean) / sqrt(variance + epsilon) + B over the channels, the first
+        axis after the batch."""
         if at.settings.get("training_mode", 0):
             raise NotDenseError("training mode")
         if at.settings.get("spatial", 1) != 1 or not self.chain.shape:

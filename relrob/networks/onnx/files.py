@@ -1,4 +1,5 @@
-"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart by what they hold."""
+"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart
+by what they hold."""
 
 from __future__ import annotations
 
@@ -13,20 +14,31 @@ from onnx import AttributeProto, TensorProto, external_data_helper, numpy_helper
 
 from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError
-from relrob.files import sha256_bytes
 from relrob.networks.batches import one_line
 from relrob.networks.onnx.apart import treats_apart
 from relrob.networks.onnx.dense import build
 from relrob.networks.onnx.random import refuse_random
 from relrob.networks.source import Source
+from relrob.system.files import sha256_bytes
 
-_FLOATS = {TensorProto.FLOAT: "float32", TensorProto.DOUBLE: "float64", TensorProto.FLOAT16: "float16"}
+_FLOATS = {
+    TensorProto.FLOAT: "float32",
+    TensorProto.DOUBLE: "float64",
+    TensorProto.FLOAT16: "float16",
+}
 _QDQ = {"QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv", "QGemm", "QLinearAdd"}
-_DYNAMIC = {"DynamicQuantizeLinear", "MatMulInteger", "ConvInteger", "DynamicQuantizeMatMul", "MatMulIntegerToFloat"}
+_DYNAMIC = {
+    "DynamicQuantizeLinear",
+    "MatMulInteger",
+    "ConvInteger",
+    "DynamicQuantizeMatMul",
+    "MatMulIntegerToFloat",
+}
 
 
 def read_onnx(path: str, data: bytes) -> Source:
-    """An ONNX classifier with one float input and one output. Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    """An ONNX classifier with one float input and one output. Raises NetworkError,
+    UnsupportedLayerError, ShapeError."""
     model = _parse(path, data)
     digest = _load_external(model, path, data)
     _check(model, path)
@@ -34,7 +46,9 @@ def read_onnx(path: str, data: bytes) -> Source:
     refuse_random(model, path)
     if len(model.graph.output) != 1:
         names = ", ".join(value.name for value in model.graph.output)
-        raise ShapeError(f"{path} has {len(model.graph.output)} outputs ({names})", "one output, a score a class")
+        raise ShapeError(
+            f"{path} has {len(model.graph.output)} outputs ({names})", "one output, a score a class"
+        )
     scheme = _scheme(model)
     quantised = scheme != "float32"
 
@@ -65,7 +79,9 @@ def _parse(path: str, data: bytes) -> onnx.ModelProto:
         model = onnx.load_model_from_string(data)
     except (DecodeError, ValueError, MemoryError, RecursionError) as error:
         raise NetworkError(
-            f"{path} is not a whole ONNX file: {one_line(error)}", "an ONNX model", "export it again"
+            f"{path} is not a whole ONNX file: {one_line(error)}",
+            "an ONNX model",
+            "export it again",
         ) from error
     if not model.graph.node:
         raise NetworkError(f"{path} holds no operators", "an ONNX model", "export it again")
@@ -82,7 +98,12 @@ def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
         entries = {entry.key: entry.value for entry in tensor.external_data}
         location = entries.get("location", "").replace("\0", "\\0")
         target = (folder / location).resolve()
-        if not location or "\\0" in location or Path(location).is_absolute() or not target.is_relative_to(folder):
+        if (
+            not location
+            or "\\0" in location
+            or Path(location).is_absolute()
+            or not target.is_relative_to(folder)
+        ):
             raise NetworkError(
                 f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
                 "files beside the model",
@@ -90,12 +111,19 @@ def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
             )
         if not target.is_file():
             raise NetworkError(
-                f"{path}: tensor {tensor.name!r} needs {location}, which is missing", "files beside the model"
+                f"{path}: tensor {tensor.name!r} needs {location}, which is missing",
+                "files beside the model",
             )
         files.add(target)
         try:
             external_data_helper.load_external_data_for_tensor(tensor, str(folder))
-        except (OSError, ValueError, OverflowError, MemoryError, onnx.checker.ValidationError) as error:
+        except (
+            OSError,
+            ValueError,
+            OverflowError,
+            MemoryError,
+            onnx.checker.ValidationError,
+        ) as error:
             raise NetworkError(
                 f"{path}: tensor {tensor.name!r} cannot be read from {location}: {one_line(error)}"
             ) from error
@@ -111,13 +139,27 @@ def _check(model: onnx.ModelProto, path: str) -> None:
     """The format's own checker, and finite weights."""
     try:
         onnx.checker.check_model(model)
-    except (onnx.checker.ValidationError, ValueError, TypeError, RuntimeError, MemoryError) as error:
+    except (
+        onnx.checker.ValidationError,
+        ValueError,
+        TypeError,
+        RuntimeError,
+        MemoryError,
+    ) as error:
         line = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
-        raise NetworkError(f"{path} fails the ONNX checker: {line}", "a valid ONNX model", "export it again") from error
+        raise NetworkError(
+            f"{path} fails the ONNX checker: {line}", "a valid ONNX model", "export it again"
+        ) from error
     for tensor in model.graph.initializer:
-        if tensor.data_type in _FLOATS and tensor.dims and not np.isfinite(_array(tensor, path)).all():
+        if (
+            tensor.data_type in _FLOATS
+            and tensor.dims
+            and not np.isfinite(_array(tensor, path)).all()
+        ):
             raise NetworkError(
-                f"{path}: {tensor.name!r} has NaN or infinite weights", "finite values", "train or export again"
+                f"{path}: {tensor.name!r} has NaN or infinite weights",
+                "finite values",
+                "train or export again",
             )
 
 
@@ -126,7 +168,9 @@ def _array(tensor: TensorProto, path: str) -> Any:
     try:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, MemoryError) as error:
-        raise NetworkError(f"{path}: {tensor.name!r} has data that does not fit its shape", "a whole file") from error
+        raise NetworkError(
+            f"{path}: {tensor.name!r} has data that does not fit its shape", "a whole file"
+        ) from error
 
 
 def _tensors(model: onnx.ModelProto) -> Iterator[TensorProto]:
@@ -150,7 +194,10 @@ def _of_node(node: onnx.NodeProto) -> Iterator[TensorProto]:
         if attribute.type == AttributeProto.TENSOR:
             yield attribute.t
         yield from attribute.tensors
-        for graph in (*([attribute.g] if attribute.type == AttributeProto.GRAPH else []), *attribute.graphs):
+        for graph in (
+            *([attribute.g] if attribute.type == AttributeProto.GRAPH else []),
+            *attribute.graphs,
+        ):
             yield from _of_graph(graph)
 
 
@@ -163,8 +210,14 @@ def _input(graph: onnx.GraphProto, path: str) -> onnx.ValueInfoProto:
         raise ShapeError(f"{path} has {len(inputs)} inputs ({names})", "one input, an image")
     kind = inputs[0].type.tensor_type.elem_type
     if kind not in _FLOATS:
-        name = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(kind, f"number {kind}")
-        raise NetworkError(f"{path} reads values of type {name}", "float pixels in [0, 1]", "export with a float input")
+        name = {number: name.lower() for name, number in TensorProto.DataType.items()}.get(
+            kind, f"number {kind}"
+        )
+        raise NetworkError(
+            f"{path} reads values of type {name}",
+            "float pixels in [0, 1]",
+            "export with a float input",
+        )
     return inputs[0]
 
 
@@ -172,7 +225,9 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
     """Dimensions with the batch, -1 where open; None when the file does not say."""
     if not value.type.tensor_type.HasField("shape"):
         return None
-    return tuple(d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim)
+    return tuple(
+        d.dim_value if d.HasField("dim_value") else -1 for d in value.type.tensor_type.shape.dim
+    )
 
 
 def _scheme(model: onnx.ModelProto) -> str:

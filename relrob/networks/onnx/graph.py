@@ -1,6 +1,8 @@
-"""An ONNX file as a typed graph of what is known to be modelled: every operator, attribute, version and type on a list.
+"""An ONNX file as a typed graph of what is known to be modelled: every operator, attribute, version
+and type on a list.
 
-What is not on it, even where it would do nothing, makes the file a black box with a reason (`NotDenseError`).
+What is not on it, even where it would do nothing, makes the file a black box with a reason
+(`NotDenseError`).
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, TensorProto, helper, numpy_helper
 
-from relrob.networks.chain import NotDenseError
+from relrob.networks.operators import NotDenseError
 
 Array = NDArray[Any]
 
@@ -27,7 +29,8 @@ _VALUES: Final = ("value_float", "value_floats", "value_int", "value_ints")
 
 @dataclass(frozen=True)
 class _Form:
-    """How an operator may look in the opsets [`since`, `until`): its attributes, and how many inputs it takes."""
+    """How an operator may look in the opsets [`since`, `until`): its attributes, and how many
+    inputs it takes."""
 
     since: int
     until: int
@@ -36,8 +39,12 @@ class _Form:
     most: int
 
 
-def _form(attributes: str, least: int, most: int | None = None, since: int = 7, until: int = 99) -> _Form:
-    return _Form(since, until, frozenset(attributes.split()), least, least if most is None else most)
+def _form(
+    attributes: str, least: int, most: int | None = None, since: int = 7, until: int = 99
+) -> _Form:
+    return _Form(
+        since, until, frozenset(attributes.split()), least, least if most is None else most
+    )
 
 
 _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
@@ -63,7 +70,8 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator: `inputs` ("" for one that is left out), its one output, its attributes; `label`: its place, for messages."""
+    """One operator: `inputs` ("" for one that is left out), its one output, its attributes;
+    `label`: its place, for messages."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -74,7 +82,8 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`constants` by name; `operators` in the file's order, which is topological; one `given` value, one `result`, both float32."""
+    """`constants` by name; `operators` in the file's order, which is topological; one `given`
+    value, one `result`, both float32."""
 
     given: str
     rank: int
@@ -96,10 +105,15 @@ def graph_of(model: onnx.ModelProto) -> Graph:
     ):
         if len(found):
             raise NotDenseError(what)
-    constants = {tensor.name: _values(tensor) for tensor in graph.initializer if tensor.data_type in _KEPT}
+    constants = {
+        tensor.name: _values(tensor) for tensor in graph.initializer if tensor.data_type in _KEPT
+    }
     held = {tensor.name for tensor in graph.initializer}
     given = next(value for value in graph.input if value.name not in held)
-    if len(held) != len(graph.initializer) or graph.output[0].type.tensor_type.elem_type != TensorProto.FLOAT:
+    if (
+        len(held) != len(graph.initializer)
+        or graph.output[0].type.tensor_type.elem_type != TensorProto.FLOAT
+    ):
         raise NotDenseError("a constant twice, or outputs that are not float32")
     if given.type.tensor_type.elem_type != TensorProto.FLOAT:
         raise NotDenseError("an input that is not a batch of float32 images")
@@ -134,10 +148,16 @@ def _opset(model: onnx.ModelProto) -> int:
 def _operator(node: onnx.NodeProto, opset: int, label: str) -> Operator:
     """The node, if all of it is on the list."""
     if node.domain not in DOMAINS or node.overload or len(node.device_configurations):
-        raise NotDenseError(f"domain {node.domain}" if node.domain else "an overload, or a device of its own")
+        raise NotDenseError(
+            f"domain {node.domain}" if node.domain else "an overload, or a device of its own"
+        )
     settings = {}
     for attribute in node.attribute:
-        if attribute.name in settings or attribute.ref_attr_name or attribute.type == AttributeProto.GRAPH:
+        if (
+            attribute.name in settings
+            or attribute.ref_attr_name
+            or attribute.type == AttributeProto.GRAPH
+        ):
             raise NotDenseError(f"the attribute {attribute.name}")
         settings[attribute.name] = helper.get_attribute_value(attribute)
     if len(node.output) != 1 or not node.output[0]:
@@ -172,4 +192,6 @@ def _values(tensor: TensorProto) -> Array:
     try:
         return numpy_helper.to_array(tensor)
     except (ValueError, TypeError, KeyError, MemoryError) as error:
-        raise NotDenseError(f"a constant {tensor.name!r} whose data do not fit its shape") from error
+        raise NotDenseError(
+            f"a constant {tensor.name!r} whose data do not fit its shape"
+        ) from error

@@ -1,4 +1,5 @@
-"""Graphs that draw random numbers: their outputs are no function of the image, so that no verdict can be of them."""
+"""Graphs that draw random numbers: their outputs are no function of the image, so that no verdict
+can be of them."""
 
 from __future__ import annotations
 
@@ -10,16 +11,27 @@ from onnx import AttributeProto, numpy_helper
 
 from relrob.errors import NetworkError
 
-_DRAWING: Final = {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
+_DRAWING: Final = {
+    "Bernoulli",
+    "Multinomial",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
+}
 _TESTED: Final = 7  # before it, Dropout drops unless `is_test` is set
 
 
 def refuse_random(model: onnx.ModelProto, path: str) -> None:
     """Raises NetworkError for a graph, subgraph or function that draws random numbers, or may."""
-    opset = max((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1)
+    opset = max(
+        (each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1
+    )
     known = {tensor.name: tensor for tensor in model.graph.initializer}
     known |= {
-        n.output[0]: n.attribute[0].t for n in model.graph.node if n.op_type == "Constant" and len(n.attribute) == 1
+        n.output[0]: n.attribute[0].t
+        for n in model.graph.node
+        if n.op_type == "Constant" and len(n.attribute) == 1
     }
     functions = (node for function in model.functions for node in function.node)
     for position, node in enumerate((*_nodes(model.graph.node), *_nodes(functions)), start=1):

@@ -1,0 +1,1 @@
+"""The commands in Python: one module a command."""

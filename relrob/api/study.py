@@ -1,0 +1,160 @@
+"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers,
+exported."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.events import Listener, silent
+from relrob.domain.record import RECORD_COLUMNS
+from relrob.errors import UsageError
+from relrob.registry import load, load_extra
+from relrob.report.study.published import on_8bit_grid, published
+from relrob.report.study.rows import FEATURES, Row, study_rows
+from relrob.report.study.text import study_json, study_text
+from relrob.store.study_directory import CellResult, read_runs, read_study, records_of
+from relrob.study.campaign import run_study
+from relrob.study.run import check_scheduler, worker_count
+from relrob.study.spec import builtin, find_spec, read_spec
+from relrob.system.files import write_atomic
+
+_CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
+
+
+def list_studies() -> list[dict[str, Any]]:
+    """The studies that come with relrob: `name`, `title`, `grids` and the number of `cells`."""
+    specs = [read_spec(name, text, {}, {}) for name, text in builtin().items()]
+    return [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "grids": list(spec.grids),
+            "cells": len(spec.cells),
+        }
+        for spec in specs
+    ]
+
+
+def run_named(
+    name: str,
+    out: Path | None = None,
+    *,
+    workers: int | str = 1,
+    rerun: str = "never",
+    references: dict[str, str] | None = None,
+    only: tuple[str, ...] = (),
+    changes: dict[str, Any] | None = None,
+    scheduler: str | None = None,
+    listener: Listener = silent,
+) -> dict[str, Any]:
+    """Run a study, or what is left of it; returns what `relrob study show --format json` prints,
+    and "directory".
+
+    `references`: data set to the network to use for it; `only`: grids; `changes`: options of
+    `relrob verify` that replace the study's; `scheduler`: as for `relrob.verify`. Raises
+    RelrobError.
+    """
+    spec = find_spec(name, changes or {}, references or {}, only)
+    check_scheduler(scheduler)
+    directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
+    run_study(spec, directory, worker_count(str(workers)), rerun, listener, scheduler)
+    return {**show(directory), "directory": str(directory)}
+
+
+def show(directory: Path) -> dict[str, Any]:
+    """A study as far as it was run: its cells with rates, intervals and published numbers, and the
+    paper's claims."""
+    head, _, rows = _shown(directory)
+    return study_json(head, rows)
+
+
+def show_text(directory: Path, form: str) -> str:
+    """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
+    head, _, rows = _shown(directory)
+    return study_text(head, rows, form)
+
+
+def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]]:
+    """A study's head, its cells, and their rows beside the published numbers that it names."""
+    head, cells = read_study(directory)
+    return head, cells, study_rows(cells, published(head["published"]))
+
+
+def table_text(runs: Sequence[Path], form: str) -> str:
+    """The tables of some run directories, or directories of studies, as markdown, csv, latex or
+    json; beside the numbers that Duncan et al. 2020 published for the data set, radius and step,
+    where quantisation and region are theirs. Raises RelrobError."""
+    there = on_8bit_grid(published("duncan2020.csv"))
+    rows = []
+    for cell in read_runs(runs):
+        rows += study_rows([cell], there if _theirs(cell) else {})
+    head = {
+        "study": "table",
+        "title": "Relative robustness and adversarial transfer",
+        "published": "",
+    }
+    return study_text(head, rows, form)
+
+
+def _theirs(cell: CellResult) -> bool:
+    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20
+    features, the paper's search?"""
+    region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
+    paper = region["kind"] == "search" or (
+        region["kind"] == "ladder" and region["features"] == FEATURES
+    )
+    return bool(dynamic and paper and cell.summary["reference"]["arithmetic"] == "float32")
+
+
+def write_figures(directory: Path, output: Path) -> list[str]:
+    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files'
+    names. Raises StoreError."""
+    _, cells, rows = _shown(directory)
+    drawn: dict[str, bytes] = load("relrob.report.study.figures:figures")(rows)
+    for make in ("set_galleries", "table_one"):
+        drawn |= load(f"relrob.report.study.galleries:{make}")(cells)
+    for name, data in drawn.items():
+        write_atomic(output / name, data)
+    return sorted(drawn)
+
+
+def export_records(directory: Path, output: Path) -> int:
+    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the
+    same seeds give the same bytes. Returns the number of lines. Raises UsageError, StoreError."""
+    if output.suffix not in (".csv", ".parquet"):
+        raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
+    _, cells = read_study(directory)
+    names, lines = [*_CELL, *RECORD_COLUMNS], [line for cell in cells for line in _lines(cell)]
+    if output.suffix == ".parquet":
+        data: bytes = load_extra("relrob.report.study.parquet_file:parquet_bytes", "parquet")(
+            names, lines
+        )
+        write_atomic(output, data)
+        return len(lines)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(names)
+    writer.writerows(["" if value is None else value for value in line] for line in lines)
+    write_atomic(output, text.getvalue())
+    return len(lines)
+
+
+def _lines(cell: CellResult) -> list[list[Any]]:
+    """The cell's records, each with what tells the cell apart."""
+    quantised = cell.summary["quantised"]
+    shown = [
+        cell.grid,
+        cell.dataset,
+        cell.summary["region"]["kind"],
+        cell.options["radius"],
+        cell.options.get("step"),
+        quantised["scheme"],
+        quantised["runtime"],
+    ]
+    return [
+        [*shown, *(getattr(record, name) for name in RECORD_COLUMNS)] for record in records_of(cell)
+    ]

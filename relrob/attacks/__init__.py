@@ -1,0 +1,1 @@
+"""Proposes perturbed images; never gives a verdict."""

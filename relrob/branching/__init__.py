@@ -1,0 +1,1 @@
+"""What solvers share to split, order, bound and time their work."""

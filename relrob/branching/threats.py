@@ -1,0 +1,123 @@
+"""L1 and L-infinity balls by questions: a search for a witness, bounds, then each threat to the
+label in turn.
+
+Not complete: what the encoding allows for rounding may leave a point open at which the network is
+right.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import final
+
+from relrob.attacks.frank_wolfe import sought
+from relrob.bounding.ball import MovedBounds, Moves, moves_of
+from relrob.bounding.survey import survey
+from relrob.domain.arrays import Doubles, Floats
+from relrob.domain.network import Network
+from relrob.domain.region import Ball, Lattice, Norm
+from relrob.domain.verdict import Reason
+from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.evaluator import labels
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
+from relrob.regions.ball import BallSet
+
+
+@final
+class Deadline:
+    """A moment at which to stop, `seconds` from now, as a watch (`relrob.branching.highs`)."""
+
+    def __init__(self, seconds: float) -> None:
+        self.limit = time.perf_counter() + seconds
+
+    @property
+    def spent(self) -> float:
+        """Now."""
+        return time.perf_counter()
+
+    @property
+    def left(self) -> float:
+        """Seconds until then."""
+        return self.limit - self.spent
+
+    @property
+    def late(self) -> bool:
+        """True when the moment has passed."""
+        return self.spent > self.limit
+
+    def clock(self) -> AbstractContextManager[None]:
+        """Time passes by itself."""
+        return nullcontext()
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """What is asked about one network: `encoding`, over the moves `part` of `ball`, until
+    `deadline`."""
+
+    encoding: Encoding
+    part: Moves
+    ball: BallSet
+    label: int
+    opened: Opened
+    deadline: Deadline
+
+    def image(self, shares: Doubles) -> Floats | None:
+        """The image (d,) of the ball at which each move is made to this extent (f,)."""
+        return self.part.point(self.ball, shares)
+
+    def wrong(self, image: Floats) -> bool:
+        """Does the network, as it is deployed, give an image (d,) another label?"""
+        return bool(labels(self.opened.replayer.outputs(image[None, :]))[0] != self.label)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """To one threat. `closed`: no image of the ball realises it. Otherwise a suspected `image`
+    (d,), or a `reason` for none."""
+
+    closed: bool
+    image: Floats | None = None
+    reason: Reason | None = None
+
+
+def refusal(region: Ball | Lattice, network: Network) -> str | None:
+    """None for a network that has an enclosure, in an L1 or L-infinity ball, else the sentence that
+    says why not."""
+    if enclosure_of(network) is None:
+        return "no bounds for this network"
+    if not isinstance(region, Ball) or region.norm not in (Norm.L1, Norm.LINF):
+        return "it takes L1 and L-infinity balls only"
+    return None
+
+
+def solve(
+    problem: BallProblem,
+    opened: Opened,
+    name: str,
+    prepare: Callable[[Question], Callable[[Claim], Answer]],
+) -> BallFinding:
+    """Threat by threat, until one is not closed or none is left. `name`: who closes them;
+    `prepare`: makes what answers them."""
+    part, deadline = moves_of(problem.ball), Deadline(problem.budget.seconds)
+    assert part is not None  # noqa: S101 - refusal() saw to it
+    whole, witness, least, tried = sought(problem, opened, deadline.limit)
+    if witness is not None:
+        return witness
+    bounds = MovedBounds(whole)
+    encoding = encode(bounds, survey(bounds, part))
+    if not encoding.claims:
+        return BallFinding(True, (), None, tried, "bounds")
+    ask = prepare(Question(encoding, part, problem.ball, problem.label, opened, deadline))
+    for claim in encoding.claims:
+        answer = Answer(False, reason=Reason.TIME) if deadline.late else ask(claim)
+        if not answer.closed:
+            images = () if answer.image is None else (answer.image,)
+            return BallFinding(False, images, least, tried, name, answer.reason)
+    return BallFinding(True, (), None, tried, name)

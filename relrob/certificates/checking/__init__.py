@@ -1,0 +1,1 @@
+"""Derives what certificates claim again; shares no code with what proves."""

@@ -1,0 +1,132 @@
+"""The ladder that a certificate speaks of, built again with exact fractions, and the partition of
+it into leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+from relrob.certificates.checking.entries import InvalidError, fraction, keys, nearest, pixels
+from relrob.certificates.checking.levels import Region
+
+
+class Rebuilt:
+    """The region, built again from its definition with exact fractions (docs/certificates.md, "The
+    region")."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        region = keys(
+            content["region"], ("kind", "radius", "step", "features", "axes"), "the region"
+        )
+        self.radius, step = fraction(region["radius"], "radius"), fraction(region["step"], "step")
+        count, k = region["features"], region["axes"]
+        exact, self.base = pixels(content["image"])
+        if (
+            region["kind"] != "ladder"
+            or step > 1
+            or type(count) is not int
+            or type(k) is not int
+            or min(count, k) < 1
+        ):
+            raise InvalidError("a region that is no ladder")
+        if count * k > len(exact):
+            raise InvalidError("more features than the image has pixels for")
+        mean = sum(exact, Fraction(0)) / len(exact)
+        distance = [abs(value - mean) for value in exact]
+        order = sorted(range(len(exact)), key=lambda axis: (-distance[axis], axis))
+        self.axes = [order[g * k : (g + 1) * k] for g in range(count)]
+        target = {
+            a: max(v - step, Fraction(0)) if 2 * v > 1 else min(v + step, Fraction(1))
+            for a, v in enumerate(exact)
+        }
+        self.costs = [
+            sum((abs(target[a] - exact[a]) for a in axes), Fraction(0)) for axes in self.axes
+        ]
+        rounded = {
+            value: nearest(value) for value in {target[a] for axes in self.axes for a in axes}
+        }
+        self.moved = [[rounded[target[a]] for a in axes] for axes in self.axes]
+        self.words = (
+            f"the region: a ladder of radius {self.radius} and step {step}, {count} features of {k} pixels, built again"
+            " from the image with exact fractions"
+        )
+
+    def part(self, path: list[int]) -> tuple[Region, list[int]]:
+        """The part at the end of a path of splits, and its free features. Raises InvalidError when
+        it is beyond the radius."""
+        done = {abs(split) - 1: split > 0 for split in path}
+        fed, room = list(self.base), self.radius
+        for g in (g for g, taken in done.items() if taken):
+            room -= self.costs[g]
+            for axis, value in zip(self.axes[g], self.moved[g], strict=True):
+                fed[axis] = value
+        if room < 0:
+            raise InvalidError(f"the leaf {path} lies beyond the radius")
+        free = [g for g in range(len(self.costs)) if g not in done and self.costs[g] <= room]
+        change = [
+            [v - fed[a] for a, v in zip(self.axes[g], self.moved[g], strict=True)] for g in free
+        ]
+        return Region(
+            fed,
+            [self.axes[g] for g in free],
+            change,
+            [self.costs[g] for g in free],
+            room,
+            whole=True,
+        ), free
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A checked path, and what the certificate says there."""
+
+    path: list[int]
+    kind: str
+    entry: dict[str, Any]
+
+
+def leaves_of(given: Any, ladder: Rebuilt) -> list[Leaf]:
+    """The leaves, after checking that their paths form one tree in which every split has both its
+    halves."""
+    if not isinstance(given, list):
+        raise InvalidError("leaves that are not a list")
+    leaves = []
+    for each in given:
+        kind = "bound" if isinstance(each, dict) and "bound" in each else "run"
+        keys(each, ("path", kind), "a leaf")
+        path = each["path"]
+        if not (
+            isinstance(path, list)
+            and all(type(s) is int and 0 < abs(s) <= len(ladder.costs) for s in path)
+        ):
+            raise InvalidError("a path that does not name features")
+        if len({abs(split) for split in path}) != len(path):
+            raise InvalidError(f"the path {path} splits a feature twice")
+        leaves.append(Leaf(path, kind, each[kind]))
+    groups = [(0, leaves)]
+    while groups:
+        depth, group = groups.pop()
+        if len(group) == 1 and len(group[0].path) == depth:
+            continue
+        splits = {leaf.path[depth] if len(leaf.path) > depth else 0 for leaf in group}
+        if len(splits) != 2 or sum(splits) != 0:
+            raise InvalidError("leaves that leave points out, or hold them twice")
+        groups += [
+            (depth + 1, [leaf for leaf in group if leaf.path[depth] == split]) for split in splits
+        ]
+    return leaves
+
+
+def subsets(costs: list[Fraction], room: Fraction) -> Iterator[tuple[int, ...]]:
+    """Subsets within the room in rank order: as binary numbers, the first free feature the leading
+    bit."""
+    stack: list[tuple[int, tuple[int, ...], Fraction]] = [(0, (), room)]
+    while stack:
+        at, taken, left = stack.pop()
+        while at < len(costs):
+            if costs[at] <= left:
+                stack.append((at + 1, (*taken, at), left - costs[at]))
+            at += 1
+        yield taken

@@ -1,0 +1,60 @@
+"""What a reader makes of a file: dense layers with exact weights, and how far their runtime may
+stray from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+LOOSE: Final = Fraction(
+    4097, 4096
+)  # on every quantisation step: float32 arithmetic forms scales and quotients
+
+
+class NoRulesError(Exception):
+    """The checker has no rules for this network; the message says why."""
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the
+    way to an output (`terms`; 0 over the reals).
+
+    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`;
+    outputs are stored with an error of at most `rounding` and cut to [floor, cap]. None: no such
+    end. `levels`: the step of a first layer that quantises is known. Where elementwise steps around
+    the layer, or several layers, are part of it, `sizes` (n_in, n_out) are those of its weights,
+    `extra` (n_out,) is what constants add to the sizes that are rounded, `slack` (n_out,) what
+    numbers that count as 0 may cost, and `lift` how much larger than in the layer alone. Nothing
+    overflows for inputs below `most_in` and sizes below `most_out`.
+    """
+
+    weights: NDArray[np.float64]
+    bias: list[Fraction]
+    relu: bool
+    terms: int
+    share: Fraction = Fraction(0)
+    shift: Fraction = Fraction(0)
+    reach: Fraction | None = None
+    rounding: Fraction = Fraction(0)
+    cap: Fraction | None = None
+    floor: Fraction | None = None
+    levels: bool = True
+    sizes: NDArray[np.float64] | None = None
+    extra: NDArray[np.float64] | None = None
+    slack: NDArray[np.float64] | None = None
+    lift: Fraction = Fraction(1)
+    most_in: Fraction = Fraction(2**127)
+    most_out: Fraction = Fraction(2**127)
+
+
+@dataclass(frozen=True, eq=False)
+class Deployed:
+    """The layers, and what ends the network: "logits", "float softmax" or "int8 softmax"."""
+
+    layers: tuple[Facts, ...]
+    end: str

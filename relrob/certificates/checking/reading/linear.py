@@ -1,0 +1,183 @@
+"""Elementwise steps and dense layers become one layer with its own rounding.
+
+An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u =
+2^-24. Its value is some A x + C of what entered the layer, x >= 0, and no intermediate is larger
+than M(x) = |A| x + K, K the sum of the sizes of what was added. After k such roundings in any order
+the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a dense layer. Two
+dense layers without a ReLU between them are one: weights A W2, sizes M(x) |W2|, the roundings of
+both.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.certificates.checking.reading.facts import Facts, NoRulesError
+
+Reals = NDArray[np.float64]
+# Factors beyond this, or below its inverse, are not modelled; nor are larger constants.
+_FACTOR: Final = 2.0**40
+_OFFSET: Final = 2.0**60
+_LARGE: Final = 2.0**120  # no value on the way gets beyond it: `most_in` and `most_out` see to that
+_FLUSH: Final = 2.0**-125
+_LOOSE: Final = 1 + 2.0**-20  # more than float64 loses
+
+
+@dataclass(eq=False)
+class Map:
+    """What elementwise steps made of x: `factor` * x + `offset`, `size` K, `lost` by numbers that
+    count as 0, `count` roundings; `peak`: the largest factor on the way."""
+
+    factor: Reals
+    offset: Reals
+    size: Reals
+    lost: Reals
+    peak: Reals
+    count: int = 0
+
+    @classmethod
+    def identity(cls, shape: tuple[int, ...]) -> Map:
+        return cls(
+            np.ones(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape), np.ones(shape)
+        )
+
+    def turned(self, shape: tuple[int, ...], axes: tuple[int, ...] | None = None) -> Map:
+        """The same values in another shape, or with their axes exchanged."""
+        factor, offset, size, lost, peak = (
+            values.reshape(shape) if axes is None else values.transpose(axes)
+            for values in (self.factor, self.offset, self.size, self.lost, self.peak)
+        )
+        return Map(factor, offset, size, lost, peak, self.count)
+
+    def plain(self) -> bool:
+        return self.count == 0
+
+    def times(self, by: Reals, roundings: int) -> None:
+        """Multiplied by exact numbers."""
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            self.factor, self.offset = self.factor * by, self.offset * by
+            self.size = self.size * np.abs(by)
+            self.lost = self.lost * np.abs(by) + _FLUSH * (1 + np.abs(by))
+        self._rounded(roundings)
+
+    def plus(self, more: Reals, roundings: int) -> None:
+        """Exact numbers added."""
+        self.offset, self.size = self.offset + more, self.size + np.abs(more)
+        self.lost = self.lost + 2 * _FLUSH
+        self._rounded(roundings)
+
+    def _rounded(self, roundings: int) -> None:
+        self.count += roundings
+        small = np.abs(self.factor)
+        self.peak = np.maximum(self.peak, small)
+        if not (
+            np.all(small < _FACTOR) and np.all(small > 1 / _FACTOR) and np.all(self.size < _OFFSET)
+        ):
+            raise NoRulesError("factors or constants between dense layers that are 0, huge or tiny")
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """x @ `weights` + `bias` of what entered, sizes x @ `sizes` + `size`, after `terms` roundings;
+    `lost` and `lift` by numbers that count as 0 (`Facts`); of x at most `most_in`, sizes at most
+    `most_out`, or something on the way may overflow."""
+
+    weights: Reals
+    sizes: Reals
+    bias: Reals
+    size: Reals
+    lost: Reals
+    terms: int
+    lift: float
+    most_in: float
+    most_out: float
+
+
+@dataclass(eq=False)
+class Open:
+    """A dense layer whose ReLU, or what else follows, has not come yet; `source`: what enters it;
+    `share`, `levels`: of `Facts`."""
+
+    weights: Reals
+    bias: Reals | None
+    terms: int
+    source: Map | Linear
+    share: Fraction
+    levels: bool
+    after: Map
+
+
+def linear(made: Open) -> Linear:
+    """A dense layer with what comes before and after it. What float64 rounds here is far below one
+    rounding in float32, which is added."""
+    before, after, size = made.source, made.after, np.abs(made.weights)
+    own = np.zeros(size.shape[1]) if made.bias is None else made.bias
+    if isinstance(before, Map):
+        within = np.abs(before.factor)
+        weights, offset = before.factor[:, None] * made.weights, before.offset @ made.weights
+        sizes, terms, most_in = np.abs(weights), before.count, _LARGE / float(before.peak.max())
+        lift = max(1.0, *(float(v) for v in (within.max(), before.size.max(), 1 / within.min())))
+    else:
+        weights, offset = before.weights @ made.weights, before.bias @ made.weights
+        sizes, terms, most_in = before.sizes @ size * _LOOSE, before.terms, _entering(before)
+        lift = _lifted(before, size)
+    out = np.abs(after.factor)
+    whole = (before.size @ size + np.abs(own)) * out + after.size
+    return Linear(
+        weights * after.factor,
+        sizes * out,
+        (offset + own) * after.factor + after.offset,
+        whole,
+        (before.lost @ size) * out + after.lost,
+        terms + made.terms + after.count + 1,
+        max(1.0, float(out.max())) * lift,
+        most_in,
+        _LARGE / float((after.peak / out).max()),
+    )
+
+
+def _entering(before: Linear) -> float:
+    """The most that x may be, so that the layer before stays below its `most_out`."""
+    if not before.size.max() < before.most_out / 2:
+        raise NoRulesError("constants between dense layers that are huge")
+    return min(
+        before.most_in, before.most_out / 2 / max(float(before.sizes.sum(axis=0).max()), 1.0)
+    )
+
+
+def _lifted(before: Linear, size: Reals) -> float:
+    """A layer loses 2^-125 (sum of its inputs + column of its weights + 2 n + 2) to numbers that
+    count as 0, at most; `lift`: what both layers lose as a multiple of that for the first one's
+    inputs alone."""
+    column = float(size.sum(axis=0).max())
+    first = before.lift * (1 + float(before.sizes.sum(axis=0).max())) * column
+    second = float(before.sizes.sum(axis=1).max() + before.size.sum()) + column + 2 * len(size) + 2
+    return (first + second) * _LOOSE
+
+
+def facts_of(made: Open, relu: bool) -> Facts:
+    """One layer."""
+    if isinstance(made.source, Map) and made.source.plain() and made.after.plain():
+        own = np.zeros(made.weights.shape[1]) if made.bias is None else made.bias
+        bias = [Fraction(float(value)) for value in own]
+        return Facts(made.weights, bias, relu, made.terms, share=made.share, levels=made.levels)
+    found = linear(made)
+    return Facts(
+        found.weights,
+        [Fraction(float(value)) for value in found.bias],
+        relu,
+        found.terms,
+        share=made.share,
+        levels=made.levels,
+        sizes=found.sizes,
+        extra=np.maximum(found.size - np.abs(found.bias), 0.0) * _LOOSE + 2.0**-60 * found.size,
+        slack=found.lost * _LOOSE,
+        lift=Fraction(found.lift),
+        most_in=Fraction(found.most_in),
+        most_out=Fraction(found.most_out),
+    )

@@ -1,0 +1,1 @@
+"""Writes down what a proof rests on."""

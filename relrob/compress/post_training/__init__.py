@@ -1,0 +1,1 @@
+"""Quantise after training."""

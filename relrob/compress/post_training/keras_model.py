@@ -1,0 +1,51 @@
+"""A reference network as something that TensorFlow converts: a Keras model."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from relrob.domain.network import Dense, Layout, Network
+from relrob.errors import QuantiseError
+from relrob.networks.batches import one_line
+from relrob.networks.content import checked_bytes
+from relrob.networks.shapes import Shape, raster
+
+
+def from_dense(dense: Dense, layout: Layout, image_shape: Shape) -> Any:
+    """The Keras model of an MLP that reads (n, d) pixels in the order `layout`; ends in a softmax
+    where `dense` does."""
+    order = raster(layout, image_shape)
+    arrays, parts = [], [keras.Input((dense.inputs,), name="image")]
+    for number, layer in enumerate(dense.layers):
+        last = "softmax" if dense.softmax and number == len(dense.layers) - 1 else "linear"
+        size = layer.weights.shape[1]
+        parts.append(
+            keras.layers.Dense(
+                size, activation="relu" if layer.relu else last, name=f"dense_{number}"
+            )
+        )
+        arrays += [layer.weights[order] if number == 0 else layer.weights, layer.bias]
+    model = keras.Sequential(parts, name="relrob")
+    model.set_weights(arrays)
+    return model
+
+
+def from_file(reference: Network) -> Any:
+    """The model in a `.keras` or `.h5` file; runs no code of the file (safe mode). Raises
+    QuantiseError, NetworkError."""
+    content = checked_bytes(reference, None)
+    with tempfile.TemporaryDirectory(prefix="relrob-") as folder:
+        copy = Path(folder) / ("network.keras" if reference.format == "keras" else "network.h5")
+        copy.write_bytes(content)
+        try:
+            return keras.models.load_model(copy, compile=False, safe_mode=True)
+        except Exception as error:  # Keras raises what it likes on a file that it cannot read
+            raise QuantiseError(
+                f"Keras cannot load {reference.path}: {one_line(error)}",
+                "a model of Keras' own layers",
+                "no Lambda layers",
+            ) from error

@@ -1,0 +1,1 @@
+"""The one door to the solvers: what they propose is replayed before it is a verdict."""

@@ -1,0 +1,1 @@
+"""A query as rows of a linear program, or as SMT-LIB."""

@@ -1,0 +1,123 @@
+"""An encoding as rows and columns of a mixed-integer program, and lower bounds of its linear
+relaxation that no rounding can spoil.
+
+Whatever multipliers y a float solver returns, weak duality holds for them: for every x between its ends with lower <= A x <= upper
+    c.x = y.(A x) + (c - y A).x >= sum_i min over the row's ends of y_i r_i + sum_j min over the column's ends of (c - y A)_j x_j
+(Neumaier & Shcherbina 2004, Safe bounds in linear and mixed-integer linear programming, Sec. 2; all columns here have finite ends).
+The right side is computed in float64 and lowered by more than its rounding error.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from math import inf
+from typing import final
+
+import numpy as np
+
+from relrob.bounding.outward import FLOOR, SLACK
+from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.encoding.encode import Claim, Encoding, Neuron
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Program:
+    """`lower` <= `matrix` @ x <= `upper`, `least` <= x <= `most`, x whole where `whole`. Columns:
+    the features, then for each neuron its pre-activation p, its output a, and whether it is on (d)
+    and at its cap (e). `outputs`: the columns of the a's."""
+
+    matrix: Doubles
+    lower: Doubles
+    upper: Doubles
+    least: Doubles
+    most: Doubles
+    whole: Bools
+    features: int
+    outputs: Ints
+
+    def objective(self, claim: Claim) -> Doubles:
+        """The claim's coefficients over the columns."""
+        found = np.zeros(len(self.least))
+        found[: self.features] = claim.coefficients[: self.features]
+        found[self.outputs] = claim.coefficients[self.features :]
+        return found
+
+    def safe_bound(
+        self, multipliers: Doubles, objective: Doubles, least: Doubles, most: Doubles
+    ) -> float:
+        """A lower bound of objective @ x over least <= x <= most and the rows, for any multipliers;
+        -inf if they are not finite."""
+        if not np.isfinite(multipliers).all():
+            return -inf
+        ends = np.where(multipliers > 0, self.lower, self.upper)
+        usable = (multipliers != 0) & np.isfinite(ends)
+        y = np.where(usable, multipliers, 0.0)
+        rows = y * np.where(usable, ends, 0.0)
+        rest = objective - y @ self.matrix
+        doubt = SLACK * (np.abs(objective) + np.abs(y) @ np.abs(self.matrix))
+        far = np.maximum(np.abs(least), np.abs(most))
+        value = rows.sum() + np.minimum(rest * least, rest * most).sum()
+        lost = SLACK * (
+            np.abs(rows).sum() + np.abs(rest) @ far + FLOOR * (len(rows) + len(far) + far.sum())
+        )
+        lost += 2 * doubt @ far
+        return float(value - lost) if np.isfinite(value) and np.isfinite(lost) else -inf
+
+
+def program(encoding: Encoding) -> Program:
+    """Big-M rows: exact for whole x, and the triangle of each ReLU where they are relaxed."""
+    f, n = len(encoding.part.free), len(encoding.neurons)
+    columns = f + 4 * n
+    outputs = f + 4 * np.arange(n) + 1
+    rows: list[tuple[Doubles, float, float]] = []
+    least, most = np.zeros(columns), np.ones(columns)
+    if encoding.costs()[0]:
+        budget = np.zeros(columns)
+        budget[:f] = _shares(encoding)
+        rows.append((budget, -inf, 1.0))
+    for number, neuron in enumerate(encoding.neurons):
+        at = f + 4 * number
+        least[at : at + 4] = neuron.low, 0.0, float(neuron.low >= 0), 0.0
+        most[at : at + 4] = neuron.high, neuron.top, 1.0, float(neuron.capped)
+        row = np.zeros(columns)
+        row[:f], row[outputs] = -neuron.coefficients[:f], -neuron.coefficients[f:]
+        row[at] = 1.0
+        rows.append((row, neuron.lower, neuron.upper))
+        rows += [(_at(columns, at, four), lower, upper) for four, lower, upper in _relu(neuron)]
+    whole = np.zeros(columns, dtype=np.bool_)
+    whole[:f] = encoding.part.integral
+    for kind in (2, 3):
+        whole[f + kind :: 4] = True
+    matrix = np.array([row for row, _, _ in rows]).reshape(len(rows), columns)
+    lower, upper = (np.array([row[end] for row in rows]) for end in (1, 2))
+    return Program(matrix, lower, upper, least, most, whole, f, outputs)
+
+
+def _relu(neuron: Neuron) -> list[tuple[tuple[float, float, float, float], float, float]]:
+    """Rows over (p, a, d, e): a <= top d; a <= p - low (1 - d); a >= p unless at the cap, where a
+    >= cap."""
+    low = min(neuron.low, 0.0)
+    rows = [((0.0, 1.0, -neuron.top, 0.0), -inf, 0.0), ((-1.0, 1.0, -low, 0.0), -inf, -low)]
+    if not neuron.capped:
+        return [*rows, ((-1.0, 1.0, 0.0, 0.0), 0.0, inf)]
+    above = float(np.nextafter(max(neuron.high - neuron.cap_low, 0.0), inf))
+    return [
+        *rows,
+        ((-1.0, 1.0, 0.0, above), 0.0, inf),
+        ((0.0, 1.0, 0.0, -neuron.cap_low), 0.0, inf),
+    ]
+
+
+def _at(columns: int, at: int, four: tuple[float, float, float, float]) -> Doubles:
+    row = np.zeros(columns)
+    row[at : at + 4] = four
+    return row
+
+
+def _shares(encoding: Encoding) -> list[float]:
+    """Each feature's share of what is left of the radius, rounded down: their sum is at most 1 on
+    every point."""
+    costs, room = encoding.costs()
+    return [float(np.nextafter(float(Fraction(cost, room)), 0.0)) for cost in costs]

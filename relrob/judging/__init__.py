@@ -1,0 +1,1 @@
+"""Labels and margins of many points of a ladder, fast and exact."""

@@ -1,0 +1,327 @@
+"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change
+sign.
+
+On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose
+pre-activation is bounded away from 0 is the identity or 0, so its column folds into the next layer,
+exactly in real arithmetic. What remains is evaluated in float32 and compared with an error bound
+that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the order
+of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u
+/ (1 - n u) |w|.|x|). The bound allows subnormal numbers to be flushed to 0, on the way in and out,
+and is infinite where float32 may overflow. What a file does besides its dense layers is part of it
+(`Layer`). A point whose margin exceeds the bound has that label on every float32 runtime; so has
+one whose margins exceed their errors at that point (`pointwise`). The others are `thin` and need
+the runtime.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Final, final
+
+import numpy as np
+
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.network import Dense
+from relrob.domain.rounding import SLACK as _SLACK
+from relrob.domain.rounding import float32_error, layer_error
+from relrob.judging.pointwise import Hidden, MarginErrors, settled
+from relrob.regions.hulls import hull_maximum
+from relrob.regions.ladder import RungSet
+
+# Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
+_SOFTMAX: Final = 2.0**-16
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not
+    certain."""
+
+    labels: Ints
+    margins: Floats
+    thin: Bools
+
+
+@dataclass(frozen=True, eq=False)
+class _Map:
+    """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept
+    neurons so far].
+
+    `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the
+    magnitudes of all terms; `drift`: how far the float64 coefficients can be from the real
+    network's; `runtime`: error of any float32 evaluation, and `made`: the part of it that this
+    layer makes.
+    """
+
+    constant: Doubles
+    matrix: Doubles
+    low: Doubles
+    high: Doubles
+    absolute: Doubles
+    drift: Doubles
+    runtime: Doubles
+    made: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class _Costs:
+    """Costs of the features and the radius, float64, in pixel units."""
+
+    costs: Doubles
+    budget: float
+
+
+@dataclass(frozen=True, eq=False)
+class _Block:
+    """Neurons kept in one layer: their pre-activations, `constant` + basis @ `matrix` up to
+    `drift`, lie in [`low`, `high`], low < 0 < high."""
+
+    constant: Doubles
+    matrix: Doubles
+    low: Doubles
+    high: Doubles
+    drift: Doubles
+
+
+@dataclass(frozen=True, eq=False)
+class _Basis:
+    """The columns that are evaluated, z first, then each block: largest value (`high`), float32
+    error of evaluating it (`own`)."""
+
+    high: Doubles
+    own: Doubles
+    blocks: tuple[_Block, ...] = ()
+
+
+def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
+    """Upper bound of constant + basis @ matrix over the region, outward: kept ReLUs replaced by
+    their triangle relaxation from the last block back to z, then the hull's maximum (CROWN: Zhang
+    et al. 2018; DeepPoly: Singh et al. 2019)."""
+    size, error = np.abs(constant), np.zeros(len(constant))
+    coefficients = matrix
+    for block in reversed(basis.blocks):
+        coefficients, mine = coefficients[: len(block.matrix)], coefficients[len(block.matrix) :]
+        rise = (block.high / (block.high - block.low))[:, None]
+        above, below = (
+            np.maximum(mine, 0) * rise,
+            np.minimum(mine, 0) * (block.high > -block.low)[:, None],
+        )
+        slope = above + below
+        constant = constant + block.constant @ slope - block.low @ above
+        coefficients = coefficients + block.matrix @ slope
+        size = size + np.abs(block.constant) @ np.abs(slope) - block.low @ above
+        error = error + block.drift @ np.abs(slope)
+        size = size + basis.high[: len(block.matrix)] @ (np.abs(block.matrix) @ np.abs(slope))
+    size = size + np.abs(coefficients).sum(axis=0)
+    return np.asarray(
+        constant + hull_maximum(coefficients, costs.costs, costs.budget) + _SLACK * size + error
+    )
+
+
+def _interval_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
+    """The same with each kept neuron anywhere in [0, high]."""
+    features = len(costs.costs)
+    moves, neurons = matrix[:features], matrix[features:]
+    top = (
+        constant
+        + hull_maximum(moves, costs.costs, costs.budget)
+        + basis.high[features:] @ np.maximum(neurons, 0)
+    )
+    return np.asarray(top + _SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))
+
+
+def _maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
+    """The better of the two bounds, column by column."""
+    interval = _interval_maximum(constant, matrix, basis, costs)
+    return (
+        np.minimum(interval, _relaxed_maximum(constant, matrix, basis, costs))
+        if basis.blocks
+        else interval
+    )
+
+
+def _bounded(
+    constant: Doubles,
+    matrix: Doubles,
+    basis: _Basis,
+    costs: _Costs,
+    drift: Doubles,
+    runtime: Doubles,
+    made: Doubles,
+) -> _Map:
+    """Attach bounds to a map."""
+    high = _maximum(constant, matrix, basis, costs) + drift
+    low = -_maximum(-constant, -matrix, basis, costs) - drift
+    absolute = np.abs(constant) + basis.high @ np.abs(matrix)
+    return _Map(constant, matrix, low, high, absolute, drift, runtime, made)
+
+
+def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
+    """The first layer over the features."""
+    layer = dense.layers[0]
+    weights = layer.weights.astype(np.float64)
+    bias = layer.bias.astype(np.float64)
+    base = rungs.base.astype(np.float64)
+    change = rungs.moved.astype(np.float64) - base[rungs.axes]
+    matrix = np.einsum("gk,gkn->gn", change, weights[rungs.axes])
+    largest = base.copy()
+    largest[rungs.axes.ravel()] = np.maximum(largest[rungs.axes], rungs.moved).ravel()
+    size = np.abs(weights)
+    drift = _SLACK * 2 * (largest @ size + np.abs(bias))
+    runtime = layer_error(layer, largest, size)
+    return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime, runtime)
+
+
+def _next(
+    dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs
+) -> _Map:
+    """Layer `number`, whose inputs are the ReLUs of `before`: stable ones folded, `kept` ones new
+    columns of the basis."""
+    layer = dense.layers[number]
+    weights = layer.weights.astype(np.float64)
+    bias = layer.bias.astype(np.float64)
+    active = np.flatnonzero(before.low >= 0)
+    through = weights[active]
+    matrix = np.concatenate([before.matrix[:, active] @ through, weights[kept]])
+    constant = bias + before.constant[active] @ through
+    size = np.abs(weights)
+    drift = before.drift[active] @ size[active]
+    drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
+    error = np.clip(before.high + before.runtime, 0, before.runtime)
+    reach = np.maximum(before.high, 0) + error
+    made = layer_error(layer, reach, size)
+    return _bounded(constant, matrix, grown, costs, drift, error @ size + made, made)
+
+
+def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
+    """Error of evaluating some columns of a map in float32, rounding of the coefficients
+    included."""
+    size = np.abs(matrix)
+    return np.asarray(
+        drift
+        + basis.own @ size
+        + float32_error(basis.high + basis.own, size, np.abs(constant), len(size) + 4)
+    )
+
+
+def _costs(rungs: RungSet) -> _Costs:
+    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of
+    all costs."""
+    one = rungs.denominator
+    budget = min(rungs.budget, sum(rungs.costs))
+    return _Costs(
+        np.array([float(Fraction(cost, one)) for cost in rungs.costs]), float(Fraction(budget, one))
+    )
+
+
+@final
+class FoldedDense:
+    """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of
+    the weight matrices.
+
+    `threshold`: margins above it in magnitude are certain, and some below it (infinite where
+    float32 may overflow: nothing is certain then); `neurons`: how many ReLUs are still evaluated.
+    """
+
+    def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:
+        with np.errstate(all="ignore"):  # what overflows ends in an infinite threshold
+            self._build(dense, rungs, label)
+
+    def _build(self, dense: Dense, rungs: RungSet, label: int) -> None:
+        costs = _costs(rungs)
+        basis = _Basis(np.ones(rungs.features), np.zeros(rungs.features))
+        here = _first(dense, rungs, basis, costs)
+        self._features = rungs.features
+        self._stages: list[Floats] = []
+        self._columns: Floats = np.ones((0, 1), dtype=np.float32)
+        hidden: list[Hidden] = []
+        for number in range(1, len(dense.layers)):
+            kept = np.flatnonzero(~((here.low >= 0) | (here.high <= 0)))
+            own = _own_error(here.constant[kept], here.matrix[:, kept], here.drift[kept], basis)
+            block = _Block(
+                here.constant[kept],
+                here.matrix[:, kept],
+                here.low[kept],
+                here.high[kept],
+                here.drift[kept],
+            )
+            self._keep(block.constant, block.matrix)
+            hidden.append(Hidden(here.low, here.high, here.runtime, here.made, kept, own))
+            grown = _Basis(
+                np.concatenate([basis.high, block.high]),
+                np.concatenate([basis.own, own]),
+                (*basis.blocks, block),
+            )
+            here = _next(dense, number, here, basis, kept, grown, costs)
+            basis = grown
+        others = np.delete(np.arange(dense.classes), label)
+        constant = here.constant[label] - here.constant[others]
+        matrix = here.matrix[:, [label]] - here.matrix[:, others]
+        own = _own_error(constant, matrix, here.drift[label] + here.drift[others], basis)
+        self._keep(constant, matrix)
+        self._others, self._label = others, label
+        error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + _SLACK))
+        exact = math.isfinite(error) and all(
+            bool(np.isfinite(stage).all()) for stage in self._stages
+        )
+        self.threshold = error + _SOFTMAX * dense.softmax if exact else math.inf
+        self.neurons = len(basis.high) - rungs.features
+        made = own + here.made[label] + here.made[others] + _SOFTMAX * dense.softmax
+        self._errors = MarginErrors(dense, hidden, made, label) if exact else None
+
+    def _keep(self, constant: Doubles, matrix: Doubles) -> None:
+        self._stages.append(np.concatenate([constant[None, :], matrix]).astype(np.float32))
+
+    def judge(self, masks: Bools) -> Judged:
+        """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x
+        neurons)."""
+        n, filled = len(masks), 1 + self._features
+        columns = self._room(n)
+        columns[:, 1:filled] = masks
+        with np.errstate(all="ignore"):
+            for stage in self._stages[:-1]:
+                width = stage.shape[1]
+                zero = np.zeros(width, np.float32)  # a row: three times faster than a number
+                np.maximum(
+                    columns[:, :filled] @ stage, zero, out=columns[:, filled : filled + width]
+                )
+                filled += width
+            margins = columns @ self._stages[-1]
+            return self._closely(self._decide(margins), margins, columns)
+
+    def _closely(self, judged: Judged, margins: Floats, columns: Floats) -> Judged:
+        """The same, with thin points judged by their own errors."""
+        thin = np.flatnonzero(judged.thin)
+        if self._errors is None or not len(thin):
+            return judged
+        here, filled, values = columns[thin], 1 + self._features, []
+        for stage in self._stages[:-1]:
+            values.append((here[:, :filled] @ stage).astype(np.float64))
+            filled += stage.shape[1]
+        right, wrong = settled(margins[thin].astype(np.float64), self._errors.at(values))
+        judged.labels[thin[right]] = self._label
+        judged.thin[thin] = ~(right | wrong)
+        return judged
+
+    def _room(self, n: int) -> Floats:
+        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused
+        from call to call."""
+        if n > len(self._columns):
+            self._columns = np.ones((n, len(self._stages[-1])), dtype=np.float32)
+        return self._columns[:n]
+
+    def _decide(self, margins: Floats) -> Judged:
+        """From the margins against each other class (n, classes - 1)."""
+        worst = margins.argmin(axis=1)
+        least = margins[np.arange(len(margins)), worst]
+        right = least > self.threshold
+        labels = np.where(right, self._label, self._others[worst])
+        thin = ~right
+        wrong = np.flatnonzero(least < -self.threshold)
+        if len(wrong):  # the wrong class itself must be certain too
+            rest = np.sort(margins[wrong], axis=1)
+            single = rest.shape[1] == 1 or rest[:, 1] - rest[:, 0] > 2 * self.threshold
+            thin[wrong] = ~np.broadcast_to(np.asarray(single), wrong.shape)
+        return Judged(labels, least, thin)

@@ -1,0 +1,183 @@
+"""What solvers share: judging points on a network, tallying what is seen, counting transfer, and
+the cheap search for a witness."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final, Protocol, final
+
+import numpy as np
+
+from relrob.bounding.ladder import LadderBounds
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.network import Arithmetic
+from relrob.judging.folded import FoldedDense
+from relrob.judging.nearest import Near, NearestDense
+from relrob.networks.batches import pixel_order
+from relrob.networks.content import gives_logits
+from relrob.networks.enclose import dynamic_layers, row_quantiser
+from relrob.networks.enclosure import Enclosure
+from relrob.networks.evaluator import labels, margins
+from relrob.networks.open import Opened
+from relrob.regions.ladder import RungSet
+from relrob.regions.part import whole
+
+log = logging.getLogger(__name__)
+
+BLOCK: Final = 2048
+_FEW: Final = 64  # points that the runtime judges itself
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Labels (n,) and margins (n,) of a block of points, final."""
+
+    labels: Ints
+    margins: Doubles
+    thin: int = 0
+
+
+class Judge(Protocol):
+    """Labels points of one ladder."""
+
+    def see(self, masks: Bools) -> Seen:
+        """Labels and margins of the points with these masks."""
+        ...
+
+
+@final
+class RuntimeJudge:
+    """Runs each perturbed image on the network's runtime."""
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
+        self._opened, self._rungs, self._label = opened, rungs, label
+        self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
+
+    def see(self, masks: Bools) -> Seen:
+        if len(masks) > len(self._images):
+            self._images = np.empty((len(masks), len(self._rungs.base)), np.float32)
+        self._rungs.fill(self._images, masks)
+        outputs = self._opened.evaluator.outputs(self._images[: len(masks)])
+        return Seen(labels(outputs), margins(outputs, self._label))
+
+
+@final
+class FoldedJudge:
+    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits,
+    also where the runtime gives probabilities: a thin one is then the folded one, its sign the
+    runtime's."""
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
+        self._folded, self._label = folded, label
+        self._runtime = RuntimeJudge(opened, rungs, label)
+        self._logits = gives_logits(opened.network)
+
+    def see(self, masks: Bools) -> Seen:
+        judged = self._folded.judge(masks)
+        found, least = judged.labels.copy(), judged.margins.astype(np.float64)
+        thin = np.flatnonzero(judged.thin)
+        if len(thin):
+            again = self._runtime.see(masks[thin])
+            found[thin], least[thin] = again.labels, self._margins(least[thin], again)
+        return Seen(found, least, len(thin))
+
+    def _margins(self, folded: Doubles, again: Seen) -> Doubles:
+        """Margins of thin points; an overflow in folded arithmetic leaves only the sign."""
+        if self._logits:
+            return again.margins
+        right = again.labels == self._label
+        return np.where(right, np.fmax(folded, 0.0), np.fmin(folded, 0.0))
+
+
+@final
+class NearestJudge:
+    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the
+    smallest margin of each block (of many probabilities as good as equal, the smallest of those
+    that should be smallest).
+
+    What the runtime gives is compared with what was promised of it: at first, to judge by the
+    runtime alone where they differ.
+    """
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure) -> None:
+        self._opened, self._rungs, self._label, self._enclosure = opened, rungs, label, enclosure
+        self._runtime = RuntimeJudge(opened, rungs, label)
+        self._dense: NearestDense | None = None
+        self._tried = False
+
+    def see(self, masks: Bools) -> Seen:
+        if len(masks) < _FEW:
+            return self._runtime.see(masks)
+        first = not self._tried
+        if first:
+            self._dense, self._tried = self._made(), True
+        if self._dense is None:
+            return self._runtime.see(masks)
+        near = self._dense.judge(masks)
+        asked = ~near.sure
+        close = np.flatnonzero(near.margins - near.error <= (near.margins + near.error).min())
+        asked[
+            close[np.argsort(near.margins[close], kind="stable")[:_FEW]]
+            if self._enclosure.probabilities
+            else close
+        ] = True
+        asked[: _FEW * first] = True
+        where = np.flatnonzero(asked)
+        again = self._runtime.see(masks[where])
+        if not _kept(near, where, again):
+            if not first:
+                raise ArithmeticError(
+                    f"{self._opened.network.path} does not round to the nearest level"
+                )
+            log.warning(
+                "%s: the runtime does not round to the nearest level", self._opened.network.path
+            )
+            self._dense = None
+            return self._runtime.see(masks)
+        near.labels[where], near.margins[where] = again.labels, again.margins
+        return Seen(near.labels, near.margins)
+
+    def _made(self) -> NearestDense | None:
+        """The network on the ladder, with bounds of its neurons over the whole of it; None where it
+        cannot be judged by."""
+        network = self._opened.network
+        layers = dynamic_layers(network)
+        if layers is None:
+            return None
+        every = LadderBounds(self._enclosure, self._rungs, self._label).neurons(whole(self._rungs))
+        highest = [layer.high for layer in every[:-1]] + [
+            np.maximum(np.abs(every[-1].low), np.abs(every[-1].high))
+        ]
+        top = 255 if layers[0].asymmetric else 127
+        order, quantiser = pixel_order(network), row_quantiser(network)
+        gap = self._enclosure.gap if self._enclosure.probabilities else None
+        made = NearestDense(layers, top, self._rungs, self._label, highest, order, quantiser, gap)
+        return made if made.exact else None
+
+
+def _kept(near: Near, where: Ints, again: Seen) -> bool:
+    """Did the runtime do at the points `where` what was promised?"""
+    error, sure = near.error[where], near.sure[where]
+    off = np.abs(near.margins[where] - again.margins)
+    return bool(
+        ((off <= error) | np.isinf(error)).all()
+        and (again.labels == near.labels[where])[sure].all()
+    )
+
+
+def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure | None) -> Judge:
+    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points
+    and gives the same."""
+    if enclosure is None or dynamic_layers(opened.network) is None:
+        return judge_of(opened, rungs, label)
+    return NearestJudge(opened, rungs, label, enclosure)
+
+
+def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
+    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so
+    over the reals), the runtime otherwise."""
+    network, dense = opened.network, opened.network.dense
+    if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
+        return RuntimeJudge(opened, rungs, label)
+    return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))

@@ -1,0 +1,146 @@
+"""What has been seen of one network so far."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from relrob.bounding.certain import Settled
+from relrob.domain.arrays import Bools, Ints
+from relrob.domain.verdict import Reason
+from relrob.judging.judges import Judge, Seen
+from relrob.queries.findings import Finding
+from relrob.queries.spots import NetworkSpots
+from relrob.regions.ladder import RungSet
+from relrob.regions.part import Part
+
+WITNESS: Final = "witness"
+
+
+BOUNDS: Final = "bounds"
+
+
+T = TypeVar("T")
+
+
+@dataclass
+class Tally:
+    """What has been seen of one network so far; `hint`: a witness of a search that does not count;
+    `searched`, `tried`: points run by the greedy search and by later ones; `visited`: points run
+    one by one and counted; `proved`: points decided without running them; `step`: as in `Finding`;
+    `spots`: where points of what is proved are run."""
+
+    judge: Judge
+    label: int
+    limit: float
+    hint: Bools | None = None
+    searched: int = 0
+    tried: int = 0
+    visited: int = 0
+    effective: int = 0
+    proved: int = 0
+    thin: int = 0
+    margin: float = float("inf")
+    thinnest: Bools | None = None
+    thinnest_margin: float = float("inf")
+    closest: Bools | None = None
+    closest_cost: Any = None
+    spent: float = 0.0
+    finished: bool = False
+    step: str = ""
+    spots: NetworkSpots | None = None
+
+    @property
+    def fooled(self) -> bool:
+        """Is there an effective perturbation?"""
+        return self.effective > 0 or self.hint is not None
+
+    @property
+    def late(self) -> bool:
+        """True when the time limit has passed."""
+        return self.spent > self.limit
+
+    def see(self, masks: Bools) -> Seen:
+        """Judge a block; keeps the time, the smallest margin and the point where it was met."""
+        with self.clock():
+            seen = self.judge.see(masks)
+            least = int(seen.margins.argmin())
+            if self.thinnest is None or seen.margins[least] < self.thinnest_margin:
+                self.thinnest_margin, self.thinnest = (
+                    float(seen.margins[least]),
+                    masks[least].copy(),
+                )
+            self.margin = min(self.margin, self.thinnest_margin)
+        return seen
+
+    @contextmanager
+    def clock(self) -> Iterator[None]:
+        """Charge the time of the block to this network."""
+        begin = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.spent += time.perf_counter() - begin
+
+    def visit(self, masks: Bools, rungs: RungSet) -> Ints:
+        """Judge a block of the enumeration and count it; returns its labels."""
+        seen = self.see(masks)
+        self.visited += len(masks)
+        self.thin += seen.thin
+        where = np.flatnonzero(seen.labels != self.label)
+        if len(where):
+            self.effective += len(where)
+            costs = rungs.cost_units(masks[where])
+            best = int(costs.argmin())
+            if self.closest is None or costs[best] < self.closest_cost:
+                self.closest, self.closest_cost = masks[where[best]].copy(), costs[best]
+        return seen.labels
+
+    def accept(self, part: Part, said: int, margin: float) -> None:
+        """Every point of the part has the label `said`, proved; `margin` bounds its margins, from
+        above where it is wrong."""
+        self.proved += part.count
+        self.margin = min(self.margin, margin)
+        if said != self.label:
+            self.effective += part.count
+            if self.closest is None or part.spent < self.closest_cost:
+                cheapest = np.zeros(part.rungs.features, dtype=np.bool_)
+                cheapest[list(part.moved)] = True
+                self.closest, self.closest_cost = cheapest, part.spent
+
+    def settled(self, part: Part, settled: Settled) -> None:
+        """Bounds proved one label of a part: have points of it run. Raises AlarmError."""
+        if self.spots is not None and settled.label is not None:
+            with self.clock():
+                self.spots.part(part, settled.label, settled.least, settled.gains)
+
+    def finding(self, counted: bool) -> Finding:
+        """The result; `counted`: the enumeration was to visit every point."""
+        suspects = (self.closest if self.closest is not None else self.hint, self.thinnest)
+        return Finding(
+            proved=self.finished and not self.fooled,
+            effective=self.effective if counted and self.finished else None,
+            proposals=tuple(mask for mask in suspects if mask is not None),
+            margin=self.margin if np.isfinite(self.margin) else None,
+            evaluated=max(self.visited + self.tried, self.searched),
+            stopped=None if self.finished or self.fooled else Reason.TIME,
+            thin=self.thin,
+            step=self.step,
+        )
+
+
+def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:
+    """The blocks; the time that it takes to list them is charged to every network."""
+    while True:
+        begin = time.perf_counter()
+        block = next(blocks, None)
+        for tally in tallies:
+            tally.spent += time.perf_counter() - begin
+        if block is None:
+            return
+        yield block

@@ -1,0 +1,1 @@
+"""Fixed-point networks in exact integers."""

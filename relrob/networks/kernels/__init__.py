@@ -1,1 +1,0 @@
-"""Bit-exact emulators of the kernels that execute quantised networks."""

@@ -1,0 +1,54 @@
+"""How a runtime quantises the rows of a dynamic-range network's first layer, observed behind
+weights that change nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Network
+from relrob.networks.batches import pixel_order
+from relrob.networks.litert.interpreter import LiteRt
+from relrob.networks.litert.product import one_layer_file
+from relrob.system.files import sha256_bytes
+
+_ROWS = 4  # a call
+
+
+class RowQuantiser:
+    """Images (n, d) float32 in raster order -> what the first layer of `network` multiplies its
+    weights with: level times scale.
+
+    `asymmetric`: as in `DynamicFull`. The file is made when first needed: d * d bytes.
+    """
+
+    def __init__(self, network: Network, asymmetric: bool) -> None:
+        self._network, self._asymmetric = network, asymmetric
+        self._order = pixel_order(network)
+        self._made: LiteRt | None = None
+
+    def __call__(self, images: Floats) -> Floats:
+        if self._made is None:
+            self._made = self._make()
+        if self._order is None:
+            return self._made.outputs(images)
+        rows = np.empty_like(images)
+        rows[:, self._order] = self._made.outputs(np.ascontiguousarray(images[:, self._order]))
+        return rows
+
+    def _make(self) -> LiteRt:
+        """The identity on the runtime of the network."""
+        d = self._network.inputs
+        data = one_layer_file(np.eye(d, dtype=np.int8), self._asymmetric)
+        shape = (1, 1, d)
+        alone = replace(
+            self._network,
+            sha256=sha256_bytes(data),
+            inputs=d,
+            classes=d,
+            image_shape=shape,
+            dense=None,
+        )
+        return LiteRt(alone, data, 1, _ROWS)

@@ -1,0 +1,44 @@
+"""The tensors inside an ONNX network on one image, as onnxruntime computes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Network
+from relrob.networks.batches import pixel_order
+from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.onnx.export import to_onnx
+from relrob.networks.shapes import without_batch
+
+
+def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
+    """What each node gives for one image (d,), flat, in the order of the graph. Raises whatever
+    onnxruntime raises."""
+    own = runs_weights(network) and network.dense is not None
+    data = to_onnx(network.dense) if own and network.dense is not None else checked_bytes(network)
+    model = onnx.load_from_string(data)
+    known = {value.name for value in model.graph.output}
+    inner = [
+        name for node in model.graph.node for name in node.output if name and name not in known
+    ]
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    given = session.get_inputs()[0]
+    shape, batch = without_batch(
+        tuple(n if isinstance(n, int) else -1 for n in given.shape) or (-1, network.inputs),
+        network.image_shape,
+    )
+    order = None if own else pixel_order(network)
+    row = image if order is None else image[order]
+    found = session.run(inner, {given.name: row.reshape((1, *shape) if batch else shape)})
+    return [
+        np.asarray(values, np.float64).ravel()
+        for values in found
+        if np.asarray(values).dtype.kind in "fiu"
+    ]

@@ -1,0 +1,184 @@
+"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported
+graph."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final, final
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Floats
+from relrob.domain.network import Network
+from relrob.errors import NetworkError
+from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
+from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.details import ONNX_OPTIMISATION
+from relrob.networks.shapes import without_batch
+from relrob.registry import load
+from relrob.system.files import sha256_bytes
+
+log = logging.getLogger(__name__)
+
+_ERRORS_ONLY: Final = 3
+_MOST_VALUES: Final = 1 << 28  # pixels of a fixed batch
+_LEVELS: Final = {
+    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+}
+_TYPES: Final = {
+    "tensor(float)": np.float32,
+    "tensor(double)": np.float64,
+    "tensor(float16)": np.float16,
+}
+
+
+def open_onnxruntime(
+    network: Network, threads: int, data: bytes | None = None, batch: int | None = None
+) -> OnnxRuntime:
+    """A session on the CPU provider. Raises NetworkError when onnxruntime refuses the file."""
+    weights = runs_weights(network)
+    if weights:
+        session = _session(
+            network, load("relrob.networks.onnx.export:to_onnx")(network.dense), threads
+        )
+    else:
+        content = checked_bytes(network, data)
+        alone = (
+            data is not None or sha256_bytes(content) == network.sha256
+        )  # no tensors in other files: they need the path
+        session = _session(network, content if alone else network.path, threads)
+    if (
+        network.scheme == "dynamic"
+    ):  # one range over the whole batch: an image's output depends on the others
+        return OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
+    evaluator = OnnxRuntime(network, session, in_raster_order=weights, batch=batch)
+    if weights or evaluator.best_batch == 1:
+        return evaluator
+    single = OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
+    if network.apart and _agrees(evaluator, single, probe_images(network)):
+        return evaluator
+    how = "mixes the images of a batch" if network.apart else "may mix the images of a batch"
+    log.warning("%s %s: its images run one by one", network.path, how)
+    return single
+
+
+def _agrees(evaluator: OnnxRuntime, single: OnnxRuntime, probes: Floats) -> bool:
+    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
+    one quantum of 8 bits?"""
+    expected = single.outputs(np.concatenate([probes, probes[::-1]]))
+    try:
+        together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
+    except NetworkError as error:
+        log.debug("%s", error)
+        return False
+    finite = expected[np.isfinite(expected)]  # where float32 overflows, NaN is the answer
+    quantum = (
+        0.0 if evaluator.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
+    )
+    most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + quantum
+    return bool(np.allclose(together, expected, rtol=0, atol=most, equal_nan=True))
+
+
+def _session(network: Network, model: bytes | str, threads: int) -> Any:
+    """Threads that do not spin, and no messages below errors."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.graph_optimization_level = _LEVELS[ONNX_OPTIMISATION]
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        given = session.get_inputs()[0]
+        _ = given.name, given.shape, given.type  # names that are no text raise here
+        return session
+    except Exception as error:  # its exceptions have no base class of their own
+        raise NetworkError(
+            f"onnxruntime refuses {network.path}: {one_line(error)}",
+            "a model it runs",
+            "export again",
+        ) from error
+
+
+@final
+class OnnxRuntime:
+    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two
+    different images in a call."""
+
+    def __init__(
+        self,
+        network: Network,
+        session: Any,
+        in_raster_order: bool,
+        batch: int | None,
+        alone: bool = False,
+    ) -> None:
+        given = session.get_inputs()[0]
+        dims = tuple(n if isinstance(n, int) else -1 for n in given.shape) or (-1, network.inputs)
+        self._image, has_batch = without_batch(dims, network.image_shape)
+        self._network = network
+        self._session = session
+        self._input = given.name
+        self._type = _TYPES[given.type]
+        self._order = None if in_raster_order else pixel_order(network)
+        self._has_batch = has_batch
+        self._fixed = max(dims[0], 0) if has_batch else 1
+        if self._fixed * network.inputs > _MOST_VALUES:
+            raise NetworkError(
+                f"{network.path} reads {self._fixed} images at a time",
+                "an open batch",
+                "export it with one",
+            )
+        wanted = batch or (256 if network.scheme != "float32" else 1024)
+        self._batch = min(wanted, self._fixed or wanted)
+        self._alone = alone
+        if self._batch < wanted and not alone:
+            log.warning(
+                "%s has a fixed batch: its images run %d at a time", network.path, self._batch
+            )
+
+    @property
+    def runtime(self) -> str:
+        """ "onnxruntime"."""
+        return self._network.runtime
+
+    @property
+    def best_batch(self) -> int:
+        """Images a call."""
+        return 1 if self._alone else self._batch
+
+    @property
+    def scheme(self) -> str:
+        """The network's quantisation scheme."""
+        return self._network.scheme
+
+    def outputs(self, images: Floats) -> Floats:
+        """Outputs (n, classes) as the graph gives them, float32."""
+        return run_in_batches(images, self._network, self.best_batch, self._run, self._order)
+
+    def _run(self, images: Floats) -> NDArray[Any]:
+        """Up to `best_batch` images."""
+        size = self._fixed or len(images)
+        filled = np.repeat(images, size, axis=0) if self._alone else padded(images, size)
+        batch = filled.astype(self._type, copy=False)
+        try:
+            rows = self._session.run(
+                None,
+                {
+                    self._input: batch.reshape(
+                        (size, *self._image) if self._has_batch else self._image
+                    )
+                },
+            )[0]
+        except Exception as error:  # its exceptions have no base class of their own
+            raise NetworkError(
+                f"onnxruntime cannot run {self._network.path}: {one_line(error)}",
+                "one row an image",
+            ) from error
+        array = np.asarray(rows)
+        if array.size != size * self._network.classes:
+            return array
+        return array.reshape(size, -1)[: len(images)]

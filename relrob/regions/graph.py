@@ -1,0 +1,79 @@
+"""A small ladder as a graph: nodes are sets of moved features, edges one manipulation more; checked
+and exported with networkx."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Final
+
+import networkx
+
+from relrob.errors import RegionError
+from relrob.regions.ladder import RungSet
+from relrob.system.files import atomic_path
+
+LIMIT: Final = 20_000
+
+
+@dataclass(frozen=True)
+class Covering:
+    """What the covering check found: `complete` = no affordable manipulation leaves the graph;
+    `covering` = every point is reached from the clean image by single manipulations; `points`;
+    `longest` = manipulations on the longest ladder."""
+
+    complete: bool
+    covering: bool
+    points: int
+    longest: int
+
+
+def graph(rungs: RungSet) -> Any:
+    """A networkx.DiGraph: node = tuple of moved features, attribute `cost` (exact, as text); edge
+    attribute `feature`.
+
+    Raises RegionError above `LIMIT` points.
+    """
+    if rungs.count > LIMIT:
+        raise RegionError(
+            f"a graph of {rungs.count:,} points",
+            f"at most {LIMIT:,}",
+            "a smaller radius or fewer features",
+        )
+    view = networkx.DiGraph()
+    for mask in rungs.knapsack.masks(0, rungs.count):
+        node = tuple(int(feature) for feature in mask.nonzero()[0])
+        view.add_node(node, cost=str(rungs.cost(mask)))
+    for node in list(view):
+        for feature in node:
+            parent = tuple(other for other in node if other != feature)
+            if parent in view:
+                view.add_edge(parent, node, feature=feature)
+    return view
+
+
+def check_covering(rungs: RungSet) -> Covering:
+    """Check on the graph itself that the ladder is complete and covering (Duncan et al. 2020, Sec.
+    II-C2)."""
+    view = graph(rungs)
+    complete = True
+    for node in view:
+        spent = sum((Fraction(rungs.costs[f], rungs.denominator) for f in node), Fraction(0))
+        for feature in set(range(rungs.features)) - set(node):
+            affordable = (
+                spent + Fraction(rungs.costs[feature], rungs.denominator) <= rungs.ladder.radius
+            )
+            complete &= affordable == (tuple(sorted((*node, feature))) in view)
+    depth = networkx.single_source_shortest_path_length(view, ())
+    return Covering(complete, len(depth) == len(view), len(view), max(depth.values()))
+
+
+def write_graphml(rungs: RungSet, path: Path) -> None:
+    """Export the graph as GraphML (nodes named "0,3,7"; the clean image is "clean")."""
+    view = graph(rungs)
+    named = networkx.relabel_nodes(
+        view, {node: ",".join(map(str, node)) or "clean" for node in view}
+    )
+    with atomic_path(path) as temporary:
+        networkx.write_graphml(named, temporary)

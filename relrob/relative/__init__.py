@@ -1,0 +1,1 @@
+"""One image, two networks: which set is it in?"""

@@ -1,0 +1,65 @@
+"""The summary on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from relrob.report.run import wording
+
+_STYLE = {
+    "R_Q^FP": "green",
+    "R^FP": "bold red",
+    "R_Q": "green",
+    "R^0": "red",
+    "R^mixed": "yellow",
+    "unknown": "yellow",
+}
+
+
+def print_summary(summary: Mapping[str, Any], console: Console) -> None:
+    """Print what was asked, the sets, the rates and the notes; 80 columns are enough."""
+    console.print(_pairs(wording.facts(summary)))
+    console.print()
+    console.print(_sets(summary))
+    console.print()
+    console.print(_pairs(wording.rates(summary), style="bold"))
+    console.print()
+    console.print(_pairs([("-", note) for note in wording.notes(summary)]))
+
+
+def rendered(summary: Mapping[str, Any]) -> str:
+    """What `print_summary` prints on standard output, without spaces at the ends of lines."""
+    console = Console(highlight=False)
+    with console.capture() as captured:
+        print_summary(summary, console)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+
+
+def _pairs(pairs: list[tuple[str, str]], style: str = "") -> Table:
+    """Names and texts in two columns; text that looks like markup stays text."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True, style="cyan")
+    table.add_column(overflow="fold")
+    for name, text in pairs:
+        table.add_row(Text(name), Text(text, style=style))
+    return table
+
+
+def _sets(summary: Mapping[str, Any]) -> Table:
+    """One row a set, indented below the set that it divides and is a share of."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table.add_column("set", no_wrap=True)
+    table.add_column("images", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    table.add_column("95% interval", justify="right", no_wrap=True)
+    table.add_column("meaning")
+    for row in wording.set_rows(summary):
+        style = _STYLE.get(row.name, "") if row.count else "dim"
+        name = Text("  " * row.depth + row.name, style)
+        table.add_row(name, str(row.count), row.share, row.interval, Text(row.meaning))
+    return table

@@ -1,0 +1,63 @@
+"""A run directory's readable files, from its store alone: summary.json, images.csv, table.md,
+witnesses and certificates."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+from relrob import registry
+from relrob.report.run.csv_file import images_csv
+from relrob.report.run.table import table_markdown
+from relrob.store.run_directory import Store
+from relrob.store.witness_file import decode
+from relrob.system.files import disk_errors, write_atomic
+
+
+def summary_json(summary: Mapping[str, Any]) -> str:
+    """summary.json: two spaces of indentation, keys in the summary's order, a line end."""
+    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_run(
+    directory: Path, summary: dict[str, Any], indices: Collection[int] | None = None
+) -> None:
+    """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and
+    certificates/NNNNN-NETWORK.json, of all images in the store or of some. Again, the same bytes.
+
+    A file that is there already with the same bytes is left as it is. Raises StoreError: not a run
+    directory, a full disk.
+    """
+    with Store.read(directory) as store:
+        files = {
+            "summary.json": summary_json(summary),
+            "images.csv": images_csv(store.records(indices), store.seconds()),
+            "table.md": table_markdown(summary),
+        }
+        wanted = store.done() if indices is None else frozenset(indices)
+        witnesses = [each for each in store.witness_files() if each[0] in wanted]
+        certificates = [each for each in store.certificates() if each[0] in wanted]
+    for name, text in files.items():
+        _keep(directory / name, text.encode())
+    if witnesses:
+        _write_witnesses(directory / "witnesses", witnesses)
+    for index, network, data in certificates:
+        _keep(directory / "certificates" / f"{index:05d}-{network}.json", data)
+
+
+def _write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:
+    """The .npz as the store has it, and its picture."""
+    draw: Callable[..., bytes] = registry.load("relrob.report.run.picture:witness_png")
+    for index, network, data in witnesses:
+        _keep(folder / f"{index:05d}-{network}.npz", data)
+        _keep(folder / f"{index:05d}-{network}.png", draw(decode(data)))
+
+
+def _keep(path: Path, data: bytes) -> None:
+    """Write the file unless it has these bytes already."""
+    with disk_errors(path):
+        if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+            return
+    write_atomic(path, data)

@@ -1,0 +1,175 @@
+"""What Duncan et al. 2020 claim, each beside what a study found: reproduced, not reproduced, or
+inconclusive.
+
+Every judgement uses the Wilson interval (95 %) of each cell, so a cell of few images says little,
+in either direction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from itertools import pairwise
+from typing import Final
+
+from relrob.report.study.rows import Rate, Row
+
+_ROBUST: Final = 98.0  # percent
+_COST: Final = 0.03  # points of accuracy
+_LOSSES: Final = (1.4, 48.0)  # points: the largest of robustness, and of transfer
+_MAIN: Final = "duncan2020.csv"
+
+
+class Judgement(StrEnum):
+    """How a claim fares."""
+
+    REPRODUCED = "reproduced"
+    NOT = "not reproduced"
+    OPEN = "inconclusive"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A sentence of the paper, the judgement, and the numbers that it rests on."""
+
+    says: str
+    judgement: Judgement
+    why: str
+
+
+def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
+    """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none
+    for another study."""
+    if published != _MAIN:
+        return []
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.grid, row.runtime), []).append(row)
+    found = []
+    for (grid, runtime), cells in groups.items():
+        for claim in (
+            _robust(cells),
+            _falls(cells),
+            _accurate(cells),
+            _unequal(cells),
+            _radius(cells),
+        ):
+            if claim is not None:
+                found.append(Claim(f"{grid}, {runtime}: {claim.says}", claim.judgement, claim.why))
+    return found
+
+
+def _robust(cells: list[Row]) -> Claim:
+    """Claim 34."""
+    says = "relative robustness is 98 % or more at every radius and step"
+    rates = [(row.robustness.interval, row) for row in cells]
+    below = [row for ends, row in rates if ends is not None and ends[1] < _ROBUST]
+    above = [row for ends, row in rates if ends is not None and ends[0] >= _ROBUST]
+    shown = sorted(
+        (row.robustness.percent, row.name) for row in cells if row.robustness.percent is not None
+    )
+    least = (
+        f"least {shown[0][0]:.2f} % ({shown[0][1]}){_counted(cells)}"
+        if shown
+        else "no robust image"
+    )
+    if below:
+        return Claim(
+            says, Judgement.NOT, f"{least}; surely below in {len(below)} of {len(cells)} cells"
+        )
+    judgement = Judgement.REPRODUCED if above and len(above) == len(cells) else Judgement.OPEN
+    return Claim(says, judgement, f"{least}; surely so in {len(above)} of {len(cells)} cells")
+
+
+def _falls(cells: list[Row]) -> Claim | None:
+    """Claim 35: of neighbouring steps, the smaller one's transfer is not surely the larger."""
+    says = "adversarial transfer falls with the step"
+    pairs = []
+    for radius in dict.fromkeys(row.radius for row in cells):
+        ordered = sorted(
+            (r for r in cells if r.radius == radius and r.step), key=lambda row: row.step or 0
+        )
+        pairs += list(pairwise(ordered))
+    known = [
+        (a.transfer, b.transfer) for a, b in pairs if a.transfer.interval and b.transfer.interval
+    ]
+    if not known:
+        return None
+    rises = sum(_above(small, large) for small, large in known)
+    falls = sum(_above(large, small) for small, large in known)
+    why = f"of {len(known)} pairs of neighbouring steps it surely falls in {falls} and surely rises in {rises}"
+    if rises:
+        return Claim(says, Judgement.NOT, why)
+    return Claim(says, Judgement.REPRODUCED if falls == len(known) else Judgement.OPEN, why)
+
+
+def _above(one: Rate, other: Rate) -> bool:
+    """Is one rate surely the larger?"""
+    return (
+        one.interval is not None
+        and other.interval is not None
+        and one.interval[0] > other.interval[1]
+    )
+
+
+def _accurate(cells: list[Row]) -> Claim | None:
+    """Claim 36: of the whole test set, so nothing is sampled."""
+    before, after = cells[0].accuracy
+    if before is None or after is None:
+        return None
+    lost = before - after
+    judgement = Judgement.REPRODUCED if lost <= _COST + 1e-9 else Judgement.NOT
+    why = (
+        f"{before:.2f} % before, {after:.2f} % after: {lost:+.2f} points lost on the whole test set"
+    )
+    return Claim("quantisation costs at most 0.03 points of accuracy", judgement, why)
+
+
+def _unequal(cells: list[Row]) -> Claim | None:
+    """Claim 37: the largest loss of transfer is far above the largest loss of robustness."""
+    says = f"transfer loses far more than robustness does (there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
+    robust = [100 - row.robustness.percent for row in cells if row.robustness.percent is not None]
+    surely = [100 - row.robustness.highest for row in cells if row.robustness.highest is not None]
+    lost = [
+        (100 - row.transfer.percent, row.transfer)
+        for row in cells
+        if row.transfer.percent is not None
+    ]
+    if not robust or not lost:
+        return None
+    most, rate = max(lost, key=lambda each: each[0])
+    why = f"at most {max(robust):.2f} points of robustness, {most:.2f} of transfer{_counted(cells)}"
+    ends = rate.interval or (0.0, 100.0)
+    if 100 - ends[1] > 2 * max(robust):
+        return Claim(says, Judgement.REPRODUCED, why)
+    return Claim(says, Judgement.NOT if 100 - ends[0] < max(surely) else Judgement.OPEN, why)
+
+
+def _radius(cells: list[Row]) -> Claim | None:
+    """Claim 38: MNIST, smallest step, from radius 10 to 20."""
+    if cells[0].dataset != "mnist":
+        return None
+    smallest = min((row.step for row in cells if row.step is not None), default=None)
+    at = {int(row.radius): row for row in cells if row.step == smallest}
+    if smallest is None or not {10, 20} <= set(at):
+        return None
+    narrow, wide = at[10].transfer, at[20].transfer
+    says = f"at step {smallest} transfer rises from radius 10 to 20 (there 60.34 % of 116 to 79.17 % of 96 images)"
+    why = f"{_shown(narrow)} to {_shown(wide)}"
+    if _above(wide, narrow):
+        return Claim(says, Judgement.REPRODUCED, why)
+    return Claim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
+
+
+def _counted(cells: list[Row]) -> str:
+    """What percentages of cells with undecided images are."""
+    return ", undecided images counted against" if any(row.unknown for row in cells) else ""
+
+
+def _shown(rate: Rate) -> str:
+    if rate.percent is None or rate.interval is None:
+        return "no image"
+    return (
+        f"{rate.percent:.2f} % of {rate.whole} ({rate.interval[0]:.1f} to {rate.interval[1]:.1f})"
+    )

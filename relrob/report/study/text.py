@@ -1,0 +1,222 @@
+"""A study's tables as text: Markdown, CSV, LaTeX (booktabs) and JSON, from its rows alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from relrob.errors import UsageError
+from relrob.report.run.table import escape
+from relrob.report.study.claims import claims
+from relrob.report.study.rows import Rate, Row
+
+FORMATS: Final = ("markdown", "csv", "latex", "json")
+_TABLES: Final[tuple[tuple[str, str, Callable[[Row], Rate]], ...]] = (
+    ("Relative robustness", "|R_Q^FP| / |R|", lambda row: row.robustness),
+    ("Adversarial transfer", "|R^0| / |R_NOT|", lambda row: row.transfer),
+    ("Images fooled", "|R_NOT| / images", lambda row: row.fooled),
+)
+_HEAD: Final = (
+    "grid",
+    "region",
+    "runtime",
+    "radius",
+    "step",
+    "of",
+    "rate, %",
+    "95 % (Wilson)",
+    "published, %",
+    "difference",
+)
+_PAPER: Final = {
+    "duncan2020.csv": (
+        "The paper's numbers do not add up: on MNIST |R| of Table II and |R_NOT| of Table III sum to 10,970 (radius 10, step 1), "
+        "10,536 (20, 1) and 6,830 (20, 1/4) images of 10,000; the conclusion gives 98.07 % as the least relative robustness, "
+        "Table II 98.63 %.",
+        "The paper's search is no proof and no complete ladder: its R holds the images for which a search found nothing. Its "
+        "figures stand beside both of ours; only rows whose grid is a search measure the same thing.",
+    )
+}
+
+
+def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
+    """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for
+    another format."""
+    makers: dict[str, Callable[[], str]] = {
+        "markdown": lambda: _markdown(head, rows),
+        "csv": lambda: _csv(rows),
+        "latex": lambda: _latex(rows),
+        "json": lambda: (
+            json.dumps(study_json(head, rows), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        ),
+    }
+    if form not in makers:
+        raise UsageError(f"format {form!r}", ", ".join(FORMATS))
+    return makers[form]()
+
+
+def study_json(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+    """Everything that the Markdown page says."""
+    judged = claims(head["published"], rows)
+    return {
+        "study": head["study"],
+        "title": head["title"],
+        "cells": [row.json() for row in rows],
+        "claims": [
+            {"claim": each.says, "judgement": each.judgement.value, "why": each.why}
+            for each in judged
+        ],
+    }
+
+
+def _cells(row: Row, rate: Rate) -> tuple[str, ...]:
+    ends = rate.interval
+    return (
+        row.grid,
+        row.described,
+        row.runtime,
+        str(row.radius),
+        "" if row.step is None else str(row.step),
+        f"{rate.part} of {rate.whole}",
+        "" if rate.percent is None else f"{rate.percent:.2f}",
+        "" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}",
+        "" if rate.published is None else f"{rate.published:.2f}",
+        "" if rate.difference is None else f"{rate.difference:+.2f}{'' if rate.agrees else ' *'}",
+    )
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
+    lines = [f"# {escape(head['title'])}", ""]
+    for title, ratio, pick in _TABLES:
+        lines += [
+            f"## {title}, {escape(ratio)}",
+            "",
+            _line(_HEAD),
+            "| --- | --- | --- | ---: | ---: | ---: | ---: | --- | ---: | ---: |",
+        ]
+        lines += [_line([escape(cell) for cell in _cells(row, pick(row))]) for row in rows]
+        lines.append("")
+    lines += _by_label(rows)
+    if any(pick(row).agrees is False for row in rows for _, _, pick in _TABLES):
+        lines += ["\\* the published rate lies outside our interval.", ""]
+    unknown = sum(row.unknown for row in rows)
+    lines += [f"Images undecided for one network or both: {unknown} in {len(rows)} cells."]
+    if unknown:
+        lines.append(
+            "They count in no rate's numerator; its interval reaches to where all of them would."
+        )
+    lines.append("")
+    judged = claims(head["published"], rows)
+    if judged:
+        lines += [
+            "## Claims of the paper",
+            "",
+            "| claim | verdict | numbers |",
+            "| --- | --- | --- |",
+        ]
+        lines += [
+            _line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged
+        ]
+        lines.append("")
+    lines += [f"- {escape(note)}" for note in _PAPER.get(head["published"], ())]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _by_label(rows: Sequence[Row]) -> list[str]:
+    """Images fooled, label by label: the paper's Figure 6 in numbers."""
+    labels = sorted({label for row in rows for label in row.by_label})
+    lines = [
+        "## Images fooled, by label, %",
+        "",
+        _line(["grid", "runtime", "radius", "step", *map(str, labels)]),
+        "| --- | --- | ---: | ---: |" + " ---: |" * len(labels),
+    ]
+    for row in rows:
+        rates = [row.by_label.get(label, Rate(0, 0)).percent for label in labels]
+        shown = ["" if rate is None else f"{rate:.1f}" for rate in rates]
+        step = "" if row.step is None else str(row.step)
+        lines.append(
+            _line([escape(cell) for cell in (row.grid, row.runtime, str(row.radius), step, *shown)])
+        )
+    return [*lines, ""]
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = ("robustness", "transfer", "fooled")
+    rates = [
+        f"{name}_{key}"
+        for name in names
+        for key in ("part", "whole", "percent", "low", "high", "published")
+    ]
+    writer.writerow(
+        ["grid", "dataset", "region", "runtime", "radius", "step", "images", "unknown", *rates]
+    )
+    for row in rows:
+        values: list[Any] = []
+        for rate in (row.robustness, row.transfer, row.fooled):
+            low, high = rate.interval or (None, None)
+            numbers = (rate.percent, low, high)
+            shown = ["" if value is None else f"{value:.4f}" for value in numbers]
+            values += [
+                rate.part,
+                rate.whole,
+                *shown,
+                "" if rate.published is None else rate.published,
+            ]
+        step = "" if row.step is None else row.step
+        writer.writerow(
+            [
+                row.grid,
+                row.dataset,
+                row.region,
+                row.runtime,
+                row.radius,
+                step,
+                row.images,
+                row.unknown,
+                *values,
+            ]
+        )
+    return text.getvalue()
+
+
+def _latex(rows: Sequence[Row]) -> str:
+    parts = []
+    for title, _, pick in _TABLES:
+        shown = [" & ".join(_tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
+        parts.append(
+            "\n".join(
+                [
+                    f"% {title}",
+                    r"\begin{tabular}{llrrrrlrr}",
+                    r"\toprule",
+                    " & ".join(_tex(name) for name in _HEAD) + r" \\",
+                    r"\midrule",
+                    *shown,
+                    r"\bottomrule",
+                    r"\end{tabular}",
+                ]
+            )
+        )
+    return "% needs the package booktabs\n" + "\n\n".join(parts) + "\n"
+
+
+def _tex(text: str) -> str:
+    """The text with what LaTeX takes for commands escaped.
+
+    >>> print(_tex("95 % of R_Q"))
+    95 \\% of R\\_Q
+    """
+    marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    return "".join(
+        marks.get(letter, f"\\{letter}" if letter in "%_#&${}" else letter) for letter in text
+    )

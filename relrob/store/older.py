@@ -1,0 +1,85 @@
+"""Stores of format 3: without seals, with the selection of images in the configuration. Read as
+they are, or carried over."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sqlite3
+from collections.abc import Collection
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.verdict import Status
+from relrob.errors import StoreError
+from relrob.store import rows, seals
+from relrob.store.seals import RunSeal
+from relrob.store.sqlite_file import RESTORE, connect, sqlite_errors, transaction
+from relrob.system.files import atomic_path
+
+FORMAT: Final = 3
+COLUMNS: Final = rows.COLUMNS[: rows.COLUMNS.index("clean_regression") + 1]
+_log = logging.getLogger(__name__)
+
+
+def configuration(text: str) -> dict[str, Any]:
+    """The configuration without what no longer belongs to it, in today's format: the selection of
+    images is the reader's now."""
+    config: dict[str, Any] = json.loads(text)
+    config.pop("indices", None)
+    dataset = config.get("dataset")
+    if isinstance(dataset, dict):
+        dataset.pop("images", None)
+    return {**config, "format": rows.VERSION} if config.get("format") == FORMAT else config
+
+
+def warn(path: Path, images: Collection[int]) -> None:
+    """Say that these images, if any, have no seal of the relrob that decided them."""
+    if images:
+        told = "rows not sealed: an older relrob decided %d of its images; try: another --out decides them again"
+        _log.warning(f"%s: {told}", path, len(images))
+
+
+def check(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreError for a verdict that contradicts the witness or certificate that is kept
+    beside it."""
+    for network in ("reference", "quantised"):
+        held = f"""SELECT "index", {network}_verdict,
+          EXISTS (SELECT 1 FROM witnesses w WHERE w."index" = r."index" AND w.network = '{network}'),
+          EXISTS (SELECT 1 FROM certificates c WHERE c."index" = r."index" AND c.network = '{network}')
+          FROM records r"""  # noqa: S608  (names above)
+        for index, verdict, witness, certificate in connection.execute(held):
+            wrong = "a certificate" if certificate and verdict != Status.ROBUST else ""
+            wrong = wrong or ("a witness" if witness and verdict == Status.ROBUST else "")
+            wrong = wrong or ("no witness" if not witness and verdict == Status.NOT_ROBUST else "")
+            if wrong:
+                told = f"the {network} network is {verdict or 'wrong'} there, with {wrong}"
+                raise StoreError(
+                    f"image {index} in {path} is not as relrob wrote it: {told}", hint=RESTORE
+                )
+
+
+def carry_over(path: Path, connection: sqlite3.Connection, config: str) -> None:
+    """Put a sealed store with the same rows in the place of the older one, at once or not at all.
+    Its seals say which format the rows were decided for."""
+    with atomic_path(path) as temporary, ExitStack() as stack:
+        new = connect(temporary, "rw", stack)
+        with sqlite_errors(path), transaction(new):
+            rows.create(new)
+            for table, more in (
+                ("records", (0,)),
+                ("witnesses", ()),
+                ("certificates", ()),
+                ("timings", ()),
+            ):
+                for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  (names above)
+                    whole = (*row, *more)
+                    marks = ", ".join("?" * len(whole))
+                    new.execute(f"INSERT INTO {table} VALUES ({marks})", whole)  # noqa: S608
+            indices = [index for (index,) in new.execute('SELECT "index" FROM records')]
+            run = RunSeal()
+            for index in indices:
+                run = seals.add(new, index, FORMAT, run)
+            seals.write(new, config, run)
+        new.close()

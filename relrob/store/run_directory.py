@@ -1,0 +1,366 @@
+"""The store of a run: one SQLite file in the run directory, one transaction an image.
+
+The rollback journal (journal_mode=DELETE, synchronous=EXTRA) is used, not the write-ahead log: a
+kill leaves at most a journal that the next opening rolls back, a finished run leaves ONE file that
+can be copied, and no memory is shared. Every opening checks the seals of all rows
+(relrob.store.seals), but for stores of format 3, which have none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, final
+
+from relrob.domain.record import ImageResult, Record, WitnessView
+from relrob.errors import StoreError
+from relrob.store import older, rows, seals, witness_file
+from relrob.store.seals import RunSeal
+from relrob.store.sqlite_file import (
+    ELSEWHERE,
+    RESTORE,
+    connect,
+    damaged,
+    is_empty,
+    locked,
+    sqlite_errors,
+    transaction,
+)
+from relrob.system.files import check_writable, disk_errors
+
+FILE = "store.sqlite"
+JOURNAL = f"{FILE}-journal"
+
+
+def canonical(config: Mapping[str, Any]) -> str:
+    """Canonical JSON: sorted keys, no spaces, no NaN.
+
+    >>> canonical({"step": 0.25, "radius": 20})
+    '{"radius":20,"step":0.25}'
+    """
+    return json.dumps(
+        config, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
+
+
+@final
+class Store:
+    """Records, witnesses and seconds of one run; `open` to write, `read` for reports; a context
+    manager."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, checked: _Checked, cleanup: ExitStack
+    ) -> None:
+        """Use `Store.open` or `Store.read`."""
+        self._path = path
+        self._connection = connection
+        self._cleanup = cleanup
+        self._checked = checked
+        self._run = checked.sealed or RunSeal()
+        self.config: dict[str, Any] = json.loads(checked.config)
+        self.digest = hashlib.sha256(checked.config.encode()).hexdigest()
+
+    @classmethod
+    def open(cls, directory: Path, config: Mapping[str, Any]) -> Store:
+        """Create the run directory, or resume the run in it; one process at a time. A store of
+        format 3 is carried over.
+
+        Raises StoreError: another configuration, unrelated files, a damaged or newer store, in use,
+        no space.
+        """
+        text, path = canonical(config), directory / FILE
+        with ExitStack() as stack:
+            with disk_errors(directory):
+                directory.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(locked(directory))
+                _refuse_files(directory)
+            connection = _writable(path, stack)
+            if is_empty(path, connection):
+                with sqlite_errors(path), transaction(connection):
+                    rows.create(connection)
+                    seals.write(connection, text, RunSeal())
+            checked = _check(path, connection)
+            _refuse_other(directory, checked.config, text)
+            if checked.sealed is None:
+                older.carry_over(path, connection, text)
+                connection.close()
+                connection = _writable(path, stack)
+                checked = _check(path, connection)
+            older.warn(path, checked.older)
+            return cls(path, connection, checked, stack.pop_all())
+
+    @classmethod
+    def check(cls, directory: Path, config: Mapping[str, Any] | None = None) -> None:
+        """Raise now, before the work, the StoreError that `open` would raise for what lies in
+        `directory`; writes nothing."""
+        path = directory / FILE
+        if not path.is_file():
+            check_writable(path)
+            if directory.is_dir():
+                with disk_errors(directory):
+                    _refuse_files(directory)
+        elif config is not None:
+            with ExitStack() as stack:
+                connection = connect(path, "rw", stack)
+                if not is_empty(path, connection):
+                    _refuse_other(directory, _check(path, connection).config, canonical(config))
+
+    @classmethod
+    def read(cls, directory: Path) -> Store:
+        """Open a run for reports; only what a kill left half-written is rolled back. Raises
+        StoreError."""
+        path, accepted = directory / FILE, f"a directory with a {FILE} that relrob wrote"
+        with disk_errors(path, "read"):
+            there, journal = path.is_file(), (directory / JOURNAL).is_file()
+        if not there and not journal:
+            raise StoreError(f"{directory} is not a run directory", accepted)
+        with ExitStack() as stack:
+            connection = connect(path, "rw", stack) if there else None
+            if connection is None or is_empty(path, connection):
+                raise StoreError(
+                    f"{directory} has no run yet: it was stopped as it began",
+                    accepted,
+                    "relrob verify again",
+                )
+            with sqlite_errors(path):
+                connection.execute("PRAGMA query_only=ON")
+            checked = _check(path, connection)
+            return cls(path, connection, checked, stack.pop_all())
+
+    def close(self) -> None:
+        """Close the file and let others have the directory; again is no harm."""
+        self._cleanup.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def older(self) -> frozenset[int]:
+        """The images that an older relrob decided, without seals."""
+        return self._checked.older
+
+    def done(self) -> frozenset[int]:
+        """Indices of the images that have a record."""
+        return frozenset(index for (index,) in self._query('SELECT "index" FROM records'))
+
+    def forget(self, indices: Collection[int]) -> None:
+        """Drop all that is known of some images, in one transaction: they count as not done."""
+        given = [(index,) for index in sorted(set(indices))]
+        run = self._run
+        with sqlite_errors(self._path), transaction(self._connection):
+            for values in given:
+                for (seal,) in self._connection.execute(
+                    'SELECT sha256 FROM seals WHERE "index" = ?', values
+                ).fetchall():
+                    run = run.changed(seal, -1)
+            for table in ("seals", "witnesses", "certificates", "timings", "records"):
+                self._connection.executemany(f'DELETE FROM {table} WHERE "index" = ?', given)  # noqa: S608  (names above)
+            seals.write(self._connection, self._checked.config, run)
+        self._run = run
+
+    def append(self, result: ImageResult) -> None:
+        """Store an image whole, on disk when this returns. The same result again changes nothing.
+
+        Raises StoreError: another result for that image, a full disk.
+        """
+        index = int(result.record.index)
+        row = rows.encode(result.record)
+        witnesses = {str(view.network): view for view in result.witnesses}
+        if len(witnesses) != len(result.witnesses) or any(
+            view.index != index for view in result.witnesses
+        ):
+            raise StoreError(f"the witnesses of image {index} are not its own, one a network")
+        with sqlite_errors(self._path), transaction(self._connection):
+            stored = self._connection.execute(
+                'SELECT * FROM records WHERE "index" = ?', (index,)
+            ).fetchone()
+            if stored is not None:
+                self._check_same(index, stored == row, witnesses)
+                return
+            self._connection.execute(rows.INSERT, row)
+            blobs = [
+                (index, name, witness_file.encode(view)) for name, view in sorted(witnesses.items())
+            ]
+            self._connection.executemany("INSERT INTO witnesses VALUES (?, ?, ?)", blobs)
+            certificates = [(index, name, data) for name, data in sorted(result.certificates)]
+            self._connection.executemany("INSERT INTO certificates VALUES (?, ?, ?)", certificates)
+            self._connection.execute(
+                "INSERT INTO timings VALUES (?, ?)", (index, float(result.seconds))
+            )
+            run = seals.add(self._connection, index, rows.VERSION, self._run)
+            seals.write(self._connection, self._checked.config, run)
+        self._run = run
+
+    def _check_same(self, index: int, same_row: bool, witnesses: Mapping[str, WitnessView]) -> None:
+        old = {view.network: witness_file.digest(view) for view in self.witnesses(index)}
+        new = {name: witness_file.digest(view) for name, view in witnesses.items()}
+        if not same_row or old != new:
+            raise StoreError(
+                f"image {index} is stored in {self._path.parent} with another result",
+                "the same result each time",
+                ELSEWHERE,
+            )
+
+    def records(self, indices: Iterable[int] | None = None) -> list[Record]:
+        """All records, ascending; or those that there are of some images, in the order of these."""
+        stored = self._query(f'SELECT {self._checked.columns} FROM records ORDER BY "index"')  # noqa: S608  (names above)
+        with sqlite_errors(self._path):
+            records = {record.index: record for record in map(rows.decode, stored)}
+        return (
+            list(records.values())
+            if indices is None
+            else [records[at] for at in indices if at in records]
+        )
+
+    def witness_files(self, index: int | None = None) -> list[tuple[int, str, bytes]]:
+        """(index, network, bytes of the .npz) of every witness, or of one image's, ascending."""
+        query = 'SELECT "index", network, npz FROM witnesses WHERE ? IS NULL OR "index" = ? ORDER BY "index", network'
+        found = self._query(query, (index, index))
+        with sqlite_errors(self._path):
+            return [(int(at), str(network), bytes(data)) for at, network, data in found]
+
+    def certificates(self) -> list[tuple[int, str, bytes]]:
+        """(index, network, bytes) of every certificate, ascending."""
+        query = 'SELECT "index", network, json FROM certificates ORDER BY "index", network'
+        found = self._query(query)
+        with sqlite_errors(self._path):
+            return [(int(at), str(network), bytes(data)) for at, network, data in found]
+
+    def witnesses(self, index: int | None = None) -> list[WitnessView]:
+        """Every witness, or those of one image; by index, "quantised" before "reference"."""
+        return [
+            witness_file.decode(data, f"of image {at}") for at, _, data in self.witness_files(index)
+        ]
+
+    def seconds(self) -> dict[int, float]:
+        """Seconds that each image took, by index: the clock, kept apart from the records."""
+        found = self._query('SELECT * FROM timings ORDER BY "index"')
+        with sqlite_errors(self._path):
+            return {int(index): float(spent) for index, spent in found}
+
+    def content_sha256(self) -> str:
+        """SHA-256 of records and witnesses, no clock: the same for every run of a configuration,
+        interrupted or not."""
+        sha = hashlib.sha256()
+        views: dict[int, list[WitnessView]] = {}
+        for view in self.witnesses():
+            views.setdefault(view.index, []).append(view)
+        for record in self.records():
+            digests = [witness_file.digest(view) for view in views.get(record.index, [])]
+            sha.update(json.dumps([rows.encode(record), digests]).encode() + b"\n")
+        return sha.hexdigest()
+
+    def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        with sqlite_errors(self._path):
+            return self._connection.execute(statement, values).fetchall()
+
+
+def _writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
+    """A connection whose every commit is on disk when it returns."""
+    connection = connect(path, "rwc", stack)
+    with sqlite_errors(path):
+        connection.executescript(
+            "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA foreign_keys=ON"
+        )
+    return connection
+
+
+def _refuse_files(directory: Path) -> None:
+    """A directory with files that are no run is somebody's work; a journal without its store is a
+    run that was just begun."""
+    if not (directory / FILE).exists() and any(
+        path.name != JOURNAL for path in directory.iterdir()
+    ):
+        raise StoreError(f"{directory} has files but no run", "a new or empty directory", ELSEWHERE)
+
+
+def _refuse_other(directory: Path, found: str, text: str) -> None:
+    """The run there is the one asked for, or StoreError."""
+    if found != text:
+        told = rows.differences(json.loads(found), json.loads(text))
+        raise StoreError(
+            f"{directory} holds a run of another configuration: {told}", hint=ELSEWHERE
+        )
+
+
+@dataclass(frozen=True)
+class _Checked:
+    """What a look at a whole store found: its configuration, the run's seal (None: it has none,
+    being of format 3), the images that an older relrob decided, and the columns of a record."""
+
+    config: str
+    sealed: RunSeal | None
+    older: frozenset[int]
+    columns: str
+
+
+def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
+    """Look at the file and all its rows. Raises StoreError unless it is whole, of a known format
+    and as relrob wrote it."""
+    with sqlite_errors(path), transaction(connection, "DEFERRED"):
+        version = _version(path, connection)
+        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if verdict != "ok":
+            raise damaged(path, verdict)
+        config = _config(path, connection)
+        if version == older.FORMAT:
+            older.check(path, connection)
+            indices = frozenset(
+                index for (index,) in connection.execute('SELECT "index" FROM records')
+            )
+            columns = ", ".join(f'"{name}"' for name in older.COLUMNS)
+            return _Checked(canonical(older.configuration(config)), None, indices, f"{columns}, 0")
+        run, formats = seals.check(path, connection, config)
+        old = frozenset(index for index, kind in formats.items() if kind < rows.VERSION)
+        return _Checked(config, run, old, ", ".join(f'"{name}"' for name in rows.COLUMNS))
+
+
+def _version(path: Path, connection: sqlite3.Connection) -> int:
+    """The format of the store, whose tables are those of that format. Raises StoreError."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version not in (0, older.FORMAT, rows.VERSION):
+        age, remedy = (
+            ("a newer", "upgrade relrob") if version > rows.VERSION else ("an older", ELSEWHERE)
+        )
+        raise StoreError(
+            f"{path} was written by {age} relrob (format {version})",
+            f"format {rows.VERSION}",
+            remedy,
+        )
+    columns = [column[1] for column in connection.execute("PRAGMA table_info(records)")]
+    tables = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
+    ).fetchall()
+    same = (
+        tables == [(text,) for text in rows.SCHEMA]
+        if version == rows.VERSION
+        else tuple(columns) == older.COLUMNS
+    )
+    if not version or not same:
+        raise StoreError(f"{path} is not a store of this relrob", f"format {rows.VERSION}", RESTORE)
+    return version
+
+
+def _config(path: Path, connection: sqlite3.Connection) -> str:
+    """The configuration in the store, which is canonical JSON. Raises StoreError."""
+    row = connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
+    if row is None:
+        raise StoreError(f"{path} names no configuration", hint=ELSEWHERE)
+    text = str(row[0])
+    if not isinstance(json.loads(text), dict):
+        raise damaged(path, "its configuration is none")
+    return text

@@ -1,0 +1,135 @@
+"""Seals: a digest of all that the store holds of an image, and one of the whole run, written in the
+transaction of each change.
+
+They are no signature: whoever can edit the store can compute them. They tell damage, and edits by
+other programs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.errors import StoreError
+from relrob.store.sqlite_file import RESTORE
+
+_MODULUS: Final = 2**256
+
+
+@dataclass(frozen=True)
+class RunSeal:
+    """How many images a store holds, and the sum of their seals modulo 2^256: the same in whatever
+    order they came."""
+
+    rows: int = 0
+    total: int = 0
+
+    def changed(self, seal: str, by: int) -> RunSeal:
+        """With one image more (`by` is 1) or fewer (-1)."""
+        return replace(
+            self, rows=self.rows + by, total=(self.total + by * int(seal, 16)) % _MODULUS
+        )
+
+    def text(self, config: str) -> str:
+        """What is kept beside the configuration `config`, and seals it too."""
+        return hashlib.sha256(
+            json.dumps([config, self.rows, f"{self.total:064x}"]).encode()
+        ).hexdigest()
+
+
+@dataclass(frozen=True)
+class Row:
+    """All that the store holds of one image, blobs as their digests, and which format of store it
+    was decided for."""
+
+    format: int
+    record: tuple[Any, ...] | None
+    witnesses: tuple[tuple[str, str], ...]
+    certificates: tuple[tuple[str, str], ...]
+    seconds: tuple[float, ...]
+
+    def seal(self) -> str:
+        """SHA-256 (hex) of everything above. Raises TypeError for a value of a type that no record
+        has."""
+        return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()
+
+
+def rows_there(
+    connection: sqlite3.Connection, formats: dict[int, int], index: int | None = None
+) -> Iterator[tuple[int, Row]]:
+    """Each image of which the store holds anything, ascending, or one of them, as its tables have
+    it now."""
+    where, values = ("", ()) if index is None else (' WHERE "index" = ?', (index,))
+    records = {row[0]: row for row in connection.execute(f"SELECT * FROM records{where}", values)}  # noqa: S608  (names above)
+    blobs = []
+    for table, column in (("witnesses", "npz"), ("certificates", "json")):
+        found: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+        query = f'SELECT "index", network, {column} FROM {table}{where} ORDER BY "index", network'  # noqa: S608
+        for at, network, data in connection.execute(query, values):
+            found[at].append((network, hashlib.sha256(data).hexdigest()))
+        blobs.append(found)
+    seconds: defaultdict[int, list[float]] = defaultdict(list)
+    for at, spent in connection.execute(f"SELECT * FROM timings{where}", values):  # noqa: S608
+        seconds[at].append(spent)
+    for at in sorted({*records, *blobs[0], *blobs[1], *seconds, *formats}):
+        witnesses, certificates = (tuple(found.get(at, ())) for found in blobs)
+        yield (
+            at,
+            Row(
+                formats.get(at, 0),
+                records.get(at),
+                witnesses,
+                certificates,
+                tuple(seconds.get(at, ())),
+            ),
+        )
+
+
+def add(connection: sqlite3.Connection, index: int, kind: int, run: RunSeal) -> RunSeal:
+    """Seal what the tables now hold of an image; returns the run's seal with it."""
+    for _, row in rows_there(connection, {index: kind}, index):
+        connection.execute("INSERT INTO seals VALUES (?, ?, ?)", (index, kind, row.seal()))
+        run = run.changed(row.seal(), 1)
+    return run
+
+
+def write(connection: sqlite3.Connection, config: str, run: RunSeal) -> None:
+    """Keep the configuration and the run's seal over it."""
+    values = (("config", config), ("seal", run.text(config)))
+    connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
+
+
+def check(
+    path: Path, connection: sqlite3.Connection, config: str
+) -> tuple[RunSeal, dict[int, int]]:
+    """The seal of the run, after recomputing every one; and which format each image was decided
+    for.
+
+    Raises StoreError that names the first image whose seal is broken."""
+    stored = {at: (kind, seal) for at, kind, seal in connection.execute("SELECT * FROM seals")}
+    formats = {at: kind for at, (kind, _) in stored.items()}
+    run = RunSeal()
+    for at, row in rows_there(connection, formats):
+        if row.record is None or at not in stored or not _same(row, stored[at][1]):
+            raise StoreError(f"image {at} in {path} is not as relrob wrote it", hint=RESTORE)
+        run = run.changed(stored[at][1], 1)
+    kept = connection.execute("SELECT value FROM meta WHERE key = 'seal'").fetchall()
+    if kept != [(run.text(config),)]:
+        raise StoreError(
+            f"{path} is not as relrob wrote it: its configuration was changed, or images were added or taken out",
+            hint=RESTORE,
+        )
+    return run, formats
+
+
+def _same(row: Row, seal: str) -> bool:
+    try:
+        return row.seal() == seal
+    except TypeError:  # bytes where text was
+        return False

@@ -1,0 +1,171 @@
+"""A study's directory: study.json, which says which cell is which, and the stores of its cells.
+Runs nothing."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.record import Record, WitnessView
+from relrob.domain.verdict import Status
+from relrob.errors import StoreError
+from relrob.store import older
+from relrob.store.images import asked
+from relrob.store.run_directory import FILE, Store
+from relrob.store.summary import HEADER, summarise
+from relrob.system.files import disk_errors, write_atomic
+
+INDEX: Final = "study.json"
+_FORMAT: Final = 1
+_KEYS: Final = {"grid", "options", "run", "directory", "header"}
+
+
+@dataclass(frozen=True, eq=False)
+class CellResult:
+    """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`,
+    `radius`, `step`, ...), its `directory`, its `summary.json`, on how many images the
+    quantised network is robust, for each label on how many images the reference is fooled
+    (`R_NOT`), and how many there are, and the images that were asked for (None: all that are
+    stored)."""
+
+    grid: str
+    options: dict[str, Any]
+    directory: Path
+    summary: dict[str, Any]
+    quantised_robust: int
+    by_label: dict[int, tuple[int, int]]
+    indices: Sequence[int] | None = None
+
+    @property
+    def dataset(self) -> str:
+        """The data set, as the study names it."""
+        return str(self.options.get("dataset", "mnist"))
+
+
+def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
+    """study.json (`study`, `title`, `published`, `sha256`) and its cells, from their stores. Raises
+    StoreError."""
+    index = read_index(directory)
+    cells = []
+    for entry in index.pop("cells"):
+        place = directory / entry["directory"]
+        cells.append(_read(place, entry["grid"], entry["options"], entry["header"]))
+    return index, cells
+
+
+def read_runs(directories: Sequence[Path]) -> list[CellResult]:
+    """The runs in run directories, whose names are their grids, and in directories of studies.
+    Raises StoreError."""
+    found = []
+    for directory in directories:
+        found += (
+            read_study(directory)[1] if (directory / INDEX).is_file() else [_read_run(directory)]
+        )
+    return found
+
+
+def _read_run(directory: Path) -> CellResult:
+    """A run directory: what summary.json says of it, or, where it was interrupted, its store
+    alone."""
+    with Store.read(directory) as store:
+        header = store.config
+        header["dataset"]["images"] = len(store.done())
+    path = directory / "summary.json"
+    if path.is_file():
+        with disk_errors(path):
+            text = path.read_text()
+        try:
+            header = {name: json.loads(text)[name] for name in (*HEADER, "effective_rule")}
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} is damaged", "a summary.json that relrob verify wrote"
+            ) from error
+    exact = header["region"]["exact"]
+    options = {
+        "dataset": header["dataset"]["name"],
+        "radius": exact["radius"],
+        "step": exact.get("step"),
+    }
+    return _read(directory, directory.resolve().name, options, header)
+
+
+def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any]) -> CellResult:
+    with Store.read(place) as store:
+        indices = asked(header)
+        records, spent = store.records(indices), store.seconds()
+        older.warn(place / FILE, store.older)
+    seconds = sum(spent[record.index] for record in records)
+    robust = sum(record.quantised_verdict == Status.ROBUST for record in records)
+    return CellResult(
+        grid,
+        options,
+        place,
+        summarise(records, header, seconds),
+        robust,
+        _by_label(records),
+        indices,
+    )
+
+
+def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
+    """Of each label, in order: images on which the reference is fooled, and all."""
+    fooled = Counter(
+        record.label for record in records if record.reference_verdict == Status.NOT_ROBUST
+    )
+    every = Counter(record.label for record in records)
+    return {label: (fooled[label], every[label]) for label in sorted(every)}
+
+
+def records_of(cell: CellResult) -> list[Record]:
+    """The records of a cell, of the images that were asked for, in their order."""
+    with Store.read(cell.directory) as store:
+        return store.records(cell.indices)
+
+
+def witnesses_of(cell: CellResult, index: int) -> list[WitnessView]:
+    """The witnesses of an image in a cell."""
+    with Store.read(cell.directory) as store:
+        return store.witnesses(index)
+
+
+def write_index(head: Mapping[str, str], directory: Path, entries: list[dict[str, Any]]) -> None:
+    """Write study.json. `head`: `study`, `title`, `published` and `sha256`."""
+    content = {"format": _FORMAT, **head, "cells": entries}
+    write_atomic(
+        directory / INDEX, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    )
+
+
+def read_index(directory: Path) -> dict[str, Any]:
+    """study.json: `study`, `title`, `published`, `sha256`, `cells`. Raises StoreError."""
+    path = directory / INDEX
+    if not path.is_file():
+        raise StoreError(
+            f"{directory} is not the directory of a study",
+            f"one with a {INDEX} that relrob study run wrote",
+        )
+    with disk_errors(path):
+        text = path.read_text()
+    index: Any = None
+    try:
+        index = json.loads(text)
+        whole = isinstance(index, dict) and index.get("format") == _FORMAT
+        whole = whole and all(
+            isinstance(index.get(key), str) for key in ("study", "title", "published", "sha256")
+        )
+        whole = whole and all(
+            set(cell) == _KEYS
+            and (directory / cell["directory"]).resolve().is_relative_to(directory.resolve())
+            for cell in index["cells"]
+        )
+    except (ValueError, KeyError, TypeError):
+        whole = False
+    if not whole:
+        raise StoreError(
+            f"{path} is damaged, or of another version", f"a {INDEX} that relrob study run wrote"
+        )
+    return {key: index[key] for key in ("study", "title", "published", "sha256", "cells")}

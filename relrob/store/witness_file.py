@@ -1,0 +1,108 @@
+"""A witness as the bytes of an .npz: the same bytes for the same witness, read without running any
+code."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+import zipfile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from relrob.domain.arrays import Floats, frozen
+from relrob.domain.record import WitnessView
+from relrob.errors import StoreError
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+_LARGEST = 1 << 28  # bytes of an unpacked witness; an image of 1000 x 1000 colours needs 24 MB
+
+
+def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
+    """The members of the file, in order; images are (H, W, C) float32, little-endian."""
+    if len(view.shape) != 3 or not view.original.size == view.perturbed.size == int(
+        np.prod(view.shape)
+    ):
+        raise StoreError(
+            f"a witness of image {view.index} has images of {view.original.size} and {view.perturbed.size} values",
+            f"height x width x channels = {view.shape}",
+        )
+    return {
+        "original": np.asarray(view.original, dtype="<f4").reshape(view.shape),
+        "perturbed": np.asarray(view.perturbed, dtype="<f4").reshape(view.shape),
+        "index": np.array(view.index, dtype="<i8"),
+        "network": np.array(view.network),
+        "label": np.array(view.label, dtype="<i8"),
+        "reference_label": np.array(view.reference_label, dtype="<i8"),
+        "quantised_label": np.array(view.quantised_label, dtype="<i8"),
+        "reference_margin": np.array(view.reference_margin, dtype="<f8"),
+        "quantised_margin": np.array(view.quantised_margin, dtype="<f8"),
+        "cost": np.array(view.cost),
+        "moved": np.array(view.moved, dtype="<i8"),
+    }
+
+
+def encode(view: WitnessView) -> bytes:
+    """The .npz: original, perturbed (H, W, C) float32; labels, margins, cost (text) as scalars;
+    moved (m,) int64."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in _arrays(view).items():
+            member = io.BytesIO()
+            np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
+            info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
+            info.create_system = 3  # the same bytes whatever the operating system
+            archive.writestr(
+                info, member.getvalue(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=6
+            )
+    return buffer.getvalue()
+
+
+def decode(data: bytes, which: str = "") -> WitnessView:
+    """The witness that `encode` wrote; `which` one it is, for messages. Raises StoreError when the
+    bytes are not one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # NumPy warns of headers that it has to repair
+            return _decoded(data)
+    except (
+        Exception
+    ) as error:  # NumPy hands the header to Python's parser, and zipfile raises what it likes
+        told = f"a stored witness {which}".rstrip()
+        raise StoreError(
+            f"{told} cannot be read ({type(error).__name__}, {error})",
+            hint="run again into another --out",
+        ) from error
+
+
+def _decoded(data: bytes) -> WitnessView:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        size = sum(info.file_size for info in archive.infolist())
+    if size > _LARGEST:
+        raise ValueError(f"{size} bytes when unpacked")
+    with np.load(io.BytesIO(data), allow_pickle=False) as members:
+        original: Floats = members["original"]
+        height, width, channels = original.shape
+        return WitnessView(
+            index=int(members["index"]),
+            network=str(members["network"]),
+            label=int(members["label"]),
+            original=frozen(original.astype(np.float32).reshape(-1)),
+            perturbed=frozen(members["perturbed"].astype(np.float32).reshape(-1)),
+            shape=(int(height), int(width), int(channels)),
+            reference_label=int(members["reference_label"]),
+            quantised_label=int(members["quantised_label"]),
+            reference_margin=float(members["reference_margin"]),
+            quantised_margin=float(members["quantised_margin"]),
+            cost=str(members["cost"]),
+            moved=tuple(int(feature) for feature in members["moved"]),
+        )
+
+
+def digest(view: WitnessView) -> str:
+    """SHA-256 of a witness's values (hex), whatever compressed them."""
+    sha = hashlib.sha256()
+    for name, array in _arrays(view).items():
+        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,174 @@
+"""Files: digests, atomic writes, and the user's cache directory (the environment variable
+RELROB_CACHE moves it)."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+from relrob.errors import RelrobError, StoreError, printable
+
+_PREFIX = ".relrob-partial-"
+NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
+DESCRIPTORS = "ulimit -n 1024, which lets a program open more files"
+
+
+def sha256_bytes(data: bytes) -> str:
+    """Hexadecimal SHA-256."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_file(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes, read in blocks."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_regular(path: Path, most: int | None = None) -> bytes:
+    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises
+    OSError."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        size = os.fstat(file.fileno())
+        if not stat.S_ISREG(size.st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file")
+        if most is not None and size.st_size > most:
+            raise OSError(errno.EFBIG, f"it has {size.st_size:,} bytes, more than {most:,}")
+        return file.read()
+
+
+def sha256_path(path: Path) -> str:
+    """SHA-256 of a file, or of the names and bytes of every file below a directory in sorted
+    order."""
+    if path.is_file():
+        return sha256_file(path)
+    digest = hashlib.sha256()
+    for child in sorted(p for p in path.rglob("*") if p.is_file()):
+        digest.update(
+            os.fsencode(child.relative_to(path).as_posix())
+            + b"\0"
+            + bytes.fromhex(sha256_file(child))
+        )
+    return digest.hexdigest()
+
+
+def readable(name: str | Path) -> str:
+    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a
+    terminal could obey as \\uNNNN.
+
+    >>> readable("caf\\udce9.npz")
+    'caf\\\\xe9.npz'
+    """
+    return printable(os.fsencode(name).decode("utf-8", "backslashreplace"))
+
+
+def cache_dir() -> Path:
+    """The user's cache directory for relrob; made on demand. RELROB_CACHE overrides it."""
+    path = _cache_root()
+    with disk_errors(path):
+        path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def _cache_root() -> Path:
+    return Path(os.environ.get("RELROB_CACHE") or platformdirs.user_cache_dir("relrob"))
+
+
+def check_writable(path: Path, size: int = 1 << 16) -> None:
+    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves
+    nothing. Raises StoreError."""
+    folder = next(place for place in (path.parent, *path.parent.parents) if place.exists())
+    with disk_errors(path):
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "a directory of that name exists")
+        if not folder.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, f"{folder} is not a directory")
+        with tempfile.TemporaryFile(dir=folder) as trial:
+            os.posix_fallocate(trial.fileno(), 0, size)
+
+
+@contextmanager
+def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
+    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one
+    line: "cannot DOING PATH"."""
+    try:
+        yield
+    except RelrobError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"cannot {doing} {path}: {error.strerror or error}", hint=_remedy(path, error)
+        ) from error
+
+
+def check_temporary() -> None:
+    """Raise StoreError where not even a megabyte of temporary files can be written: what others'
+    code makes of that is no help."""
+    place = tempfile.gettempdir()
+    try:
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(1 << 20))
+            file.flush()
+    except OSError as error:
+        raise StoreError(
+            f"no temporary files in {place}: {error.strerror or error}",
+            hint=DESCRIPTORS
+            if error.errno in NO_DESCRIPTORS
+            else "free space, or TMPDIR = another directory",
+        ) from error
+
+
+def _remedy(path: Path, error: OSError) -> str:
+    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for
+    anything else."""
+    if error.errno in NO_DESCRIPTORS:
+        return DESCRIPTORS
+    full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+    cache = _cache_root()
+    if path == cache or cache in path.parents:
+        return f"{full}the environment variable RELROB_CACHE = a directory where you may write"
+    return f"{full}another --out or output, in a directory where you may write"
+
+
+def sweep(directory: Path) -> None:
+    """Remove what a killed process left half-written below a directory that no other process is
+    using."""
+    with disk_errors(directory):
+        for leftover in directory.rglob(f"{_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """A temporary path in the same directory that becomes `path` when the block ends well, and
+    vanishes when it fails."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(
+            prefix=f"{_PREFIX}{path.name}.", suffix=path.suffix, dir=path.parent
+        )
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Write the whole file or nothing of it."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.encode() if isinstance(data, str) else data)

@@ -1,0 +1,50 @@
+"""Native libraries write to file descriptor 2 behind Python's back, and catch its signals; here
+they do not."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stdout
+from io import StringIO
+from typing import Any
+
+log = logging.getLogger(__name__)
+
+
+def checked(solver: Any) -> Any:
+    """The answer of a z3 solver. z3 catches Ctrl-C while it searches and answers "unknown"; here it
+    is raised after all."""
+    answer = solver.check()
+    if str(answer) == "unknown" and solver.reason_unknown() == "interrupted from keyboard":
+        raise KeyboardInterrupt
+    return answer
+
+
+@contextmanager
+def quiet_native() -> Iterator[None]:
+    """While the block runs, keep what C++ code and `print` write away from the terminal; log it at
+    DEBUG afterwards.
+
+    The whole process is affected for as long as the block lasts: keep it short and free of progress
+    bars.
+    """
+    sys.stderr.flush()
+    printed = StringIO()
+    with tempfile.TemporaryFile() as sink:
+        saved = os.dup(2)
+        try:
+            os.dup2(sink.fileno(), 2)
+            with redirect_stdout(printed):
+                yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(saved, 2)
+            os.close(saved)
+        sink.seek(0)
+        text = printed.getvalue() + sink.read().decode(errors="replace")
+    for line in text.splitlines():
+        log.debug("%s", line)

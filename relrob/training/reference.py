@@ -1,0 +1,44 @@
+"""The reference network of a data set: trained once, then kept in the user's cache directory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import relrob_datasets
+from relrob.domain.events import Event, Listener, silent
+from relrob.networks.keras.backend import load_on_tensorflow
+from relrob.system.files import cache_dir
+from relrob.training.architectures import RECIPE, check_training, find_architecture
+
+
+def trainer() -> Any:
+    """`relrob.training.train.train`, which imports TensorFlow: about four seconds the first time,
+    and silent."""
+    return load_on_tensorflow("relrob.training.train:train")
+
+
+def cache_name(dataset: str, arch: str, seed: int) -> str:
+    """File name of a cached network. A data set given by its path is named by its stem and the
+    digest of its training split."""
+    label = dataset
+    if dataset not in (row.name for row in relrob_datasets.catalogue()):
+        label = f"{Path(dataset).stem}-{relrob_datasets.load_guarded(dataset, 'train').sha256[:16]}"
+    return f"{arch}-{label}-seed{seed}-recipe{RECIPE}.keras"
+
+
+def cached_reference(dataset: str, arch: str, seed: int = 0, listener: Listener = silent) -> Path:
+    """Path of the trained network, trained now (seconds to minutes) unless it is in the cache
+    already.
+
+    Interrupting it leaves nothing behind. Raises UsageError, DatasetError, StoreError.
+    """
+    find_architecture(arch)
+    path = cache_dir() / "networks" / cache_name(dataset, arch, seed)
+    if not path.is_file():
+        check_training(arch, path, seed)
+        listener(
+            Event("note", f"training {arch} on {dataset}, seed {seed}, once; it is kept as {path}")
+        )
+        trainer()(arch, dataset, path, seed=seed, listener=listener)
+    return path

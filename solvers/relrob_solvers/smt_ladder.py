@@ -1,0 +1,145 @@
+"""SMT: z3 decides what bounds and a cheap search leave open. Boolean features, a linear budget,
+only unstable ReLUs; complete.
+
+Cube and conquer (`relrob.branching.cubes`): a part of the ladder on which too many ReLUs are open
+is split on a feature. One question a threat to the label (a rival class, or outputs that saturate);
+unsatisfiable for all of them is a proof for the runtime's arithmetic (`relrob.encoding.encode`). A
+model is a point of the ladder: it is run, and its neighbours with it; those that the runtime gives
+the label are excluded, and the question is asked again.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import z3
+
+from relrob.bounding.ladder import LadderBounds
+from relrob.bounding.survey import survey
+from relrob.branching.cubes import around, refusal, run, solve
+from relrob.domain.arrays import Bools
+from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.encoding.smtlib import smtlib
+from relrob.errors import UsageError
+from relrob.judging.tally import Tally
+from relrob.networks.enclose import enclosure_of
+from relrob.networks.open import Opened
+from relrob.queries.findings import Findings
+from relrob.queries.problem import Problem
+from relrob.regions.part import whole
+from relrob.system.quiet import checked
+
+UNSTABLE: Final = 32  # z3 is lost with many more open ReLUs (measured); a split closes some
+# z3's own measure of effort on one question before a part is split: about half a second
+PATIENCE: Final = 300_000
+MODELS: Final = 50  # models that the runtime may refute before a part is split
+_SEED: Final = 0
+
+
+@final
+class Smt:
+    """z3 on parts of the ladder with at most `unstable` open ReLUs. UNKNOWN comes only from the
+    limit. Verdicts, not counts."""
+
+    name = "smt"
+    complete = True
+
+    def __init__(self, unstable: int = UNSTABLE, patience: int = PATIENCE) -> None:
+        self._unstable, self._patience = unstable, patience
+
+    def accepts(self, problem: Problem) -> str | None:
+        """Networks that all have bounds: float MLPs and dense LiteRT files."""
+        return refusal(problem)
+
+    def solve(self, problem: Problem) -> Findings:
+        """Each network by itself, within the budget."""
+        return solve(problem, self._ask, self._unstable)
+
+    def _ask(self, tally: Tally, encoding: Encoding) -> bool:
+        """Every threat to a part in turn."""
+        excluded: list[Bools] = []
+        for claim in encoding.claims:
+            with tally.clock():
+                questions = _Questions(encoding, claim, excluded, self._patience)
+            if not _settle(tally, questions, encoding):
+                return False
+            if tally.hint is not None:
+                return True
+        return True
+
+
+def to_smtlib(opened: Opened, problem: Problem, every: bool = False) -> str:
+    """SMT-LIB 2 text (QF_LRA) of the question about one network on the whole ladder; unsatisfiable
+    means ROBUST.
+
+    `every`: ask about each other class, also those that the bounds rule out (whose question is a
+    trivial one otherwise).
+
+    Raises UsageError for a network without bounds.
+    """
+    enclosure = enclosure_of(opened.network)
+    if enclosure is None:
+        raise UsageError(
+            f"{opened.network.path} has no bounds", "float MLPs and dense .tflite files"
+        )
+    bounds = LadderBounds(enclosure, problem.rungs, problem.label)
+    return smtlib(encode(bounds, survey(bounds, whole(problem.rungs), every)))
+
+
+def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
+    """Ask until there is no model left, or one is a witness; False when z3 gives up or its models
+    stay wrong."""
+    for _ in range(MODELS):
+        with tally.clock():
+            answer = questions.ask(tally.limit - tally.spent)
+        if answer != z3.sat:
+            return bool(answer == z3.unsat)
+        masks = around(questions.point(), encoding.ladder)
+        run(tally, masks)
+        if tally.hint is not None:
+            return True
+        with tally.clock():
+            questions.exclude(masks)
+    return False
+
+
+@final
+class _Questions:
+    """z3 on one threat. `excluded`: points known to be right, shared between threats."""
+
+    def __init__(
+        self, encoding: Encoding, claim: Claim, excluded: list[Bools], patience: int
+    ) -> None:
+        self._encoding, self._excluded = encoding, excluded
+        self._solver = z3.SolverFor("QF_LRA")
+        self._solver.set("random_seed", _SEED)
+        self._solver.set("rlimit", patience)
+        self._solver.from_string(smtlib(encoding, [claim], check=False))
+        self._features = [z3.Bool(f"z{g}") for g in encoding.part.free]
+        for mask in excluded:
+            self._block(mask)
+
+    def ask(self, seconds: float) -> z3.CheckSatResult:
+        """sat, unsat, or unknown at the limit."""
+        self._solver.set("timeout", max(1, int(min(seconds, 1e6) * 1000)))
+        answer: z3.CheckSatResult = checked(self._solver)
+        return answer
+
+    def point(self) -> Bools:
+        """The mask (F,) of the model's point."""
+        model = self._solver.model()
+        return self._encoding.mask(
+            [bool(z3.is_true(model.eval(z, model_completion=True))) for z in self._features]
+        )
+
+    def exclude(self, masks: Bools) -> None:
+        """Leave points out from now on."""
+        for mask in masks:
+            self._excluded.append(mask)
+            self._block(mask)
+
+    def _block(self, mask: Bools) -> None:
+        free = self._encoding.part.free
+        self._solver.add(
+            z3.Or([z3.Not(z) if mask[g] else z for g, z in zip(free, self._features, strict=True)])
+        )

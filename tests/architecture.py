@@ -1,0 +1,201 @@
+"""The figures of the house: `python -m tests.architecture` prints them, `tests/test_architecture.py` checks them.
+
+Everything is read from the source text; nothing is imported.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[1]
+LIBRARY: Final = ("relrob", "solvers", "datasets")
+COLUMNS: Final = 100
+SHARED: Final = 10
+KINDS: Final = {"Ladder", "Search", "Ball", "Lattice"}
+# Where it may be asked which kind of region something is.
+ASKED_IN: Final = ("relrob/regions/", "relrob/bounding/", "relrob/certificates/", "solvers/")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One Python file: its place relative to the repository, its text, its syntax tree."""
+
+    path: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> list[str]:
+        """The text, line by line."""
+        return self.text.splitlines()
+
+    @property
+    def module(self) -> str:
+        """The dotted name under which it is imported."""
+        parts = Path(self.path).with_suffix("").parts
+        parts = parts[1:] if parts[0] in ("solvers", "datasets") else parts
+        return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(*folders: str) -> list[Source]:
+    """The Python files below these folders, in order."""
+    found = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return [_source(path) for path in found]
+
+
+def _source(path: Path) -> Source:
+    text = path.read_text(encoding="utf-8")
+    return Source(path.relative_to(ROOT).as_posix(), text, ast.parse(text))
+
+
+def root_modules() -> list[str]:
+    """The modules that stand loose in `relrob/`."""
+    return sorted(path.stem for path in (ROOT / "relrob").glob("*.py"))
+
+
+def packages() -> list[str]:
+    """The packages directly below `relrob/`."""
+    return sorted(path.parent.name for path in (ROOT / "relrob").glob("*/__init__.py"))
+
+
+def layers() -> list[str]:
+    """The import layers of the contract in pyproject.toml, the highest first."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = config["tool"]["importlinter"]["contracts"]
+    return next(list(each["layers"]) for each in contracts if each["name"] == "floors")
+
+
+def cycle(library: list[Source]) -> list[str]:
+    """Modules that import each other in a circle; empty where none do. Imports for types count."""
+    names = {source.module for source in library}
+    graph = {source.module: set(_imported(source, names)) - {source.module} for source in library}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [str(name) for name in error.args[1]]
+    return []
+
+
+def _imported(source: Source, names: set[str]) -> Iterator[str]:
+    """The modules of the library that a file imports."""
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name in names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield from (name for name in (whole,) if name in names)
+                if whole not in names and node.module in names:
+                    yield node.module
+
+
+def inner_imports(library: list[Source]) -> list[str]:
+    """Places where a function imports something."""
+    return [
+        f"{source.path}:{node.lineno}"
+        for source in library
+        for function in _functions(source)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+
+
+def _functions(source: Source) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Functions and methods; one inside another is part of that."""
+    waiting: list[ast.AST] = [source.tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node
+        else:
+            waiting += ast.iter_child_nodes(node)
+
+
+def too_wide(everything: list[Source]) -> list[str]:
+    """Places of lines of more than `COLUMNS` columns."""
+    return [
+        f"{source.path}:{number}"
+        for source in everything
+        for number, line in enumerate(source.lines, 1)
+        if len(line) > COLUMNS
+    ]
+
+
+def asks_kinds(library: list[Source]) -> list[str]:
+    """Files outside `ASKED_IN` that ask by isinstance which kind of region something is."""
+    found = []
+    for source in library:
+        asked = any(
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "isinstance"
+            and KINDS & {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
+            for node in ast.walk(source.tree)
+        )
+        if asked and not source.path.startswith(ASKED_IN):
+            found.append(source.path)
+    return found
+
+
+def repeated(library: list[Source]) -> list[tuple[str, str]]:
+    """Pairs of functions that share `SHARED` lines in a row, comments and docstrings aside."""
+    seen: dict[tuple[str, ...], str] = {}
+    pairs = set()
+    for source in library:
+        for function in _functions(source):
+            name, body = f"{source.path}:{function.name}", _body(source, function)
+            for start in range(len(body) - SHARED + 1):
+                other = seen.setdefault(tuple(body[start : start + SHARED]), name)
+                if other != name:
+                    pairs.add((other, name))
+    return sorted(pairs)
+
+
+def _body(source: Source, function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """The statements of a function, one text a line, as Python would write them."""
+    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return [line.strip() for each in statements for line in ast.unparse(each).splitlines()]
+
+
+def ratio(library: list[Source], tests: list[Source]) -> float:
+    """Lines of tests for each line of code; the conformance suite is a test."""
+    suite = [source for source in library if source.path.startswith("relrob/testing/")]
+    code = sum(len(source.lines) for source in library) - sum(len(each.lines) for each in suite)
+    return (sum(len(each.lines) for each in tests) + sum(len(each.lines) for each in suite)) / code
+
+
+def main() -> int:
+    """Print every figure."""
+    library, tests = sources(*LIBRARY), sources("tests")
+    everything = [*library, *tests, *sources("benchmarks", "docs", "reports")]
+    lengths = [len(source.lines) for source in library]
+    long = [f"{each.path} ({len(each.lines)})" for each in everything if len(each.lines) > 400]
+    told = {
+        "modules at the root": root_modules(),
+        "packages": packages(),
+        "import layers": layers(),
+        "modules in a cycle": cycle(library),
+        "imports inside functions": inner_imports(library),
+        "files of more than 400 lines": long,
+        f"lines of more than {COLUMNS} columns": too_wide(everything),
+        "files that ask for kinds of regions": asks_kinds(library),
+        f"functions that share {SHARED} lines": repeated(library),
+    }
+    for what, found in told.items():
+        shown = ", ".join(map(str, found[:12])) + (", ..." if len(found) > 12 else "")
+        sys.stdout.write(f"{what}: {len(found)}{f' ({shown})' if found else ''}\n")
+    sys.stdout.write(f"lines of a file, median: {median(lengths):g}; largest: {max(lengths)}\n")
+    sys.stdout.write(f"lines of tests for a line of code: {ratio(library, tests):.2f}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

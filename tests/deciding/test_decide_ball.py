@@ -1,0 +1,326 @@
+"""The door to solvers of balls: statuses, reasons, replays, crashes, names, budgets, and verdicts
+that are monotone in the radius. The referees are planted solvers, sampled images, and every code
+vector of a fixed-point network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from relrob import registry
+from relrob.deciding.decide_ball import BallDecision, decide_ball, replay_image, solver_for
+from relrob.domain.network import Dense, Layer, Network
+from relrob.domain.query import Budget
+from relrob.domain.record import Set
+from relrob.domain.region import Ball, Lattice, Norm
+from relrob.domain.verdict import Reason, Status
+from relrob.errors import AlarmError, RelrobError, UsageError
+from relrob.networks.open import Opened
+from relrob.queries.findings import BallFinding
+from relrob.queries.problem import BallProblem
+from relrob.regions.ball import ball_set
+from relrob.registry import Entry
+from relrob.relative.ball import BallSetting, classify_ball
+from relrob_solvers.branch_ball import Phases
+from relrob_solvers.branch_fixed import Staircase
+from tests.ball_cases import every_code, fixed_opened, lively_network, question, sampled
+from tests.support import numpy_opened, random_dense, rounded
+
+SHAPE = (6, 6, 1)
+SEEDS = st.integers(0, 10**9)
+KINDS = [*Norm, "lattice"]
+
+
+def region_of(kind: str, radius: Fraction) -> Ball | Lattice:
+    if kind == "lattice":
+        return Lattice(radius, Fraction(1, 8))
+    return Ball(Norm(kind), Fraction(max(1, round(radius * 10))) if kind == "l0" else radius)
+
+
+def image_of(seed: int) -> Any:
+    return np.random.default_rng(seed).integers(0, 256, SHAPE).astype(np.uint8)
+
+
+def random_problem(seed: int, region: Ball | Lattice, seconds: float = 60.0) -> BallProblem:
+    dense = random_dense(seed, [(36, 4), (36, 12, 4), (36, 12, 9, 3)][seed % 3])
+    networks = (numpy_opened(dense, SHAPE), numpy_opened(rounded(dense, 4), SHAPE))
+    ball = ball_set(region, image_of(seed))
+    label = int(networks[0].evaluator.outputs(ball.base[None, :]).argmax())
+    return BallProblem(ball, label, networks, Budget(seconds))
+
+
+def check_true(problem: BallProblem, decision: BallDecision) -> None:
+    """What the door promises, and no sampled image says otherwise."""
+    for opened, verdict in zip(problem.networks, decision.verdicts, strict=True):
+        if verdict.witness is not None:
+            assert problem.ball.contains(verdict.witness.image)
+            said = int(opened.replayer.outputs(verdict.witness.image[None, :]).argmax())
+            assert said == verdict.witness.label != problem.label
+            assert verdict.witness.margin <= 0
+            assert verdict.witness.cost == problem.ball.cost(verdict.witness.image)
+        if verdict.status is Status.ROBUST:
+            outputs = opened.evaluator.outputs(sampled(problem.ball, 1, 40))
+            assert (outputs.argmax(axis=1) == problem.label).all()
+        if verdict.status is Status.UNKNOWN:
+            assert verdict.reason in (Reason.BOUNDS, Reason.TIME)
+
+
+@settings(max_examples=50, deadline=None)
+@given(SEEDS, st.sampled_from(KINDS), st.sampled_from(["1/255", "1/20", "1/4", "2"]))
+@example(4272, "lattice", "1/20")
+def test_verdicts_on_float_networks_are_true(seed: int, kind: str, radius: str) -> None:
+    problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))
+    decision = decide_ball(problem)
+    check_true(problem, decision)
+    assert all(verdict.disagreements == 0 for verdict in decision.verdicts)
+
+
+def test_every_status_is_reached_with_every_region() -> None:
+    for kind in KINDS:
+        met = set()
+        for seed in range(5):
+            for radius in ("1/200", "1/3", "9"):
+                decision = decide_ball(random_problem(seed, region_of(kind, Fraction(radius))))
+                met |= {verdict.status for verdict in decision.verdicts}
+        assert met >= {Status.ROBUST, Status.NOT_ROBUST}, kind
+
+
+@settings(max_examples=25, deadline=None)
+@given(SEEDS, st.sampled_from(KINDS))
+def test_no_growing_radius_makes_a_fooled_network_robust(seed: int, kind: str) -> None:
+    told: list[list[Status]] = []
+    for radius in ("1/100", "1/10", "1/2", "3/2", "6"):
+        decision = decide_ball(random_problem(seed % 10**4, region_of(kind, Fraction(radius))))
+        told.append([verdict.status for verdict in decision.verdicts])
+    for one in zip(*told, strict=True):
+        last = max((at for at, status in enumerate(one) if status is Status.ROBUST), default=-1)
+        first = min(
+            (at for at, status in enumerate(one) if status is Status.NOT_ROBUST), default=len(one)
+        )
+        assert last < first
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS)
+def test_solvers_of_fixed_point_networks_agree_with_every_code_vector(
+    tmp_path_factory: pytest.TempPathFactory, seed: int
+) -> None:
+    asked = question(seed, tmp_path_factory.getbasetemp())
+    for name in ("auto", "branch", "bounds"):
+        try:
+            decision = decide_ball(asked.problem(), name)
+        except UsageError:
+            assert name == "bounds"
+            continue
+        verdict = decision.verdicts[0]
+        assert verdict.status is not (Status.ROBUST if asked.wrong.any() else Status.NOT_ROBUST)
+        assert name == "bounds" or verdict.status is not Status.UNKNOWN
+        assert verdict.runtime == "fixed"
+
+
+@settings(max_examples=30, deadline=None)
+@given(SEEDS, st.sampled_from(KINDS))
+def test_fixed_point_networks_in_other_regions(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str
+) -> None:
+    network = lively_network(seed)
+    opened = fixed_opened(network, tmp_path_factory.getbasetemp())
+    region = region_of(kind, Fraction(1 + seed % 9, 2 * network.pixel_scale))
+    ball = ball_set(
+        region,
+        np.random.default_rng(seed).integers(0, 256, (1, network.inputs, 1)).astype(np.uint8),
+    )
+    label = int(network.outputs(ball.base[None, :]).argmax())
+    try:
+        decision = decide_ball(BallProblem(ball, label, (opened,), Budget(60)))
+    except UsageError:
+        return
+    images = sampled(ball, seed, 60)
+    wrong = network.evaluate(network.codes(images)).argmax(axis=1) != label
+    assert not (wrong.any() and decision.verdicts[0].status is Status.ROBUST)
+    if kind == "linf":
+        whole = network.evaluate(every_code(network, ball)).argmax(axis=1) != label
+        assert (decision.verdicts[0].status is Status.NOT_ROBUST) == whole.any()
+
+
+def test_margins_equal_to_nothing_are_not_robust() -> None:
+    """Twin outputs tie on every image: only the lower index is right."""
+    dense = random_dense(3, (36, 8, 3))
+    last = dense.layers[-1]
+    weights, bias = last.weights.copy(), last.bias.copy()
+    weights[:, 1], bias[1] = weights[:, 0], bias[0]
+    twin = numpy_opened(Dense((*dense.layers[:-1], Layer(weights, bias, relu=False))), SHAPE)
+    for label in (0, 1):
+        problem = BallProblem(
+            ball_set(Ball(Norm.LINF, Fraction(1, 10**6)), image_of(1)), label, (twin,), Budget(60)
+        )
+        status = decide_ball(problem).verdicts[0].status
+        assert status is not Status.ROBUST
+        if label:
+            assert status is Status.NOT_ROBUST, "the clean image itself is wrong"
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A solver that does what it is told."""
+
+    act: Callable[[BallProblem], BallFinding]
+    name: str = "planted"
+    complete: bool = False
+
+    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+        return None if region.kind != "l0" else "no L0 here"
+
+    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
+        return self.act(problem)
+
+
+def planted(monkeypatch: pytest.MonkeyPatch, act: Callable[[BallProblem], BallFinding]) -> None:
+    """Make it the only solver."""
+    monkeypatch.setattr(
+        registry,
+        "SOLVERS",
+        (Entry("planted_ball", "nowhere:Planted", "", method="planted", regions=("linf",)),),
+    )
+    monkeypatch.setattr(registry, "load", lambda target: lambda: Planted(act))
+
+
+PROBLEM = random_problem(1, Ball(Norm.LINF, Fraction(1, 255)))
+
+
+def test_a_crash_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def crash(problem: BallProblem) -> BallFinding:
+        raise ZeroDivisionError
+
+    def starve(problem: BallProblem) -> BallFinding:
+        raise MemoryError
+
+    for act, reason in ((crash, Reason.CRASH), (starve, Reason.MEMORY)):
+        planted(monkeypatch, act)
+        for verdict in decide_ball(PROBLEM).verdicts:
+            assert (verdict.status, verdict.reason, verdict.solver) == (
+                Status.UNKNOWN,
+                reason,
+                "planted",
+            )
+
+
+def test_a_witness_that_is_right_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(
+        monkeypatch,
+        lambda problem: BallFinding(
+            False, (problem.ball.base, problem.ball.base), None, 1, "planted"
+        ),
+    )
+    verdict = decide_ball(replace(PROBLEM, networks=PROBLEM.networks[:1])).verdicts[0]
+    assert (verdict.status, verdict.reason, verdict.disagreements) == (
+        Status.UNKNOWN,
+        Reason.REPLAY,
+        2,
+    )
+
+
+def test_a_proof_of_what_the_clean_image_refutes_sounds_the_alarm(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted(monkeypatch, lambda problem: BallFinding(True, (), 1.0, 0, "planted"))
+    wrong = (PROBLEM.label + 1) % 4
+    lie = replace(PROBLEM, label=wrong, networks=PROBLEM.networks[:1])
+    with pytest.raises(
+        AlarmError,
+        match=f"gives {PROBLEM.label} at a point that planted proved {wrong}; nothing is pron",
+    ):
+        decide_ball(lie)
+
+
+def test_an_image_outside_the_region_is_a_bug_that_stops_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outside = np.ones(36, np.float32)
+    planted(monkeypatch, lambda problem: BallFinding(False, (outside,), None, 1, "planted"))
+    with pytest.raises(RelrobError, match="outside the region"):
+        decide_ball(PROBLEM)
+    with pytest.raises(RelrobError, match="outside the region"):
+        replay_image(PROBLEM.networks[0], PROBLEM.ball, 0, outside)
+
+
+def test_solvers_are_named_or_refused(tmp_path: Path) -> None:
+    network = PROBLEM.networks[0].network
+    ball, fixed = PROBLEM.ball.region, fixed_opened(lively_network(2), tmp_path).network
+    assert solver_for(ball, network, "auto").name == "bounds"
+    assert solver_for(ball, network, "bounds").name == "bounds"
+    assert solver_for(ball, fixed, "auto").name == "branch"
+    assert solver_for(Ball(Norm.L1, Fraction(1)), fixed, "auto").name == "bounds"
+    assert isinstance(solver_for(ball, network, "branch"), Phases)
+    assert isinstance(solver_for(ball, fixed, "branch"), Staircase)
+    assert isinstance(solver_for(Ball(Norm.L1, Fraction(1)), fixed, "branch"), Phases)
+    with pytest.raises(UsageError, match="L1 and L-infinity balls only"):
+        solver_for(Ball(Norm.L2, Fraction(1)), network, "smt")
+    for name in ("enumerate", "nonsense", ""):
+        with pytest.raises(UsageError, match="solver"):
+            solver_for(ball, network, name)
+    box = numpy_opened(random_dense(1, (36, 4)), SHAPE, black_box=True).network
+    with pytest.raises(UsageError, match="no bounds for this network"):
+        solver_for(ball, box, "auto")
+
+
+def test_no_time_is_unknown_or_true() -> None:
+    reasons = set()
+    for seed in range(24):
+        problem = random_problem(seed, region_of(KINDS[seed % 5], Fraction(1, 4)), seconds=1e-9)
+        decision = decide_ball(problem)
+        check_true(problem, decision)
+        reasons |= {verdict.reason for verdict in decision.verdicts}
+    assert Reason.TIME in reasons
+    assert Reason.BOUNDS not in reasons
+
+
+@settings(max_examples=40, deadline=None)
+@given(SEEDS, st.sampled_from(KINDS), st.sampled_from(["1/50", "1/4", "2"]))
+def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: str) -> None:
+    problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))
+    image, label = image_of(seed % 10**4), problem.label
+    one, two = problem.networks
+    setting = BallSetting((one, two), problem.ball.region, "auto", Budget(60), True)
+    result = classify_ball(setting, 7, image, label)
+    record = result.record
+    verdicts = (record.reference_verdict, record.quantised_verdict)
+    assert verdicts == tuple(verdict.status.value for verdict in decide_ball(problem).verdicts)
+    allowed = {
+        ("ROBUST", "ROBUST"): {Set.RQFP},
+        ("ROBUST", "NOT_ROBUST"): {Set.RFP},
+        ("NOT_ROBUST", "ROBUST"): {Set.RQ},
+        ("NOT_ROBUST", "NOT_ROBUST"): {Set.RQ, Set.R0},
+    }
+    assert record.set in allowed.get(verdicts, {Set.UNKNOWN})
+    assert [view.network for view in result.witnesses] == [
+        role
+        for role, verdict in zip(("reference", "quantised"), verdicts, strict=True)
+        if verdict == "NOT_ROBUST"
+    ]
+    for view in result.witnesses:
+        assert problem.ball.contains(view.perturbed)
+        said = {"reference": view.reference_label, "quantised": view.quantised_label}[view.network]
+        assert said != label
+        if view.network == "reference":
+            assert (record.set is Set.R0) == (
+                view.quantised_label != label
+            ) or record.set is Set.UNKNOWN
+    roles = {role for role, _ in result.certificates}
+    decided = zip(("reference", "quantised"), verdicts, record.decided_by.split(","), strict=True)
+    robust = {
+        role
+        for role, verdict, by in decided
+        if verdict == "ROBUST" and by in ("bounds", "alpha", "branch")
+    }
+    assert roles == (set() if kind == "l2" else robust)
+    wrong = classify_ball(setting, 7, image, (label + 1) % one.network.classes)
+    assert (wrong.record.set, wrong.record.reference_verdict, wrong.witnesses) == (Set.L_IC, "", ())

@@ -1,0 +1,128 @@
+"""The integer encoding of fixed-point networks against every code vector of the box, on z3 and on
+cvc5."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from relrob.bounding.codes import code_box, coded
+from relrob.deciding.decide_ball import decide_ball
+from relrob.domain.arrays import Ints
+from relrob.domain.query import Budget
+from relrob.domain.region import Ball, Norm
+from relrob.domain.verdict import Status
+from relrob.encoding.smtlib_fixed import integer_smtlib
+from relrob.errors import UsageError
+from relrob.networks.fixed.file import write_fixed
+from relrob.networks.fixed.network import FixedLayer, FixedNetwork
+from relrob.networks.load import load_network
+from relrob.networks.open import Opened
+from relrob.queries.problem import BallProblem
+from relrob.regions.ball import ball_set
+from tests.networks.fixed.test_network import random_network
+from tests.solvers.test_smt_ladder import cvc5_says
+
+
+def every_code(low: Ints, high: Ints) -> Ints:
+    """All code vectors of a box, (n, d)."""
+    return np.array(
+        list(product(*(range(a, b + 1) for a, b in zip(low.tolist(), high.tolist(), strict=True))))
+    )
+
+
+def small(seed: int) -> tuple[FixedNetwork, Ints, Ints]:
+    """A network with few pixels, saturating now and then, and a box of codes."""
+    rng = np.random.default_rng(seed)
+    bits = int(rng.integers(2, 5))
+    sizes = [(3, 4, 3), (4, 3, 2), (3, 2), (2, 4, 3, 3)][seed % 4]
+    network = random_network(seed, bits, sizes)
+    centre = rng.integers(0, 2**bits, sizes[0])
+    reach = int(rng.integers(0, 3))
+    return network, np.maximum(centre - reach, 0), np.minimum(centre + reach, 2**bits - 1)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6))
+def test_cvc5_finds_the_text_satisfiable_exactly_when_some_code_is_wrong(seed: int) -> None:
+    network, low, high = small(seed)
+    said = network.evaluate(every_code(low, high)).argmax(axis=1)
+    for label in range(network.classes):
+        text = integer_smtlib(network, low, high, label)
+        assert cvc5_says(text) == ("sat" if (said != label).any() else "unsat"), (seed, label)
+
+
+def opened(network: FixedNetwork, path: Path) -> Opened:
+    """The network as a file, opened."""
+    write_fixed(network, path)
+    found = load_network(path, image_shape=(1, network.inputs, 1), classes=network.classes)
+    return Opened(found, network, network)
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_z3_agrees_with_every_code(seed: int, tmp_path: Path) -> None:
+    network, _, _ = small(seed)
+    rng = np.random.default_rng(seed)
+    image = rng.random((1, network.inputs, 1), dtype=np.float32)
+    ball = ball_set(Ball(Norm.LINF, Fraction(int(rng.integers(1, 40)), 100)), image)
+    low, high = code_box(network, ball)
+    said = network.evaluate(every_code(low, high)).argmax(axis=1)
+    label = int(network.evaluate(network.codes(ball.base[None, :])).argmax())
+    problem = BallProblem(ball, label, (opened(network, tmp_path / "n.npz"),), Budget(60))
+    verdict = decide_ball(problem, "smt").verdicts[0]
+    assert verdict.solver == "smt"
+    if (said == label).all():
+        assert verdict.status is Status.ROBUST
+    else:
+        assert verdict.status is Status.NOT_ROBUST
+        assert verdict.witness is not None
+        assert ball.contains(verdict.witness.image)
+
+
+def test_a_code_box_holds_the_codes_of_every_image_of_the_ball() -> None:
+    rng = np.random.default_rng(0)
+    network = random_network(1, 4, (5, 2))
+    for _ in range(200):
+        image = rng.random((1, 5, 1), dtype=np.float32)
+        radius = Fraction(int(rng.integers(1, 200)), 255)
+        ball = ball_set(Ball(Norm.LINF, radius), image)
+        low, high = code_box(network, ball)
+        for _ in range(20):
+            point = ball.point(rng.uniform(-float(radius), float(radius), 5))
+            if point is not None:
+                codes = network.codes(point[None, :])[0]
+                assert ((low <= codes) & (codes <= high)).all()
+        for corner in (low, high):  # the ends are reached
+            image_of = coded(network, ball, corner)
+            assert image_of is not None
+            assert (network.codes(image_of[None, :])[0] == corner).all()
+
+
+def test_a_box_of_one_code_is_decided_without_unknowns() -> None:
+    layer = FixedLayer(np.array([[1, -1]]), np.array([0, 0]), 0, 0, -8, 7)
+    network = FixedNetwork((layer,), 0, 7, 7)
+    one = np.array([3])
+    assert "declare" not in integer_smtlib(network, one, one, 0)
+    assert cvc5_says(integer_smtlib(network, one, one, 0)) == "unsat"
+    assert cvc5_says(integer_smtlib(network, one, one, 1)) == "sat"
+
+
+def test_ties_go_to_the_lower_class() -> None:
+    layer = FixedLayer(np.array([[0, 0]]), np.array([1, 1]), 0, 0, -8, 7)
+    network, low, high = FixedNetwork((layer,), 0, 7, 7), np.array([0]), np.array([7])
+    assert cvc5_says(integer_smtlib(network, low, high, 0)) == "unsat"
+    assert cvc5_says(integer_smtlib(network, low, high, 1)) == "sat"
+
+
+def test_other_regions_are_refused_in_one_line(tmp_path: Path) -> None:
+    network = random_network(1, 3, (4, 2))
+    ball = ball_set(Ball(Norm.L2, Fraction(1)), np.zeros((1, 4, 1), np.float32))
+    problem = BallProblem(ball, 0, (opened(network, tmp_path / "n.npz"),), Budget(1))
+    with pytest.raises(UsageError, match="L-infinity balls only"):
+        decide_ball(problem, "smt")

@@ -1,0 +1,48 @@
+"""Planted bugs: each is put into a copy of the source tree, and the tests must notice it.
+
+A module for each room of the code that is spoilt.
+"""
+
+from tests.mutants import (
+    attacks,
+    bounding,
+    branching,
+    certificates,
+    compress,
+    deciding,
+    domain,
+    judging,
+    networks,
+    networks_keras,
+    networks_litert,
+    networks_onnx,
+    queries,
+    regions,
+    relative,
+    solvers,
+    store,
+    study,
+)
+from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
+
+MUTANTS: tuple[Mutant, ...] = (
+    *attacks.MUTANTS,
+    *bounding.MUTANTS,
+    *branching.MUTANTS,
+    *certificates.MUTANTS,
+    *compress.MUTANTS,
+    *deciding.MUTANTS,
+    *domain.MUTANTS,
+    *judging.MUTANTS,
+    *networks.MUTANTS,
+    *networks_keras.MUTANTS,
+    *networks_litert.MUTANTS,
+    *networks_onnx.MUTANTS,
+    *queries.MUTANTS,
+    *regions.MUTANTS,
+    *relative.MUTANTS,
+    *solvers.MUTANTS,
+    *store.MUTANTS,
+    *study.MUTANTS,
+)
+__all__ = ["CORE", "MUTANTS", "Mutant", "copied", "fails", "killed", "spoilt"]

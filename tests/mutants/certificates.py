@@ -1,0 +1,249 @@
+"""Bugs for certificates."""
+
+from tests.mutants.planting import Mutant
+
+MUTANTS = (
+    Mutant(
+        "checker: one side of each split",
+        "relrob/certificates/checking/ball.py",
+        "for side in (1, -1)]",
+        "for side in (group[0][0][2],)]",
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "checker: sampled is valid",
+        "relrob/certificates/checking/check.py",
+        '"sampled" if counts.sampled_parts else "valid"',
+        '"valid"',
+        ("tests/cli/test_check.py", "tests/certificates/test_check.py"),
+    ),
+    Mutant(
+        "checker: margins below 0 of runs",
+        "relrob/certificates/checking/check.py",
+        "if claimed < 0 or",
+        "if claimed < -9 or",
+        ("tests/certificates/test_fields.py",),
+    ),
+    Mutant(
+        "checker: pulled the wrong way",
+        "relrob/certificates/checking/derive.py",
+        "arb(side * size)",
+        "arb(-side * size)",
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "checker: any part is empty",
+        "relrob/certificates/checking/derive.py",
+        "if ends[neuron][0] > ends[neuron][1]:",
+        "if True:",
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "checker: the wrong side of 0",
+        "relrob/certificates/checking/derive.py",
+        "if side > 0 else (low, min",
+        "if side < 0 else (low, min",
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "checker: moved inputs forgotten",
+        "relrob/certificates/checking/derive.py",
+        "added += _matrix(",
+        "added += 0 * _matrix(",
+        (
+            "tests/encoding/test_encode.py",
+            "tests/certificates/test_bounds.py",
+            "tests/bounding/test_ladder.py",
+            "tests/bounding/test_lost.py",
+        ),
+    ),
+    Mutant(
+        "checker: moved inputs forgotten at the end",
+        "relrob/certificates/checking/derive.py",
+        "doubt = (_matrix(",
+        "doubt = (0 * _matrix(",
+        (
+            "tests/encoding/test_encode.py",
+            "tests/certificates/test_bounds.py",
+            "tests/bounding/test_ladder.py",
+            "tests/bounding/test_lost.py",
+        ),
+    ),
+    Mutant(
+        "checker: pulls below 0",
+        "relrob/certificates/checking/entries.py",
+        '"a pull") >= 0',
+        '"a pull") >= -9',
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "checker: a bound of 0 is enough",
+        "relrob/certificates/checking/fixed.py",
+        "weights, pulls) < 0",
+        "weights, pulls) <= 0",
+        ("tests/solvers/test_branch_fixed.py", "tests/certificates/test_fixed.py"),
+    ),
+    Mutant(
+        "checker: negative multipliers",
+        "relrob/certificates/checking/fixed.py",
+        "min(weights) >= 0 and",
+        "True and",
+        ("tests/solvers/test_branch_fixed.py", "tests/certificates/test_fixed.py"),
+    ),
+    Mutant(
+        "checker: near a half is sure",
+        "relrob/certificates/checking/levels.py",
+        "- level) > _HALF:",
+        "- level) > 1:",
+        ("tests/bounding/test_levels.py",),
+    ),
+    Mutant(
+        "checker: any maximum",
+        "relrob/certificates/checking/levels.py",
+        "or sum(lowered) > region.room",
+        "or True",
+        ("tests/bounding/test_levels.py",),
+    ),
+    Mutant(
+        "checker: features moved in part",
+        "relrob/certificates/checking/levels.py",
+        "if not region.whole or not",
+        "if not",
+        ("tests/bounding/test_levels.py",),
+    ),
+    Mutant(
+        "checker: Keras layers by class alone",
+        "relrob/certificates/checking/reading/keras.py",
+        "if layer.number else",
+        "if False else",
+        ("tests/certificates/test_reading_keras.py",),
+    ),
+    Mutant(
+        "checker: Keras's list, not its wires",
+        "relrob/certificates/checking/reading/keras_config.py",
+        "name in reversed(order)]",
+        "name in named]",
+        ("tests/certificates/test_reading_keras.py",),
+    ),
+    Mutant(
+        "checker: constants between layers cost nothing",
+        "relrob/certificates/checking/reading/linear.py",
+        "np.maximum(found.size - np.abs(found.bias), 0.0)",
+        "0 * found.size",
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "checker: two layers as their product",
+        "relrob/certificates/checking/reading/linear.py",
+        "sizes=found.sizes,",
+        "sizes=None,",
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "checker: roundings of the last layer alone",
+        "relrob/certificates/checking/reading/linear.py",
+        "_LOOSE, before.terms",
+        "_LOOSE, 0",
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "checker: a layer before may overflow",
+        "relrob/certificates/checking/reading/linear.py",
+        (
+            "    return min(\n"
+            "        before.most_in, before.most_out / 2 / max(float(before.sizes.sum(axi"
+            "s=0).max()), 1.0)\n"
+            "    )"
+        ),
+        (
+            "    return max(2.0**120, before.most_out / 2 / max(float(before.sizes.sum(ax"
+            "is=0).max()), 1.0))"
+        ),
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "checker: a constant that comes and goes",
+        "relrob/certificates/checking/reading/linear.py",
+        "self.size + np.abs(more)",
+        "np.abs(self.offset)",
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "checker: a second QUANTIZE",
+        "relrob/certificates/checking/reading/litert.py",
+        "if not (before or after) or",
+        "if before and",
+        (
+            "tests/certificates/test_reading_litert.py",
+            "tests/certificates/test_reading_litert_rows.py",
+        ),
+    ),
+    Mutant(
+        "checker: a RESHAPE to any grid",
+        "relrob/certificates/checking/reading/litert.py",
+        "self._integers(place) != self._grid:",
+        "False:",
+        (
+            "tests/certificates/test_reading_litert.py",
+            "tests/certificates/test_reading_litert_rows.py",
+        ),
+    ),
+    Mutant(
+        "checker: accumulators of any size",
+        "relrob/certificates/checking/reading/litert.py",
+        "largest.max() >= 2**31",
+        "largest.max() < 0",
+        (
+            "tests/certificates/test_reading_litert.py",
+            "tests/certificates/test_reading_litert_rows.py",
+        ),
+    ),
+    Mutant(
+        "checker: any node is delegated",
+        "relrob/certificates/checking/reading/litert.py",
+        (
+            "            or (plain and operator.version in _DELEGATED and (bias is None o"
+            "r bias.ndim == 1))"
+        ),
+        (
+            "            or (\n"
+            "                True\n"
+            "                or plain\n"
+            "                and operator.version in _DELEGATED\n"
+            "                and (bias is None or bias.ndim == 1)\n"
+            "            )"
+        ),
+        (
+            "tests/certificates/test_reading_litert.py",
+            "tests/certificates/test_reading_litert_rows.py",
+        ),
+    ),
+    Mutant(
+        "checker: a clip with any end",
+        "relrob/certificates/checking/reading/onnx.py",
+        "or ends[1] < _LARGEST",
+        "",
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "checker: dropout that is told to train",
+        "relrob/certificates/checking/reading/onnx.py",
+        'self._constant(name, "b").any()',
+        "False",
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+    Mutant(
+        "real: checked with float32's error",
+        "relrob/certificates/checking/reading/steps.py",
+        "0 if self._real else len(weights)",
+        "len(weights)",
+        ("tests/networks/test_real.py", "tests/networks/test_inputs.py"),
+    ),
+    Mutant(
+        "checker: softmax overlooked",
+        "relrob/certificates/checking/reading/steps.py",
+        'self._end = "float softmax"',
+        'self._end = ""',
+        ("tests/certificates/test_reading_onnx.py",),
+    ),
+)

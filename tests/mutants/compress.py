@@ -1,0 +1,13 @@
+"""Bugs for compress."""
+
+from tests.mutants.planting import Mutant
+
+MUTANTS = (
+    Mutant(
+        "a folded copy is quantised",
+        "relrob/compress/source.py",
+        "return reference.dense is not None and not reference.folded",
+        "return reference.dense is not None",
+        ("tests/compress/test_source.py",),
+    ),
+)

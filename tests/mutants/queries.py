@@ -1,0 +1,34 @@
+"""Bugs for queries."""
+
+from tests.mutants.planting import Mutant
+
+MUTANTS = (
+    Mutant(
+        "spots: labels unread",
+        "relrob/queries/spots.py",
+        "np.flatnonzero(said != promise.label)",
+        "np.flatnonzero(said < -9)",
+        ("tests/queries/test_spots.py",),
+    ),
+    Mutant(
+        "spots: margins unread",
+        "relrob/queries/spots.py",
+        "if found[low] < least -",
+        "if found[low] < least - 1e9 -",
+        ("tests/queries/test_spots.py",),
+    ),
+    Mutant(
+        "spots: the first part only",
+        "relrob/queries/spots.py",
+        "if seed * self._parts > PARTS << 32:",
+        "if self._parts > 1:",
+        ("tests/queries/test_spots.py",),
+    ),
+    Mutant(
+        "spots: the best corner",
+        "relrob/queries/spots.py",
+        "part.free if gains[g] > 0]",
+        "part.free if gains[g] < 0]",
+        ("tests/queries/test_spots.py",),
+    ),
+)

@@ -1,0 +1,50 @@
+"""Bugs for solvers."""
+
+from tests.mutants.planting import Mutant
+
+MUTANTS = (
+    Mutant(
+        "phases: half of a split forgotten",
+        "solvers/relrob_solvers/branch_ball.py",
+        "for side in (1, -1):",
+        "for side in (1,):",
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "phases: open parts forgotten",
+        "solvers/relrob_solvers/branch_ball.py",
+        "while self._open and",
+        "while self._open[1:] and",
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
+    ),
+    Mutant(
+        "branch: finished regardless",
+        "solvers/relrob_solvers/branch_ladder.py",
+        "side.tally.proved == self._p",
+        "side.tally.proved > 0 * self._p",
+        (
+            "tests/solvers/test_soundness.py",
+            "tests/solvers/test_enumerate_ladder.py",
+            "tests/solvers/test_branch_ladder.py",
+            "tests/bounding/test_ladder.py",
+            "tests/networks/test_enclosure.py",
+        ),
+    ),
+    Mutant(
+        "finished whatever was visited",
+        "solvers/relrob_solvers/enumerate_ladder.py",
+        "tally.visited == rungs.count",
+        "tally.visited > 0",
+    ),
+    Mutant(
+        "milp: witnesses proposed unseen",
+        "solvers/relrob_solvers/milp_ball.py",
+        "None and question.wrong(image)",
+        "None",
+        (
+            "tests/solvers/test_milp_ball.py",
+            "tests/solvers/test_milp_ladder.py",
+            "tests/solvers/test_smt_ball.py",
+        ),
+    ),
+)

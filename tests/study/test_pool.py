@@ -1,0 +1,196 @@
+"""The worker pool: order does not matter, deaths cost one item, errors travel."""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Generator
+from pathlib import Path
+
+import pytest
+
+from relrob.errors import RelrobError, UsageError
+from relrob.study import pool
+from relrob.study.pool import Lost, map_unordered
+from relrob.study.run import worker_count
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def make_square(given: int) -> Callable[[int], int]:
+    return lambda item: given * item * item
+
+
+def make_deadly(given: Path) -> Callable[[int], int]:
+    """Item 3 kills its worker each time; item 5 only the first time."""
+
+    def function(item: int) -> int:
+        if item == 3 or (item == 5 and not given.exists()):
+            if item == 5:
+                given.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return item
+
+    return function
+
+
+def make_refusing(given: None) -> Callable[[int], int]:
+    def function(item: int) -> int:
+        raise UsageError(f"item {item}", "none")
+
+    return function
+
+
+def make_hopeless(given: None) -> Callable[[int], int]:
+    raise UsageError("cannot start", "something else")
+
+
+def test_every_item_once() -> None:
+    assert sorted(map_unordered(make_square, 2, range(20), 2)) == [2 * i * i for i in range(20)]
+    assert list(map_unordered(make_square, 2, [], 2)) == []
+
+
+def test_a_death_costs_one_item_and_only_a_second_one_loses_it(tmp_path: Path) -> None:
+    answers = list(map_unordered(make_deadly, tmp_path / "seen", range(8), 2))
+    assert [a for a in answers if isinstance(a, Lost)] == [Lost(3)]
+    assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 1, 2, 4, 5, 6, 7]
+
+
+def make_broken(given: None) -> Callable[[int], object]:
+    """Item 1 raises what no caller expects, item 2 an answer that cannot travel, item 4 is
+    interrupted from the keyboard."""
+
+    def function(item: int) -> object:
+        if item == 1:
+            raise ZeroDivisionError("a bug")
+        if item == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+        return (lambda: item) if item == 2 else item
+
+    return function
+
+
+def test_bugs_and_answers_that_cannot_travel_lose_their_item_alone() -> None:
+    answers = list(map_unordered(make_broken, None, range(6), 2))
+    assert sorted(a.item for a in answers if isinstance(a, Lost)) == [1, 2]
+    assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 3, 4, 5]
+
+
+def test_no_more_workers_than_items_and_none_left_behind() -> None:
+    """Closing the iterator early stops the processes at once."""
+    before = set(multiprocessing.active_children())
+    assert len(set(map_unordered(make_slow, None, range(2), 8))) <= 2
+    endless = map_unordered(make_slow, None, range(10**6), 2)
+    pids = {next(endless) for _ in range(4)}
+    assert all(_alive(pid) for pid in pids)
+    assert isinstance(endless, Generator)
+    endless.close()
+    assert not any(_alive(pid) for pid in pids)
+    assert set(multiprocessing.active_children()) == before
+
+
+def make_deaf(given: None) -> Callable[[int], bool]:
+    """Was Ctrl-C kept from this process before any of its modules was imported?"""
+    deaf = signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+    return lambda item: deaf
+
+
+def test_workers_are_deaf_to_ctrl_c_from_birth_and_their_parent_is_not() -> None:
+    handler = signal.getsignal(signal.SIGINT)
+    assert list(map_unordered(make_deaf, None, range(2), 2)) == [True, True]
+    assert signal.getsignal(signal.SIGINT) is handler
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, set())
+
+
+def test_ctrl_c_while_a_worker_is_started_waits_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another thread takes the signal, as those of native libraries do."""
+    started = []
+
+    def give(worker: pool._Worker, waiting: deque[int]) -> None:
+        started.append(worker.process.pid)
+
+    def pipe() -> object:
+        thread = threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT))
+        thread.start()
+        thread.join()
+        return multiprocessing.Pipe()
+
+    monkeypatch.setattr(pool, "_give", give)
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", pipe)
+    with pytest.raises(KeyboardInterrupt):
+        list(map_unordered(make_square, 2, range(3), 2))
+    assert not started and not multiprocessing.active_children()
+
+
+def test_no_room_for_a_worker_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full() -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr(multiprocessing.get_context("spawn"), "Pipe", full)
+    with pytest.raises(
+        RelrobError, match="cannot start a worker process: Too many open files; try: --workers 1"
+    ):
+        list(map_unordered(make_square, 2, range(3), 2))
+
+
+@pytest.mark.parametrize("make", [make_refusing, make_hopeless])
+def test_errors_of_workers_reach_the_parent(make: Callable[[None], Callable[[int], int]]) -> None:
+    with pytest.raises(UsageError, match="accepted"):
+        list(map_unordered(make, None, range(3), 2))
+
+
+def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "parent.py"
+    script.write_text(
+        "import sys\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'solvers')!r}, {str(ROOT / 'datasets')!r}]\n"
+        "from relrob.study.pool import map_unordered\n"
+        "from tests.study.test_pool import make_slow\n"
+        "if __name__ == '__main__':\n"
+        "    for pid in map_unordered(make_slow, None, range(10**6), 2):\n"
+        "        print(pid, flush=True)\n",
+        encoding="utf-8",
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = {int(parent.stdout.readline()) for _ in range(20)}
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 60
+    while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not any(_alive(pid) for pid in pids)
+
+
+def make_slow(given: None) -> Callable[[int], int]:
+    def function(item: int) -> int:
+        time.sleep(0.01)
+        return os.getpid()
+
+    return function
+
+
+def _alive(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "many", "1.5"])
+def test_worker_counts_that_mean_nothing(text: str) -> None:
+    with pytest.raises(UsageError, match="auto, or a whole number"):
+        worker_count(text)
+
+
+def test_auto_is_the_cores_that_this_process_may_use() -> None:
+    assert worker_count("auto") == len(os.sched_getaffinity(0))

@@ -1,0 +1,53 @@
+"""The figures of the house stay within their limits (docs/architecture.md); the script that counts them can count."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from tests import architecture as house
+from tests.architecture import Source
+
+LIBRARY = house.sources(*house.LIBRARY)
+
+
+def made(path: str, text: str) -> Source:
+    return Source(path, text, ast.parse(text))
+
+
+def test_four_modules_at_the_root_and_few_rooms_on_few_floors() -> None:
+    assert house.root_modules() == ["__init__", "__main__", "errors", "registry"]
+    assert len(house.packages()) <= 24
+    assert len(house.layers()) <= 12
+
+
+def test_no_cycle_and_no_import_inside_a_function() -> None:
+    assert house.cycle(LIBRARY) == []
+    assert house.inner_imports(LIBRARY) == []
+
+
+def test_no_two_functions_share_ten_lines() -> None:
+    assert house.repeated(LIBRARY) == []
+
+
+def test_planted_faults_are_counted() -> None:
+    one = made(
+        "relrob/a.py", "from relrob.b import x\n\n\ndef f():\n    import os\n    return os\n"
+    )
+    two = made("relrob/b.py", "import relrob.a\n")
+    assert set(house.cycle([one, two])) == {"relrob.a", "relrob.b"}
+    assert house.cycle([one]) == []
+    assert house.inner_imports([one, two]) == ["relrob/a.py:5"]
+    assert house.too_wide([made("x.py", f"y = '{'z' * 95}'\n"), two]) == ["x.py:1"]
+    asks = "def f(r):\n    return isinstance(r, Ball | Lattice)\n"
+    assert house.asks_kinds([made("relrob/c.py", asks)]) == ["relrob/c.py"]
+    assert house.asks_kinds([made("relrob/regions/c.py", asks)]) == []
+
+
+@pytest.mark.parametrize(("lines", "found"), [(9, 0), (10, 1)])
+def test_shared_lines_are_counted_from_ten_on(lines: int, found: int) -> None:
+    body = "".join(f"    a{number} = {number}\n" for number in range(lines))
+    texts = [f'def {name}():\n    """{name}"""\n    {name} = 1\n{body}' for name in "fg"]
+    sources = [made(f"relrob/{name}.py", text) for name, text in zip("fg", texts, strict=True)]
+    assert len(house.repeated(sources)) == found
