@@ -1,4 +1,5 @@
-"""The documents: links and anchors lead somewhere, names of modules and files exist, examples run, and code cites what is there."""
+"""The documents: links and anchors lead somewhere, names of modules and files exist, examples run,
+and code cites what is there."""
 
 from __future__ import annotations
 
@@ -38,7 +39,8 @@ def prose(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """As GitHub makes them of headings: lower case, no punctuation, hyphens for spaces, a number for repetitions."""
+    """As GitHub makes them of headings: lower case, no punctuation, hyphens for spaces, a number for
+    repetitions."""
     found: dict[str, int] = {}
     for heading in re.findall(r"^#+ (.+?)\s*$", prose(path), re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
