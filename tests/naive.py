@@ -1,5 +1,5 @@
-"""An independent reading of ladder.md, one point at a time, in plain Python: the referee of the
-ladder tests."""
+"""An independent reading of docs/regions.md, "The ladder", one point at a time, in plain Python:
+the referee of the ladder tests."""
 
 from __future__ import annotations
 

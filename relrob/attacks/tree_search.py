@@ -1,12 +1,12 @@
 """The founding paper's own procedure: a Monte-Carlo tree search over sets of features, of one
-player (ladder.md, "`search`").
+player.
 
 A node is a set of features. Each round descends from the empty set by UCT (reward / visits + 0.5
 sqrt(ln N / n), the first maximum) to a node without children, makes all of them in the order of the
 features, and rolls each out: the image of its set is looked at, then unused features join at
 random, until the image is wrong, or farther than the radius, or none is left. What is looked at is
 the region. Rollouts of a round are looked at together, a batch a step; their draws are made before,
-so the order of evaluation changes nothing.
+so the order of evaluation changes nothing. Source: docs/regions.md, "The search".
 """
 
 from __future__ import annotations

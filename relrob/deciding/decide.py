@@ -1,8 +1,7 @@
 """The only door to a solver: accepts -> solve -> replay every proposed witness on the named runtime
 -> verdict.
 
-(`architecture.md` calls this module `verify`; a module of that name would shadow the public
-function `relrob.verify`.)
+(A module called `verify` would shadow the public function `relrob.verify`.)
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ class Layout(StrEnum):
 
 
 class Arithmetic(StrEnum):
-    """What a verdict is about (soundness.md, "Three arithmetics")."""
+    """What a verdict is about (docs/soundness.md, "Arithmetics")."""
 
     REAL = "real"
     FLOAT32 = "float32"

@@ -1,4 +1,4 @@
-"""Regions: sets of perturbed images around an image, as values (ladder.md)."""
+"""Regions: sets of perturbed images around an image, as values (docs/regions.md)."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class Ladder:
 
     `radius` and `step` in pixel units (1 = black to white), exact; `features`: how many of the most
     salient groups, None = all; `axes`: pixels (or channels) in a group. `seed` is recorded; the
-    ladder itself draws nothing at random. Source: Duncan et al. 2020, Sec. II-C, as ladder.md
-    defines it.
+    ladder itself draws nothing at random. Source: Duncan et al. 2020, Sec. II-C, as
+    docs/regions.md, "The ladder", defines it.
 
     >>> Ladder(radius=Fraction(20), step=Fraction(1, 4)).features
     20
@@ -67,7 +67,9 @@ class Ladder:
 @dataclass(frozen=True)
 class Search:
     """The images that the founding paper's own search looks at: a seeded tree search over all
-    features, no proof (ladder.md).
+    features, no proof.
+
+    Source: docs/regions.md, "The search".
 
     `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features;
     `evaluations`: the search ends after the round that reaches so many; `strict`: images beyond the

@@ -4,8 +4,8 @@ from it, layer by layer.
 For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime computes some y with
     |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
 and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output. Float32 kernels,
-LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in kernels.md and
-confirmed against the runtimes in `tests/networks/test_enclosure.py`. Signed inputs are not covered.
+LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in
+docs/kernels.md and confirmed against the runtimes in `tests/networks/test_enclosure.py`. Signed inputs are not covered.
 """
 
 from __future__ import annotations
@@ -169,8 +169,8 @@ def probability_margin(margin: float, classes: int) -> float:
 
 
 def real_enclosure(dense: Dense) -> Enclosure:
-    """`dense` itself: no arithmetic but that of the reals (soundness.md, `real`). Its softmax
-    changes no label.
+    """`dense` itself: no arithmetic but that of the reals (docs/soundness.md,
+    "Arithmetics"). Its softmax changes no label.
 
     Raises NetworkError where `dense` is only a model of its file.
     """
@@ -197,7 +197,7 @@ def _layers(dense: Dense, rounds: bool) -> tuple[EnclosedLayer, ...]:
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
     """Any IEEE-754 float32 evaluation of what `dense` stands for: every order of summation, with or
-    without FMA (soundness.md, `float32`).
+    without FMA (docs/soundness.md, "The rounding model").
 
     `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits
     tie.

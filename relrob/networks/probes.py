@@ -2,8 +2,8 @@
 
 The runtime gives outputs of every image alone. Those of a function are the same again, and, where
 the graph treats images apart, in a batch. Those of a modelled network lie where its enclosure says,
-and equal its emulator's in every bit. One mismatch makes the network a black box (soundness.md,
-"The model of a file").
+and equal its emulator's in every bit. One mismatch makes the network a black box (docs/soundness.md,
+"The file, and the model of it").
 """
 
 from __future__ import annotations

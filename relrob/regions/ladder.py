@@ -1,5 +1,8 @@
 """The complete and covering ladder of one image, as arrays: features, costs, and its points in a
-fixed order (ladder.md)."""
+fixed order.
+
+Source: Duncan et al. 2020, Sec. II-C, as docs/regions.md, "The ladder", defines it.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +24,10 @@ from relrob.regions.knapsack import Knapsack
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
-    """Axes by |x_i - mean(x)| descending, ties by raster order; exact. Source: ladder.md, "Common
-    to both"."""
+    """Axes by |x_i - mean(x)| descending, ties by raster order; exact.
+
+    Source: docs/regions.md, "The ladder".
+    """
     total, count = sum(pixels), len(pixels)
     return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
 

@@ -1,5 +1,8 @@
-"""One image, two networks, a ball or a lattice: the sets of ladder.md, decided by verdicts and by
-the witness that was found."""
+"""One image, two networks, a ball or a lattice: its set, decided by verdicts and by the
+witness that was found.
+
+Source of the sets: docs/regions.md, "Effective perturbations and the sets".
+"""
 
 from __future__ import annotations
 

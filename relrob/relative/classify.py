@@ -1,5 +1,9 @@
 """One image, two networks: which of the sets R_Q^FP, R^FP, R_Q, R^0, R^mixed, unknown, L_ic is it
-in? (ladder.md, "The sets")"""
+in?
+
+Source of the sets: Duncan et al. 2020, Sec. III; docs/regions.md, "Effective perturbations and the
+sets".
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """One image, two networks, the images that a search looked at: the sets as the founding paper's
-scripts sort them (ladder.md).
+scripts sort them.
 
 The region is what the search looked at, so a verdict speaks of that and of nothing else: ROBUST is
-no proof about any radius.
+no proof about any radius. Source: docs/regions.md, "The search".
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ _KEYS: Final = {"grid", "options", "run", "directory", "header"}
 @dataclass(frozen=True, eq=False)
 class CellResult:
     """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`,
-    `radius`, `step`, ...), its `directory`, its summary (interface.md), on how many images the
+    `radius`, `step`, ...), its `directory`, its `summary.json`, on how many images the
     quantised network is robust, for each label on how many images the reference is fooled
     (`R_NOT`), and how many there are, and the images that were asked for (None: all that are
     stored)."""

@@ -115,8 +115,10 @@ def summarise(
 
 
 def _sets(records: Sequence[Record]) -> dict[str, int]:
-    """Sizes of the sets, after checking that they add up (interface.md, "Identities that always
-    hold")."""
+    """Sizes of the sets, after checking that they add up.
+
+    Source of the identities: docs/regions.md, "Effective perturbations and the sets".
+    """
     size = Counter(record.set for record in records)
     right = [record for record in records if record.set is not Set.L_IC]
     verdict = Counter(record.reference_verdict for record in right)

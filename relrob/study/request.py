@@ -27,7 +27,7 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed: the options of `relrob verify` (interface.md). None = the
+    """What the user asked for, as typed: the options of `relrob verify` (docs/cli.md). None = the
     default.
 
     Raises UsageError for what is wrong whatever the data and the networks are: types, names, a

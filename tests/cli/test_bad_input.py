@@ -1,5 +1,4 @@
-"""Bad input of `relrob verify`: one line, exit code 2, no traceback, nothing half-written
-(interface.md)."""
+"""Bad input of `relrob verify`: one line, exit code 2, no traceback, nothing half-written."""
 
 from __future__ import annotations
 

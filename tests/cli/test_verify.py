@@ -1,4 +1,4 @@
-"""`relrob verify` as a user types it: the contract of interface.md, bad input, resuming after a
+"""`relrob verify` as a user types it: its contract, bad input, resuming after a
 kill."""
 
 from __future__ import annotations

@@ -140,7 +140,7 @@ def setting(
 
 
 def expected_set(reference: Bools, quantised: Bools, costs: list[Fraction], rule: Effective) -> Set:
-    """ladder.md, "The sets", from the two lists of effective points."""
+    """The sets of docs/regions.md, from the two lists of effective points."""
     if not reference.any():
         return Set.RFP if quantised.any() else Set.RQFP
     pick = {Effective.CLOSEST: min, Effective.FARTHEST: max}.get(rule)

@@ -1,4 +1,4 @@
-"""The ladder against brute force and against figures that ladder.md states."""
+"""The ladder against brute force and against figures that docs/regions.md states."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_incommensurable_costs_are_refused_not_guessed() -> None:
     ],
 )
 def test_point_counts_of_ladder_md(radius: str, step: str, count: int) -> None:
-    """ladder.md: F = 20, unclipped (pixels that are black or white)."""
+    """docs/regions.md: F = 20, unclipped (pixels that are black or white)."""
     image = np.zeros((20, 20), dtype=np.uint8)
     image[:10] = 255
     assert rung_set(Ladder(Fraction(radius), Fraction(step), 20), image).count == count
@@ -219,7 +219,7 @@ def test_double_rounding_case() -> None:
 
 
 def test_8bit_grid_is_the_papers() -> None:
-    """ladder.md: the paper's m for 1/2 ... 1/64 are 128, 64, 32, 16, 8, 4 (and a full flip for
+    """Duncan et al. 2020: the paper's m for 1/2 ... 1/64 are 128, 64, 32, 16, 8, 4 (and a full flip for
     1)."""
     found = [nearest_8bit(Fraction(1, 2**k)) * 255 for k in range(7)]
     assert found == [255, 128, 64, 32, 16, 8, 4]

@@ -57,8 +57,7 @@ VERDICTS: dict[Set, list[tuple[str, str]]] = {
 
 @st.composite
 def consistent_records(draw: st.DrawFn) -> list[Record]:
-    """Records whose sets, verdicts and counts agree, written here from interface.md and ladder.md
-    alone."""
+    """Records whose sets, verdicts and counts agree, written here from docs/regions.md alone."""
     records = []
     for index in range(draw(st.integers(0, 30))):
         which = draw(st.sampled_from(list(Set)))
