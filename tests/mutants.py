@@ -490,6 +490,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("digest without the runtime", "relrob/domain/query.py", "self.network.runtime, ", "", DOMAIN),
     Mutant("keras: batches of what mixes", "relrob/networks/keras/runtime.py", "if not network.apart:", "if False:",
            ("tests/networks/keras/test_savedmodel.py",)),
+    Mutant("suite: wrong points of a ball refute nothing", "relrob/testing/ball_suite.py",
+           "verdict.status is Status.ROBUST and wrong.any()", "False", ("tests/test_testing_balls.py",)),
+    Mutant("suite: a witness may lie outside", "relrob/testing/ball_suite.py", "if not known or", "if",
+           ("tests/test_testing_balls.py",)),
+    Mutant("spots: real numbers as float32 has them", "relrob/queries/spots.py", "is Arithmetic.REAL:", "is None:",
+           ("tests/queries/test_spots.py",)),
     Mutant("witness for any verdict", "relrob/domain/verdict.py", "(self.status is Status.NOT_ROBUST) !=", "None is", DOMAIN),
 )  # fmt: skip
 
