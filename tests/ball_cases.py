@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,77 +15,26 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
-from relrob.networks.fixed.file import write_fixed
-from relrob.networks.fixed.network import FixedLayer, FixedNetwork
-from relrob.networks.load import load_network
+from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.open import Opened
 from relrob.queries.problem import BallProblem
 from relrob.regions.ball import BallSet, ball_set
+from relrob.testing.fixed import (
+    close_image,
+    code_of,
+    ends32,
+    fixed_opened,
+    layer_by_layer,
+    lively_network,
+    tricky_network,
+)
+
+__all__ = [
+    "Question", "box_size", "ends32", "every_code", "fixed_opened", "layer_by_layer", "lively_network", "question", "sampled",
+    "tricky_network",
+]  # fmt: skip
 
 MOST_CODES = 3000
-
-
-def lively_network(seed: int) -> FixedNetwork:
-    """Of a few tricky networks the one with the most even labels: most give one label
-    everywhere."""
-    rng = np.random.default_rng(seed)
-    tries = [tricky_network(int(rng.integers(0, 2**40))) for _ in range(1 if seed % 5 == 0 else 12)]
-
-    def common(network: FixedNetwork) -> int:
-        codes = rng.integers(network.low, network.high + 1, (60, network.inputs))
-        return int(np.bincount(network.evaluate(codes).argmax(axis=1)).max())
-
-    return min(tries, key=common)
-
-
-def tricky_network(seed: int) -> FixedNetwork:
-    """One to three layers of 2 to 4 bits that tie, saturate, die, and shift by nothing or by too
-    much."""
-    rng = np.random.default_rng(seed)
-    hidden = [int(n) for n in rng.integers(1, 7, int(rng.integers(0, 3)))]
-    sizes = [int(rng.integers(2, 5)), *hidden, int(rng.integers(2, 5))]
-    bits, layers = int(rng.integers(2, 5)), []
-    for number, (n_in, n_out) in enumerate(pairwise(sizes)):
-        half, last = 2 ** (bits - 1), number == len(sizes) - 2
-        weights, bias = rng.integers(-half, half, (n_in, n_out)), rng.integers(-half, half, n_out)
-        if last and rng.random() < 0.3:  # twins: ties everywhere
-            one, two = rng.choice(n_out, 2, replace=False)
-            weights[:, one], bias[one] = weights[:, two], bias[two]
-        low, high = (-half, half - 1) if last or rng.random() < 0.1 else (0, 2**bits - 1)
-        if rng.random() < 0.3:
-            high = low + int(rng.integers(1, 4))
-        shift = int(rng.integers(0, bits + 2))
-        layers.append(FixedLayer(weights, bias, int(rng.integers(0, bits + 1)), shift, low, high))
-    top = int(rng.choice([1, 3, 5, 15, 255]))
-    low = -2 if rng.random() < 0.1 else 0
-    scale = top if rng.random() < 0.8 else int(rng.integers(1, 2 * top + 1))
-    return FixedNetwork(tuple(layers), low, top, scale)
-
-
-def fixed_opened(network: FixedNetwork, folder: Path) -> Opened:
-    """Written to a file and loaded as a user's would be."""
-    path = folder / "net.npz"
-    write_fixed(network, path)
-    loaded = load_network(path, image_shape=(1, network.inputs, 1), classes=network.classes)
-    return Opened(loaded, network, network)
-
-
-def ends32(pixel: Fraction, radius: Fraction) -> tuple[np.float32, np.float32]:
-    """The smallest and the largest float32 in [0, 1] within `radius` of a pixel, found by
-    stepping."""
-    low, high = max(pixel - radius, Fraction(0)), min(pixel + radius, Fraction(1))
-    small, large = np.float32(float(low)), np.float32(float(high))
-    while Fraction(float(small)) < low:
-        small = np.nextafter(small, np.float32(2))
-    while Fraction(float(large)) > high:
-        large = np.nextafter(large, np.float32(-1))
-    return small, large
-
-
-def code_of(network: FixedNetwork, value: np.float32) -> int:
-    """floor(pixel * scale + 1/2), cut, in fractions."""
-    code = (Fraction(float(value)) * network.pixel_scale + Fraction(1, 2)).__floor__()
-    return min(max(code, network.low), network.high)
 
 
 def every_code(network: FixedNetwork, ball: BallSet) -> Ints:
@@ -129,7 +78,7 @@ def question(seed: int, folder: Path) -> Question:
     is mostly the last one at which the network is robust, or the first at which it is not: both are
     hard."""
     network, rng = lively_network(seed), np.random.default_rng(seed + 1)
-    image = _image(network, rng)
+    image = close_image(network, rng)
     radii = [radius for radius in _radii(network, rng) if box_size(network, radius) <= MOST_CODES]
     balls = [
         ball_set(Ball(Norm.LINF, radius), image)
@@ -156,21 +105,6 @@ def question(seed: int, folder: Path) -> Question:
     )
 
 
-def _image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
-    """Of 20 images one whose best two outputs are close, if rarely equal."""
-    found: NDArray[Any] = rng.random((20, network.inputs), dtype=np.float32)
-    if rng.random() < 0.5:
-        found = rng.integers(0, 256, found.shape).astype(np.uint8)
-    levels = found.dtype == np.uint8
-    outputs = np.sort(
-        network.outputs(found.astype(np.float32) / np.float32(255) if levels else found), axis=1
-    )
-    lead = outputs[:, -1] - outputs[:, -2]
-    best = int(np.where(lead == 0, 1.5, lead).argmin()) if rng.random() < 0.8 else 0
-    chosen: NDArray[Any] = found[best].reshape(1, -1, 1)
-    return chosen
-
-
 def _radii(network: FixedNetwork, rng: np.random.Generator) -> list[Fraction]:
     """Some radii, ascending."""
     scale = network.pixel_scale
@@ -179,16 +113,6 @@ def _radii(network: FixedNetwork, rng: np.random.Generator) -> list[Fraction]:
     ]
     found += [Fraction(float(rng.random()) * 4 / scale) for _ in range(3)]
     return sorted([*found, *(Fraction(int(rng.integers(1, 400)), 100 * scale) for _ in range(3))])
-
-
-def layer_by_layer(network: FixedNetwork, codes: Ints) -> list[tuple[Ints, Ints]]:
-    """(accumulators with the offset, outputs) of every layer, for codes (n, d)."""
-    found, values = [], codes
-    for layer in network.layers:
-        sums = values @ layer.weights + layer.offset
-        values = np.clip(sums >> layer.shift, layer.low, layer.high)
-        found.append((sums, values))
-    return found
 
 
 def sampled(ball: BallSet, seed: int, count: int) -> Floats:

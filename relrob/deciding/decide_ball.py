@@ -39,15 +39,33 @@ def decide_ball(problem: BallProblem, name: str = "auto") -> BallDecision:
     A solver that crashes yields UNKNOWN with its reason. Raises UsageError when no solver of that
     name takes a network.
     """
-    pairs = [_one(problem, opened, name) for opened in problem.networks]
+    pairs = [
+        _one(problem, opened, solver_for(problem.ball.region, opened.network, name), name == "auto")
+        for opened in problem.networks
+    ]
     return BallDecision(
         tuple(verdict for verdict, _ in pairs), tuple(finding for _, finding in pairs)
     )
 
 
-def _one(problem: BallProblem, opened: Opened, name: str) -> tuple[Verdict, BallFinding]:
-    solver = solver_for(problem.ball.region, opened.network, name)
-    finding = (chained if name == "auto" else guarded)(solver, problem, opened)
+def decide_ball_by(problem: BallProblem, solver: BallSolver) -> BallDecision:
+    """Verdicts of every network by one solver, whether or not it is the first of its name. Raises
+    UsageError when it takes one of them not."""
+    for opened in problem.networks:
+        refusal = solver.accepts(problem.ball.region, opened.network)
+        if refusal is not None:
+            raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
+    pairs = [_one(problem, opened, solver, False) for opened in problem.networks]
+    return BallDecision(
+        tuple(verdict for verdict, _ in pairs), tuple(finding for _, finding in pairs)
+    )
+
+
+def _one(
+    problem: BallProblem, opened: Opened, solver: BallSolver, chain: bool
+) -> tuple[Verdict, BallFinding]:
+    """By one solver. `chain`: then by others, where its bounds do not tell."""
+    finding = (chained if chain else guarded)(solver, problem, opened)
     if finding.proved:
         corners, by = (
             finding.corners or _corners(problem, opened),

@@ -25,7 +25,7 @@ import numpy as np
 
 from relrob.bounding.ball import BallHull
 from relrob.domain.arrays import Doubles, Floats
-from relrob.domain.network import Network
+from relrob.domain.network import Arithmetic, Network
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure, probability_margin
@@ -37,6 +37,7 @@ from relrob.regions.part import Part
 PARTS: Final = 64
 BLOCK: Final = 256  # points that are run together
 _FLOAT32: Final = 2.0**-20  # relative: of margins between outputs that were rounded to float32
+_LARGEST: Final = float(np.finfo(np.float32).max)
 _EDGE: Final = 1e-6  # relative: outputs this near to the end of their range saturate
 
 
@@ -205,9 +206,13 @@ class NetworkSpots:
         return shown - softmax_slack(network, enclosure)
 
     def _margins(self, outputs: Floats, label: int) -> Doubles:
-        """Margins (n,) of outputs; those that saturate promise nothing."""
+        """Margins (n,) of outputs; those that saturate, and real numbers that float32 does not
+        hold, promise nothing."""
         wide, enclosure = outputs.astype(np.float64), self._bounds()
         mine, others = wide[:, label], np.delete(wide, label, axis=1)
+        if self._ready.network.arithmetic is Arithmetic.REAL:
+            mine = np.where(mine >= _LARGEST, inf, mine)
+            others = np.where(others <= -_LARGEST, -inf, others)
         if enclosure is not None and not outputs_are_probabilities(self._ready.network, enclosure):
             last = enclosure.layers[-1]
             if isfinite(last.cap):

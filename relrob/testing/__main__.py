@@ -1,7 +1,8 @@
-"""Run random cases through every solver and report contradictions: python -m relrob.testing --cases
-1000 --seed 0.
+"""Run random ladders, balls and lattices through every solver, and report contradictions: python -m
+relrob.testing --cases 1000.
 
-With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead:
+Of N cases every other one is a ladder, whose number is half of the case's; the others are balls and
+lattices. With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead:
 `relrob.testing.files_main`.
 """
 
@@ -11,62 +12,87 @@ import argparse
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from threadpoolctl import threadpool_limits
 
-from relrob import registry
-from relrob.deciding.decide import solver_named
-from relrob.networks.open import Opened
-from relrob.queries.solver import Solver
-from relrob.testing.cases import over_reals, random_case
+from relrob.domain.verdict import Status
+from relrob.testing.asked import Asked, asked
 from relrob.testing.files import quantised_files
 from relrob.testing.files_main import main as files_main
-from relrob.testing.suite import bound_complaints, complaints, order_complaints, truth
+from relrob.testing.rounds import Outcome, Setting, ball_round, ladder_round
 
-EVERY = 1_000
+EVERY: Final = 1_000
+SMALL: Final = (2, 2, 1)  # the shape of the files of whose balls every float32 image is run
 
 
-def solvers(names: str) -> dict[str, Solver]:
-    """The solvers named, "all" for those of the registry, auto, and branch with leaves of two
-    points."""
-    chosen = (
-        ["auto", *(entry.method for entry in registry.solvers(True))]
-        if names == "all"
-        else names.split(",")
+@dataclass
+class Sum:
+    """What came of all cases: by region, cases by kind, and of each solver questions by verdict."""
+
+    kinds: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    answers: dict[tuple[str, str], Counter[str]] = field(
+        default_factory=lambda: defaultdict(Counter)
     )
-    made = {name: solver_named(name) for name in chosen}
-    if names == "all":
-        made["branch, leaves of 2"] = registry.load("relrob_solvers.branch_ladder:Branch")(leaf=2)
-    return made
+    wrong: int = 0
+
+    def add(self, region: str, outcome: Outcome) -> None:
+        """One case more."""
+        self.kinds[region][outcome.kind] += 1
+        self.wrong += len(outcome.told)
+        for name, answers in outcome.answers.items():
+            self.answers[name, region].update(answers)
+
+    def answered(self, name: str) -> int:
+        """How many questions, a network each, a class of solvers answered, with whichever
+        settings."""
+        return sum(
+            answers.total()
+            for (solver, _), answers in self.answers.items()
+            if solver.split(",")[0] == name
+        )
+
+    def lines(self) -> list[str]:
+        """As printed."""
+        found = [
+            f"{region}, {kinds.total()} cases (x: wrong somewhere, -: right; reference, quantised): "
+            + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+            for region, kinds in self.kinds.items()
+        ]
+        for (name, region), answers in self.answers.items():
+            shown = ", ".join(f"{status} {answers[status]}" for status in Status)
+            found.append(f"{name}, {region}: {answers.total()} questions, {shown}")
+        return found
 
 
-def in_turn(asked: dict[str, Solver], number: int) -> dict[str, Solver]:
-    """The first solver, and one of the others, each in its turn for every kind of case."""
-    first, *others = asked
-    chosen = [first, *others[number // 6 % len(others) :][:1]] if others else [first]
-    return {name: asked[name] for name in chosen}
+def regions(solvers: Asked) -> tuple[str, ...]:
+    """Those for which there is a solver."""
+    return tuple(
+        name for name, some in (("ladders", solvers.ladders), ("balls", solvers.balls)) if some
+    )
 
 
-def check(
-    seed: int, number: int, files: list[Opened], asked: dict[str, Solver], real: bool = False
-) -> tuple[str, list[str]]:
-    """The case's kind, and what is wrong with the answers to it. `real`: float networks over the
-    reals."""
-    case = random_case(seed, number, files)
-    case = over_reals(case) if real else case
-    known = truth(case.problem)
-    told = []
-    for name, solver in asked.items():
-        counts = number // 36 % 2 == 0
-        told += [f"{name}: {each}" for each in complaints(solver, case, known, counts)]
-        if number % 10 == 0:
-            told += [f"{name}: {each}" for each in order_complaints(solver, case)]
-    for which, opened in enumerate(case.problem.networks if number % 7 == 0 else ()):
-        told += [f"bounds of network {which}: {each}" for each in bound_complaints(opened, case)]
-    fooled = "".join("x" if known.wrong(which).any() else "-" for which in range(len(known.said)))
-    return f"{case.name} {fooled}", told
+def run(setting: Setting, first: int, cases: int) -> Sum:
+    """Cases `first` and those that follow, ladders and balls by turns."""
+    total, begin, kinds = Sum(), time.monotonic(), regions(setting.asked)
+    for number in range(first, first + cases):
+        region, own = kinds[number % len(kinds)], number // len(kinds)
+        if region == "ladders":
+            outcome = ladder_round(setting, own, setting.asked.ladders)
+        else:
+            outcome = ball_round(setting, own, setting.asked.balls)
+        total.add(region, outcome)
+        for each in outcome.told:
+            sys.stdout.write(f"case {number} ({region} {own}, {outcome.kind}): {each}\n")
+        if outcome.told or (number + 1 - first) % EVERY == 0:
+            sys.stdout.write(
+                f"{number + 1 - first} cases, {time.monotonic() - begin:.0f} s, {total.wrong} contradictions\n"
+            )
+            sys.stdout.flush()
+    return total
 
 
 def main(arguments: list[str]) -> int:
@@ -91,30 +117,28 @@ def main(arguments: list[str]) -> int:
     )
     given = parser.parse_args(arguments)
     threadpool_limits(1)
-    asked, kinds, wrong = solvers(given.solvers), Counter[str](), 0
-    with tempfile.TemporaryDirectory(prefix="relrob-testing-") as folder:
-        files = [] if given.no_files else quantised_files(Path(folder), given.seed)
+    solvers = asked(() if given.solvers == "all" else given.solvers.split(","))
+    with tempfile.TemporaryDirectory(prefix="relrob-testing-") as name:
+        folder = Path(name)
+        large, small = (
+            [] if given.no_files else quantised_files(folder, given.seed, shape=shape)
+            for shape in ((6, 6, 1), SMALL)
+        )
         begin = time.monotonic()
-        for number in range(given.first, given.first + given.cases):
-            turn = in_turn(asked, number) if given.rotate else asked
-            kind, told = check(given.seed, number, files, turn, given.real)
-            kinds[kind] += 1
-            wrong += len(told)
-            for each in told:
-                sys.stdout.write(f"case {number} ({kind}): {each}\n")
-            if (number + 1 - given.first) % EVERY == 0:
-                sys.stdout.write(
-                    f"{number + 1 - given.first} cases, {time.monotonic() - begin:.0f} s\n"
-                )
-                sys.stdout.flush()
+        setting = Setting(given.seed, solvers, folder, large, small, given.rotate, given.real)
+        total = run(setting, given.first, given.cases)
         seconds = time.monotonic() - begin
-    shown = ", ".join(f"{name} {count}" for name, count in sorted(kinds.items()))
-    sys.stdout.write(f"kinds (x: fooled, -: robust; reference, quantised): {shown}\n")
-    sys.stdout.write(
-        f"seed {given.seed}: {given.cases} cases, {len(asked)} solvers ({', '.join(asked)}), "
+    sys.stdout.write("".join(f"{line}\n" for line in total.lines()))
+    silent = [each for each in solvers.classes if not total.answered(each)]
+    shown = (
+        f"{len(solvers.classes) - len(silent)} of {len(solvers.classes)} solver classes answered"
     )
-    sys.stdout.write(f"{seconds:.0f} s, {wrong} contradictions\n")
-    return 1 if wrong else 0
+    sys.stdout.write(f"{shown} ({', '.join(solvers.classes)})")
+    sys.stdout.write(f"; not asked: {', '.join(silent)}\n" if silent else "\n")
+    sys.stdout.write(
+        f"seed {given.seed}: {given.cases} cases, {seconds:.0f} s, {total.wrong} contradictions\n"
+    )
+    return 1 if total.wrong else 0
 
 
 if __name__ == "__main__":

@@ -75,11 +75,12 @@ def opened(dense: Dense, shape: tuple[int, int, int]) -> Opened:
 def over_reals(case: Case) -> Case:
     """The case with its float networks taken over the reals."""
     return replace(
-        case, problem=replace(case.problem, networks=tuple(map(_over_reals, case.problem.networks)))
+        case, problem=replace(case.problem, networks=tuple(map(real_one, case.problem.networks)))
     )
 
 
-def _over_reals(given: Opened) -> Opened:
+def real_one(given: Opened) -> Opened:
+    """A float network taken over the reals; any other as it is."""
     if given.network.dense is None:
         return given
     network = replace(given.network, runtime="real", arithmetic=Arithmetic.REAL)
@@ -115,7 +116,13 @@ def rounded(dense: Dense, bits: int) -> Dense:
 def on_the_edge(dense: Dense, rungs: RungSet, label: int, hair: float) -> Dense:
     """The network with the label's bias moved so that the smallest margin over all points is about
     `hair`."""
-    outputs = OneByOne(dense).outputs(rungs.images(rungs.knapsack.masks(0, rungs.count)))
+    return a_hair_away(dense, rungs.images(rungs.knapsack.masks(0, rungs.count)), label, hair)
+
+
+def a_hair_away(dense: Dense, images: Floats, label: int, hair: float) -> Dense:
+    """The network with the label's bias moved so that the smallest margin over images (n, d) is
+    about `hair`."""
+    outputs = OneByOne(dense).outputs(images)
     last = dense.layers[-1]
     bias = last.bias.copy()
     bias[label] += np.float32(hair - float(margins(outputs, label).min()))
@@ -131,7 +138,8 @@ def _region(rng: np.random.Generator, features: int = 7) -> Ladder:
     return Ladder(Fraction(radius), Fraction(step), features, 4)
 
 
-def _pair(rng: np.random.Generator, label_of: Dense) -> Dense:
+def coarse(rng: np.random.Generator, label_of: Dense) -> Dense:
+    """The network with weights of 2 to 7 bits."""
     return rounded(label_of, int(rng.integers(2, 8)))
 
 
@@ -161,7 +169,7 @@ def _plain(rng: np.random.Generator) -> Case:
         _levels(rng),
         _region(rng),
     )
-    case = _case("plain", (dense, _pair(rng, dense)), image, ladder)
+    case = _case("plain", (dense, coarse(rng, dense)), image, ladder)
     if rng.random() < 0.8:
         return case
     return replace(
@@ -181,31 +189,41 @@ def _edge(rng: np.random.Generator) -> Case:
     hairs = rng.choice([0.02, 1e-3, 1e-6, 0.0, -1e-6, -1e-3], 2)
     pair = [
         on_the_edge(each, rungs, label, float(hair))
-        for each, hair in zip((dense, _pair(rng, dense)), hairs, strict=True)
+        for each, hair in zip((dense, coarse(rng, dense)), hairs, strict=True)
     ]
     return _case("edge", (pair[0], pair[1]), image, ladder, label)
 
 
-def _ties(rng: np.random.Generator) -> Case:
-    """Whole weights on pixels and steps that float32 holds exactly: outputs tie, twins tie on every
+def whole_weights(rng: np.random.Generator, inputs: int) -> Dense:
+    """Whole weights, and biases that are multiples of 1/4: outputs tie, those of twins on every
     point."""
     hidden = int(rng.integers(3, 9))
-    first, last = rng.integers(-2, 3, (36, hidden)), rng.integers(-2, 3, (hidden, 3))
+    first, last = rng.integers(-2, 3, (inputs, hidden)), rng.integers(-2, 3, (hidden, 3))
     if rng.random() < 0.3:
         last[:, int(rng.integers(1, 3))] = last[:, 0]
     biases = rng.integers(-3, 4, hidden) / 4, rng.integers(-1, 2, 3) / 4 * (rng.random() < 0.5)
     layers = [Layer(np.asarray(w, np.float32), np.asarray(b, np.float32), relu)
               for w, b, relu in ((first, biases[0], True), (last, biases[1], False))]  # fmt: skip
-    dense = Dense(tuple(layers))
+    return Dense(tuple(layers))
+
+
+def nudged(rng: np.random.Generator, dense: Dense) -> Dense:
+    """The network with some weights of its first layer one more or one less."""
+    first, *others = dense.layers
+    weights = np.asarray(first.weights + rng.integers(-1, 2, first.weights.shape), np.float32)
+    return Dense((Layer(weights, first.bias, first.relu), *others))
+
+
+def _ties(rng: np.random.Generator) -> Case:
+    """Whole weights on pixels and steps that float32 holds exactly."""
+    dense = whole_weights(rng, 36)
     image = (rng.integers(0, 9, SHAPE) / 8).astype(np.float32)
     ladder = Ladder(
         Fraction(int(rng.integers(1, 7)), 2), Fraction(1, int(rng.choice([1, 2, 4, 8]))), 7, 4
     )
-    other = Layer(
-        np.asarray(first + rng.integers(-1, 2, first.shape), np.float32), layers[0].bias, True
-    )
+    other = nudged(rng, dense)
     label = int(rng.integers(3)) if rng.random() < 0.3 else None
-    return _case("ties", (dense, Dense((other, layers[1]))), image, ladder, label)
+    return _case("ties", (dense, other), image, ladder, label)
 
 
 def _hostile(rng: np.random.Generator) -> Case:
@@ -232,7 +250,7 @@ def _clipped(rng: np.random.Generator) -> Case:
     rungs = rung_set(ladder, image)
     label = int(labels(OneByOne(dense).outputs(rungs.base[None, :]))[0])
     edged = on_the_edge(dense, rungs, label, float(rng.choice([0.01, 1e-6, -0.01])))
-    return _case("clipped", (edged, _pair(rng, edged)), image, ladder, label)
+    return _case("clipped", (edged, coarse(rng, edged)), image, ladder, label)
 
 
 _KINDS: Final[Sequence[Callable[[np.random.Generator], Case]]] = (

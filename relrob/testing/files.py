@@ -4,6 +4,7 @@ them."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -27,21 +28,24 @@ KINDS: Final = (
 
 
 def quantised_files(
-    folder: Path, seed: int = 0, kinds: Sequence[tuple[str, str]] = KINDS
+    folder: Path,
+    seed: int = 0,
+    kinds: Sequence[tuple[str, str]] = KINDS,
+    shape: tuple[int, int, int] = SHAPE,
 ) -> list[Opened]:
     """Two networks of each (scheme, runtime), written to `folder`; the second has two equal
     classes, whose outputs tie everywhere.
 
     Cost: TensorFlow's import, then under a second a file. Raises RelrobError.
     """
-    rng = np.random.default_rng(seed)
-    noise = rng.random((64, 36), dtype=np.float32)
+    rng, inputs = np.random.default_rng(seed), prod(shape)
+    noise = rng.random((64, inputs), dtype=np.float32)
     calibration = Calibration("noise", "cases", tuple(range(64)), seed, noise)
     found = []
     for scheme, runtime in kinds:
         for number in (1, 2):
             dense = random_dense(
-                rng, (36, 32, 40, SIZES[2][-1])
+                rng, (inputs, 32, 40, SIZES[2][-1])
             )  # dynamic range keeps tensors below 1,024 elements in float
             if number == 2:
                 last = dense.layers[-1]
@@ -49,14 +53,13 @@ def quantised_files(
                 weights[:, 1], bias[1] = weights[:, 0], bias[0]
                 dense = Dense((*dense.layers[:-1], Layer(weights, bias, False)))
             source, target = (
-                folder / f"{scheme}{runtime}{number}.onnx",
-                folder / f"{scheme}{runtime}{number}.tflite",
+                folder / f"{scheme}{runtime}{inputs}-{number}.{end}" for end in ("onnx", "tflite")
             )
             write_atomic(source, to_onnx(dense))
-            reference = load_network(source, image_shape=SHAPE, classes=dense.classes)
-            write_atomic(target, quantised_bytes(reference, scheme, calibration, SHAPE))
+            reference = load_network(source, image_shape=shape, classes=dense.classes)
+            write_atomic(target, quantised_bytes(reference, scheme, calibration, shape))
             network = load_network(
-                target, image_shape=SHAPE, classes=dense.classes, runtime=runtime
+                target, image_shape=shape, classes=dense.classes, runtime=runtime
             )
             found.append(Opened(network, open_network(network), open_network(network, batch=1)))
     return found

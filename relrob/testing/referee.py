@@ -7,7 +7,6 @@ import logging
 import re
 import traceback
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -20,10 +19,10 @@ from relrob.deciding.decide import solver_named
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Dense
 from relrob.domain.query import Budget
-from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.record import ImageResult
 from relrob.domain.region import Ladder
 from relrob.domain.rounding import layer_error
-from relrob.domain.verdict import Reason, Status
+from relrob.domain.verdict import Status
 from relrob.errors import AlarmError, RelrobError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
@@ -38,6 +37,7 @@ from relrob.relative.ball import BallSetting, classify_ball
 from relrob.relative.classify import Effective, Setting, classify
 from relrob.testing.edited import Edited
 from relrob.testing.plain import Plain
+from relrob.testing.records import record_complaints
 
 TWOS: Final = "branch, leaves of 2"
 LADDERS: Final = ("bounds", TWOS, "enumerate", "smt", "milp", "branch", TWOS)
@@ -266,7 +266,10 @@ class _Judge:
             self._report.complaints.append(f"{name}: traceback: {told(error)}")
             return
         self._counts[f"{question.region.kind} by {name}"] += 1
-        found = [f"{name}: {each}" for each in _complaints(result, file, wrong, name in COMPLETE)]
+        found = [
+            f"{name}: {each}"
+            for each in record_complaints(result, file.question, wrong, name in COMPLETE)
+        ]
         self._report.complaints += [
             f"{each} [{'; '.join(self._crashes.seen)}]" if "stopped" in each else each
             for each in found
@@ -332,78 +335,3 @@ class _Judge:
                 if said.valid:
                     valid.add(role)
         return valid
-
-
-def _complaints(
-    result: ImageResult, file: Edited, wrong: tuple[np.ndarray, np.ndarray], complete: bool
-) -> Iterator[str]:
-    """What is wrong with one answer."""
-    record, question = result.record, file.question
-    if record.set is Set.L_IC:
-        if not wrong[0][0]:
-            yield "L_ic, and the reference is right"
-        return
-    if wrong[0][0]:
-        yield "not L_ic, and the reference is wrong"
-        return
-    ladder = isinstance(question.region, Ladder)
-    if record.points is not None and record.points != len(question.points):
-        yield f"{record.points} points, not {len(question.points)}"
-    for role, bad in zip(("reference", "quantised"), wrong, strict=True):
-        status, counted = getattr(record, f"{role}_verdict"), getattr(record, f"{role}_effective")
-        if status == Status.ROBUST and bad.any():
-            yield f"{role}: ROBUST, and {int(bad.sum())} of {len(bad)} points are wrong"
-        if status == Status.NOT_ROBUST and question.every and not bad.any():
-            yield f"{role}: NOT_ROBUST, and no point is wrong"
-        if (
-            status != Status.ROBUST
-            and counted is not None
-            and question.every
-            and counted != bad.sum()
-        ):
-            yield f"{role}: {counted} effective perturbations, not {int(bad.sum())}"
-        if status == Status.UNKNOWN:
-            reasons = dict(part.split(": ", 1) for part in record.reason.split("; "))
-            reason = reasons.get(role, "")
-            if reason == Reason.CRASH.value or (
-                ladder and complete and reason != Reason.TIME.value
-            ):
-                yield f"{role}: UNKNOWN, {reason}"
-    yield from _transfer(record, file, wrong)
-    yield from _witnesses(result, file, wrong)
-
-
-def _transfer(record: Record, file: Edited, wrong: tuple[np.ndarray, np.ndarray]) -> Iterator[str]:
-    """Counts of both networks and the set that follows from them."""
-    if record.transferred is not None and record.transferred != (wrong[0] & wrong[1]).sum():
-        yield f"{record.transferred} transferred, not {int((wrong[0] & wrong[1]).sum())}"
-    robust = {Set.RQFP: (False, False), Set.RFP: (False, True)}.get(record.set)
-    if (
-        robust is not None
-        and file.question.every
-        and robust != (bool(wrong[0].any()), bool(wrong[1].any()))
-    ):
-        yield f"set {record.set.value}, against the points"
-    if (
-        record.set in (Set.RQ, Set.R0, Set.MIXED)
-        and record.transferred is not None
-        and wrong[0].any()
-    ):
-        costs = file.question.costs
-        near = min(cost for cost, bad in zip(costs, wrong[0], strict=True) if bad)
-        also = [bool(b) for cost, a, b in zip(costs, *wrong, strict=True) if a and cost == near]
-        right = Set.RQ if not any(also) else Set.R0 if all(also) else Set.MIXED
-        if right is not record.set:
-            yield f"set {record.set.value}, not {right.value}"
-
-
-def _witnesses(
-    result: ImageResult, file: Edited, wrong: tuple[np.ndarray, np.ndarray]
-) -> Iterator[str]:
-    """Each is a point of the region that its network gets wrong."""
-    for view in result.witnesses:
-        at = np.flatnonzero((file.question.points == view.perturbed).all(axis=1))
-        if file.question.every and not len(at):
-            yield f"the witness of the {view.network} is no point of the region"
-        elif len(at) and not wrong[view.network == "quantised"][at[0]]:
-            yield f"the witness of the {view.network} is right on its runtime"

@@ -10,6 +10,7 @@ point's margin, those of a single point too; counts, where given, are exact. Pla
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -21,10 +22,10 @@ from numpy.typing import NDArray
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
 from relrob.deciding.decide import Decision, decide
-from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Arithmetic
-from relrob.domain.verdict import Status, Verdict
-from relrob.errors import UsageError
+from relrob.domain.verdict import Reason, Status, Verdict
+from relrob.errors import RelrobError, UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
@@ -66,13 +67,26 @@ def truth(problem: Problem) -> Truth:
     return Truth(masks, rungs.cost_units(masks), said, problem.label)
 
 
-def complaints(solver: Solver, case: Case, known: Truth, counts: bool = True) -> Iterator[str]:
-    """What is wrong with the solver's answer to a case; nothing where it refuses the case."""
+def complaints(
+    solver: Solver,
+    case: Case,
+    known: Truth,
+    counts: bool = True,
+    answers: Counter[str] | None = None,
+) -> Iterator[str]:
+    """What is wrong with the solver's answer to a case; nothing where it refuses the case.
+    `answers`: counts its verdicts."""
     problem = replace(case.problem, counts=counts)
     if solver.accepts(problem) is not None:
         return
-    with np.errstate(all="ignore"):
-        decision = decide(problem, solver)
+    try:
+        with np.errstate(all="ignore"):
+            decision = decide(problem, solver)
+    except RelrobError as error:  # an alarm, or a witness outside the region
+        yield f"stopped: {error}"
+        return
+    if answers is not None:
+        answers.update(verdict.status for verdict in decision.verdicts)
     for number, verdict in enumerate(decision.verdicts):
         for complaint in _verdict(problem, verdict, known, number, solver.complete):
             yield f"network {number}: {complaint}"
@@ -90,8 +104,8 @@ def _verdict(
     wrong = known.wrong(number)
     if verdict.status is Status.ROBUST and wrong.any():
         yield f"ROBUST, and {wrong.sum()} points are wrong"
-    if verdict.status is Status.UNKNOWN and complete:
-        yield f"UNKNOWN although complete: {verdict.reason}"
+    if verdict.status is Status.UNKNOWN and (complete or verdict.reason in (None, Reason.CRASH)):
+        yield f"UNKNOWN{' although complete' if complete else ''}: {verdict.reason}"
     if verdict.disagreements:
         yield "a proposed witness was refuted"
     if verdict.witness is not None:
@@ -144,34 +158,50 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
     """4: bounds of the whole ladder contain the margins of every point, and those of one point
     contain its own and are tighter, up to what float32 rounds."""
     enclosure = enclosure_of(opened.network)
-    if enclosure is None or enclosure.probabilities:
+    if enclosure is None or enclosure.probabilities or saturates(enclosure):
         return
-    if any(np.isfinite(end) for end in (enclosure.layers[-1].cap, -enclosure.layers[-1].floor)):
-        return  # outputs that saturate: the bounds speak of what comes before
     rungs, label = case.problem.rungs, case.problem.label
     bounds = LadderBounds(enclosure, rungs, label)
     masks = rungs.knapsack.masks(0, rungs.count)
     with np.errstate(all="ignore"):
-        outputs = opened.replayer.outputs(rungs.images(masks)).astype(np.float64)
+        outputs = opened.replayer.outputs(rungs.images(masks))
         found = bounds.margins(whole(rungs))
-        apart: Doubles = outputs[:, [label]] - np.delete(outputs, label, axis=1)
-        stored = (
-            2.0**-22 * np.abs(outputs).max(axis=1) * (opened.network.arithmetic is Arithmetic.REAL)
-        )
-    finite: Bools = np.asarray(
-        (np.abs(outputs) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_
-    )
-    if not _within(apart[finite], found.low, found.high, stored[finite]):
+        stored: Doubles = slack(outputs) * (opened.network.arithmetic is Arithmetic.REAL)
+    if not margins_within(outputs, label, found, stored):
         yield "a point's margins are outside the bounds of the whole ladder"
     for row in (0, len(masks) - 1):
         moved = tuple(int(g) for g in np.flatnonzero(masks[row]))
         alone = bounds.margins(
             Part(rungs, moved, (), rungs.budget - sum(rungs.costs[g] for g in moved))
         )
-        if finite[row] and not _within(apart[[row]], alone.low, alone.high, stored[[row]]):
+        if not margins_within(outputs[[row]], label, alone, stored[[row]]):
             yield "a single point's margins are outside its own bounds"
         if (alone.low < found.low - _rounding(enclosure, alone, found)).any():
             yield "bounds of a single point are wider than those of the whole ladder"
+
+
+def saturates(enclosure: Enclosure) -> bool:
+    """Are outputs cut off, so that bounds speak of what comes before?"""
+    last = enclosure.layers[-1]
+    return any(np.isfinite(end) for end in (last.cap, last.floor))
+
+
+def slack(outputs: Floats) -> Doubles:
+    """By how much the outputs (n, classes) of real numbers were rounded at most when they were
+    stored (n,)."""
+    return np.asarray(2.0**-22 * np.abs(outputs.astype(np.float64)).max(axis=1))
+
+
+def margins_within(outputs: Floats, label: int, found: Margins, stored: Doubles) -> bool:
+    """Do bounds contain the margins of outputs (n, classes), where these are finite? `stored` (n,):
+    as `slack`, or 0."""
+    wide = outputs.astype(np.float64)
+    finite: Bools = np.asarray(
+        (np.abs(wide) < np.finfo(np.float32).max).all(axis=1), dtype=np.bool_
+    )
+    with np.errstate(all="ignore"):
+        apart: Doubles = wide[:, [label]] - np.delete(wide, label, axis=1)
+    return _within(apart[finite], found.low, found.high, stored[finite])
 
 
 def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:

@@ -22,6 +22,7 @@ from tests.mutants import (
     solvers,
     store,
     study,
+    testing,
 )
 from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
 
@@ -44,5 +45,6 @@ MUTANTS: tuple[Mutant, ...] = (
     *solvers.MUTANTS,
     *store.MUTANTS,
     *study.MUTANTS,
+    *testing.MUTANTS,
 )
 __all__ = ["CORE", "MUTANTS", "Mutant", "copied", "fails", "killed", "spoilt"]

@@ -31,4 +31,11 @@ MUTANTS = (
         "part.free if gains[g] < 0]",
         ("tests/queries/test_spots.py",),
     ),
+    Mutant(
+        "spots: real numbers as float32 has them",
+        "relrob/queries/spots.py",
+        "is Arithmetic.REAL:",
+        "is None:",
+        ("tests/queries/test_spots.py",),
+    ),
 )

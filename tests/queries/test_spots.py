@@ -22,7 +22,7 @@ from relrob.cli.main import run
 from relrob.deciding.decide import decide
 from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
-from relrob.domain.network import Arithmetic, Dense
+from relrob.domain.network import Arithmetic, Dense, Layer, Network
 from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
@@ -34,6 +34,7 @@ from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.litert.runtime import open_litert
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
+from relrob.networks.real import open_real
 from relrob.queries.problem import BallProblem, Problem
 from relrob.queries.solver import Solver
 from relrob.queries.spots import BLOCK, PARTS, NetworkSpots, Spots, _Promise
@@ -411,4 +412,30 @@ def test_logits_that_saturate_behind_a_softmax_raise_no_alarm() -> None:
     spots.finish()
     spots._add(_Promise(image, (label + 1) % 5, 0.1, "bounds"))
     with pytest.raises(AlarmError, match=f"gives {label} at a point"):
+        spots.finish()
+
+
+def test_real_numbers_that_float32_does_not_hold_raise_no_alarm() -> None:
+    """Outputs of 1e50 are stored as the largest float32, so that margins of 1e50 look like those
+    between its neighbours."""
+    weights = np.array([[1e30, -1e30], [1e30, -1e30]], np.float32)
+    hidden = Layer(np.eye(2, dtype=np.float32) * np.float32(1e20), np.zeros(2, np.float32), True)
+    network = Network(
+        "case", "0" * 64, "onnx", "real", 2, 2, (1, 2, 1), arithmetic=Arithmetic.REAL,
+        dense=Dense((hidden, Layer(weights, np.zeros(2, np.float32), False))),
+    )  # fmt: skip
+    runs = open_real(network, 1)
+    ball = ball_set(Ball(Norm.LINF, Fraction(1, 8)), np.full((1, 2, 1), 0.5, np.float32))
+    problem = BallProblem(ball, 0, (Opened(network, runs, runs),), Budget(60))
+    decision = decide_ball(problem, "bounds")
+    assert decision.verdicts[0].status is Status.ROBUST
+    assert decision.each[0].least is not None and decision.each[0].least > 1e49
+    assert problem.spots.run
+    floats = replace(
+        problem.networks[0],
+        network=replace(network, runtime="numpy", arithmetic=Arithmetic.FLOAT32),
+    )
+    spots = Spots()
+    spots.of(floats).ball(ball, 0, 1e50, ())
+    with pytest.raises(AlarmError, match=r"proved 1e\+50"):
         spots.finish()

@@ -25,7 +25,9 @@ from relrob.testing import (
     random_case,
     truth,
 )
-from relrob.testing.__main__ import check, main, solvers
+from relrob.testing.__main__ import main
+from relrob.testing.asked import asked
+from relrob.testing.rounds import Setting, ladder_round
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests import naive
@@ -56,10 +58,11 @@ def test_bounds_pass() -> None:
 def test_quantised_files_pass(tmp_path: Path) -> None:
     files = quantised_files(tmp_path, kinds=(("dynamic", "xnnpack"), ("int8", "builtin")))
     kinds: Counter[str] = Counter()
+    setting = Setting(3, asked(), tmp_path, files)
     for number in range(5, 5 + 6 * 10, 6):
-        kind, told = check(3, number, files, solvers("all"))
-        assert not told
-        kinds[kind] += 1
+        outcome = ladder_round(setting, number, setting.asked.ladders)
+        assert not outcome.told
+        kinds[outcome.kind] += 1
     assert {kind.split()[0] for kind in kinds} == {"file"}
     assert len(kinds) > 1
 
@@ -197,16 +200,35 @@ def test_an_order_that_is_not_kept_is_noticed() -> None:
     assert told
 
 
+def test_a_crash_of_a_solver_that_may_give_up_is_noticed() -> None:
+    def crash(problem: Problem, findings: Findings) -> Findings:
+        raise ZeroDivisionError("planted")
+
+    case = random_case(12, 0)
+    assert any(
+        "UNKNOWN" in each
+        for each in complaints(Faulty(crash, complete=False), case, truth(case.problem))
+    )
+    late: Solver = Faulty(lazy, complete=False)
+    assert not list(complaints(late, case, truth(case.problem)))
+
+
 def test_the_program_reports_and_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["--cases", "10", "--seed", "2", "--no-files", "--solvers", "auto,enumerate"]) == 0
-    assert "10 cases, 2 solvers (auto, enumerate)" in capsys.readouterr().out
+    assert (
+        main(["--cases", "10", "--seed", "2", "--no-files", "--solvers", "enumerate,Bounds"]) == 0
+    )
+    said = capsys.readouterr().out
+    assert (
+        "2 of 2 solver classes answered (Bounds, Enumerate)" in said
+        and "seed 2: 10 cases, " in said
+    )
     assert (
         main(
             [
                 "--cases",
-                "12",
+                "24",
                 "--seed",
                 "2",
                 "--no-files",
@@ -221,5 +243,5 @@ def test_the_program_reports_and_fails(
     monkeypatch.setattr(
         Branch, "solve", lambda self, problem: always_robust(problem, Enumerate().solve(problem))
     )
-    assert main(["--cases", "30", "--seed", "2", "--no-files", "--solvers", "branch"]) == 1
+    assert main(["--cases", "30", "--seed", "2", "--no-files", "--solvers", "Branch"]) == 1
     assert "ROBUST, and" in capsys.readouterr().out
