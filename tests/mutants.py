@@ -1,15 +1,19 @@
 """Planted bugs: each is put into a copy of the source tree, and the tests must notice it.
 
-By hand, all of them (minutes): `python -m tests.mutants`, or those whose name holds a word: `python
--m tests.mutants radius`. Exit code 1 when one survives.
+By hand, all of them (hours): `python -m tests.mutants`, or those whose name holds a word: `python
+-m tests.mutants radius`. `--file networks/litert` takes the bugs in files whose path holds that
+part; `--record PATH` skips what was killed before. Exit code 1 when one survives, 2 when tests fail
+without any planted bug.
 """
 
 from __future__ import annotations
 
+import argparse
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -71,6 +75,7 @@ VERDICTS = (
     "tests/branching/test_best_first.py",
 )
 DOMAIN = ("tests/domain/test_domain.py",)
+LAYERS, STEPPED = "relrob/networks/keras/layers.py", ("tests/networks/keras/test_modelled.py",)
 KERAS, WIRED = "relrob/networks/keras", ("tests/networks/keras/test_wiring.py",)
 SEALS, OLDER, POOL = (f"relrob/study/{name}.py" for name in ("seals", "older", "pool"))
 FILE_OF_STORE = "relrob/store/sqlite_file.py"
@@ -145,6 +150,11 @@ READ, KERNEL, ALONE = (
     ("tests/networks/litert/test_apart.py",),
 )
 
+BATCHES, FIXED_BATCH, MIXED = (
+    "relrob/networks/batches.py",
+    ("tests/networks/litert/test_runtime.py",),
+    ("tests/networks/onnx/test_files.py",),
+)
 SPOTS, PROBES = "relrob/queries/spots.py", "relrob/networks/probes.py"
 SPOTTED, PROBED = ("tests/queries/test_spots.py",), ("tests/networks/test_probes.py",)
 
@@ -159,7 +169,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("probes: the model unread", PROBES, "outside = np.flatnonzero(~shape.holds(alone))", "outside = np.zeros(0)", PROBED),
     Mutant("probes: the emulator unread", PROBES, "if _same(found.outputs(shown), expected).all():", "if True:", PROBED),
     Mutant("probes: random is fine", PROBES, "outputs[some]).all():", "outputs[some]).any():", PROBED),
-    Mutant("probes: batches unread", PROBES, "if not network.apart:", "if True:", PROBED),
+    Mutant("probes: batches unread", PROBES, "alone, step)", "alone, step + 1e9)", PROBED),
+    Mutant("batches: any outputs agree", BATCHES, "rtol=0, atol=most,", "rtol=0, atol=most + 1e9,", PROBED),
+    Mutant("batches: refusing them is agreeing", BATCHES, 'return f"does not run in batches ({error})"', 'return ""', FIXED_BATCH),
+    Mutant("probes: mixing untold", PROBES, "if why or place:", "if False:", MIXED),
     Mutant("a crash takes both networks", CHAINED, "return _each(solver, problem, error)", "pass", VERDICTS),
     Mutant("a black box judged by its weights", TALLY, "if dense is None or network.black_box or", "if dense is None or", VERDICTS),
     # labels and ties
@@ -209,6 +222,12 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("modelled: constants with their signs", CHAIN, "self.size * np.abs(scale) + size,", "size,", MODELLED),
     Mutant("modelled: any constant", CHAIN, "bool((np.abs(part) <= _LARGE).all())", "True", MODELLED),
     Mutant("modelled: a second bias is one", CHAIN, "not last.modelled and not last.steps.shift.any()", "True", MODELLED),
+    Mutant("keras: a rescaling rounds once", LAYERS, "offset, size=np.abs(offset))", "offset, None, 1)", STEPPED),
+    Mutant("keras: a normalisation rounds once", LAYERS, "np.abs(mean) / spread)", "np.abs(mean) / spread, roundings=1)", STEPPED),
+    Mutant("keras: an inverted one rounds once", LAYERS, "mean, size=np.abs(mean))", "mean, None, 1)", STEPPED),
+    Mutant("keras: a batch's rounds twice", LAYERS, "np.abs(mean * factor))", "np.abs(mean * factor), roundings=2)", STEPPED),
+    Mutant("keras: terms that cancel", LAYERS, "np.abs(beta) + np.abs(mean * factor)", "np.abs(beta - mean * factor)", STEPPED),
+    Mutant("keras: a difference of no size", LAYERS, "size=np.abs(beta) + np.abs(mean * factor)", "size=None", STEPPED),
     Mutant("onnx: weights run for the file", CONTENT, ' and network.format != "onnx"', "", MODELLED),
     Mutant("folded weights run for the file", CONTENT, " and network.dense.plain and not network.folded", "", REALS),
     Mutant("onnx: unknown attributes", ONNX_GRAPH, "if unknown:", "if False:", CLOSED),
@@ -537,31 +556,92 @@ def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
     return run.returncode == 1
 
 
-def killed(mutant: Mutant, folder: Path) -> bool:
-    """Do the tests fail with this bug? Puts the file back."""
+def killed(mutant: Mutant, folder: Path, seconds: float = 300) -> bool:
+    """Do the tests fail with this bug, or take longer? Puts the file back."""
     target = folder / mutant.file
     target.write_text(spoilt(mutant), encoding="utf-8")
     try:
-        return fails(mutant.tests, folder)
+        return fails(mutant.tests, folder, seconds)
     finally:
         shutil.copy(ROOT / mutant.file, target)
 
 
-def main(words: list[str]) -> int:
-    """Run those whose name holds every word, after the tests passed without any."""
-    chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
-    survivors = 0
+def chosen(words: list[str], files: list[str]) -> list[Mutant]:
+    """Those whose name holds every word, in files whose path holds one of `files`, or in any
+    file."""
+    return [
+        mutant
+        for mutant in MUTANTS
+        if all(word in mutant.name for word in words)
+        and (not files or any(part in mutant.file for part in files))
+    ]
+
+
+class Record:
+    """What was found, line by line, in a file where one is given: an interrupted run resumes from
+    it."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        there = path is not None and path.is_file()
+        self._lines = (
+            path.read_text(encoding="utf-8").splitlines() if path is not None and there else []
+        )
+
+    def tell(self, line: str) -> None:
+        self._lines.append(line)
+        sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+        if self._path is not None:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(f"{line}\n")
+
+    def killed(self, mutant: Mutant) -> bool:
+        return f"killed   {mutant.name}" in self._lines
+
+    def seconds(self, tests: tuple[str, ...]) -> float | None:
+        """The time that these tests took when they passed without any bug; None when they were not
+        run."""
+        passed = [line.split(" ", 2) for line in self._lines if line.startswith("pass ")]
+        return next(
+            (float(seconds) for _, seconds, names in passed if names == " ".join(tests)), None
+        )
+
+
+def main(words: list[str], files: list[str], path: Path | None) -> int:
+    """Run those chosen, each after its tests passed without any bug, for up to five times as long
+    as they took."""
+    record, survivors = Record(path), 0
     with copied() as folder:
-        if fails(tuple(sorted({test for mutant in chosen for test in mutant.tests})), folder, 3600):
-            sys.stderr.write("the tests fail without any planted bug; mend that first\n")
-            return 2
-        for mutant in chosen:
-            dead = killed(mutant, folder)
+        for mutant in chosen(words, files):
+            if record.killed(mutant):
+                continue
+            seconds, tests = record.seconds(mutant.tests), " ".join(mutant.tests)
+            if seconds is None:
+                start = time.monotonic()
+                if fails(mutant.tests, folder, 3600):
+                    sys.stderr.write(f"{tests}: fail without any planted bug; mend that first\n")
+                    return 2
+                seconds = time.monotonic() - start
+                record.tell(f"pass {seconds:.1f} {tests}")
+            dead = killed(mutant, folder, 300 + 5 * seconds)
             survivors += not dead
-            sys.stdout.write(f"{'killed  ' if dead else 'SURVIVED'} {mutant.name}\n")
-            sys.stdout.flush()
+            record.tell(f"{'killed  ' if dead else 'SURVIVED'} {mutant.name}")
     return 1 if survivors else 0
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.mutants", description="plant bugs; the tests must notice"
+    )
+    parser.add_argument("words", nargs="*", help="all of them are in the name")
+    parser.add_argument(
+        "--file", action="append", default=[], help="part of the path; may be repeated"
+    )
+    parser.add_argument("--record", type=Path, help="what was killed: read to resume, and added to")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    raise SystemExit(main(sys.argv[1:]))
+    given = _arguments()
+    raise SystemExit(main(given.words, given.file, given.record))
