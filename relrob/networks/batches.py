@@ -69,6 +69,28 @@ def probe_images(network: Network) -> Floats:
     return probes
 
 
+def differs_in_batches(
+    run: Callable[[Floats], Floats], images: Floats, alone: Floats, step: float
+) -> str:
+    """Why images (n, d) are not to be run in batches: "" where `run` gives them there the outputs
+    `alone` (n, classes), but for the rounding of floats and `step`."""
+    try:
+        together = run(images)
+    except NetworkError as error:
+        return f"does not run in batches ({error})"
+    finite = alone[np.isfinite(alone)]  # where float32 overflows, NaN is the answer
+    most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
+    alike = np.allclose(together, alone, rtol=0, atol=most, equal_nan=True)
+    return "" if alike else "mixes the images of a batch"
+
+
+def step_of_8_bits(network: Network, alone: Floats) -> float:
+    """What a level of 8 bits, four times over, may be of outputs (n, classes); 0 of a float
+    network's."""
+    finite = alone[np.isfinite(alone)]
+    return 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
+
+
 def padded(images: Floats, size: int) -> Floats:
     """`size` rows: the images, then black ones."""
     if len(images) == size:

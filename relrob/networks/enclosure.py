@@ -148,7 +148,13 @@ class Enclosure:
         return int(self.layers[-1].weights.shape[1])
 
     def shown(self, margin: float) -> float:
-        """The bound of a margin in the unit of the runtime's outputs."""
+        """The bound of a margin in the unit of the runtime's outputs.
+
+        Outputs that end at a `cap` or a `floor` are meant before they are cut there. The runtime's
+        own margin is less where its label stands at the cap or another class at the floor: it is at
+        least the smallest of this bound, cap - (the largest that another class, cut, can be), and
+        (the least that the label can be) - floor. That is above 0 where `certain.proves`.
+        """
         return probability_margin(margin, self.classes) if self.probabilities else margin
 
 

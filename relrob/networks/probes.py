@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
-from relrob.networks.batches import one_line
-from relrob.networks.content import runs_weights
+from relrob.networks.batches import differs_in_batches, one_line, step_of_8_bits
+from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import Evaluator
@@ -40,6 +40,7 @@ _INSIDE: Final[dict[str, str]] = {
     "builtin": "relrob.networks.litert.inside:tensors",
     "reference": "relrob.networks.litert.inside:tensors",
 }
+_BY_PLACE: Final = "relrob.networks.litert.runtime:rounds_by_place"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,21 +127,24 @@ def _same(one: Floats, other: Floats) -> Bools:
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
     """With `apart` False where a batch gives other outputs than single images, by more than
-    rounding and a step of 8 bits."""
-    if not network.apart:
-        return network
-    try:
-        together = open_network(network).outputs(shown)
-    except NetworkError as error:
-        log.warning("%s runs one image at a time: %s", network.path, error)
-        return replace(network, apart=False)
-    finite = alone[np.isfinite(alone)]
-    step = 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
-    most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
-    if np.allclose(together, alone, rtol=0, atol=most, equal_nan=True):
-        return network
-    log.warning("%s mixes the images of a batch: its images run one by one", network.path)
-    return replace(network, apart=False)
+    rounding and a step of 8 bits. Images that run one by one are told of here alone: openers are
+    many."""
+    why = "may mix the images of a batch"
+    if network.apart:
+        step = step_of_8_bits(network, alone)
+        why = differs_in_batches(
+            lambda images: open_network(network).outputs(images), shown, alone, step
+        )
+    place = (
+        not why and network.format == "tflite" and load(_BY_PLACE)(network, checked_bytes(network))
+    )
+    if why or place:
+        log.warning(
+            "%s %s: its images run one by one",
+            network.path,
+            why or "rounds by its place in a batch",
+        )
+    return replace(network, apart=False) if why and network.apart else network
 
 
 def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alone: Floats) -> str:

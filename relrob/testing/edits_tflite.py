@@ -136,7 +136,11 @@ def dequantised_weights(made: TfliteDraft, rng: Rng) -> bool:
 def sparse(made: TfliteDraft, rng: Rng) -> bool:
     """Weights stored as rows of column numbers; sometimes other columns than in order."""
     place = weights_of(made, rng)
-    if place is None or made.tensors[place].type not in (KIND.FLOAT32, KIND.INT8):
+    if (
+        place is None
+        or not made.readable(place)
+        or made.tensors[place].type not in (KIND.FLOAT32, KIND.INT8)
+    ):
         return False
     values, held = made.values(place), made.tensors[place]
     values = np.where(rng.random(values.shape) < 0.3, 0, values) if rng.random() < 0.5 else values
@@ -297,7 +301,7 @@ def rows(made: TfliteDraft, rng: Rng) -> bool:
     full = made.dense[0]
     at, width = int(full.inputs[0]), int(made.tensors[int(full.inputs[0])].shape[-1])
     place = int(full.inputs[1])
-    if width % 2 or not made.constant(place) or made.tensors[place].type == KIND.FLOAT16:
+    if width % 2 or not made.readable(place) or made.tensors[place].type == KIND.FLOAT16:
         return False
     values, held = made.values(place), made.tensors[place]
     half = values[: max(len(values) // 2, 1), : width // 2]
@@ -317,7 +321,7 @@ def rows(made: TfliteDraft, rng: Rng) -> bool:
             and len(other.quantization.scale) > 1
         ):
             other.quantization = quantisation(other.quantization.scale[: len(half)], 0)
-        if number == 2 and other is not None and made.constant(int(full.inputs[2])):
+        if number == 2 and other is not None and made.readable(int(full.inputs[2])):
             values = made.values(int(full.inputs[2])).reshape(-1)[: len(half)]
             other.shape = [len(half)]
             made.store(int(full.inputs[2]), values)

@@ -96,7 +96,7 @@ class TfliteDraft(Drawn):
         return made
 
     def values(self, tensor: int) -> NDArray[Any]:
-        """A constant's values."""
+        """A readable constant's values."""
         held = self.tensors[tensor]
         raw = np.asarray(self.buffers[held.buffer].data, np.uint8).tobytes()
         return np.frombuffer(raw, TYPES[held.type]).reshape(held.shape).copy()
@@ -110,6 +110,15 @@ class TfliteDraft(Drawn):
     def constant(self, tensor: int) -> bool:
         """Does it hold data?"""
         return self.buffers[self.tensors[tensor].buffer].data is not None
+
+    def readable(self, tensor: int) -> bool:
+        """Does its buffer hold a value for each of its elements? Not where it is stored sparse, or
+        another tensor changed it."""
+        held = self.tensors[tensor]
+        if not self.constant(tensor) or held.sparsity is not None or held.type not in TYPES:
+            return False
+        size = int(np.prod(held.shape)) * np.dtype(TYPES[held.type]).itemsize
+        return bool(len(self.buffers[held.buffer].data) == size)
 
     def splice(
         self, tensor: int, made: int, code: int, options: Any = None, extra: tuple[int, ...] = ()
@@ -141,7 +150,7 @@ class TfliteDraft(Drawn):
     def lift(self, neuron: int, amount: float, last: bool) -> bool:
         """On the stored bias, in its own scale."""
         places = [int(n) for n in self.dense[-1 if last else 0].inputs]
-        if len(places) < 3 or places[2] < 0 or not self.constant(places[2]):
+        if len(places) < 3 or places[2] < 0 or not self.readable(places[2]):
             return False
         bias, held = self.values(places[2]), self.tensors[places[2]]
         flat = bias.reshape(-1)

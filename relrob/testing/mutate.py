@@ -58,22 +58,19 @@ class Campaign:
     wrong: list[str] = field(default_factory=list)
 
     def make(self, number: int, folder: Path) -> Path:
-        """Write file `number`."""
+        """Write file `number`, which is none of the seeds: it follows from their bytes, `seed` and
+        `number`."""
         rng = np.random.default_rng([self.seed, FORMATS.index(self.kind), number])
         chosen = self.seeds[int(rng.integers(len(self.seeds)))]
         names = list(chosen)
         name = names[int(rng.integers(len(names)))]
         others = [content for each in self.seeds for content in each.values()]
-        aware = (
-            "savedmodel"
-            if self.kind == "savedmodel" and name.endswith("saved_model.pb")
-            else self.kind
-        )
-        damaged = (
-            mutated(rng, aware, chosen[name], others)
-            if rng.random() < 0.98
-            else any_bytes(rng, chosen[name])
-        )
+        kind = "" if self.kind == "savedmodel" and not name.endswith(".pb") else self.kind
+        known, damaged = rng.random() < 0.98, chosen[name]
+        while damaged == chosen[name]:
+            damaged = (
+                mutated(rng, kind, chosen[name], others) if known else any_bytes(rng, chosen[name])
+            )
         place = folder / f"{number}{_ENDINGS.get(self.kind, f'.{self.kind}')}"
         if self.kind != "savedmodel":
             place.write_bytes(damaged)
@@ -201,7 +198,7 @@ def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
     campaign.outcomes[words.get(kind, kind)] += 1
     if kind in ("bug", "exit"):
         campaign.wrong.append(
-            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at {told.get('where', '?')}"
+            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at {told.get('where') or '?'}"
         )
 
 

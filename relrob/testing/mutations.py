@@ -17,6 +17,8 @@ import onnx
 from ai_edge_litert import schema_py_generated as schema
 from flatbuffers import Builder
 
+from relrob.registry import load
+
 INTS: Final = (
     0,
     1,
@@ -59,11 +61,14 @@ Random = np.random.Generator
 
 
 def mutated(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
-    """The file with one to three changes. `kind`: its format; `others`: files of the format, to
-    take pieces from."""
+    """Other bytes than the file's, by one to three changes; more where these leave it as it was.
+    `kind`: its format; `others`: files of the format, to take pieces from."""
+    found = data
     for _ in range(int(rng.integers(1, 4))):
-        data = _change(rng, kind, data, others)
-    return data
+        found = _change(rng, kind, found, others)
+    while found == data:
+        found = _change(rng, kind, found, others)
+    return found
 
 
 def _change(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -157,15 +162,20 @@ def _zip(rng: Random, data: bytes) -> bytes:
         del members[name]
     else:
         members[name] = any_bytes(rng, inside)
-    result = io.BytesIO()
     method = int(
         rng.choice(
             [zipfile.ZIP_STORED] * 4 + [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA]
         )
     )
-    with zipfile.ZipFile(result, "w", method) as archive:
-        for each, content in members.items():
-            archive.writestr(each, content)
+    return _packed(members, method)
+
+
+def _packed(members: dict[str, bytes], method: int) -> bytes:
+    """An archive of the members, whose bytes do not depend on the time of day."""
+    result = io.BytesIO()
+    with zipfile.ZipFile(result, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content, method)
     return result.getvalue()
 
 
@@ -246,12 +256,11 @@ def _message(rng: Random, message: Any) -> None:
             break
         for spec, value in each.ListFields():
             if spec.type == spec.TYPE_MESSAGE:
+                held = getattr(
+                    value, "values", None
+                )  # of a map; some messages have a field of that name
                 inside = (
-                    value.values()
-                    if hasattr(value, "values")
-                    else value
-                    if hasattr(value, "__len__")
-                    else [value]
+                    held() if callable(held) else value if hasattr(value, "__len__") else [value]
                 )
                 messages += [one for one in inside if hasattr(one, "ListFields")]
     chosen = messages[int(rng.integers(len(messages)))]
@@ -308,6 +317,14 @@ def _onnx(rng: Random, data: bytes) -> bytes:
     model = onnx.load_model_from_string(data)
     _message(rng, model)
     return bytes(model.SerializeToString())
+
+
+def _savedmodel(rng: Random, data: bytes) -> bytes:
+    """One field of saved_model.pb. TensorFlow is imported."""
+    model: Any = load("tensorflow.core.protobuf.saved_model_pb2:SavedModel")()
+    model.ParseFromString(data)
+    _message(rng, model)
+    return bytes(model.SerializeToString(deterministic=True))
 
 
 def _tflite(rng: Random, data: bytes) -> bytes:
@@ -371,17 +388,14 @@ def _npz(rng: Random, data: bytes) -> bytes:
         + b"\n"
         + members[name][128:]
     )
-    result = io.BytesIO()
-    with zipfile.ZipFile(result, "w", zipfile.ZIP_DEFLATED) as archive:
-        for each, content in members.items():
-            archive.writestr(each, content)
-    return result.getvalue()
+    return _packed(members, zipfile.ZIP_DEFLATED)
 
 
 _AWARE: Final[dict[str, Callable[[Random, bytes], bytes]]] = {
     "keras": _zip,
     "h5": _hdf5,
     "onnx": _onnx,
+    "savedmodel": _savedmodel,
     "tflite": _tflite,
     "fixed": _npz,
     "npz": _npz,

@@ -173,7 +173,7 @@ def per_channel(made: TfliteDraft, rng: Rng) -> bool:
 def bias_moved(made: TfliteDraft, rng: Rng) -> bool:
     """By a little, within what was there."""
     place = bias_of(made, rng)
-    if place is None:
+    if place is None or not made.readable(place):
         return False
     values = made.values(place)
     size = max(float(np.abs(values).max()), 1.0 if values.dtype == np.int32 else 0.1)
@@ -184,7 +184,7 @@ def bias_moved(made: TfliteDraft, rng: Rng) -> bool:
 def bias_huge(made: TfliteDraft, rng: Rng) -> bool:
     """Near the end of int32; 1e8 and more in floats."""
     place = bias_of(made, rng)
-    if place is None:
+    if place is None or not made.readable(place):
         return False
     values = made.values(place)
     if values.dtype == np.int32:
@@ -205,7 +205,7 @@ def bias_huge(made: TfliteDraft, rng: Rng) -> bool:
 def extremes(made: TfliteDraft, rng: Rng) -> bool:
     """Weights at the ends of int8, -128 among them."""
     place = weights_of(made, rng, KIND.INT8)
-    if place is None:
+    if place is None or not made.readable(place):
         return False
     values = made.values(place)
     hit = rng.random(values.shape) < 0.2

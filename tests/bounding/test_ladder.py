@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.bounding.certain import CertainLabels
+from relrob.bounding.certain import CertainLabels, proves
 from relrob.bounding.ladder import LadderBounds
 from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Dense, Layer, Network
@@ -234,6 +234,39 @@ def test_outputs_that_saturate_are_not_settled() -> None:
         "both stand at the floor"
     )
     assert CertainLabels(saturating(999.0, -9.0), rungs, 1).settle(whole(rungs)).label == 1
+
+
+def test_margins_are_those_of_outputs_before_they_are_cut() -> None:
+    """A label at the cap or a class at the floor leads by less than the bound; by no less than what
+    `Enclosure.shown` says."""
+    less = settled = 0
+    for seed in range(60):
+        rng, rungs, label = np.random.default_rng(seed), rungs_of(seed), seed % 3
+        weights, bias = rng.normal(size=(36, 3)), rng.normal(size=3) * 3
+        bias[label] += 6
+        layer = EnclosedLayer(
+            weights, bias, False, 4, cap=float(rng.uniform(2, 12)), floor=float(rng.uniform(-12, 0))
+        )
+        enclosure, images = Enclosure((layer,)), rungs.images(rungs.knapsack.masks(0, rungs.count))
+        margins = LadderBounds(enclosure, rungs, label).margins(whole(rungs))
+        if not proves(enclosure, label, margins):
+            continue
+        settled += 1
+        outputs = images.astype(np.float64) @ weights + bias
+        leads = [
+            each[:, label] - np.delete(each, label, axis=1).max(axis=1)
+            for each in (outputs, np.clip(outputs, layer.floor, layer.cap))
+        ]
+        shown, top = (
+            enclosure.shown(float(margins.low.min())),
+            float(np.delete(margins.most, label).max()),
+        )
+        left = min(layer.cap - max(top, layer.floor), float(margins.least[label]) - layer.floor)
+        assert leads[0].min() >= shown
+        assert leads[1].min() >= min(shown, left) > 0
+        less += bool(leads[1].min() < shown)
+    assert settled > 15
+    assert less > 5
 
 
 def test_a_cap_inside_the_network_is_part_of_the_bound() -> None:

@@ -80,6 +80,10 @@ ACCEPTED: dict[str, tuple[list[onnx.NodeProto], Constants, tuple[Any, ...]]] = {
     "a million that comes and goes": (
         [node("Add", "x c", "a"), node("Sub", "a c", "b"), node("Gemm", "b w1 b1", "p"), *TAIL], {"c": f32(1e6)}, ("n", 16),
     ),
+    "a million that comes and goes before a half": (
+        [node("Add", "x c", "a"), node("Sub", "a c", "b"), node("Add", "b d", "e"), node("Gemm", "e w1 b1", "p"), *TAIL],
+        {"c": f32(1e6), "d": f32(0.5)}, ("n", 16),
+    ),
     "levels of 0 to 255": (
         [node("Mul", "x c", "a"), node("Sub", "a d", "b"), node("Div", "b d", "e"), node("Gemm", "e w1 b1", "p"), *TAIL],
         {"c": f32(255), "d": f32(127.5)}, ("n", 16),

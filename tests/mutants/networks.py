@@ -186,8 +186,8 @@ MUTANTS = (
     Mutant(
         "probes: batches unread",
         "relrob/networks/probes.py",
-        "if not network.apart:",
-        "if True:",
+        "alone, step)",
+        "alone, step + 1e9)",
         ("tests/networks/test_probes.py",),
     ),
     Mutant(
@@ -217,5 +217,26 @@ MUTANTS = (
         "index(largest), values == largest)",
         "index(largest), False)",
         ("tests/networks/test_real.py", "tests/networks/test_inputs.py"),
+    ),
+    Mutant(
+        "batches: any outputs agree",
+        "relrob/networks/batches.py",
+        "rtol=0, atol=most,",
+        "rtol=0, atol=most + 1e9,",
+        ("tests/networks/test_probes.py",),
+    ),
+    Mutant(
+        "batches: refusing them is agreeing",
+        "relrob/networks/batches.py",
+        'return f"does not run in batches ({error})"',
+        'return ""',
+        ("tests/networks/litert/test_runtime.py",),
+    ),
+    Mutant(
+        "probes: mixing untold",
+        "relrob/networks/probes.py",
+        "if why or place:",
+        "if False:",
+        ("tests/networks/onnx/test_files.py",),
     ),
 )

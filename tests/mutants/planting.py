@@ -80,11 +80,11 @@ def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
     return run.returncode == 1
 
 
-def killed(mutant: Mutant, folder: Path) -> bool:
-    """Do the tests fail with this bug? Puts the file back."""
+def killed(mutant: Mutant, folder: Path, seconds: float = 300) -> bool:
+    """Do the tests fail with this bug, or take longer? Puts the file back."""
     target = folder / mutant.file
     target.write_text(spoilt(mutant), encoding="utf-8")
     try:
-        return fails(mutant.tests, folder)
+        return fails(mutant.tests, folder, seconds)
     finally:
         shutil.copy(ROOT / mutant.file, target)

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
+from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -25,6 +26,7 @@ from relrob.relative.classify import classify
 from relrob.testing import alone, campaign, referee
 from relrob.testing.alone import RefusedError
 from relrob.testing.campaign import Tally, append, run, total
+from relrob.testing.drafts import SHAPES, random_weights
 from relrob.testing.edited import FORMATS, Edited, edited
 from relrob.testing.files_main import main
 from relrob.testing.referee import judged
@@ -95,6 +97,29 @@ def test_every_edit_gives_files_that_a_runtime_takes(kind: str) -> None:
             for number in numbers
             for file in files(kind, 1, number, only=(name,))
         ), name
+
+
+# Edits after which a tensor's bytes, or its shape, are no longer those that the draft made.
+UNUSUAL = ("sparse", "shared", "rows", "bias of two dimensions", "dequantised weights")
+
+
+@pytest.mark.parametrize("before", UNUSUAL)
+def test_every_edit_can_be_asked_for_after_an_unusual_one(before: str) -> None:
+    """It applies, or says that it does not; the bytes can be written."""
+    drafted, edits = (load(target) for target in FORMATS["tflite"])
+    applied = 0
+    for name, seed in product(edits, range(12)):
+        rng = np.random.default_rng(seed)
+        shape = SHAPES[int(rng.integers(len(SHAPES)))]
+        inputs = int(np.prod(shape))
+        seen = rng.random((8, inputs), dtype=np.float32)
+        with np.errstate(all="ignore"):  # edits overflow on purpose
+            made = drafted(rng, random_weights(rng, inputs, 3), shape, seen, 1 / 255)
+            made.coarse = 2.0
+            applied += edits[before][0](made, rng) and edits[name][0](made, rng)
+            made.lift(0, 0.5, last=True)
+            assert made.data()[4:8] == b"TFL3"
+    assert applied > len(edits)
 
 
 @cache

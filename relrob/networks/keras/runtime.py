@@ -37,8 +37,6 @@ def open_keras(
     Raises NetworkError when Keras refuses it.
     """
     if not network.apart:
-        if batch != 1:
-            log.warning("%s may mix the images of a batch: they run one by one", network.path)
         batch = 1
     with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
         _limit(threads)

@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Doubles, Floats
+from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order, run_in_batches
 from relrob.networks.content import checked_bytes
@@ -43,8 +43,6 @@ RUNTIMES = ("xnnpack", "builtin", "reference")
 # rows; a multiple of every batch of the interpreter, so that its float operators see the same
 # batches
 _CHUNK = 1024
-_SOFTMAX = 2.0**-18  # logits further apart than this keep their order through any float32 softmax
-_UNIT = 2.0**-24
 
 
 def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> Emulator | None:
@@ -74,7 +72,7 @@ class Emulator:
     order; `kernels`: the kernel that runs each, "builtin" also on `xnnpack` for what the delegate
     leaves; `exact`: the outputs are also those of every image run alone. They are not where
     `builtin` runs float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE),
-    whose rounding depends on the batch: `sure` then says which labels cannot depend on it.
+    whose rounding depends on the batch.
     """
 
     def __init__(self, network: Network, data: bytes, threads: int = 0) -> None:
@@ -90,9 +88,7 @@ class Emulator:
         each = list(zip(self.layers, self.kernels, strict=True))
         for layer, kernel in each:
             check_limits(layer, kernel)
-        steps = list(_steps(network, data, graph, self.kernels, threads))
-        self._steps = tuple(run for _, run in steps)
-        self._stages = tuple(layers for layers, _ in steps)
+        self._steps = tuple(_steps(network, data, graph, self.kernels, threads))
         self.exact = not any(kernel == "builtin" and _in_batches(layer) for layer, kernel in each)
 
     @property
@@ -109,25 +105,6 @@ class Emulator:
         """Outputs (n, classes) float32 of flat images (n, d) float32 in raster order, as LiteRT
         gives them (int8: dequantised)."""
         return run_in_batches(images, self._network, _CHUNK, self._run, self._order)
-
-    def sure(self, images: Floats) -> Bools:
-        """Which labels are those of the image run alone, whatever the batch: (n, d) -> (n,). All
-        where `exact`."""
-        if self.exact:
-            return np.ones(len(images), np.bool_)
-        ordered = np.ascontiguousarray(images if self._order is None else images[:, self._order])
-        values = self._entered(ordered)
-        same = np.ones(len(images), np.bool_)
-        for layers, run in zip(self._stages[:-1], self._steps[:-1], strict=True):
-            match layers:
-                case (Quantise(out=out),):
-                    same &= (
-                        quantise(values, out, "builtin") == quantise(values, out, "reference")
-                    ).all(axis=1)
-                case _ if any(_in_batches(layer) for layer in layers):
-                    return np.zeros(len(images), np.bool_)
-            values = run(values)
-        return same & _certain(values, self._stages[-1])
 
     def _entered(self, images: Floats) -> Floats:
         """Images as the input tensor stores them."""
@@ -163,9 +140,8 @@ def _by_litert(layer: Layer, kernel: str) -> bool:
 
 def _steps(
     network: Network, data: bytes, graph: Graph, kernels: tuple[str, ...], threads: int
-) -> Iterator[tuple[tuple[Layer, ...], Step]]:
-    """(layers, function) of each step: one emulated layer, or a run of layers of one kernel that
-    LiteRT executes."""
+) -> Iterator[Step]:
+    """One emulated layer, or a run of layers of one kernel that LiteRT executes."""
     nodes, start = graph.nodes, 0
     while start < len(nodes):
         kernel, stop = kernels[start], start
@@ -177,7 +153,7 @@ def _steps(
                 break  # a RESHAPE is between them
         if stop == start:
             stop += 1
-            yield graph.layers[start:stop], _emulated(nodes[start].layer, kernel, threads)
+            yield _emulated(nodes[start].layer, kernel, threads)
         else:
             if graph.widths[stop] < 2:
                 raise NotModelledError("a float layer of one output")
@@ -190,10 +166,7 @@ def _steps(
                 positions,
                 (graph.widths[start], graph.widths[stop]),
             )
-            yield (
-                graph.layers[start:stop],
-                _natively(part.outputs, nodes[start].layer, nodes[stop - 1].layer),
-            )
+            yield _natively(part.outputs, nodes[start].layer, nodes[stop - 1].layer)
         start = stop
 
 
@@ -234,29 +207,3 @@ def _emulated(layer: Layer, runtime: str, threads: int) -> Step:
             return lambda values: values + np.float32(out.zero - given.zero)
         case _:
             raise NotModelledError(f"a {type(layer).__name__} layer")
-
-
-def _certain(values: Floats, layers: tuple[Layer, ...]) -> Bools:
-    """Rows whose label is the same for any order of float32 operations in the last `layers`; bounds
-    in float64."""
-    centre: Doubles = values.astype(np.float64)
-    error: Doubles = np.zeros_like(centre)
-    slack = 0.0
-    for layer in layers:
-        if isinstance(layer, Dequantise):
-            centre = (centre - layer.given.zero) * layer.given.scale
-            error = 3 * _UNIT * (np.abs(centre) + 256 * layer.given.scale)
-        elif isinstance(layer, FloatFull):
-            size, n = np.abs(layer.weights.astype(np.float64)), len(layer.weights)
-            reach = (np.abs(centre) + error) @ size + np.abs(layer.bias)
-            error = error @ size + (n + 2) * _UNIT * 1.01 * reach
-            centre = centre @ layer.weights.astype(np.float64) + layer.bias
-            centre = np.maximum(centre, 0) if layer.relu else centre
-        elif isinstance(layer, Softmax):
-            slack = _SOFTMAX
-    best = centre.argmax(axis=1)
-    rows = np.arange(len(centre))
-    least = centre[rows, best] - error[rows, best]
-    others = centre + error
-    others[rows, best] = -np.inf
-    return np.asarray(least - others.max(axis=1) > slack)

@@ -121,30 +121,12 @@ class Flat:
 
 @lru_cache(maxsize=4)
 def read_flat(data: bytes) -> Flat:
-    """The file's first subgraph. Every index is in range. Raises NotModelledError, also where the
-    flat buffer is damaged."""
+    """The first subgraph of a file that `flatbuffer.verify` lets through. Every index is in range.
+    Raises NotModelledError, also where the flat buffer is damaged."""
     try:
-        check_size(data)
         return _read(schema.ModelT.InitFromPackedBuf(data, 0))
     except DAMAGED as error:
         raise NotModelledError("the flat buffer is damaged") from error
-
-
-def check_size(data: bytes) -> None:
-    """Raise ValueError where tables are shared so often that the file unpacks to more objects than
-    it has room for."""
-    model: Any = schema.Model.GetRootAsModel(data, 0)
-    count, most = (
-        model.SubgraphsLength() + model.BuffersLength() + model.OperatorCodesLength(),
-        len(data) // 4,
-    )
-    for number in range(min(model.SubgraphsLength(), most)):
-        graph = model.Subgraphs(number)
-        count += graph.TensorsLength() + graph.OperatorsLength()
-        if count > most:
-            break
-    if count > most:
-        raise ValueError("the file unpacks to far more objects than it has room for")
 
 
 def _read(model: Any) -> Flat:

@@ -43,7 +43,8 @@ _TABLES: Final[dict[str, dict[int, str | int]]] = {
     "TensorMap": {0: 0},
     "?": {},
 }
-_FEW: Final = 50_000  # objects that any file may have, whatever its size
+# bytes of a file that an object takes: the offset to its index, which two objects never share
+_LEAST: Final = 4
 _NAME: Final = 10_000  # characters
 _ITEM: Final = {
     0: 4,
@@ -106,7 +107,7 @@ class _Walk:
     def table(self, kind: str, place: int) -> _Table:
         """The table at the place, all of it inside the file."""
         self.seen += 1
-        if self.seen > max(_FEW, len(self.data)):
+        if self.seen > len(self.data) // _LEAST:
             raise _BrokenError(f"more than {self.seen - 1:,} objects in {len(self.data):,} bytes")
         index = place - self.number("i", place)
         if index < 0:

@@ -14,7 +14,6 @@ from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
 from relrob.networks.litert.apart import treats_apart
 from relrob.networks.litert.enclosure import black_box
-from relrob.networks.litert.flat import check_size
 from relrob.networks.litert.flatbuffer import verify
 from relrob.networks.operators import NotDenseError
 from relrob.networks.source import Source
@@ -88,7 +87,6 @@ def _parse(path: str, data: bytes) -> Any:
     """The flat buffer as objects."""
     verify(path, data)
     try:
-        check_size(data)
         model = cast(Any, schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0)))
         if (
             not model.subgraphs

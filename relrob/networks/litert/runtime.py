@@ -11,8 +11,7 @@ import numpy as np
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
-from relrob.errors import NetworkError
-from relrob.networks.batches import probe_images
+from relrob.networks.batches import differs_in_batches, probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.litert.emulate import emulator
@@ -34,9 +33,9 @@ def open_litert(
     """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when
     LiteRT refuses it.
 
-    A graph that is not known to treat images apart, or that holds its batch fixed, is run image by
-    image, and a warning says so. Where our emulator of the kernels is faster and `batch` is left
-    open, it computes the same bits; `batch` 1 always runs LiteRT itself.
+    A graph that is not known to treat images apart, that rounds by the place in a batch, or that
+    holds its batch fixed is run image by image. Where our emulator of the kernels is faster and
+    `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT itself.
     """
     content = checked_bytes(network, data)
     apart = network.apart and not rounds_by_place(network, content)
@@ -46,19 +45,12 @@ def open_litert(
     probes = probe_images(network)
     alone = single.outputs(probes)
     if best == 1:
-        if not apart and batch != 1:
-            why = (
-                "rounds by its place in a batch"
-                if network.apart
-                else "may mix the images of a batch"
-            )
-            log.warning("%s %s: images run one by one", network.path, why)
         return evaluator
-    if _agrees(evaluator, probes, alone):
+    images, expected = (np.concatenate([each, each[::-1]]) for each in (probes, alone))
+    why = differs_in_batches(evaluator.outputs, images, expected, 1.5 * single.quantum)
+    if not why:
         return _faster(network, content, evaluator, threads) if batch is None else evaluator
-    log.warning(
-        "%s does not run in batches on %s: its images run one by one", network.path, network.runtime
-    )
+    log.warning("%s %s: its images run one by one", network.path, why)
     return single
 
 
@@ -117,29 +109,3 @@ def same_on_hostile_images(one: Evaluator, other: Evaluator, network: Network) -
 def in_batches(network: Network, images: Floats) -> Floats:
     """Outputs of the images in batches of 64, even where images are run one by one."""
     return LiteRt(network, checked_bytes(network, None), 1, 64).outputs(images)
-
-
-def kernels_differ(network: Network, data: bytes | None = None) -> str:
-    """How our model of the kernels differs from LiteRT on this machine, "" where it does not or
-    where nothing is emulated: the bounds of such a file are void. For `networks/probes.py`."""
-    content = checked_bytes(network, data)
-    found = emulator(network, content)
-    if found is None or not network.apart:
-        return ""
-    own = LiteRt(network, content, 1, best_batch(network))
-    if same_on_hostile_images(found, own, network):
-        return ""
-    return f"our model of LiteRT's {network.runtime} kernels differs from LiteRT on this machine"
-
-
-def _agrees(evaluator: LiteRt, probes: Floats, alone: Floats) -> bool:
-    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
-    one output quantum?"""
-    try:
-        together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
-    except NetworkError as error:
-        log.debug("%s", error)
-        return False
-    expected = np.concatenate([alone, alone[::-1]])
-    tolerance = 1e-5 * float(np.abs(expected).max(initial=0.0)) + 1.5 * evaluator.quantum
-    return bool(np.allclose(together, expected, rtol=0, atol=tolerance))

@@ -13,7 +13,15 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
+from relrob.networks.batches import (
+    differs_in_batches,
+    one_line,
+    padded,
+    pixel_order,
+    probe_images,
+    run_in_batches,
+    step_of_8_bits,
+)
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.details import ONNX_OPTIMISATION
 from relrob.networks.shapes import without_batch
@@ -38,7 +46,11 @@ _TYPES: Final = {
 def open_onnxruntime(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> OnnxRuntime:
-    """A session on the CPU provider. Raises NetworkError when onnxruntime refuses the file."""
+    """A session on the CPU provider; one image at a time where the graph is not known to treat
+    images apart.
+
+    Raises NetworkError when onnxruntime refuses the file.
+    """
     weights = runs_weights(network)
     if weights:
         session = _session(
@@ -58,28 +70,21 @@ def open_onnxruntime(
     if weights or evaluator.best_batch == 1:
         return evaluator
     single = OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
-    if network.apart and _agrees(evaluator, single, probe_images(network)):
+    why = _differs(network, evaluator, single) if network.apart else ""
+    if network.apart and not why:
         return evaluator
-    how = "mixes the images of a batch" if network.apart else "may mix the images of a batch"
-    log.warning("%s %s: its images run one by one", network.path, how)
+    if why:
+        log.warning("%s %s: its images run one by one", network.path, why)
     return single
 
 
-def _agrees(evaluator: OnnxRuntime, single: OnnxRuntime, probes: Floats) -> bool:
-    """Do the probes give the same in one batch as one by one, but for the rounding of floats and
-    one quantum of 8 bits?"""
-    expected = single.outputs(np.concatenate([probes, probes[::-1]]))
-    try:
-        together = evaluator.outputs(np.concatenate([probes, probes[::-1]]))
-    except NetworkError as error:
-        log.debug("%s", error)
-        return False
-    finite = expected[np.isfinite(expected)]  # where float32 overflows, NaN is the answer
-    quantum = (
-        0.0 if evaluator.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
-    )
-    most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + quantum
-    return bool(np.allclose(together, expected, rtol=0, atol=most, equal_nan=True))
+def _differs(network: Network, evaluator: OnnxRuntime, single: OnnxRuntime) -> str:
+    """Why the probes, forwards and backwards, are not to be run in batches; "" where nothing speaks
+    against it."""
+    probes = probe_images(network)
+    images = np.concatenate([probes, probes[::-1]])
+    alone = single.outputs(images)
+    return differs_in_batches(evaluator.outputs, images, alone, step_of_8_bits(network, alone))
 
 
 def _session(network: Network, model: bytes | str, threads: int) -> Any:
@@ -149,11 +154,6 @@ class OnnxRuntime:
     def best_batch(self) -> int:
         """Images a call."""
         return 1 if self._alone else self._batch
-
-    @property
-    def scheme(self) -> str:
-        """The network's quantisation scheme."""
-        return self._network.scheme
 
     def outputs(self, images: Floats) -> Floats:
         """Outputs (n, classes) as the graph gives them, float32."""

@@ -145,27 +145,16 @@ def small_dynamic(softmax: bool = True) -> tuple[bytes, Network]:
     return data, a_network(data, 40, 5, "builtin")
 
 
-def test_labels_that_hang_on_the_batch_are_not_sure() -> None:
+def test_outputs_that_hang_on_the_batch_are_not_exact() -> None:
     data, network = small_dynamic()
-    found, alone = emulator(network, data), LiteRt(network, data, 1, 1)
+    found, images = emulator(network, data), hostile_images(network)
     assert found is not None
     assert not found.exact
-    images = hostile_images(network)
-    sure = found.sure(images)
-    assert sure.mean() > 0.9
-    np.testing.assert_array_equal(
-        found.outputs(images).argmax(1)[sure], alone.outputs(images).argmax(1)[sure]
-    )
-    weights = np.ones((2, 40), np.int8)  # two equal logits: any softmax may order them
-    tied = write(40, Kind(), [Full(weights, None, np.ones(1, np.float32)), Step("softmax")])
-    equal = emulator(a_network(tied, 40, 2, "builtin"), tied)
-    assert equal is not None
-    assert not equal.sure(images).any()
+    assert not same_bits(found.outputs(images), LiteRt(network, data, 1, 1).outputs(images))
     data, network = small_dynamic(softmax=False)
     plain = emulator(network, data)
     assert plain is not None
     assert plain.exact
-    assert plain.sure(images).all()
     assert same_bits(plain.outputs(images), LiteRt(network, data, 1, 1).outputs(images))
 
 

@@ -22,8 +22,10 @@ from relrob.networks.litert.flat import NotModelledError
 from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.interpreter import LiteRt
 from relrob.networks.litert.kernels import kernels_of
-from relrob.networks.litert.runtime import kernels_differ, open_litert, rounds_by_place
+from relrob.networks.litert.runtime import open_litert, rounds_by_place
 from relrob.networks.load import load_network
+from relrob.networks.open import open_network
+from relrob.networks.probes import probed
 from tests.litert_edits import version
 from tests.make_kernels import Full, Kind, Step, write
 from tests.make_litert import FILES, GRID, LAST, OP, add_operator, edited
@@ -69,21 +71,27 @@ def test_layers_that_the_delegate_leaves_give_the_bits_of_the_built_in_kernel(na
     assert found is not None
     assert found.kernels == taken
     assert same_bits(found.outputs(images()), theirs)
-    assert kernels_differ(network, data) == ""
 
 
-def test_guessing_by_the_runtime_would_be_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guessing_by_the_runtime_would_be_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The same file with the kernels that its runtime suggests: other bits, which the comparison at
     load names."""
     data = edited(FILES["dynamic"], version(LEFT))
-    network = a_network(data, 20, 5, "xnnpack")
+    path = tmp_path / "left.tflite"
+    path.write_bytes(data)
+    network = load_network(path, image_shape=(4, 5, 1), classes=5, runtime="xnnpack")
     theirs = LiteRt(network, data, 1, 64).outputs(images())
-    assert kernels_differ(network, data) == ""
+    assert probed(network).black_box == ""
     monkeypatch.setattr(
         "relrob.networks.litert.emulate.kernels_of", lambda data, runtime: ("xnnpack", "xnnpack")
     )
     assert not same_bits(Emulator(network, data).outputs(images()), theirs)
-    assert "differs from LiteRT on this machine" in kernels_differ(network, data)
+    assert (
+        "differs from the model at the outputs, on xnnpack of this machine"
+        in probed(network).black_box
+    )
 
 
 def test_bounds_and_judges_follow_the_kernel(tmp_path: Path) -> None:
@@ -188,6 +196,17 @@ def test_an_image_has_the_same_outputs_in_a_batch_where_quantize_rounds_by_place
         assert rounds_by_place(network, data)
         assert rounds_by_place(replace(network, runtime="xnnpack"), data) == bool(box)
         assert not rounds_by_place(replace(network, runtime="reference"), data)
+
+
+def test_that_quantize_rounds_by_place_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "n.tflite"
+    path.write_bytes(FILES["int8-logits-float-ends"])
+    network = probed(load_network(path, image_shape=(4, 5, 1), classes=5, runtime="builtin"))
+    assert network.apart
+    assert [open_network(network).best_batch for _ in range(2)] == [1, 1]
+    assert caplog.text.count("rounds by its place in a batch: its images run one by one") == 1
 
 
 def test_whole_blocks_of_eight_pixels_run_in_batches() -> None:

@@ -18,6 +18,7 @@ from relrob.errors import NetworkError, RelrobError, ShapeError, UsageError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import open_network
+from relrob.networks.probes import probed
 from tests.make_networks import forward, onnx_bytes, write_onnx
 from tests.support import random_dense
 
@@ -355,4 +356,6 @@ def test_images_that_a_graph_would_mix_run_one_by_one(
             [open_network(network, batch=1).outputs(image[None, :]) for image in images]
         )
         assert np.array_equal(together, alone)
-    assert "may mix the images of a batch" in caplog.text
+    assert "images of a batch" not in caplog.text, "openers are many"
+    probed(network)
+    assert caplog.text.count("may mix the images of a batch: its images run one by one") == 1
