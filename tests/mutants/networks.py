@@ -186,8 +186,8 @@ MUTANTS = (
     Mutant(
         "probes: batches unread",
         "relrob/networks/probes.py",
-        "alone, step)",
-        "alone, step + 1e9)",
+        "shown, alone, step\n",
+        "shown, alone, step + 1e9\n",
         ("tests/networks/test_probes.py",),
     ),
     Mutant(
