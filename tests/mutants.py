@@ -144,6 +144,9 @@ READ, KERNEL, ALONE = (
     ("tests/networks/litert/test_kernels.py",),
     ("tests/networks/litert/test_apart.py",),
 )
+LENGTHS, LONG = "relrob/networks/onnx/lengths.py", ("tests/test_onnx_lengths.py",)
+PLACES = ("tests/test_places.py",)
+WRITE, RULED = "relrob/certificates/writing/ladder.py", ("tests/test_certificates_rules.py",)
 
 SPOTS, PROBES = "relrob/queries/spots.py", "relrob/networks/probes.py"
 SPOTTED, PROBED = ("tests/queries/test_spots.py",), ("tests/networks/test_probes.py",)
@@ -425,12 +428,41 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant("left shift never overflows", LIMITS, "left > 30 or largest << left >= _INT32", "left > 30", READ),
     Mutant("reference never overflows", LIMITS, "largest * float(scales.max()) >= _INT32 - 256", "False", READ),
     Mutant("sums never wrap", LIMITS, "if largest >= _INT32:", "if False:", READ),
+    Mutant("certificates without rules", WRITE, "if not has_rules(opened.network, any(leaf.bound for leaf in leaves)):",
+           "if False:", RULED),
+    Mutant("certificates of balls without rules", f"{WRITE[:-3]}_ball.py", "if not has_rules(network, bounds=True):",
+           "if False:", RULED),
+    Mutant("certificates of several files", WRITE, "if sha256_bytes(data) != network.sha256:", "if False:", RULED),
+    Mutant("rounds by the pixels", LENGTHS, """(node.op_type == "Loop" and _all(given[:2]).value)""", "False", LONG),
+    Mutant("until the pixels say so", LENGTHS, "if first and given_back[:1] and given_back[0].value:", "if False:", LONG),
+    Mutant("one round of a loop is like all", LENGTHS, "if after == carried:", "if True:", LONG),
+    Mutant("loops in branches", LENGTHS, "self._guarded, self._guarded or whole.value", "self._guarded, False", LONG),
+    Mutant("sizes by the pixels", LENGTHS, "if any(size.value for size in sizes) or", "if", LONG),
+    Mutant("shapes of what was picked", LENGTHS, "picked = node.op_type in _PICKS and whole.value", "picked = False", LONG),
+    Mutant("logarithms in batches", "relrob/networks/onnx/apart.py", '"Abs Acosh ', '"Abs Log Acosh ', PLACES),
+    Mutant("sums in batches", "relrob/networks/onnx/apart.py", "return inner and (last or", "return inner and (True or", PLACES),
+    Mutant("sigmoids in batches", "relrob/networks/keras/wiring.py", '"linear", "relu", "relu6"', '"linear", "sigmoid", "relu6"',
+           PLACES),
+    Mutant("ties in batches", TALLY, "if self._first.best_batch > 1 and len(near := near_ties(outputs)):",
+           "near = np.zeros(0, int)\n        if False:", PLACES),
+    Mutant("float layers in batches", LITERT, "isinstance(layer, FloatFull)\n        or", "", KERNEL),
+    Mutant("floats of black boxes in batches", LITERT, "elif step.kind not in _EXACT.split() and", "elif False and", KERNEL),
+    Mutant("what XNNPACK leaves in batches", LITERT, "left_by_delegate(data) if", "frozenset[int]() if", KERNEL),
+    Mutant("weights to replace in batches", "relrob/networks/onnx/apart.py", "if model.ir_version >= _OVERRIDDEN and",
+           "if False and", PLACES),
+    Mutant("traced Keras alone", "relrob/networks/keras/runtime.py", "if not np.allclose(traced, stepped,",
+           "if not np.allclose(traced, traced,", ("tests/networks/keras/test_files.py",)),
+    Mutant("loops of LiteRT", "relrob/networks/litert/info.py", "if _builtin(code) in _LOOPS:", "if False:",
+           ("tests/networks/litert/test_runtime.py",)),
+    Mutant("half precision modelled", KERNELS, "if read_flat(data).halved and has_halves():", "if False:", KERNEL),
+    Mutant("half precision of AMX forgotten", KERNELS, """any("fp16" in line""", """any("avx512_fp16" in line""", KERNEL),
     Mutant("kernel by the runtime's name", KERNELS, "if node.position in taken else", "if True else", KERNEL),
     Mutant("softmax of the batch is apart", ROWS_APART, "if not walk.first(operator):", "if False:", ALONE),
     Mutant("reductions of the batch are apart", ROWS_APART, "len(gone) != len(axes) or 0 in gone", "len(gone) != len(axes)", ALONE),
     Mutant("mixing graphs run in batches that agree", LITERT, "if apart else 1", "if True else 1", ALONE),
     Mutant("mixing graphs run in batches", LITERT, "apart = network.apart and not", "apart = not", ALONE),
-    Mutant("halves round alike in a batch", LITERT, "return left and graph.widths[0] % _BLOCK != 0", "return False", KERNEL),
+    Mutant("halves round alike in a batch", LITERT,
+           "(isinstance(layer, Quantise) and graph.widths[0] % _BLOCK != 0)", "False", KERNEL),
     Mutant("scales along the inputs on XNNPACK", LIMITS, "layer.turned and kernel == \"xnnpack\"", "False", READ),
     # values
     Mutant("arrays can be written to", "relrob/domain/arrays.py", "copy.flags.writeable = False", "pass", DOMAIN),

@@ -125,14 +125,17 @@ def _same(one: Floats, other: Floats) -> Bools:
 
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
-    """With `apart` False where a batch gives other outputs than single images, by more than
-    rounding and a step of 8 bits."""
+    """With `apart` False where a batch gives other outputs than single images: of black boxes other
+    bits (Keras apart), of models more than rounding and a step of 8 bits."""
     if not network.apart:
         return network
     try:
         together = open_network(network).outputs(shown)
     except NetworkError as error:
         log.warning("%s runs one image at a time: %s", network.path, error)
+        return replace(network, apart=False)
+    if network.black_box and network.runtime != "keras" and not _same(together, alone).all():
+        log.warning("%s rounds otherwise in a batch: its images run one by one", network.path)
         return replace(network, apart=False)
     finite = alone[np.isfinite(alone)]
     step = 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
