@@ -18,7 +18,7 @@ from relrob.networks.batches import pixel_order
 from relrob.networks.content import gives_logits
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import Enclosure
-from relrob.networks.evaluator import labels, margins
+from relrob.networks.evaluator import labels, margins, near_ties
 from relrob.networks.open import Opened
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
@@ -48,29 +48,35 @@ class Judge(Protocol):
 
 @final
 class RuntimeJudge:
-    """Runs each perturbed image on the network's runtime."""
+    """Runs each perturbed image on the network's runtime: in batches, and those near a tie once
+    more by themselves, since many kernels round by the place in a batch. `alone`: all by
+    themselves."""
 
-    def __init__(self, opened: Opened, rungs: RungSet, label: int) -> None:
+    def __init__(self, opened: Opened, rungs: RungSet, label: int, alone: bool = False) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
+        self._first = opened.replayer if alone else opened.evaluator
         self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
 
     def see(self, masks: Bools) -> Seen:
         if len(masks) > len(self._images):
             self._images = np.empty((len(masks), len(self._rungs.base)), np.float32)
         self._rungs.fill(self._images, masks)
-        outputs = self._opened.evaluator.outputs(self._images[: len(masks)])
+        images = self._images[: len(masks)]
+        outputs = self._first.outputs(images)
+        if self._first.best_batch > 1 and len(near := near_ties(outputs)):
+            outputs[near] = self._opened.replayer.outputs(images[near])
         return Seen(labels(outputs), margins(outputs, self._label))
 
 
 @final
 class FoldedJudge:
-    """Judges in folded arithmetic, and leaves thin margins to the runtime. Margins are of logits,
-    also where the runtime gives probabilities: a thin one is then the folded one, its sign the
-    runtime's."""
+    """Judges in folded arithmetic, and leaves thin margins to the runtime, one image at a time.
+    Margins are of logits, also where the runtime gives probabilities: a thin one is then the folded
+    one, its sign the runtime's."""
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
         self._folded, self._label = folded, label
-        self._runtime = RuntimeJudge(opened, rungs, label)
+        self._runtime = RuntimeJudge(opened, rungs, label, alone=True)
         self._logits = gives_logits(opened.network)
 
     def see(self, masks: Bools) -> Seen:

@@ -70,14 +70,17 @@ def probe_images(network: Network) -> Floats:
 
 
 def differs_in_batches(
-    run: Callable[[Floats], Floats], images: Floats, alone: Floats, step: float
+    run: Callable[[Floats], Floats], images: Floats, alone: Floats, step: float | None
 ) -> str:
     """Why images (n, d) are not to be run in batches: "" where `run` gives them there the outputs
-    `alone` (n, classes), but for the rounding of floats and `step`."""
+    `alone` (n, classes), but for the rounding of floats and `step`; None allows for neither."""
     try:
         together = run(images)
     except NetworkError as error:
         return f"does not run in batches ({error})"
+    if step is None:
+        same = np.array_equal(together, alone, equal_nan=True)
+        return "" if same else "rounds otherwise in a batch"
     finite = alone[np.isfinite(alone)]  # where float32 overflows, NaN is the answer
     most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
     alike = np.allclose(together, alone, rtol=0, atol=most, equal_nan=True)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 
 from relrob.domain.arrays import Doubles, Floats, Ints
+
+# A batch and an image alone differ by less, relative to the largest output, where only rounding
+# tells them apart.
+_NEAR: Final = 2.0**-10
 
 
 class Evaluator(Protocol):
@@ -33,6 +37,16 @@ def labels(outputs: Floats) -> Ints:
     """First index of the largest output, row by row: (n, classes) -> (n,); -1, no class, for a row
     with NaN."""
     return np.where(np.isnan(outputs).any(axis=1), -1, outputs.argmax(axis=1)).astype(np.int64)
+
+
+def near_ties(outputs: Floats) -> Ints:
+    """Rows whose label another rounding could change: the two largest outputs are as good as equal,
+    or one is no number."""
+    wide = outputs.astype(np.float64)
+    top = np.partition(wide, -2, axis=1)[:, -2:]
+    with np.errstate(invalid="ignore"):
+        sure = top[:, 1] - top[:, 0] > _NEAR * np.abs(wide).max(axis=1)
+    return np.flatnonzero(~sure)
 
 
 def margins(outputs: Floats, label: int) -> Doubles:

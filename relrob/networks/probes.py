@@ -126,12 +126,13 @@ def _same(one: Floats, other: Floats) -> Bools:
 
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
-    """With `apart` False where a batch gives other outputs than single images, by more than
-    rounding and a step of 8 bits. Images that run one by one are told of here alone: openers are
-    many."""
+    """With `apart` False where a batch gives other outputs than single images: of black boxes other
+    bits (Keras apart), of models more than rounding and a step of 8 bits. Images that run one by
+    one are told of here alone: openers are many."""
     why = "may mix the images of a batch"
     if network.apart:
-        step = step_of_8_bits(network, alone)
+        exact = network.black_box != "" and network.runtime != "keras"
+        step = None if exact else step_of_8_bits(network, alone)
         why = differs_in_batches(
             lambda images: open_network(network).outputs(images), shown, alone, step
         )

@@ -369,10 +369,14 @@ def test_edits_of_numbers_alone_keep_their_rules(
 
 
 def test_half_precision_is_asked_of_the_processor(tmp_path: Path) -> None:
-    for words, able in (
-        ("flags : avx2 avx512_fp16", True),
-        ("flags : avx2 f16c", platform.machine() != "x86_64"),
-    ):
+    own = platform.machine() != "x86_64"
+    told = {
+        "flags : avx2 avx512_fp16": True,
+        "flags : amx_fp16": True,
+        "bogomips : 1": True,
+        "flags : avx2 f16c": own,
+    }
+    for words, able in told.items():
         (tmp_path / "cpuinfo").write_text(words)
         assert _has_halves(tmp_path / "cpuinfo") is able
     assert _has_halves(tmp_path / "none")

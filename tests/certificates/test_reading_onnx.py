@@ -409,6 +409,7 @@ CHANGED: dict[str, tuple[Callable[[onnx.ModelProto], object], str]] = {
     "an overload": (lambda m: setattr(m.graph.node[1], "overload", "x"), "field 8"),
     "an opset to come": (lambda m: setattr(m.opset_import[0], "version", 99), "opset"),
     "two opsets": (lambda m: m.opset_import.add(domain="", version=7), "opset"),
+    "an opset by two names": (lambda m: m.opset_import.add(domain="ai.onnx", version=9), "opset"),
     "an unknown attribute": (
         lambda m: m.graph.node[1].attribute.add(name="axis", type=2, i=1),
         "attribute",

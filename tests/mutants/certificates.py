@@ -246,4 +246,25 @@ MUTANTS = (
         'self._end = ""',
         ("tests/certificates/test_reading_onnx.py",),
     ),
+    Mutant(
+        "certificates of balls without rules",
+        "relrob/certificates/writing/ball.py",
+        "if not has_rules(network, bounds=True):",
+        "if False:",
+        ('tests/test_certificates_rules.py',),
+    ),
+    Mutant(
+        "certificates without rules",
+        "relrob/certificates/writing/ladder.py",
+        "if not has_rules(opened.network, any(leaf.bound for leaf in leaves)):",
+        "if False:",
+        ('tests/test_certificates_rules.py',),
+    ),
+    Mutant(
+        "certificates of several files",
+        "relrob/certificates/writing/ladder.py",
+        "if sha256_bytes(data) != network.sha256:",
+        "if False:",
+        ('tests/test_certificates_rules.py',),
+    ),
 )

@@ -277,4 +277,14 @@ MUTANTS = (
         "        if self._cost is None or signed < self._cost:",
         "        if self._cost is None or signed > self._cost:",
     ),
+    Mutant(
+        "ties in batches",
+        "relrob/judging/judges.py",
+        "if self._first.best_batch > 1 and len(near := near_ties(outputs)):",
+        (
+            "near = np.zeros(0, int)\n"
+            "        if False:"
+        ),
+        ('tests/test_places.py',),
+    ),
 )

@@ -113,4 +113,18 @@ MUTANTS = (
         "size=None",
         ("tests/networks/keras/test_modelled.py",),
     ),
+    Mutant(
+        "traced Keras alone",
+        "relrob/networks/keras/runtime.py",
+        "if not np.allclose(traced, stepped,",
+        "if not np.allclose(traced, traced,",
+        ('tests/networks/keras/test_files.py',),
+    ),
+    Mutant(
+        "sigmoids in batches",
+        "relrob/networks/keras/wiring.py",
+        '    "relu",',
+        '    "sigmoid",',
+        ('tests/test_places.py',),
+    ),
 )

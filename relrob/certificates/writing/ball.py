@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from relrob.bounding.fixed import Closed
 from relrob.bounding.linear import Margins
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.writing.ladder import bent_lines, claim, head
+from relrob.certificates.writing.ladder import bent_lines, claim, has_rules, head
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.enclose import enclosure_of
@@ -30,7 +30,7 @@ def ball_certificate(
     """The certificate that `network` gives `label` on all of `region` around `image`. `proof`:
     bounds over the region, or over each of its parts, or of each threat in the order of
     `relrob.bounding.fixed.threats` the cells that were closed. None for an L2 ball, of which bounds
-    are not re-derived."""
+    are not re-derived, and, with a warning, where the checker has no rules for the network."""
     bounded = (PhaseLeaf((), proof, ()),) if isinstance(proof, Margins) else proof
     leaves = [leaf for leaf in bounded if isinstance(leaf, PhaseLeaf)]
     if leaves:
@@ -44,6 +44,8 @@ def ball_certificate(
     else:
         cells = [group for group in bounded if not isinstance(group, PhaseLeaf)]
         entry = {"cells": [[_cell(closed) for closed in group] for group in cells]}
+    if not has_rules(network, bounds=True):
+        return None
     described = {"kind": region.kind, "radius": str(region.radius)}
     if isinstance(region, Lattice):
         described["step"] = str(region.step)

@@ -4,6 +4,7 @@ derive each leaf again."""
 from __future__ import annotations
 
 import logging
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,12 @@ from numpy.typing import NDArray
 
 from relrob.bounding.certain import CertainLabels
 from relrob.bounding.linear import Neurons
+from relrob.certificates.checking.deployed import NoRulesError, read_deployed
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.errors import AlarmError
+from relrob.networks.content import checked_bytes
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
@@ -24,6 +27,7 @@ from relrob.queries.findings import Leaf
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, whole
 from relrob.registry import load
+from relrob.system.files import sha256_bytes
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +51,11 @@ def certificate(
     `role`: "reference" or "quantised".
 
     Points of leaves that were run are run once more, alone; None, with a warning, if outputs are
-    then no finite numbers. Raises AlarmError if one is then wrong: the verdict was of a network
-    that gives an image alone another label.
+    then no finite numbers, or if the checker has no rules for the network. Raises AlarmError if one
+    is then wrong: the verdict was of a network that gives an image alone another label.
     """
+    if not has_rules(opened.network, any(leaf.bound for leaf in leaves)):
+        return None
     maker = _Maker(opened, rungs, label)
     parts = [entry for leaf in leaves for entry in maker.leaf(_part(rungs, leaf.path), leaf.bound)]
     if maker.wrong:
@@ -74,6 +80,33 @@ def certificate(
         "leaves": parts,
     }
     return canonical({**content, "seal": seal(content)})
+
+
+def has_rules(network: Network, bounds: bool) -> bool:
+    """Can the checker follow a certificate of this network, whose `bounds` it derives or whose
+    points it only runs? False with a warning. Raises NetworkError where the file has changed."""
+    lack = _lack(network, bounds)
+    if lack:
+        log.warning("no certificate for %s: %s", network.path, lack)
+    return not lack
+
+
+@lru_cache(maxsize=16)
+def _lack(network: Network, bounds: bool) -> str:
+    """Why it cannot, "" where it can. Asks the checker's own readers."""
+    file = Path(network.path)
+    if file.is_dir():
+        return "the checker has no rules for SavedModels"
+    data = checked_bytes(network)
+    if sha256_bytes(data) != network.sha256:
+        return "the checker reads one file, and this one keeps constants in others"
+    if not bounds:
+        return ""
+    try:
+        read_deployed(network, data)
+    except NoRulesError as reason:
+        return f"the checker has no rules for {reason}"
+    return ""
 
 
 def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[str, Any]:

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import logging
 import tempfile
+import warnings
+from functools import partial
 from pathlib import Path
-from typing import Any, final
+from typing import Any, Final, final
 
 import keras
+import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import NetworkError
-from relrob.networks.batches import one_line, padded, pixel_order, run_in_batches
+from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes
 from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import without_batch
@@ -26,6 +29,7 @@ from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
+_ALIKE: Final = 2.0**-10  # relative to the largest output
 
 
 def open_keras(
@@ -42,7 +46,24 @@ def open_keras(
         _limit(threads)
     if network.format == "savedmodel":
         return Keras(network, *_from_directory(network), batch)
-    return Keras(network, *_from_file(network, checked_bytes(network, data)), batch)
+    opened = Keras(network, *_from_file(network, checked_bytes(network, data)), batch)
+    _check_steps(opened, network)
+    return opened
+
+
+def _check_steps(opened: Keras, network: Network) -> None:
+    """Keras calls a model step by step, or traces it first, as `predict` does; TensorFlow then
+    merges constants, as if nothing were rounded between them. Raises NetworkError where the two
+    differ by more than rounding alone."""
+    probes = probe_images(network)
+    traced, stepped = opened.outputs(probes), opened.stepped(probes)
+    most = _ALIKE * max(float(np.abs(stepped[np.isfinite(stepped)]).max(initial=0.0)), 1e-30)
+    if not np.allclose(traced, stepped, rtol=0, atol=most, equal_nan=True):
+        raise NetworkError(
+            f"Keras gives {network.path} other outputs when it is traced than step by step: its rounding decides",
+            "a model whose constants are not far larger than its values",
+            "export it to ONNX",
+        )
 
 
 def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
@@ -129,13 +150,23 @@ class Keras:
 
     def outputs(self, images: Floats) -> Floats:
         """Outputs (n, classes) as the model gives them."""
-        return run_in_batches(images, self._network, self._batch, self._run, self._order)
+        return run_in_batches(
+            images, self._network, self._batch, partial(self._run, self._call), self._order
+        )
 
-    def _run(self, images: Floats) -> NDArray[Any]:
+    def stepped(self, images: Floats) -> Floats:
+        """The same without a trace, operator by operator."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the trace has said the same
+            return run_in_batches(
+                images, self._network, self._batch, partial(self._run, self._model), self._order
+            )
+
+    def _run(self, call: Any, images: Floats) -> NDArray[Any]:
         """Up to `best_batch` images."""
         size = self._fixed or len(images)
         try:
-            rows = self._call(tf.constant(padded(images, size).reshape(size, *self._image)))
+            rows = call(tf.constant(padded(images, size).reshape(size, *self._image)))
         except (ValueError, TypeError, tf.errors.OpError) as error:
             raise NetworkError(
                 f"Keras cannot run {self._network.path}: {one_line(error)}", "one row an image"

@@ -10,7 +10,8 @@ from relrob.networks.keras.calls import Tensor
 from relrob.networks.keras.config import MODELS, LayerConfig, Model
 from relrob.networks.operators import NotDenseError
 
-# Layers that treat the images of a batch apart, whatever their settings.
+# Layers that treat the images of a batch apart, whatever their settings, and that round alike in
+# any place of it.
 _APART: Final = {
     *(
         f"{kind}{n}D"
@@ -34,7 +35,6 @@ _APART: Final = {
         "RepeatVector",
         "LeakyReLU",
         "PReLU",
-        "ELU",
         "InputLayer",
         "Dense",
         "Flatten",
@@ -55,13 +55,20 @@ _APART: Final = {
 }
 # Layers that do where their axis, counted with the batch, is neither the first nor counted from the
 # end, but for the last.
-_ALONG: Final = {
-    "Softmax",
-    "Normalization",
-    "BatchNormalization",
-    "LayerNormalization",
-    "Concatenate",
-}
+_ALONG: Final = {"Softmax", "Normalization", "BatchNormalization", "Concatenate"}
+# What is made of exponentials, logarithms and inverse roots has last bits that depend on the place
+# in a batch.
+_ROUNDED_ALIKE: Final = (
+    None,
+    "linear",
+    "relu",
+    "relu6",
+    "leaky_relu",
+    "softmax",
+    "tanh",
+    "softsign",
+    "hard_sigmoid",
+)
 _PASSING: Final = ("Activation", "Softmax", "ReLU", "Dropout")
 
 
@@ -182,7 +189,7 @@ def _apart(layer: LayerConfig) -> bool:
     settings, axis = layer.settings, layer.settings.get("axis", -1)
     if layer.kind in MODELS or any(call.odd for call in layer.calls):
         return False
-    if isinstance(settings.get("activation"), dict) or settings.get("target_shape", [1]) == []:
+    if settings.get("activation") not in _ROUNDED_ALIKE or settings.get("target_shape", [1]) == []:
         return False
     if layer.kind in _ALONG:
         axes = axis if isinstance(axis, list) else [axis]

@@ -40,6 +40,7 @@ DAMAGED: Final = (
     OverflowError,
     MemoryError,
 )
+_HALVED: Final = b"reduced_precision_support"
 Options = Mapping[str, object]
 
 
@@ -103,14 +104,15 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for
-    nothing."""
+    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for nothing;
+    `halved`: the file allows its floats to be computed in half precision."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     odd: str
+    halved: bool = False
 
     def at(self, place: int) -> Tensor:
         """The tensor that an operator names. Raises NotModelledError where it names none."""
@@ -139,7 +141,10 @@ def _read(model: Any) -> Flat:
     operators = tuple(
         _operator(number, operator, codes) for number, operator in enumerate(graph.operators or ())
     )
-    flat = Flat(tensors, operators, _ints(graph.inputs), _ints(graph.outputs), _odd_model(model))
+    halved = any(entry.name == _HALVED for entry in model.metadata or ())
+    flat = Flat(
+        tensors, operators, _ints(graph.inputs), _ints(graph.outputs), _odd_model(model), halved
+    )
     named = [
         *flat.inputs,
         *flat.outputs,
@@ -152,12 +157,7 @@ def _read(model: Any) -> Flat:
 
 def _odd_model(model: Any) -> str:
     """What is unusual about the file."""
-    known = {
-        b"min_runtime_version",
-        b"CONVERSION_METADATA",
-        b"TFLITE_METADATA",
-        b"reduced_precision_support",
-    }
+    known = {b"min_runtime_version", b"CONVERSION_METADATA", b"TFLITE_METADATA", _HALVED}
     other = [entry.name or b"" for entry in model.metadata or () if entry.name not in known]
     if model.version != 3:
         return f"the file has schema version {model.version}"

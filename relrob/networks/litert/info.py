@@ -42,6 +42,7 @@ _WEIGHTED = {
     _Op.BATCH_MATMUL: (0, 1),
     _Op.TRANSPOSE_CONV: (2, 1),
 }
+_LOOPS = (_Op.WHILE, _Op.STABLEHLO_WHILE)
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,12 @@ def _check_operators(path: str, model: Any) -> None:
                     f"{path}: operator {position} is the custom operator {name!r}",
                     "LiteRT's built-in operators",
                     "convert with TFLITE_BUILTINS only",
+                )
+            if _builtin(code) in _LOOPS:
+                raise UnsupportedLayerError(
+                    f"{path}: operator {position} is a loop: how often it runs may depend on the pixels",
+                    "as much work for every image",
+                    "export it without a loop",
                 )
 
 

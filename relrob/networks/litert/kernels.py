@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final
 
 from ai_edge_litert.interpreter import Interpreter
 
-from relrob.networks.litert.flat import NotModelledError
+from relrob.networks.litert.flat import NotModelledError, read_flat
 from relrob.networks.litert.graph import Graph, read_graph
 from relrob.system.quiet import quiet_native
 
@@ -25,6 +27,10 @@ def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
     graph = read_graph(data)
     if runtime != "xnnpack":
         return (runtime,) * len(graph.nodes)
+    if read_flat(data).halved and has_halves():
+        raise NotModelledError(
+            "the file allows half precision, in which XNNPACK may compute on this processor"
+        )
     found = {taken for size in _BATCHES if (taken := _taken(data, graph, size)) is not None}
     if not found:
         return ("xnnpack",) * len(
@@ -36,9 +42,60 @@ def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
     return tuple("xnnpack" if node.position in taken else "builtin" for node in graph.nodes)
 
 
+def has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+    """May this processor add and multiply in half precision? XNNPACK does so, in a file that allows
+    it, on processors of ARM and on those of x86 with AVX512-FP16 or AMX-FP16; Linux names these.
+    What is not known to lack them may have them."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    try:
+        told = cpuinfo.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return True
+    flags = [line for line in told.splitlines() if line.startswith("flags")]
+    return not flags or any("fp16" in line for line in flags)
+
+
 def _taken(data: bytes, graph: Graph, size: int) -> frozenset[int] | None:
     """Positions of the operators on the path that the delegate runs in a batch of `size`; None
     where LiteRT refuses that batch."""
+    delegates = _delegates(data, size)
+    if delegates is None:
+        return None
+    return frozenset(
+        position for inputs, outputs in delegates for position in _between(graph, inputs, outputs)
+    )
+
+
+@lru_cache(maxsize=4)
+def left_by_delegate(data: bytes) -> frozenset[int]:
+    """Positions of the operators of any graph that XNNPACK may leave to the built-in kernels, in a
+    batch of one or of many images: all where LiteRT does not say. Raises NotModelledError for a
+    damaged file."""
+    flat = read_flat(data)
+    makers = {place: operator for operator in flat.operators for place in operator.outputs}
+    every = frozenset(operator.number for operator in flat.operators)
+    left: frozenset[int] = frozenset()
+    for size in _BATCHES:
+        try:
+            delegates = _delegates(data, size)
+        except NotModelledError:
+            return every
+        taken = set[int]()
+        for inputs, outputs in delegates or ():
+            waiting = [place for place in outputs if place not in inputs]
+            while waiting:
+                maker = makers.get(waiting.pop())
+                if maker is not None and maker.number not in taken:
+                    taken.add(maker.number)
+                    waiting += [place for place in maker.inputs if place not in inputs]
+        left |= every - taken if delegates is not None else frozenset()
+    return left
+
+
+def _delegates(data: bytes, size: int) -> list[tuple[list[int], list[int]]] | None:
+    """The tensors that each delegate takes and gives in a batch of `size`; None where LiteRT
+    refuses that batch."""
     try:
         with quiet_native():
             interpreter: Any = Interpreter(model_content=data, num_threads=1)
@@ -53,12 +110,11 @@ def _taken(data: bytes, graph: Graph, size: int) -> frozenset[int] | None:
         raise NotModelledError(
             "this version of LiteRT does not say which layers XNNPACK takes"
         ) from error
-    delegates = [node for node in nodes if node["op_name"] == "DELEGATE"]
-    return frozenset(
-        position
-        for node in delegates
-        for position in _between(graph, node["inputs"], node["outputs"])
-    )
+    found = [node for node in nodes if node["op_name"] == "DELEGATE"]
+    return [
+        ([int(place) for place in node["inputs"]], [int(place) for place in node["outputs"]])
+        for node in found
+    ]
 
 
 def _between(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> Iterator[int]:

@@ -16,15 +16,20 @@ from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.litert.emulate import emulator
 from relrob.networks.litert.flat import read_flat
-from relrob.networks.litert.graph import read_graph
+from relrob.networks.litert.graph import FULL, read_graph
 from relrob.networks.litert.interpreter import LiteRt, best_batch
-from relrob.networks.litert.kernels import kernels_of
-from relrob.networks.litert.layers import Quantise
+from relrob.networks.litert.kernels import kernels_of, left_by_delegate
+from relrob.networks.litert.layers import Dequantise, FloatFull, Quantise
 from relrob.networks.litert.probes import hostile_images
 
 log = logging.getLogger(__name__)
 
 _BLOCK: Final = 8  # values that LiteRT's built-in QUANTIZE rounds at once
+# Operators that round a value once, or not at all, on its way: the same in any place.
+_EXACT: Final = (
+    "RESHAPE RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 MAXIMUM MINIMUM NEG ABS PAD PADV2 CONCATENATION TRANSPOSE MAX_POOL_2D CAST "
+    "REDUCE_MAX REDUCE_MIN ADD SUB MUL DIV SHAPE STRIDED_SLICE PACK"
+)
 
 
 def open_litert(
@@ -55,27 +60,55 @@ def open_litert(
 
 
 def rounds_by_place(network: Network, data: bytes) -> bool:
-    """Can an image have other outputs in a batch, because the built-in QUANTIZE rounds halves to
-    even in whole blocks of the batch, and away from zero in what is left over? What a black box
-    quantises may also be a float that depends on the batch itself."""
+    """Can an image have other outputs in a batch, because the built-in kernels round floats in
+    whole blocks of the batch in one way, and what is left over in another?
+
+    Last bits of logits or probabilities alone are no matter here: points near a tie are run by
+    themselves. QUANTIZE moves a value by a step, and a float layer may cancel or be quantised
+    again. What a black box computes may enlarge any rounding.
+    """
     if network.runtime == "reference":
         return False
-    if not network.black_box:
-        graph, kernels = read_graph(data), kernels_of(data, network.runtime)
-        left = any(
-            isinstance(a, Quantise) and kernel == "builtin"
-            for a, kernel in zip(graph.layers, kernels, strict=True)
-        )
-        return left and graph.widths[0] % _BLOCK != 0
+    if network.black_box:
+        return _rounds_somewhere(data, network.runtime)
+    graph, kernels = read_graph(data), kernels_of(data, network.runtime)
+    own = [
+        layer for layer, kernel in zip(graph.layers, kernels, strict=True) if kernel == "builtin"
+    ]
+    dense = [layer for layer in graph.layers if isinstance(layer, FULL)]
+    middle = graph.layers.index(dense[-1]) if dense else 0
+    return any(
+        isinstance(layer, FloatFull)
+        or (isinstance(layer, Quantise) and graph.widths[0] % _BLOCK != 0)
+        or (isinstance(layer, Dequantise) and graph.layers.index(layer) < middle)
+        for layer in own
+    )
+
+
+def _rounds_somewhere(data: bytes, runtime: str) -> bool:
+    """The same of a graph that is not modelled: of the operators that run on the built-in
+    kernels."""
     flat = read_flat(data)
-    pixels, left = {flat.inputs[0]}, False
+    own = (
+        left_by_delegate(data)
+        if runtime == "xnnpack"
+        else frozenset(step.number for step in flat.operators)
+    )
+    pixels = {flat.inputs[0]}
     for step in flat.operators:
         given = flat.tensors[step.inputs[0]] if step.inputs and step.inputs[0] >= 0 else None
         if given is not None and step.kind == "RESHAPE" and given.number in pixels:
             pixels.update(step.outputs)
-        elif given is not None and step.kind == "QUANTIZE" and given.type == "FLOAT32":
-            left |= given.number not in pixels or prod(given.shape) % _BLOCK != 0
-    return left
+        elif given is None or given.constant or step.number not in own:
+            continue
+        elif step.kind == "QUANTIZE" and given.type == "FLOAT32":
+            if given.number not in pixels or prod(given.shape) % _BLOCK != 0:
+                return True
+        elif step.kind not in _EXACT.split() and any(
+            flat.tensors[place].type == "FLOAT32" for place in step.outputs
+        ):
+            return True
+    return False
 
 
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:

@@ -18,10 +18,12 @@ from onnx import helper, numpy_helper
 
 from relrob.networks.onnx.graph import DOMAINS, OPSETS
 
+# Without Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits depend on
+# the place in a batch, in whole vectors or in what is left over, and without Gelu, Mish and Swish,
+# of which that is not known.
 _UNARY: Final = (
-    "Abs Acos Acosh Asin Asinh Atan Atanh Cast CastLike Ceil Celu Clip Cos Cosh Elu Erf Exp Floor Gelu HardSigmoid HardSwish "
-    "Identity IsInf IsNaN LeakyRelu Log Mish Neg Not Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh Softplus Softsign "
-    "Sqrt Swish Tan Tanh ThresholdedRelu"
+    "Abs Acosh Asinh Atanh Cast CastLike Ceil Clip Cosh Erf Exp Floor HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Neg "
+    "Not Reciprocal Relu Round Shrink Sigmoid Sign Sinh Softsign Sqrt Tan Tanh ThresholdedRelu"
 )
 _NARY: Final = "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor"
 # Their first input is a batch of images or channels by the standard; all others must be constants.
@@ -54,6 +56,7 @@ _FLATTENED: Final = (
     "LogSoftmax",
     "Hardmax",
 )  # before opset 13 over all axes from the one given on, by default 1
+_OVERRIDDEN: Final = 4  # from this IR version on
 _QDQ: Final = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -85,6 +88,10 @@ def _known(model: onnx.ModelProto) -> bool:
     held = {tensor.name for tensor in graph.initializer} | {
         each.values.name for each in graph.sparse_initializer
     }
+    if model.ir_version >= _OVERRIDDEN and any(value.name in held for value in graph.input):
+        # weights that a caller may replace are not packed, and products of one row sum in another
+        # order
+        return False
     given = next(value.name for value in graph.input if value.name not in held)
     kept = _Kept(int(versions[0]), _shapes(model))
     kept.constants.update({tensor.name: tensor for tensor in graph.initializer})
@@ -249,8 +256,12 @@ class _Kept:
                 and at.get("spatial", 1) == 1
             )
         if _CLASSES.get(kind) == _REDUCTIONS:
-            axes = at.get("axes") or (self._whole(rest[0]) if rest else None)
-            return bool(axes) and all(self._inner(axis, rank) for axis in axes or [])
+            axes: list[Any] = at.get("axes") or (self._whole(rest[0]) if rest else None) or []
+            inner = bool(axes) and all(self._inner(axis, rank) for axis in axes)
+            # Sums along other axes than the last ones have last bits that depend on the place in a
+            # batch.
+            last = inner and {axis % rank for axis in axes} == {*range(rank - len(axes), rank)}
+            return inner and (last or kind in ("ReduceMax", "ReduceMin"))
         if kind in _ALONG:
             return self._along(node, rank)
         if kind == "QLinearConv":

@@ -17,6 +17,7 @@ from relrob.errors import NetworkError, ShapeError
 from relrob.networks.batches import one_line
 from relrob.networks.onnx.apart import treats_apart
 from relrob.networks.onnx.dense import build
+from relrob.networks.onnx.lengths import refuse_lengths
 from relrob.networks.onnx.random import refuse_random
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes
@@ -44,6 +45,7 @@ def read_onnx(path: str, data: bytes) -> Source:
     _check(model, path)
     given = _input(model.graph, path)
     refuse_random(model, path)
+    refuse_lengths(model, path)
     if len(model.graph.output) != 1:
         names = ", ".join(value.name for value in model.graph.output)
         raise ShapeError(

@@ -351,3 +351,33 @@ def test_sizes_must_fit(plain: Path, tmp_path: Path) -> None:
     two = keras().Model([left, right], layers.Dense(6)(layers.Add()([left, right])))
     with pytest.raises(ShapeError, match="2 inputs"):
         load_network(save(two, tmp_path / "n.keras"), image_shape=SHAPE, classes=6)
+
+
+def there_and_back(offset: float) -> Any:
+    """A constant is added and taken away again before a dense layer."""
+    layers = keras().layers
+    there, back = layers.Rescaling(1.0, offset=offset), layers.Rescaling(1.0, offset=-offset)
+    return sequential(lambda _: there, lambda _: back, lambda k: k.Flatten(), lambda k: k.Dense(6))
+
+
+def test_keras_traced_and_step_by_step_are_one_network_or_none(tmp_path: Path) -> None:
+    """TensorFlow merges the constants of a traced model, as if nothing were rounded between them: +
+    1e7 - 1e7 is then nothing."""
+    for offset, alike in ((1.0, True), (1e7, False)):
+        model = there_and_back(offset)
+        model.save(tmp_path / "m.keras")
+        images = np.random.default_rng(0).random((20, *SHAPE), dtype=np.float32)
+        stepped, traced = (
+            np.asarray(model(images, training=False)),
+            model.predict(images, verbose=0),
+        )
+        assert bool(np.allclose(stepped, traced, rtol=0, atol=1e-3)) is alike
+        network = load_network(tmp_path / "m.keras", image_shape=SHAPE, classes=6)
+        assert network.runtime == "keras"
+        if not alike:
+            with pytest.raises(NetworkError, match="step by step"):
+                open_network(network)
+            continue
+        assert np.allclose(
+            open_network(network).outputs(images.reshape(20, -1)), stepped, rtol=0, atol=1e-5
+        )

@@ -4,12 +4,15 @@ the bits of its own."""
 from __future__ import annotations
 
 import copy
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
+from pytest import MonkeyPatch
 
 from relrob.domain.arrays import Floats
 from relrob.networks.enclose import dynamic_layers, row_quantiser
@@ -17,11 +20,11 @@ from relrob.networks.enclosure import LOOSE
 from relrob.networks.litert import kernels
 from relrob.networks.litert.dynamic import qd8, symmetric
 from relrob.networks.litert.emulate import Emulator, emulator
-from relrob.networks.litert.enclosure import black_box, tflite_enclosure
+from relrob.networks.litert.enclosure import black_box, modelled, tflite_enclosure
 from relrob.networks.litert.flat import NotModelledError
 from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.interpreter import LiteRt
-from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.kernels import has_halves, kernels_of
 from relrob.networks.litert.runtime import open_litert, rounds_by_place
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
@@ -47,6 +50,47 @@ def test_the_delegate_is_asked() -> None:
     )
     left = edited(FILES["dynamic"], version(LEFT))
     assert kernels_of(left, "xnnpack") == ("builtin", "builtin")
+
+
+def halved(model: Any, _graph: Any) -> None:
+    """The metadata with which the converter allows half precision."""
+    entry: Any = schema.MetadataT()
+    entry.name, entry.buffer = b"reduced_precision_support", 0
+    model.metadata = [entry]
+
+
+@pytest.mark.parametrize("able", [True, False])
+def test_half_precision_is_modelled_only_where_the_processor_has_none(
+    able: bool, monkeypatch: MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "has_halves", lambda: able)
+    for name, data in FILES.items():
+        allowed = edited(data, halved)
+        kernels_of.cache_clear()
+        modelled.cache_clear()
+        assert ("half precision" in black_box(allowed, "xnnpack")) is able, name
+        assert (
+            black_box(data, "xnnpack")
+            == black_box(allowed, "builtin")
+            == black_box(allowed, "reference")
+            == ""
+        )
+    kernels_of.cache_clear()
+    modelled.cache_clear()
+
+
+def test_linux_names_the_processors_that_have_half_precision(tmp_path: Path) -> None:
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    told = {
+        "flags\t\t: fpu avx2 f16c avx512_bf16\n": not x86,
+        "flags\t\t: avx2 avx512_fp16\n": True,
+        "flags : avx2\nflags : amx_fp16\n": True,
+        "model name : none\n": True,
+    }
+    for text, able in told.items():
+        (tmp_path / "cpuinfo").write_text(text)
+        assert has_halves(tmp_path / "cpuinfo") is able
+    assert has_halves(tmp_path / "none")
 
 
 def first_only(model: Any, graph: Any) -> None:
@@ -194,7 +238,10 @@ def test_an_image_has_the_same_outputs_in_a_batch_where_quantize_rounds_by_place
             "nothing to be careful about"
         )
         assert rounds_by_place(network, data)
-        assert rounds_by_place(replace(network, runtime="xnnpack"), data) == bool(box)
+        taken = replace(network, runtime="xnnpack")
+        assert not rounds_by_place(taken, data), "XNNPACK takes all of it"
+        single = open_litert(taken, 1, data, batch=1).outputs(shown)
+        assert np.array_equal(LiteRt(taken, data, 1, 64).outputs(shown), single)
         assert not rounds_by_place(replace(network, runtime="reference"), data)
 
 
@@ -207,6 +254,67 @@ def test_that_quantize_rounds_by_place_is_told_once(
     assert network.apart
     assert [open_network(network).best_batch for _ in range(2)] == [1, 1]
     assert caplog.text.count("rounds by its place in a batch: its images run one by one") == 1
+
+
+@pytest.mark.parametrize("box", ["", "x"])
+def test_float_layers_on_the_built_in_kernels_run_alone(box: str) -> None:
+    """Also those that XNNPACK leaves: a matrix product sums in another order where there are
+    several rows."""
+    rng = np.random.default_rng(4)
+    weights = rng.standard_normal((64, 20)).astype(np.float32)
+    data = write(
+        20, Kind(), [Full(weights, None, relu=True), Full(weights[:5].repeat(4, 1)[:, :64], None)]
+    )
+    for runtime, found in (("builtin", data), ("xnnpack", edited(data, version(LEFT)))):
+        network = replace(
+            a_network(found, 20, 5, runtime), scheme="float32", apart=True, black_box=box
+        )
+        shown = images()
+        alone = LiteRt(network, found, 1, 1).outputs(shown)
+        assert not np.array_equal(LiteRt(network, found, 1, 64).outputs(shown), alone), (
+            "nothing to be careful about"
+        )
+        assert rounds_by_place(network, found)
+        assert np.array_equal(open_litert(network, 1, found).outputs(shown), alone)
+    network = replace(
+        a_network(data, 20, 5, "xnnpack"), scheme="float32", apart=True, black_box=box
+    )
+    assert not rounds_by_place(network, data)
+
+
+FLOATS = {
+    "LOGISTIC": None, "TANH": None, "EXP": None, "LOG": None, "SQRT": None, "RSQRT": None, "ABS": None, "RELU": None,
+    "SQUARE": None, "HARD_SWISH": None, "ELU": None, "SOFTMAX": schema.SoftmaxOptionsT, "LOG_SOFTMAX": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", FLOATS)
+@pytest.mark.parametrize("runtime", ["xnnpack", "builtin"])
+def test_a_black_box_runs_in_batches_only_where_they_change_no_bit(kind: str, runtime: str) -> None:
+    """One operator on 5 floats behind a float layer: the judge is LiteRT, alone and in batches."""
+    options = FLOATS[kind]() if FLOATS[kind] else None
+    if options is not None:
+        options.beta = 1.0
+    rng = np.random.default_rng(2)
+    weights = np.abs(rng.standard_normal((5, 20))).astype(np.float32)
+    plain = write(20, Kind(), [Full(weights, np.ones(5, np.float32))])
+
+    def one_more(model: Any, graph: Any) -> None:
+        add_operator(
+            model, graph, getattr(OP, kind), [int(graph.outputs[0])], int(graph.outputs[0]), options
+        )
+
+    data = edited(plain, one_more)
+    network = replace(a_network(data, 20, 5, runtime), scheme="float32", apart=True, black_box="x")
+    shown = rng.random((200, 20), dtype=np.float32)
+    alone = LiteRt(network, data, 1, 1).outputs(shown)
+    same = all(
+        np.array_equal(LiteRt(network, data, 1, size).outputs(shown), alone) for size in (3, 64)
+    )
+    assert same or rounds_by_place(network, data)
+    assert np.array_equal(open_litert(network, 1, data).outputs(shown), alone)
+    if runtime == "xnnpack" and kind in ("LOGISTIC", "TANH", "ABS"):
+        assert not rounds_by_place(network, data), "XNNPACK takes all of it"
 
 
 def test_whole_blocks_of_eight_pixels_run_in_batches() -> None:

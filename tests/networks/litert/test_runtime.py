@@ -173,6 +173,12 @@ def custom(model: Any) -> None:
     code.customCode = "FlexErfinv"
 
 
+def looped(model: Any) -> None:
+    """The second kind of operator becomes a loop."""
+    code = model.operatorCodes[model.subgraphs[0].operators[1].opcodeIndex]
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.WHILE
+
+
 def words(model: Any) -> None:
     """The input is text."""
     graph = model.subgraphs[0]
@@ -195,6 +201,7 @@ def twice(model: Any) -> None:
     ("change", "kind", "message"),
     [
         (custom, UnsupportedLayerError, "operator [12] is the custom operator 'FlexErfinv'"),
+        (looped, UnsupportedLayerError, "operator [12] is a loop"),
         (words, NetworkError, "string inputs"),
         (scaleless, NetworkError, "int8 inputs without a scale"),
         (twice, ShapeError, "2 outputs"),

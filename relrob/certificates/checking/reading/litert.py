@@ -47,7 +47,8 @@ def _has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
         words = set(cpuinfo.read_text(encoding="utf-8", errors="replace").split())
     except OSError:
         return True
-    return platform.machine() not in ("x86_64", "AMD64") or "avx512_fp16" in words
+    told = "flags" in words and not any("fp16" in word for word in words)
+    return platform.machine() not in ("x86_64", "AMD64") or not told
 
 
 class _Walk:

@@ -43,18 +43,13 @@ def read_onnx(network: Network, data: bytes) -> Deployed:
     """The layers of a file. Raises NoRulesError."""
     model = Message(data, _MODEL, "an ONNX model")
     opsets = [Message(each, _OPSET, "an opset") for each in model.every(8)]
-    named = {opset.text(1): opset.whole(2) for opset in opsets}
-    if (
-        len(named) != len(opsets)
-        or named.get("", named.get("ai.onnx", 0)) not in _OPSETS
-        or model.whole(1) < 3
-    ):
+    own = [opset.whole(2) for opset in opsets if opset.text(1) in ("", "ai.onnx")]
+    if len(own) != 1 or own[0] not in _OPSETS or model.whole(1) < 3:
         raise NoRulesError("an ONNX model of an opset or version that the checker does not know")
     graph = model.data(7)
     if graph is None:
         raise NoRulesError("an ONNX model without a graph")
-    version = named.get("", named.get("ai.onnx", 0))
-    return _Walk(network, Message(graph, _GRAPH, "an ONNX graph"), version).read()
+    return _Walk(network, Message(graph, _GRAPH, "an ONNX graph"), own[0]).read()
 
 
 class _Walk:
