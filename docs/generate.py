@@ -51,6 +51,15 @@ def registries() -> str:
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
 
 
+def commands() -> str:
+    """The commands, each with a link to its options."""
+    rows = [
+        f"| [`relrob {name}`](docs/cli.md#relrob-{name}) | {summary.rstrip('.')} |"
+        for name, (_, summary) in COMMANDS.items()
+    ]
+    return "\n".join(["| command | does |", "| --- | --- |", *rows])
+
+
 def reference() -> str:
     """The help of every command."""
     parts = [_help(group, "relrob")]

@@ -11,10 +11,13 @@ from relrob.system.child import guarded, size_of
 from relrob_datasets import manifest as manifests
 from relrob_datasets.catalogue import ACCEPTED, load, load_known, splits_here
 from relrob_datasets.dataset import Dataset
+from relrob_datasets.single import ACCEPTED as ACCEPTED_IMAGE
+from relrob_datasets.single import load_image
 
 READY: Final = (
     "relrob_datasets.first",
     "relrob_datasets.npz",
+    "relrob_datasets.single",
     "relrob_datasets.pictures",
     "relrob_datasets.cifar",
     "relrob_datasets.idx",
@@ -42,6 +45,22 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
     return load(name_or_path, split)
 
 
+def load_image_guarded(path: Path, memory: float | None = None) -> Dataset:
+    """`load_image`, which a child has tried first. `memory`: GiB, None for the default. Raises
+    DatasetError."""
+    guarded(
+        "relrob_datasets.first:first_image",
+        {"path": str(path)},
+        name=str(path),
+        size=size_of(path),
+        failure=DatasetError,
+        accepted=ACCEPTED_IMAGE,
+        memory=memory,
+        imports=READY,
+    )
+    return load_image(path)
+
+
 def check(
     name_or_path: str, split: str | None = None, memory: float | None = None
 ) -> tuple[Dataset, ...]:
@@ -56,3 +75,8 @@ def check(
 def first_reading(path: str, split: str) -> int:
     """In the child: load the images. Gives their number."""
     return len(load(path, split))
+
+
+def first_image(path: str) -> int:
+    """In the child: load the one image. Gives the number of its pixels and channels."""
+    return load_image(Path(path)).images.size

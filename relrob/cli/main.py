@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
+    "ladder": ("relrob.cli.ladder:command", "Count and draw the ladder around one image."),
     "train": ("relrob.cli.train:command", "Train a reference network."),
     "quantise": ("relrob.cli.quantise:command", "Quantise a trained network."),
     "datasets": ("relrob.cli.datasets:command", "List, fetch and check data sets."),

@@ -8,7 +8,6 @@ Matplotlib.
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
@@ -18,12 +17,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from relrob.report.figure_file import STYLE, files
 from relrob.report.study.rows import Rate, Row
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 _STYLE: Final[Any] = {
-    "svg.hashsalt": "relrob",
-    "svg.fonttype": "path",
+    **STYLE,
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
@@ -34,7 +33,6 @@ _STYLE: Final[Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
-_DPI: Final = 150
 _APART: Final = 0.06  # octaves
 _ENOUGH: Final = 30  # images; intervals of fewer run out of the picture
 _Panel = tuple[str, list[Row]]
@@ -51,16 +49,6 @@ def figures(rows: Sequence[Row]) -> dict[str, bytes]:
         for name, mine in _panels(stepped, lambda row: re.sub("[^A-Za-z0-9_-]+", "-", row.grid)):
             made |= files(f"fooled-by-label-{name}", _fooled(mine))
     return made
-
-
-def files(name: str, figure: Figure) -> dict[str, bytes]:
-    """NAME.svg and NAME.png of a figure, without a date."""
-    found = {}
-    for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-        found[f"{name}.{kind}"] = buffer.getvalue()
-    return found
 
 
 def _panels(rows: Iterable[Row], *names: Callable[[Row], str]) -> list[_Panel]:

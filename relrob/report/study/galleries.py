@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from relrob.domain.arrays import Floats
 from relrob.domain.record import Record, Set, WitnessView
+from relrob.report.figure_file import STYLE, files
 from relrob.report.run.picture import gallery_png
-from relrob.report.study.figures import files
 from relrob.store.study_directory import CellResult, records_of, witnesses_of
 
 _SETS: Final = (
@@ -78,9 +78,7 @@ def table_one(cells: Sequence[CellResult]) -> dict[str, bytes]:
         if often:
             index = min(often, key=lambda index: (-often[index], index))
             views = {key: _reference_view(cell, index) for key, cell in mine.items()}
-            with matplotlib.rc_context(
-                {"svg.hashsalt": "relrob", "svg.fonttype": "path", "font.size": 8.0}
-            ):
+            with matplotlib.rc_context({**STYLE, "font.size": 8.0}):
                 return files(
                     "perturbed",
                     _sheet(views, index, ", ".join(name for name in (grid, runtime) if name)),
