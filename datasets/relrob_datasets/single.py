@@ -42,12 +42,9 @@ def _array(path: Path) -> Levels | Floats:
     """(1, H, W, C), uint8 or float32. Runs no pickle."""
     with numpy_errors(path, ACCEPTED), path.open("rb") as file:
         loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            name, array = "image", loaded
-        else:
-            names = tuple(loaded.files)
-            name = next((each for each in NAMES if each in names), "")
-            array = loaded[name] if name else None
+        names: tuple[str, ...] = getattr(loaded, "files", ("image",))
+        name = next((each for each in NAMES if each in names), "")
+        array = loaded if isinstance(loaded, np.ndarray) else loaded[name] if name else None
     if not isinstance(array, np.ndarray):
         raise DatasetError(f"{path} holds {', '.join(names) or 'nothing'}", ACCEPTED)
     if name == "images":

@@ -7,12 +7,14 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from relrob.domain.region import Ladder
 from relrob.errors import UsageError
+from relrob.regions.exact import parse_fraction
 from relrob.regions.graph import check_covering, graph, refuse_large, write_graphml
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.registry import load
-from relrob.study.region import described, region_of
-from relrob.study.request import request_of
+from relrob.study.region import described, features_of
+from relrob.system.child import check_memory
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded, load_image_guarded
@@ -42,9 +44,13 @@ def ladder(
     `graphml` and `drawing` (.png or .svg): files to write. `memory`: GiB that the first reading of
     a file may take. Raises RelrobError, also for a ladder that is too large for a graph.
     """
-    options = {"features": features, "axes": axes, "memory": memory}
-    request = request_of(radius, step, None, None, options)
-    region = region_of(request)
+    check_memory(memory)
+    region = Ladder(
+        parse_fraction(str(radius), "radius"),
+        parse_fraction(str(step), "step"),
+        features_of(str(features)),
+        axes,
+    )
     outputs = [None if name is None else Path(name) for name in (graphml, drawing)]
     _check_outputs(*outputs)
     data, index = _image(str(image), dataset, split, memory)

@@ -103,11 +103,10 @@ def table_text(runs: Sequence[Path], form: str) -> str:
 def _theirs(cell: CellResult) -> bool:
     """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20
     features, the paper's search?"""
-    region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
-    paper = region["kind"] == "search" or (
-        region["kind"] == "ladder" and region["features"] == FEATURES
-    )
-    return bool(dynamic and paper and cell.summary["reference"]["arithmetic"] == "float32")
+    header, region = cell.summary.header, cell.summary.header.region
+    paper = region.kind == "search" or (region.kind == "ladder" and region.features == FEATURES)
+    dynamic = header.quantised.scheme == "dynamic"
+    return dynamic and paper and header.reference.arithmetic == "float32"
 
 
 def write_figures(directory: Path, output: Path) -> list[str]:
@@ -145,15 +144,15 @@ def export_records(directory: Path, output: Path) -> int:
 
 def _lines(cell: CellResult) -> list[list[Any]]:
     """The cell's records, each with what tells the cell apart."""
-    quantised = cell.summary["quantised"]
+    header = cell.summary.header
     shown = [
         cell.grid,
         cell.dataset,
-        cell.summary["region"]["kind"],
+        header.region.kind,
         cell.options["radius"],
         cell.options.get("step"),
-        quantised["scheme"],
-        quantised["runtime"],
+        header.quantised.scheme,
+        header.quantised.runtime,
     ]
     return [
         [*shown, *(getattr(record, name) for name in RECORD_COLUMNS)] for record in records_of(cell)

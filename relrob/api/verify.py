@@ -8,7 +8,7 @@ from typing import Any
 from relrob.domain.events import Event, Listener, silent
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
-from relrob.store.summary import summarise
+from relrob.store.summarise import summarise
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import request_of
@@ -74,4 +74,4 @@ def verify_plan(
         )
         listener(Event("note", f"writing {directory}"))
         write_run(directory, summary, plan.indices)
-    return {**summary, "directory": str(directory)}
+    return {**summary.json(), "directory": str(directory)}

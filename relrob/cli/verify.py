@@ -172,5 +172,6 @@ def command(
     if as_json:
         print_json(summary)
     elif not quiet:
-        click.echo(load("relrob.report.run.terminal:rendered")(summary))
+        read: Callable[[dict[str, Any]], Any] = load("relrob.store.summary:Summary").of
+        click.echo(load("relrob.report.run.terminal:rendered")(read(summary)))
         click.echo(f"\nRun directory: {directory}")

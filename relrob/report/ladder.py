@@ -36,7 +36,7 @@ def drawing(view: Any, kind: str, title: str) -> bytes:
         across, up = zip(*places.values(), strict=True)
         size = max(_MARK / max(len(nodes) for nodes in rungs.values()) ** 0.5, 3.0)
         dots = axes.scatter(
-            across, up, size, list(map(costs.get, places)), cmap="cividis", zorder=2
+            across, up, size, [costs[node] for node in places], cmap="cividis", zorder=2
         )
         figure.colorbar(dots, ax=axes, label="L1 cost")
         axes.set_xlim(0, 1)

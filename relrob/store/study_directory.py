@@ -14,9 +14,11 @@ from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.store import older
+from relrob.store.header import LEADING
 from relrob.store.images import asked
 from relrob.store.run_directory import FILE, Store
-from relrob.store.summary import HEADER, summarise
+from relrob.store.summarise import summarise
+from relrob.store.summary import Summary
 from relrob.system.files import disk_errors, write_atomic
 
 INDEX: Final = "study.json"
@@ -35,7 +37,7 @@ class CellResult:
     grid: str
     options: dict[str, Any]
     directory: Path
-    summary: dict[str, Any]
+    summary: Summary
     quantised_robust: int
     by_label: dict[int, tuple[int, int]]
     indices: Sequence[int] | None = None
@@ -79,7 +81,7 @@ def _read_run(directory: Path) -> CellResult:
         with disk_errors(path):
             text = path.read_text()
         try:
-            header = {name: json.loads(text)[name] for name in (*HEADER, "effective_rule")}
+            header = {name: json.loads(text)[name] for name in (*LEADING, "effective_rule")}
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(
                 f"{path} is damaged", "a summary.json that relrob verify wrote"

@@ -20,6 +20,7 @@ from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.report.run.wording import rates
 from relrob.store.run_directory import Store
+from relrob.store.summarise import summarise
 from relrob.study.request import Request, request_of
 from relrob.system import files
 from relrob_datasets import load
@@ -369,8 +370,6 @@ def test_a_script_without_a_guard_is_told_so(mine: Path, how: str) -> None:
 
 
 def test_rates_say_why_they_are_missing() -> None:
-    from relrob.store.summary import summarise
-
     robust = [record for record in map(make_record, range(40)) if record.set == "R_Q^FP"]
     none: dict[str, Any] = {
         "reference_effective": 0,

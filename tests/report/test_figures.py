@@ -31,6 +31,7 @@ from relrob.report.study.parquet_file import parquet_bytes
 from relrob.report.study.published import on_8bit_grid, published
 from relrob.report.study.rows import Rate, Row
 from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
+from relrob.store.summary import Summary
 from tests.cli_case import Case, relrob_command
 from tests.study.test_study import row_of, study_file
 
@@ -275,17 +276,18 @@ def test_published_numbers_stand_beside_the_papers_quantisation_alone(
     _, (cell, *_) = read_study(study)
 
     def as_if(scheme: str, step: str, arithmetic: str = "float32", **region: Any) -> CellResult:
-        quantised = {**cell.summary["quantised"], "scheme": scheme}
+        document = cell.summary.json()
+        quantised = {**document["quantised"], "scheme": scheme}
         options = {"dataset": "mnist", "radius": "20", "step": step}
-        changed = {**cell.summary["region"], "kind": "ladder", "features": 20, **region}
-        reference = {**cell.summary["reference"], "arithmetic": arithmetic}
+        changed = {**document["region"], "kind": "ladder", "features": 20, **region}
+        reference = {**document["reference"], "arithmetic": arithmetic}
         summary = {
-            **cell.summary,
+            **document,
             "reference": reference,
             "quantised": quantised,
             "region": changed,
         }
-        return replace(cell, options=options, summary=summary)
+        return replace(cell, options=options, summary=Summary.of(summary))
 
     cells = [
         as_if("dynamic", "1/4"),

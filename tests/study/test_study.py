@@ -192,17 +192,17 @@ def test_a_study_runs_resumes_and_exports_the_same_bytes(case: Case, tmp_path: P
     assert {row["region"] for row in rows} == {"ladder", "search"}
     _, cells = read_study(one)
     for cell, row in zip(cells, found["cells"], strict=True):
-        sets = cell.summary["sets"]
+        sets = cell.summary.sets
         assert (
-            row["relative_robustness"]["part"] == sets["R_Q^FP"]
-            and row["relative_robustness"]["whole"] == sets["R"]
+            row["relative_robustness"]["part"] == sets.both_robust
+            and row["relative_robustness"]["whole"] == sets.robust
         )
         assert (
-            row["adversarial_transfer"]["part"] == sets["R^0"]
-            and row["fooled"]["part"] == sets["R_NOT"]
+            row["adversarial_transfer"]["part"] == sets.all_transfer
+            and row["fooled"]["part"] == sets.not_robust
         )
         labels = {label for label, (_, every) in cell.by_label.items() for _ in range(every)}
-        assert sum(fooled for fooled, _ in cell.by_label.values()) == sets["R_NOT"]
+        assert sum(fooled for fooled, _ in cell.by_label.values()) == sets.not_robust
         assert {str(label) for label in labels} == set(row["fooled_by_label"])
         one = row["fooled_by_label"]["0"]
         told = [
@@ -217,7 +217,7 @@ def test_a_study_runs_resumes_and_exports_the_same_bytes(case: Case, tmp_path: P
             for r in rows
             if (r["grid"], r["radius"]) == (cell.grid, cell.options["radius"])
         ]
-        assert mine.count("R_Q^FP") == sets["R_Q^FP"] and mine.count("L_ic") == sets["L_ic"]
+        assert mine.count("R_Q^FP") == sets.both_robust and mine.count("L_ic") == sets.wrong
 
 
 def test_images_are_decided_again_when_asked(case: Case, tmp_path: Path) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from relrob.report.run import wording
+from relrob.store.summary import Summary
 
 
 def escape(text: str) -> str:
@@ -21,7 +21,7 @@ def _rows(cells: Sequence[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in cells]
 
 
-def table_markdown(summary: Mapping[str, Any]) -> str:
+def table_markdown(summary: Summary) -> str:
     """The summary as a Markdown page: what was asked, the sets with 95% Wilson intervals, the
     rates, notes."""
     rows = wording.set_rows(summary)
@@ -33,7 +33,8 @@ def table_markdown(summary: Mapping[str, Any]) -> str:
             "# Robustness before and after quantisation",
             "",
             *[f"- {name}: {escape(text)}" for name, text in wording.facts(summary)],
-            f"- run: {escape(wording.printable(summary['run']))}, relrob {escape(wording.printable(summary['relrob']))}",
+            f"- run: {escape(wording.printable(summary.header.run))}, "
+            f"relrob {escape(wording.printable(summary.header.relrob))}",
             "",
             escape(wording.meaning(summary)),
             "",

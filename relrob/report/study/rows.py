@@ -3,15 +3,16 @@ them, and the difference."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from relrob.domain.network import Arithmetic
 from relrob.report.study.published import Key, Published, key_of
+from relrob.store.header import Header
+from relrob.store.proportions import wilson
 from relrob.store.study_directory import CellResult
-from relrob.store.summary import wilson
 
 FEATURES = 20  # of the paper's ladder
 _IMAGES = 10_000  # of every published cell
@@ -140,45 +141,44 @@ def study_rows(cells: Sequence[CellResult], published: dict[Key, Published]) -> 
 
 def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
     summary, key = cell.summary, key_of(cell.options)
-    sets, images = summary["sets"], summary["sets"]["L_cc"] + summary["sets"]["L_ic"]
+    sets, header, images = summary.sets, summary.header, summary.sets.images
     other = None if key is None else published.get(key)
     fooled = None if other is None or other.not_robust is None else 100 * other.not_robust / _IMAGES
-    accuracies = [summary[name].get("accuracy") for name in ("reference", "quantised")]
     robust, transfer = (
         (other.relative_robustness, other.adversarial_transfer) if other else (None, None)
     )
-    in_r = sets["R"] - sets["R_Q^FP"] - sets["R^FP"]
-    in_not = sets["R_NOT"] - sets["R_Q"] - sets["R^0"] - sets["R^mixed"]
-    open_ = summary["unknown_reference"], summary["unknown_quantised"]
+    in_r = sets.robust - sets.both_robust - sets.lost
+    in_not = sets.not_robust - sets.none_transfers - sets.all_transfer - sets.some_transfer
+    open_ = summary.unknown_reference, summary.unknown_quantised
     return Row(
         grid=cell.grid,
         dataset=cell.dataset,
-        region=summary["region"]["kind"],
-        described=_described(summary),
-        runtime=summary["quantised"]["runtime"],
+        region=header.region.kind,
+        described=_described(header),
+        runtime=header.quantised.runtime,
         radius=Fraction(cell.options["radius"]),
         step=None if key is None else key[2],
         images=images,
-        wrong=sets["L_ic"],
-        robustness=Rate(sets["R_Q^FP"], sets["R"], robust, in_r),
-        transfer=Rate(sets["R^0"], sets["R_NOT"], transfer, in_not),
-        fooled=Rate(sets["R_NOT"], images, fooled, open_[0]),
-        reference_robust=Rate(sets["R"], images, None, open_[0]),
+        wrong=sets.wrong,
+        robustness=Rate(sets.both_robust, sets.robust, robust, in_r),
+        transfer=Rate(sets.all_transfer, sets.not_robust, transfer, in_not),
+        fooled=Rate(sets.not_robust, images, fooled, open_[0]),
+        reference_robust=Rate(sets.robust, images, None, open_[0]),
         quantised_robust=Rate(cell.quantised_robust, images, None, open_[1]),
-        unknown=sets["unknown"],
+        unknown=sets.unknown,
         by_label={label: Rate(*counts) for label, counts in cell.by_label.items()},
-        accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),
+        accuracy=(_percent(header.reference.accuracy), _percent(header.quantised.accuracy)),
         published=other,
     )
 
 
-def _described(summary: Mapping[str, Any]) -> str:
+def _described(header: Header) -> str:
     """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of
     the reference."""
-    region, words = summary["region"], [summary["region"]["kind"]]
-    if region["kind"] == "ladder" and region["features"] != FEATURES:
-        words.append(f"F = {region['features']}")
-    if summary["reference"]["arithmetic"] == Arithmetic.REAL:
+    region, words = header.region, [header.region.kind]
+    if region.kind == "ladder" and region.features != FEATURES:
+        words.append(f"F = {region.features}")
+    if header.reference.arithmetic == Arithmetic.REAL:
         words.append("reals")
     return ", ".join(words)
 
