@@ -25,10 +25,10 @@ READY: Final = (
 
 
 def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> Dataset:
-    """`load`, which a child has tried first where the images are the user's own: files with a
-    published checksum are not foreign.
+    """`load`, after a child has loaded the images where they are the user's own.
 
-    `memory`: GiB, None for the default. Raises DatasetError, ChecksumError.
+    Files with a published checksum are not foreign. `memory`: GiB, None for the default. Raises
+    DatasetError, ChecksumError.
     """
     path = Path(name_or_path)
     if manifests.find(name_or_path) is None and name_or_path.strip() and path.exists():
@@ -46,7 +46,7 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
 
 
 def load_image_guarded(path: Path, memory: float | None = None) -> Dataset:
-    """`load_image`, which a child has tried first. `memory`: GiB, None for the default. Raises
+    """`load_image`, after a child has loaded the image. `memory`: GiB, None for the default. Raises
     DatasetError."""
     guarded(
         "relrob_datasets.first:first_image",
@@ -64,8 +64,8 @@ def load_image_guarded(path: Path, memory: float | None = None) -> Dataset:
 def check(
     name_or_path: str, split: str | None = None, memory: float | None = None
 ) -> tuple[Dataset, ...]:
-    """Check what is on disk by loading it: one split, or each split of a named set that is here.
-    Raises DatasetError."""
+    """Check images on the disk by loading them: one split, or each split of a named set that is
+    here. Raises DatasetError."""
     manifest = manifests.find(name_or_path)
     if manifest and split is None:
         return tuple(load_known(manifest, here) for here in splits_here(manifest) or ("test",))
@@ -73,10 +73,10 @@ def check(
 
 
 def first_reading(path: str, split: str) -> int:
-    """In the child: load the images. Gives their number."""
+    """The number of images, which are loaded (in the child)."""
     return len(load(path, split))
 
 
 def first_image(path: str) -> int:
-    """In the child: load the one image. Gives the number of its pixels and channels."""
+    """The number of pixels times channels of the image, which is loaded (in the child)."""
     return load_image(Path(path)).images.size

@@ -1,5 +1,5 @@
-"""A user's own images in a NumPy archive with the arrays `images` and `labels` and, if wished, the
-number `classes`."""
+"""A user's own images in a NumPy archive: the arrays `images` and `labels`, and perhaps the number
+`classes`."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ ACCEPTED = (
 
 def load_npz(path: Path, split: str) -> Dataset:
     """The data set of a .npz file: uint8 levels, or floats in [0, 1], which are rounded to float32.
-    Runs no pickle.
 
-    Without `classes` there are as many classes as the largest label says. A flat image becomes
-    square where d is a square number, else (1, d, 1). Raises DatasetError.
+    Without `classes` the largest label is that of the last class. A flat image becomes square where
+    d is a square number, else (1, d, 1). No pickle is run. Raises DatasetError.
     """
     arrays = _read(path, split)
     images, labels = images_of(path, arrays["images"]), _labels(path, arrays["labels"])
@@ -56,7 +55,7 @@ def numpy_errors(path: Path, accepted: str) -> Iterator[None]:
 
 
 def _read(path: Path, split: str) -> dict[str, NDArray[Any]]:
-    """The arrays `images`, `labels` and perhaps `classes`; x_SPLIT and y_SPLIT, Keras's names,
+    """The arrays `images`, `labels` and perhaps `classes`. x_SPLIT and y_SPLIT, Keras's names,
     stand for the first two."""
     wanted = {
         "images": "images",
@@ -106,7 +105,7 @@ def images_of(path: Path, images: NDArray[Any]) -> NDArray[Any]:
 
 
 def _labels(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
-    """(n,) integers; a column (n, 1), as Keras has it, is accepted."""
+    """The labels as (n,) integers. A column (n, 1), as Keras has it, is accepted."""
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.dtype.kind not in "iu":
@@ -120,7 +119,7 @@ def _labels(path: Path, labels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _classes(path: Path, given: NDArray[Any] | None, labels: NDArray[Any]) -> int:
-    """The number stored as `classes`, else the largest label and one."""
+    """The number in `classes`, else the largest label and one."""
     if given is None:
         return max(int(labels.max(initial=0)), 0) + 1
     if given.shape != () or given.dtype.kind not in "iu":

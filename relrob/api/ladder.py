@@ -38,7 +38,7 @@ def ladder(
     memory: float | None = None,
 ) -> dict[str, Any]:
     """Count the points of the complete ladder around one image and check that it is covering;
-    returns what `relrob ladder --json` prints.
+    returns the document of `relrob ladder --json`.
 
     `image`: an index of `dataset` (default: the split test of mnist), or a file with one image.
     `graphml` and `drawing` (.png or .svg): files to write. `memory`: GiB that the first reading of

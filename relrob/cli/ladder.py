@@ -46,13 +46,13 @@ def command(as_json: bool, quiet: bool, image: str, **options: Any) -> None:
     check that the ladder is complete and covering. Ladders of up to 20,000 points.
 
     IMAGE: an index of the data set, or a file with one image: a picture, a .npy, or a .npz such as
-    the witnesses of a run. Complete: every affordable manipulation leads to a point. Covering: single
-    manipulations lead from the image to every point. Exit code 1: it is not both.
+    the witnesses of a run. Complete: every affordable manipulation leads to a point. Covering:
+    single manipulations lead from the image to every point. Exit code 1: it is not both.
 
     \b
     Examples:
       relrob ladder 3 --radius 10 --step 1/4 --features 8
-      relrob ladder 3 --radius 10 --step 1/4 --features 8 --graphml ladder.graphml --drawing ladder.png
+      relrob ladder 3 --radius 10 --step 1/4 --features 8 --graphml 3.graphml --drawing 3.png
     """
     ladder: Callable[..., dict[str, Any]] = load("relrob.api.ladder:ladder")
     found = ladder(image, **options)

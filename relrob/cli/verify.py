@@ -45,7 +45,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 )
 @click.option(
     "--reference-runtime",
-    help="Who executes the reference; real: nobody, the function over the reals.  [default: onnxruntime for float MLPs]",
+    help="Who executes the reference; real: nobody, the function over the reals.  "
+    "[default: onnxruntime for float MLPs]",
 )
 @click.option(
     "--layout",
@@ -57,7 +58,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     "--region",
     default="ladder",
     show_default=True,
-    help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), l1, l2, linf or l0 ball.",
+    help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), "
+    "l1, l2, linf or l0 ball.",
 )
 @click.option(
     "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
@@ -102,7 +104,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 )
 @click.option(
     "--effective",
-    help="Perturbations that decide: closest, all, farthest.  [default: closest; farthest in a search]",
+    help="Perturbations that decide: closest, all, farthest.  "
+    "[default: closest; farthest in a search]",
 )
 @click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
 @click.option(
@@ -123,7 +126,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     "--export",
     type=click.Path(path_type=Path),
     metavar="FILE.smt2",
-    help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 for each image. unsat: ROBUST.",
+    help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 "
+    "for each image. unsat: ROBUST.",
 )
 @click.option(
     "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."

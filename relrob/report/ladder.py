@@ -12,9 +12,12 @@ from matplotlib.figure import Figure
 
 from relrob.report.figure_file import STYLE, saved
 
-DRAWN: Final = 2_000  # points; more would be one grey area
-_WIDTH, _ROW = 9.0, 0.9  # inches: of the drawing, and for each line of points
-_MARK: Final = 40.0  # points of a marker, shared among those of the longest line
+# Points of a drawing; more would be one grey area.
+DRAWN: Final = 2_000
+# Width of the drawing and height of a line of points, in inches.
+_WIDTH, _ROW = 9.0, 0.9
+# Area of a marker where a line has one point; it shrinks as lines grow.
+_MARK: Final = 40.0
 
 
 def drawing(view: Any, kind: str, title: str) -> bytes:

@@ -1,5 +1,4 @@
-"""A study's directory: study.json, which says which cell is which, and the stores of its cells.
-Runs nothing."""
+"""A study's directory: study.json, which lists the cells, and the stores of the cells."""
 
 from __future__ import annotations
 
@@ -28,11 +27,12 @@ _KEYS: Final = {"grid", "options", "run", "directory", "header"}
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`,
-    `radius`, `step`, ...), its `directory`, its summary (interface.md), on how many images the
-    quantised network is robust, for each label on how many images the reference is fooled
-    (`R_NOT`), and how many there are, and the images that were asked for (None: all that are
-    stored)."""
+    """A cell of a study, or a run alone, as it lies on the disk.
+
+    `grid`: the grid that it belongs to; `options`: its `dataset`, `radius`, `step` and others.
+    `quantised_robust`: images on which the quantised network is robust. `by_label`: label to
+    (images in R_NOT, images). `indices`: the images that were asked for, None for all in the store.
+    """
 
     grid: str
     options: dict[str, Any]
@@ -49,8 +49,8 @@ class CellResult:
 
 
 def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
-    """study.json (`study`, `title`, `published`, `sha256`) and its cells, from their stores. Raises
-    StoreError."""
+    """The head of a study (`study`, `title`, `published`, `sha256`), and its cells from their
+    stores. Raises StoreError."""
     index = read_index(directory)
     cells = []
     for entry in index.pop("cells"):
@@ -60,8 +60,8 @@ def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
 
 
 def read_runs(directories: Sequence[Path]) -> list[CellResult]:
-    """The runs in run directories, whose names are their grids, and in directories of studies.
-    Raises StoreError."""
+    """The runs in run directories and in directories of studies. The grid of a run directory is its
+    name. Raises StoreError."""
     found = []
     for directory in directories:
         found += (
@@ -71,7 +71,7 @@ def read_runs(directories: Sequence[Path]) -> list[CellResult]:
 
 
 def _read_run(directory: Path) -> CellResult:
-    """A run directory: what summary.json says of it, or, where it was interrupted, its store
+    """The run in a directory, with the header of its summary.json; an interrupted run has its store
     alone."""
     with Store.read(directory) as store:
         header = store.config
@@ -114,7 +114,7 @@ def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, 
 
 
 def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
-    """Of each label, in order: images on which the reference is fooled, and all."""
+    """Label, ascending, to (images on which the reference is fooled, images)."""
     fooled = Counter(
         record.label for record in records if record.reference_verdict == Status.NOT_ROBUST
     )
@@ -123,7 +123,7 @@ def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
 
 
 def records_of(cell: CellResult) -> list[Record]:
-    """The records of a cell, of the images that were asked for, in their order."""
+    """The records of the images that were asked for, in their order."""
     with Store.read(cell.directory) as store:
         return store.records(cell.indices)
 

@@ -64,7 +64,8 @@ class SetSizes:
 
 @dataclass(frozen=True)
 class PointCounts:
-    """Perturbed images of the decided images: `evaluated` by running a network, `proved` without."""
+    """Perturbed images around the decided images: `evaluated` by running a network, or `proved`
+    without."""
 
     evaluated: int
     proved: int

@@ -161,7 +161,7 @@ def test_the_examples_of_its_help_run(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(lines) == 2
     for line in lines:
         assert "complete, covering" in invoke(*shlex.split(line)[2:]).stdout
-    assert {path.name for path in tmp_path.iterdir()} == {"ladder.graphml", "ladder.png"}
+    assert {path.name for path in tmp_path.iterdir()} == {"3.graphml", "3.png"}
 
 
 def test_a_ladder_that_is_not_covering_ends_with_code_1(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -486,7 +486,7 @@ def test_an_older_store_that_contradicts_itself_is_refused(
 def test_a_kill_while_an_older_store_is_carried_over_leaves_it(tmp_path: Path) -> None:
     old = make_older(tmp_path / "old", IMAGES)
     program = (
-        "import os, sys; from pathlib import Path; from relrob.study import older; from relrob.store.run_directory import Store\n"
+        "import os, sys; from pathlib import Path; from relrob.store import older; from relrob.store.run_directory import Store\n"
         "from tests.make_records import make_config\n"
         "older.seals.write = lambda *given: os.kill(os.getpid(), 9)\n"
         "Store.open(Path(sys.argv[1]), make_config())"

@@ -1,4 +1,4 @@
-"""table.md: the sets, the rates and what they mean."""
+"""table.md: the sets, the rates and their meaning."""
 
 from __future__ import annotations
 
@@ -22,8 +22,7 @@ def _rows(cells: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def table_markdown(summary: Summary) -> str:
-    """The summary as a Markdown page: what was asked, the sets with 95% Wilson intervals, the
-    rates, notes."""
+    """The summary as a Markdown page: facts, sets with 95% Wilson intervals, rates, notes."""
     rows = wording.set_rows(summary)
     sets = [
         (row.name, str(row.count), row.whole, row.share, row.interval, row.meaning) for row in rows

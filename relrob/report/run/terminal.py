@@ -20,7 +20,7 @@ _STYLE = {
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Print what was asked, the sets, the rates and the notes; 80 columns are enough."""
+    """Print the facts, the sets, the rates and the notes; 80 columns are enough."""
     console.print(_pairs(wording.facts(summary)))
     console.print()
     console.print(_sets(summary))
@@ -31,7 +31,7 @@ def print_summary(summary: Summary, console: Console) -> None:
 
 
 def rendered(summary: Summary) -> str:
-    """What `print_summary` prints on standard output, without spaces at the ends of lines."""
+    """The text of `print_summary` for standard output, without spaces at the ends of lines."""
     console = Console(highlight=False)
     with console.capture() as captured:
         print_summary(summary, console)
@@ -49,7 +49,7 @@ def _pairs(pairs: list[tuple[str, str]], style: str = "") -> Table:
 
 
 def _sets(summary: Summary) -> Table:
-    """One row a set, indented below the set that it divides and is a share of."""
+    """A row for each set, indented below the set that it is a share of."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("set", no_wrap=True)
     table.add_column("images", justify="right", no_wrap=True)

@@ -77,7 +77,7 @@ def set_rows(summary: Summary) -> list[SetRow]:
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
-    """The subject of the verdicts as (name, text): networks, images, region, arithmetic, solvers."""
+    """(name, text) of networks, images, region, arithmetic and solvers."""
     header = summary.header
     images, reference, quantised = header.dataset, header.reference, header.quantised
     decided = [f"{_solvers(name)} ({count})" for name, count in summary.decided_by]

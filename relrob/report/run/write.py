@@ -23,9 +23,10 @@ def summary_json(summary: Summary) -> str:
 
 def write_run(directory: Path, summary: Summary, indices: Collection[int] | None = None) -> None:
     """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and
-    certificates/NNNNN-NETWORK.json, of all images in the store or of some. Again, the same bytes.
+    certificates/NNNNN-NETWORK.json.
 
-    A file that is there already with the same bytes is left as it is. Raises StoreError: not a run
+    `indices`: images to write about; None is all images in the store. The same store gives the same
+    bytes, and a file that has them already is left as it is. Raises StoreError: not a run
     directory, a full disk.
     """
     with Store.read(directory) as store:
@@ -46,7 +47,7 @@ def write_run(directory: Path, summary: Summary, indices: Collection[int] | None
 
 
 def _write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:
-    """The .npz as the store has it, and its picture."""
+    """Write each .npz as the store has it, and its picture."""
     draw: Callable[..., bytes] = registry.load("relrob.report.run.picture:witness_png")
     for index, network, data in witnesses:
         _keep(folder / f"{index:05d}-{network}.npz", data)

@@ -1,8 +1,8 @@
 """Pictures of a study's witnesses: a contact sheet of each set, and one image over all radii and
-steps (the paper's Table I).
+steps (Duncan et al. 2020, Table I).
 
-Which images: the first of each set in the study's order, so the same study gives the same pictures.
-Imports Matplotlib.
+The pictures show the first images of each set in the study's order, so the same study gives the
+same pictures. Imports Matplotlib.
 """
 
 from __future__ import annotations
@@ -60,8 +60,10 @@ def set_galleries(cells: Sequence[CellResult]) -> dict[str, bytes]:
 
 
 def table_one(cells: Sequence[CellResult]) -> dict[str, bytes]:
-    """perturbed.svg and .png: the image with a witness in most cells of the first grid that has
-    any, at each radius and step."""
+    """perturbed.svg and .png: one image at each radius and step of a grid.
+
+    The grid is the first one with a witness; the image has witnesses in most of its cells.
+    """
     grids = dict.fromkeys(
         (cell.grid, str(cell.options.get("runtime", "")))
         for cell in cells
