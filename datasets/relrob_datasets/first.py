@@ -32,33 +32,29 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
     """
     path = Path(name_or_path)
     if manifests.find(name_or_path) is None and name_or_path.strip() and path.exists():
-        guarded(
-            "relrob_datasets.first:first_reading",
-            {"path": name_or_path, "split": split},
-            name=name_or_path,
-            size=size_of(path),
-            failure=DatasetError,
-            accepted=ACCEPTED,
-            memory=memory,
-            imports=READY,
-        )
+        _try("first_reading", name_or_path, ACCEPTED, memory, split=split)
     return load(name_or_path, split)
 
 
 def load_image_guarded(path: Path, memory: float | None = None) -> Dataset:
     """`load_image`, after a child has loaded the image. `memory`: GiB, None for the default. Raises
     DatasetError."""
+    _try("first_image", str(path), ACCEPTED_IMAGE, memory)
+    return load_image(path)
+
+
+def _try(function: str, path: str, accepted: str, memory: float | None, **more: str) -> None:
+    """Call a function of this module with the path and `more` in a child. Raises DatasetError."""
     guarded(
-        "relrob_datasets.first:first_image",
-        {"path": str(path)},
-        name=str(path),
+        f"relrob_datasets.first:{function}",
+        {"path": path, **more},
+        name=path,
         size=size_of(path),
         failure=DatasetError,
-        accepted=ACCEPTED_IMAGE,
+        accepted=accepted,
         memory=memory,
         imports=READY,
     )
-    return load_image(path)
 
 
 def check(

@@ -15,7 +15,7 @@ from relrob.registry import load, load_extra
 from relrob.report.study.published import on_8bit_grid, published
 from relrob.report.study.table_rows import FEATURES, TableRow, study_rows
 from relrob.report.study.text import study_json, study_text
-from relrob.store.study_directory import CellResult, read_runs, read_study, records_of
+from relrob.store.study_directory import CellResult, StudyHead, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
 from relrob.study.run import check_scheduler, worker_count
 from relrob.study.spec import builtin, find_spec, read_spec
@@ -77,10 +77,10 @@ def show_text(directory: Path, form: str) -> str:
     return study_text(head, rows, form)
 
 
-def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[TableRow]]:
+def _shown(directory: Path) -> tuple[StudyHead, list[CellResult], list[TableRow]]:
     """A study's head, its cells, and their rows beside the published numbers that it names."""
     head, cells = read_study(directory)
-    return head, cells, study_rows(cells, published(head["published"]))
+    return head, cells, study_rows(cells, published(head.published))
 
 
 def table_text(runs: Sequence[Path], form: str) -> str:
@@ -94,11 +94,7 @@ def table_text(runs: Sequence[Path], form: str) -> str:
     rows = []
     for cell in read_runs(runs):
         rows += study_rows([cell], there if _theirs(cell) else {})
-    head = {
-        "study": "table",
-        "title": "Relative robustness and adversarial transfer",
-        "published": "",
-    }
+    head = StudyHead("table", "Relative robustness and adversarial transfer")
     return study_text(head, rows, form)
 
 

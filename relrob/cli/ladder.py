@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import common_options, ladder_options, memory_option, print_json
 from relrob.errors import printable
 from relrob.registry import load
 
@@ -19,12 +19,7 @@ from relrob.registry import load
 @click.argument("image")
 @click.option("--radius", required=True, help="Radius in pixel units, exact: 10, 1/2.")
 @click.option("--step", required=True, help="Manipulation step in (0, 1], exact: 0.25, 1/64.")
-@click.option(
-    "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
-)
-@click.option(
-    "--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature."
-)
+@ladder_options
 @click.option("--dataset", help="Data set of which IMAGE is an index.  [default: mnist]")
 @click.option("--split", help="Its split.  [default: test]")
 @click.option(

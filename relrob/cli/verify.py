@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import (
+    common_options,
+    ladder_options,
+    memory_option,
+    print_json,
+    worker_options,
+)
 from relrob.registry import QUANTISERS, SOLVERS, load, names
 
 _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; keras"
@@ -61,12 +67,7 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), "
     "l1, l2, linf or l0 ball.",
 )
-@click.option(
-    "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
-)
-@click.option(
-    "--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature."
-)
+@ladder_options
 @click.option(
     "--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255."
 )
@@ -129,14 +130,7 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 "
     "for each image. unsat: ROBUST.",
 )
-@click.option(
-    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="A running Dask cluster decides the images: tcp://HOST:8786.",
-)
+@worker_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

@@ -13,7 +13,7 @@ from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.store import older
-from relrob.store.header import LEADING
+from relrob.store.header import LEADING, Header
 from relrob.store.images import asked
 from relrob.store.run_directory import FILE, Store
 from relrob.store.summarise import summarise
@@ -23,6 +23,18 @@ from relrob.system.files import disk_errors, write_atomic
 INDEX: Final = "study.json"
 _FORMAT: Final = 1
 _KEYS: Final = {"grid", "options", "run", "directory", "header"}
+_HEAD: Final = ("study", "title", "published", "sha256")
+
+
+@dataclass(frozen=True)
+class StudyHead:
+    """A study's name and `title`, its table of `published` numbers ("" for none), and the digest of
+    its text."""
+
+    study: str
+    title: str
+    published: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +60,14 @@ class CellResult:
         return str(self.options.get("dataset", "mnist"))
 
 
-def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
-    """The head of a study (`study`, `title`, `published`, `sha256`), and its cells from their
-    stores. Raises StoreError."""
+def read_study(directory: Path) -> tuple[StudyHead, list[CellResult]]:
+    """The head of a study, and its cells from their stores. Raises StoreError."""
     index = read_index(directory)
     cells = []
-    for entry in index.pop("cells"):
+    for entry in index["cells"]:
         place = directory / entry["directory"]
         cells.append(_read(place, entry["grid"], entry["options"], entry["header"]))
-    return index, cells
+    return StudyHead(**{key: index[key] for key in _HEAD}), cells
 
 
 def read_runs(directories: Sequence[Path]) -> list[CellResult]:
@@ -82,15 +93,16 @@ def _read_run(directory: Path) -> CellResult:
             text = path.read_text()
         try:
             header = {name: json.loads(text)[name] for name in (*LEADING, "effective_rule")}
-        except (ValueError, KeyError, TypeError) as error:
+            Header.of(header)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{path} is damaged", "a summary.json that relrob verify wrote"
             ) from error
-    exact = header["region"]["exact"]
+    known = Header.of(header)
     options = {
-        "dataset": header["dataset"]["name"],
-        "radius": exact["radius"],
-        "step": exact.get("step"),
+        "dataset": known.dataset.name,
+        "radius": known.region.radius,
+        "step": known.region.step,
     }
     return _read(directory, directory.resolve().name, options, header)
 
@@ -134,9 +146,9 @@ def witnesses_of(cell: CellResult, index: int) -> list[WitnessView]:
         return store.witnesses(index)
 
 
-def write_index(head: Mapping[str, str], directory: Path, entries: list[dict[str, Any]]) -> None:
-    """Write study.json. `head`: `study`, `title`, `published` and `sha256`."""
-    content = {"format": _FORMAT, **head, "cells": entries}
+def write_index(head: StudyHead, directory: Path, entries: list[dict[str, Any]]) -> None:
+    """Write study.json. `entries`: one for each cell, with the keys `_KEYS`. Raises StoreError."""
+    content = {"format": _FORMAT, **vars(head), "cells": entries}
     write_atomic(
         directory / INDEX, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
@@ -156,9 +168,7 @@ def read_index(directory: Path) -> dict[str, Any]:
     try:
         index = json.loads(text)
         whole = isinstance(index, dict) and index.get("format") == _FORMAT
-        whole = whole and all(
-            isinstance(index.get(key), str) for key in ("study", "title", "published", "sha256")
-        )
+        whole = whole and all(isinstance(index.get(key), str) for key in _HEAD)
         whole = whole and all(
             set(cell) == _KEYS
             and (directory / cell["directory"]).resolve().is_relative_to(directory.resolve())
@@ -170,4 +180,4 @@ def read_index(directory: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} is damaged, or of another version", f"a {INDEX} that relrob study run wrote"
         )
-    return {key: index[key] for key in ("study", "title", "published", "sha256", "cells")}
+    return {key: index[key] for key in (*_HEAD, "cells")}

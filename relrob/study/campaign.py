@@ -17,7 +17,7 @@ from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import Set
 from relrob.errors import RegionError, StoreError, UsageError
 from relrob.store.run_directory import Store
-from relrob.store.study_directory import INDEX, read_index, write_index
+from relrob.store.study_directory import INDEX, StudyHead, read_index, write_index
 from relrob.study.plan import check_request, make_plan
 from relrob.study.request import Request
 from relrob.study.run import run
@@ -45,12 +45,7 @@ def run_study(
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory, listener)
-    head = {
-        "study": spec.name,
-        "title": spec.title,
-        "published": spec.published,
-        "sha256": spec.sha256,
-    }
+    head = StudyHead(spec.name, spec.title, spec.published, spec.sha256)
     entries: list[dict[str, Any]] = []
     requests = [cell.request() for cell in spec.cells]
     stages = Stages(requests)

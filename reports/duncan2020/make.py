@@ -121,8 +121,8 @@ def main(directory: Path) -> None:
         write_atomic(HERE / name, show_text(directory, form))
     write_atomic(HERE / "README.md", page(directory, done, drawn))
     provenance = {
-        "study": head["study"],
-        "sha256": head["sha256"],
+        "study": head.study,
+        "sha256": head.sha256,
         "grids": done,
         "cells": [
             {

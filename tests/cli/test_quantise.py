@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -36,10 +37,10 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def invoke(command: object, *words: object) -> tuple[str, str]:
+def invoke(command: click.Command, *words: object) -> tuple[str, str]:
     """(standard output, standard error); errors are raised."""
-    given, how = [str(word) for word in words], {"catch_exceptions": False}
-    done = CliRunner().invoke(command, given, standalone_mode=False, **how)  # type: ignore[arg-type]
+    given = [str(word) for word in words]
+    done = CliRunner().invoke(command, given, standalone_mode=False, catch_exceptions=False)
     return done.stdout, done.stderr
 
 

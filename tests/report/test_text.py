@@ -22,7 +22,8 @@ from relrob.store.summary import Summary
 from tests.make_records import changed, make_header, make_record
 
 HEADER = (
-    "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,reference_effective,"
+    "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,"
+    "reference_effective,"
     "quantised_effective,transferred,reference_margin,quantised_margin,decided_by,seconds,reason"
 )
 
@@ -64,7 +65,8 @@ def test_csv_is_the_contract_to_the_letter() -> None:
     text = images_csv([misclassified, full], {4: 0.1 + 0.2})
     assert text.split("\n") == [
         HEADER,
-        f'4,4,4,4,R^mixed,NOT_ROBUST,NOT_ROBUST,{2**78 + 4},40,42,30,0.333333333,-1e-12,"enumerate,bounds",0.3,',
+        f"4,4,4,4,R^mixed,NOT_ROBUST,NOT_ROBUST,{2**78 + 4},40,42,30,0.333333333,-1e-12,"
+        '"enumerate,bounds",0.3,',
         "6,6,7,6,L_ic,,,,,,,,,,,",
         "",
     ]

@@ -129,7 +129,10 @@ def test_a_directory_without_a_run_is_refused_and_left_alone(tmp_path: Path) -> 
 
 
 def test_no_picture_library_and_no_terminal_is_imported_until_a_picture_is_drawn() -> None:
-    program = "import sys, relrob.report.run.write; print({'PIL', 'rich', 'tensorflow', 'scipy'} & set(sys.modules))"
+    program = (
+        "import sys, relrob.report.run.write; "
+        "print({'PIL', 'rich', 'tensorflow', 'scipy'} & set(sys.modules))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from relrob.errors import UsageError
 from relrob.report.run.table import escape
 from relrob.report.study.claims import claims
 from relrob.report.study.table_rows import Rate, TableRow
+from relrob.store.study_directory import StudyHead
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
 _TABLES: Final[tuple[tuple[str, str, Callable[[TableRow], Rate]], ...]] = (
@@ -43,11 +44,8 @@ _PAPER: Final = {
 }
 
 
-def study_text(head: Mapping[str, Any], rows: Sequence[TableRow], form: str) -> str:
-    """The study in one of FORMATS. `head`: its `study`, `title` and `published`.
-
-    Raises UsageError for another format.
-    """
+def study_text(head: StudyHead, rows: Sequence[TableRow], form: str) -> str:
+    """The study in one of FORMATS. Raises UsageError for another format."""
     makers: dict[str, Callable[[], str]] = {
         "markdown": lambda: _markdown(head, rows),
         "csv": lambda: _csv(rows),
@@ -61,13 +59,13 @@ def study_text(head: Mapping[str, Any], rows: Sequence[TableRow], form: str) -> 
     return makers[form]()
 
 
-def study_json(head: Mapping[str, Any], rows: Sequence[TableRow]) -> dict[str, Any]:
+def study_json(head: StudyHead, rows: Sequence[TableRow]) -> dict[str, Any]:
     """The study as a JSON document: the cells, and the claims of the paper with their
     judgements."""
-    judged = claims(head["published"], rows)
+    judged = claims(head.published, rows)
     return {
-        "study": head["study"],
-        "title": head["title"],
+        "study": head.study,
+        "title": head.title,
         "cells": [row.json() for row in rows],
         "claims": [
             {"claim": each.says, "judgement": each.judgement.value, "why": each.why}
@@ -96,8 +94,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown(head: Mapping[str, Any], rows: Sequence[TableRow]) -> str:
-    lines = [f"# {escape(head['title'])}", ""]
+def _markdown(head: StudyHead, rows: Sequence[TableRow]) -> str:
+    lines = [f"# {escape(head.title)}", ""]
     for title, ratio, pick in _TABLES:
         lines += [
             f"## {title}, {escape(ratio)}",
@@ -117,7 +115,7 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[TableRow]) -> str:
             "They count in no rate's numerator; its interval reaches to where all of them would."
         )
     lines.append("")
-    judged = claims(head["published"], rows)
+    judged = claims(head.published, rows)
     if judged:
         lines += [
             "## Claims of the paper",
@@ -129,7 +127,7 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[TableRow]) -> str:
             _line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged
         ]
         lines.append("")
-    lines += [f"- {escape(note)}" for note in _PAPER.get(head["published"], ())]
+    lines += [f"- {escape(note)}" for note in _PAPER.get(head.published, ())]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
