@@ -65,4 +65,18 @@ MUTANTS = (
         "return False and not",
         STORE,
     ),
+    Mutant(
+        "summary: what else the header has is lost",
+        "relrob/store/summary.py",
+        "            **document,\n",
+        "",
+        ("tests/store/test_summary_json.py",),
+    ),
+    Mutant(
+        "summary: undecided images count as covered",
+        "relrob/store/summarise.py",
+        "evaluated = sum(record.evaluated for record in decided)",
+        "evaluated = sum(record.evaluated for record in right)",
+        ("tests/store/test_summary.py", "tests/store/test_summary_json.py"),
+    ),
 )
