@@ -155,7 +155,7 @@ def test_the_program_exits_with_2_and_no_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [train_module.command, quantise_module.command])
-def test_help_has_an_example(command: object) -> None:
+def test_help_has_an_example(command: click.Command) -> None:
     out, _ = invoke(command, "--help")
     assert "Example:" in out and "relrob " in out
 

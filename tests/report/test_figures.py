@@ -33,7 +33,8 @@ from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
 from relrob.store.summary import Summary
 from tests.cli_case import Case, relrob_command
-from tests.study.test_study import row_of, study_file
+from tests.report.made_rows import row_of
+from tests.study.grids import study_file
 
 
 def cells_of(*more: dict[str, Any]) -> list[TableRow]:
