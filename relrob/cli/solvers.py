@@ -1,4 +1,4 @@
-"""`relrob solvers`: which decision procedures are here."""
+"""`relrob solvers`: the decision procedures, runtimes and schemes."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from relrob import registry
+from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.deciding.accepted import check_solver
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
@@ -18,7 +19,6 @@ from relrob.networks.details import runtime_details
 from relrob.relative.classify import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
-from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages

@@ -54,13 +54,13 @@ def _stepped(
             misclassified=request.include_misclassified,
             repick=request.repick,
         )
-    features = None if request.features == "all" else _whole(request.features)
-    return Ladder(radius, step, features, request.axes, request.seed)
+    return Ladder(radius, step, features_of(request.features), request.axes, request.seed)
 
 
-def _whole(text: str) -> int:
+def features_of(text: str) -> int | None:
+    """The number of features of a ladder, None for "all". Raises UsageError."""
     try:
-        return int(text)
+        return None if text == "all" else int(text)
     except ValueError as error:
         raise UsageError(f"features {text!r}", "a whole number above 0, or all") from error
 

@@ -27,7 +27,7 @@ from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
 from relrob.study.plan import Plan
-from relrob.study.pool import Lost, map_unordered
+from relrob.study.pool import Unanswered, map_unordered
 from relrob.system.allocator import keep_memory
 from relrob.system.files import sha256_path, write_atomic
 
@@ -125,7 +125,7 @@ def run(
     answers = _answers(plan, todo, min(workers, max(len(todo), 1)), scheduler)
     with closing(answers):
         for answer in answers:
-            result = _lost(plan, answer) if isinstance(answer, Lost) else answer
+            result = _unanswered(plan, answer) if isinstance(answer, Unanswered) else answer
             store.append(result)
             finished += 1
             listener(Event("images", _line(result.record), finished, total))
@@ -153,7 +153,7 @@ def _answers(
         yield answer
 
 
-def _lost(plan: Plan, lost: Lost) -> ImageResult:
+def _unanswered(plan: Plan, lost: Unanswered) -> ImageResult:
     """The record of an image that killed its workers: UNKNOWN, with the reason."""
     data = relrob_datasets.load(plan.dataset, plan.split)
     unknown = Status.UNKNOWN.value

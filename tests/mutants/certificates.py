@@ -251,20 +251,20 @@ MUTANTS = (
         "relrob/certificates/writing/ball.py",
         "if not has_rules(network, bounds=True):",
         "if False:",
-        ('tests/test_certificates_rules.py',),
+        ("tests/certificates/test_rules.py",),
     ),
     Mutant(
         "certificates without rules",
         "relrob/certificates/writing/ladder.py",
         "if not has_rules(opened.network, any(leaf.bound for leaf in leaves)):",
         "if False:",
-        ('tests/test_certificates_rules.py',),
+        ("tests/certificates/test_rules.py",),
     ),
     Mutant(
         "certificates of several files",
         "relrob/certificates/writing/ladder.py",
         "if sha256_bytes(data) != network.sha256:",
         "if False:",
-        ('tests/test_certificates_rules.py',),
+        ("tests/certificates/test_rules.py",),
     ),
 )

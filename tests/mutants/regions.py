@@ -11,6 +11,20 @@ MUTANTS = (
         ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
     ),
     Mutant(
+        "covering check: one manipulation inside is enough",
+        "relrob/regions/graph.py",
+        "complete &= affordable == (",
+        "complete |= affordable == (",
+        ("tests/regions/test_ladder.py", "tests/cli/test_ladder.py"),
+    ),
+    Mutant(
+        "large ladders: fewer features are named than fit",
+        "relrob/regions/graph.py",
+        "rungs.costs[: features + 1]",
+        "rungs.costs[: features + 2]",
+        ("tests/cli/test_ladder.py",),
+    ),
+    Mutant(
         "pixels rounded twice",
         "relrob/regions/exact.py",
         (
