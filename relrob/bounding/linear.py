@@ -73,17 +73,17 @@ class PreActivations:
 
 @dataclass(frozen=True, eq=False)
 class Neurons:
-    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what
-    the runtime passes on, over its pre-activations, which are real ones of inputs `moved` (n_in,)
-    by at most that much, up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of
-    one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
-    multiples of the pre-activations, none of which is below 0 on the part, are added to what is
-    bounded from above."""
+    """One hidden layer on the part: lines above (`upper_slope`, `upper_intercept`) and below
+    (`lower_slope`, `lower_intercept`) what the runtime passes on, over its pre-activations, which
+    are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest
+    outputs; `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses.
+    `pull` (n,), where it is given: such multiples of the pre-activations, none of which is below 0
+    on the part, are added to what is bounded from above."""
 
-    rise: Doubles
-    over: Doubles
-    fall: Doubles
-    under: Doubles
+    upper_slope: Doubles
+    upper_intercept: Doubles
+    lower_slope: Doubles
+    lower_intercept: Doubles
     moved: Doubles
     error: Doubles
     top: Doubles
@@ -108,17 +108,30 @@ def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bo
     low, high = known.low, known.high
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
-    rise = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
-    over = np.where(crossing, FLOOR - rise * low, 0.0)
-    fall = np.where(crossing, high > -low if falls is None else falls, on) * 1.0
-    under = np.zeros_like(rise)
+    upper_slope = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
+    upper_intercept = np.where(crossing, FLOOR - upper_slope * low, 0.0)
+    lower_slope = np.where(crossing, high > -low if falls is None else falls, on) * 1.0
+    lower_intercept = np.zeros_like(upper_slope)
     cut = high > cap
     if cut.any():
-        rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
-        fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
+        upper_slope, upper_intercept = (
+            np.where(cut, 0.0, upper_slope),
+            np.where(cut, cap, upper_intercept),
+        )
+        lower_slope, lower_intercept = (
+            np.where(cut, 0.0, lower_slope),
+            np.where(cut, np.clip(low, 0.0, cap), lower_intercept),
+        )
     error = known.error if first else known.lost.rest
     return Neurons(
-        rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach
+        upper_slope,
+        upper_intercept,
+        lower_slope,
+        lower_intercept,
+        known.lost.moved,
+        error,
+        np.clip(high, 0.0, cap),
+        known.reach,
     )
 
 
@@ -250,8 +263,8 @@ class LinearBounds:
         """
         crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
         hidden = [
-            replace(neurons, fall=np.where(open_, fall, neurons.fall))
-            for neurons, fall, open_ in zip(found.hidden, falls, crossing, strict=True)
+            replace(neurons, lower_slope=np.where(open_, lower_slope, neurons.lower_slope))
+            for neurons, lower_slope, open_ in zip(found.hidden, falls, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
             hidden = _pulled(hidden, phases)
@@ -266,7 +279,7 @@ class LinearBounds:
             )
             by_fall, by_pull = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
-                slope = sign * np.where(sign > 0, neurons.rise, neurons.fall)
+                slope = sign * np.where(sign > 0, neurons.upper_slope, neurons.lower_slope)
                 value = value + neurons.error * np.sign(slope)
                 by_fall.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
                 by_pull.append(
@@ -274,8 +287,8 @@ class LinearBounds:
                 )
                 passed = np.where(
                     sign > 0,
-                    neurons.rise * value + neurons.over,
-                    neurons.fall * value + neurons.under,
+                    neurons.upper_slope * value + neurons.upper_intercept,
+                    neurons.lower_slope * value + neurons.lower_intercept,
                 )
                 passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
@@ -295,7 +308,7 @@ class LinearBounds:
         ]
         costs = zip(signs, found.hidden, open_ones, strict=True)
         return [
-            np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_)
+            np.nan_to_num(np.maximum(sign, 0.0) * neurons.upper_intercept * open_)
             for sign, neurons, open_ in costs
         ]
 
@@ -305,7 +318,10 @@ class LinearBounds:
         found = [coefficients] if hidden else []
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
-            slope = np.maximum(given, 0.0) * neurons.rise + np.minimum(given, 0.0) * neurons.fall
+            slope = (
+                np.maximum(given, 0.0) * neurons.upper_slope
+                + np.minimum(given, 0.0) * neurons.lower_slope
+            )
             slope = slope if neurons.pull is None else slope + neurons.pull
             found.insert(0, self.enclosure.layers[number].weights @ slope)
         return found
@@ -439,19 +455,19 @@ class LinearBounds:
             value = constant + offsets + at.start[used] @ slope + at.highest(gains)
             return value + SLACK * (slack + lost), gains
         above = [
-            neurons.rise * at.moves,
-            neurons.rise * at.start,
-            neurons.over,
-            neurons.rise * neurons.error,
+            neurons.upper_slope * at.moves,
+            neurons.upper_slope * at.start,
+            neurons.upper_intercept,
+            neurons.upper_slope * neurons.error,
         ]
         below = [
-            neurons.fall * at.moves,
-            neurons.fall * at.start,
-            neurons.under,
-            -neurons.fall * neurons.error,
+            neurons.lower_slope * at.moves,
+            neurons.lower_slope * at.start,
+            neurons.lower_intercept,
+            -neurons.lower_slope * neurons.error,
         ]
-        above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
-        below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
+        above += [neurons.upper_intercept + neurons.upper_slope * (neurons.error + neurons.reach)]
+        below += [-neurons.lower_intercept - neurons.lower_slope * (neurons.error + neurons.reach)]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
         value = constant + rows[free : free + 3].sum(axis=0) + at.highest(rows[:free])
         return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
@@ -463,13 +479,22 @@ class LinearBounds:
         """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass
         on more than 0), the form (n, m) in their real pre-activations above `given` in their
         outputs, what else it adds, and the magnitude of all its terms."""
-        on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)
+        on = (
+            (neurons.upper_slope != 0)
+            | (neurons.upper_intercept != 0)
+            | (neurons.lower_slope != 0)
+            | (neurons.lower_intercept != 0)
+        )
         on = on if neurons.pull is None else on | (neurons.pull != 0)
         used = np.flatnonzero(on) if few else slice(None)
         plus, minus, error = given.plus[used], given.minus[used], neurons.error[used]
-        slope = plus * neurons.rise[used, None] + minus * neurons.fall[used, None]
-        size, over, under = np.abs(slope), neurons.over[used] @ plus, neurons.under[used] @ minus
+        slope = plus * neurons.upper_slope[used, None] + minus * neurons.lower_slope[used, None]
+        size, upper_intercept, lower_intercept = (
+            np.abs(slope),
+            neurons.upper_intercept[used] @ plus,
+            neurons.lower_intercept[used] @ minus,
+        )
         if neurons.pull is not None:
             slope, size = slope + neurons.pull[used, None], size + np.abs(neurons.pull[used, None])
-        most = over - under + (error + neurons.reach[used]) @ size
-        return used, slope, over + under + error @ size, most + _floor(neurons)
+        most = upper_intercept - lower_intercept + (error + neurons.reach[used]) @ size
+        return used, slope, upper_intercept + lower_intercept + error @ size, most + _floor(neurons)

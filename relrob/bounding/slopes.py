@@ -43,7 +43,7 @@ def tuned(
 ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
     """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on
     their part."""
-    falls = [neurons.fall.copy() for neurons in found.hidden]
+    falls = [neurons.lower_slope.copy() for neurons in found.hidden]
     best, chosen, kept = -np.inf, tuple(falls), tuple(phases or ())
     if not falls:
         return chosen, kept

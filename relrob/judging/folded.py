@@ -103,9 +103,9 @@ def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _
     coefficients = matrix
     for block in reversed(basis.blocks):
         coefficients, mine = coefficients[: len(block.matrix)], coefficients[len(block.matrix) :]
-        rise = (block.high / (block.high - block.low))[:, None]
+        upper_slope = (block.high / (block.high - block.low))[:, None]
         above, below = (
-            np.maximum(mine, 0) * rise,
+            np.maximum(mine, 0) * upper_slope,
             np.minimum(mine, 0) * (block.high > -block.low)[:, None],
         )
         slope = above + below

@@ -127,14 +127,14 @@ NUMBERS = st.integers(-64, 64).map(lambda n: n / 8)
 )
 @settings(max_examples=150, derandomize=True)
 def test_lines_enclose_what_a_neuron_passes_on(
-    one: float, two: float, cap: float | None, rise: float, fall: float
+    one: float, two: float, cap: float | None, upper_slope: float, lower_slope: float
 ) -> None:
     """And each touches it: a larger offset would be loose, a smaller one wrong."""
     low, high = min(one, two), max(one, two)
     roof = None if cap is None else arb(cap)
     with ctx.workprec(128):
-        up, over, down, under = (
-            exact(value) for value in _lines(arb(low), arb(high), roof, (rise, fall))
+        up, upper_intercept, down, lower_intercept = (
+            exact(value) for value in _lines(arb(low), arb(high), roof, (upper_slope, lower_slope))
         )
         at = [Fraction(low) + (Fraction(high) - Fraction(low)) * n / 64 for n in range(65)]
         at += [end for end in (Fraction(0), Fraction(cap or 0)) if low <= end <= high]
@@ -143,11 +143,11 @@ def test_lines_enclose_what_a_neuron_passes_on(
         max(p, Fraction(0)) if cap is None else min(max(p, Fraction(0)), Fraction(cap)) for p in at
     ]
     assert passed == ceiling
-    above = [up * p + over - f for p, f in zip(at, passed, strict=True)]
-    below = [f - down * p - under for p, f in zip(at, passed, strict=True)]
+    above = [up * p + upper_intercept - f for p, f in zip(at, passed, strict=True)]
+    below = [f - down * p - lower_intercept for p, f in zip(at, passed, strict=True)]
     assert 0 <= min(above) < Fraction(1, 2**100)
     assert 0 <= min(below) < Fraction(1, 2**100)
-    assert (up, down) == (Fraction(rise), Fraction(fall))
+    assert (up, down) == (Fraction(upper_slope), Fraction(lower_slope))
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "branch: rise swapped",
         "relrob/bounding/linear.py",
-        "rise = np.where(crossing, high /",
-        "rise = np.where(crossing, -low /",
+        "upper_slope = np.where(crossing, high /",
+        "upper_slope = np.where(crossing, -low /",
         (
             "tests/solvers/test_soundness.py",
             "tests/solvers/test_enumerate_ladder.py",
@@ -115,8 +115,8 @@ MUTANTS = (
     Mutant(
         "branch: offset dropped",
         "relrob/bounding/linear.py",
-        "over = np.where(crossing, FLOOR - rise * low, 0.0)",
-        "over = 0.0 * low",
+        "upper_intercept = np.where(crossing, FLOOR - upper_slope * low, 0.0)",
+        "upper_intercept = 0.0 * low",
         (
             "tests/solvers/test_soundness.py",
             "tests/solvers/test_enumerate_ladder.py",

@@ -6,8 +6,8 @@ MUTANTS = (
     Mutant(
         "relaxation: lower and upper swapped",
         "relrob/judging/folded.py",
-        "rise = (block.high /",
-        "rise = (-block.low /",
+        "upper_slope = (block.high /",
+        "upper_slope = (-block.low /",
     ),
     Mutant(
         "relaxation: offset dropped",
@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "relaxation: slope for the wrong sign",
         "relrob/judging/folded.py",
-        "np.maximum(mine, 0) * rise",
-        "np.minimum(mine, 0) * rise",
+        "np.maximum(mine, 0) * upper_slope",
+        "np.minimum(mine, 0) * upper_slope",
     ),
     Mutant(
         "lower bound from the wrong side",

@@ -294,7 +294,7 @@ def check_bounds(
     values = run(images).astype(np.float64)
     margins = values[:, [label]] - np.delete(values, label, axis=1)
     plain = bounds.margins()
-    other = tuple(rng.random(len(neurons.fall)) for neurons in plain.hidden)
+    other = tuple(rng.random(len(neurons.lower_slope)) for neurons in plain.hidden)
     caps = np.isfinite(enclosure.layers[-1].cap)
     for found in (plain, bounds.margins(bounds.falls(plain)), bounds.margins(other)):
         if caps:  # the stored outputs end where the bounded ones go on

@@ -33,14 +33,14 @@ _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts 
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
-    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for
-    real p of inputs that are `moved` by at most that much (in the first layer: for real p of the
-    inputs as they are)."""
+    """Of each neuron: `upper_slope` * P + `upper_intercept` >= f(P) >= `lower_slope` * P +
+    `lower_intercept`, |P - p| <= `error` for real p of inputs that are `moved` by at most that much
+    (in the first layer: for real p of the inputs as they are)."""
 
-    rise: list[Any]
-    over: list[Any]
-    fall: list[Any]
-    under: list[Any]
+    upper_slope: list[Any]
+    upper_intercept: list[Any]
+    lower_slope: list[Any]
+    lower_intercept: list[Any]
     error: list[Any]
     moved: list[Any]
 
@@ -126,10 +126,14 @@ def _lines(low: Any, high: Any, cap: Any, slopes: tuple[float, float]) -> tuple[
     """(rise, over, fall, under) of one neuron, for slopes of any value."""
     ends = [low, high, *(at for at in (arb(0), cap) if at is not None and low < at < high)]
     passed = [_pass(at, cap) for at in ends]
-    rise, fall = arb(slopes[0]), arb(slopes[1])
-    over = max((p - rise * at).upper() for p, at in zip(passed, ends, strict=True))
-    under = min((p - fall * at).lower() for p, at in zip(passed, ends, strict=True))
-    return rise, over, fall, under
+    upper_slope, lower_slope = arb(slopes[0]), arb(slopes[1])
+    upper_intercept = max(
+        (p - upper_slope * at).upper() for p, at in zip(passed, ends, strict=True)
+    )
+    lower_intercept = min(
+        (p - lower_slope * at).lower() for p, at in zip(passed, ends, strict=True)
+    )
+    return upper_slope, upper_intercept, lower_slope, lower_intercept
 
 
 def _pass(value: Any, cap: Any) -> Any:
@@ -336,8 +340,12 @@ class _Part:
                     )
                 given = (0.0, 0.0) if off else (1.0, 1.0)
             columns.append(_lines(low, high, roof, given))
-        rise, over, fall, under = (list(column) for column in zip(*columns, strict=True))
-        self._hidden.append(_Lines(rise, over, fall, under, error, moved))
+        upper_slope, upper_intercept, lower_slope, lower_intercept = (
+            list(column) for column in zip(*columns, strict=True)
+        )
+        self._hidden.append(
+            _Lines(upper_slope, upper_intercept, lower_slope, lower_intercept, error, moved)
+        )
         return [_pass(high, roof) for _, high in ends]
 
     def _upper(self, form: tuple[Any, Any], constant: list[Any], pulled: bool = False) -> list[Any]:
@@ -348,14 +356,18 @@ class _Part:
             lines, layer = self._hidden[depth], self._layers[depth]
             above = [
                 o + r * (e + b)
-                for o, r, e, b in zip(lines.over, lines.rise, lines.error, layer.bias, strict=True)
+                for o, r, e, b in zip(
+                    lines.upper_intercept, lines.upper_slope, lines.error, layer.bias, strict=True
+                )
             ]
             below = [
                 o + f * (b - e)
-                for o, f, e, b in zip(lines.under, lines.fall, lines.error, layer.bias, strict=True)
+                for o, f, e, b in zip(
+                    lines.lower_intercept, lines.lower_slope, lines.error, layer.bias, strict=True
+                )
             ]
             added = _matrix([above]) * form[0] + _matrix([below]) * form[1]
-            slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
+            slope = _scaled(lines.upper_slope, form[0]) + _scaled(lines.lower_slope, form[1])
             if pulled:
                 pull, worth = self._pull(depth, layer.bias)
                 slope, constant = (
@@ -368,14 +380,18 @@ class _Part:
         lines = self._hidden[0]
         above = [
             o + r * (s + e)
-            for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)
+            for o, r, s, e in zip(
+                lines.upper_intercept, lines.upper_slope, self._start, lines.error, strict=True
+            )
         ]
         below = [
             o + f * (s - e)
-            for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)
+            for o, f, s, e in zip(
+                lines.lower_intercept, lines.lower_slope, self._start, lines.error, strict=True
+            )
         ]
         start = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
-        slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
+        slope = _scaled(lines.upper_slope, form[0]) + _scaled(lines.lower_slope, form[1])
         if pulled:
             pull, worth = self._pull(0, self._start)
             slope, start = slope + _columns(pull, slope.ncols()), [value + worth for value in start]
