@@ -149,7 +149,7 @@ def alpha(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool 
     ball = ball_set(region, image)
     bounds = BallBounds(enclosure, ball if cut else uncut(ball), label)
     found = bounds.margins()
-    return np.asarray(np.maximum(found.low, bounds.margins(bounds.falls(found)).low))
+    return np.asarray(np.maximum(found.low, bounds.margins(bounds.alphas(found)).low))
 
 
 def attacked(network: Any, ball: BallSet, label: int, steps: int = 40, starts: int = 4) -> Doubles:

@@ -216,14 +216,14 @@ class BallBounds:
         self.at = At(start, first.weights, hull, first.lost(largest), reach)
 
     def margins(
-        self, falls: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None
+        self, alphas: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None
     ) -> Margins:
         """Bounds over the whole ball, or its part in these phases, `slopes` (d,) over the pixels.
-        `falls`: of each hidden layer, slopes in [0, 1] of the lines below neurons that may change
+        `alphas`: of each hidden layer, slopes in [0, 1] of the lines below neurons that may change
         sign (n,)."""
-        return self._linear.margins(self.at, (), falls, phases)
+        return self._linear.margins(self.at, (), alphas, phases)
 
-    def falls(self, found: Margins) -> tuple[Doubles, ...]:
+    def alphas(self, found: Margins) -> tuple[Doubles, ...]:
         """Optimised slopes for the ball whose bounds are `found`."""
         return optimised(self._linear, self.at, found)
 

@@ -66,12 +66,12 @@ class LadderBounds:
         self._firsts: dict[float | None, _First] = {}
         self._roots: list[Root] = []
 
-    def margins(self, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
+    def margins(self, part: Part, alphas: tuple[Doubles, ...] | None = None) -> Margins:
         """Bounds over all points of the part, `slopes` (F,) over all features, largest where the
-        rows' maximum is still open; infinite where float32 may overflow. `falls`: of each hidden
+        rows' maximum is still open; infinite where float32 may overflow. `alphas`: of each hidden
         layer, slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
         largest, changing = self._maximum(part)
-        found = self._linear.margins(self._at(part, largest), self._roots, falls)
+        found = self._linear.margins(self._at(part, largest), self._roots, alphas)
         self._keep(part, found.every)
         steep = np.zeros(self.rungs.features)
         steep[list(part.free)] = found.gains
@@ -79,7 +79,7 @@ class LadderBounds:
         steep[list(changing)] += more[list(changing)]
         return replace(found, gains=steep)
 
-    def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
+    def alphas(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
         """Optimised slopes for the part whose bounds are `found`."""
         return optimised(self._linear, self.at(part), found)
 

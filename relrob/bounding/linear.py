@@ -101,16 +101,16 @@ class Phase:
     pulls: Doubles
 
 
-def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bool) -> Neurons:
+def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: bool) -> Neurons:
     """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may
-    bite. `falls` (n,): slopes in [0, 1] of the lines below neurons that may change sign, chosen by
+    bite. `alphas` (n,): slopes in [0, 1] of the lines below neurons that may change sign, chosen by
     their areas when not given."""
     low, high = known.low, known.high
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
     upper_slope = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
     upper_intercept = np.where(crossing, FLOOR - upper_slope * low, 0.0)
-    lower_slope = np.where(crossing, high > -low if falls is None else falls, on) * 1.0
+    lower_slope = np.where(crossing, high > -low if alphas is None else alphas, on) * 1.0
     lower_intercept = np.zeros_like(upper_slope)
     cut = high > cap
     if cut.any():
@@ -227,14 +227,14 @@ class LinearBounds:
         self,
         at: At,
         roots: Sequence[Root] = (),
-        falls: Sequence[Doubles] | None = None,
+        alphas: Sequence[Doubles] | None = None,
         phases: Sequence[Phase] | None = None,
     ) -> Margins:
         """Bounds over the whole set, or the part of it on which neurons are in these `phases` of
         each hidden layer (bounds mean nothing where that is `Margins.empty`); infinite where
-        float32 may overflow. `falls`: of each hidden layer, see `_neurons`."""
+        float32 may overflow. `alphas`: of each hidden layer, see `_neurons`."""
         with np.errstate(all="ignore"):
-            hidden, every = self._forward(at, roots, falls, phases)
+            hidden, every = self._forward(at, roots, alphas, phases)
             last = every[-1]
             both = self._last(last.lost)
             values, gains = self._margin((1.0, -1.0), _pulled(hidden, phases), at)
@@ -254,17 +254,17 @@ class LinearBounds:
         self,
         at: At,
         found: Margins,
-        falls: Sequence[Doubles],
+        alphas: Sequence[Doubles],
         phases: Sequence[Phase] | None = None,
     ) -> tuple[float, list[Doubles], list[Doubles]]:
-        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines
+        """The least margin over the set with the slopes `alphas` (n,) of each hidden layer's lines
         below, the pulls of `phases`, and everything else as in `found`; how it grows with each
         slope of a neuron that may change sign, and with each pull. Not outward: a guide, no bound.
         """
         crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
         hidden = [
             replace(neurons, lower_slope=np.where(open_, lower_slope, neurons.lower_slope))
-            for neurons, lower_slope, open_ in zip(found.hidden, falls, crossing, strict=True)
+            for neurons, lower_slope, open_ in zip(found.hidden, alphas, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
             hidden = _pulled(hidden, phases)
@@ -277,11 +277,11 @@ class LinearBounds:
                 self.enclosure.layers,
                 at.start + at.hull.extreme(gains[:, worst]) @ at.moves,
             )
-            by_fall, by_pull = list[Doubles](), list[Doubles]()
+            by_alpha, by_pull = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
                 slope = sign * np.where(sign > 0, neurons.upper_slope, neurons.lower_slope)
                 value = value + neurons.error * np.sign(slope)
-                by_fall.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
+                by_alpha.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
                 by_pull.append(
                     np.zeros_like(value) if phases is None else -phases[number].sides * value
                 )
@@ -292,7 +292,7 @@ class LinearBounds:
                 )
                 passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
-        return float(low[worst]), by_fall, by_pull
+        return float(low[worst]), by_alpha, by_pull
 
     def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
         """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
@@ -347,7 +347,7 @@ class LinearBounds:
         self,
         at: At,
         roots: Sequence[Root],
-        falls: Sequence[Doubles] | None,
+        alphas: Sequence[Doubles] | None,
         phases: Sequence[Phase] | None,
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
@@ -364,7 +364,7 @@ class LinearBounds:
             every.append(PreActivations(low, high, error, lost, reach))
             hidden.append(
                 _neurons(
-                    every[-1], layer.cap, None if falls is None else falls[number], number == 0
+                    every[-1], layer.cap, None if alphas is None else alphas[number], number == 0
                 )
             )
             lost = layers[number + 1].lost(hidden[-1].top)

@@ -43,19 +43,19 @@ def tuned(
 ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
     """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on
     their part."""
-    falls = [neurons.lower_slope.copy() for neurons in found.hidden]
-    best, chosen, kept = -np.inf, tuple(falls), tuple(phases or ())
-    if not falls:
+    alphas = [neurons.lower_slope.copy() for neurons in found.hidden]
+    best, chosen, kept = -np.inf, tuple(alphas), tuple(phases or ())
+    if not alphas:
         return chosen, kept
-    adam = [_Adam(fall) for fall in falls], [_Adam(fall) for fall in falls]
+    adam = [_Adam(alpha) for alpha in alphas], [_Adam(alpha) for alpha in alphas]
     rate = _RATE
     for _ in range(steps):
-        value, by_fall, by_pull = bounds.gradients(at, found, falls, phases)
+        value, by_alpha, by_pull = bounds.gradients(at, found, alphas, phases)
         if value > best:
-            best, chosen, kept = value, tuple(falls), tuple(phases or ())
-        falls = [
-            np.clip(fall + rate * a.step(g), 0.0, 1.0)
-            for fall, a, g in zip(falls, adam[0], by_fall, strict=True)
+            best, chosen, kept = value, tuple(alphas), tuple(phases or ())
+        alphas = [
+            np.clip(alpha + rate * a.step(g), 0.0, 1.0)
+            for alpha, a, g in zip(alphas, adam[0], by_alpha, strict=True)
         ]
         if phases is not None:
             triples = zip(phases, adam[1], by_pull, strict=True)

@@ -114,8 +114,8 @@ class _Tree:
         """Close a part, find a witness in it, or keep it."""
         found = self._bounds.margins(None, phases)
         if not self._closed(found):
-            falls, phases = self._bounds.tuned(found, phases)
-            found = self._bounds.margins(falls, phases)
+            alphas, phases = self._bounds.tuned(found, phases)
+            found = self._bounds.margins(alphas, phases)
         if self._closed(found):
             self._proved = (
                 self._proved if found.empty else min(self._proved, float(found.low.min()))

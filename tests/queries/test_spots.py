@@ -268,8 +268,10 @@ def test_a_bound_of_the_wrong_sign_sounds_the_alarm(monkeypatch: pytest.MonkeyPa
     """A planted bug: the lower bound of the margins is what bounds them from above."""
     real = LadderBounds.margins
 
-    def turned(self: LadderBounds, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        found = real(self, part, falls)
+    def turned(
+        self: LadderBounds, part: Part, alphas: tuple[Doubles, ...] | None = None
+    ) -> Margins:
+        found = real(self, part, alphas)
         return replace(found, low=found.high, high=found.low)
 
     honest = sum(_alarms(seed) for seed in range(20))

@@ -296,7 +296,7 @@ def check_bounds(
     plain = bounds.margins()
     other = tuple(rng.random(len(neurons.lower_slope)) for neurons in plain.hidden)
     caps = np.isfinite(enclosure.layers[-1].cap)
-    for found in (plain, bounds.margins(bounds.falls(plain)), bounds.margins(other)):
+    for found in (plain, bounds.margins(bounds.alphas(plain)), bounds.margins(other)):
         if caps:  # the stored outputs end where the bounded ones go on
             ends = enclosure.layers[-1].floor, enclosure.layers[-1].cap
             assert (values >= np.clip(found.least, *ends) - 1e-6).all()
@@ -408,7 +408,7 @@ def test_bounds_are_worth_something_and_optimised_slopes_more() -> None:
         )
         bounds = BallBounds(float32_enclosure(dense), ball, label)
         plain = bounds.margins()
-        gained += float(bounds.margins(bounds.falls(plain)).low.min()) > float(plain.low.min())
+        gained += float(bounds.margins(bounds.alphas(plain)).low.min()) > float(plain.low.min())
     assert min(filled) > 0.01
     assert max(filled) > 0.4
     assert gained > len(REGIONS) / 2
