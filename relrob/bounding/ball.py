@@ -45,7 +45,7 @@ class BallHull:
             return ((self.up + self.down) @ np.abs(gains) + (self.up - self.down) @ gains) / 2
         if self.norm is Norm.L2:
             multiplier = self._multiplier(gains)
-            moves = self._pulled(gains, multiplier)
+            moves = self._box_maximiser(gains, multiplier)
             value = (moves * gains).sum(axis=0) - multiplier / 2 * (
                 (moves * moves).sum(axis=0) - self.reach**2
             )
@@ -67,7 +67,7 @@ class BallHull:
         if self.norm is Norm.LINF:
             return np.where(gains > 0, self.up, np.where(gains < 0, -self.down, 0.0))
         if self.norm is Norm.L2:
-            return self._pulled(column, self._multiplier(column))[:, 0]
+            return self._box_maximiser(column, self._multiplier(column))[:, 0]
         size, room, moves = np.abs(column), self._room(column), np.zeros_like(gains)
         if self.norm is Norm.L0:
             chosen = np.argsort(-(size * room)[:, 0], kind="stable")[: int(self.reach)]
@@ -99,7 +99,7 @@ class BallHull:
                 return order, np.clip(self.reach - before, 0.0, spent)
             most *= 4
 
-    def _pulled(self, gains: Doubles, multiplier: Doubles) -> Doubles:
+    def _box_maximiser(self, gains: Doubles, multiplier: Doubles) -> Doubles:
         """The maximiser of g.d - m/2 |d|^2 over the box: (f, n)."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
             free = np.where(gains == 0, 0.0, gains / multiplier)

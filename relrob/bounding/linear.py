@@ -77,7 +77,7 @@ class Neurons:
     (`lower_slope`, `lower_intercept`) what the runtime passes on, over its pre-activations, which
     are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest
     outputs; `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses.
-    `pull` (n,), where it is given: such multiples of the pre-activations, none of which is below 0
+    `beta` (n,), where it is given: such multiples of the pre-activations, none of which is below 0
     on the part, are added to what is bounded from above."""
 
     upper_slope: Doubles
@@ -88,17 +88,17 @@ class Neurons:
     error: Doubles
     top: Doubles
     reach: Doubles
-    pull: Doubles | None = None
+    beta: Doubles | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Phase:
     """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at
-    least 0, -1 where it is at most 0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these
+    least 0, -1 where it is at most 0, 0 where it is free; `betas` (n,) >= 0: multipliers of these
     conditions in a bound of the margins, 0 where free."""
 
     sides: Doubles
-    pulls: Doubles
+    betas: Doubles
 
 
 def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: bool) -> Neurons:
@@ -140,12 +140,12 @@ def _floor(neurons: Neurons) -> float:
     return FLOOR * float(len(neurons.reach) + (neurons.reach + neurons.error).sum())
 
 
-def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
+def _with_betas(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
     """The layers with the pulls of their phases."""
     if phases is None:
         return hidden
     pairs = zip(hidden, phases, strict=True)
-    return [replace(neurons, pull=phase.sides * phase.pulls) for neurons, phase in pairs]
+    return [replace(neurons, beta=phase.sides * phase.betas) for neurons, phase in pairs]
 
 
 @dataclass(frozen=True, eq=False)
@@ -237,7 +237,7 @@ class LinearBounds:
             hidden, every = self._forward(at, roots, alphas, phases)
             last = every[-1]
             both = self._last(last.lost)
-            values, gains = self._margin((1.0, -1.0), _pulled(hidden, phases), at)
+            values, gains = self._margin((1.0, -1.0), _with_betas(hidden, phases), at)
             high, low = np.split(values, 2)
             worst = gains[:, len(high) + int((-low).argmin())]
         return Margins(
@@ -267,7 +267,7 @@ class LinearBounds:
             for neurons, lower_slope, open_ in zip(found.hidden, alphas, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
-            hidden = _pulled(hidden, phases)
+            hidden = _with_betas(hidden, phases)
             values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
             low = -values - self._last(last.lost)
@@ -277,12 +277,12 @@ class LinearBounds:
                 self.enclosure.layers,
                 at.start + at.hull.extreme(gains[:, worst]) @ at.moves,
             )
-            by_alpha, by_pull = list[Doubles](), list[Doubles]()
+            by_alpha, by_beta = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
                 slope = sign * np.where(sign > 0, neurons.upper_slope, neurons.lower_slope)
                 value = value + neurons.error * np.sign(slope)
                 by_alpha.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
-                by_pull.append(
+                by_beta.append(
                     np.zeros_like(value) if phases is None else -phases[number].sides * value
                 )
                 passed = np.where(
@@ -292,7 +292,7 @@ class LinearBounds:
                 )
                 passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
-        return float(low[worst]), by_alpha, by_pull
+        return float(low[worst]), by_alpha, by_beta
 
     def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
         """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
@@ -300,7 +300,7 @@ class LinearBounds:
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):
             signs = self._backward(
-                -self._margin_weights[:, worst], _pulled(list(found.hidden), phases)
+                -self._margin_weights[:, worst], _with_betas(list(found.hidden), phases)
             )
         open_ones = [
             (known.low < 0) & (known.high > 0) & (known.high <= layer.cap)
@@ -322,7 +322,7 @@ class LinearBounds:
                 np.maximum(given, 0.0) * neurons.upper_slope
                 + np.minimum(given, 0.0) * neurons.lower_slope
             )
-            slope = slope if neurons.pull is None else slope + neurons.pull
+            slope = slope if neurons.beta is None else slope + neurons.beta
             found.insert(0, self.enclosure.layers[number].weights @ slope)
         return found
 
@@ -449,7 +449,7 @@ class LinearBounds:
             moved = hidden[depth].moved @ (given.plus - given.minus)
             constant, slack = constant + offsets + layer.bias[used] @ slope + moved, slack + lost
         neurons = hidden[0]
-        if free > _MANY or neurons.pull is not None:
+        if free > _MANY or neurons.beta is not None:
             used, slope, offsets, lost = self._below(neurons, given, True)
             gains = at.moves[:, used] @ slope
             value = constant + offsets + at.start[used] @ slope + at.highest(gains)
@@ -485,7 +485,7 @@ class LinearBounds:
             | (neurons.lower_slope != 0)
             | (neurons.lower_intercept != 0)
         )
-        on = on if neurons.pull is None else on | (neurons.pull != 0)
+        on = on if neurons.beta is None else on | (neurons.beta != 0)
         used = np.flatnonzero(on) if few else slice(None)
         plus, minus, error = given.plus[used], given.minus[used], neurons.error[used]
         slope = plus * neurons.upper_slope[used, None] + minus * neurons.lower_slope[used, None]
@@ -494,7 +494,7 @@ class LinearBounds:
             neurons.upper_intercept[used] @ plus,
             neurons.lower_intercept[used] @ minus,
         )
-        if neurons.pull is not None:
-            slope, size = slope + neurons.pull[used, None], size + np.abs(neurons.pull[used, None])
+        if neurons.beta is not None:
+            slope, size = slope + neurons.beta[used, None], size + np.abs(neurons.beta[used, None])
         most = upper_intercept - lower_intercept + (error + neurons.reach[used]) @ size
         return used, slope, upper_intercept + lower_intercept + error @ size, most + _floor(neurons)

@@ -50,7 +50,7 @@ def tuned(
     adam = [_Adam(alpha) for alpha in alphas], [_Adam(alpha) for alpha in alphas]
     rate = _RATE
     for _ in range(steps):
-        value, by_alpha, by_pull = bounds.gradients(at, found, alphas, phases)
+        value, by_alpha, by_beta = bounds.gradients(at, found, alphas, phases)
         if value > best:
             best, chosen, kept = value, tuple(alphas), tuple(phases or ())
         alphas = [
@@ -58,9 +58,9 @@ def tuned(
             for alpha, a, g in zip(alphas, adam[0], by_alpha, strict=True)
         ]
         if phases is not None:
-            triples = zip(phases, adam[1], by_pull, strict=True)
+            triples = zip(phases, adam[1], by_beta, strict=True)
             phases = [
-                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0))
+                replace(phase, betas=np.maximum(phase.betas + rate * a.step(g), 0.0))
                 for phase, a, g in triples
             ]
         rate *= _SLOWER

@@ -75,12 +75,12 @@ class Findings:
 @dataclass(frozen=True, eq=False)
 class PhaseLeaf:
     """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer,
-    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `pulls`
+    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `betas`
     (n,) of each hidden layer, multipliers of these conditions."""
 
     path: tuple[tuple[int, int, int], ...]
     found: Any
-    pulls: tuple[Doubles, ...]
+    betas: tuple[Doubles, ...]
 
 
 @dataclass(frozen=True, eq=False)

@@ -123,7 +123,7 @@ class _Tree:
             if not found.empty:
                 self._keep(found)
             if self._problem.certify:
-                self._leaves.append(PhaseLeaf(path, found, tuple(phase.pulls for phase in phases)))
+                self._leaves.append(PhaseLeaf(path, found, tuple(phase.betas for phase in phases)))
             return
         image = self._problem.ball.point(self._bounds.at.hull.extreme(found.gains))
         if image is not None:

@@ -162,8 +162,8 @@ MUTANTS = (
     Mutant(
         "phases: pulled the wrong way",
         "relrob/bounding/linear.py",
-        "pull=phase.sides * ph",
-        "pull=-phase.sides * ph",
+        "beta=phase.sides * ph",
+        "beta=-phase.sides * ph",
         ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
     Mutant(
@@ -219,8 +219,8 @@ MUTANTS = (
     Mutant(
         "phases: pulls below 0",
         "relrob/bounding/slopes.py",
-        ("                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0))"),
-        ("                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), -9.0))"),
+        ("                replace(phase, betas=np.maximum(phase.betas + rate * a.step(g), 0.0))"),
+        ("                replace(phase, betas=np.maximum(phase.betas + rate * a.step(g), -9.0))"),
         ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
 )

@@ -9,7 +9,7 @@ becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= ro
 lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda
 of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only
 loose. On the part where some P are at least 0, and others at most 0, an upper bound stays one when
-multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls,
+multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or betas,
 are arbitrary too).
 """
 
@@ -184,7 +184,7 @@ class Derivation:
     ) -> Any:
         """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of
         its bent neurons; `signs`: of each hidden layer, the side (1: at least 0, -1: at most 0) and
-        the pull of the pre-activations that are fixed. None: no image has these signs.
+        the beta of the pre-activations that are fixed. None: no image has these signs.
 
         Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow,
         outputs that could saturate.
@@ -290,7 +290,7 @@ class _Part:
             return self._extreme((_matrix([*self._moves, self._start]) * difference).table(), doubt)
         bias = (_matrix([last.bias]) * difference).entries()
         return self._upper(
-            form, [value + more for value, more in zip(bias, doubt, strict=True)], pulled=True
+            form, [value + more for value, more in zip(bias, doubt, strict=True)], with_betas=True
         )
 
     def _ends(self, number: int, error: list[Any]) -> list[tuple[Any, Any]]:
@@ -348,10 +348,12 @@ class _Part:
         )
         return [_pass(high, roof) for _, high in ends]
 
-    def _upper(self, form: tuple[Any, Any], constant: list[Any], pulled: bool = False) -> list[Any]:
+    def _upper(
+        self, form: tuple[Any, Any], constant: list[Any], with_betas: bool = False
+    ) -> list[Any]:
         """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer
-        passes on, plus constants; `pulled`: with the multiples of pre-activations whose signs are
-        fixed."""
+        passes on, plus constants; `with_betas`: with the multiples of pre-activations whose signs
+        are fixed."""
         for depth in range(len(self._hidden) - 1, 0, -1):
             lines, layer = self._hidden[depth], self._layers[depth]
             above = [
@@ -368,10 +370,10 @@ class _Part:
             ]
             added = _matrix([above]) * form[0] + _matrix([below]) * form[1]
             slope = _scaled(lines.upper_slope, form[0]) + _scaled(lines.lower_slope, form[1])
-            if pulled:
-                pull, worth = self._pull(depth, layer.bias)
+            if with_betas:
+                beta, worth = self._betas(depth, layer.bias)
                 slope, constant = (
-                    slope + _columns(pull, slope.ncols()),
+                    slope + _columns(beta, slope.ncols()),
                     [value + worth for value in constant],
                 )
             form = _split(layer.weights * slope)
@@ -392,20 +394,20 @@ class _Part:
         ]
         start = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
         slope = _scaled(lines.upper_slope, form[0]) + _scaled(lines.lower_slope, form[1])
-        if pulled:
-            pull, worth = self._pull(0, self._start)
-            slope, start = slope + _columns(pull, slope.ncols()), [value + worth for value in start]
+        if with_betas:
+            beta, worth = self._betas(0, self._start)
+            slope, start = slope + _columns(beta, slope.ncols()), [value + worth for value in start]
         gains = (_matrix(self._moves) * slope).table() if self._moves else []
         return self._extreme([*gains, start], constant)
 
-    def _pull(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
+    def _betas(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
         """Signed multiples of a layer's pre-activations, and what they add at most beside what
         moves: P is `start` and more, up to the layer's error."""
-        pull, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
+        beta, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
         for neuron, (side, size) in self._signs[depth].items():
-            pull[neuron] = arb(side * size)
-            worth += pull[neuron] * start[neuron] + arb(size) * errors[neuron]
-        return pull, worth
+            beta[neuron] = arb(side * size)
+            worth += beta[neuron] * start[neuron] + arb(size) * errors[neuron]
+        return beta, worth
 
     def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
         """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by
