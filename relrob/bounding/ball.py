@@ -39,7 +39,7 @@ class BallHull:
     norm: Norm
     reach: float
 
-    def maximum(self, gains: Doubles) -> Doubles:
+    def support(self, gains: Doubles) -> Doubles:
         """max d @ gains, column by column: (f, n) -> (n,)."""
         if self.norm is Norm.LINF:
             return ((self.up + self.down) @ np.abs(gains) + (self.up - self.down) @ gains) / 2
@@ -60,7 +60,7 @@ class BallHull:
         order, share = self._shares(size, room)
         return np.asarray((np.take_along_axis(size, order, axis=0) * share).sum(axis=0))
 
-    def extreme(self, gains: Doubles) -> Doubles:
+    def maximiser(self, gains: Doubles) -> Doubles:
         """Moves (f,) of the ball at which d @ gains (f,) is largest; one of them, up to
         rounding."""
         column = gains[:, None]

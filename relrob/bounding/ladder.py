@@ -18,7 +18,7 @@ from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Ro
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Enclosure, Lost
-from relrob.regions.hulls import hull_maximum
+from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part
 
@@ -31,11 +31,11 @@ class _Budgeted:
     costs: Doubles
     room: float
 
-    def maximum(self, gains: Doubles) -> Doubles:
+    def support(self, gains: Doubles) -> Doubles:
         """A fractional knapsack a column: (f, n) -> (n,)."""
-        return hull_maximum(gains, self.costs, self.room)
+        return knapsack_support(gains, self.costs, self.room)
 
-    def extreme(self, gains: Doubles) -> Doubles:
+    def maximiser(self, gains: Doubles) -> Doubles:
         """The knapsack's own z (f,)."""
         order = np.argsort(-np.maximum(gains, 0.0) / self.costs, kind="stable")
         spent = self.costs[order]

@@ -29,12 +29,12 @@ _MANY: Final = 64
 class Hull(Protocol):
     """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
 
-    def maximum(self, gains: Doubles) -> Doubles:
+    def support(self, gains: Doubles) -> Doubles:
         """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `SLACK` times the largest
         |z| @ |gains| of the smallest box around it."""
         ...
 
-    def extreme(self, gains: Doubles) -> Doubles:
+    def maximiser(self, gains: Doubles) -> Doubles:
         """A z (f,) of the set with z @ gains (f,) largest, up to rounding."""
         ...
 
@@ -189,7 +189,7 @@ class At:
     def highest(self, gains: Doubles) -> Doubles:
         """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is
         not a finite number."""
-        return np.where(np.isfinite(gains.sum(axis=0)), self.hull.maximum(gains), np.inf)
+        return np.where(np.isfinite(gains.sum(axis=0)), self.hull.support(gains), np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +275,7 @@ class LinearBounds:
             signs = self._backward(-self._margin_weights[:, worst], hidden)
             layers, value = (
                 self.enclosure.layers,
-                at.start + at.hull.extreme(gains[:, worst]) @ at.moves,
+                at.start + at.hull.maximiser(gains[:, worst]) @ at.moves,
             )
             by_alpha, by_beta = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):

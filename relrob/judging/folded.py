@@ -27,7 +27,7 @@ from relrob.domain.network import Dense
 from relrob.domain.rounding import SLACK as _SLACK
 from relrob.domain.rounding import float32_error, layer_error
 from relrob.judging.pointwise import Hidden, MarginErrors, settled
-from relrob.regions.hulls import hull_maximum
+from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
 
 # Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
@@ -116,7 +116,7 @@ def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _
         size = size + basis.high[: len(block.matrix)] @ (np.abs(block.matrix) @ np.abs(slope))
     size = size + np.abs(coefficients).sum(axis=0)
     return np.asarray(
-        constant + hull_maximum(coefficients, costs.costs, costs.budget) + _SLACK * size + error
+        constant + knapsack_support(coefficients, costs.costs, costs.budget) + _SLACK * size + error
     )
 
 
@@ -126,7 +126,7 @@ def _interval_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: 
     moves, neurons = matrix[:features], matrix[features:]
     top = (
         constant
-        + hull_maximum(moves, costs.costs, costs.budget)
+        + knapsack_support(moves, costs.costs, costs.budget)
         + basis.high[features:] @ np.maximum(neurons, 0)
     )
     return np.asarray(top + _SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))

@@ -137,7 +137,7 @@ class NetworkSpots:
             else [corners[n] for n in rng.permutation(len(corners))[:PARTS]]
         )
         drawn = [
-            hull.extreme(rng.standard_normal(len(ball.base))) * rng.choice([1.0, rng.random()])
+            hull.maximiser(rng.standard_normal(len(ball.base))) * rng.choice([1.0, rng.random()])
             for _ in chosen or [0]
         ]
         moves = [*chosen, *drawn]

@@ -8,7 +8,7 @@ from relrob.domain.arrays import Doubles
 from relrob.domain.rounding import SLACK as _SLACK
 
 
-def hull_maximum(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
+def knapsack_support(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
     """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). A
     fractional knapsack."""
     gains = np.maximum(gains, 0.0)

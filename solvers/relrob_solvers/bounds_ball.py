@@ -46,7 +46,7 @@ class Around:
             return BallFinding(False, (), least, tried, by, Reason.TIME if late else Reason.BOUNDS)
         margin = min(enclosure.shown(float(proof.low.min())), least)
         corners, least = (
-            (bounds.at.hull.extreme(proof.gains),),
+            (bounds.at.hull.maximiser(proof.gains),),
             enclosure.shown(float(proof.low.min())),
         )
         kept = proof if problem.certify else None

@@ -125,7 +125,7 @@ class _Tree:
             if self._problem.certify:
                 self._leaves.append(PhaseLeaf(path, found, tuple(phase.betas for phase in phases)))
             return
-        image = self._problem.ball.point(self._bounds.at.hull.extreme(found.gains))
+        image = self._problem.ball.point(self._bounds.at.hull.maximiser(found.gains))
         if image is not None:
             outputs = self._opened.replayer.outputs(image[None, :])
             self._tried += 1
@@ -139,7 +139,7 @@ class _Tree:
         self._kept += 1
         heapq.heappush(
             self._closest,
-            (-float(found.low.min()), -self._kept, self._bounds.at.hull.extreme(found.gains)),
+            (-float(found.low.min()), -self._kept, self._bounds.at.hull.maximiser(found.gains)),
         )
         if len(self._closest) > PARTS:
             heapq.heappop(self._closest)

@@ -14,7 +14,7 @@ from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
 from relrob.networks.evaluator import labels, margins
-from relrob.regions.hulls import hull_maximum
+from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet, rung_set
 from tests.support import NumpyEvaluator, random_dense
 
@@ -150,7 +150,7 @@ def test_hull_maximum_bounds_every_point_and_is_attained(seed: int, features: in
         float(rng.uniform(0.1, 4)),
     )
     best = linprog(-gains[:, 0], A_ub=costs[None, :], b_ub=[budget], bounds=[(0, 1)] * features)
-    assert hull_maximum(gains, costs, budget)[0] == pytest.approx(-best.fun, abs=1e-8)
+    assert knapsack_support(gains, costs, budget)[0] == pytest.approx(-best.fun, abs=1e-8)
 
 
 def test_labels_are_first_maxima() -> None:

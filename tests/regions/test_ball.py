@@ -131,8 +131,8 @@ def test_points_are_in_the_region_and_no_further_than_asked(
     ball = ball_set(Ball(norm, radius_of(norm, seed)), image)
     hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
     for moves in (
-        hull.extreme(rng.normal(size=36)),
-        hull.extreme(rng.normal(size=36) * (rng.random(36) < 0.1)),
+        hull.maximiser(rng.normal(size=36)),
+        hull.maximiser(rng.normal(size=36) * (rng.random(36) < 0.1)),
     ):
         found = ball.point(moves)
         assert found is not None, "an extreme of the hull is a point up to rounding"
@@ -209,7 +209,7 @@ def test_a_lattice_contains_its_points_and_no_others(seed: int, step: str, float
             assert found is None or found.tobytes() in points
     hull = BallHull(region.down, region.up, region.norm, region.reach)
     for _ in range(5):
-        found = region.point(hull.extreme(rng.normal(size=3)))
+        found = region.point(hull.maximiser(rng.normal(size=3)))
         assert found is None or found.tobytes() in points
 
 
@@ -257,7 +257,7 @@ def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
     gains[:, 1] = np.round(gains[:, 1])  # ties and zeros
     gains[:, 2] = 0.0
     gains[rng.integers(6), 3] = 0.0
-    found = hull.maximum(gains)
+    found = hull.support(gains)
     for column in range(4):
         best, size = (
             naive_maximum(hull, gains[:, column]),
@@ -267,7 +267,7 @@ def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
         assert found[column] <= best + (
             2e-6 * size * max(1.0, hull.reach) if norm is Norm.L2 else 1e-9 * size
         )
-        moves = hull.extreme(gains[:, column])
+        moves = hull.maximiser(gains[:, column])
         assert float(moves @ gains[:, column]) <= found[column] + 1e-9 * size
         assert float(moves @ gains[:, column]) >= found[column] - (
             1e-5 if norm is Norm.L2 else 1e-9
@@ -288,7 +288,7 @@ def check_bounds(
     gradient = bounds.margins().slopes
     for sign in (1.0, -1.0):
         extreme = ball.point(
-            bounds.at.hull.extreme(sign * gradient * rng.choice([-1, 1], len(gradient)))
+            bounds.at.hull.maximiser(sign * gradient * rng.choice([-1, 1], len(gradient)))
         )
         images = images if extreme is None else np.vstack([images, extreme])
     values = run(images).astype(np.float64)
