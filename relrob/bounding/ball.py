@@ -234,7 +234,7 @@ class BallBounds:
         `found`."""
         return tuned(self._linear, self.at, found, phases)
 
-    def looseness(self, found: Margins, phases: tuple[Phase, ...]) -> list[Doubles]:
+    def branching_scores(self, found: Margins, phases: tuple[Phase, ...]) -> list[Doubles]:
         """Of each hidden layer what neurons (n,) cost the least margin of the part by being
         open."""
-        return self._linear.looseness(found, phases)
+        return self._linear.branching_scores(found, phases)

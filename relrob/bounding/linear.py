@@ -294,7 +294,7 @@ class LinearBounds:
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
         return float(low[worst]), by_alpha, by_beta
 
-    def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
+    def branching_scores(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
         """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
         costs by being open."""
         worst = int(found.low.argmin())

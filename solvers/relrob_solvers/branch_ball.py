@@ -97,7 +97,7 @@ class _Tree:
             if len(self._open) > _MOST:
                 return self._finding(Reason.MEMORY)
             part = heapq.heappop(self._open)
-            costs = self._bounds.looseness(part.found, part.phases)
+            costs = self._bounds.branching_scores(part.found, part.phases)
             layer = max(
                 range(len(costs)), key=lambda n: float(costs[n].max(initial=0.0)), default=None
             )
