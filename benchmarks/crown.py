@@ -97,7 +97,7 @@ class Theirs:
         base = torch.tensor(ball.base)[None, :]
         low, high = (base - torch.tensor(ball.down)).float(), (base + torch.tensor(ball.up)).float()
         ends = {"x_L": low, "x_U": high} if ball.norm is Norm.LINF else {}
-        perturbed = lirpa.PerturbationLpNorm(norm=POWER[ball.norm], eps=ball.reach, **ends)
+        perturbed = lirpa.PerturbationLpNorm(norm=POWER[ball.norm], eps=ball.radius, **ends)
         found, _ = self.bounded.compute_bounds(
             x=(lirpa.BoundedTensor(base, perturbed),),
             C=_against(label),
@@ -127,7 +127,7 @@ def _against(label: int) -> Any:
 
 def uncut(ball: BallSet) -> BallSet:
     """The ball without [0,1]: what auto_LiRPA bounds for L1 and L2."""
-    whole = np.full_like(ball.up, ball.reach)
+    whole = np.full_like(ball.up, ball.radius)
     return replace(ball, down=whole, up=whole)
 
 
@@ -157,13 +157,13 @@ def attacked(network: Any, ball: BallSet, label: int, steps: int = 40, starts: i
     generator = torch.Generator().manual_seed(0)
     base, against = torch.tensor(ball.base), _against(label)[0].repeat(starts, 1)
     down, up = torch.tensor(ball.down).float(), torch.tensor(ball.up).float()
-    reach, power = ball.reach * (1 - 1e-6), POWER[ball.norm]
+    radius, power = ball.radius * (1 - 1e-6), POWER[ball.norm]
 
     def inside(moves: Any) -> Any:
         moves = torch.minimum(torch.maximum(moves, -down), up)
-        return moves * torch.clamp(reach / (moves.norm(power, dim=1, keepdim=True) + 1e-12), max=1)
+        return moves * torch.clamp(radius / (moves.norm(power, dim=1, keepdim=True) + 1e-12), max=1)
 
-    moves = inside((torch.rand(len(against), len(base), generator=generator) * 2 - 1) * reach)
+    moves = inside((torch.rand(len(against), len(base), generator=generator) * 2 - 1) * radius)
     moves[: len(against) // starts] = 0
     least = np.full(len(against), np.inf)
     for step in range(steps + 1):

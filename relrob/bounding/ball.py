@@ -32,12 +32,12 @@ _FIRST: Final = 32  # pixels by gain that are tried before all of them
 @final
 @dataclass(frozen=True, eq=False)
 class BallHull:
-    """Moves d (f,) with -down <= d <= up and `norm`(d) <= `reach`."""
+    """Moves d (f,) with -down <= d <= up and `norm`(d) <= `radius`."""
 
     down: Doubles
     up: Doubles
     norm: Norm
-    reach: float
+    radius: float
 
     def support(self, gains: Doubles) -> Doubles:
         """max d @ gains, column by column: (f, n) -> (n,)."""
@@ -47,12 +47,12 @@ class BallHull:
             multiplier = self._multiplier(gains)
             moves = self._box_maximiser(gains, multiplier)
             value = (moves * gains).sum(axis=0) - multiplier / 2 * (
-                (moves * moves).sum(axis=0) - self.reach**2
+                (moves * moves).sum(axis=0) - self.radius**2
             )
             return np.asarray(value)
         size, room = np.abs(gains), self._room(gains)
         if self.norm is Norm.L0:
-            most = min(int(self.reach), len(gains))
+            most = min(int(self.radius), len(gains))
             terms = size * room
             return np.asarray(
                 np.partition(terms, len(terms) - most, axis=0)[len(terms) - most :].sum(axis=0)
@@ -70,7 +70,7 @@ class BallHull:
             return self._box_maximiser(column, self._multiplier(column))[:, 0]
         size, room, moves = np.abs(column), self._room(column), np.zeros_like(gains)
         if self.norm is Norm.L0:
-            chosen = np.argsort(-(size * room)[:, 0], kind="stable")[: int(self.reach)]
+            chosen = np.argsort(-(size * room)[:, 0], kind="stable")[: int(self.radius)]
             moves[chosen] = (np.sign(column) * room)[chosen, 0]
             return moves
         order, share = self._shares(size, room)
@@ -95,8 +95,8 @@ class BallHull:
                 order = np.argsort(lost, axis=0)
             spent = np.take_along_axis(room, order, axis=0)
             before = np.cumsum(spent, axis=0) - spent
-            if most >= len(lost) or bool((before[-1] + spent[-1] >= self.reach).all()):
-                return order, np.clip(self.reach - before, 0.0, spent)
+            if most >= len(lost) or bool((before[-1] + spent[-1] >= self.radius).all()):
+                return order, np.clip(self.radius - before, 0.0, spent)
             most *= 4
 
     def _box_maximiser(self, gains: Doubles, multiplier: Doubles) -> Doubles:
@@ -106,17 +106,17 @@ class BallHull:
         return np.asarray(np.clip(free, -self.down[:, None], self.up[:, None]))
 
     def _multiplier(self, gains: Doubles) -> Doubles:
-        """The multiplier (n,) at which the maximiser has norm `reach`; next to none where the box
+        """The multiplier (n,) at which the maximiser has norm `radius`; next to none where the box
         alone keeps it shorter.
 
         Newton from above: the pixels that the last multiplier pulls to an end of their box stay
         there, the others share the rest.
         """
         room, squares = self._room(gains) ** 2, gains * gains
-        found = np.sqrt(squares.sum(axis=0)) / self.reach
+        found = np.sqrt(squares.sum(axis=0)) / self.radius
         for _ in range(_ROUNDS):
             full = squares >= room * (found * found)
-            left = self.reach**2 - np.where(full, room, 0.0).sum(axis=0)
+            left = self.radius**2 - np.where(full, room, 0.0).sum(axis=0)
             better = np.sqrt(
                 np.where(full, 0.0, squares).sum(axis=0)
                 / np.maximum(left, np.finfo(np.float64).tiny)
@@ -172,9 +172,9 @@ def moves_of(ball: BallSet) -> Moves | None:
     if ball.norm is Norm.LINF:
         return Moves(np.concatenate([up, down]), change, (), 0)
     exact = [Fraction(float(size)) for size in np.abs(change)]
-    unit = lcm(*(size.denominator for size in exact), Fraction(ball.reach).denominator)
+    unit = lcm(*(size.denominator for size in exact), Fraction(ball.radius).denominator)
     costs = tuple(int(size * unit) for size in exact)
-    return Moves(np.concatenate([up, down]), change, costs, int(Fraction(ball.reach) * unit))
+    return Moves(np.concatenate([up, down]), change, costs, int(Fraction(ball.radius) * unit))
 
 
 @final
@@ -208,7 +208,7 @@ class BallBounds:
         self._linear = LinearBounds(enclosure, label)
         first, base = enclosure.layers[0], ball.base.astype(np.float64)
         largest = np.maximum(base + ball.up, ball.down)
-        hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
+        hull = BallHull(ball.down, ball.up, ball.norm, ball.radius)
         start, reach = (
             base @ first.weights + first.bias,
             3 * (largest @ first.size) + np.abs(first.bias),

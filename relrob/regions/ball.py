@@ -27,7 +27,7 @@ class BallSet:
 
     `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a
     lattice, `base` itself in a ball; `down`, `up`: float64 (d,) >= 0, how far each pixel can move
-    from `base`, outward; `norm` and `reach`: the moves' norm is at most that, outward.
+    from `base`, outward; `norm` and `radius`: the moves' norm is at most that, outward.
     """
 
     region: Ball | Lattice
@@ -36,7 +36,7 @@ class BallSet:
     down: Doubles
     up: Doubles
     norm: Norm
-    reach: float
+    radius: float
 
     def contains(self, image: Floats) -> bool:
         """Is `image` (d,) a point of the region? Exact."""
@@ -162,7 +162,7 @@ def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
         down=frozen(np.minimum(wide, most)),
         up=frozen(np.minimum(np.nextafter(1 - wide, np.inf), most)),
         norm=norm,
-        reach=radius,
+        radius=radius,
     )
 
 

@@ -13,8 +13,8 @@ MUTANTS = (
     Mutant(
         "ball: L0 with a pixel less",
         "relrob/bounding/ball.py",
-        "min(int(self.reach), len(gains))",
-        "max(int(self.reach) - 1, 1)",
+        "min(int(self.radius), len(gains))",
+        "max(int(self.radius) - 1, 1)",
         ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
     ),
     Mutant(

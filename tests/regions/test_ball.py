@@ -129,7 +129,7 @@ def test_points_are_in_the_region_and_no_further_than_asked(
 ) -> None:
     rng, image = np.random.default_rng(seed), image_of(seed, floats=floats)
     ball = ball_set(Ball(norm, radius_of(norm, seed)), image)
-    hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
+    hull = BallHull(ball.down, ball.up, ball.norm, ball.radius)
     for moves in (
         hull.maximiser(rng.normal(size=36)),
         hull.maximiser(rng.normal(size=36) * (rng.random(36) < 0.1)),
@@ -204,10 +204,10 @@ def test_a_lattice_contains_its_points_and_no_others(seed: int, step: str, float
         if point in points:
             assert (moves <= region.up).all()
             assert (-moves <= region.down).all()
-            assert np.abs(moves).sum() <= region.reach
+            assert np.abs(moves).sum() <= region.radius
             found = region.point(moves)
             assert found is None or found.tobytes() in points
-    hull = BallHull(region.down, region.up, region.norm, region.reach)
+    hull = BallHull(region.down, region.up, region.norm, region.radius)
     for _ in range(5):
         found = region.point(hull.maximiser(rng.normal(size=3)))
         assert found is None or found.tobytes() in points
@@ -220,7 +220,7 @@ def naive_maximum(hull: BallHull, gains: Doubles) -> float:
     size = len(gains)
     if hull.norm is Norm.L0:
         best = [max(g * low, g * high, 0.0) for g, (low, high) in zip(gains, ends, strict=True)]
-        count = min(int(hull.reach), size)
+        count = min(int(hull.radius), size)
         return float(
             max(sum(best[i] for i in chosen) for chosen in combinations(range(size), count))
         )
@@ -229,7 +229,7 @@ def naive_maximum(hull: BallHull, gains: Doubles) -> float:
         def dual(power: float) -> float:
             m = 10.0**power
             moves = np.clip(gains / m, -hull.down, hull.up)
-            return float(moves @ gains - m / 2 * (moves @ moves - hull.reach**2))
+            return float(moves @ gains - m / 2 * (moves @ moves - hull.radius**2))
 
         spans = []
         for start in range(-8, 8, 4):
@@ -243,7 +243,7 @@ def naive_maximum(hull: BallHull, gains: Doubles) -> float:
         np.concatenate([-gains, gains]),
         [(0, up) for up in hull.up] + [(0, down) for down in hull.down],
     )
-    limits = {"A_ub": np.ones((1, 2 * size)), "b_ub": [hull.reach]} if hull.norm is Norm.L1 else {}
+    limits = {"A_ub": np.ones((1, 2 * size)), "b_ub": [hull.radius]} if hull.norm is Norm.L1 else {}
     return -float(linprog(cost, bounds=spread, **limits).fun)
 
 
@@ -252,7 +252,7 @@ def naive_maximum(hull: BallHull, gains: Doubles) -> float:
 def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
     rng = np.random.default_rng(seed)
     ball = ball_set(Ball(norm, radius_of(norm, seed)), image_of(seed, (1, 6, 1), seed % 2 == 0))
-    hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
+    hull = BallHull(ball.down, ball.up, ball.norm, ball.radius)
     gains = rng.normal(size=(6, 4)) * 10.0 ** rng.integers(-3, 4, 4)
     gains[:, 1] = np.round(gains[:, 1])  # ties and zeros
     gains[:, 2] = 0.0
@@ -265,13 +265,13 @@ def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
         )
         assert found[column] >= best - 1e-9 * size
         assert found[column] <= best + (
-            2e-6 * size * max(1.0, hull.reach) if norm is Norm.L2 else 1e-9 * size
+            2e-6 * size * max(1.0, hull.radius) if norm is Norm.L2 else 1e-9 * size
         )
         moves = hull.maximiser(gains[:, column])
         assert float(moves @ gains[:, column]) <= found[column] + 1e-9 * size
         assert float(moves @ gains[:, column]) >= found[column] - (
             1e-5 if norm is Norm.L2 else 1e-9
-        ) * size * max(1.0, hull.reach)
+        ) * size * max(1.0, hull.radius)
         assert (moves <= hull.up).all()
         assert (-moves <= hull.down).all()
         images = sampled(ball, seed, 10).astype(np.float64) - ball.base

@@ -200,7 +200,7 @@ def drawn(ball: BallSet, rng: np.random.Generator) -> Floats:
     ends[::2] = np.sign(ends[::2])
     moves = np.where(ends > 0, ends * ball.up, ends * ball.down)
     if ball.norm is Norm.L1:
-        moves *= np.minimum(1, ball.reach / np.abs(moves).sum(axis=1, keepdims=True))
+        moves *= np.minimum(1, ball.radius / np.abs(moves).sum(axis=1, keepdims=True))
     images = [ball.point(move) for move in moves]
     return np.stack([image for image in images if image is not None])
 
