@@ -209,11 +209,11 @@ class BallBounds:
         first, base = enclosure.layers[0], ball.base.astype(np.float64)
         largest = np.maximum(base + ball.up, ball.down)
         hull = BallHull(ball.down, ball.up, ball.norm, ball.radius)
-        start, reach = (
+        start, magnitude = (
             base @ first.weights + first.bias,
             3 * (largest @ first.size) + np.abs(first.bias),
         )
-        self.at = At(start, first.weights, hull, first.lost(largest), reach)
+        self.at = At(start, first.weights, hull, first.lost(largest), magnitude)
 
     def margins(
         self, alphas: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None

@@ -221,13 +221,13 @@ def _magnitude(
         total += weight * abs(form.constant)
     for number in range(len(network.layers) - 2, -1, -1):
         layer, pull = network.layers[number], np.abs(sums[number].astype(np.float64))
-        reach = np.maximum(np.abs(cell.low[number + 1]), np.abs(cell.high[number + 1])) + 1.0
+        largest = np.maximum(np.abs(cell.low[number + 1]), np.abs(cell.high[number + 1])) + 1.0
         far = (
             np.maximum(*(np.abs(end.astype(np.float64)) for end in cell.natural[number]))
             + 2.0**layer.shift
         )
         total += float(
-            given @ reach + pull @ (far + reach * 2.0**layer.shift + np.abs(layer.offset))
+            given @ largest + pull @ (far + largest * 2.0**layer.shift + np.abs(layer.offset))
         )
         given = np.abs(layer.weights.astype(np.float64)) @ pull
     return 4 * (

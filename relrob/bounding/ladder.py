@@ -51,7 +51,7 @@ class _First:
 
     base: Doubles
     moves: Doubles
-    reach: Doubles
+    magnitude: Doubles
     lost: Lost
 
 
@@ -100,7 +100,7 @@ class LadderBounds:
         room = min(part.room, sum(self.rungs.costs[g] for g in free))
         hull = _Budgeted(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         start = first.base + first.moves[list(part.moved)].sum(axis=0)
-        return At(start, first.moves[free], hull, first.lost, first.reach)
+        return At(start, first.moves[free], hull, first.lost, first.magnitude)
 
     def _maximum(self, part: Part) -> tuple[float | None, tuple[int, ...]]:
         """`steady_maximum`, if the first layer looks at it."""
@@ -126,8 +126,8 @@ class LadderBounds:
         moves: Doubles = np.einsum(
             "gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes]
         )
-        reach = 3 * (high @ first.size) + np.abs(first.bias)
-        return _First(base @ first.weights + first.bias, moves, reach, first.lost(high, off))
+        magnitude = 3 * (high @ first.size) + np.abs(first.bias)
+        return _First(base @ first.weights + first.bias, moves, magnitude, first.lost(high, off))
 
     def _keep(self, part: Part, every: tuple[PreActivations, ...]) -> None:
         """Remember the bounds of the whole ladder."""

@@ -62,13 +62,13 @@ class _Signs:
 class PreActivations:
     """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,)
     and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is `lost`;
-    `reach` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
+    `magnitude` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
 
     low: Doubles
     high: Doubles
     error: Doubles
     lost: Lost
-    reach: Doubles
+    magnitude: Doubles
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,9 +76,9 @@ class Neurons:
     """One hidden layer on the part: lines above (`upper_slope`, `upper_intercept`) and below
     (`lower_slope`, `lower_intercept`) what the runtime passes on, over its pre-activations, which
     are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest
-    outputs; `reach`: magnitude of the terms of one. The first layer's `error` is all that it loses.
-    `beta` (n,), where it is given: such multiples of the pre-activations, none of which is below 0
-    on the part, are added to what is bounded from above."""
+    outputs; `magnitude`: magnitude of the terms of one. The first layer's `error` is all that it
+    loses. `beta` (n,), where it is given: such multiples of the pre-activations, none of which is
+    below 0 on the part, are added to what is bounded from above."""
 
     upper_slope: Doubles
     upper_intercept: Doubles
@@ -87,7 +87,7 @@ class Neurons:
     moved: Doubles
     error: Doubles
     top: Doubles
-    reach: Doubles
+    magnitude: Doubles
     beta: Doubles | None = None
 
 
@@ -131,13 +131,13 @@ def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: b
         known.lost.moved,
         error,
         np.clip(high, 0.0, cap),
-        known.reach,
+        known.magnitude,
     )
 
 
 def _floor(neurons: Neurons) -> float:
     """What a layer adds to magnitudes for coefficients that are too small for float64."""
-    return FLOOR * float(len(neurons.reach) + (neurons.reach + neurons.error).sum())
+    return FLOOR * float(len(neurons.magnitude) + (neurons.magnitude + neurons.error).sum())
 
 
 def _with_betas(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
@@ -177,14 +177,14 @@ class Margins:
 @dataclass(frozen=True, eq=False)
 class At:
     """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
-    what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,);
-    the moves' `hull`; what the runtime has `lost`."""
+    what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `magnitude`
+    (n,); the moves' `hull`; what the runtime has `lost`."""
 
     start: Doubles
     moves: Doubles
     hull: Hull
     lost: Lost
-    reach: Doubles
+    magnitude: Doubles
 
     def highest(self, gains: Doubles) -> Doubles:
         """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is
@@ -352,7 +352,7 @@ class LinearBounds:
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
-        lost, reach = at.lost, at.reach
+        lost, magnitude = at.lost, at.magnitude
         hidden: list[Neurons] = []
         every: list[PreActivations] = []
         for number, layer in enumerate(layers[:-1]):
@@ -361,17 +361,17 @@ class LinearBounds:
             if phases is not None:
                 low = np.where(phases[number].sides > 0, np.maximum(low, 0.0), low)
                 high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
-            every.append(PreActivations(low, high, error, lost, reach))
+            every.append(PreActivations(low, high, error, lost, magnitude))
             hidden.append(
                 _neurons(
                     every[-1], layer.cap, None if alphas is None else alphas[number], number == 0
                 )
             )
             lost = layers[number + 1].lost(hidden[-1].top)
-            reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
+            magnitude = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
         error = lost.total(layers[-1].size)
         low, high = self._bounds(len(layers) - 1, hidden, at, error, roots)
-        return hidden, [*every, PreActivations(low, high, error, lost, reach)]
+        return hidden, [*every, PreActivations(low, high, error, lost, magnitude)]
 
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
@@ -403,7 +403,11 @@ class LinearBounds:
                 self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2
             )
         else:
-            start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
+            start, moves, slack = (
+                at.start[neurons],
+                at.moves[:, neurons],
+                SLACK * at.magnitude[neurons],
+            )
             high = start + at.highest(moves) + slack
             low = at.highest(-moves) - start + slack
         return -low - error[neurons], high + error[neurons]
@@ -434,7 +438,7 @@ class LinearBounds:
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
         value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
-        return value + SLACK * (at.reach[self.label] + at.reach[others]), gains
+        return value + SLACK * (at.magnitude[self.label] + at.magnitude[others]), gains
 
     def _maximum(
         self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
@@ -466,8 +470,12 @@ class LinearBounds:
             neurons.lower_intercept,
             -neurons.lower_slope * neurons.error,
         ]
-        above += [neurons.upper_intercept + neurons.upper_slope * (neurons.error + neurons.reach)]
-        below += [-neurons.lower_intercept - neurons.lower_slope * (neurons.error + neurons.reach)]
+        above += [
+            neurons.upper_intercept + neurons.upper_slope * (neurons.error + neurons.magnitude)
+        ]
+        below += [
+            -neurons.lower_intercept - neurons.lower_slope * (neurons.error + neurons.magnitude)
+        ]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
         value = constant + rows[free : free + 3].sum(axis=0) + at.highest(rows[:free])
         return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
@@ -496,5 +504,5 @@ class LinearBounds:
         )
         if neurons.beta is not None:
             slope, size = slope + neurons.beta[used, None], size + np.abs(neurons.beta[used, None])
-        most = upper_intercept - lower_intercept + (error + neurons.reach[used]) @ size
+        most = upper_intercept - lower_intercept + (error + neurons.magnitude[used]) @ size
         return used, slope, upper_intercept + lower_intercept + error @ size, most + _floor(neurons)

@@ -115,14 +115,14 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class _Forms:
-    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `reach` (n,):
+    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `magnitude` (n,):
     magnitude of all terms."""
 
     constant: Doubles
     inputs: Doubles
     errors: Doubles
     sizes: Doubles
-    reach: Doubles
+    magnitude: Doubles
 
     def times(self, matrix: Doubles) -> _Forms:
         """Of the values @ matrix."""
@@ -131,23 +131,29 @@ class _Forms:
             self.inputs @ matrix,
             self.errors @ matrix,
             self.sizes,
-            self.reach @ np.abs(matrix),
+            self.magnitude @ np.abs(matrix),
         )
 
     def plus(self, bias: Doubles) -> _Forms:
         """With a bias added."""
         return _Forms(
-            self.constant + bias, self.inputs, self.errors, self.sizes, self.reach + np.abs(bias)
+            self.constant + bias,
+            self.inputs,
+            self.errors,
+            self.sizes,
+            self.magnitude + np.abs(bias),
         )
 
     def floored(self, tops: Doubles) -> _Forms:
         """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs'
         largest values."""
-        return replace(self, reach=self.reach + FLOOR * float(1 + tops.sum() + self.sizes.sum()))
+        return replace(
+            self, magnitude=self.magnitude + FLOOR * float(1 + tops.sum() + self.sizes.sum())
+        )
 
     def width(self) -> Doubles:
         """How far the values can be from constant + v @ inputs (n,)."""
-        return self.sizes @ np.abs(self.errors) + SLACK * self.reach
+        return self.sizes @ np.abs(self.errors) + SLACK * self.magnitude
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,7 +228,7 @@ def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]]
     where something is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
-    forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].reach)
+    forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].magnitude)
     forms, neurons = forms.floored(_tops(found.part, [])), list[Neuron]()
     for known, layer, after in zip(found.known, layers, layers[1:], strict=False):
         if not _finite(forms, known):
@@ -253,7 +259,7 @@ def _finite(forms: _Forms, known: PreActivations) -> bool:
         forms.inputs,
         forms.errors,
         forms.sizes,
-        forms.reach,
+        forms.magnitude,
         known.low,
         known.high,
         known.error,
@@ -267,7 +273,7 @@ def _neuron(
     """Neuron n of a layer, its coefficients over the unknowns so far."""
     width = float(
         forms.sizes @ np.abs(forms.errors[:, n])
-        + SLACK * forms.reach[n]
+        + SLACK * forms.magnitude[n]
         + known.error[n] * (1 + SLACK)
     )
     row = _row(forms.inputs[:, n], float(forms.constant[n]), width, tops)
@@ -288,14 +294,14 @@ def _passed(
     fresh[np.arange(len(kept)), kept] = 1.0
     own = np.zeros((len(live), n))
     own[np.arange(len(live)), live] = 1.0
-    reach = np.where(on, forms.reach + known.error, 0.0)
-    reach[kept] = [neuron.top for neuron in neurons]
+    magnitude = np.where(on, forms.magnitude + known.error, 0.0)
+    magnitude[kept] = [neuron.top for neuron in neurons]
     return _Forms(
         forms.constant * on,
         np.vstack([forms.inputs * on, fresh]),
         np.vstack([forms.errors * on, own]),
         np.concatenate([forms.sizes, known.error[live]]),
-        reach,
+        magnitude,
     )
 
 

@@ -190,8 +190,8 @@ def _next(
     drift = before.drift[active] @ size[active]
     drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
-    reach = np.maximum(before.high, 0) + error
-    made = layer_error(layer, reach, size)
+    largest = np.maximum(before.high, 0) + error
+    made = layer_error(layer, largest, size)
     return _bounded(constant, matrix, grown, costs, drift, error @ size + made, made)
 
 

@@ -61,14 +61,14 @@ class _Stage:
     """A layer after the first on the neurons that can be on: integer `weights` (k, m) and `scales`,
     `bias` (m,), float32.
 
-    `reach`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of
+    `bound`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of
     an input moves an output at most, in the last layer the difference between two outputs.
     """
 
     weights: Floats
     scales: Floats
     bias: Floats
-    reach: float
+    bound: float
     effect: Floats
 
 
@@ -126,7 +126,7 @@ class NearestDense:
         self._weights[slice(None) if order is None else order] = first.weights
         self._weights = self._weights[:, live[0]]
         self._scales, self._bias = _columns(first, live[0])
-        self._reach = _reach(highest[0][live[0]], self._bias)
+        self._bound = _bound(highest[0][live[0]], self._bias)
         shown = [*live, np.ones(layers[-1].weights.shape[1], np.bool_)]
         self._stages = [
             _stage(
@@ -173,7 +173,7 @@ class NearestDense:
             values: Floats = columns @ sums.table
             values *= sums.scale * self._scales
             values += self._bias
-            doubt = _Doubt(np.full(len(masks), _ROUNDINGS * self._reach), np.zeros(len(masks)))
+            doubt = _Doubt(np.full(len(masks), _ROUNDINGS * self._bound), np.zeros(len(masks)))
             for stage in self._stages:
                 values = self._next(stage, values, doubt)
             return self._decide(values, doubt.spread + 2 * doubt.near)
@@ -234,7 +234,7 @@ class NearestDense:
         spread = np.where(
             off < _UNSURE, _LOOSE * scales.astype(np.float64) * (values @ stage.effect), np.inf
         )
-        doubt.near = (doubt.near / top + _ROUNDINGS) * stage.reach * _LOOSE
+        doubt.near = (doubt.near / top + _ROUNDINGS) * stage.bound * _LOOSE
         doubt.spread = np.where(top >= _TINY, spread, np.inf)
         if live is None:
             outputs: Floats = levels @ stage.weights
@@ -277,7 +277,7 @@ def _columns(layer: DynamicFull, out: Bools) -> tuple[Floats, Floats]:
     return (layer.scales if len(layer.scales) == 1 else layer.scales[out]), layer.bias[out]
 
 
-def _reach(high: Doubles, bias: Floats) -> float:
+def _bound(high: Doubles, bias: Floats) -> float:
     """Bound of the outputs that matter, plus two biases."""
     return float(
         np.maximum(high, 0).max(initial=0.0) + 2 * np.abs(bias.astype(np.float64)).max(initial=0.0)
@@ -290,4 +290,4 @@ def _stage(layer: DynamicFull, given: Bools, out: Bools, high: Doubles, last: bo
     scales, bias = _columns(layer, out)
     real = weights.astype(np.float64) * scales
     effect = real.max(axis=1) - real.min(axis=1) if last else np.abs(real).max(axis=1, initial=0.0)
-    return _Stage(weights, scales, bias, _reach(high[out], bias), effect.astype(np.float32))
+    return _Stage(weights, scales, bias, _bound(high[out], bias), effect.astype(np.float32))
