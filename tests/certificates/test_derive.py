@@ -54,7 +54,8 @@ def error_by_hand(layer: Facts, high: list[Fraction]) -> list[Fraction]:
     n, m = layer.weights.shape
     step = layer.share * max(high) + layer.shift
     beyond = [
-        Fraction(0) if layer.reach is None or h <= layer.reach else h - layer.reach for h in high
+        Fraction(0) if layer.input_cap is None or h <= layer.input_cap else h - layer.input_cap
+        for h in high
     ]
     moved = [step + b if h > 0 else Fraction(0) for h, b in zip(high, beyond, strict=True)]
     given_ = [h + d for h, d in zip(high, moved, strict=True)]

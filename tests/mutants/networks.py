@@ -68,7 +68,7 @@ MUTANTS = (
     Mutant(
         "levels: cut too late",
         "relrob/networks/enclosure.py",
-        "level = np.minimum(level * step, self.reach)",
+        "level = np.minimum(level * step, self.input_cap)",
         "level = level * step",
         ("tests/bounding/test_levels.py",),
     ),

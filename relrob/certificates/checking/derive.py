@@ -91,8 +91,8 @@ class _Layer:
         """By how much quantising moves each of the inputs in [0, high]."""
         facts = self.facts
         step = ball(facts.share) * max(high, default=arb(0)) + ball(facts.shift)
-        reach = None if facts.reach is None else ball(facts.reach)
-        beyond = [arb(0) if reach is None else (h - reach).nonnegative_part() for h in high]
+        input_cap = None if facts.input_cap is None else ball(facts.input_cap)
+        beyond = [arb(0) if input_cap is None else (h - input_cap).nonnegative_part() for h in high]
         return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
 
     def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:
