@@ -9,7 +9,7 @@ of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl
 / (1 - n u) |w|.|x|). The bound allows subnormal numbers to be flushed to 0, on the way in and out,
 and is infinite where float32 may overflow. What a file does besides its dense layers is part of it
 (`Layer`). A point whose margin exceeds the bound has that label on every float32 runtime; so has
-one whose margins exceed their errors at that point (`pointwise`). The others are `thin` and need
+one whose margins exceed their errors at that point (`pointwise`). The others are `close` and need
 the runtime.
 """
 
@@ -36,12 +36,12 @@ _SOFTMAX: Final = 2.0**-16
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not
-    certain."""
+    """`labels` (n,), `margins` (n,) of the true label, and `close` (n,): True where the label is
+    not certain."""
 
     labels: Ints
     margins: Floats
-    thin: Bools
+    close: Bools
 
 
 @dataclass(frozen=True, eq=False)
@@ -293,16 +293,16 @@ class FoldedDense:
 
     def _closely(self, judged: Judged, margins: Floats, columns: Floats) -> Judged:
         """The same, with thin points judged by their own errors."""
-        thin = np.flatnonzero(judged.thin)
-        if self._errors is None or not len(thin):
+        close = np.flatnonzero(judged.close)
+        if self._errors is None or not len(close):
             return judged
-        here, filled, values = columns[thin], 1 + self._features, []
+        here, filled, values = columns[close], 1 + self._features, []
         for stage in self._stages[:-1]:
             values.append((here[:, :filled] @ stage).astype(np.float64))
             filled += stage.shape[1]
-        right, wrong = settled(margins[thin].astype(np.float64), self._errors.at(values))
-        judged.labels[thin[right]] = self._label
-        judged.thin[thin] = ~(right | wrong)
+        right, wrong = settled(margins[close].astype(np.float64), self._errors.at(values))
+        judged.labels[close[right]] = self._label
+        judged.close[close] = ~(right | wrong)
         return judged
 
     def _room(self, n: int) -> Floats:
@@ -318,10 +318,10 @@ class FoldedDense:
         least = margins[np.arange(len(margins)), worst]
         right = least > self.threshold
         labels = np.where(right, self._label, self._others[worst])
-        thin = ~right
+        close = ~right
         wrong = np.flatnonzero(least < -self.threshold)
         if len(wrong):  # the wrong class itself must be certain too
             rest = np.sort(margins[wrong], axis=1)
             single = rest.shape[1] == 1 or rest[:, 1] - rest[:, 0] > 2 * self.threshold
-            thin[wrong] = ~np.broadcast_to(np.asarray(single), wrong.shape)
-        return Judged(labels, least, thin)
+            close[wrong] = ~np.broadcast_to(np.asarray(single), wrong.shape)
+        return Judged(labels, least, close)

@@ -35,7 +35,7 @@ class Seen:
 
     labels: Ints
     margins: Doubles
-    thin: int = 0
+    close_calls: int = 0
 
 
 class Judge(Protocol):
@@ -76,11 +76,11 @@ class FoldedJudge:
     def see(self, masks: Bools) -> Seen:
         judged = self._folded.judge(masks)
         found, least = judged.labels.copy(), judged.margins.astype(np.float64)
-        thin = np.flatnonzero(judged.thin)
-        if len(thin):
-            again = self._runtime.see(masks[thin])
-            found[thin], least[thin] = again.labels, self._margins(least[thin], again)
-        return Seen(found, least, len(thin))
+        close = np.flatnonzero(judged.close)
+        if len(close):
+            again = self._runtime.see(masks[close])
+            found[close], least[close] = again.labels, self._margins(least[close], again)
+        return Seen(found, least, len(close))
 
     def _margins(self, folded: Doubles, again: Seen) -> Doubles:
         """Margins of thin points; an overflow in folded arithmetic leaves only the sign."""

@@ -44,10 +44,10 @@ class Tally:
     visited: int = 0
     effective: int = 0
     proved: int = 0
-    thin: int = 0
+    close_calls: int = 0
     margin: float = float("inf")
-    thinnest: Bools | None = None
-    thinnest_margin: float = float("inf")
+    least_point: Bools | None = None
+    least_margin: float = float("inf")
     closest: Bools | None = None
     closest_cost: Any = None
     spent: float = 0.0
@@ -70,12 +70,12 @@ class Tally:
         with self.clock():
             seen = self.judge.see(masks)
             least = int(seen.margins.argmin())
-            if self.thinnest is None or seen.margins[least] < self.thinnest_margin:
-                self.thinnest_margin, self.thinnest = (
+            if self.least_point is None or seen.margins[least] < self.least_margin:
+                self.least_margin, self.least_point = (
                     float(seen.margins[least]),
                     masks[least].copy(),
                 )
-            self.margin = min(self.margin, self.thinnest_margin)
+            self.margin = min(self.margin, self.least_margin)
         return seen
 
     @contextmanager
@@ -91,7 +91,7 @@ class Tally:
         """Judge a block of the enumeration and count it; returns its labels."""
         seen = self.see(masks)
         self.visited += len(masks)
-        self.thin += seen.thin
+        self.close_calls += seen.close_calls
         where = np.flatnonzero(seen.labels != self.label)
         if len(where):
             self.effective += len(where)
@@ -121,7 +121,7 @@ class Tally:
 
     def finding(self, counted: bool) -> Finding:
         """The result; `counted`: the enumeration was to visit every point."""
-        suspects = (self.closest if self.closest is not None else self.hint, self.thinnest)
+        suspects = (self.closest if self.closest is not None else self.hint, self.least_point)
         return Finding(
             proved=self.finished and not self.fooled,
             effective=self.effective if counted and self.finished else None,
@@ -129,7 +129,7 @@ class Tally:
             margin=self.margin if np.isfinite(self.margin) else None,
             evaluated=max(self.visited + self.tried, self.searched),
             stopped=None if self.finished or self.fooled else Reason.TIME,
-            thin=self.thin,
+            close_calls=self.close_calls,
             step=self.step,
         )
 

@@ -1,4 +1,4 @@
-"""The folded network against plain forward passes: margins, labels, and the promise of `thin`."""
+"""The folded network against plain forward passes: margins, labels, and the promise of `close`."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_margins_are_within_the_stated_error(
         folded = FoldedDense(dense, rungs, label)
         judged = folded.judge(masks)
         assert np.abs(judged.margins - margins_of(truth, label)).max() <= folded.threshold
-        sure = ~judged.thin
+        sure = ~judged.close
         for outputs in (truth, NumpyEvaluator(dense).outputs(images)):
             assert np.array_equal(judged.labels[sure], np.argmax(outputs, axis=1)[sure])
 
@@ -82,7 +82,7 @@ def test_certain_labels_hold_in_any_order_of_summation() -> None:
         images = rungs.images(masks)
         for number in np.argsort(np.abs(judged.margins))[:40]:
             said = int(np.argmax(shuffled_forward(dense, images[number], rng)))
-            assert judged.thin[number] or said == judged.labels[number]
+            assert judged.close[number] or said == judged.labels[number]
 
 
 def test_a_tie_is_thin() -> None:
@@ -101,7 +101,7 @@ def test_a_tie_is_thin() -> None:
             real_forward(twin, rungs.images(masks))[:, label]
             > real_forward(twin, rungs.images(masks))[:, 2]
         )
-        assert judged.thin[ahead].all()
+        assert judged.close[ahead].all()
 
 
 def test_neurons_at_zero_for_ever_and_biases_only() -> None:
@@ -113,7 +113,7 @@ def test_neurons_at_zero_for_ever_and_biases_only() -> None:
     rungs = ladder(1, "3", "1/4")
     judged = FoldedDense(Dense((first, last)), rungs, 0).judge(rungs.knapsack.masks(0, rungs.count))
     assert np.allclose(judged.margins, 0.5)
-    assert not judged.thin.any()
+    assert not judged.close.any()
     assert FoldedDense(Dense((first, last)), rungs, 0).neurons == 0
 
 
@@ -134,7 +134,7 @@ def test_overflowing_weights_leave_everything_to_the_runtime() -> None:
         judged = FoldedDense(Dense((huge, last)), rungs, 0).judge(
             rungs.knapsack.masks(0, rungs.count)
         )
-    assert judged.thin.all()
+    assert judged.close.all()
 
 
 @settings(max_examples=60, deadline=None)

@@ -88,11 +88,15 @@ def test_visits_add_up_to_a_plain_count(seed: int, size: int) -> None:
     costs = [rungs.cost(mask) for mask in masks]
     wrong = [at for at in range(len(masks)) if seen.labels[at] != LABEL]
     assert said.tolist() == seen.labels.tolist()
-    assert (told.visited, told.effective, told.thin) == (len(masks), len(wrong), seen.thin)
-    assert told.margin == told.thinnest_margin == seen.margins.min()
+    assert (told.visited, told.effective, told.close_calls) == (
+        len(masks),
+        len(wrong),
+        seen.close_calls,
+    )
+    assert told.margin == told.least_margin == seen.margins.min()
     assert (
-        told.thinnest is not None
-        and told.thinnest.tolist() == masks[seen.margins.argmin()].tolist()
+        told.least_point is not None
+        and told.least_point.tolist() == masks[seen.margins.argmin()].tolist()
     )
     cheapest = min(wrong, key=lambda at: costs[at])  # the first of equals, as min has it
     assert told.closest is not None and told.closest.tolist() == masks[cheapest].tolist()
@@ -104,10 +108,10 @@ def test_what_a_tally_keeps_is_its_own() -> None:
     rungs = small()
     told, masks = tally(judge(0)), all_masks(rungs)
     told.visit(masks, rungs)
-    assert told.thinnest is not None and told.closest is not None
-    kept = (told.thinnest.tolist(), told.closest.tolist())
+    assert told.least_point is not None and told.closest is not None
+    kept = (told.least_point.tolist(), told.closest.tolist())
     masks[:] = ~masks
-    assert (told.thinnest.tolist(), told.closest.tolist()) == kept
+    assert (told.least_point.tolist(), told.closest.tolist()) == kept
 
 
 def split_up(part: Part, depth: int) -> Iterator[Part]:
@@ -130,7 +134,7 @@ def test_parts_count_all_their_points(said: int, effective: bool) -> None:
     count = len(all_masks(rungs))
     assert (told.proved, told.effective, told.visited) == (count, count if effective else 0, 0)
     assert told.margin == min(0.5 - part.count / 100 for part in parts)
-    assert told.thinnest is None
+    assert told.least_point is None
     if effective:  # the clean image is the cheapest point of all
         assert told.closest is not None and not told.closest.any() and told.closest_cost == 0
     else:
@@ -156,7 +160,11 @@ OTHER = np.array([False, True])
 # what a tally holds -> (proved, effective, proposals, stopped) with and without counts
 FINDINGS = [
     ({"finished": True}, (True, 0, [], None), (True, None, [], None)),
-    ({"finished": True, "thinnest": OTHER}, (True, 0, [OTHER], None), (True, None, [OTHER], None)),
+    (
+        {"finished": True, "least_point": OTHER},
+        (True, 0, [OTHER], None),
+        (True, None, [OTHER], None),
+    ),
     (
         {"finished": True, "effective": 3, "closest": MASK},
         (False, 3, [MASK], None),
@@ -169,11 +177,15 @@ FINDINGS = [
         (False, None, [MASK], None),
     ),
     (
-        {"hint": MASK, "thinnest": OTHER},
+        {"hint": MASK, "least_point": OTHER},
         (False, None, [MASK, OTHER], None),
         (False, None, [MASK, OTHER], None),
     ),
-    ({"thinnest": OTHER}, (False, None, [OTHER], Reason.TIME), (False, None, [OTHER], Reason.TIME)),
+    (
+        {"least_point": OTHER},
+        (False, None, [OTHER], Reason.TIME),
+        (False, None, [OTHER], Reason.TIME),
+    ),
     ({}, (False, None, [], Reason.TIME), (False, None, [], Reason.TIME)),
 ]
 
@@ -199,10 +211,10 @@ def test_findings_claim_no_more_than_was_seen(
 def test_findings_report_margins_and_points() -> None:
     told = tally(judge(0))
     assert told.finding(True).margin is None  # nothing was seen: no number stands for that
-    told.margin, told.visited, told.searched, told.thin = -0.5, 4, 9, 2
+    told.margin, told.visited, told.searched, told.close_calls = -0.5, 4, 9, 2
     found = told.finding(True)
     assert isinstance(found, Finding)
-    assert (found.margin, found.evaluated, found.thin) == (-0.5, 9, 2)
+    assert (found.margin, found.evaluated, found.close_calls) == (-0.5, 9, 2)
     told.visited = 12
     assert told.finding(True).evaluated == 12
 
@@ -378,20 +390,20 @@ def test_thin_points_go_to_the_runtime_and_only_they(probabilities: bool) -> Non
     rows = np.concatenate([right[:3], other[:3]])
     assert len(rows) == 6
     folded = np.array([0.25, -0.25, np.nan] * 2, dtype=np.float32)
-    for thin in (
+    for close in (
         np.ones(len(rows), dtype=np.bool_),
         np.arange(len(rows)) % 2 == 0,
         np.zeros(len(rows), np.bool_),
     ):
-        said = Judged(np.full(len(rows), 7, dtype=np.int64), folded, thin)
+        said = Judged(np.full(len(rows), 7, dtype=np.int64), folded, close)
         judge = FoldedJudge(opened, rungs, label, cast(FoldedDense, Said(said)))
         seen = judge.see(masks[rows])
         runtime = outputs[rows]
-        assert seen.thin == thin.sum()
-        assert seen.labels.tolist() == np.where(thin, runtime.argmax(axis=1), 7).tolist()
+        assert seen.close_calls == close.sum()
+        assert seen.labels.tolist() == np.where(close, runtime.argmax(axis=1), 7).tolist()
         best = np.delete(runtime, label, axis=1).max(axis=1)
         for at in range(len(rows)):
-            if not thin[at]:
+            if not close[at]:
                 wanted = float(folded[at])
             elif not probabilities:
                 wanted = float(runtime[at, label] - best[at])

@@ -106,4 +106,4 @@ def test_thin_is_up_to_the_threshold(part: float) -> None:
     dense = linear([[0.5, 0.5]] * 8, [part * threshold, 0])
     judged = FoldedDense(dense, rungs, 0).judge(rungs.knapsack.masks(0, 1))
     assert judged.margins[0] == pytest.approx(part * threshold, rel=1e-3)
-    assert judged.thin[0] == (abs(part) < 1)
+    assert judged.close[0] == (abs(part) < 1)

@@ -133,8 +133,8 @@ MUTANTS = (
     Mutant(
         "thin points believed",
         "relrob/judging/judges.py",
-        "found[thin], least[thin] = again.labels,",
-        "_, least[thin] = 0,",
+        "found[close], least[close] = again.labels,",
+        "_, least[close] = 0,",
     ),
     Mutant(
         "pointwise: what a layer makes dropped",

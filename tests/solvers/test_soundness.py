@@ -83,7 +83,7 @@ def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
     for label in range(dense.classes):
         fold = FoldedDense(dense, rungs, label)
         judged = fold.judge(masks)
-        sure = ~judged.thin
+        sure = ~judged.close
         for answer in answers:
             assert np.array_equal(judged.labels[sure], answer[sure])
         for row, found in zip(exact[sure], judged.labels[sure], strict=True):
@@ -98,16 +98,16 @@ def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
 def test_hostile_networks_are_not_merely_all_thin() -> None:
     """The attack above has something to attack: certain points, thin ones, and networks that may
     overflow."""
-    certain = thin = infinite = 0
+    certain = close = infinite = 0
     for seed in range(200):
         shown = hostile.image(seed)
         rungs = rung_set(hostile.ladder(seed, shown), shown)
         fold = FoldedDense(hostile.network(seed), rungs, 0)
         judged = fold.judge(rungs.knapsack.masks(0, rungs.count))
-        certain, thin = certain + int((~judged.thin).sum()), thin + int(judged.thin.sum())
+        certain, close = certain + int((~judged.close).sum()), close + int(judged.close.sum())
         infinite += fold.threshold == float("inf")
     assert certain > 500
-    assert thin > 200
+    assert close > 200
     assert 5 < infinite < 100
 
 
@@ -267,7 +267,7 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
     rungs = rung_set(ONE_POINT, WHITE)
     assert rungs.count == 1
     judged = FoldedDense(dense, rungs, label).judge(rungs.knapsack.masks(0, 1))
-    assert judged.thin.all()
+    assert judged.close.all()
     run = session(hostile.write_onnx(dense, file))
     right = said(run(rungs.base[None, :]))[0] == label
     for solver in SOLVERS:
@@ -316,7 +316,7 @@ def test_coefficients_that_overflow_prove_nothing() -> None:
     judged = FoldedDense(Dense((first, second, last)), rungs, 0).judge(
         rungs.knapsack.masks(0, rungs.count)
     )
-    assert (judged.thin | (judged.labels == 1)).all()
+    assert (judged.close | (judged.labels == 1)).all()
 
 
 def test_flushed_subnormal_weights_of_large_activations_are_within_the_error() -> None:
@@ -331,7 +331,7 @@ def test_flushed_subnormal_weights_of_large_activations_are_within_the_error() -
     rungs = rung_set(ONE_POINT, WHITE)
     judged = FoldedDense(Dense(layers), rungs, 0).judge(rungs.knapsack.masks(0, 1))
     assert judged.margins[0] == np.float32(2.0**-27)
-    assert judged.thin[0]
+    assert judged.close[0]
 
 
 def test_a_network_that_gives_nan_is_never_right(file: Path) -> None:

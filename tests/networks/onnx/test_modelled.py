@@ -235,9 +235,10 @@ def test_labels_that_are_certain_are_those_of_the_file(
         for run in runs(data):
             said = run.run(None, {"x": rungs.images(masks)})[0].argmax(axis=1)
             assert np.array_equal(
-                said[~judged.thin] == seed % CLASSES, judged.labels[~judged.thin] == seed % CLASSES
+                said[~judged.close] == seed % CLASSES,
+                judged.labels[~judged.close] == seed % CLASSES,
             )
-        certain, seen = certain + int((~judged.thin).sum()), seen + len(masks)
+        certain, seen = certain + int((~judged.close).sum()), seen + len(masks)
     assert certain > seen / 20
 
 
@@ -302,8 +303,8 @@ def test_labels_that_the_file_loses_in_its_steps_are_not_certain(
             believed, judged = (
                 FoldedDense(dense, rungs, label).judge(masks) for dense in (alone, network.dense)
             )
-            lost += int((((said == label) != (believed.labels == label)) & ~believed.thin).sum())
-            assert not (((said == label) != (judged.labels == label)) & ~judged.thin).any()
+            lost += int((((said == label) != (believed.labels == label)) & ~believed.close).sum())
+            assert not (((said == label) != (judged.labels == label)) & ~judged.close).any()
     assert lost > 100
 
 
