@@ -1,5 +1,5 @@
 """What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide,
-and the claims that would refute the label.
+and the refutations that would refute the label.
 
 Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the
 outputs a of unstable neurons; neurons that bounds fix are folded away. The distance of the runtime
@@ -69,7 +69,7 @@ class Neuron:
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
+class Refutation:
     """Class `rival` may be what the runtime says, or tie, only where coefficients @ v <= limit."""
 
     rival: int
@@ -79,13 +79,13 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the
-    bounds proved the label. A network whose float32 may overflow has one claim, which holds
-    everywhere."""
+    """The question about one part: does some v satisfy the neurons and a refutation? `refutations`
+    empty: the bounds proved the label. A network whose float32 may overflow has one refutation,
+    which holds everywhere."""
 
     part: Part | Moves
     neurons: tuple[Neuron, ...]
-    claims: tuple[Claim, ...]
+    refutations: tuple[Refutation, ...]
 
     @property
     def tops(self) -> Doubles:
@@ -194,7 +194,7 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
     """The question whether the network gives the label of `bounds` on every point of the surveyed
     part."""
     part, last = found.part, found.known[-1]
-    everywhere = Encoding(part, (), (Claim(-1, np.zeros(len(part.free)), 0.0),))
+    everywhere = Encoding(part, (), (Refutation(-1, np.zeros(len(part.free)), 0.0),))
     if not found.threats:
         return Encoding(part, (), ())
     with np.errstate(all="ignore"):
@@ -203,7 +203,7 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
         return everywhere
     forms, neurons = folded
     tops = _tops(part, neurons)
-    claims = []
+    refutations = []
     for rival, signs, limit in found.threats:
         form, error = forms.times(signs[:, None]), float(last.error @ np.abs(signs))
         row = _row(
@@ -213,9 +213,11 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
             tops,
         )
         rest = row.up(limit - row.lower + SLACK * (abs(limit) + abs(row.lower)))
-        claims.append(Claim(rival, row.coefficients, rest))
-    whole = Encoding(part, tuple(_padded(neuron, len(tops)) for neuron in neurons), tuple(claims))
-    return whole if all(isfinite(claim.limit) for claim in claims) else everywhere
+        refutations.append(Refutation(rival, row.coefficients, rest))
+    whole = Encoding(
+        part, tuple(_padded(neuron, len(tops)) for neuron in neurons), tuple(refutations)
+    )
+    return whole if all(isfinite(refutation.limit) for refutation in refutations) else everywhere
 
 
 def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:

@@ -18,7 +18,7 @@ import numpy as np
 
 from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Bools, Doubles, Ints
-from relrob.encoding.encode import Claim, Encoding, Neuron
+from relrob.encoding.encode import Encoding, Neuron, Refutation
 
 
 @final
@@ -37,11 +37,11 @@ class Program:
     features: int
     outputs: Ints
 
-    def objective(self, claim: Claim) -> Doubles:
-        """The claim's coefficients over the columns."""
+    def objective(self, refutation: Refutation) -> Doubles:
+        """The refutation's coefficients over the columns."""
         found = np.zeros(len(self.least))
-        found[: self.features] = claim.coefficients[: self.features]
-        found[self.outputs] = claim.coefficients[self.features :]
+        found[: self.features] = refutation.coefficients[: self.features]
+        found[self.outputs] = refutation.coefficients[self.features :]
         return found
 
     def safe_bound(

@@ -14,12 +14,14 @@ from fractions import Fraction
 import numpy as np
 
 from relrob.domain.arrays import Doubles
-from relrob.encoding.encode import Claim, Encoding, Neuron
+from relrob.encoding.encode import Encoding, Neuron, Refutation
 
 
-def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: bool = True) -> str:
-    """The text: satisfiable only if the label may be wrong by one of `claims` (None: any). `check`:
-    end with (check-sat).
+def smtlib(
+    encoding: Encoding, refutations: Sequence[Refutation] | None = None, check: bool = True
+) -> str:
+    """The text: satisfiable only if the label may be wrong by one of `refutations` (None: any).
+    `check`: end with (check-sat).
 
     Unsatisfiable text is a proof that the runtime gives the label on every point of the part.
     """
@@ -37,8 +39,10 @@ def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: boo
         lines.append(f"(assert (<= {total} {room}.0))")
     for number, neuron in enumerate(encoding.neurons):
         lines += _neuron(number, neuron, names)
-    asked = encoding.claims if claims is None else claims
-    lines.append(f"(assert (or false {' '.join(_claim(claim, names) for claim in asked)}))")
+    asked = encoding.refutations if refutations is None else refutations
+    lines.append(
+        f"(assert (or false {' '.join(_refutation(refutation, names) for refutation in asked)}))"
+    )
     return "\n".join([*lines, *(["(check-sat)"] if check else [])]) + "\n"
 
 
@@ -107,8 +111,8 @@ def _neuron(number: int, neuron: Neuron, names: list[str]) -> list[str]:
     return [*lines, f"(assert (or {' '.join(cases)}))"]
 
 
-def _claim(claim: Claim, names: list[str]) -> str:
-    """The claim as a formula."""
-    scale = _scaled(np.array([*claim.coefficients, claim.limit]))
-    total = _sum(_terms(claim.coefficients, names, scale))
-    return f"(<= {total} {_number(Fraction(claim.limit) * scale)})"
+def _refutation(refutation: Refutation, names: list[str]) -> str:
+    """The refutation as a formula."""
+    scale = _scaled(np.array([*refutation.coefficients, refutation.limit]))
+    total = _sum(_terms(refutation.coefficients, names, scale))
+    return f"(<= {total} {_number(Fraction(refutation.limit) * scale)})"

@@ -201,7 +201,7 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     findings = cubes.solve(problem, asker(False, asked), 10**6)
     assert findings.each[0].proved and findings.each[0].effective == 0 and findings.transfer is None
     assert findings.evaluated == findings.each[0].evaluated <= problem.rungs.count
-    assert all(each.claims and each.ladder.count > 1 for each in asked)
+    assert all(each.refutations and each.ladder.count > 1 for each in asked)
     assert len({each.ladder.path for each in asked}) == len(asked)
     once = list[Encoding]()
     assert cubes.solve(problem, asker(True, once), 10**6).each[0].proved

@@ -163,7 +163,10 @@ def test_a_tree_closes_where_nothing_is_wrong_and_nowhere_else() -> None:
         bounds = MovedBounds(BallBounds(enclosure, problem.ball, problem.label))
         encoding = encode(bounds, survey(bounds, part))
         rows = program(encoding)
-        trees = [Tree(Deadline(60), rows, claim, lambda point: False) for claim in encoding.claims]
+        trees = [
+            Tree(Deadline(60), rows, refutation, lambda point: False)
+            for refutation in encoding.refutations
+        ]
         closed[seed] = all(tree.closes(10**6) for tree in trees)
     assert {seed: not answer(seed, Norm.LINF) for seed in closed} == closed
     assert set(closed.values()) == {True, False}
