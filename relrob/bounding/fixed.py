@@ -73,7 +73,7 @@ def _combined(plus: Form | None, minus: Form | None, constant: int) -> Form:
     return Form(np.asarray(coefficients, dtype=np.int64), constant)
 
 
-def settled(network: FixedNetwork, cell: Cell) -> int | None:
+def settled(network: FixedNetwork, cell: CodeCell) -> int | None:
     """The label of all code vectors of the cell where all enter the last layer with the same
     values; None where they may differ."""
     last, low = network.layers[-1], cell.low[-1]
@@ -90,7 +90,7 @@ Split = tuple[
 
 @final
 @dataclass(frozen=True, eq=False)
-class Cell:
+class CodeCell:
     """Ranges [low, high] (n,) of the codes and of each hidden layer's outputs; `sums`: of each
     hidden layer's accumulators, offset included; `natural`: the same before the outputs' ranges cut
     them; `path`: the splits that lead here."""
@@ -101,7 +101,7 @@ class Cell:
     natural: tuple[tuple[Ints, Ints], ...]
     path: tuple[Split, ...] = ()
 
-    def split(self, network: FixedNetwork, layer: int, neuron: int, value: int) -> list[Cell]:
+    def split(self, network: FixedNetwork, layer: int, neuron: int, value: int) -> list[CodeCell]:
         """The half in which the neuron is at most `value`, and the other; without those that no
         code vector reaches."""
         halves = []
@@ -125,7 +125,7 @@ class Closed:
     sums: tuple[Whole, ...] = ()
 
 
-def cell_of(network: FixedNetwork, low: Ints, high: Ints) -> Cell:
+def cell_of(network: FixedNetwork, low: Ints, high: Ints) -> CodeCell:
     """The cell of a box of codes."""
     lows, highs = [low], [high]
     for layer in network.layers[:-1]:
@@ -139,7 +139,7 @@ def cell_of(network: FixedNetwork, low: Ints, high: Ints) -> Cell:
 
 def _cell(
     network: FixedNetwork, low: list[Ints], high: list[Ints], path: tuple[Split, ...]
-) -> Cell | None:
+) -> CodeCell | None:
     """Accumulators by interval arithmetic, layer by layer, and the outputs' ranges that follow;
     None when one is empty."""
     sums, natural = [], []
@@ -152,7 +152,7 @@ def _cell(
         sums.append((first, last))
         low[number] = np.clip(first >> layer.shift, layer.low, layer.high)
         high[number] = np.clip(last >> layer.shift, layer.low, layer.high)
-    return Cell(tuple(low), tuple(high), tuple(sums), tuple(natural), path)
+    return CodeCell(tuple(low), tuple(high), tuple(sums), tuple(natural), path)
 
 
 def interval(layer: FixedLayer, low: Ints, high: Ints) -> tuple[Ints, Ints]:
@@ -173,7 +173,7 @@ def steps(
 
 
 def bound(
-    network: FixedNetwork, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
+    network: FixedNetwork, cell: CodeCell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
 ) -> int:
     """Upper bound of sum forms[k] * form k over the cell; `forms` (k,) >= 0, and `sums`, of each
     hidden layer's accumulators (n,), integers of any sign."""
@@ -211,7 +211,7 @@ def _best(
 
 
 def _magnitude(
-    network: FixedNetwork, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
+    network: FixedNetwork, cell: CodeCell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
 ) -> float:
     """More than any number that `bound` forms, in float64."""
     given = np.zeros(len(cell.low[-1]))

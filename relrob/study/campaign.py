@@ -21,7 +21,7 @@ from relrob.store.study_directory import INDEX, read_index, write_index
 from relrob.study.plan import check_request, make_plan
 from relrob.study.request import Request
 from relrob.study.run import run
-from relrob.study.spec import Cell, Spec, grids_of
+from relrob.study.spec import Spec, StudyCell, grids_of
 from relrob.study.stages import Stages
 from relrob.system.files import sha256_path
 
@@ -102,7 +102,7 @@ def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Pa
     return Path("cells") / digest[:16]
 
 
-def described(cell: Cell) -> str:
+def described(cell: StudyCell) -> str:
     """The cell in words: its grid and what tells it apart."""
     shown = [
         f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options

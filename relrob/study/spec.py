@@ -34,7 +34,7 @@ MOST_CELLS: Final = 10_000
 
 
 @dataclass(frozen=True)
-class Cell:
+class StudyCell:
     """One run of a study: the `grid` that it belongs to, and the options that the study gives
     it."""
 
@@ -55,8 +55,8 @@ class Spec:
     title: str
     published: str
     sha256: str
-    cells: tuple[Cell, ...]
-    every: tuple[Cell, ...]
+    cells: tuple[StudyCell, ...]
+    every: tuple[StudyCell, ...]
 
     @property
     def grids(self) -> tuple[str, ...]:
@@ -64,7 +64,7 @@ class Spec:
         return grids_of(self.cells)
 
 
-def grids_of(cells: Iterable[Cell]) -> tuple[str, ...]:
+def grids_of(cells: Iterable[StudyCell]) -> tuple[str, ...]:
     """Names of the grids of some cells, in order."""
     return tuple(dict.fromkeys(cell.grid for cell in cells))
 
@@ -140,7 +140,7 @@ def read_spec(
     if not isinstance(defaults, dict):
         raise UsageError(f"study {name}: defaults {defaults!r}", "[defaults] and options")
     _named(f"study {name}, defaults: option", defaults, _OPTIONS)
-    cells: list[Cell] = []
+    cells: list[StudyCell] = []
     for number, grid in enumerate(grids, start=1):
         title = str(grid.get("name", f"grid {number}"))
         _named(f"study {name}, {title}: option", grid, ("name", *_OPTIONS))
@@ -155,7 +155,7 @@ def read_spec(
         }
         for chosen in _combinations(f"study {name}, {title}", options):
             own = references.get(_dataset(chosen))
-            cells.append(Cell(title, chosen if own is None else {**chosen, "reference": own}))
+            cells.append(StudyCell(title, chosen if own is None else {**chosen, "reference": own}))
         if len(cells) > MOST_CELLS:
             raise UsageError(
                 f"study {name}: more than {MOST_CELLS:,} runs", "fewer grids, or shorter lists"
@@ -214,7 +214,7 @@ def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def _check(name: str, cell: Cell) -> None:
+def _check(name: str, cell: StudyCell) -> None:
     """Refuse options of the wrong type or that do not fit each other, with the grid's name."""
     try:
         cell.request()
