@@ -120,7 +120,7 @@ class _Linear:
 
 
 @dataclass
-class Chain:
+class OperatorChain:
     """Collects the operators of one chain, in order, from an input of shape `dims` (no batch
     dimension) with values in [0, 1].
 
