@@ -65,7 +65,7 @@ METHODS: Final = (
 
 
 @dataclass
-class Row:
+class MethodRow:
     """What one method gave: the bounds (classes - 1,) of each image, and its seconds."""
 
     margins: list[Doubles] = field(default_factory=list)
@@ -201,7 +201,7 @@ def compare(
     """Print one table; only the first `alphas` images get optimised slopes."""
     enclosure = float32_enclosure(dense)
     real, cut = nearly_real(enclosure), region.norm is Norm.LINF
-    rows: dict[str, Row] = {name: Row() for name in METHODS}
+    rows: dict[str, MethodRow] = {name: MethodRow() for name in METHODS}
     for number, (image, label) in enumerate(images):
         ball = ball_set(region, image)
         bounds: dict[str, Bound] = {

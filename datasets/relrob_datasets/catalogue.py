@@ -21,7 +21,7 @@ ACCEPTED = f"{manifests.NAMES}, PATH.npz, a DIRECTORY of pictures, or the offici
 
 
 @dataclass(frozen=True)
-class Row:
+class CatalogueRow:
     """A data set with a name: `state` is "embedded", "on disk" or "to fetch"; `here` = the splits
     on disk; `size` in bytes."""
 
@@ -73,17 +73,17 @@ def load_known(manifest: Manifest, split: str) -> Dataset:
     return dataset
 
 
-def catalogue() -> tuple[Row, ...]:
+def catalogue() -> tuple[CatalogueRow, ...]:
     """A row for each data set with a name. Looks at the disk, reads no file."""
     return tuple(_row(manifest) for manifest in manifests.MANIFESTS)
 
 
-def _row(manifest: Manifest) -> Row:
+def _row(manifest: Manifest) -> CatalogueRow:
     folder, here = folder_of(manifest), splits_here(manifest)
     state = "embedded" if manifest.embedded else "on disk" if here else "to fetch"
     names = {file.name for form in manifest.forms for file in form.files}
     size = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    return Row(
+    return CatalogueRow(
         manifest.name,
         manifest.title,
         state,

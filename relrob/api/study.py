@@ -14,7 +14,7 @@ from relrob.domain.record import RECORD_COLUMNS
 from relrob.errors import UsageError
 from relrob.registry import load, load_extra
 from relrob.report.study.published import on_8bit_grid, published
-from relrob.report.study.rows import FEATURES, Row, study_rows
+from relrob.report.study.rows import FEATURES, StudyRow, study_rows
 from relrob.report.study.text import study_json, study_text
 from relrob.store.study_directory import CellResult, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
@@ -78,7 +78,7 @@ def show_text(directory: Path, form: str) -> str:
     return study_text(head, rows, form)
 
 
-def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]]:
+def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[StudyRow]]:
     """A study's head, its cells, and their rows beside the published numbers that it names."""
     head, cells = read_study(directory)
     return head, cells, study_rows(cells, published(head["published"]))

@@ -10,7 +10,7 @@ import click
 from relrob.cli.common import common_options, memory_option, print_json
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import printable
-from relrob_datasets import Dataset, Row, catalogue, check, fetch
+from relrob_datasets import CatalogueRow, Dataset, catalogue, check, fetch
 
 
 @click.group("datasets")
@@ -110,7 +110,7 @@ def verify_command(
             click.echo(printable(f"{data.name} {data.split}: {images}, sha256 {data.sha256}"))
 
 
-def _row_json(row: Row) -> dict[str, object]:
+def _row_json(row: CatalogueRow) -> dict[str, object]:
     return {
         "name": row.name,
         "title": row.title,
@@ -142,7 +142,7 @@ def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _size(row: Row) -> str:
+def _size(row: CatalogueRow) -> str:
     return f"{row.size / 1e6:.1f} MB" if row.size else "-"
 
 

@@ -157,7 +157,7 @@ class _Forms:
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class _RoundedRow:
     """lower <= value - coefficients @ v <= upper, rounded outward to multiples of `unit`."""
 
     coefficients: Doubles
@@ -174,7 +174,7 @@ class _Row:
         return -self.down(-value)
 
 
-def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) -> _Row:
+def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) -> _RoundedRow:
     """The row of value = constant + coefficients @ v, up to `width`."""
     largest = max(
         float(np.abs(coefficients).max(initial=0.0)), (abs(constant) + width) * 2.0**-20, _SMALLEST
@@ -184,8 +184,8 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
     lost = (coefficients - kept) * tops
     below = float(np.minimum(lost, 0).sum()) * (1 + SLACK)
     above = float(np.maximum(lost, 0).sum()) * (1 + SLACK)
-    outward = _Row(kept, 0.0, 0.0, unit)
-    return _Row(
+    outward = _RoundedRow(kept, 0.0, 0.0, unit)
+    return _RoundedRow(
         kept, outward.down(constant - width + below), outward.up(constant + width + above), unit
     )
 

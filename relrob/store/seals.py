@@ -44,7 +44,7 @@ class RunSeal:
 
 
 @dataclass(frozen=True)
-class Row:
+class SealedRow:
     """All that the store holds of one image, blobs as their digests, and which format of store it
     was decided for."""
 
@@ -62,7 +62,7 @@ class Row:
 
 def rows_there(
     connection: sqlite3.Connection, formats: dict[int, int], index: int | None = None
-) -> Iterator[tuple[int, Row]]:
+) -> Iterator[tuple[int, SealedRow]]:
     """Each image of which the store holds anything, ascending, or one of them, as its tables have
     it now."""
     where, values = ("", ()) if index is None else (' WHERE "index" = ?', (index,))
@@ -81,7 +81,7 @@ def rows_there(
         witnesses, certificates = (tuple(found.get(at, ())) for found in blobs)
         yield (
             at,
-            Row(
+            SealedRow(
                 formats.get(at, 0),
                 records.get(at),
                 witnesses,
@@ -128,7 +128,7 @@ def check(
     return run, formats
 
 
-def _same(row: Row, seal: str) -> bool:
+def _same(row: SealedRow, seal: str) -> bool:
     try:
         return row.seal() == seal
     except TypeError:  # bytes where text was

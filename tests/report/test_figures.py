@@ -29,13 +29,13 @@ from relrob.report.study.figures import figures
 from relrob.report.study.galleries import set_galleries, table_one
 from relrob.report.study.parquet_file import parquet_bytes
 from relrob.report.study.published import on_8bit_grid, published
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.rows import Rate, StudyRow
 from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
 from tests.cli_case import Case, relrob_command
 from tests.study.test_study import row_of, study_file
 
 
-def cells_of(*more: dict[str, Any]) -> list[Row]:
+def cells_of(*more: dict[str, Any]) -> list[StudyRow]:
     return [row_of(**each) for each in more]
 
 
@@ -52,7 +52,7 @@ ROWS = cells_of(
 )
 
 
-def drawn(draw: Callable[[list[Row]], Figure]) -> Figure:
+def drawn(draw: Callable[[list[StudyRow]], Figure]) -> Figure:
     return draw([row for row in ROWS if row.step is not None])
 
 

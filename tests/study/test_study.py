@@ -21,7 +21,7 @@ from relrob.api.study import export_records, list_studies, run_named, show, show
 from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.report.study.claims import Judgement, claims
 from relrob.report.study.published import published
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.rows import Rate, StudyRow
 from relrob.report.study.text import study_text
 from relrob.store.run_directory import Store
 from relrob.store.study_directory import read_study, records_of
@@ -397,7 +397,7 @@ def test_directories_that_are_no_study(case: Case, tmp_path: Path) -> None:
         show(out)
 
 
-def row_of(**more: Any) -> Row:
+def row_of(**more: Any) -> StudyRow:
     """A cell of the founding study."""
     given: dict[str, Any] = {
         "grid": "g",
@@ -419,10 +419,10 @@ def row_of(**more: Any) -> Row:
         "accuracy": (98.27, 98.24),
         "published": None,
     }
-    return Row(**{**given, **more})
+    return StudyRow(**{**given, **more})
 
 
-def judged(rows: list[Row], words: str) -> Judgement:
+def judged(rows: list[StudyRow], words: str) -> Judgement:
     (found,) = [claim for claim in claims("duncan2020.csv", rows) if words in claim.says]
     return found.judgement
 

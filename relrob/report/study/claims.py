@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.rows import Rate, StudyRow
 
 _ROBUST: Final = 98.0  # percent
 _COST: Final = 0.03  # points of accuracy
@@ -38,12 +38,12 @@ class Claim:
     why: str
 
 
-def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
+def claims(published: str, rows: Sequence[StudyRow]) -> list[Claim]:
     """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none
     for another study."""
     if published != _MAIN:
         return []
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[StudyRow]] = {}
     for row in rows:
         groups.setdefault((row.grid, row.runtime), []).append(row)
     found = []
@@ -60,7 +60,7 @@ def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
     return found
 
 
-def _robust(cells: list[Row]) -> Claim:
+def _robust(cells: list[StudyRow]) -> Claim:
     """Claim 34."""
     says = "relative robustness is 98 % or more at every radius and step"
     rates = [(row.robustness.interval, row) for row in cells]
@@ -82,7 +82,7 @@ def _robust(cells: list[Row]) -> Claim:
     return Claim(says, judgement, f"{least}; surely so in {len(above)} of {len(cells)} cells")
 
 
-def _falls(cells: list[Row]) -> Claim | None:
+def _falls(cells: list[StudyRow]) -> Claim | None:
     """Claim 35: of neighbouring steps, the smaller one's transfer is not surely the larger."""
     says = "adversarial transfer falls with the step"
     pairs = []
@@ -113,7 +113,7 @@ def _above(one: Rate, other: Rate) -> bool:
     )
 
 
-def _accurate(cells: list[Row]) -> Claim | None:
+def _accurate(cells: list[StudyRow]) -> Claim | None:
     """Claim 36: of the whole test set, so nothing is sampled."""
     before, after = cells[0].accuracy
     if before is None or after is None:
@@ -126,7 +126,7 @@ def _accurate(cells: list[Row]) -> Claim | None:
     return Claim("quantisation costs at most 0.03 points of accuracy", judgement, why)
 
 
-def _unequal(cells: list[Row]) -> Claim | None:
+def _unequal(cells: list[StudyRow]) -> Claim | None:
     """Claim 37: the largest loss of transfer is far above the largest loss of robustness."""
     says = f"transfer loses far more than robustness does (there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
     robust = [100 - row.robustness.percent for row in cells if row.robustness.percent is not None]
@@ -146,7 +146,7 @@ def _unequal(cells: list[Row]) -> Claim | None:
     return Claim(says, Judgement.NOT if 100 - ends[0] < max(surely) else Judgement.OPEN, why)
 
 
-def _radius(cells: list[Row]) -> Claim | None:
+def _radius(cells: list[StudyRow]) -> Claim | None:
     """Claim 38: MNIST, smallest step, from radius 10 to 20."""
     if cells[0].dataset != "mnist":
         return None
@@ -162,7 +162,7 @@ def _radius(cells: list[Row]) -> Claim | None:
     return Claim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
 
 
-def _counted(cells: list[Row]) -> str:
+def _counted(cells: list[StudyRow]) -> str:
     """What percentages of cells with undecided images are."""
     return ", undecided images counted against" if any(row.unknown for row in cells) else ""
 

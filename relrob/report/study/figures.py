@@ -18,7 +18,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.rows import Rate, StudyRow
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 _STYLE: Final[Any] = {
@@ -37,10 +37,10 @@ _STYLE: Final[Any] = {
 _DPI: Final = 150
 _APART: Final = 0.06  # octaves
 _ENOUGH: Final = 30  # images; intervals of fewer run out of the picture
-_Panel = tuple[str, list[Row]]
+_Panel = tuple[str, list[StudyRow]]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, bytes]:
+def figures(rows: Sequence[StudyRow]) -> dict[str, bytes]:
     """File name to content, an .svg and a .png of each figure that the rows allow: those with a
     step. robust, rates, and for each grid fooled-by-label-GRID."""
     stepped = [row for row in rows if row.step is not None]
@@ -63,27 +63,27 @@ def files(name: str, figure: Figure) -> dict[str, bytes]:
     return found
 
 
-def _panels(rows: Iterable[Row], *names: Callable[[Row], str]) -> list[_Panel]:
+def _panels(rows: Iterable[StudyRow], *names: Callable[[StudyRow], str]) -> list[_Panel]:
     """Rows that agree in all `names`, with a title."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[StudyRow]] = {}
     for row in rows:
         found.setdefault(", ".join(name(row) for name in names), []).append(row)
     return list(found.items())
 
 
-def _grid(row: Row) -> str:
+def _grid(row: StudyRow) -> str:
     return row.grid
 
 
-def _runtime(row: Row) -> str:
+def _runtime(row: StudyRow) -> str:
     return row.runtime
 
 
-def _radius(row: Row) -> str:
+def _radius(row: StudyRow) -> str:
     return f"radius {row.radius}"
 
 
-def _step(row: Row) -> Fraction:
+def _step(row: StudyRow) -> Fraction:
     """The step of a row that has one."""
     return row.step if row.step is not None else Fraction(0)
 
@@ -95,7 +95,7 @@ def _sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, 
     return figure, [list(line) for line in axes]
 
 
-def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
+def _steps_axis(axes: Axes, rows: Sequence[StudyRow]) -> None:
     """The steps of the rows, from small to large, evenly spaced where each is twice the one
     before."""
     steps = sorted({_step(row) for row in rows})
@@ -106,7 +106,11 @@ def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _line(
-    axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: float, **style: Any
+    axes: Axes,
+    rows: Sequence[StudyRow],
+    pick: Callable[[StudyRow], Rate],
+    shift: float,
+    **style: Any,
 ) -> None:
     """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each
     other; empty cells are left out."""
@@ -126,7 +130,7 @@ def _line(
     axes.errorbar(steps, values, yerr=errors, capsize=2.5, linewidth=1.4, markersize=5, **style)
 
 
-def _robust(rows: Sequence[Row]) -> Figure:
+def _robust(rows: Sequence[StudyRow]) -> Figure:
     """Images on which each network is robust, against the step: a panel a grid and kernel family, a
     marker a radius."""
     panels = _panels(rows, _grid, _runtime)
@@ -154,12 +158,12 @@ def _robust(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _rates(rows: Sequence[Row]) -> Figure:
+def _rates(rows: Sequence[StudyRow]) -> Figure:
     """Relative robustness and transfer against the step, two panels a grid and kernel family, the
     published ones as crosses."""
     panels = _panels(rows, _grid, _runtime)
     figure, sheet = _sheet(len(panels), 2, (4.6, 3.1))
-    kinds: tuple[tuple[str, Callable[[Row], Rate]], ...] = (
+    kinds: tuple[tuple[str, Callable[[StudyRow], Rate]], ...] = (
         ("relative robustness $|R_Q^{FP}|\\,/\\,|R|$, %", lambda row: row.robustness),
         ("adversarial transfer $|R^0|\\,/\\,|R_{NOT}|$, %", lambda row: row.transfer),
     )
@@ -213,7 +217,7 @@ def _range(rates: Iterable[Rate]) -> tuple[float, float]:
     return max(low - margin, 0), 100 + margin
 
 
-def _fooled(rows: Sequence[Row]) -> Figure:
+def _fooled(rows: Sequence[StudyRow]) -> Figure:
     """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a
     grid, kernel family and radius."""
     panels = _panels(rows, _grid, _runtime, _radius)

@@ -82,7 +82,7 @@ def _rounded(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class Row:
+class StudyRow:
     """A cell: what it is, its region in words (`described`); `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled`
     |R_NOT| / images, and the same `by_label`; of all images those on which each network is robust, and the `unknown` ones; the
     accuracies of both networks, in percent (None: not measured); the published numbers."""
@@ -133,12 +133,12 @@ class Row:
         }
 
 
-def study_rows(cells: Sequence[CellResult], published: dict[Key, Published]) -> list[Row]:
+def study_rows(cells: Sequence[CellResult], published: dict[Key, Published]) -> list[StudyRow]:
     """One row a cell, in the study's order."""
     return [_row(cell, published) for cell in cells]
 
 
-def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
+def _row(cell: CellResult, published: dict[Key, Published]) -> StudyRow:
     summary, key = cell.summary, key_of(cell.options)
     sets, images = summary["sets"], summary["sets"]["L_cc"] + summary["sets"]["L_ic"]
     other = None if key is None else published.get(key)
@@ -150,7 +150,7 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
     in_r = sets["R"] - sets["R_Q^FP"] - sets["R^FP"]
     in_not = sets["R_NOT"] - sets["R_Q"] - sets["R^0"] - sets["R^mixed"]
     open_ = summary["unknown_reference"], summary["unknown_quantised"]
-    return Row(
+    return StudyRow(
         grid=cell.grid,
         dataset=cell.dataset,
         region=summary["region"]["kind"],

@@ -11,10 +11,10 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.report.run.table import escape
 from relrob.report.study.claims import claims
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.rows import Rate, StudyRow
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
-_TABLES: Final[tuple[tuple[str, str, Callable[[Row], Rate]], ...]] = (
+_TABLES: Final[tuple[tuple[str, str, Callable[[StudyRow], Rate]], ...]] = (
     ("Relative robustness", "|R_Q^FP| / |R|", lambda row: row.robustness),
     ("Adversarial transfer", "|R^0| / |R_NOT|", lambda row: row.transfer),
     ("Images fooled", "|R_NOT| / images", lambda row: row.fooled),
@@ -42,7 +42,7 @@ _PAPER: Final = {
 }
 
 
-def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
+def study_text(head: Mapping[str, Any], rows: Sequence[StudyRow], form: str) -> str:
     """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for
     another format."""
     makers: dict[str, Callable[[], str]] = {
@@ -58,7 +58,7 @@ def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
     return makers[form]()
 
 
-def study_json(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
+def study_json(head: Mapping[str, Any], rows: Sequence[StudyRow]) -> dict[str, Any]:
     """Everything that the Markdown page says."""
     judged = claims(head["published"], rows)
     return {
@@ -72,7 +72,7 @@ def study_json(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _cells(row: Row, rate: Rate) -> tuple[str, ...]:
+def _cells(row: StudyRow, rate: Rate) -> tuple[str, ...]:
     ends = rate.interval
     return (
         row.grid,
@@ -92,7 +92,7 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
+def _markdown(head: Mapping[str, Any], rows: Sequence[StudyRow]) -> str:
     lines = [f"# {escape(head['title'])}", ""]
     for title, ratio, pick in _TABLES:
         lines += [
@@ -129,7 +129,7 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _by_label(rows: Sequence[Row]) -> list[str]:
+def _by_label(rows: Sequence[StudyRow]) -> list[str]:
     """Images fooled, label by label: the paper's Figure 6 in numbers."""
     labels = sorted({label for row in rows for label in row.by_label})
     lines = [
@@ -148,7 +148,7 @@ def _by_label(rows: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[StudyRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("robustness", "transfer", "fooled")
@@ -189,7 +189,7 @@ def _csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _latex(rows: Sequence[Row]) -> str:
+def _latex(rows: Sequence[StudyRow]) -> str:
     parts = []
     for title, _, pick in _TABLES:
         shown = [" & ".join(_tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
