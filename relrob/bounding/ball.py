@@ -213,7 +213,7 @@ class BallBounds:
             base @ first.weights + first.bias,
             3 * (largest @ first.size) + np.abs(first.bias),
         )
-        self.at = At(start, first.weights, hull, first.lost(largest), magnitude)
+        self.at = At(start, first.weights, hull, first.deviation(largest), magnitude)
 
     def margins(
         self, alphas: tuple[Doubles, ...] | None = None, phases: tuple[Phase, ...] | None = None

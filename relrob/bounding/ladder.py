@@ -17,7 +17,7 @@ import numpy as np
 from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
-from relrob.networks.enclosure import Enclosure, Lost
+from relrob.networks.enclosure import Deviation, Enclosure
 from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part
@@ -52,7 +52,7 @@ class _First:
     base: Doubles
     moves: Doubles
     magnitude: Doubles
-    lost: Lost
+    deviation: Deviation
 
 
 @final
@@ -100,7 +100,7 @@ class LadderBounds:
         room = min(part.room, sum(self.rungs.costs[g] for g in free))
         hull = _Budgeted(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         start = first.base + first.moves[list(part.moved)].sum(axis=0)
-        return At(start, first.moves[free], hull, first.lost, first.magnitude)
+        return At(start, first.moves[free], hull, first.deviation, first.magnitude)
 
     def _maximum(self, part: Part) -> tuple[float | None, tuple[int, ...]]:
         """`steady_maximum`, if the first layer looks at it."""
@@ -127,7 +127,9 @@ class LadderBounds:
             "gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes]
         )
         magnitude = 3 * (high @ first.size) + np.abs(first.bias)
-        return _First(base @ first.weights + first.bias, moves, magnitude, first.lost(high, off))
+        return _First(
+            base @ first.weights + first.bias, moves, magnitude, first.deviation(high, off)
+        )
 
     def _keep(self, part: Part, every: tuple[PreActivations, ...]) -> None:
         """Remember the bounds of the whole ladder."""

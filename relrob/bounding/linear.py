@@ -20,7 +20,7 @@ import numpy as np
 
 from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Doubles, Ints
-from relrob.networks.enclosure import Enclosure, Lost
+from relrob.networks.enclosure import Deviation, Enclosure
 
 # directions from which on their products with the weights cost more than passes over the weights
 _MANY: Final = 64
@@ -61,13 +61,14 @@ class _Signs:
 @dataclass(frozen=True, eq=False)
 class PreActivations:
     """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,)
-    and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is `lost`;
-    `magnitude` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
+    and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is
+    `deviation`; `magnitude` (n,): magnitude of the terms of one. Infinite where float32 may
+    overflow."""
 
     low: Doubles
     high: Doubles
     error: Doubles
-    lost: Lost
+    deviation: Deviation
     magnitude: Doubles
 
 
@@ -122,13 +123,13 @@ def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: b
             np.where(cut, 0.0, lower_slope),
             np.where(cut, np.clip(low, 0.0, cap), lower_intercept),
         )
-    error = known.error if first else known.lost.rest
+    error = known.error if first else known.deviation.rest
     return Neurons(
         upper_slope,
         upper_intercept,
         lower_slope,
         lower_intercept,
-        known.lost.moved,
+        known.deviation.moved,
         error,
         np.clip(high, 0.0, cap),
         known.magnitude,
@@ -178,12 +179,12 @@ class Margins:
 class At:
     """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
     what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `magnitude`
-    (n,); the moves' `hull`; what the runtime has `lost`."""
+    (n,); the moves' `hull`; what the runtime has `deviation`."""
 
     start: Doubles
     moves: Doubles
     hull: Hull
-    lost: Lost
+    deviation: Deviation
     magnitude: Doubles
 
     def highest(self, gains: Doubles) -> Doubles:
@@ -236,7 +237,7 @@ class LinearBounds:
         with np.errstate(all="ignore"):
             hidden, every = self._forward(at, roots, alphas, phases)
             last = every[-1]
-            both = self._last(last.lost)
+            both = self._last(last.deviation)
             values, gains = self._margin((1.0, -1.0), _with_betas(hidden, phases), at)
             high, low = np.split(values, 2)
             worst = gains[:, len(high) + int((-low).argmin())]
@@ -270,7 +271,7 @@ class LinearBounds:
             hidden = _with_betas(hidden, phases)
             values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
-            low = -values - self._last(last.lost)
+            low = -values - self._last(last.deviation)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
             layers, value = (
@@ -290,7 +291,7 @@ class LinearBounds:
                     neurons.upper_slope * value + neurons.upper_intercept,
                     neurons.lower_slope * value + neurons.lower_intercept,
                 )
-                passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
+                passed = passed + found.every[number + 1].deviation.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
         return float(low[worst]), by_alpha, by_beta
 
@@ -326,10 +327,12 @@ class LinearBounds:
             found.insert(0, self.enclosure.layers[number].weights @ slope)
         return found
 
-    def _last(self, lost: Lost) -> Doubles:
+    def _last(self, deviation: Deviation) -> Doubles:
         """What the last layer can lose of the margins (classes - 1,)."""
         found: Doubles = (
-            lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
+            deviation.moved @ self._margin_size
+            + deviation.rest[self.label]
+            + deviation.rest[self._others]
         )
         return found
 
@@ -352,26 +355,26 @@ class LinearBounds:
     ) -> tuple[list[Neurons], list[PreActivations]]:
         """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
         layers = self.enclosure.layers
-        lost, magnitude = at.lost, at.magnitude
+        deviation, magnitude = at.deviation, at.magnitude
         hidden: list[Neurons] = []
         every: list[PreActivations] = []
         for number, layer in enumerate(layers[:-1]):
-            error = lost.total(layer.size)
+            error = deviation.total(layer.size)
             low, high = self._bounds(number, hidden, at, error, roots)
             if phases is not None:
                 low = np.where(phases[number].sides > 0, np.maximum(low, 0.0), low)
                 high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
-            every.append(PreActivations(low, high, error, lost, magnitude))
+            every.append(PreActivations(low, high, error, deviation, magnitude))
             hidden.append(
                 _neurons(
                     every[-1], layer.cap, None if alphas is None else alphas[number], number == 0
                 )
             )
-            lost = layers[number + 1].lost(hidden[-1].top)
+            deviation = layers[number + 1].deviation(hidden[-1].top)
             magnitude = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
-        error = lost.total(layers[-1].size)
+        error = deviation.total(layers[-1].size)
         low, high = self._bounds(len(layers) - 1, hidden, at, error, roots)
-        return hidden, [*every, PreActivations(low, high, error, lost, magnitude)]
+        return hidden, [*every, PreActivations(low, high, error, deviation, magnitude)]
 
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
@@ -447,17 +450,20 @@ class LinearBounds:
         the directions."""
         constant, slack, free = bias, np.abs(bias), len(at.moves)
         for depth in range(len(hidden) - 1, 0, -1):
-            used, slope, offsets, lost = self._below(hidden[depth], given, free > _MANY)
+            used, slope, offsets, deviation = self._below(hidden[depth], given, free > _MANY)
             layer = self.enclosure.layers[depth]
             given = _Signs.of(layer.weights[:, used] @ slope)
             moved = hidden[depth].moved @ (given.plus - given.minus)
-            constant, slack = constant + offsets + layer.bias[used] @ slope + moved, slack + lost
+            constant, slack = (
+                constant + offsets + layer.bias[used] @ slope + moved,
+                slack + deviation,
+            )
         neurons = hidden[0]
         if free > _MANY or neurons.beta is not None:
-            used, slope, offsets, lost = self._below(neurons, given, True)
+            used, slope, offsets, deviation = self._below(neurons, given, True)
             gains = at.moves[:, used] @ slope
             value = constant + offsets + at.start[used] @ slope + at.highest(gains)
-            return value + SLACK * (slack + lost), gains
+            return value + SLACK * (slack + deviation), gains
         above = [
             neurons.upper_slope * at.moves,
             neurons.upper_slope * at.start,

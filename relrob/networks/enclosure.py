@@ -33,7 +33,7 @@ _HALF: Final = 2.0**-11
 
 
 @dataclass(frozen=True, eq=False)
-class Lost:
+class Deviation:
     """How a runtime's layer differs from the real one: each input is `moved` (n_in,) by at most
     that much, which moves every output with its weight; each output then by at most `rest`
     (n_out,), infinite where float32 may overflow."""
@@ -94,7 +94,7 @@ class EnclosedLayer:
         object.__setattr__(self, "bias", bias)
         object.__setattr__(self, "size", frozen(np.abs(weights)))
 
-    def lost(self, high: Doubles, moved: Doubles | None = None) -> Lost:
+    def deviation(self, high: Doubles, moved: Doubles | None = None) -> Deviation:
         """What may be lost when the inputs lie in [0, high] (..., n_in). `moved` (..., n_in): by
         how much inputs are moved at most, where more is known of them. Subnormal numbers may count
         as 0 on the way in and out."""
@@ -108,7 +108,7 @@ class EnclosedLayer:
                 rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
-        return Lost(
+        return Deviation(
             moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack
         )
 

@@ -52,13 +52,13 @@ def behaviour(
     allows; mostly extreme errors: each input moved, a pixel to a level, and then each sum off."""
     values, found = rungs.images(mask[None, :])[0].astype(np.float64), []
     for number, layer in enumerate(given.layers):
-        lost = layer.lost(values)
+        deviation = layer.deviation(values)
         values, moved = (
-            (values, lost.moved) if number else layer.levels(values, float(values.max()))
+            (values, deviation.moved) if number else layer.levels(values, float(values.max()))
         )
         values = values + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(values)) * moved
         real = values @ layer.weights + layer.bias
-        found.append(real + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(real)) * lost.rest)
+        found.append(real + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(real)) * deviation.rest)
         values = (
             np.clip(found[-1], 0, layer.cap)
             if layer.relu

@@ -183,7 +183,7 @@ MUTANTS = (
     Mutant(
         "lost: moved inputs forgotten on the way",
         "relrob/bounding/linear.py",
-        "@ slope + moved, slack",
+        ("@ slope + moved,\n                slack"),
         "@ slope, slack",
         (
             "tests/encoding/test_encode.py",
@@ -195,7 +195,7 @@ MUTANTS = (
     Mutant(
         "lost: moved inputs forgotten at the end",
         "relrob/bounding/linear.py",
-        "lost.moved @ self._margin_size + ",
+        ("deviation.moved @ self._margin_size\n            + "),
         "",
         (
             "tests/encoding/test_encode.py",

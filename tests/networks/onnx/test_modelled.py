@@ -149,7 +149,7 @@ def loaded(data: bytes, folder: Path) -> Network:
 def box(enclosure: Enclosure, low: Doubles, high: Doubles) -> tuple[Doubles, Doubles]:
     """Ends of the outputs over the box, by intervals of the enclosure and its errors."""
     for layer in enclosure.layers:
-        error = layer.lost(np.maximum(high, 0)).total(layer.size)
+        error = layer.deviation(np.maximum(high, 0)).total(layer.size)
         up, down = np.maximum(layer.weights, 0), np.minimum(layer.weights, 0)
         below, above = low @ up + high @ down + layer.bias, high @ up + low @ down + layer.bias
         room = 1e-12 * (np.abs(high) @ layer.size + np.abs(layer.bias))
@@ -369,7 +369,7 @@ def test_two_layers_in_a_row_that_cancel_lose_what_the_first_lost(tmp_path: Path
     known = (
         float32_enclosure(Dense((cancelled,)))
         .layers[0]
-        .lost(np.ones(INPUTS))
+        .deviation(np.ones(INPUTS))
         .total(np.abs(layer.weights))
         .max()
     )
@@ -421,9 +421,9 @@ def test_the_error_grows_with_the_steps_and_stays_near_what_is_needed(tmp_path: 
     layer = float32_enclosure(network.dense).layers[0]
     alone = loaded(one_layer(), tmp_path)
     assert alone.dense is not None
-    error = layer.lost(np.ones(INPUTS)).total(layer.size).max()
+    error = layer.deviation(np.ones(INPUTS)).total(layer.size).max()
     plain = float32_enclosure(alone.dense).layers[0]
-    assert error < 30 * plain.lost(np.ones(INPUTS)).total(plain.size).max()
+    assert error < 30 * plain.deviation(np.ones(INPUTS)).total(plain.size).max()
 
 
 def one_layer() -> bytes:
