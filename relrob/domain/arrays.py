@@ -14,7 +14,7 @@ Bools = NDArray[np.bool_]
 Levels = NDArray[np.uint8]
 
 
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
     """A C-contiguous, read-only array of the same values: a copy, unless it is one already that
     nobody else can write to.
 

@@ -9,7 +9,7 @@ from math import prod
 
 import numpy as np
 
-from relrob.domain.arrays import Doubles, Floats, frozen
+from relrob.domain.arrays import Doubles, Floats, read_only
 from relrob.errors import NetworkError, ShapeError
 
 
@@ -48,9 +48,9 @@ class Layer:
 
     def __post_init__(self) -> None:
         kind = np.float32 if self.plain else np.float64
-        weights = frozen(np.asarray(self.weights, dtype=kind))
-        bias = frozen(np.asarray(self.bias, dtype=kind))
-        slack = frozen(
+        weights = read_only(np.asarray(self.weights, dtype=kind))
+        bias = read_only(np.asarray(self.bias, dtype=kind))
+        slack = read_only(
             np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64)
         )
         if weights.ndim != 2 or bias.shape != (weights.shape[1],) or slack.shape != bias.shape:

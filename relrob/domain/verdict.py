@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Floats, read_only
 from relrob.domain.network import Arithmetic
 
 
@@ -46,7 +46,7 @@ class Witness:
     margin: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image", frozen(np.asarray(self.image, dtype=np.float32)))
+        object.__setattr__(self, "image", read_only(np.asarray(self.image, dtype=np.float32)))
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from typing import Final, final
 
 import numpy as np
 
-from relrob.domain.arrays import Doubles, frozen
+from relrob.domain.arrays import Doubles, read_only
 from relrob.domain.network import Dense
 from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
@@ -74,8 +74,8 @@ class EnclosedLayer:
     size: Doubles = field(init=False)
 
     def __post_init__(self) -> None:
-        weights = frozen(np.asarray(self.weights, dtype=np.float64))
-        bias = frozen(np.asarray(self.bias, dtype=np.float64))
+        weights = read_only(np.asarray(self.weights, dtype=np.float64))
+        bias = read_only(np.asarray(self.bias, dtype=np.float64))
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise NetworkError(
                 f"an enclosed layer has weights {weights.shape} and bias {bias.shape}",
@@ -92,7 +92,7 @@ class EnclosedLayer:
             )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
-        object.__setattr__(self, "size", frozen(np.abs(weights)))
+        object.__setattr__(self, "size", read_only(np.abs(weights)))
 
     def deviation(self, high: Doubles, moved: Doubles | None = None) -> Deviation:
         """What may be lost when the inputs lie in [0, high] (..., n_in). `moved` (..., n_in): by

@@ -10,7 +10,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Doubles, Floats, frozen
+from relrob.domain.arrays import Doubles, Floats, read_only
 from relrob.domain.query import check_image
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.regions.exact import fed, float32_inside, nearest_float32
@@ -76,7 +76,9 @@ class BallSet:
             for pixel in set(self.exact)
         }
         low, high = zip(*(known[pixel] for pixel in self.exact), strict=True)
-        return frozen(np.array(low, dtype=np.float32)), frozen(np.array(high, dtype=np.float32))
+        return read_only(np.array(low, dtype=np.float32)), read_only(
+            np.array(high, dtype=np.float32)
+        )
 
     def point(self, moves: Doubles) -> Floats | None:
         """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the
@@ -92,7 +94,7 @@ class BallSet:
             beyond = np.abs(image - self.base.astype(np.float64)) > np.abs(wanted - self.base)
             image = np.where(beyond, np.nextafter(image, self.base), image).astype(np.float32)
             if self.contains(image):
-                return frozen(image)
+                return read_only(image)
         return None
 
     def _grid_point(self, moves: Doubles, region: Lattice) -> Floats | None:
@@ -107,7 +109,7 @@ class BallSet:
                 steps = int(abs(target - self.exact[i]) / region.step)
                 value = self.exact[i] + (1 if moves[i] > 0 else -1) * steps * region.step
             image[i] = nearest_float32(value.numerator, value.denominator)
-        return frozen(image) if self.contains(image) else None
+        return read_only(image) if self.contains(image) else None
 
 
 def _within(region: Ball, moves: list[Fraction]) -> bool:
@@ -157,10 +159,10 @@ def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
     most = 1.0 if norm is Norm.L0 else radius
     return BallSet(
         region=region,
-        base=frozen(base),
+        base=read_only(base),
         exact=exact,
-        down=frozen(np.minimum(wide, most)),
-        up=frozen(np.minimum(np.nextafter(1 - wide, np.inf), most)),
+        down=read_only(np.minimum(wide, most)),
+        up=read_only(np.minimum(np.nextafter(1 - wide, np.inf), most)),
         norm=norm,
         radius=radius,
     )

@@ -12,7 +12,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Floats, Ints, frozen
+from relrob.domain.arrays import Bools, Floats, Ints, read_only
 from relrob.domain.query import check_image
 from relrob.domain.region import Ladder
 from relrob.errors import RegionError
@@ -156,9 +156,9 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     shape = (features, ladder.axes)
     return RungSet(
         ladder=ladder,
-        base=frozen(fed(image)),
-        axes=frozen(np.array(chosen, dtype=np.int64).reshape(shape)),
-        moved=frozen(nearest_float32s(moved, one).reshape(shape)),
+        base=read_only(fed(image)),
+        axes=read_only(np.array(chosen, dtype=np.int64).reshape(shape)),
+        moved=read_only(nearest_float32s(moved, one).reshape(shape)),
         costs=costs,
         budget=budget,
         denominator=one,

@@ -20,7 +20,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Ints, frozen
+from relrob.domain.arrays import Bools, Ints, read_only
 from relrob.domain.region import Search
 from relrob.errors import RegionError
 from relrob.regions.exact import numerators
@@ -151,6 +151,6 @@ def _overlapping(region: Search, image: NDArray[Any]) -> tuple[RungSet, Bools]:
         belongs[list(having), part] = True
     costs = tuple(sum(single.costs[row[axis]] for axis in mine) for mine in parts.values())
     whole = replace(
-        single, ladder=region.ladder, axes=frozen(axes), moved=frozen(moved), costs=costs
+        single, ladder=region.ladder, axes=read_only(axes), moved=read_only(moved), costs=costs
     )
-    return whole, frozen(belongs)
+    return whole, read_only(belongs)
