@@ -16,8 +16,8 @@ from relrob_datasets.first import check, load_guarded
 from relrob_datasets.select import select
 
 __all__ = [
-    "Dataset",
     "CatalogueRow",
+    "Dataset",
     "catalogue",
     "check",
     "fetch",
