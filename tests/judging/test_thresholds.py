@@ -20,7 +20,7 @@ from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile
-from tests.solvers.test_soundness import ONE_POINT, WHITE, linear
+from tests.hostile import ONE_POINT, WHITE, linear
 from tests.support import random_dense
 
 Run = Callable[[Floats], Floats]

@@ -8,14 +8,22 @@ MUTANTS = (
         "relrob/bounding/ball.py",
         "(self.up - self.down) @ gains",
         "(self.up + self.down) @ gains",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "ball: L0 with a pixel less",
         "relrob/bounding/ball.py",
         "min(int(self.radius), len(gains))",
         "max(int(self.radius) - 1, 1)",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "branch: ties proved",
@@ -24,6 +32,7 @@ MUTANTS = (
         "margins.low.min() >= -1e-3:",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -72,6 +81,7 @@ MUTANTS = (
         "Fraction(room, 2 * self",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -106,6 +116,7 @@ MUTANTS = (
         "upper_slope = np.where(crossing, -low /",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -119,6 +130,7 @@ MUTANTS = (
         "upper_intercept = 0.0 * low",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -132,6 +144,7 @@ MUTANTS = (
         "nan_to_num(-low,",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -143,7 +156,11 @@ MUTANTS = (
         "relrob/bounding/linear.py",
         "[coefficients] if hidden else []",
         "[coefficients]",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "ball: too small for float64",

@@ -8,7 +8,11 @@ MUTANTS = (
         "relrob/regions/ball.py",
         "<= region.radius**2",
         "<= 2 * region.radius**2",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "pixels rounded twice",
