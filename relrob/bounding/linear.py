@@ -18,8 +18,8 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
-from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK
 from relrob.networks.enclosure import Deviation, Enclosure
 
 # directions from which on their products with the weights cost more than passes over the weights
@@ -30,7 +30,7 @@ class Hull(Protocol):
     """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
 
     def support(self, gains: Doubles) -> Doubles:
-        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `SLACK` times the largest
+        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `WIDEST_SLACK` times the largest
         |z| @ |gains| of the smallest box around it."""
         ...
 
@@ -110,7 +110,7 @@ def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: b
     low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
     crossing, on = (low < 0) & (high > 0), low >= 0
     upper_slope = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
-    upper_intercept = np.where(crossing, FLOOR - upper_slope * low, 0.0)
+    upper_intercept = np.where(crossing, UNDERFLOW - upper_slope * low, 0.0)
     lower_slope = np.where(crossing, high > -low if alphas is None else alphas, on) * 1.0
     lower_intercept = np.zeros_like(upper_slope)
     cut = high > cap
@@ -138,7 +138,7 @@ def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: b
 
 def _floor(neurons: Neurons) -> float:
     """What a layer adds to magnitudes for coefficients that are too small for float64."""
-    return FLOOR * float(len(neurons.magnitude) + (neurons.magnitude + neurons.error).sum())
+    return UNDERFLOW * float(len(neurons.magnitude) + (neurons.magnitude + neurons.error).sum())
 
 
 def _with_betas(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
@@ -178,8 +178,8 @@ class Margins:
 @dataclass(frozen=True, eq=False)
 class At:
     """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
-    what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `magnitude`
-    (n,); the moves' `hull`; what the runtime has `deviation`."""
+    what each direction adds `moves` (f, n), both up to the relative error `WIDEST_SLACK` of
+    `magnitude` (n,); the moves' `hull`; what the runtime has `deviation`."""
 
     start: Doubles
     moves: Doubles
@@ -409,7 +409,7 @@ class LinearBounds:
             start, moves, slack = (
                 at.start[neurons],
                 at.moves[:, neurons],
-                SLACK * at.magnitude[neurons],
+                WIDEST_SLACK * at.magnitude[neurons],
             )
             high = start + at.highest(moves) + slack
             low = at.highest(-moves) - start + slack
@@ -441,7 +441,7 @@ class LinearBounds:
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
         value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
-        return value + SLACK * (at.magnitude[self.label] + at.magnitude[others]), gains
+        return value + WIDEST_SLACK * (at.magnitude[self.label] + at.magnitude[others]), gains
 
     def _maximum(
         self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
@@ -463,7 +463,7 @@ class LinearBounds:
             used, slope, offsets, deviation = self._below(neurons, given, True)
             gains = at.moves[:, used] @ slope
             value = constant + offsets + at.start[used] @ slope + at.highest(gains)
-            return value + SLACK * (slack + deviation), gains
+            return value + WIDEST_SLACK * (slack + deviation), gains
         above = [
             neurons.upper_slope * at.moves,
             neurons.upper_slope * at.start,
@@ -484,7 +484,7 @@ class LinearBounds:
         ]
         rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
         value = constant + rows[free : free + 3].sum(axis=0) + at.highest(rows[:free])
-        return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
+        return value + WIDEST_SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
 
     @staticmethod
     def _below(

@@ -21,9 +21,9 @@ import numpy as np
 
 from relrob.bounding.ball import Moves
 from relrob.bounding.linear import PreActivations
-from relrob.bounding.outward import FLOOR, SLACK
 from relrob.bounding.survey import Bounded, P, Survey, stable, unstable
 from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK
 from relrob.networks.enclosure import EnclosedLayer
 from relrob.regions.part import Part
 
@@ -148,12 +148,12 @@ class _Forms:
         """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs'
         largest values."""
         return replace(
-            self, magnitude=self.magnitude + FLOOR * float(1 + tops.sum() + self.sizes.sum())
+            self, magnitude=self.magnitude + UNDERFLOW * float(1 + tops.sum() + self.sizes.sum())
         )
 
     def width(self) -> Doubles:
         """How far the values can be from constant + v @ inputs (n,)."""
-        return self.sizes @ np.abs(self.errors) + SLACK * self.magnitude
+        return self.sizes @ np.abs(self.errors) + WIDEST_SLACK * self.magnitude
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,8 +182,8 @@ def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) ->
     unit = 2.0 ** (int(np.frexp(largest)[1]) - BITS)
     kept = np.rint(coefficients / unit) * unit
     lost = (coefficients - kept) * tops
-    below = float(np.minimum(lost, 0).sum()) * (1 + SLACK)
-    above = float(np.maximum(lost, 0).sum()) * (1 + SLACK)
+    below = float(np.minimum(lost, 0).sum()) * (1 + WIDEST_SLACK)
+    above = float(np.maximum(lost, 0).sum()) * (1 + WIDEST_SLACK)
     outward = _RoundedRow(kept, 0.0, 0.0, unit)
     return _RoundedRow(
         kept, outward.down(constant - width + below), outward.up(constant + width + above), unit
@@ -209,10 +209,10 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
         row = _row(
             form.inputs[:, 0],
             float(form.constant[0]),
-            float(form.width()[0]) + error * (1 + SLACK),
+            float(form.width()[0]) + error * (1 + WIDEST_SLACK),
             tops,
         )
-        rest = row.up(limit - row.lower + SLACK * (abs(limit) + abs(row.lower)))
+        rest = row.up(limit - row.lower + WIDEST_SLACK * (abs(limit) + abs(row.lower)))
         refutations.append(Refutation(rival, row.coefficients, rest))
     whole = Encoding(
         part, tuple(_padded(neuron, len(tops)) for neuron in neurons), tuple(refutations)
@@ -275,14 +275,14 @@ def _neuron(
     """Neuron n of a layer, its coefficients over the unknowns so far."""
     width = float(
         forms.sizes @ np.abs(forms.errors[:, n])
-        + SLACK * forms.magnitude[n]
-        + known.error[n] * (1 + SLACK)
+        + WIDEST_SLACK * forms.magnitude[n]
+        + known.error[n] * (1 + WIDEST_SLACK)
     )
     row = _row(forms.inputs[:, n], float(forms.constant[n]), width, tops)
     low, high = row.down(float(known.low[n])), row.up(float(known.high[n]))
     if known.high[n] <= layer.cap:
         return Neuron(row.coefficients, row.lower, row.upper, low, high)
-    caps = row.down(layer.cap * (1 - SLACK)), row.up(layer.cap * (1 + SLACK))
+    caps = row.down(layer.cap * (1 - WIDEST_SLACK)), row.up(layer.cap * (1 + WIDEST_SLACK))
     return Neuron(row.coefficients, row.lower, row.upper, low, high, *caps)
 
 

@@ -16,8 +16,8 @@ from typing import final
 
 import numpy as np
 
-from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK
 from relrob.encoding.encode import Encoding, Neuron, Refutation
 
 
@@ -56,11 +56,11 @@ class Program:
         y = np.where(usable, multipliers, 0.0)
         rows = y * np.where(usable, ends, 0.0)
         rest = objective - y @ self.matrix
-        doubt = SLACK * (np.abs(objective) + np.abs(y) @ np.abs(self.matrix))
+        doubt = WIDEST_SLACK * (np.abs(objective) + np.abs(y) @ np.abs(self.matrix))
         far = np.maximum(np.abs(least), np.abs(most))
         value = rows.sum() + np.minimum(rest * least, rest * most).sum()
-        lost = SLACK * (
-            np.abs(rows).sum() + np.abs(rest) @ far + FLOOR * (len(rows) + len(far) + far.sum())
+        lost = WIDEST_SLACK * (
+            np.abs(rows).sum() + np.abs(rest) @ far + UNDERFLOW * (len(rows) + len(far) + far.sum())
         )
         lost += 2 * doubt @ far
         return float(value - lost) if np.isfinite(value) and np.isfinite(lost) else -inf

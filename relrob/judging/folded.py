@@ -24,8 +24,7 @@ import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Dense
-from relrob.domain.rounding import SLACK as _SLACK
-from relrob.domain.rounding import float32_error, layer_error
+from relrob.domain.rounding import TERMS_SLACK, float32_error, layer_error
 from relrob.judging.pointwise import Hidden, MarginErrors, settled
 from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
@@ -116,7 +115,10 @@ def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _
         size = size + basis.high[: len(block.matrix)] @ (np.abs(block.matrix) @ np.abs(slope))
     size = size + np.abs(coefficients).sum(axis=0)
     return np.asarray(
-        constant + knapsack_support(coefficients, costs.costs, costs.budget) + _SLACK * size + error
+        constant
+        + knapsack_support(coefficients, costs.costs, costs.budget)
+        + TERMS_SLACK * size
+        + error
     )
 
 
@@ -129,7 +131,7 @@ def _interval_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: 
         + knapsack_support(moves, costs.costs, costs.budget)
         + basis.high[features:] @ np.maximum(neurons, 0)
     )
-    return np.asarray(top + _SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))
+    return np.asarray(top + TERMS_SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))
 
 
 def _maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
@@ -169,7 +171,7 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     largest = base.copy()
     largest[rungs.axes.ravel()] = np.maximum(largest[rungs.axes], rungs.moved).ravel()
     size = np.abs(weights)
-    drift = _SLACK * 2 * (largest @ size + np.abs(bias))
+    drift = TERMS_SLACK * 2 * (largest @ size + np.abs(bias))
     runtime = layer_error(layer, largest, size)
     return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime, runtime)
 
@@ -188,7 +190,7 @@ def _next(
     constant = bias + before.constant[active] @ through
     size = np.abs(weights)
     drift = before.drift[active] @ size[active]
-    drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
+    drift += TERMS_SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
     largest = np.maximum(before.high, 0) + error
     made = layer_error(layer, largest, size)
@@ -262,7 +264,7 @@ class FoldedDense:
         own = _own_error(constant, matrix, here.drift[label] + here.drift[others], basis)
         self._keep(constant, matrix)
         self._others, self._label = others, label
-        error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + _SLACK))
+        error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + TERMS_SLACK))
         exact = math.isfinite(error) and all(
             bool(np.isfinite(stage).all()) for stage in self._stages
         )

@@ -22,7 +22,7 @@ import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Dense
-from relrob.domain.rounding import SLACK
+from relrob.domain.rounding import TERMS_SLACK
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +62,7 @@ class MarginErrors:
             self._switched.append(size[layer.kept] * error[layer.kept][:, None])
             error[layer.kept] = 0.0
             every = (
-                every + error @ size + SLACK * (layer.runtime @ size)
+                every + error @ size + TERMS_SLACK * (layer.runtime @ size)
             )  # `passed` is off by less than that times `runtime`
             if number:
                 passed = dense.layers[number].weights.astype(np.float64) @ np.where(
@@ -78,7 +78,7 @@ class MarginErrors:
         error = self._every
         for value, off, switched in zip(values, self._off, self._switched, strict=True):
             error = error + (~(value <= off)).astype(np.float64) @ switched
-        return error * (1 + SLACK)
+        return error * (1 + TERMS_SLACK)
 
 
 def settled(margins: Doubles, error: Doubles) -> tuple[Bools, Bools]:

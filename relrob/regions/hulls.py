@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from relrob.domain.arrays import Doubles
-from relrob.domain.rounding import SLACK as _SLACK
+from relrob.domain.rounding import TERMS_SLACK
 
 
 def knapsack_support(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
@@ -15,5 +15,5 @@ def knapsack_support(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
     order = np.argsort(-gains / costs[:, None], axis=0, kind="stable")
     spent = costs[order]
     before = np.cumsum(spent, axis=0) - spent
-    share = np.clip((budget * (1 + _SLACK) - before) / spent, 0.0, 1.0)
+    share = np.clip((budget * (1 + TERMS_SLACK) - before) / spent, 0.0, 1.0)
     return np.asarray((np.take_along_axis(gains, order, axis=0) * share).sum(axis=0))

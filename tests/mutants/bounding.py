@@ -126,7 +126,7 @@ MUTANTS = (
     Mutant(
         "branch: offset dropped",
         "relrob/bounding/linear.py",
-        "upper_intercept = np.where(crossing, FLOOR - upper_slope * low, 0.0)",
+        "upper_intercept = np.where(crossing, UNDERFLOW - upper_slope * low, 0.0)",
         "upper_intercept = 0.0 * low",
         (
             "tests/solvers/test_soundness.py",
@@ -165,7 +165,7 @@ MUTANTS = (
     Mutant(
         "ball: too small for float64",
         "relrob/bounding/linear.py",
-        "return FLOOR * float(",
+        "return UNDERFLOW * float(",
         "return 0 * float(",
         ("tests/bounding/test_extremes.py",),
     ),

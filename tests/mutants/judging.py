@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant(
         "first layer without drift",
         "relrob/judging/folded.py",
-        "drift = _SLACK * 2 *",
+        "drift = TERMS_SLACK * 2 *",
         "drift = 0 *",
     ),
     Mutant(

@@ -43,7 +43,7 @@ MUTANTS = (
     Mutant(
         "hull of half the radius",
         "relrob/regions/hulls.py",
-        "    share = np.clip((budget * (1 + _SLACK) - before) / spent, 0.0, 1.0)",
+        "    share = np.clip((budget * (1 + TERMS_SLACK) - before) / spent, 0.0, 1.0)",
         "    share = np.clip((budget / 2 - before) / spent, 0.0, 1.0)",
     ),
     Mutant(
