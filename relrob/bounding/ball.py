@@ -15,7 +15,9 @@ from typing import Final, final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins, Phase, PreActivations
+from relrob.bounding.linear import LinearBounds, Margins
+from relrob.bounding.relaxation import Phase, PreActivations
+from relrob.bounding.sets import At
 from relrob.bounding.slopes import optimised, tuned
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.region import Norm

@@ -14,7 +14,9 @@ from typing import final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
+from relrob.bounding.linear import LinearBounds, Margins, Root
+from relrob.bounding.relaxation import PreActivations
+from relrob.bounding.sets import At
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Deviation, Enclosure

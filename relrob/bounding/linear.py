@@ -1,160 +1,51 @@
 """Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of
 its runtime.
 
-Pre-activations of the runtime are bounded layer by layer, then the margins of the label against
-every other class, backward through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly:
-Singh et al. 2019) to the directions in which images can move, where the set's own support function
-gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown a
-neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to
-the margin. Float64, outward: every bound is widened by more than the sums that form it can lose
-(`outward`).
+1. The runtime's pre-activations are bounded layer by layer, then the margins of the label against
+   every other class. Each bound goes backward through the relaxed hidden layers
+   (`relrob.bounding.relaxation`; CROWN: Zhang et al. 2018, DeepPoly: Singh et al. 2019) to the
+   directions in which images can move. The set's support function bounds the form there.
+2. The runtime's deviation from real arithmetic is one more unknown for each neuron, of the size that
+   the enclosure gives. Each deviation is weighted with its signed path to the margin.
+3. The bounds are computed in float64. Each is widened by more than its own sums can lose
+   (`relrob.domain.rounding`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 
+from relrob.bounding.relaxation import (
+    Neurons,
+    Phase,
+    PreActivations,
+    Signs,
+    backward,
+    relaxed,
+    with_betas,
+)
+from relrob.bounding.sets import At
 from relrob.domain.arrays import Doubles, Ints
-from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK
+from relrob.domain.rounding import WIDEST_SLACK
 from relrob.networks.enclosure import Deviation, Enclosure
 
-# directions from which on their products with the weights cost more than passes over the weights
+# The number of directions above which products with the weights cost more than passes over them.
 _MANY: Final = 64
-
-
-class Hull(Protocol):
-    """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
-
-    def support(self, gains: Doubles) -> Doubles:
-        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `WIDEST_SLACK` times the largest
-        |z| @ |gains| of the smallest box around it."""
-        ...
-
-    def maximiser(self, gains: Doubles) -> Doubles:
-        """A z (f,) of the set with z @ gains (f,) largest, up to rounding."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class _Signs:
-    """Coefficients (n, m) split by sign: `plus` >= 0, `minus` <= 0, their sum is the matrix."""
-
-    plus: Doubles
-    minus: Doubles
-
-    @staticmethod
-    def of(matrix: Doubles) -> _Signs:
-        """Split a matrix."""
-        return _Signs(np.maximum(matrix, 0.0), np.minimum(matrix, 0.0))
-
-    @staticmethod
-    def both(matrix: Doubles) -> _Signs:
-        """Of a matrix and, to its right, its negative: the upper and the lower bounds in one."""
-        signs = _Signs.of(matrix)
-        return _Signs(np.hstack([signs.plus, -signs.minus]), np.hstack([signs.minus, -signs.plus]))
-
-
-@dataclass(frozen=True, eq=False)
-class PreActivations:
-    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,)
-    and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is
-    `deviation`; `magnitude` (n,): magnitude of the terms of one. Infinite where float32 may
-    overflow."""
-
-    low: Doubles
-    high: Doubles
-    error: Doubles
-    deviation: Deviation
-    magnitude: Doubles
-
-
-@dataclass(frozen=True, eq=False)
-class Neurons:
-    """One hidden layer on the part: lines above (`upper_slope`, `upper_intercept`) and below
-    (`lower_slope`, `lower_intercept`) what the runtime passes on, over its pre-activations, which
-    are real ones of inputs `moved` (n_in,) by at most that much, up to `error`; `top`: largest
-    outputs; `magnitude`: magnitude of the terms of one. The first layer's `error` is all that it
-    loses. `beta` (n,), where it is given: such multiples of the pre-activations, none of which is
-    below 0 on the part, are added to what is bounded from above."""
-
-    upper_slope: Doubles
-    upper_intercept: Doubles
-    lower_slope: Doubles
-    lower_intercept: Doubles
-    moved: Doubles
-    error: Doubles
-    top: Doubles
-    magnitude: Doubles
-    beta: Doubles | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Phase:
-    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at
-    least 0, -1 where it is at most 0, 0 where it is free; `betas` (n,) >= 0: multipliers of these
-    conditions in a bound of the margins, 0 where free."""
-
-    sides: Doubles
-    betas: Doubles
-
-
-def _neurons(known: PreActivations, cap: float, alphas: Doubles | None, first: bool) -> Neurons:
-    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may
-    bite. `alphas` (n,): slopes in [0, 1] of the lines below neurons that may change sign, chosen by
-    their areas when not given."""
-    low, high = known.low, known.high
-    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    crossing, on = (low < 0) & (high > 0), low >= 0
-    upper_slope = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
-    upper_intercept = np.where(crossing, UNDERFLOW - upper_slope * low, 0.0)
-    lower_slope = np.where(crossing, high > -low if alphas is None else alphas, on) * 1.0
-    lower_intercept = np.zeros_like(upper_slope)
-    cut = high > cap
-    if cut.any():
-        upper_slope, upper_intercept = (
-            np.where(cut, 0.0, upper_slope),
-            np.where(cut, cap, upper_intercept),
-        )
-        lower_slope, lower_intercept = (
-            np.where(cut, 0.0, lower_slope),
-            np.where(cut, np.clip(low, 0.0, cap), lower_intercept),
-        )
-    error = known.error if first else known.deviation.rest
-    return Neurons(
-        upper_slope,
-        upper_intercept,
-        lower_slope,
-        lower_intercept,
-        known.deviation.moved,
-        error,
-        np.clip(high, 0.0, cap),
-        known.magnitude,
-    )
-
-
-def _floor(neurons: Neurons) -> float:
-    """What a layer adds to magnitudes for coefficients that are too small for float64."""
-    return UNDERFLOW * float(len(neurons.magnitude) + (neurons.magnitude + neurons.error).sum())
-
-
-def _with_betas(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
-    """The layers with the pulls of their phases."""
-    if phases is None:
-        return hidden
-    pairs = zip(hidden, phases, strict=True)
-    return [replace(neurons, beta=phase.sides * phase.betas) for neurons, phase in pairs]
 
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each
-    other class's; `gains` (f,): how much each direction lowers the most threatened margin; `least`,
-    `most` (classes,): of the outputs before they saturate; `hidden`: the lines by which the hidden
-    layers were bounded; `every`: the bounds of every layer."""
+    """Bounds of the margins of a label over a part.
+
+    `low`, `high` (classes - 1,): ends of the runtime's output of the label minus each other
+    class's; `gains` (f,): the loss of the most threatened margin in each direction; `least`, `most`
+    (classes,): ends of the outputs before they saturate; `hidden`: the relaxed hidden layers;
+    `every`: the bounds of every layer's pre-activations.
+    """
 
     low: Doubles
     high: Doubles
@@ -166,56 +57,43 @@ class Margins:
 
     @property
     def slopes(self) -> Doubles:
-        """How much each direction (f,) moves the most threatened margin."""
+        """The change of the most threatened margin in each direction (f,)."""
         return np.abs(self.gains)
 
     @property
     def empty(self) -> bool:
-        """Is there no image at all in the phases of the part?"""
+        """Is no image in the phases of the part?"""
         return any(bool((known.low > known.high).any()) for known in self.every[:-1])
 
 
 @dataclass(frozen=True, eq=False)
-class At:
-    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
-    what each direction adds `moves` (f, n), both up to the relative error `WIDEST_SLACK` of
-    `magnitude` (n,); the moves' `hull`; what the runtime has `deviation`."""
-
-    start: Doubles
-    moves: Doubles
-    hull: Hull
-    deviation: Deviation
-    magnitude: Doubles
-
-    def highest(self, gains: Doubles) -> Doubles:
-        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is
-        not a finite number."""
-        return np.where(np.isfinite(gains.sum(axis=0)), self.hull.support(gains), np.inf)
-
-
-@dataclass(frozen=True, eq=False)
 class Root:
-    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that
-    they leave undecided, and `both` these neurons' weights and their negatives, split by sign. They
-    hold on every subset."""
+    """A hidden layer on a set, for bounds on its subsets.
+
+    `low`, `high` (n,): ends of the runtime's pre-activations; `unstable` (k,): indices of the
+    neurons that may do more than one thing; `both` (n_in, 2 k): their weights and the negatives,
+    split by sign. The ends hold on every subset.
+    """
 
     low: Doubles
     high: Doubles
-    open: Ints
-    both: _Signs
+    unstable: Ints
+    both: Signs
 
 
 @final
 class LinearBounds:
-    """Bounds of one enclosed network for one label, on any set of images. One set costs about two
-    products of its directions with the weights of each layer; less with the `roots` of a set that
-    holds it, of which only undecided neurons are bounded again."""
+    """Bounds of one enclosed network for one label, on any set of images.
+
+    A set costs about two products of its directions with the weights of each layer. It costs less
+    with the `roots` of a larger set: only the unstable neurons of these are bounded again.
+    """
 
     def __init__(self, enclosure: Enclosure, label: int) -> None:
         self.enclosure, self.label = enclosure, label
         last = enclosure.layers[-1]
         self._both = [
-            _Signs.both(layer.weights[:, : None if number else 0])
+            Signs.both(layer.weights[:, : None if number else 0])
             for number, layer in enumerate(enclosure.layers)
         ]
         others = np.delete(np.arange(enclosure.classes), label)
@@ -231,14 +109,16 @@ class LinearBounds:
         alphas: Sequence[Doubles] | None = None,
         phases: Sequence[Phase] | None = None,
     ) -> Margins:
-        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of
-        each hidden layer (bounds mean nothing where that is `Margins.empty`); infinite where
-        float32 may overflow. `alphas`: of each hidden layer, see `_neurons`."""
+        """Bounds over a set, or over its part in these `phases` of each hidden layer.
+
+        `alphas` (n,) of each hidden layer: lower slopes, as `relaxed` takes them. Bounds are
+        infinite where float32 may overflow. They mean nothing on a part that is `Margins.empty`.
+        """
         with np.errstate(all="ignore"):
             hidden, every = self._forward(at, roots, alphas, phases)
             last = every[-1]
             both = self._last(last.deviation)
-            values, gains = self._margin((1.0, -1.0), _with_betas(hidden, phases), at)
+            values, gains = self._margin((1.0, -1.0), with_betas(hidden, phases), at)
             high, low = np.split(values, 2)
             worst = gains[:, len(high) + int((-low).argmin())]
         return Margins(
@@ -258,26 +138,26 @@ class LinearBounds:
         alphas: Sequence[Doubles],
         phases: Sequence[Phase] | None = None,
     ) -> tuple[float, list[Doubles], list[Doubles]]:
-        """The least margin over the set with the slopes `alphas` (n,) of each hidden layer's lines
-        below, the pulls of `phases`, and everything else as in `found`; how it grows with each
-        slope of a neuron that may change sign, and with each pull. Not outward: a guide, no bound.
+        """The least margin, and its gradients by alpha and by beta, (n,) of each hidden layer.
+
+        `alphas`, and the betas of `phases`, replace those of `found`; all other lines stay. Nothing
+        is moved outward: the margin is a guide, and no bound. The gradient is a subgradient of the
+        backward form, found by a forward pass at the form's maximiser.
         """
-        crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
+        crossing = [known.crossing for known in found.every[:-1]]
         hidden = [
-            replace(neurons, lower_slope=np.where(open_, lower_slope, neurons.lower_slope))
-            for neurons, lower_slope, open_ in zip(found.hidden, alphas, crossing, strict=True)
+            replace(neurons, lower_slope=np.where(unstable, alpha, neurons.lower_slope))
+            for neurons, alpha, unstable in zip(found.hidden, alphas, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
-            hidden = _with_betas(hidden, phases)
+            hidden = with_betas(hidden, phases)
             values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
             low = -values - self._last(last.deviation)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
-            layers, value = (
-                self.enclosure.layers,
-                at.start + at.hull.maximiser(gains[:, worst]) @ at.moves,
-            )
+            layers = self.enclosure.layers
+            value = at.start + at.hull.maximiser(gains[:, worst]) @ at.moves
             by_alpha, by_beta = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
                 slope = sign * np.where(sign > 0, neurons.upper_slope, neurons.lower_slope)
@@ -296,26 +176,28 @@ class LinearBounds:
         return float(low[worst]), by_alpha, by_beta
 
     def branching_scores(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
-        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
-        costs by being open."""
+        """The branching score (n,) of each neuron of each hidden layer.
+
+        The score is the intercept term of an unstable ReLU in the form that bounds the most
+        threatened margin of `found` (BaBSR: Bunel et al. 2020, without its bias term).
+        """
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):
             signs = self._backward(
-                -self._margin_weights[:, worst], _with_betas(list(found.hidden), phases)
+                -self._margin_weights[:, worst], with_betas(list(found.hidden), phases)
             )
-        open_ones = [
-            (known.low < 0) & (known.high > 0) & (known.high <= layer.cap)
+        unstable = [
+            known.crossing & (known.high <= layer.cap)
             for known, layer in zip(found.every, self.enclosure.layers[:-1], strict=False)
         ]
-        costs = zip(signs, found.hidden, open_ones, strict=True)
         return [
-            np.nan_to_num(np.maximum(sign, 0.0) * neurons.upper_intercept * open_)
-            for sign, neurons, open_ in costs
+            np.nan_to_num(np.maximum(sign, 0.0) * neurons.upper_intercept * may_cross)
+            for sign, neurons, may_cross in zip(signs, found.hidden, unstable, strict=True)
         ]
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
-        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds
-        `coefficients` of the last one's."""
+        """Coefficients (n,) of each hidden layer's outputs in the form that bounds `coefficients`
+        of the last hidden layer's."""
         found = [coefficients] if hidden else []
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
@@ -328,7 +210,7 @@ class LinearBounds:
         return found
 
     def _last(self, deviation: Deviation) -> Doubles:
-        """What the last layer can lose of the margins (classes - 1,)."""
+        """The deviation of the margins (classes - 1,) that the last layer makes."""
         found: Doubles = (
             deviation.moved @ self._margin_size
             + deviation.rest[self.label]
@@ -337,13 +219,12 @@ class LinearBounds:
         return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
-        """Bounds of every layer's pre-activations over the whole set, the last layer's (the
-        outputs) included."""
+        """Bounds of every layer's pre-activations over a set; the last layer's are the outputs."""
         with np.errstate(all="ignore"):
             return tuple(self._forward(at, roots, None, None)[1])
 
     def roots(self, every: Sequence[PreActivations]) -> list[Root]:
-        """What subsets of a set need of its hidden layers' bounds."""
+        """The hidden layers of a set, of which `every` bounds all layers, for its subsets."""
         return [self._root(number, known) for number, known in enumerate(every[:-1])]
 
     def _forward(
@@ -353,7 +234,7 @@ class LinearBounds:
         alphas: Sequence[Doubles] | None,
         phases: Sequence[Phase] | None,
     ) -> tuple[list[Neurons], list[PreActivations]]:
-        """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
+        """The relaxed hidden layers, and the bounds of every layer, from the first to the last."""
         layers = self.enclosure.layers
         deviation, magnitude = at.deviation, at.magnitude
         hidden: list[Neurons] = []
@@ -366,7 +247,7 @@ class LinearBounds:
                 high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
             every.append(PreActivations(low, high, error, deviation, magnitude))
             hidden.append(
-                _neurons(
+                relaxed(
                     every[-1], layer.cap, None if alphas is None else alphas[number], number == 0
                 )
             )
@@ -379,136 +260,106 @@ class LinearBounds:
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
     ) -> tuple[Doubles, Doubles]:
-        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a
-        larger set was bounded."""
+        """Ends (n,) of the runtime's pre-activations of layer `number`.
+
+        Where a larger set was bounded, only its unstable neurons are bounded again.
+        """
         if number >= len(roots):
             return self._fresh(number, slice(None), self._both[number], hidden, at, error)
         root = roots[number]
         low, high = root.low.copy(), root.high.copy()
-        least, most = self._fresh(number, root.open, root.both, hidden, at, error)
-        low[root.open] = np.fmax(low[root.open], least)
-        high[root.open] = np.fmin(high[root.open], most)
+        least, most = self._fresh(number, root.unstable, root.both, hidden, at, error)
+        low[root.unstable] = np.fmax(low[root.unstable], least)
+        high[root.unstable] = np.fmin(high[root.unstable], most)
         return low, high
 
     def _fresh(
         self,
         number: int,
         neurons: Ints | slice,
-        both: _Signs,
+        both: Signs,
         hidden: list[Neurons],
         at: At,
         error: Doubles,
     ) -> tuple[Doubles, Doubles]:
-        """Bounds of some neurons of a layer, computed now."""
+        """Ends of the pre-activations of some neurons of a layer, computed now."""
         if number:
             bias = self.enclosure.layers[number].bias[neurons]
             high, low = np.split(
                 self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2
             )
         else:
-            start, moves, slack = (
-                at.start[neurons],
-                at.moves[:, neurons],
-                WIDEST_SLACK * at.magnitude[neurons],
-            )
+            start, moves = at.start[neurons], at.moves[:, neurons]
+            slack = WIDEST_SLACK * at.magnitude[neurons]
             high = start + at.highest(moves) + slack
             low = at.highest(-moves) - start + slack
         return -low - error[neurons], high + error[neurons]
 
     def _root(self, number: int, known: PreActivations) -> Root:
-        """Of one hidden layer."""
-        low, high, cap = known.low, known.high, self.enclosure.layers[number].cap
-        undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
-        return Root(
-            low,
-            high,
-            undecided,
-            _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []]),
-        )
+        """One hidden layer of a set. The first layer's weights are not needed."""
+        low, high, layer = known.low, known.high, self.enclosure.layers[number]
+        unstable = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= layer.cap))))
+        return Root(low, high, unstable, Signs.both(layer.weights[:, unstable if number else []]))
 
     def _margin(
         self, signs: tuple[float, ...], hidden: list[Neurons], at: At
     ) -> tuple[Doubles, Doubles]:
-        """Upper bounds of sign * margins without the last layer's own error for each sign, one
-        after another, and their slopes over the directions."""
+        """Upper bounds of sign * margins, the signs one after another, and their slopes.
+
+        The bounds (signs x (classes - 1),) leave out the deviation that the last layer makes; the
+        slopes are over the directions, (f, signs x (classes - 1)).
+        """
         factors = np.repeat(signs, len(self._others))
         if hidden:
-            weights, bias = (
-                np.tile(self._margin_weights, len(signs)),
-                np.tile(self._margin_bias, len(signs)),
-            )
-            return self._maximum(_Signs.of(factors * weights), factors * bias, hidden, at)
+            weights = np.tile(self._margin_weights, len(signs))
+            bias = np.tile(self._margin_bias, len(signs))
+            return self._maximum(Signs.of(factors * weights), factors * bias, hidden, at)
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
         value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
         return value + WIDEST_SLACK * (at.magnitude[self.label] + at.magnitude[others]), gains
 
     def _maximum(
-        self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
+        self, given: Signs, bias: Doubles, hidden: list[Neurons], at: At
     ) -> tuple[Doubles, Doubles]:
-        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over
-        the directions."""
-        constant, slack, free = bias, np.abs(bias), len(at.moves)
+        """Upper bounds (m,) of h @ given + bias, h the outputs of the last of `hidden`, and their
+        slopes (f, m) over the directions."""
+        constant, magnitude, few = bias, np.abs(bias), len(at.moves) > _MANY
         for depth in range(len(hidden) - 1, 0, -1):
-            used, slope, offsets, deviation = self._below(hidden[depth], given, free > _MANY)
+            form = backward(hidden[depth], given, few)
             layer = self.enclosure.layers[depth]
-            given = _Signs.of(layer.weights[:, used] @ slope)
+            given = Signs.of(layer.weights[:, form.used] @ form.slope)
             moved = hidden[depth].moved @ (given.plus - given.minus)
-            constant, slack = (
-                constant + offsets + layer.bias[used] @ slope + moved,
-                slack + deviation,
-            )
-        neurons = hidden[0]
-        if free > _MANY or neurons.beta is not None:
-            used, slope, offsets, deviation = self._below(neurons, given, True)
-            gains = at.moves[:, used] @ slope
-            value = constant + offsets + at.start[used] @ slope + at.highest(gains)
-            return value + WIDEST_SLACK * (slack + deviation), gains
-        above = [
-            neurons.upper_slope * at.moves,
-            neurons.upper_slope * at.start,
-            neurons.upper_intercept,
-            neurons.upper_slope * neurons.error,
-        ]
-        below = [
-            neurons.lower_slope * at.moves,
-            neurons.lower_slope * at.start,
-            neurons.lower_intercept,
-            -neurons.lower_slope * neurons.error,
-        ]
-        above += [
-            neurons.upper_intercept + neurons.upper_slope * (neurons.error + neurons.magnitude)
-        ]
-        below += [
-            -neurons.lower_intercept - neurons.lower_slope * (neurons.error + neurons.magnitude)
-        ]
-        rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
-        value = constant + rows[free : free + 3].sum(axis=0) + at.highest(rows[:free])
-        return value + WIDEST_SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
+            constant = constant + form.constant + layer.bias[form.used] @ form.slope + moved
+            magnitude = magnitude + form.magnitude
+        if not few and hidden[0].beta is None:
+            return _over_directions(hidden[0], given, constant, magnitude, at)
+        form = backward(hidden[0], given, True)
+        gains = at.moves[:, form.used] @ form.slope
+        value = constant + form.constant + at.start[form.used] @ form.slope + at.highest(gains)
+        return value + WIDEST_SLACK * (magnitude + form.magnitude), gains
 
-    @staticmethod
-    def _below(
-        neurons: Neurons, given: _Signs, few: bool
-    ) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
-        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass
-        on more than 0), the form (n, m) in their real pre-activations above `given` in their
-        outputs, what else it adds, and the magnitude of all its terms."""
-        on = (
-            (neurons.upper_slope != 0)
-            | (neurons.upper_intercept != 0)
-            | (neurons.lower_slope != 0)
-            | (neurons.lower_intercept != 0)
-        )
-        on = on if neurons.beta is None else on | (neurons.beta != 0)
-        used = np.flatnonzero(on) if few else slice(None)
-        plus, minus, error = given.plus[used], given.minus[used], neurons.error[used]
-        slope = plus * neurons.upper_slope[used, None] + minus * neurons.lower_slope[used, None]
-        size, upper_intercept, lower_intercept = (
-            np.abs(slope),
-            neurons.upper_intercept[used] @ plus,
-            neurons.lower_intercept[used] @ minus,
-        )
-        if neurons.beta is not None:
-            slope, size = slope + neurons.beta[used, None], size + np.abs(neurons.beta[used, None])
-        most = upper_intercept - lower_intercept + (error + neurons.magnitude[used]) @ size
-        return used, slope, upper_intercept + lower_intercept + error @ size, most + _floor(neurons)
+
+def _over_directions(
+    neurons: Neurons, given: Signs, constant: Doubles, magnitude: Doubles, at: At
+) -> tuple[Doubles, Doubles]:
+    """The last step backward through the first layer, for few directions: both lines are products
+    with the directions before the coefficients `given` are known."""
+    f = len(at.moves)
+    above = [
+        neurons.upper_slope * at.moves,
+        neurons.upper_slope * at.start,
+        neurons.upper_intercept,
+        neurons.upper_slope * neurons.error,
+        neurons.upper_intercept + neurons.upper_slope * (neurons.error + neurons.magnitude),
+    ]
+    below = [
+        neurons.lower_slope * at.moves,
+        neurons.lower_slope * at.start,
+        neurons.lower_intercept,
+        -neurons.lower_slope * neurons.error,
+        -neurons.lower_intercept - neurons.lower_slope * (neurons.error + neurons.magnitude),
+    ]
+    rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
+    value = constant + rows[f : f + 3].sum(axis=0) + at.highest(rows[:f])
+    return value + WIDEST_SLACK * (magnitude + neurons.underflow + rows[f + 3]), rows[:f]

@@ -17,7 +17,9 @@ from typing import Final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins, Phase
+from relrob.bounding.linear import LinearBounds, Margins
+from relrob.bounding.relaxation import Phase
+from relrob.bounding.sets import At
 from relrob.domain.arrays import Doubles
 
 STEPS: Final = 20

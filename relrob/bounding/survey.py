@@ -9,7 +9,9 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from relrob.bounding.ball import Moves
-from relrob.bounding.linear import At, Margins, PreActivations
+from relrob.bounding.linear import Margins
+from relrob.bounding.relaxation import PreActivations
+from relrob.bounding.sets import At
 from relrob.domain.arrays import Bools, Doubles
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 from relrob.regions.part import Part

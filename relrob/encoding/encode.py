@@ -20,7 +20,7 @@ from typing import Final
 import numpy as np
 
 from relrob.bounding.ball import Moves
-from relrob.bounding.linear import PreActivations
+from relrob.bounding.relaxation import PreActivations
 from relrob.bounding.survey import Bounded, P, Survey, stable, unstable
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK

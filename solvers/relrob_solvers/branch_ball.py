@@ -19,7 +19,8 @@ import numpy as np
 from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.ball import BallBounds
 from relrob.bounding.certain import proves
-from relrob.bounding.linear import Margins, Phase
+from relrob.bounding.linear import Margins
+from relrob.bounding.relaxation import Phase
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice

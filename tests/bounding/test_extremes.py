@@ -11,7 +11,7 @@ import pytest
 
 from relrob.bounding.ball import BallBounds, BallHull
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.linear import At
+from relrob.bounding.sets import At
 from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from relrob.bounding.ball import BallBounds
-from relrob.bounding.linear import Phase
+from relrob.bounding.relaxation import Phase
 from relrob.certificates.checking.ball import _Ball
 from relrob.certificates.checking.check import check
 from relrob.certificates.checking.deployed import read_deployed

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.bounding.certain import CertainLabels
-from relrob.bounding.linear import Neurons
+from relrob.bounding.relaxation import Neurons
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
