@@ -5,8 +5,8 @@ its runtime.
    every other class. Each bound goes backward through the relaxed hidden layers
    (`relrob.bounding.relaxation`; CROWN: Zhang et al. 2018, DeepPoly: Singh et al. 2019) to the
    directions in which images can move. The set's support function bounds the form there.
-2. The runtime's deviation from real arithmetic is one more unknown for each neuron, of the size that
-   the enclosure gives. Each deviation is weighted with its signed path to the margin.
+2. The runtime's deviation from real arithmetic is one more unknown for each neuron, of the size
+   that the enclosure gives. Each deviation is weighted with its signed path to the margin.
 3. The bounds are computed in float64. Each is widened by more than its own sums can lose
    (`relrob.domain.rounding`).
 """

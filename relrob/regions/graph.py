@@ -1,5 +1,7 @@
-"""A small ladder as a graph: nodes are sets of moved features, edges one manipulation more; checked
-and exported with networkx."""
+"""A small ladder as a networkx graph, checked and exported.
+
+A node is a set of moved features; an edge adds one manipulation.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,12 @@ LIMIT: Final = 20_000
 
 @dataclass(frozen=True)
 class Covering:
-    """What the covering check found: `complete` = no affordable manipulation leaves the graph;
-    `covering` = every point is reached from the clean image by single manipulations; `points`;
-    `longest` = manipulations on the longest ladder."""
+    """The result of the covering check.
+
+    `complete`: no affordable manipulation leaves the graph; `covering`: single manipulations lead
+    from the clean image to every point; `points`: their number; `longest`: manipulations on the
+    longest ladder.
+    """
 
     complete: bool
     covering: bool
@@ -30,8 +35,8 @@ class Covering:
 
 
 def graph(rungs: RungSet) -> Any:
-    """A networkx.DiGraph: node = tuple of moved features, attribute `cost` (exact, as text); edge
-    attribute `feature`.
+    """A networkx.DiGraph. A node is the tuple of moved features, with the attribute `cost` (exact,
+    as text); an edge has the attribute `feature`.
 
     Raises RegionError above `LIMIT` points.
     """

@@ -1,4 +1,4 @@
-"""Support functions of convex sets of moves: how far a linear function can rise over them."""
+"""The support function of the knapsack hull: the maximum of a linear function over the set."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from relrob.domain.rounding import TERMS_SLACK
 
 
 def knapsack_support(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
-    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,). A
-    fractional knapsack."""
+    """max { z @ gains : z in [0,1]^F, costs.z <= budget }, column by column: (F, n) -> (n,).
+
+    A fractional knapsack: features go by gain per cost while the budget lasts (Dantzig 1957).
+    """
     gains = np.maximum(gains, 0.0)
     order = np.argsort(-gains / costs[:, None], axis=0, kind="stable")
     spent = costs[order]
