@@ -1,13 +1,15 @@
-"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide,
-and the refutations that would refute the label.
+"""The question that SMT and MILP solvers are asked: a part of a ladder or a ball, its unstable
+ReLUs, and the refutations of the label.
 
-Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the
-outputs a of unstable neurons; neurons that bounds fix are folded away. The distance of the runtime
-from real arithmetic stays one unknown a neuron while layers are folded, so that it is weighted with
-its signed path, and becomes a constant only in the rows that remain. Every number is then rounded
-to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this
-moves is added to the row's constant, outward. So each behaviour of the runtime on a point of the
-part satisfies the constraints exactly as they are written: no solution is a proof.
+1. The unknowns v are the free features x in {0,1} (of a ball, the moves of pixels, x in [0,1]) and
+   the outputs a of unstable neurons. Neurons that bounds fix are folded away.
+2. The runtime's deviation from real arithmetic stays one unknown for each neuron while layers are
+   folded, so it is weighted with its signed path. It becomes a constant in the rows that remain.
+3. Every number is rounded to a multiple of a power of two, `BITS` below the largest coefficient of
+   its row. The change by rounding widens the row's constants, outward.
+
+So each behaviour of the runtime on a point of the part satisfies the constraints exactly as they
+are written. If they have no solution, the label is proved.
 """
 
 from __future__ import annotations
@@ -34,9 +36,12 @@ _SMALLEST: Final = 2.0**-900
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a =
-    min(max(p, 0), cap) with some cap in [`cap_low`, `cap_high`] (infinite: none). v: the features,
-    then the outputs of unstable neurons in order; its own and later ones have coefficient 0."""
+    """An unstable neuron with pre-activation p and output a = min(max(p, 0), cap).
+
+    lower <= p - coefficients @ v <= upper, low <= p <= high, and cap is some number in [`cap_low`,
+    `cap_high`] (infinite: none). The unknowns v are the features, then the outputs of unstable
+    neurons in order; the neuron's own and later ones have coefficient 0.
+    """
 
     coefficients: Doubles
     lower: float
@@ -57,8 +62,10 @@ class Neuron:
         return min(self.high, self.cap_high)
 
     def line(self) -> tuple[float, float]:
-        """(slope, offset) of a line above the ReLU on [low, high]: max(p, 0) <= slope * p + offset,
-        exactly as floats."""
+        """(slope, intercept) of a line above the ReLU on [low, high].
+
+        max(p, 0) <= slope * p + intercept holds exactly for these floats.
+        """
         if self.low >= 0:
             return 1.0, 0.0
         slope = float(np.rint(self.high / (self.high - self.low) / _SLOPE)) * _SLOPE
@@ -70,7 +77,7 @@ class Neuron:
 
 @dataclass(frozen=True, eq=False)
 class Refutation:
-    """Class `rival` may be what the runtime says, or tie, only where coefficients @ v <= limit."""
+    """Class `rival` can be the runtime's label, or tie, only where coefficients @ v <= limit."""
 
     rival: int
     coefficients: Doubles
@@ -79,9 +86,11 @@ class Refutation:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """The question about one part: does some v satisfy the neurons and a refutation? `refutations`
-    empty: the bounds proved the label. A network whose float32 may overflow has one refutation,
-    which holds everywhere."""
+    """The question about one part: does some v satisfy the neurons and a refutation?
+
+    Without `refutations` the bounds proved the label. A network whose float32 may overflow has one
+    refutation, which holds everywhere.
+    """
 
     part: Part | Moves
     neurons: tuple[Neuron, ...]
@@ -93,8 +102,8 @@ class Encoding:
         return _tops(self.part, list(self.neurons))
 
     def costs(self) -> tuple[list[int], int]:
-        """(costs of the free features, what is left of the radius) in the largest unit that
-        measures all, integers."""
+        """(costs of the free features, rest of the radius), integers in the largest unit that
+        measures all."""
         return self.part.prices()
 
     @property
@@ -115,8 +124,8 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class _Forms:
-    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `magnitude` (n,):
-    magnitude of all terms."""
+    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `magnitude` (n,): of
+    all terms."""
 
     constant: Doubles
     inputs: Doubles
@@ -125,7 +134,7 @@ class _Forms:
     magnitude: Doubles
 
     def times(self, matrix: Doubles) -> _Forms:
-        """Of the values @ matrix."""
+        """The forms of the values @ matrix."""
         return _Forms(
             self.constant @ matrix,
             self.inputs @ matrix,
@@ -135,7 +144,7 @@ class _Forms:
         )
 
     def plus(self, bias: Doubles) -> _Forms:
-        """With a bias added."""
+        """The forms with a bias added."""
         return _Forms(
             self.constant + bias,
             self.inputs,
@@ -145,14 +154,14 @@ class _Forms:
         )
 
     def floored(self, tops: Doubles) -> _Forms:
-        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs'
-        largest values."""
+        """The forms with a magnitude that allows for coefficients too small for float64; `tops`:
+        largest values of the inputs."""
         return replace(
             self, magnitude=self.magnitude + UNDERFLOW * float(1 + tops.sum() + self.sizes.sum())
         )
 
     def width(self) -> Doubles:
-        """How far the values can be from constant + v @ inputs (n,)."""
+        """The largest distance (n,) of the values from constant + v @ inputs."""
         return self.sizes @ np.abs(self.errors) + WIDEST_SLACK * self.magnitude
 
 
@@ -175,7 +184,7 @@ class _RoundedRow:
 
 
 def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) -> _RoundedRow:
-    """The row of value = constant + coefficients @ v, up to `width`."""
+    """The row of a value within `width` of constant + coefficients @ v."""
     largest = max(
         float(np.abs(coefficients).max(initial=0.0)), (abs(constant) + width) * 2.0**-20, _SMALLEST
     )
@@ -221,13 +230,13 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
 
 
 def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
-    """Largest value of each unknown so far."""
+    """The largest value of each unknown so far."""
     return np.array([1.0] * len(part.free) + [neuron.top for neuron in neurons])
 
 
 def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]] | None:
-    """The outputs as forms (without the last layer's own error) and the unstable neurons; None
-    where something is not finite."""
+    """The outputs as forms, without the last layer's own error, and the unstable neurons; None
+    where a number is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
     forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].magnitude)
@@ -289,8 +298,8 @@ def _neuron(
 def _passed(
     forms: _Forms, known: PreActivations, on: Bools, kept: Ints, neurons: list[Neuron]
 ) -> _Forms:
-    """What the ReLUs of a layer let through: the forms of the stable neurons with their own errors,
-    new unknowns for the others."""
+    """The outputs of a layer's ReLUs: forms with own errors for the stable neurons that are `on`,
+    new unknowns for the unstable ones, `kept`."""
     n, live = len(on), np.flatnonzero(on)
     fresh = np.zeros((len(kept), n))
     fresh[np.arange(len(kept)), kept] = 1.0
@@ -308,7 +317,7 @@ def _passed(
 
 
 def _padded(neuron: Neuron, size: int) -> Neuron:
-    """With coefficients over all unknowns."""
+    """The neuron with coefficients over all unknowns."""
     whole = np.zeros(size)
     whole[: len(neuron.coefficients)] = neuron.coefficients
     return Neuron(

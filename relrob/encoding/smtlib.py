@@ -1,9 +1,8 @@
-"""An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that
-any other runs.
+"""An encoding as SMT-LIB 2 text (logic QF_LRA). Our own solver reads this text, and any other can.
 
-`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far
-move g is made); `p<n>`, `a<n>`: an unstable neuron before and after its ReLU. All numbers are
-integers or decimal-free quotients of integers, so nothing is rounded on the way.
+`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it; `p<n>`, `a<n>`: an unstable neuron before and
+after its ReLU. A ball has no z, and any x from 0 to 1, the extent of move g. All numbers are
+integers or quotients of integers, so nothing is rounded on the way.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ def smtlib(
     encoding: Encoding, refutations: Sequence[Refutation] | None = None, check: bool = True
 ) -> str:
     """The text: satisfiable only if the label may be wrong by one of `refutations` (None: any).
-    `check`: end with (check-sat).
 
-    Unsatisfiable text is a proof that the runtime gives the label on every point of the part.
+    If it is unsatisfiable, the runtime gives the label on every point of the part. `check`: end
+    with (check-sat).
     """
     names = variables(encoding)
     lines = ["(set-logic QF_LRA)"]
@@ -77,7 +76,7 @@ def _scaled(numbers: Doubles) -> Fraction:
 
 
 def _terms(coefficients: Doubles, names: list[str], scale: Fraction) -> list[str]:
-    """scale * coefficients @ unknowns."""
+    """The terms of scale * coefficients @ unknowns."""
     return [
         f"(* {_number(Fraction(float(coefficients[at])) * scale)} {names[at]})"
         for at in np.flatnonzero(coefficients)

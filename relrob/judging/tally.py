@@ -1,4 +1,4 @@
-"""What has been seen of one network so far."""
+"""The points seen of one network, and the findings that follow."""
 
 from __future__ import annotations
 
@@ -30,10 +30,15 @@ T = TypeVar("T")
 
 @dataclass
 class Tally:
-    """What has been seen of one network so far; `hint`: a witness of a search that does not count;
-    `searched`, `tried`: points run by the greedy search and by later ones; `visited`: points run
-    one by one and counted; `proved`: points decided without running them; `step`: as in `Finding`;
-    `spots`: where points of what is proved are run."""
+    """The points seen of one network so far.
+
+    `hint`: a witness of a search that does not count; `searched`, `tried`: numbers of points run by
+    the greedy search and by later ones; `visited`: number of points run one by one and counted;
+    `proved`: of points decided without running them; `close_calls`: of points that folded
+    arithmetic left to the runtime; `margin`: the smallest met or proved; `least_point`,
+    `least_margin`: the point of the smallest margin met; `closest`: the cheapest effective
+    perturbation; `step`: as in `Finding`; `spots`: runs some points of proved parts.
+    """
 
     judge: Judge
     label: int
@@ -62,11 +67,11 @@ class Tally:
 
     @property
     def late(self) -> bool:
-        """True when the time limit has passed."""
+        """Has the time limit passed?"""
         return self.spent > self.limit
 
     def see(self, masks: Bools) -> Seen:
-        """Judge a block; keeps the time, the smallest margin and the point where it was met."""
+        """Judge a block. Its time, its smallest margin and the point of that margin are kept."""
         with self.clock():
             seen = self.judge.see(masks)
             least = int(seen.margins.argmin())
@@ -88,7 +93,7 @@ class Tally:
             self.spent += time.perf_counter() - begin
 
     def visit(self, masks: Bools, rungs: RungSet) -> Ints:
-        """Judge a block of the enumeration and count it; returns its labels."""
+        """Judge a block of the enumeration and count it. Returns its labels."""
         seen = self.see(masks)
         self.visited += len(masks)
         self.close_calls += seen.close_calls
@@ -102,8 +107,11 @@ class Tally:
         return seen.labels
 
     def accept(self, part: Part, said: int, margin: float) -> None:
-        """Every point of the part has the label `said`, proved; `margin` bounds its margins, from
-        above where it is wrong."""
+        """Count a part whose points all have the proved label `said`.
+
+        `margin`: bound of the true label's margins, from below, or from above where `said` is
+        wrong.
+        """
         self.proved += part.count
         self.margin = min(self.margin, margin)
         if said != self.label:
@@ -114,13 +122,13 @@ class Tally:
                 self.closest, self.closest_cost = cheapest, part.spent
 
     def settled(self, part: Part, settled: Settled) -> None:
-        """Bounds proved one label of a part: have points of it run. Raises AlarmError."""
+        """Run points of a part for which bounds proved one label. Raises AlarmError."""
         if self.spots is not None and settled.label is not None:
             with self.clock():
                 self.spots.part(part, settled.label, settled.least, settled.gains)
 
     def finding(self, counted: bool) -> Finding:
-        """The result; `counted`: the enumeration was to visit every point."""
+        """The result. `counted`: the enumeration was to visit every point."""
         suspects = (self.closest if self.closest is not None else self.hint, self.least_point)
         return Finding(
             proved=self.finished and not self.fooled,
@@ -135,7 +143,7 @@ class Tally:
 
 
 def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:
-    """The blocks; the time that it takes to list them is charged to every network."""
+    """The blocks. The time to list them is charged to every network."""
     while True:
         begin = time.perf_counter()
         block = next(blocks, None)
