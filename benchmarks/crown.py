@@ -4,13 +4,15 @@ interleaved, in one run.
 python benchmarks/crown.py NETWORK.h5|.onnx [--norm linf|l2|l1] [--radius 1/255 2/255 4/255]
 [--images 50] [--alpha 50]
 
-A float MLP of 784 inputs; the first MNIST test images that it labels correctly; one thread for
-both. The least margin of the label over the ball is bounded by `relrob`, plain and with optimised
-slopes, for any order of float32 summation, and by auto_LiRPA, for real arithmetic that it computes
-in float32; "real" is ours with one rounding a sum instead of all. L-infinity balls are cut by [0,1]
-on both sides; auto_LiRPA does not cut L1 and L2 balls, and for these "real" is over the whole ball
-too. Each of auto_LiRPA's calls is made twice: the second against the first is the noise of the
-ratio. Projected gradient descent looks for margins below our bounds: one would be an unsound bound.
+NETWORK is a float MLP of 784 inputs. The images are the first MNIST test images that it labels
+correctly. Both run in one thread. relrob bounds the least margin of the label over the ball for any
+order of float32 summation, plain and with optimised slopes. auto_LiRPA bounds it over the reals,
+and computes in float32. "real" is our bound with one rounding a sum instead of all.
+
+Both cut L-infinity balls by [0,1]. auto_LiRPA does not cut L1 and L2 balls; for these, "real" is
+over the whole ball too. Each call of auto_LiRPA is made twice: the second against the first shows
+the noise of the ratio. Projected gradient descent looks for a margin below our bounds, which would
+prove a bound unsound.
 
 auto_LiRPA is no dependency of relrob: see INSTALL.
 """
@@ -45,8 +47,8 @@ from relrob.regions.ball import BallSet, ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 
 INSTALL: Final = (
-    "auto_LiRPA is missing; in this environment: pip install torch==2.13.0 torchvision==0.28.0 appdirs pyyaml tqdm graphviz"
-    " packaging ninja; pip install --no-deps git+https://github.com/Verified-Intelligence/auto_LiRPA"
+    "auto_LiRPA is missing; in this environment: pip install torch==2.13.0 torchvision==0.28.0"
+    " appdirs pyyaml tqdm graphviz packaging ninja; pip install --no-deps git+https://github.com/Verified-Intelligence/auto_LiRPA"
 )
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 try:
@@ -126,14 +128,14 @@ def _against(label: int) -> Any:
 
 
 def uncut(ball: BallSet) -> BallSet:
-    """The ball without [0,1]: what auto_LiRPA bounds for L1 and L2."""
+    """The ball without [0,1], as auto_LiRPA bounds it for L1 and L2."""
     whole = np.full_like(ball.up, ball.radius)
     return replace(ball, down=whole, up=whole)
 
 
 def nearly_real(enclosure: Enclosure) -> Enclosure:
-    """One float32 rounding a sum instead of all of them: what our bounds are without the error of
-    the arithmetic."""
+    """The enclosure with one float32 rounding a sum instead of all of them: nearly no error of the
+    arithmetic."""
     return replace(enclosure, layers=tuple(replace(layer, terms=1) for layer in enclosure.layers))
 
 
@@ -144,8 +146,8 @@ def plain(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool 
 
 
 def alpha(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool = True) -> Doubles:
-    """Our lower bounds with optimised slopes, the plain ones that they start from included in the
-    cost."""
+    """Our lower bounds with optimised slopes. The cost includes the plain ones that they start
+    from."""
     ball = ball_set(region, image)
     bounds = BallBounds(enclosure, ball if cut else uncut(ball), label)
     found = bounds.margins()
@@ -217,24 +219,28 @@ def compare(
             if number < alphas or "alpha" not in name:
                 rows[name].run(bounds[name.removesuffix(AGAIN)])
     print(
-        f"\n{region.norm.upper()} {region.radius}, {len(images)} images, {min(alphas, len(images))} of them with alpha"
+        f"\n{region.norm.upper()} {region.radius}, {len(images)} images,"
+        f" {min(alphas, len(images))} of them with alpha"
     )
     for name, row in rows.items():
         sure = f"{int((row.least > 0).sum()):3d} of {len(row.least)} above 0"
         print(
-            f"  {name:18s} {sure}; least margin {spread(row.least)}; ms {spread([1e3 * s for s in row.seconds])}"
+            f"  {name:18s} {sure}; least margin {spread(row.least)};"
+            f" ms {spread([1e3 * s for s in row.seconds])}"
         )
     for other, ours in (("CROWN", "plain"), ("alpha-CROWN", "alpha")):
         first, second = rows[other].seconds, rows[other + AGAIN].seconds
         mean = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
         print(
-            f"  seconds {other} / {ours}: {spread(_ratios(mean, rows[ours].seconds))}; control {spread(_ratios(second, first))}"
+            f"  seconds {other} / {ours}: {spread(_ratios(mean, rows[ours].seconds))};"
+            f" control {spread(_ratios(second, first))}"
         )
         for mine in (ours, ours + ", real"):
             print(f"  margin {mine} - {other}: {spread(rows[mine].least - rows[other].least)}")
     for better, worse in (("alpha", "plain"), ("alpha-CROWN", "CROWN")):
         print(
-            f"  margin {better} - {worse}: {spread(rows[better].least - rows[worse].least[:alphas])}"
+            f"  margin {better} - {worse}:"
+            f" {spread(rows[better].least - rows[worse].least[:alphas])}"
         )
     above = max(
         float((bound - met).max())
@@ -242,7 +248,8 @@ def compare(
         for bound, met in zip(rows[name].margins, rows["attack"].margins, strict=False)
     )
     print(
-        f"  our bounds less the attacked margins, at most {above:.3g}: {'UNSOUND' if above > 0 else 'no contradiction'}"
+        f"  our bounds less the attacked margins, at most {above:.3g}:"
+        f" {'UNSOUND' if above > 0 else 'no contradiction'}"
     )
 
 

@@ -243,8 +243,11 @@ def test_the_program_allows_what_the_text_allows(seed: int) -> None:
             float(n.coefficients[: 3 + i] @ values[: 3 + i]) + n.upper
             for i, n in enumerate(given_.neurons)
         ]
-        columns: Doubles = np.array([*x, *(v for p, n, a in zip(before, given_.neurons, values[3:], strict=True)
-                                     for v in (p, a, p > 0, n.capped and p > n.cap_low))], dtype=float)  # fmt: skip
+        fours = [
+            (p, a, p > 0, n.capped and p > n.cap_low)
+            for p, n, a in zip(before, given_.neurons, values[3:], strict=True)
+        ]
+        columns: Doubles = np.array([*x, *(v for four in fours for v in four)], dtype=float)
         assert (rows.matrix @ columns <= rows.upper + 1e-9).all()
         assert (rows.matrix @ columns >= rows.lower - 1e-9).all()
         assert (rows.least <= columns).all() and (columns <= rows.most).all()

@@ -28,11 +28,11 @@ SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Real outputs, and how far any float32 evaluation can be from them: (n, classes) each, in
-    float64, point by point.
+    """Real outputs, and the error of any float32 evaluation: (n, classes) each, float64, point by
+    point.
 
-    |fl(w.x + b) - (w.x + b)| <= g (|w|.|x| + |b|) with g = m u / (1 - m u) for m = n + 1 roundings of a term (Higham, Sec. 3.1),
-    where x itself is off by the errors of the layer before.
+    |fl(w.x + b) - (w.x + b)| <= g (|w|.|x| + |b|), g = m u / (1 - m u) for m = n + 1 roundings of a
+    term (Higham, Sec. 3.1). x itself is off by the errors of the layer before.
     """
     value, error = images.astype(np.float64), np.zeros(images.shape)
     for layer in dense.layers:
