@@ -32,7 +32,8 @@ from relrob.study.plan import Plan, make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import run  # noqa: E402
 
-WARM = 4  # images before the clock starts: workers open their networks on the first ones
+# Images before the clock starts: workers open their networks on the first ones.
+WARM = 4
 
 
 @contextmanager

@@ -32,7 +32,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before any library counts the cores
+# Before any library counts the cores.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 import numpy as np  # noqa: E402
 
@@ -48,11 +49,13 @@ from relrob_datasets import load  # noqa: E402
 
 INSTALL: Final = (
     "auto_LiRPA is missing; in this environment: pip install torch==2.13.0 torchvision==0.28.0"
-    " appdirs pyyaml tqdm graphviz packaging ninja; pip install --no-deps git+https://github.com/Verified-Intelligence/auto_LiRPA"
+    " appdirs pyyaml tqdm graphviz packaging ninja; pip install --no-deps"
+    " git+https://github.com/Verified-Intelligence/auto_LiRPA"
 )
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 try:
-    torch: Any = import_module("torch")  # untyped here, whether or not the type checkers can see it
+    # Untyped here, whether or not the type checkers can see it.
+    torch: Any = import_module("torch")
     lirpa: Any = import_module("auto_LiRPA")
 except ModuleNotFoundError:
     sys.exit(INSTALL)

@@ -23,9 +23,8 @@ from fractions import Fraction
 from relrob.cli.main import tune_blas
 
 CORES = int(sys.argv[sys.argv.index("--cores") + 1]) if "--cores" in sys.argv else 1
-os.sched_setaffinity(
-    0, sorted(os.sched_getaffinity(0))[:CORES]
-)  # before any library counts the cores
+# Before any library counts the cores.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
 tune_blas()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

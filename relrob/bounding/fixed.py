@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Ints
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 
-Whole = NDArray[Any]  # int64, or Python integers where int64 could overflow
+# int64, or Python integers where int64 could overflow.
+Whole = NDArray[Any]
 _SAFE: Final = 2.0**61
 
 

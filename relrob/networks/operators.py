@@ -328,7 +328,7 @@ class OperatorChain:
         order = change(np.arange(self._value.scale.size).reshape(self.shape))
         if after and not np.array_equal(order.reshape(-1), np.arange(self._value.scale.size)):
             raise NotDenseError("a transpose after a dense layer")
-        names = ("scale", "shift", "size", "reach", "lost")
+        names = ("scale", "shift", "size", "magnitude", "lost")
         self._value = replace(
             self._value, **{name: change(getattr(self._value, name)) for name in names}
         )
