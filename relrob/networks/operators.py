@@ -2,7 +2,7 @@
 own layers, or a model of them.
 
 Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0,
-reach] a step v * a + c is done in some float32 roundings, each of which costs at most u times the
+magnitude] a step v * a + c is done in some float32 roundings, each of which costs at most u times the
 step's majorant M(h) = A h + C, formed with absolute constants. By induction k roundings cost ((1 +
 u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each term by (1 + u)^(n +
 2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings, and as
@@ -73,7 +73,7 @@ class _Steps:
 
 
 def _nothing(magnitude: Doubles) -> _Steps:
-    """No steps on inputs in [0, reach]."""
+    """No steps on inputs in [0, magnitude]."""
     zeros = np.zeros(magnitude.shape)
     return _Steps(np.ones(magnitude.shape), zeros, zeros, np.maximum(magnitude, 1.0), zeros + _LOST)
 
