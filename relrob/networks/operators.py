@@ -2,12 +2,12 @@
 own layers, or a model of them.
 
 Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0,
-magnitude] a step v * a + c is done in some float32 roundings, each of which costs at most u times the
-step's majorant M(h) = A h + C, formed with absolute constants. By induction k roundings cost ((1 +
-u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each term by (1 + u)^(n +
-2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings, and as
-slack what the majorant of its constant terms exceeds |bias|. Two layers in a row are one, whose
-|W1| |W2| exceeds |W1 W2|: slack too.
+magnitude] a step v * a + c is done in some float32 roundings, each of which costs at most u times
+the step's majorant M(h) = A h + C, formed with absolute constants. By induction k roundings cost
+((1 + u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each term by (1 +
+u)^(n + 2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings,
+and as slack what the majorant of its constant terms exceeds |bias|. Two layers in a row are one,
+whose |W1| |W2| exceeds |W1 W2|: slack too.
 """
 
 from __future__ import annotations
