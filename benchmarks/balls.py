@@ -21,7 +21,8 @@ from collections import Counter
 from fractions import Fraction
 from typing import Final
 
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before any library counts the cores
+# Before any library counts the cores.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 

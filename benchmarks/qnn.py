@@ -5,9 +5,9 @@ integer L-infinity balls.
 
 FOLDER holds `mnist_mlp.h5` (784-64-32, of which the first ten outputs count; 6-bit weights and
 activations) and `published_mnist.csv` (sample_id, eps_linf_levels, published). Every sample is
-decided in the ball of eps/255 around it, every ROBUST verdict gets a certificate, which is checked
-as `relrob check` does, and every witness is replayed in Python's own integers. A verdict that
-contradicts a published one ends the run.
+decided in the ball of eps/255 around it. Every ROBUST verdict gets a certificate, which is checked
+as by `relrob check`. Every witness is replayed in Python's own integers. A verdict that contradicts
+a published one ends the run.
 """
 
 from __future__ import annotations
@@ -168,7 +168,8 @@ def main() -> None:
     )
     sizes = sorted(answer.size for answer in every if answer.size)
     print(
-        f"{time.perf_counter() - begin:.1f} s of wall time; {solving:.1f} s to decide, {checking:.1f} s to write and check"
+        f"{time.perf_counter() - begin:.1f} s of wall time; {solving:.1f} s to decide,"
+        f" {checking:.1f} s to write and check"
     )
     print(f"{len(sizes)} certificates, all valid, of {sizes[0]:,} to {sizes[-1]:,} bytes")
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, Ints, Levels, frozen
+from relrob.domain.arrays import Floats, Ints, Levels, read_only
 from relrob.errors import DatasetError
 
 
@@ -41,8 +41,8 @@ class Dataset:
         where = f"data set {self.name!r}"
         _check_images(images, where)
         _check_labels(labels, len(images), self.classes, where)
-        object.__setattr__(self, "images", frozen(images))
-        object.__setattr__(self, "labels", frozen(labels.astype(np.int64)))
+        object.__setattr__(self, "images", read_only(images))
+        object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
 
     def __len__(self) -> int:
         return len(self.images)

@@ -49,7 +49,7 @@ def seek(bounds: BallBounds, opened: Opened, end: float) -> tuple[Floats | None,
         for step in range(STEPS):
             if time.perf_counter() > end:
                 return None, least, tried
-            goal = bounds.at.hull.extreme(
+            goal = bounds.at.hull.maximiser(
                 _gradient(bounds.enclosure, ball.base + moves, label, rival)
             )
             images = [

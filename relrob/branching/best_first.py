@@ -141,7 +141,7 @@ class BestFirst:
         tally = self._tally
         seen = tally.see(masks)
         tally.tried += len(masks)
-        tally.thin += seen.thin
+        tally.close_calls += seen.close_calls
         wrong = np.flatnonzero(seen.labels != tally.label)
         if len(wrong):
             costs = part.rungs.cost_units(masks[wrong])

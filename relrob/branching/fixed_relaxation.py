@@ -10,7 +10,7 @@ from typing import Any, Final
 import highspy
 import numpy as np
 
-from relrob.bounding.fixed import Cell, Threat, steps
+from relrob.bounding.fixed import CodeCell, Threat, steps
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 
@@ -65,7 +65,7 @@ class _Rows:
         return len(self.lower) - 1
 
 
-def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> Relaxed | None:
+def relax(network: FixedNetwork, cell: CodeCell, threat: Threat, seconds: float) -> Relaxed | None:
     """The relaxation's solution and duals; None when HiGHS does not finish. Never infeasible: what
     does not fit has a price."""
     rows, inf = _Rows(), highspy.kHighsInf
@@ -150,7 +150,9 @@ def _solve(rows: _Rows, cost: Doubles, seconds: float) -> tuple[float, Doubles, 
     )
 
 
-def _corners(layer: FixedLayer, cell: Cell, number: int, neuron: int) -> list[tuple[float, float]]:
+def _corners(
+    layer: FixedLayer, cell: CodeCell, number: int, neuron: int
+) -> list[tuple[float, float]]:
     """The points (accumulator, output) whose hull holds the staircase of one neuron on the cell."""
     low, high = (int(ends[number + 1][neuron]) for ends in (cell.low, cell.high))
     least, most = (np.array([ends[neuron]]) for ends in cell.sums[number])
@@ -189,7 +191,7 @@ def _above(
 
 
 def loosest(
-    network: FixedNetwork, cell: Cell, found: Relaxed | None, threat: Threat
+    network: FixedNetwork, cell: CodeCell, found: Relaxed | None, threat: Threat
 ) -> tuple[int, int, int]:
     """(layer, neuron, value) to split at: where the relaxed output is furthest from what the
     staircase allows, weighted by how much it matters; else a neuron that is not fixed; else the

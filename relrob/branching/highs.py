@@ -17,7 +17,7 @@ import highspy
 import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles
-from relrob.encoding.encode import Claim
+from relrob.encoding.encode import Refutation
 from relrob.encoding.milp import Program
 
 _NEAR: Final = 1e-6
@@ -79,17 +79,17 @@ def _fill(target: Any, matrix: Doubles) -> None:
     target.value_ = matrix[used]
 
 
-def propose(rows: Program, claim: Claim, nodes: int, seconds: float) -> Doubles | None:
-    """The features (f,) of the lowest point that branch and cut finds, if the claim holds there; a
-    suspicion, not a fact."""
-    solver = _model(rows, rows.objective(claim), whole=True)
+def propose(rows: Program, refutation: Refutation, nodes: int, seconds: float) -> Doubles | None:
+    """The features (f,) of the lowest point that branch and cut finds, if the refutation holds
+    there; a suspicion, not a fact."""
+    solver = _model(rows, rows.objective(refutation), whole=True)
     solver.setOptionValue("mip_max_nodes", nodes)
     solver.setOptionValue("time_limit", max(seconds, 0.01))
     solver.run()
     found = np.asarray(solver.getSolution().col_value)
-    if len(found) != len(rows.least) or not rows.objective(claim) @ found <= claim.limit + _NEAR * (
-        1 + abs(claim.limit)
-    ):
+    if len(found) != len(rows.least) or not rows.objective(
+        refutation
+    ) @ found <= refutation.limit + _NEAR * (1 + abs(refutation.limit)):
         return None
     return np.asarray(np.clip(found[: rows.features], 0.0, 1.0))
 
@@ -114,7 +114,7 @@ class _Node:
 
 @final
 class Tree:
-    """Does the claim hold anywhere? Depth first, over whole features and then ReLU phases.
+    """Does the refutation hold anywhere? Depth first, over whole features and then ReLU phases.
 
     `see`: told the features (f,) of a point, true if a witness was found. Whole features: every
     single point is told. Others: the worst point of each relaxation that is not closed; a node
@@ -122,10 +122,10 @@ class Tree:
     """
 
     def __init__(
-        self, watch: Watch, rows: Program, claim: Claim, see: Callable[[Doubles], bool]
+        self, watch: Watch, rows: Program, refutation: Refutation, see: Callable[[Doubles], bool]
     ) -> None:
-        self._watch, self._rows, self._limit, self._see = watch, rows, claim.limit, see
-        self._objective = rows.objective(claim)
+        self._watch, self._rows, self._limit, self._see = watch, rows, refutation.limit, see
+        self._objective = rows.objective(refutation)
         self._solver = _model(rows, self._objective, whole=False)
         self._solver.setOptionValue("presolve", "off")
         self._features = rows.whole & (np.arange(len(rows.least)) < rows.features)

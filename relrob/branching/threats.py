@@ -20,7 +20,7 @@ from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.encoding.encode import Encoding, Refutation, encode
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
@@ -101,7 +101,7 @@ def solve(
     problem: BallProblem,
     opened: Opened,
     name: str,
-    prepare: Callable[[Question], Callable[[Claim], Answer]],
+    prepare: Callable[[Question], Callable[[Refutation], Answer]],
 ) -> BallFinding:
     """Threat by threat, until one is not closed or none is left. `name`: who closes them;
     `prepare`: makes what answers them."""
@@ -112,11 +112,11 @@ def solve(
         return witness
     bounds = MovedBounds(whole)
     encoding = encode(bounds, survey(bounds, part))
-    if not encoding.claims:
+    if not encoding.refutations:
         return BallFinding(True, (), None, tried, "bounds")
     ask = prepare(Question(encoding, part, problem.ball, problem.label, opened, deadline))
-    for claim in encoding.claims:
-        answer = Answer(False, reason=Reason.TIME) if deadline.late else ask(claim)
+    for refutation in encoding.refutations:
+        answer = Answer(False, reason=Reason.TIME) if deadline.late else ask(refutation)
         if not answer.closed:
             images = () if answer.image is None else (answer.image,)
             return BallFinding(False, images, least, tried, name, answer.reason)

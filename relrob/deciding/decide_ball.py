@@ -82,7 +82,7 @@ def _corners(problem: BallProblem, opened: Opened) -> tuple[Doubles, ...]:
     if enclosure is None:
         return ()
     bounds = BallBounds(enclosure, problem.ball, problem.label)
-    return (bounds.at.hull.extreme(bounds.margins().gains),)
+    return (bounds.at.hull.maximiser(bounds.margins().gains),)
 
 
 def solver_for(region: Ball | Lattice, network: Network, name: str) -> BallSolver:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import frozen
+from relrob.domain.arrays import read_only
 from relrob.domain.network import Network
 from relrob.domain.region import Ladder
 from relrob.errors import DatasetError, ShapeError, UsageError
@@ -31,7 +31,7 @@ def check_image(image: NDArray[Any]) -> NDArray[Any]:
     """The image, read-only: uint8 levels (k/255) or float32 in [0,1], any shape. Raises
     DatasetError otherwise."""
     if image.dtype == np.uint8:
-        return frozen(image)
+        return read_only(image)
     if image.dtype != np.float32:
         raise DatasetError(f"an image of type {image.dtype}", "uint8 levels or float32 in [0, 1]")
     if not bool(np.isfinite(image).all()):
@@ -41,7 +41,7 @@ def check_image(image: NDArray[Any]) -> NDArray[Any]:
             f"an image has pixels in [{image.min():g}, {image.max():g}]",
             "float32 in [0, 1], or uint8 levels",
         )
-    return frozen(image)
+    return read_only(image)
 
 
 @dataclass(frozen=True, eq=False)

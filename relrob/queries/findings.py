@@ -25,8 +25,8 @@ class Finding:
     `proved`: no effective perturbation exists; `effective`: their exact number, None when not every
     point was visited; `proposals`: masks (F,) of suspected witnesses, best first; `margin`:
     smallest margin met; `stopped`: why it gave up; `evaluated`: points at which the network was
-    run; `thin`: those that folded arithmetic left to the runtime; `leaves`: the parts that a proof
-    rests on, where the problem asked for them; `step`: what settled it where that was not the
+    run; `close_calls`: those that folded arithmetic left to the runtime; `leaves`: the parts that a
+    proof rests on, where the problem asked for them; `step`: what settled it where that was not the
     solver's own procedure: "witness" (the cheap search) or "bounds" (of the whole ladder); from a
     chain, the solver's name too.
     """
@@ -37,7 +37,7 @@ class Finding:
     margin: float | None
     evaluated: int
     stopped: Reason | None = None
-    thin: int = 0
+    close_calls: int = 0
     leaves: tuple[Leaf, ...] | None = None
     step: str = ""
 
@@ -75,12 +75,12 @@ class Findings:
 @dataclass(frozen=True, eq=False)
 class PhaseLeaf:
     """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer,
-    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `pulls`
+    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `betas`
     (n,) of each hidden layer, multipliers of these conditions."""
 
     path: tuple[tuple[int, int, int], ...]
     found: Any
-    pulls: tuple[Doubles, ...]
+    betas: tuple[Doubles, ...]
 
 
 @dataclass(frozen=True, eq=False)

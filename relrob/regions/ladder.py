@@ -1,8 +1,5 @@
-"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a
-fixed order.
-
-Source: Duncan et al. 2020, Sec. II-C, as docs/regions.md, "The ladder", defines it.
-"""
+"""The complete and covering ladder of one image as arrays: features, costs, points in a fixed
+order (Duncan et al. 2020, Sec. II-C)."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Floats, Ints, frozen
+from relrob.domain.arrays import Bools, Floats, Ints, read_only
 from relrob.domain.query import check_image
 from relrob.domain.region import Ladder
 from relrob.errors import RegionError
@@ -24,24 +21,21 @@ from relrob.regions.knapsack import Knapsack
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
-    """Axes by |x_i - mean(x)| descending, ties by raster order; exact.
-
-    Source: docs/regions.md, "The ladder".
-    """
+    """Axes by |x_i - mean(x)| descending, ties by raster order. The order is exact."""
     total, count = sum(pixels), len(pixels)
     return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
 
 
 def moved_pixel(pixel: int, step: int, one: int) -> int:
-    """One step toward the other extreme, clipped; all three over the same denominator, `one` =
-    white."""
+    """The pixel after one step toward the other extreme, clipped. All three numbers have one
+    denominator; `one` is white."""
     return max(pixel - step, 0) if 2 * pixel > one else min(pixel + step, one)
 
 
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """A finite block of the ladder: ranks `start`, `start`+1, ... and their `masks` (n, F), True
-    where a feature is moved."""
+    """A block of points: those of rank `start`, `start`+1, ...; `masks` (n, F) is True where a
+    feature is moved."""
 
     start: int
     masks: Bools
@@ -72,7 +66,7 @@ class RungSet:
 
     @cached_property
     def knapsack(self) -> Knapsack:
-        """The sets of features within the radius. Raises RegionError where they have too many costs
+        """The sets of features within the radius. Raises RegionError where their costs are too many
         to count."""
         return Knapsack(self.costs, self.budget)
 
@@ -97,14 +91,15 @@ class RungSet:
         `images` (m, d)."""
         group, base, change = self._bits
         bits = images[: len(masks)].view(np.int32)
-        np.take(-masks.astype(np.int32), group, axis=1, out=bits, mode="clip")  # all bits or none
+        # A mask becomes all bits or none.
+        np.take(-masks.astype(np.int32), group, axis=1, out=bits, mode="clip")
         bits &= change
         bits ^= base
 
     @cached_property
     def _bits(self) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
-        """Of each pixel the feature that moves it (any where none does), the clean value's bits,
-        and those that moving changes."""
+        """For each pixel: the feature that moves it (any where none does), the bits of its clean
+        value, and the bits that moving changes."""
         group, moved = np.zeros(len(self.base), np.int64), self.base.copy()
         group[self.axes] = np.arange(self.features)[:, None]
         moved[self.axes] = self.moved
@@ -113,7 +108,8 @@ class RungSet:
 
     def cost_units(self, masks: Bools) -> NDArray[Any]:
         """Exact costs in units of 1/`denominator`: (n,), int64 or Python integers."""
-        if sum(self.costs) < 1 << 53:  # exact in a float64 product, which is fast
+        # Below 2^53 a float64 product is exact, and fast.
+        if sum(self.costs) < 1 << 53:
             return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(
                 np.int64
             )
@@ -129,8 +125,8 @@ class RungSet:
         )
 
     def contains(self, image: Floats) -> bool:
-        """True when `image` (d,) is a point of this ladder, bit for bit. A step below float32's
-        resolution moves nothing."""
+        """Is `image` (d,) a point of this ladder, bit for bit? A step below float32's resolution
+        moves nothing."""
         shown = image[self.axes]
         mask = (shown == self.moved).all(axis=1) & (self.moved != self.base[self.axes]).any(axis=1)
         rebuilt = self.images(mask[None, :])[0]
@@ -148,7 +144,8 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     features = available if ladder.features is None else ladder.features
     if features > available or features == 0:
         raise RegionError(
-            f"{features or 'all'} features of {ladder.axes} axes on an image of {len(pixels)} pixels",
+            f"{features or 'all'} features of {ladder.axes} axes"
+            f" on an image of {len(pixels)} pixels",
             f"at most {available}" if available else f"--axes of at most {len(pixels)}",
             "--features all" if available else f"--axes {max(len(pixels) // max(features, 1), 1)}",
         )
@@ -161,9 +158,9 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     shape = (features, ladder.axes)
     return RungSet(
         ladder=ladder,
-        base=frozen(fed(image)),
-        axes=frozen(np.array(chosen, dtype=np.int64).reshape(shape)),
-        moved=frozen(nearest_float32s(moved, one).reshape(shape)),
+        base=read_only(fed(image)),
+        axes=read_only(np.array(chosen, dtype=np.int64).reshape(shape)),
+        moved=read_only(nearest_float32s(moved, one).reshape(shape)),
         costs=costs,
         budget=budget,
         denominator=one,

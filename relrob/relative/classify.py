@@ -154,7 +154,7 @@ def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record)
         proved=rungs.count - decision.evaluated
         if all(_settled(finding) for finding in counted)
         else 0,
-        thin=counted[0].thin,
+        thin=counted[0].close_calls,
         disagreements=reference.disagreements + quantised.disagreements,
         clean_regression=clean.quantised_label != clean.label,
     )

@@ -11,7 +11,7 @@ import zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Floats, read_only
 from relrob.domain.record import WitnessView
 from relrob.errors import StoreError
 
@@ -98,8 +98,8 @@ def _decoded(data: bytes) -> WitnessView:
             index=int(members["index"]),
             network=str(members["network"]),
             label=int(members["label"]),
-            original=frozen(original.astype(np.float32).reshape(-1)),
-            perturbed=frozen(members["perturbed"].astype(np.float32).reshape(-1)),
+            original=read_only(original.astype(np.float32).reshape(-1)),
+            perturbed=read_only(members["perturbed"].astype(np.float32).reshape(-1)),
             shape=(int(height), int(width), int(channels)),
             reference_label=int(members["reference_label"]),
             quantised_label=int(members["quantised_label"]),

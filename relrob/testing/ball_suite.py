@@ -183,7 +183,7 @@ def ball_bound_complaints(opened: Opened, case: BallCase) -> Iterator[str]:
         outputs = opened.replayer.outputs(points)
         bounds = BallBounds(enclosure, case.problem.ball, label)
         plain = bounds.margins()
-        best = bounds.margins(bounds.falls(plain))
+        best = bounds.margins(bounds.alphas(plain))
         one = BallBounds(enclosure, alone, label).margins()
         stored: Doubles = slack(outputs) * (opened.network.arithmetic is Arithmetic.REAL)
     for name, found in (("bounds", plain), ("optimised bounds", best)):

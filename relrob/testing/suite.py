@@ -211,7 +211,7 @@ def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
     with np.errstate(all="ignore"):  # where float32 may overflow: no number, and no complaint
         for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
             lost = (lost + 2 * known.error * ((known.low < 0) & (known.high > 0))) @ layer.size
-    return float(1e-6 * (1 + found.every[-1].reach.max()) + 2 * lost.max())
+    return float(1e-6 * (1 + found.every[-1].magnitude.max()) + 2 * lost.max())
 
 
 def _within(values: Doubles, low: Doubles, high: Doubles, stored: Doubles) -> bool:

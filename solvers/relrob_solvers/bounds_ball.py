@@ -40,13 +40,13 @@ class Around:
         enclosure, plain = bounds.enclosure, bounds.margins()
         proof, by = plain, "bounds"
         if not proves(enclosure, problem.label, plain) and time.perf_counter() < end:
-            proof, by = bounds.margins(bounds.falls(plain)), "alpha"
+            proof, by = bounds.margins(bounds.alphas(plain)), "alpha"
         if not proves(enclosure, problem.label, proof):
             late = time.perf_counter() > end
             return BallFinding(False, (), least, tried, by, Reason.TIME if late else Reason.BOUNDS)
         margin = min(enclosure.shown(float(proof.low.min())), least)
         corners, least = (
-            (bounds.at.hull.extreme(proof.gains),),
+            (bounds.at.hull.maximiser(proof.gains),),
             enclosure.shown(float(proof.low.min())),
         )
         kept = proof if problem.certify else None

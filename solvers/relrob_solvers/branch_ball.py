@@ -19,7 +19,8 @@ import numpy as np
 from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.ball import BallBounds
 from relrob.bounding.certain import proves
-from relrob.bounding.linear import Margins, Phase
+from relrob.bounding.linear import Margins
+from relrob.bounding.relaxation import Phase
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
@@ -97,7 +98,7 @@ class _Tree:
             if len(self._open) > _MOST:
                 return self._finding(Reason.MEMORY)
             part = heapq.heappop(self._open)
-            costs = self._bounds.looseness(part.found, part.phases)
+            costs = self._bounds.branching_scores(part.found, part.phases)
             layer = max(
                 range(len(costs)), key=lambda n: float(costs[n].max(initial=0.0)), default=None
             )
@@ -114,8 +115,8 @@ class _Tree:
         """Close a part, find a witness in it, or keep it."""
         found = self._bounds.margins(None, phases)
         if not self._closed(found):
-            falls, phases = self._bounds.tuned(found, phases)
-            found = self._bounds.margins(falls, phases)
+            alphas, phases = self._bounds.tuned(found, phases)
+            found = self._bounds.margins(alphas, phases)
         if self._closed(found):
             self._proved = (
                 self._proved if found.empty else min(self._proved, float(found.low.min()))
@@ -123,9 +124,9 @@ class _Tree:
             if not found.empty:
                 self._keep(found)
             if self._problem.certify:
-                self._leaves.append(PhaseLeaf(path, found, tuple(phase.pulls for phase in phases)))
+                self._leaves.append(PhaseLeaf(path, found, tuple(phase.betas for phase in phases)))
             return
-        image = self._problem.ball.point(self._bounds.at.hull.extreme(found.gains))
+        image = self._problem.ball.point(self._bounds.at.hull.maximiser(found.gains))
         if image is not None:
             outputs = self._opened.replayer.outputs(image[None, :])
             self._tried += 1
@@ -139,7 +140,7 @@ class _Tree:
         self._kept += 1
         heapq.heappush(
             self._closest,
-            (-float(found.low.min()), -self._kept, self._bounds.at.hull.extreme(found.gains)),
+            (-float(found.low.min()), -self._kept, self._bounds.at.hull.maximiser(found.gains)),
         )
         if len(self._closest) > PARTS:
             heapq.heappop(self._closest)

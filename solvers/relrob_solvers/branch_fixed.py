@@ -21,7 +21,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from relrob.bounding.codes import code_box, coded
-from relrob.bounding.fixed import Cell, Closed, Threat, Whole, bound, cell_of, settled, threats
+from relrob.bounding.fixed import Closed, CodeCell, Threat, Whole, bound, cell_of, settled, threats
 from relrob.branching import fixed_relaxation as staircase_program
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Network
@@ -46,7 +46,7 @@ class _Open:
 
     value: float
     number: int
-    cell: Cell = field(compare=False)
+    cell: CodeCell = field(compare=False)
     found: staircase_program.Relaxed | None = field(compare=False)
 
 
@@ -112,7 +112,7 @@ class _Search:
         return self._close(self._root, threat, forms, sums)
 
     def _close(
-        self, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
+        self, cell: CodeCell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
     ) -> list[Closed] | None:
         """The cell, if these multipliers close it."""
         value = bound(self._network, cell, threat, forms, sums)
@@ -147,7 +147,9 @@ class _Search:
                 heapq.heappush(heap, cell)
         return closed
 
-    def _settled(self, cells: list[Cell], threat: Threat, closed: list[Closed]) -> Iterator[_Open]:
+    def _settled(
+        self, cells: list[CodeCell], threat: Threat, closed: list[Closed]
+    ) -> Iterator[_Open]:
         """The cells that stay open; the others are added to `closed`."""
         for cell in cells:
             if settled(self._network, cell) == self._label:
@@ -191,7 +193,7 @@ def _integers(values: Doubles) -> Whole:
     return np.clip(np.rint(values * _UNIT), -_MOST, _MOST).astype(np.int64)
 
 
-def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole, ...]:
+def chords(network: FixedNetwork, cell: CodeCell, coefficients: Ints) -> tuple[Whole, ...]:
     """Multipliers of the accumulators: each staircase as the chord between its ends on the cell,
     going backward."""
     found: list[Whole] = []

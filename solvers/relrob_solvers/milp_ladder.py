@@ -46,9 +46,9 @@ class Milp:
         """Every threat to a part in turn."""
         with tally.clock():
             rows = program(encoding)
-        for claim in encoding.claims:
+        for refutation in encoding.refutations:
             with tally.clock():
-                proposed = propose(rows, claim, self._nodes, tally.limit - tally.spent)
+                proposed = propose(rows, refutation, self._nodes, tally.limit - tally.spent)
             if proposed is not None:
                 masks = around(
                     encoding.mask([bool(value > 0.5) for value in proposed]), encoding.ladder
@@ -57,7 +57,7 @@ class Milp:
                     run(tally, masks)
             if tally.hint is not None:
                 return True
-            if not Tree(tally, rows, claim, lambda point: _see(tally, encoding, point)).closes(
+            if not Tree(tally, rows, refutation, lambda point: _see(tally, encoding, point)).closes(
                 self._nodes
             ):
                 return False

@@ -21,7 +21,7 @@ from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import Claim
+from relrob.encoding.encode import Refutation
 from relrob.encoding.smtlib import smtlib
 from relrob.networks.open import Opened
 from relrob.queries.findings import BallFinding
@@ -31,7 +31,7 @@ from relrob.system.quiet import checked
 _SEED: Final = 0
 _CLEAR: Final = (
     2.0**-6
-)  # of the claim's largest coefficient: more than the encoding allows for rounding
+)  # of the refutation's largest coefficient: more than the encoding allows for rounding
 
 
 @final
@@ -50,17 +50,20 @@ class Reals:
         return solve(problem, opened, self.name, _prepared)
 
 
-def _prepared(question: Question) -> Callable[[Claim], Answer]:
-    return lambda claim: _ask(question, claim)
+def _prepared(question: Question) -> Callable[[Refutation], Answer]:
+    return lambda refutation: _ask(question, refutation)
 
 
-def _ask(question: Question, claim: Claim) -> Answer:
+def _ask(question: Question, refutation: Refutation) -> Answer:
     """z3's answer; a model says how far each move is made."""
-    answer, image = _model(question, claim)
+    answer, image = _model(question, refutation)
     if answer == z3.sat and (image is None or not question.wrong(image)):
         _, clearer = _model(
             question,
-            replace(claim, limit=claim.limit - _CLEAR * float(np.abs(claim.coefficients).max())),
+            replace(
+                refutation,
+                limit=refutation.limit - _CLEAR * float(np.abs(refutation.coefficients).max()),
+            ),
         )
         image = image if clearer is None else clearer
     if answer == z3.sat:
@@ -68,11 +71,11 @@ def _ask(question: Question, claim: Claim) -> Answer:
     return Answer(True) if answer == z3.unsat else Answer(False, reason=Reason.TIME)
 
 
-def _model(question: Question, claim: Claim) -> tuple[z3.CheckSatResult, Floats | None]:
+def _model(question: Question, refutation: Refutation) -> tuple[z3.CheckSatResult, Floats | None]:
     """z3's answer, and the image (d,) of its model."""
     solver = z3.SolverFor("QF_LRA")
     solver.set("random_seed", _SEED)
-    solver.from_string(smtlib(question.encoding, [claim], check=False))
+    solver.from_string(smtlib(question.encoding, [refutation], check=False))
     solver.set("timeout", max(1, int(min(question.deadline.left, 1e6) * 1000)))
     answer = checked(solver)
     shares = _shares(solver.model(), len(question.part.free)) if answer == z3.sat else None

@@ -18,7 +18,7 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.survey import survey
 from relrob.branching.cubes import around, refusal, run, solve
 from relrob.domain.arrays import Bools
-from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.encoding.encode import Encoding, Refutation, encode
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.judging.tally import Tally
@@ -58,9 +58,9 @@ class Smt:
     def _ask(self, tally: Tally, encoding: Encoding) -> bool:
         """Every threat to a part in turn."""
         excluded: list[Bools] = []
-        for claim in encoding.claims:
+        for refutation in encoding.refutations:
             with tally.clock():
-                questions = _Questions(encoding, claim, excluded, self._patience)
+                questions = _Questions(encoding, refutation, excluded, self._patience)
             if not _settle(tally, questions, encoding):
                 return False
             if tally.hint is not None:
@@ -108,13 +108,13 @@ class _Questions:
     """z3 on one threat. `excluded`: points known to be right, shared between threats."""
 
     def __init__(
-        self, encoding: Encoding, claim: Claim, excluded: list[Bools], patience: int
+        self, encoding: Encoding, refutation: Refutation, excluded: list[Bools], patience: int
     ) -> None:
         self._encoding, self._excluded = encoding, excluded
         self._solver = z3.SolverFor("QF_LRA")
         self._solver.set("random_seed", _SEED)
         self._solver.set("rlimit", patience)
-        self._solver.from_string(smtlib(encoding, [claim], check=False))
+        self._solver.from_string(smtlib(encoding, [refutation], check=False))
         self._features = [z3.Bool(f"z{g}") for g in encoding.part.free]
         for mask in excluded:
             self._block(mask)

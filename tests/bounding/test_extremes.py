@@ -11,7 +11,7 @@ import pytest
 
 from relrob.bounding.ball import BallBounds, BallHull
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.linear import At
+from relrob.bounding.sets import At
 from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer
@@ -21,7 +21,7 @@ from relrob.domain.rounding import WIDEST
 from relrob.domain.verdict import Status
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.enclosure import EnclosedLayer, Enclosure, Lost
+from relrob.networks.enclosure import Deviation, EnclosedLayer, Enclosure
 from relrob.queries.problem import BallProblem
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
@@ -142,7 +142,7 @@ def test_gains_that_are_no_numbers_bound_nothing(norm: Norm, value: float, pixel
     gains = np.ones((pixels, 2))
     gains[-1, 0] = value
     nothing: Doubles = np.zeros(2)
-    at = At(nothing, gains, BallHull(ends, ends, norm, 1.0), Lost(ends, nothing), nothing)
+    at = At(nothing, gains, BallHull(ends, ends, norm, 1.0), Deviation(ends, nothing), nothing)
     with np.errstate(all="ignore"):
         found = at.highest(gains)
     assert found[0] == np.inf

@@ -54,7 +54,8 @@ def error_by_hand(layer: Facts, high: list[Fraction]) -> list[Fraction]:
     n, m = layer.weights.shape
     step = layer.share * max(high) + layer.shift
     beyond = [
-        Fraction(0) if layer.reach is None or h <= layer.reach else h - layer.reach for h in high
+        Fraction(0) if layer.input_cap is None or h <= layer.input_cap else h - layer.input_cap
+        for h in high
     ]
     moved = [step + b if h > 0 else Fraction(0) for h, b in zip(high, beyond, strict=True)]
     given_ = [h + d for h, d in zip(high, moved, strict=True)]
@@ -80,12 +81,12 @@ def errors(layer: _Layer, high: list[Any]) -> list[tuple[Any, Any]]:
         {},
         {"share": Fraction(1, 254)},
         {"shift": Fraction(1, 7)},
-        {"reach": Fraction(2)},
+        {"input_cap": Fraction(2)},
         {"rounding": Fraction(1, 3)},
         {
             "share": Fraction(1, 510),
             "shift": Fraction(1, 9),
-            "reach": Fraction(1, 2),
+            "input_cap": Fraction(1, 2),
             "rounding": Fraction(5),
         },
         {"terms": 2**19 - 1},
@@ -127,14 +128,14 @@ NUMBERS = st.integers(-64, 64).map(lambda n: n / 8)
 )
 @settings(max_examples=150, derandomize=True)
 def test_lines_enclose_what_a_neuron_passes_on(
-    one: float, two: float, cap: float | None, rise: float, fall: float
+    one: float, two: float, cap: float | None, upper_slope: float, lower_slope: float
 ) -> None:
     """And each touches it: a larger offset would be loose, a smaller one wrong."""
     low, high = min(one, two), max(one, two)
     roof = None if cap is None else arb(cap)
     with ctx.workprec(128):
-        up, over, down, under = (
-            exact(value) for value in _lines(arb(low), arb(high), roof, (rise, fall))
+        up, upper_intercept, down, lower_intercept = (
+            exact(value) for value in _lines(arb(low), arb(high), roof, (upper_slope, lower_slope))
         )
         at = [Fraction(low) + (Fraction(high) - Fraction(low)) * n / 64 for n in range(65)]
         at += [end for end in (Fraction(0), Fraction(cap or 0)) if low <= end <= high]
@@ -143,11 +144,11 @@ def test_lines_enclose_what_a_neuron_passes_on(
         max(p, Fraction(0)) if cap is None else min(max(p, Fraction(0)), Fraction(cap)) for p in at
     ]
     assert passed == ceiling
-    above = [up * p + over - f for p, f in zip(at, passed, strict=True)]
-    below = [f - down * p - under for p, f in zip(at, passed, strict=True)]
+    above = [up * p + upper_intercept - f for p, f in zip(at, passed, strict=True)]
+    below = [f - down * p - lower_intercept for p, f in zip(at, passed, strict=True)]
     assert 0 <= min(above) < Fraction(1, 2**100)
     assert 0 <= min(below) < Fraction(1, 2**100)
-    assert (up, down) == (Fraction(rise), Fraction(fall))
+    assert (up, down) == (Fraction(upper_slope), Fraction(lower_slope))
 
 
 @pytest.mark.parametrize(
@@ -200,7 +201,7 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     findings = cubes.solve(problem, asker(False, asked), 10**6)
     assert findings.each[0].proved and findings.each[0].effective == 0 and findings.transfer is None
     assert findings.evaluated == findings.each[0].evaluated <= problem.rungs.count
-    assert all(each.claims and each.ladder.count > 1 for each in asked)
+    assert all(each.refutations and each.ladder.count > 1 for each in asked)
     assert len({each.ladder.path for each in asked}) == len(asked)
     once = list[Encoding]()
     assert cubes.solve(problem, asker(True, once), 10**6).each[0].proved

@@ -70,7 +70,15 @@ def test_what_branching_decides_stays_as_it_was(
             verdict.status for verdict in theirs.verdicts
         ]
         for one, two in zip(ours.each, theirs.each, strict=True):
-            for name in ("proved", "effective", "margin", "evaluated", "stopped", "thin", "leaves"):
+            for name in (
+                "proved",
+                "effective",
+                "margin",
+                "evaluated",
+                "stopped",
+                "close_calls",
+                "leaves",
+            ):
                 assert getattr(one, name) == getattr(two, name)
             assert np.array_equal(one.proposals, two.proposals)
         assert (ours.transfer, ours.evaluated) == (theirs.transfer, theirs.evaluated)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import frozen
+from relrob.domain.arrays import read_only
 from relrob.domain.events import Event, silent
 from relrob.domain.network import Arithmetic, Dense, Layer, Layout, Network
 from relrob.domain.query import Budget, Query, check_image
@@ -56,7 +56,7 @@ def test_frozen_arrays_are_copies_that_nobody_can_write_to(
     make: Callable[[], NDArray[Any]],
 ) -> None:
     source = make()
-    result = frozen(source)
+    result = read_only(source)
     assert np.array_equal(result, source)
     assert result.flags.c_contiguous
     assert not np.shares_memory(result, source)
@@ -68,17 +68,17 @@ def test_a_read_only_view_of_a_writable_array_is_copied() -> None:
     source = np.zeros(4, np.float32)
     view = source.view()
     view.flags.writeable = False
-    result = frozen(view)
+    result = read_only(view)
     source[0] = 7
     assert result[0] == 0
 
 
 def test_what_is_frozen_already_is_not_copied() -> None:
-    once = frozen(np.zeros((3, 4)))
-    assert frozen(once) is once
-    assert np.shares_memory(frozen(once[1:]), once)
+    once = read_only(np.zeros((3, 4)))
+    assert read_only(once) is once
+    assert np.shares_memory(read_only(once[1:]), once)
     held = np.frombuffer(b"\0" * 16, np.float32)
-    assert np.shares_memory(frozen(held), held)
+    assert np.shares_memory(read_only(held), held)
 
 
 def test_a_layer_keeps_its_own_weights() -> None:

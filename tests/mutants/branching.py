@@ -138,8 +138,8 @@ MUTANTS = (
     Mutant(
         "milp: the first threat alone",
         "relrob/branching/threats.py",
-        "for claim in encoding.claims:",
-        "for claim in encoding.claims[:1]:",
+        "for refutation in encoding.refutations:",
+        "for refutation in encoding.refutations[:1]:",
         (
             "tests/solvers/test_milp_ball.py",
             "tests/solvers/test_milp_ladder.py",

@@ -95,6 +95,10 @@ MUTANTS = (
         "relrob/deciding/pronounce.py",
         "elif not finding.proved:",
         "elif finding.stopped:",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
 )

@@ -82,6 +82,7 @@ MUTANTS = (
         "magnitude < np.inf,",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",

@@ -214,9 +214,9 @@ def test_rounding_is_all_that_is_missing_from_the_enclosure() -> None:
     assert enclosure is not None
     assert enclosure.gap == 0
     for layer in enclosure.layers:
-        lost = layer.lost(np.ones(len(layer.weights)))
-        assert not lost.rest.any()
-        assert not lost.moved.any()
+        deviation = layer.deviation(np.ones(len(layer.weights)))
+        assert not deviation.rest.any()
+        assert not deviation.moved.any()
 
 
 def test_who_can_be_run_over_the_reals(tmp_path: Path) -> None:

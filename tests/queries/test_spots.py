@@ -28,7 +28,7 @@ from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.enclosure import EnclosedLayer, Lost
+from relrob.networks.enclosure import Deviation, EnclosedLayer
 from relrob.networks.evaluator import margins
 from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.litert.runtime import open_litert
@@ -269,8 +269,10 @@ def test_a_bound_of_the_wrong_sign_sounds_the_alarm(monkeypatch: pytest.MonkeyPa
     """A planted bug: the lower bound of the margins is what bounds them from above."""
     real = LadderBounds.margins
 
-    def turned(self: LadderBounds, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        found = real(self, part, falls)
+    def turned(
+        self: LadderBounds, part: Part, alphas: tuple[Doubles, ...] | None = None
+    ) -> Margins:
+        found = real(self, part, alphas)
         return replace(found, low=found.high, high=found.low)
 
     honest = sum(_alarms(seed) for seed in range(20))
@@ -317,10 +319,10 @@ def test_an_enclosure_that_drops_the_rounding_sounds_the_alarm(
         checked += problem.spots.run
     assert checked > 100
 
-    def nothing(self: EnclosedLayer, high: Doubles, moved: Doubles | None = None) -> Lost:
-        return Lost(np.zeros_like(high), np.zeros((*high.shape[:-1], len(self.bias))))
+    def nothing(self: EnclosedLayer, high: Doubles, moved: Doubles | None = None) -> Deviation:
+        return Deviation(np.zeros_like(high), np.zeros((*high.shape[:-1], len(self.bias))))
 
-    monkeypatch.setattr(EnclosedLayer, "lost", nothing)
+    monkeypatch.setattr(EnclosedLayer, "deviation", nothing)
     monkeypatch.setattr(
         EnclosedLayer, "levels", lambda self, values, largest: (values, np.zeros_like(values))
     )

@@ -83,8 +83,8 @@ def setting(pair: Pair, findings: Findings, rule: Effective = Effective.CLOSEST)
     )
 
 
-def fooled(mask: Bools, effective: int | None, margin: float, thin: int) -> Finding:
-    return Finding(False, effective, (mask,), margin, 11, thin=thin)
+def fooled(mask: Bools, effective: int | None, margin: float, close_calls: int) -> Finding:
+    return Finding(False, effective, (mask,), margin, 11, close_calls=close_calls)
 
 
 def test_every_field_is_the_right_networks(pair: Pair) -> None:

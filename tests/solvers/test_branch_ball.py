@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from relrob.bounding.ball import BallBounds
-from relrob.bounding.linear import Phase
+from relrob.bounding.relaxation import Phase
 from relrob.certificates.checking.ball import _Ball
 from relrob.certificates.checking.check import check
 from relrob.certificates.checking.deployed import read_deployed
@@ -86,7 +86,7 @@ class Part:
             self.phases.append(Phase(sides, self.rng.exponential(0.5, len(sides)) * (sides != 0)))
         outputs = values[-1][inside]
         self.margins = outputs[:, [self.label]] - np.delete(outputs, self.label, axis=1)
-        self.falls: tuple[Doubles, ...] = tuple(
+        self.alphas: tuple[Doubles, ...] = tuple(
             self.rng.random(sums.shape[1:]) for sums in values[:-1]
         )
 
@@ -98,12 +98,12 @@ def test_bounds_on_a_part_hold_for_its_images(seed: int, region: Ball | Lattice)
     bounds = BallBounds(float32_enclosure(part.dense), part.ball, part.label)
     phases = tuple(part.phases)
     plain = bounds.margins(None, phases)
-    falls, pulled = bounds.tuned(plain, phases)
-    for found in (plain, bounds.margins(part.falls, phases), bounds.margins(falls, pulled)):
+    alphas, tuned_phases = bounds.tuned(plain, phases)
+    for found in (plain, bounds.margins(part.alphas, phases), bounds.margins(alphas, tuned_phases)):
         assert not found.empty, "the image whose signs these are"
         assert (part.margins >= found.low).all()
         assert (part.margins <= found.high).all()
-    assert all((phase.pulls >= 0).all() for phase in pulled)
+    assert all((phase.betas >= 0).all() for phase in tuned_phases)
 
 
 @settings(max_examples=40, deadline=None)
@@ -118,10 +118,11 @@ def test_what_the_checker_derives_on_a_part_holds_for_its_images(
         region.kind, region.radius, [Fraction(float(pixel)) for pixel in part.ball.base]
     ).hull()
     slopes = [
-        {n: (float(fall), float(1 - fall)) for n, fall in enumerate(layer)} for layer in part.falls
+        {n: (float(alpha), float(1 - alpha)) for n, alpha in enumerate(layer)}
+        for layer in part.alphas
     ]
     signs = [
-        {int(n): (int(phase.sides[n]), float(phase.pulls[n])) for n in np.flatnonzero(phase.sides)}
+        {int(n): (int(phase.sides[n]), float(phase.betas[n])) for n in np.flatnonzero(phase.sides)}
         for phase in part.phases
     ]
     derived = Derivation(facts, part.label).margin(hull, slopes, signs)
@@ -140,12 +141,12 @@ def test_pulls_help_and_a_part_without_images_is_seen() -> None:
     for seed in range(30):
         part = Part(seed, KINDS[seed % 2])
         bounds = BallBounds(float32_enclosure(part.dense), part.ball, part.label)
-        without = tuple(replace(phase, pulls=np.zeros_like(phase.pulls)) for phase in part.phases)
+        without = tuple(replace(phase, betas=np.zeros_like(phase.betas)) for phase in part.phases)
         plain = bounds.margins(None, without)
-        falls, pulled = bounds.tuned(plain, without)
-        with_pulls = bounds.margins(falls, pulled).low.min()
-        no_pulls = bounds.margins(falls, without).low.min()
-        helped += bool(with_pulls > no_pulls + 1e-6)
+        alphas, tuned_phases = bounds.tuned(plain, without)
+        with_betas = bounds.margins(alphas, tuned_phases).low.min()
+        without_betas = bounds.margins(alphas, without).low.min()
+        helped += bool(with_betas > without_betas + 1e-6)
         known = plain.every[0]
         for n in np.flatnonzero((known.low > 1e-3) | (known.high < -1e-3))[:2]:
             sides = without[0].sides.copy()

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.codes import code_box
-from relrob.bounding.fixed import Cell, Threat, _best, bound, cell_of, settled, threats
+from relrob.bounding.fixed import CodeCell, Threat, _best, bound, cell_of, settled, threats
 from relrob.branching import fixed_relaxation as staircase_program
 from relrob.certificates.checking import fixed as cells
 from relrob.certificates.checking.reading.fixed import Layer as Checked
@@ -81,7 +81,7 @@ def test_threats_cover_every_misclassified_code_vector(folder: Path, seed: int) 
             assert met[rivals == said[number], number].any()
 
 
-def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> Cell:
+def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> CodeCell:
     """A cell a few random splits below a box."""
     rng, cell = np.random.default_rng(seed), cell_of(network, low, high)
     for _ in range(int(rng.integers(0, 5))):
@@ -98,7 +98,7 @@ def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> Cell:
     return cell
 
 
-def in_cell(cell: Cell, stages: list[Ints]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def in_cell(cell: CodeCell, stages: list[Ints]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which code vectors take the path to the cell. `stages`: codes, then the outputs of each
     hidden layer, (n, width) each."""
     found = np.ones(len(stages[0]), dtype=np.bool_)

@@ -163,7 +163,10 @@ def test_a_tree_closes_where_nothing_is_wrong_and_nowhere_else() -> None:
         bounds = MovedBounds(BallBounds(enclosure, problem.ball, problem.label))
         encoding = encode(bounds, survey(bounds, part))
         rows = program(encoding)
-        trees = [Tree(Deadline(60), rows, claim, lambda point: False) for claim in encoding.claims]
+        trees = [
+            Tree(Deadline(60), rows, refutation, lambda point: False)
+            for refutation in encoding.refutations
+        ]
         closed[seed] = all(tree.closes(10**6) for tree in trees)
     assert {seed: not answer(seed, Norm.LINF) for seed in closed} == closed
     assert set(closed.values()) == {True, False}
@@ -200,7 +203,7 @@ def drawn(ball: BallSet, rng: np.random.Generator) -> Floats:
     ends[::2] = np.sign(ends[::2])
     moves = np.where(ends > 0, ends * ball.up, ends * ball.down)
     if ball.norm is Norm.L1:
-        moves *= np.minimum(1, ball.reach / np.abs(moves).sum(axis=1, keepdims=True))
+        moves *= np.minimum(1, ball.radius / np.abs(moves).sum(axis=1, keepdims=True))
     images = [ball.point(move) for move in moves]
     return np.stack([image for image in images if image is not None])
 

@@ -38,7 +38,9 @@ def corners(ball: BallSet) -> Floats:
         )
     else:
         ends = np.concatenate([np.diag(ball.up), -np.diag(ball.down)])
-        shares = np.random.default_rng(0).dirichlet(np.full(2 * d, 0.3), 200) * min(1.0, ball.reach)
+        shares = np.random.default_rng(0).dirichlet(np.full(2 * d, 0.3), 200) * min(
+            1.0, ball.radius
+        )
         moves = np.concatenate([ends, shares @ np.sign(ends)])
     points = [ball.point(move) for move in moves]
     return np.stack([point for point in points if point is not None])

@@ -133,10 +133,10 @@ def test_the_text_of_a_threat_and_of_a_proved_part() -> None:
         assert enclosure is not None
         bounds = LadderBounds(enclosure, problem.rungs, problem.label)
         encoding = encode(bounds, survey(bounds, whole(problem.rungs)))
-        threats.add(len(encoding.claims))
+        threats.add(len(encoding.refutations))
         text = to_smtlib(problem.networks[0], problem)
         assert text == smtlib(encoding)
-        each = {cvc5_says(smtlib(encoding, [claim])) for claim in encoding.claims}
+        each = {cvc5_says(smtlib(encoding, [refutation])) for refutation in encoding.refutations}
         assert cvc5_says(text) == ("sat" if "sat" in each else "unsat")
         assert smtlib(encoding, check=False) + "(check-sat)\n" == text
     assert {0, 1, 2} <= threats

@@ -236,7 +236,13 @@ def test_the_same_question_has_the_same_answer(number: int, name: str) -> None:
         decision = solve(number, accepted(number, name), counts=True)
         answers.append(
             [
-                (verdict.status, verdict.margin, finding.effective, finding.evaluated, finding.thin)
+                (
+                    verdict.status,
+                    verdict.margin,
+                    finding.effective,
+                    finding.evaluated,
+                    finding.close_calls,
+                )
                 + (
                     (verdict.witness.moved, verdict.witness.image.tobytes())
                     if verdict.witness

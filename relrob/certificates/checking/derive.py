@@ -9,7 +9,7 @@ becomes one of the features z, whose maximum over { z in [0,1]^F : costs.z <= ro
 lambda * room + sum_g max(0, gain_g - lambda * cost_g) for ANY lambda >= 0 (weak duality; the lambda
 of the fractional knapsack makes it equal). So slopes and lambdas cannot make a bound wrong, only
 loose. On the part where some P are at least 0, and others at most 0, an upper bound stays one when
-multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or pulls,
+multiples of these P, none below 0 there, are added to what is bounded (the multipliers, or betas,
 are arbitrary too).
 """
 
@@ -33,14 +33,14 @@ _LEAST: Final = Fraction(1, 2**125)  # more than a subnormal number that counts 
 
 @dataclass(frozen=True, eq=False)
 class _Lines:
-    """Of each neuron: `rise` * P + `over` >= f(P) >= `fall` * P + `under`, |P - p| <= `error` for
-    real p of inputs that are `moved` by at most that much (in the first layer: for real p of the
-    inputs as they are)."""
+    """Of each neuron: `upper_slope` * P + `upper_intercept` >= f(P) >= `lower_slope` * P +
+    `lower_intercept`, |P - p| <= `error` for real p of inputs that are `moved` by at most that much
+    (in the first layer: for real p of the inputs as they are)."""
 
-    rise: list[Any]
-    over: list[Any]
-    fall: list[Any]
-    under: list[Any]
+    upper_slope: list[Any]
+    upper_intercept: list[Any]
+    lower_slope: list[Any]
+    lower_intercept: list[Any]
     error: list[Any]
     moved: list[Any]
 
@@ -91,8 +91,8 @@ class _Layer:
         """By how much quantising moves each of the inputs in [0, high]."""
         facts = self.facts
         step = ball(facts.share) * max(high, default=arb(0)) + ball(facts.shift)
-        reach = None if facts.reach is None else ball(facts.reach)
-        beyond = [arb(0) if reach is None else (h - reach).nonnegative_part() for h in high]
+        input_cap = None if facts.input_cap is None else ball(facts.input_cap)
+        beyond = [arb(0) if input_cap is None else (h - input_cap).nonnegative_part() for h in high]
         return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
 
     def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:
@@ -126,10 +126,14 @@ def _lines(low: Any, high: Any, cap: Any, slopes: tuple[float, float]) -> tuple[
     """(rise, over, fall, under) of one neuron, for slopes of any value."""
     ends = [low, high, *(at for at in (arb(0), cap) if at is not None and low < at < high)]
     passed = [_pass(at, cap) for at in ends]
-    rise, fall = arb(slopes[0]), arb(slopes[1])
-    over = max((p - rise * at).upper() for p, at in zip(passed, ends, strict=True))
-    under = min((p - fall * at).lower() for p, at in zip(passed, ends, strict=True))
-    return rise, over, fall, under
+    upper_slope, lower_slope = arb(slopes[0]), arb(slopes[1])
+    upper_intercept = max(
+        (p - upper_slope * at).upper() for p, at in zip(passed, ends, strict=True)
+    )
+    lower_intercept = min(
+        (p - lower_slope * at).lower() for p, at in zip(passed, ends, strict=True)
+    )
+    return upper_slope, upper_intercept, lower_slope, lower_intercept
 
 
 def _pass(value: Any, cap: Any) -> Any:
@@ -180,7 +184,7 @@ class Derivation:
     ) -> Any:
         """Least margin (exact) of the label over the part; `slopes`: of each hidden layer, those of
         its bent neurons; `signs`: of each hidden layer, the side (1: at least 0, -1: at most 0) and
-        the pull of the pre-activations that are fixed. None: no image has these signs.
+        the beta of the pre-activations that are fixed. None: no image has these signs.
 
         Raises InvalidError: a neuron without slopes that is neither on nor off, an overflow,
         outputs that could saturate.
@@ -286,7 +290,7 @@ class _Part:
             return self._extreme((_matrix([*self._moves, self._start]) * difference).table(), doubt)
         bias = (_matrix([last.bias]) * difference).entries()
         return self._upper(
-            form, [value + more for value, more in zip(bias, doubt, strict=True)], pulled=True
+            form, [value + more for value, more in zip(bias, doubt, strict=True)], with_betas=True
         )
 
     def _ends(self, number: int, error: list[Any]) -> list[tuple[Any, Any]]:
@@ -336,30 +340,40 @@ class _Part:
                     )
                 given = (0.0, 0.0) if off else (1.0, 1.0)
             columns.append(_lines(low, high, roof, given))
-        rise, over, fall, under = (list(column) for column in zip(*columns, strict=True))
-        self._hidden.append(_Lines(rise, over, fall, under, error, moved))
+        upper_slope, upper_intercept, lower_slope, lower_intercept = (
+            list(column) for column in zip(*columns, strict=True)
+        )
+        self._hidden.append(
+            _Lines(upper_slope, upper_intercept, lower_slope, lower_intercept, error, moved)
+        )
         return [_pass(high, roof) for _, high in ends]
 
-    def _upper(self, form: tuple[Any, Any], constant: list[Any], pulled: bool = False) -> list[Any]:
+    def _upper(
+        self, form: tuple[Any, Any], constant: list[Any], with_betas: bool = False
+    ) -> list[Any]:
         """Upper bounds of the columns of `form` (split by sign) over what the last hidden layer
-        passes on, plus constants; `pulled`: with the multiples of pre-activations whose signs are
-        fixed."""
+        passes on, plus constants; `with_betas`: with the multiples of pre-activations whose signs
+        are fixed."""
         for depth in range(len(self._hidden) - 1, 0, -1):
             lines, layer = self._hidden[depth], self._layers[depth]
             above = [
                 o + r * (e + b)
-                for o, r, e, b in zip(lines.over, lines.rise, lines.error, layer.bias, strict=True)
+                for o, r, e, b in zip(
+                    lines.upper_intercept, lines.upper_slope, lines.error, layer.bias, strict=True
+                )
             ]
             below = [
                 o + f * (b - e)
-                for o, f, e, b in zip(lines.under, lines.fall, lines.error, layer.bias, strict=True)
+                for o, f, e, b in zip(
+                    lines.lower_intercept, lines.lower_slope, lines.error, layer.bias, strict=True
+                )
             ]
             added = _matrix([above]) * form[0] + _matrix([below]) * form[1]
-            slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
-            if pulled:
-                pull, worth = self._pull(depth, layer.bias)
+            slope = _scaled(lines.upper_slope, form[0]) + _scaled(lines.lower_slope, form[1])
+            if with_betas:
+                beta, worth = self._betas(depth, layer.bias)
                 slope, constant = (
-                    slope + _columns(pull, slope.ncols()),
+                    slope + _columns(beta, slope.ncols()),
                     [value + worth for value in constant],
                 )
             form = _split(layer.weights * slope)
@@ -368,28 +382,32 @@ class _Part:
         lines = self._hidden[0]
         above = [
             o + r * (s + e)
-            for o, r, s, e in zip(lines.over, lines.rise, self._start, lines.error, strict=True)
+            for o, r, s, e in zip(
+                lines.upper_intercept, lines.upper_slope, self._start, lines.error, strict=True
+            )
         ]
         below = [
             o + f * (s - e)
-            for o, f, s, e in zip(lines.under, lines.fall, self._start, lines.error, strict=True)
+            for o, f, s, e in zip(
+                lines.lower_intercept, lines.lower_slope, self._start, lines.error, strict=True
+            )
         ]
         start = (_matrix([above]) * form[0] + _matrix([below]) * form[1]).entries()
-        slope = _scaled(lines.rise, form[0]) + _scaled(lines.fall, form[1])
-        if pulled:
-            pull, worth = self._pull(0, self._start)
-            slope, start = slope + _columns(pull, slope.ncols()), [value + worth for value in start]
+        slope = _scaled(lines.upper_slope, form[0]) + _scaled(lines.lower_slope, form[1])
+        if with_betas:
+            beta, worth = self._betas(0, self._start)
+            slope, start = slope + _columns(beta, slope.ncols()), [value + worth for value in start]
         gains = (_matrix(self._moves) * slope).table() if self._moves else []
         return self._extreme([*gains, start], constant)
 
-    def _pull(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
+    def _betas(self, depth: int, start: list[Any]) -> tuple[list[Any], Any]:
         """Signed multiples of a layer's pre-activations, and what they add at most beside what
         moves: P is `start` and more, up to the layer's error."""
-        pull, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
+        beta, worth, errors = [arb(0)] * len(start), arb(0), self._hidden[depth].error
         for neuron, (side, size) in self._signs[depth].items():
-            pull[neuron] = arb(side * size)
-            worth += pull[neuron] * start[neuron] + arb(size) * errors[neuron]
-        return pull, worth
+            beta[neuron] = arb(side * size)
+            worth += beta[neuron] * start[neuron] + arb(size) * errors[neuron]
+        return beta, worth
 
     def _extreme(self, rows: list[list[Any]], constant: list[Any]) -> list[Any]:
         """Upper bounds of constant + last row + max over the hull of z @ the other rows, column by

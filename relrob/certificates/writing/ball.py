@@ -56,14 +56,14 @@ def ball_certificate(
 def _leaf(leaf: PhaseLeaf, gap: float) -> dict[str, Any]:
     """Its path, and what its bounds are made of; of a part without images there is no margin."""
     found: Margins = leaf.found
-    pulls = [list[float]() for _ in found.hidden]
+    betas = [list[float]() for _ in found.hidden]
     for layer, neuron, _ in sorted(leaf.path):
-        pulls[layer].append(float(leaf.pulls[layer][neuron]))
+        betas[layer].append(float(leaf.betas[layer][neuron]))
     return {
         "path": [list(split) for split in leaf.path],
         "margin": None if found.empty else claim(float(found.low.min()), gap),
         "slopes": [bent_lines(neurons) for neurons in found.hidden],
-        "pulls": pulls,
+        "pulls": betas,
     }
 
 

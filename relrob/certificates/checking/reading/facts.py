@@ -24,13 +24,13 @@ class Facts:
     """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the
     way to an output (`terms`; 0 over the reals).
 
-    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`;
-    outputs are stored with an error of at most `rounding` and cut to [floor, cap]. None: no such
-    end. `levels`: the step of a first layer that quantises is known. Where elementwise steps around
-    the layer, or several layers, are part of it, `sizes` (n_in, n_out) are those of its weights,
-    `extra` (n_out,) is what constants add to the sizes that are rounded, `slack` (n_out,) what
-    numbers that count as 0 may cost, and `lift` how much larger than in the layer alone. Nothing
-    overflows for inputs below `most_in` and sizes below `most_out`.
+    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above
+    `input_cap`; outputs are stored with an error of at most `rounding` and cut to [floor, cap].
+    None: no such end. `levels`: the step of a first layer that quantises is known. Where
+    elementwise steps around the layer, or several layers, are part of it, `sizes` (n_in, n_out) are
+    those of its weights, `extra` (n_out,) is what constants add to the sizes that are rounded,
+    `slack` (n_out,) what numbers that count as 0 may cost, and `lift` how much larger than in the
+    layer alone. Nothing overflows for inputs below `most_in` and sizes below `most_out`.
     """
 
     weights: NDArray[np.float64]
@@ -39,7 +39,7 @@ class Facts:
     terms: int
     share: Fraction = Fraction(0)
     shift: Fraction = Fraction(0)
-    reach: Fraction | None = None
+    input_cap: Fraction | None = None
     rounding: Fraction = Fraction(0)
     cap: Fraction | None = None
     floor: Fraction | None = None

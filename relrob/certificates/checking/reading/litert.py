@@ -416,7 +416,7 @@ class _Walk:
             relu,
             terms=8,
             shift=given / 2 * LOOSE if not self._layers else Fraction(0),
-            reach=(127 - zero) * given,
+            input_cap=(127 - zero) * given,
             rounding=made * (Fraction(1, 2) + doubled) * LOOSE,
             cap=(127 - end) * made,
             floor=(-128 - end) * made,
