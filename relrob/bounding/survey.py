@@ -65,7 +65,7 @@ def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
     margins, known = bounds.margins(part), bounds.neurons(part)
     layers = bounds.enclosure.layers
     unstable = sum(
-        int(unstable(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False)
+        int(unstable_relus(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False)
     )
     threats = _threats(bounds.enclosure, bounds.label, margins, every)
     least = bounds.enclosure.shown(float(margins.low.min()))
@@ -96,11 +96,11 @@ def _threats(
     return found
 
 
-def stable(known: PreActivations, layer: EnclosedLayer) -> Bools:
+def stable_relus(known: PreActivations, layer: EnclosedLayer) -> Bools:
     """Neurons that pass on what they compute."""
     return np.asarray((known.low >= 0) & (known.high <= layer.cap), dtype=np.bool_)
 
 
-def unstable(known: PreActivations, layer: EnclosedLayer) -> Bools:
+def unstable_relus(known: PreActivations, layer: EnclosedLayer) -> Bools:
     """Neurons that may do more than one thing."""
-    return np.asarray(~stable(known, layer) & ~(known.high <= 0), dtype=np.bool_)
+    return np.asarray(~stable_relus(known, layer) & ~(known.high <= 0), dtype=np.bool_)

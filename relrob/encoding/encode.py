@@ -22,7 +22,7 @@ import numpy as np
 from relrob.bounding.ball import Moves
 from relrob.bounding.linear import PreActivations
 from relrob.bounding.outward import FLOOR, SLACK
-from relrob.bounding.survey import Bounded, P, Survey, stable, unstable
+from relrob.bounding.survey import Bounded, P, Survey, stable_relus, unstable_relus
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.enclosure import EnclosedLayer
 from relrob.regions.part import Part
@@ -227,12 +227,12 @@ def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]]
     for known, layer, after in zip(found.known, layers, layers[1:], strict=False):
         if not _finite(forms, known):
             return None
-        tops, kept = _tops(found.part, neurons), np.flatnonzero(unstable(known, layer))
+        tops, kept = _tops(found.part, neurons), np.flatnonzero(unstable_relus(known, layer))
         fresh = [_neuron(forms, known, layer, int(n), tops) for n in kept]
         if not all(map(_ended, fresh)):
             return None
         forms = (
-            _passed(forms, known, stable(known, layer), kept, fresh)
+            _passed(forms, known, stable_relus(known, layer), kept, fresh)
             .times(after.weights)
             .plus(after.bias)
         )

@@ -38,9 +38,8 @@ def data(tmp_path: Path) -> Path:
 
 def invoke(command: object, *words: object) -> tuple[str, str]:
     """(standard output, standard error); errors are raised."""
-    done = CliRunner().invoke(
-        command, [str(word) for word in words], catch_exceptions=False, standalone_mode=False
-    )  # type: ignore[arg-type]
+    given, how = [str(word) for word in words], {"catch_exceptions": False}
+    done = CliRunner().invoke(command, given, standalone_mode=False, **how)  # type: ignore[arg-type]
     return done.stdout, done.stderr
 
 
