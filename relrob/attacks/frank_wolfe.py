@@ -14,23 +14,24 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.findings import Finding
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 STEPS: Final = 12
 RIVALS: Final = 3
 
 
 def sought(
-    problem: BallProblem, opened: Opened, end: float
-) -> tuple[BallBounds, BallFinding | None, float, int]:
+    query: Query[BallSet], opened: Opened, end: float
+) -> tuple[BallBounds, Finding | None, float, int]:
     """How solvers of a network that has an enclosure begin: (its bounds, the finding of a witness
     or None, the smallest margin met, images run)."""
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None  # noqa: S101 - the solver's accepts() saw to it
-    bounds = BallBounds(enclosure, problem.ball, problem.label)
+    bounds = BallBounds(enclosure, query.points, query.label)
     witness, least, tried = seek(bounds, opened, end)
-    found = None if witness is None else BallFinding(False, (witness,), least, tried, "witness")
+    found = None if witness is None else Finding(False, (witness,), least, tried, "witness")
     return bounds, found, least, tried
 
 

@@ -65,7 +65,8 @@ def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
     margins, known = bounds.margins(part), bounds.neurons(part)
     layers = bounds.enclosure.layers
     unstable = sum(
-        int(unstable_relus(each, layer).sum()) for each, layer in zip(known, layers[:-1], strict=False)
+        int(unstable_relus(each, layer).sum())
+        for each, layer in zip(known, layers[:-1], strict=False)
     )
     threats = _threats(bounds.enclosure, bounds.label, margins, every)
     least = bounds.enclosure.shown(float(margins.low.min()))

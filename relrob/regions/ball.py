@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Doubles, Floats, frozen
-from relrob.domain.query import check_image
+from relrob.domain.arrays import Doubles, Floats, Proposal, frozen
+from relrob.domain.image import check_image
 from relrob.domain.region import Ball, Lattice, Norm
+from relrob.errors import RelrobError
 from relrob.regions.exact import fed, float32_inside, nearest_float32
 
 _HALF_UNIT = (
@@ -37,6 +38,27 @@ class BallSet:
     up: Doubles
     norm: Norm
     reach: float
+    joint: ClassVar[bool] = False  # each network is asked alone: there is nothing to count on both
+    count: ClassVar[None] = None  # no solver visits every image
+
+    def at(self, proposal: Proposal) -> Floats:
+        """A proposed image (d,). Raises RelrobError where it is not one of the region: a solver
+        must never propose such an image."""
+        image: Floats = np.asarray(proposal, dtype=np.float32)
+        if not self.contains(image):
+            raise RelrobError(
+                "a solver proposed a perturbed image outside the region",
+                hint="reporting this as a bug",
+            )
+        return image
+
+    def moved_by(self, proposal: Proposal) -> tuple[int, ...]:
+        """No features are moved in a ball."""
+        return ()
+
+    def described(self) -> bytes:
+        """What tells these images from all others."""
+        return f"{self.region} {self.exact}\n".encode() + self.base.tobytes()
 
     def contains(self, image: Floats) -> bool:
         """Is `image` (d,) a point of the region? Exact."""
@@ -57,7 +79,7 @@ class BallSet:
             return False
         return _within(self.region, [Fraction(float(image[i])) - self.exact[i] for i in changed])
 
-    def cost(self, image: Floats) -> Fraction:
+    def cost(self, image: Proposal) -> Fraction:
         """Exact L1 change of an image (d,), as it is fed."""
         changed = np.flatnonzero(image != self.base)
         return sum(

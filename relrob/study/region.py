@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import UsageError
-from relrob.regions.ball import ball_set
 from relrob.regions.exact import nearest_8bit, parse_fraction
-from relrob.regions.ladder import rung_set
+from relrob.regions.points import points_of
 from relrob.regions.search_features import groups_of
 from relrob.study.request import Request
 
@@ -67,12 +66,10 @@ def _whole(text: str) -> int:
 
 def check_region(region: Region, image: NDArray[Any]) -> None:
     """Refuse a region that does not fit the images before any training. Raises RegionError."""
-    if isinstance(region, Ladder):
-        rung_set(region, image)
-    elif isinstance(region, Search):
+    if isinstance(region, Search):
         groups_of(region, image)
     else:
-        ball_set(region, image)
+        points_of(region, image)
 
 
 def described(region: Region) -> dict[str, Any]:

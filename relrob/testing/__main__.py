@@ -17,9 +17,10 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from relrob import registry
-from relrob.deciding.decide import solver_named
+from relrob.deciding.choose import solver_named
 from relrob.networks.open import Opened
 from relrob.queries.solver import Solver
+from relrob.regions.ladder import RungSet
 from relrob.testing.cases import over_reals, random_case
 from relrob.testing.files import quantised_files
 from relrob.testing.files_main import main as files_main
@@ -28,11 +29,11 @@ from relrob.testing.suite import bound_complaints, complaints, order_complaints,
 EVERY = 1_000
 
 
-def solvers(names: str) -> dict[str, Solver]:
+def solvers(names: str) -> dict[str, Solver[RungSet]]:
     """The solvers named, "all" for those of the registry, auto, and branch with leaves of two
     points."""
     chosen = (
-        ["auto", *(entry.method for entry in registry.solvers(True))]
+        ["auto", *(entry.method for entry in registry.solvers("ladder"))]
         if names == "all"
         else names.split(",")
     )
@@ -42,7 +43,7 @@ def solvers(names: str) -> dict[str, Solver]:
     return made
 
 
-def in_turn(asked: dict[str, Solver], number: int) -> dict[str, Solver]:
+def in_turn(asked: dict[str, Solver[RungSet]], number: int) -> dict[str, Solver[RungSet]]:
     """The first solver, and one of the others, each in its turn for every kind of case."""
     first, *others = asked
     chosen = [first, *others[number // 6 % len(others) :][:1]] if others else [first]
@@ -50,7 +51,11 @@ def in_turn(asked: dict[str, Solver], number: int) -> dict[str, Solver]:
 
 
 def check(
-    seed: int, number: int, files: list[Opened], asked: dict[str, Solver], real: bool = False
+    seed: int,
+    number: int,
+    files: list[Opened],
+    asked: dict[str, Solver[RungSet]],
+    real: bool = False,
 ) -> tuple[str, list[str]]:
     """The case's kind, and what is wrong with the answers to it. `real`: float networks over the
     reals."""

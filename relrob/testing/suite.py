@@ -30,8 +30,9 @@ from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.queries.findings import Share, Transfer
-from relrob.queries.problem import Problem
+from relrob.queries.query import Query
 from relrob.queries.solver import Solver
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, whole
 from relrob.testing.cases import Case
 
@@ -53,9 +54,9 @@ class Truth:
         return np.asarray(self.said[number] != self.label, dtype=np.bool_)
 
 
-def truth(problem: Problem) -> Truth:
+def truth(problem: Query[RungSet]) -> Truth:
     """By running every point as it is replayed. Raises UsageError above `LARGEST` points."""
-    rungs = problem.rungs
+    rungs = problem.points
     if rungs.count > LARGEST:
         raise UsageError(
             f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder"
@@ -66,10 +67,12 @@ def truth(problem: Problem) -> Truth:
     return Truth(masks, rungs.cost_units(masks), said, problem.label)
 
 
-def complaints(solver: Solver, case: Case, known: Truth, counts: bool = True) -> Iterator[str]:
+def complaints(
+    solver: Solver[RungSet], case: Case, known: Truth, counts: bool = True
+) -> Iterator[str]:
     """What is wrong with the solver's answer to a case; nothing where it refuses the case."""
     problem = replace(case.problem, counts=counts)
-    if solver.accepts(problem) is not None:
+    if _refused(solver, problem):
         return
     with np.errstate(all="ignore"):
         decision = decide(problem, solver)
@@ -83,8 +86,14 @@ def complaints(solver: Solver, case: Case, known: Truth, counts: bool = True) ->
         yield f"transfer {decision.transfer}, not {_transfer(known)}"
 
 
+def _refused(solver: Solver[RungSet], asked: Query[RungSet]) -> bool:
+    """Does the solver not take such a query?"""
+    networks = [opened.network for opened in asked.networks]
+    return solver.accepts(asked.points.region, networks) is not None
+
+
 def _verdict(
-    problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool
+    problem: Query[RungSet], verdict: Verdict, known: Truth, number: int, complete: bool
 ) -> Iterator[str]:
     """1 and 2."""
     wrong = known.wrong(number)
@@ -95,7 +104,7 @@ def _verdict(
     if verdict.disagreements:
         yield "a proposed witness was refuted"
     if verdict.witness is not None:
-        mask = np.zeros(problem.rungs.features, dtype=np.bool_)
+        mask = np.zeros(problem.points.features, dtype=np.bool_)
         mask[list(verdict.witness.moved)] = True
         at = np.flatnonzero((known.masks == mask).all(axis=1))
         if len(at) != 1 or not wrong[at[0]]:
@@ -120,9 +129,9 @@ def _transfer(known: Truth) -> Transfer:
     )
 
 
-def order_complaints(solver: Solver, case: Case) -> Iterator[str]:
+def order_complaints(solver: Solver[RungSet], case: Case) -> Iterator[str]:
     """3: on fewer features and on a smaller radius, ROBUST stays ROBUST."""
-    if solver.accepts(case.problem) is not None:
+    if _refused(solver, case.problem):
         return
     ladder = case.ladder
     smaller = [replace(ladder, radius=ladder.radius * Fraction(2, 3))]
@@ -148,7 +157,7 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
         return
     if any(np.isfinite(end) for end in (enclosure.layers[-1].cap, -enclosure.layers[-1].floor)):
         return  # outputs that saturate: the bounds speak of what comes before
-    rungs, label = case.problem.rungs, case.problem.label
+    rungs, label = case.problem.points, case.problem.label
     bounds = LadderBounds(enclosure, rungs, label)
     masks = rungs.knapsack.masks(0, rungs.count)
     with np.errstate(all="ignore"):

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, final
 
@@ -25,13 +25,14 @@ from relrob.bounding.fixed import Cell, Closed, Threat, Whole, bound, cell_of, s
 from relrob.branching import fixed_relaxation as staircase_program
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice, Norm
+from relrob.domain.region import Norm, Region
 from relrob.domain.verdict import Reason
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.findings import CellProof, Finding, Findings, alone
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 _UNIT: Final = 1 << 20  # multipliers of the exact bound are whole multiples of 1/_UNIT
 _MOST: Final = 2.0**62
@@ -57,38 +58,43 @@ class Staircase:
     name = "branch"
     complete = True
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Fixed-point networks in L-infinity balls."""
-        fixed = fixed_of(network)
-        if fixed is None:
-            return "it branches on fixed-point networks only"
-        if fixed.pixel_scale > _FINEST:
-            return f"it takes {_FINEST} codes a pixel at most"
-        if not isinstance(region, Ball) or region.norm is not Norm.LINF:
+        for fixed in map(fixed_of, networks):
+            if fixed is None:
+                return "it branches on fixed-point networks only"
+            if fixed.pixel_scale > _FINEST:
+                return f"it takes {_FINEST} codes a pixel at most"
+        if region.kind != Norm.LINF:
             return "it takes L-infinity balls only"
         return None
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
-        """One network."""
-        network = fixed_of(opened.network)
-        assert network is not None  # noqa: S101 - accepts() saw to it
-        low, high = code_box(network, problem.ball)
-        return _Search(network, problem, low, high).run()
+    def solve(self, query: Query[BallSet]) -> Findings:
+        """Each network by itself."""
+        return alone(tuple(_find(query, opened) for opened in query.networks))
+
+
+def _find(query: Query[BallSet], opened: Opened) -> Finding:
+    """One network."""
+    network = fixed_of(opened.network)
+    assert network is not None  # noqa: S101 - accepts() saw to it
+    low, high = code_box(network, query.points)
+    return _Search(network, query, low, high).run()
 
 
 class _Search:
     """One network around one image."""
 
-    def __init__(self, network: FixedNetwork, problem: BallProblem, low: Ints, high: Ints) -> None:
-        self._network, self._problem = network, problem
+    def __init__(self, network: FixedNetwork, query: Query[BallSet], low: Ints, high: Ints) -> None:
+        self._network, self._query = network, query
         self._root = cell_of(network, low, high)
-        self._ball, self._label = problem.ball, problem.label
-        self._end = time.perf_counter() + problem.budget.seconds
+        self._ball, self._label = query.points, query.label
+        self._end = time.perf_counter() + query.budget.seconds
         self._witness: Floats | None = None
         self._evaluated = 0
         self._step = "bounds"
 
-    def run(self) -> BallFinding:
+    def run(self) -> Finding:
         """Every threat in turn: first with one bound each, then branching on those that are
         left."""
         every = threats(self._network, self._label)
@@ -98,11 +104,12 @@ class _Search:
                 continue
             closed[number] = self._branch(threat)
             if self._witness is not None:
-                return BallFinding(False, (self._witness,), None, self._evaluated, "witness")
+                return Finding(False, (self._witness,), None, self._evaluated, "witness")
             if closed[number] is None:
-                return BallFinding(False, (), None, self._evaluated, "branch", Reason.TIME)
-        proof = tuple(tuple(cells or ()) for cells in closed) if self._problem.certify else None
-        return BallFinding(True, (), None, self._evaluated, self._step, proof=proof)
+                return Finding(False, (), None, self._evaluated, "branch", Reason.TIME)
+        every_cell = tuple(tuple(cells or ()) for cells in closed)
+        proof = CellProof(every_cell) if self._query.certify else None
+        return Finding(True, (), None, self._evaluated, self._step, proof=proof)
 
     def _first(self, threat: Threat) -> list[Closed] | None:
         """The whole ball with multipliers from the chords of the staircases: no linear program."""

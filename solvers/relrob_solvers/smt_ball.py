@@ -9,7 +9,7 @@ is replayed behind the door, and the verdict is UNKNOWN where it is right there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, Final, final
 
@@ -19,13 +19,13 @@ import z3
 from relrob.branching.threats import Answer, Question, refusal, solve
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.encoding.encode import Claim
 from relrob.encoding.smtlib import smtlib
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.findings import Findings
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 from relrob.system.quiet import checked
 
 _SEED: Final = 0
@@ -41,13 +41,13 @@ class Reals:
     name = "smt"
     complete = False
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure, in L1 and L-infinity balls."""
-        return refusal(region, network)
+        return refusal(region, networks)
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
+    def solve(self, query: Query[BallSet]) -> Findings:
         """Threat by threat, until a model or none is left."""
-        return solve(problem, opened, self.name, _prepared)
+        return solve(query, self.name, _prepared)
 
 
 def _prepared(question: Question) -> Callable[[Claim], Answer]:

@@ -10,23 +10,21 @@ the label are excluded, and the question is asked again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, final
 
 import z3
 
-from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.survey import survey
 from relrob.branching.cubes import around, refusal, run, solve
 from relrob.domain.arrays import Bools
-from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.domain.network import Network
+from relrob.domain.region import Region
+from relrob.encoding.encode import Claim, Encoding
 from relrob.encoding.smtlib import smtlib
-from relrob.errors import UsageError
 from relrob.judging.tally import Tally
-from relrob.networks.enclose import enclosure_of
-from relrob.networks.open import Opened
 from relrob.queries.findings import Findings
-from relrob.queries.problem import Problem
-from relrob.regions.part import whole
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet
 from relrob.system.quiet import checked
 
 UNSTABLE: Final = 32  # z3 is lost with many more open ReLUs (measured); a split closes some
@@ -47,13 +45,13 @@ class Smt:
     def __init__(self, unstable: int = UNSTABLE, patience: int = PATIENCE) -> None:
         self._unstable, self._patience = unstable, patience
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that all have bounds: float MLPs and dense LiteRT files."""
-        return refusal(problem)
+        return refusal(networks)
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         """Each network by itself, within the budget."""
-        return solve(problem, self._ask, self._unstable)
+        return solve(query, self._ask, self._unstable)
 
     def _ask(self, tally: Tally, encoding: Encoding) -> bool:
         """Every threat to a part in turn."""
@@ -66,24 +64,6 @@ class Smt:
             if tally.hint is not None:
                 return True
         return True
-
-
-def to_smtlib(opened: Opened, problem: Problem, every: bool = False) -> str:
-    """SMT-LIB 2 text (QF_LRA) of the question about one network on the whole ladder; unsatisfiable
-    means ROBUST.
-
-    `every`: ask about each other class, also those that the bounds rule out (whose question is a
-    trivial one otherwise).
-
-    Raises UsageError for a network without bounds.
-    """
-    enclosure = enclosure_of(opened.network)
-    if enclosure is None:
-        raise UsageError(
-            f"{opened.network.path} has no bounds", "float MLPs and dense .tflite files"
-        )
-    bounds = LadderBounds(enclosure, problem.rungs, problem.label)
-    return smtlib(encode(bounds, survey(bounds, whole(problem.rungs), every)))
 
 
 def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:

@@ -20,8 +20,8 @@ MUTANTS = (
     Mutant(
         "branch: finished regardless",
         "solvers/relrob_solvers/branch_ladder.py",
-        "side.tally.proved == self._p",
-        "side.tally.proved > 0 * self._p",
+        "side.tally.proved == self._q",
+        "side.tally.proved > 0 * self._q",
         (
             "tests/solvers/test_soundness.py",
             "tests/solvers/test_enumerate_ladder.py",

@@ -35,7 +35,7 @@ SMALL: Final = (
 )
 
 
-def certificate(
+def ladder_certificate(
     opened: Opened,
     rungs: RungSet,
     image: NDArray[Any],
