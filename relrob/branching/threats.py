@@ -7,11 +7,8 @@ right.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import final
 
 from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.ball import MovedBounds, Moves, moves_of
@@ -24,36 +21,10 @@ from relrob.encoding.encode import Claim, Encoding, encode
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import Finding, Findings, alone
 from relrob.queries.query import Query
 from relrob.regions.ball import BallSet
-
-
-@final
-class Deadline:
-    """A moment at which to stop, `seconds` from now, as a watch (`relrob.branching.highs`)."""
-
-    def __init__(self, seconds: float) -> None:
-        self.limit = time.perf_counter() + seconds
-
-    @property
-    def spent(self) -> float:
-        """Now."""
-        return time.perf_counter()
-
-    @property
-    def left(self) -> float:
-        """Seconds until then."""
-        return self.limit - self.spent
-
-    @property
-    def late(self) -> bool:
-        """True when the moment has passed."""
-        return self.spent > self.limit
-
-    def clock(self) -> AbstractContextManager[None]:
-        """Time passes by itself."""
-        return nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +85,7 @@ def _find(
     """One network."""
     part, deadline = moves_of(query.points), Deadline(query.budget.seconds)
     assert part is not None  # noqa: S101 - refusal() saw to it
-    whole, witness, least, tried = sought(query, opened, deadline.limit)
+    whole, witness, least, tried = sought(query, opened, deadline)
     if witness is not None:
         return witness
     bounds = MovedBounds(whole)

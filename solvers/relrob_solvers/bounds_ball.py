@@ -3,7 +3,6 @@ ones do not reach. Not complete."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import final
 
@@ -14,6 +13,7 @@ from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import Finding, Findings, PhaseLeaf, PhaseProof, alone
 from relrob.queries.query import Query
 from relrob.regions.ball import BallSet
@@ -40,17 +40,16 @@ class Around:
 
 def _find(query: Query[BallSet], opened: Opened) -> Finding:
     """One network."""
-    end = time.perf_counter() + query.budget.seconds
-    bounds, witness, least, tried = sought(query, opened, end)
+    deadline = Deadline(query.budget.seconds)
+    bounds, witness, least, tried = sought(query, opened, deadline)
     if witness is not None:
         return witness
     enclosure, plain = bounds.enclosure, bounds.margins()
     proof, by = plain, "bounds"
-    if not proves(enclosure, query.label, plain) and time.perf_counter() < end:
+    if not proves(enclosure, query.label, plain) and not deadline.late:
         proof, by = bounds.margins(bounds.falls(plain)), "alpha"
     if not proves(enclosure, query.label, proof):
-        late = time.perf_counter() > end
-        return Finding(False, (), least, tried, by, Reason.TIME if late else Reason.BOUNDS)
+        return Finding(False, (), least, tried, by, Reason.TIME if deadline.late else Reason.BOUNDS)
     margin = min(enclosure.shown(float(proof.low.min())), least)
     corners, least = (
         (bounds.at.hull.extreme(proof.gains),),

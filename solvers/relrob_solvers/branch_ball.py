@@ -10,9 +10,8 @@ margin most. The image at which a bound is worst is run.
 from __future__ import annotations
 
 import heapq
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import numpy as np
@@ -21,6 +20,7 @@ from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.ball import BallBounds
 from relrob.bounding.certain import proves
 from relrob.bounding.linear import Margins, Phase
+from relrob.branching.frontier import Frontier
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Region
@@ -28,6 +28,7 @@ from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import Finding, Findings, PhaseLeaf, PhaseProof, alone
 from relrob.queries.query import Query
 from relrob.queries.spots import PARTS
@@ -39,15 +40,13 @@ _MOST: Final = (
 )
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, eq=False)
 class _Open:
-    """A part that bounds leave open; the one of the least margin is next."""
+    """A part that bounds leave open."""
 
-    margin: float
-    number: int
-    path: Path = field(compare=False)
-    phases: tuple[Phase, ...] = field(compare=False)
-    found: Margins = field(compare=False)
+    path: Path
+    phases: tuple[Phase, ...]
+    found: Margins
 
 
 @final
@@ -70,9 +69,11 @@ class Phases:
 
 def _find(query: Query[BallSet], opened: Opened) -> Finding:
     """One network."""
-    end = time.perf_counter() + query.budget.seconds
-    bounds, witness, least, tried = sought(query, opened, end)
-    return _Tree(query, opened, bounds, least, tried).grown(end) if witness is None else witness
+    deadline = Deadline(query.budget.seconds)
+    bounds, witness, least, tried = sought(query, opened, deadline)
+    return (
+        _Tree(query, opened, bounds, least, tried).grown(deadline) if witness is None else witness
+    )
 
 
 @final
@@ -89,21 +90,21 @@ class _Tree:
             bounds,
         )
         self._least, self._tried, self._proved, self._kept = least, tried, float("inf"), 0
-        self._open: list[_Open] = []
+        self._open = Frontier[_Open]()
         self._leaves: list[PhaseLeaf] = []
         self._closest: list[tuple[float, int, Doubles]] = []
         self._witness: Floats | None = None
 
-    def grown(self, end: float) -> Finding:
+    def grown(self, deadline: Deadline) -> Finding:
         """Until a witness is found, every part is closed, or time is up."""
         widths = [len(layer.bias) for layer in self._enclosure.layers[:-1]]
         self._look((), tuple(Phase(np.zeros(n), np.zeros(n)) for n in widths))
         while self._open and self._witness is None:
-            if time.perf_counter() > end:
+            if deadline.late:
                 return self._finding(Reason.TIME)
             if len(self._open) > _MOST:
                 return self._finding(Reason.MEMORY)
-            part = heapq.heappop(self._open)
+            part = self._open.pop()
             costs = self._bounds.looseness(part.found, part.phases)
             layer = max(
                 range(len(costs)), key=lambda n: float(costs[n].max(initial=0.0)), default=None
@@ -139,7 +140,7 @@ class _Tree:
             self._least = min(self._least, float(margins(outputs, self._query.label)[0]))
             if int(labels(outputs)[0]) != self._query.label:
                 self._witness = image
-        heapq.heappush(self._open, _Open(float(found.low.min()), self._tried, path, phases, found))
+        self._open.push(float(found.low.min()), self._tried, _Open(path, phases, found))
 
     def _keep(self, found: Margins) -> None:
         """Of the closed parts, keep the corners of those with the least margins."""

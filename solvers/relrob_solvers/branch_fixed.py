@@ -12,10 +12,8 @@ finite.
 
 from __future__ import annotations
 
-import heapq
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
@@ -23,6 +21,7 @@ import numpy as np
 from relrob.bounding.codes import code_box, coded
 from relrob.bounding.fixed import Cell, Closed, Threat, Whole, bound, cell_of, settled, threats
 from relrob.branching import fixed_relaxation as staircase_program
+from relrob.branching.frontier import Frontier
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Network
 from relrob.domain.region import Norm, Region
@@ -30,6 +29,7 @@ from relrob.domain.verdict import Reason
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.open import Opened
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import CellProof, Finding, Findings, alone
 from relrob.queries.query import Query
 from relrob.regions.ball import BallSet
@@ -41,14 +41,15 @@ _MOVES: Final = 300
 _FINEST: Final = 1 << 20  # up to this scale every code is that of a float32 pixel
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, eq=False)
 class _Open:
-    """An open cell; the one with the largest relaxed value is next."""
+    """An open cell, and its relaxation where HiGHS finished; `threat`: minus the relaxed value;
+    `age`: how many cells were closed before."""
 
-    value: float
-    number: int
-    cell: Cell = field(compare=False)
-    found: staircase_program.Relaxed | None = field(compare=False)
+    threat: float
+    age: int
+    cell: Cell
+    found: staircase_program.Relaxed | None
 
 
 @final
@@ -89,7 +90,7 @@ class _Search:
         self._network, self._query = network, query
         self._root = cell_of(network, low, high)
         self._ball, self._label = query.points, query.label
-        self._end = time.perf_counter() + query.budget.seconds
+        self._deadline = Deadline(query.budget.seconds)
         self._witness: Floats | None = None
         self._evaluated = 0
         self._step = "bounds"
@@ -128,14 +129,14 @@ class _Search:
     def _branch(self, threat: Threat) -> list[Closed] | None:
         """Closed cells that make up the ball; None when a witness is found or time is up."""
         closed: list[Closed] = []
-        heap: list[_Open] = []
+        frontier = Frontier[_Open]()
         made = 0
         for cell in self._settled([self._root], threat, closed):
-            heapq.heappush(heap, cell)
-        while heap:
-            if time.perf_counter() > self._end:
+            frontier.push(cell.threat, cell.age, cell)
+        while frontier:
+            if self._deadline.late:
                 return None
-            task = heapq.heappop(heap)
+            task = frontier.pop()
             if made % _TRIES == 0 and task.found is not None and self._seek(task, threat):
                 return None
             made += 1
@@ -151,7 +152,7 @@ class _Search:
             paths = [(*task.cell.path, (layer, neuron, value, side)) for side in (0, 1)]
             closed += [Closed(path) for path in paths if path[-1] not in there]
             for cell in self._settled(halves, threat, closed):
-                heapq.heappush(heap, cell)
+                frontier.push(cell.threat, cell.age, cell)
         return closed
 
     def _settled(self, cells: list[Cell], threat: Threat, closed: list[Closed]) -> Iterator[_Open]:
@@ -160,9 +161,7 @@ class _Search:
             if settled(self._network, cell) == self._label:
                 closed.append(Closed(cell.path))
                 continue
-            found = staircase_program.relax(
-                self._network, cell, threat, self._end - time.perf_counter()
-            )
+            found = staircase_program.relax(self._network, cell, threat, self._deadline.left)
             if found is None:
                 yield _Open(-np.inf, len(closed), cell, None)
                 continue
@@ -181,7 +180,7 @@ class _Search:
         )
         ends = (self._root.low[0], self._root.high[0])
         return self._try(
-            improved(self._network, codes, *ends, self._label, threat.rival, self._end)
+            improved(self._network, codes, *ends, self._label, threat.rival, self._deadline)
         )
 
     def _try(self, codes: Ints) -> bool:
@@ -212,7 +211,13 @@ def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole
 
 
 def improved(
-    network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: int, rival: int, end: float
+    network: FixedNetwork,
+    codes: Ints,
+    low: Ints,
+    high: Ints,
+    label: int,
+    rival: int,
+    deadline: Deadline,
 ) -> Ints:
     """Codes that favour `rival` over `label` more: again and again the single change of a code that
     helps most, until none does."""
@@ -225,7 +230,7 @@ def improved(
     ]
     sums = codes @ first + network.layers[0].offset
     for _ in range(_MOVES):
-        if time.perf_counter() > end:
+        if deadline.late:
             break
         targets = [low, high, np.maximum(codes - 1, low), np.minimum(codes + 1, high)]
         places = [np.flatnonzero(target != codes) for target in targets]

@@ -14,13 +14,14 @@ from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from relrob.branching.highs import Tree, propose
-from relrob.branching.threats import Answer, Deadline, Question, refusal, solve
+from relrob.branching.threats import Answer, Question, refusal, solve
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.encoding.encode import Claim
 from relrob.encoding.milp import Program, program
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import Findings
 from relrob.queries.query import Query
 from relrob.regions.ball import BallSet

@@ -3,26 +3,23 @@ networks. Complete."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
-from typing import Any, Final, final
+from typing import final
 
 import numpy as np
-import z3
 
 from relrob.bounding.codes import code_box, coded
+from relrob.branching.z3_text import Z3, Said
 from relrob.domain.network import Network
 from relrob.domain.region import Norm, Region
 from relrob.domain.verdict import Reason
 from relrob.encoding.smtlib_fixed import integer_smtlib
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.open import Opened
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import Finding, Findings, alone
 from relrob.queries.query import Query
 from relrob.regions.ball import BallSet
-from relrob.system.quiet import checked
-
-_SEED: Final = 0
 
 
 @final
@@ -51,21 +48,16 @@ def _find(query: Query[BallSet], opened: Opened) -> Finding:
     door."""
     network = fixed_of(opened.network)
     assert network is not None  # noqa: S101 - accepts() saw to it
-    end = time.perf_counter() + query.budget.seconds
+    deadline = Deadline(query.budget.seconds)
     low, high = code_box(network, query.points)
-    solver = z3.SolverFor("QF_LIA")
-    solver.set("random_seed", _SEED)
-    solver.from_string(integer_smtlib(network, low, high, query.label, check=False))
-    solver.set("timeout", max(1, int(min(end - time.perf_counter(), 1e6) * 1000)))
-    answer = checked(solver)
-    if answer == z3.unsat:
+    z3 = Z3("QF_LIA", integer_smtlib(network, low, high, query.label, check=False))
+    said = z3.ask(deadline.left)
+    if said is Said.NONE:
         return Finding(True, (), None, 0, Integer.name)
-    if answer != z3.sat:
+    if said is not Said.MODEL:
         return Finding(False, (), None, 0, Integer.name, Reason.TIME)
-    model: Any = solver.model()
-    codes = low.copy()
-    for i in np.flatnonzero(low < high):
-        codes[i] = model.eval(z3.Int(f"x{i}"), model_completion=True).as_long()
+    codes, loose = low.copy(), np.flatnonzero(low < high)
+    codes[loose] = z3.integers(f"x{i}" for i in loose)
     image = coded(network, query.points, codes)
     proposals = () if image is None else (image,)
     return Finding(False, proposals, None, 0, Integer.name)

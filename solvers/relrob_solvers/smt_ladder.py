@@ -13,9 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, final
 
-import z3
-
 from relrob.branching.cubes import around, refusal, run, solve
+from relrob.branching.z3_text import Z3, Said
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Network
 from relrob.domain.region import Region
@@ -25,13 +24,11 @@ from relrob.judging.tally import Tally
 from relrob.queries.findings import Findings
 from relrob.queries.query import Query
 from relrob.regions.ladder import RungSet
-from relrob.system.quiet import checked
 
 UNSTABLE: Final = 32  # z3 is lost with many more open ReLUs (measured); a split closes some
 # z3's own measure of effort on one question before a part is split: about half a second
 PATIENCE: Final = 300_000
 MODELS: Final = 50  # models that the runtime may refute before a part is split
-_SEED: Final = 0
 
 
 @final
@@ -72,8 +69,8 @@ def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
     for _ in range(MODELS):
         with tally.clock():
             answer = questions.ask(tally.limit - tally.spent)
-        if answer != z3.sat:
-            return bool(answer == z3.unsat)
+        if answer is not Said.MODEL:
+            return answer is Said.NONE
         masks = around(questions.point(), encoding.ladder)
         run(tally, masks)
         if tally.hint is not None:
@@ -91,26 +88,18 @@ class _Questions:
         self, encoding: Encoding, claim: Claim, excluded: list[Bools], patience: int
     ) -> None:
         self._encoding, self._excluded = encoding, excluded
-        self._solver = z3.SolverFor("QF_LRA")
-        self._solver.set("random_seed", _SEED)
-        self._solver.set("rlimit", patience)
-        self._solver.from_string(smtlib(encoding, [claim], check=False))
-        self._features = [z3.Bool(f"z{g}") for g in encoding.part.free]
+        self._z3 = Z3("QF_LRA", smtlib(encoding, [claim], check=False), patience)
+        self._names = [f"z{g}" for g in encoding.part.free]
         for mask in excluded:
             self._block(mask)
 
-    def ask(self, seconds: float) -> z3.CheckSatResult:
-        """sat, unsat, or unknown at the limit."""
-        self._solver.set("timeout", max(1, int(min(seconds, 1e6) * 1000)))
-        answer: z3.CheckSatResult = checked(self._solver)
-        return answer
+    def ask(self, seconds: float) -> Said:
+        """Is there a point?"""
+        return self._z3.ask(seconds)
 
     def point(self) -> Bools:
         """The mask (F,) of the model's point."""
-        model = self._solver.model()
-        return self._encoding.mask(
-            [bool(z3.is_true(model.eval(z, model_completion=True))) for z in self._features]
-        )
+        return self._encoding.mask(self._z3.truths(self._names))
 
     def exclude(self, masks: Bools) -> None:
         """Leave points out from now on."""
@@ -119,7 +108,4 @@ class _Questions:
             self._block(mask)
 
     def _block(self, mask: Bools) -> None:
-        free = self._encoding.part.free
-        self._solver.add(
-            z3.Or([z3.Not(z) if mask[g] else z for g, z in zip(free, self._features, strict=True)])
-        )
+        self._z3.exclude(self._names, [bool(mask[g]) for g in self._encoding.part.free])

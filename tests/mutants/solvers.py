@@ -14,7 +14,7 @@ MUTANTS = (
         "phases: open parts forgotten",
         "solvers/relrob_solvers/branch_ball.py",
         "while self._open and",
-        "while self._open[1:] and",
+        "while len(self._open) > 1 and",
         ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
     Mutant(

@@ -18,7 +18,6 @@ from relrob.attacks import frank_wolfe as seek
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
 from relrob.bounding.survey import survey
 from relrob.branching.highs import Tree
-from relrob.branching.threats import Deadline
 from relrob.deciding import auto
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles, Floats
@@ -29,6 +28,7 @@ from relrob.encoding.encode import encode
 from relrob.encoding.milp import Program, program
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
+from relrob.queries.clock import Deadline
 from relrob.queries.findings import Findings
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from highspy import HighsModelStatus
 
-from relrob.branching import cubes, highs
+from relrob.branching import cubes, highs_model
 from relrob.deciding.choose import solver_named
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles
@@ -72,7 +72,7 @@ def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
     """HiGHS is made to say that everything is infeasible, to return wrong multipliers, or values
     that are no numbers."""
     rng = np.random.default_rng(0)
-    real = highs._open
+    real = highs_model._open
 
     class Liar:
         def __init__(self) -> None:
@@ -101,7 +101,7 @@ def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
                 )
             return found
 
-    monkeypatch.setattr(highs, "_open", Liar)
+    monkeypatch.setattr(highs_model, "_open", Liar)
 
 
 @pytest.mark.parametrize("lie", ["infeasible", "bound", "noise", "values"])
