@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
 
 from relrob import registry
 from relrob.deciding.auto import Auto, AutoBall, named
@@ -47,20 +47,27 @@ def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
     )
 
 
-def chosen(
-    points: Points, networks: Sequence[Network], asked: str | Solver[Points]
-) -> Solver[Points]:
+def chosen(points: Points, networks: Sequence[Network], asked: str | Solver[Any]) -> Solver[Points]:
     """The solver of these networks, asked for by its method or as it is. Raises UsageError where it
     does not take them."""
-    if isinstance(asked, str) and not points.joint:
-        (network,) = networks
-        first = solver_for(points.region, network, asked)
-        return cast("Solver[Points]", AutoBall(first) if asked == "auto" else first)
-    solver = cast("Solver[Points]", solver_named(asked)) if isinstance(asked, str) else asked
+    found = _by_method(points, networks, asked) if isinstance(asked, str) else asked
+    solver = cast("Solver[Points]", found)  # the registry knows which points a solver takes
     refusal = solver.accepts(points.region, networks)
     if refusal is not None:
         raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
     return solver
+
+
+def _by_method(
+    points: Points, networks: Sequence[Network], method: str
+) -> Solver[RungSet] | Solver[BallSet]:
+    """One solver for all networks where points are counted on them together, else the one network's
+    own."""
+    if points.joint:
+        return solver_named(method)
+    (network,) = networks
+    first = solver_for(points.region, network, method)
+    return AutoBall(first) if method == "auto" else first
 
 
 def check_solver(name: str, region: Region, networks: tuple[Network, Network]) -> None:

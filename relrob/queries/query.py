@@ -1,4 +1,4 @@
-"""Queries: is a property true of these networks on every point of a region? A value with a digest."""
+"""Queries: is a property true of these networks on every point of a region?"""
 
 from __future__ import annotations
 

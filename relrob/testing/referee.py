@@ -186,7 +186,7 @@ class _Judge:
         pair = (opened, plain.opened) if first else (plain.opened, opened)
         here, there = file.wrong, plain.wrong(file.question.points)
         roles = (here, there) if first else (there, here)
-        others = LADDERS if isinstance(file.question.region, Ladder) else BALLS
+        others = LADDERS if file.question.region.kind == "ladder" else BALLS
         for name in ("auto", others[self._turn // 2 % len(others)]):
             self._solve(name, pair, roles, modelled)
 
@@ -251,7 +251,7 @@ class _Judge:
             )
             result = classify(setting, 0, question.image, file.label)
         except RelrobError as error:
-            ball = "" if isinstance(question.region, Ladder) else ", in a ball"
+            ball = "" if question.region.kind == "ladder" else ", in a ball"
             why = normalised(str(error)) if modelled else "a black box" + ball
             self._counts[f"{name} refused: {why}"] += 1
             if isinstance(error, AlarmError):
@@ -341,7 +341,7 @@ def _complaints(
     if wrong[0][0]:
         yield "not L_ic, and the reference is wrong"
         return
-    ladder = isinstance(question.region, Ladder)
+    ladder = question.region.kind == "ladder"
     if record.points is not None and record.points != len(question.points):
         yield f"{record.points} points, not {len(question.points)}"
     for role, bad in zip(("reference", "quantised"), wrong, strict=True):

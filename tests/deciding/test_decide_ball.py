@@ -245,6 +245,16 @@ def test_a_proof_of_what_the_clean_image_refutes_sounds_the_alarm(
         decide(lie)
 
 
+def test_of_what_is_proved_the_clean_image_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(monkeypatch, lambda problem: Finding(True, (), 1e9, 0, "planted"))
+    asked = replace(PROBLEM, networks=PROBLEM.networks[:1])
+    outputs = asked.networks[0].replayer.outputs(asked.points.base[None, :])[0]
+    lead = outputs[asked.label] - np.delete(outputs, asked.label).max()
+    verdict = decide(asked).verdicts[0]
+    assert verdict.status is Status.ROBUST
+    assert verdict.margin == pytest.approx(float(lead))
+
+
 def test_an_image_outside_the_region_is_a_bug_that_stops_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

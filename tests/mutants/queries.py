@@ -46,7 +46,7 @@ MUTANTS = (
         ("tests/queries/test_query.py",),
     ),
     Mutant(
-        "digest without the step",
+        "digest of a ladder's costs alone",
         "relrob/regions/ladder.py",
         'f"{self.ladder} {self.costs}',
         'f"{self.costs}',
