@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -76,11 +76,12 @@ def described(region: Region) -> dict[str, Any]:
     """`region` of the summary JSON; `exact`: its numbers as fractions."""
     found: dict[str, Any] = {"kind": region.kind, "radius": float(region.radius)}
     exact = {"radius": str(region.radius)}
-    if not isinstance(region, Ball):
-        found["step"], exact["step"] = float(region.step), str(region.step)
-    if isinstance(region, Ladder):
-        found["features"] = region.features if region.features is not None else "all"
-        found["axes"], found["seed"] = region.axes, region.seed
+    values = {field.name: getattr(region, field.name) for field in fields(region)}
+    if "step" in values:
+        found["step"], exact["step"] = float(values["step"]), str(values["step"])
+    if region.kind == "ladder":
+        found["features"] = values["features"] if values["features"] is not None else "all"
+        found["axes"], found["seed"] = values["axes"], values["seed"]
     if isinstance(region, Search):
         found |= {
             "features": "all",
