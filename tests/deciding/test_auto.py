@@ -122,11 +122,11 @@ class Helpless:
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Query[RungSet]) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         if self.crash:
             raise ValueError("a planted crash")
         return Findings(
-            tuple(Finding(False, (), None, 0, stopped=Reason.TIME) for _ in problem.networks),
+            tuple(Finding(False, (), None, 0, stopped=Reason.TIME) for _ in query.networks),
             None,
             0,
         )
@@ -143,8 +143,8 @@ class Noting:
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Query[RungSet]) -> Findings:
-        self.seen.append(problem)
+    def solve(self, query: Query[RungSet]) -> Findings:
+        self.seen.append(query)
         return Findings((Finding(False, (), None, 0, stopped=Reason.TIME),), None, 0)
 
 
@@ -246,10 +246,10 @@ class Picky:
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Query[RungSet]) -> Findings:
-        if any(opened is self.bad for opened in problem.networks):
+    def solve(self, query: Query[RungSet]) -> Findings:
+        if any(opened is self.bad for opened in query.networks):
             raise IndexError("list index out of range")
-        return Enumerate().solve(problem)
+        return Enumerate().solve(query)
 
 
 def pairs(count: int) -> list[Query[RungSet]]:

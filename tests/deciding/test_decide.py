@@ -44,7 +44,7 @@ class Scripted:
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return self.refusal
 
-    def solve(self, problem: Query[RungSet]) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         if isinstance(self.finding, Exception):
             raise self.finding
         return Findings((self.finding,), None, self.finding.evaluated)

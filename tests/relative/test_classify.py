@@ -41,7 +41,7 @@ class Told:
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Query[RungSet]) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         return self.findings
 
 

@@ -113,8 +113,8 @@ class Faulty:
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Query[RungSet]) -> Findings:
-        return self.bug(problem, Enumerate().solve(problem))
+    def solve(self, query: Query[RungSet]) -> Findings:
+        return self.bug(query, Enumerate().solve(query))
 
 
 def each_finding(findings: Findings, **changes: object) -> Findings:
