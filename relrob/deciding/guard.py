@@ -44,7 +44,9 @@ def one_by_one(solver: Solver[P], query: Query[P], error: Exception) -> Findings
         "solver %s stopped with an error; each network is asked alone", solver.name, exc_info=error
     )
     found = [guarded(solver, replace(query, networks=(opened,))) for opened in query.networks]
-    return alone(tuple(each.each[0] for each in found))
+    return Findings(
+        tuple(each.each[0] for each in found), None, max(each.evaluated for each in found)
+    )
 
 
 def tell(error: Exception, who: str, opened: Opened, then: str = "") -> None:
