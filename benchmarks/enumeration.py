@@ -32,10 +32,10 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from relrob.deciding.decide import decide  # noqa: E402
-from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
-from relrob.queries.problem import Problem  # noqa: E402
+from relrob.queries.properties import Label  # noqa: E402
+from relrob.queries.query import Budget, Query  # noqa: E402
 from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
@@ -77,7 +77,7 @@ def main() -> None:
 
     def relrob_effective(rungs: RungSet, label: int) -> tuple[int, float]:
         begin = time.perf_counter()
-        problem = Problem(rungs, label, (ready,), Budget(600), counts=True)
+        problem = Query(rungs, Label(label), (ready,), Budget(600), counts=True)
         found = decide(problem, Enumerate()).each[0].effective
         assert found is not None
         return found, time.perf_counter() - begin

@@ -51,8 +51,8 @@ def table(entries: tuple[Entry, ...]) -> str:
 def registries() -> str:
     """Solvers, runtimes and schemes."""
     parts = (
-        ("Solvers of ladders", solvers(ladder=True)),
-        ("Solvers of balls and lattices", solvers(ladder=False)),
+        ("Solvers of ladders", solvers("ladder")),
+        ("Solvers of balls and lattices", solvers("linf")),
         ("Runtimes", EVALUATORS),
         ("Quantisation schemes", QUANTISERS),
     )

@@ -264,16 +264,15 @@ def names(table: tuple[Entry, ...]) -> str:
     return ", ".join(dict.fromkeys(entry.typed for entry in table))
 
 
-def solvers(ladder: bool, method: str = "auto") -> tuple[Entry, ...]:
-    """The solvers of ladders, or those of balls and lattices, in the order of `auto`. `method`: of
-    one method alone.
+def solvers(kind: str, method: str = "auto") -> tuple[Entry, ...]:
+    """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks;
+    `kind`: of region, one of either family; `method`: of that one alone.
 
-    >>> [entry.name for entry in solvers(False, "branch")]
+    >>> [entry.name for entry in solvers("linf", "branch")]
     ['branch_fixed', 'branch_ball']
     """
-    return tuple(
-        e for e in SOLVERS if ladder == ("ladder" in e.regions) and method in ("auto", e.method)
-    )
+    family = _LADDER if kind in _LADDER else _BALLS
+    return tuple(e for e in SOLVERS if {*e.regions} <= {*family} and method in ("auto", e.method))
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:

@@ -8,7 +8,7 @@ then unused features join at random until the image is wrong, or farther than th
 feature is left. The images that are looked at are the region.
 
 The rollouts of a round are looked at together, one batch a step. Their draws are made before, so
-the order of evaluation changes nothing.
+the order of evaluation changes nothing. Source: docs/regions.md, "The search".
 """
 
 from __future__ import annotations

@@ -9,74 +9,24 @@ features are whole, when it is a single point, which is run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, final
 
-import highspy
 import numpy as np
 
+from relrob.branching.highs_model import infeasible, limit, loaded, sparse
 from relrob.domain.arrays import Bools, Doubles
 from relrob.encoding.encode import Refutation
 from relrob.encoding.milp import Program
+from relrob.queries.clock import Watch
 
 _NEAR: Final = 1e-6
 
 
-class Watch(Protocol):
-    """Time that is spent on a network, in seconds."""
-
-    @property
-    def limit(self) -> float:
-        """The most that may be spent."""
-        ...
-
-    @property
-    def spent(self) -> float:
-        """What was spent."""
-        ...
-
-    @property
-    def late(self) -> bool:
-        """True when the limit has passed."""
-        ...
-
-    def clock(self) -> AbstractContextManager[None]:
-        """Charge the time of the block."""
-        ...
-
-
-def _open() -> Any:
-    """HiGHS; its stubs leave out half of it."""
-    maker: Any = highspy.Highs
-    return maker()
-
-
 def _model(rows: Program, objective: Doubles, whole: bool) -> Any:
     """HiGHS with the program loaded; `whole`: with its whole columns as such, otherwise relaxed."""
-    solver = _open()
-    solver.silent()
-    for option, value in (("threads", 1), ("parallel", "off"), ("random_seed", 0)):
-        solver.setOptionValue(option, value)
-    model = highspy.HighsLp()
-    model.num_col_, model.num_row_ = len(rows.least), len(rows.lower)
-    model.col_cost_, model.col_lower_, model.col_upper_ = objective, rows.least, rows.most
-    model.row_lower_, model.row_upper_ = rows.lower, rows.upper
-    _fill(model.a_matrix_, rows.matrix)
-    if whole:
-        kinds = highspy.HighsVarType
-        model.integrality_ = [kinds.kInteger if each else kinds.kContinuous for each in rows.whole]
-    solver.passModel(model)
-    return solver
-
-
-def _fill(target: Any, matrix: Doubles) -> None:
-    """A dense matrix, row by row, as HiGHS holds it."""
-    used = matrix != 0
-    target.format_ = highspy.MatrixFormat.kRowwise
-    target.start_ = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int32)
-    target.index_ = np.nonzero(used)[1].astype(np.int32)
-    target.value_ = matrix[used]
+    ends, sides = (rows.least, rows.most), (rows.lower, rows.upper)
+    return loaded(objective, ends, sides, sparse(rows.matrix), rows.whole if whole else None)
 
 
 def propose(rows: Program, refutation: Refutation, nodes: int, seconds: float) -> Doubles | None:
@@ -84,7 +34,7 @@ def propose(rows: Program, refutation: Refutation, nodes: int, seconds: float) -
     there; a suspicion, not a fact."""
     solver = _model(rows, rows.objective(refutation), whole=True)
     solver.setOptionValue("mip_max_nodes", nodes)
-    solver.setOptionValue("time_limit", max(seconds, 0.01))
+    limit(solver, seconds)
     solver.run()
     found = np.asarray(solver.getSolution().col_value)
     if len(found) != len(rows.least) or not rows.objective(
@@ -162,13 +112,10 @@ class Tree:
         recomputed."""
         columns = np.arange(len(node.least), dtype=np.int32)
         self._solver.changeColsBounds(len(columns), columns, node.least, node.most)
-        self._solver.setOptionValue(
-            "time_limit",
-            self._solver.getRunTime() + max(self._watch.limit - self._watch.spent, 0.01),
-        )
+        limit(self._solver, self._watch.limit - self._watch.spent)
         self._solver.run()
         rows, solution = self._rows, self._solver.getSolution()
-        if self._solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+        if infeasible(self._solver):
             _, there, ray = self._solver.getDualRay()
             nothing = np.zeros_like(self._objective)
             if there and any(

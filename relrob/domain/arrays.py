@@ -12,6 +12,8 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Levels = NDArray[np.uint8]
+# A point of a region: a mask (F,) of a ladder, or an image (d,) of a ball.
+Proposal = Bools | Floats
 
 
 def read_only(array: NDArray[Any]) -> NDArray[Any]:

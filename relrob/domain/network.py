@@ -21,7 +21,10 @@ class Layout(StrEnum):
 
 
 class Arithmetic(StrEnum):
-    """The arithmetic that a verdict is about: the reals, any-order float32, or exact integers."""
+    """The arithmetic that a verdict is about: the reals, any-order float32, or exact integers.
+
+    Source: docs/soundness.md, "Arithmetics".
+    """
 
     REAL = "real"
     FLOAT32 = "float32"

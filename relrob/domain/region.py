@@ -1,4 +1,4 @@
-"""Regions: sets of perturbed images around an image, as values."""
+"""Regions: sets of perturbed images around an image, as values (docs/regions.md)."""
 
 from __future__ import annotations
 
@@ -30,7 +30,8 @@ class Ladder:
 
     `radius`, `step`: exact, in pixel units (1 = black to white); `features`: number of the most
     salient groups, None for all; `axes`: pixels (or channels) in a group; `seed`: recorded, though
-    a ladder draws nothing at random. Source: Duncan et al. 2020, Sec. II-C.
+    a ladder draws nothing at random. Source: Duncan et al. 2020, Sec. II-C;
+    docs/regions.md, "The ladder".
 
     >>> Ladder(radius=Fraction(20), step=Fraction(1, 4)).features
     20

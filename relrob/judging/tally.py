@@ -132,13 +132,13 @@ class Tally:
         suspects = (self.closest if self.closest is not None else self.hint, self.least_point)
         return Finding(
             proved=self.finished and not self.fooled,
-            effective=self.effective if counted and self.finished else None,
             proposals=tuple(mask for mask in suspects if mask is not None),
             margin=self.margin if np.isfinite(self.margin) else None,
             evaluated=max(self.visited + self.tried, self.searched),
-            stopped=None if self.finished or self.fooled else Reason.TIME,
-            close_calls=self.close_calls,
             step=self.step,
+            stopped=None if self.finished or self.fooled else Reason.TIME,
+            effective=self.effective if counted and self.finished else None,
+            close_calls=self.close_calls,
         )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Doubles, Floats, read_only
-from relrob.domain.query import check_image
+from relrob.domain.arrays import Doubles, Floats, Proposal, read_only
+from relrob.domain.image import check_image
 from relrob.domain.region import Ball, Lattice, Norm
+from relrob.errors import RelrobError
 from relrob.regions.exact import fed, float32_inside, nearest_float32
 
 # Half a unit of a float32 in [1/2, 1]: the largest rounding of a value in [0, 1].
@@ -35,6 +36,27 @@ class BallSet:
     up: Doubles
     norm: Norm
     radius: float
+    joint: ClassVar[bool] = False  # each network is asked alone: there is nothing to count on both
+    count: ClassVar[None] = None  # no solver visits every image
+
+    def at(self, proposal: Proposal) -> Floats:
+        """A proposed image (d,). Raises RelrobError where it is not one of the region: a solver
+        must never propose such an image."""
+        image: Floats = np.asarray(proposal, dtype=np.float32)
+        if not self.contains(image):
+            raise RelrobError(
+                "a solver proposed a perturbed image outside the region",
+                hint="reporting this as a bug",
+            )
+        return image
+
+    def moved_by(self, proposal: Proposal) -> tuple[int, ...]:
+        """No features are moved in a ball."""
+        return ()
+
+    def described(self) -> bytes:
+        """What tells these images from all others."""
+        return f"{self.region} {self.exact}\n".encode() + self.base.tobytes()
 
     def contains(self, image: Floats) -> bool:
         """Is `image` (d,) a point of the region? The answer is exact."""
@@ -55,7 +77,7 @@ class BallSet:
             return False
         return _within(self.region, [Fraction(float(image[i])) - self.exact[i] for i in changed])
 
-    def cost(self, image: Floats) -> Fraction:
+    def cost(self, image: Proposal) -> Fraction:
         """Exact L1 change of an image (d,), as it is fed."""
         changed = np.flatnonzero(image != self.base)
         return sum(

@@ -1,5 +1,5 @@
 """The complete and covering ladder of one image as arrays: features, costs, points in a fixed
-order (Duncan et al. 2020, Sec. II-C)."""
+order (Duncan et al. 2020, Sec. II-C; docs/regions.md, "The ladder")."""
 
 from __future__ import annotations
 
@@ -7,21 +7,24 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Floats, Ints, read_only
-from relrob.domain.query import check_image
+from relrob.domain.arrays import Bools, Floats, Ints, Proposal, read_only
+from relrob.domain.image import check_image
 from relrob.domain.region import Ladder
-from relrob.errors import RegionError
+from relrob.errors import RegionError, RelrobError
 from relrob.regions.exact import fed, nearest_float32s, numerators
 from relrob.regions.knapsack import Knapsack
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
-    """Axes by |x_i - mean(x)| descending, ties by raster order. The order is exact."""
+    """Axes by |x_i - mean(x)| descending, ties by raster order. The order is exact.
+
+    Source: docs/regions.md, "The ladder".
+    """
     total, count = sum(pixels), len(pixels)
     return sorted(range(count), key=lambda axis: (-abs(count * pixels[axis] - total), axis))
 
@@ -58,6 +61,12 @@ class RungSet:
     costs: tuple[int, ...]
     budget: int
     denominator: int
+    joint: ClassVar[bool] = True  # networks are asked together: points are counted on both
+
+    @property
+    def region(self) -> Ladder:
+        """The ladder as a value."""
+        return self.ladder
 
     @property
     def features(self) -> int:
@@ -118,11 +127,33 @@ class RungSet:
             total = total + masks[:, feature].astype(object) * cost
         return total
 
-    def cost(self, mask: Bools) -> Fraction:
+    def cost(self, mask: Proposal) -> Fraction:
         """Exact L1 cost of one mask (F,)."""
         return Fraction(
             sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator
         )
+
+    def at(self, proposal: Proposal) -> Floats:
+        """The perturbed image (d,) of a proposed mask (F,). Raises RelrobError where it is not one
+        of the ladder: a solver must never propose such a point."""
+        mask: Bools = np.asarray(proposal, dtype=np.bool_)
+        image: Floats = self.images(mask[None, :])[0]
+        if self.cost(mask) > self.ladder.radius or not self.contains(image):
+            raise RelrobError(
+                "a solver proposed a perturbed image outside the region",
+                hint="reporting this as a bug",
+            )
+        return image
+
+    def moved_by(self, proposal: Proposal) -> tuple[int, ...]:
+        """The features that a mask (F,) moves."""
+        return tuple(int(feature) for feature in np.flatnonzero(proposal))
+
+    def described(self) -> bytes:
+        """What tells these points from all others."""
+        costs = f"{self.ladder} {self.costs} {self.budget}/{self.denominator}"
+        arrays = (self.base.tobytes(), self.axes.tobytes(), self.moved.tobytes())
+        return b"\n".join((costs.encode(), *arrays))
 
     def contains(self, image: Floats) -> bool:
         """Is `image` (d,) a point of this ladder, bit for bit? A step below float32's resolution

@@ -14,15 +14,13 @@ from threadpoolctl import threadpool_limits
 
 import relrob_datasets
 from relrob import registry
-from relrob.deciding.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Ladder, Search
+from relrob.domain.region import Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
-from relrob.relative.ball import BallSetting, classify_ball
 from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
@@ -82,26 +80,17 @@ def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
         return lambda index: classify_search(
             search, index, data.images[index], int(data.labels[index])
         )
-    if not isinstance(plan.region, Ladder):
-        around = BallSetting(networks, plan.region, plan.solver, plan.budget, plan.certificates)
-        return lambda index: classify_ball(
-            around, index, data.images[index], int(data.labels[index])
-        )
     setting = Setting(
         reference=networks[0],
         quantised=networks[1],
-        ladder=plan.region,
-        solver=solver_named(plan.solver),
+        region=plan.region,
+        solver=plan.solver,
         budget=plan.budget,
         effective=plan.effective,
         counts=plan.counts,
         certify=plan.certificates,
     )
-
-    def decide_image(index: int) -> ImageResult:
-        return classify(setting, index, data.images[index], int(data.labels[index]))
-
-    return decide_image
+    return lambda index: classify(setting, index, data.images[index], int(data.labels[index]))
 
 
 def run(

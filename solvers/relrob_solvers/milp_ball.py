@@ -10,20 +10,21 @@ image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from relrob.branching.highs import Tree, propose
-from relrob.branching.threats import Answer, Deadline, Question, refusal, solve
+from relrob.branching.threats import Answer, Question, refusal, solve
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.encoding.encode import Refutation
 from relrob.encoding.milp import Program, program
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import Findings
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 NODES: Final = 200  # of branch and cut, for one proposal
 _SHARE: Final = (
@@ -42,13 +43,13 @@ class MilpBall:
     def __init__(self, nodes: int = NODES) -> None:
         self._nodes = nodes
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure, in L1 and L-infinity balls."""
-        return refusal(region, network)
+        return refusal(region, networks)
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
+    def solve(self, query: Query[BallSet]) -> Findings:
         """Threat by threat, until one is realised, or stays open."""
-        return solve(problem, opened, self.name, self._prepared)
+        return solve(query, self.name, self._prepared)
 
     def _prepared(self, question: Question) -> Callable[[Refutation], Answer]:
         rows = program(question.encoding)

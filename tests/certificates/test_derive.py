@@ -19,14 +19,14 @@ from relrob.branching import cubes
 from relrob.certificates.checking.deployed import Deployed, Facts
 from relrob.certificates.checking.derive import Derivation, _Layer, _lines, _pass
 from relrob.certificates.checking.entries import InvalidError
-from relrob.domain.query import Budget
 from relrob.encoding.encode import Encoding
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.open import Opened
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
 from tests.instances import SHAPE, random_problem, rungs_of
@@ -180,7 +180,7 @@ def asker(done: bool, seen: list[Encoding]) -> cubes.Ask:
     return ask
 
 
-def hard(monkeypatch: pytest.MonkeyPatch) -> Problem:
+def hard(monkeypatch: pytest.MonkeyPatch) -> Query[RungSet]:
     """A robust problem that bounds alone do not decide, without the cheap search."""
     monkeypatch.setattr(cubes, "greedy", lambda tally, rungs: None)
     for seed in range(60):
@@ -189,7 +189,7 @@ def hard(monkeypatch: pytest.MonkeyPatch) -> Problem:
             rungs_of(seed, ("6", "1"), 8),
         )
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Problem(rungs, label, (opened,), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened,), Budget(60), True)
         asked = list[Encoding]()
         if cubes.solve(problem, asker(False, asked), 10**6).each[0].proved and len(asked) > 1:
             return problem
@@ -200,7 +200,7 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     problem, asked = hard(monkeypatch), list[Encoding]()
     findings = cubes.solve(problem, asker(False, asked), 10**6)
     assert findings.each[0].proved and findings.each[0].effective == 0 and findings.transfer is None
-    assert findings.evaluated == findings.each[0].evaluated <= problem.rungs.count
+    assert findings.evaluated == findings.each[0].evaluated <= problem.points.count
     assert all(each.refutations and each.ladder.count > 1 for each in asked)
     assert len({each.ladder.path for each in asked}) == len(asked)
     once = list[Encoding]()
@@ -209,7 +209,7 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     enclosure = enclosure_of(problem.networks[0].network)
     assert enclosure is not None
     count = survey(
-        LadderBounds(enclosure, problem.rungs, problem.label), whole(problem.rungs)
+        LadderBounds(enclosure, problem.points, problem.label), whole(problem.points)
     ).unstable
     for most, expected in ((count, True), (count - 1, False)):
         few = list[Encoding]()
@@ -253,9 +253,10 @@ def test_the_first_point_that_is_wrong_is_the_hint() -> None:
 
 def test_networks_without_bounds_are_refused() -> None:
     problem = random_problem(0)
-    assert cubes.refusal(problem) is None
+    networks = [opened.network for opened in problem.networks]
+    assert cubes.refusal(networks) is None
     box = numpy_opened(random_dense(0, (36, 3)), SHAPE, black_box=True)
-    mixed = Problem(problem.rungs, problem.label, (problem.networks[0], box), Budget(60), False)
+    mixed = [networks[0], box.network]
     assert "no bounds for one of these networks; float MLPs" in str(cubes.refusal(mixed))
 
 
@@ -265,8 +266,8 @@ def test_a_survey_names_the_most_threatened_class_first(seed: int) -> None:
     problem = random_problem(seed)
     dense = problem.networks[0].network.dense
     assert dense is not None
-    bounds = LadderBounds(float32_enclosure(dense), problem.rungs, problem.label)
-    part = whole(problem.rungs)
+    bounds = LadderBounds(float32_enclosure(dense), problem.points, problem.label)
+    part = whole(problem.points)
     found, lows = survey(bounds, part), bounds.margins(part).low
     rivals = [r for r in range(dense.classes) if r != problem.label]
     expected = sorted((low, r) for low, r in zip(lows.tolist(), rivals, strict=True) if low <= 0)

@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.codes import code_box, coded
-from relrob.deciding.decide_ball import decide_ball
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Ints
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
 from relrob.encoding.smtlib_fixed import integer_smtlib
@@ -24,7 +23,8 @@ from relrob.networks.fixed.file import write_fixed
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
 from tests.networks.fixed.test_network import random_network
 from tests.solvers.test_smt_ladder import cvc5_says
@@ -74,8 +74,8 @@ def test_z3_agrees_with_every_code(seed: int, tmp_path: Path) -> None:
     low, high = code_box(network, ball)
     said = network.evaluate(every_code(low, high)).argmax(axis=1)
     label = int(network.evaluate(network.codes(ball.base[None, :])).argmax())
-    problem = BallProblem(ball, label, (opened(network, tmp_path / "n.npz"),), Budget(60))
-    verdict = decide_ball(problem, "smt").verdicts[0]
+    problem = Query(ball, Label(label), (opened(network, tmp_path / "n.npz"),), Budget(60))
+    verdict = decide(problem, "smt").verdicts[0]
     assert verdict.solver == "smt"
     if (said == label).all():
         assert verdict.status is Status.ROBUST
@@ -123,6 +123,6 @@ def test_ties_go_to_the_lower_class() -> None:
 def test_other_regions_are_refused_in_one_line(tmp_path: Path) -> None:
     network = random_network(1, 3, (4, 2))
     ball = ball_set(Ball(Norm.L2, Fraction(1)), np.zeros((1, 4, 1), np.float32))
-    problem = BallProblem(ball, 0, (opened(network, tmp_path / "n.npz"),), Budget(1))
+    problem = Query(ball, Label(0), (opened(network, tmp_path / "n.npz"),), Budget(1))
     with pytest.raises(UsageError, match="L-infinity balls only"):
-        decide_ball(problem, "smt")
+        decide(problem, "smt")

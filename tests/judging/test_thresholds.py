@@ -24,7 +24,7 @@ from tests.hostile import ONE_POINT, WHITE, linear
 from tests.support import random_dense
 
 Run = Callable[[Floats], Floats]
-SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
+SOLVERS: list[Solver[RungSet]] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:

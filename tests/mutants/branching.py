@@ -17,7 +17,7 @@ MUTANTS = (
     Mutant(
         "search: what time cut short forgotten",
         "relrob/branching/best_first.py",
-        "self._deep.append(_Open(part, None, start))",
+        "self._open.put_back(_Open(part, None, start))",
         "pass",
         (
             "tests/deciding/test_auto.py",
@@ -38,9 +38,9 @@ MUTANTS = (
     ),
     Mutant(
         "search: full frontier forgets",
-        "relrob/branching/best_first.py",
-        "self._deep.append(left)",
-        "pass",
+        "relrob/branching/frontier.py",
+        "self._most:\n            self._stack.append(part)",
+        "self._most:\n            pass",
         (
             "tests/deciding/test_auto.py",
             "tests/solvers/test_branch_ladder.py",

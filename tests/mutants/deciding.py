@@ -5,8 +5,8 @@ from tests.mutants.planting import Mutant
 MUTANTS = (
     Mutant(
         "a crash takes both networks",
-        "relrob/deciding/auto.py",
-        "return _each(solver, problem, error)",
+        "relrob/deciding/guard.py",
+        "return one_by_one(solver, query, error)",
         "pass",
         (
             "tests/deciding/test_auto.py",
@@ -16,7 +16,7 @@ MUTANTS = (
     ),
     Mutant(
         "a crash is robust",
-        "relrob/deciding/auto.py",
+        "relrob/deciding/guard.py",
         "proved=False,",
         "proved=True,",
     ),
@@ -34,8 +34,8 @@ MUTANTS = (
     Mutant(
         "chain: the wrong network asked",
         "relrob/deciding/auto.py",
-        "(self._problem.networks[n",
-        "(self._problem.networks[0 * n",
+        "(self._query.networks[n",
+        "(self._query.networks[0 * n",
         (
             "tests/deciding/test_auto.py",
             "tests/solvers/test_branch_ladder.py",
@@ -56,43 +56,43 @@ MUTANTS = (
     Mutant(
         "spots: nothing at the end",
         "relrob/deciding/decide.py",
-        "    problem.spots.finish()\n",
+        "    query.spots.finish()\n",
         "",
         ("tests/queries/test_spots.py",),
     ),
     Mutant(
         "replay: refuses the radius itself",
-        "relrob/deciding/decide.py",
-        "rungs.cost(mask) > rungs",
-        "rungs.cost(mask) >= rungs",
+        "relrob/regions/ladder.py",
+        "if self.cost(mask) > self",
+        "if self.cost(mask) >= self",
     ),
     Mutant(
         "replay skipped",
-        "relrob/deciding/decide.py",
-        "if said == label:",
-        "if said == label < 0:",
+        "relrob/deciding/replay.py",
+        "if not wanted.fails(outputs)[0]:",
+        "if said == -9:",
     ),
     Mutant(
         "region not checked in replay",
-        "relrob/deciding/decide.py",
-        "> rungs.ladder.radius or not rungs.contains(image[0]):",
+        "relrob/regions/ladder.py",
+        "> self.ladder.radius or not self.contains(image):",
         "< 0:",
     ),
     Mutant(
         "probabilities mixed with logits",
-        "relrob/deciding/decide.py",
+        "relrob/deciding/replay.py",
         "if comparable:",
         "if True:",
     ),
     Mutant(
         "undecided is robust",
-        "relrob/deciding/pronounce.py",
+        "relrob/deciding/replay.py",
         "elif not finding.proved:",
         "elif finding.stopped:",
     ),
     Mutant(
         "ball: undecided is robust",
-        "relrob/deciding/pronounce.py",
+        "relrob/deciding/replay.py",
         "elif not finding.proved:",
         "elif finding.stopped:",
         (
@@ -100,5 +100,33 @@ MUTANTS = (
             "tests/bounding/test_ball.py",
             "tests/deciding/test_decide_ball.py",
         ),
+    ),
+    Mutant(
+        "ball: images outside are replayed",
+        "relrob/regions/ball.py",
+        "if not self.contains(image):\n            raise",
+        "if image is None:\n            raise",
+        ("tests/regions/test_points.py", "tests/deciding/test_decide_ball.py"),
+    ),
+    Mutant(
+        "ball: the clean image is not replayed",
+        "relrob/deciding/replay.py",
+        "else (points.base,)",
+        "else ()",
+        ("tests/deciding/test_decide_ball.py", "tests/queries/test_spots.py"),
+    ),
+    Mutant(
+        "ball: what was proved is not run",
+        "relrob/deciding/decide.py",
+        "    if finding.proved:\n",
+        "    if finding.proved and finding.corners:\n",
+        ("tests/deciding/test_decide_ball.py", "tests/queries/test_spots.py"),
+    ),
+    Mutant(
+        "the solver asked for takes what it refuses",
+        "relrob/deciding/choose.py",
+        "    if refusal is not None:\n        raise",
+        "    if refusal == solver.name:\n        raise",
+        ("tests/deciding/test_choose.py", "tests/deciding/test_decide.py"),
     ),
 )

@@ -14,14 +14,14 @@ MUTANTS = (
         "phases: open parts forgotten",
         "solvers/relrob_solvers/branch_ball.py",
         "while self._open and",
-        "while self._open[1:] and",
+        "while len(self._open) > 1 and",
         ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
     Mutant(
         "branch: finished regardless",
         "solvers/relrob_solvers/branch_ladder.py",
-        "side.tally.proved == self._p",
-        "side.tally.proved > 0 * self._p",
+        "side.tally.proved == self._q",
+        "side.tally.proved > 0 * self._q",
         (
             "tests/solvers/test_soundness.py",
             "tests/judging/test_certainty.py",

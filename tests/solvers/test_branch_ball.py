@@ -26,16 +26,17 @@ from relrob.certificates.checking.deployed import read_deployed
 from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.ball import ball_certificate
-from relrob.deciding.decide_ball import decide_ball
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Network
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.queries.findings import PhaseProof
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import sampled
 from tests.certificate_cases import fails, image_of, networks_in
@@ -160,11 +161,13 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Opened]:
     return networks_in(tmp_path_factory.mktemp("networks"))
 
 
-def question(each: Opened, seed: int, region: Ball | Lattice) -> tuple[BallProblem, NDArray[Any]]:
+def question(
+    each: Opened, seed: int, region: Ball | Lattice
+) -> tuple[Query[BallSet], NDArray[Any]]:
     image = image_of(seed)
     ball: BallSet = ball_set(region, image)
     label = int(each.replayer.outputs(ball.base[None, :]).argmax())
-    return BallProblem(ball, label, (each,), Budget(3), True), image
+    return Query(ball, Label(label), (each,), Budget(3), certify=True), image
 
 
 CASES = [
@@ -184,9 +187,10 @@ def written(tmp_path_factory: pytest.TempPathFactory, networks: dict[str, Opened
     for kind, radius, seed in CASES:
         each, region = networks[kind], Ball(Norm.LINF, Fraction(radius))
         problem, image = question(each, seed, region)
-        finding = decide_ball(replace(problem, budget=Budget(60)), "branch").each[0]
+        finding = decide(replace(problem, budget=Budget(60)), "branch").each[0]
         assert finding.proved
-        assert len(finding.proof) > 1
+        assert isinstance(finding.proof, PhaseProof)
+        assert len(finding.proof.leaves) > 1
         data = ball_certificate(
             each.network, region, image, problem.label, "reference", finding.proof
         )
@@ -245,14 +249,14 @@ def test_verdicts_go_beyond_bounds_and_no_image_refutes_them(networks: dict[str,
     for kind in ("float", "dynamic", "int8"):
         for seed in range(10):
             problem, _ = question(networks[kind], seed, SMALL[seed % 3])
-            verdict = decide_ball(problem, "branch").verdicts[0]
-            plain = decide_ball(problem, "bounds").verdicts[0]
+            verdict = decide(problem, "branch").verdicts[0]
+            plain = decide(problem, "bounds").verdicts[0]
             assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}
             beyond[kind] += verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN
             found[verdict.status] += 1
             assert not verdict.disagreements
             if verdict.status is Status.ROBUST:
-                outputs = networks[kind].replayer.outputs(sampled(problem.ball, seed, 60))
+                outputs = networks[kind].replayer.outputs(sampled(problem.points, seed, 60))
                 assert (outputs.argmax(axis=1) == problem.label).all()
             else:
                 assert verdict.reason in (None, Reason.TIME, Reason.BOUNDS)
@@ -262,5 +266,5 @@ def test_verdicts_go_beyond_bounds_and_no_image_refutes_them(networks: dict[str,
 
 def test_no_time_is_unknown(networks: dict[str, Opened]) -> None:
     problem, _ = question(networks["float"], 4, Ball(Norm.LINF, Fraction(1, 18)))
-    verdict = decide_ball(replace(problem, budget=Budget(1e-9)), "branch").verdicts[0]
+    verdict = decide(replace(problem, budget=Budget(1e-9)), "branch").verdicts[0]
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)

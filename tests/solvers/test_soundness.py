@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from relrob.deciding.decide import decide
 from relrob.domain.network import Dense, Layer, Network
-from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.rounding import layer_error
@@ -23,16 +22,18 @@ from relrob.domain.verdict import Status
 from relrob.judging.folded import FoldedDense
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
-from relrob.regions.ladder import rung_set
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.regions.ladder import RungSet, rung_set
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
 from tests.hostile import ONE_POINT, WHITE, linear, said, session
 
-SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
+SOLVERS: list[Solver[RungSet]] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def opened(path: Path) -> Opened:
@@ -55,7 +56,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     solver=st.sampled_from(SOLVERS),
 )
 def test_verdicts_counts_and_witnesses_are_the_runtimes(
-    file: Path, seed: int, softmax: bool, counts: bool, solver: Solver
+    file: Path, seed: int, softmax: bool, counts: bool, solver: Solver[RungSet]
 ) -> None:
     dense, shown = hostile.network(seed, softmax), hostile.image(seed)
     ladder = hostile.ladder(seed, shown)
@@ -66,10 +67,10 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
     answers = said(np.concatenate([run(point.image[None, :]) for point in points]))
     label = max(int(answers[0]), 0)
     bad = answers != label
-    problem = Problem(rung_set(ladder, shown), label, (opened(file),), Budget(60), counts)
+    problem = Query(rung_set(ladder, shown), Label(label), (opened(file),), Budget(60), counts)
     decision = decide(problem, solver)
     verdict = decision.verdicts[0]
-    assert problem.rungs.count == len(points)
+    assert problem.points.count == len(points)
     assert verdict.status is (Status.NOT_ROBUST if bad.any() else Status.ROBUST)
     assert decision.each[0].effective == (int(bad.sum()) if counts else None)
     assert verdict.margin is not None
@@ -96,7 +97,7 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
     solver=st.sampled_from(SOLVERS),
 )
 def test_the_whole_record_is_what_the_two_runtimes_say(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective, solver: Solver
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective, solver: Solver[RungSet]
 ) -> None:
     """A hostile pair: the second network is the first with coarser weights, or a stranger with as
     many classes."""
@@ -197,9 +198,11 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
     run = session(hostile.write_onnx(dense, file))
     right = said(run(rungs.base[None, :]))[0] == label
     for solver in SOLVERS:
-        problem = Problem(rung_set(TWO_POINTS, WHITE), label, (opened(file),), Budget(60), True)
+        problem = Query(
+            rung_set(TWO_POINTS, WHITE), Label(label), (opened(file),), Budget(60), True
+        )
         decision = decide(problem, solver)
-        assert problem.rungs.count == 2
+        assert problem.points.count == 2
         assert decision.each[0].effective == (0 if right else 2)
         assert decision.verdicts[0].status is (Status.ROBUST if right else Status.NOT_ROBUST)
 
@@ -211,7 +214,9 @@ def test_a_network_that_gives_nan_is_never_right(file: Path) -> None:
     run = session(hostile.write_onnx(Dense((first, last)), file))
     rungs = rung_set(ONE_POINT, WHITE)
     assert np.isnan(run(rungs.base[None, :])).all()
-    verdict = decide(Problem(rungs, 0, (opened(file),), Budget(60), True), Enumerate()).verdicts[0]
+    verdict = decide(
+        Query(rungs, Label(0), (opened(file),), Budget(60), True), Enumerate()
+    ).verdicts[0]
     assert verdict.status is Status.NOT_ROBUST
     assert verdict.witness is not None
     assert (verdict.witness.label, verdict.margin) == (-1, float("-inf"))
@@ -283,7 +288,9 @@ def test_margins_keep_one_unit_where_the_runtime_gives_probabilities(file: Path)
     shown = WHITE.copy()
     shown.reshape(-1)[1] = 254
     rungs = rung_set(Ladder(Fraction(1, 4), Fraction(1, 4), 1, 1), shown)
-    verdict = decide(Problem(rungs, 0, (opened(file),), Budget(60), True), Enumerate()).verdicts[0]
+    verdict = decide(
+        Query(rungs, Label(0), (opened(file),), Budget(60), True), Enumerate()
+    ).verdicts[0]
     assert verdict.status is Status.ROBUST
     assert verdict.margin == pytest.approx(20 * (254 / 255 - 1 / 4), abs=1e-3)
 
@@ -324,7 +331,7 @@ def test_black_boxes_and_weights_give_the_same_verdicts(file: Path, kind: str) -
         label = max(int(said(one.replayer.outputs(rungs.base[None, :]))[0]), 0)
         fields = {name: getattr(one.network, name) for name in Network.__dataclass_fields__}
         box = Opened(Network(**{**fields, "dense": None}), one.evaluator, one.replayer)
-        pair = decide(Problem(rungs, label, (one, box), Budget(60), True), Enumerate())
+        pair = decide(Query(rungs, Label(label), (one, box), Budget(60), True), Enumerate())
         assert pair.verdicts[0].status is pair.verdicts[1].status
         assert pair.each[0].effective == pair.each[1].effective
         assert pair.transfer is not None

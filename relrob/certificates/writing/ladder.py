@@ -39,7 +39,7 @@ SMALL: Final = (
 )
 
 
-def certificate(
+def ladder_certificate(
     opened: Opened,
     rungs: RungSet,
     image: NDArray[Any],
