@@ -23,11 +23,11 @@ class Said(Enum):
 
 @final
 class Z3:
-    """z3 with a text loaded. `logic`: QF_LRA or QF_LIA; `effort`: z3's own measure of what one
-    answer may cost, None for any."""
+    """z3 with a text loaded. `logic`: QF_LRA or QF_LIA, or None for its general solver; `effort`:
+    z3's own measure of the cost of one answer, None for any."""
 
-    def __init__(self, logic: str, text: str, effort: int | None = None) -> None:
-        self._solver = z3.SolverFor(logic)
+    def __init__(self, logic: str | None, text: str, effort: int | None = None) -> None:
+        self._solver = z3.Solver() if logic is None else z3.SolverFor(logic)
         self._solver.set("random_seed", _SEED)
         if effort is not None:
             self._solver.set("rlimit", effort)
@@ -37,6 +37,14 @@ class Z3:
         """Is there a model? NOTHING at a limit."""
         self._solver.set("timeout", max(1, int(min(seconds, 1e6) * 1000)))
         return Said(str(checked(self._solver)))
+
+    def model_holds(self) -> bool:
+        """Is every assertion true in the model? z3's tactics for QF_LIA were seen to give models
+        back that their own assertions with `div` refute (z3 5.4.0)."""
+        model = self._solver.model()
+        return all(
+            z3.is_true(model.eval(each, model_completion=True)) for each in self._solver.assertions()
+        )
 
     def truths(self, names: Iterable[str]) -> list[bool]:
         """What the model says of Booleans."""

@@ -50,8 +50,12 @@ def _find(query: Query[BallSet], opened: Opened) -> Finding:
     assert network is not None  # noqa: S101 - accepts() saw to it
     deadline = Deadline(query.budget.seconds)
     low, high = code_box(network, query.points)
-    z3 = Z3("QF_LIA", integer_smtlib(network, low, high, query.label, check=False))
+    text = integer_smtlib(network, low, high, query.label, check=False)
+    z3 = Z3("QF_LIA", text)
     said = z3.ask(deadline.left)
+    if said is Said.MODEL and not z3.model_holds():
+        z3 = Z3(None, text)
+        said = z3.ask(deadline.left)
     if said is Said.NONE:
         return Finding(True, (), None, 0, Integer.name)
     if said is not Said.MODEL:

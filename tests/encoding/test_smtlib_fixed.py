@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.codes import code_box, coded
+from relrob.branching.z3_text import Z3, Said
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Ints
 from relrob.domain.region import Ball, Norm
@@ -22,7 +23,7 @@ from relrob.errors import UsageError
 from relrob.networks.fixed.file import write_fixed
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.networks.open import Opened
+from relrob.networks.open import Opened, open_network
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
@@ -126,3 +127,26 @@ def test_other_regions_are_refused_in_one_line(tmp_path: Path) -> None:
     problem = Query(ball, Label(0), (opened(network, tmp_path / "n.npz"),), Budget(1))
     with pytest.raises(UsageError, match="L-infinity balls only"):
         decide(problem, "smt")
+
+
+def test_a_model_that_z3_gives_back_wrongly_is_asked_for_again(tmp_path: Path) -> None:
+    """The solver for QF_LIA says sat and shows a model that the text refutes."""
+    layer = FixedLayer(
+        np.array([[1, 0, -2], [-1, 1, 0]]), np.array([-1, -2, -2]), 0, 1, low=-2, high=1
+    )
+    network = FixedNetwork((layer,), 0, 15, 15)
+    low, high = np.array([0, 1]), np.array([1, 1])
+    text = integer_smtlib(network, low, high, 1, check=False)
+    for logic in ("QF_LIA", None):
+        z3 = Z3(logic, text)
+        assert z3.ask(60) is Said.MODEL
+        if z3.model_holds():
+            assert z3.integers(["x0"]) == [1]
+    path = tmp_path / "n.npz"
+    write_fixed(network, path)
+    loaded = load_network(path, image_shape=(1, 2, 1), classes=3)
+    ball = ball_set(Ball(Norm.LINF, Fraction(1, 30)), np.array([[[0.04], [0.0745]]], np.float32))
+    runs = open_network(loaded)
+    said = Query(ball, Label(1), (Opened(loaded, runs, runs),), Budget(60))
+    assert [codes.tolist() for codes in code_box(network, ball)] == [[0, 1], [1, 2]]
+    assert decide(said, "smt").verdicts[0].status is Status.NOT_ROBUST
