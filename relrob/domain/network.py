@@ -5,11 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 
 import numpy as np
 
 from relrob.domain.arrays import Doubles, Floats, frozen
+from relrob.domain.derived import Derived
 from relrob.errors import NetworkError, ShapeError
 
 
@@ -176,3 +178,9 @@ class Network:
             raise NetworkError(
                 f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes"
             )
+
+    @cached_property
+    def derived(self) -> Derived:
+        """Values that are computed from the file and these fields, such as the enclosure. It is no
+        field: `replace` and pickle start with none."""
+        return Derived()

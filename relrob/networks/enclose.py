@@ -5,14 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
-from relrob.networks.content import checked_bytes, gives_logits
+from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
 from relrob.networks.fixed.file import fixed_of
+from relrob.networks.kept import kept
 from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
@@ -21,7 +21,7 @@ _MOST_INPUTS: Final = 4096
 
 
 @Unharmed
-@lru_cache(maxsize=8)
+@kept
 def enclosure_of(network: Network) -> Enclosure | None:
     """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes.
     Reads the file again, once."""
@@ -32,16 +32,14 @@ def enclosure_of(network: Network) -> Enclosure | None:
     if network.dense is not None and network.arithmetic is Arithmetic.REAL:
         return real_enclosure(network.dense)
     if network.format == "tflite":
-        found: Enclosure | None = load("relrob.networks.litert.enclosure:tflite_enclosure")(
-            network, checked_bytes(network)
-        )
+        found: Enclosure | None = load("relrob.networks.litert.enclosure:tflite_enclosure")(network)
         return found
     fixed = fixed_of(network)
     return None if fixed is None else fixed_enclosure(fixed)
 
 
 @Unharmed
-@lru_cache(maxsize=8)
+@kept
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
     """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least),
     less a last softmax, else None.
@@ -53,18 +51,18 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
     return None if found is None else found[0]
 
 
-@lru_cache(maxsize=8)
+@kept
 def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
     """The layers and the kernel of the first."""
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
     found: tuple[tuple[DynamicFull, ...], str] | None = load(
         "relrob.networks.litert.enclosure:dynamic_model"
-    )(checked_bytes(network), network.runtime)
+    )(network)
     return found
 
 
-@lru_cache(maxsize=8)
+@kept
 def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
     """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where
     there are none, or d is too large for a file of d * d weights."""

@@ -19,7 +19,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
 from relrob.networks.batches import differs_in_batches, one_line, step_of_8_bits
-from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.content import runs_weights
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import Evaluator
@@ -136,9 +136,7 @@ def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
         why = differs_in_batches(
             lambda images: open_network(network).outputs(images), shown, alone, step
         )
-    place = (
-        not why and network.format == "tflite" and load(_BY_PLACE)(network, checked_bytes(network))
-    )
+    place = not why and network.format == "tflite" and load(_BY_PLACE)(network)
     if why or place:
         log.warning(
             "%s %s: its images run one by one",

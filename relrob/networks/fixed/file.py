@@ -4,7 +4,6 @@ the file has the whole network."""
 from __future__ import annotations
 
 import io
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from relrob.errors import NetworkError
 from relrob.networks.content import checked_bytes
 from relrob.networks.exact_dot import SINGLE
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
+from relrob.networks.kept import kept
 from relrob.networks.operators import NotDenseError
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes, write_atomic
@@ -117,7 +117,7 @@ def read_fixed(path: str, data: bytes) -> Source:
     )
 
 
-@lru_cache(maxsize=8)
+@kept
 def fixed_of(network: Network) -> FixedNetwork | None:
     """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError
     when the file has changed."""

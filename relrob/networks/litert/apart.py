@@ -10,7 +10,8 @@ from typing import Final, cast
 
 import numpy as np
 
-from relrob.networks.litert.flat import Flat, NotModelledError, Operator, read_flat
+from relrob.networks.litert.file import LiteRtFile
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator
 from relrob.networks.litert.sizes import BATCH_SIZE, Sizes
 
 Dims = tuple[int, ...]
@@ -55,10 +56,10 @@ class _Rows:
     dims: Dims
 
 
-def treats_apart(data: bytes) -> bool:
+def treats_apart(file: LiteRtFile) -> bool:
     """Is every output of an image known to depend on that image alone?"""
     try:
-        return _Walk(read_flat(data)).apart()
+        return _Walk(file.flat).apart()
     except (_MixedError, NotModelledError):
         return False
 

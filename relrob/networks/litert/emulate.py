@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order, run_in_batches
-from relrob.networks.content import checked_bytes
 from relrob.networks.litert.dynamic import dynamic_full
+from relrob.networks.litert.file import LiteRtFile, litert_file
 from relrob.networks.litert.flat import NotModelledError
-from relrob.networks.litert.graph import Graph, read_graph
+from relrob.networks.litert.graph import Graph
 from relrob.networks.litert.int8 import int8_full
 from relrob.networks.litert.interpreter import quantised
-from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.layers import (
     Dequantise,
     DynamicFull,
@@ -55,9 +54,9 @@ def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> E
     """
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
-    content = checked_bytes(network, data)
+    file = litert_file(network, data)
     try:
-        return Emulator(network, content, threads)
+        return Emulator(network, file, threads)
     except NotModelledError as reason:
         log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
         return None
@@ -75,8 +74,8 @@ class Emulator:
     whose rounding depends on the batch.
     """
 
-    def __init__(self, network: Network, data: bytes, threads: int = 0) -> None:
-        graph = read_graph(data)
+    def __init__(self, network: Network, file: LiteRtFile, threads: int = 0) -> None:
+        graph = file.graph
         if graph.widths[0] != network.inputs:
             raise NotModelledError(
                 f"the file reads {graph.widths[0]} values, an image has {network.inputs}"
@@ -84,11 +83,11 @@ class Emulator:
         self._network, self._graph = network, graph
         self._order = pixel_order(network)
         self.layers: tuple[Layer, ...] = graph.layers
-        self.kernels = kernels_of(data, network.runtime)
+        self.kernels = file.kernels(network.runtime)
         each = list(zip(self.layers, self.kernels, strict=True))
         for layer, kernel in each:
             check_limits(layer, kernel)
-        self._steps = tuple(_steps(network, data, graph, self.kernels, threads))
+        self._steps = tuple(_steps(network, file.data, graph, self.kernels, threads))
         self.exact = not any(kernel == "builtin" and _in_batches(layer) for layer, kernel in each)
 
     @property

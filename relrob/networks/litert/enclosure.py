@@ -6,7 +6,6 @@ from __future__ import annotations
 import itertools
 import logging
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -21,9 +20,9 @@ from relrob.networks.enclosure import (
     float_softmax_gap,
     int8_softmax_gap,
 )
+from relrob.networks.litert.file import LiteRtFile, litert_file
 from relrob.networks.litert.flat import DAMAGED, NotModelledError
-from relrob.networks.litert.graph import FULL, Graph, read_graph
-from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.graph import FULL, Graph
 from relrob.networks.litert.layers import (
     DynamicFull,
     FloatFull,
@@ -57,10 +56,9 @@ class Modelled:
         return tuple((layer, kernel) for layer, kernel in each if isinstance(layer, FULL))
 
 
-@lru_cache(maxsize=8)
-def modelled(data: bytes, runtime: str) -> Modelled:
+def modelled(file: LiteRtFile, runtime: str) -> Modelled:
     """The model of a file on "xnnpack", "builtin" or "reference". Raises NotModelledError."""
-    found = Modelled(read_graph(data), kernels_of(data, runtime))
+    found = Modelled(file.graph, file.kernels(runtime))
     for layer, kernel in zip(found.graph.layers, found.kernels, strict=True):
         check_limits(layer, kernel)
         if (
@@ -82,10 +80,10 @@ def modelled(data: bytes, runtime: str) -> Modelled:
     return found
 
 
-def black_box(data: bytes, runtime: str) -> str:
+def black_box(file: LiteRtFile, runtime: str) -> str:
     """Why the file is only run on a runtime, "" where it is modelled."""
     try:
-        modelled(data, runtime)
+        modelled(file, runtime)
     except NotModelledError as reason:
         return str(reason)
     except DAMAGED as error:
@@ -94,11 +92,15 @@ def black_box(data: bytes, runtime: str) -> str:
     return ""
 
 
-def tflite_enclosure(network: Network, data: bytes) -> Enclosure | None:
+def tflite_enclosure(network: Network, data: bytes | None = None) -> Enclosure | None:
     """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it
-    is not such a network."""
+    is not such a network. `data`: the file's bytes, read from `network.path` when not given.
+
+    Raises NetworkError when the file is not the one that was loaded.
+    """
+    file = litert_file(network, data)
     try:
-        return _enclosure(network, modelled(data, network.runtime))
+        return _enclosure(network, modelled(file, network.runtime))
     except NotModelledError as reason:
         log.info("%s has no enclosure on %s: %s", network.path, network.runtime, reason)
         return None
@@ -165,12 +167,13 @@ def _raster(network: Network, weights: Doubles) -> Doubles:
     return placed
 
 
-def dynamic_model(data: bytes, runtime: str) -> tuple[tuple[DynamicFull, ...], str] | None:
+def dynamic_model(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
     """The dynamic-range layers of a file and the kernel of the first, None where it has others,
     fewer than two, or kernels that quantise rows in different ways. `asymmetric` of a layer is what
-    its kernel does."""
+    its kernel does. Raises NetworkError when the file is not the one that was loaded."""
+    file = litert_file(network)
     try:
-        model = modelled(data, runtime)
+        model = modelled(file, network.runtime)
     except NotModelledError:
         return None
     layers = tuple(

@@ -6,7 +6,6 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -121,7 +120,6 @@ class Flat:
         return self.tensors[place]
 
 
-@lru_cache(maxsize=4)
 def read_flat(data: bytes) -> Flat:
     """The first subgraph of a file that `flatbuffer.verify` lets through. Every index is in range.
     Raises NotModelledError, also where the flat buffer is damaged."""

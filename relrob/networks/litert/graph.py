@@ -4,12 +4,11 @@ NotModelledError with its reason."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Final
 
 from relrob.networks.litert.dense import dense_layer
-from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor, read_flat
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor
 from relrob.networks.litert.layers import (
     Dequantise,
     DynamicFull,
@@ -62,11 +61,9 @@ class Graph:
         return tuple(node.layer for node in self.nodes)
 
 
-@lru_cache(maxsize=4)
-def read_graph(data: bytes) -> Graph:
+def read_graph(flat: Flat) -> Graph:
     """The layers of a `.tflite` file, from the one input to the one output. Raises
     NotModelledError."""
-    flat = read_flat(data)
     check_wiring(flat)
     return _Reader(flat).read()
 

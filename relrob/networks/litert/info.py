@@ -14,6 +14,7 @@ from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
 from relrob.networks.litert.apart import treats_apart
 from relrob.networks.litert.enclosure import black_box
+from relrob.networks.litert.file import LiteRtFile
 from relrob.networks.litert.flatbuffer import verify
 from relrob.networks.operators import NotDenseError
 from relrob.networks.source import Source
@@ -71,6 +72,7 @@ def read_tflite(path: str, data: bytes) -> Source:
         raise NotDenseError(f"a .tflite file is run as it is, not read ({scheme})")
 
     classes = out[-1] if out and out[-1] > 0 else None
+    file = LiteRtFile(data)
     return Source(
         "tflite",
         dims,
@@ -79,8 +81,8 @@ def read_tflite(path: str, data: bytes) -> Source:
         dense,
         scheme,
         arithmetic,
-        apart=treats_apart(data),
-        black_box=lambda runtime: black_box(data, runtime),
+        apart=treats_apart(file),
+        black_box=lambda runtime: black_box(file, runtime),
     )
 
 

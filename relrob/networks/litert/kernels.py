@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from ai_edge_litert.interpreter import Interpreter
 
-from relrob.networks.litert.flat import NotModelledError, read_flat
-from relrob.networks.litert.graph import Graph, read_graph
+from relrob.networks.litert.flat import Flat, NotModelledError
+from relrob.networks.litert.graph import Graph
 from relrob.system.quiet import quiet_native
 
 _BATCHES: Final = (1, 256)  # one image, and as many as are usual in a call
 
 
-@lru_cache(maxsize=8)
-def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
-    """For each node of the file's graph "xnnpack", "builtin" or "reference". Raises
-    NotModelledError.
-
-    On "xnnpack" an operator that the delegate leaves runs on LiteRT's built-in kernel.
-    """
-    graph = read_graph(data)
-    if runtime != "xnnpack":
-        return (runtime,) * len(graph.nodes)
-    if read_flat(data).halved and has_halves():
+def kernels_on_xnnpack(data: bytes, flat: Flat, graph: Graph) -> tuple[str, ...]:
+    """For each node of the file's graph "xnnpack" or, where the delegate leaves it, "builtin".
+    Raises NotModelledError."""
+    if flat.halved and has_halves():
         raise NotModelledError(
             "the file allows half precision, in which XNNPACK may compute on this processor"
         )
@@ -67,12 +59,9 @@ def _taken(data: bytes, graph: Graph, size: int) -> frozenset[int] | None:
     )
 
 
-@lru_cache(maxsize=4)
-def left_by_delegate(data: bytes) -> frozenset[int]:
+def left_by_delegate(data: bytes, flat: Flat) -> frozenset[int]:
     """Positions of the operators of any graph that XNNPACK may leave to the built-in kernels, in a
-    batch of one or of many images: all where LiteRT does not say. Raises NotModelledError for a
-    damaged file."""
-    flat = read_flat(data)
+    batch of one or of many images: all where LiteRT does not say."""
     makers = {place: operator for operator in flat.operators for place in operator.outputs}
     every = frozenset(operator.number for operator in flat.operators)
     left: frozenset[int] = frozenset()

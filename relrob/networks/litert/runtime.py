@@ -15,10 +15,9 @@ from relrob.networks.batches import differs_in_batches, probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.litert.emulate import emulator
-from relrob.networks.litert.flat import read_flat
-from relrob.networks.litert.graph import FULL, read_graph
+from relrob.networks.litert.file import LiteRtFile, litert_file
+from relrob.networks.litert.graph import FULL
 from relrob.networks.litert.interpreter import LiteRt, best_batch
-from relrob.networks.litert.kernels import kernels_of, left_by_delegate
 from relrob.networks.litert.layers import Dequantise, FloatFull, Quantise
 from relrob.networks.litert.probes import hostile_images
 
@@ -59,7 +58,7 @@ def open_litert(
     return single
 
 
-def rounds_by_place(network: Network, data: bytes) -> bool:
+def rounds_by_place(network: Network, data: bytes | None = None) -> bool:
     """Can an image have other outputs in a batch, because the built-in kernels round floats in
     whole blocks of the batch in one way, and what is left over in another?
 
@@ -69,9 +68,10 @@ def rounds_by_place(network: Network, data: bytes) -> bool:
     """
     if network.runtime == "reference":
         return False
+    file = litert_file(network, data)
     if network.black_box:
-        return _rounds_somewhere(data, network.runtime)
-    graph, kernels = read_graph(data), kernels_of(data, network.runtime)
+        return _rounds_somewhere(file, network.runtime)
+    graph, kernels = file.graph, file.kernels(network.runtime)
     own = [
         layer for layer, kernel in zip(graph.layers, kernels, strict=True) if kernel == "builtin"
     ]
@@ -85,12 +85,12 @@ def rounds_by_place(network: Network, data: bytes) -> bool:
     )
 
 
-def _rounds_somewhere(data: bytes, runtime: str) -> bool:
+def _rounds_somewhere(file: LiteRtFile, runtime: str) -> bool:
     """The same of a graph that is not modelled: of the operators that run on the built-in
     kernels."""
-    flat = read_flat(data)
+    flat = file.flat
     own = (
-        left_by_delegate(data)
+        file.left_by_delegate
         if runtime == "xnnpack"
         else frozenset(step.number for step in flat.operators)
     )
