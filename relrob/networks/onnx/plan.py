@@ -11,7 +11,6 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.domain.arrays import Floats
-from relrob.networks.exact_dot import ExactDot
 from relrob.networks.onnx import steps
 from relrob.networks.onnx.kernel_graph import run_node
 from relrob.networks.onnx.operands import (
@@ -25,6 +24,7 @@ from relrob.networks.onnx.operands import (
     viewed,
     weights_of,
 )
+from relrob.networks.onnx.products import dynamic_dense, float_dense, integer_dense
 from relrob.networks.onnx.steps import Codes, Step
 
 _DOMAINS: Final = ("", "ai.onnx", "com.microsoft")
@@ -167,38 +167,24 @@ class _Planner:
         return weights, shift, Codes(own.scale, own.zero_point, own.least, own.most)
 
     def _push_dense(
-        self, weights: Array, bias: Array | None, source: Codes, shift: int, scales: Floats | None,
-        multiplier: Floats | None, target: Codes | None, float_bias: Array | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        weights: Array,
+        bias: Array | None,
+        source: Codes,
+        shift: int,
+        scales: Floats | None,
+        multiplier: Floats | None,
+        target: Codes | None,
+        float_bias: Array | None = None,
+    ) -> None:
         """Append an IntegerDense."""
-        width = weights.shape[1]
-        whole = (
-            np.zeros(width, np.int64)
-            if bias is None
-            else np.broadcast_to(bias.astype(np.int64).reshape(-1), width)
+        layer, top = integer_dense(
+            weights, bias, source, shift, scales, multiplier, target, float_bias
         )
-        dot = ExactDot(weights, whole, source.low, source.high)
-        factor = (
-            None if multiplier is None else steps.constant(np.broadcast_to(multiplier, (width,)))
-        )
-        fine = factor is None or bool(np.isfinite(factor).all() and (factor >= 0).all())
-        need(fine, "scales whose product is negative or not finite")
-        added = (
-            None
-            if float_bias is None
-            else steps.constant(np.broadcast_to(float_bias.reshape(-1), (width,)))
-        )
-        columns = steps.constant(
-            np.broadcast_to(np.ones(1) if scales is None else scales, (width,))
-        )
-        layer = steps.IntegerDense(dot, source, columns, factor, target, added, shift)
         need(
             self.exact or not layer.wraps, "an accumulator that may overflow after a float32 layer"
         )
-        top = dot.limit * (1.0 if factor is None else float(factor.max())) + (
-            0.0 if added is None else float(np.abs(added).max())
-        )
-        self._push(layer, target, (width,), top)
+        self._push(layer, target, weights.shape[1:], top)
 
     def _q_gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         need(not at.get("transA", 0), "a transposed input")
@@ -266,17 +252,8 @@ class _Planner:
             scale_of(self.constants, node, 2),
             get(self.constants, node, 4),
         )
-        dot = ExactDot(weights, np.zeros(weights.shape[1], np.int64), -255, 255)
-        need(dot.limit < 2**31, "an accumulator that may overflow")
-        columns = steps.constant(np.broadcast_to(scales, (weights.shape[1],)))
-        added = (
-            None
-            if bias is None
-            else steps.constant(np.broadcast_to(bias.reshape(-1), (weights.shape[1],)))
-        )
-        top = 2 * self.value.largest * float((np.abs(weights).sum(axis=0) * columns).max())
-        top += 0.0 if added is None else float(np.abs(added).max())
-        self._push(steps.DynamicDense(dot, columns, added), None, (weights.shape[1],), top)
+        step, top = dynamic_dense(weights, scales, bias, self.value.largest)
+        self._push(step, None, weights.shape[1:], top)
 
     # Integer elementwise operators.
 
@@ -346,22 +323,15 @@ class _Planner:
             "an unusual Gemm",
         )
         matrix = np.asarray(weights).T if at.get("transB", 0) else np.asarray(weights)
-        width = matrix.shape[1]
         need(
             self.value.dims == matrix.shape[:1],
             f"weights {matrix.shape} for values {self.value.dims}",
         )
-        row = np.zeros(width) if bias is None else np.broadcast_to(bias.reshape(-1), (width,))
-        top = self.value.largest * float(
-            np.abs(matrix).astype(np.float64).sum(axis=0).max()
-        ) + float(np.abs(row).max())
-        need(bool(np.isfinite(top)), "weights that are not finite")
+        step, top = float_dense(matrix, bias, self.value.largest)
         self.exact = False
         activation = at.get("activation", b"")
         need(activation in (b"", b"Relu"), f"the activation {activation!r}")
-        self._push(
-            steps.FloatDense(steps.constant(matrix), steps.constant(row)), None, (width,), top
-        )
+        self._push(step, None, matrix.shape[1:], top)
         if activation:
             self._push(steps.Elementwise("Max", steps.constant(np.zeros(1))))
 
