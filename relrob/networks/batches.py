@@ -81,7 +81,8 @@ def differs_in_batches(
     if step is None:
         same = np.array_equal(together, alone, equal_nan=True)
         return "" if same else "rounds otherwise in a batch"
-    finite = alone[np.isfinite(alone)]  # where float32 overflows, NaN is the answer
+    # An overflow of float32 may end in NaN.
+    finite = alone[np.isfinite(alone)]
     most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
     alike = np.allclose(together, alone, rtol=0, atol=most, equal_nan=True)
     return "" if alike else "mixes the images of a batch"

@@ -9,7 +9,8 @@ from typing import Final
 
 from relrob.domain.network import Network
 
-ONNX_OPTIMISATION: Final = "all"  # the level that `onnx_runtime` asks for
+# The level that `onnx_runtime` asks for.
+ONNX_OPTIMISATION: Final = "all"
 _LITERT: Final = ("xnnpack", "builtin", "reference")
 _INT8: Final = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2")
 

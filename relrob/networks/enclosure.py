@@ -22,9 +22,8 @@ from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
 from relrob.networks.fixed.network import FixedNetwork
 
-LOOSE: Final = (
-    1.0 + 2.0**-12
-)  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
+# Factor on every quantisation step, for the float32 arithmetic that forms scales and quotients.
+LOOSE: Final = 1.0 + 2.0**-12
 
 
 # A value this near (in steps) to the half between two levels may become either: more than float32
@@ -169,9 +168,8 @@ def probability_margin(margin: float, classes: int) -> float:
         # of it
     ):
         return (1 - ratio) / (1 + (classes - 1) * ratio)
-    return -(1 - ratio) / (
-        classes - 1 + ratio
-    )  # the largest is at least 1 / (classes - 1 + ratio), the label's `ratio` of it
+    # The largest is at least 1 / (classes - 1 + ratio). The label's is `ratio` of it.
+    return -(1 - ratio) / (classes - 1 + ratio)
 
 
 def real_enclosure(dense: Dense) -> Enclosure:

@@ -97,9 +97,8 @@ class ExactDot:
 def _product(values: Numbers, weights: Numbers) -> Numbers:
     """values @ weights without the inputs that are zero in every row: black borders, dead neurons
     of neighbouring images."""
-    with np.errstate(
-        invalid="ignore"
-    ):  # BLAS has raised it over lanes that hold no value; whole numbers never do
+    # BLAS has raised it over lanes that hold no value. Whole numbers never raise it.
+    with np.errstate(invalid="ignore"):
         if weights.shape[1] >= _WIDE and len(values) >= _WIDE:
             live = np.flatnonzero((values != 0).any(axis=0))
             if len(live) < _SPARSE * len(weights):

@@ -22,7 +22,7 @@ from relrob.system.child import guarded, size_of
 from relrob.system.confine import importing
 from relrob.system.quiet import quiet_native
 
-# What the helper imports before it forks: the readers, and a runtime that starts no thread.
+# Modules that the helper imports before it forks: the readers, and a runtime that starts no thread.
 READY: Final = (
     "relrob.networks.first",
     *dict.fromkeys(

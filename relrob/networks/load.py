@@ -23,11 +23,13 @@ from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 
+# Formats that are modelled without float weights. `Source.black_box` says which files are not.
 MODELLED: Final = (
     "tflite",
     "fixed",
-)  # formats that are modelled without float weights: `Source.black_box` says where not
-REAL: Final = "real"  # no program: the weights as a function over the reals
+)
+# The runtime of the weights as a function over the reals, which no program executes.
+REAL: Final = "real"
 
 READERS: dict[str, str] = {
     "keras": "relrob.networks.keras.files:read_keras",
@@ -72,6 +74,7 @@ def load_network(
             )
         outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, folded, runtime)
+    # An MLP that was read has no operator that mixes images.
     network = Network(
         path=name,
         sha256=source.sha256,
@@ -90,8 +93,7 @@ def load_network(
         else source.black_box(runtime)
         if source.format in MODELLED
         else unread,
-        apart=source.apart
-        or dense is not None,  # an MLP that was read has no operator that mixes images
+        apart=source.apart or dense is not None,
     )
     return replace(network, conversion=conversion_of(network))
 
@@ -100,7 +102,8 @@ def _read(file: Path, name: str) -> Source:
     """What the reader of its format says of it."""
     kind = sniff(file)
     if kind == "savedmodel":
-        with quiet_native():  # TensorFlow is talkative from its import on
+        # TensorFlow prints messages from its import on.
+        with quiet_native():
             reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
         found: Source = reader(name)
         return found

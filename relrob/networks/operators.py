@@ -33,7 +33,8 @@ _REACH: Final = 2.0**100
 # More than a step loses where subnormal numbers count as 0, those among its constants too, a value
 # of at most 1.
 _LOST: Final = 2.0**-100
-_LOOSE: Final = 1 + 2.0**-16  # more than float64 loses in a few products here, or float32 in a step
+# More than float64 loses in a few products here, or float32 in a step.
+_LOOSE: Final = 1 + 2.0**-16
 # roundings that cover what float64 loses, and constants that a runtime multiplies together itself
 _SPARE: Final = 2
 

@@ -13,9 +13,12 @@ from relrob.networks.accuracy import as_floats
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 
 CLEAN: Final = 48
-FIRST: Final = 40  # neurons of the first layer, each driven to both ends
-DEEPER: Final = 20  # of each layer after it
-SINGLE: Final = 24  # images of one pixel
+# Neurons of the first layer, each driven to both ends.
+FIRST: Final = 40
+# Neurons of each later layer, each driven to both ends.
+DEEPER: Final = 20
+# Images of one pixel.
+SINGLE: Final = 24
 
 
 def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> Floats:

@@ -31,9 +31,12 @@ from relrob.system.memory import unwritten
 
 log = logging.getLogger(__name__)
 
-FEW: Final = 32  # images of a black box, which may be slow
-TWICE: Final = 24  # images that run twice
-_OUTWARD: Final = 1 + 2.0**-16  # more than float64 can lose beside what float32 does
+# Images of a black box, which may be slow.
+FEW: Final = 32
+# Images that run twice.
+TWICE: Final = 24
+# Relative slack, more than float64 loses here.
+_OUTWARD: Final = 1 + 2.0**-16
 _INSIDE: Final[dict[str, str]] = {
     "onnxruntime": "relrob.networks.onnx.inside:tensors",
     "xnnpack": "relrob.networks.litert.inside:tensors",
@@ -64,7 +67,8 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
     Raises NetworkError where the same image gives different outputs from run to run.
     """
     if network.arithmetic is Arithmetic.REAL:
-        return network  # nobody runs it
+        # No program runs a network over the reals.
+        return network
     single = open_network(network, batch=1)
     if network.black_box:
         shown = plain_images(network.inputs, images)
@@ -108,7 +112,8 @@ def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
     in memory that holds other numbers."""
     outputs = single.outputs(shown)
     some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
-    with unwritten():  # Keras takes long to open
+    # A Keras model, which takes long to open, is opened only once.
+    with unwritten():
         again = single if network.runtime == "keras" else open_network(network, batch=1)
         repeated = again.outputs(shown[some])
     if not _same(repeated, outputs[some]).all():
@@ -217,9 +222,8 @@ def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> With
     top = last.high.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
         low, high = np.exp(last.low - top), np.exp(last.high - top)
-        others = 1.0 - np.eye(
-            low.shape[1]
-        )  # summed without taking one away again, which would cancel
+        # Each sum leaves its own term out, because a subtraction would cancel.
+        others = 1.0 - np.eye(low.shape[1])
         least = low / (low + high @ others)
         most = high / (high + low @ others)
     slack = softmax_slack(network, enclosure)

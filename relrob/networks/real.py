@@ -20,8 +20,10 @@ from relrob.errors import NetworkError
 from relrob.networks.batches import run_in_batches
 
 _U64: Final = 2.0**-53
-_TINY: Final = 2.0**-1000  # more than float64 loses where a product falls below its normal range
-_LOOSE: Final = 1 + 2.0**-20  # the bound is itself computed in float64
+# Absolute slack, more than float64 loses where a product is subnormal.
+_TINY: Final = 2.0**-1000
+# Relative slack, because the bound itself is computed in float64.
+_LOOSE: Final = 1 + 2.0**-20
 _BITS: Final = 24
 _LARGEST: Final = np.finfo(np.float32).max
 

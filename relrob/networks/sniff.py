@@ -56,7 +56,8 @@ def sniff(path: Path) -> str:
         )
     named, found = SUFFIXES.get(suffix), _magic(head)
     if (named, found) == ("fixed", "keras"):
-        return "fixed"  # both are zip archives
+        # A .keras archive and an .npz are both zip archives.
+        return "fixed"
     if named is None and found is None:
         raise NetworkError(f"{path} does not start like a network file", ACCEPTED, _REPAIR)
     if named is not None and found != named:

@@ -8,10 +8,10 @@ from relrob.domain.network import Arithmetic, Network
 from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, float_softmax_gap
 
-_FLOAT: Final = 2.0**-10  # of a difference of float32 probabilities: exp is within 2^-14
-_INTEGER: Final = (
-    5 / 256
-)  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
+# Error of a difference of float32 probabilities, whose exp is within 2^-14.
+_FLOAT: Final = 2.0**-10
+# Error of a difference of int8 probabilities: two quanta for each, and one rounding.
+_INTEGER: Final = 5 / 256
 
 
 def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:

@@ -9,7 +9,8 @@ from pathlib import Path
 from relrob.errors import UsageError
 from relrob.system.files import check_writable
 
-RECIPE = 2  # goes up whenever a change here or in relrob.training.train changes the trained weights
+# The number goes up whenever a change here or in relrob.training.train changes trained weights.
+RECIPE = 2
 
 
 @dataclass(frozen=True)

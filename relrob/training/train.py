@@ -25,8 +25,10 @@ from relrob.system.quiet import quiet_native
 from relrob.training.architectures import Architecture, check_training
 from relrob.training.models import models
 
-CHUNK = 4096  # images an evaluation step
-EVERY = 20  # batches between two events
+# Images in one step of evaluation.
+CHUNK = 4096
+# Number of batches between two events.
+EVERY = 20
 
 
 def train(
@@ -54,7 +56,8 @@ def train(
     held = min(5000, max(1, len(images) // 12))
     if len(images) - held < 1:
         raise DatasetError(f"{dataset} has {len(images)} training images", "two or more")
-    with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
+    # TensorFlow prints that it looks for a GPU, the first time.
+    with quiet_native():
         tf.config.list_logical_devices()
     with tf.device("/CPU:0"):
         model = _fit(

@@ -38,7 +38,8 @@ def quantise(
     bits = int(scheme.partition(":")[2])
     layers: list[FixedLayer] = []
     values: Doubles = calibration.images.astype(np.float64)
-    unit = 1.0 / _PIXEL  # of what enters the layer
+    # The unit of the values that enter the layer.
+    unit = 1.0 / _PIXEL
     for layer in reference.dense.layers:
         values = values @ layer.weights + layer.bias
         values = np.maximum(values, 0.0) if layer.relu else values
@@ -63,12 +64,14 @@ def _layer(layer: Layer, bits: int, unit: float, reach: float) -> tuple[FixedLay
     signed = 2 ** (bits - 1) - 1
     low, high = (0, 2**bits - 1) if layer.relu else (-signed - 1, signed)
     outputs = _fraction(reach, high)
-    scale = unit * 2.0 ** round(-log2(unit))  # 256/255 for pixels, else 1
+    # The scale is 256/255 for pixels, else 1.
+    scale = unit * 2.0 ** round(-log2(unit))
     weights = layer.weights.astype(np.float64) * scale
     fine = _fraction(float(np.abs(weights).max()), signed)
     total = fine + round(-log2(unit))
     shift = total - outputs
-    if shift < 0:  # outputs no finer than products
+    # Outputs are no finer than products.
+    if shift < 0:
         outputs, shift = total, 0
     whole = np.clip(away(weights, fine), -signed - 1, signed).astype(np.int64)
     largest = float(np.abs(layer.bias).max())

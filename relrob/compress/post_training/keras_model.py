@@ -43,7 +43,8 @@ def from_file(reference: Network) -> Any:
         copy.write_bytes(content)
         try:
             return keras.models.load_model(copy, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises what it likes on a file that it cannot read
+        # Keras raises errors of any class on a file that it cannot read.
+        except Exception as error:
             raise QuantiseError(
                 f"Keras cannot load {reference.path}: {one_line(error)}",
                 "a model of Keras' own layers",

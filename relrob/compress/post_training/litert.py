@@ -29,7 +29,8 @@ from relrob.system.files import check_temporary, sha256_path
 from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
-SMALL = 1024  # elements below which dynamic-range quantisation leaves a weight tensor alone
+# Dynamic-range quantisation leaves weight tensors of fewer elements alone.
+SMALL = 1024
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ def quantise(
         _ask(converter, wanted, images)
         try:
             data = bytes(converter.convert())
-        except Exception as error:  # the converter raises what it likes
+        # The converter raises errors of any class.
+        except Exception as error:
             check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}",

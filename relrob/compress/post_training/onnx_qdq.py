@@ -67,7 +67,8 @@ def quantise(
         warnings.simplefilter("ignore")
         try:
             data = _run(model, _Reader(name, images), Path(folder))
-        except Exception as error:  # onnxruntime raises what it likes
+        # onnxruntime raises errors of any class.
+        except Exception as error:
             check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme"

@@ -67,7 +67,8 @@ def contents(data: bytes) -> Contents:
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    stored_as = {  # float16 weights pass through DEQUANTIZE before their operator
+    # Weights of float16 pass through DEQUANTIZE before their operator.
+    stored_as = {
         op.outputs[0]: op.inputs[0]
         for op in graph.operators
         if codes[op.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE

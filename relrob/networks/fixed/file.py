@@ -56,9 +56,8 @@ def parse_fixed(path: str, data: bytes) -> FixedNetwork:
             raise NetworkError("outputs of more than 24 bits, which float32 does not tell apart")
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
-    except (
-        Exception
-    ) as error:  # of zip, zlib, NumPy and its parser of headers, each of which has its own
+    # zip, zlib, NumPy and its parser of headers each raise errors of their own.
+    except Exception as error:
         told = str(error).partition("\n")[0] or type(error).__name__
         raise NetworkError(
             f"{path} is no fixed-point network: {told}",

@@ -27,7 +27,8 @@ _DEFAULTS: Final = (
 def load_on_tensorflow(target: str) -> Any:
     """The object behind "module:attribute", whose module imports Keras. Raises UsageError."""
     check_backend()
-    with quiet_native():  # TensorFlow is talkative from its import on
+    # TensorFlow prints messages from its import on.
+    with quiet_native():
         try:
             found = load(target)
         except ValueError as error:

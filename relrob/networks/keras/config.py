@@ -56,7 +56,8 @@ BLACK_BOX = {
     *("Sequential", "Functional", "Model"),
 }
 MODELS = {"Sequential", "Functional", "Model"}
-DEEPEST: Final = 16  # models in models; Keras takes minutes for thirty
+# The most models within one another. Keras takes minutes for thirty.
+DEEPEST: Final = 16
 _ALLOWED = (
     *(
         "keras",

@@ -24,7 +24,8 @@ from relrob.networks.operators import Chain
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes
 
-_DENSEST: Final = 1100  # DEFLATE packs 1,032 bytes into one at most
+# The most bytes that one packed byte may hold. DEFLATE packs 1,032 at most.
+_DENSEST: Final = 1100
 _BROKEN: Final = (
     *(
         zipfile.BadZipFile,

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from relrob.errors import NetworkError
 
 LARGEST: Final = 4 * 2**30
-_DENSEST: Final = 1100  # DEFLATE packs 1,032 bytes into one at most
+# The most bytes that one packed byte may hold. DEFLATE packs 1,032 at most.
+_DENSEST: Final = 1100
 _SMALL: Final = 2**20
-# What h5py raises on damaged files, beside its OSError: numbers and names that do not fit.
+# Errors of h5py on damaged files besides OSError: numbers and names that do not fit.
 DAMAGED: Final = (
     *(
         OSError,

@@ -22,7 +22,8 @@ Shapes = tuple[tuple[int, ...], ...]
 Weights = Callable[[LayerConfig, Shapes], list[NDArray[Any]]]
 # All layers that hold weights, in Keras's order, with how many -> their weights.
 Matched = Callable[[tuple[LayerConfig, ...]], Weights]
-_EPSILON: Final = 1e-7  # keras.backend.epsilon(), which Normalization puts under its division
+# keras.backend.epsilon(), the least divisor of Normalization.
+_EPSILON: Final = 1e-7
 _RANKS: Final = {"SpatialDropout1D": 2, "SpatialDropout2D": 3}
 
 

@@ -29,7 +29,8 @@ from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
-_ALIKE: Final = 2.0**-10  # relative to the largest output
+# The largest difference that is rounding, relative to the largest output.
+_ALIKE: Final = 2.0**-10
 
 
 def open_keras(
@@ -42,7 +43,8 @@ def open_keras(
     """
     if not network.apart:
         batch = 1
-    with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
+    # TensorFlow prints that it looks for a GPU, the first time.
+    with quiet_native():
         _limit(threads)
     if network.format == "savedmodel":
         return Keras(network, *_from_directory(network), batch)
@@ -73,9 +75,8 @@ def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
         copy.write_bytes(content)
         try:
             model: Any = keras.saving.load_model(copy, compile=False, safe_mode=True)
-        except (
-            Exception
-        ) as error:  # Keras raises ValueError, TypeError, KeyError, OSError and its layers' own
+        # Keras raises ValueError, TypeError, KeyError, OSError and errors of its layers.
+        except Exception as error:
             raise NetworkError(
                 f"Keras refuses {network.path}: {one_line(error)}", "a model that it can load"
             ) from error
@@ -128,7 +129,8 @@ class Keras:
                 "%s has a fixed batch: its images run %d at a time", network.path, self._batch
             )
         signature = [tf.TensorSpec((self._fixed or None, *image), tf.float32)]
-        self._model = model  # keeps the variables alive that the traced function reads
+        # The model keeps the variables alive that the traced function reads.
+        self._model = model
         traced = tf.function(model, input_signature=signature)
         try:
             with quiet_native():
@@ -157,7 +159,8 @@ class Keras:
     def stepped(self, images: Floats) -> Floats:
         """The same without a trace, operator by operator."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the trace has said the same
+            # The trace has said the same.
+            warnings.simplefilter("ignore")
             return run_in_batches(
                 images, self._network, self._batch, partial(self._run, self._model), self._order
             )

@@ -280,7 +280,8 @@ def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
         case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv":
             value = rest[0].astype(np.float64)
             if value.ndim == len(chain.shape) + 1 and len(value) == 1:
-                value = value[0]  # one for all images
+                # The constant is one for all images.
+                value = value[0]
             if value.ndim > len(chain.shape):
                 raise NotDenseError(f"{node.name} (a constant of {value.ndim} dimensions)")
             if node.op == "BiasAdd" and node.attr["data_format"].s not in (b"", b"NHWC"):

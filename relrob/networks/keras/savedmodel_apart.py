@@ -35,8 +35,10 @@ class _Seen:
         self._constants: dict[str, Any] = {}
         self._values: set[str] = set()
         self._shapes: set[str] = set()
-        self._counts: set[str] = set()  # n
-        self._shaped: set[str] = set()  # (n, ...)
+        # Values n, the number of images.
+        self._counts: set[str] = set()
+        # Shapes (n, ...).
+        self._shaped: set[str] = set()
 
     def known(self, node: Any) -> bool:
         """Is the next operator one that treats images apart, or one that reads no value?"""

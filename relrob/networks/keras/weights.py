@@ -15,7 +15,8 @@ from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import LayerConfig
 from relrob.networks.keras.layers import Shapes, Weights, has_weights
 
-Held = Callable[[], list[Any]]  # the data sets of a layer, in Keras's order
+# The data sets of a layer, in Keras's order.
+Held = Callable[[], list[Any]]
 _WHOLE, _AGAIN = "a model saved whole", "save it again"
 
 

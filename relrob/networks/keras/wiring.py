@@ -53,11 +53,11 @@ _APART: Final = {
     ),
     *("ActivityRegularization", "Identity"),
 }
-# Layers that do where their axis, counted with the batch, is neither the first nor counted from the
-# end, but for the last.
+# Layers that treat images apart along some axes only: along the last, or along one that is counted
+# from the front, with the batch, and is not the first.
 _ALONG: Final = {"Softmax", "Normalization", "BatchNormalization", "Concatenate"}
-# What is made of exponentials, logarithms and inverse roots has last bits that depend on the place
-# in a batch.
+# Activations whose last bits do not depend on the place in a batch. Those that are made of
+# exponentials, logarithms and inverse roots do.
 _ROUNDED_ALIKE: Final = (
     None,
     "linear",

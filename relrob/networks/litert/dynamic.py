@@ -19,9 +19,8 @@ from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.litert.product import dot
 
 Numbers = NDArray[Any]
-Rows = tuple[
-    Floats, Floats | None, Floats
-]  # integers (n, d) in float32; zero point (n, 1) and scale (n,) of each row
+# Integers (n, d) in float32, and the zero point (n, 1) and the scale (n,) of each row.
+Rows = tuple[Floats, Floats | None, Floats]
 _ONE: Final = np.float32(1)
 
 
@@ -42,7 +41,8 @@ def symmetric(values: Floats) -> Rows:
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         scaled = values * (np.float32(127) / np.where(zero, _ONE, reach))[:, None]
     rounded = _away(scaled, bool((low >= 0).all()))
-    wild = ~(reach >= 2.0**-120) & ~zero  # 127/reach may overflow
+    # The quotient 127/reach may overflow for these rows.
+    wild = ~(reach >= 2.0**-120) & ~zero
     if wild.any():
         rounded[wild] = np.clip(_as_int32(rounded[wild]), -127, 127)
     return rounded, None, np.where(zero, _ONE, reach / np.float32(127)).astype(np.float32)
@@ -93,7 +93,8 @@ def qd8(values: Floats) -> Rows:
         np.rint(scaled, out=scaled)
         scaled += zero
         np.clip(scaled, -128, 127, out=scaled)
-    lost = np.isinf(inverse)  # their scale is 0
+    # The scale of these rows is 0.
+    lost = np.isinf(inverse)
     scaled[lost], zero[lost] = 0, 0
     return scaled, zero, _ONE / inverse
 
@@ -158,10 +159,12 @@ def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:
     >>> float(fused_multiply_add(one + tiny, one + tiny, -one)[0]) == 2.0**-11 + 2.0**-24
     True
     """
-    product = a.astype(np.float64) * b.astype(np.float64)  # exact
+    # The product is exact.
+    product = a.astype(np.float64) * b.astype(np.float64)
     total = product + c
     halves: NDArray[np.bool_] = (total.view(np.int64) & 0x1FFFFFFF) == 0x10000000
-    if halves.any():  # a tie of float32 that float64's own rounding may have made
+    # The rounding of float64 may have made a tie of float32.
+    if halves.any():
         left, right, near = (
             product[halves],
             np.broadcast_to(c, total.shape)[halves].astype(np.float64),

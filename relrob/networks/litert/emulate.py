@@ -39,8 +39,8 @@ from relrob.networks.litert.softmax import int8_softmax
 log = logging.getLogger(__name__)
 Step = Callable[[Floats], Floats]
 RUNTIMES = ("xnnpack", "builtin", "reference")
-# rows; a multiple of every batch of the interpreter, so that its float operators see the same
-# batches
+# Images at a time: a multiple of every batch of the interpreter, so that its float operators see
+# the same batches.
 _CHUNK = 1024
 
 
@@ -149,7 +149,8 @@ def _steps(
         ):
             stop += 1
             if stop < len(nodes) and nodes[stop].source != nodes[stop - 1].target:
-                break  # a RESHAPE is between them
+                # A RESHAPE stands between the two nodes.
+                break
         if stop == start:
             stop += 1
             yield _emulated(nodes[start].layer, kernel, threads)

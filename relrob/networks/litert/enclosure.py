@@ -35,11 +35,13 @@ from relrob.networks.litert.limits import check_limits
 
 log = logging.getLogger(__name__)
 
+# The least and the largest input scale for which the int8 softmax was compared with exp.
 _LOGITS: Final = (
     2.0**-14,
     16.0,
-)  # steps of what an int8 softmax reads for which it was compared with exp
-_EXTRA: Final = 6  # float32 operations of a float kernel besides its products
+)
+# Float32 operations of a float kernel besides its products.
+_EXTRA: Final = 6
 
 
 @dataclass(frozen=True, eq=False)

@@ -43,9 +43,11 @@ _TABLES: Final[dict[str, dict[int, str | int]]] = {
     "TensorMap": {0: 0},
     "?": {},
 }
-# bytes of a file that an object takes: the offset to its index, which two objects never share
+# Bytes of a file that an object takes: the offset to its index, which two objects never share.
 _LEAST: Final = 4
-_NAME: Final = 10_000  # characters
+# The most characters of a name.
+_NAME: Final = 10_000
+# Bytes of one element of each type.
 _ITEM: Final = {
     0: 4,
     1: 2,
@@ -62,7 +64,7 @@ _ITEM: Final = {
     15: 4,
     16: 2,
     18: 2,
-}  # bytes of a type
+}
 
 
 class _BrokenError(Exception):

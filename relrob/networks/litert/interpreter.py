@@ -101,9 +101,8 @@ class _Sized:
                 self._interpreter.resize_tensor_input(given["index"], shape, strict=False)
                 self._interpreter.allocate_tensors()
                 self._given = self._interpreter.get_input_details()[0]
-                self._result = self._interpreter.get_output_details()[
-                    0
-                ]  # a name that is no text is a ValueError
+                # A name that is no text is a ValueError.
+                self._result = self._interpreter.get_output_details()[0]
         except (ValueError, RuntimeError) as error:
             raise NetworkError(
                 f"LiteRT ({network.runtime}) refuses {network.path}: {one_line(error)}",

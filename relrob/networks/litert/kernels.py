@@ -13,7 +13,8 @@ from relrob.networks.litert.flat import Flat, NotModelledError
 from relrob.networks.litert.graph import Graph
 from relrob.system.quiet import quiet_native
 
-_BATCHES: Final = (1, 256)  # one image, and as many as are usual in a call
+# Batches for which the delegate is asked: one image, and as many as are usual in a call.
+_BATCHES: Final = (1, 256)
 
 
 def kernels_on_xnnpack(data: bytes, flat: Flat, graph: Graph) -> tuple[str, ...]:
@@ -25,9 +26,8 @@ def kernels_on_xnnpack(data: bytes, flat: Flat, graph: Graph) -> tuple[str, ...]
         )
     found = {taken for size in _BATCHES if (taken := _taken(data, graph, size)) is not None}
     if not found:
-        return ("xnnpack",) * len(
-            graph.nodes
-        )  # LiteRT refuses the file, and says why when it is opened
+        # LiteRT refuses the file, and says why when it is opened.
+        return ("xnnpack",) * len(graph.nodes)
     if len(found) > 1:
         raise NotModelledError("XNNPACK takes other operators in a batch than of one image")
     taken = found.pop()
@@ -113,7 +113,8 @@ def _between(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> Ite
         [step for step, tensor in enumerate(graph.path) if tensor in some] for some in places
     )
     if not start and not stop:
-        return  # constants that are unpacked
+        # The delegate unpacks constants.
+        return
     if len(start) != 1 or len(stop) != 1 or start[0] >= stop[0]:
         raise NotModelledError("XNNPACK takes operators that do not follow one another")
     yield from graph.positions[start[0] : stop[0]]

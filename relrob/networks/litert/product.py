@@ -16,7 +16,8 @@ from relrob.networks.litert.layers import Int8s
 from relrob.system.quiet import quiet_native
 
 Dot = Callable[[Floats, Floats | None], Floats]
-_ROWS = (8, 256)  # rows a call of XNNPACK
+# Numbers of rows in one call of XNNPACK.
+_ROWS = (8, 256)
 
 
 def dot(weights: Int8s, most: int, threads: int = 0) -> Dot:
@@ -28,7 +29,8 @@ def dot(weights: Int8s, most: int, threads: int = 0) -> Dot:
     """
     wide = weights.astype(np.int64)
     size = int(np.abs(wide).sum(axis=0).max(initial=0))
-    if threads and size * 256 < SINGLE:  # so that every sum below is exact in float32
+    # Every sum below is then exact in float32.
+    if threads and size * 256 < SINGLE:
         return _on_litert(SelfQuantised(weights, threads), wide.sum(axis=0).astype(np.float32))
     return _on_numpy(ExactDot(wide, np.zeros(weights.shape[1], np.int64), -most, most))
 

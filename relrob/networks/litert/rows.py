@@ -14,7 +14,8 @@ from relrob.networks.litert.interpreter import LiteRt
 from relrob.networks.litert.product import one_layer_file
 from relrob.system.files import sha256_bytes
 
-_ROWS = 4  # a call
+# Images a call of the runtime.
+_ROWS = 4
 
 
 class RowQuantiser:

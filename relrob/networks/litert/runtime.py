@@ -23,7 +23,8 @@ from relrob.networks.litert.probes import hostile_images
 
 log = logging.getLogger(__name__)
 
-_BLOCK: Final = 8  # values that LiteRT's built-in QUANTIZE rounds at once
+# Values that LiteRT's built-in QUANTIZE rounds at once.
+_BLOCK: Final = 8
 # Operators that round a value once, or not at all, on its way: the same in any place.
 _EXACT: Final = (
     "RESHAPE RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 MAXIMUM MINIMUM NEG ABS PAD PADV2 CONCATENATION TRANSPOSE MAX_POOL_2D CAST "

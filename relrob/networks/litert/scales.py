@@ -11,7 +11,8 @@ from relrob.networks.litert.flat import NotModelledError, Tensor
 from relrob.networks.litert.layers import Grid
 
 _LEAST: Final = {"INT8": -128, "UINT8": 0}
-_SMALLEST, _LARGEST = 2.0**-60, 2.0**60  # products of two of them are far from the ends of float32
+# The ends of scales. Products of two are far from the ends of float32.
+_SMALLEST, _LARGEST = 2.0**-60, 2.0**60
 
 
 def grid_of(tensor: Tensor) -> Grid | None:

@@ -17,10 +17,11 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 
 from relrob.networks.onnx.graph import DOMAINS, OPSETS
+from relrob.networks.onnx.shape_steps import Lengths, numbers, stepped
 
-# Without Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits depend on
-# the place in a batch, in whole vectors or in what is left over, and without Gelu, Mish and Swish,
-# of which that is not known.
+# The list lacks Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits depend on
+# the place in a batch, in whole vectors or in the rest. It also lacks Gelu, Mish and Swish, of which
+# that is not known.
 _UNARY: Final = (
     "Abs Acosh Asinh Atanh Cast CastLike Ceil Clip Cosh Erf Exp Floor HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Neg "
     "Not Reciprocal Relu Round Shrink Sigmoid Sign Sinh Softsign Sqrt Tan Tanh ThresholdedRelu"
@@ -38,7 +39,8 @@ _REDUCTIONS: Final = (
 _CLASSES: Final = {
     name: names for names in (_UNARY, _NARY, _SPATIAL, _REDUCTIONS) for name in names.split()
 }
-_ALONG: Final = {  # operators along one axis, and what it is where they do not say
+# Operators along one axis, and what it is where they do not say.
+_ALONG: Final = {
     "Concat": None,
     "Softmax": -1,
     "LogSoftmax": -1,
@@ -51,12 +53,14 @@ _ALONG: Final = {  # operators along one axis, and what it is where they do not 
     "Split": 0,
     "TopK": -1,
 }
+# Before opset 13 these run over all axes from the given one on, by default 1.
 _FLATTENED: Final = (
     "Softmax",
     "LogSoftmax",
     "Hardmax",
-)  # before opset 13 over all axes from the one given on, by default 1
-_OVERRIDDEN: Final = 4  # from this IR version on
+)
+# From this IR version on a caller may replace weights.
+_OVERRIDDEN: Final = 4
 _QDQ: Final = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -64,13 +68,14 @@ def treats_apart(model: onnx.ModelProto) -> bool:
     """Is the graph known to compute each image's outputs from that image alone?"""
     try:
         return _known(model)
+    # A node or an attribute of another form raises one of these.
     except (
         ValueError,
         TypeError,
         AttributeError,
         LookupError,
         StopIteration,
-    ):  # nodes or attributes of another form
+    ):
         return False
 
 
@@ -143,9 +148,8 @@ class _Kept:
         self._opset, self._shapes = opset, shapes
         self.constants: dict[str, onnx.TensorProto | None] = {}
         self.images: set[str] = set()
-        self._sizes: dict[
-            str, list[int | None]
-        ] = {}  # a shape: None stands for the number of images
+        # Shapes, in which None stands for the number of images.
+        self._sizes: dict[str, Lengths] = {}
 
     def rank(self, name: str) -> int:
         """0 where it is not known, or there are no axes."""
@@ -170,7 +174,7 @@ class _Kept:
             tensor = found.at.get("value") if found.kind == "Constant" else None
             self.constants.update(dict.fromkeys(node.output, tensor))
             if found.kind in ("Constant", "Identity") and tensor is None:
-                source = self.constants.get(found.inputs[0]) if found.inputs else _numbers(found.at)
+                source = self.constants.get(found.inputs[0]) if found.inputs else numbers(found.at)
                 self.constants[node.output[0]] = source
             return own
         several = found.kind in ("Split", "TopK", "Dropout") or not any(node.output[1:])
@@ -183,7 +187,7 @@ class _Kept:
         """Is it a step in the arithmetic of shapes? Then its value is kept."""
         if node.kind == "Shape" and node.inputs[0] in self.images and self.rank(node.inputs[0]):
             rest = self._shapes[node.inputs[0]][1:]
-            whole: list[int | None] = [None, *rest]
+            whole: Lengths = [None, *rest]
             found = whole[node.at.get("start", 0) : node.at.get("end", len(whole))]
         elif not any(name in self._sizes for name in node.inputs):
             return False
@@ -192,7 +196,7 @@ class _Kept:
             step = (
                 None
                 if any(part is None for part in parts)
-                else _stepped(node, [part or [] for part in parts])
+                else stepped(node.kind, node.at, [part or [] for part in parts])
             )
             if step is None:
                 return False
@@ -200,7 +204,7 @@ class _Kept:
         self._sizes[output] = found
         return True
 
-    def _whole(self, name: str) -> list[int | None] | None:
+    def _whole(self, name: str) -> Lengths | None:
         """A constant of whole numbers."""
         tensor = self.constants.get(name)
         if tensor is None or tensor.data_type not in (
@@ -247,7 +251,8 @@ class _Kept:
         if _CLASSES.get(kind) == _UNARY:
             return fixed
         if kind == "Dropout":
-            return fixed  # in training it is refused before
+            # A Dropout that trains is refused before.
+            return fixed
         if _CLASSES.get(kind) == _SPATIAL:
             return (
                 fixed
@@ -359,7 +364,7 @@ class _Kept:
                 return bool(axes) and all(self._inner(axis, rank) for axis in axes or [])
         return False
 
-    def _reshaped(self, node: _Node, target: list[int | None] | None) -> bool:
+    def _reshaped(self, node: _Node, target: Lengths | None) -> bool:
         """A shape that keeps the first axis."""
         shape = self._shapes.get(node.inputs[0], ())
         if not target or len(target) < 2 or node.at.get("allowzero", 0):
@@ -371,36 +376,3 @@ class _Kept:
         if target[0] != -1 or len(shape) < 2 or len(sizes) != len(shape) - 1 + len(inner):
             return False
         return prod(shape[1:]) == prod(n for n in inner if n is not None)
-
-
-def _numbers(at: dict[str, Any]) -> onnx.TensorProto | None:
-    """A Constant that is written as numbers."""
-    for name in ("value_int", "value_ints", "value_float", "value_floats"):
-        if name in at:
-            values = at[name] if name.endswith("s") else [at[name]]
-            kind = onnx.TensorProto.FLOAT if "float" in name else onnx.TensorProto.INT64
-            return helper.make_tensor("", kind, [len(values)] if name.endswith("s") else [], values)
-    return None
-
-
-def _stepped(node: _Node, parts: list[list[int | None]]) -> list[int | None] | None:
-    """One step in the arithmetic of shapes, which are lists of lengths."""
-    match node.kind:
-        case "Identity" | "Squeeze" | "Unsqueeze":
-            return parts[0]
-        case "Cast" if node.at.get("to") in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
-            return parts[0]
-        case "Concat":
-            return [length for part in parts for length in part]
-        case "Gather" if all(
-            n is not None and -len(parts[0]) <= n < len(parts[0]) for n in parts[1]
-        ):
-            return [parts[0][n] for n in parts[1] if n is not None]
-        case "Slice" if len(parts) == 3 or (len(parts) == 4 and parts[3] == [0]):
-            ends = parts[1] + parts[2]
-            return (
-                parts[0][slice(*ends)]
-                if len(parts[1]) == len(parts[2]) == 1 and None not in ends
-                else None
-            )
-    return None

@@ -25,7 +25,8 @@ _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 _STEP: Final = 4
 _GEMM: Final = 4
 _BATCH_NORM: Final = 16
-_LEAST_VARIANCE: Final = 2.0**-40  # so that its root is far from the end of float32
+# The root of such a variance is far from the end of float32's range.
+_LEAST_VARIANCE: Final = 2.0**-40
 
 
 def build(
@@ -238,7 +239,8 @@ class _Walker:
 
     def _squeeze(self, at: Operator) -> None:
         """Dimensions of length one, away or in; never the batch."""
-        shape = (0, *self.chain.shape)  # 0 marks the batch
+        # The 0 marks the batch.
+        shape = (0, *self.chain.shape)
         axes = at.settings.get("axes")
         if axes is None and len(at.inputs) > 1 and at.inputs[1]:
             axes = self._whole(at, 1)

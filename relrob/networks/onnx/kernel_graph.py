@@ -91,7 +91,8 @@ def _session(data: bytes, options: Any) -> Any:
     """A session on the CPU provider."""
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no base class of their own
+    # The exceptions of onnxruntime have no base class of their own.
+    except Exception as error:
         raise NetworkError(
             f"onnxruntime refuses the graph: {one_line(error)}", "a model it runs"
         ) from error

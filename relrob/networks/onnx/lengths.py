@@ -130,7 +130,8 @@ class _Walk:
             raise self._refused(node, "how often it runs")
         first = 2 if node.op_type == "Loop" else 0
         carried = given[first:]
-        while True:  # what one round gives goes into the next
+        # The outputs of one round are the inputs of the next.
+        while True:
             given_back = self._body(bodies[0], [_FREE] * first + carried, values)
             if first and given_back[:1] and given_back[0].value:
                 raise self._refused(node, "how often it runs")

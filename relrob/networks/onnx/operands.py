@@ -93,7 +93,8 @@ def viewed(
     """Shape of one image after an operator that moves values only, and their new order if it
     changes; the batch stays in front."""
     size, moved = prod(dims), None
-    shape = (0, *dims)  # 0 marks the batch
+    # The 0 marks the batch.
+    shape = (0, *dims)
     match node.op_type:
         case "Flatten":
             need(at.get("axis", 1) in (1, -len(dims)), "it mixes the images of a batch")

@@ -295,11 +295,12 @@ class _Planner:
         step = steps.IntegerSoftmax(source, target, self.value.dims[0])
         kind = np.uint8 if held.least == 0 else np.int8
         rows = np.random.default_rng(0).integers(held.least, held.most + 1, (64, step.size))
+        # Row 0 is a tie of all classes, row 1 has one class alone on top.
         rows[0], rows[1], rows[1, 0] = (
             held.least,
             held.least,
             held.most,
-        )  # a tie of all, and one class alone
+        )
         found = (
             run_node(node, self.current, rows.astype(kind), self.constants).astype(np.int64)
             - target.zero_point

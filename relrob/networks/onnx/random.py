@@ -19,7 +19,8 @@ _DRAWING: Final = {
     "RandomUniform",
     "RandomUniformLike",
 }
-_TESTED: Final = 7  # before it, Dropout drops unless `is_test` is set
+# Before this opset, Dropout drops unless `is_test` is set.
+_TESTED: Final = 7
 
 
 def refuse_random(model: onnx.ModelProto, path: str) -> None:
