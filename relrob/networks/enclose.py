@@ -1,5 +1,4 @@
-"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range
-one."""
+"""The enclosure of a loaded network on its runtime, and the layers of a dynamic-range network."""
 
 from __future__ import annotations
 
@@ -23,8 +22,12 @@ _MOST_INPUTS: Final = 4096
 @Unharmed
 @kept
 def enclosure_of(network: Network) -> Enclosure | None:
-    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes.
-    Reads the file again, once."""
+    """The enclosure of a float MLP, a dense `.tflite` file or a fixed-point network. None for a
+    black box.
+
+    The network keeps it: the file is read again only once. Raises NetworkError where the file has
+    changed since it was loaded.
+    """
     if network.black_box:
         return None
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
@@ -41,11 +44,12 @@ def enclosure_of(network: Network) -> Enclosure | None:
 @Unharmed
 @kept
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
-    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least),
-    less a last softmax, else None.
+    """The layers of a dense dynamic-range `.tflite` file without its last softmax, two at least.
+    None for any other network.
 
-    Every row is quantised alike, and `asymmetric` says how: with a zero point or without, as the
-    kernel that runs it does. Reads the file again, once.
+    Every layer but the last ends in a ReLU. All rows are quantised in one way: `asymmetric` says
+    whether the kernel that runs a layer gives them a zero point. The network keeps the layers.
+    Raises NetworkError where the file has changed since it was loaded.
     """
     found = _dynamic(network)
     return None if found is None else found[0]
@@ -53,7 +57,7 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
 
 @kept
 def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
-    """The layers and the kernel of the first."""
+    """The layers, and the kernel of the first."""
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
     found: tuple[tuple[DynamicFull, ...], str] | None = load(
@@ -64,8 +68,11 @@ def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
 
 @kept
 def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
-    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where
-    there are none, or d is too large for a file of d * d weights."""
+    """A function of images (n, d) that gives their rows as the runtime quantises them before the
+    first of `dynamic_layers`.
+
+    None where there are no such layers, or where d is too large for a file of d * d weights.
+    """
     found = _dynamic(network)
     if found is None or network.inputs > _MOST_INPUTS:
         return None

@@ -1,5 +1,4 @@
-"""Integer dot products through floating-point BLAS, only where every partial sum is provably
-exact."""
+"""Integer dot products in floating-point BLAS, only where every partial sum is provably exact."""
 
 from __future__ import annotations
 
@@ -95,8 +94,8 @@ class ExactDot:
 
 
 def _product(values: Numbers, weights: Numbers) -> Numbers:
-    """values @ weights without the inputs that are zero in every row: black borders, dead neurons
-    of neighbouring images."""
+    """values @ weights without the inputs that are zero in every row, such as black borders and
+    dead neurons."""
     # BLAS has raised it over lanes that hold no value. Whole numbers never raise it.
     with np.errstate(invalid="ignore"):
         if weights.shape[1] >= _WIDE and len(values) >= _WIDE:

@@ -1,4 +1,4 @@
-"""`load_network`: any network file that relrob runs, as one `Network` value. Only a SavedModel
+"""`load_network` reads any network file that relrob runs as one `Network` value. Only a SavedModel
 directory needs TensorFlow."""
 
 from __future__ import annotations
@@ -50,14 +50,19 @@ def load_network(
     inherit: Layout | None = None,
     more_classes: bool = False,
 ) -> Network:
-    """Read a network for images (H, W, C): its weights where it is a float MLP, otherwise a black
-    box that its runtime runs.
+    """Read a network for images (H, W, C): the weights of a float MLP, or a black box that its
+    runtime runs.
 
-    `runtime`: None takes the format's own (`runtimes`). `layout`: "auto", "hwc" or "chw", the pixel
-    order of the file; "auto" decides by the input's shape, and a flat input takes `inherit`, or (H,
-    W, C); Keras 1 weights take (C, H, W). `more_classes`: the data may lack some of the network's
-    classes, so more outputs than `classes` are right too. Raises NetworkError,
-    UnsupportedLayerError, ShapeError, UsageError.
+    `runtime`: None takes the format's own (`runtimes`).
+
+    `layout`: the pixel order of the file, "auto", "hwc" or "chw". The input's shape decides "auto".
+    A flat input then takes `inherit`, or (H, W, C) where that is None, and Keras 1 weights take (C,
+    H, W).
+
+    `more_classes`: more outputs than `classes` are right too, because the data may lack some
+    classes.
+
+    Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
     """
     name, file = str(path), Path(path)
     source = _read(file, name)
@@ -99,7 +104,7 @@ def load_network(
 
 
 def _read(file: Path, name: str) -> Source:
-    """What the reader of its format says of it."""
+    """The facts that the reader of the file's format gives."""
     kind = sniff(file)
     if kind == "savedmodel":
         # TensorFlow prints messages from its import on.
@@ -115,9 +120,11 @@ def _read(file: Path, name: str) -> Source:
 
 
 def runtimes(format_name: str, dense: bool, folded: bool = False) -> tuple[str, ...]:
-    """The runtimes that can execute a format, the default first. `dense`: its weights could be
-    read; "real" then stands for them as a function over the reals. `folded`: it does more than
-    plain dense layers, which only its own runtime does as it does.
+    """The runtimes that can execute a format, the default first.
+
+    `dense`: its weights could be read, and "real" stands for them as a function over the reals.
+    `folded`: the file does more than plain dense layers, which only its own runtime executes
+    exactly.
 
     >>> runtimes("tflite", dense=False)
     ('xnnpack', 'builtin', 'reference')
@@ -152,8 +159,8 @@ def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str 
 
 
 def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool, str]:
-    """The weights in the file's own input order, or None; whether they are but a model of the file;
-    why they were not read."""
+    """The weights in the file's own input order or None, whether they only model the file, and the
+    reason for None."""
     try:
         return *source.dense(dims), ""
     except NotDenseError as error:

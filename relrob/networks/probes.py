@@ -1,9 +1,9 @@
-"""Probes at load: a model against the runtime that it stands for, on some hundreds of images.
+"""Probes at load: a model is compared with its runtime on some hundreds of images.
 
-The runtime gives outputs of every image alone. Those of a function are the same again, and, where
-the graph treats images apart, in a batch. Those of a modelled network lie where its enclosure says,
-and equal its emulator's in every bit. One mismatch makes the network a black box (docs/soundness.md,
-"The file, and the model of it").
+The runtime gives outputs of every image alone. It must give the same outputs again, and in a batch
+where the graph treats images apart. The outputs of a modelled network must lie where its enclosure
+says, and equal those of its emulator in every bit. One mismatch makes the network a black box
+(docs/soundness.md, "The file, and the model of it").
 """
 
 from __future__ import annotations
@@ -48,21 +48,24 @@ _BY_PLACE: Final = "relrob.networks.litert.runtime:rounds_by_place"
 
 @dataclass(frozen=True, eq=False)
 class Within:
-    """What a layer passes on of each image lies in `low` .. `high` (n, width)."""
+    """An interval `low` .. `high` (n, width) for each value that a layer passes on, image by image."""
 
     low: Doubles
     high: Doubles
 
     def holds(self, values: NDArray[Any]) -> Bools:
-        """Image by image: (n, width) -> (n,). Bounds of a sum that may overflow say nothing."""
+        """Does each image keep to its interval? (n, width) -> (n,). Bounds of a sum that may
+        overflow hold always."""
         unknown = ~(np.isfinite(self.low) & np.isfinite(self.high))
         return np.asarray((((values >= self.low) & (values <= self.high)) | unknown).all(axis=1))
 
 
 def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
-    """The network, as a black box with the reason where its model differs from its runtime, and
-    with `apart` False where a batch differs from single images. `images`: (n, ...) of the data set,
-    uint8 levels or float32, to probe with besides.
+    """The network after its probes.
+
+    It becomes a black box, with the reason, where its model differs from its runtime. Its `apart`
+    becomes False where a batch differs from single images. `images`: (n, ...) of the data set,
+    uint8 levels or float32, which are probed besides.
 
     Raises NetworkError where the same image gives different outputs from run to run.
     """
@@ -88,7 +91,7 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
 
 
 def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
-    """The enclosure, and why there is none where its reader stumbles over the file."""
+    """The enclosure, and the reason for None where its reader stumbles over the file."""
     try:
         found = enclosure_of.raw(network)
     except Exception as error:
@@ -100,7 +103,7 @@ def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
 
 
 def _chained(enclosure: Enclosure, network: Network) -> bool:
-    """Does each layer take what the one before it gives, the first the pixels, and does the last
+    """Does the first layer take the pixels, each later one the outputs before it, and does the last
     give the classes?"""
     widths = [network.inputs, *(len(layer.bias) for layer in enclosure.layers)]
     given = [len(layer.weights) for layer in enclosure.layers]
@@ -108,8 +111,10 @@ def _chained(enclosure: Enclosure, network: Network) -> bool:
 
 
 def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
-    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again,
-    in memory that holds other numbers."""
+    """Outputs (n, classes) of the images, alone.
+
+    Raises NetworkError where some differ when they run again, in memory that holds other numbers.
+    """
     outputs = single.outputs(shown)
     some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
     # A Keras model, which takes long to open, is opened only once.
@@ -126,14 +131,16 @@ def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
 
 
 def _same(one: Floats, other: Floats) -> Bools:
-    """The same numbers, image by image; any NaN is as good as another, and so is any 0."""
+    """Are the numbers the same, image by image? Any NaN equals any other, and 0 equals -0."""
     return np.asarray(((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1))
 
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
-    """With `apart` False where a batch gives other outputs than single images: of black boxes other
-    bits (Keras apart), of models more than rounding and a step of 8 bits. Images that run one by
-    one are told of here alone: openers are many."""
+    """The network, with `apart` False where a batch gives other outputs than single images.
+
+    Other bits count of a black box, except on Keras. Of a model more than rounding and a step of 8
+    bits counts. The warning stands here alone, because a network is opened often.
+    """
     why = "may mix the images of a batch"
     if network.apart:
         exact = network.black_box != "" and network.runtime != "keras"
@@ -152,7 +159,7 @@ def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
 
 
 def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alone: Floats) -> str:
-    """Why the model is not what the runtime does; "" where nothing speaks against it."""
+    """The reason why the model is not the runtime. "" where nothing speaks against it."""
     if enclosure is not None:
         layers = at_points(enclosure, shown)
         shape = outputs_within(network, enclosure, layers[-1])
@@ -169,7 +176,7 @@ def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alon
 
 
 def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
-    """The emulator of a `.tflite` file against its runtime, bit for bit."""
+    """The reason why the emulator of a `.tflite` file is not its runtime, bit for bit."""
     found = load("relrob.networks.litert.emulate:emulator")(network)
     if found is None:
         return ""
@@ -184,8 +191,8 @@ def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
 
 
 def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
-    """What each layer passes on of single images (n, inputs), for every arithmetic that the
-    enclosure allows."""
+    """Intervals for the values that each layer passes on of single images (n, inputs), for every
+    arithmetic that the enclosure allows."""
     centre, moved = _entered(enclosure, images)
     error: Doubles = np.zeros_like(centre)
     found = []
@@ -206,8 +213,8 @@ def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
 
 
 def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
-    """The levels that the first layer takes the pixels for, and how far off those of a kernel can
-    be."""
+    """The levels for which the first layer takes the pixels, and the most by which those of a
+    kernel differ."""
     pairs = [
         enclosure.layers[0].levels(row, float(row.max(initial=0.0)))
         for row in images.astype(np.float64)
@@ -216,7 +223,7 @@ def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
 
 
 def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> Within:
-    """Where the runtime's outputs lie: the last layer, or its softmax."""
+    """Intervals of the runtime's outputs, which are those of the last layer or their softmax."""
     if not outputs_are_probabilities(network, enclosure):
         return _shown(last)
     top = last.high.max(axis=1, keepdims=True)
@@ -231,14 +238,13 @@ def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> With
 
 
 def _shown(layer: Within) -> Within:
-    """The same of values that were integers times a scale, rounded to float32."""
+    """The same intervals for values that were integers times a scale, rounded to float32."""
     slack = 2.0**-20 * np.maximum(np.abs(layer.low), np.abs(layer.high))
     return Within(layer.low - slack, layer.high + slack)
 
 
 def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> str:
-    """The first layer at which the runtime, on one image, holds no tensor of its width that is what
-    the model says."""
+    """The first layer at which the runtime, on one image, holds no tensor that the model allows."""
     try:
         tensors = load(_INSIDE[network.runtime])(network, shown[at])
     except Exception:

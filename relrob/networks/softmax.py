@@ -1,4 +1,4 @@
-"""What a softmax at the end does to the outputs that bounds speak of."""
+"""The softmax at the end of a network, and the error that it adds to bounds of margins."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
 
 
 def softmax_slack(network: Network, enclosure: Enclosure) -> float:
-    """How far a difference of two of the runtime's probabilities can be from the one of exact
+    """The most by which a difference of two of the runtime's probabilities is off from exact
     arithmetic."""
     integer = network.arithmetic is Arithmetic.INTEGER and enclosure.gap > float_softmax_gap()
     return _INTEGER if integer else _FLOAT

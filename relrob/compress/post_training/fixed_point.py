@@ -1,9 +1,9 @@
-"""Post-training quantisation of a float MLP to fixed point of B bits: a power of two a layer for
-weights, biases and outputs.
+"""Post-training quantisation of a float MLP to fixed point of B bits, with a power of two a layer
+for weights, biases and outputs.
 
-Each layer gets the finest unit in which its largest weight, bias and calibrated output fit:
-weights, biases and logits in B signed bits, hidden outputs in B unsigned ones, pixels in 8 bits.
-What exceeds the calibrated range saturates.
+Each layer gets the finest unit in which its largest weight, bias and calibrated output fit.
+Weights, biases and logits have B signed bits, hidden outputs B unsigned ones, pixels 8 bits. A
+value beyond the calibrated range saturates.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _PIXEL: Final = 255
 def quantise(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape
 ) -> bytes:
-    """The bytes of the fixed-point network, scheme "fixed:B". Raises QuantiseError for what is no
-    float MLP."""
+    """The bytes of the fixed-point network, scheme "fixed:B". Raises QuantiseError for a network
+    that is no float MLP."""
     if reference.dense is None:
         raise QuantiseError(
             f"{reference.path} as {scheme}", "a float MLP whose weights relrob reads"
@@ -49,8 +49,8 @@ def quantise(
 
 
 def _fraction(largest: float, most: int) -> int:
-    """The most bits after the point with which `largest` still fits into `most`; negative where
-    even whole numbers are too many."""
+    """The most bits after the point with which `largest` still fits into `most`. It is negative
+    where even whole numbers are too many."""
     return floor(log2((most + 0.5) / largest)) if largest > 0 else 0
 
 

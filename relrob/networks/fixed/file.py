@@ -1,5 +1,5 @@
-"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads
-the file has the whole network."""
+"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle, which holds the
+whole network."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def fixed_bytes(network: FixedNetwork) -> bytes:
 
 
 def parse_fixed(path: str, data: bytes) -> FixedNetwork:
-    """The network in these bytes. Raises NetworkError for what is damaged or something else."""
+    """The network in these bytes. Raises NetworkError for damaged bytes, or those of another file."""
     try:
         network = _parsed(data)
         last, dot = network.layers[-1], network.dots[-1]
@@ -68,7 +68,7 @@ def parse_fixed(path: str, data: bytes) -> FixedNetwork:
 
 
 def _parsed(data: bytes) -> FixedNetwork:
-    """Without promises about what is raised."""
+    """The network in these bytes. It may raise errors of any class."""
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
         version, count, low, high, scale = _entry(held, "relrob_fixed", 1).tolist()
         if version != VERSION or not 0 < count <= _MOST_LAYERS:
@@ -98,7 +98,7 @@ def _entry(held: Any, name: str, dimensions: int) -> NDArray[Any]:
 
 
 def read_fixed(path: str, data: bytes) -> Source:
-    """What `load_network` needs to know of the file."""
+    """The facts of the file for `load_network`."""
     network = parse_fixed(path, data)
 
     def dense(image: tuple[int, ...]) -> tuple[Dense, bool]:
@@ -118,13 +118,16 @@ def read_fixed(path: str, data: bytes) -> Source:
 
 @kept
 def fixed_of(network: Network) -> FixedNetwork | None:
-    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError
-    when the file has changed."""
+    """The fixed-point network behind a loaded file, which the network keeps. None for other
+    formats.
+
+    Raises NetworkError when the file has changed since it was loaded.
+    """
     return parse_fixed(network.path, checked_bytes(network)) if network.format == "fixed" else None
 
 
 def open_fixed(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> FixedNetwork:
-    """The evaluator: exact, so that batches and threads change nothing."""
+    """The evaluator. It is exact: batches and threads change nothing."""
     return parse_fixed(network.path, checked_bytes(network, data))

@@ -1,5 +1,5 @@
-"""Dense networks in fixed point Q(m.n): integer weights and biases, a rounding right shift, a clip.
-Exact in integers."""
+"""Dense networks in fixed point Q(m.n), exact in integers: weights and biases, a rounding right
+shift, a clip."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MOST_BITS: Final = 32
 
 @dataclass(frozen=True, eq=False)
 class FixedLayer:
-    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), an arithmetic shift:
-    halves go up. ReLU: `low` 0.
+    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), with an arithmetic shift:
+    halves go up.
 
-    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. Raises
-    NetworkError for what is no such layer.
+    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. `low` 0 is a ReLU.
+    Raises NetworkError for any other layer.
     """
 
     weights: Ints
@@ -67,7 +67,8 @@ class FixedLayer:
 
     @property
     def offset(self) -> Ints:
-        """What is added to x W before the shift: the shifted bias and half a unit, (n_out,)."""
+        """The sum of the shifted bias and half a unit, (n_out,), which is added to x W before the
+        shift."""
         half = 1 << (self.shift - 1) if self.shift else 0
         return np.asarray((self.bias << self.bias_shift) + half, dtype=np.int64)
 
@@ -159,7 +160,7 @@ class FixedNetwork:
 
 
 def _shifted(sums: Numbers, layer: FixedLayer) -> Numbers:
-    """The shift and the clip; a power of two times an exact sum is exact, and its floor is the
+    """The shift and the clip. A power of two times an exact sum is exact, and its floor is the
     arithmetic shift."""
     kind = _carrier(layer.low, layer.high)
     if np.int64 in (sums.dtype, kind):
@@ -184,12 +185,13 @@ def from_float(
     dense: Dense, *, bits: int, weight_fraction: int, bias_fraction: int, activation_fraction: int,
     input_bits: int = 8, input_fraction: int = 8, pixel_scale: int | None = None,
 ) -> FixedNetwork:  # fmt: skip
-    """A float MLP in fixed point of `bits` bits; `*_fraction`: bits after the point.
+    """A float MLP in fixed point of `bits` bits. `*_fraction`: bits after the point.
 
-    Weights and biases: signed, rounded half away from zero, clipped; hidden activations: unsigned
-    (the clip is the ReLU); outputs: signed; inputs: unsigned, `input_bits` wide. `pixel_scale`:
-    codes of a white pixel, the largest code by default. Raises QuantiseError when the bits do not
-    fit together.
+    Weights and biases are signed, rounded half away from zero, and clipped. Hidden activations are
+    unsigned: the clip is the ReLU. Outputs are signed. Inputs are unsigned, `input_bits` wide.
+    `pixel_scale`: the code of a white pixel, the largest code by default.
+
+    Raises QuantiseError when the bits do not fit together.
     """
     fractions = (weight_fraction, bias_fraction, activation_fraction, input_fraction)
     if not (
@@ -224,6 +226,6 @@ def from_float(
 
 
 def away(values: Floats | Doubles, fraction: int) -> Numbers:
-    """values 2^fraction to whole numbers, halves away from zero; exact for float32."""
+    """values 2^fraction as whole numbers, halves away from zero. It is exact for float32."""
     scaled = values.astype(np.float64) * 2.0**fraction
     return np.asarray(np.copysign(np.floor(np.abs(scaled) + 0.5), scaled))

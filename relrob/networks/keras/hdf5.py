@@ -1,5 +1,5 @@
-"""HDF5 files opened with care: one error for a damaged file, no links, finite arrays only, no more
-read than a file can hold."""
+"""HDF5 files under guard: one error for a damaged file, no links, finite arrays, no more read than
+a file can hold."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def _text(value: Any) -> str:
 
 
 def _followed(group: Any, name: str, path: str) -> Any:
-    """What lies under a name, or None."""
+    """The object under a name, or None."""
     here = group
     for part in name.split("/"):
         if not isinstance(here, h5py.Group) or not part or part not in here:

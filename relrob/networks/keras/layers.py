@@ -104,7 +104,7 @@ def _activation(chain: Chain, name: str | None) -> None:
 
 
 def has_weights(layer: LayerConfig) -> bool:
-    """Does Keras keep weights of it? A normalisation whose constants are settings has none."""
+    """Does Keras keep weights of the layer? A normalisation whose constants are settings has none."""
     adapted = layer.settings.get("mean") is None
     return layer.kind in ("Dense", "BatchNormalization") or (
         layer.kind == "Normalization" and adapted
@@ -143,8 +143,10 @@ def _kept(chain: Chain, axis: Any) -> list[int]:
 
 
 def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
-    """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data,
-    from the weights."""
+    """(x - mean) / max(sqrt(variance), 1e-7).
+
+    The constants are settings or, in a layer that was adapted to data, weights.
+    """
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]

@@ -1,8 +1,5 @@
-"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as
-TensorFlow does.
-
-Importing this module takes seconds.
-"""
+"""The Keras runtime, TensorFlow on the CPU: `.keras` and `.h5` files, and SavedModels. Its import
+takes seconds."""
 
 from __future__ import annotations
 
@@ -36,10 +33,10 @@ _ALIKE: Final = 2.0**-10
 def open_keras(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> Keras:
-    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to
-    treat images apart.
+    """The model, loaded in safe mode and not compiled.
 
-    Raises NetworkError when Keras refuses it.
+    It runs one image at a time where it is not known to treat images apart. Raises NetworkError
+    when Keras refuses it.
     """
     if not network.apart:
         batch = 1
@@ -54,9 +51,12 @@ def open_keras(
 
 
 def _check_steps(opened: Keras, network: Network) -> None:
-    """Keras calls a model step by step, or traces it first, as `predict` does; TensorFlow then
-    merges constants, as if nothing were rounded between them. Raises NetworkError where the two
-    differ by more than rounding alone."""
+    """Raise NetworkError where a model gives other outputs when it is traced than step by step, by
+    more than rounding.
+
+    Keras calls a model step by step, or traces it first, as `predict` does. TensorFlow merges
+    constants of a trace as if nothing were rounded between them.
+    """
     probes = probe_images(network)
     traced, stepped = opened.outputs(probes), opened.stepped(probes)
     most = _ALIKE * max(float(np.abs(stepped[np.isfinite(stepped)]).max(initial=0.0)), 1e-30)
@@ -101,7 +101,7 @@ def _from_directory(network: Network) -> tuple[Any, Any]:
 
 
 def _limit(threads: int) -> None:
-    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a
+    """Use the CPU alone, and so many threads. TensorFlow takes both only before its first use in a
     process."""
     try:
         tf.config.set_visible_devices([], "GPU")

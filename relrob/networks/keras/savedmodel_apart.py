@@ -1,5 +1,5 @@
-"""Does a TensorFlow graph treat the images of a batch apart? Known of some operators in some
-positions; of the rest, no."""
+"""Proof that a TensorFlow graph treats the images of a batch apart, from lists of operators and
+their positions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ _REDUCTIONS: Final = {"Mean", "Sum", "Max"}
 
 
 def treats_apart(graph: Any) -> bool:
-    """Every operator of a frozen function's graph that reads an image's value is known to."""
+    """Is every operator that reads an image's value known to treat images apart, in a frozen
+    function's graph?"""
     seen = _Seen(graph)
     return all(seen.known(node) for node in graph.as_graph_def().node)
 
 
 class _Seen:
-    """What is known of the operators so far: constants, values (n, ...) of n images, and what is
-    made of their shapes."""
+    """The values known so far: constants, values (n, ...) of n images, and numbers made of their
+    shapes."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
@@ -78,7 +79,8 @@ class _Seen:
                 )
 
     def _apart(self, node: Any, inputs: list[str]) -> bool:
-        """Of an operator whose first input is a value, the rest constants."""
+        """Does an operator whose first input is a value, and the rest constants, treat images
+        apart?"""
         rest: list[Any] = [self._constants.get(name) for name in inputs[1:]]
         if inputs[0] not in self._values or self._values & set(inputs[1:]):
             return False

@@ -1,9 +1,9 @@
-"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time,
+"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time, and
 sums are exact integers.
 
-`builtin` and `reference` (they agree): symmetric rows, scale max|a|/127, halves away from zero; or
-rows with a zero point where the operator asks for it. `xnnpack` ("qd8"): rows always have a zero
-point, halves to even, fused multiply-add at the end.
+`builtin` and `reference` agree. Their rows are symmetric, with scale max|a|/127 and halves away
+from zero, or have a zero point where the operator asks for it. Rows of `xnnpack` ("qd8") always
+have a zero point, with halves to even and a fused multiply-add at the end.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def shifted(values: Floats) -> Rows:
 
 
 def _zero_point(low: Doubles, high: Doubles) -> Doubles:
-    """From the ends of the row in units of its scale, float64."""
+    """The zero points, float64, from the ends of the rows in units of their scales."""
     near = np.where(128 + np.abs(low) < 127 + np.abs(high), -128 - low, 127 - high)
     return np.asarray(np.clip(np.trunc(near + np.copysign(np.nextafter(0.5, 0), near)), -128, 127))
 
@@ -111,8 +111,8 @@ def _away(values: Numbers, positive: bool) -> Floats:
 
 
 def _as_int32(values: Floats) -> Floats:
-    """What the conversion of a float to int32 gives on x86: the least integer for what does not
-    fit."""
+    """The values as x86 converts floats to int32: a value that does not fit becomes the least
+    integer."""
     return np.where(np.abs(values) < 2.0**31, values, np.float32(-(2.0**31))).astype(np.float32)
 
 

@@ -1,5 +1,5 @@
-"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels
-are slow."""
+"""Dense LiteRT files in NumPy, equal to the runtime bit for bit, and faster where its kernels are
+slow."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ _CHUNK = 1024
 
 
 def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> Emulator | None:
-    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged,
+    """The emulator of a dense `.tflite` file on `network.runtime`. None, with the reason logged,
     where there is none.
 
-    `data`: the file's bytes, read from `network.path` when not given; `threads`: 0 for integer
-    products by NumPy alone, else by XNNPACK's int8 kernels on so many threads, several times
-    faster. Raises NetworkError when the file has changed.
+    `data`: the file's bytes, read from `network.path` when not given. `threads`: 0 for integer
+    products by NumPy alone. Any other number runs XNNPACK's int8 kernels on so many threads, which
+    is several times faster. Raises NetworkError when the file has changed.
     """
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
@@ -67,11 +67,13 @@ class Emulator:
     """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit.
     Raises NotModelledError.
 
-    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel
-    order; `kernels`: the kernel that runs each, "builtin" also on `xnnpack` for what the delegate
-    leaves; `exact`: the outputs are also those of every image run alone. They are not where
-    `builtin` runs float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE),
-    whose rounding depends on the batch.
+    `layers`: the file's layers in order, with rows of the first in the file's pixel order.
+    `kernels`: the kernel that runs each, "builtin" also on `xnnpack` where the delegate leaves a
+    layer.
+
+    `exact`: the outputs are also those of every image run alone. They are not where `builtin` runs
+    float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE), whose rounding
+    depends on the batch.
     """
 
     def __init__(self, network: Network, file: LiteRtFile, threads: int = 0) -> None:
@@ -171,7 +173,7 @@ def _steps(
 
 
 def _natively(run: Step, first: Layer, last: Layer) -> Step:
-    """LiteRT's part takes and gives numbers: integers are multiplied out, and divided to the same
+    """A part that LiteRT runs on numbers: integers are multiplied out, and divided to the same
     integers again."""
 
     def through(values: Floats) -> Floats:

@@ -1,5 +1,5 @@
-"""The enclosure of a dense `.tflite` on a LiteRT runtime: dynamic range, full int8, float16 and
-float32 files."""
+"""The enclosure of a dense `.tflite` file on a LiteRT runtime: dynamic range, full int8, float16
+and float32."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def modelled(file: LiteRtFile, runtime: str) -> Modelled:
 
 
 def black_box(file: LiteRtFile, runtime: str) -> str:
-    """Why the file is only run on a runtime, "" where it is modelled."""
+    """The reason why the file is only run on a runtime. "" where it is modelled."""
     try:
         modelled(file, runtime)
     except NotModelledError as reason:
@@ -95,10 +95,11 @@ def black_box(file: LiteRtFile, runtime: str) -> str:
 
 
 def tflite_enclosure(network: Network, data: bytes | None = None) -> Enclosure | None:
-    """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it
-    is not such a network. `data`: the file's bytes, read from `network.path` when not given.
+    """The enclosure of the file on `network.runtime`. None, with the reason logged, when it is no
+    such network.
 
-    Raises NetworkError when the file is not the one that was loaded.
+    `data`: the file's bytes, read from `network.path` when not given. Raises NetworkError when the
+    file is not the one that was loaded.
     """
     file = litert_file(network, data)
     try:
@@ -109,7 +110,7 @@ def tflite_enclosure(network: Network, data: bytes | None = None) -> Enclosure |
 
 
 def _enclosure(network: Network, model: Modelled) -> Enclosure:
-    """Layer by layer, the first one with its rows in raster order."""
+    """The enclosure, layer by layer, with the rows of the first in raster order."""
     if model.graph.widths[0] != network.inputs:
         raise NotModelledError(
             f"the file reads {model.graph.widths[0]} values, an image has {network.inputs}"
@@ -154,8 +155,8 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
 
 
 def with_zero_point(layer: DynamicFull, kernel: str) -> bool:
-    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, else
-    1/127 of its largest value."""
+    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, and else
+    1/127 of its largest magnitude."""
     return kernel == "xnnpack" or layer.asymmetric
 
 
@@ -170,9 +171,12 @@ def _raster(network: Network, weights: Doubles) -> Doubles:
 
 
 def dynamic_model(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
-    """The dynamic-range layers of a file and the kernel of the first, None where it has others,
-    fewer than two, or kernels that quantise rows in different ways. `asymmetric` of a layer is what
-    its kernel does. Raises NetworkError when the file is not the one that was loaded."""
+    """The dynamic-range layers of a file, and the kernel of the first.
+
+    None where it has other layers, fewer than two, or kernels that quantise rows in different ways.
+    `asymmetric` of a layer is that of its kernel. Raises NetworkError when the file is not the one
+    that was loaded.
+    """
     file = litert_file(network)
     try:
         model = modelled(file, network.runtime)

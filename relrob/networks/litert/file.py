@@ -1,4 +1,5 @@
-"""A `.tflite` file with all that is read from it: each part is read once, when first asked for."""
+"""A `.tflite` file with its flat buffer, graph and kernels, each of which is read once, when first
+asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dense `.tflite` file as a chain of layers. What is not known to be modelled raises
+"""A dense `.tflite` file as a chain of layers. A file that is not known to be modelled raises
 NotModelledError with its reason."""
 
 from __future__ import annotations
@@ -42,9 +42,11 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`nodes` in order; `widths`: values an image before each node and after the last; `given`,
-    `result`: the grids of the two ends, None for float ones; `path`: the tensors from the input to
-    the output, `halves`: whether float16 weights are unpacked.
+    """The way from the input to the output.
+
+    `nodes`: in order. `widths`: values an image before each node and after the last. `given`,
+    `result`: the grids of the two ends, None for float ones. `path`: the tensors on the way.
+    `positions`: the operators on the way. `halves`: float16 weights are unpacked.
     """
 
     nodes: tuple[Node, ...]
@@ -69,7 +71,7 @@ def read_graph(flat: Flat) -> Graph:
 
 
 class _Reader:
-    """Follows the values from the input on; `_dims`: of an image where it is."""
+    """The values of an image, followed from the input on. `_dims`: their shape so far."""
 
     def __init__(self, flat: Flat) -> None:
         self._flat, self._at = flat, flat.inputs[0]
@@ -111,7 +113,7 @@ class _Reader:
         )
 
     def _unpack(self, operator: Operator) -> None:
-        """DEQUANTIZE of a constant: float16 weights."""
+        """Take in a DEQUANTIZE of a constant, which unpacks float16 weights."""
         if len(operator.inputs) != 1 or len(operator.outputs) != 1:
             raise NotModelledError(f"{operator.name} has other inputs or outputs")
         source, target = self._flat.at(operator.inputs[0]), self._flat.at(operator.outputs[0])
@@ -122,7 +124,7 @@ class _Reader:
         self._halves[target.number] = source.number
 
     def _follow(self, operator: Operator) -> None:
-        """An operator on the way."""
+        """Take in an operator on the way."""
         if not operator.inputs or operator.inputs[0] != self._at or len(operator.outputs) != 1:
             raise NotModelledError(f"{operator.name} does not continue the chain")
         before, after = self._flat.tensors[self._at], self._flat.tensors[operator.outputs[0]]
@@ -222,7 +224,7 @@ def _image(tensor: Tensor) -> tuple[int, ...]:
 
 
 def _declared(tensor: Tensor, dims: tuple[int, ...]) -> None:
-    """The shape that the file gives an activation is the one that it has."""
+    """Check that the shape that the file gives an activation is the one that it has."""
     if tensor.shape != (1, *dims):
         raise NotModelledError(
             f"tensor {tensor.number} is declared as {tensor.shape} and is {(1, *dims)}"

@@ -1,4 +1,4 @@
-"""`.tflite` files: shapes, quantisation scheme and operators, read from the flat buffer without
+"""Shapes, quantisation scheme and operators of a `.tflite` file, read from the flat buffer without
 running it."""
 
 from __future__ import annotations
@@ -153,12 +153,13 @@ def _code(model: Any, operator: Any) -> Any:
 
 
 def _builtin(code: Any) -> int:
-    """Its number; old files keep it in the first, narrower field."""
+    """The number of an operator's code, which old files keep in the first, narrower field."""
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def _check_operators(path: str, model: Any) -> None:
-    """Custom operators (TensorFlow's own among them) are code that LiteRT does not have."""
+    """Raise UnsupportedLayerError for custom operators, TensorFlow's own among them, which are code
+    that LiteRT does not have."""
     for graph in model.subgraphs:
         for position, operator in enumerate(graph.operators or (), start=1):
             code = _code(model, operator)
@@ -178,7 +179,7 @@ def _check_operators(path: str, model: Any) -> None:
 
 
 def _check_weights(path: str, model: Any) -> None:
-    """Float constants are finite."""
+    """Raise NetworkError for float constants that are not finite."""
     types: dict[int, type[np.floating[Any]]] = {
         _Type.FLOAT32: np.float32,
         _Type.FLOAT16: np.float16,

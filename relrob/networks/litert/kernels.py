@@ -1,4 +1,5 @@
-"""Which kernel runs each operator: asked of the interpreter, which lists what its delegate took."""
+"""The kernel that runs each operator of a `.tflite` file, as the interpreter lists what its
+delegate took."""
 
 from __future__ import annotations
 
@@ -35,9 +36,12 @@ def kernels_on_xnnpack(data: bytes, flat: Flat, graph: Graph) -> tuple[str, ...]
 
 
 def has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """May this processor add and multiply in half precision? XNNPACK does so, in a file that allows
-    it, on processors of ARM and on those of x86 with AVX512-FP16 or AMX-FP16; Linux names these.
-    What is not known to lack them may have them."""
+    """May this processor add and multiply in half precision?
+
+    XNNPACK does so, in a file that allows it, on processors of ARM and on those of x86 with
+    AVX512-FP16 or AMX-FP16. Linux names these. A processor that is not known to lack them may have
+    them.
+    """
     if platform.machine() not in ("x86_64", "AMD64"):
         return True
     try:
@@ -61,7 +65,10 @@ def _taken(data: bytes, graph: Graph, size: int) -> frozenset[int] | None:
 
 def left_by_delegate(data: bytes, flat: Flat) -> frozenset[int]:
     """Positions of the operators of any graph that XNNPACK may leave to the built-in kernels, in a
-    batch of one or of many images: all where LiteRT does not say."""
+    batch of one or of many images.
+
+    They are all operators where LiteRT does not say which.
+    """
     makers = {place: operator for operator in flat.operators for place in operator.outputs}
     every = frozenset(operator.number for operator in flat.operators)
     left: frozenset[int] = frozenset()

@@ -1,4 +1,4 @@
-"""Where LiteRT's integer kernels end: sums of 32 bits, and the range of their requantisation."""
+"""The ends of LiteRT's integer kernels: sums of 32 bits, and the range of their requantisation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Images that tell kernels apart: ties, saturation, empty rows, single pixels, 8-bit levels and
-noise."""
+"""Images that tell LiteRT's kernels apart: ties, saturation, empty rows, single pixels, 8-bit
+levels and noise."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""LiteRT on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or on the
-reference kernels."""
+"""The LiteRT runtime on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or
+on the reference kernels."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def open_litert(
     """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when
     LiteRT refuses it.
 
-    A graph that is not known to treat images apart, that rounds by the place in a batch, or that
-    holds its batch fixed is run image by image. Where our emulator of the kernels is faster and
-    `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT itself.
+    A graph runs image by image where it is not known to treat images apart, where it rounds by the
+    place in a batch, or where it holds its batch fixed. Our emulator of the kernels computes the
+    same bits where it is faster and `batch` is left open. `batch` 1 always runs LiteRT itself.
     """
     content = checked_bytes(network, data)
     apart = network.apart and not rounds_by_place(network, content)
@@ -61,11 +61,14 @@ def open_litert(
 
 def rounds_by_place(network: Network, data: bytes | None = None) -> bool:
     """Can an image have other outputs in a batch, because the built-in kernels round floats in
-    whole blocks of the batch in one way, and what is left over in another?
+    whole blocks in one way, and in the rest of the batch in another?
 
-    Last bits of logits or probabilities alone are no matter here: points near a tie are run by
+    Last bits of logits or probabilities alone do not matter here, because points near a tie run by
     themselves. QUANTIZE moves a value by a step, and a float layer may cancel or be quantised
-    again. What a black box computes may enlarge any rounding.
+    again. A black box may enlarge any rounding.
+
+    `data`: the file's bytes, read from `network.path` when not given. Raises NetworkError when the
+    file is not the one that was loaded.
     """
     if network.runtime == "reference":
         return False
@@ -87,7 +90,7 @@ def rounds_by_place(network: Network, data: bytes | None = None) -> bool:
 
 
 def _rounds_somewhere(file: LiteRtFile, runtime: str) -> bool:
-    """The same of a graph that is not modelled: of the operators that run on the built-in
+    """The answer for a graph that is not modelled, from the operators that run on the built-in
     kernels."""
     flat = file.flat
     own = (
@@ -114,7 +117,7 @@ def _rounds_somewhere(file: LiteRtFile, runtime: str) -> bool:
 
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
     """The emulator where it is faster than the interpreter and gives the same bits on hostile
-    images; else the interpreter."""
+    images. Else the interpreter."""
     dynamic = network.scheme.startswith("dynamic") and network.runtime in ("builtin", "reference")
     if network.black_box or not (
         dynamic or (network.scheme.startswith("int8") and network.runtime == "reference")

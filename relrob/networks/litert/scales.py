@@ -1,4 +1,4 @@
-"""Scales and zero points as the format allows them."""
+"""Scales and zero points of `.tflite` tensors, checked to be what the format allows."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def weight_scales(tensor: Tensor, outputs: int, turned: bool = False) -> Floats:
 
 
 def check_scales(what: str, scales: Floats) -> None:
-    """All finite, above 0 and of a usual size."""
+    """Raise NotModelledError unless all scales are finite, above 0 and of a usual size."""
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         raise NotModelledError(f"{what} has a scale that is not above 0 and finite")
     if scales.min() < _SMALLEST or scales.max() > _LARGEST:

@@ -31,8 +31,8 @@ def int8_softmax(given: Grid, runtime: str) -> Callable[[Floats], Floats]:
 
 
 def _tabled(given: Grid) -> Callable[[Floats], Floats]:
-    """exp from a float32 table of 256 differences; float32 sum in order; one reciprocal; halves
-    away."""
+    """The softmax from a float32 table of exp for 256 differences: a float32 sum in order, one
+    reciprocal, halves away from zero."""
     step = -given.scale32
     table = np.array(
         [math.exp(float(step * np.float32(difference))) for difference in range(256)], np.float32
@@ -51,7 +51,7 @@ def _tabled(given: Grid) -> Callable[[Floats], Floats]:
 
 
 def _fixed(given: Grid) -> Callable[[Floats], Floats]:
-    """gemmlowp's fixed point throughout, int64 here."""
+    """The softmax in gemmlowp's fixed point, int64 here."""
     scale = multipliers(np.array([min(given.scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**31 - 1)]))
     left = int(scale.exponent[0])
     radius = math.floor((2**_DIFFERENCE_BITS - 1) * 2.0 ** (31 - _DIFFERENCE_BITS - left))

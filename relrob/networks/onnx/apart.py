@@ -1,9 +1,9 @@
-"""Does an ONNX graph treat the images of a batch apart? Operator by operator, from a list; what is
-not on it may mix them.
+"""Proof that an ONNX graph treats the images of a batch apart, from a list of operators. An
+operator that is not listed may mix images.
 
-A value is a constant, a shape (which depends on the number of images alone), or one row an image
-along its first axis. Shapes are those that onnx infers; where it infers none, only what needs none
-is known to keep images apart.
+A value is a constant, a shape, which depends on the number of images alone, or one row an image
+along its first axis. The shapes are those that onnx infers. Where it infers none, only operators
+that need none are known to keep images apart.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def treats_apart(model: onnx.ModelProto) -> bool:
 
 
 def _known(model: onnx.ModelProto) -> bool:
-    """The same, for nodes that have the inputs and attributes of their kind."""
+    """The answer for a graph whose nodes have the inputs and attributes of their kind."""
     versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
     graph = model.graph
     if (
@@ -133,7 +133,7 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """A node: inputs that it has, attributes."""
+    """A node: its kind, the inputs that it has, its attributes."""
 
     kind: str
     inputs: list[str]
@@ -142,7 +142,7 @@ class _Node:
 
 @final
 class _Kept:
-    """What is known of the values so far."""
+    """The constants, shapes and rows of images that are known so far."""
 
     def __init__(self, opset: int, shapes: dict[str, tuple[int, ...]]) -> None:
         self._opset, self._shapes = opset, shapes
@@ -152,11 +152,11 @@ class _Kept:
         self._sizes: dict[str, Lengths] = {}
 
     def rank(self, name: str) -> int:
-        """0 where it is not known, or there are no axes."""
+        """Number of axes of a value. It is 0 where that is not known."""
         return len(self._shapes.get(name, ()))
 
     def visit(self, node: onnx.NodeProto) -> bool:
-        """Take the node's outputs in; False where they may mix images."""
+        """Take the node's outputs in. False where they may mix images."""
         if any(
             a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
             for a in node.attribute
@@ -205,7 +205,7 @@ class _Kept:
         return True
 
     def _whole(self, name: str) -> Lengths | None:
-        """A constant of whole numbers."""
+        """The values of a constant of whole numbers, else None."""
         tensor = self.constants.get(name)
         if tensor is None or tensor.data_type not in (
             onnx.TensorProto.INT64,
@@ -218,7 +218,7 @@ class _Kept:
             return None
 
     def _constant(self, name: str, rank: int) -> bool:
-        """A constant that is the same for every row of a value of this rank (0: unknown)?"""
+        """Is it a constant that is the same for every row of a value of this rank, 0 where unknown?"""
         dims = self._dims(name)
         return dims is not None and (len(dims) < rank or (len(dims) == rank and dims[:1] == (1,)))
 
@@ -240,7 +240,7 @@ class _Kept:
         )
 
     def _apart(self, node: _Node) -> bool:
-        """One of ONNX's own operators."""
+        """Does one of ONNX's own operators keep images apart?"""
         kind, inputs, at = node.kind, node.inputs, node.at
         first, rest = inputs[0], [name for name in inputs[1:] if name]
         rank, fixed = self.rank(first), all(name in self.constants for name in rest)
@@ -285,8 +285,8 @@ class _Kept:
         return self._moved(node, rank)
 
     def _quantised(self, node: _Node, domain: str) -> bool:
-        """Quantised operators of onnxruntime's own domain: a dense layer, and sums and products of
-        two values."""
+        """Does a quantised operator of onnxruntime's own domain keep images apart? They are a dense
+        layer, and sums and products of two values."""
         first, second = node.inputs[0], node.inputs[3] if len(node.inputs) > 3 else ""
         rest = [name for name in node.inputs if name and name not in (first, second)]
         if (
@@ -300,7 +300,7 @@ class _Kept:
         return node.kind in ("QLinearAdd", "QLinearMul") and self._elementwise([first, second])
 
     def _elementwise(self, names: list[str]) -> bool:
-        """Values of one rank, and constants that are the same for every image."""
+        """Are the inputs values of one rank, and constants that are the same for every image?"""
         ranks = {self.rank(name) for name in names if name in self.images}
         if len(ranks) != 1 or 0 in ranks:
             return False
@@ -308,7 +308,7 @@ class _Kept:
         return all(name in self.images or self._constant(name, rank) for name in names)
 
     def _product(self, node: _Node, rank: int) -> bool:
-        """A matrix product of rows with a constant matrix."""
+        """Is it a product of rows and a constant matrix?"""
         first, second = node.inputs[:2] if len(node.inputs) > 1 else ("", "")
         matrix = len(self._dims(second) or ()) == 2
         if node.kind not in ("MatMul", "Gemm") or first not in self.images or not matrix:
@@ -318,7 +318,7 @@ class _Kept:
         return rank > 1 and not node.at.get("transA", 0) and biased
 
     def _along(self, node: _Node, rank: int) -> bool:
-        """Operators along one axis."""
+        """Does the operator work along one axis that is not that of the images?"""
         kind = node.kind
         axis = node.at.get("axis", 1 if kind in _FLATTENED and self._opset < 13 else _ALONG[kind])
         if kind == "Concat":
@@ -337,7 +337,7 @@ class _Kept:
         )
 
     def _moved(self, node: _Node, rank: int) -> bool:
-        """Changes of shape or order, and parts."""
+        """Does the operator change shape or order, or take parts, within each image?"""
         kind, at, rest = node.kind, node.at, [name for name in node.inputs[1:] if name]
         whole = [self._whole(name) for name in rest]
         match kind:
@@ -365,7 +365,7 @@ class _Kept:
         return False
 
     def _reshaped(self, node: _Node, target: Lengths | None) -> bool:
-        """A shape that keeps the first axis."""
+        """Does the new shape keep the first axis?"""
         shape = self._shapes.get(node.inputs[0], ())
         if not target or len(target) < 2 or node.at.get("allowzero", 0):
             return False

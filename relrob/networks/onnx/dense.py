@@ -66,8 +66,8 @@ def build(
 
 
 class _Walker:
-    """Follows the one value that depends on the input; any second use of an earlier value ends the
-    walk."""
+    """The one value that depends on the input, followed operator by operator. A second use of an
+    earlier value ends the walk."""
 
     def __init__(self, chain: Chain, graph: Graph) -> None:
         self.chain = chain
@@ -211,7 +211,7 @@ class _Walker:
         return array[0] if array.ndim == full else array
 
     def _clip(self, at: Operator) -> None:
-        """A clip from 0 to no end is a ReLU."""
+        """A ReLU, which is a clip from 0 to no end."""
         ends = [at.settings.get(name) for name in ("min", "max")]
         if self._opset >= 11:
             names = (*at.inputs[1:], "", "")[:2]
@@ -238,7 +238,7 @@ class _Walker:
         self.chain.reshape(tuple(rest))
 
     def _squeeze(self, at: Operator) -> None:
-        """Dimensions of length one, away or in; never the batch."""
+        """A change that removes or adds dimensions of length one, and never the batch."""
         # The 0 marks the batch.
         shape = (0, *self.chain.shape)
         axes = at.settings.get("axes")

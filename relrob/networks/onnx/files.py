@@ -1,5 +1,5 @@
-"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart
-by what they hold."""
+"""`.onnx` files: read and checked, with external data inside the model's folder only, and their
+scheme told."""
 
 from __future__ import annotations
 
@@ -233,7 +233,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
 
 
 def _scheme(model: onnx.ModelProto) -> str:
-    """ "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time, else "float32"."""
+    """The scheme: "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time, else
+    "float32"."""
     kinds = {node.op_type for node in model.graph.node}
     if kinds & _DYNAMIC:
         return "dynamic"

@@ -1,7 +1,6 @@
-"""An ONNX file as a typed graph of what is known to be modelled: every operator, attribute, version
-and type on a list.
+"""An ONNX file as a typed graph whose every operator, attribute, version and type is on a list.
 
-What is not on it, even where it would do nothing, makes the file a black box with a reason
+A file with anything else, even where it would do nothing, is a black box with a reason
 (`NotDenseError`).
 """
 
@@ -29,8 +28,8 @@ _VALUES: Final = ("value_float", "value_floats", "value_int", "value_ints")
 
 @dataclass(frozen=True)
 class _Form:
-    """How an operator may look in the opsets [`since`, `until`): its attributes, and how many
-    inputs it takes."""
+    """The form of an operator in the opsets [`since`, `until`): its attributes, and how many inputs
+    it takes."""
 
     since: int
     until: int
@@ -70,8 +69,8 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator: `inputs` ("" for one that is left out), its one output, its attributes;
-    `label`: its place, for messages."""
+    """One operator: `inputs`, "" for one that is left out, its one output, its attributes. `label`:
+    its place, for messages."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -82,8 +81,10 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`constants` by name; `operators` in the file's order, which is topological; one `given`
-    value, one `result`, both float32."""
+    """A graph from one value, `given`, to another, `result`, both float32.
+
+    `constants`: by name. `operators`: in the file's order, which is topological.
+    """
 
     given: str
     rank: int
@@ -177,7 +178,7 @@ def _operator(node: onnx.NodeProto, opset: int, label: str) -> Operator:
 
 
 def _constant(settings: dict[str, Any]) -> Array:
-    """What a Constant holds: float32 and int64 where it is written as numbers."""
+    """The value of a Constant. One that is written as numbers is float32 or int64."""
     if len(settings) == 1:
         name, value = next(iter(settings.items()))
         if name == "value" and value.data_type in _KEPT:

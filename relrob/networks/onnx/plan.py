@@ -1,4 +1,4 @@
-"""From the optimised graph of a dense ONNX network to the steps that its operators take."""
+"""The plan of a dense ONNX network: the steps that the operators of its optimised graph take."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ class Plan:
 
 @dataclass(frozen=True)
 class _Value:
-    """What is known of the current value: shape of one image; codes if it is quantised; else the
-    largest magnitude."""
+    """The facts of the current value: the shape of one image, and its codes, or its largest
+    magnitude where it is not quantised."""
 
     dims: tuple[int, ...]
     codes: Codes | None
@@ -71,7 +71,7 @@ def plan(model: onnx.ModelProto, dims: tuple[int, ...]) -> Plan:
 
 
 class _Planner:
-    """Follows the one value that depends on the image."""
+    """The one value that depends on the image, followed node by node."""
 
     def __init__(self, model: onnx.ModelProto, dims: tuple[int, ...]) -> None:
         self.constants = {
@@ -126,7 +126,7 @@ class _Planner:
     # Constants.
 
     def _fold(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """A DequantizeLinear of constants, as onnxruntime computes it at run time."""
+        """Compute a DequantizeLinear of constants, as onnxruntime does at run time."""
         need(node.op_type == "DequantizeLinear", "an operator on constants")
         given = {name: self.constants[name] for name in node.input if name}
         self.constants[node.output[0]] = run_node(node, node.input[0], given[node.input[0]], given)
@@ -158,8 +158,8 @@ class _Planner:
     def _integer(
         self, node: onnx.NodeProto, own: Codes, b: int, b_zero: int, transposed: bool = False
     ) -> tuple[Array, int, Codes]:
-        """Weights less their zero points (n_in, n_out); the shift; the codes that arrive, seen with
-        the operator's zero point."""
+        """Weights less their zero points (n_in, n_out), the shift, and the codes that arrive, seen
+        with the operator's zero point."""
         held = self._input_codes()
         need(held.least == own.least, "codes of another type")
         shift = held.zero_point - own.zero_point
@@ -239,7 +239,7 @@ class _Planner:
         self._push_dense(weights, None, source, shift, None, None, None)
 
     def _cast(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """int32 or float32 to float32; the step before it has done so."""
+        """A cast of int32 or float32 to float32, which the step before it has done already."""
         need(
             at.get("to") == TensorProto.FLOAT and self.value.codes is None,
             "a cast that is not to float32",
@@ -258,7 +258,8 @@ class _Planner:
     # Integer elementwise operators.
 
     def _q_add(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """Its table is what onnxruntime computes for each of the 256 codes."""
+        """A sum with a constant, as a table of the outputs of onnxruntime for each of the 256
+        codes."""
         held = self._input_codes()
         other = self.constants[node.input[3] if node.input[0] == self.current else node.input[0]]
         width = self.value.dims[-1]
@@ -312,7 +313,7 @@ class _Planner:
     # float32 operators.
 
     def _gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """Not exact: onnxruntime adds up in an order of its own."""
+        """A float32 product. It is not exact, because onnxruntime adds up in an order of its own."""
         need(self.value.codes is None, "codes in a float32 layer")
         weights, bias = (
             get(self.constants, node, 1),
@@ -389,7 +390,7 @@ class _Planner:
         dims: tuple[int, ...] | None = None,
         largest: float | None = None,
     ) -> None:
-        """Append a step and say what is known of its output."""
+        """Append a step and keep the facts of its output."""
         self.steps.append(step)
         top = self.value.largest if largest is None else largest
         need(codes is not None or top < _LARGEST, "values that may overflow float32")

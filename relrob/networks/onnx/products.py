@@ -1,4 +1,5 @@
-"""Matrix products of an optimised ONNX graph as steps, each with the largest value that it gives."""
+"""Matrix products of an optimised ONNX graph as steps, each with the largest magnitude of its
+outputs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported
-graph."""
+"""The onnxruntime runtime on the CPU: `.onnx` files as they are, and float MLPs of every format as
+an exported graph."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ _TYPES: Final = {
 def open_onnxruntime(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> OnnxRuntime:
-    """A session on the CPU provider; one image at a time where the graph is not known to treat
-    images apart.
+    """A session on the CPU provider.
 
-    Raises NetworkError when onnxruntime refuses the file.
+    It runs one image at a time where the graph is not known to treat images apart. Raises
+    NetworkError when onnxruntime refuses the file.
     """
     weights = runs_weights(network)
     if weights:
@@ -78,8 +78,7 @@ def open_onnxruntime(
 
 
 def _differs(network: Network, evaluator: OnnxRuntime, single: OnnxRuntime) -> str:
-    """Why the probes, forwards and backwards, are not to be run in batches; "" where nothing speaks
-    against it."""
+    """The reason not to run the probes, forwards and backwards, in batches. "" where there is none."""
     probes = probe_images(network)
     images = np.concatenate([probes, probes[::-1]])
     alone = single.outputs(images)
@@ -111,8 +110,8 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
 
 @final
 class OnnxRuntime:
-    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two
-    different images in a call."""
+    """One session. A graph with a fixed batch is fed that many images at a time. `alone`: no two
+    different images share a call."""
 
     def __init__(
         self,

@@ -12,7 +12,7 @@ Lengths = list[int | None]
 
 
 def numbers(at: dict[str, Any]) -> onnx.TensorProto | None:
-    """A Constant that is written as numbers."""
+    """The value of a Constant that is written as numbers, None for one that is not."""
     for name in ("value_int", "value_ints", "value_float", "value_floats"):
         if name in at:
             values = at[name] if name.endswith("s") else [at[name]]
@@ -22,7 +22,8 @@ def numbers(at: dict[str, Any]) -> onnx.TensorProto | None:
 
 
 def stepped(kind: str, at: dict[str, Any], parts: list[Lengths]) -> Lengths | None:
-    """One step in the arithmetic of shapes, which are lists of lengths."""
+    """The lengths after one step in the arithmetic of shapes, None for an operator that is not
+    listed."""
     match kind:
         case "Identity" | "Squeeze" | "Unsqueeze":
             return parts[0]

@@ -1,7 +1,8 @@
-"""What onnxruntime's CPU kernels do to a batch, operator by operator, to the bit. NumPy only.
+"""The arithmetic of onnxruntime's CPU kernels on a batch, operator by operator, to the bit, in
+NumPy.
 
-Integer codes travel as float32 arrays of `code - zero point`: every kernel here subtracts the zero
-point first.
+Integer codes travel as float32 arrays of `code - zero point`, because every kernel here subtracts
+the zero point first.
 """
 
 from __future__ import annotations
@@ -120,12 +121,12 @@ class IntegerDense:
 
 @dataclass(frozen=True, eq=False)
 class DynamicDense:
-    """DynamicQuantizeMatMul: each image is quantised to uint8 by its own range, then an integer
-    product, scales and a bias.
+    """DynamicQuantizeMatMul: each image is quantised to uint8 by its own range, then multiplied in
+    integers, scaled and given a bias.
 
-    onnxruntime takes the range of the whole batch; this is what it does to an image alone, as it is
-    deployed. `weights` (n_in, n_out): integers less their zero points; `weight_scales`, `bias`
-    (n_out,) float32.
+    onnxruntime takes the range of the whole batch. This is its arithmetic on an image alone, as it
+    is deployed. `weights` (n_in, n_out): integers less their zero points. `weight_scales`, `bias`
+    (n_out,): float32.
     """
 
     dot: ExactDot
@@ -151,7 +152,7 @@ class DynamicDense:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """QLinearAdd of a constant: `table` (256, n) centred codes, one row for each code from `least`
+    """QLinearAdd of a constant. `table` (256, n): centred codes, one row for each code from `least`
     on."""
 
     table: Floats
@@ -192,7 +193,7 @@ class IntegerSoftmax:
 
 @dataclass(frozen=True, eq=False)
 class FloatDense:
-    """A float32 Gemm that onnxruntime left unfused: its order of summation is its own. `weights`
+    """A float32 Gemm that onnxruntime left unfused, whose order of summation is its own. `weights`
     (n_in, n_out), `bias` (n_out,)."""
 
     weights: Floats
@@ -297,7 +298,7 @@ def _real_ends(low: Floats, high: Floats, weights: Numbers) -> tuple[Numbers, Nu
 
 
 def _outward(values: Numbers, end: float) -> Floats:
-    """float32, rounded away from the interval."""
+    """The ends in float32, rounded away from the interval."""
     return np.asarray(np.nextafter(values.astype(np.float32), np.float32(end)), dtype=np.float32)
 
 
