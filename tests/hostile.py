@@ -18,8 +18,16 @@ from relrob.domain.network import Dense
 from relrob.testing.hostile import FLAVOURS, SHAPE, image, ladder, network
 
 __all__ = [
-    "FLAVOURS", "SHAPE", "exact_logits", "exact_margins", "float32_logits", "image", "ladder", "network", "write_onnx",
-]  # fmt: skip
+    "FLAVOURS",
+    "SHAPE",
+    "exact_logits",
+    "exact_margins",
+    "float32_logits",
+    "image",
+    "ladder",
+    "network",
+    "write_onnx",
+]
 
 _BITS = 149  # every finite float32 is a whole number of 2^-149
 _NORMAL = np.float32(2.0**-126)

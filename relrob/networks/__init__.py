@@ -1,1 +1,2 @@
-"""Network files: readers, runtimes, emulators of kernels, and enclosures of what runtimes compute."""
+"""Network files: readers, runtimes, emulators of kernels, and enclosures of what runtimes
+compute."""

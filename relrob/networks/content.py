@@ -61,5 +61,6 @@ def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
 
 
 def gives_logits(network: Network) -> bool:
-    """Are the outputs of its runtime the logits of its weights? They are probabilities otherwise."""
+    """Are the outputs of its runtime the logits of its weights? They are probabilities
+    otherwise."""
     return network.dense is not None and (not network.dense.softmax or runs_weights(network))

@@ -19,7 +19,10 @@ def runtime_details(network: Network) -> str:
     """One line that names the program's version and all else that makes a difference to its
     results."""
     if network.runtime == "onnxruntime":
-        return f"onnxruntime {_version('onnxruntime')}, graph optimisation: {ONNX_OPTIMISATION}, int8 path: {int8_path()}"
+        return (
+            f"onnxruntime {_version('onnxruntime')}, graph optimisation: "
+            f"{ONNX_OPTIMISATION}, int8 path: {int8_path()}"
+        )
     if network.runtime in _LITERT:
         return f"LiteRT {_version('ai-edge-litert')}"
     if network.runtime == "keras":

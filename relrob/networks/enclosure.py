@@ -1,11 +1,13 @@
-"""An enclosure: a dense network in real arithmetic, and how far a runtime's own arithmetic can be
-from it, layer by layer.
+"""Enclosures: a dense network in real arithmetic, and the most by which a runtime is off, layer by
+layer.
 
-For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime computes some y with
-    |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
-and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output. Float32 kernels,
-LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in
-docs/kernels.md and confirmed against the runtimes in `tests/networks/test_enclosure.py`. Signed inputs are not covered.
+The inputs h >= 0 of a layer are pixels or outputs of a ReLU. A runtime computes some y with
+    |y - (h @ weights + bias)| <= error(h),
+    error(h) = |weights|.(h moved by quantising it) + rounding,
+and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output.
+Float32 kernels, LiteRT's dynamic range and LiteRT's int8 all have this form. docs/kernels.md
+describes them, and `tests/networks/test_enclosure.py` compares the form with the runtimes. Signed
+inputs are not covered.
 """
 
 from __future__ import annotations
@@ -164,8 +166,8 @@ def probability_margin(margin: float, classes: int) -> float:
     ratio = exp(-abs(margin))
     if (
         margin >= 0
-        # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most `ratio`
-        # of it
+        # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most
+        # `ratio` of it
     ):
         return (1 - ratio) / (1 + (classes - 1) * ratio)
     # The largest is at least 1 / (classes - 1 + ratio). The label's is `ratio` of it.

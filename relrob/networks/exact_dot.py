@@ -32,7 +32,8 @@ class ExactDot:
     `lowest`, `highest` (n_out,): the range of the result. Raises NetworkError when int64 could
     overflow.
 
-    >>> ExactDot(np.array([[2], [-3]]), np.array([7]), 0, 255)(np.array([[1, 2]], np.float32)).tolist()
+    >>> dot = ExactDot(np.array([[2], [-3]]), np.array([7]), 0, 255)
+    >>> dot(np.array([[1, 2]], np.float32)).tolist()
     [[3.0]]
     """
 

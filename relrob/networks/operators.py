@@ -1,5 +1,5 @@
-"""From a chain of operators (reshape, scale, dense, ReLU, softmax) to a `Dense` value: the file's
-own layers, or a model of them.
+"""A chain of operators (reshape, scale, dense, ReLU, softmax) as a `Dense` value: the file's own
+layers, or a model of them.
 
 Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0,
 reach] a step v * a + c is done in some float32 roundings, each of which costs at most u times the

@@ -48,7 +48,8 @@ _BY_PLACE: Final = "relrob.networks.litert.runtime:rounds_by_place"
 
 @dataclass(frozen=True, eq=False)
 class Within:
-    """An interval `low` .. `high` (n, width) for each value that a layer passes on, image by image."""
+    """An interval `low` .. `high` (n, width) for each value that a layer passes on, image by
+    image."""
 
     low: Doubles
     high: Doubles
@@ -165,7 +166,10 @@ def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alon
         shape = outputs_within(network, enclosure, layers[-1])
         outside = np.flatnonzero(~shape.holds(alone))
         if len(outside):
-            return f"its runtime differs from the model at {_place(network, layers, shown, int(outside[0]))}"
+            return (
+                "its runtime differs from the model at "
+                f"{_place(network, layers, shown, int(outside[0]))}"
+            )
     if network.format != "tflite":
         return ""
     try:

@@ -62,7 +62,8 @@ def decide_layout(
     height, width, channels = image_shape
     if any(n < 1 for n in dims) or prod(dims) != prod(image_shape):
         raise ShapeError(
-            f"{path} reads {_text(dims)} values, the images have {_text(image_shape)} = {prod(image_shape)}",
+            f"{path} reads {_text(dims)} values, the images have {_text(image_shape)} = "
+            f"{prod(image_shape)}",
             "a network and images of one size",
             "another --dataset, or the network trained for it",
         )

@@ -135,7 +135,10 @@ def _fit(
             if number % EVERY == 0 and number < steps:
                 listener(Event("train", "", epoch * steps + number, epochs * steps))
         accuracy = float(np.mean(_labels(inference, scaling, images[count:]) == labels[count:]))
-        text = f"epoch {epoch + 1}/{epochs}: loss {loss / steps:.4f}, validation accuracy {accuracy:.4f}"
+        text = (
+            f"epoch {epoch + 1}/{epochs}: loss {loss / steps:.4f}, validation accuracy "
+            f"{accuracy:.4f}"
+        )
         listener(Event("train", text, (epoch + 1) * steps, epochs * steps))
     scaling.fold(inference.layers[1])
     return inference

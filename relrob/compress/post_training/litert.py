@@ -103,7 +103,8 @@ def quantise(
 
 
 def _converter(reference: Network, image_shape: Shape, folder: Path) -> tuple[Any, Any]:
-    """A converter of the network, and its input's shape with the batch. `folder` is for it to use."""
+    """A converter of the network, and its input's shape with the batch. `folder` is for it to
+    use."""
     if reference.dense is not None and plain(reference):
         model = from_dense(reference.dense, reference.layout, image_shape)
     elif reference.format == "savedmodel":

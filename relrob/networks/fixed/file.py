@@ -44,7 +44,8 @@ def fixed_bytes(network: FixedNetwork) -> bytes:
 
 
 def parse_fixed(path: str, data: bytes) -> FixedNetwork:
-    """The network in these bytes. Raises NetworkError for damaged bytes, or those of another file."""
+    """The network in these bytes. Raises NetworkError for damaged bytes, or those of another
+    file."""
     try:
         network = _parsed(data)
         last, dot = network.layers[-1], network.dots[-1]

@@ -41,12 +41,14 @@ class FixedLayer:
             or {weights.dtype.kind, bias.dtype.kind} - set("iu")
         ):
             raise NetworkError(
-                f"a fixed-point layer has weights {weights.dtype} {weights.shape} and bias {bias.dtype} {bias.shape}",
+                f"a fixed-point layer has weights {weights.dtype} {weights.shape} and bias "
+                f"{bias.dtype} {bias.shape}",
                 "integers (n_in, n_out), (n_out,)",
             )
         if not (0 <= self.shift < 63 and 0 <= self.bias_shift < 63 and self.low < self.high):
             raise NetworkError(
-                f"a fixed-point layer shifts by {self.shift} (bias {self.bias_shift}) and clips to [{self.low}, {self.high}]",
+                f"a fixed-point layer shifts by {self.shift} (bias {self.bias_shift}) and "
+                f"clips to [{self.low}, {self.high}]",
                 "shifts of 0 to 62 bits, a range that is not empty",
             )
         top = max((abs(int(b)) for b in bias), default=0) << self.bias_shift
@@ -81,7 +83,8 @@ class FixedNetwork:
     The label is the first index of the largest output. Raises NetworkError when layers do not fit
     or could overflow 64 bits.
 
-    >>> layer = FixedLayer(np.array([[3], [1]]), np.array([1]), bias_shift=1, shift=2, low=-8, high=7)
+    >>> weights, bias = np.array([[3], [1]]), np.array([1])
+    >>> layer = FixedLayer(weights, bias, bias_shift=1, shift=2, low=-8, high=7)
     >>> FixedNetwork((layer,), 0, 255).evaluate(np.array([[1, 1], [2, 0], [0, 0]])).tolist()
     [[2], [2], [1]]
     """
@@ -182,9 +185,16 @@ def _carrier(low: int, high: int) -> type[np.float32] | type[np.float64] | type[
 
 
 def from_float(
-    dense: Dense, *, bits: int, weight_fraction: int, bias_fraction: int, activation_fraction: int,
-    input_bits: int = 8, input_fraction: int = 8, pixel_scale: int | None = None,
-) -> FixedNetwork:  # fmt: skip
+    dense: Dense,
+    *,
+    bits: int,
+    weight_fraction: int,
+    bias_fraction: int,
+    activation_fraction: int,
+    input_bits: int = 8,
+    input_fraction: int = 8,
+    pixel_scale: int | None = None,
+) -> FixedNetwork:
     """A float MLP in fixed point of `bits` bits. `*_fraction`: bits after the point.
 
     Weights and biases are signed, rounded half away from zero, and clipped. Hidden activations are
@@ -209,7 +219,8 @@ def from_float(
         total = fraction + weight_fraction
         if total < max(bias_fraction, activation_fraction):
             raise QuantiseError(
-                f"a product with {total} bits after the point, a bias with {bias_fraction}, an output with "
+                f"a product with {total} bits after the point, a bias with {bias_fraction}, "
+                "an output with "
                 f"{activation_fraction}",
                 "products at least as fine as both",
                 "more bits in weight_fraction",

@@ -23,7 +23,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: the tensors that it reads, and a reason why it is not modelled, or ""."""
+    """One call of a layer: the tensors that it reads, and a reason why it is not modelled, or
+    ""."""
 
     feeds: tuple[Tensor, ...]
     odd: str = ""

@@ -157,7 +157,8 @@ def parse(text: str | bytes, path: str) -> Model:
         OverflowError,
     ) as error:
         raise NetworkError(
-            f"{path} holds no readable Keras configuration ({type(error).__name__}: {str(error)[:200]})",
+            f"{path} holds no readable Keras configuration ({type(error).__name__}: "
+            f"{str(error)[:200]})",
             "a Sequential or Functional model saved whole",
             "save the model again",
         ) from error

@@ -134,7 +134,8 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
             continue
         if held != [f"{name}_W", f"{name}_b"]:
             raise NetworkError(
-                f"{path}: layer {position} {name!r} holds {', '.join(held)}, and the file says nothing of its architecture",
+                f"{path}: layer {position} {name!r} holds {', '.join(held)}, and the file "
+                "says nothing of its architecture",
                 f"the arrays {name}_W and {name}_b of Keras 1, or a whole model",
                 "model.save(...) instead of save_weights",
             )

@@ -104,7 +104,8 @@ def _activation(chain: Chain, name: str | None) -> None:
 
 
 def has_weights(layer: LayerConfig) -> bool:
-    """Does Keras keep weights of the layer? A normalisation whose constants are settings has none."""
+    """Does Keras keep weights of the layer? A normalisation whose constants are settings has
+    none."""
     adapted = layer.settings.get("mean") is None
     return layer.kind in ("Dense", "BatchNormalization") or (
         layer.kind == "Normalization" and adapted

@@ -62,7 +62,8 @@ def _check_steps(opened: Keras, network: Network) -> None:
     most = _ALIKE * max(float(np.abs(stepped[np.isfinite(stepped)]).max(initial=0.0)), 1e-30)
     if not np.allclose(traced, stepped, rtol=0, atol=most, equal_nan=True):
         raise NetworkError(
-            f"Keras gives {network.path} other outputs when it is traced than step by step: its rounding decides",
+            f"Keras gives {network.path} other outputs when it is traced than step by step: "
+            "its rounding decides",
             "a model whose constants are not far larger than its values",
             "export it to ONNX",
         )

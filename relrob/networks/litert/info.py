@@ -172,7 +172,8 @@ def _check_operators(path: str, model: Any) -> None:
                 )
             if _builtin(code) in _LOOPS:
                 raise UnsupportedLayerError(
-                    f"{path}: operator {position} is a loop: how often it runs may depend on the pixels",
+                    f"{path}: operator {position} is a loop: how often it runs may depend "
+                    "on the pixels",
                     "as much work for every image",
                     "export it without a loop",
                 )

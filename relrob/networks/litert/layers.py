@@ -1,4 +1,5 @@
-"""The layers of a dense LiteRT file as values. Weights are (n_in, n_out), with rows in file order."""
+"""The layers of a dense LiteRT file as values. Weights are (n_in, n_out), with rows in file
+order."""
 
 from __future__ import annotations
 

@@ -19,17 +19,22 @@ from onnx import helper, numpy_helper
 from relrob.networks.onnx.graph import DOMAINS, OPSETS
 from relrob.networks.onnx.shape_steps import Lengths, numbers, stepped
 
-# The list lacks Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits depend on
-# the place in a batch, in whole vectors or in the rest. It also lacks Gelu, Mish and Swish, of which
-# that is not known.
+# The list lacks Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits
+# depend on the place in a batch, in whole vectors or in the rest. It also lacks Gelu, Mish and
+# Swish, of which that is not known.
 _UNARY: Final = (
-    "Abs Acosh Asinh Atanh Cast CastLike Ceil Clip Cosh Erf Exp Floor HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Neg "
+    "Abs Acosh Asinh Atanh Cast CastLike Ceil Clip Cosh Erf Exp Floor HardSigmoid HardSwish "
+    "Identity IsInf IsNaN LeakyRelu Neg "
     "Not Reciprocal Relu Round Shrink Sigmoid Sign Sinh Softsign Sqrt Tan Tanh ThresholdedRelu"
 )
-_NARY: Final = "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor"
+_NARY: Final = (
+    "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod "
+    "Mul Or PRelu Pow Sub Sum Where Xor"
+)
 # Their first input is a batch of images or channels by the standard; all others must be constants.
 _SPATIAL: Final = (
-    "AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool GlobalMaxPool "
+    "AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace "
+    "GlobalAveragePool GlobalLpPool GlobalMaxPool "
     "InstanceNormalization LRN LpPool MaxPool SpaceToDepth"
 )
 _REDUCTIONS: Final = (
@@ -218,7 +223,8 @@ class _Kept:
             return None
 
     def _constant(self, name: str, rank: int) -> bool:
-        """Is it a constant that is the same for every row of a value of this rank, 0 where unknown?"""
+        """Is it a constant that is the same for every row of a value of this rank, 0 where
+        unknown?"""
         dims = self._dims(name)
         return dims is not None and (len(dims) < rank or (len(dims) == rank and dims[:1] == (1,)))
 

@@ -107,7 +107,8 @@ def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
             or not target.is_relative_to(folder)
         ):
             raise NetworkError(
-                f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
+                f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside "
+                "the model's folder",
                 "files beside the model",
                 "save the model with its data inside",
             )

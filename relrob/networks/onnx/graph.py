@@ -56,7 +56,11 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
     "Transpose": (_form("perm", 1),),
     "Squeeze": (_form("axes", 1, until=13), _form("", 1, 2, since=13)),
     "Unsqueeze": (_form("axes", 1, until=13), _form("", 2, since=13)),
-    "Cast": (_form("to", 1, until=19), _form("to saturate", 1, since=19, until=24), _form("to saturate round_mode", 1, since=24)),
+    "Cast": (
+        _form("to", 1, until=19),
+        _form("to saturate", 1, since=19, until=24),
+        _form("to saturate round_mode", 1, since=24),
+    ),
     "BatchNormalization": (
         _form("epsilon momentum spatial", 5, until=9),
         _form("epsilon momentum", 5, since=9, until=14),
@@ -64,7 +68,7 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
     ),
     "Dropout": (_form("ratio", 1, until=12), _form("seed", 1, 3, since=12)),
     "Clip": (_form("min max", 1, until=11), _form("", 1, 3, since=11)),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +124,10 @@ def graph_of(model: onnx.ModelProto) -> Graph:
         raise NotDenseError("an input that is not a batch of float32 images")
     named, operators = {given.name, *held}, []
     for position, node in enumerate(graph.node, start=1):
-        label = f"node {position} {(node.name or (node.output[0] if node.output else ''))!r} ({node.op_type})"
+        label = (
+            f"node {position} "
+            f"{(node.name or (node.output[0] if node.output else ''))!r} ({node.op_type})"
+        )
         try:
             operator = _operator(node, opset, label)
             if operator.output in named:

@@ -1,4 +1,5 @@
-"""The operands of an ONNX operator as typed values: constants, scales, codes, weights and shapes."""
+"""The operands of an ONNX operator as typed values: constants, scales, codes, weights and
+shapes."""
 
 from __future__ import annotations
 

@@ -313,7 +313,8 @@ class _Planner:
     # float32 operators.
 
     def _gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """A float32 product. It is not exact, because onnxruntime adds up in an order of its own."""
+        """A float32 product. It is not exact, because onnxruntime adds up in an order of its
+        own."""
         need(self.value.codes is None, "codes in a float32 layer")
         weights, bias = (
             get(self.constants, node, 1),

@@ -78,7 +78,8 @@ def open_onnxruntime(
 
 
 def _differs(network: Network, evaluator: OnnxRuntime, single: OnnxRuntime) -> str:
-    """The reason not to run the probes, forwards and backwards, in batches. "" where there is none."""
+    """The reason not to run the probes, forwards and backwards, in batches. "" where there is
+    none."""
     probes = probe_images(network)
     images = np.concatenate([probes, probes[::-1]])
     alone = single.outputs(images)

@@ -279,9 +279,20 @@ def test_float_layers_on_the_built_in_kernels_run_alone(box: str) -> None:
 
 
 FLOATS = {
-    "LOGISTIC": None, "TANH": None, "EXP": None, "LOG": None, "SQRT": None, "RSQRT": None, "ABS": None, "RELU": None,
-    "SQUARE": None, "HARD_SWISH": None, "ELU": None, "SOFTMAX": schema.SoftmaxOptionsT, "LOG_SOFTMAX": None,
-}  # fmt: skip
+    "LOGISTIC": None,
+    "TANH": None,
+    "EXP": None,
+    "LOG": None,
+    "SQRT": None,
+    "RSQRT": None,
+    "ABS": None,
+    "RELU": None,
+    "SQUARE": None,
+    "HARD_SWISH": None,
+    "ELU": None,
+    "SOFTMAX": schema.SoftmaxOptionsT,
+    "LOG_SOFTMAX": None,
+}
 
 
 @pytest.mark.parametrize("kind", FLOATS)
