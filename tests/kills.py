@@ -74,15 +74,18 @@ def until(seen: Callable[[], bool], pid: int) -> bool:
     return True
 
 
+def several(out: Path) -> bool:
+    """Are there files besides the store and its journal?"""
+    return len(os.listdir(out)) > 1 + (out / JOURNAL).exists()  # noqa: PTH208 - fast
+
+
 def killed(case: Case, out: Path, moment: str, delay: float) -> bool:
     """Start or resume a run and kill it; False where it ended first. Raises AssertionError where it
     refused to resume."""
     pid = forked(case, out)
     signs = {
         "birth": lambda: (out / FILE).exists() or (out / JOURNAL).exists(),
-        "files": lambda: (
-            (out / FILE).exists() and len(os.listdir(out)) > 1 + (out / JOURNAL).exists()  # noqa: PTH208
-        ),
+        "files": lambda: (out / FILE).exists() and several(out),
         "any": lambda: True,
     }
     if not until(signs[moment], pid):

@@ -114,9 +114,12 @@ class EnclosedLayer:
         )
 
     def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
-        """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how
-        far off another kernel's can be: the nearest level, or the pixel itself within half a step
-        where it is near the middle of two levels."""
+        """The levels for which a first layer takes pixels (...,) of a row with maximum `largest`,
+        and the most by which another kernel's differ.
+
+        They are the nearest levels. A pixel that lies near the middle of two levels stands for
+        itself, within half a step.
+        """
         step = 2 * (self.share * largest + self.moved) / LOOSE
         if step == 0:
             return values, np.zeros_like(values)
@@ -131,8 +134,11 @@ class EnclosedLayer:
 @final
 @dataclass(frozen=True, eq=False)
 class Enclosure:
-    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger
-    one, whatever follows; `probabilities`: the runtime's outputs are their softmax."""
+    """The enclosure of a network.
+
+    `layers`: in order. `gap`: outputs of the last layer that differ by more give the label of the
+    larger one, whatever follows. `probabilities`: the runtime's outputs are their softmax.
+    """
 
     layers: tuple[EnclosedLayer, ...]
     gap: float = 0.0
@@ -160,8 +166,10 @@ class Enclosure:
 
 
 def probability_margin(margin: float, classes: int) -> float:
-    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all
-    others (a lower bound), or, where it is below 0, that much below the largest (an upper bound).
+    """Bound of the margin of softmax probabilities of one label.
+
+    The label's logit is `margin` above all others, and the bound is a lower one. Where `margin` is
+    below 0, the logit is that much below the largest, and the bound is an upper one.
     """
     ratio = exp(-abs(margin))
     if (
@@ -175,10 +183,10 @@ def probability_margin(margin: float, classes: int) -> float:
 
 
 def real_enclosure(dense: Dense) -> Enclosure:
-    """`dense` itself: no arithmetic but that of the reals (docs/soundness.md,
-    "Arithmetics"). Its softmax changes no label.
+    """The enclosure of `dense` over the reals, which is `dense` itself (docs/soundness.md,
+    "Arithmetics").
 
-    Raises NetworkError where `dense` is only a model of its file.
+    Its softmax changes no label. Raises NetworkError where `dense` is only a model of its file.
     """
     if not dense.plain:
         raise NetworkError(
@@ -202,8 +210,8 @@ def _layers(dense: Dense, rounds: bool) -> tuple[EnclosedLayer, ...]:
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
-    """Any IEEE-754 float32 evaluation of what `dense` stands for: every order of summation, with or
-    without FMA (docs/soundness.md, "The rounding model").
+    """The enclosure of any IEEE-754 float32 evaluation of `dense`: every order of summation, with
+    or without FMA (docs/soundness.md, "The rounding model").
 
     `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits
     tie.
@@ -212,9 +220,12 @@ def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
 
 
 def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:
-    """Integers over their units: each shift rounds by half a unit, each pixel becomes a code within
-    half of one. None where a hidden layer does not end in a ReLU, all outputs are below 0, codes
-    are cut, or a number is too large for float64."""
+    """The enclosure of a fixed-point network, whose integers stand for multiples of their units.
+
+    Each shift rounds by half a unit, and each pixel becomes a code within half of one. None where a
+    hidden layer does not end in a ReLU, all outputs are below 0, codes are cut, or a number is too
+    large for float64.
+    """
     layers, scale = [], float(network.pixel_scale)
     if network.pixel_scale > network.high or network.low > 0 or network.layers[-1].high < 0:
         return None

@@ -35,7 +35,7 @@ _REACH: Final = 2.0**100
 _LOST: Final = 2.0**-100
 # More than float64 loses in a few products here, or float32 in a step.
 _LOOSE: Final = 1 + 2.0**-16
-# roundings that cover what float64 loses, and constants that a runtime multiplies together itself
+# Roundings that cover those of float64, and constants that a runtime multiplies together itself.
 _SPARE: Final = 2
 
 

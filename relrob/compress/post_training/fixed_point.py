@@ -55,11 +55,11 @@ def _fraction(largest: float, most: int) -> int:
 
 
 def _layer(layer: Layer, bits: int, unit: float, reach: float) -> tuple[FixedLayer, float]:
-    """The layer in integers, and the unit of its outputs. `unit`: of its inputs; `reach`: its
-    largest calibrated output.
+    """The layer in integers, and the unit of its outputs.
 
-    A product of input and weight has the unit `unit` / 2^weights; the shift takes it to 2^-outputs,
-    so what is no power of two in `unit` (a pixel is 1/255) goes into the weights.
+    `unit`: of its inputs. `reach`: its largest calibrated output. A product of input and weight has
+    the unit `unit` / 2^weights, and the shift takes it to 2^-outputs. The part of `unit` that is no
+    power of two (a pixel is 1/255) therefore goes into the weights.
     """
     signed = 2 ** (bits - 1) - 1
     low, high = (0, 2**bits - 1) if layer.relu else (-signed - 1, signed)

@@ -93,7 +93,7 @@ def contents(data: bytes) -> Contents:
 
 
 def _constant(model: Any, tensor: Any) -> bool:
-    """Whether the file holds the tensor's values."""
+    """Does the file hold the tensor's values?"""
     stored = model.buffers[tensor.buffer].data
     return stored is not None and len(stored) > 0
 

@@ -225,7 +225,7 @@ def _shared(model: Any) -> str:
 
 
 def _check(layer: LayerConfig, entry: dict[str, Any], path: str) -> None:
-    """Refuse what is not plain Keras, at any depth."""
+    """Refuse all but plain Keras, at any depth."""
     if layer.kind not in DENSE | BLACK_BOX:
         raise UnsupportedLayerError(f"{path}: {layer}", _ACCEPTED, _HINT)
     for inner, depth in _objects(entry, 0):

@@ -128,7 +128,7 @@ def text(group: Any, attribute: str) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """Text that the file keeps as such or as UTF-8 (`opened` tells of what is neither)."""
+    """Text that the file keeps as such or as UTF-8. `opened` reports any other bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 

@@ -70,7 +70,7 @@ def _check_steps(opened: Keras, network: Network) -> None:
 
 
 def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
-    """(model, shape of its input)."""
+    """The model of a file, and the shape of its input."""
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"network{'.keras' if network.format == 'keras' else '.h5'}"
         copy.write_bytes(content)
@@ -86,7 +86,7 @@ def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
 
 
 def _from_directory(network: Network) -> tuple[Any, Any]:
-    """The same of a SavedModel."""
+    """The model of a SavedModel, and the shape of its input."""
     if sha256_path(Path(network.path)) != network.sha256:
         raise NetworkError(
             f"{network.path} has changed since it was loaded",
@@ -158,7 +158,7 @@ class Keras:
         )
 
     def stepped(self, images: Floats) -> Floats:
-        """The same without a trace, operator by operator."""
+        """Outputs (n, classes) without a trace, operator by operator."""
         with warnings.catch_warnings():
             # The trace has said the same.
             warnings.simplefilter("ignore")

@@ -9,8 +9,8 @@ from typing import Any, Final
 import tensorflow as tf
 
 # One result an element, of values of the same number of dimensions, with the same bits in any place
-# of a batch: Exp, Log, Rsqrt and what is made of them have other last bits in whole vectors than in
-# what is left over.
+# of a batch. Exp, Log, Rsqrt and functions of them have other last bits in whole vectors than in
+# the rest of a batch.
 _ELEMENTWISE: Final = {
     *("Identity", "Relu", "Relu6", "LeakyRelu", "Tanh", "Neg", "Square", "Sqrt"),
     *("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"),

@@ -186,7 +186,7 @@ def treats_apart(model: Model) -> bool:
 
 
 def _apart(layer: LayerConfig) -> bool:
-    """The same of one layer. Models in models are not looked into."""
+    """Does one layer treat the images of a batch apart? Models in models are not looked into."""
     settings, axis = layer.settings, layer.settings.get("axis", -1)
     if layer.kind in MODELS or any(call.odd for call in layer.calls):
         return False

@@ -43,7 +43,7 @@ class LiteRtFile:
         return kernels_on_xnnpack(self.data, self.flat, self.graph)
 
     def kernels(self, runtime: str) -> tuple[str, ...]:
-        """For each node of the graph "xnnpack", "builtin" or "reference".
+        """The kernel of each node of the graph: "xnnpack", "builtin" or "reference".
 
         On "xnnpack" an operator that the delegate leaves runs on LiteRT's built-in kernel.
         """

@@ -1,5 +1,5 @@
-"""The flat buffer of a `.tflite` file as frozen values, with every field that can change what runs,
-before any interpretation."""
+"""The flat buffer of a `.tflite` file as frozen values, with every field that can change its
+outputs, before any interpretation."""
 
 from __future__ import annotations
 

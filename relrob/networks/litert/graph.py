@@ -83,7 +83,8 @@ class _Reader:
         self._path, self._positions = [self._at], list[int]()
 
     def read(self) -> Graph:
-        """Every operator in order; each must take what the one before it gave."""
+        """The graph, from every operator in order. Each must take the output of the one before
+        it."""
         for operator in self._flat.operators:
             check_options(operator)
             if operator.kind in BATCH_SIZE:

@@ -1,5 +1,5 @@
-"""The kernel that runs each operator of a `.tflite` file, as the interpreter lists what its
-delegate took."""
+"""The kernel that runs each operator of a `.tflite` file, told by the interpreter's list of
+operators that its delegate took."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _BATCHES: Final = (1, 256)
 
 
 def kernels_on_xnnpack(data: bytes, flat: Flat, graph: Graph) -> tuple[str, ...]:
-    """For each node of the file's graph "xnnpack" or, where the delegate leaves it, "builtin".
-    Raises NotModelledError."""
+    """The kernel of each node of the file's graph: "xnnpack" or, where the delegate leaves it,
+    "builtin". Raises NotModelledError."""
     if flat.halved and has_halves():
         raise NotModelledError(
             "the file allows half precision, in which XNNPACK may compute on this processor"

@@ -1,4 +1,4 @@
-"""Scales and zero points of `.tflite` tensors, checked to be what the format allows."""
+"""Scales and zero points of `.tflite` tensors, checked against the rules of the format."""
 
 from __future__ import annotations
 

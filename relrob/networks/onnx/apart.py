@@ -44,7 +44,7 @@ _REDUCTIONS: Final = (
 _CLASSES: Final = {
     name: names for names in (_UNARY, _NARY, _SPATIAL, _REDUCTIONS) for name in names.split()
 }
-# Operators along one axis, and what it is where they do not say.
+# Operators along one axis, and the axis where they name none.
 _ALONG: Final = {
     "Concat": None,
     "Softmax": -1,

@@ -1,5 +1,4 @@
-"""The graph of an ONNX file, operator by operator, onto a `Chain`: the weights of an MLP, or a
-model of what the file does."""
+"""The weights of an ONNX file as an MLP, or a model of it, collected operator by operator."""
 
 from __future__ import annotations
 
@@ -161,7 +160,7 @@ class _Walker:
         return [int(n) for n in array]
 
     def _gemm(self, at: Operator) -> None:
-        """alpha x B + beta C; float32 weights stay what they are when alpha and beta are 1."""
+        """alpha x B + beta C. Float32 weights stay as they are when alpha and beta are 1."""
         if at.settings.get("transA", 0):
             raise NotDenseError("a transposed input")
         weights = self._float(at, 1)

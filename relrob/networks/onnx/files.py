@@ -91,7 +91,8 @@ def _parse(path: str, data: bytes) -> onnx.ModelProto:
 
 
 def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
-    """Read what the model keeps in other files of its folder, and the digest of all of it."""
+    """Read the tensors that the model keeps in other files of its folder. Gives the digest of all
+    files."""
     folder = Path(path).resolve().parent
     files: set[Path] = set()
     for tensor in _tensors(model):

@@ -99,7 +99,8 @@ class Graph:
 
 
 def graph_of(model: onnx.ModelProto) -> Graph:
-    """The graph of a checked model. Raises NotDenseError for what is not known to be modelled."""
+    """The graph of a checked model. Raises NotDenseError for a graph that is not known to be
+    modelled."""
     opset = _opset(model)
     graph = model.graph
     for what, found in (

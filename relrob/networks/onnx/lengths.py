@@ -75,7 +75,7 @@ class _Walk:
         self._guarded, self._depth = False, 0
 
     def graph(self, nodes: Iterable[onnx.NodeProto], values: _Values) -> None:
-        """Every node, in the file's order; what it gives is added to `values`."""
+        """Visit every node, in the file's order, and add its outputs to `values`."""
         if self._depth > _DEEPEST:
             raise UnsupportedLayerError(
                 f"{self._path} holds graphs in graphs", f"{_DEEPEST} of them"

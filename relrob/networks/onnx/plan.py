@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.domain.arrays import Floats
 from relrob.networks.onnx import steps
 from relrob.networks.onnx.kernel_graph import run_node
 from relrob.networks.onnx.operands import (
@@ -25,7 +24,7 @@ from relrob.networks.onnx.operands import (
     weights_of,
 )
 from relrob.networks.onnx.products import dynamic_dense, float_dense, integer_dense
-from relrob.networks.onnx.steps import Codes, Step
+from relrob.networks.onnx.steps import Codes, IntegerDense, Step
 
 _DOMAINS: Final = ("", "ai.onnx", "com.microsoft")
 _LARGEST: Final = 1e37
@@ -166,25 +165,13 @@ class _Planner:
         weights = weights_of(self.constants, node, self.value.dims, b, b_zero, transposed)
         return weights, shift, Codes(own.scale, own.zero_point, own.least, own.most)
 
-    def _push_dense(
-        self,
-        weights: Array,
-        bias: Array | None,
-        source: Codes,
-        shift: int,
-        scales: Floats | None,
-        multiplier: Floats | None,
-        target: Codes | None,
-        float_bias: Array | None = None,
-    ) -> None:
-        """Append an IntegerDense."""
-        layer, top = integer_dense(
-            weights, bias, source, shift, scales, multiplier, target, float_bias
-        )
+    def _push_integer(self, made: tuple[IntegerDense, float]) -> None:
+        """Append an integer product."""
+        layer, top = made
         need(
             self.exact or not layer.wraps, "an accumulator that may overflow after a float32 layer"
         )
-        self._push(layer, target, weights.shape[1:], top)
+        self._push(layer, layer.target, layer.weight_scales.shape, top)
 
     def _q_gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         need(not at.get("transA", 0), "a transposed input")
@@ -198,7 +185,7 @@ class _Planner:
             need(get(self.constants, node, 8) is not None, "an output scale without a zero point")
             target = codes_of(self.constants, node, 7, 8)
             multiplier = multiplier / target.scale
-        self._push_dense(weights, bias, source, shift, scales, multiplier, target)
+        self._push_integer(integer_dense(weights, bias, source, shift, scales, multiplier, target))
 
     def _q_matmul(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         own, target, scales = (
@@ -207,8 +194,10 @@ class _Planner:
             scale_of(self.constants, node, 4),
         )
         weights, shift, source = self._integer(node, own, 3, 5)
-        self._push_dense(
-            weights, None, source, shift, scales, own.scale * scales / target.scale, target
+        self._push_integer(
+            integer_dense(
+                weights, None, source, shift, scales, own.scale * scales / target.scale, target
+            )
         )
 
     def _to_float(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
@@ -225,8 +214,17 @@ class _Planner:
         zero = 0 if point is None else int(point.reshape(-1)[0])
         own = Codes(scale[0], zero, held.least, held.most)
         weights, shift, source = self._integer(node, own, 1, 5)
-        self._push_dense(
-            weights, None, source, shift, scales, scale * scales, None, get(self.constants, node, 6)
+        self._push_integer(
+            integer_dense(
+                weights,
+                None,
+                source,
+                shift,
+                scales,
+                scale * scales,
+                None,
+                get(self.constants, node, 6),
+            )
         )
 
     def _matmul_integer(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
@@ -236,7 +234,7 @@ class _Planner:
             held.scale, 0 if point is None else int(point.reshape(-1)[0]), held.least, held.most
         )
         weights, shift, source = self._integer(node, own, 1, 3)
-        self._push_dense(weights, None, source, shift, None, None, None)
+        self._push_integer(integer_dense(weights, None, source, shift, None, None, None))
 
     def _cast(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         """A cast of int32 or float32 to float32, which the step before it has done already."""

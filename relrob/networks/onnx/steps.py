@@ -74,14 +74,16 @@ class Dequantise:
 
 @dataclass(frozen=True, eq=False)
 class IntegerDense:
-    """QGemm, QLinearMatMul, MatMulIntegerToFloat, MatMulInteger: an exact int32 accumulator, then
-    one float32 product.
+    """QGemm, QLinearMatMul, MatMulIntegerToFloat and MatMulInteger: an exact int32 accumulator,
+    then one float32 product.
 
-    `dot.weights` (n_in, n_out): integers less their zero points; `dot.bias` (n_out,) int32;
-    `source`: codes that it reads; `weight_scales` (n_out,) float32; `multiplier` (n_out,) float32:
-    what the accumulator is multiplied by (None: nothing); `target`: codes that it writes, None for
-    float32; `float_bias` (n_out,): added to a float32 output. A ReLU is in the clamp: `target.low`
-    is 0. The accumulator wraps at 32 bits, as the processor's does.
+    `dot.weights` (n_in, n_out): integers less their zero points. `dot.bias` (n_out,): int32.
+    `source`: the codes of inputs. `weight_scales` (n_out,): float32. `multiplier` (n_out,): float32
+    factor of the accumulator, None for 1. `target`: the codes of outputs, None for float32.
+    `float_bias` (n_out,): added to a float32 output.
+
+    A ReLU is in the clamp: `target.low` is 0. The accumulator wraps at 32 bits, as the processor's
+    does.
     """
 
     dot: ExactDot
@@ -107,7 +109,7 @@ class IntegerDense:
         return self.finish(self.dot(values + np.float32(self.shift) if self.shift else values))
 
     def finish(self, sums: Numbers) -> Floats:
-        """From exact sums to outputs; nondecreasing in each sum when none wraps."""
+        """Outputs of exact sums. They are nondecreasing in each sum when none wraps."""
         if self.wraps:
             sums = (sums.astype(np.int64) + _INT32) % 2**32 - _INT32
         result: Floats = sums.astype(np.float32, copy=False)
