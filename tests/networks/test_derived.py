@@ -86,7 +86,7 @@ def test_no_enclosure_survives_a_change_of_the_network(dynamic: Network) -> None
     builtin = enclosure_of(dynamic)
     assert builtin is not None
     boxed = replace(dynamic, black_box="planted")
-    assert enclosure_of(boxed) is dynamic_layers(boxed) is row_quantiser(boxed) is None
+    assert (enclosure_of(boxed), dynamic_layers(boxed), row_quantiser(boxed)) == (None,) * 3
     taken = enclosure_of(replace(dynamic, runtime="xnnpack"))
     assert taken is not None
     assert builtin.layers[0].share < 0.5 / 126
