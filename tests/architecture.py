@@ -1,4 +1,5 @@
-"""The figures of the house: `python -m tests.architecture` prints them, `tests/test_architecture.py` checks them.
+"""The figures of the house: `python -m tests.architecture` prints them, and
+`tests/test_architecture.py` checks them.
 
 Everything is read from the source text; nothing is imported.
 """

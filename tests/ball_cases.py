@@ -30,9 +30,17 @@ from relrob.testing.fixed import (
 )
 
 __all__ = [
-    "Question", "box_size", "ends32", "every_code", "fixed_opened", "layer_by_layer", "lively_network", "question", "sampled",
+    "Question",
+    "box_size",
+    "ends32",
+    "every_code",
+    "fixed_opened",
+    "layer_by_layer",
+    "lively_network",
+    "question",
+    "sampled",
     "tricky_network",
-]  # fmt: skip
+]
 
 MOST_CODES = 3000
 

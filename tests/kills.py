@@ -35,9 +35,17 @@ LINE = "relrob: interrupted; the same command takes up a run where it stopped"
 def run(case: Case, out: Path) -> None:
     """Six images, one worker."""
     relrob.verify(
-        case.reference, case.quantised, dataset=str(case.data), radius=3, step="1/2", features=8, axes=3,
-        images="0:6", certificates=True, out=out,
-    )  # fmt: skip
+        case.reference,
+        case.quantised,
+        dataset=str(case.data),
+        radius=3,
+        step="1/2",
+        features=8,
+        axes=3,
+        images="0:6",
+        certificates=True,
+        out=out,
+    )
 
 
 def forked(case: Case, out: Path) -> int:
@@ -66,15 +74,18 @@ def until(seen: Callable[[], bool], pid: int) -> bool:
     return True
 
 
+def several(out: Path) -> bool:
+    """Are there files besides the store and its journal?"""
+    return len(os.listdir(out)) > 1 + (out / JOURNAL).exists()  # noqa: PTH208 - fast
+
+
 def killed(case: Case, out: Path, moment: str, delay: float) -> bool:
     """Start or resume a run and kill it; False where it ended first. Raises AssertionError where it
     refused to resume."""
     pid = forked(case, out)
     signs = {
         "birth": lambda: (out / FILE).exists() or (out / JOURNAL).exists(),
-        "files": lambda: (
-            (out / FILE).exists() and len(os.listdir(out)) > 1 + (out / JOURNAL).exists()  # noqa: PTH208 - fast
-        ),
+        "files": lambda: (out / FILE).exists() and several(out),
         "any": lambda: True,
     }
     if not until(signs[moment], pid):

@@ -169,10 +169,19 @@ def _q_gemm(
     transposed = bool(drawer.one(0, 1))
     bias = graph.hold(drawer.bias(n_out)) if drawer.one(0, 1) else ""
     graph.then(
-        "QGemm", held[1], held[2], graph.hold(array.T.copy() if transposed else array), graph.hold(scales),
-        graph.hold(zero), bias, target[1], target[2],
-        domain="com.microsoft", transB=int(transposed), alpha=float(drawer.one(1.0, 0.7)),
-    )  # fmt: skip
+        "QGemm",
+        held[1],
+        held[2],
+        graph.hold(array.T.copy() if transposed else array),
+        graph.hold(scales),
+        graph.hold(zero),
+        bias,
+        target[1],
+        target[2],
+        domain="com.microsoft",
+        transB=int(transposed),
+        alpha=float(drawer.one(1.0, 0.7)),
+    )
     return target
 
 

@@ -173,7 +173,8 @@ def make_older(directory: Path, images: int) -> Path:
         connection.execute("INSERT INTO meta VALUES ('config', ?)", (canonical(config),))
         for index in range(images):
             result, row = make_result(index), tables.encode(make_record(index))[:-1]
-            connection.execute(f"INSERT INTO records VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - a count
+            places = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO records VALUES ({places})", row)  # noqa: S608
             for view in result.witnesses:
                 connection.execute(
                     "INSERT INTO witnesses VALUES (?, ?, ?)", (index, view.network, encode(view))

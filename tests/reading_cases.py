@@ -35,9 +35,16 @@ def described(
 ) -> Network:
     """What a certificate says of a file."""
     return Network(
-        path=str(path), sha256="", format=kind, runtime=runtime, inputs=int(np.prod(shape)), classes=classes,
-        image_shape=shape, layout=Layout(layout), arithmetic=Arithmetic(arithmetic),
-    )  # fmt: skip
+        path=str(path),
+        sha256="",
+        format=kind,
+        runtime=runtime,
+        inputs=int(np.prod(shape)),
+        classes=classes,
+        image_shape=shape,
+        layout=Layout(layout),
+        arithmetic=Arithmetic(arithmetic),
+    )
 
 
 def edited(data: bytes, change: Callable[[Any], object]) -> bytes:
@@ -102,9 +109,11 @@ def hostile_images(inputs: int, count: int = 40) -> Any:
 def run(data: bytes, runtime: str, images: Any, place: int | None = None) -> Any:
     """What a tensor (the output) holds for each image, run alone: reals."""
     interpreter = Interpreter(
-        model_content=data, num_threads=1, experimental_op_resolver_type=RUNTIMES[runtime],
+        model_content=data,
+        num_threads=1,
+        experimental_op_resolver_type=RUNTIMES[runtime],
         experimental_preserve_all_tensors=place is not None and runtime != "xnnpack",
-    )  # fmt: skip
+    )
     interpreter.allocate_tensors()
     given = interpreter.get_input_details()[0]
     result = interpreter.get_output_details()[0]

@@ -24,7 +24,8 @@ def shared_data(name: str) -> Path:
     path = folder / name
     if not path.exists():
         pytest.skip(
-            f"needs {name}, which cannot be redistributed; set RELROB_SHARED_DATA to the folder that holds it"
+            f"needs {name}, which cannot be redistributed; set RELROB_SHARED_DATA to the "
+            "folder that holds it"
         )
     return path
 

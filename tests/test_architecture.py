@@ -1,4 +1,5 @@
-"""The figures of the house stay within their limits (docs/architecture.md); the script that counts them can count."""
+"""The figures of the house stay within their limits (docs/architecture.md); the script that
+counts them can count."""
 
 from __future__ import annotations
 

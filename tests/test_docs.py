@@ -39,8 +39,8 @@ def prose(path: Path) -> str:
 
 
 def anchors(path: Path) -> set[str]:
-    """As GitHub makes them of headings: lower case, no punctuation, hyphens for spaces, a number for
-    repetitions."""
+    """Anchors as GitHub makes them of headings: lower case, no punctuation, hyphens for spaces, a
+    number for repetitions."""
     found: dict[str, int] = {}
     for heading in re.findall(r"^#+ (.+?)\s*$", prose(path), re.MULTILINE):
         slug = re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

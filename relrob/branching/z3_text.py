@@ -43,7 +43,8 @@ class Z3:
         back that their own assertions with `div` refute (z3 5.4.0)."""
         model = self._solver.model()
         return all(
-            z3.is_true(model.eval(each, model_completion=True)) for each in self._solver.assertions()
+            z3.is_true(model.eval(each, model_completion=True))
+            for each in self._solver.assertions()
         )
 
     def truths(self, names: Iterable[str]) -> list[bool]:

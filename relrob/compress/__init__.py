@@ -1,1 +1,1 @@
-"""Float network -> quantised network, after training."""
+"""Quantisation: a float network in, the file of a quantised network out."""

@@ -1,5 +1,5 @@
-"""Quantise a network by the name of a scheme. Imports neither TensorFlow nor onnxruntime before it
-is called."""
+"""Quantisation by the name of a scheme. Neither TensorFlow nor onnxruntime is imported before a
+call needs it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from relrob.system.quiet import quiet_native
 
 
 def needs_calibration(scheme: str) -> bool:
-    """Whether the scheme learns the ranges of activations from images. Raises UsageError for an
-    unknown scheme.
+    """Does the scheme learn the ranges of activations from images? Raises UsageError for an unknown
+    scheme.
 
     >>> needs_calibration("int8"), needs_calibration("dynamic")
     (True, False)
@@ -24,7 +24,7 @@ def needs_calibration(scheme: str) -> bool:
 
 
 def suffix(scheme: str) -> str:
-    """File suffix of what the scheme writes. Raises UsageError for an unknown scheme.
+    """File suffix of the scheme's networks. Raises UsageError for an unknown scheme.
 
     >>> suffix("qdq")
     '.onnx'
@@ -33,8 +33,8 @@ def suffix(scheme: str) -> str:
 
 
 def default_runtime(scheme: str) -> str:
-    """Who executes what the scheme writes, unless the user says otherwise. Raises UsageError for an
-    unknown scheme.
+    """The runtime that executes networks of the scheme by default. Raises UsageError for an unknown
+    scheme.
 
     >>> default_runtime("dynamic")
     'xnnpack'

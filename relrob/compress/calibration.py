@@ -1,4 +1,5 @@
-"""The named training images from which a quantiser learns the ranges of activations."""
+"""Training images, named by split and seed, from which a quantiser learns the ranges of
+activations."""
 
 from __future__ import annotations
 
@@ -40,7 +41,7 @@ class Calibration:
 
     @property
     def name(self) -> str:
-        """What a report calls it: "mnist/train, 200 images, seed 0"."""
+        """The name in a report, such as "mnist/train, 200 images, seed 0"."""
         return f"{self.dataset}/{self.split}, {len(self.indices)} images, seed {self.seed}"
 
 

@@ -1,5 +1,5 @@
-"""What is quantised: the user's own file, as its own tools would, or an MLP of plain dense layers
-built anew for other tools."""
+"""The network that a quantiser is given: the user's own file, or an MLP of plain dense layers built
+anew."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _KERAS = ("keras", "keras-h5")
 
 
 def plain(reference: Network) -> bool:
-    """Are its weights, and nothing else, the network?"""
+    """Are the weights, and nothing else, the network?"""
     return reference.dense is not None and not reference.folded
 
 
 def own_file(reference: Network, scheme: str) -> bool:
-    """Is the user's own file handed to the quantiser, and not its dense layers?"""
+    """Does the quantiser read the user's own file, and not its dense layers?"""
     ending = scheme_entry(scheme).suffix
     return (
         reference.format == "onnx"
@@ -26,8 +26,7 @@ def own_file(reference: Network, scheme: str) -> bool:
 
 
 def rebuilt(reference: Network, scheme: str) -> str:
-    """What is quantised where that is not the user's network in the form of its own tools; "" where
-    it is."""
+    """The form that is quantised. "" stands for the user's network in the form of its own tools."""
     ending = scheme_entry(scheme).suffix
     if ending == ".tflite" and plain(reference) and reference.format not in _KERAS:
         return "rebuilt in Keras from dense layers"

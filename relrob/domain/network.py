@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from math import prod
 
 import numpy as np
 
 from relrob.domain.arrays import Doubles, Floats, read_only
+from relrob.domain.derived import Derived
 from relrob.errors import NetworkError, ShapeError
 
 
@@ -186,3 +188,9 @@ class Network:
                 f"{self.path}: the weights do not fit"
                 f" {self.inputs} inputs and {self.classes} classes"
             )
+
+    @cached_property
+    def derived(self) -> Derived:
+        """Values that are computed from the file and these fields, such as the enclosure. It is no
+        field: `replace` and pickle start with none."""
+        return Derived()

@@ -1,1 +1,2 @@
-"""Networks: load them, run them on a named runtime, fold them onto a region."""
+"""Network files: readers, runtimes, emulators of kernels, and enclosures of what runtimes
+compute."""

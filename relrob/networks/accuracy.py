@@ -15,7 +15,8 @@ CHUNK = 4096
 
 
 def as_floats(pixels: NDArray[Any]) -> Floats:
-    """Flat float32 (n, d) of images (n, ...): uint8 levels k become the float32 nearest to k/255.
+    """Flat float32 images (n, d) of images (n, ...). A uint8 level k becomes the float32 nearest to
+    k/255.
 
     >>> as_floats(np.array([[[[255]]]], np.uint8))
     array([[1.]], dtype=float32)
@@ -31,8 +32,10 @@ def clean_labels(
     chunk: int = CHUNK,
     progress: Callable[[int], None] | None = None,
 ) -> Ints:
-    """Labels (n,) of unperturbed images (n, H, W, C) or (n, d), uint8 levels or float32; `progress`
-    gets the number done."""
+    """Labels (n,) of unperturbed images (n, H, W, C) or (n, d), uint8 levels or float32.
+
+    `progress` receives the number of images done.
+    """
     parts = [np.zeros(0, np.int64)]
     for start in range(0, len(pixels), chunk):
         part = pixels[start : start + chunk]
@@ -45,5 +48,5 @@ def clean_labels(
 def accuracy(
     evaluator: Evaluator, pixels: NDArray[Any], truth: NDArray[Any], chunk: int = CHUNK
 ) -> float:
-    """Share of images whose label is the true one; 0 for none."""
+    """Share of images whose label is the true one. It is 0 for no images."""
     return float(np.mean(clean_labels(evaluator, pixels, chunk) == truth)) if len(pixels) else 0.0

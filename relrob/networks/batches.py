@@ -1,5 +1,5 @@
-"""Flat (H, W, C) images into what a runtime takes: checked, reordered, cut into batches, put
-together again."""
+"""Batches for runtimes: flat (H, W, C) images are checked, reordered, run so many at a time, and
+compared with images that run alone."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from relrob.networks.shapes import raster
 
 
 def pixel_order(network: Network) -> Ints | None:
-    """The raster index of each value that the file reads, or None when they are in raster order
-    already."""
+    """The raster index of each value that the file reads, (d,). None stands for raster order."""
     if network.layout is Layout.HWC or network.image_shape[2] == 1:
         return None
     return raster(network.layout, network.image_shape)
@@ -40,11 +39,10 @@ def run_in_batches(
     run: Callable[[Floats], NDArray[Any]],
     order: Ints | None,
 ) -> Floats:
-    """Outputs (n, classes) of images (n, d), `size` at a time, pixels in `order`; `run` maps up to
-    `size` images to their rows.
+    """Outputs (n, classes) of images (n, d), `size` at a time, with the pixels in `order`.
 
-    Raises NetworkError when it returns another number of values: a graph that mixes or drops
-    images.
+    `run` maps up to `size` images to their rows. Raises NetworkError when it returns another number
+    of values, as a graph that mixes or drops images does.
     """
     images = check_images(images, network)
     outputs = np.empty((len(images), network.classes), np.float32)
@@ -72,8 +70,11 @@ def probe_images(network: Network) -> Floats:
 def differs_in_batches(
     run: Callable[[Floats], Floats], images: Floats, alone: Floats, step: float | None
 ) -> str:
-    """Why images (n, d) are not to be run in batches: "" where `run` gives them there the outputs
-    `alone` (n, classes), but for the rounding of floats and `step`; None allows for neither."""
+    """The reason not to run images (n, d) in batches, "" where there is none.
+
+    There is none where `run` gives the outputs `alone` (n, classes) in a batch too, up to `step`
+    and the rounding of floats. With `step` None the bits must be equal.
+    """
     try:
         together = run(images)
     except NetworkError as error:
@@ -81,21 +82,21 @@ def differs_in_batches(
     if step is None:
         same = np.array_equal(together, alone, equal_nan=True)
         return "" if same else "rounds otherwise in a batch"
-    finite = alone[np.isfinite(alone)]  # where float32 overflows, NaN is the answer
+    # An overflow of float32 may end in NaN.
+    finite = alone[np.isfinite(alone)]
     most = 1e-5 * float(np.abs(finite).max(initial=0.0)) + step
     alike = np.allclose(together, alone, rtol=0, atol=most, equal_nan=True)
     return "" if alike else "mixes the images of a batch"
 
 
 def step_of_8_bits(network: Network, alone: Floats) -> float:
-    """What a level of 8 bits, four times over, may be of outputs (n, classes); 0 of a float
-    network's."""
+    """Four levels of 8 bits in the unit of outputs (n, classes). It is 0 for a float network."""
     finite = alone[np.isfinite(alone)]
     return 0.0 if network.scheme == "float32" or not len(finite) else float(np.ptp(finite)) / 64
 
 
 def padded(images: Floats, size: int) -> Floats:
-    """`size` rows: the images, then black ones."""
+    """The images, and black ones after them, `size` rows in all."""
     if len(images) == size:
         return images
     return np.concatenate([images, np.zeros((size - len(images), images.shape[1]), np.float32)])

@@ -1,5 +1,5 @@
-"""The bytes that a runtime executes: the file that was loaded, unchanged, or, of plain dense
-layers, the weights in the value."""
+"""The bytes that a runtime executes: the loaded file, unchanged, or the weights of plain dense
+layers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from relrob.system.files import sha256_bytes
 
 
 def runs_weights(network: Network) -> bool:
-    """Does the runtime execute the weights in the value (exported to ONNX, or over the reals), and
+    """Does the runtime execute the weights in the value, exported to ONNX or over the reals, and
     not the file?
 
-    Only the weights of plain dense layers are the file; anything else a file does is run by its own
-    runtime. `.onnx` files run as they are, whatever they hold.
+    Only the weights of plain dense layers are the whole file. Its own runtime executes a file that
+    does more. An `.onnx` file always runs as it is.
     """
     exported = network.runtime == "onnxruntime" and network.format != "onnx"
     return network.dense is not None and (
@@ -26,7 +26,8 @@ def runs_weights(network: Network) -> bool:
 
 
 def conversion_of(network: Network) -> str:
-    """What the runtime executes where that is not the file as given: `Network.conversion`."""
+    """The form in which the runtime executes the network, as `Network.conversion` says it. ""
+    stands for the file as given."""
     return (
         "as ONNX: plain dense layers"
         if runs_weights(network) and network.runtime == "onnxruntime"
@@ -35,7 +36,7 @@ def conversion_of(network: Network) -> str:
 
 
 def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
-    """The file's bytes (or `data`), which have the digest that `load_network` saw. Raises
+    """The file's bytes, or `data`, whose digest is the one that `load_network` saw. Raises
     NetworkError otherwise."""
     path = Path(network.path)
     if data is None:
@@ -60,5 +61,6 @@ def checked_bytes(network: Network, data: bytes | None = None) -> bytes:
 
 
 def gives_logits(network: Network) -> bool:
-    """Are the outputs of its runtime the logits of its weights (and not probabilities)?"""
+    """Are the outputs of its runtime the logits of its weights? They are probabilities
+    otherwise."""
     return network.dense is not None and (not network.dense.softmax or runs_weights(network))

@@ -1,4 +1,4 @@
-"""What besides its name a runtime's answers depend on, for the record of a run."""
+"""Facts on which a runtime's answers depend besides its name, for the record of a run."""
 
 from __future__ import annotations
 
@@ -9,15 +9,20 @@ from typing import Final
 
 from relrob.domain.network import Network
 
-ONNX_OPTIMISATION: Final = "all"  # the level that `onnx_runtime` asks for
+# The level that `onnx_runtime` asks for.
+ONNX_OPTIMISATION: Final = "all"
 _LITERT: Final = ("xnnpack", "builtin", "reference")
 _INT8: Final = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2")
 
 
 def runtime_details(network: Network) -> str:
-    """One line: the program's version, and what else makes a difference to its results."""
+    """One line that names the program's version and all else that makes a difference to its
+    results."""
     if network.runtime == "onnxruntime":
-        return f"onnxruntime {_version('onnxruntime')}, graph optimisation: {ONNX_OPTIMISATION}, int8 path: {int8_path()}"
+        return (
+            f"onnxruntime {_version('onnxruntime')}, graph optimisation: "
+            f"{ONNX_OPTIMISATION}, int8 path: {int8_path()}"
+        )
     if network.runtime in _LITERT:
         return f"LiteRT {_version('ai-edge-litert')}"
     if network.runtime == "keras":
@@ -26,8 +31,8 @@ def runtime_details(network: Network) -> str:
 
 
 def int8_path(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
-    """The best of the processor's instructions for products of int8 that kernels choose by; its
-    architecture elsewhere."""
+    """The best instructions of the processor by which kernels choose products of int8. The name of
+    its architecture where there are none."""
     try:
         lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -1,18 +1,17 @@
-"""The enclosure of a loaded network on the runtime that it names, and the layers of a dynamic-range
-one."""
+"""The enclosure of a loaded network on its runtime, and the layers of a dynamic-range network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from typing import Final
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Network
-from relrob.networks.content import checked_bytes, gives_logits
+from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclosure, real_enclosure
 from relrob.networks.fixed.file import fixed_of
+from relrob.networks.kept import kept
 from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
@@ -21,10 +20,14 @@ _MOST_INPUTS: Final = 4096
 
 
 @Unharmed
-@lru_cache(maxsize=8)
+@kept
 def enclosure_of(network: Network) -> Enclosure | None:
-    """Float MLPs, dense `.tflite` files and fixed-point networks have one; None for black boxes.
-    Reads the file again, once."""
+    """The enclosure of a float MLP, a dense `.tflite` file or a fixed-point network. None for a
+    black box.
+
+    The network keeps it: the file is read again only once. Raises NetworkError where the file has
+    changed since it was loaded.
+    """
     if network.black_box:
         return None
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
@@ -32,42 +35,44 @@ def enclosure_of(network: Network) -> Enclosure | None:
     if network.dense is not None and network.arithmetic is Arithmetic.REAL:
         return real_enclosure(network.dense)
     if network.format == "tflite":
-        found: Enclosure | None = load("relrob.networks.litert.enclosure:tflite_enclosure")(
-            network, checked_bytes(network)
-        )
+        found: Enclosure | None = load("relrob.networks.litert.enclosure:tflite_enclosure")(network)
         return found
     fixed = fixed_of(network)
     return None if fixed is None else fixed_enclosure(fixed)
 
 
 @Unharmed
-@lru_cache(maxsize=8)
+@kept
 def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
-    """The layers of a dense dynamic-range `.tflite` file (ReLU, ..., ReLU, none: two at least),
-    less a last softmax, else None.
+    """The layers of a dense dynamic-range `.tflite` file without its last softmax, two at least.
+    None for any other network.
 
-    Every row is quantised alike, and `asymmetric` says how: with a zero point or without, as the
-    kernel that runs it does. Reads the file again, once.
+    Every layer but the last ends in a ReLU. All rows are quantised in one way: `asymmetric` says
+    whether the kernel that runs a layer gives them a zero point. The network keeps the layers.
+    Raises NetworkError where the file has changed since it was loaded.
     """
     found = _dynamic(network)
     return None if found is None else found[0]
 
 
-@lru_cache(maxsize=8)
+@kept
 def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
-    """The layers and the kernel of the first."""
+    """The layers, and the kernel of the first."""
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
     found: tuple[tuple[DynamicFull, ...], str] | None = load(
         "relrob.networks.litert.enclosure:dynamic_model"
-    )(checked_bytes(network), network.runtime)
+    )(network)
     return found
 
 
-@lru_cache(maxsize=8)
+@kept
 def row_quantiser(network: Network) -> Callable[[Floats], Floats] | None:
-    """What the runtime makes of images (n, d) before the first of `dynamic_layers`; None where
-    there are none, or d is too large for a file of d * d weights."""
+    """A function of images (n, d) that gives their rows as the runtime quantises them before the
+    first of `dynamic_layers`.
+
+    None where there are no such layers, or where d is too large for a file of d * d weights.
+    """
     found = _dynamic(network)
     if found is None or network.inputs > _MOST_INPUTS:
         return None

@@ -1,11 +1,13 @@
-"""An enclosure: a dense network in real arithmetic, and how far a runtime's own arithmetic can be
-from it, layer by layer.
+"""Enclosures: a dense network in real arithmetic, and the most by which a runtime is off, layer by
+layer.
 
-For the inputs h >= 0 of a layer (pixels, or what a ReLU let through) a runtime computes some y with
-    |y - (h @ weights + bias)| <= error(h),   error(h) = |weights|.(h moved by quantising it) + rounding,
-and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output. Float32 kernels,
-LiteRT's dynamic range and LiteRT's int8 all have this form; what they do is described in
-docs/kernels.md and confirmed against the runtimes in `tests/networks/test_enclosure.py`. Signed inputs are not covered.
+The inputs h >= 0 of a layer are pixels or outputs of a ReLU. A runtime computes some y with
+    |y - (h @ weights + bias)| <= error(h),
+    error(h) = |weights|.(h moved by quantising it) + rounding,
+and passes on min(max(y, 0), cap). Quantising an input moves it once, the same for every output.
+Float32 kernels, LiteRT's dynamic range and LiteRT's int8 all have this form. docs/kernels.md
+describes them, and `tests/networks/test_enclosure.py` compares the form with the runtimes. Signed
+inputs are not covered.
 """
 
 from __future__ import annotations
@@ -22,9 +24,8 @@ from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
 from relrob.networks.fixed.network import FixedNetwork
 
-LOOSE: Final = (
-    1.0 + 2.0**-12
-)  # widens every quantisation step: covers the float32 arithmetic that forms scales and quotients
+# Factor on every quantisation step, for the float32 arithmetic that forms scales and quotients.
+LOOSE: Final = 1.0 + 2.0**-12
 
 
 # A value this near (in steps) to the half between two levels may become either: more than float32
@@ -113,9 +114,12 @@ class EnclosedLayer:
         )
 
     def levels(self, values: Doubles, largest: float) -> tuple[Doubles, Doubles]:
-        """What a first layer takes pixels (...,) of a row whose maximum is `largest` for, and how
-        far off another kernel's can be: the nearest level, or the pixel itself within half a step
-        where it is near the middle of two levels."""
+        """The levels for which a first layer takes pixels (...,) of a row with maximum `largest`,
+        and the most by which another kernel's differ.
+
+        They are the nearest levels. A pixel that lies near the middle of two levels stands for
+        itself, within half a step.
+        """
         step = 2 * (self.share * largest + self.moved) / LOOSE
         if step == 0:
             return values, np.zeros_like(values)
@@ -130,8 +134,11 @@ class EnclosedLayer:
 @final
 @dataclass(frozen=True, eq=False)
 class Enclosure:
-    """`layers`; `gap`: outputs of the last layer that differ by more give the label of the larger
-    one, whatever follows; `probabilities`: the runtime's outputs are their softmax."""
+    """The enclosure of a network.
+
+    `layers`: in order. `gap`: outputs of the last layer that differ by more give the label of the
+    larger one, whatever follows. `probabilities`: the runtime's outputs are their softmax.
+    """
 
     layers: tuple[EnclosedLayer, ...]
     gap: float = 0.0
@@ -159,8 +166,10 @@ class Enclosure:
 
 
 def probability_margin(margin: float, classes: int) -> float:
-    """Bound of the margin of softmax probabilities of a label whose logit is `margin` above all
-    others (a lower bound), or, where it is below 0, that much below the largest (an upper bound).
+    """Bound of the margin of softmax probabilities of one label.
+
+    The label's logit is `margin` above all others, and the bound is a lower one. Where `margin` is
+    below 0, the logit is that much below the largest, and the bound is an upper one.
     """
     ratio = exp(-abs(margin))
     if (
@@ -169,16 +178,15 @@ def probability_margin(margin: float, classes: int) -> float:
         # `ratio` of it
     ):
         return (1 - ratio) / (1 + (classes - 1) * ratio)
-    return -(1 - ratio) / (
-        classes - 1 + ratio
-    )  # the largest is at least 1 / (classes - 1 + ratio), the label's `ratio` of it
+    # The largest is at least 1 / (classes - 1 + ratio). The label's is `ratio` of it.
+    return -(1 - ratio) / (classes - 1 + ratio)
 
 
 def real_enclosure(dense: Dense) -> Enclosure:
-    """`dense` itself: no arithmetic but that of the reals (docs/soundness.md,
-    "Arithmetics"). Its softmax changes no label.
+    """The enclosure of `dense` over the reals, which is `dense` itself (docs/soundness.md,
+    "Arithmetics").
 
-    Raises NetworkError where `dense` is only a model of its file.
+    Its softmax changes no label. Raises NetworkError where `dense` is only a model of its file.
     """
     if not dense.plain:
         raise NetworkError(
@@ -202,8 +210,8 @@ def _layers(dense: Dense, rounds: bool) -> tuple[EnclosedLayer, ...]:
 
 
 def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
-    """Any IEEE-754 float32 evaluation of what `dense` stands for: every order of summation, with or
-    without FMA (docs/soundness.md, "The rounding model").
+    """The enclosure of any IEEE-754 float32 evaluation of `dense`: every order of summation, with
+    or without FMA (docs/soundness.md, "The rounding model").
 
     `softmax`: the runtime's label is the argmax of a float32 softmax, in which nearly equal logits
     tie.
@@ -212,9 +220,12 @@ def float32_enclosure(dense: Dense, softmax: bool = False) -> Enclosure:
 
 
 def fixed_enclosure(network: FixedNetwork) -> Enclosure | None:
-    """Integers over their units: each shift rounds by half a unit, each pixel becomes a code within
-    half of one. None where a hidden layer does not end in a ReLU, all outputs are below 0, codes
-    are cut, or a number is too large for float64."""
+    """The enclosure of a fixed-point network, whose integers stand for multiples of their units.
+
+    Each shift rounds by half a unit, and each pixel becomes a code within half of one. None where a
+    hidden layer does not end in a ReLU, all outputs are below 0, codes are cut, or a number is too
+    large for float64.
+    """
     layers, scale = [], float(network.pixel_scale)
     if network.pixel_scale > network.high or network.low > 0 or network.layers[-1].high < 0:
         return None

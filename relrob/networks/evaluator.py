@@ -1,4 +1,4 @@
-"""What every runtime offers: outputs for a batch of images."""
+"""The interface of every runtime: outputs, labels and margins of a batch of images."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ _NEAR: Final = 2.0**-10
 
 
 class Evaluator(Protocol):
-    """One network, opened on one named runtime. Not shared between threads or processes; cheap to
-    open again."""
+    """One network, opened on one named runtime.
+
+    An evaluator is not shared between threads or processes. Opening another is cheap.
+    """
 
     @property
     def runtime(self) -> str:
@@ -34,14 +36,16 @@ class Evaluator(Protocol):
 
 
 def labels(outputs: Floats) -> Ints:
-    """First index of the largest output, row by row: (n, classes) -> (n,); -1, no class, for a row
-    with NaN."""
+    """First index of the largest output of each row: (n, classes) -> (n,). A row with NaN has -1,
+    no class."""
     return np.where(np.isnan(outputs).any(axis=1), -1, outputs.argmax(axis=1)).astype(np.int64)
 
 
 def near_ties(outputs: Floats) -> Ints:
-    """Rows whose label another rounding could change: the two largest outputs are as good as equal,
-    or one is no number."""
+    """Rows whose label another rounding could change, (n, classes) -> (n,).
+
+    The two largest outputs of such a row are as good as equal, or one of its outputs is no number.
+    """
     wide = outputs.astype(np.float64)
     top = np.partition(wide, -2, axis=1)[:, -2:]
     with np.errstate(invalid="ignore"):
@@ -50,10 +54,10 @@ def near_ties(outputs: Floats) -> Ints:
 
 
 def margins(outputs: Floats, label: int) -> Doubles:
-    """Output of `label` minus the largest other output, row by row, in float64: (n, classes) ->
+    """Output of `label` minus the largest other output of each row, in float64: (n, classes) ->
     (n,).
 
-    0 where both are the same infinity; -inf for a row with NaN.
+    The margin is 0 where both are the same infinity, and -inf for a row with NaN.
     """
     wide = outputs.astype(np.float64)
     mine, best = wide[:, label], np.delete(wide, label, axis=1).max(axis=1)

@@ -1,5 +1,4 @@
-"""Integer dot products through floating-point BLAS, only where every partial sum is provably
-exact."""
+"""Integer dot products in floating-point BLAS, only where every partial sum is provably exact."""
 
 from __future__ import annotations
 
@@ -33,7 +32,8 @@ class ExactDot:
     `lowest`, `highest` (n_out,): the range of the result. Raises NetworkError when int64 could
     overflow.
 
-    >>> ExactDot(np.array([[2], [-3]]), np.array([7]), 0, 255)(np.array([[1, 2]], np.float32)).tolist()
+    >>> dot = ExactDot(np.array([[2], [-3]]), np.array([7]), 0, 255)
+    >>> dot(np.array([[1, 2]], np.float32)).tolist()
     [[3.0]]
     """
 
@@ -95,11 +95,10 @@ class ExactDot:
 
 
 def _product(values: Numbers, weights: Numbers) -> Numbers:
-    """values @ weights without the inputs that are zero in every row: black borders, dead neurons
-    of neighbouring images."""
-    with np.errstate(
-        invalid="ignore"
-    ):  # BLAS has raised it over lanes that hold no value; whole numbers never do
+    """values @ weights without the inputs that are zero in every row, such as black borders and
+    dead neurons."""
+    # BLAS has raised it over lanes that hold no value. Whole numbers never raise it.
+    with np.errstate(invalid="ignore"):
         if weights.shape[1] >= _WIDE and len(values) >= _WIDE:
             live = np.flatnonzero((values != 0).any(axis=0))
             if len(live) < _SPARSE * len(weights):

@@ -1,8 +1,7 @@
-"""The first reading of a foreign network file, and its first run, in a child process with limits
-(`relrob.system.child`).
+"""The first reading of a foreign network file, and its first run, in a child process with limits.
 
-A file that relrob made itself needs none of it. What the child says is only whether the file can be
-read and run; whoever asked reads it again, from the same bytes.
+A file that relrob made itself needs neither. The child says only whether the file can be read and
+run (`relrob.system.child`). Its caller reads the same bytes again.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from relrob.system.child import guarded, size_of
 from relrob.system.confine import importing
 from relrob.system.quiet import quiet_native
 
-# What the helper imports before it forks: the readers, and a runtime that starts no thread.
+# Modules that the helper imports before it forks: the readers, and a runtime that starts no thread.
 READY: Final = (
     "relrob.networks.first",
     *dict.fromkeys(
@@ -44,11 +43,10 @@ def try_network(
     more_classes: bool = False,
     memory: float | None = None,
 ) -> None:
-    """Read the file and run it once in a child. Arguments as for `load_network`; `memory`: GiB,
-    None for the default.
+    """Read the file and run it once in a child. The arguments are those of `load_network`.
 
-    Raises what `load_network` and the runtime raise, and NetworkError for a crash, too much memory
-    or too much time.
+    `memory`: GiB, None for the default. Raises all that `load_network` and the runtime raise, and
+    NetworkError for a crash, too much memory or too much time.
     """
     sniff(Path(path))
     arguments = {
@@ -73,7 +71,7 @@ def try_network(
 
 
 def first_reading(path: str, **options: Any) -> str:
-    """In the child: read the file, open it on its runtime and probe it there, in batches and alone.
+    """Read the file in the child, open it on its runtime and probe it there, in batches and alone.
     Gives its digest."""
     with importing(), quiet_native():
         load(_READERS[sniff(Path(path))])

@@ -1,4 +1,4 @@
-"""`load_network`: any network file that relrob runs, as one `Network` value. Only a SavedModel
+"""`load_network` reads any network file that relrob runs as one `Network` value. Only a SavedModel
 directory needs TensorFlow."""
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
 
+# Formats that are modelled without float weights. `Source.black_box` says which files are not.
 MODELLED: Final = (
     "tflite",
     "fixed",
-)  # formats that are modelled without float weights: `Source.black_box` says where not
-REAL: Final = "real"  # no program: the weights as a function over the reals
+)
+# The runtime of the weights as a function over the reals, which no program executes.
+REAL: Final = "real"
 
 READERS: dict[str, str] = {
     "keras": "relrob.networks.keras.files:read_keras",
@@ -48,14 +50,19 @@ def load_network(
     inherit: Layout | None = None,
     more_classes: bool = False,
 ) -> Network:
-    """Read a network for images (H, W, C): its weights where it is a float MLP, otherwise a black
-    box that its runtime runs.
+    """Read a network for images (H, W, C): the weights of a float MLP, or a black box that its
+    runtime runs.
 
-    `runtime`: None takes the format's own (`runtimes`). `layout`: "auto", "hwc" or "chw", the pixel
-    order of the file; "auto" decides by the input's shape, and a flat input takes `inherit`, or (H,
-    W, C); Keras 1 weights take (C, H, W). `more_classes`: the data may lack some of the network's
-    classes, so more outputs than `classes` are right too. Raises NetworkError,
-    UnsupportedLayerError, ShapeError, UsageError.
+    `runtime`: None takes the format's own (`runtimes`).
+
+    `layout`: the pixel order of the file, "auto", "hwc" or "chw". The input's shape decides "auto".
+    A flat input then takes `inherit`, or (H, W, C) where that is None, and Keras 1 weights take (C,
+    H, W).
+
+    `more_classes`: more outputs than `classes` are right too, because the data may lack some
+    classes.
+
+    Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
     """
     name, file = str(path), Path(path)
     source = _read(file, name)
@@ -72,6 +79,7 @@ def load_network(
             )
         outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, folded, runtime)
+    # An MLP that was read has no operator that mixes images.
     network = Network(
         path=name,
         sha256=source.sha256,
@@ -90,17 +98,17 @@ def load_network(
         else source.black_box(runtime)
         if source.format in MODELLED
         else unread,
-        apart=source.apart
-        or dense is not None,  # an MLP that was read has no operator that mixes images
+        apart=source.apart or dense is not None,
     )
     return replace(network, conversion=conversion_of(network))
 
 
 def _read(file: Path, name: str) -> Source:
-    """What the reader of its format says of it."""
+    """The facts that the reader of the file's format gives."""
     kind = sniff(file)
     if kind == "savedmodel":
-        with quiet_native():  # TensorFlow is talkative from its import on
+        # TensorFlow prints messages from its import on.
+        with quiet_native():
             reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
         found: Source = reader(name)
         return found
@@ -112,9 +120,11 @@ def _read(file: Path, name: str) -> Source:
 
 
 def runtimes(format_name: str, dense: bool, folded: bool = False) -> tuple[str, ...]:
-    """The runtimes that can execute a format, the default first. `dense`: its weights could be
-    read; "real" then stands for them as a function over the reals. `folded`: it does more than
-    plain dense layers, which only its own runtime does as it does.
+    """The runtimes that can execute a format, the default first.
+
+    `dense`: its weights could be read, and "real" stands for them as a function over the reals.
+    `folded`: the file does more than plain dense layers, which only its own runtime executes
+    exactly.
 
     >>> runtimes("tflite", dense=False)
     ('xnnpack', 'builtin', 'reference')
@@ -149,8 +159,8 @@ def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str 
 
 
 def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | None, bool, str]:
-    """The weights in the file's own input order, or None; whether they are but a model of the file;
-    why they were not read."""
+    """The weights in the file's own input order or None, whether they only model the file, and the
+    reason for None."""
     try:
         return *source.dense(dims), ""
     except NotDenseError as error:

@@ -1,4 +1,4 @@
-"""`open_network`: a `Network` made ready to run on the runtime that it names."""
+"""`open_network` makes a `Network` ready to run on the runtime that it names."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from relrob.system.quiet import quiet_native
 def open_network(
     network: Network, threads: int = 1, data: bytes | None = None, batch: int | None = None
 ) -> Evaluator:
-    """The evaluator of `network.runtime`. `data`: the file's bytes, read from `network.path` when
-    not given; `batch`: the most images in one call of the runtime, None for its best; 1 runs every
-    image alone, as it is deployed.
+    """The evaluator of `network.runtime`.
+
+    `data`: the file's bytes, read from `network.path` when not given. `batch`: the most images in
+    one call of the runtime. None takes its best, and 1 runs every image alone, as it is deployed.
 
     Raises NetworkError when the file is not the one that was loaded, or when the runtime refuses
-    it; UsageError.
+    it. Raises UsageError.
     """
     if threads < 1:
         raise UsageError(f"{threads} threads", "1 or more")
@@ -32,7 +33,7 @@ def open_network(
 
 
 def opener_of(runtime: str) -> Callable[..., Evaluator]:
-    """What opens networks on a runtime; imports it. Raises UsageError."""
+    """The function that opens networks on a runtime, imported now. Raises UsageError."""
     entry = find(EVALUATORS, runtime, "runtime")
     with quiet_native():
         opener: Callable[..., Evaluator] = (
@@ -43,8 +44,11 @@ def opener_of(runtime: str) -> Callable[..., Evaluator]:
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A network that is ready to run: in batches, and one image at a time as it is deployed (for
-    replays); `role`: "reference" or "quantised", where that is known."""
+    """A network that is ready to run.
+
+    `evaluator` runs batches. `replayer` runs one image at a time, as the network is deployed.
+    `role`: "reference" or "quantised", where that is known.
+    """
 
     network: Network
     evaluator: Evaluator

@@ -1,5 +1,5 @@
-"""From a chain of operators (reshape, scale, dense, ReLU, softmax) to a `Dense` value: the file's
-own layers, or a model of them.
+"""A chain of operators (reshape, scale, dense, ReLU, softmax) as a `Dense` value: the file's own
+layers, or a model of them.
 
 Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0,
 magnitude] a step v * a + c is done in some float32 roundings, each of which costs at most u times
@@ -33,8 +33,9 @@ _LARGEST: Final = 2.0**100
 # More than a step loses where subnormal numbers count as 0, those among its constants too, a value
 # of at most 1.
 _LOST: Final = 2.0**-100
-_LOOSE: Final = 1 + 2.0**-16  # more than float64 loses in a few products here, or float32 in a step
-# roundings that cover what float64 loses, and constants that a runtime multiplies together itself
+# More than float64 loses in a few products here, or float32 in a step.
+_LOOSE: Final = 1 + 2.0**-16
+# Roundings that cover those of float64, and constants that a runtime multiplies together itself.
 _SPARE: Final = 2
 
 

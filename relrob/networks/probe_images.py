@@ -1,5 +1,5 @@
-"""Images on which a model is compared with its runtime: plain ones, extreme ones, and those that
-drive neurons."""
+"""Images on which a model is compared with its runtime: plain and extreme ones, and some that drive
+single neurons."""
 
 from __future__ import annotations
 
@@ -13,15 +13,20 @@ from relrob.networks.accuracy import as_floats
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 
 CLEAN: Final = 48
-FIRST: Final = 40  # neurons of the first layer, each driven to both ends
-DEEPER: Final = 20  # of each layer after it
-SINGLE: Final = 24  # images of one pixel
+# Neurons of the first layer, each driven to both ends.
+FIRST: Final = 40
+# Neurons of each later layer, each driven to both ends.
+DEEPER: Final = 20
+# Images of one pixel.
+SINGLE: Final = 24
 
 
 def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> Floats:
-    """At least `count` seeded images (n, inputs) float32 in [0, 1]: all 0, all 1, grey levels,
-    single pixels, noise that is uniform, dark, sparse, of 8-bit levels, and `CLEAN` of the images
-    `clean` (n, ...)."""
+    """At least `count` seeded images (n, inputs), float32 in [0, 1].
+
+    They are black, white, of one grey level or of a single pixel, and noise that is uniform, dark,
+    sparse or of 8-bit levels. `CLEAN` of the images `clean` (n, ...) join them.
+    """
     rng = np.random.default_rng(11)
     levels = np.repeat(
         np.array([0, 1, 1 / 2, 1e-6, 0.2, 0.8, 127 / 255, 128 / 255], np.float32)[:, None],
@@ -44,9 +49,12 @@ def plain_images(inputs: int, clean: NDArray[Any] | None, count: int = 144) -> F
 
 
 def driving_images(enclosure: Enclosure) -> Floats:
-    """For many neurons of every layer the two images (n, inputs) of 0 and 1 that drive its
-    pre-activation to its ends: exactly in the first layer; after it by the signs of the products of
-    the weights, then of two gradients."""
+    """Images (n, inputs) of 0 and 1, two for each of many neurons, that drive its pre-activation to
+    its ends.
+
+    The ends are exact in the first layer. In later layers the signs of products of the weights,
+    then those of two gradients, choose the pixels.
+    """
     layers = enclosure.layers
     neurons = _telling(layers[0], FIRST)
     found = [*_ends(layers[0].weights[:, neurons], layers[0].bias[neurons])]
@@ -58,8 +66,11 @@ def driving_images(enclosure: Enclosure) -> Floats:
 
 
 def _ends(weights: Doubles, bias: Doubles) -> list[Floats]:
-    """The two ends of each neuron, (n, inputs) each, and both sides of where it opens on the way
-    from black to the upper one: on a grid that is coarser than the model's it opens elsewhere."""
+    """The two ends of each neuron, (n, inputs) each, and both sides of the point where it opens on
+    the way from black to its upper end.
+
+    A neuron whose grid is coarser than the model's opens elsewhere.
+    """
     up, down = (weights > 0).T.astype(np.float32), (weights < 0).T.astype(np.float32)
     slope = (up * weights.T).sum(axis=1)
     level = np.clip(np.where(bias < 0, -bias, 0.3 * slope) / np.maximum(slope, 1e-12), 0.0, 1.0)[
@@ -70,7 +81,8 @@ def _ends(weights: Doubles, bias: Doubles) -> list[Floats]:
 
 
 def _telling(layer: EnclosedLayer, count: int) -> Ints:
-    """Neurons of a layer: those that reach furthest up and down, and others evenly spread."""
+    """Neurons of a layer that are driven: those that reach furthest up and down, and others evenly
+    spread."""
     up = np.maximum(layer.weights, 0).sum(axis=0) + layer.bias
     down = np.minimum(layer.weights, 0).sum(axis=0) + layer.bias
     ends = [

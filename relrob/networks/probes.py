@@ -1,9 +1,9 @@
-"""Probes at load: a model against the runtime that it stands for, on some hundreds of images.
+"""Probes at load: a model is compared with its runtime on some hundreds of images.
 
-The runtime gives outputs of every image alone. Those of a function are the same again, and, where
-the graph treats images apart, in a batch. Those of a modelled network lie where its enclosure says,
-and equal its emulator's in every bit. One mismatch makes the network a black box (docs/soundness.md,
-"The file, and the model of it").
+The runtime gives outputs of every image alone. It must give the same outputs again, and in a batch
+where the graph treats images apart. The outputs of a modelled network must lie where its enclosure
+says, and equal those of its emulator in every bit. One mismatch makes the network a black box
+(docs/soundness.md, "The file, and the model of it").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
 from relrob.networks.batches import differs_in_batches, one_line, step_of_8_bits
-from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.content import runs_weights
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import Evaluator
@@ -31,9 +31,12 @@ from relrob.system.memory import unwritten
 
 log = logging.getLogger(__name__)
 
-FEW: Final = 32  # images of a black box, which may be slow
-TWICE: Final = 24  # images that run twice
-_OUTWARD: Final = 1 + 2.0**-16  # more than float64 can lose beside what float32 does
+# Images of a black box, which may be slow.
+FEW: Final = 32
+# Images that run twice.
+TWICE: Final = 24
+# Relative slack, more than float64 loses here.
+_OUTWARD: Final = 1 + 2.0**-16
 _INSIDE: Final[dict[str, str]] = {
     "onnxruntime": "relrob.networks.onnx.inside:tensors",
     "xnnpack": "relrob.networks.litert.inside:tensors",
@@ -45,26 +48,31 @@ _BY_PLACE: Final = "relrob.networks.litert.runtime:rounds_by_place"
 
 @dataclass(frozen=True, eq=False)
 class Within:
-    """What a layer passes on of each image lies in `low` .. `high` (n, width)."""
+    """An interval `low` .. `high` (n, width) for each value that a layer passes on, image by
+    image."""
 
     low: Doubles
     high: Doubles
 
     def holds(self, values: NDArray[Any]) -> Bools:
-        """Image by image: (n, width) -> (n,). Bounds of a sum that may overflow say nothing."""
+        """Does each image keep to its interval? (n, width) -> (n,). Bounds of a sum that may
+        overflow hold always."""
         unknown = ~(np.isfinite(self.low) & np.isfinite(self.high))
         return np.asarray((((values >= self.low) & (values <= self.high)) | unknown).all(axis=1))
 
 
 def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
-    """The network, as a black box with the reason where its model differs from its runtime, and
-    with `apart` False where a batch differs from single images. `images`: (n, ...) of the data set,
-    uint8 levels or float32, to probe with besides.
+    """The network after its probes.
+
+    It becomes a black box, with the reason, where its model differs from its runtime. Its `apart`
+    becomes False where a batch differs from single images. `images`: (n, ...) of the data set,
+    uint8 levels or float32, which are probed besides.
 
     Raises NetworkError where the same image gives different outputs from run to run.
     """
     if network.arithmetic is Arithmetic.REAL:
-        return network  # nobody runs it
+        # No program runs a network over the reals.
+        return network
     single = open_network(network, batch=1)
     if network.black_box:
         shown = plain_images(network.inputs, images)
@@ -84,7 +92,7 @@ def probed(network: Network, images: NDArray[Any] | None = None) -> Network:
 
 
 def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
-    """The enclosure, and why there is none where its reader stumbles over the file."""
+    """The enclosure, and the reason for None where its reader stumbles over the file."""
     try:
         found = enclosure_of.raw(network)
     except Exception as error:
@@ -96,7 +104,7 @@ def _enclosure(network: Network) -> tuple[Enclosure | None, str]:
 
 
 def _chained(enclosure: Enclosure, network: Network) -> bool:
-    """Does each layer take what the one before it gives, the first the pixels, and does the last
+    """Does the first layer take the pixels, each later one the outputs before it, and does the last
     give the classes?"""
     widths = [network.inputs, *(len(layer.bias) for layer in enclosure.layers)]
     given = [len(layer.weights) for layer in enclosure.layers]
@@ -104,11 +112,14 @@ def _chained(enclosure: Enclosure, network: Network) -> bool:
 
 
 def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
-    """Outputs of the images, alone. Raises NetworkError where some differ when they are run again,
-    in memory that holds other numbers."""
+    """Outputs (n, classes) of the images, alone.
+
+    Raises NetworkError where some differ when they run again, in memory that holds other numbers.
+    """
     outputs = single.outputs(shown)
     some = np.unique(np.linspace(0, len(shown) - 1, TWICE).astype(int))
-    with unwritten():  # Keras takes long to open
+    # A Keras model, which takes long to open, is opened only once.
+    with unwritten():
         again = single if network.runtime == "keras" else open_network(network, batch=1)
         repeated = again.outputs(shown[some])
     if not _same(repeated, outputs[some]).all():
@@ -121,14 +132,16 @@ def _twice(network: Network, single: Evaluator, shown: Floats) -> Floats:
 
 
 def _same(one: Floats, other: Floats) -> Bools:
-    """The same numbers, image by image; any NaN is as good as another, and so is any 0."""
+    """Are the numbers the same, image by image? Any NaN equals any other, and 0 equals -0."""
     return np.asarray(((one == other) | (np.isnan(one) & np.isnan(other))).all(axis=1))
 
 
 def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
-    """With `apart` False where a batch gives other outputs than single images: of black boxes other
-    bits (Keras apart), of models more than rounding and a step of 8 bits. Images that run one by
-    one are told of here alone: openers are many."""
+    """The network, with `apart` False where a batch gives other outputs than single images.
+
+    Other bits count of a black box, except on Keras. Of a model more than rounding and a step of 8
+    bits counts. The warning stands here alone, because a network is opened often.
+    """
     why = "may mix the images of a batch"
     if network.apart:
         exact = network.black_box != "" and network.runtime != "keras"
@@ -136,9 +149,7 @@ def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
         why = differs_in_batches(
             lambda images: open_network(network).outputs(images), shown, alone, step
         )
-    place = (
-        not why and network.format == "tflite" and load(_BY_PLACE)(network, checked_bytes(network))
-    )
+    place = not why and network.format == "tflite" and load(_BY_PLACE)(network)
     if why or place:
         log.warning(
             "%s %s: its images run one by one",
@@ -149,13 +160,16 @@ def _apart(network: Network, shown: Floats, alone: Floats) -> Network:
 
 
 def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alone: Floats) -> str:
-    """Why the model is not what the runtime does; "" where nothing speaks against it."""
+    """The reason why the model is not the runtime. "" where nothing speaks against it."""
     if enclosure is not None:
         layers = at_points(enclosure, shown)
         shape = outputs_within(network, enclosure, layers[-1])
         outside = np.flatnonzero(~shape.holds(alone))
         if len(outside):
-            return f"its runtime differs from the model at {_place(network, layers, shown, int(outside[0]))}"
+            return (
+                "its runtime differs from the model at "
+                f"{_place(network, layers, shown, int(outside[0]))}"
+            )
     if network.format != "tflite":
         return ""
     try:
@@ -166,7 +180,7 @@ def _mismatch(network: Network, enclosure: Enclosure | None, shown: Floats, alon
 
 
 def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
-    """The emulator of a `.tflite` file against its runtime, bit for bit."""
+    """The reason why the emulator of a `.tflite` file is not its runtime, bit for bit."""
     found = load("relrob.networks.litert.emulate:emulator")(network)
     if found is None:
         return ""
@@ -181,8 +195,8 @@ def _emulated(network: Network, shown: Floats, alone: Floats) -> str:
 
 
 def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
-    """What each layer passes on of single images (n, inputs), for every arithmetic that the
-    enclosure allows."""
+    """Intervals for the values that each layer passes on of single images (n, inputs), for every
+    arithmetic that the enclosure allows."""
     centre, moved = _entered(enclosure, images)
     error: Doubles = np.zeros_like(centre)
     found = []
@@ -203,8 +217,8 @@ def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
 
 
 def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
-    """The levels that the first layer takes the pixels for, and how far off those of a kernel can
-    be."""
+    """The levels for which the first layer takes the pixels, and the most by which those of a
+    kernel differ."""
     pairs = [
         enclosure.layers[0].levels(row, float(row.max(initial=0.0)))
         for row in images.astype(np.float64)
@@ -213,15 +227,14 @@ def _entered(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Doubles]:
 
 
 def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> Within:
-    """Where the runtime's outputs lie: the last layer, or its softmax."""
+    """Intervals of the runtime's outputs, which are those of the last layer or their softmax."""
     if not outputs_are_probabilities(network, enclosure):
         return _shown(last)
     top = last.high.max(axis=1, keepdims=True)
     with np.errstate(all="ignore"):
         low, high = np.exp(last.low - top), np.exp(last.high - top)
-        others = 1.0 - np.eye(
-            low.shape[1]
-        )  # summed without taking one away again, which would cancel
+        # Each sum leaves its own term out, because a subtraction would cancel.
+        others = 1.0 - np.eye(low.shape[1])
         least = low / (low + high @ others)
         most = high / (high + low @ others)
     slack = softmax_slack(network, enclosure)
@@ -229,14 +242,13 @@ def outputs_within(network: Network, enclosure: Enclosure, last: Within) -> With
 
 
 def _shown(layer: Within) -> Within:
-    """The same of values that were integers times a scale, rounded to float32."""
+    """The same intervals for values that were integers times a scale, rounded to float32."""
     slack = 2.0**-20 * np.maximum(np.abs(layer.low), np.abs(layer.high))
     return Within(layer.low - slack, layer.high + slack)
 
 
 def _place(network: Network, layers: list[Within], shown: Floats, at: int) -> str:
-    """The first layer at which the runtime, on one image, holds no tensor of its width that is what
-    the model says."""
+    """The first layer at which the runtime, on one image, holds no tensor that the model allows."""
     try:
         tensors = load(_INSIDE[network.runtime])(network, shown[at])
     except Exception:

@@ -1,9 +1,9 @@
-"""A float MLP as a function over the reals, which is what other verifiers speak of. No runtime
-computes it; this does.
+"""A float MLP as a function over the reals, which is the subject of other verifiers.
 
-Rows are evaluated in float64 with a running error bound (Higham, Accuracy and Stability of
-Numerical Algorithms, Sec. 3.1, with u = 2^-53); a row whose largest output the bound leaves open is
-evaluated again in exact integers. So labels and ties are exact.
+No runtime computes it. This module evaluates rows in float64 with a running error bound (Higham,
+Accuracy and Stability of Numerical Algorithms, Sec. 3.1, with u = 2^-53). A row whose largest
+output the bound leaves open is evaluated again in exact integers. Labels and ties are therefore
+exact.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from relrob.errors import NetworkError
 from relrob.networks.batches import run_in_batches
 
 _U64: Final = 2.0**-53
-_TINY: Final = 2.0**-1000  # more than float64 loses where a product falls below its normal range
-_LOOSE: Final = 1 + 2.0**-20  # the bound is itself computed in float64
+# Absolute slack, more than float64 loses where a product is subnormal.
+_TINY: Final = 2.0**-1000
+# Relative slack, because the bound itself is computed in float64.
+_LOOSE: Final = 1 + 2.0**-20
 _BITS: Final = 24
 _LARGEST: Final = np.finfo(np.float32).max
 
@@ -29,7 +31,7 @@ _LARGEST: Final = np.finfo(np.float32).max
 def open_real(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> RealDense:
-    """The evaluator: exact, so that batches and threads change nothing. Raises NetworkError for a
+    """The evaluator. It is exact: batches and threads change nothing. Raises NetworkError for a
     network without weights."""
     if network.dense is None:
         raise NetworkError(f"{network.path} has no weights that could be read", "a float MLP")
@@ -42,7 +44,8 @@ def open_real(
 
 @final
 class RealDense:
-    """`network.dense` in real arithmetic, softmax left out: it changes no label over the reals."""
+    """`network.dense` in real arithmetic. It leaves the softmax out, which changes no label over
+    the reals."""
 
     runtime = "real"
     best_batch = 256
@@ -54,9 +57,11 @@ class RealDense:
         self._exact: list[_Exact] | None = None
 
     def outputs(self, images: Floats) -> Floats:
-        """Logits (n, classes) rounded to float32, in the exact order: the first largest is the
-        label over the reals, and outputs are equal to it only where they tie with it. Beyond
-        float32 they are its largest number."""
+        """Logits (n, classes), rounded to float32 in their exact order.
+
+        The first largest is the label over the reals. Another output equals it only where the two
+        tie. A logit beyond float32 becomes its largest number.
+        """
         return run_in_batches(images, self._network, self.best_batch, self._run, None)
 
     def _run(self, images: Floats) -> Floats:
@@ -72,8 +77,8 @@ class RealDense:
         return found
 
     def _bounded(self, images: Floats) -> tuple[Doubles, Doubles]:
-        """Outputs (n, classes) in float64, and how far they can be off; no finite bound where it
-        overflows."""
+        """Outputs (n, classes) in float64, and the most by which they are off. The bound of a row
+        that overflows is not finite."""
         values, error = images.astype(np.float64), np.zeros(images.shape)
         with np.errstate(all="ignore"):
             for layer in self._wide:
@@ -148,7 +153,8 @@ def _surely_largest(values: Doubles, error: Doubles) -> int | None:
 
 
 def _in_order(values: Doubles, first: int, equal: NDArray[Any]) -> Floats:
-    """As float32, none as large as the one at `first` but those that are `equal` to it."""
+    """The values as float32, with none as large as the one at `first` but those that are `equal` to
+    it."""
     with np.errstate(over="ignore"):
         rounded = np.clip(values, -_LARGEST, _LARGEST).astype(np.float32)
         below = np.nextafter(rounded[first], np.float32(-np.inf))

@@ -1,5 +1,5 @@
-"""How a network's own input shape relates to (H, W, C) images: pixel order, and the permutation
-between the two."""
+"""The shape of a network's input against (H, W, C) images: pixel order, and the permutation between
+the two."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LAYOUTS = ("auto", "hwc", "chw")
 
 
 def without_batch(dims: tuple[int, ...], image_shape: Shape) -> tuple[tuple[int, ...], bool]:
-    """(shape of one image, whether `dims` has a batch dimension); open dimensions (below 1) take
-    the images' sizes.
+    """The shape of one image, and whether `dims` has a batch dimension. Open dimensions, below 1,
+    take the images' sizes.
 
     >>> without_batch((-1, 3, -1, -1), (32, 32, 3))
     ((3, 32, 32), True)
@@ -46,12 +46,13 @@ def decide_layout(
     layout: str = "auto",
     inherit: Layout | None = None,
 ) -> Layout:
-    """The pixel order of a network whose one image has shape `dims`, no batch. `layout`: "auto",
-    "hwc" or "chw".
+    """The pixel order of a network whose one image has shape `dims`, without a batch.
 
-    "auto": the shape decides; a flat input takes `inherit`, or (H, W, C). One channel is the same
-    either way: "hwc". Raises ShapeError when `dims` are not these images, UsageError when a forced
-    layout contradicts them.
+    `layout`: "auto", "hwc" or "chw". The shape decides "auto". A flat input then takes `inherit`,
+    or (H, W, C) where that is None. One channel is "hwc", the same either way.
+
+    Raises ShapeError when `dims` are not these images, UsageError when a forced layout contradicts
+    them.
 
     >>> decide_layout("n.onnx", (3, 32, 32), (32, 32, 3)).value
     'chw'
@@ -61,7 +62,8 @@ def decide_layout(
     height, width, channels = image_shape
     if any(n < 1 for n in dims) or prod(dims) != prod(image_shape):
         raise ShapeError(
-            f"{path} reads {_text(dims)} values, the images have {_text(image_shape)} = {prod(image_shape)}",
+            f"{path} reads {_text(dims)} values, the images have {_text(image_shape)} = "
+            f"{prod(image_shape)}",
             "a network and images of one size",
             "another --dataset, or the network trained for it",
         )
@@ -87,8 +89,7 @@ def decide_layout(
 
 
 def raster(layout: Layout, image_shape: Shape) -> Ints:
-    """For each value that the network reads, in its own order, the index of that pixel in the (H,
-    W, C) raster.
+    """The (H, W, C) raster index of each value that the network reads, in its own order, (H*W*C,).
 
     >>> raster(Layout.CHW, (1, 2, 2)).tolist()
     [0, 2, 1, 3]

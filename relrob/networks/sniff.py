@@ -1,5 +1,5 @@
-"""What a network file is, told from its first bytes and its name; nothing is parsed and nothing is
-run."""
+"""The format of a network file, told by its first bytes and its name. Nothing is parsed, and
+nothing is run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ _REPAIR = "copy or export the file again"
 def sniff(path: Path) -> str:
     """The container: "keras" (zip), "hdf5", "onnx", "tflite", "fixed" (zip) or "savedmodel".
 
-    Raises NetworkError when the path is missing or empty, is a Git LFS pointer, or when its bytes
-    are not what its name says.
+    Raises NetworkError when the path is missing or empty, when it is a Git LFS pointer, or when its
+    bytes contradict its name.
     """
     if path.is_dir():
         return _directory(path)
@@ -56,7 +56,8 @@ def sniff(path: Path) -> str:
         )
     named, found = SUFFIXES.get(suffix), _magic(head)
     if (named, found) == ("fixed", "keras"):
-        return "fixed"  # both are zip archives
+        # A .keras archive and an .npz are both zip archives.
+        return "fixed"
     if named is None and found is None:
         raise NetworkError(f"{path} does not start like a network file", ACCEPTED, _REPAIR)
     if named is not None and found != named:
@@ -68,7 +69,7 @@ def sniff(path: Path) -> str:
 
 
 def _directory(path: Path) -> str:
-    """A directory is a SavedModel or nothing."""
+    """The container of a directory, which is a SavedModel or nothing."""
     if (path / "saved_model.pb").is_file():
         return "savedmodel"
     raise NetworkError(

@@ -1,4 +1,4 @@
-"""What a softmax at the end does to the outputs that bounds speak of."""
+"""The softmax at the end of a network, and the error that it adds to bounds of margins."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from relrob.domain.network import Arithmetic, Network
 from relrob.networks.content import gives_logits
 from relrob.networks.enclosure import Enclosure, float_softmax_gap
 
-_FLOAT: Final = 2.0**-10  # of a difference of float32 probabilities: exp is within 2^-14
-_INTEGER: Final = (
-    5 / 256
-)  # of a difference of two int8 probabilities, each off by two quanta, and one rounding
+# Error of a difference of float32 probabilities, whose exp is within 2^-14.
+_FLOAT: Final = 2.0**-10
+# Error of a difference of int8 probabilities: two quanta for each, and one rounding.
+_INTEGER: Final = 5 / 256
 
 
 def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
@@ -20,7 +20,7 @@ def outputs_are_probabilities(network: Network, enclosure: Enclosure) -> bool:
 
 
 def softmax_slack(network: Network, enclosure: Enclosure) -> float:
-    """How far a difference of two of the runtime's probabilities can be from the one of exact
+    """The most by which a difference of two of the runtime's probabilities is off from exact
     arithmetic."""
     integer = network.arithmetic is Arithmetic.INTEGER and enclosure.gap > float_softmax_gap()
     return _INTEGER if integer else _FLOAT

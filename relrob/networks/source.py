@@ -1,4 +1,4 @@
-"""What a reader of one file format says of a file; `load.py` makes a `Network` of it."""
+"""The facts that a reader of one file format gives, of which `load_network` makes a `Network`."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from relrob.domain.network import Arithmetic, Dense, Layout
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """`format`: as in `Network`; `dims`: the input's shape with its batch, -1 where open, None when
-    the file does not say it; `classes`: number of outputs, None when unknown before it is run;
-    `sha256`: of the bytes; `flat`: the pixel order of a flat input where the format fixes it.
+    """The facts of one file.
+
+    `format`: as in `Network`. `dims`: the input's shape with its batch, -1 where open, None when
+    the file does not say it. `classes`: number of outputs, None when unknown before it is run.
+    `sha256`: of the bytes. `flat`: the pixel order of a flat input where the format fixes it.
+    `apart`: the graph is known to treat the images of a batch apart.
 
     `dense(dims)`: the weights in the file's own input order for one image of shape `dims`, and
-    whether the file does more than plain dense layers, which they only model; raises NotDenseError
-    for a black box. `apart`: the graph is known to treat the images of a batch apart.
-    `black_box(runtime)`: of a format whose weights are not read as `Dense`, why nothing of it is
-    modelled on that runtime, or "".
+    whether they only model a file that does more than plain dense layers. It raises NotDenseError
+    for a black box.
+
+    `black_box(runtime)`: the reason why nothing of the file is modelled on that runtime, or "". It
+    speaks of formats whose weights are not read as `Dense`.
     """
 
     format: str

@@ -1,5 +1,5 @@
-"""A reader of models that stumbles over a file costs the file its bounds, and nothing else: the
-file is run all the same."""
+"""Readers of models whose errors cost a file its bounds, and nothing else: the file is run all the
+same."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @final
 class Unharmed(Generic[T]):
-    """A reader, `raw`, whose errors become None and one warning; a file that has changed since it
+    """A reader, `raw`, whose errors become None and one warning. A file that has changed since it
     was loaded stays an error."""
 
     def __init__(self, raw: Callable[[Network], T | None]) -> None:
@@ -25,7 +25,7 @@ class Unharmed(Generic[T]):
         self.__doc__ = raw.__doc__
 
     def __call__(self, network: Network) -> T | None:
-        """What is read of the network. Raises NetworkError when its file has changed."""
+        """The value of the reader. Raises NetworkError when the file has changed."""
         try:
             return self.raw(network)
         except Exception as error:

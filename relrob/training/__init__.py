@@ -1,1 +1,1 @@
-"""Train the reference networks."""
+"""Training of reference networks: architectures, recipes, and the cache of trained networks."""

@@ -1,5 +1,5 @@
-"""Reference networks that relrob can train: their shapes and the recipe that trains them, as
-values."""
+"""Reference networks that relrob can train, as values: their shapes and the recipe that trains
+them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from pathlib import Path
 from relrob.errors import UsageError
 from relrob.system.files import check_writable
 
-RECIPE = 2  # goes up whenever a change here or in relrob.training.train changes the trained weights
+# The number goes up whenever a change here or in relrob.training.train changes trained weights.
+RECIPE = 2
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """A multilayer perceptron with ReLU: sizes of the `hidden` layers, `dropout` after each of them
-    while it is trained.
+    """A multilayer perceptron with ReLU, and its recipe.
 
+    `hidden`: sizes of the hidden layers. `dropout`: after each of them while it is trained.
     `epochs`, `batch`, learning `rate` and `optimiser` ("rmsprop" at a constant rate, "adam" with
-    cosine decay) are its recipe. `standardise`: train on pixels of mean 0 and deviation 1 (folded
-    into the weights afterwards), or on levels/255 as they are.
+    cosine decay) are the recipe. `standardise`: it is trained on pixels of mean 0 and deviation 1,
+    folded into the weights afterwards, and else on levels/255.
     """
 
     name: str
@@ -62,7 +63,7 @@ ARCHITECTURES: tuple[Architecture, ...] = (
 
 
 def find_architecture(name: str) -> Architecture:
-    """The architecture of that name; raises UsageError that lists the others.
+    """The architecture of that name. Raises UsageError that lists the others.
 
     >>> find_architecture("mlp-512x2").hidden
     (512, 512)
@@ -76,7 +77,7 @@ def find_architecture(name: str) -> Architecture:
 def check_training(
     arch: str, output: Path, seed: int, epochs: int | None = None, limit: int | None = None
 ) -> Architecture:
-    """The architecture; refuses at once what would fail after minutes of training. Raises
+    """The architecture. An error that would come after minutes of training comes at once. Raises
     UsageError, StoreError."""
     architecture = find_architecture(arch)
     if output.suffix != ".keras":

@@ -1,4 +1,4 @@
-"""The Keras models of an architecture."""
+"""Keras models of an architecture, one to train and one to save."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from relrob.training.architectures import Architecture
 def models(
     architecture: Architecture, shape: tuple[int, ...], classes: int, seed: int
 ) -> tuple[Any, Any]:
-    """The model that is trained (with dropout) and the one that is saved (without): they share
-    their dense layers."""
+    """The model that is trained, with dropout, and the one that is saved, without. They share their
+    dense layers."""
     seeds = iter(
         np.random.SeedSequence(seed).generate_state(2 * len(architecture.hidden) + 1).tolist()
     )

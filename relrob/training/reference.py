@@ -1,4 +1,4 @@
-"""The reference network of a data set: trained once, then kept in the user's cache directory."""
+"""The reference network of a data set, trained once and then kept in the user's cache directory."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from relrob.training.architectures import RECIPE, check_training, find_architect
 
 
 def trainer() -> Any:
-    """`relrob.training.train.train`, which imports TensorFlow: about four seconds the first time,
-    and silent."""
+    """The function `relrob.training.train.train`. Its first import takes about four seconds
+    (TensorFlow), and is silent."""
     return load_on_tensorflow("relrob.training.train:train")
 
 
@@ -28,10 +28,10 @@ def cache_name(dataset: str, arch: str, seed: int) -> str:
 
 
 def cached_reference(dataset: str, arch: str, seed: int = 0, listener: Listener = silent) -> Path:
-    """Path of the trained network, trained now (seconds to minutes) unless it is in the cache
-    already.
+    """Path of the trained network. Training takes seconds to minutes where the cache lacks it, and
+    leaves no file when interrupted.
 
-    Interrupting it leaves nothing behind. Raises UsageError, DatasetError, StoreError.
+    Raises UsageError, DatasetError, StoreError.
     """
     find_architecture(arch)
     path = cache_dir() / "networks" / cache_name(dataset, arch, seed)

@@ -1,5 +1,4 @@
-"""Train a reference network with Keras on TensorFlow (CPU), repeatably, and write it as a `.keras`
-file."""
+"""Training of a reference network with Keras on TensorFlow, on the CPU, repeatable to the byte."""
 
 from __future__ import annotations
 
@@ -25,8 +24,10 @@ from relrob.system.quiet import quiet_native
 from relrob.training.architectures import Architecture, check_training
 from relrob.training.models import models
 
-CHUNK = 4096  # images an evaluation step
-EVERY = 20  # batches between two events
+# Images in one step of evaluation.
+CHUNK = 4096
+# Number of batches between two events.
+EVERY = 20
 
 
 def train(
@@ -42,10 +43,12 @@ def train(
     """Train `arch` on the training split of `dataset` and write a `.keras` file: Input (H, W, C),
     Flatten, Dense..., logits.
 
-    Pixels are levels/255. The last twelfth of the training images (at most 5,000) only measures
-    progress; the test split is never read. `limit` keeps the first images only. The same arguments
-    give the same bytes on the same machine; the file appears whole at the end or not at all. Cost:
-    1 to 3 s an epoch of MNIST on two cores. Raises UsageError, DatasetError, StoreError.
+    Pixels are levels/255. The last twelfth of the training images, 5,000 at most, only measures
+    progress, and the test split is never read. `limit` keeps the first images only.
+
+    The same arguments give the same bytes on the same machine. The file appears whole at the end or
+    not at all. Cost: 1 to 3 s an epoch of MNIST on two cores. Raises UsageError, DatasetError,
+    StoreError.
     """
     architecture = check_training(arch, output, seed, epochs, limit)
     total_epochs = architecture.epochs if epochs is None else epochs
@@ -54,7 +57,8 @@ def train(
     held = min(5000, max(1, len(images) // 12))
     if len(images) - held < 1:
         raise DatasetError(f"{dataset} has {len(images)} training images", "two or more")
-    with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
+    # TensorFlow prints that it looks for a GPU, the first time.
+    with quiet_native():
         tf.config.list_logical_devices()
     with tf.device("/CPU:0"):
         model = _fit(
@@ -65,10 +69,10 @@ def train(
 
 @dataclass(frozen=True)
 class Scaling:
-    """Training sees (pixel - mean)/deviation; the saved network takes pixels, for `fold` moves the
-    scaling into its weights.
+    """The scaling of pixels in training, to (pixel - mean)/deviation, which `fold` moves into the
+    weights of the saved network.
 
-    `full`: the stored value of white (255 or 1); `mean` and `deviation` over all pixels of the
+    `full`: the stored value of white, 255 or 1. `mean` and `deviation`: over all pixels of the
     training images, in [0, 1].
     """
 
@@ -131,7 +135,10 @@ def _fit(
             if number % EVERY == 0 and number < steps:
                 listener(Event("train", "", epoch * steps + number, epochs * steps))
         accuracy = float(np.mean(_labels(inference, scaling, images[count:]) == labels[count:]))
-        text = f"epoch {epoch + 1}/{epochs}: loss {loss / steps:.4f}, validation accuracy {accuracy:.4f}"
+        text = (
+            f"epoch {epoch + 1}/{epochs}: loss {loss / steps:.4f}, validation accuracy "
+            f"{accuracy:.4f}"
+        )
         listener(Event("train", text, (epoch + 1) * steps, epochs * steps))
     scaling.fold(inference.layers[1])
     return inference
@@ -148,7 +155,7 @@ def _optimiser(architecture: Architecture, steps: int) -> Any:
 def _step(
     model: Any, scaling: Scaling, data: tuple[Any, Ints], optimizer: Any
 ) -> Callable[[Any], Any]:
-    """One compiled step of the optimiser on the images of the given indices; the whole training set
+    """One compiled step of the optimiser on the images of the given indices. The whole training set
     stays in memory."""
     optimizer.build(model.trainable_variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -197,8 +204,8 @@ def saved(model: Any) -> bytes:
 
 
 def _renumbered(value: Any, numbers: dict[int, int]) -> Any:
-    """Keras names shared objects by their memory address: count them instead, in order of
-    appearance."""
+    """The configuration with shared objects counted in order of appearance. Keras names them by
+    their memory address."""
     if isinstance(value, list):
         return [_renumbered(item, numbers) for item in value]
     if not isinstance(value, dict):

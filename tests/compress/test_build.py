@@ -89,7 +89,8 @@ def test_refusals_before_any_work(
 def test_nothing_heavy_is_imported_by_the_light_modules() -> None:
     heavy = "{'tensorflow', 'keras', 'onnx', 'onnxruntime', 'ai_edge_litert', 'scipy'}"
     code = (
-        "import sys, relrob.compress.build, relrob.compress.calibration, relrob.training.reference, relrob.training.architectures;"
+        "import sys, relrob.compress.build, relrob.compress.calibration, "
+        "relrob.training.reference, relrob.training.architectures;"
         f"sys.exit(str({heavy} & set(sys.modules)) if {heavy} & set(sys.modules) else 0)"
     )
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([".", "datasets"])}

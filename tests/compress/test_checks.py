@@ -105,8 +105,8 @@ def graph(
     held = np.ones((4, 6)[2 - rank :], np.int8)
     weights = numpy_helper.from_array(held.astype(helper.tensor_dtype_to_np_dtype(kind)), "w")
     steps = numpy_helper.from_array(np.ones(scales, np.float32), "s")
-    attributes = {} if axis is None else {"axis": axis}
-    node = helper.make_node("DequantizeLinear", ["w", "s"], ["y"], **attributes)  # type: ignore[arg-type]
+    attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
+    node = helper.make_node("DequantizeLinear", ["w", "s"], ["y"], **attributes)
     return helper.make_model(helper.make_graph([node], "g", [], [], [weights, steps]))
 
 

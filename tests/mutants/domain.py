@@ -70,4 +70,11 @@ MUTANTS = (
         "None is",
         ("tests/domain/test_domain.py",),
     ),
+    Mutant(
+        "derivations in copies",
+        "relrob/domain/derived.py",
+        "def __reduce__(self)",
+        "def _reduced(self)",
+        ("tests/networks/test_derived.py",),
+    ),
 )

@@ -240,4 +240,25 @@ MUTANTS = (
         "if False:",
         ("tests/networks/onnx/test_files.py",),
     ),
+    Mutant(
+        "derivations of another network",
+        "relrob/networks/kept.py",
+        "return network.derived.once(",
+        'return found.__dict__.setdefault("derived", network.derived).once(',
+        ("tests/networks/test_derived.py",),
+    ),
+    Mutant(
+        "derivations made again",
+        "relrob/networks/kept.py",
+        "return network.derived.once(",
+        "return type(network.derived)().once(",
+        ("tests/networks/test_derived.py",),
+    ),
+    Mutant(
+        "the file of another network",
+        "relrob/networks/litert/file.py",
+        "content = checked_bytes(network, data)",
+        "content = data or checked_bytes(network)",
+        ("tests/networks/test_derived.py",),
+    ),
 )

@@ -111,7 +111,7 @@ MUTANTS = (
     Mutant(
         "half precision modelled",
         "relrob/networks/litert/kernels.py",
-        "if read_flat(data).halved and has_halves():",
+        "if flat.halved and has_halves():",
         "if False:",
         ("tests/networks/litert/test_kernels.py",),
     ),
@@ -139,7 +139,7 @@ MUTANTS = (
     Mutant(
         "what XNNPACK leaves in batches",
         "relrob/networks/litert/runtime.py",
-        "        left_by_delegate(data)",
+        "        file.left_by_delegate",
         "        frozenset[int]()",
         ("tests/networks/litert/test_kernels.py",),
     ),

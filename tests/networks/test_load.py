@@ -73,7 +73,8 @@ def test_truncated_weights_are_refused_at_every_length(tmp_path: Path) -> None:
 def test_loading_imports_no_tensorflow(tmp_path: Path) -> None:
     path = write_onnx(random_dense(1, (12, 5, 3)), tmp_path / "n.onnx")
     code = (
-        "import sys; from relrob.networks.load import load_network; from relrob.networks.open import open_network\n"
+        "import sys; from relrob.networks.load import load_network; from "
+        "relrob.networks.open import open_network\n"
         f"open_network(load_network({str(path)!r}, image_shape=(2, 2, 3), classes=3))\n"
         "sys.exit(sum(m in sys.modules for m in ('tensorflow', 'keras', 'ai_edge_litert', 'h5py')))"
     )

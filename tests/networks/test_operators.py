@@ -166,7 +166,11 @@ WRONG: dict[str, tuple[type[Exception], str, list[Callable[[OperatorChain], obje
         "between a ReLU and the next",
         [full(0)[0], RELU[0], scaled(2.0)[0], lambda c: c.finish()],
     ),
-    "a softmax of pixels": (NotDenseError, "not over a dense layer's outputs", [lambda c: c.softmax()]),
+    "a softmax of pixels": (
+        NotDenseError,
+        "not over a dense layer's outputs",
+        [lambda c: c.softmax()],
+    ),
     "a softmax over one axis": (
         NotDenseError,
         "not over a dense layer's outputs",
@@ -182,11 +186,19 @@ WRONG: dict[str, tuple[type[Exception], str, list[Callable[[OperatorChain], obje
         r"over the last axis of \(3, 4\)",
         [viewed(3, 4)[0], lambda c: c.dense(THIRD, BIASES[2])],
     ),
-    "a constant that is too large": (NotDenseError, "larger than the value", [lambda c: c.affine(np.ones((2, 12)))]),
+    "a constant that is too large": (
+        NotDenseError,
+        "larger than the value",
+        [lambda c: c.affine(np.ones((2, 12)))],
+    ),
     "a scale of 1e200": (NotDenseError, "beyond 2\\^60", [scaled(1e200)[0]]),
     "a scale of 1e18 twice": (NotDenseError, "beyond 2\\^100", [scaled(1e18)[0], scaled(1e18)[0]]),
     "a NaN": (NotDenseError, "NaN", [lambda c: c.affine(1.0, np.nan)]),
-    "other widths": (ShapeError, "of 5 inputs is fed 12 values; accepted: equal numbers", [full(1)[0]]),
+    "other widths": (
+        ShapeError,
+        "of 5 inputs is fed 12 values; accepted: equal numbers",
+        [full(1)[0]],
+    ),
     "a bias of another width": (
         NetworkError,
         r"weights \(12, 5\) and bias \(4,\)",
@@ -202,9 +214,17 @@ WRONG: dict[str, tuple[type[Exception], str, list[Callable[[OperatorChain], obje
         r"beyond 2\^100",
         [lambda c: c.affine(1e18), lambda c: c.dense(FIRST * np.float32(1e13), BIASES[0])],
     ),
-    "a view of another size": (ShapeError, r"from \(12,\) to \(5, -1\); accepted: as many", [viewed(5, -1)[0]]),
-    "a turn by no permutation": (ShapeError, "a permutation of its axes", [viewed(3, 4)[0], lambda c: c.transpose((0, 0))]),
-}  # fmt: skip
+    "a view of another size": (
+        ShapeError,
+        r"from \(12,\) to \(5, -1\); accepted: as many",
+        [viewed(5, -1)[0]],
+    ),
+    "a turn by no permutation": (
+        ShapeError,
+        "a permutation of its axes",
+        [viewed(3, 4)[0], lambda c: c.transpose((0, 0))],
+    ),
+}
 
 
 @pytest.mark.parametrize("name", WRONG)

@@ -165,9 +165,16 @@ def test_a_needle_that_only_an_image_alone_shows(tmp_path: Path) -> None:
     ]
     steps += [("Add", ["t"]), ("Relu", []), ("Gemm", ["w", "b"])]
     session = a_file(
-        tmp_path / "f.onnx", steps, (WIDTH,), c=f(many[values == value][0]), a=f(64 / (max(bits) - min(bits))),
-        s=f(64), t=f(100), w=chosen, b=np.array([50, 0], f),
-    )  # fmt: skip
+        tmp_path / "f.onnx",
+        steps,
+        (WIDTH,),
+        c=f(many[values == value][0]),
+        a=f(64 / (max(bits) - min(bits))),
+        s=f(64),
+        t=f(100),
+        w=chosen,
+        b=np.array([50, 0], f),
+    )
     base = np.full((1, WIDTH, 1), f(value - f(1 / 8)), f)
     network = probed(load_network(tmp_path / "f.onnx", image_shape=(1, WIDTH, 1), classes=2))
     rungs = rung_set(Ladder(Fraction(1), Fraction(1, 8), WIDTH, 1), base)
@@ -227,9 +234,15 @@ def test_points_near_a_tie_are_judged_alone(modelled: bool) -> None:
     both = np.repeat(np.abs(last.weights), 2, axis=1)
     layers = (dense.layers[0], type(last)(both, np.ones(2, np.float32), relu=False))
     network = Network(
-        path="n.onnx", sha256="0" * 64, format="onnx", runtime="onnxruntime", inputs=9, classes=2, image_shape=(3, 3, 1),
+        path="n.onnx",
+        sha256="0" * 64,
+        format="onnx",
+        runtime="onnxruntime",
+        inputs=9,
+        classes=2,
+        image_shape=(3, 3, 1),
         dense=type(dense)(layers),
-    )  # fmt: skip
+    )
 
     @dataclass
     class Plain:

@@ -41,9 +41,16 @@ SHAPE = (6, 6, 1)
 def real(dense: Dense) -> Opened:
     """A network over the reals, opened as a user's is."""
     network = Network(
-        "case", "0" * 64, "onnx", "real", dense.inputs, dense.classes, (dense.inputs, 1, 1), dense=dense,
+        "case",
+        "0" * 64,
+        "onnx",
+        "real",
+        dense.inputs,
+        dense.classes,
+        (dense.inputs, 1, 1),
+        dense=dense,
         arithmetic=Arithmetic.REAL,
-    )  # fmt: skip
+    )
     runs = open_network(network)
     return Opened(network, runs, runs)
 

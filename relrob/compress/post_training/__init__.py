@@ -1,1 +1,1 @@
-"""Quantise after training."""
+"""Post-training quantisation: schemes that need no training."""

@@ -1,9 +1,9 @@
-"""Post-training quantisation of a float MLP to fixed point of B bits: a power of two a layer for
-weights, biases and outputs.
+"""Post-training quantisation of a float MLP to fixed point of B bits, with a power of two a layer
+for weights, biases and outputs.
 
-Each layer gets the finest unit in which its largest weight, bias and calibrated output fit:
-weights, biases and logits in B signed bits, hidden outputs in B unsigned ones, pixels in 8 bits.
-What exceeds the calibrated range saturates.
+Each layer gets the finest unit in which its largest weight, bias and calibrated output fit.
+Weights, biases and logits have B signed bits, hidden outputs B unsigned ones, pixels 8 bits. A
+value beyond the calibrated range saturates.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _PIXEL: Final = 255
 def quantise(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape
 ) -> bytes:
-    """The bytes of the fixed-point network, scheme "fixed:B". Raises QuantiseError for what is no
-    float MLP."""
+    """The bytes of the fixed-point network, scheme "fixed:B". Raises QuantiseError for a network
+    that is no float MLP."""
     if reference.dense is None:
         raise QuantiseError(
             f"{reference.path} as {scheme}", "a float MLP whose weights relrob reads"
@@ -38,7 +38,8 @@ def quantise(
     bits = int(scheme.partition(":")[2])
     layers: list[FixedLayer] = []
     values: Doubles = calibration.images.astype(np.float64)
-    unit = 1.0 / _PIXEL  # of what enters the layer
+    # The unit of the values that enter the layer.
+    unit = 1.0 / _PIXEL
     for layer in reference.dense.layers:
         values = values @ layer.weights + layer.bias
         values = np.maximum(values, 0.0) if layer.relu else values
@@ -48,27 +49,29 @@ def quantise(
 
 
 def _fraction(largest: float, most: int) -> int:
-    """The most bits after the point with which `largest` still fits into `most`; negative where
-    even whole numbers are too many."""
+    """The most bits after the point with which `largest` still fits into `most`. It is negative
+    where even whole numbers are too many."""
     return floor(log2((most + 0.5) / largest)) if largest > 0 else 0
 
 
 def _layer(layer: Layer, bits: int, unit: float, reach: float) -> tuple[FixedLayer, float]:
-    """The layer in integers, and the unit of its outputs. `unit`: of its inputs; `reach`: its
-    largest calibrated output.
+    """The layer in integers, and the unit of its outputs.
 
-    A product of input and weight has the unit `unit` / 2^weights; the shift takes it to 2^-outputs,
-    so what is no power of two in `unit` (a pixel is 1/255) goes into the weights.
+    `unit`: of its inputs. `reach`: its largest calibrated output. A product of input and weight has
+    the unit `unit` / 2^weights, and the shift takes it to 2^-outputs. The part of `unit` that is no
+    power of two (a pixel is 1/255) therefore goes into the weights.
     """
     signed = 2 ** (bits - 1) - 1
     low, high = (0, 2**bits - 1) if layer.relu else (-signed - 1, signed)
     outputs = _fraction(reach, high)
-    scale = unit * 2.0 ** round(-log2(unit))  # 256/255 for pixels, else 1
+    # The scale is 256/255 for pixels, else 1.
+    scale = unit * 2.0 ** round(-log2(unit))
     weights = layer.weights.astype(np.float64) * scale
     fine = _fraction(float(np.abs(weights).max()), signed)
     total = fine + round(-log2(unit))
     shift = total - outputs
-    if shift < 0:  # outputs no finer than products
+    # Outputs are no finer than products.
+    if shift < 0:
         outputs, shift = total, 0
     whole = np.clip(away(weights, fine), -signed - 1, signed).astype(np.int64)
     largest = float(np.abs(layer.bias).max())

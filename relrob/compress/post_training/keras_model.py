@@ -1,4 +1,4 @@
-"""A reference network as something that TensorFlow converts: a Keras model."""
+"""A reference network as a Keras model, which TensorFlow converts."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from relrob.networks.shapes import Shape, raster
 
 
 def from_dense(dense: Dense, layout: Layout, image_shape: Shape) -> Any:
-    """The Keras model of an MLP that reads (n, d) pixels in the order `layout`; ends in a softmax
-    where `dense` does."""
+    """The Keras model of an MLP that reads (n, d) pixels in the order `layout`. It ends in a
+    softmax where `dense` does."""
     order = raster(layout, image_shape)
     arrays, parts = [], [keras.Input((dense.inputs,), name="image")]
     for number, layer in enumerate(dense.layers):
@@ -35,7 +35,7 @@ def from_dense(dense: Dense, layout: Layout, image_shape: Shape) -> Any:
 
 
 def from_file(reference: Network) -> Any:
-    """The model in a `.keras` or `.h5` file; runs no code of the file (safe mode). Raises
+    """The model in a `.keras` or `.h5` file. Safe mode runs no code of the file. Raises
     QuantiseError, NetworkError."""
     content = checked_bytes(reference, None)
     with tempfile.TemporaryDirectory(prefix="relrob-") as folder:
@@ -43,7 +43,8 @@ def from_file(reference: Network) -> Any:
         copy.write_bytes(content)
         try:
             return keras.models.load_model(copy, compile=False, safe_mode=True)
-        except Exception as error:  # Keras raises what it likes on a file that it cannot read
+        # Keras raises errors of any class on a file that it cannot read.
+        except Exception as error:
             raise QuantiseError(
                 f"Keras cannot load {reference.path}: {one_line(error)}",
                 "a model of Keras' own layers",

@@ -1,4 +1,4 @@
-"""Post-training quantisation with TensorFlow's converter; what it wrote is read back and checked
+"""Post-training quantisation with TensorFlow's converter, whose file is read back and checked
 against the scheme's name."""
 
 from __future__ import annotations
@@ -29,17 +29,18 @@ from relrob.system.files import check_temporary, sha256_path
 from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
-SMALL = 1024  # elements below which dynamic-range quantisation leaves a weight tensor alone
+# Dynamic-range quantisation leaves weight tensors of fewer elements alone.
+SMALL = 1024
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """What a scheme asks of the converter, and what the file must then hold.
+    """The options of a scheme for the converter, and the contents that its file must have.
 
-    `weights`, `activations`, `ends`: type names of weights, of what enters dense and convolution
-    operators, and of the file's input and output; `per_tensor`: one scale a weight tensor;
-    `partial`: tensors too small for the converter may stay float; `symmetric`: inputs that are
-    quantised at run time have no zero point.
+    `weights`, `activations`, `ends`: type names of the weights, of the inputs of dense and
+    convolution operators, and of the file's input and output. `per_tensor`: one scale a weight
+    tensor. `partial`: tensors too small for the converter may stay float. `symmetric`: inputs that
+    are quantised at run time have no zero point.
     """
 
     weights: str
@@ -63,13 +64,15 @@ SCHEMES = {
 def quantise(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape
 ) -> bytes:
-    """The `.tflite` bytes of a float network; it reads pixels in the order of its reference. The
+    """The `.tflite` bytes of a float network, which reads pixels in the order of its reference. The
     same input gives the same bytes.
 
-    MLPs of plain dense layers become a flat (d,) input and dense layers; other .keras, .h5 and
+    An MLP of plain dense layers becomes a flat (d,) input and dense layers. Other .keras, .h5 and
     SavedModels are converted as they are. `int16x8` has float input and output. Cost: under a
-    second for an MLP, after TensorFlow's import. Raises QuantiseError: the converter refuses the
-    network, nothing was quantised, or the file is not of the scheme.
+    second for an MLP, after TensorFlow's import.
+
+    Raises QuantiseError: the converter refuses the network, nothing was quantised, or the file is
+    not of the scheme.
     """
     wanted = SCHEMES[scheme]
     with (
@@ -88,7 +91,8 @@ def quantise(
         _ask(converter, wanted, images)
         try:
             data = bytes(converter.convert())
-        except Exception as error:  # the converter raises what it likes
+        # The converter raises errors of any class.
+        except Exception as error:
             check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}",
@@ -99,8 +103,8 @@ def quantise(
 
 
 def _converter(reference: Network, image_shape: Shape, folder: Path) -> tuple[Any, Any]:
-    """(a converter of the network, its input's shape with the batch), by what the network is;
-    `folder` is for it to use."""
+    """A converter of the network, and its input's shape with the batch. `folder` is for it to
+    use."""
     if reference.dense is not None and plain(reference):
         model = from_dense(reference.dense, reference.layout, image_shape)
     elif reference.format == "savedmodel":
@@ -116,8 +120,8 @@ def _converter(reference: Network, image_shape: Shape, folder: Path) -> tuple[An
 
 
 def _exported(function: Any, path: Path) -> Any:
-    """A SavedModel of our own around a frozen function: the converter would run the functions of
-    any other. Its input's shape."""
+    """The input's shape of a SavedModel of our own around a frozen function. The converter would
+    run the functions of any other SavedModel."""
     module: Any = tf.Module()
     given = tf.TensorSpec(function.inputs[0].shape, function.inputs[0].dtype, "image")
     module.serve = tf.function(lambda image: function(image)[0], input_signature=[given])
@@ -163,7 +167,7 @@ def _ask(converter: Any, wanted: Scheme, images: Floats | None) -> None:
 
 
 def check(found: Contents, scheme: str, path: str) -> None:
-    """Raise QuantiseError for a file that does not hold what its scheme says; `path` names it."""
+    """Raise QuantiseError for a file that is not of its scheme. `path` names it."""
     wanted = SCHEMES[scheme]
     quantised = [weights for weights in found.weights if weights.type == wanted.weights]
     if not quantised and wanted.partial:

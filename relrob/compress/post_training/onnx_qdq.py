@@ -1,8 +1,8 @@
 """Static QDQ quantisation with onnxruntime: 7-bit weights in int8, a scale an output channel, int8
 activations, MinMax ranges.
 
-Seven bits, because x86 processors without VNNI add products in pairs in int16: with eight, sums
-saturate there, and one file is two different networks (onnxruntime, "Quantize ONNX Models":
+Eight bits would make one file two different networks: x86 processors without VNNI add products in
+pairs in int16, where sums of 8-bit products saturate (onnxruntime, "Quantize ONNX Models":
 `reduce_range`).
 """
 
@@ -44,10 +44,10 @@ from relrob.system.quiet import quiet_native
 def quantise(
     reference: Network, scheme: str, calibration: Calibration | None, image_shape: Shape
 ) -> bytes:
-    """The `.onnx` bytes of a float network; it reads pixels in the order of its reference. The same
-    input gives the same bytes.
+    """The `.onnx` bytes of a float network, which reads pixels in the order of its reference. The
+    same input gives the same bytes.
 
-    An `.onnx` file is quantised itself; other MLPs become a flat (n, d) input and Gemm operators.
+    An `.onnx` file is quantised itself. Other MLPs become a flat (n, d) input and Gemm operators.
     Raises QuantiseError: not an ONNX network nor an MLP, onnxruntime refuses it, or nothing was
     quantised.
     """
@@ -67,7 +67,8 @@ def quantise(
         warnings.simplefilter("ignore")
         try:
             data = _run(model, _Reader(name, images), Path(folder))
-        except Exception as error:  # onnxruntime raises what it likes
+        # onnxruntime raises errors of any class.
+        except Exception as error:
             check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme"
@@ -104,7 +105,7 @@ def _input(model: onnx.ModelProto, path: str, image_shape: Shape) -> tuple[str, 
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands the calibration images over, one by one."""
+    """A source of calibration images for onnxruntime, one at a time."""
 
     def __init__(self, name: str, images: Floats) -> None:
         self._feeds = iter({name: image} for image in images)
@@ -139,8 +140,8 @@ def _run(model: onnx.ModelProto, reader: CalibrationDataReader, folder: Path) ->
 
 @contextmanager
 def _root_logger_kept() -> Iterator[None]:
-    """onnxruntime calls `logging.warning`, which would set up the root logger of a program that has
-    not done so."""
+    """Keep the root logger of a program as it is. onnxruntime calls `logging.warning`, which would
+    set it up."""
     root, handler = logging.getLogger(), logging.NullHandler()
     root.addHandler(handler)
     try:

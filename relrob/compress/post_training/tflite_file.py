@@ -1,5 +1,5 @@
-"""What a `.tflite` file holds, read from its flatbuffer without running it: the weights, their
-types and their scales."""
+"""The contents of a converted `.tflite` file, read without running it: the weights, their types and
+their scales."""
 
 from __future__ import annotations
 
@@ -31,12 +31,11 @@ WEIGHTED = (
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """The weights of one operator as the file stores them: `values` in the file's shape and type,
-    `scales` empty for floats.
+    """The weights of one operator as the file stores them.
 
-    `activations`: the type name of the operator's input ("float32", "int8", "int16"); `channels`:
-    its number of outputs; `asymmetric`: whether a float input is quantised at run time with a zero
-    point.
+    `values`: in the file's shape and type. `scales`: empty for floats. `activations`: the type name
+    of the operator's input ("float32", "int8", "int16"). `channels`: its number of outputs.
+    `asymmetric`: a float input is quantised at run time with a zero point.
     """
 
     name: str
@@ -63,11 +62,12 @@ class Contents:
 
 
 def contents(data: bytes) -> Contents:
-    """The contents of a file that the converter has just written (not for untrusted files)."""
+    """The contents of a file that the converter has just written. It is not for untrusted files."""
     model: Any = schema.ModelT.InitFromPackedBuf(data, 0)
     graph = model.subgraphs[0]
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
-    stored_as = {  # float16 weights pass through DEQUANTIZE before their operator
+    # Weights of float16 pass through DEQUANTIZE before their operator.
+    stored_as = {
         op.outputs[0]: op.inputs[0]
         for op in graph.operators
         if codes[op.opcodeIndex] == schema.BuiltinOperator.DEQUANTIZE
@@ -93,7 +93,7 @@ def contents(data: bytes) -> Contents:
 
 
 def _constant(model: Any, tensor: Any) -> bool:
-    """Whether the file holds the tensor's values."""
+    """Does the file hold the tensor's values?"""
     stored = model.buffers[tensor.buffer].data
     return stored is not None and len(stored) > 0
 

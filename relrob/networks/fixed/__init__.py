@@ -1,1 +1,1 @@
-"""Fixed-point networks in exact integers."""
+"""Fixed-point networks in exact integers, and their files."""

@@ -1,10 +1,9 @@
-"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle. Whoever reads
-the file has the whole network."""
+"""Fixed-point networks as files: an `.npz` of integer arrays, read without pickle, which holds the
+whole network."""
 
 from __future__ import annotations
 
 import io
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ from relrob.errors import NetworkError
 from relrob.networks.content import checked_bytes
 from relrob.networks.exact_dot import SINGLE
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
+from relrob.networks.kept import kept
 from relrob.networks.operators import NotDenseError
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes, write_atomic
@@ -44,7 +44,8 @@ def fixed_bytes(network: FixedNetwork) -> bytes:
 
 
 def parse_fixed(path: str, data: bytes) -> FixedNetwork:
-    """The network in these bytes. Raises NetworkError for what is damaged or something else."""
+    """The network in these bytes. Raises NetworkError for damaged bytes, or those of another
+    file."""
     try:
         network = _parsed(data)
         last, dot = network.layers[-1], network.dots[-1]
@@ -56,9 +57,8 @@ def parse_fixed(path: str, data: bytes) -> FixedNetwork:
             raise NetworkError("outputs of more than 24 bits, which float32 does not tell apart")
     except NetworkError as error:
         raise NetworkError(f"{path}: {error}") from error
-    except (
-        Exception
-    ) as error:  # of zip, zlib, NumPy and its parser of headers, each of which has its own
+    # zip, zlib, NumPy and its parser of headers each raise errors of their own.
+    except Exception as error:
         told = str(error).partition("\n")[0] or type(error).__name__
         raise NetworkError(
             f"{path} is no fixed-point network: {told}",
@@ -69,7 +69,7 @@ def parse_fixed(path: str, data: bytes) -> FixedNetwork:
 
 
 def _parsed(data: bytes) -> FixedNetwork:
-    """Without promises about what is raised."""
+    """The network in these bytes. It may raise errors of any class."""
     with np.load(io.BytesIO(data), allow_pickle=False) as held:
         version, count, low, high, scale = _entry(held, "relrob_fixed", 1).tolist()
         if version != VERSION or not 0 < count <= _MOST_LAYERS:
@@ -99,7 +99,7 @@ def _entry(held: Any, name: str, dimensions: int) -> NDArray[Any]:
 
 
 def read_fixed(path: str, data: bytes) -> Source:
-    """What `load_network` needs to know of the file."""
+    """The facts of the file for `load_network`."""
     network = parse_fixed(path, data)
 
     def dense(image: tuple[int, ...]) -> tuple[Dense, bool]:
@@ -117,15 +117,18 @@ def read_fixed(path: str, data: bytes) -> Source:
     )
 
 
-@lru_cache(maxsize=8)
+@kept
 def fixed_of(network: Network) -> FixedNetwork | None:
-    """The fixed-point network behind a loaded file, None for other formats. Raises NetworkError
-    when the file has changed."""
+    """The fixed-point network behind a loaded file, which the network keeps. None for other
+    formats.
+
+    Raises NetworkError when the file has changed since it was loaded.
+    """
     return parse_fixed(network.path, checked_bytes(network)) if network.format == "fixed" else None
 
 
 def open_fixed(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> FixedNetwork:
-    """The evaluator: exact, so that batches and threads change nothing."""
+    """The evaluator. It is exact: batches and threads change nothing."""
     return parse_fixed(network.path, checked_bytes(network, data))

@@ -1,5 +1,5 @@
-"""Dense networks in fixed point Q(m.n): integer weights and biases, a rounding right shift, a clip.
-Exact in integers."""
+"""Dense networks in fixed point Q(m.n), exact in integers: weights and biases, a rounding right
+shift, a clip."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _MOST_BITS: Final = 32
 
 @dataclass(frozen=True, eq=False)
 class FixedLayer:
-    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), an arithmetic shift:
-    halves go up. ReLU: `low` 0.
+    """clip((x W + bias 2^bias_shift + 2^(shift-1)) >> shift, low, high), with an arithmetic shift:
+    halves go up.
 
-    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. Raises
-    NetworkError for what is no such layer.
+    `weights` (n_in, n_out), `bias` (n_out,): integers. `shift` 0 rounds nothing. `low` 0 is a ReLU.
+    Raises NetworkError for any other layer.
     """
 
     weights: Ints
@@ -41,12 +41,14 @@ class FixedLayer:
             or {weights.dtype.kind, bias.dtype.kind} - set("iu")
         ):
             raise NetworkError(
-                f"a fixed-point layer has weights {weights.dtype} {weights.shape} and bias {bias.dtype} {bias.shape}",
+                f"a fixed-point layer has weights {weights.dtype} {weights.shape} and bias "
+                f"{bias.dtype} {bias.shape}",
                 "integers (n_in, n_out), (n_out,)",
             )
         if not (0 <= self.shift < 63 and 0 <= self.bias_shift < 63 and self.low < self.high):
             raise NetworkError(
-                f"a fixed-point layer shifts by {self.shift} (bias {self.bias_shift}) and clips to [{self.low}, {self.high}]",
+                f"a fixed-point layer shifts by {self.shift} (bias {self.bias_shift}) and "
+                f"clips to [{self.low}, {self.high}]",
                 "shifts of 0 to 62 bits, a range that is not empty",
             )
         top = max((abs(int(b)) for b in bias), default=0) << self.bias_shift
@@ -67,7 +69,8 @@ class FixedLayer:
 
     @property
     def offset(self) -> Ints:
-        """What is added to x W before the shift: the shifted bias and half a unit, (n_out,)."""
+        """The sum of the shifted bias and half a unit, (n_out,), which is added to x W before the
+        shift."""
         half = 1 << (self.shift - 1) if self.shift else 0
         return np.asarray((self.bias << self.bias_shift) + half, dtype=np.int64)
 
@@ -80,7 +83,8 @@ class FixedNetwork:
     The label is the first index of the largest output. Raises NetworkError when layers do not fit
     or could overflow 64 bits.
 
-    >>> layer = FixedLayer(np.array([[3], [1]]), np.array([1]), bias_shift=1, shift=2, low=-8, high=7)
+    >>> weights, bias = np.array([[3], [1]]), np.array([1])
+    >>> layer = FixedLayer(weights, bias, bias_shift=1, shift=2, low=-8, high=7)
     >>> FixedNetwork((layer,), 0, 255).evaluate(np.array([[1, 1], [2, 0], [0, 0]])).tolist()
     [[2], [2], [1]]
     """
@@ -159,7 +163,7 @@ class FixedNetwork:
 
 
 def _shifted(sums: Numbers, layer: FixedLayer) -> Numbers:
-    """The shift and the clip; a power of two times an exact sum is exact, and its floor is the
+    """The shift and the clip. A power of two times an exact sum is exact, and its floor is the
     arithmetic shift."""
     kind = _carrier(layer.low, layer.high)
     if np.int64 in (sums.dtype, kind):
@@ -181,15 +185,23 @@ def _carrier(low: int, high: int) -> type[np.float32] | type[np.float64] | type[
 
 
 def from_float(
-    dense: Dense, *, bits: int, weight_fraction: int, bias_fraction: int, activation_fraction: int,
-    input_bits: int = 8, input_fraction: int = 8, pixel_scale: int | None = None,
-) -> FixedNetwork:  # fmt: skip
-    """A float MLP in fixed point of `bits` bits; `*_fraction`: bits after the point.
+    dense: Dense,
+    *,
+    bits: int,
+    weight_fraction: int,
+    bias_fraction: int,
+    activation_fraction: int,
+    input_bits: int = 8,
+    input_fraction: int = 8,
+    pixel_scale: int | None = None,
+) -> FixedNetwork:
+    """A float MLP in fixed point of `bits` bits. `*_fraction`: bits after the point.
 
-    Weights and biases: signed, rounded half away from zero, clipped; hidden activations: unsigned
-    (the clip is the ReLU); outputs: signed; inputs: unsigned, `input_bits` wide. `pixel_scale`:
-    codes of a white pixel, the largest code by default. Raises QuantiseError when the bits do not
-    fit together.
+    Weights and biases are signed, rounded half away from zero, and clipped. Hidden activations are
+    unsigned: the clip is the ReLU. Outputs are signed. Inputs are unsigned, `input_bits` wide.
+    `pixel_scale`: the code of a white pixel, the largest code by default.
+
+    Raises QuantiseError when the bits do not fit together.
     """
     fractions = (weight_fraction, bias_fraction, activation_fraction, input_fraction)
     if not (
@@ -207,7 +219,8 @@ def from_float(
         total = fraction + weight_fraction
         if total < max(bias_fraction, activation_fraction):
             raise QuantiseError(
-                f"a product with {total} bits after the point, a bias with {bias_fraction}, an output with "
+                f"a product with {total} bits after the point, a bias with {bias_fraction}, "
+                "an output with "
                 f"{activation_fraction}",
                 "products at least as fine as both",
                 "more bits in weight_fraction",
@@ -224,6 +237,6 @@ def from_float(
 
 
 def away(values: Floats | Doubles, fraction: int) -> Numbers:
-    """values 2^fraction to whole numbers, halves away from zero; exact for float32."""
+    """values 2^fraction as whole numbers, halves away from zero. It is exact for float32."""
     scaled = values.astype(np.float64) * 2.0**fraction
     return np.asarray(np.copysign(np.floor(np.abs(scaled) + 0.5), scaled))

@@ -1,5 +1,5 @@
-"""The MNIST network of the AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic):
-an HDF5 file of its weights."""
+"""The MNIST network of the AAAI 2021 benchmark of quantised networks (Henzinger, Lechner, Zikelic),
+an HDF5 file of weights."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CLASSES: Final = 10
 
 
 def read_qnn(path: Path) -> FixedNetwork:
-    """6-bit weights (5 after the point), biases and activations (4 after the point), 8-bit pixels;
-    the first ten outputs.
+    """The network: 6-bit weights (5 after the point), biases and activations (4 after the point),
+    and 8-bit pixels.
 
-    The file's last layer has more outputs than classes; its label is the first largest of the first
-    ten. Raises NetworkError when the file is damaged or another one.
+    The file's last layer has more outputs than classes. Its label is the first largest of the first
+    ten, which are kept. Raises NetworkError when the file is damaged or another one.
     """
     with hdf5.opened(path, str(path)) as file:
         listed = hdf5.texts(file, "layer_names")

@@ -1,1 +1,2 @@
-"""Keras files, read without Keras: configurations, wiring, layers, weights."""
+"""Keras files, read without Keras: configurations, wiring, layers and weights; and the Keras
+runtime."""

@@ -1,8 +1,8 @@
-"""Keras imported on TensorFlow and with its own defaults, or refused in one line before its import.
+"""The import of Keras, on TensorFlow and with its own defaults, or an error in one line before it.
 
 The environment (KERAS_BACKEND) or a file (keras.json, in KERAS_HOME or the home directory) may name
-another backend, and the file another epsilon or order of axes, on which what a network file means
-must not depend.
+another backend. The file may also name another epsilon or order of axes. The meaning of a network
+file must depend on none of them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _DEFAULTS: Final = (
 def load_on_tensorflow(target: str) -> Any:
     """The object behind "module:attribute", whose module imports Keras. Raises UsageError."""
     check_backend()
-    with quiet_native():  # TensorFlow is talkative from its import on
+    # TensorFlow prints messages from its import on.
+    with quiet_native():
         try:
             found = load(target)
         except ValueError as error:
@@ -56,7 +57,7 @@ def check_backend() -> None:
 
 
 def _file() -> Path:
-    """Where Keras reads its settings."""
+    """The path at which Keras reads its settings."""
     home = Path.home()
     base = home if os.access(home, os.W_OK) else Path("/tmp")  # noqa: S108 (as Keras itself does)
     return Path(os.environ.get("KERAS_HOME", base / ".keras")).expanduser() / "keras.json"

@@ -1,5 +1,5 @@
-"""How the layers of a Functional model call each other, in the form of Keras 3 (dictionaries) and
-of Keras 1 and 2 (lists)."""
+"""Calls between the layers of a Functional model, in the form of Keras 3 (dictionaries) and of
+Keras 1 and 2 (lists)."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _IDLE: dict[str, tuple[Any, ...]] = {"training": (None, False), "mask": (None,)}
 
 @dataclass(frozen=True)
 class Tensor:
-    """What a call of a layer gave: the layer's name, which of its calls, and which of that call's
-    outputs."""
+    """An output of a layer: the layer's name, the number of its call, and the number of that call's
+    output."""
 
     layer: str
     call: int
@@ -23,8 +23,8 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: the tensors that it reads, and what else it is given that is not
-    modelled, or ""."""
+    """One call of a layer: the tensors that it reads, and a reason why it is not modelled, or
+    ""."""
 
     feeds: tuple[Tensor, ...]
     odd: str = ""
@@ -53,7 +53,7 @@ def ends_of(value: Any) -> tuple[tuple[Tensor, ...], bool]:
 
 
 def _triple(value: Any) -> Tensor | None:
-    """["layer", call, output], if that is what it is."""
+    """The tensor ["layer", call, output], None for another value."""
     if not isinstance(value, list) or len(value) not in (3, 4) or not isinstance(value[0], str):
         return None
     whole = all(isinstance(n, int) and not isinstance(n, bool) for n in value[1:3])

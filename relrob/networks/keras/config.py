@@ -1,5 +1,5 @@
-"""Keras configurations as data: the layers of a model and their calls, checked against what may be
-built without foreign code."""
+"""Keras configurations as data: layers and their calls, checked to hold nothing that needs foreign
+code."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ BLACK_BOX = {
     *("Sequential", "Functional", "Model"),
 }
 MODELS = {"Sequential", "Functional", "Model"}
-DEEPEST: Final = 16  # models in models; Keras takes minutes for thirty
+# The most models within one another. Keras takes minutes for thirty.
+DEEPEST: Final = 16
 _ALLOWED = (
     *(
         "keras",
@@ -94,8 +95,8 @@ class LayerConfig:
     """One layer: its class, its name in the graph, its place (1 for the first), its settings, its
     calls in order.
 
-    `built`: the shape for which it is built before it is called, None where the file names none;
-    `odd`: what the file says of it beside class, settings and calls, which is not modelled, or "".
+    `built`: the shape for which it is built before it is called, None where the file names none.
+    `odd`: a reason why the file says more of it than is modelled, or "".
     """
 
     kind: str
@@ -112,8 +113,11 @@ class LayerConfig:
 
 @dataclass(frozen=True)
 class Model:
-    """A model's layers in the order of the file's list; `graph`: a Functional one, wired by its
-    layers' calls, whose ends are `inputs` and `outputs`; `odd`: as of a layer."""
+    """The layers of a model in the order of the file's list.
+
+    `graph`: it is a Functional model, wired by its layers' calls, whose ends are `inputs` and
+    `outputs`. `odd`: as of a layer.
+    """
 
     layers: tuple[LayerConfig, ...]
     graph: bool
@@ -126,8 +130,8 @@ class Model:
 def parse(text: str | bytes, path: str) -> Model:
     """A Sequential or Functional model whose layers are all of known classes.
 
-    Raises UnsupportedLayerError that names the layer and its position (Lambda and custom layers
-    always), NetworkError when this is no such configuration.
+    Raises UnsupportedLayerError that names the layer and its position, always for Lambda and custom
+    layers. Raises NetworkError when this is no such configuration.
     """
     try:
         model = json.loads(text)
@@ -153,7 +157,8 @@ def parse(text: str | bytes, path: str) -> Model:
         OverflowError,
     ) as error:
         raise NetworkError(
-            f"{path} holds no readable Keras configuration ({type(error).__name__}: {str(error)[:200]})",
+            f"{path} holds no readable Keras configuration ({type(error).__name__}: "
+            f"{str(error)[:200]})",
             "a Sequential or Functional model saved whole",
             "save the model again",
         ) from error
@@ -209,7 +214,8 @@ def _layer(position: int, entry: dict[str, Any]) -> LayerConfig:
 
 
 def _shared(model: Any) -> str:
-    """Two objects of one id are one object in Keras; it then ignores the settings of the second."""
+    """The reason why two objects of one id differ, or "". They are one object in Keras, which
+    ignores the settings of the second."""
     seen: dict[Any, Any] = {}
     for inner, _ in _objects(model, 0):
         number = inner.get("shared_object_id")
@@ -219,7 +225,7 @@ def _shared(model: Any) -> str:
 
 
 def _check(layer: LayerConfig, entry: dict[str, Any], path: str) -> None:
-    """Refuse what is not plain Keras, at any depth."""
+    """Refuse all but plain Keras, at any depth."""
     if layer.kind not in DENSE | BLACK_BOX:
         raise UnsupportedLayerError(f"{path}: {layer}", _ACCEPTED, _HINT)
     for inner, depth in _objects(entry, 0):

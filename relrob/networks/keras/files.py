@@ -1,5 +1,4 @@
-"""`.keras` archives and Keras HDF5 files (Keras 3, 2 and the weight files of Keras 1), read with
-json and h5py alone."""
+"""`.keras` archives and Keras HDF5 files, Keras 1 to 3, read with json and h5py alone."""
 
 from __future__ import annotations
 
@@ -24,7 +23,8 @@ from relrob.networks.operators import OperatorChain
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes
 
-_DENSEST: Final = 1100  # DEFLATE packs 1,032 bytes into one at most
+# The most bytes that one packed byte may hold. DEFLATE packs 1,032 at most.
+_DENSEST: Final = 1100
 _BROKEN: Final = (
     *(
         zipfile.BadZipFile,
@@ -84,7 +84,7 @@ def read_hdf5(path: str, data: bytes) -> Source:
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: str) -> bytes:
-    """A file of the archive, of a size that the archive can hold."""
+    """The bytes of a file of the archive, whose size is one that the archive can hold."""
     info = archive.getinfo(name)
     if info.file_size > hdf5.LARGEST or info.file_size > _DENSEST * (info.compress_size + 1):
         raise NetworkError(
@@ -100,7 +100,7 @@ def _source(
     data: bytes,
     dense: Callable[[tuple[int, ...]], tuple[Dense, bool]],
 ) -> Source:
-    """The common end of both formats."""
+    """The facts of either format."""
     inputs, outputs = (len(model.inputs), len(model.outputs)) if model.graph else (1, 1)
     if (inputs, outputs) != (1, 1):
         raise ShapeError(
@@ -134,7 +134,8 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
             continue
         if held != [f"{name}_W", f"{name}_b"]:
             raise NetworkError(
-                f"{path}: layer {position} {name!r} holds {', '.join(held)}, and the file says nothing of its architecture",
+                f"{path}: layer {position} {name!r} holds {', '.join(held)}, and the file "
+                "says nothing of its architecture",
                 f"the arrays {name}_W and {name}_b of Keras 1, or a whole model",
                 "model.save(...) instead of save_weights",
             )

@@ -1,5 +1,5 @@
-"""HDF5 files opened with care: one error for a damaged file, no links, finite arrays only, no more
-read than a file can hold."""
+"""HDF5 files under guard: one error for a damaged file, no links, finite arrays, no more read than
+a file can hold."""
 
 from __future__ import annotations
 
@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from relrob.errors import NetworkError
 
 LARGEST: Final = 4 * 2**30
-_DENSEST: Final = 1100  # DEFLATE packs 1,032 bytes into one at most
+# The most bytes that one packed byte may hold. DEFLATE packs 1,032 at most.
+_DENSEST: Final = 1100
 _SMALL: Final = 2**20
-# What h5py raises on damaged files, beside its OSError: numbers and names that do not fit.
+# Errors of h5py on damaged files besides OSError: numbers and names that do not fit.
 DAMAGED: Final = (
     *(
         OSError,
@@ -127,12 +128,12 @@ def text(group: Any, attribute: str) -> str | None:
 
 
 def _text(value: Any) -> str:
-    """Text that the file keeps as such or as UTF-8 (`opened` tells of what is neither)."""
+    """Text that the file keeps as such or as UTF-8. `opened` reports any other bytes."""
     return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _followed(group: Any, name: str, path: str) -> Any:
-    """What lies under a name, or None."""
+    """The object under a name, or None."""
     here = group
     for part in name.split("/"):
         if not isinstance(here, h5py.Group) or not part or part not in here:

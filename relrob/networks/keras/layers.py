@@ -22,7 +22,8 @@ Shapes = tuple[tuple[int, ...], ...]
 Weights = Callable[[LayerConfig, Shapes], list[NDArray[Any]]]
 # All layers that hold weights, in Keras's order, with how many -> their weights.
 Matched = Callable[[tuple[LayerConfig, ...]], Weights]
-_EPSILON: Final = 1e-7  # keras.backend.epsilon(), which Normalization puts under its division
+# keras.backend.epsilon(), the least divisor of Normalization.
+_EPSILON: Final = 1e-7
 _RANKS: Final = {"SpatialDropout1D": 2, "SpatialDropout2D": 3}
 
 
@@ -103,7 +104,8 @@ def _activation(chain: OperatorChain, name: str | None) -> None:
 
 
 def has_weights(layer: LayerConfig) -> bool:
-    """Does Keras keep weights of it? A normalisation whose constants are settings has none."""
+    """Does Keras keep weights of the layer? A normalisation whose constants are settings has
+    none."""
     adapted = layer.settings.get("mean") is None
     return layer.kind in ("Dense", "BatchNormalization") or (
         layer.kind == "Normalization" and adapted
@@ -142,8 +144,10 @@ def _kept(chain: OperatorChain, axis: Any) -> list[int]:
 
 
 def _normalise(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
-    """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data,
-    from the weights."""
+    """(x - mean) / max(sqrt(variance), 1e-7).
+
+    The constants are settings or, in a layer that was adapted to data, weights.
+    """
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]

@@ -1,8 +1,5 @@
-"""Keras on TensorFlow, on the CPU: `.keras` and `.h5` files as Keras runs them, SavedModels as
-TensorFlow does.
-
-Importing this module takes seconds.
-"""
+"""The Keras runtime, TensorFlow on the CPU: `.keras` and `.h5` files, and SavedModels. Its import
+takes seconds."""
 
 from __future__ import annotations
 
@@ -29,20 +26,22 @@ from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
 
 log = logging.getLogger(__name__)
-_ALIKE: Final = 2.0**-10  # relative to the largest output
+# The largest difference that is rounding, relative to the largest output.
+_ALIKE: Final = 2.0**-10
 
 
 def open_keras(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> Keras:
-    """The model, loaded in safe mode and not compiled; one image at a time where it is not known to
-    treat images apart.
+    """The model, loaded in safe mode and not compiled.
 
-    Raises NetworkError when Keras refuses it.
+    It runs one image at a time where it is not known to treat images apart. Raises NetworkError
+    when Keras refuses it.
     """
     if not network.apart:
         batch = 1
-    with quiet_native():  # TensorFlow looks for a GPU the first time, and says so
+    # TensorFlow prints that it looks for a GPU, the first time.
+    with quiet_native():
         _limit(threads)
     if network.format == "savedmodel":
         return Keras(network, *_from_directory(network), batch)
@@ -52,30 +51,33 @@ def open_keras(
 
 
 def _check_steps(opened: Keras, network: Network) -> None:
-    """Keras calls a model step by step, or traces it first, as `predict` does; TensorFlow then
-    merges constants, as if nothing were rounded between them. Raises NetworkError where the two
-    differ by more than rounding alone."""
+    """Raise NetworkError where a model gives other outputs when it is traced than step by step, by
+    more than rounding.
+
+    Keras calls a model step by step, or traces it first, as `predict` does. TensorFlow merges
+    constants of a trace as if nothing were rounded between them.
+    """
     probes = probe_images(network)
     traced, stepped = opened.outputs(probes), opened.stepped(probes)
     most = _ALIKE * max(float(np.abs(stepped[np.isfinite(stepped)]).max(initial=0.0)), 1e-30)
     if not np.allclose(traced, stepped, rtol=0, atol=most, equal_nan=True):
         raise NetworkError(
-            f"Keras gives {network.path} other outputs when it is traced than step by step: its rounding decides",
+            f"Keras gives {network.path} other outputs when it is traced than step by step: "
+            "its rounding decides",
             "a model whose constants are not far larger than its values",
             "export it to ONNX",
         )
 
 
 def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
-    """(model, shape of its input)."""
+    """The model of a file, and the shape of its input."""
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"network{'.keras' if network.format == 'keras' else '.h5'}"
         copy.write_bytes(content)
         try:
             model: Any = keras.saving.load_model(copy, compile=False, safe_mode=True)
-        except (
-            Exception
-        ) as error:  # Keras raises ValueError, TypeError, KeyError, OSError and its layers' own
+        # Keras raises ValueError, TypeError, KeyError, OSError and errors of its layers.
+        except Exception as error:
             raise NetworkError(
                 f"Keras refuses {network.path}: {one_line(error)}", "a model that it can load"
             ) from error
@@ -84,7 +86,7 @@ def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
 
 
 def _from_directory(network: Network) -> tuple[Any, Any]:
-    """The same of a SavedModel."""
+    """The model of a SavedModel, and the shape of its input."""
     if sha256_path(Path(network.path)) != network.sha256:
         raise NetworkError(
             f"{network.path} has changed since it was loaded",
@@ -100,7 +102,7 @@ def _from_directory(network: Network) -> tuple[Any, Any]:
 
 
 def _limit(threads: int) -> None:
-    """The CPU alone, and so many threads; TensorFlow takes both only before its first use in a
+    """Use the CPU alone, and so many threads. TensorFlow takes both only before its first use in a
     process."""
     try:
         tf.config.set_visible_devices([], "GPU")
@@ -128,7 +130,8 @@ class Keras:
                 "%s has a fixed batch: its images run %d at a time", network.path, self._batch
             )
         signature = [tf.TensorSpec((self._fixed or None, *image), tf.float32)]
-        self._model = model  # keeps the variables alive that the traced function reads
+        # The model keeps the variables alive that the traced function reads.
+        self._model = model
         traced = tf.function(model, input_signature=signature)
         try:
             with quiet_native():
@@ -155,9 +158,10 @@ class Keras:
         )
 
     def stepped(self, images: Floats) -> Floats:
-        """The same without a trace, operator by operator."""
+        """Outputs (n, classes) without a trace, operator by operator."""
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the trace has said the same
+            # The trace has said the same.
+            warnings.simplefilter("ignore")
             return run_in_batches(
                 images, self._network, self._batch, partial(self._run, self._model), self._order
             )

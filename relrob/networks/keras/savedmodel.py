@@ -1,8 +1,5 @@
-"""SavedModel directories: frozen to plain arithmetic, every operator on a list, before anything of
-them is run.
-
-Importing this module takes seconds (TensorFlow).
-"""
+"""SavedModel directories, frozen to plain arithmetic, with every operator on a list before anything
+is run. The import takes seconds (TensorFlow)."""
 
 from __future__ import annotations
 
@@ -245,8 +242,10 @@ def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
 
 
 def _known(node: Any, values: list[Any], of_current: bool, chain: OperatorChain) -> Any:
-    """What does not depend on the pixels: a constant, or a shape (-1 for the batch) as Flatten
-    computes it; else None."""
+    """The value of a node that does not depend on the pixels, else None.
+
+    It is a constant, or a shape, -1 for the batch, as Flatten computes it.
+    """
     if node.op == "Shape" and of_current:
         return np.array([-1, *chain.shape])
     if not values or any(value is None for value in values):
@@ -262,7 +261,7 @@ def _known(node: Any, values: list[Any], of_current: bool, chain: OperatorChain)
 
 
 def _masks(node: Any) -> list[int]:
-    """What a slice says beside its begin, end and stride: here that it takes one element."""
+    """The masks of a slice, which say besides begin, end and stride that it takes one element."""
     names = ("begin_mask", "end_mask", "ellipsis_mask", "new_axis_mask", "shrink_axis_mask")
     return [int(node.attr[name].i) for name in names]
 
@@ -280,7 +279,8 @@ def _apply(chain: OperatorChain, node: Any, rest: list[Any]) -> None:
         case "BiasAdd" | "Add" | "AddV2" | "Sub" | "Mul" | "RealDiv":
             value = rest[0].astype(np.float64)
             if value.ndim == len(chain.shape) + 1 and len(value) == 1:
-                value = value[0]  # one for all images
+                # The constant is one for all images.
+                value = value[0]
             if value.ndim > len(chain.shape):
                 raise NotDenseError(f"{node.name} (a constant of {value.ndim} dimensions)")
             if node.op == "BiasAdd" and node.attr["data_format"].s not in (b"", b"NHWC"):

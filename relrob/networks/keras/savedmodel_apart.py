@@ -1,5 +1,5 @@
-"""Does a TensorFlow graph treat the images of a batch apart? Known of some operators in some
-positions; of the rest, no."""
+"""Proof that a TensorFlow graph treats the images of a batch apart, from lists of operators and
+their positions."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, Final
 import tensorflow as tf
 
 # One result an element, of values of the same number of dimensions, with the same bits in any place
-# of a batch: Exp, Log, Rsqrt and what is made of them have other last bits in whole vectors than in
-# what is left over.
+# of a batch. Exp, Log, Rsqrt and functions of them have other last bits in whole vectors than in
+# the rest of a batch.
 _ELEMENTWISE: Final = {
     *("Identity", "Relu", "Relu6", "LeakyRelu", "Tanh", "Neg", "Square", "Sqrt"),
     *("Conv2D", "DepthwiseConv2dNative", "MaxPool", "AvgPool"),
@@ -21,22 +21,25 @@ _REDUCTIONS: Final = {"Mean", "Sum", "Max"}
 
 
 def treats_apart(graph: Any) -> bool:
-    """Every operator of a frozen function's graph that reads an image's value is known to."""
+    """Is every operator that reads an image's value known to treat images apart, in a frozen
+    function's graph?"""
     seen = _Seen(graph)
     return all(seen.known(node) for node in graph.as_graph_def().node)
 
 
 class _Seen:
-    """What is known of the operators so far: constants, values (n, ...) of n images, and what is
-    made of their shapes."""
+    """The values known so far: constants, values (n, ...) of n images, and numbers made of their
+    shapes."""
 
     def __init__(self, graph: Any) -> None:
         self._graph = graph
         self._constants: dict[str, Any] = {}
         self._values: set[str] = set()
         self._shapes: set[str] = set()
-        self._counts: set[str] = set()  # n
-        self._shaped: set[str] = set()  # (n, ...)
+        # Values n, the number of images.
+        self._counts: set[str] = set()
+        # Shapes (n, ...).
+        self._shaped: set[str] = set()
 
     def known(self, node: Any) -> bool:
         """Is the next operator one that treats images apart, or one that reads no value?"""
@@ -76,7 +79,8 @@ class _Seen:
                 )
 
     def _apart(self, node: Any, inputs: list[str]) -> bool:
-        """Of an operator whose first input is a value, the rest constants."""
+        """Does an operator whose first input is a value, and the rest constants, treat images
+        apart?"""
         rest: list[Any] = [self._constants.get(name) for name in inputs[1:]]
         if inputs[0] not in self._values or self._values & set(inputs[1:]):
             return False

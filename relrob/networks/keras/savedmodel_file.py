@@ -1,9 +1,9 @@
-"""What a SavedModel directory holds, read without running anything of it: its signature's functions
+"""The contents of a SavedModel directory, read without running any of it: a signature's functions
 and the values they capture.
 
-`tf.saved_model.load` runs the functions with which objects restore themselves, whatever these do;
-here the protocol buffer and the bundle of variables are read instead. Importing this module takes
-seconds (TensorFlow).
+`tf.saved_model.load` runs the functions with which objects restore themselves, whatever these do.
+This module reads the protocol buffer and the bundle of variables instead. Its import takes seconds
+(TensorFlow).
 """
 
 from __future__ import annotations
@@ -206,7 +206,8 @@ class _Bundle:
                     waiting.append((child.node_id, inner))
 
     def value(self, number: int) -> NDArray[Any]:
-        """Of the variable with this number, of the shape and type that the model gives it."""
+        """The value of the variable with this number, of the shape and type that the model gives
+        it."""
         variable = self._nodes[number].variable
         place = self._places.get(number)
         attributes = [] if place is None else self._graph.nodes[place].attributes

@@ -1,5 +1,5 @@
-"""What each setting of a Keras layer may be for the layer to be modelled: a closed world, setting
-by setting."""
+"""The settings of Keras layers that are modelled, a closed list: setting by setting, value by
+value."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Rule = Callable[[Any], bool]
 
 
 def _any(value: Any) -> bool:
-    """Harmless when a model is asked for its answer, whatever it is."""
+    """Any value: the setting changes nothing when a model is asked for its answer."""
     return True
 
 
@@ -78,7 +78,7 @@ _COMMON: Final[dict[str, Rule]] = {
 
 
 def _weights(*names: str) -> dict[str, Rule]:
-    """How weights start and are kept while training."""
+    """Settings that say how weights start and are kept while training."""
     kinds = ("initializer", "regularizer", "constraint")
     return {f"{name}_{kind}": _any for name in names for kind in kinds}
 
@@ -142,7 +142,8 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
 
 
 def _told(value: Any) -> str:
-    """A value in words: of an object that names itself, such as a policy of types, the name."""
+    """A value in words. An object that names itself, such as a policy of types, is told by its
+    name."""
     inner = value.get("config") if isinstance(value, dict) else None
     name = inner.get("name") if isinstance(inner, dict) else None
     return (name if isinstance(name, str) else json.dumps(value))[:60]

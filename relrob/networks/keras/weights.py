@@ -1,5 +1,5 @@
-"""Weights matched to the layers as Keras matches them: by position in HDF5 files, by class and
-number in archives."""
+"""Weights matched to layers as Keras matches them: by position in HDF5 files, by class and number
+in archives."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import LayerConfig
 from relrob.networks.keras.layers import Shapes, Weights, has_weights
 
-Held = Callable[[], list[Any]]  # the data sets of a layer, in Keras's order
+# The data sets of a layer, in Keras's order.
+Held = Callable[[], list[Any]]
 _WHOLE, _AGAIN = "a model saved whole", "save it again"
 
 
 def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
-    """Of an HDF5 file: the n-th layer that has weights takes the n-th group that has any, whatever
-    their names."""
+    """Weights of an HDF5 file. The n-th layer that has weights takes the n-th group that has any,
+    whatever their names."""
     weights = file.get("model_weights")
     if weights is None:
         raise NetworkError(f"{path} has no model_weights", _WHOLE, _AGAIN)
@@ -49,8 +50,8 @@ def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weight
 
 
 def by_class(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
-    """Of an archive: the n-th layer of a class takes the group of that class and number ("dense_1"
-    for the second Dense)."""
+    """Weights of an archive. The n-th layer of a class takes the group of that class and number,
+    "dense_1" for the second Dense."""
     if "vars" in file and len(file["vars"]):
         raise NetworkError(
             f"{path} has weights of the model itself", "weights of its layers", _AGAIN
@@ -67,7 +68,7 @@ def by_class(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
 
 
 def _snake(kind: str) -> str:
-    """As keras.src.utils.naming.to_snake_case."""
+    """The name as keras.src.utils.naming.to_snake_case writes it."""
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", kind)).lower()
 
 

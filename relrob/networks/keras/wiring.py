@@ -1,5 +1,5 @@
-"""The layers of a model in the order in which an image passes them: the file's own wiring, not the
-order of its list."""
+"""The layers of a model in the order in which an image passes them, which is the file's wiring and
+not its list."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ _APART: Final = {
     ),
     *("ActivityRegularization", "Identity"),
 }
-# Layers that do where their axis, counted with the batch, is neither the first nor counted from the
-# end, but for the last.
+# Layers that treat images apart along some axes only: along the last, or along one that is counted
+# from the front, with the batch, and is not the first.
 _ALONG: Final = {"Softmax", "Normalization", "BatchNormalization", "Concatenate"}
-# What is made of exponentials, logarithms and inverse roots has last bits that depend on the place
-# in a batch.
+# Activations whose last bits do not depend on the place in a batch. Those that are made of
+# exponentials, logarithms and inverse roots do.
 _ROUNDED_ALIKE: Final = (
     None,
     "linear",
@@ -90,8 +90,8 @@ def dims_of(model: Model) -> tuple[int, ...] | None:
 
 
 def path_of(model: Model) -> tuple[LayerConfig, ...]:
-    """Each layer reads the one before it and is called once: from the input to the output. Raises
-    NotDenseError."""
+    """The layers from the input to the output, each of which reads the one before it and is called
+    once. Raises NotDenseError."""
     counts = Counter(layer.name for layer in model.layers)
     twice = next((name for name, count in counts.items() if count > 1), None)
     if twice is not None:
@@ -106,7 +106,7 @@ def path_of(model: Model) -> tuple[LayerConfig, ...]:
 
 
 def _listed(model: Model) -> tuple[LayerConfig, ...]:
-    """Of a Sequential model: the order of its list."""
+    """The order of a Sequential model, which is that of its list."""
     for layer in model.layers:
         if layer.calls and any(call.odd for call in layer.calls):
             raise NotDenseError(f"{layer}: {layer.calls[0].odd}")
@@ -116,7 +116,7 @@ def _listed(model: Model) -> tuple[LayerConfig, ...]:
 
 
 def _walk(model: Model) -> tuple[LayerConfig, ...]:
-    """Of a Functional model: back from its output."""
+    """The order of a Functional model, found backwards from its output."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise NotDenseError(f"{len(model.inputs)} inputs and {len(model.outputs)} outputs")
     named, here, found = _named(model), model.outputs[0], list[LayerConfig]()
@@ -142,7 +142,8 @@ def _walk(model: Model) -> tuple[LayerConfig, ...]:
 
 
 def _check_rest(model: Model, named: dict[str, LayerConfig]) -> None:
-    """Keras builds the layers beside the way too: each must read what there is."""
+    """Raise NotDenseError for a layer beside the way that reads a tensor which is not there. Keras
+    builds such layers too."""
     for layer in model.layers:
         for feed in (feed for call in layer.calls for feed in call.feeds):
             source = named.get(feed.layer)
@@ -185,7 +186,7 @@ def treats_apart(model: Model) -> bool:
 
 
 def _apart(layer: LayerConfig) -> bool:
-    """The same of one layer. Models in models are not looked into."""
+    """Does one layer treat the images of a batch apart? Models in models are not looked into."""
     settings, axis = layer.settings, layer.settings.get("axis", -1)
     if layer.kind in MODELS or any(call.odd for call in layer.calls):
         return False

@@ -1,2 +1,2 @@
-"""`.tflite` files: one strict reading, the kernel that runs each operator, bounds, and the runtime
-itself."""
+"""`.tflite` files: one strict reading, the kernel that runs each operator, bounds, emulators, and
+the LiteRT runtime."""

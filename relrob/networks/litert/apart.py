@@ -1,5 +1,4 @@
-"""Whether a graph is known to treat the images of a batch apart: operator by operator, for any
-`.tflite` file."""
+"""Proof that a `.tflite` graph treats the images of a batch apart, operator by operator."""
 
 from __future__ import annotations
 
@@ -10,7 +9,8 @@ from typing import Final, cast
 
 import numpy as np
 
-from relrob.networks.litert.flat import Flat, NotModelledError, Operator, read_flat
+from relrob.networks.litert.file import LiteRtFile
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator
 from relrob.networks.litert.sizes import BATCH_SIZE, Sizes
 
 Dims = tuple[int, ...]
@@ -45,33 +45,34 @@ _REDUCED: Final = frozenset(["MEAN", "SUM", "REDUCE_MAX", "REDUCE_MIN", "REDUCE_
 
 
 class _MixedError(Exception):
-    """Not known to treat images apart."""
+    """The graph is not known to treat images apart."""
 
 
 @dataclass(frozen=True)
 class _Rows:
-    """One row an image along the first axis, each made from that image alone; `dims` of a row."""
+    """One row an image along the first axis, made from that image alone. `dims`: the shape of a
+    row."""
 
     dims: Dims
 
 
-def treats_apart(data: bytes) -> bool:
+def treats_apart(file: LiteRtFile) -> bool:
     """Is every output of an image known to depend on that image alone?"""
     try:
-        return _Walk(read_flat(data)).apart()
+        return _Walk(file.flat).apart()
     except (_MixedError, NotModelledError):
         return False
 
 
 class _Walk:
-    """What is known of each tensor, in the order of the operators."""
+    """The facts of each tensor, in the order of the operators."""
 
     def __init__(self, flat: Flat) -> None:
         self._flat, self._rows = flat, dict[int, _Rows]()
         self._sizes, self._written, self._weights = Sizes(flat), set(flat.inputs), set[int]()
 
     def apart(self) -> bool:
-        """From the input to the output."""
+        """Does every operator from the input to the output keep images apart?"""
         if self._flat.odd or len(self._flat.inputs) != 1 or len(self._flat.outputs) != 1:
             return False
         start = self._flat.tensors[self._flat.inputs[0]]
@@ -116,7 +117,7 @@ class _Walk:
             self._rows[targets[0].number] = _Rows(rule(self, operator))
 
     def _unpacked(self, operator: Operator) -> None:
-        """A constant of another type: known by its declared shape, which must be the constant's."""
+        """Take in a constant of another type, whose declared shape must be the constant's."""
         if self._flat.at(operator.inputs[0]).shape != self._flat.at(operator.outputs[0]).shape:
             raise _MixedError
         self._weights.add(operator.outputs[0])
@@ -169,14 +170,14 @@ def _alone(walk: _Walk, operator: Operator) -> Dims:
 
 
 def _softmax(walk: _Walk, operator: Operator) -> Dims:
-    """Over the last axis, which is not the first."""
+    """A softmax over the last axis, which is not the first."""
     if not walk.first(operator):
         raise _MixedError
     return _alone(walk, operator)
 
 
 def _pair(walk: _Walk, operator: Operator) -> Dims:
-    """Two batches, or a batch and a constant that has no batch of its own."""
+    """An operator of two batches, or of a batch and a constant that has no batch of its own."""
     if len(operator.inputs) != 2:
         raise _MixedError
     shapes = []
@@ -195,7 +196,7 @@ def _pair(walk: _Walk, operator: Operator) -> Dims:
 
 
 def _joint(one: int, other: int) -> int:
-    """Broadcast."""
+    """The length of two broadcast axes."""
     if one != other and 1 not in (one, other):
         raise _MixedError
     return max(one, other)
@@ -218,7 +219,7 @@ def _full(walk: _Walk, operator: Operator) -> Dims:
 
 
 def _window(walk: _Walk, operator: Operator) -> Dims:
-    """Convolutions and pools: rank 4, the batch first."""
+    """Convolutions and pools of rank 4, the batch first."""
     dims, option = walk.first(operator), operator.options
     if len(dims) != 3:
         raise _MixedError
@@ -242,7 +243,7 @@ def _window(walk: _Walk, operator: Operator) -> Dims:
 
 
 def _int(options: Mapping[str, object], name: str) -> int:
-    """An option that is a whole number; 0 where the operator has none."""
+    """An option that is a whole number. It is 0 where the operator has none."""
     return int(cast(int, options.get(name) or 0))
 
 

@@ -1,4 +1,4 @@
-"""FULLY_CONNECTED of one of the four kinds: int8, dynamic range, float32, float16 weights."""
+"""FULLY_CONNECTED as one of four kinds of layer: int8, dynamic range, float32, float16 weights."""
 
 from __future__ import annotations
 
@@ -23,8 +23,10 @@ def dense_layer(
     given: Grid | None,
     out: Grid | None,
 ) -> Full:
-    """The layer over `width` values an image; `tensors`: weights and bias, None for an absent bias.
-    Raises NotModelledError."""
+    """The layer over `width` values an image.
+
+    `tensors`: weights and bias, None for an absent bias. Raises NotModelledError.
+    """
     stored = tensors[0] if tensors else None
     if stored is None or len(tensors) > 2:
         raise NotModelledError(f"{operator.name} has {1 + len(tensors)} inputs")
@@ -53,7 +55,7 @@ def dense_layer(
 
 
 def _weights(operator: Operator, stored: Tensor, width: int) -> NDArray[Any]:
-    """(n_in, n_out) int8 or float32."""
+    """Weights (n_in, n_out), int8 or float32."""
     if not stored.constant:
         raise NotModelledError(f"{operator.name} has weights that are computed")
     if stored.type not in ("INT8", "FLOAT32", "FLOAT16"):
@@ -73,7 +75,7 @@ def _weights(operator: Operator, stored: Tensor, width: int) -> NDArray[Any]:
 def _bias(
     operator: Operator, stored: Tensor | None, outputs: int, kind: np.dtype[Any]
 ) -> NDArray[Any]:
-    """(n_out,); an int32 one is added to the sum as it is, whatever its own scale."""
+    """The bias (n_out,). An int32 one is added to the sum as it is, whatever its own scale."""
     if stored is None:
         return np.zeros(outputs, kind)
     if not stored.constant or stored.shape != (outputs,):

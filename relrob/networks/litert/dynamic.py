@@ -1,9 +1,9 @@
-"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time,
+"""LiteRT's dynamic-range FULLY_CONNECTED, bit for bit: each input row is quantised at run time, and
 sums are exact integers.
 
-`builtin` and `reference` (they agree): symmetric rows, scale max|a|/127, halves away from zero; or
-rows with a zero point where the operator asks for it. `xnnpack` ("qd8"): rows always have a zero
-point, halves to even, fused multiply-add at the end.
+`builtin` and `reference` agree. Their rows are symmetric, with scale max|a|/127 and halves away
+from zero, or have a zero point where the operator asks for it. Rows of `xnnpack` ("qd8") always
+have a zero point, with halves to even and a fused multiply-add at the end.
 """
 
 from __future__ import annotations
@@ -19,9 +19,8 @@ from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.litert.product import dot
 
 Numbers = NDArray[Any]
-Rows = tuple[
-    Floats, Floats | None, Floats
-]  # integers (n, d) in float32; zero point (n, 1) and scale (n,) of each row
+# Integers (n, d) in float32, and the zero point (n, 1) and the scale (n,) of each row.
+Rows = tuple[Floats, Floats | None, Floats]
 _ONE: Final = np.float32(1)
 
 
@@ -42,7 +41,8 @@ def symmetric(values: Floats) -> Rows:
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         scaled = values * (np.float32(127) / np.where(zero, _ONE, reach))[:, None]
     rounded = _away(scaled, bool((low >= 0).all()))
-    wild = ~(reach >= 2.0**-120) & ~zero  # 127/reach may overflow
+    # The quotient 127/reach may overflow for these rows.
+    wild = ~(reach >= 2.0**-120) & ~zero
     if wild.any():
         rounded[wild] = np.clip(_as_int32(rounded[wild]), -127, 127)
     return rounded, None, np.where(zero, _ONE, reach / np.float32(127)).astype(np.float32)
@@ -67,7 +67,7 @@ def shifted(values: Floats) -> Rows:
 
 
 def _zero_point(low: Doubles, high: Doubles) -> Doubles:
-    """From the ends of the row in units of its scale, float64."""
+    """The zero points, float64, from the ends of the rows in units of their scales."""
     near = np.where(128 + np.abs(low) < 127 + np.abs(high), -128 - low, 127 - high)
     return np.asarray(np.clip(np.trunc(near + np.copysign(np.nextafter(0.5, 0), near)), -128, 127))
 
@@ -93,7 +93,8 @@ def qd8(values: Floats) -> Rows:
         np.rint(scaled, out=scaled)
         scaled += zero
         np.clip(scaled, -128, 127, out=scaled)
-    lost = np.isinf(inverse)  # their scale is 0
+    # The scale of these rows is 0.
+    lost = np.isinf(inverse)
     scaled[lost], zero[lost] = 0, 0
     return scaled, zero, _ONE / inverse
 
@@ -110,8 +111,8 @@ def _away(values: Numbers, positive: bool) -> Floats:
 
 
 def _as_int32(values: Floats) -> Floats:
-    """What the conversion of a float to int32 gives on x86: the least integer for what does not
-    fit."""
+    """The values as x86 converts floats to int32: a value that does not fit becomes the least
+    integer."""
     return np.where(np.abs(values) < 2.0**31, values, np.float32(-(2.0**31))).astype(np.float32)
 
 
@@ -158,10 +159,12 @@ def fused_multiply_add(a: Floats, b: Floats, c: Floats) -> Floats:
     >>> float(fused_multiply_add(one + tiny, one + tiny, -one)[0]) == 2.0**-11 + 2.0**-24
     True
     """
-    product = a.astype(np.float64) * b.astype(np.float64)  # exact
+    # The product is exact.
+    product = a.astype(np.float64) * b.astype(np.float64)
     total = product + c
     halves: NDArray[np.bool_] = (total.view(np.int64) & 0x1FFFFFFF) == 0x10000000
-    if halves.any():  # a tie of float32 that float64's own rounding may have made
+    # The rounding of float64 may have made a tie of float32.
+    if halves.any():
         left, right, near = (
             product[halves],
             np.broadcast_to(c, total.shape)[halves].astype(np.float64),

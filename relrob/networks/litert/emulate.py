@@ -1,5 +1,5 @@
-"""Dense LiteRT files in NumPy, bit for bit what the runtime computes, and faster where its kernels
-are slow."""
+"""Dense LiteRT files in NumPy, equal to the runtime bit for bit, and faster where its kernels are
+slow."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order, run_in_batches
-from relrob.networks.content import checked_bytes
 from relrob.networks.litert.dynamic import dynamic_full
+from relrob.networks.litert.file import LiteRtFile, litert_file
 from relrob.networks.litert.flat import NotModelledError
-from relrob.networks.litert.graph import Graph, read_graph
+from relrob.networks.litert.graph import Graph
 from relrob.networks.litert.int8 import int8_full
 from relrob.networks.litert.interpreter import quantised
-from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.layers import (
     Dequantise,
     DynamicFull,
@@ -40,24 +39,24 @@ from relrob.networks.litert.softmax import int8_softmax
 log = logging.getLogger(__name__)
 Step = Callable[[Floats], Floats]
 RUNTIMES = ("xnnpack", "builtin", "reference")
-# rows; a multiple of every batch of the interpreter, so that its float operators see the same
-# batches
+# Images at a time: a multiple of every batch of the interpreter, so that its float operators see
+# the same batches.
 _CHUNK = 1024
 
 
 def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> Emulator | None:
-    """The emulator of a dense `.tflite` file on `network.runtime`, or None, with the reason logged,
+    """The emulator of a dense `.tflite` file on `network.runtime`. None, with the reason logged,
     where there is none.
 
-    `data`: the file's bytes, read from `network.path` when not given; `threads`: 0 for integer
-    products by NumPy alone, else by XNNPACK's int8 kernels on so many threads, several times
-    faster. Raises NetworkError when the file has changed.
+    `data`: the file's bytes, read from `network.path` when not given. `threads`: 0 for integer
+    products by NumPy alone. Any other number runs XNNPACK's int8 kernels on so many threads, which
+    is several times faster. Raises NetworkError when the file has changed.
     """
     if network.format != "tflite" or network.runtime not in RUNTIMES:
         return None
-    content = checked_bytes(network, data)
+    file = litert_file(network, data)
     try:
-        return Emulator(network, content, threads)
+        return Emulator(network, file, threads)
     except NotModelledError as reason:
         log.info("%s on %s is not emulated: %s", network.path, network.runtime, reason)
         return None
@@ -68,15 +67,17 @@ class Emulator:
     """An `Evaluator` whose outputs equal those of `open_network(network).outputs` in every bit.
     Raises NotModelledError.
 
-    `layers`: the file's layers, weights and scales, in order, rows of the first in the file's pixel
-    order; `kernels`: the kernel that runs each, "builtin" also on `xnnpack` for what the delegate
-    leaves; `exact`: the outputs are also those of every image run alone. They are not where
-    `builtin` runs float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE),
-    whose rounding depends on the batch.
+    `layers`: the file's layers in order, with rows of the first in the file's pixel order.
+    `kernels`: the kernel that runs each, "builtin" also on `xnnpack` where the delegate leaves a
+    layer.
+
+    `exact`: the outputs are also those of every image run alone. They are not where `builtin` runs
+    float operators (a float SOFTMAX, small float layers, QUANTIZE, DEQUANTIZE), whose rounding
+    depends on the batch.
     """
 
-    def __init__(self, network: Network, data: bytes, threads: int = 0) -> None:
-        graph = read_graph(data)
+    def __init__(self, network: Network, file: LiteRtFile, threads: int = 0) -> None:
+        graph = file.graph
         if graph.widths[0] != network.inputs:
             raise NotModelledError(
                 f"the file reads {graph.widths[0]} values, an image has {network.inputs}"
@@ -84,11 +85,11 @@ class Emulator:
         self._network, self._graph = network, graph
         self._order = pixel_order(network)
         self.layers: tuple[Layer, ...] = graph.layers
-        self.kernels = kernels_of(data, network.runtime)
+        self.kernels = file.kernels(network.runtime)
         each = list(zip(self.layers, self.kernels, strict=True))
         for layer, kernel in each:
             check_limits(layer, kernel)
-        self._steps = tuple(_steps(network, data, graph, self.kernels, threads))
+        self._steps = tuple(_steps(network, file.data, graph, self.kernels, threads))
         self.exact = not any(kernel == "builtin" and _in_batches(layer) for layer, kernel in each)
 
     @property
@@ -150,7 +151,8 @@ def _steps(
         ):
             stop += 1
             if stop < len(nodes) and nodes[stop].source != nodes[stop - 1].target:
-                break  # a RESHAPE is between them
+                # A RESHAPE stands between the two nodes.
+                break
         if stop == start:
             stop += 1
             yield _emulated(nodes[start].layer, kernel, threads)
@@ -171,7 +173,7 @@ def _steps(
 
 
 def _natively(run: Step, first: Layer, last: Layer) -> Step:
-    """LiteRT's part takes and gives numbers: integers are multiplied out, and divided to the same
+    """A part that LiteRT runs on numbers: integers are multiplied out, and divided to the same
     integers again."""
 
     def through(values: Floats) -> Floats:

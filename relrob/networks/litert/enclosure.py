@@ -1,12 +1,11 @@
-"""The enclosure of a dense `.tflite` on a LiteRT runtime: dynamic range, full int8, float16 and
-float32 files."""
+"""The enclosure of a dense `.tflite` file on a LiteRT runtime: dynamic range, full int8, float16
+and float32."""
 
 from __future__ import annotations
 
 import itertools
 import logging
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -21,9 +20,9 @@ from relrob.networks.enclosure import (
     float_softmax_gap,
     int8_softmax_gap,
 )
+from relrob.networks.litert.file import LiteRtFile, litert_file
 from relrob.networks.litert.flat import DAMAGED, NotModelledError
-from relrob.networks.litert.graph import FULL, Graph, read_graph
-from relrob.networks.litert.kernels import kernels_of
+from relrob.networks.litert.graph import FULL, Graph
 from relrob.networks.litert.layers import (
     DynamicFull,
     FloatFull,
@@ -36,11 +35,13 @@ from relrob.networks.litert.limits import check_limits
 
 log = logging.getLogger(__name__)
 
+# The least and the largest input scale for which the int8 softmax was compared with exp.
 _LOGITS: Final = (
     2.0**-14,
     16.0,
-)  # steps of what an int8 softmax reads for which it was compared with exp
-_EXTRA: Final = 6  # float32 operations of a float kernel besides its products
+)
+# Float32 operations of a float kernel besides its products.
+_EXTRA: Final = 6
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,10 +58,9 @@ class Modelled:
         return tuple((layer, kernel) for layer, kernel in each if isinstance(layer, FULL))
 
 
-@lru_cache(maxsize=8)
-def modelled(data: bytes, runtime: str) -> Modelled:
+def modelled(file: LiteRtFile, runtime: str) -> Modelled:
     """The model of a file on "xnnpack", "builtin" or "reference". Raises NotModelledError."""
-    found = Modelled(read_graph(data), kernels_of(data, runtime))
+    found = Modelled(file.graph, file.kernels(runtime))
     for layer, kernel in zip(found.graph.layers, found.kernels, strict=True):
         check_limits(layer, kernel)
         if (
@@ -82,10 +82,10 @@ def modelled(data: bytes, runtime: str) -> Modelled:
     return found
 
 
-def black_box(data: bytes, runtime: str) -> str:
-    """Why the file is only run on a runtime, "" where it is modelled."""
+def black_box(file: LiteRtFile, runtime: str) -> str:
+    """The reason why the file is only run on a runtime. "" where it is modelled."""
     try:
-        modelled(data, runtime)
+        modelled(file, runtime)
     except NotModelledError as reason:
         return str(reason)
     except DAMAGED as error:
@@ -94,18 +94,23 @@ def black_box(data: bytes, runtime: str) -> str:
     return ""
 
 
-def tflite_enclosure(network: Network, data: bytes) -> Enclosure | None:
-    """The enclosure of the file on `network.runtime`, or None, with the reason in the log, when it
-    is not such a network."""
+def tflite_enclosure(network: Network, data: bytes | None = None) -> Enclosure | None:
+    """The enclosure of the file on `network.runtime`. None, with the reason logged, when it is no
+    such network.
+
+    `data`: the file's bytes, read from `network.path` when not given. Raises NetworkError when the
+    file is not the one that was loaded.
+    """
+    file = litert_file(network, data)
     try:
-        return _enclosure(network, modelled(data, network.runtime))
+        return _enclosure(network, modelled(file, network.runtime))
     except NotModelledError as reason:
         log.info("%s has no enclosure on %s: %s", network.path, network.runtime, reason)
         return None
 
 
 def _enclosure(network: Network, model: Modelled) -> Enclosure:
-    """Layer by layer, the first one with its rows in raster order."""
+    """The enclosure, layer by layer, with the rows of the first in raster order."""
     if model.graph.widths[0] != network.inputs:
         raise NotModelledError(
             f"the file reads {model.graph.widths[0]} values, an image has {network.inputs}"
@@ -150,8 +155,8 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
 
 
 def with_zero_point(layer: DynamicFull, kernel: str) -> bool:
-    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, else
-    1/127 of its largest value."""
+    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, and else
+    1/127 of its largest magnitude."""
     return kernel == "xnnpack" or layer.asymmetric
 
 
@@ -165,12 +170,16 @@ def _raster(network: Network, weights: Doubles) -> Doubles:
     return placed
 
 
-def dynamic_model(data: bytes, runtime: str) -> tuple[tuple[DynamicFull, ...], str] | None:
-    """The dynamic-range layers of a file and the kernel of the first, None where it has others,
-    fewer than two, or kernels that quantise rows in different ways. `asymmetric` of a layer is what
-    its kernel does."""
+def dynamic_model(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
+    """The dynamic-range layers of a file, and the kernel of the first.
+
+    None where it has other layers, fewer than two, or kernels that quantise rows in different ways.
+    `asymmetric` of a layer is that of its kernel. Raises NetworkError when the file is not the one
+    that was loaded.
+    """
+    file = litert_file(network)
     try:
-        model = modelled(data, runtime)
+        model = modelled(file, network.runtime)
     except NotModelledError:
         return None
     layers = tuple(

@@ -1,12 +1,11 @@
-"""The flat buffer of a `.tflite` file as frozen values: every field that can change what runs;
-nothing is interpreted here."""
+"""The flat buffer of a `.tflite` file as frozen values, with every field that can change its
+outputs, before any interpretation."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -45,14 +44,17 @@ Options = Mapping[str, object]
 
 
 class NotModelledError(Exception):
-    """Why a file is only run; a short reason that a user can read."""
+    """The reason why a file is only run, short enough for a user."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """`type`: its name in the schema; `signature`: the shape with -1 where open, None where the
-    file has none; `data`: the bytes of a constant; `scales`, `zeros`: of its quantisation, None
-    where absent; `odd`: what is unusual about it, "" for nothing."""
+    """One tensor of the file.
+
+    `type`: its name in the schema. `signature`: the shape with -1 where open, None where the file
+    has none. `data`: the bytes of a constant. `scales`, `zeros`: of its quantisation, None where
+    absent. `odd`: the reason why it is unusual, or "".
+    """
 
     number: int
     type: str
@@ -83,9 +85,12 @@ class Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """`kind`: its name in the schema; `inputs`: tensors, -1 for none; `options`: the fields of its
-    builtin options and their `form`, the name of the table, "" where there are none; `odd`: as in
-    `Tensor`."""
+    """One operator of the file.
+
+    `kind`: its name in the schema. `inputs`: tensors, -1 for none. `form`, `options`: name and
+    fields of the table of its builtin options, "" and none where there is no table. `odd`: as in
+    `Tensor`.
+    """
 
     number: int
     kind: str
@@ -98,14 +103,17 @@ class Operator:
 
     @property
     def name(self) -> str:
-        """As a reason names it."""
+        """The operator as a reason names it."""
         return f"operator {self.number} {self.kind}"
 
 
 @dataclass(frozen=True, eq=False)
 class Flat:
-    """The one subgraph of a file; `odd`: what is unusual about the file as a whole, "" for nothing;
-    `halved`: the file allows its floats to be computed in half precision."""
+    """The one subgraph of a file.
+
+    `odd`: the reason why the file as a whole is unusual, or "". `halved`: the file allows its
+    floats to be computed in half precision.
+    """
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
@@ -121,7 +129,6 @@ class Flat:
         return self.tensors[place]
 
 
-@lru_cache(maxsize=4)
 def read_flat(data: bytes) -> Flat:
     """The first subgraph of a file that `flatbuffer.verify` lets through. Every index is in range.
     Raises NotModelledError, also where the flat buffer is damaged."""
@@ -156,7 +163,7 @@ def _read(model: Any) -> Flat:
 
 
 def _odd_model(model: Any) -> str:
-    """What is unusual about the file."""
+    """The reason why the file is unusual, or ""."""
     known = {b"min_runtime_version", b"CONVERSION_METADATA", b"TFLITE_METADATA", _HALVED}
     other = [entry.name or b"" for entry in model.metadata or () if entry.name not in known]
     if model.version != 3:
@@ -190,7 +197,7 @@ def _tensor(number: int, tensor: Any, buffers: list[Any]) -> Tensor:
 
 
 def _odd_tensor(tensor: Any, buffer: Any, held: bool) -> str:
-    """What is unusual about a tensor."""
+    """The reason why a tensor is unusual, or ""."""
     quantisation = tensor.quantization
     if tensor.sparsity is not None:
         return "is stored sparse"
@@ -226,7 +233,7 @@ def _operator(number: int, operator: Any, codes: list[Any]) -> Operator:
 
 
 def _odd_operator(operator: Any, code: Any) -> str:
-    """What is unusual about an operator."""
+    """The reason why an operator is unusual, or ""."""
     if code.customCode or (operator.customOptions is not None and len(operator.customOptions)):
         return "has custom options"
     if (

@@ -1,8 +1,8 @@
-"""`verify`: a `.tflite` flat buffer walked before anyone makes objects of it: every offset inside
-the file, every index in range.
+"""`verify` walks a `.tflite` flat buffer before anyone makes objects of it: every offset inside the
+file, every index in range.
 
-LiteRT runs what it is given without looking, and a table that is named often costs little in a file
-and much in memory.
+LiteRT runs a file without looking. A table that is named often costs little in a file and much in
+memory.
 """
 
 from __future__ import annotations
@@ -43,9 +43,11 @@ _TABLES: Final[dict[str, dict[int, str | int]]] = {
     "TensorMap": {0: 0},
     "?": {},
 }
-# bytes of a file that an object takes: the offset to its index, which two objects never share
+# Bytes of a file that an object takes: the offset to its index, which two objects never share.
 _LEAST: Final = 4
-_NAME: Final = 10_000  # characters
+# The most characters of a name.
+_NAME: Final = 10_000
+# Bytes of one element of each type.
 _ITEM: Final = {
     0: 4,
     1: 2,
@@ -62,11 +64,11 @@ _ITEM: Final = {
     15: 4,
     16: 2,
     18: 2,
-}  # bytes of a type
+}
 
 
 class _BrokenError(Exception):
-    """What is wrong."""
+    """The fault of the file."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,7 @@ class _Table:
     fields: tuple[int, ...]
 
     def at(self, number: int) -> int:
-        """Where field `number` lies, 0 when it is absent."""
+        """The place of field `number`, 0 when it is absent."""
         return self.fields[number] if number < len(self.fields) else 0
 
 
@@ -98,7 +100,7 @@ class _Walk:
             raise _BrokenError("an offset beyond its end") from error
 
     def follow(self, place: int) -> int:
-        """Where the offset at the place leads."""
+        """The place to which the offset at the place leads."""
         target = place + self.number("I", place)
         if target == place or target + 4 > len(self.data):
             raise _BrokenError("an offset beyond its end")
@@ -144,7 +146,7 @@ class _Walk:
         return struct.unpack_from(f"<{length}i", self.data, start)
 
     def text(self, place: int) -> None:
-        """A name: UTF-8, and not a book."""
+        """A name in UTF-8, of bounded length."""
         start, length = self.vector(place, 1)
         if length > _NAME:
             raise _BrokenError(f"a name of {length:,} bytes")
@@ -180,7 +182,7 @@ class _Walk:
 
 
 def verify(path: str, data: bytes) -> None:
-    """Raises NetworkError unless `data` is a whole `.tflite` file whose offsets, indices and sizes
+    """Raise NetworkError unless `data` is a whole `.tflite` file whose offsets, indices and sizes
     all fit."""
     walk = _Walk(data)
     try:
@@ -208,7 +210,7 @@ def verify(path: str, data: bytes) -> None:
 
 
 def _buffer(walk: _Walk, buffer: _Table) -> int:
-    """Its length; bytes that lie behind the flat buffer lie inside the file."""
+    """The length of a buffer. Bytes that lie behind the flat buffer lie inside the file."""
     walk.below(buffer)
     offset, size = walk.scalar(buffer, 1, "Q"), walk.scalar(buffer, 2, "Q")
     if offset > 1 and offset + size > len(walk.data):
@@ -217,7 +219,7 @@ def _buffer(walk: _Walk, buffer: _Table) -> int:
 
 
 def _graph(walk: _Walk, graph: _Table, codes: int, graphs: int, lengths: list[int]) -> None:
-    """One subgraph: tensors that fit their buffers, operators that name tensors and codes that are
+    """Check one subgraph: tensors fit their buffers, and operators name tensors and codes that are
     there."""
     parts = walk.below(graph)
     tensors = len(parts[0])
@@ -235,7 +237,7 @@ def _graph(walk: _Walk, graph: _Table, codes: int, graphs: int, lengths: list[in
 
 
 def _tensor(walk: _Walk, tensor: _Table, lengths: list[int]) -> None:
-    """Its shape and its buffer belong together."""
+    """Check that the shape of a tensor and its buffer belong together."""
     for tables in walk.below(tensor).values():
         for table in tables:
             for below in walk.below(table).values():

@@ -1,15 +1,14 @@
-"""A dense `.tflite` file as a chain of layers. What is not known to be modelled raises
+"""A dense `.tflite` file as a chain of layers. A file that is not known to be modelled raises
 NotModelledError with its reason."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Final
 
 from relrob.networks.litert.dense import dense_layer
-from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor, read_flat
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor
 from relrob.networks.litert.layers import (
     Dequantise,
     DynamicFull,
@@ -43,9 +42,11 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`nodes` in order; `widths`: values an image before each node and after the last; `given`,
-    `result`: the grids of the two ends, None for float ones; `path`: the tensors from the input to
-    the output, `halves`: whether float16 weights are unpacked.
+    """The way from the input to the output.
+
+    `nodes`: in order. `widths`: values an image before each node and after the last. `given`,
+    `result`: the grids of the two ends, None for float ones. `path`: the tensors on the way.
+    `positions`: the operators on the way. `halves`: float16 weights are unpacked.
     """
 
     nodes: tuple[Node, ...]
@@ -62,17 +63,15 @@ class Graph:
         return tuple(node.layer for node in self.nodes)
 
 
-@lru_cache(maxsize=4)
-def read_graph(data: bytes) -> Graph:
+def read_graph(flat: Flat) -> Graph:
     """The layers of a `.tflite` file, from the one input to the one output. Raises
     NotModelledError."""
-    flat = read_flat(data)
     check_wiring(flat)
     return _Reader(flat).read()
 
 
 class _Reader:
-    """Follows the values from the input on; `_dims`: of an image where it is."""
+    """The values of an image, followed from the input on. `_dims`: their shape so far."""
 
     def __init__(self, flat: Flat) -> None:
         self._flat, self._at = flat, flat.inputs[0]
@@ -84,7 +83,8 @@ class _Reader:
         self._path, self._positions = [self._at], list[int]()
 
     def read(self) -> Graph:
-        """Every operator in order; each must take what the one before it gave."""
+        """The graph, from every operator in order. Each must take the output of the one before
+        it."""
         for operator in self._flat.operators:
             check_options(operator)
             if operator.kind in BATCH_SIZE:
@@ -114,7 +114,7 @@ class _Reader:
         )
 
     def _unpack(self, operator: Operator) -> None:
-        """DEQUANTIZE of a constant: float16 weights."""
+        """Take in a DEQUANTIZE of a constant, which unpacks float16 weights."""
         if len(operator.inputs) != 1 or len(operator.outputs) != 1:
             raise NotModelledError(f"{operator.name} has other inputs or outputs")
         source, target = self._flat.at(operator.inputs[0]), self._flat.at(operator.outputs[0])
@@ -125,7 +125,7 @@ class _Reader:
         self._halves[target.number] = source.number
 
     def _follow(self, operator: Operator) -> None:
-        """An operator on the way."""
+        """Take in an operator on the way."""
         if not operator.inputs or operator.inputs[0] != self._at or len(operator.outputs) != 1:
             raise NotModelledError(f"{operator.name} does not continue the chain")
         before, after = self._flat.tensors[self._at], self._flat.tensors[operator.outputs[0]]
@@ -225,7 +225,7 @@ def _image(tensor: Tensor) -> tuple[int, ...]:
 
 
 def _declared(tensor: Tensor, dims: tuple[int, ...]) -> None:
-    """The shape that the file gives an activation is the one that it has."""
+    """Check that the shape that the file gives an activation is the one that it has."""
     if tensor.shape != (1, *dims):
         raise NotModelledError(
             f"tensor {tensor.number} is declared as {tensor.shape} and is {(1, *dims)}"

@@ -1,4 +1,4 @@
-"""`.tflite` files: shapes, quantisation scheme and operators, read from the flat buffer without
+"""Shapes, quantisation scheme and operators of a `.tflite` file, read from the flat buffer without
 running it."""
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
 from relrob.networks.litert.apart import treats_apart
 from relrob.networks.litert.enclosure import black_box
+from relrob.networks.litert.file import LiteRtFile
 from relrob.networks.litert.flatbuffer import verify
 from relrob.networks.operators import NotDenseError
 from relrob.networks.source import Source
@@ -71,6 +72,7 @@ def read_tflite(path: str, data: bytes) -> Source:
         raise NotDenseError(f"a .tflite file is run as it is, not read ({scheme})")
 
     classes = out[-1] if out and out[-1] > 0 else None
+    file = LiteRtFile(data)
     return Source(
         "tflite",
         dims,
@@ -79,8 +81,8 @@ def read_tflite(path: str, data: bytes) -> Source:
         dense,
         scheme,
         arithmetic,
-        apart=treats_apart(data),
-        black_box=lambda runtime: black_box(data, runtime),
+        apart=treats_apart(file),
+        black_box=lambda runtime: black_box(file, runtime),
     )
 
 
@@ -151,12 +153,13 @@ def _code(model: Any, operator: Any) -> Any:
 
 
 def _builtin(code: Any) -> int:
-    """Its number; old files keep it in the first, narrower field."""
+    """The number of an operator's code, which old files keep in the first, narrower field."""
     return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def _check_operators(path: str, model: Any) -> None:
-    """Custom operators (TensorFlow's own among them) are code that LiteRT does not have."""
+    """Raise UnsupportedLayerError for custom operators, TensorFlow's own among them, which are code
+    that LiteRT does not have."""
     for graph in model.subgraphs:
         for position, operator in enumerate(graph.operators or (), start=1):
             code = _code(model, operator)
@@ -169,14 +172,15 @@ def _check_operators(path: str, model: Any) -> None:
                 )
             if _builtin(code) in _LOOPS:
                 raise UnsupportedLayerError(
-                    f"{path}: operator {position} is a loop: how often it runs may depend on the pixels",
+                    f"{path}: operator {position} is a loop: how often it runs may depend "
+                    "on the pixels",
                     "as much work for every image",
                     "export it without a loop",
                 )
 
 
 def _check_weights(path: str, model: Any) -> None:
-    """Float constants are finite."""
+    """Raise NetworkError for float constants that are not finite."""
     types: dict[int, type[np.floating[Any]]] = {
         _Type.FLOAT32: np.float32,
         _Type.FLOAT16: np.float16,

@@ -1,5 +1,7 @@
-"""The tensors inside a `.tflite` network on one image, as its runtime computes them: the file is
-cut after each operator in turn, because a delegate keeps nothing of what lies within its part."""
+"""The tensors inside a `.tflite` network on one image, as its runtime computes them.
+
+The file is cut after each operator in turn, because a delegate keeps no tensor within its part.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,7 @@ _RESOLVERS: Final = {
 
 
 def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
-    """What each operator gives for one image (d,), flat, as reals. Raises whatever LiteRT
+    """The output of each operator for one image (d,), flat, as reals. Raises whatever LiteRT
     raises."""
     order = pixel_order(network)
     row = image if order is None else image[order]

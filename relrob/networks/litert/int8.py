@@ -44,7 +44,8 @@ def int8_full(layer: Int8Full, runtime: str, threads: int = 0) -> Callable[[Floa
 
 
 def _on_litert(layer: Int8Full, dot: ExactDot, threads: int) -> Callable[[Floats], Floats]:
-    """The same sums; the product and the offset are below 2^24, hence exact in float32."""
+    """The same sums on LiteRT. The product and the offset are below 2^24, and hence exact in
+    float32."""
     product, offset = SelfQuantised(layer.weights, threads), dot.bias.astype(np.float32)
 
     def run(values: Floats) -> Floats:

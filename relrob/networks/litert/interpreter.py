@@ -1,5 +1,5 @@
-"""LiteRT's interpreter on the CPU: XNNPACK, the built-in kernels without it, or the reference
-kernels."""
+"""LiteRT's interpreter on the CPU: on XNNPACK, on the built-in kernels without it, or on the
+reference kernels."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def best_batch(network: Network) -> int:
 
 @final
 class LiteRt:
-    """One interpreter a batch size (1, 4, 16, ... up to `best_batch`), made when first needed and
-    then kept."""
+    """One interpreter for each batch size (1, 4, 16, ... up to `best_batch`), made when first
+    needed and then kept."""
 
     def __init__(self, network: Network, data: bytes, threads: int, batch: int) -> None:
         self._network = network
@@ -101,9 +101,8 @@ class _Sized:
                 self._interpreter.resize_tensor_input(given["index"], shape, strict=False)
                 self._interpreter.allocate_tensors()
                 self._given = self._interpreter.get_input_details()[0]
-                self._result = self._interpreter.get_output_details()[
-                    0
-                ]  # a name that is no text is a ValueError
+                # A name that is no text is a ValueError.
+                self._result = self._interpreter.get_output_details()[0]
         except (ValueError, RuntimeError) as error:
             raise NetworkError(
                 f"LiteRT ({network.runtime}) refuses {network.path}: {one_line(error)}",

@@ -1,41 +1,34 @@
-"""Which kernel runs each operator: asked of the interpreter, which lists what its delegate took."""
+"""The kernel that runs each operator of a `.tflite` file, told by the interpreter's list of
+operators that its delegate took."""
 
 from __future__ import annotations
 
 import platform
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
 from ai_edge_litert.interpreter import Interpreter
 
-from relrob.networks.litert.flat import NotModelledError, read_flat
-from relrob.networks.litert.graph import Graph, read_graph
+from relrob.networks.litert.flat import Flat, NotModelledError
+from relrob.networks.litert.graph import Graph
 from relrob.system.quiet import quiet_native
 
-_BATCHES: Final = (1, 256)  # one image, and as many as are usual in a call
+# Batches for which the delegate is asked: one image, and as many as are usual in a call.
+_BATCHES: Final = (1, 256)
 
 
-@lru_cache(maxsize=8)
-def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
-    """For each node of the file's graph "xnnpack", "builtin" or "reference". Raises
-    NotModelledError.
-
-    On "xnnpack" an operator that the delegate leaves runs on LiteRT's built-in kernel.
-    """
-    graph = read_graph(data)
-    if runtime != "xnnpack":
-        return (runtime,) * len(graph.nodes)
-    if read_flat(data).halved and has_halves():
+def kernels_on_xnnpack(data: bytes, flat: Flat, graph: Graph) -> tuple[str, ...]:
+    """The kernel of each node of the file's graph: "xnnpack" or, where the delegate leaves it,
+    "builtin". Raises NotModelledError."""
+    if flat.halved and has_halves():
         raise NotModelledError(
             "the file allows half precision, in which XNNPACK may compute on this processor"
         )
     found = {taken for size in _BATCHES if (taken := _taken(data, graph, size)) is not None}
     if not found:
-        return ("xnnpack",) * len(
-            graph.nodes
-        )  # LiteRT refuses the file, and says why when it is opened
+        # LiteRT refuses the file, and says why when it is opened.
+        return ("xnnpack",) * len(graph.nodes)
     if len(found) > 1:
         raise NotModelledError("XNNPACK takes other operators in a batch than of one image")
     taken = found.pop()
@@ -43,9 +36,12 @@ def kernels_of(data: bytes, runtime: str) -> tuple[str, ...]:
 
 
 def has_halves(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """May this processor add and multiply in half precision? XNNPACK does so, in a file that allows
-    it, on processors of ARM and on those of x86 with AVX512-FP16 or AMX-FP16; Linux names these.
-    What is not known to lack them may have them."""
+    """May this processor add and multiply in half precision?
+
+    XNNPACK does so, in a file that allows it, on processors of ARM and on those of x86 with
+    AVX512-FP16 or AMX-FP16. Linux names these. A processor that is not known to lack them may have
+    them.
+    """
     if platform.machine() not in ("x86_64", "AMD64"):
         return True
     try:
@@ -67,12 +63,12 @@ def _taken(data: bytes, graph: Graph, size: int) -> frozenset[int] | None:
     )
 
 
-@lru_cache(maxsize=4)
-def left_by_delegate(data: bytes) -> frozenset[int]:
+def left_by_delegate(data: bytes, flat: Flat) -> frozenset[int]:
     """Positions of the operators of any graph that XNNPACK may leave to the built-in kernels, in a
-    batch of one or of many images: all where LiteRT does not say. Raises NotModelledError for a
-    damaged file."""
-    flat = read_flat(data)
+    batch of one or of many images.
+
+    They are all operators where LiteRT does not say which.
+    """
     makers = {place: operator for operator in flat.operators for place in operator.outputs}
     every = frozenset(operator.number for operator in flat.operators)
     left: frozenset[int] = frozenset()
@@ -124,7 +120,8 @@ def _between(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> Ite
         [step for step, tensor in enumerate(graph.path) if tensor in some] for some in places
     )
     if not start and not stop:
-        return  # constants that are unpacked
+        # The delegate unpacks constants.
+        return
     if len(start) != 1 or len(stop) != 1 or start[0] >= stop[0]:
         raise NotModelledError("XNNPACK takes operators that do not follow one another")
     yield from graph.positions[start[0] : stop[0]]

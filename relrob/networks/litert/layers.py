@@ -1,5 +1,5 @@
-"""The layers of a dense LiteRT file as values that a bound computation can read. Weights are (n_in,
-n_out), rows in file order."""
+"""The layers of a dense LiteRT file as values. Weights are (n_in, n_out), with rows in file
+order."""
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ class Int8Full:
 
 @dataclass(frozen=True, eq=False)
 class DynamicFull:
-    """FULLY_CONNECTED of floats whose every input row is quantised at run time; int8 `weights`
-    (n_in, n_out), float32 `bias`.
+    """FULLY_CONNECTED of floats whose every input row is quantised at run time.
 
-    `scales` float32, one or n_out of them; `asymmetric`: rows get a zero point on `builtin` and
-    `reference` (on `xnnpack` always); `turned`: the file calls the scales those of the inputs, and
-    LiteRT's own kernels take them for those of the outputs.
+    `weights` int8 (n_in, n_out). `bias` float32 (n_out,). `scales` float32, one or n_out of them.
+    `asymmetric`: rows get a zero point on `builtin` and `reference`, as they always do on
+    `xnnpack`. `turned`: the file calls the scales those of the inputs, and LiteRT's own kernels
+    take them for those of the outputs.
     """
 
     weights: Int8s

@@ -1,4 +1,4 @@
-"""Where LiteRT's integer kernels end: sums of 32 bits, and the range of their requantisation."""
+"""The ends of LiteRT's integer kernels: sums of 32 bits, and the range of their requantisation."""
 
 from __future__ import annotations
 
@@ -53,9 +53,11 @@ def _requantised(layer: Int8Full, kernel: str, largest: int) -> None:
     left = max(int(multipliers(scales).exponent.max()), 0)
     if kernel == "builtin" and (left > 30 or largest << left >= _INT32):
         raise NotModelledError(
-            f"an int8 layer with a requantisation scale of {scales.max():g}: the built-in kernel's left shift can overflow"
+            f"an int8 layer with a requantisation scale of {scales.max():g}: the built-in "
+            "kernel's left shift can overflow"
         )
     if kernel == "reference" and (left > 30 or largest * float(scales.max()) >= _INT32 - 256):
         raise NotModelledError(
-            f"an int8 layer with a requantisation scale of {scales.max():g}: the reference kernel's product can overflow"
+            f"an int8 layer with a requantisation scale of {scales.max():g}: the reference "
+            "kernel's product can overflow"
         )

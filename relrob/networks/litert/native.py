@@ -1,5 +1,5 @@
-"""Part of a `.tflite` file as a file of its own, run by LiteRT: float operators, whose order of
-summation is its own affair."""
+"""A part of a `.tflite` file as a file of its own, run by LiteRT, for float operators whose order
+of summation only it knows."""
 
 from __future__ import annotations
 

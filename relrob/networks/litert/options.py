@@ -1,4 +1,4 @@
-"""Which operators are known, in which versions and with which options."""
+"""The operators of `.tflite` files that are known, with their versions and options."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ _DEFAULTS: Final = (None, 0, False, ())
 
 @dataclass(frozen=True)
 class _Known:
-    """`versions` that compute the same; `form`: the table of options, `needed` or not; `free`:
+    """One operator that is known.
+
+    `versions`: those that compute the same. `form`: the table of options, `needed` or not. `free`:
     options and their allowed values, None for any that the reader looks at itself. Every other
-    option has its default."""
+    option has its default.
+    """
 
     versions: range
     form: str = ""

@@ -1,5 +1,5 @@
-"""Images that tell kernels apart: ties, saturation, empty rows, single pixels, 8-bit levels and
-noise."""
+"""Images that tell LiteRT's kernels apart: ties, saturation, empty rows, single pixels, 8-bit
+levels and noise."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def hostile_images(network: Network) -> Floats:
         images[row] = rng.integers(0, 2 ** (row % 8) + 1, d).astype(np.float32) / np.float32(
             2 ** (row % 8)
         )
-    for row in range(20, 36):  # multiples of half a quantum of a row whose largest value is one
+    # The values are multiples of half a quantum of a row whose largest value is 1.
+    for row in range(20, 36):
         images[row] = rng.integers(0, 255, d).astype(np.float32) / np.float32(254)
     levels = rng.integers(0, 256, (20, d)).astype(np.float32) / np.float32(255)
     images[36:56] = levels * (rng.random((20, d)) < 0.2)

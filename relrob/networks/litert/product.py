@@ -16,19 +16,21 @@ from relrob.networks.litert.layers import Int8s
 from relrob.system.quiet import quiet_native
 
 Dot = Callable[[Floats, Floats | None], Floats]
-_ROWS = (8, 256)  # rows a call of XNNPACK
+# Numbers of rows in one call of XNNPACK.
+_ROWS = (8, 256)
 
 
 def dot(weights: Int8s, most: int, threads: int = 0) -> Dot:
-    """(rows, zero) -> float32((rows - zero) @ weights), one rounding of the exact sum; may change
-    `rows`.
+    """A function (rows, zero) -> float32((rows - zero) @ weights), one rounding of the exact sum.
+    It may change `rows`.
 
-    `rows`: integers -128..127 as float32 (n, n_in); `zero`: the zero point of each row (n, 1) or None; `most`: the largest
-    |rows - zero|; `threads`: of XNNPACK, 0 for NumPy.
+    `rows`: integers -128..127 as float32 (n, n_in). `zero`: the zero point of each row (n, 1) or
+    None. `most`: the largest |rows - zero|. `threads`: of XNNPACK, 0 for NumPy.
     """
     wide = weights.astype(np.int64)
     size = int(np.abs(wide).sum(axis=0).max(initial=0))
-    if threads and size * 256 < SINGLE:  # so that every sum below is exact in float32
+    # Every sum below is then exact in float32.
+    if threads and size * 256 < SINGLE:
         return _on_litert(SelfQuantised(weights, threads), wide.sum(axis=0).astype(np.float32))
     return _on_numpy(ExactDot(wide, np.zeros(weights.shape[1], np.int64), -most, most))
 
@@ -57,8 +59,8 @@ class SelfQuantised:
     """rows -> rows @ weights for integer rows -128..127, on XNNPACK's dynamic-range
     FULLY_CONNECTED.
 
-    Two columns of -128 and 127 that meet zero weights make it choose scale 1 and zero point 0, so
-    that it quantises every row to itself; it returns the float32 nearest to the int32 sum.
+    Two columns of -128 and 127 that meet zero weights make it choose scale 1 and zero point 0. It
+    then quantises every row to itself, and returns the float32 nearest to the int32 sum.
     """
 
     def __init__(self, weights: Int8s, threads: int = 1) -> None:

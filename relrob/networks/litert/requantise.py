@@ -1,5 +1,5 @@
-"""From int32 sums to int8 outputs: the three rules of LiteRT's FULLY_CONNECTED kernels, bit for
-bit, and QUANTIZE."""
+"""Requantisation of int32 sums to int8 outputs by the three rules of LiteRT's FULLY_CONNECTED
+kernels, bit for bit, and QUANTIZE."""
 
 from __future__ import annotations
 

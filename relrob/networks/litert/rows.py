@@ -1,5 +1,5 @@
-"""How a runtime quantises the rows of a dynamic-range network's first layer, observed behind
-weights that change nothing."""
+"""The rows of a dynamic-range network's first layer as its runtime quantises them, observed behind
+an identity."""
 
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from relrob.networks.litert.interpreter import LiteRt
 from relrob.networks.litert.product import one_layer_file
 from relrob.system.files import sha256_bytes
 
-_ROWS = 4  # a call
+# Images a call of the runtime.
+_ROWS = 4
 
 
 class RowQuantiser:
-    """Images (n, d) float32 in raster order -> what the first layer of `network` multiplies its
-    weights with: level times scale.
+    """A function of images (n, d), float32 in raster order, that gives the factors of the first
+    layer's weights: level times scale.
 
-    `asymmetric`: as in `DynamicFull`. The file is made when first needed: d * d bytes.
+    `asymmetric`: as in `DynamicFull`. The file of d * d bytes is made when first needed.
     """
 
     def __init__(self, network: Network, asymmetric: bool) -> None:

@@ -1,5 +1,5 @@
-"""LiteRT on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or on the
-reference kernels."""
+"""The LiteRT runtime on the CPU: `.tflite` files on XNNPACK, on the built-in kernels without it, or
+on the reference kernels."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from relrob.networks.batches import differs_in_batches, probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.litert.emulate import emulator
-from relrob.networks.litert.flat import read_flat
-from relrob.networks.litert.graph import FULL, read_graph
+from relrob.networks.litert.file import LiteRtFile, litert_file
+from relrob.networks.litert.graph import FULL
 from relrob.networks.litert.interpreter import LiteRt, best_batch
-from relrob.networks.litert.kernels import kernels_of, left_by_delegate
 from relrob.networks.litert.layers import Dequantise, FloatFull, Quantise
 from relrob.networks.litert.probes import hostile_images
 
 log = logging.getLogger(__name__)
 
-_BLOCK: Final = 8  # values that LiteRT's built-in QUANTIZE rounds at once
+# Values that LiteRT's built-in QUANTIZE rounds at once.
+_BLOCK: Final = 8
 # Operators that round a value once, or not at all, on its way: the same in any place.
 _EXACT: Final = (
-    "RESHAPE RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 MAXIMUM MINIMUM NEG ABS PAD PADV2 CONCATENATION TRANSPOSE MAX_POOL_2D CAST "
+    "RESHAPE RELU RELU6 RELU_N1_TO_1 RELU_0_TO_1 MAXIMUM MINIMUM NEG ABS PAD PADV2 "
+    "CONCATENATION TRANSPOSE MAX_POOL_2D CAST "
     "REDUCE_MAX REDUCE_MIN ADD SUB MUL DIV SHAPE STRIDED_SLICE PACK"
 )
 
@@ -38,9 +39,9 @@ def open_litert(
     """The file on `network.runtime`: "xnnpack", "builtin" or "reference". Raises NetworkError when
     LiteRT refuses it.
 
-    A graph that is not known to treat images apart, that rounds by the place in a batch, or that
-    holds its batch fixed is run image by image. Where our emulator of the kernels is faster and
-    `batch` is left open, it computes the same bits; `batch` 1 always runs LiteRT itself.
+    A graph runs image by image where it is not known to treat images apart, where it rounds by the
+    place in a batch, or where it holds its batch fixed. Our emulator of the kernels computes the
+    same bits where it is faster and `batch` is left open. `batch` 1 always runs LiteRT itself.
     """
     content = checked_bytes(network, data)
     apart = network.apart and not rounds_by_place(network, content)
@@ -59,19 +60,23 @@ def open_litert(
     return single
 
 
-def rounds_by_place(network: Network, data: bytes) -> bool:
+def rounds_by_place(network: Network, data: bytes | None = None) -> bool:
     """Can an image have other outputs in a batch, because the built-in kernels round floats in
-    whole blocks of the batch in one way, and what is left over in another?
+    whole blocks in one way, and in the rest of the batch in another?
 
-    Last bits of logits or probabilities alone are no matter here: points near a tie are run by
+    Last bits of logits or probabilities alone do not matter here, because points near a tie run by
     themselves. QUANTIZE moves a value by a step, and a float layer may cancel or be quantised
-    again. What a black box computes may enlarge any rounding.
+    again. A black box may enlarge any rounding.
+
+    `data`: the file's bytes, read from `network.path` when not given. Raises NetworkError when the
+    file is not the one that was loaded.
     """
     if network.runtime == "reference":
         return False
+    file = litert_file(network, data)
     if network.black_box:
-        return _rounds_somewhere(data, network.runtime)
-    graph, kernels = read_graph(data), kernels_of(data, network.runtime)
+        return _rounds_somewhere(file, network.runtime)
+    graph, kernels = file.graph, file.kernels(network.runtime)
     own = [
         layer for layer, kernel in zip(graph.layers, kernels, strict=True) if kernel == "builtin"
     ]
@@ -85,12 +90,12 @@ def rounds_by_place(network: Network, data: bytes) -> bool:
     )
 
 
-def _rounds_somewhere(data: bytes, runtime: str) -> bool:
-    """The same of a graph that is not modelled: of the operators that run on the built-in
+def _rounds_somewhere(file: LiteRtFile, runtime: str) -> bool:
+    """The answer for a graph that is not modelled, from the operators that run on the built-in
     kernels."""
-    flat = read_flat(data)
+    flat = file.flat
     own = (
-        left_by_delegate(data)
+        file.left_by_delegate
         if runtime == "xnnpack"
         else frozenset(step.number for step in flat.operators)
     )
@@ -113,7 +118,7 @@ def _rounds_somewhere(data: bytes, runtime: str) -> bool:
 
 def _faster(network: Network, content: bytes, evaluator: LiteRt, threads: int) -> Evaluator:
     """The emulator where it is faster than the interpreter and gives the same bits on hostile
-    images; else the interpreter."""
+    images. Else the interpreter."""
     dynamic = network.scheme.startswith("dynamic") and network.runtime in ("builtin", "reference")
     if network.black_box or not (
         dynamic or (network.scheme.startswith("int8") and network.runtime == "reference")

@@ -1,4 +1,4 @@
-"""Scales and zero points as the format allows them."""
+"""Scales and zero points of `.tflite` tensors, checked against the rules of the format."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from relrob.networks.litert.flat import NotModelledError, Tensor
 from relrob.networks.litert.layers import Grid
 
 _LEAST: Final = {"INT8": -128, "UINT8": 0}
-_SMALLEST, _LARGEST = 2.0**-60, 2.0**60  # products of two of them are far from the ends of float32
+# The ends of scales. Products of two are far from the ends of float32.
+_SMALLEST, _LARGEST = 2.0**-60, 2.0**60
 
 
 def grid_of(tensor: Tensor) -> Grid | None:
@@ -57,7 +58,7 @@ def weight_scales(tensor: Tensor, outputs: int, turned: bool = False) -> Floats:
 
 
 def check_scales(what: str, scales: Floats) -> None:
-    """All finite, above 0 and of a usual size."""
+    """Raise NotModelledError unless all scales are finite, above 0 and of a usual size."""
     if not (np.isfinite(scales).all() and (scales > 0).all()):
         raise NotModelledError(f"{what} has a scale that is not above 0 and finite")
     if scales.min() < _SMALLEST or scales.max() > _LARGEST:

@@ -1,5 +1,5 @@
-"""RESHAPE, and how a converted Flatten asks for the batch: SHAPE, STRIDED_SLICE of its first entry,
-PACK with an image's size."""
+"""RESHAPE, and the operators with which a converted Flatten asks for the batch: SHAPE,
+STRIDED_SLICE, PACK."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ Dims = tuple[int, ...]
 
 
 class Sizes:
-    """`_shapes`: tensors that hold the shape of a batch, `_batches`: its first entry, `_packed`:
-    shapes that are asked for."""
+    """The tensors that hold sizes.
+
+    `_shapes`: the shape of a batch. `_batches`: its first entry. `_packed`: shapes that are asked
+    for.
+    """
 
     def __init__(self, flat: Flat) -> None:
         self._flat = flat

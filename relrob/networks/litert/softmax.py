@@ -14,9 +14,12 @@ from relrob.networks.litert.layers import Grid
 from relrob.networks.litert.requantise import multipliers
 
 Integers = Ints | np.int64
-_ONE: Final = 2**31 - 1  # 1.0 in Q0.31
-_DIFFERENCE_BITS: Final = 5  # integer bits of scaled differences (Q5.26)
-_SUM_BITS: Final = 12  # integer bits of the sum of exponentials (Q12.19)
+# The largest number of Q0.31, which stands for 1.
+_ONE: Final = 2**31 - 1
+# Integer bits of scaled differences (Q5.26).
+_DIFFERENCE_BITS: Final = 5
+# Integer bits of the sum of exponentials (Q12.19).
+_SUM_BITS: Final = 12
 # exp(-2^k) in Q0.31 for k = -2 .. 4
 _POWERS: Final = (1672461947, 1302514674, 790015084, 290630308, 39332535, 720401, 242)
 
@@ -28,8 +31,8 @@ def int8_softmax(given: Grid, runtime: str) -> Callable[[Floats], Floats]:
 
 
 def _tabled(given: Grid) -> Callable[[Floats], Floats]:
-    """exp from a float32 table of 256 differences; float32 sum in order; one reciprocal; halves
-    away."""
+    """The softmax from a float32 table of exp for 256 differences: a float32 sum in order, one
+    reciprocal, halves away from zero."""
     step = -given.scale32
     table = np.array(
         [math.exp(float(step * np.float32(difference))) for difference in range(256)], np.float32
@@ -48,7 +51,7 @@ def _tabled(given: Grid) -> Callable[[Floats], Floats]:
 
 
 def _fixed(given: Grid) -> Callable[[Floats], Floats]:
-    """gemmlowp's fixed point throughout, int64 here."""
+    """The softmax in gemmlowp's fixed point, int64 here."""
     scale = multipliers(np.array([min(given.scale * 2.0 ** (31 - _DIFFERENCE_BITS), 2.0**31 - 1)]))
     left = int(scale.exponent[0])
     radius = math.floor((2**_DIFFERENCE_BITS - 1) * 2.0 ** (31 - _DIFFERENCE_BITS - left))
@@ -98,7 +101,8 @@ def exponential(values: Ints) -> Ints:
 
 def _near_zero(values: Ints) -> Ints:
     """exp on [-1/4, 0) in Q0.31: a Taylor polynomial around -1/8."""
-    base, third = np.int64(1895147668), np.int64(715827883)  # exp(-1/8), 1/3
+    # exp(-1/8), 1/3.
+    base, third = np.int64(1895147668), np.int64(715827883)
     x = values + (1 << 28)
     square = _product(x, x)
     cube, fourth = _product(square, x), _product(square, square)
@@ -111,7 +115,8 @@ def reciprocal(sums: Ints) -> tuple[Ints, Ints]:
     GetReciprocal)."""
     zeros = 32 - np.frexp(sums.astype(np.float64))[1].astype(np.int64)
     half = (sums << zeros) >> 1
-    guess = 1515870810 + _product(half, np.int64(-1010580540))  # 48/17 - 32/17 x in Q2.29
+    # 48/17 - 32/17 x in Q2.29.
+    guess = 1515870810 + _product(half, np.int64(-1010580540))
     for _ in range(3):
         guess = guess + (_product(guess, 2**29 - _product(half, guess)) << 2)
     return np.minimum(guess << 1, _ONE), _SUM_BITS - zeros

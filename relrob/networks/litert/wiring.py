@@ -1,5 +1,5 @@
-"""How tensors and operators hang together: one input, one output, every value written once and
-before it is read."""
+"""The wiring of a `.tflite` graph: one input, one output, every value written once and before it is
+read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from relrob.networks.litert.flat import Flat, NotModelledError
 
 
 def check_wiring(flat: Flat) -> None:
-    """Is the graph one that runs as it reads? Raises NotModelledError."""
+    """Raise NotModelledError unless the graph runs as it reads."""
     if flat.odd:
         raise NotModelledError(flat.odd)
     for tensor in flat.tensors:

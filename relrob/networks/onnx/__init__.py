@@ -1,2 +1,2 @@
-"""`.onnx` files: read, modelled where every part of them is known, and told whether their images
-may share a batch."""
+"""`.onnx` files: read, modelled where every part of them is known, emulated, and run by
+onnxruntime."""

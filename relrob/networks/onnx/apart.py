@@ -1,9 +1,9 @@
-"""Does an ONNX graph treat the images of a batch apart? Operator by operator, from a list; what is
-not on it may mix them.
+"""Proof that an ONNX graph treats the images of a batch apart, from a list of operators. An
+operator that is not listed may mix images.
 
-A value is a constant, a shape (which depends on the number of images alone), or one row an image
-along its first axis. Shapes are those that onnx infers; where it infers none, only what needs none
-is known to keep images apart.
+A value is a constant, a shape, which depends on the number of images alone, or one row an image
+along its first axis. The shapes are those that onnx infers. Where it infers none, only operators
+that need none are known to keep images apart.
 """
 
 from __future__ import annotations
@@ -17,18 +17,24 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import helper, numpy_helper
 
 from relrob.networks.onnx.graph import DOMAINS, OPSETS
+from relrob.networks.onnx.shape_steps import Lengths, numbers, stepped
 
-# Without Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits depend on
-# the place in a batch, in whole vectors or in what is left over, and without Gelu, Mish and Swish,
-# of which that is not known.
+# The list lacks Acos, Asin, Atan, Celu, Cos, Elu, Log, Selu, Sin and Softplus, whose last bits
+# depend on the place in a batch, in whole vectors or in the rest. It also lacks Gelu, Mish and
+# Swish, of which that is not known.
 _UNARY: Final = (
-    "Abs Acosh Asinh Atanh Cast CastLike Ceil Clip Cosh Erf Exp Floor HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Neg "
+    "Abs Acosh Asinh Atanh Cast CastLike Ceil Clip Cosh Erf Exp Floor HardSigmoid HardSwish "
+    "Identity IsInf IsNaN LeakyRelu Neg "
     "Not Reciprocal Relu Round Shrink Sigmoid Sign Sinh Softsign Sqrt Tan Tanh ThresholdedRelu"
 )
-_NARY: Final = "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod Mul Or PRelu Pow Sub Sum Where Xor"
+_NARY: Final = (
+    "Add And Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod "
+    "Mul Or PRelu Pow Sub Sum Where Xor"
+)
 # Their first input is a batch of images or channels by the standard; all others must be constants.
 _SPATIAL: Final = (
-    "AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool GlobalMaxPool "
+    "AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace "
+    "GlobalAveragePool GlobalLpPool GlobalMaxPool "
     "InstanceNormalization LRN LpPool MaxPool SpaceToDepth"
 )
 _REDUCTIONS: Final = (
@@ -38,7 +44,8 @@ _REDUCTIONS: Final = (
 _CLASSES: Final = {
     name: names for names in (_UNARY, _NARY, _SPATIAL, _REDUCTIONS) for name in names.split()
 }
-_ALONG: Final = {  # operators along one axis, and what it is where they do not say
+# Operators along one axis, and the axis where they name none.
+_ALONG: Final = {
     "Concat": None,
     "Softmax": -1,
     "LogSoftmax": -1,
@@ -51,12 +58,14 @@ _ALONG: Final = {  # operators along one axis, and what it is where they do not 
     "Split": 0,
     "TopK": -1,
 }
+# Before opset 13 these run over all axes from the given one on, by default 1.
 _FLATTENED: Final = (
     "Softmax",
     "LogSoftmax",
     "Hardmax",
-)  # before opset 13 over all axes from the one given on, by default 1
-_OVERRIDDEN: Final = 4  # from this IR version on
+)
+# From this IR version on a caller may replace weights.
+_OVERRIDDEN: Final = 4
 _QDQ: Final = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -64,18 +73,19 @@ def treats_apart(model: onnx.ModelProto) -> bool:
     """Is the graph known to compute each image's outputs from that image alone?"""
     try:
         return _known(model)
+    # A node or an attribute of another form raises one of these.
     except (
         ValueError,
         TypeError,
         AttributeError,
         LookupError,
         StopIteration,
-    ):  # nodes or attributes of another form
+    ):
         return False
 
 
 def _known(model: onnx.ModelProto) -> bool:
-    """The same, for nodes that have the inputs and attributes of their kind."""
+    """The answer for a graph whose nodes have the inputs and attributes of their kind."""
     versions = [each.version for each in model.opset_import if each.domain in DOMAINS]
     graph = model.graph
     if (
@@ -128,7 +138,7 @@ def _shapes(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
 
 @dataclass(frozen=True, eq=False)
 class _Node:
-    """A node: inputs that it has, attributes."""
+    """A node: its kind, the inputs that it has, its attributes."""
 
     kind: str
     inputs: list[str]
@@ -137,22 +147,21 @@ class _Node:
 
 @final
 class _Kept:
-    """What is known of the values so far."""
+    """The constants, shapes and rows of images that are known so far."""
 
     def __init__(self, opset: int, shapes: dict[str, tuple[int, ...]]) -> None:
         self._opset, self._shapes = opset, shapes
         self.constants: dict[str, onnx.TensorProto | None] = {}
         self.images: set[str] = set()
-        self._sizes: dict[
-            str, list[int | None]
-        ] = {}  # a shape: None stands for the number of images
+        # Shapes, in which None stands for the number of images.
+        self._sizes: dict[str, Lengths] = {}
 
     def rank(self, name: str) -> int:
-        """0 where it is not known, or there are no axes."""
+        """Number of axes of a value. It is 0 where that is not known."""
         return len(self._shapes.get(name, ()))
 
     def visit(self, node: onnx.NodeProto) -> bool:
-        """Take the node's outputs in; False where they may mix images."""
+        """Take the node's outputs in. False where they may mix images."""
         if any(
             a.type in (onnx.AttributeProto.GRAPH, onnx.AttributeProto.GRAPHS)
             for a in node.attribute
@@ -170,7 +179,7 @@ class _Kept:
             tensor = found.at.get("value") if found.kind == "Constant" else None
             self.constants.update(dict.fromkeys(node.output, tensor))
             if found.kind in ("Constant", "Identity") and tensor is None:
-                source = self.constants.get(found.inputs[0]) if found.inputs else _numbers(found.at)
+                source = self.constants.get(found.inputs[0]) if found.inputs else numbers(found.at)
                 self.constants[node.output[0]] = source
             return own
         several = found.kind in ("Split", "TopK", "Dropout") or not any(node.output[1:])
@@ -183,7 +192,7 @@ class _Kept:
         """Is it a step in the arithmetic of shapes? Then its value is kept."""
         if node.kind == "Shape" and node.inputs[0] in self.images and self.rank(node.inputs[0]):
             rest = self._shapes[node.inputs[0]][1:]
-            whole: list[int | None] = [None, *rest]
+            whole: Lengths = [None, *rest]
             found = whole[node.at.get("start", 0) : node.at.get("end", len(whole))]
         elif not any(name in self._sizes for name in node.inputs):
             return False
@@ -192,7 +201,7 @@ class _Kept:
             step = (
                 None
                 if any(part is None for part in parts)
-                else _stepped(node, [part or [] for part in parts])
+                else stepped(node.kind, node.at, [part or [] for part in parts])
             )
             if step is None:
                 return False
@@ -200,8 +209,8 @@ class _Kept:
         self._sizes[output] = found
         return True
 
-    def _whole(self, name: str) -> list[int | None] | None:
-        """A constant of whole numbers."""
+    def _whole(self, name: str) -> Lengths | None:
+        """The values of a constant of whole numbers, else None."""
         tensor = self.constants.get(name)
         if tensor is None or tensor.data_type not in (
             onnx.TensorProto.INT64,
@@ -214,7 +223,8 @@ class _Kept:
             return None
 
     def _constant(self, name: str, rank: int) -> bool:
-        """A constant that is the same for every row of a value of this rank (0: unknown)?"""
+        """Is it a constant that is the same for every row of a value of this rank, 0 where
+        unknown?"""
         dims = self._dims(name)
         return dims is not None and (len(dims) < rank or (len(dims) == rank and dims[:1] == (1,)))
 
@@ -236,7 +246,7 @@ class _Kept:
         )
 
     def _apart(self, node: _Node) -> bool:
-        """One of ONNX's own operators."""
+        """Does one of ONNX's own operators keep images apart?"""
         kind, inputs, at = node.kind, node.inputs, node.at
         first, rest = inputs[0], [name for name in inputs[1:] if name]
         rank, fixed = self.rank(first), all(name in self.constants for name in rest)
@@ -247,7 +257,8 @@ class _Kept:
         if _CLASSES.get(kind) == _UNARY:
             return fixed
         if kind == "Dropout":
-            return fixed  # in training it is refused before
+            # A Dropout that trains is refused before.
+            return fixed
         if _CLASSES.get(kind) == _SPATIAL:
             return (
                 fixed
@@ -280,8 +291,8 @@ class _Kept:
         return self._moved(node, rank)
 
     def _quantised(self, node: _Node, domain: str) -> bool:
-        """Quantised operators of onnxruntime's own domain: a dense layer, and sums and products of
-        two values."""
+        """Does a quantised operator of onnxruntime's own domain keep images apart? They are a dense
+        layer, and sums and products of two values."""
         first, second = node.inputs[0], node.inputs[3] if len(node.inputs) > 3 else ""
         rest = [name for name in node.inputs if name and name not in (first, second)]
         if (
@@ -295,7 +306,7 @@ class _Kept:
         return node.kind in ("QLinearAdd", "QLinearMul") and self._elementwise([first, second])
 
     def _elementwise(self, names: list[str]) -> bool:
-        """Values of one rank, and constants that are the same for every image."""
+        """Are the inputs values of one rank, and constants that are the same for every image?"""
         ranks = {self.rank(name) for name in names if name in self.images}
         if len(ranks) != 1 or 0 in ranks:
             return False
@@ -303,7 +314,7 @@ class _Kept:
         return all(name in self.images or self._constant(name, rank) for name in names)
 
     def _product(self, node: _Node, rank: int) -> bool:
-        """A matrix product of rows with a constant matrix."""
+        """Is it a product of rows and a constant matrix?"""
         first, second = node.inputs[:2] if len(node.inputs) > 1 else ("", "")
         matrix = len(self._dims(second) or ()) == 2
         if node.kind not in ("MatMul", "Gemm") or first not in self.images or not matrix:
@@ -313,7 +324,7 @@ class _Kept:
         return rank > 1 and not node.at.get("transA", 0) and biased
 
     def _along(self, node: _Node, rank: int) -> bool:
-        """Operators along one axis."""
+        """Does the operator work along one axis that is not that of the images?"""
         kind = node.kind
         axis = node.at.get("axis", 1 if kind in _FLATTENED and self._opset < 13 else _ALONG[kind])
         if kind == "Concat":
@@ -332,7 +343,7 @@ class _Kept:
         )
 
     def _moved(self, node: _Node, rank: int) -> bool:
-        """Changes of shape or order, and parts."""
+        """Does the operator change shape or order, or take parts, within each image?"""
         kind, at, rest = node.kind, node.at, [name for name in node.inputs[1:] if name]
         whole = [self._whole(name) for name in rest]
         match kind:
@@ -359,8 +370,8 @@ class _Kept:
                 return bool(axes) and all(self._inner(axis, rank) for axis in axes or [])
         return False
 
-    def _reshaped(self, node: _Node, target: list[int | None] | None) -> bool:
-        """A shape that keeps the first axis."""
+    def _reshaped(self, node: _Node, target: Lengths | None) -> bool:
+        """Does the new shape keep the first axis?"""
         shape = self._shapes.get(node.inputs[0], ())
         if not target or len(target) < 2 or node.at.get("allowzero", 0):
             return False
@@ -371,36 +382,3 @@ class _Kept:
         if target[0] != -1 or len(shape) < 2 or len(sizes) != len(shape) - 1 + len(inner):
             return False
         return prod(shape[1:]) == prod(n for n in inner if n is not None)
-
-
-def _numbers(at: dict[str, Any]) -> onnx.TensorProto | None:
-    """A Constant that is written as numbers."""
-    for name in ("value_int", "value_ints", "value_float", "value_floats"):
-        if name in at:
-            values = at[name] if name.endswith("s") else [at[name]]
-            kind = onnx.TensorProto.FLOAT if "float" in name else onnx.TensorProto.INT64
-            return helper.make_tensor("", kind, [len(values)] if name.endswith("s") else [], values)
-    return None
-
-
-def _stepped(node: _Node, parts: list[list[int | None]]) -> list[int | None] | None:
-    """One step in the arithmetic of shapes, which are lists of lengths."""
-    match node.kind:
-        case "Identity" | "Squeeze" | "Unsqueeze":
-            return parts[0]
-        case "Cast" if node.at.get("to") in (onnx.TensorProto.INT64, onnx.TensorProto.INT32):
-            return parts[0]
-        case "Concat":
-            return [length for part in parts for length in part]
-        case "Gather" if all(
-            n is not None and -len(parts[0]) <= n < len(parts[0]) for n in parts[1]
-        ):
-            return [parts[0][n] for n in parts[1] if n is not None]
-        case "Slice" if len(parts) == 3 or (len(parts) == 4 and parts[3] == [0]):
-            ends = parts[1] + parts[2]
-            return (
-                parts[0][slice(*ends)]
-                if len(parts[1]) == len(parts[2]) == 1 and None not in ends
-                else None
-            )
-    return None

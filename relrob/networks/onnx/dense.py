@@ -1,5 +1,4 @@
-"""The graph of an ONNX file, operator by operator, onto a `OperatorChain`: the weights of an MLP,
-or a model of what the file does."""
+"""The weights of an ONNX file as an MLP, or a model of it, collected operator by operator."""
 
 from __future__ import annotations
 
@@ -25,7 +24,8 @@ _FLOAT_MAX: Final = float(np.finfo(np.float32).max)
 _STEP: Final = 4
 _GEMM: Final = 4
 _BATCH_NORM: Final = 16
-_LEAST_VARIANCE: Final = 2.0**-40  # so that its root is far from the end of float32
+# The root of such a variance is far from the end of float32's range.
+_LEAST_VARIANCE: Final = 2.0**-40
 
 
 def build(
@@ -65,8 +65,8 @@ def build(
 
 
 class _Walker:
-    """Follows the one value that depends on the input; any second use of an earlier value ends the
-    walk."""
+    """The one value that depends on the input, followed operator by operator. A second use of an
+    earlier value ends the walk."""
 
     def __init__(self, chain: OperatorChain, graph: Graph) -> None:
         self.chain = chain
@@ -160,7 +160,7 @@ class _Walker:
         return [int(n) for n in array]
 
     def _gemm(self, at: Operator) -> None:
-        """alpha x B + beta C; float32 weights stay what they are when alpha and beta are 1."""
+        """alpha x B + beta C. Float32 weights stay as they are when alpha and beta are 1."""
         if at.settings.get("transA", 0):
             raise NotDenseError("a transposed input")
         weights = self._float(at, 1)
@@ -210,7 +210,7 @@ class _Walker:
         return array[0] if array.ndim == full else array
 
     def _clip(self, at: Operator) -> None:
-        """A clip from 0 to no end is a ReLU."""
+        """A ReLU, which is a clip from 0 to no end."""
         ends = [at.settings.get(name) for name in ("min", "max")]
         if self._opset >= 11:
             names = (*at.inputs[1:], "", "")[:2]
@@ -237,8 +237,9 @@ class _Walker:
         self.chain.reshape(tuple(rest))
 
     def _squeeze(self, at: Operator) -> None:
-        """Dimensions of length one, away or in; never the batch."""
-        shape = (0, *self.chain.shape)  # 0 marks the batch
+        """A change that removes or adds dimensions of length one, and never the batch."""
+        # The 0 marks the batch.
+        shape = (0, *self.chain.shape)
         axes = at.settings.get("axes")
         if axes is None and len(at.inputs) > 1 and at.inputs[1]:
             axes = self._whole(at, 1)

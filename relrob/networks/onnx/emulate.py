@@ -1,9 +1,8 @@
-"""Dense quantised ONNX networks as onnxruntime's CPU kernels execute them, in NumPy, equal bit for
-bit.
+"""Dense quantised ONNX networks in NumPy, equal bit for bit to the CPU kernels of onnxruntime.
 
-The graph is the one that onnxruntime makes of the file on this processor (its QDQ fusions
-included), so what is fused is never guessed. Integer products are exact; requantisation is one
-float32 product, a clamp and a rounding half to even.
+The graph is the one that onnxruntime makes of the file on this processor, its QDQ fusions included,
+so that no fusion is guessed. Integer products are exact. Requantisation is one float32 product, a
+clamp and a rounding half to even.
 """
 
 from __future__ import annotations
@@ -34,11 +33,11 @@ Layer = IntegerDense | DynamicDense | FloatDense
 
 
 def onnx_emulator(network: Network, data: bytes) -> OnnxEmulator | None:
-    """The emulator of a quantised dense `.onnx` network; `data`: the file's bytes. None, with the
-    reason logged, for any other.
+    """The emulator of a quantised dense `.onnx` network. None, with the reason logged, for any
+    other.
 
-    Before it is handed out it is compared with onnxruntime on probe images, and the processor's
-    8-bit products are checked.
+    `data`: the file's bytes, read from `network.path` when not given. The emulator is first
+    compared with onnxruntime on probe images, and the processor's 8-bit products are checked.
     """
     try:
         return _emulator(network, checked_bytes(network, data))
@@ -84,8 +83,8 @@ def _compare(emulator: OnnxEmulator, data: bytes) -> None:
 
 @final
 class OnnxEmulator:
-    """Outputs of one network, and what each layer does. Immutable, shared freely between
-    threads."""
+    """The outputs of one network, and the steps of its layers. It never changes, so that threads
+    may share it."""
 
     def __init__(self, network: Network, steps: KernelPlan) -> None:
         self._network = network
@@ -109,13 +108,13 @@ class OnnxEmulator:
 
     @property
     def exact(self) -> bool:
-        """Are `outputs` equal to onnxruntime's to the bit? False where it keeps a float32 Gemm:
-        then only `sure` holds."""
+        """Are `outputs` equal to onnxruntime's to the bit? A float32 Gemm makes it False: only
+        `sure` holds then."""
         return self._plan.exact
 
     @property
     def per_image(self) -> bool:
-        """Does onnxruntime's output for an image depend on its batch? Then `outputs` are those of
+        """Does onnxruntime's output for an image depend on its batch? `outputs` are then those of
         each image alone."""
         return any(isinstance(step, DynamicDense) for step in self._plan.steps)
 
@@ -134,8 +133,8 @@ class OnnxEmulator:
         return self.sure(images)[0] if self.exact else self._run(images)
 
     def sure(self, images: Floats) -> tuple[Floats, Floats]:
-        """Bounds (n, classes), (n, classes) of what onnxruntime gives; both are `outputs` when
-        `exact`."""
+        """Lower and upper bounds, (n, classes) each, of the outputs of onnxruntime. Both are
+        `outputs` when `exact`."""
         if self.exact:
             values = self._run(images)
             return values, values

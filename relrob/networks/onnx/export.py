@@ -14,8 +14,8 @@ OPSET = 17
 
 
 def to_onnx(dense: Dense) -> bytes:
-    """Input "image" (n, inputs) float32, rows as `dense` has them; output "logits" (n, classes): no
-    softmax.
+    """A graph of input "image" (n, inputs) float32, rows as `dense` has them, and output "logits"
+    (n, classes), without a softmax.
 
     Raises NetworkError where `dense` only models its file.
     """

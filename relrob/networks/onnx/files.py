@@ -1,5 +1,5 @@
-"""`.onnx` files: read, checked, their external data kept inside the model's folder, and told apart
-by what they hold."""
+"""`.onnx` files: read and checked, with external data inside the model's folder only, and their
+scheme told."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ def _parse(path: str, data: bytes) -> onnx.ModelProto:
 
 
 def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
-    """Read what the model keeps in other files of its folder, and the digest of all of it."""
+    """Read the tensors that the model keeps in other files of its folder. Gives the digest of all
+    files."""
     folder = Path(path).resolve().parent
     files: set[Path] = set()
     for tensor in _tensors(model):
@@ -107,7 +108,8 @@ def _load_external(model: onnx.ModelProto, path: str, data: bytes) -> str:
             or not target.is_relative_to(folder)
         ):
             raise NetworkError(
-                f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside the model's folder",
+                f"{path}: tensor {tensor.name!r} keeps its data in {location!r}, outside "
+                "the model's folder",
                 "files beside the model",
                 "save the model with its data inside",
             )
@@ -233,7 +235,8 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
 
 
 def _scheme(model: onnx.ModelProto) -> str:
-    """ "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time, else "float32"."""
+    """The scheme: "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time, else
+    "float32"."""
     kinds = {node.op_type for node in model.graph.node}
     if kinds & _DYNAMIC:
         return "dynamic"

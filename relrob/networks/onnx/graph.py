@@ -1,7 +1,6 @@
-"""An ONNX file as a typed graph of what is known to be modelled: every operator, attribute, version
-and type on a list.
+"""An ONNX file as a typed graph whose every operator, attribute, version and type is on a list.
 
-What is not on it, even where it would do nothing, makes the file a black box with a reason
+A file with anything else, even where it would do nothing, is a black box with a reason
 (`NotDenseError`).
 """
 
@@ -29,8 +28,8 @@ _VALUES: Final = ("value_float", "value_floats", "value_int", "value_ints")
 
 @dataclass(frozen=True)
 class _Form:
-    """How an operator may look in the opsets [`since`, `until`): its attributes, and how many
-    inputs it takes."""
+    """The form of an operator in the opsets [`since`, `until`): its attributes, and how many inputs
+    it takes."""
 
     since: int
     until: int
@@ -57,7 +56,11 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
     "Transpose": (_form("perm", 1),),
     "Squeeze": (_form("axes", 1, until=13), _form("", 1, 2, since=13)),
     "Unsqueeze": (_form("axes", 1, until=13), _form("", 2, since=13)),
-    "Cast": (_form("to", 1, until=19), _form("to saturate", 1, since=19, until=24), _form("to saturate round_mode", 1, since=24)),
+    "Cast": (
+        _form("to", 1, until=19),
+        _form("to saturate", 1, since=19, until=24),
+        _form("to saturate round_mode", 1, since=24),
+    ),
     "BatchNormalization": (
         _form("epsilon momentum spatial", 5, until=9),
         _form("epsilon momentum", 5, since=9, until=14),
@@ -65,13 +68,13 @@ _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
     ),
     "Dropout": (_form("ratio", 1, until=12), _form("seed", 1, 3, since=12)),
     "Clip": (_form("min max", 1, until=11), _form("", 1, 3, since=11)),
-}  # fmt: skip
+}
 
 
 @dataclass(frozen=True, eq=False)
 class Operator:
-    """One operator: `inputs` ("" for one that is left out), its one output, its attributes;
-    `label`: its place, for messages."""
+    """One operator: `inputs`, "" for one that is left out, its one output, its attributes. `label`:
+    its place, for messages."""
 
     kind: str
     inputs: tuple[str, ...]
@@ -82,8 +85,10 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """`constants` by name; `operators` in the file's order, which is topological; one `given`
-    value, one `result`, both float32."""
+    """A graph from one value, `given`, to another, `result`, both float32.
+
+    `constants`: by name. `operators`: in the file's order, which is topological.
+    """
 
     given: str
     rank: int
@@ -94,7 +99,8 @@ class Graph:
 
 
 def graph_of(model: onnx.ModelProto) -> Graph:
-    """The graph of a checked model. Raises NotDenseError for what is not known to be modelled."""
+    """The graph of a checked model. Raises NotDenseError for a graph that is not known to be
+    modelled."""
     opset = _opset(model)
     graph = model.graph
     for what, found in (
@@ -119,7 +125,10 @@ def graph_of(model: onnx.ModelProto) -> Graph:
         raise NotDenseError("an input that is not a batch of float32 images")
     named, operators = {given.name, *held}, []
     for position, node in enumerate(graph.node, start=1):
-        label = f"node {position} {(node.name or (node.output[0] if node.output else ''))!r} ({node.op_type})"
+        label = (
+            f"node {position} "
+            f"{(node.name or (node.output[0] if node.output else ''))!r} ({node.op_type})"
+        )
         try:
             operator = _operator(node, opset, label)
             if operator.output in named:
@@ -177,7 +186,7 @@ def _operator(node: onnx.NodeProto, opset: int, label: str) -> Operator:
 
 
 def _constant(settings: dict[str, Any]) -> Array:
-    """What a Constant holds: float32 and int64 where it is written as numbers."""
+    """The value of a Constant. One that is written as numbers is float32 or int64."""
     if len(settings) == 1:
         name, value = next(iter(settings.items()))
         if name == "value" and value.data_type in _KEPT:

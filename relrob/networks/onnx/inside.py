@@ -18,7 +18,7 @@ from relrob.networks.shapes import without_batch
 
 
 def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
-    """What each node gives for one image (d,), flat, in the order of the graph. Raises whatever
+    """The output of each node for one image (d,), flat, in the order of the graph. Raises whatever
     onnxruntime raises."""
     own = runs_weights(network) and network.dense is not None
     data = to_onnx(network.dense) if own and network.dense is not None else checked_bytes(network)

@@ -1,5 +1,4 @@
-"""The graph that onnxruntime really executes: asked of onnxruntime itself, after all its
-fusions."""
+"""The graph that onnxruntime executes after all its fusions, as onnxruntime itself tells it."""
 
 from __future__ import annotations
 
@@ -53,8 +52,8 @@ def run_node(node: onnx.NodeProto, name: str, values: Array, constants: dict[str
 def may_saturate(model: onnx.ModelProto) -> bool:
     """Could a sum of two products of 8-bit codes with int8 weights of this graph leave 16 bits?
 
-    Where `products_saturate`, the processor adds the products of two inputs in int16, inputs as
-    codes 0 to 255 (onnxruntime, "Quantize ONNX Models", on U8S8 saturation); products with uint8
+    Where `products_saturate`, the processor adds the products of two inputs in int16, with inputs
+    as codes 0 to 255 (onnxruntime, "Quantize ONNX Models", on U8S8 saturation). Products with uint8
     weights are wider.
     """
     for tensor in model.graph.initializer:
@@ -66,8 +65,8 @@ def may_saturate(model: onnx.ModelProto) -> bool:
 
 
 def products_saturate() -> bool:
-    """Do 8-bit products saturate at 16 bits on this processor, as on x86 without VNNI? Then sums
-    are not those of integers."""
+    """Do 8-bit products saturate at 16 bits on this processor, as on x86 without VNNI? Sums are
+    then not those of integers."""
     weights = np.full((64, 16), 127, np.int8)
     weights[:, 8:] = -128
     node = helper.make_node("MatMulInteger", ["a", "b"], ["y"])
@@ -91,7 +90,8 @@ def _session(data: bytes, options: Any) -> Any:
     """A session on the CPU provider."""
     try:
         return ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no base class of their own
+    # The exceptions of onnxruntime have no base class of their own.
+    except Exception as error:
         raise NetworkError(
             f"onnxruntime refuses the graph: {one_line(error)}", "a model it runs"
         ) from error

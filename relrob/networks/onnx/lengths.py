@@ -1,8 +1,8 @@
-"""Graphs whose work depends on the pixels: how often a loop runs, or how large a value is. Such a
-file may behave on some images and run without end, or fill the memory, on others.
+"""Refusal of graphs whose work depends on the pixels, such as the number of rounds of a loop or the
+size of a value.
 
-Of each value two things are known: whether its numbers may depend on the pixels, and whether its
-shape may.
+Such a file may behave on some images and run without end, or fill the memory, on others. Two facts
+are kept of each value: whether its numbers may depend on the pixels, and whether its shape may.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _Values = MutableMapping[str, _Known]
 
 
 def refuse_lengths(model: onnx.ModelProto, path: str) -> None:
-    """Raises UnsupportedLayerError for a graph, subgraph or function whose work may depend on the
+    """Raise UnsupportedLayerError for a graph, subgraph or function whose work may depend on the
     pixels."""
     held = {tensor.name for tensor in model.graph.initializer}
     values: _Values = {each.name: _Known(each.name not in held) for each in model.graph.input}
@@ -75,7 +75,7 @@ class _Walk:
         self._guarded, self._depth = False, 0
 
     def graph(self, nodes: Iterable[onnx.NodeProto], values: _Values) -> None:
-        """Every node, in the file's order; what it gives is added to `values`."""
+        """Visit every node, in the file's order, and add its outputs to `values`."""
         if self._depth > _DEEPEST:
             raise UnsupportedLayerError(
                 f"{self._path} holds graphs in graphs", f"{_DEEPEST} of them"
@@ -88,7 +88,7 @@ class _Walk:
         self._depth -= 1
 
     def _node(self, node: onnx.NodeProto, given: list[_Known], values: _Values) -> _Known:
-        """What is known of its outputs."""
+        """The facts of its outputs."""
         whole = _all(given)
         bodies = [
             body
@@ -130,7 +130,8 @@ class _Walk:
             raise self._refused(node, "how often it runs")
         first = 2 if node.op_type == "Loop" else 0
         carried = given[first:]
-        while True:  # what one round gives goes into the next
+        # The outputs of one round are the inputs of the next.
+        while True:
             given_back = self._body(bodies[0], [_FREE] * first + carried, values)
             if first and given_back[:1] and given_back[0].value:
                 raise self._refused(node, "how often it runs")
@@ -142,7 +143,8 @@ class _Walk:
             carried = after
 
     def _body(self, body: onnx.GraphProto, given: list[_Known], values: _Values) -> list[_Known]:
-        """Of each output of a graph that sees the values around it; `given`: of its own inputs."""
+        """The facts of each output of a graph that sees the values around it. `given`: those of its
+        own inputs."""
         inside: _Values = ChainMap({}, values)
         inside.update({each.name: found for each, found in zip(body.input, given, strict=False)})
         self.graph(body.node, inside)

@@ -1,5 +1,5 @@
-"""What operators of an ONNX graph are given: constants, scales, codes, weights, shapes; or why they
-are not emulated."""
+"""The operands of an ONNX operator as typed values: constants, scales, codes, weights and
+shapes."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def codes_of(constants: Constants, node: onnx.NodeProto, scale: int, zero: int) 
 
 
 def plain(at: dict[str, Any]) -> None:
-    """Attributes of newer operator sets that change the arithmetic are refused."""
+    """Raise NotEmulatedError for attributes of newer operator sets that change the arithmetic."""
     changed = [name for name in ("output_dtype", "precision", "block_size") if at.get(name)]
     need(not changed, f"the attribute {', '.join(changed)}")
 
@@ -90,10 +90,11 @@ def weights_of(
 def viewed(
     constants: Constants, node: onnx.NodeProto, at: dict[str, Any], dims: Shape
 ) -> tuple[Shape, Ints | None]:
-    """Shape of one image after an operator that moves values only, and their new order if it
-    changes; the batch stays in front."""
+    """The shape of one image after an operator that only moves values, and their new order, None
+    where it stays. The batch stays in front."""
     size, moved = prod(dims), None
-    shape = (0, *dims)  # 0 marks the batch
+    # The 0 marks the batch.
+    shape = (0, *dims)
     match node.op_type:
         case "Flatten":
             need(at.get("axis", 1) in (1, -len(dims)), "it mixes the images of a batch")

@@ -1,4 +1,4 @@
-"""From the optimised graph of a dense ONNX network to the steps that its operators take."""
+"""The plan of a dense ONNX network: the steps that the operators of its optimised graph take."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.domain.arrays import Floats
-from relrob.networks.exact_dot import ExactDot
 from relrob.networks.onnx import steps
 from relrob.networks.onnx.kernel_graph import run_node
 from relrob.networks.onnx.operands import (
@@ -25,7 +23,8 @@ from relrob.networks.onnx.operands import (
     viewed,
     weights_of,
 )
-from relrob.networks.onnx.steps import Codes, Step
+from relrob.networks.onnx.products import dynamic_dense, float_dense, integer_dense
+from relrob.networks.onnx.steps import Codes, IntegerDense, Step
 
 _DOMAINS: Final = ("", "ai.onnx", "com.microsoft")
 _LARGEST: Final = 1e37
@@ -42,8 +41,8 @@ class KernelPlan:
 
 @dataclass(frozen=True)
 class _Value:
-    """What is known of the current value: shape of one image; codes if it is quantised; else the
-    largest magnitude."""
+    """The facts of the current value: the shape of one image, and its codes, or its largest
+    magnitude where it is not quantised."""
 
     dims: tuple[int, ...]
     codes: Codes | None
@@ -71,7 +70,7 @@ def plan(model: onnx.ModelProto, dims: tuple[int, ...]) -> KernelPlan:
 
 
 class _Planner:
-    """Follows the one value that depends on the image."""
+    """The one value that depends on the image, followed node by node."""
 
     def __init__(self, model: onnx.ModelProto, dims: tuple[int, ...]) -> None:
         self.constants = {
@@ -126,7 +125,7 @@ class _Planner:
     # Constants.
 
     def _fold(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """A DequantizeLinear of constants, as onnxruntime computes it at run time."""
+        """Compute a DequantizeLinear of constants, as onnxruntime does at run time."""
         need(node.op_type == "DequantizeLinear", "an operator on constants")
         given = {name: self.constants[name] for name in node.input if name}
         self.constants[node.output[0]] = run_node(node, node.input[0], given[node.input[0]], given)
@@ -158,47 +157,21 @@ class _Planner:
     def _integer(
         self, node: onnx.NodeProto, own: Codes, b: int, b_zero: int, transposed: bool = False
     ) -> tuple[Array, int, Codes]:
-        """Weights less their zero points (n_in, n_out); the shift; the codes that arrive, seen with
-        the operator's zero point."""
+        """Weights less their zero points (n_in, n_out), the shift, and the codes that arrive, seen
+        with the operator's zero point."""
         held = self._input_codes()
         need(held.least == own.least, "codes of another type")
         shift = held.zero_point - own.zero_point
         weights = weights_of(self.constants, node, self.value.dims, b, b_zero, transposed)
         return weights, shift, Codes(own.scale, own.zero_point, own.least, own.most)
 
-    def _push_dense(
-        self, weights: Array, bias: Array | None, source: Codes, shift: int, scales: Floats | None,
-        multiplier: Floats | None, target: Codes | None, float_bias: Array | None = None,
-    ) -> None:  # fmt: skip
-        """Append an IntegerDense."""
-        width = weights.shape[1]
-        whole = (
-            np.zeros(width, np.int64)
-            if bias is None
-            else np.broadcast_to(bias.astype(np.int64).reshape(-1), width)
-        )
-        dot = ExactDot(weights, whole, source.low, source.high)
-        factor = (
-            None if multiplier is None else steps.constant(np.broadcast_to(multiplier, (width,)))
-        )
-        fine = factor is None or bool(np.isfinite(factor).all() and (factor >= 0).all())
-        need(fine, "scales whose product is negative or not finite")
-        added = (
-            None
-            if float_bias is None
-            else steps.constant(np.broadcast_to(float_bias.reshape(-1), (width,)))
-        )
-        columns = steps.constant(
-            np.broadcast_to(np.ones(1) if scales is None else scales, (width,))
-        )
-        layer = steps.IntegerDense(dot, source, columns, factor, target, added, shift)
+    def _push_integer(self, made: tuple[IntegerDense, float]) -> None:
+        """Append an integer product."""
+        layer, top = made
         need(
             self.exact or not layer.wraps, "an accumulator that may overflow after a float32 layer"
         )
-        top = dot.limit * (1.0 if factor is None else float(factor.max())) + (
-            0.0 if added is None else float(np.abs(added).max())
-        )
-        self._push(layer, target, (width,), top)
+        self._push(layer, layer.target, layer.weight_scales.shape, top)
 
     def _q_gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         need(not at.get("transA", 0), "a transposed input")
@@ -212,7 +185,7 @@ class _Planner:
             need(get(self.constants, node, 8) is not None, "an output scale without a zero point")
             target = codes_of(self.constants, node, 7, 8)
             multiplier = multiplier / target.scale
-        self._push_dense(weights, bias, source, shift, scales, multiplier, target)
+        self._push_integer(integer_dense(weights, bias, source, shift, scales, multiplier, target))
 
     def _q_matmul(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
         own, target, scales = (
@@ -221,8 +194,10 @@ class _Planner:
             scale_of(self.constants, node, 4),
         )
         weights, shift, source = self._integer(node, own, 3, 5)
-        self._push_dense(
-            weights, None, source, shift, scales, own.scale * scales / target.scale, target
+        self._push_integer(
+            integer_dense(
+                weights, None, source, shift, scales, own.scale * scales / target.scale, target
+            )
         )
 
     def _to_float(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
@@ -239,8 +214,17 @@ class _Planner:
         zero = 0 if point is None else int(point.reshape(-1)[0])
         own = Codes(scale[0], zero, held.least, held.most)
         weights, shift, source = self._integer(node, own, 1, 5)
-        self._push_dense(
-            weights, None, source, shift, scales, scale * scales, None, get(self.constants, node, 6)
+        self._push_integer(
+            integer_dense(
+                weights,
+                None,
+                source,
+                shift,
+                scales,
+                scale * scales,
+                None,
+                get(self.constants, node, 6),
+            )
         )
 
     def _matmul_integer(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
@@ -250,10 +234,10 @@ class _Planner:
             held.scale, 0 if point is None else int(point.reshape(-1)[0]), held.least, held.most
         )
         weights, shift, source = self._integer(node, own, 1, 3)
-        self._push_dense(weights, None, source, shift, None, None, None)
+        self._push_integer(integer_dense(weights, None, source, shift, None, None, None))
 
     def _cast(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """int32 or float32 to float32; the step before it has done so."""
+        """A cast of int32 or float32 to float32, which the step before it has done already."""
         need(
             at.get("to") == TensorProto.FLOAT and self.value.codes is None,
             "a cast that is not to float32",
@@ -266,22 +250,14 @@ class _Planner:
             scale_of(self.constants, node, 2),
             get(self.constants, node, 4),
         )
-        dot = ExactDot(weights, np.zeros(weights.shape[1], np.int64), -255, 255)
-        need(dot.limit < 2**31, "an accumulator that may overflow")
-        columns = steps.constant(np.broadcast_to(scales, (weights.shape[1],)))
-        added = (
-            None
-            if bias is None
-            else steps.constant(np.broadcast_to(bias.reshape(-1), (weights.shape[1],)))
-        )
-        top = 2 * self.value.largest * float((np.abs(weights).sum(axis=0) * columns).max())
-        top += 0.0 if added is None else float(np.abs(added).max())
-        self._push(steps.DynamicDense(dot, columns, added), None, (weights.shape[1],), top)
+        step, top = dynamic_dense(weights, scales, bias, self.value.largest)
+        self._push(step, None, weights.shape[1:], top)
 
     # Integer elementwise operators.
 
     def _q_add(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """Its table is what onnxruntime computes for each of the 256 codes."""
+        """A sum with a constant, as a table of the outputs of onnxruntime for each of the 256
+        codes."""
         held = self._input_codes()
         other = self.constants[node.input[3] if node.input[0] == self.current else node.input[0]]
         width = self.value.dims[-1]
@@ -318,11 +294,12 @@ class _Planner:
         step = steps.IntegerSoftmax(source, target, self.value.dims[0])
         kind = np.uint8 if held.least == 0 else np.int8
         rows = np.random.default_rng(0).integers(held.least, held.most + 1, (64, step.size))
+        # Row 0 is a tie of all classes, row 1 has one class alone on top.
         rows[0], rows[1], rows[1, 0] = (
             held.least,
             held.least,
             held.most,
-        )  # a tie of all, and one class alone
+        )
         found = (
             run_node(node, self.current, rows.astype(kind), self.constants).astype(np.int64)
             - target.zero_point
@@ -334,7 +311,8 @@ class _Planner:
     # float32 operators.
 
     def _gemm(self, node: onnx.NodeProto, at: dict[str, Any]) -> None:
-        """Not exact: onnxruntime adds up in an order of its own."""
+        """A float32 product. It is not exact, because onnxruntime adds up in an order of its
+        own."""
         need(self.value.codes is None, "codes in a float32 layer")
         weights, bias = (
             get(self.constants, node, 1),
@@ -346,22 +324,15 @@ class _Planner:
             "an unusual Gemm",
         )
         matrix = np.asarray(weights).T if at.get("transB", 0) else np.asarray(weights)
-        width = matrix.shape[1]
         need(
             self.value.dims == matrix.shape[:1],
             f"weights {matrix.shape} for values {self.value.dims}",
         )
-        row = np.zeros(width) if bias is None else np.broadcast_to(bias.reshape(-1), (width,))
-        top = self.value.largest * float(
-            np.abs(matrix).astype(np.float64).sum(axis=0).max()
-        ) + float(np.abs(row).max())
-        need(bool(np.isfinite(top)), "weights that are not finite")
+        step, top = float_dense(matrix, bias, self.value.largest)
         self.exact = False
         activation = at.get("activation", b"")
         need(activation in (b"", b"Relu"), f"the activation {activation!r}")
-        self._push(
-            steps.FloatDense(steps.constant(matrix), steps.constant(row)), None, (width,), top
-        )
+        self._push(step, None, matrix.shape[1:], top)
         if activation:
             self._push(steps.Elementwise("Max", steps.constant(np.zeros(1))))
 
@@ -418,7 +389,7 @@ class _Planner:
         dims: tuple[int, ...] | None = None,
         largest: float | None = None,
     ) -> None:
-        """Append a step and say what is known of its output."""
+        """Append a step and keep the facts of its output."""
         self.steps.append(step)
         top = self.value.largest if largest is None else largest
         need(codes is not None or top < _LARGEST, "values that may overflow float32")

@@ -1,5 +1,5 @@
-"""Graphs that draw random numbers: their outputs are no function of the image, so that no verdict
-can be of them."""
+"""Refusal of graphs that draw random numbers: their outputs are no function of the image, and no
+verdict can be of them."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _DRAWING: Final = {
     "RandomUniform",
     "RandomUniformLike",
 }
-_TESTED: Final = 7  # before it, Dropout drops unless `is_test` is set
+# Before this opset, Dropout drops unless `is_test` is set.
+_TESTED: Final = 7
 
 
 def refuse_random(model: onnx.ModelProto, path: str) -> None:
-    """Raises NetworkError for a graph, subgraph or function that draws random numbers, or may."""
+    """Raise NetworkError for a graph, subgraph or function that draws random numbers, or may."""
     opset = max(
         (each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), default=1
     )
@@ -45,7 +46,7 @@ def refuse_random(model: onnx.ModelProto, path: str) -> None:
 
 
 def _nodes(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """These, and those of their subgraphs."""
+    """The nodes, and those of their subgraphs."""
     for node in nodes:
         yield node
         for attribute in node.attribute:

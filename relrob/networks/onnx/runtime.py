@@ -1,5 +1,5 @@
-"""onnxruntime on the CPU: `.onnx` files as they are, and float MLPs of every format as an exported
-graph."""
+"""The onnxruntime runtime on the CPU: `.onnx` files as they are, and float MLPs of every format as
+an exported graph."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ from relrob.system.files import sha256_bytes
 log = logging.getLogger(__name__)
 
 _ERRORS_ONLY: Final = 3
-_MOST_VALUES: Final = 1 << 28  # pixels of a fixed batch
+# The most pixels of a fixed batch.
+_MOST_VALUES: Final = 1 << 28
 _LEVELS: Final = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
     "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
@@ -46,10 +47,10 @@ _TYPES: Final = {
 def open_onnxruntime(
     network: Network, threads: int, data: bytes | None = None, batch: int | None = None
 ) -> OnnxRuntime:
-    """A session on the CPU provider; one image at a time where the graph is not known to treat
-    images apart.
+    """A session on the CPU provider.
 
-    Raises NetworkError when onnxruntime refuses the file.
+    It runs one image at a time where the graph is not known to treat images apart. Raises
+    NetworkError when onnxruntime refuses the file.
     """
     weights = runs_weights(network)
     if weights:
@@ -58,13 +59,11 @@ def open_onnxruntime(
         )
     else:
         content = checked_bytes(network, data)
-        alone = (
-            data is not None or sha256_bytes(content) == network.sha256
-        )  # no tensors in other files: they need the path
+        # True without tensors in other files, which need the path.
+        alone = data is not None or sha256_bytes(content) == network.sha256
         session = _session(network, content if alone else network.path, threads)
-    if (
-        network.scheme == "dynamic"
-    ):  # one range over the whole batch: an image's output depends on the others
+    # One range over the whole batch: an image's output depends on the others.
+    if network.scheme == "dynamic":
         return OnnxRuntime(network, session, in_raster_order=weights, batch=batch, alone=True)
     evaluator = OnnxRuntime(network, session, in_raster_order=weights, batch=batch)
     if weights or evaluator.best_batch == 1:
@@ -79,8 +78,8 @@ def open_onnxruntime(
 
 
 def _differs(network: Network, evaluator: OnnxRuntime, single: OnnxRuntime) -> str:
-    """Why the probes, forwards and backwards, are not to be run in batches; "" where nothing speaks
-    against it."""
+    """The reason not to run the probes, forwards and backwards, in batches. "" where there is
+    none."""
     probes = probe_images(network)
     images = np.concatenate([probes, probes[::-1]])
     alone = single.outputs(images)
@@ -98,9 +97,11 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
     try:
         session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         given = session.get_inputs()[0]
-        _ = given.name, given.shape, given.type  # names that are no text raise here
+        # Names that are no text raise here.
+        _ = given.name, given.shape, given.type
         return session
-    except Exception as error:  # its exceptions have no base class of their own
+    # The exceptions of onnxruntime have no base class of their own.
+    except Exception as error:
         raise NetworkError(
             f"onnxruntime refuses {network.path}: {one_line(error)}",
             "a model it runs",
@@ -110,8 +111,8 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
 
 @final
 class OnnxRuntime:
-    """One session; a graph with a fixed batch is fed that many images at a time. `alone`: no two
-    different images in a call."""
+    """One session. A graph with a fixed batch is fed that many images at a time. `alone`: no two
+    different images share a call."""
 
     def __init__(
         self,
@@ -173,7 +174,8 @@ class OnnxRuntime:
                     )
                 },
             )[0]
-        except Exception as error:  # its exceptions have no base class of their own
+        # The exceptions of onnxruntime have no base class of their own.
+        except Exception as error:
             raise NetworkError(
                 f"onnxruntime cannot run {self._network.path}: {one_line(error)}",
                 "one row an image",

@@ -1,7 +1,8 @@
-"""What onnxruntime's CPU kernels do to a batch, operator by operator, to the bit. NumPy only.
+"""The arithmetic of onnxruntime's CPU kernels on a batch, operator by operator, to the bit, in
+NumPy.
 
-Integer codes travel as float32 arrays of `code - zero point`: every kernel here subtracts the zero
-point first.
+Integer codes travel as float32 arrays of `code - zero point`, because every kernel here subtracts
+the zero point first.
 """
 
 from __future__ import annotations
@@ -73,14 +74,16 @@ class Dequantise:
 
 @dataclass(frozen=True, eq=False)
 class IntegerDense:
-    """QGemm, QLinearMatMul, MatMulIntegerToFloat, MatMulInteger: an exact int32 accumulator, then
-    one float32 product.
+    """QGemm, QLinearMatMul, MatMulIntegerToFloat and MatMulInteger: an exact int32 accumulator,
+    then one float32 product.
 
-    `dot.weights` (n_in, n_out): integers less their zero points; `dot.bias` (n_out,) int32;
-    `source`: codes that it reads; `weight_scales` (n_out,) float32; `multiplier` (n_out,) float32:
-    what the accumulator is multiplied by (None: nothing); `target`: codes that it writes, None for
-    float32; `float_bias` (n_out,): added to a float32 output. A ReLU is in the clamp: `target.low`
-    is 0. The accumulator wraps at 32 bits, as the processor's does.
+    `dot.weights` (n_in, n_out): integers less their zero points. `dot.bias` (n_out,): int32.
+    `source`: the codes of inputs. `weight_scales` (n_out,): float32. `multiplier` (n_out,): float32
+    factor of the accumulator, None for 1. `target`: the codes of outputs, None for float32.
+    `float_bias` (n_out,): added to a float32 output.
+
+    A ReLU is in the clamp: `target.low` is 0. The accumulator wraps at 32 bits, as the processor's
+    does.
     """
 
     dot: ExactDot
@@ -106,7 +109,7 @@ class IntegerDense:
         return self.finish(self.dot(values + np.float32(self.shift) if self.shift else values))
 
     def finish(self, sums: Numbers) -> Floats:
-        """From exact sums to outputs; nondecreasing in each sum when none wraps."""
+        """Outputs of exact sums. They are nondecreasing in each sum when none wraps."""
         if self.wraps:
             sums = (sums.astype(np.int64) + _INT32) % 2**32 - _INT32
         result: Floats = sums.astype(np.float32, copy=False)
@@ -120,12 +123,12 @@ class IntegerDense:
 
 @dataclass(frozen=True, eq=False)
 class DynamicDense:
-    """DynamicQuantizeMatMul: each image is quantised to uint8 by its own range, then an integer
-    product, scales and a bias.
+    """DynamicQuantizeMatMul: each image is quantised to uint8 by its own range, then multiplied in
+    integers, scaled and given a bias.
 
-    onnxruntime takes the range of the whole batch; this is what it does to an image alone, as it is
-    deployed. `weights` (n_in, n_out): integers less their zero points; `weight_scales`, `bias`
-    (n_out,) float32.
+    onnxruntime takes the range of the whole batch. This is its arithmetic on an image alone, as it
+    is deployed. `weights` (n_in, n_out): integers less their zero points. `weight_scales`, `bias`
+    (n_out,): float32.
     """
 
     dot: ExactDot
@@ -151,7 +154,7 @@ class DynamicDense:
 
 @dataclass(frozen=True, eq=False)
 class Lookup:
-    """QLinearAdd of a constant: `table` (256, n) centred codes, one row for each code from `least`
+    """QLinearAdd of a constant. `table` (256, n): centred codes, one row for each code from `least`
     on."""
 
     table: Floats
@@ -192,7 +195,7 @@ class IntegerSoftmax:
 
 @dataclass(frozen=True, eq=False)
 class FloatDense:
-    """A float32 Gemm that onnxruntime left unfused: its order of summation is its own. `weights`
+    """A float32 Gemm that onnxruntime left unfused, whose order of summation is its own. `weights`
     (n_in, n_out), `bias` (n_out,)."""
 
     weights: Floats
@@ -297,7 +300,7 @@ def _real_ends(low: Floats, high: Floats, weights: Numbers) -> tuple[Numbers, Nu
 
 
 def _outward(values: Numbers, end: float) -> Floats:
-    """float32, rounded away from the interval."""
+    """The ends in float32, rounded away from the interval."""
     return np.asarray(np.nextafter(values.astype(np.float32), np.float32(end)), dtype=np.float32)
 
 

@@ -156,9 +156,15 @@ def test_many_bits_approach_the_float_network() -> None:
     errors = []
     for fraction in (4, 8, 12, 16):
         network = from_float(
-            dense, bits=fraction + 5, weight_fraction=fraction, bias_fraction=fraction,
-            activation_fraction=fraction, input_bits=fraction + 1, input_fraction=fraction, pixel_scale=2**fraction,
-        )  # fmt: skip
+            dense,
+            bits=fraction + 5,
+            weight_fraction=fraction,
+            bias_fraction=fraction,
+            activation_fraction=fraction,
+            input_bits=fraction + 1,
+            input_fraction=fraction,
+            pixel_scale=2**fraction,
+        )
         errors.append(np.abs(network.outputs(images) / 2**fraction - truth).max())
     assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-3
 
@@ -170,18 +176,38 @@ def mistakes() -> list[tuple[type[RelrobError], str, object]]:
     bits = {"bias_fraction": 4, "activation_fraction": 4}
     return [
         (NetworkError, "bias int64 \\(2,\\)", lambda: FixedLayer(w, b[:2], 0, 1, 0, 7)),
-        (NetworkError, "float64", lambda: FixedLayer(w * 0.5, b, 0, 1, 0, 7)),  # type: ignore[arg-type]
+        (
+            NetworkError,
+            "float64",
+            lambda: FixedLayer(w * 0.5, b, 0, 1, 0, 7),  # type: ignore[arg-type]
+        ),
         (NetworkError, "shifts by -1", lambda: FixedLayer(w, b, 0, -1, 0, 7)),
         (NetworkError, "not empty", lambda: FixedLayer(w, b, 0, 1, 7, 7)),
         (NetworkError, "at most 62", lambda: FixedLayer(w, b * 2**40, 30, 1, 0, 7)),
         (NetworkError, "2 inputs is fed 3", lambda: FixedNetwork((good, good), 0, 1)),
         (NetworkError, "0 fixed-point layers", lambda: FixedNetwork((), 0, 1)),
-        (ShapeError, "codes from 0 to 9; accepted: 0 to 8", lambda: FixedNetwork((good,), 0, 8).evaluate(np.array([[0, 9]]))),
-        (ShapeError, "integers", lambda: FixedNetwork((good,), 0, 8).evaluate(np.ones((1, 2)))),  # type: ignore[arg-type]
-        (ShapeError, "images of shape", lambda: FixedNetwork((good,), 0, 8).codes(np.ones((1, 3), np.float32))),
+        (
+            ShapeError,
+            "codes from 0 to 9; accepted: 0 to 8",
+            lambda: FixedNetwork((good,), 0, 8).evaluate(np.array([[0, 9]])),
+        ),
+        (
+            ShapeError,
+            "integers",
+            lambda: FixedNetwork((good,), 0, 8).evaluate(np.ones((1, 2))),  # type: ignore[arg-type]
+        ),
+        (
+            ShapeError,
+            "images of shape",
+            lambda: FixedNetwork((good,), 0, 8).codes(np.ones((1, 3), np.float32)),
+        ),
         (QuantiseError, "1 bits", lambda: from_float(dense, bits=1, weight_fraction=0, **bits)),
-        (QuantiseError, "as fine as both", lambda: from_float(dense, bits=6, weight_fraction=0, input_fraction=2, **bits)),
-    ]  # fmt: skip
+        (
+            QuantiseError,
+            "as fine as both",
+            lambda: from_float(dense, bits=6, weight_fraction=0, input_fraction=2, **bits),
+        ),
+    ]
 
 
 @pytest.mark.parametrize(("error", "match", "call"), mistakes())

@@ -17,8 +17,7 @@ from relrob.domain.network import Dense
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from tests.make_networks import keras, save
-from tests.networks.onnx.test_modelled import (
+from tests.chained_onnx import (
     CLASSES,
     INPUTS,
     SHAPE,
@@ -27,6 +26,7 @@ from tests.networks.onnx.test_modelled import (
     spread,
     surroundings,
 )
+from tests.make_networks import keras, save
 
 ENDS = {"ordinary": (0.1, 4.0), "hostile": (1e-5, 1e5)}
 

@@ -14,6 +14,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from relrob.domain.arrays import Floats
 from relrob.networks.litert.apart import treats_apart
+from relrob.networks.litert.file import LiteRtFile
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.networks.probes import probed
@@ -211,7 +212,7 @@ def run(data: bytes, batch: Floats) -> Any:
 @pytest.mark.parametrize("name", CASES)
 def test_what_is_called_apart_is(name: str) -> None:
     data, apart = CASES[name]
-    assert treats_apart(data) == apart
+    assert treats_apart(LiteRtFile(data)) == apart
     batch = np.random.default_rng(2).standard_normal((3, 8)).astype(np.float32)
     together, alone = run(data, batch), [run(data, row[None]) for row in batch]
     if apart:
@@ -224,8 +225,8 @@ def test_what_is_called_apart_is(name: str) -> None:
 
 
 def test_dense_files_and_cnns_are_apart() -> None:
-    assert all(treats_apart(data) for data in FILES.values())
-    assert not treats_apart(b"TFL3")
+    assert all(treats_apart(LiteRtFile(data)) for data in FILES.values())
+    assert not treats_apart(LiteRtFile(b"TFL3"))
     names = (
         "mlperf_tiny/pretrainedResnet.tflite",
         "mlperf_tiny/pretrainedResnet_quant.tflite",
@@ -236,7 +237,7 @@ def test_dense_files_and_cnns_are_apart() -> None:
         "tflite_micro/person_detect.tflite",
         "quantised_formats/conv_fc_mnist.tflite",
     ):
-        assert treats_apart(shared_data(name).read_bytes()), name
+        assert treats_apart(LiteRtFile(shared_data(name).read_bytes())), name
 
 
 def mixing() -> bytes:

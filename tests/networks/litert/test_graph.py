@@ -12,10 +12,9 @@ from relrob.domain.arrays import Bools, Floats
 from relrob.errors import NetworkError
 from relrob.networks.litert.emulate import emulator
 from relrob.networks.litert.enclosure import black_box, tflite_enclosure
+from relrob.networks.litert.file import LiteRtFile
 from relrob.networks.litert.flat import NotModelledError, read_flat
-from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.interpreter import LiteRt
-from relrob.networks.litert.kernels import kernels_of
 from relrob.networks.litert.limits import check_limits
 from tests.litert_edits import BOX, flatten_edits, flatten_file, tensor, version
 from tests.make_kernels import Full, Kind, Step, write
@@ -59,7 +58,7 @@ def holds(data: bytes, runtime: str) -> None:
 @pytest.mark.parametrize("runtime", RUNTIMES)
 @pytest.mark.parametrize("name", FILES)
 def test_each_kind_is_modelled(name: str, runtime: str) -> None:
-    assert black_box(FILES[name], runtime) == ""
+    assert black_box(LiteRtFile(FILES[name]), runtime) == ""
     holds(FILES[name], runtime)
 
 
@@ -81,7 +80,7 @@ def test_uint8_and_int8_are_the_same_integers() -> None:
 def test_what_is_not_known_is_a_black_box(reason: str, name: str, change: Change) -> None:
     data = edited(FILES[name], change)
     for runtime in RUNTIMES:
-        assert reason in black_box(data, runtime)
+        assert reason in black_box(LiteRtFile(data), runtime)
         assert tflite_enclosure(a_network(data, 20, 5, runtime), data) is None
 
 
@@ -90,10 +89,10 @@ def test_the_batch_of_a_flatten_is_exactly_that() -> None:
     LiteRT may run it."""
     data = flatten_file()
     for runtime in RUNTIMES:
-        assert black_box(data, runtime) == ""
+        assert black_box(LiteRtFile(data), runtime) == ""
         holds(data, runtime)
     for number, change in enumerate(flatten_edits()):
-        assert black_box(edited(data, change), "builtin"), number
+        assert black_box(LiteRtFile(edited(data, change)), "builtin"), number
 
 
 def test_what_the_kernels_ignore_is_modelled() -> None:
@@ -114,7 +113,7 @@ def test_what_the_kernels_ignore_is_modelled() -> None:
                 continue
             data = edited(FILES[name], change)
             for runtime in RUNTIMES:
-                assert black_box(data, runtime) == ""
+                assert black_box(LiteRtFile(data), runtime) == ""
                 holds(data, runtime)
 
 
@@ -132,11 +131,11 @@ def test_scales_along_the_inputs_are_taken_for_those_of_the_outputs() -> None:
 
     data = edited(plain, turned)
     for runtime in RUNTIMES:
-        assert black_box(data, runtime) == ""
+        assert black_box(LiteRtFile(data), runtime) == ""
         holds(data, runtime)
-        assert kernels_of(data, runtime)[0] != "xnnpack"
+        assert LiteRtFile(data).kernels(runtime)[0] != "xnnpack"
     with pytest.raises(NotModelledError, match="along dimension 1"):
-        check_limits(read_graph(data).layers[0], "xnnpack")
+        check_limits(LiteRtFile(data).graph.layers[0], "xnnpack")
 
 
 def a_sum(total: int, ratio: float) -> bytes:
@@ -169,7 +168,7 @@ def test_where_integer_kernels_end(runtime: str, total: int, ratio: float, model
     data = a_sum(total, ratio)
     network = a_network(data, 2, 2, runtime)
     theirs = LiteRt(network, data, 1, 1).outputs(np.zeros((1, 2), np.float32))[0]
-    assert (black_box(data, runtime) == "") == modelled
+    assert (black_box(LiteRtFile(data), runtime) == "") == modelled
     assert (theirs.tolist() == [127, -128]) == modelled
 
 
@@ -178,7 +177,7 @@ def test_a_sum_beyond_32_bits_is_a_black_box() -> None:
     out = Kind(float(np.float32(2.0**20)), 0)
     data = write(20, GRID, [Full(weights, bias, np.full(1, 0.02, np.float32), out=out)])
     for runtime in RUNTIMES:
-        assert "leave 32 bits" in black_box(data, runtime)
+        assert "leave 32 bits" in black_box(LiteRtFile(data), runtime)
         network = a_network(data, 20, 2, runtime)
         wrapped = LiteRt(network, data, 1, 1).outputs(np.ones((1, 20), np.float32))
         clean = LiteRt(network, data, 1, 1).outputs(np.zeros((1, 20), np.float32))
@@ -195,7 +194,7 @@ def test_damaged_files_have_reasons() -> None:
         for _ in range(150):
             data = whole.copy()
             data[rng.integers(0, len(data), rng.integers(1, 4))] = rng.integers(0, 256)
-            found.add(black_box(data.tobytes(), "reference"))
+            found.add(black_box(LiteRtFile(data.tobytes()), "reference"))
     assert len(found) > 5
     with pytest.raises(NotModelledError, match="damaged"):
         read_flat(b"TFL3")
@@ -209,7 +208,7 @@ def test_a_name_that_is_no_text_is_refused_in_one_line() -> None:
 
 
 def test_layers_are_as_in_the_file() -> None:
-    graph = read_graph(FILES["int8-uint8-ends"])
+    graph = LiteRtFile(FILES["int8-uint8-ends"]).graph
     assert [type(layer).__name__ for layer in graph.layers] == [
         "Recode",
         "Int8Full",

@@ -20,11 +20,11 @@ from relrob.networks.enclosure import LOOSE
 from relrob.networks.litert import kernels
 from relrob.networks.litert.dynamic import qd8, symmetric
 from relrob.networks.litert.emulate import Emulator, emulator
-from relrob.networks.litert.enclosure import black_box, modelled, tflite_enclosure
+from relrob.networks.litert.enclosure import black_box, tflite_enclosure
+from relrob.networks.litert.file import LiteRtFile
 from relrob.networks.litert.flat import NotModelledError
-from relrob.networks.litert.graph import read_graph
 from relrob.networks.litert.interpreter import LiteRt
-from relrob.networks.litert.kernels import has_halves, kernels_of
+from relrob.networks.litert.kernels import has_halves
 from relrob.networks.litert.runtime import open_litert, rounds_by_place
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
@@ -40,16 +40,18 @@ LEFT = 8  # a version of FULLY_CONNECTED that XNNPACK leaves to LiteRT
 
 def test_the_delegate_is_asked() -> None:
     for name, data in FILES.items():
-        count = len(kernels_of(data, "builtin"))
-        assert kernels_of(data, "builtin") == ("builtin",) * count
-        assert kernels_of(data, "reference") == ("reference",) * count
-        assert "xnnpack" in kernels_of(data, "xnnpack"), name
-    assert kernels_of(FILES["dynamic"], "xnnpack") == ("xnnpack", "xnnpack")
-    assert kernels_of(FILES["int8-softmax"], "xnnpack") == ("xnnpack", "xnnpack", "builtin"), (
-        "int8 SOFTMAX is left"
-    )
+        count = len(LiteRtFile(data).kernels("builtin"))
+        assert LiteRtFile(data).kernels("builtin") == ("builtin",) * count
+        assert LiteRtFile(data).kernels("reference") == ("reference",) * count
+        assert "xnnpack" in LiteRtFile(data).kernels("xnnpack"), name
+    assert LiteRtFile(FILES["dynamic"]).kernels("xnnpack") == ("xnnpack", "xnnpack")
+    assert LiteRtFile(FILES["int8-softmax"]).kernels("xnnpack") == (
+        "xnnpack",
+        "xnnpack",
+        "builtin",
+    ), "int8 SOFTMAX is left"
     left = edited(FILES["dynamic"], version(LEFT))
-    assert kernels_of(left, "xnnpack") == ("builtin", "builtin")
+    assert LiteRtFile(left).kernels("xnnpack") == ("builtin", "builtin")
 
 
 def halved(model: Any, _graph: Any) -> None:
@@ -66,17 +68,13 @@ def test_half_precision_is_modelled_only_where_the_processor_has_none(
     monkeypatch.setattr(kernels, "has_halves", lambda: able)
     for name, data in FILES.items():
         allowed = edited(data, halved)
-        kernels_of.cache_clear()
-        modelled.cache_clear()
-        assert ("half precision" in black_box(allowed, "xnnpack")) is able, name
+        assert ("half precision" in black_box(LiteRtFile(allowed), "xnnpack")) is able, name
         assert (
-            black_box(data, "xnnpack")
-            == black_box(allowed, "builtin")
-            == black_box(allowed, "reference")
+            black_box(LiteRtFile(data), "xnnpack")
+            == black_box(LiteRtFile(allowed), "builtin")
+            == black_box(LiteRtFile(allowed), "reference")
             == ""
         )
-    kernels_of.cache_clear()
-    modelled.cache_clear()
 
 
 def test_linux_names_the_processors_that_have_half_precision(tmp_path: Path) -> None:
@@ -108,7 +106,7 @@ def first_only(model: Any, graph: Any) -> None:
 def test_layers_that_the_delegate_leaves_give_the_bits_of_the_built_in_kernel(name: str) -> None:
     data = edited(FILES[name], first_only)
     network = a_network(data, 20, 5, "xnnpack")
-    taken = kernels_of(data, "xnnpack")
+    taken = LiteRtFile(data).kernels("xnnpack")
     assert set(taken) == {"xnnpack", "builtin"}, "one layer is left, one is taken"
     theirs = LiteRt(network, data, 1, 64).outputs(images())
     found = emulator(network, data)
@@ -128,10 +126,8 @@ def test_guessing_by_the_runtime_would_be_wrong(
     network = load_network(path, image_shape=(4, 5, 1), classes=5, runtime="xnnpack")
     theirs = LiteRt(network, data, 1, 64).outputs(images())
     assert probed(network).black_box == ""
-    monkeypatch.setattr(
-        "relrob.networks.litert.emulate.kernels_of", lambda data, runtime: ("xnnpack", "xnnpack")
-    )
-    assert not same_bits(Emulator(network, data).outputs(images()), theirs)
+    monkeypatch.setattr(LiteRtFile, "kernels", lambda file, runtime: ("xnnpack", "xnnpack"))
+    assert not same_bits(Emulator(network, LiteRtFile(data)).outputs(images()), theirs)
     assert (
         "differs from the model at the outputs, on xnnpack of this machine"
         in probed(network).black_box
@@ -170,8 +166,8 @@ def test_an_interpreter_that_does_not_say_makes_a_black_box(
 
     monkeypatch.setattr(kernels, "Interpreter", Silent)
     data = edited(FILES["int8"], version(2))
-    assert "does not say which layers" in black_box(data, "xnnpack")
-    assert black_box(data, "builtin") == ""
+    assert "does not say which layers" in black_box(LiteRtFile(data), "xnnpack")
+    assert black_box(LiteRtFile(data), "builtin") == ""
 
 
 def test_kernels_that_change_with_the_batch_make_a_black_box(
@@ -181,11 +177,11 @@ def test_kernels_that_change_with_the_batch_make_a_black_box(
         kernels, "_taken", lambda data, graph, size: frozenset({0} if size == 1 else {0, 1})
     )
     with pytest.raises(NotModelledError, match="in a batch"):
-        kernels_of(edited(FILES["int8"], version(3)), "xnnpack")
+        LiteRtFile(edited(FILES["int8"], version(3))).kernels("xnnpack")
 
 
 def test_delegates_that_are_no_run_of_operators_make_a_black_box() -> None:
-    graph = read_graph(FILES["int8"])
+    graph = LiteRtFile(FILES["int8"]).graph
     assert list(kernels._between(graph, [0, 1, 2], [3])) == [0]
     assert list(kernels._between(graph, [0], [6])) == [0, 1]
     assert list(kernels._between(graph, [1], [2])) == []
@@ -283,9 +279,20 @@ def test_float_layers_on_the_built_in_kernels_run_alone(box: str) -> None:
 
 
 FLOATS = {
-    "LOGISTIC": None, "TANH": None, "EXP": None, "LOG": None, "SQRT": None, "RSQRT": None, "ABS": None, "RELU": None,
-    "SQUARE": None, "HARD_SWISH": None, "ELU": None, "SOFTMAX": schema.SoftmaxOptionsT, "LOG_SOFTMAX": None,
-}  # fmt: skip
+    "LOGISTIC": None,
+    "TANH": None,
+    "EXP": None,
+    "LOG": None,
+    "SQRT": None,
+    "RSQRT": None,
+    "ABS": None,
+    "RELU": None,
+    "SQUARE": None,
+    "HARD_SWISH": None,
+    "ELU": None,
+    "SOFTMAX": schema.SoftmaxOptionsT,
+    "LOG_SOFTMAX": None,
+}
 
 
 @pytest.mark.parametrize("kind", FLOATS)

@@ -17,6 +17,7 @@ from relrob.errors import NetworkError, RelrobError, ShapeError, UnsupportedLaye
 from relrob.networks.litert.interpreter import dequantised, quantised
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.networks.probes import probed
 from relrob.system.quiet import quiet_native
 from tests.make_networks import convert, forward, keras, keras_model, softmax, write_tflite
 from tests.support import random_dense
@@ -116,7 +117,7 @@ def test_a_graph_of_fixed_batch_runs_one_by_one_and_says_so(
     path.write_bytes(convert(keras().Model(start, value)))
     for runtime in RUNTIMES:
         caplog.clear()
-        network = load_network(path, image_shape=SHAPE, classes=5, runtime=runtime)
+        network = probed(load_network(path, image_shape=SHAPE, classes=5, runtime=runtime))
         evaluator = open_network(network)
         assert evaluator.best_batch == 1
         assert "run one by one" in caplog.text

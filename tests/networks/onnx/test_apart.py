@@ -52,7 +52,8 @@ APART: dict[str, Built] = {
     "reshaped": (f"Reshape(x,s)->h; {DENSE}", NCHW, {"s": whole(0, -1)}),
     "reshaped to the rest": (f"Reshape(x,s)->h; {DENSE}", NCHW, {"s": whole(-1, 12)}),
     "reshaped by its own shape": (
-        f"Shape(x)->z; Gather(z,i)->n[axis=0]; Unsqueeze(n,i)->u; Concat(u,t)->s[axis=0]; Reshape(x,s)->h; {DENSE}",
+        "Shape(x)->z; Gather(z,i)->n[axis=0]; Unsqueeze(n,i)->u; Concat(u,t)->s[axis=0]; "
+        f"Reshape(x,s)->h; {DENSE}",
         NCHW,
         {"i": np.array(0), "t": whole(-1)},
     ),
@@ -116,7 +117,8 @@ MIXING: dict[str, Built] = {
     ),
     "a product of images": (f"Transpose(x)->t; MatMul(x,t)->g; MatMul(g,x)->h; {DENSE}", FLAT, {}),
     "a minimum where a ReLU opens": (
-        "Gemm(x,w0,b0)->a; ReduceMin(x)->m[keepdims=1]; Sub(m,th)->d; Relu(d)->p; Add(a,p)->q; Gemm(q,w1,b1)->y",
+        "Gemm(x,w0,b0)->a; ReduceMin(x)->m[keepdims=1]; Sub(m,th)->d; Relu(d)->p; "
+        "Add(a,p)->q; Gemm(q,w1,b1)->y",
         FLAT,
         {"th": np.array([0.45], np.float32)},
     ),

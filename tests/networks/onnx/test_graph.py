@@ -91,42 +91,112 @@ def masked(given: onnx.ModelProto) -> None:
 MODELLED: dict[str, tuple[onnx.ModelProto, Edit | None, bool]] = {
     "opset 13": (model(), opset(13), False),
     "opset 7": (model(), opset(7), False),
-    "overridable weights": (model(), lambda m: m.graph.input.extend(
-        [helper.make_tensor_value_info("w0", TensorProto.FLOAT, [12, 7])]), False),
-    "dropout at rest": (model(f"Gemm(x,w0,b0)->g; Dropout(g,r,t)->a; {TAIL}", r=np.float32(0.5), t=np.array(False)), None, False),
+    "overridable weights": (
+        model(),
+        lambda m: m.graph.input.extend(
+            [helper.make_tensor_value_info("w0", TensorProto.FLOAT, [12, 7])]
+        ),
+        False,
+    ),
+    "dropout at rest": (
+        model(f"Gemm(x,w0,b0)->g; Dropout(g,r,t)->a; {TAIL}", r=np.float32(0.5), t=np.array(False)),
+        None,
+        False,
+    ),
     "dropout without a word": (model(f"Gemm(x,w0,b0)->g; Dropout(g)->a; {TAIL}"), None, False),
-    "a clip for a ReLU": (model("Gemm(x,w0,b0)->a; Clip(a,z)->h; Gemm(h,w1,b1)->y", z=np.float32(0)), None, False),
+    "a clip for a ReLU": (
+        model("Gemm(x,w0,b0)->a; Clip(a,z)->h; Gemm(h,w1,b1)->y", z=np.float32(0)),
+        None,
+        False,
+    ),
     "negated": (model(f"Neg(x)->n; Gemm(n,w0,b0)->a; {TAIL}"), None, True),
     "a cast to itself": (model(f"Cast(x)->n[to=1]; Gemm(n,w0,b0)->a; {TAIL}"), None, False),
     "a constant's other name": (model(f"Identity(w0)->v; Gemm(x,v,b0)->a; {TAIL}"), None, False),
     "beta alone": (model(f"Gemm(x,w0,b0)->a[beta=-0.5]; {TAIL}"), None, True),
     "one bias for all": (model(f"Gemm(x,w0,s)->a; {TAIL}", s=np.float32(0.5)), None, False),
-    "a softmax": (model("Gemm(x,w0,b0)->a; Relu(a)->h; Gemm(h,w1,b1)->z; Softmax(z)->y"), None, False),
-}  # fmt: skip
+    "a softmax": (
+        model("Gemm(x,w0,b0)->a; Relu(a)->h; Gemm(h,w1,b1)->z; Softmax(z)->y"),
+        None,
+        False,
+    ),
+}
 BOXED: dict[str, tuple[onnx.ModelProto, Edit | None, str]] = {
     "a later opset": (model(), opset(99), "operators of the versions"),
-    "an early opset": (model("Gemm(x,w0)->a; Relu(a)->h; Gemm(h,w1)->y"), opset(6), "operators of the versions|fails the ONNX"),
+    "an early opset": (
+        model("Gemm(x,w0)->a; Relu(a)->h; Gemm(h,w1)->y"),
+        opset(6),
+        "operators of the versions|fails the ONNX",
+    ),
     "two imports": (model(), twice_imported, "operators of the versions"),
-    "a later format": (model(), lambda m: setattr(m, "ir_version", 99), "format's version|fails the ONNX checker"),
+    "a later format": (
+        model(),
+        lambda m: setattr(m, "ir_version", 99),
+        "format's version|fails the ONNX checker",
+    ),
     "functions": (model(), functions, "functions of its own"),
     "annotations": (model(), annotated, "annotations of quantisation"),
     "sparse constants": (model(), sparse, "sparse constants"),
     "a mask": (model(f"Gemm(x,w0,b0)->a; {TAIL}"), masked, "2 outputs"),
     "another domain": (model(), foreign, "domain com.example"),
-    "trained": (model(f"Gemm(x,w0,b0)->g; BatchNormalization(g,b0,b0,b0,v)->a[training_mode=1]; {TAIL}", v=np.ones(7, np.float32)),
-        None, "training mode"),
-    "a variance below 0": (model(f"Gemm(x,w0,b0)->g; BatchNormalization(g,b0,b0,b0,v)->a[epsilon=2.0]; {TAIL}",
-        v=-np.ones(7, np.float32)), None, "a variance below 0"),
-    "turned pixels": (model(f"Gemm(x,w0,b0)->a[transA=1]; {TAIL}"), None, "a transposed input|fails the ONNX"),
-    "a bias an image": (model(f"Gemm(x,w0,bb)->a; {TAIL}", bb=np.zeros((9, 7), np.float32)), None, "differs between the images"),
-    "a cut ReLU": (model("Gemm(x,w0,b0)->a; Clip(a,z,s)->h; Gemm(h,w1,b1)->y", z=np.float32(0), s=np.float32(6)),
-        None, "a clip to"),
-    "a softmax of images": (model("Gemm(x,w0,b0)->a; Relu(a)->h; Gemm(h,w1,b1)->z; Softmax(z)->y[axis=0]"), None, "another axis"),
-    "two uses": (model("Gemm(x,w0,b0)->a; Relu(a)->h; Gemm(h,w1,b1)->z; Add(z,z)->y"), None, "does not read the value before it"),
-    "of halves": (model(f"Cast(x)->c[to=10]; Cast(c)->d[to=1]; Gemm(d,w0,b0)->a; {TAIL}"), None, "a cast away"),
-    "doubles": (model(f"Cast(x)->c[to=11]; Cast(c)->d[to=1]; Gemm(d,w0,b0)->a; {TAIL}"), None, "a cast away"),
-    "divided by": (model(f"Div(c,x)->d; Gemm(d,w0,b0)->a; {TAIL}", c=np.ones(12, np.float32)), None, "division by the value"),
-}  # fmt: skip
+    "trained": (
+        model(
+            f"Gemm(x,w0,b0)->g; BatchNormalization(g,b0,b0,b0,v)->a[training_mode=1]; {TAIL}",
+            v=np.ones(7, np.float32),
+        ),
+        None,
+        "training mode",
+    ),
+    "a variance below 0": (
+        model(
+            f"Gemm(x,w0,b0)->g; BatchNormalization(g,b0,b0,b0,v)->a[epsilon=2.0]; {TAIL}",
+            v=-np.ones(7, np.float32),
+        ),
+        None,
+        "a variance below 0",
+    ),
+    "turned pixels": (
+        model(f"Gemm(x,w0,b0)->a[transA=1]; {TAIL}"),
+        None,
+        "a transposed input|fails the ONNX",
+    ),
+    "a bias an image": (
+        model(f"Gemm(x,w0,bb)->a; {TAIL}", bb=np.zeros((9, 7), np.float32)),
+        None,
+        "differs between the images",
+    ),
+    "a cut ReLU": (
+        model(
+            "Gemm(x,w0,b0)->a; Clip(a,z,s)->h; Gemm(h,w1,b1)->y", z=np.float32(0), s=np.float32(6)
+        ),
+        None,
+        "a clip to",
+    ),
+    "a softmax of images": (
+        model("Gemm(x,w0,b0)->a; Relu(a)->h; Gemm(h,w1,b1)->z; Softmax(z)->y[axis=0]"),
+        None,
+        "another axis",
+    ),
+    "two uses": (
+        model("Gemm(x,w0,b0)->a; Relu(a)->h; Gemm(h,w1,b1)->z; Add(z,z)->y"),
+        None,
+        "does not read the value before it",
+    ),
+    "of halves": (
+        model(f"Cast(x)->c[to=10]; Cast(c)->d[to=1]; Gemm(d,w0,b0)->a; {TAIL}"),
+        None,
+        "a cast away",
+    ),
+    "doubles": (
+        model(f"Cast(x)->c[to=11]; Cast(c)->d[to=1]; Gemm(d,w0,b0)->a; {TAIL}"),
+        None,
+        "a cast away",
+    ),
+    "divided by": (
+        model(f"Div(c,x)->d; Gemm(d,w0,b0)->a; {TAIL}", c=np.ones(12, np.float32)),
+        None,
+        "division by the value",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", MODELLED)
@@ -182,12 +252,28 @@ def test_an_attribute_that_another_version_has_is_not_known(tmp_path: Path) -> N
 
 
 DRAWING = {
-    "dropout": (f"Dropout(x,r,t)->d; Gemm(d,w0,b0)->a; {TAIL}", {"r": np.float32(0.5), "t": np.array(True)}, "Dropout in training"),
-    "dropout that may": (f"Cast(x)->c[to=9]; ReduceMax(n)->t[keepdims=0]; Dropout(x,r,t)->d; Gemm(d,w0,b0)->a; {TAIL}",
-        {"r": np.float32(0.5), "n": np.array([1, 1])}, "Dropout in training"),
-    "noise": (f"RandomNormalLike(x)->e; Add(x,e)->d; Gemm(d,w0,b0)->a; {TAIL}", {}, "RandomNormalLike"),
-    "a seed": (f"RandomUniformLike(x)->e[seed=1.0]; Add(x,e)->d; Gemm(d,w0,b0)->a; {TAIL}", {}, "RandomUniformLike"),
-}  # fmt: skip
+    "dropout": (
+        f"Dropout(x,r,t)->d; Gemm(d,w0,b0)->a; {TAIL}",
+        {"r": np.float32(0.5), "t": np.array(True)},
+        "Dropout in training",
+    ),
+    "dropout that may": (
+        "Cast(x)->c[to=9]; ReduceMax(n)->t[keepdims=0]; Dropout(x,r,t)->d; "
+        f"Gemm(d,w0,b0)->a; {TAIL}",
+        {"r": np.float32(0.5), "n": np.array([1, 1])},
+        "Dropout in training",
+    ),
+    "noise": (
+        f"RandomNormalLike(x)->e; Add(x,e)->d; Gemm(d,w0,b0)->a; {TAIL}",
+        {},
+        "RandomNormalLike",
+    ),
+    "a seed": (
+        f"RandomUniformLike(x)->e[seed=1.0]; Add(x,e)->d; Gemm(d,w0,b0)->a; {TAIL}",
+        {},
+        "RandomUniformLike",
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DRAWING)
@@ -216,14 +302,23 @@ def nul(given: onnx.ModelProto) -> None:
 
 
 HOSTILE: dict[str, bytes] = {
-    "an input of type 256": spoilt(model(), lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 256)),
-    "weights of type 255": spoilt(model(), lambda m: setattr(m.graph.initializer[0], "data_type", 255)),
+    "an input of type 256": spoilt(
+        model(), lambda m: setattr(m.graph.input[0].type.tensor_type, "elem_type", 256)
+    ),
+    "weights of type 255": spoilt(
+        model(), lambda m: setattr(m.graph.initializer[0], "data_type", 255)
+    ),
     "weights as bytes": spoilt(model(), lambda m: setattr(m.graph.initializer[0], "data_type", 3)),
-    "a batch of 2^32": spoilt(model(), lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 2**32)),
+    "a batch of 2^32": spoilt(
+        model(),
+        lambda m: setattr(m.graph.input[0].type.tensor_type.shape.dim[0], "dim_value", 2**32),
+    ),
     "a place with a NUL": spoilt(model(), nul),
     "a negative size": spoilt(model(), lambda m: m.graph.initializer[0].dims.__setitem__(0, -3)),
-    "more than there is": spoilt(model(), lambda m: m.graph.initializer[0].dims.__setitem__(0, 2**40)),
-}  # fmt: skip
+    "more than there is": spoilt(
+        model(), lambda m: m.graph.initializer[0].dims.__setitem__(0, 2**40)
+    ),
+}
 
 
 @pytest.mark.parametrize("name", HOSTILE)

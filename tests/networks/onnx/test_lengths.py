@@ -50,24 +50,31 @@ EQUAL = {
     "a loop that counts": loop(m="", steps="d = Less (i, ten)"),
     "a loop over the images": "s = Shape <start = 1, end = 2> (x) k = Squeeze (s)" + loop(m="k"),
     "a shape that is computed": "s = Shape (x) z = ConstantOfShape (s) y = Add (x, z)",
-    "a branch by the pixels": _TOTAL + """ yes2 = Cast <to = 9> (rounds)
+    "a branch by the pixels": _TOTAL
+    + """ yes2 = Cast <to = 9> (rounds)
         y = If (yes2) <then_branch = a () => (float[n, 4] p) { p = Relu (x) },
                        else_branch = b () => (float[n, 4] q) { q = Neg (x) }> """,
-}  # fmt: skip
+}
 UNEQUAL = {
     "as many rounds as the pixels say": _TOTAL + loop(m="rounds"),
     "a first condition of the pixels": _TOTAL + "go = Cast <to = 9> (rounds)" + loop(on="go"),
-    "until a pixel is large": loop(m="", steps="s = ReduceMax <keepdims = 0> (v) d = Less (s, low)"),
+    "until a pixel is large": loop(
+        m="", steps="s = ReduceMax <keepdims = 0> (v) d = Less (s, low)"
+    ),
     "the condition of what is around": _TOTAL + loop(steps="d = Cast <to = 9> (rounds)"),
-    "as large as the pixels say": _TOTAL + """ one = Constant <value_ints = [1]> () f = Reshape (rounds, one)
+    "as large as the pixels say": _TOTAL
+    + """ one = Constant <value_ints = [1]> () f = Reshape (rounds, one)
         z = ConstantOfShape (f) t = ReduceSum <keepdims = 0> (z) y = Add (x, t) """,
     "a shape of what was picked": """ p = NonZero (x) s = Shape (p) z = ConstantOfShape (s)
         t = ReduceSum <keepdims = 0> (z) y = Add (x, t) """,
-    "a loop in a branch": _TOTAL + "go = Cast <to = 9> (rounds)" + """
-        y = If (go) <then_branch = a () => (float[n, 4] p) { p = Loop (m, yes, x) <body = body (int64 i, bool c, float[n, 4] v)
+    "a loop in a branch": _TOTAL
+    + "go = Cast <to = 9> (rounds)"
+    + """
+        y = If (go) <then_branch = a () => (float[n, 4] p) {
+            p = Loop (m, yes, x) <body = body (int64 i, bool c, float[n, 4] v)
             => (bool d, float[n, 4] w) { d = Identity (c) w = Relu (v) }> },
             else_branch = b () => (float[n, 4] q) { q = Neg (x) }> """,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", EQUAL)
