@@ -15,8 +15,8 @@ from flint import arb, ctx
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.certificates.checking.deployed import NoRulesError
-from relrob.certificates.checking.derive import _Layer
 from relrob.certificates.checking.entries import InvalidError
+from relrob.certificates.checking.layer import ArbLayer
 from relrob.networks.onnx.export import to_onnx
 from tests.reading_cases import hostile_images, ranges, read
 from tests.support import random_dense
@@ -192,7 +192,7 @@ def test_dense_layers_in_a_row_are_one_with_the_roundings_of_all(tmp_path: Path)
     assert first.terms >= (16 + 2) + (12 + 2)
     assert (first.sizes >= np.abs(np.ones((16, 12))) @ np.abs(W2)).all()
     for grown, fits in ((1e30, True), (1e34, True), (3e37, False)):
-        layer = _Layer(facts(grown))
+        layer = ArbLayer(facts(grown))
         with ctx.workprec(128):
             given = [arb(1)] * 16
             if fits:

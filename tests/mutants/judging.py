@@ -281,10 +281,7 @@ MUTANTS = (
         "ties in batches",
         "relrob/judging/judges.py",
         "if self._first.best_batch > 1 and len(near := near_ties(outputs)):",
-        (
-            "near = np.zeros(0, int)\n"
-            "        if False:"
-        ),
-        ('tests/test_places.py',),
+        ("near = np.zeros(0, int)\n        if False:"),
+        ("tests/test_places.py",),
     ),
 )

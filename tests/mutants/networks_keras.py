@@ -118,13 +118,13 @@ MUTANTS = (
         "relrob/networks/keras/runtime.py",
         "if not np.allclose(traced, stepped,",
         "if not np.allclose(traced, traced,",
-        ('tests/networks/keras/test_files.py',),
+        ("tests/networks/keras/test_files.py",),
     ),
     Mutant(
         "sigmoids in batches",
         "relrob/networks/keras/wiring.py",
         '    "relu",',
         '    "sigmoid",',
-        ('tests/test_places.py',),
+        ("tests/test_places.py",),
     ),
 )

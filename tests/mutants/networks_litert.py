@@ -106,44 +106,41 @@ MUTANTS = (
         "relrob/networks/litert/info.py",
         "if _builtin(code) in _LOOPS:",
         "if False:",
-        ('tests/networks/litert/test_runtime.py',),
+        ("tests/networks/litert/test_runtime.py",),
     ),
     Mutant(
         "half precision modelled",
         "relrob/networks/litert/kernels.py",
         "if read_flat(data).halved and has_halves():",
         "if False:",
-        ('tests/networks/litert/test_kernels.py',),
+        ("tests/networks/litert/test_kernels.py",),
     ),
     Mutant(
         "half precision of AMX forgotten",
         "relrob/networks/litert/kernels.py",
         'any("fp16" in line',
         'any("avx512_fp16" in line',
-        ('tests/networks/litert/test_kernels.py',),
+        ("tests/networks/litert/test_kernels.py",),
     ),
     Mutant(
         "float layers in batches",
         "relrob/networks/litert/runtime.py",
-        (
-            "isinstance(layer, FloatFull)\n"
-            "        or"
-        ),
+        ("isinstance(layer, FloatFull)\n        or"),
         "",
-        ('tests/networks/litert/test_kernels.py',),
+        ("tests/networks/litert/test_kernels.py",),
     ),
     Mutant(
         "floats of black boxes in batches",
         "relrob/networks/litert/runtime.py",
         "elif step.kind not in _EXACT.split() and",
         "elif False and",
-        ('tests/networks/litert/test_kernels.py',),
+        ("tests/networks/litert/test_kernels.py",),
     ),
     Mutant(
         "what XNNPACK leaves in batches",
         "relrob/networks/litert/runtime.py",
         "        left_by_delegate(data)",
         "        frozenset[int]()",
-        ('tests/networks/litert/test_kernels.py',),
+        ("tests/networks/litert/test_kernels.py",),
     ),
 )

@@ -8,8 +8,9 @@ from fractions import Fraction
 from typing import Any, Final
 
 from relrob.certificates.checking import fixed as cells
+from relrob.certificates.checking.arb import PRECISION
 from relrob.certificates.checking.deployed import NoRulesError, read_deployed
-from relrob.certificates.checking.derive import PRECISION, Derivation
+from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import (
     InvalidError,
     fraction,

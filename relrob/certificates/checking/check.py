@@ -19,8 +19,9 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from relrob.certificates.checking import ball
+from relrob.certificates.checking.arb import PRECISION
 from relrob.certificates.checking.deployed import NoRulesError, read_deployed
-from relrob.certificates.checking.derive import PRECISION, Derivation
+from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import InvalidError, keys, number, pixels, read_slopes
 from relrob.certificates.checking.ladder import Leaf, Rebuilt, leaves_of, subsets
 from relrob.certificates.checking.running import Runner, runner

@@ -60,7 +60,7 @@ class _Levels:
     """What single values become; each is computed once."""
 
     def __init__(self, facts: Facts, step: Fraction) -> None:
-        self._reach, self._step = facts.reach, step
+        self._top, self._step = facts.top, step
         self._found: dict[Fraction, tuple[Fraction, Fraction]] = {}
 
     def of(self, value: Fraction) -> tuple[Fraction, Fraction]:
@@ -71,13 +71,13 @@ class _Levels:
 
     def _computed(self, value: Fraction) -> tuple[Fraction, Fraction]:
         step = self._step
-        value = value if self._reach is None else min(value, self._reach)
+        value = value if self._top is None else min(value, self._top)
         if not step:
             return value, Fraction(0)
         level = round(value / step)
         if abs(value / step - level) > _HALF:
             return value, LOOSE * step / 2
-        taken = level * step if self._reach is None else min(level * step, self._reach)
+        taken = level * step if self._top is None else min(level * step, self._top)
         return taken, LOOSE * (LOOSE - 1) * step if level > 0 else Fraction(0)
 
 

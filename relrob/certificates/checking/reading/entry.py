@@ -42,6 +42,18 @@ def _filled(image: tuple[int, ...], form: tuple[int, ...]) -> tuple[int, ...]:
     return form
 
 
+def completed(sizes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of a reshape of values of `shape`; a single size of -1 takes the rest.
+
+    >>> completed((-1, 2), (4, 3))
+    (6, 2)
+    """
+    if sizes.count(-1) != 1:
+        return sizes
+    known = prod(size for size in sizes if size != -1)
+    return tuple((prod(shape) // known if known > 0 else 0) if n == -1 else n for n in sizes)
+
+
 def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
 

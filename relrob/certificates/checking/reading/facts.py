@@ -24,7 +24,7 @@ class Facts:
     """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the
     way to an output (`terms`; 0 over the reals).
 
-    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `reach`;
+    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above `top`;
     outputs are stored with an error of at most `rounding` and cut to [floor, cap]. None: no such
     end. `levels`: the step of a first layer that quantises is known. Where elementwise steps around
     the layer, or several layers, are part of it, `sizes` (n_in, n_out) are those of its weights,
@@ -39,7 +39,7 @@ class Facts:
     terms: int
     share: Fraction = Fraction(0)
     shift: Fraction = Fraction(0)
-    reach: Fraction | None = None
+    top: Fraction | None = None
     rounding: Fraction = Fraction(0)
     cap: Fraction | None = None
     floor: Fraction | None = None

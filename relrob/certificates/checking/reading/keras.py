@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from relrob.certificates.checking.reading.entry import image_dims, raster
+from relrob.certificates.checking.reading.entry import completed, image_dims, raster
 from relrob.certificates.checking.reading.facts import Deployed, NoRulesError
 from relrob.certificates.checking.reading.keras_config import Layer, check_float32, model_of
 from relrob.certificates.checking.reading.keras_hdf5 import (
@@ -203,9 +203,7 @@ def _flatten(steps: Steps, layer: Layer, weights: Weights) -> None:
 
 def _reshape(steps: Steps, layer: Layer, weights: Weights) -> None:
     sizes = [int(size) for size in layer.settings["target_shape"]]
-    if sizes == [-1]:
-        sizes = [prod(steps.shape)]
-    steps.reshape(tuple(sizes))
+    steps.reshape(completed(tuple(sizes), steps.shape))
 
 
 def _permute(steps: Steps, layer: Layer, weights: Weights) -> None:

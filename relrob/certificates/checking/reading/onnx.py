@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from relrob.certificates.checking.reading.entry import image_dims, raster
+from relrob.certificates.checking.reading.entry import completed, image_dims, raster
 from relrob.certificates.checking.reading.facts import Deployed, NoRulesError
 from relrob.certificates.checking.reading.onnx_parts import (
     FLOAT,
@@ -289,12 +289,7 @@ class _Walk:
         rest = [
             shape[at] if size == 0 and at < len(shape) else size for at, size in enumerate(rest)
         ]
-        if -1 in rest:
-            known = prod(size for size in rest if size != -1)
-            rest = [
-                (prod(shape) // known if known > 0 else 0) if size == -1 else size for size in rest
-            ]
-        self._steps.reshape(tuple(rest))
+        self._steps.reshape(completed(tuple(rest), shape))
 
     def transpose(self, node: Node, given: Attributes) -> None:
         self._first(node, 1)
