@@ -1,5 +1,7 @@
-"""The form of a certificate: canonical JSON under a seal, and the hash chain over points that were
-run."""
+"""The form of a certificate: canonical JSON, its seal, and the hash chain over the points of a run.
+
+Source: docs/certificates.md, "The file" and "A run leaf".
+"""
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""Run random ladders, balls and lattices through every solver, and report contradictions: python -m
-relrob.testing --cases 1000.
+"""The command `python -m relrob.testing --cases 1000`: random cases through every solver.
 
-Of N cases every other one is a ladder, whose number is half of the case's; the others are balls and
-lattices. With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead:
-`relrob.testing.files_main`.
+It reports contradictions. Of N cases every other one is a ladder, whose number is half of the
+case's; the others are balls and lattices. With `--files N` (or `--show NUMBER`, `--log FILE`) the
+cases are edited files instead: `relrob.testing.files_main`.
 """
 
 from __future__ import annotations
@@ -58,8 +57,8 @@ class Sum:
     def lines(self) -> list[str]:
         """As printed."""
         found = [
-            f"{region}, {kinds.total()} cases (x: wrong somewhere, -: right; reference, quantised): "
-            + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+            f"{region}, {kinds.total()} cases (x: wrong somewhere, -: right; reference, "
+            "quantised): " + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
             for region, kinds in self.kinds.items()
         ]
         for (name, region), answers in self.answers.items():
@@ -89,7 +88,8 @@ def run(setting: Setting, first: int, cases: int) -> Sum:
             sys.stdout.write(f"case {number} ({region} {own}, {outcome.kind}): {each}\n")
         if outcome.told or (number + 1 - first) % EVERY == 0:
             sys.stdout.write(
-                f"{number + 1 - first} cases, {time.monotonic() - begin:.0f} s, {total.wrong} contradictions\n"
+                f"{number + 1 - first} cases, {time.monotonic() - begin:.0f} s, {total.wrong} "
+                "contradictions\n"
             )
             sys.stdout.flush()
     return total

@@ -1,5 +1,7 @@
-"""Every point run alone on the runtime itself: LiteRT, onnxruntime or Keras, by code that shares
-nothing with `relrob.networks`."""
+"""A referee of points: each image alone on the runtime itself (LiteRT, onnxruntime or Keras).
+
+It shares no code with `relrob.networks`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Balls and lattices around an image, and points of them: all of them where they are few, else
-samples and corners."""
+"""Balls and lattices around an image, and their points.
+
+All points are listed where they are few; else samples and corners stand for them.
+"""
 
 from __future__ import annotations
 

@@ -141,7 +141,10 @@ def _proved(case: BallCase, number: int, opened: Opened, decision: BallDecision)
     finite = np.isfinite(outputs).all(axis=1)
     allowed = 1e-6 * (1 + np.abs(outputs[finite].astype(np.float64)).max(initial=0))
     if (found[finite] < finding.least - allowed).any():
-        yield f"a point's margin {found[finite].min():.6g} is below {finding.least:.6g}, which was proved"
+        yield (
+            f"a point's margin {found[finite].min():.6g} is below {finding.least:.6g}, "
+            "which was proved"
+        )
 
 
 def smaller(region: Ball | Lattice) -> Ball | Lattice | None:

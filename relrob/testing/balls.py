@@ -1,5 +1,7 @@
-"""Random questions about balls and lattices: networks, an image, a region, and points of it by
-which answers are judged. Every case comes from (seed, number) and the files alone."""
+"""Random cases of balls and lattices: networks, an image, a region, and points of it.
+
+Every case comes from (seed, number) and the files alone.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""A campaign over edited files: a forked worker makes and judges them in order, a death is put down
-to the file and the stage, and the counts of every run are appended to a log whose lines add up."""
+"""A campaign over edited files: a forked worker makes and judges them in their order.
+
+A death is put down to the file and the stage. The counts of every run are appended to a log whose
+lines add up.
+"""
 
 from __future__ import annotations
 
@@ -66,9 +69,15 @@ def one(seed: int, kind: str, number: int, folder: Path, stage: Any = None) -> d
 def contradictions(file: Edited, report: Report) -> list[dict[str, Any]]:
     """One entry a complaint, with what is needed to make the file again."""
     about = {
-        "seed": file.seed, "format": file.format, "number": file.number, "base": file.base, "runtime": file.runtime,
-        "edits": list(file.edits), "style": file.style, "region": file.question.region.kind,
-    }  # fmt: skip
+        "seed": file.seed,
+        "format": file.format,
+        "number": file.number,
+        "base": file.base,
+        "runtime": file.runtime,
+        "edits": list(file.edits),
+        "style": file.style,
+        "region": file.question.region.kind,
+    }
     return [{**about, "complaint": complaint} for complaint in report.complaints]
 
 

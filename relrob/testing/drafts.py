@@ -1,5 +1,7 @@
-"""What edited files are made of: weights of a tiny network, random or with one needle, and the
-draft of a file that holds them."""
+"""Drafts of edited files: weights of a tiny network, random or with one needle, and their file.
+
+A needle is a neuron that is active at one point of the region only.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,8 @@
-"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its
-needle brought to the edge by the runtime itself, and every point of its question run alone. All of
-it comes from (seed, format, number)."""
+"""Edited files: tiny networks drawn at random whose meaning is edited.
+
+The runtime itself brings the smallest margin, or the needle, to the edge. Every point of the
+question is run alone. All of it comes from (seed, format, number).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from relrob.testing.questions import Question, random_question
 FORMATS: Final = {
     "tflite": ("relrob.testing.files_tflite:draft", "relrob.testing.edits_tflite:EDITS"),
     "onnx": ("relrob.testing.files_onnx:draft", "relrob.testing.edits_onnx:EDITS"),
-    "keras": ("relrob.testing.files_keras:draft", "relrob.testing.files_keras:EDITS"),
+    "keras": ("relrob.testing.files_keras:draft", "relrob.testing.edits_keras:EDITS"),
 }
 GRIDS: Final = (1 / 255, 1 / 255, 1 / 255, 1 / 254, 1 / 127, 1 / 127, 1 / 64, 0.5 / 255, 1 / 3)
 STYLES: Final = ("random", "edge", "edge", "needle", "needle", "needle")
@@ -131,9 +133,23 @@ def _edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None) -> 
         raise alone.RefusedError(f"{rows.shape[1]} outputs, not {classes}")
     label = max(int(alone.labels(rows[:1])[0]), 0)
     return Edited(
-        seed, number, kind, draft.data(), draft.suffix, draft.runtime, draft.base, tuple(draft.edits), draft.plain, style,
-        shape, classes, question, label, rows, not np.array_equal(rows, again, equal_nan=True),
-    )  # fmt: skip
+        seed,
+        number,
+        kind,
+        draft.data(),
+        draft.suffix,
+        draft.runtime,
+        draft.base,
+        tuple(draft.edits),
+        draft.plain,
+        style,
+        shape,
+        classes,
+        question,
+        label,
+        rows,
+        not np.array_equal(rows, again, equal_nan=True),
+    )
 
 
 def _rows(run: alone.Run, points: Floats) -> Doubles:

@@ -1,5 +1,4 @@
-"""Edits of the graph of ONNX files: operators put between, types, shapes, several outputs, layers
-shared."""
+"""Edits of ONNX graphs: operators put between, types, shapes, several outputs, layers shared."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""Edits of the graph of a `.tflite` file: operators put between, tensors shared, outputs in another
-order, sparse storage."""
+"""Edits of `.tflite` graphs: operators put between, tensors shared, outputs reordered, sparsity."""
 
 from __future__ import annotations
 
@@ -247,11 +246,17 @@ def elementwise(made: TfliteDraft, rng: Rng) -> bool:
     if at is None:
         return False
     width = int(made.tensors[at].shape[-1])
-    code, options = pick(rng, [
-        (OP.MAXIMUM, schema.MaximumMinimumOptionsT()), (OP.MINIMUM, schema.MaximumMinimumOptionsT()),
-        (OP.ADD, schema.AddOptionsT()), (OP.SUB, schema.SubOptionsT()), (OP.MUL, schema.MulOptionsT()),
-        (OP.DIV, schema.DivOptionsT()),
-    ])  # fmt: skip
+    code, options = pick(
+        rng,
+        [
+            (OP.MAXIMUM, schema.MaximumMinimumOptionsT()),
+            (OP.MINIMUM, schema.MaximumMinimumOptionsT()),
+            (OP.ADD, schema.AddOptionsT()),
+            (OP.SUB, schema.SubOptionsT()),
+            (OP.MUL, schema.MulOptionsT()),
+            (OP.DIV, schema.DivOptionsT()),
+        ],
+    )
     large = float(rng.choice([1, 1, 1e4, 1.5 * 2**23, 1e8]))
     shape = (width,) if rng.random() < 0.6 else (1,)
     values = (

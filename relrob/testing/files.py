@@ -1,5 +1,4 @@
-"""Quantised files for cases: small networks through the converter, on the runtimes that execute
-them."""
+"""Quantised files for cases: small networks through the converter, and the runtimes for them."""
 
 from __future__ import annotations
 

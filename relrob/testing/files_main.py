@@ -1,5 +1,7 @@
-"""`python -m relrob.testing --files N`: edited files against every solver and the checker, with a
-log that adds up."""
+"""The command `python -m relrob.testing --files N`: edited files against solvers and checker.
+
+Its log adds up over runs.
+"""
 
 from __future__ import annotations
 
@@ -129,10 +131,13 @@ def _text(file: Edited) -> str:
         else ""
     )
     return (
-        f"{file.format} {file.number} of seed {file.seed}: {file.base} on {file.runtime}, {file.style}; edits: "
-        f"{' + '.join(file.edits) or 'none'}\nlabel {file.label}; {len(wrong)} of {len(file.said)} points are wrong"
+        f"{file.format} {file.number} of seed {file.seed}: {file.base} on {file.runtime}, "
+        f"{file.style}; edits: "
+        f"{' + '.join(file.edits) or 'none'}\nlabel {file.label}; {len(wrong)} of "
+        f"{len(file.said)} points are wrong"
         f"{'' if file.question.every else ' (of corners and samples)'}{first}\n"
-        f"relrob verify plain.onnx file{file.suffix} --dataset data.npz {_region(file.question.region)} --images all --certificates"
+        f"relrob verify plain.onnx file{file.suffix} --dataset data.npz "
+        f"{_region(file.question.region)} --images all --certificates"
         f" {'--runtime ' + file.runtime if file.format == 'tflite' else ''} --out out\n"
         f"python -m relrob.testing --seed {file.seed} --format {file.format} --show {file.number}\n"
     )
@@ -141,7 +146,10 @@ def _text(file: Edited) -> str:
 def _region(region: Any) -> str:
     """As options."""
     if isinstance(region, Ladder):
-        return f"--radius {region.radius} --step {region.step} --features {region.features} --axes {region.axes}"
+        return (
+            f"--radius {region.radius} --step {region.step} "
+            f"--features {region.features} --axes {region.axes}"
+        )
     if isinstance(region, Lattice):
         return f"--region lattice --radius {region.radius} --step {region.step}"
     assert isinstance(region, Ball)  # noqa: S101 - the three regions of questions

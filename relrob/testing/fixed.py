@@ -1,5 +1,4 @@
-"""Small fixed-point networks for cases, their codes in fractions, and what they say of every code
-that a region has."""
+"""Small fixed-point networks for cases, their codes as fractions, and the label of every code."""
 
 from __future__ import annotations
 

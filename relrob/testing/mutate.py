@@ -1,9 +1,9 @@
-"""Damaged files through the guarded first reading and first run: `python -m relrob.testing.mutate
---format tflite --files 20000`.
+"""The command `python -m relrob.testing.mutate --format tflite --files 20000`: damaged files.
 
-A file may be read, be refused in one line, or end its child by a crash, by time or by memory, which
-is one line too. What may not happen: an exception that is no RelrobError, a file written, a child
-that outlives its time, or memory beyond the limit.
+Each file passes through the guarded first reading and first run. It may be read, be refused in one
+line, or end its child by a crash, by time or by memory, which is one line too. Failures are: an
+exception that is no RelrobError, a file written, a child that outlives its time, and memory beyond
+the limit.
 """
 
 from __future__ import annotations
@@ -198,7 +198,8 @@ def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
     campaign.outcomes[words.get(kind, kind)] += 1
     if kind in ("bug", "exit"):
         campaign.wrong.append(
-            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at {told.get('where') or '?'}"
+            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at "
+            f"{told.get('where') or '?'}"
         )
 
 
@@ -287,7 +288,8 @@ def _finish(campaign: Campaign, given: Any, seconds: float) -> int:
     for each in campaign.wrong[:200]:
         print_line(each)
     line = (
-        f"| {given.format} | {given.seed} | {given.first} to {given.first + given.files - 1} | {_words(campaign)} "
+        f"| {given.format} | {given.seed} | {given.first} to {given.first + given.files - 1} | "
+        f"{_words(campaign)} "
         f"| {peak:.2f} | {seconds:.0f} | {len(campaign.wrong)} |"
     )
     print_line(line)

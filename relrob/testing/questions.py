@@ -1,5 +1,7 @@
-"""Regions of edited files and every point of them, by code that shares nothing with
-`relrob.regions`: fractions and lists."""
+"""Regions of edited files and every point of them, in fractions and lists.
+
+This module shares no code with `relrob.regions`.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Edited files before relrob: load, decide with several solvers, certify and check, and what is
-wrong with any of it."""
+"""The referee of edited files: each is loaded, decided by several solvers, certified and checked.
+
+It complains of all that contradicts the points that were run.
+"""
 
 from __future__ import annotations
 
@@ -324,7 +326,8 @@ class _Judge:
                 self._counts[f"{how}: {said.status}"] += 1
                 if said.status != "invalid" and bad:
                     self._report.complaints.append(
-                        f"{name}: {how} calls a certificate {said.status}, and {bad} points are wrong"
+                        f"{name}: {how} calls a certificate {said.status}, and {bad} points are "
+                        "wrong"
                     )
                 elif run and said.status == "sampled":
                     self._report.complaints.append(f"{name}: {how} runs only some of the points")

@@ -1,4 +1,4 @@
-"""One case before the solvers whose turn it is: a ladder or a ball, by its number."""
+"""One round of the suite: a case, a ladder or a ball by its number, before the solvers in turn."""
 
 from __future__ import annotations
 

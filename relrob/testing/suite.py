@@ -3,9 +3,12 @@ run one by one.
 
     for complaint in complaints(MySolver(), case, truth(case.problem)): ...
 
-1. never ROBUST where a point is wrong; a witness is a point of the region that the network gets wrong; 2. a complete solver
-answers when its budget allows, and UNKNOWN names its reason; 3. a sub-region of a ROBUST region is ROBUST; 4. bounds contain every
-point's margin, those of a single point too; counts, where given, are exact. Planted bugs (5) are tested in `tests/`.
+1. A verdict is never ROBUST where a point is wrong. A witness is a point of the region that the
+   network gets wrong.
+2. A complete solver answers when its budget allows. UNKNOWN names its reason.
+3. A sub-region of a ROBUST region is ROBUST.
+4. Bounds contain every point's margin, those of a single point too. Counts, where given, are exact.
+5. Planted bugs are noticed (in `tests/`).
 """
 
 from __future__ import annotations
@@ -92,7 +95,10 @@ def complaints(
             yield f"network {number}: {complaint}"
         counted = decision.each[number].effective
         if counted is not None and counted != known.wrong(number).sum():
-            yield f"network {number}: {counted} effective perturbations, not {known.wrong(number).sum()}"
+            yield (
+                f"network {number}: {counted} effective perturbations, "
+                f"not {known.wrong(number).sum()}"
+            )
     if decision.transfer is not None and decision.transfer != _transfer(known):
         yield f"transfer {decision.transfer}, not {_transfer(known)}"
 

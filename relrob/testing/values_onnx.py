@@ -1,5 +1,7 @@
-"""Edits of the arithmetic of ONNX files: attributes, biases, constants before and between layers.
-Each is True where it applied."""
+"""Edits of the arithmetic of ONNX files: attributes, biases, constants between layers.
+
+An edit returns True where it applied.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Edits of what a `.tflite` file stores: scales, zero points, axes, biases, options, versions. Each
-is True where it applied."""
+"""Edits of the values of `.tflite` files: scales, zero points, axes, biases, options, versions.
+
+An edit returns True where it applied.
+"""
 
 from __future__ import annotations
 

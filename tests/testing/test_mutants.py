@@ -14,9 +14,15 @@ from tests.mutants import CORE, MUTANTS, Mutant, copied, fails, killed, spoilt
 QUICK = {
     "ties go to the last maximum": "tests/judging/test_folded.py::test_labels_are_first_maxima",
     "threshold halved": "tests/judging/test_thresholds.py::test_thin_is_up_to_the_threshold",
-    "< for <= at the radius": "tests/regions/test_ladder.py::test_a_cost_equal_to_the_radius_belongs_to_the_region",
-    "transfer over the wrong network": "tests/solvers/test_enumerate_ladder.py::test_counts_and_ties_in_cost_across_blocks",
-    "replay skipped": "tests/deciding/test_decide.py::test_a_false_witness_is_reported_and_never_a_verdict",
+    "< for <= at the radius": (
+        "tests/regions/test_ladder.py::test_a_cost_equal_to_the_radius_belongs_to_the_region"
+    ),
+    "transfer over the wrong network": (
+        "tests/solvers/test_enumerate_ladder.py::test_counts_and_ties_in_cost_across_blocks"
+    ),
+    "replay skipped": (
+        "tests/deciding/test_decide.py::test_a_false_witness_is_reported_and_never_a_verdict"
+    ),
 }
 
 

@@ -1,5 +1,8 @@
-"""Check a proof about a ball or a lattice: the region built again with exact fractions; bounds over
-its parts, or integer cells."""
+"""The checker of proofs about balls and lattices.
+
+The region is built again with exact fractions. The proof is bounds over parts of it (`derive`), or
+cells of integers (`fixed`). Source: docs/certificates.md, "Balls and lattices".
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,8 @@ def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str
             fixed, cells.box(fixed, ball.fed, radius), content["label"], proof["cells"]
         )
         said.append(
-            f"{count} cells of code vectors and hidden outputs, each closed in exact integers, none left out"
+            f"{count} cells of code vectors and hidden outputs, each closed in exact integers, "
+            "none left out"
         )
         return count
     keys(proof, ("gap", "leaves"), "the proof")
@@ -117,8 +121,10 @@ def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str
         else f"bounds over {len(leaves)} parts of the region, none left out"
     )
     said.append(
-        f"{parts}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
-        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {least:.6g} or more,"
+        f"{parts}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, "
+        "for"
+        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by "
+        f"{least:.6g} or more,"
         f" {gap:.6g} is needed"
     )
     return len(leaves)

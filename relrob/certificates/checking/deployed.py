@@ -1,8 +1,7 @@
-"""A network as the checker reads it: exact weights, and how far its runtime may stray from them.
-Shares no code with the bounds.
+"""The network that a file holds, as the checker reads it: exact weights and the runtime's error.
 
-Every format has a reader of the checker's own in `relrob.certificates.checking.reading`. What each
-kernel may do is written in docs/certificates.md, "How far a runtime strays".
+Each format has a reader of the checker's own (`reading`). This module picks the reader and checks
+that the layers fit each other. Source: docs/certificates.md, "How far a runtime strays".
 """
 
 from __future__ import annotations

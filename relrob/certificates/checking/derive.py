@@ -1,9 +1,9 @@
 """The margin of a bound leaf, derived again in ball arithmetic.
 
 A part of the region is propagated forward layer by layer. A hidden neuron is enclosed by two lines
-(`relaxation`). Going backward through these lines, a linear form of a layer's outputs becomes one of
-the features, whose extremes over the hull are known (`hull`). Slopes and multipliers come from the
-certificate: they cannot make a bound wrong, only loose.
+(`relaxation`). Going backward through these lines, a linear form of a layer's outputs becomes one
+of the features, whose extremes over the hull are known (`hull`). Slopes and multipliers come from
+the certificate: they cannot make a bound wrong, only loose.
 
 On a part where some pre-activations P have fixed signs, side * P >= 0. So an upper bound stays one
 when multiples beta * side * P, beta >= 0, are added to what is bounded (Wang et al., Beta-CROWN,
@@ -226,8 +226,8 @@ class _Part:
                     )
                 given = (0.0, 0.0) if off else (1.0, 1.0)
             columns.append(lines_of(low, high, cap, given))
-        lines = (list(column) for column in zip(*columns, strict=True))
-        self._hidden.append(Lines(*lines, error=error, moved=moved))
+        upper, over, lower, under = (list(column) for column in zip(*columns, strict=True))
+        self._hidden.append(Lines(upper, over, lower, under, error, moved))
         return [passed(high, cap) for _, high in ends]
 
     def _upper(self, form: tuple[Any, Any], constant: list[Any], split: bool = False) -> list[Any]:

@@ -1,4 +1,4 @@
-"""What the checkers of certificates share: exact reading of a certificate's entries."""
+"""The entries of a certificate, read exactly: fractions, pixels, slopes and signs."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Check a proof about a fixed-point network in an L-infinity ball: cells of code vectors, and
-multipliers, in exact integers.
+"""The checker of proofs about a fixed-point network in an L-infinity ball, in exact integers.
 
-The rules are those of docs/certificates.md, "A fixed-point network", written again in Python's own
-integers.
+A proof is a partition of the box of codes into cells, and multipliers that close each of them.
+Source: docs/certificates.md, "A fixed-point network".
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The convex hull of a region's moves, and the extremes of linear forms over it.
 
 The hull is { z in [0,1]^F : costs . z <= room }, one z a free feature. Over it a linear form
-gains . z is at most lambda * room + sum_g max(0, gain_g - lambda * cost_g), for ANY lambda >= 0 (weak
-duality). The lambda of the fractional knapsack makes the two equal (G. B. Dantzig, Discrete-Variable
-Extremum Problems, Operations Research 5(2), 1957). So lambda is computed in float64: it cannot make
-a bound wrong, only loose.
+gains . z is at most lambda * room + sum_g max(0, gain_g - lambda * cost_g), for ANY lambda >= 0
+(weak duality). The lambda of the fractional knapsack makes the two equal (G. B. Dantzig,
+Discrete-Variable Extremum Problems, Operations Research 5(2), 1957). So lambda is computed in
+float64: it cannot make a bound wrong, only loose.
 Source: docs/certificates.md, "A bound leaf", step 3.
 """
 

@@ -1,5 +1,9 @@
-"""A region as a first layer that quantises its input sees it: each pixel's level, where that is
-known before anything runs."""
+"""The levels that a first layer makes of pixels where it quantises its input.
+
+A level is known before anything runs only where features move as a whole, and where the maximum
+that sets the step is the same at every point.
+Source: docs/certificates.md, "How far a runtime strays".
+"""
 
 from __future__ import annotations
 

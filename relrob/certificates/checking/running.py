@@ -1,5 +1,7 @@
-"""Points that are run again on the named runtime, one image at a time. Nothing else of the checker
-reaches the runtimes."""
+"""The points of run leaves, run again on the named runtime, one image at a time.
+
+No other module of the checker opens a runtime.
+"""
 
 from __future__ import annotations
 
@@ -76,6 +78,7 @@ def runner(described: Network, data: bytes) -> Runner:
     same = ("format", "layout", "arithmetic", "classes")
     if any(getattr(found, name) != getattr(described, name) for name in same):
         raise InvalidError(
-            f"{described.path} is not a {described.format} file of {described.arithmetic.value} arithmetic as described"
+            f"{described.path} is not a {described.format} file of {described.arithmetic.value} "
+            "arithmetic as described"
         )
     return Runner(found, data)

@@ -61,7 +61,8 @@ def certificate(
     if maker.wrong:
         told = f"gives a label other than {label} at a point, run alone, that was taken for right"
         raise AlarmError(
-            f"the {role} network {told}; nothing is pronounced; please report this with the two files"
+            f"the {role} network {told}; nothing is pronounced; please report this with the two "
+            "files"
         )
     if maker.failure:
         log.warning("no certificate for %s: %s", opened.network.path, maker.failure)

@@ -1,4 +1,4 @@
-"""How the values that a file reads relate to the pixels of an (H, W, C) raster."""
+"""The order in which a file reads the pixels of an (H, W, C) raster, and the shapes of an image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def image_dims(dims: list[int], network: Network) -> tuple[int, ...]:
         image = _filled(image, form)
     if prod(image) != prod(form) or (len(_long(image)) > 1 and _long(image) != _long(form)):
         raise NoRulesError(
-            f"an input of shape {image} for images of {network.image_shape} in {network.layout.value}"
+            f"an input of shape {image} for images of {network.image_shape} in "
+            f"{network.layout.value}"
         )
     return image
 

@@ -1,5 +1,7 @@
-"""What a reader makes of a file: dense layers with exact weights, and how far their runtime may
-stray from them."""
+"""The facts that a reader hands on: dense layers with exact weights, and their runtime's error.
+
+Source: docs/certificates.md, "How far a runtime strays".
+"""
 
 from __future__ import annotations
 

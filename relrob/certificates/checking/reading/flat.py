@@ -1,5 +1,8 @@
-"""Flat buffers, read from their definition: tables whose every field is named by its reader, or
-they are refused."""
+"""A reader of flat buffers, written from the format's definition.
+
+A table with a field that its reader does not name is refused.
+Reference: https://flatbuffers.dev/internals/
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,8 @@
-"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and
-elementwise arithmetic, or no rules."""
+"""The checker's reader of Keras files: `.keras` archives, whole `.h5` models, weights of Keras 1.
+
+It knows chains of dense layers and elementwise arithmetic. Any other model has no rules.
+Source: docs/certificates.md, "Which files have rules".
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The configuration that Keras writes with a model: layers in a chain, or no rules."""
+"""The configuration inside a Keras file, read as one chain of layers."""
 
 from __future__ import annotations
 

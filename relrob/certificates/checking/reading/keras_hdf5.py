@@ -1,5 +1,4 @@
-"""Weights in HDF5 files, as the checker takes them: plain arrays of this file, behind hard links
-only."""
+"""The weights inside an HDF5 file: plain arrays of this file, reached through hard links only."""
 
 from __future__ import annotations
 

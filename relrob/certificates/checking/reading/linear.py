@@ -1,11 +1,13 @@
-"""Elementwise steps and dense layers become one layer with its own rounding.
+"""The algebra that turns elementwise steps and dense layers into one layer with its own rounding.
 
-An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u =
-2^-24. Its value is some A x + C of what entered the layer, x >= 0, and no intermediate is larger
-than M(x) = |A| x + K, K the sum of the sizes of what was added. After k such roundings in any order
-the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a dense layer. Two
-dense layers without a ReLU between them are one: weights A W2, sizes M(x) |W2|, the roundings of
-both.
+An elementwise step computes fl(v * a) or fl(v + c), with a relative error of at most u = 2^-24. Its
+value is some A x + C of x >= 0, the input of the layer. No intermediate is larger than
+M(x) = |A| x + K, with K the sum of the sizes of all that was added. After k such roundings, in any
+order, the error is at most gamma(k) M(x). After a dense layer of n inputs it is at most
+gamma(k + n) (|W| M(x) + |b|). Two dense layers without a ReLU between them are one layer: its
+weights are A W2, its sizes M(x) |W2|, and its roundings those of both.
+Source: docs/certificates.md, "How far a runtime strays"; N. J. Higham, Accuracy and Stability of
+Numerical Algorithms, Sec. 3.1.
 """
 
 from __future__ import annotations

@@ -59,10 +59,10 @@ def integer_layer(
     places: NDArray[np.int64] | None,
     runtime: str,
 ) -> tuple[Facts, lite.Integers]:
-    """(the layer, type and grid of its outputs) of a full-integer layer over int8 values of `shape`.
+    """(the layer, type and grid of its outputs) of a full-integer layer over int8 values.
 
-    `given`: type and grid of the inputs; `places`: for the first layer, the pixel of the (H, W, C)
-    raster of each input; for a later one None.
+    `given`: type and grid of the inputs. `shape`: of the inputs, without the batch. `places`: the
+    pixel of the (H, W, C) raster that each input of the first layer is; None for a later layer.
 
     Raises:
         NoRulesError: types, shapes or grids that do not fit, or a sum that could overflow.

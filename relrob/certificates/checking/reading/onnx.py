@@ -1,5 +1,7 @@
-"""`.onnx` files: a chain of dense layers and elementwise arithmetic in float32, read from the
-protocol buffer, or no rules."""
+"""The checker's reader of `.onnx` graphs: a chain of dense layers and float32 arithmetic.
+
+Any other graph has no rules. Source: docs/certificates.md, "Which files have rules".
+"""
 
 from __future__ import annotations
 

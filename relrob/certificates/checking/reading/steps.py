@@ -1,5 +1,7 @@
-"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers
-(`linear`)."""
+"""The layers of a float network, collected from its steps in their order.
+
+A step is elementwise arithmetic, a dense layer, a ReLU or a last softmax.
+"""
 
 from __future__ import annotations
 
@@ -130,7 +132,8 @@ class Steps:
         right = held is None or (held.shape == (width,) and bool(np.isfinite(held).all()))
         if not (right and np.isfinite(real).all()):
             raise NoRulesError(
-                "a dense layer whose weights are not finite, or whose bias is not one number an output"
+                "a dense layer whose weights are not finite, or whose bias is not one number an "
+                "output"
             )
         before = self._entering(bool(share))
         terms = 0 if self._real else len(weights) + more_terms

@@ -1,5 +1,8 @@
-"""The flat buffer of a `.tflite` file as operators and tensors; every field that is not known to
-change nothing is refused."""
+"""The graph of a `.tflite` file: its tensors and operators.
+
+A field that is not known to change nothing is refused.
+Reference: tensorflow/compiler/mlir/lite/schema/schema.fbs.
+"""
 
 from __future__ import annotations
 
