@@ -30,7 +30,7 @@ SMALL: Final = (2, 2, 1)  # the shape of the files of whose balls every float32 
 
 @dataclass
 class Sum:
-    """What came of all cases: by region, cases by kind, and of each solver questions by verdict."""
+    """The sum over all cases: cases by region and kind, and verdicts by solver and region."""
 
     kinds: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     answers: dict[tuple[str, str], Counter[str]] = field(
@@ -46,7 +46,7 @@ class Sum:
             self.answers[name, region].update(answers)
 
     def answered(self, name: str) -> int:
-        """How many questions, a network each, a class of solvers answered, with whichever
+        """The number of questions, one a network, that a class of solvers answered, with any
         settings."""
         return sum(
             answers.total()

@@ -125,7 +125,7 @@ def _keras(data: bytes, suffix: str) -> Run:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """What native code writes goes nowhere."""
+    """The output of native code is discarded."""
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:

@@ -79,7 +79,7 @@ def wide_question(
 
 
 def _ways(dense: Dense, at: Floats) -> list[Doubles]:
-    """How each output less each other one grows with each pixel (d,), at an image (d,)."""
+    """The growth of each output less each other one with each pixel (d,), at an image (d,)."""
     with np.errstate(all="ignore"):
         values, slopes = at.astype(np.float64), np.eye(len(at))
         for layer in dense.layers:
@@ -99,7 +99,7 @@ def _ways(dense: Dense, at: Floats) -> list[Doubles]:
 
 
 def _corners(base: Floats, ball: Ball, way: Doubles) -> list[Floats]:
-    """Where a ball reaches furthest in a direction (d,), about: for L-infinity its very corner, for
+    """The furthest point of a ball in a direction (d,), nearly: for L-infinity its very corner, for
     others a hair within."""
     radius, wide = float(ball.radius), base.astype(np.float64)
     room = np.where(way > 0, 1 - wide, wide)

@@ -1,5 +1,4 @@
-"""What must be true of every solver of balls and lattices: its answers, compared with points of the
-region run one by one.
+"""The laws of solvers of balls and lattices: their answers, compared with points run one by one.
 
     for complaint in ball_complaints(MySolver(), case): ...
 
@@ -62,8 +61,10 @@ def takes(solver: BallSolver | None, case: BallCase) -> bool:
 def ball_complaints(
     solver: BallSolver | None, case: BallCase, answers: Counter[str] | None = None
 ) -> Iterator[str]:
-    """What is wrong with the answers of a solver, of `auto` for None, on each network that it
-    takes. `answers`: counts them by status."""
+    """The complaints about a solver's answers (`auto` for None), one network at a time.
+
+    `answers`: counts them by status.
+    """
     region = case.problem.ball.region
     for number, opened in enumerate(case.problem.networks):
         first = taker(solver, region, opened)

@@ -66,7 +66,7 @@ class BallCase:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """Where fixed-point networks are written, and the quantised files."""
+    """The folder for fixed-point networks, and the quantised files."""
 
     folder: Path
     files: Sequence[Opened] = ()
@@ -245,7 +245,7 @@ def _file(rng: np.random.Generator, made: Made) -> BallCase:
 
 
 def _lead(network: Opened, image: NDArray[Any]) -> float:
-    """By how much the best output leads; no lead counts as a large one, since outputs of twins
+    """The lead of the best output (n,); no lead counts as a large one, since outputs of twins
     always tie."""
     outputs = np.sort(network.replayer.outputs(_fed(image)[None, :])[0])
     return float(outputs[-1] - outputs[-2]) or np.inf

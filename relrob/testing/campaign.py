@@ -32,13 +32,13 @@ KEPT: Final = 400  # contradictions written out in a line of the log; all are co
 
 @dataclass
 class Tally:
-    """What a run, or all runs of a log together, found."""
+    """The findings of a run, or of all runs of a log together."""
 
     counts: Counter[str] = field(default_factory=Counter)
     contradictions: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, line: dict[str, Any]) -> None:
-        """What became of one file, or one line of the log."""
+        """Add one file, or one line of the log."""
         self.counts.update(line["counts"])
         self.contradictions += line["contradictions"]
 
@@ -67,7 +67,7 @@ def one(seed: int, kind: str, number: int, folder: Path, stage: Any = None) -> d
 
 
 def contradictions(file: Edited, report: Report) -> list[dict[str, Any]]:
-    """One entry a complaint, with what is needed to make the file again."""
+    """One entry for each complaint, with all that makes the file again."""
     about = {
         "seed": file.seed,
         "format": file.format,
@@ -88,8 +88,7 @@ def _line(counts: Sequence[str], found: list[dict[str, Any]], why: str = "") -> 
 def run(
     seed: int, formats: Sequence[str], first: int, files: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number, what became of it) for each of the files; number n has format n modulo their
-    number."""
+    """(number, report) for each file; file n has the format n modulo the number of formats."""
     at, end = first, first + files
     with tempfile.TemporaryDirectory(prefix="relrob-files-") as folder:
         while at < end:
@@ -172,8 +171,8 @@ def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
 def _serve(
     seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int
 ) -> None:
-    """The worker: says what it is about to do, then what came of it. It is itself the process that
-    a file may crash, so the checker starts none."""
+    """The worker: it announces each stage, then sends the report. It is itself the process that a
+    file may crash, so the checker starts none."""
     threadpool_limits(1)
     reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)

@@ -37,7 +37,7 @@ class Weights:
         return len(self.layers[-1][1])
 
     def stages(self, images: Floats) -> list[Doubles]:
-        """What each layer gives on images (n, d), after its ReLU; the last one's outputs as they
+        """The outputs of each layer on images (n, d), after its ReLU; those of the last as they
         are."""
         found, values = [], images.astype(np.float64)
         for number, (weights, bias) in enumerate(self.layers):
@@ -48,9 +48,11 @@ class Weights:
 
 
 class Draft(Protocol):
-    """A file in the making. `edits`: their names in order; `plain`: they only change scales, zero
-    points, biases, axes, alpha, beta or transB, within what the format allows; `runtime`: who runs
-    it; `suffix`: of its name; `coarse`: how many steps of its own grid a step of a coarser one is.
+    """A file in the making.
+
+    `edits`: the names of its edits in order. `plain`: they only change scales, zero points, biases,
+    axes, alpha, beta or transB, within the rules of the format. `runtime`: the one that runs it.
+    `suffix`: of its name. `coarse`: the number of steps of its own grid in a step of a coarser one.
     """
 
     base: str
@@ -123,6 +125,6 @@ def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label
 
 
 def drawn_names(rng: np.random.Generator, names: Sequence[str]) -> tuple[int, list[str]]:
-    """How many edits, none to three, and all names in the order in which they are tried."""
+    """(the number of edits, none to three; all names in the order in which they are tried)."""
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.47, 0.3, 0.15]))
     return count, [str(name) for name in rng.permutation(np.array(names))]

@@ -41,8 +41,11 @@ HALVINGS: Final = 8
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each
-    point, run alone; `unsteady`: they are others when asked again."""
+    """A file, its question and the truth about it.
+
+    `label`: the file's label of the clean image. `rows` (n, classes): its outputs on each point,
+    run alone. `unsteady`: they differ when asked again.
+    """
 
     seed: int
     number: int

@@ -167,7 +167,7 @@ def no_bias(made: KerasDraft, rng: Rng) -> bool:
 
 
 def bias_moved(made: KerasDraft, rng: Rng) -> bool:
-    """By a little, or by much."""
+    """A bias moved by a little, or by much."""
     part = made.dense()[int(rng.integers(len(made.dense())))]
     if len(part.arrays) < 2:
         return False

@@ -176,7 +176,7 @@ def outputs_turned(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def output_early(made: TfliteDraft, rng: Rng) -> bool:
-    """The output is what the last dense layer gives: what follows it is dead."""
+    """The output is that of the last dense layer: the operators after it are dead."""
     end = int(made.dense[-1].outputs[0])
     changed = made.outputs != [end]
     made.outputs = [end]

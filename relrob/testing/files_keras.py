@@ -176,8 +176,8 @@ class KerasDraft(Drawn):
 def draft(
     rng: Rng, weights: Weights, shape: tuple[int, int, int], seen: Floats, grid: float
 ) -> KerasDraft:
-    """Flatten and dense layers, Sequential or Functional, in either container; Keras runs it, or
-    what relrob takes for it."""
+    """Flatten and dense layers, Sequential or Functional, in either container, on Keras or on the
+    default runtime."""
     made = KerasDraft(
         functional=bool(rng.random() < 0.7), suffix=str(rng.choice([".keras", ".h5"]))
     )

@@ -90,8 +90,7 @@ def _say(text: str) -> None:
 
 
 def show(seed: int, kind: str, number: int, folder: Path) -> int:
-    """Write one file, its data and the commands that reproduce it; say what is wrong with the
-    answers to it."""
+    """Write a file, its data and the commands that reproduce it; print the complaints about it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = edited(seed, kind, number)
@@ -123,7 +122,7 @@ def show(seed: int, kind: str, number: int, folder: Path) -> int:
 
 
 def _text(file: Edited) -> str:
-    """What the file is, and the command."""
+    """A description of the file, and the command."""
     wrong = np.flatnonzero(file.wrong)
     first = (
         f"; point {wrong[0]} says {file.said[wrong[0]]}, margin {file.margins[wrong[0]]:.6g}"

@@ -143,8 +143,8 @@ class Batch:
             os._exit(code)
 
     def look(self, ready: bool) -> range | None:
-        """Take note of what it says. What is left of the numbers when it has ended, None while it
-        works."""
+        """Take note of a message. Returns the numbers that are left when the child has ended, None
+        while it works."""
         if ready:
             frames, more = self.frames.read()
             for frame in frames:
@@ -184,7 +184,7 @@ class Batch:
 
 
 def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
-    """How it went, in a word; what may not happen is kept in full."""
+    """The outcome in a word; forbidden outcomes are kept in full."""
     kind = next(
         (each for each in ("error", "memory", "time", "signal", "exit", "bug") if each in told),
         "read",
@@ -300,7 +300,7 @@ def _finish(campaign: Campaign, given: Any, seconds: float) -> int:
 
 
 def print_line(line: str) -> None:
-    """At once."""
+    """Write a line and flush it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

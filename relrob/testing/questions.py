@@ -280,8 +280,8 @@ def inside(point: Floats, base: Floats, ball: Ball) -> bool:
 
 
 def measured(point: Floats, base: Floats, norm: Norm) -> Fraction:
-    """How far a point (d,) is from `base` (d,): the sum, the largest or the number of differences,
-    the sum of squares for L2."""
+    """The distance of a point (d,) from `base` (d,): the sum, the largest or the number of
+    differences; the sum of squares for L2."""
     moves = [
         abs(Fraction(float(a)) - Fraction(float(b)))
         for a, b in zip(point, base, strict=True)

@@ -69,21 +69,21 @@ def doubtful(dense: Dense | None, file: Edited) -> Bools:
 
 @dataclass
 class Report:
-    """What became of one file: `counts` of everything that happened to it, and `complaints`."""
+    """The outcome for one file: `counts` of everything that happened to it, and `complaints`."""
 
     counts: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
 
 
 class _Crashes(logging.Handler):
-    """Keeps the last line of what a guarded solver's crash logs, and where it came from."""
+    """A log handler that keeps the last line of each crash of a guarded solver, and its place."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.seen: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Of records that hold an exception."""
+        """Keep a record that holds an exception."""
         if record.exc_info and record.exc_info[1] is not None:
             self.seen.append(told(record.exc_info[1]))
 

@@ -31,9 +31,11 @@ BOUNDS: Final = 7
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What all cases share. `large`, `small`: quantised files of 36 and of 4 inputs; `rotate`: a
-    case is for the first solver and one of the others, in turn; `real`: float networks over the
-    reals."""
+    """The settings that all cases share.
+
+    `large`, `small`: quantised files of 36 and of 4 inputs. `rotate`: a case is for the first
+    solver and one of the others, in turn. `real`: float networks over the reals.
+    """
 
     seed: int
     asked: Asked
@@ -46,8 +48,11 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """`kind`: of the case, and which networks are wrong somewhere; `told`: what is wrong with
-    answers to it; `answers`: of each solver, verdicts by status."""
+    """The outcome of a case.
+
+    `kind`: of the case, with the networks that are wrong somewhere. `told`: the complaints.
+    `answers`: verdicts by status, of each solver.
+    """
 
     kind: str
     told: list[str] = field(default_factory=list)

@@ -1,5 +1,4 @@
-"""What must be true of every solver: its answers to a case, compared with every point of the region
-run one by one.
+"""The laws of solvers of ladders: their answers, compared with every point run one by one.
 
     for complaint in complaints(MySolver(), case, truth(case.problem)): ...
 
@@ -77,8 +76,10 @@ def complaints(
     counts: bool = True,
     answers: Counter[str] | None = None,
 ) -> Iterator[str]:
-    """What is wrong with the solver's answer to a case; nothing where it refuses the case.
-    `answers`: counts its verdicts."""
+    """The complaints about a solver's answer to a case; none where it refuses the case.
+
+    `answers`: counts its verdicts.
+    """
     problem = replace(case.problem, counts=counts)
     if solver.accepts(problem) is not None:
         return

@@ -39,7 +39,7 @@ def gemm(made: OnnxDraft, rng: Rng) -> Any:
 
 
 def alpha(made: OnnxDraft, rng: Rng) -> bool:
-    """Of a Gemm."""
+    """The alpha of a Gemm changed."""
     entry = gemm(made, rng)
     if entry is not None:
         put(entry[0], "alpha", float(rng.choice([0.5, 2.0, 0.3, -1.0, 1.5, 1e-3, 1000.0])))
@@ -47,7 +47,7 @@ def alpha(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def beta(made: OnnxDraft, rng: Rng) -> bool:
-    """Of a Gemm."""
+    """The beta of a Gemm changed."""
     entry = gemm(made, rng)
     if entry is not None:
         put(entry[0], "beta", float(rng.choice([0.5, 2.0, 0.3, -1.0, 0.0, 1.5])))

@@ -64,10 +64,13 @@ class _Ball:
 
 
 def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str]) -> int:
-    """The region and the proof about the network in these bytes; adds what was found to the report,
-    returns the number of parts.
+    """Check the region and the proof about the network in these bytes; returns the number of parts.
 
-    Raises InvalidError, NoRulesError.
+    Each finding is appended to `said`.
+
+    Raises:
+        InvalidError: a claim does not follow.
+        NoRulesError: the checker has no rules for the network or the region.
     """
     region = content["region"]
     lattice = isinstance(region, dict) and region.get("kind") == "lattice"

@@ -44,10 +44,13 @@ Status = Literal["valid", "sampled", "invalid"]
 
 @dataclass(frozen=True)
 class Report:
-    """`status`: "valid" (every part re-derived or run again), "sampled" (some run parts were not
-    all run) or "invalid"; what was verified in words, and why it failed ("" when it did not).
-    `parts` in all, `run_parts` of them rest on runs, of `points` points, of which `points_run` were
-    run again; `sampled_parts` were not run whole."""
+    """The outcome of a check.
+
+    `status`: "valid" (every part derived again or run again), "sampled" (some run parts were not
+    all run) or "invalid". `verified`: the findings in words. `failure`: the reason of "invalid",
+    else "". Of `parts` in all, `run_parts` rest on runs of `points` points; `points_run` points
+    were run again, and `sampled_parts` were not run whole.
+    """
 
     path: str
     status: Status
@@ -67,7 +70,7 @@ class Report:
 
 @dataclass
 class _Counts:
-    """What the report counts."""
+    """The counts of a report."""
 
     parts: int = 0
     run_parts: int = 0
@@ -127,7 +130,7 @@ def check(
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The bytes and what they say."""
+    """The bytes of a certificate and its content."""
     try:
         data = read_regular(path, LARGEST)
         content = json.loads(data.decode("ascii"), parse_constant=_refuse)
@@ -162,7 +165,7 @@ class _Asked:
 
 
 def _prove(asked: _Asked, leaves: list[Leaf], counts: _Counts, said: list[str]) -> None:
-    """Every leaf; adds what was found to the report."""
+    """Check every leaf; each finding is appended to `said`."""
     content, network = asked.content, asked.network
     bounds, runs = ([leaf for leaf in leaves if leaf.kind == kind] for kind in ("bound", "run"))
     gap = content["gap"]
@@ -229,7 +232,7 @@ def _bound(leaf: Leaf, ladder: Rebuilt, derivation: Derivation) -> float:
 
 
 def _check_run(leaf: Leaf, label: int, classes: int) -> None:
-    """What a run leaf says is well formed and would be enough, whether or not anything is run."""
+    """A run leaf is well formed, and its claims are enough, whether or not its points are run."""
     entry = keys(leaf.entry, ("points", "margin", "chain"), "a run")
     claimed = number(entry["margin"], "a margin")
     if claimed < 0 or (

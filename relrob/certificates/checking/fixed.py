@@ -34,7 +34,7 @@ class _Layer:
         self.offset = [(b << layer.bias_shift) + half for b in layer.bias.tolist()]
 
     def output(self, sums: int) -> int:
-        """What an accumulator becomes."""
+        """The output of an accumulator."""
         return max(self.low, min(self.high, sums >> self.shift))
 
     def last(self, output: int) -> int | None:
@@ -269,8 +269,8 @@ def _whole(values: Any, count: int) -> bool:
 def _bound(
     layers: list[_Layer], cell: _Cell, forms: list[Form], weights: list[int], pulls: list[list[int]]
 ) -> int:
-    """At least sum weights[k] * form k on the cell: accumulators a are freed from what enters them
-    at pull * (x W + offset - a)."""
+    """An upper bound of sum_k weights[k] * form_k on the cell: accumulators a are freed from their
+    inputs x at the price pull * (x W + offset - a) (Lagrangian duality)."""
     total = sum(weight * constant for weight, (_, constant) in zip(weights, forms, strict=True))
     gains = [
         sum(weight * form[0][n] for weight, form in zip(weights, forms, strict=True))
@@ -289,9 +289,10 @@ def _bound(
 
 
 def _corners(layer: _Layer, least: int, most: int) -> set[int]:
-    """Where gain * output(a) - price * a is largest on [least, most], whatever gain and price: on
-    each step of the staircase it is linear, so at an end of a step; and these ends change linearly
-    from step to step, so at the outermost two on either side."""
+    """The candidates for the largest gain * output(a) - price * a on [least, most], for any gain
+    and price. On each step of the staircase the term is linear, so its maximum is at an end of a
+    step. These ends change linearly from step to step, so it is at the outermost two on either
+    side."""
     low, high = layer.output(least), layer.output(most)
     found = {least, most}
     for step in {low, min(low + 1, high), max(high - 1, low), high}:

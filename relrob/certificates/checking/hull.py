@@ -79,8 +79,8 @@ class Hull:
         return found
 
     def _prices(self, gains: list[list[Any]]) -> list[Any]:
-        """Of each column, the gain per cost at which the fractional knapsack is full, in float64; 0
-        where all fits."""
+        """The gain per cost at which the fractional knapsack of each column is full, in float64; 0
+        where all features fit."""
         worth = np.maximum(np.array([[float(gain) for gain in row] for row in gains]), 0)
         costs = np.array([float(cost) for cost in self._region.costs])[:, None]
         rate = worth / costs

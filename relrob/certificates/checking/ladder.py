@@ -83,7 +83,8 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A checked path, and what the certificate says there."""
+    """A checked path, and the claim of the certificate there: its `kind` ("bound" or "run") and
+    `entry`."""
 
     path: list[int]
     kind: str

@@ -55,7 +55,7 @@ class ArbLayer:
         return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
 
     def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:
-        """Of each output, the most by which the runtime's pre-activation differs from the real one:
+        """The most by which the runtime's pre-activation of each output differs from the real one:
         (of the inputs in [0, high] as they are, of the inputs as quantising moved them).
 
         Raises:

@@ -41,9 +41,12 @@ class Region:
 
 
 def at_levels(region: Region, facts: Facts) -> tuple[Region, list[Fraction] | None]:
-    """The region in levels, and by how much what the layer takes each pixel for can differ from
-    that; the region as it is and None where the levels are open: features moved in part, or points
-    of different maxima for a scale that follows the maximum."""
+    """(the region in levels, the most by which the layer's own value of each pixel can differ from
+    its level).
+
+    The region as it is and None where levels are not known: features moved in part, or points of
+    different maxima for a step that follows the maximum.
+    """
     largest = _maximum(region) if facts.share else Fraction(0)
     if not region.whole or not facts.levels or largest is None or not (facts.share or facts.shift):
         return region, None
@@ -61,7 +64,7 @@ def at_levels(region: Region, facts: Facts) -> tuple[Region, list[Fraction] | No
 
 
 class _Levels:
-    """What single values become; each is computed once."""
+    """The level of each value, computed once."""
 
     def __init__(self, facts: Facts, step: Fraction) -> None:
         self._top, self._step = facts.top, step

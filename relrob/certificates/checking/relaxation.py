@@ -31,7 +31,7 @@ class Lines:
     moved: list[Any]
 
     def above(self, constant: list[Any]) -> list[Any]:
-        """Of each neuron, its upper line at `constant`, the part of p that does not vary, with the
+        """The upper line of each neuron at `constant`, the part of p that does not vary, with the
         error of P."""
         return [
             i + s * (e + c)
@@ -41,7 +41,7 @@ class Lines:
         ]
 
     def below(self, constant: list[Any]) -> list[Any]:
-        """Of each neuron, its lower line at `constant`, with the error of P."""
+        """The lower line of each neuron at `constant`, with the error of P."""
         return [
             i + s * (c - e)
             for i, s, e, c in zip(

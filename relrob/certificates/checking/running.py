@@ -65,7 +65,12 @@ class Runner:
 
 
 def runner(described: Network, data: bytes) -> Runner:
-    """The file as relrob's loader opens it, which must find what the certificate says of it."""
+    """The file as relrob's loader opens it.
+
+    Raises:
+        InvalidError: the file changed, or the loader finds another format, layout, arithmetic or
+            number of classes than the certificate names.
+    """
     found = load_network(
         described.path,
         image_shape=described.image_shape,

@@ -60,7 +60,8 @@ def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def raster(network: Network) -> NDArray[np.int64]:
-    """Of each value that the network reads, in its own order, the pixel of the (H, W, C) raster."""
+    """The pixel of the (H, W, C) raster that each value is which the network reads, in its own
+    order (H*W*C,)."""
     height, width, channels = network.image_shape
     places = np.arange(height * width * channels).reshape(height, width, channels)
     return (places if network.layout is Layout.HWC else places.transpose(2, 0, 1)).reshape(-1)

@@ -35,7 +35,7 @@ class Buffer:
         return int(self.number(kind, at))
 
     def follow(self, at: int) -> int:
-        """Where the offset at a place leads."""
+        """The place to which the offset at a place leads."""
         return at + self.whole("I", at)
 
     def root(self, identifier: bytes) -> Table:

@@ -24,7 +24,7 @@ def opened(data: bytes) -> Any:
 
 
 def _member(group: Any, name: str) -> Any:
-    """What lies at a path of hard links: nothing leads to another place or another file."""
+    """The member at a path of hard links: no link leads to another place or another file."""
     for part in name.strip("/").split("/"):
         try:
             link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None

@@ -32,8 +32,10 @@ _LOOSE: Final = 1 + 2.0**-20  # more than float64 loses
 
 @dataclass(eq=False)
 class Map:
-    """What elementwise steps made of x: `factor` * x + `offset`, `size` K, `lost` by numbers that
-    count as 0, `count` roundings; `peak`: the largest factor on the way."""
+    """The result of elementwise steps on x: `factor` * x + `offset`, after `count` roundings.
+
+    `size`: K. `lost`: the cost of numbers that count as 0. `peak`: the largest factor on the way.
+    """
 
     factor: Reals
     offset: Reals
@@ -85,9 +87,12 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """x @ `weights` + `bias` of what entered, sizes x @ `sizes` + `size`, after `terms` roundings;
-    `lost` and `lift` by numbers that count as 0 (`Facts`); of x at most `most_in`, sizes at most
-    `most_out`, or something on the way may overflow."""
+    """The result of dense layers without a ReLU: x @ `weights` + `bias`, after `terms` roundings.
+
+    The sizes that are rounded are x @ `sizes` + `size`. `lost` and `lift`: the cost of numbers that
+    count as 0 (`Facts`). Nothing on the way overflows for x below `most_in` and sizes below
+    `most_out`.
+    """
 
     weights: Reals
     sizes: Reals
@@ -102,8 +107,10 @@ class Linear:
 
 @dataclass(eq=False)
 class Open:
-    """A dense layer whose ReLU, or what else follows, has not come yet; `source`: what enters it;
-    `share`, `levels`: of `Facts`."""
+    """A dense layer that may still get elementwise steps, a ReLU or another dense layer.
+
+    `source`: its inputs. `after`: the steps after it. `share`, `levels`: as in `Facts`.
+    """
 
     weights: Reals
     bias: Reals | None
@@ -115,8 +122,8 @@ class Open:
 
 
 def linear(made: Open) -> Linear:
-    """A dense layer with what comes before and after it. What float64 rounds here is far below one
-    rounding in float32, which is added."""
+    """A dense layer with the steps before and after it. The roundings of float64 here are far below
+    one rounding of float32, which is added."""
     before, after, size = made.source, made.after, np.abs(made.weights)
     own = np.zeros(size.shape[1]) if made.bias is None else made.bias
     if isinstance(before, Map):
@@ -153,9 +160,11 @@ def _entering(before: Linear) -> float:
 
 
 def _lifted(before: Linear, size: Reals) -> float:
-    """A layer loses 2^-125 (sum of its inputs + column of its weights + 2 n + 2) to numbers that
-    count as 0, at most; `lift`: what both layers lose as a multiple of that for the first one's
-    inputs alone."""
+    """The loss of two layers to numbers that count as 0, as a multiple of that of the first one's
+    inputs alone.
+
+    A layer loses at most 2^-125 (sum of its inputs + column of its weights + 2 n + 2).
+    """
     column = float(size.sum(axis=0).max())
     first = before.lift * (1 + float(before.sizes.sum(axis=0).max())) * column
     second = float(before.sizes.sum(axis=1).max() + before.size.sum()) + column + 2 * len(size) + 2

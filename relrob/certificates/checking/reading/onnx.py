@@ -225,7 +225,7 @@ class _Walk:
         self._steps.relu()
 
     def cast(self, node: Node, given: Attributes) -> None:
-        """From float32 to float32; what else it says is about other types."""
+        """A Cast from float32 to float32; its other attributes concern other types."""
         self._first(node, 1)
         if given.pop("to", None) != FLOAT or set(given) - {"saturate", "round_mode"}:
             raise NoRulesError("a Cast to another type")
@@ -249,8 +249,8 @@ class _Walk:
         self._steps.reshape(tuple(n for n, _ in self._places(node, given, 1)))
 
     def _places(self, node: Node, given: Attributes, more: int) -> list[tuple[int, bool]]:
-        """Of each axis behind the batch its length, and whether it is named; `more`: the named axes
-        are new."""
+        """(length, whether it is named) of each axis behind the batch; `more`: the named axes are
+        new."""
         if self._opset < 13:
             self._first(node, 1)
             axes = given.pop("axes", None)

@@ -79,8 +79,8 @@ class Steps:
         turned: bool = False,
         roundings: int = 1,
     ) -> None:
-        """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer
-        first is its bias."""
+        """v + more, or v - more, or (`turned`) more - v, in float32. The first constant added to a
+        dense layer is its bias."""
         self._going()
         made = self._open
         plain = roundings == 1 and not (negative or turned)
@@ -144,8 +144,8 @@ class Steps:
         self.shape = (width,)
 
     def _entering(self, quantised: bool) -> Map | Linear:
-        """What the next dense layer reads: inputs after elementwise steps, or what one without a
-        ReLU gives."""
+        """The inputs of the next dense layer: pixels after elementwise steps, or the outputs of a
+        layer without a ReLU."""
         made = self._open
         if quantised and not (made is None and self._map.plain()):
             raise NoRulesError("rows that are quantised after other arithmetic")

@@ -46,8 +46,8 @@ Integers = tuple[int, float, int]
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """How integers stand for reals, (q - zero) * scale: one `scale` and `zero` or several along
-    `dimension`."""
+    """The grid on which an integer q stands for (q - zero) * scale: one `scale` and `zero`, or
+    several along `dimension`."""
 
     scales: NDArray[np.float32]
     zeros: NDArray[np.int64]
