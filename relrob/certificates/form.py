@@ -12,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 FORMAT: Final = "relrob certificate 2"
-BEFORE: Final = "relrob certificate 1"  # has no `details` in `network`; still read
+# Has no `details` in `network`; still read.
+BEFORE: Final = "relrob certificate 1"
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:

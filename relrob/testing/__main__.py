@@ -25,7 +25,8 @@ from relrob.testing.files_main import main as files_main
 from relrob.testing.rounds import Outcome, Setting, ball_round, ladder_round
 
 EVERY: Final = 1_000
-SMALL: Final = (2, 2, 1)  # the shape of the files of whose balls every float32 image is run
+# The shape of the files of whose balls every float32 image is run.
+SMALL: Final = (2, 2, 1)
 
 
 @dataclass

@@ -19,7 +19,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.registry import load
 
-Run = Callable[[Floats], Doubles]  # one image (d,) -> its outputs
+# One image (d,) -> its outputs.
+Run = Callable[[Floats], Doubles]
 RESOLVERS: Final = {
     "xnnpack": OpResolverType.AUTO,
     "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -54,7 +55,8 @@ def opened(runtime: str, data: bytes, suffix: str) -> Run:
             return (
                 _keras(data, suffix) if runtime in ("keras", "default") else _litert(runtime, data)
             )
-    except Exception as error:  # each runtime raises what it likes
+    # Each runtime raises what it likes.
+    except Exception as error:
         raise RefusedError(str(error)) from error
 
 

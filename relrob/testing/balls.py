@@ -38,7 +38,8 @@ from relrob.testing.fixed import close_image, coded_ball, fixed_opened, labels_o
 from relrob.testing.questions import Question, drawn_image, exact, nearest
 
 SHAPES: Final = (*SMALL, (2, 2, 1), (2, 3, 1), (3, 3, 1))
-CLOSE: Final = 24  # images, of which the one with the closest call is taken
+# Images, of which the one with the closest call is taken.
+CLOSE: Final = 24
 HAIRS: Final = (0.02, 1e-3, 1e-6, 0.0, -1e-6, -1e-3)
 SECONDS: Final = 600.0
 

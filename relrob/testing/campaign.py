@@ -25,9 +25,12 @@ from relrob.testing.alone import RefusedError
 from relrob.testing.edited import Edited, edited
 from relrob.testing.referee import Report, judged, normalised, told
 
-BATCH: Final = 2_000  # files a worker, before a fresh one takes over
-PATIENCE: Final = 150.0  # seconds for one file
-KEPT: Final = 400  # contradictions written out in a line of the log; all are counted
+# Files a worker, before a fresh one takes over.
+BATCH: Final = 2_000
+# Seconds for one file.
+PATIENCE: Final = 150.0
+# Contradictions written out in a line of the log; all are counted.
+KEPT: Final = 400
 
 
 @dataclass

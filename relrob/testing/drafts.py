@@ -15,12 +15,14 @@ import numpy as np
 from relrob.domain.arrays import Doubles, Floats
 
 SHAPES: Final = ((2, 3, 1), (3, 3, 1), (2, 4, 1), (3, 4, 1), (2, 2, 2), (1, 6, 1))
+# Of which a ball of a few float32 steps can be listed.
 SMALL: Final = (
     (1, 2, 1),
     (1, 3, 1),
     (2, 2, 1),
-)  # of which a ball of a few float32 steps can be listed
-LEADS: Final = 0.5  # by which the label of a network with a needle leads everywhere else, about
+)
+# By which the label of a network with a needle leads everywhere else, about.
+LEADS: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,11 +110,11 @@ def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label
     layers = [(weights * 0.05, bias * 0.05) for weights, bias in plain.layers]
     at = int(rng.integers(len(points)))
     way = np.sign(wide[at] - wide.mean(axis=0)) * rng.uniform(0.5, 1.5, inputs)
-    reach = np.sort(wide @ way)
-    gap = max(float(reach[-1] - reach[-2]) if len(reach) > 1 else 1.0, 1e-7)
+    sums = np.sort(wide @ way)
+    gap = max(float(sums[-1] - sums[-2]) if len(sums) > 1 else 1.0, 1e-7)
     factor = 1 / gap
     layers[0][0][:, 0] = way * factor
-    layers[0][1][0] = -(reach[-1] - gap / 2) * factor
+    layers[0][1][0] = -(sums[-1] - gap / 2) * factor
     for weights, bias in layers[1:-1]:
         weights[0, :] = 0
         weights[:, 0] = 0
@@ -120,7 +122,8 @@ def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label
     last, bias = layers[-1]
     bias[label] += LEADS
     last[0, :] = 0
-    last[0, (label + 1) % classes] = 4 * LEADS + 2  # times 1/2, what is open at the corner
+    # Times 1/2, the value that is open at the corner.
+    last[0, (label + 1) % classes] = 4 * LEADS + 2
     return Weights(tuple(layers), needle=True)
 
 

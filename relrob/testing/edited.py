@@ -35,7 +35,8 @@ COARSE: Final = (
     85,
     127.5,
     25.5,
-)  # how many of a file's own steps a step of a coarser grid is
+    # How many of a file's own steps a step of a coarser grid is.
+)
 HALVINGS: Final = 8
 
 
@@ -86,13 +87,15 @@ class Edited:
         return np.asarray(self.said != self.label, np.bool_)
 
 
-SLOW: Final = ("keras", "default")  # to load: no bisection
+# To load: no bisection.
+SLOW: Final = ("keras", "default")
 
 
 def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = None) -> Edited:
     """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when
     its runtime does not take it."""
-    with np.errstate(all="ignore"):  # edits overflow on purpose
+    # Edits overflow on purpose.
+    with np.errstate(all="ignore"):
         return _edited(seed, kind, number, only)
 
 
@@ -162,7 +165,8 @@ def _rows(run: alone.Run, points: Floats) -> Doubles:
             return alone.outputs(run, points)
     except alone.RefusedError:
         raise
-    except Exception as error:  # each runtime raises what it likes
+    # Each runtime raises what it likes.
+    except Exception as error:
         raise alone.RefusedError(str(error)) from error
 
 

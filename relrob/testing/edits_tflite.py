@@ -153,7 +153,8 @@ def sparse(made: TfliteDraft, rng: Rng) -> bool:
     segments, indices = schema.Int32VectorT(), schema.Int32VectorT()
     segments.values = [0, *np.cumsum(kept.sum(axis=1)).tolist()]
     indices.values = np.nonzero(kept)[1].tolist()
-    if rng.random() < 0.4:  # what is stored in order, read in another
+    # The values are stored in one order and read in another.
+    if rng.random() < 0.4:
         indices.values = [kept.shape[1] - 1 - n for n in indices.values]
     second.arraySegments, second.arraySegmentsType = segments, schema.SparseIndexVector.Int32Vector
     second.arrayIndices, second.arrayIndicesType = indices, schema.SparseIndexVector.Int32Vector
@@ -267,7 +268,8 @@ def elementwise(made: TfliteDraft, rng: Rng) -> bool:
     other = made.tensor(shape, KIND.FLOAT32, values)
     target = _twin(made, at)
     made.splice(at, target, code, options, (other,))
-    if code in (OP.ADD, OP.SUB) and large > 1:  # and back again
+    # And back again.
+    if code in (OP.ADD, OP.SUB) and large > 1:
         back = OP.SUB if code == OP.ADD else OP.ADD
         last = schema.SubOptionsT() if code == OP.ADD else schema.AddOptionsT()
         made.splice(target, _twin(made, at), back, last, (other,))

@@ -90,7 +90,8 @@ class KerasDraft(Drawn):
             calls = [self._call(at, node, part.called)]
             entries.append(self._entry(part.kind, part.name, part.settings, calls))
             at, node = part.name, 0
-            if at in self.again:  # called once more, on what it gave itself
+            # Called once more, on what it gave itself.
+            if at in self.again:
                 calls.append(self._call(at, 0, {}))
                 node = 1
         if self.listed and len(self.listed) == len(self.parts):

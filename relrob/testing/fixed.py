@@ -42,7 +42,8 @@ def tricky_network(seed: int) -> FixedNetwork:
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):
         half, last = 2 ** (bits - 1), number == len(sizes) - 2
         weights, bias = rng.integers(-half, half, (n_in, n_out)), rng.integers(-half, half, n_out)
-        if last and rng.random() < 0.3:  # twins: ties everywhere
+        # Twins: ties everywhere.
+        if last and rng.random() < 0.3:
             one, two = rng.choice(n_out, 2, replace=False)
             weights[:, one], bias[one] = weights[:, two], bias[two]
         low, high = (-half, half - 1) if last or rng.random() < 0.1 else (0, 2**bits - 1)

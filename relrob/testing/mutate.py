@@ -37,7 +37,8 @@ from relrob.testing.cases import SHAPE
 from relrob.testing.mutations import any_bytes, mutated
 
 CLASSES: Final = 4
-TOGETHER: Final = 100  # files a child: the one that it dies of is known
+# Files a child: the one that it dies of is known.
+TOGETHER: Final = 100
 FORMATS: Final = ("tflite", "onnx", "h5", "keras", "savedmodel", "fixed", "npz")
 _ENDINGS: Final = {"fixed": ".npz", "savedmodel": ""}
 _RUNTIMES: Final = ("onnxruntime", "fixed")

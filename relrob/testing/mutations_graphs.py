@@ -22,9 +22,8 @@ def _message(rng: Random, message: Any) -> None:
             break
         for spec, value in each.ListFields():
             if spec.type == spec.TYPE_MESSAGE:
-                held = getattr(
-                    value, "values", None
-                )  # of a map; some messages have a field of that name
+                # Of a map; some messages have a field of that name.
+                held = getattr(value, "values", None)
                 inside = (
                     held() if callable(held) else value if hasattr(value, "__len__") else [value]
                 )

@@ -46,10 +46,10 @@ LADDERS: Final = ("bounds", TWOS, "enumerate", "smt", "milp", "branch", TWOS)
 BALLS: Final = ("bounds", "branch", "milp", "smt")
 COMPLETE: Final = ("auto", "enumerate", "branch", TWOS, "smt", "milp")
 SECONDS: Final = 60.0
-CHILDREN: Final = 16  # of so many files one is read in a child first, as the command does
-EASY: Final = (
-    5  # of so many files, all but one are paired with a plain network that bounds settle at once
-)
+# Of so many files one is read in a child first, as the command does.
+CHILDREN: Final = 16
+# Of so many files, all but one are paired with a plain network that bounds settle at once.
+EASY: Final = 5
 
 
 def doubtful(dense: Dense | None, file: Edited) -> Bools:
@@ -167,7 +167,8 @@ class _Judge:
         if file.plain and file.edits:
             self._counts["plain edits"] += 1
             self._counts["plain edits, modelled"] += modelled
-        if file.unsteady:  # no verdict on it is right or wrong
+        # No verdict on it is right or wrong.
+        if file.unsteady:
             self._counts["unsteady"] += 1
             if modelled:
                 self._report.complaints.append(
@@ -217,9 +218,10 @@ class _Judge:
         if enclosure.probabilities or not isinstance(region, Ladder):
             return
         last, rows = enclosure.layers[-1], file.rows
+        # Float32 rounds.
         ends = [
             end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))
-        ]  # float32 rounds
+        ]
         inside = ((rows > ends[0]) & (rows < ends[1]) & np.isfinite(rows)).all(axis=1)
         rungs = rung_set(region, file.question.image)
         low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())

@@ -24,7 +24,8 @@ from relrob.testing.cases import over_reals, random_case
 from relrob.testing.suite import bound_complaints, complaints, order_complaints, truth
 
 Taken = TypeVar("Taken")
-RECORDS: Final = 5  # of so many balls one is classified as an image of a run is
+# Of so many balls one is classified as an image of a run is.
+RECORDS: Final = 5
 ORDERS: Final = 10
 BOUNDS: Final = 7
 

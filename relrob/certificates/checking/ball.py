@@ -42,9 +42,8 @@ class _Ball:
         """Moves of single pixels up or down, z of each in [0,1], whose costs sum to at most a room:
         a set that holds the region."""
         features, fed = list[tuple[int, Fraction]](), self.fed
-        rounded = (
-            Fraction(1, 2**24) if self.kind == "lattice" else Fraction(0)
-        )  # of the clean image and of a moved pixel
+        # Rounding to float32 moves the clean image and a moved pixel by at most half of this each.
+        rounded = Fraction(1, 2**24) if self.kind == "lattice" else Fraction(0)
         most = Fraction(1) if self.kind == "l0" else self.radius + rounded
         for axis, pixel in enumerate(fed):
             features += [(axis, move) for move in (min(1 - pixel, most), -min(pixel, most)) if move]

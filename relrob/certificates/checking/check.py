@@ -33,9 +33,8 @@ from relrob.system.files import read_regular
 
 SAMPLE: Final = 64
 MOST_POINTS: Final = 10_000_000
-WHOLE: Final = (
-    20_000  # points of a certificate's run leaves that are run even if nobody asks for all of them
-)
+# So many points of a certificate's run leaves are run without being asked for.
+WHOLE: Final = 20_000
 _KEYS: Final = ("format", "role", "network", "region", "image", "label", "seal")
 _CHAIN: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
@@ -235,9 +234,8 @@ def _check_run(leaf: Leaf, label: int, classes: int) -> None:
     """A run leaf is well formed, and its claims are enough, whether or not its points are run."""
     entry = keys(leaf.entry, ("points", "margin", "chain"), "a run")
     claimed = number(entry["margin"], "a margin")
-    if claimed < 0 or (
-        claimed == 0 and label == classes - 1
-    ):  # a tie goes to the first of the largest outputs
+    # A tie goes to the first of the largest outputs.
+    if claimed < 0 or (claimed == 0 and label == classes - 1):
         raise InvalidError(
             f"the leaf {leaf.path} claims a margin of {claimed}, with which another label can win"
         )

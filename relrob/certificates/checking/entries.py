@@ -34,9 +34,8 @@ def fraction(text: Any, what: str) -> Fraction:
 
 def _unit(value: Fraction) -> Fraction:
     """The distance of float32 numbers around a value in [0, 1]."""
-    exponent = (
-        value.numerator.bit_length() - value.denominator.bit_length()
-    )  # 2^(exponent - 1) < value < 2^(exponent + 1)
+    # 2^(exponent - 1) < value < 2^(exponent + 1).
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
     exponent -= value < Fraction(2) ** exponent
     return Fraction(2) ** (max(exponent, -126) - 23)
 

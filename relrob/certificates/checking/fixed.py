@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from relrob.certificates.checking.entries import InvalidError, inside, keys
 from relrob.certificates.checking.reading.fixed import FixedFile, Layer
 
-_FINEST: Final = (
-    1 << 20
-)  # up to this scale a float32 pixel becomes a code without rounding in float64
-Whole = NDArray[Any]  # of Python integers
+# Up to this scale a float32 pixel becomes a code without rounding in float64.
+_FINEST: Final = 1 << 20
+# An array of Python integers, which do not overflow.
+Whole = NDArray[Any]
 
 
 class _Layer:

@@ -13,9 +13,8 @@ from typing import Final
 
 from relrob.certificates.checking.reading.facts import LOOSE, Facts
 
-_HALF: Final = Fraction(1, 2) - Fraction(
-    1, 2**11
-)  # a level further off than this from a pixel may not be the one taken
+# A level further off than this from a pixel may not be the one taken.
+_HALF: Final = Fraction(1, 2) - Fraction(1, 2**11)
 
 
 @dataclass(frozen=True, eq=False)

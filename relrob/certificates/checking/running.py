@@ -18,9 +18,8 @@ from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 
 _BLOCK: Final = 1024
-LARGEST: Final = float(
-    np.finfo(np.float64).max
-)  # the margin of an infinite output over a finite one
+# The margin of an infinite output over a finite one.
+LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, eq=False)

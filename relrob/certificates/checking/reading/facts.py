@@ -12,9 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-LOOSE: Final = Fraction(
-    4097, 4096
-)  # on every quantisation step: float32 arithmetic forms scales and quotients
+# A factor on every quantisation step: float32 arithmetic forms scales and quotients.
+LOOSE: Final = Fraction(4097, 4096)
 
 
 class NoRulesError(Exception):

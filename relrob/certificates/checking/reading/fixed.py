@@ -24,7 +24,8 @@ from relrob.certificates.checking.reading.facts import LOOSE, Deployed, Facts, N
 
 _MOST_LAYERS: Final = 1000
 _LARGEST: Final = 2**31
-_SINGLE: Final = 2**24  # outputs are given as float32
+# Outputs are given as float32.
+_SINGLE: Final = 2**24
 
 
 @dataclass(frozen=True, eq=False)

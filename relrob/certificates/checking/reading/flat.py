@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from relrob.certificates.checking.reading.facts import NoRulesError
 
 _SIZES: Final = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
-_MOST: Final = 1 << 20  # entries of a vector of tables
+# Entries of a vector of tables.
+_MOST: Final = 1 << 20
 
 
 class Buffer:

@@ -54,9 +54,8 @@ _BUILD: Final = {
     ),
 }
 _RENORM: Final = ("renorm_clipping", "renorm_momentum")
-_EPSILON: Final = float(
-    np.float32(1e-7)
-)  # keras.backend.epsilon(), which Normalization puts under its division
+# keras.backend.epsilon(), which Normalization puts under its division.
+_EPSILON: Final = float(np.float32(1e-7))
 Weights = Callable[[Layer], list[Array]]
 
 
@@ -159,9 +158,8 @@ def _build(network: Network, layers: list[Layer], dims: list[int], weights: Weig
         raise NoRulesError("settings that are not as Keras writes them") from error
     found = steps.finish(raster(network))
     plain = all(facts.extra is None for facts in found.layers)
-    if (
-        network.runtime == "onnxruntime" and plain
-    ):  # runs these layers, exported, without the softmax
+    # onnxruntime runs these layers, exported, without the softmax.
+    if network.runtime == "onnxruntime" and plain:
         return Deployed(found.layers, "logits")
     return found
 

@@ -113,7 +113,8 @@ def _end(given: Any) -> str:
 def _feed(nodes: Any) -> str:
     """The layer that feeds a layer, once, without arguments of its own."""
     (node,) = nodes
-    if isinstance(node, dict):  # Keras 3
+    # Keras 3.
+    if isinstance(node, dict):
         (tensor,) = node["args"]
         if (
             any(value not in (None, False) for value in node["kwargs"].values())

@@ -25,22 +25,25 @@ Reals = NDArray[np.float64]
 # Factors beyond this, or below its inverse, are not modelled; nor are larger constants.
 _FACTOR: Final = 2.0**40
 _OFFSET: Final = 2.0**60
-_LARGE: Final = 2.0**120  # no value on the way gets beyond it: `most_in` and `most_out` see to that
+# No value on the way gets beyond it: `most_in` and `most_out` see to that.
+_LARGE: Final = 2.0**120
 _FLUSH: Final = 2.0**-125
-_LOOSE: Final = 1 + 2.0**-20  # more than float64 loses
+# A factor for more than float64 loses.
+_LOOSE: Final = 1 + 2.0**-20
 
 
 @dataclass(eq=False)
 class Map:
     """The result of elementwise steps on x: `factor` * x + `offset`, after `count` roundings.
 
-    `size`: K. `lost`: the cost of numbers that count as 0. `peak`: the largest factor on the way.
+    `size`: K. `flushed`: the cost of numbers that count as 0. `peak`: the largest factor on the
+    way.
     """
 
     factor: Reals
     offset: Reals
     size: Reals
-    lost: Reals
+    flushed: Reals
     peak: Reals
     count: int = 0
 
@@ -52,11 +55,11 @@ class Map:
 
     def turned(self, shape: tuple[int, ...], axes: tuple[int, ...] | None = None) -> Map:
         """The same values in another shape, or with their axes exchanged."""
-        factor, offset, size, lost, peak = (
+        factor, offset, size, flushed, peak = (
             values.reshape(shape) if axes is None else values.transpose(axes)
-            for values in (self.factor, self.offset, self.size, self.lost, self.peak)
+            for values in (self.factor, self.offset, self.size, self.flushed, self.peak)
         )
-        return Map(factor, offset, size, lost, peak, self.count)
+        return Map(factor, offset, size, flushed, peak, self.count)
 
     def plain(self) -> bool:
         return self.count == 0
@@ -66,13 +69,13 @@ class Map:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             self.factor, self.offset = self.factor * by, self.offset * by
             self.size = self.size * np.abs(by)
-            self.lost = self.lost * np.abs(by) + _FLUSH * (1 + np.abs(by))
+            self.flushed = self.flushed * np.abs(by) + _FLUSH * (1 + np.abs(by))
         self._rounded(roundings)
 
     def plus(self, more: Reals, roundings: int) -> None:
         """Exact numbers added."""
         self.offset, self.size = self.offset + more, self.size + np.abs(more)
-        self.lost = self.lost + 2 * _FLUSH
+        self.flushed = self.flushed + 2 * _FLUSH
         self._rounded(roundings)
 
     def _rounded(self, roundings: int) -> None:
@@ -89,8 +92,8 @@ class Map:
 class Linear:
     """The result of dense layers without a ReLU: x @ `weights` + `bias`, after `terms` roundings.
 
-    The sizes that are rounded are x @ `sizes` + `size`. `lost` and `lift`: the cost of numbers that
-    count as 0 (`Facts`). Nothing on the way overflows for x below `most_in` and sizes below
+    The sizes that are rounded are x @ `sizes` + `size`. `flushed` and `lift`: the cost of numbers
+    that count as 0 (`Facts`). Nothing on the way overflows for x below `most_in` and sizes below
     `most_out`.
     """
 
@@ -98,7 +101,7 @@ class Linear:
     sizes: Reals
     bias: Reals
     size: Reals
-    lost: Reals
+    flushed: Reals
     terms: int
     lift: float
     most_in: float
@@ -142,7 +145,7 @@ def linear(made: Open) -> Linear:
         sizes * out,
         (offset + own) * after.factor + after.offset,
         whole,
-        (before.lost @ size) * out + after.lost,
+        (before.flushed @ size) * out + after.flushed,
         terms + made.terms + after.count + 1,
         max(1.0, float(out.max())) * lift,
         most_in,
@@ -187,7 +190,7 @@ def facts_of(made: Open, relu: bool) -> Facts:
         levels=made.levels,
         sizes=found.sizes,
         extra=np.maximum(found.size - np.abs(found.bias), 0.0) * _LOOSE + 2.0**-60 * found.size,
-        slack=found.lost * _LOOSE,
+        slack=found.flushed * _LOOSE,
         lift=Fraction(found.lift),
         most_in=Fraction(found.most_in),
         most_out=Fraction(found.most_out),

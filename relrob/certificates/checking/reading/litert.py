@@ -58,7 +58,8 @@ class _Walk:
         self._at, self._written = graph.input, {graph.input}
         self._shapes = Shapes(graph)
         self._halves: dict[int, int] = {}
-        self._layers: list[Facts] = []  # of int8
+        # Layers of integers; those of floats are in `_steps`.
+        self._layers: list[Facts] = []
         self._grid, self._rounded = self._entry(given)
         self._end, self._done = "", False
 

@@ -160,7 +160,8 @@ class _Walk:
             bias = self._beside(self._constant(node.inputs[2]))
             if beta == 1.0:
                 self._steps.add(bias)
-            else:  # exact: 24 bits times 24; rounded once, and once more where it is added
+            # Exact: 24 bits times 24; rounded once, and once more where it is added.
+            else:
                 self._steps.add(bias.astype(np.float64) * beta, roundings=2)
 
     def matmul(self, node: Node, given: Attributes) -> None:

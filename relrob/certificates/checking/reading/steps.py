@@ -159,7 +159,8 @@ class Steps:
         self._going()
         if self._open is None:
             if self._layers and self._map.plain():
-                return  # of what a ReLU gave
+                # A second ReLU changes nothing.
+                return
             raise NoRulesError("a ReLU that follows no dense layer")
         self._open.after = self._open.after.turned((prod(self.shape),))
         self._close(True)
