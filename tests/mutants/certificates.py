@@ -130,21 +130,30 @@ MUTANTS = (
         "relrob/certificates/checking/reading/linear.py",
         "np.maximum(found.size - np.abs(found.bias), 0.0)",
         "0 * found.size",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: two layers as their product",
         "relrob/certificates/checking/reading/linear.py",
         "sizes=found.sizes,",
         "sizes=None,",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: roundings of the last layer alone",
         "relrob/certificates/checking/reading/linear.py",
         "_LOOSE, before.terms",
         "_LOOSE, 0",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: a layer before may overflow",
@@ -159,14 +168,20 @@ MUTANTS = (
             "    return max(2.0**120, before.most_out / 2 / max(float(before.sizes.sum(ax"
             "is=0).max()), 1.0))"
         ),
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: a constant that comes and goes",
         "relrob/certificates/checking/reading/linear.py",
         "self.size + np.abs(more)",
         "np.abs(self.offset)",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: a second QUANTIZE",
@@ -176,6 +191,7 @@ MUTANTS = (
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
@@ -186,6 +202,7 @@ MUTANTS = (
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
@@ -196,6 +213,7 @@ MUTANTS = (
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
@@ -206,6 +224,7 @@ MUTANTS = (
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
@@ -213,14 +232,20 @@ MUTANTS = (
         "relrob/certificates/checking/reading/onnx.py",
         "or ends[1] < _LARGEST",
         "",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: dropout that is told to train",
         "relrob/certificates/checking/reading/onnx.py",
         'self._constant(name, "b").any()',
         "False",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "real: checked with float32's error",
@@ -234,27 +259,30 @@ MUTANTS = (
         "relrob/certificates/checking/reading/steps.py",
         'self._end = "float softmax"',
         'self._end = ""',
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "certificates of balls without rules",
         "relrob/certificates/writing/ball.py",
         "if not has_rules(network, bounds=True):",
         "if False:",
-        ("tests/test_certificates_rules.py",),
+        ("tests/certificates/test_rules.py",),
     ),
     Mutant(
         "certificates without rules",
         "relrob/certificates/writing/ladder.py",
         "if not has_rules(opened.network, any(leaf.bound for leaf in leaves)):",
         "if False:",
-        ("tests/test_certificates_rules.py",),
+        ("tests/certificates/test_rules.py",),
     ),
     Mutant(
         "certificates of several files",
         "relrob/certificates/writing/ladder.py",
         "if sha256_bytes(data) != network.sha256:",
         "if False:",
-        ("tests/test_certificates_rules.py",),
+        ("tests/certificates/test_rules.py",),
     ),
 )
