@@ -21,28 +21,29 @@ from collections import Counter
 from fractions import Fraction
 from typing import Final
 
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before any library counts the cores
+# Before any library counts the cores.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.deciding.decide_ball import decide_ball  # noqa: E402
-from relrob.domain.query import Budget  # noqa: E402
+from relrob.deciding.decide import decide  # noqa: E402
 from relrob.domain.region import Ball, Norm  # noqa: E402
 from relrob.domain.verdict import Status, Verdict  # noqa: E402
 from relrob.networks.evaluator import labels  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
 from relrob.networks.open import Opened, open_network  # noqa: E402
-from relrob.queries.problem import BallProblem  # noqa: E402
-from relrob.regions.ball import ball_set  # noqa: E402
+from relrob.queries.properties import Label  # noqa: E402
+from relrob.queries.query import Budget, Query  # noqa: E402
+from relrob.regions.ball import BallSet, ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 
 SOLVERS: Final = ("bounds", "branch", "milp", "smt", "auto")
 
 
-def asked(problem: BallProblem, name: str) -> tuple[Verdict, float]:
+def asked(problem: Query[BallSet], name: str) -> tuple[Verdict, float]:
     """A verdict, and its seconds."""
     begin = time.perf_counter()
-    verdict = decide_ball(problem, name).verdicts[0]
+    verdict = decide(problem, name).verdicts[0]
     return verdict, time.perf_counter() - begin
 
 
@@ -60,7 +61,7 @@ def row(opened: Opened, norm: Norm, radius: str, count: int, limit: float) -> in
         if int(labels(opened.replayer.outputs(ball.base[None, :]))[0]) != label:
             continue
         seen += 1
-        problem = BallProblem(ball, label, (opened,), Budget(limit))
+        problem = Query(ball, Label(label), (opened,), Budget(limit))
         told = {name: asked(problem, name) for name in SOLVERS}
         for name, (verdict, _) in told.items():
             found[name][verdict.status] += 1

@@ -1,12 +1,12 @@
-"""How a run scales from one worker to two, on Dask and on relrob's own processes, and what an image
-costs beside its work.
+"""The scaling of a run from one worker to two, on Dask and on relrob's own processes, and the
+overhead of an image.
 
     python benchmarks/cluster.py REFERENCE [--images 0:60] [--rounds 2]
 
-Interleaved: in each round every kind of workers decides the same images into a new store.
-Efficiency: seconds with one worker over twice the seconds with two, starting the workers left out.
-Overhead: images whose ladder has one feature, so nearly no work, beside the seconds that the
-workers themselves spent on them.
+Runs are interleaved: in each round every kind of workers decides the same images into a new store.
+The efficiency is the seconds with one worker over twice the seconds with two; starting the workers
+is left out. The overhead is measured on images whose ladder has one feature, so nearly no work,
+beside the seconds that the workers themselves spent on them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ from relrob.study.plan import Plan, make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import run  # noqa: E402
 
-WARM = 4  # images before the clock starts: workers open their networks on the first ones
+# Images before the clock starts: workers open their networks on the first ones.
+WARM = 4
 
 
 @contextmanager
@@ -84,13 +85,15 @@ def main() -> None:
                     found.setdefault((kind, count), []).append(wall)
                     each, work = (1000 * part / len(plan.indices) for part in (wall, spent))
                     print(
-                        f"{name} {kind} {count}: {wall:.2f} s; an image {each:.1f} ms, {work:.1f} ms of it in its worker"
+                        f"{name} {kind} {count}: {wall:.2f} s; an image {each:.1f} ms,"
+                        f" {work:.1f} ms of it in its worker"
                     )
         assert len(digests) == 1
         for kind in ("processes", "dask"):
             one, two = (statistics.median(found[kind, count]) for count in (1, 2))
             print(
-                f"{name} {kind}: {one:.2f} s with one worker, {two:.2f} s with two, efficiency {one / two / 2:.2f}"
+                f"{name} {kind}: {one:.2f} s with one worker, {two:.2f} s with two,"
+                f" efficiency {one / two / 2:.2f}"
             )
 
 

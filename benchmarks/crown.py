@@ -4,13 +4,15 @@ interleaved, in one run.
 python benchmarks/crown.py NETWORK.h5|.onnx [--norm linf|l2|l1] [--radius 1/255 2/255 4/255]
 [--images 50] [--alpha 50]
 
-A float MLP of 784 inputs; the first MNIST test images that it labels correctly; one thread for
-both. The least margin of the label over the ball is bounded by `relrob`, plain and with optimised
-slopes, for any order of float32 summation, and by auto_LiRPA, for real arithmetic that it computes
-in float32; "real" is ours with one rounding a sum instead of all. L-infinity balls are cut by [0,1]
-on both sides; auto_LiRPA does not cut L1 and L2 balls, and for these "real" is over the whole ball
-too. Each of auto_LiRPA's calls is made twice: the second against the first is the noise of the
-ratio. Projected gradient descent looks for margins below our bounds: one would be an unsound bound.
+NETWORK is a float MLP of 784 inputs. The images are the first MNIST test images that it labels
+correctly. Both run in one thread. relrob bounds the least margin of the label over the ball for any
+order of float32 summation, plain and with optimised slopes. auto_LiRPA bounds it over the reals,
+and computes in float32. "real" is our bound with one rounding a sum instead of all.
+
+Both cut L-infinity balls by [0,1]. auto_LiRPA does not cut L1 and L2 balls; for these, "real" is
+over the whole ball too. Each call of auto_LiRPA is made twice: the second against the first shows
+the noise of the ratio. Projected gradient descent looks for a margin below our bounds, which would
+prove a bound unsound.
 
 auto_LiRPA is no dependency of relrob: see INSTALL.
 """
@@ -30,7 +32,8 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Final
 
-os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # before any library counts the cores
+# Before any library counts the cores.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])
 
 import numpy as np  # noqa: E402
 
@@ -45,12 +48,14 @@ from relrob.regions.ball import BallSet, ball_set  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 
 INSTALL: Final = (
-    "auto_LiRPA is missing; in this environment: pip install torch==2.13.0 torchvision==0.28.0 appdirs pyyaml tqdm graphviz"
-    " packaging ninja; pip install --no-deps git+https://github.com/Verified-Intelligence/auto_LiRPA"
+    "auto_LiRPA is missing; in this environment: pip install torch==2.13.0 torchvision==0.28.0"
+    " appdirs pyyaml tqdm graphviz packaging ninja; pip install --no-deps"
+    " git+https://github.com/Verified-Intelligence/auto_LiRPA"
 )
 warnings.filterwarnings("ignore", category=DeprecationWarning)
 try:
-    torch: Any = import_module("torch")  # untyped here, whether or not the type checkers can see it
+    # Untyped here, whether or not the type checkers can see it.
+    torch: Any = import_module("torch")
     lirpa: Any = import_module("auto_LiRPA")
 except ModuleNotFoundError:
     sys.exit(INSTALL)
@@ -65,7 +70,7 @@ METHODS: Final = (
 
 
 @dataclass
-class Row:
+class MethodRow:
     """What one method gave: the bounds (classes - 1,) of each image, and its seconds."""
 
     margins: list[Doubles] = field(default_factory=list)
@@ -97,7 +102,7 @@ class Theirs:
         base = torch.tensor(ball.base)[None, :]
         low, high = (base - torch.tensor(ball.down)).float(), (base + torch.tensor(ball.up)).float()
         ends = {"x_L": low, "x_U": high} if ball.norm is Norm.LINF else {}
-        perturbed = lirpa.PerturbationLpNorm(norm=POWER[ball.norm], eps=ball.reach, **ends)
+        perturbed = lirpa.PerturbationLpNorm(norm=POWER[ball.norm], eps=ball.radius, **ends)
         found, _ = self.bounded.compute_bounds(
             x=(lirpa.BoundedTensor(base, perturbed),),
             C=_against(label),
@@ -126,14 +131,14 @@ def _against(label: int) -> Any:
 
 
 def uncut(ball: BallSet) -> BallSet:
-    """The ball without [0,1]: what auto_LiRPA bounds for L1 and L2."""
-    whole = np.full_like(ball.up, ball.reach)
+    """The ball without [0,1], as auto_LiRPA bounds it for L1 and L2."""
+    whole = np.full_like(ball.up, ball.radius)
     return replace(ball, down=whole, up=whole)
 
 
 def nearly_real(enclosure: Enclosure) -> Enclosure:
-    """One float32 rounding a sum instead of all of them: what our bounds are without the error of
-    the arithmetic."""
+    """The enclosure with one float32 rounding a sum instead of all of them: nearly no error of the
+    arithmetic."""
     return replace(enclosure, layers=tuple(replace(layer, terms=1) for layer in enclosure.layers))
 
 
@@ -144,12 +149,12 @@ def plain(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool 
 
 
 def alpha(enclosure: Enclosure, region: Ball, image: Any, label: int, cut: bool = True) -> Doubles:
-    """Our lower bounds with optimised slopes, the plain ones that they start from included in the
-    cost."""
+    """Our lower bounds with optimised slopes. The cost includes the plain ones that they start
+    from."""
     ball = ball_set(region, image)
     bounds = BallBounds(enclosure, ball if cut else uncut(ball), label)
     found = bounds.margins()
-    return np.asarray(np.maximum(found.low, bounds.margins(bounds.falls(found)).low))
+    return np.asarray(np.maximum(found.low, bounds.margins(bounds.alphas(found)).low))
 
 
 def attacked(network: Any, ball: BallSet, label: int, steps: int = 40, starts: int = 4) -> Doubles:
@@ -157,13 +162,13 @@ def attacked(network: Any, ball: BallSet, label: int, steps: int = 40, starts: i
     generator = torch.Generator().manual_seed(0)
     base, against = torch.tensor(ball.base), _against(label)[0].repeat(starts, 1)
     down, up = torch.tensor(ball.down).float(), torch.tensor(ball.up).float()
-    reach, power = ball.reach * (1 - 1e-6), POWER[ball.norm]
+    radius, power = ball.radius * (1 - 1e-6), POWER[ball.norm]
 
     def inside(moves: Any) -> Any:
         moves = torch.minimum(torch.maximum(moves, -down), up)
-        return moves * torch.clamp(reach / (moves.norm(power, dim=1, keepdim=True) + 1e-12), max=1)
+        return moves * torch.clamp(radius / (moves.norm(power, dim=1, keepdim=True) + 1e-12), max=1)
 
-    moves = inside((torch.rand(len(against), len(base), generator=generator) * 2 - 1) * reach)
+    moves = inside((torch.rand(len(against), len(base), generator=generator) * 2 - 1) * radius)
     moves[: len(against) // starts] = 0
     least = np.full(len(against), np.inf)
     for step in range(steps + 1):
@@ -201,7 +206,7 @@ def compare(
     """Print one table; only the first `alphas` images get optimised slopes."""
     enclosure = float32_enclosure(dense)
     real, cut = nearly_real(enclosure), region.norm is Norm.LINF
-    rows: dict[str, Row] = {name: Row() for name in METHODS}
+    rows: dict[str, MethodRow] = {name: MethodRow() for name in METHODS}
     for number, (image, label) in enumerate(images):
         ball = ball_set(region, image)
         bounds: dict[str, Bound] = {
@@ -217,24 +222,28 @@ def compare(
             if number < alphas or "alpha" not in name:
                 rows[name].run(bounds[name.removesuffix(AGAIN)])
     print(
-        f"\n{region.norm.upper()} {region.radius}, {len(images)} images, {min(alphas, len(images))} of them with alpha"
+        f"\n{region.norm.upper()} {region.radius}, {len(images)} images,"
+        f" {min(alphas, len(images))} of them with alpha"
     )
     for name, row in rows.items():
         sure = f"{int((row.least > 0).sum()):3d} of {len(row.least)} above 0"
         print(
-            f"  {name:18s} {sure}; least margin {spread(row.least)}; ms {spread([1e3 * s for s in row.seconds])}"
+            f"  {name:18s} {sure}; least margin {spread(row.least)};"
+            f" ms {spread([1e3 * s for s in row.seconds])}"
         )
     for other, ours in (("CROWN", "plain"), ("alpha-CROWN", "alpha")):
         first, second = rows[other].seconds, rows[other + AGAIN].seconds
         mean = [(a + b) / 2 for a, b in zip(first, second, strict=True)]
         print(
-            f"  seconds {other} / {ours}: {spread(_ratios(mean, rows[ours].seconds))}; control {spread(_ratios(second, first))}"
+            f"  seconds {other} / {ours}: {spread(_ratios(mean, rows[ours].seconds))};"
+            f" control {spread(_ratios(second, first))}"
         )
         for mine in (ours, ours + ", real"):
             print(f"  margin {mine} - {other}: {spread(rows[mine].least - rows[other].least)}")
     for better, worse in (("alpha", "plain"), ("alpha-CROWN", "CROWN")):
         print(
-            f"  margin {better} - {worse}: {spread(rows[better].least - rows[worse].least[:alphas])}"
+            f"  margin {better} - {worse}:"
+            f" {spread(rows[better].least - rows[worse].least[:alphas])}"
         )
     above = max(
         float((bound - met).max())
@@ -242,7 +251,8 @@ def compare(
         for bound, met in zip(rows[name].margins, rows["attack"].margins, strict=False)
     )
     print(
-        f"  our bounds less the attacked margins, at most {above:.3g}: {'UNSOUND' if above > 0 else 'no contradiction'}"
+        f"  our bounds less the attacked margins, at most {above:.3g}:"
+        f" {'UNSOUND' if above > 0 else 'no contradiction'}"
     )
 
 

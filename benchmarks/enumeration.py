@@ -23,9 +23,8 @@ from fractions import Fraction
 from relrob.cli.main import tune_blas
 
 CORES = int(sys.argv[sys.argv.index("--cores") + 1]) if "--cores" in sys.argv else 1
-os.sched_setaffinity(
-    0, sorted(os.sched_getaffinity(0))[:CORES]
-)  # before any library counts the cores
+# Before any library counts the cores.
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
 tune_blas()
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -33,10 +32,10 @@ import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 
 from relrob.deciding.decide import decide  # noqa: E402
-from relrob.domain.query import Budget  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.networks.load import load_network  # noqa: E402
-from relrob.queries.problem import Problem  # noqa: E402
+from relrob.queries.properties import Label  # noqa: E402
+from relrob.queries.query import Budget, Query  # noqa: E402
 from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
 from relrob_datasets import load  # noqa: E402
@@ -78,7 +77,7 @@ def main() -> None:
 
     def relrob_effective(rungs: RungSet, label: int) -> tuple[int, float]:
         begin = time.perf_counter()
-        problem = Problem(rungs, label, (ready,), Budget(600), counts=True)
+        problem = Query(rungs, Label(label), (ready,), Budget(600), counts=True)
         found = decide(problem, Enumerate()).each[0].effective
         assert found is not None
         return found, time.perf_counter() - begin
@@ -92,7 +91,8 @@ def main() -> None:
     }
     best = min(trial, key=lambda batch: trial[batch])
     print(
-        f"{CORES} core(s); keras batches { ({b: round(s, 3) for b, s in trial.items()}) } s, best {best}"
+        f"{CORES} core(s); keras batches { ({b: round(s, 3) for b, s in trial.items()}) } s,"
+        f" best {best}"
     )
     ratios, controls = [], []
     for _ in range(asked.rounds):
@@ -102,16 +102,19 @@ def main() -> None:
             _, again_s = keras_effective(rungs, label, best)
             same = "same count" if ours == theirs else f"DIFFERENT: keras {theirs}"
             print(
-                f"{rungs.count} points, {ours} effective, keras {theirs_s:.3f} s, relrob {ours_s:.3f} s, {same}"
+                f"{rungs.count} points, {ours} effective, keras {theirs_s:.3f} s,"
+                f" relrob {ours_s:.3f} s, {same}"
             )
             ratios.append((theirs_s + again_s) / 2 / ours_s)
             controls.append(again_s / theirs_s)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(
-        f"keras / relrob: median {statistics.median(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}"
+        f"keras / relrob: median {statistics.median(ratios):.2f},"
+        f" {min(ratios):.2f} to {max(ratios):.2f}"
     )
     print(
-        f"control keras / keras: median {statistics.median(controls):.2f}, {min(controls):.2f} to {max(controls):.2f}"
+        f"control keras / keras: median {statistics.median(controls):.2f},"
+        f" {min(controls):.2f} to {max(controls):.2f}"
     )
     print(f"peak memory of this process, TensorFlow included: {peak:.0f} MiB")
 

@@ -22,13 +22,14 @@ tune_blas()
 
 from threadpoolctl import threadpool_limits  # noqa: E402
 
-from relrob.deciding.decide import Decision, decide, solver_named  # noqa: E402
-from relrob.domain.query import Budget  # noqa: E402
+from relrob.deciding.choose import solver_named  # noqa: E402
+from relrob.deciding.decide import Decision, decide  # noqa: E402
 from relrob.domain.region import Ladder  # noqa: E402
 from relrob.domain.verdict import Status  # noqa: E402
-from relrob.queries.problem import Problem  # noqa: E402
+from relrob.queries.properties import Label  # noqa: E402
+from relrob.queries.query import Budget, Query  # noqa: E402
 from relrob.queries.solver import Solver  # noqa: E402
-from relrob.regions.ladder import rung_set  # noqa: E402
+from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
 from relrob.study.plan import make_plan  # noqa: E402
 from relrob.study.request import Request  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
@@ -39,7 +40,7 @@ STEPS = [Fraction(1, 2**k) for k in range(6, -1, -1)]
 RADII = [10, 20]
 
 
-def timed(problem: Problem, solver: Solver) -> tuple[Decision, float]:
+def timed(problem: Query[RungSet], solver: Solver[RungSet]) -> tuple[Decision, float]:
     """The decision and its seconds."""
     begin = time.perf_counter()
     return decide(problem, solver), time.perf_counter() - begin
@@ -80,7 +81,9 @@ def main() -> None:
             for place, index in enumerate(chosen):
                 rungs = rung_set(Ladder(Fraction(radius), step), data.images[index])
                 for counts in (True, False):
-                    problem = Problem(rungs, int(data.labels[index]), networks, Budget(600), counts)
+                    problem = Query(
+                        rungs, Label(int(data.labels[index])), networks, Budget(600), counts
+                    )
                     ours, seconds = timed(problem, solver_named("auto"))
                     spent["auto", counts].append(seconds)
                     unknown += sum(verdict.status is Status.UNKNOWN for verdict in ours.verdicts)

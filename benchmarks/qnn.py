@@ -5,9 +5,9 @@ integer L-infinity balls.
 
 FOLDER holds `mnist_mlp.h5` (784-64-32, of which the first ten outputs count; 6-bit weights and
 activations) and `published_mnist.csv` (sample_id, eps_linf_levels, published). Every sample is
-decided in the ball of eps/255 around it, every ROBUST verdict gets a certificate, which is checked
-as `relrob check` does, and every witness is replayed in Python's own integers. A verdict that
-contradicts a published one ends the run.
+decided in the ball of eps/255 around it. Every ROBUST verdict gets a certificate, which is checked
+as by `relrob check`. Every witness is replayed in Python's own integers. A verdict that contradicts
+a published one ends the run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from relrob.certificates.checking.check import check
-from relrob.certificates.writing.ball import ball_certificate
-from relrob.deciding.decide_ball import decide_ball
-from relrob.domain.query import Budget
+from relrob.certificates.writing.write import certificate
+from relrob.deciding.decide import decide
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
 from relrob.networks.fixed.file import fixed_of, write_fixed
@@ -39,7 +38,8 @@ from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.fixed.qnn_file import read_qnn
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
 from relrob.study.run import opened
 from relrob_datasets import load
@@ -75,7 +75,7 @@ def _opened(path: str) -> Opened:
     return opened(load_network(path, image_shape=(28, 28, 1), classes=10), 1)
 
 
-def decide(task: tuple[str, Sample, float]) -> Answer:
+def answered(task: tuple[str, Sample, float]) -> Answer:
     """One sample, in a worker."""
     path, sample, limit = task
     network, data, begin = _opened(path), load("mnist", "test"), time.perf_counter()
@@ -84,7 +84,7 @@ def decide(task: tuple[str, Sample, float]) -> Answer:
         return Answer(sample, "misclassified", "", 0.0, 0.0, 0)
     region = Ball(Norm.LINF, Fraction(sample.eps, 255))
     ball = ball_set(region, image)
-    decision = decide_ball(BallProblem(ball, label, (network,), Budget(limit), certify=True))
+    decision = decide(Query(ball, Label(label), (network,), Budget(limit), certify=True))
     verdict, seconds = decision.verdicts[0], time.perf_counter() - begin
     if verdict.witness is not None:
         fixed = fixed_of(network.network)
@@ -95,13 +95,13 @@ def decide(task: tuple[str, Sample, float]) -> Answer:
         assert _label(fixed, codes.tolist()) != label, sample
     size, begin = 0, time.perf_counter()
     if verdict.status is Status.ROBUST:
-        certificate = ball_certificate(
-            network.network, region, image, label, "quantised", decision.each[0].proof
-        )
-        assert certificate is not None
-        size = len(certificate)
+        proof = decision.each[0].proof
+        assert proof is not None
+        written = certificate(network, ball, image, label, "quantised", proof)
+        assert written is not None
+        size = len(written)
         file = Path(path).parent / f"{sample.index:05d}-quantised.json"
-        file.write_bytes(certificate)
+        file.write_bytes(written)
         report = check(file, Path(path))
         assert report.valid, report
     return Answer(
@@ -148,7 +148,7 @@ def main() -> None:
             (str(path), sample, asked.time_limit) for sample in rows(asked.folder, asked.samples)
         ]
         with ProcessPoolExecutor(asked.workers) as pool:
-            for answer in pool.map(decide, tasks):
+            for answer in pool.map(answered, tasks):
                 every.append(answer)
                 counts[answer.verdict, answer.by, answer.sample.published] += 1
                 known = _TRUTH.get(answer.sample.published)
@@ -168,7 +168,8 @@ def main() -> None:
     )
     sizes = sorted(answer.size for answer in every if answer.size)
     print(
-        f"{time.perf_counter() - begin:.1f} s of wall time; {solving:.1f} s to decide, {checking:.1f} s to write and check"
+        f"{time.perf_counter() - begin:.1f} s of wall time; {solving:.1f} s to decide,"
+        f" {checking:.1f} s to write and check"
     )
     print(f"{len(sizes)} certificates, all valid, of {sizes[0]:,} to {sizes[-1]:,} bytes")
     workers = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -13,6 +13,7 @@ import click
 from relrob.cli.main import COMMANDS, group
 from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
+from relrob.store.summary import Summary
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "reports" / "quickstart"
@@ -20,20 +21,25 @@ QUICKSTART = ROOT / "reports" / "quickstart"
 
 def results() -> str:
     """The two tables of the committed quickstart run."""
-    summary = json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8"))
-    blocks = table_markdown(summary).split("\n\n")
+    blocks = table_markdown(_quickstart()).split("\n\n")
     return "\n\n".join(block for block in blocks if block.startswith("|"))
 
 
 def measured() -> str:
     """One sentence about the committed quickstart run."""
-    summary = json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8"))
+    summary = _quickstart()
     made = json.loads((QUICKSTART / "provenance.json").read_text(encoding="utf-8"))
-    points = summary["points"]
+    points = summary.points
     return (
-        f"`{made['command']}` on {summary['dataset']['images']} images: {points['covered']:,} perturbed images decided for both "
-        f"networks, {points['evaluated']:,} of them run and {points['proved']:,} proved, {made['seconds_of_work']:.0f} s of work."
+        f"`{made['command']}` on {summary.header.dataset.images} images: "
+        f"{points.covered:,} perturbed images decided for both networks, "
+        f"{points.evaluated:,} of them run and {points.proved:,} proved, "
+        f"{made['seconds_of_work']:.0f} s of work."
     )
+
+
+def _quickstart() -> Summary:
+    return Summary.of(json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8")))
 
 
 def table(entries: tuple[Entry, ...]) -> str:
@@ -45,12 +51,21 @@ def table(entries: tuple[Entry, ...]) -> str:
 def registries() -> str:
     """Solvers, runtimes and schemes."""
     parts = (
-        ("Solvers of ladders", solvers(ladder=True)),
-        ("Solvers of balls and lattices", solvers(ladder=False)),
+        ("Solvers of ladders", solvers("ladder")),
+        ("Solvers of balls and lattices", solvers("linf")),
         ("Runtimes", EVALUATORS),
         ("Quantisation schemes", QUANTISERS),
     )
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
+
+
+def commands() -> str:
+    """The commands, each with a link to its options."""
+    rows = [
+        f"| [`relrob {name}`](docs/cli.md#relrob-{name}) | {summary.rstrip('.')} |"
+        for name, (_, summary) in COMMANDS.items()
+    ]
+    return "\n".join(["| command | does |", "| --- | --- |", *rows])
 
 
 def reference() -> str:

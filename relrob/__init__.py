@@ -11,14 +11,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from relrob.api.ladder import ladder
     from relrob.api.quantise import quantise
     from relrob.api.train import train
     from relrob.api.verify import verify
 
 __version__ = VERSION
-__all__ = ["__version__", "quantise", "train", "verify"]
+__all__ = ["__version__", "ladder", "quantise", "train", "verify"]
 
-_LAZY = ("verify", "train", "quantise")
+_LAZY = ("verify", "ladder", "train", "quantise")
 
 
 def __getattr__(name: str) -> Any:

@@ -1,16 +1,17 @@
-"""One tree of errors. Each message says what was given, what is accepted and what to try."""
+"""One tree of errors. A message names the mistake, the accepted values and a remedy."""
 
 from __future__ import annotations
 
 import json
 from typing import Final
 
-LONGEST: Final = 400  # characters of each part of a message; both ends are kept
+# The most characters of each part of a message, whose both ends are kept.
+LONGEST: Final = 400
 
 
 def printable(text: str, keep: str = "") -> str:
-    """The text with every character escaped, as JSON does it, that a terminal could obey or would
-    not show (controls, direction, zero width), but for those in `keep`.
+    """The text with every character escaped, as in JSON, that a terminal could obey or would not
+    show (controls, direction, zero width). Characters in `keep` stay.
 
     >>> printable("a\x1b[2J\u202eb")
     'a\\u001b[2J\\u202eb'
@@ -27,7 +28,8 @@ def capped(text: str, longest: int = LONGEST) -> str:
     if len(text) <= longest:
         return text
     kept = longest - 40
-    return f"{text[: kept * 2 // 3]} [... {len(text) - kept:,} characters ...] {text[-(kept - kept * 2 // 3) :]}"
+    head, tail = text[: kept * 2 // 3], text[-(kept - kept * 2 // 3) :]
+    return f"{head} [... {len(text) - kept:,} characters ...] {tail}"
 
 
 class RelrobError(Exception):
@@ -37,9 +39,8 @@ class RelrobError(Exception):
     exit_code = 2
 
     def __init__(self, given: str, accepted: str = "", hint: str = "") -> None:
-        """`given`: what was wrong; `accepted`: what would be right; `hint`: what to try. One line
-        in all, of printable characters: what a file says in it is escaped, and each part is capped.
-        """
+        """A line of printable characters. `given`: the mistake; `accepted`: the values that would
+        be right; `hint`: a remedy. Text that a file gave is escaped, and each part is capped."""
         self.parts = tuple(_part(text) for text in (given, accepted, hint))
         said, right, mend = self.parts
         super().__init__(
@@ -53,7 +54,7 @@ class RelrobError(Exception):
         )
 
     def __reduce__(self) -> tuple[type[RelrobError], tuple[str, ...]]:
-        """Made again from its parts, in another process."""
+        """The class and the parts, from which another process makes the error again."""
         return type(self), self.parts
 
 
@@ -74,7 +75,7 @@ class ChecksumError(DatasetError):
 
 
 class NetworkError(RelrobError):
-    """A network file cannot be read, or holds what relrob does not run."""
+    """A network file cannot be read, or holds an operation that relrob does not run."""
 
 
 class UnsupportedLayerError(NetworkError):
@@ -90,7 +91,7 @@ class QuantiseError(RelrobError):
 
 
 class RegionError(RelrobError):
-    """A region of perturbed images is not well defined, or too large for what was asked of it."""
+    """A region of perturbed images is not well defined, or too large for the operation."""
 
 
 class CertificateError(RelrobError):
@@ -103,7 +104,7 @@ class StoreError(RelrobError):
 
 
 class AlarmError(RelrobError):
-    """A network did what was proved that it does not: a bug of relrob's, or of the machine. Nothing
-    is pronounced."""
+    """A run of a network contradicts a proof: a bug of relrob's, or of the machine. Nothing is
+    pronounced."""
 
     exit_code = 4

@@ -1,4 +1,4 @@
-"""Names to "module:attribute", so that listing what exists imports nothing heavy."""
+"""Tables of names and "module:attribute", so that a list of them imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from relrob.errors import UsageError
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of a table: a name, where its code is, a sentence about it, and the facts that
-    others ask for.
+    """One line of a table: a unique name, "module:attribute" of its code, a sentence about it, and
+    facts.
 
-    Solvers: `method`, the word that users type and records keep (several solvers share one, each
-    for its regions); `regions`, the kinds they take; `arithmetic`, those that their proofs can be
-    about; `complete`: UNKNOWN comes only from the budget. Schemes: `suffix` of the files they
-    write; `runtime` that executes these unless the user says otherwise; `calibrated`: they learn
-    the ranges of activations from images. `tool`: the package that does the work, where it matters
-    which.
+    - Solvers: `method` is the word that users type and records keep; several solvers share one,
+      each for its `regions`. `arithmetic`: those that their proofs can be about. `complete`:
+      UNKNOWN comes only from the budget.
+    - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
+      names another; `calibrated`: they learn the ranges of activations from images.
+    - `tool`: the package that does the work, where its version decides the result.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Entry:
 
     @property
     def typed(self) -> str:
-        """What users type for it."""
+        """The word that users type for it."""
         return self.method or self.name
 
 
@@ -74,7 +74,8 @@ SOLVERS: tuple[Entry, ...] = (
     Entry(
         "smt_ladder",
         "relrob_solvers.smt_ladder:Smt",
-        "z3 on parts of a ladder that bounds leave open; verdicts without counts; networks as for branch",
+        "z3 on parts of a ladder that bounds leave open; verdicts without counts; "
+        "networks as for branch",
         complete=True,
         method="smt",
         regions=_LADDER,
@@ -83,7 +84,8 @@ SOLVERS: tuple[Entry, ...] = (
     Entry(
         "milp_ladder",
         "relrob_solvers.milp_ladder:Milp",
-        "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; networks as for branch",
+        "HiGHS on such parts, every bound recomputed soundly; verdicts without counts; "
+        "networks as for branch",
         complete=True,
         method="milp",
         regions=_LADDER,
@@ -101,7 +103,8 @@ SOLVERS: tuple[Entry, ...] = (
     Entry(
         "bounds_ball",
         "relrob_solvers.bounds_ball:Around",
-        "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, fixed-point networks",
+        "bounds over a ball or lattice, slopes optimised; float MLPs, dense .tflite files, "
+        "fixed-point networks",
         method="bounds",
         regions=_BALLS,
         arithmetic=_BOUNDED,
@@ -109,7 +112,8 @@ SOLVERS: tuple[Entry, ...] = (
     Entry(
         "branch_ball",
         "relrob_solvers.branch_ball:Phases",
-        "such bounds on parts of a ball or lattice, split by the signs of pre-activations; networks as for bounds",
+        "such bounds on parts of a ball or lattice, split by the signs of pre-activations; "
+        "networks as for bounds",
         method="branch",
         regions=_BALLS,
         arithmetic=_BOUNDED,
@@ -126,7 +130,8 @@ SOLVERS: tuple[Entry, ...] = (
     Entry(
         "milp_ball",
         "relrob_solvers.milp_ball:MilpBall",
-        "HiGHS, every bound recomputed soundly; networks that have bounds, in L1 and L-infinity balls",
+        "HiGHS, every bound recomputed soundly; networks that have bounds, "
+        "in L1 and L-infinity balls",
         method="milp",
         regions=("l1", "linf"),
         arithmetic=_BOUNDED,
@@ -176,7 +181,8 @@ EVALUATORS: tuple[Entry, ...] = (
     Entry(
         "real",
         "relrob.networks.real:open_real",
-        "no program: a float MLP as a function over the reals, exact; to compare with other verifiers",
+        "no program: a float MLP as a function over the reals, exact; "
+        "to compare with other verifiers",
     ),
 )
 
@@ -254,25 +260,24 @@ QUANTISERS: tuple[Entry, ...] = (
 
 
 def names(table: tuple[Entry, ...]) -> str:
-    """What users type of a table, for messages: "a, b, c"."""
+    """The words that users type, for messages: "a, b, c"."""
     return ", ".join(dict.fromkeys(entry.typed for entry in table))
 
 
-def solvers(ladder: bool, method: str = "auto") -> tuple[Entry, ...]:
+def solvers(kind: str, method: str = "auto") -> tuple[Entry, ...]:
     """The solvers of ladders, or those of balls and lattices, in the order in which `auto` asks;
-    `method`: of that one alone.
+    `kind`: of region, one of either family; `method`: of that one alone.
 
-    >>> [entry.name for entry in solvers(False, "branch")]
+    >>> [entry.name for entry in solvers("linf", "branch")]
     ['branch_fixed', 'branch_ball']
     """
-    return tuple(
-        e for e in SOLVERS if ladder == ("ladder" in e.regions) and method in ("auto", e.method)
-    )
+    family = _LADDER if kind in _LADDER else _BALLS
+    return tuple(e for e in SOLVERS if {*e.regions} <= {*family} and method in ("auto", e.method))
 
 
 def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
-    """The entry of that name; raises UsageError that lists the others. `what`: "solver", "scheme",
-    ..."""
+    """The entry of that name. `what`: "solver", "scheme" or another word for messages. Raises
+    UsageError that lists the others."""
     for entry in table:
         if entry.name == name:
             return entry
@@ -304,8 +309,8 @@ def load(target: str) -> Any:
 
 
 def load_extra(target: str, extra: str) -> Any:
-    """The same, of a module that imports what only `pip install relrob[EXTRA]` installs. Raises
-    UsageError where it is not."""
+    """The same, of a module that needs `pip install relrob[EXTRA]`. Raises UsageError where that is
+    not installed."""
     try:
         return load(target)
     except ModuleNotFoundError as error:

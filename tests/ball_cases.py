@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats, Ints
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
 from relrob.testing.fixed import (
     close_image,
@@ -69,8 +69,8 @@ class Question:
     def region(self) -> Ball | Lattice:
         return self.ball.region
 
-    def problem(self, certify: bool = False, seconds: float = 60.0) -> BallProblem:
-        return BallProblem(self.ball, self.label, (self.opened,), Budget(seconds), certify)
+    def problem(self, certify: bool = False, seconds: float = 60.0) -> Query[BallSet]:
+        return Query(self.ball, Label(self.label), (self.opened,), Budget(seconds), certify=certify)
 
 
 def question(seed: int, folder: Path) -> Question:

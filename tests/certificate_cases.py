@@ -12,10 +12,9 @@ import numpy as np
 
 from relrob.certificates.checking.check import Report, check
 from relrob.certificates.checking.reading.fixed import FixedFile, read_fixed
-from relrob.certificates.writing.ladder import certificate
+from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import decide
 from relrob.domain.network import Network
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
@@ -24,7 +23,8 @@ from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened, open_network
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from tests.make_networks import write_tflite
@@ -92,12 +92,12 @@ def certificates_in(parent: Path, networks: dict[str, Opened]) -> dict[str, list
             rungs = rungs_of(image, region)
             label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
             decision = decide(
-                Problem(rungs, label, (each,), Budget(60), seed % 2 == 0, True), Branch(10)
+                Query(rungs, Label(label), (each,), Budget(60), seed % 2 == 0, True), Branch(10)
             )
-            leaves = decision.each[0].leaves
-            assert (leaves is not None) == (decision.verdicts[0].status is Status.ROBUST)
-            if leaves is not None and len(found[kind]) < 8:
-                data = certificate(each, rungs, image, label, "reference", leaves)
+            proof = decision.each[0].proof
+            assert (proof is not None) == (decision.verdicts[0].status is Status.ROBUST)
+            if proof is not None and len(found[kind]) < 8:
+                data = certificate(each, rungs, image, label, "reference", proof)
                 assert data is not None
                 (folder / f"{seed}.json").write_bytes(data)
                 found[kind].append(

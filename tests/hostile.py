@@ -4,23 +4,43 @@ evaluations in orders that a runtime might choose. The networks, images and regi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
+import onnxruntime
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.domain.arrays import Floats
-from relrob.domain.network import Dense
+from relrob.domain.arrays import Floats, Ints
+from relrob.domain.network import Dense, Layer
+from relrob.domain.region import Ladder
 from relrob.testing.hostile import FLAVOURS, SHAPE, image, ladder, network
 
 __all__ = [
-    "FLAVOURS", "SHAPE", "exact_logits", "exact_margins", "float32_logits", "image", "ladder", "network", "write_onnx",
-]  # fmt: skip
+    "FLAVOURS",
+    "ONE_POINT",
+    "SHAPE",
+    "WHITE",
+    "Run",
+    "exact_logits",
+    "exact_margins",
+    "float32_logits",
+    "image",
+    "ladder",
+    "linear",
+    "network",
+    "said",
+    "session",
+    "write_onnx",
+]
 
+Run = Callable[[Floats], Floats]
+WHITE = np.full(SHAPE, 255, np.uint8)
+ONE_POINT = Ladder(Fraction(1, 100), Fraction(1), 1, 12)
 _BITS = 149  # every finite float32 is a whole number of 2^-149
 _NORMAL = np.float32(2.0**-126)
 
@@ -104,3 +124,26 @@ def write_onnx(dense: Dense, path: Path) -> Path:
     onnx.checker.check_model(model)
     path.write_bytes(model.SerializeToString())
     return path
+
+
+def session(path: Path) -> Run:
+    """The file on onnxruntime, without the library."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    runtime = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    return lambda images: np.asarray(runtime.run(None, {"x": images})[0])
+
+
+def said(outputs: Floats) -> Ints:
+    """First maximum; -1 where a value is NaN."""
+    return np.array(
+        [-1 if np.isnan(row).any() else list(row).index(row.max()) for row in outputs], np.int64
+    )
+
+
+def linear(rows: list[list[float]], bias: list[float], softmax: bool = False) -> Dense:
+    """One layer over the 12 pixels of a hostile image: `rows[k]` = the weights of pixel k + 1, the
+    rest 0."""
+    weights = np.zeros((12, len(bias)), np.float32)
+    weights[1 : len(rows) + 1] = rows
+    return Dense((Layer(weights, np.array(bias, np.float32), relu=False),), softmax)

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.enumerate_ladder import Enumerate
@@ -52,7 +52,7 @@ def rungs_of(seed: int, region: tuple[str, str], features: int = 7) -> RungSet:
     return rung_set(Ladder(Fraction(region[0]), Fraction(region[1]), features, 4), levels(seed))
 
 
-def random_problem(seed: int, seconds: float = 60) -> Problem:
+def random_problem(seed: int, seconds: float = 60) -> Query[RungSet]:
     """A random float network and its rounded form; the label is the network's, or, one time in
     five, another one."""
     sizes = SIZES[seed % len(SIZES)]
@@ -60,10 +60,10 @@ def random_problem(seed: int, seconds: float = 60) -> Problem:
     rungs = rungs_of(seed, REGIONS[seed % len(REGIONS)])
     label = int(NumpyEvaluator(one).outputs(rungs.base[None, :]).argmax()) + (seed % 5 == 4)
     networks = (numpy_opened(one, SHAPE), numpy_opened(rounded(one, 3 + seed % 5), SHAPE))
-    return Problem(rungs, label % sizes[-1], networks, Budget(seconds), False)
+    return Query(rungs, Label(label % sizes[-1]), networks, Budget(seconds), False)
 
 
-def hostile_problem(seed: int) -> Problem:
+def hostile_problem(seed: int) -> Query[RungSet]:
     """Ties, dead neurons, subnormal and huge weights, awkward pixels, a radius met exactly."""
     dense, image = hostile.network(seed), hostile.image(seed)
     evaluator = OneByOne(NumpyEvaluator(dense))
@@ -71,10 +71,10 @@ def hostile_problem(seed: int) -> Problem:
     opened = Opened(numpy_opened(dense, (1, dense.inputs, 1)).network, evaluator, evaluator)
     with np.errstate(all="ignore"):
         label = int(evaluator.outputs(rungs.base[None, :]).argmax())
-    return Problem(rungs, label, (opened,), Budget(60), False)
+    return Query(rungs, Label(label), (opened,), Budget(60), False)
 
 
-def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[Problem]:
+def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[Query[RungSet]]:
     """Quantised files on a LiteRT runtime; every other image is black and white, so that ranges
     calibrated on noise saturate."""
     found = []
@@ -98,11 +98,11 @@ def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[P
             region = REGIONS[number % len(REGIONS)]
             rungs = rung_set(Ladder(Fraction(region[0]), Fraction(region[1]), 7, 4), image)
             label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-            found.append(Problem(rungs, label, (opened,), Budget(60), False))
+            found.append(Query(rungs, Label(label), (opened,), Budget(60), False))
     return found
 
 
-def agreed(problem: Problem, solver: Solver) -> list[Status]:
+def agreed(problem: Query[RungSet], solver: Solver[RungSet]) -> list[Status]:
     """The solver's verdicts, after checking them: those of enumeration, witnesses on the ladder,
     nothing refuted by a replay."""
     with np.errstate(all="ignore"):
@@ -114,13 +114,15 @@ def agreed(problem: Problem, solver: Solver) -> list[Status]:
         assert verdict.solver == solver.name
         assert verdict.disagreements == 0
         if verdict.witness is not None:
-            assert problem.rungs.contains(verdict.witness.image)
+            assert problem.points.contains(verdict.witness.image)
         if finding.effective is not None:
             assert finding.effective == 0 and verdict.status is Status.ROBUST
     return [verdict.status for verdict in decision.verdicts]
 
 
-def naively_robust(problem: Problem, image: NDArray[Any], ladder: Ladder, dense: Dense) -> bool:
+def naively_robust(
+    problem: Query[RungSet], image: NDArray[Any], ladder: Ladder, dense: Dense
+) -> bool:
     """By the referee, one point at a time."""
     run, features = NumpyEvaluator(dense), ladder.features
     assert features is not None

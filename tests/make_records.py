@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
-from relrob.store import rows
+from relrob.store import tables
 from relrob.store.run_directory import FILE, Store, canonical
 from relrob.store.witness_file import encode
 
@@ -159,18 +159,20 @@ def make_older(directory: Path, images: int) -> Path:
     configuration."""
     directory.mkdir(parents=True)
     config = {**make_config(), "format": 3, "indices": list(range(images))}
-    line = next(line for line in rows.SCHEMA[1].splitlines(keepends=True) if "spot_checks" in line)
+    line = next(
+        line for line in tables.SCHEMA[1].splitlines(keepends=True) if "spot_checks" in line
+    )
     with closing(sqlite3.connect(directory / FILE)) as connection, connection:
         for statement in (
-            rows.SCHEMA[0],
-            rows.SCHEMA[1].replace(line, ""),
-            *rows.SCHEMA[2:5],
+            tables.SCHEMA[0],
+            tables.SCHEMA[1].replace(line, ""),
+            *tables.SCHEMA[2:5],
             "PRAGMA user_version=3",
         ):
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('config', ?)", (canonical(config),))
         for index in range(images):
-            result, row = make_result(index), rows.encode(make_record(index))[:-1]
+            result, row = make_result(index), tables.encode(make_record(index))[:-1]
             connection.execute(f"INSERT INTO records VALUES ({', '.join('?' * len(row))})", row)  # noqa: S608 - a count
             for view in result.witnesses:
                 connection.execute(

@@ -9,7 +9,7 @@ user's own images.
 
 from __future__ import annotations
 
-from relrob_datasets.catalogue import Row, catalogue, load, load_known
+from relrob_datasets.catalogue import Listing, catalogue, load, load_known
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.fetch import fetch
 from relrob_datasets.first import check, load_guarded
@@ -17,7 +17,7 @@ from relrob_datasets.select import select
 
 __all__ = [
     "Dataset",
-    "Row",
+    "Listing",
     "catalogue",
     "check",
     "fetch",

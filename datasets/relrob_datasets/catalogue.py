@@ -17,13 +17,19 @@ from relrob_datasets.integrity import check_file, reading, sha256_of
 from relrob_datasets.manifest import Form, Manifest
 
 Reader = Callable[[Sequence[Path], str], tuple[Levels, Ints]]
-ACCEPTED = f"{manifests.NAMES}, PATH.npz, a DIRECTORY of pictures, or the official files of one of the named sets"
+ACCEPTED = (
+    f"{manifests.NAMES}, PATH.npz, a DIRECTORY of pictures, "
+    "or the official files of one of the named sets"
+)
 
 
 @dataclass(frozen=True)
-class Row:
-    """A data set with a name: `state` is "embedded", "on disk" or "to fetch"; `here` = the splits
-    on disk; `size` in bytes."""
+class Listing:
+    """A data set with a name, as it is listed.
+
+    `state`: "embedded", "on disk" or "to fetch"; `here`: the splits on the disk; `size`: bytes on
+    the disk.
+    """
 
     name: str
     title: str
@@ -43,8 +49,8 @@ def load(name_or_path: str, split: str = "test") -> Dataset:
     """The images of a named data set, whose files are checked first, or of a user's .npz, directory
     or official files.
 
-    A user's own data has no splits: `split` is recorded as given. Raises DatasetError,
-    ChecksumError.
+    `split` selects the images of a named set and of official files; other data has no splits, and
+    it is recorded as given. Raises DatasetError, ChecksumError.
     """
     manifest = manifests.find(name_or_path)
     return load_known(manifest, split) if manifest else _load_path(name_or_path, split)
@@ -73,17 +79,17 @@ def load_known(manifest: Manifest, split: str) -> Dataset:
     return dataset
 
 
-def catalogue() -> tuple[Row, ...]:
-    """A row for each data set with a name. Looks at the disk, reads no file."""
+def catalogue() -> tuple[Listing, ...]:
+    """Every data set with a name. The disk is looked at; no file is read."""
     return tuple(_row(manifest) for manifest in manifests.MANIFESTS)
 
 
-def _row(manifest: Manifest) -> Row:
+def _row(manifest: Manifest) -> Listing:
     folder, here = folder_of(manifest), splits_here(manifest)
     state = "embedded" if manifest.embedded else "on disk" if here else "to fetch"
     names = {file.name for form in manifest.forms for file in form.files}
     size = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    return Row(
+    return Listing(
         manifest.name,
         manifest.title,
         state,
@@ -106,14 +112,14 @@ def splits_here(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _read(form: Form, paths: Sequence[Path], split: str, name: str, classes: int) -> Dataset:
-    """Read the files of a form; its reader is imported now."""
+    """Read the files of a form. Its reader is imported now."""
     reader: Reader = registry.load(form.loader)
     images, labels = reader(paths, split)
     return Dataset(name, split, images, labels, classes, sha256_of(paths))
 
 
 def _load_path(text: str, split: str) -> Dataset:
-    """A user's own data, told apart by what is at the path."""
+    """A user's own data: the kind of file at the path decides the reader."""
     path = Path(text)
     with reading(path):
         is_folder, is_file = path.is_dir(), path.is_file()
@@ -132,10 +138,10 @@ def _load_path(text: str, split: str) -> Dataset:
 
 
 def _official(path: Path, split: str) -> Dataset | None:
-    """Official files in a folder, packed or (idx) unpacked, or one official file that holds the
+    """The official files in a folder, packed or (idx) unpacked, or one official file that holds the
     split; None where there are none.
 
-    Their checksums are not asked for: the same formats hold other data sets too.
+    Their checksums are not compared, because other data sets have the same formats.
     """
     folder = path if path.is_dir() else path.parent
     name = folder.resolve().name if path.is_dir() else path.name.split(".")[0]

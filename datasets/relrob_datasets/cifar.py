@@ -1,5 +1,5 @@
 """CIFAR-10 as published: the binary batches, the Python batches, or the .tar.gz of either, which is
-read without extracting."""
+not unpacked onto the disk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
 
 
 def _read_file(path: Path) -> bytes:
-    """The whole file, which is never larger than a batch can be."""
+    """The whole file. Raises DatasetError for one larger than a batch can be."""
     with reading(path), path.open("rb") as file:
         data = file.read(LARGEST + 1)
     if len(data) > LARGEST:
@@ -54,8 +54,8 @@ def _read_file(path: Path) -> bytes:
 
 
 def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
-    """The batches of a split as (name, bytes), binary or Python, in order; reads no further than it
-    must."""
+    """The batches of a split as (name, bytes), binary or Python, in order. Reading stops at the
+    last of them."""
     plain = BATCHES[split]
     binary = tuple(f"{name}.bin" for name in plain)
     found: dict[str, bytes] = {}
@@ -85,8 +85,7 @@ def _from_archive(path: Path, split: str) -> list[tuple[str, bytes]]:
 
 
 class _Bounded:
-    """A file of which nobody reads more than a batch at once: the name of a member can claim
-    gigabytes."""
+    """A file that gives at most a batch at once. The header of a member can claim gigabytes."""
 
     def __init__(self, file: gzip.GzipFile) -> None:
         self._file = file
@@ -137,5 +136,5 @@ def _pickled(name: str, data: bytes) -> tuple[Levels, Ints]:
 
 
 def _text(key: Any) -> Any:
-    """Python 2 wrote the keys as bytes."""
+    """The key as text. Python 2 wrote bytes."""
     return key.decode("latin1") if isinstance(key, bytes) else key

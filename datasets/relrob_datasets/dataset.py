@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, Ints, Levels, frozen
+from relrob.domain.arrays import Floats, Ints, Levels, read_only
 from relrob.errors import DatasetError
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """`images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]; `labels` (n,)
-    int64 in 0..classes-1.
+    """Labelled images.
 
-    `classes_known` is False where `classes` is only the largest label and one. `sha256` is of the
-    source: its files' bytes in reading order, the .npz, or a directory's names and bytes. Raises
-    DatasetError: wrong shapes or types, no images, values outside [0, 1], NaN, labels out of range.
+    `images` (n, H, W, C): uint8 levels k, which mean k/255, or float32 in [0, 1]. `labels` (n,):
+    int64 in 0..classes-1. `classes_known` is False where `classes` is only the largest label and
+    one. `sha256` is of the source: its files' bytes in reading order, the .npz, or the names and
+    bytes in a directory. Raises DatasetError: wrong shapes or types, no images, values outside
+    [0, 1], NaN, labels out of range.
 
-    >>> Dataset("dots", "test", np.array([[[[255]]]], dtype=np.uint8), np.array([1]), 2, "").pixels([0])
+    >>> white = np.full((1, 1, 1, 1), 255, dtype=np.uint8)
+    >>> Dataset("dots", "test", white, np.array([1]), 2, "").pixels([0])
     array([[1.]], dtype=float32)
     """
 
@@ -39,8 +41,8 @@ class Dataset:
         where = f"data set {self.name!r}"
         _check_images(images, where)
         _check_labels(labels, len(images), self.classes, where)
-        object.__setattr__(self, "images", frozen(images))
-        object.__setattr__(self, "labels", frozen(labels.astype(np.int64)))
+        object.__setattr__(self, "images", read_only(images))
+        object.__setattr__(self, "labels", read_only(labels.astype(np.int64)))
 
     def __len__(self) -> int:
         return len(self.images)
@@ -70,7 +72,8 @@ class Dataset:
 
 
 def _check_images(images: NDArray[Any], where: str) -> None:
-    """Shape (n, H, W, C), none of them 0; uint8, or float32 in [0, 1]."""
+    """Raise DatasetError unless the images are (n, H, W, C) without a 0, and uint8 or float32 in
+    [0, 1]."""
     if images.ndim != 4 or images.dtype not in (np.uint8, np.float32):
         raise DatasetError(
             f"{where} has images of shape {images.shape} and type {images.dtype}",
@@ -93,7 +96,7 @@ def _check_images(images: NDArray[Any], where: str) -> None:
 
 
 def _check_labels(labels: NDArray[Any], count: int, classes: int, where: str) -> None:
-    """One integer label an image, 0 <= label < classes."""
+    """Raise DatasetError unless there is an integer label in 0..classes-1 for each image."""
     if labels.shape != (count,):
         raise DatasetError(
             f"{where} has {count} images and labels of shape {labels.shape}",

@@ -1,5 +1,5 @@
-"""Bring a data set here, from its publisher or from files that the user downloaded; nothing
-unchecked gets its name."""
+"""Fetch a data set from its publisher, or from files that the user downloaded. Every file is
+checked before it gets its name."""
 
 from __future__ import annotations
 
@@ -22,20 +22,19 @@ BLOCK = 1 << 18
 
 
 def folder_of(manifest: Manifest) -> Path:
-    """Where the files of a data set lie: inside the package, or under the user's cache
-    directory."""
+    """The folder of the files of a data set: in the package, or in the user's cache directory."""
     return manifest.embedded or files.cache_dir() / "datasets" / manifest.name
 
 
 def fetch(
     name: str | Manifest, listener: Listener = silent, *, from_path: Path | None = None
 ) -> Path:
-    """Get every official file of a data set, or those that a folder or file of the user's holds;
-    returns their folder.
+    """Get every official file of a data set, or those in a folder or file of the user's
+    (`from_path`); returns their folder.
 
-    Files that are there and whole are kept. Sends events of stage "download" in bytes. Cost: the
-    published sizes. Raises DatasetError (unknown name, no connection, nothing usable at
-    `from_path`), ChecksumError; leaves nothing half-written.
+    Whole files that are there are kept. `listener` gets events of the stage "download", in bytes.
+    The cost is the published sizes. Raises DatasetError (unknown name, no connection, nothing
+    usable at `from_path`) and ChecksumError; no file is left half-written.
     """
     manifest = name if isinstance(name, Manifest) else manifests.find(name)
     if manifest is None:
@@ -54,7 +53,7 @@ def fetch(
 
 
 def _whole(path: Path, file: File) -> bool:
-    """Whether the file is there with the right bytes."""
+    """True where the file is there with the right bytes."""
     try:
         check_file(path, file)
     except DatasetError:
@@ -63,8 +62,7 @@ def _whole(path: Path, file: File) -> bool:
 
 
 def _found(manifest: Manifest, source: Path) -> list[tuple[Path, File]]:
-    """The official files in a folder (or one level below), or what official file the given one is;
-    all checked."""
+    """(path, official file) in a folder or one level below, or of one file; all are checked."""
     known = [file for form in manifest.forms for file in form.files]
     if source.is_file():
         file = next((file for file in known if file.name == source.name), None)
@@ -111,7 +109,7 @@ def _copy(path: Path, file: File, target: Path, listener: Listener) -> None:
 
 
 def _download(manifest: Manifest, file: File, target: Path, listener: Listener) -> None:
-    """Try each address in turn; the last failure is the one that is told."""
+    """Try each address in turn. Raises the last failure."""
     failure = DatasetError(f"{manifest.name} has no address to fetch {file.name} from")
     for base in manifest.urls:
         url = base + file.name
@@ -125,13 +123,14 @@ def _download(manifest: Manifest, file: File, target: Path, listener: Listener) 
         except DatasetError as fault:
             failure = DatasetError(
                 f"cannot fetch {url}: {fault}",
-                hint=f"get the file in another way, then relrob datasets get {manifest.name} --from PATH",
+                hint="get the file in another way, "
+                f"then relrob datasets get {manifest.name} --from PATH",
             )
     raise failure
 
 
 def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
-    """Write the body to `target`: no more bytes than announced, no fewer."""
+    """Write the body to `target`. Raises DatasetError for more or fewer bytes than announced."""
     done = total = 0
     with target.open("wb") as output:
         for block, announced in _blocks(url):
@@ -142,7 +141,8 @@ def _receive(url: str, file: File, target: Path, listener: Listener) -> None:
             listener(Event("download", file.name, done, total))
     if total and done != total:
         raise DatasetError(
-            f"the connection gave {'more than ' * (done > total)}{min(done, total)} bytes of {total}"
+            f"the connection gave {'more than ' * (done > total)}{min(done, total)} bytes "
+            f"of {total}"
         )
     if not done:
         raise DatasetError("the answer is empty")
@@ -169,8 +169,7 @@ def _blocks(url: str) -> Iterator[tuple[bytes, int]]:
 
 
 def _opener() -> request.OpenerDirector:
-    """urllib without its handlers for files, FTP and data URLs, so that no redirection reaches
-    them."""
+    """urllib without its handlers for files, FTP and data URLs: no redirection reaches these."""
     opener = request.OpenerDirector()
     for handler in (
         request.ProxyHandler,

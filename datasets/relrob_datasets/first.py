@@ -11,10 +11,13 @@ from relrob.system.child import guarded, size_of
 from relrob_datasets import manifest as manifests
 from relrob_datasets.catalogue import ACCEPTED, load, load_known, splits_here
 from relrob_datasets.dataset import Dataset
+from relrob_datasets.single import ACCEPTED as ACCEPTED_IMAGE
+from relrob_datasets.single import load_image
 
 READY: Final = (
     "relrob_datasets.first",
     "relrob_datasets.npz",
+    "relrob_datasets.single",
     "relrob_datasets.pictures",
     "relrob_datasets.cifar",
     "relrob_datasets.idx",
@@ -22,31 +25,43 @@ READY: Final = (
 
 
 def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> Dataset:
-    """`load`, which a child has tried first where the images are the user's own: files with a
-    published checksum are not foreign.
+    """`load`, after a child has loaded the images where they are the user's own.
 
-    `memory`: GiB, None for the default. Raises DatasetError, ChecksumError.
+    Files with a published checksum are not foreign. `memory`: GiB, None for the default. Raises
+    DatasetError, ChecksumError.
     """
     path = Path(name_or_path)
     if manifests.find(name_or_path) is None and name_or_path.strip() and path.exists():
-        guarded(
-            "relrob_datasets.first:first_reading",
-            {"path": name_or_path, "split": split},
-            name=name_or_path,
-            size=size_of(path),
-            failure=DatasetError,
-            accepted=ACCEPTED,
-            memory=memory,
-            imports=READY,
-        )
+        _try("first_reading", name_or_path, ACCEPTED, memory, split=split)
     return load(name_or_path, split)
+
+
+def load_image_guarded(path: Path, memory: float | None = None) -> Dataset:
+    """`load_image`, after a child has loaded the image. `memory`: GiB, None for the default. Raises
+    DatasetError."""
+    _try("first_image", str(path), ACCEPTED_IMAGE, memory)
+    return load_image(path)
+
+
+def _try(function: str, path: str, accepted: str, memory: float | None, **more: str) -> None:
+    """Call a function of this module with the path and `more` in a child. Raises DatasetError."""
+    guarded(
+        f"relrob_datasets.first:{function}",
+        {"path": path, **more},
+        name=path,
+        size=size_of(path),
+        failure=DatasetError,
+        accepted=accepted,
+        memory=memory,
+        imports=READY,
+    )
 
 
 def check(
     name_or_path: str, split: str | None = None, memory: float | None = None
 ) -> tuple[Dataset, ...]:
-    """Check what is on disk by loading it: one split, or each split of a named set that is here.
-    Raises DatasetError."""
+    """Check images on the disk by loading them: one split, or each split of a named set that is
+    here. Raises DatasetError."""
     manifest = manifests.find(name_or_path)
     if manifest and split is None:
         return tuple(load_known(manifest, here) for here in splits_here(manifest) or ("test",))
@@ -54,5 +69,10 @@ def check(
 
 
 def first_reading(path: str, split: str) -> int:
-    """In the child: load the images. Gives their number."""
+    """The number of images, which are loaded (in the child)."""
     return len(load(path, split))
+
+
+def first_image(path: str) -> int:
+    """The number of pixels times channels of the image, which is loaded (in the child)."""
+    return load_image(Path(path)).images.size

@@ -48,9 +48,12 @@ def read_idx(path: Path, rank: int) -> Levels:
 
 
 def _shape(path: Path, magic: bytes, sizes: bytes, rank: int) -> tuple[int, ...]:
-    """The dimensions of the header; refuses another magic, type or rank, and sizes that no data set
-    here has."""
-    accepted = f"an idx file of unsigned bytes with {rank} dimensions (magic 0000{UNSIGNED_BYTE:02x}{rank:02x})"
+    """The dimensions in the header. Raises DatasetError for another magic, type or rank, and for
+    sizes that no data set here has."""
+    accepted = (
+        f"an idx file of unsigned bytes with {rank} dimensions "
+        f"(magic 0000{UNSIGNED_BYTE:02x}{rank:02x})"
+    )
     if magic != bytes((0, 0, UNSIGNED_BYTE, rank)):
         raise DatasetError(f"{path} begins with {magic.hex() or 'nothing'}", accepted)
     if len(sizes) < 4 * rank:

@@ -1,4 +1,4 @@
-"""Reading files that may be missing, broken or other than their manifest says."""
+"""Files that may be missing, broken or other than their manifest says."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from relrob_datasets.manifest import File
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Turn what a broken or unreadable file raises into a DatasetError of one line."""
+    """Turn the errors of a broken or unreadable file into a DatasetError of one line."""
     try:
         yield
     except (OSError, EOFError, zlib.error, MemoryError) as error:
@@ -26,8 +26,8 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def check_file(path: Path, file: File) -> None:
-    """Raise ChecksumError unless `path` has the manifest's SHA-256 for `file`, or its MD5 where
-    that is all there is."""
+    """Raise ChecksumError unless `path` has the SHA-256 of `file`, or its MD5 where it has no
+    SHA-256."""
     with reading(path):
         if file.sha256:
             if (found := sha256_file(path)) != file.sha256:
@@ -53,6 +53,7 @@ def sha256_of(paths: Sequence[Path]) -> str:
 
 
 def _md5_file(path: Path) -> str:
-    """MD5, for files whose publisher gives no better; it shows damage, not malice."""
+    """MD5 (hex), which shows damage and not malice, for files whose publisher gives nothing
+    better."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,9 +1,8 @@
-"""What the data sets with a name are made of: official files, their checksums, where they come
-from, their terms.
+"""The data sets with a name: official files with their checksums, addresses and terms.
 
-MD5 sums are those of torchvision's and the publishers' pages, SHA-256 sums those of TensorFlow
-Datasets, Keras and the Ruby port of torchvision; the sums of the embedded MNIST were computed from
-the files, whose MD5 sums are the published ones.
+MD5 sums are those of torchvision and the publishers' pages; SHA-256 sums are those of TensorFlow
+Datasets, Keras and the Ruby port of torchvision. The SHA-256 sums of the embedded MNIST were
+computed from the files, whose MD5 sums are the published ones.
 """
 
 from __future__ import annotations
@@ -20,8 +19,8 @@ DIGITS = tuple("0123456789")
 
 @dataclass(frozen=True)
 class File:
-    """One official file: the splits that it holds or helps to hold, and its checksums (one at
-    least); `size` 0 is unknown."""
+    """One official file. `splits`: those that it holds, or holds a part of. `size` in bytes, 0
+    where it is unknown. Raises DatasetError without a checksum."""
 
     name: str
     splits: tuple[str, ...]
@@ -36,8 +35,10 @@ class File:
 
 @dataclass(frozen=True)
 class Form:
-    """One shape in which a data set is published. `loader` is "module:function" of (paths, split)
-    -> (images, labels)."""
+    """The files of one of the formats in which a data set is published.
+
+    `loader`: "module:function" of (paths, split) -> (images, labels).
+    """
 
     files: tuple[File, ...]
     loader: str
@@ -49,8 +50,8 @@ class Form:
 
 @dataclass(frozen=True)
 class Manifest:
-    """A data set with a name. The first form is the one that is fetched, from `urls` in turn; each
-    is accepted from a user."""
+    """A data set with a name. The first of the `forms` is fetched, from the `urls` in turn; a user
+    may bring any of them. `splits`: (name, images) each."""
 
     name: str
     title: str

@@ -1,9 +1,8 @@
-"""Read one NumPy byte array and its labels from a pickle without executing anything that the pickle
-names.
+"""One NumPy byte array and its labels from a pickle, of which nothing is executed.
 
 A pickle is a program that may call any function. Here each global that it names becomes an inert
-record of the name, calls on it become records of their arguments, and every name but the five that
-NumPy's arrays need is refused.
+record of the name, and a call becomes a record of its arguments. Names are refused but for the five
+that NumPy's arrays need.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ ALLOWED = {
 
 
 class Inert:
-    """A name, the arguments it was called with, and the state it was given; nothing behind it."""
+    """A name, the arguments that it was called with, and the state that it was given."""
 
     __slots__ = ("args", "kind", "state")
 
@@ -38,8 +37,8 @@ class Inert:
         self.kind, self.args, self.state = kind, args, ()
 
     def __call__(self, *args: Any) -> Any:
-        """A record of the call. `_codecs.encode(text, "latin1")` is how Python 3 writes bytes in
-        old protocols: those bytes."""
+        """A record of the call; for `_codecs.encode(text, "latin1")` the bytes, which Python 3
+        writes so in old protocols."""
         if (
             self.kind == "encode"
             and len(args) == 2
@@ -55,8 +54,8 @@ class Inert:
 
 
 class InertUnpickler(pickle.Unpickler):
-    """An unpickler that builds inert records only. The final word on globals is `find_class`;
-    extension codes end there too."""
+    """An unpickler that builds inert records alone. Every global goes through `find_class`,
+    extension codes too."""
 
     def find_class(self, module: str, name: str) -> Any:
         """An inert record for the five names of NumPy arrays; DatasetError for any other."""
@@ -69,14 +68,14 @@ class InertUnpickler(pickle.Unpickler):
         return Inert(kind)
 
     def persistent_load(self, pid: Any) -> Any:
-        """Refused."""
+        """Raise DatasetError: a pickle must not refer to anything outside itself."""
         raise DatasetError(
             "a pickle refers to objects outside itself", "NumPy arrays, lists and bytes only"
         )
 
 
 def load_inert(data: bytes) -> Any:
-    """The object of a pickle: plain values and Inert records. Python 2 strings come as bytes.
+    """The object of a pickle, of plain values and Inert records. Strings of Python 2 are bytes.
     Raises DatasetError."""
     try:
         _check_memo(data)
@@ -84,16 +83,20 @@ def load_inert(data: bytes) -> Any:
     except DatasetError:
         raise
     except (
+        # Broken pickles raise almost anything, as the documentation of pickle says.
         Exception
-    ) as error:  # broken pickles raise almost anything (documented in the module pickle)
+    ) as error:
         raise DatasetError(
             f"not a readable pickle: {' '.join(str(error).split()) or type(error).__name__}"
         ) from error
 
 
 def _check_memo(data: bytes) -> None:
-    """The unpickler makes a table as long as the largest number that a value is remembered by: 8
-    bytes can ask for gigabytes."""
+    """Raise DatasetError for a memo number above the length of the pickle.
+
+    The unpickler makes a table as long as the largest of these numbers: 8 bytes can ask for
+    gigabytes.
+    """
     for operation, number, _ in pickletools.genops(data):
         if operation.name in ("PUT", "BINPUT", "LONG_BINPUT") and not 0 <= int(number or 0) <= len(
             data
@@ -104,8 +107,8 @@ def _check_memo(data: bytes) -> None:
 
 
 def byte_array(record: Any) -> Levels:
-    """The uint8 array that an Inert record of `_reconstruct` describes; read-only. Raises
-    DatasetError for anything else."""
+    """The read-only uint8 array of an Inert record of `_reconstruct`. Raises DatasetError for
+    another object."""
     try:
         _, shape, kind, fortran, raw = record.state
         if (

@@ -28,8 +28,9 @@ def load_pictures(folder: Path, split: str) -> Dataset:
     """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then
     by name.
 
-    Sub-folders in sorted order are the classes 0, 1, ...; where all names are whole numbers, these
-    are the labels. Other files than pictures, and hidden ones, are left alone. Raises DatasetError.
+    Sub-folders in sorted order are the classes 0, 1, ...; their names are the labels where all of
+    them are whole numbers. Hidden files and files that are no pictures are left alone. Raises
+    DatasetError.
     """
     with reading(folder):
         table = folder / "labels.csv"
@@ -74,7 +75,8 @@ def _from_table(folder: Path, table: Path) -> list[tuple[Path, int]]:
 
 
 def _row(folder: Path, table: Path, line: int, row: dict[str, Any]) -> tuple[Path, int]:
-    """One row: a file inside the folder and a number from 0 on."""
+    """(picture, label) of one row. Raises DatasetError for a file outside the folder, or a label
+    below 0."""
     name, label = (str(row[column] or "").strip() for column in ("filename", "label"))
     parts = PurePosixPath(name)
     if not name or parts.is_absolute() or ".." in parts.parts:
@@ -85,7 +87,8 @@ def _row(folder: Path, table: Path, line: int, row: dict[str, Any]) -> tuple[Pat
 
 
 def _regular(path: Path) -> Path:
-    """The path, if it is no pipe, device or folder: opening one could wait for ever."""
+    """The path. Raises DatasetError for a pipe, device or folder: opening one could wait for
+    ever."""
     if path.exists() and not path.is_file():
         raise DatasetError(
             f"{path} is not a regular file", f"a picture: {', '.join(FORMATS)}", "leave it out"
@@ -116,13 +119,14 @@ def _from_folders(folder: Path) -> list[tuple[Path, int]]:
 
 
 def _numbered(names: list[str]) -> bool:
-    """True when the names are different whole numbers, which then are the labels."""
+    """True where the names are whole numbers and no two are equal."""
     digits = all(name.isascii() and name.isdigit() and len(name) < 10 for name in names)
     return digits and len({int(name) for name in names}) == len(names)
 
 
 def _stack(paths: list[Path]) -> Levels:
-    """(n, H, W, C) uint8; every picture as the first one."""
+    """(n, H, W, C) uint8. Raises DatasetError for a picture of another size or kind than the
+    first."""
     first = read_picture(paths[0])
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for place, path in enumerate(paths):
@@ -156,8 +160,10 @@ def read_picture(path: Path) -> Levels:
 
 
 def _levels(path: Path, picture: Image.Image) -> Levels:
-    """Decode; palettes become RGB, black-and-white becomes grey; transparency and deep colour are
-    refused."""
+    """The levels of a picture. A palette becomes RGB, black-and-white becomes grey.
+
+    Raises DatasetError for transparency, deep colour, animations and too many pixels.
+    """
     if picture.width * picture.height > MOST_PIXELS:
         raise DatasetError(
             f"{path} has {picture.width}x{picture.height} pixels", f"{MOST_PIXELS} pixels at most"

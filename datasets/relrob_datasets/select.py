@@ -1,4 +1,4 @@
-"""Which images: `0:100`, `3,17,4`, `all`, `per-class:10`."""
+"""The selection of images: `0:100`, `3,17,4`, `all`, `per-class:10`."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def select(dataset: Dataset, text: str) -> tuple[int, ...]:
     """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the
     set, as in Python.
 
-    Raises DatasetError: nonsense, no image left, an index outside the set or named twice, a class
-    with too few images.
+    Raises DatasetError: another text, no image left, an index outside the set or named twice, a
+    class with too few images.
     """
     words = "".join(text.split())
     if words == "all":
@@ -37,7 +37,7 @@ def select(dataset: Dataset, text: str) -> tuple[int, ...]:
 
 
 def _slice(dataset: Dataset, part: slice, text: str) -> tuple[int, ...]:
-    """A forward slice that is not empty."""
+    """The indices of a forward slice. Raises DatasetError for another one, or an empty one."""
     if part.step is not None and part.step < 1:
         raise DatasetError(f"image selection {text!r} has step {part.step}", "a step of 1 or more")
     chosen = tuple(range(len(dataset))[part])
@@ -47,7 +47,7 @@ def _slice(dataset: Dataset, part: slice, text: str) -> tuple[int, ...]:
 
 
 def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ...]:
-    """Indices in the order given, each once."""
+    """The indices as given. Raises DatasetError for one outside the set or named twice."""
     outside = [index for index in chosen if not 0 <= index < len(dataset)]
     if outside:
         raise DatasetError(
@@ -60,13 +60,15 @@ def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ..
 
 
 def _per_class(dataset: Dataset, count: int, text: str) -> tuple[int, ...]:
-    """The first `count` images of each class, in index order; every class has that many."""
+    """The first `count` images of each class, ascending. Raises DatasetError where a class has
+    fewer."""
     if count < 1:
         raise DatasetError(f"image selection {text!r} is empty", "per-class:1 or more")
     sizes = np.bincount(dataset.labels, minlength=dataset.classes)
     if count > sizes.min():
         raise DatasetError(
-            f"image selection {text!r}: class {sizes.argmin()} has {sizes.min()} images in {dataset.name!r}",
+            f"image selection {text!r}: class {sizes.argmin()} has {sizes.min()} images "
+            f"in {dataset.name!r}",
             f"per-class:{sizes.min()} at most" if sizes.min() else "a slice or a list",
         )
     firsts = [np.flatnonzero(dataset.labels == label)[:count] for label in range(dataset.classes)]

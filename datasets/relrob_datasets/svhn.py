@@ -1,5 +1,5 @@
-"""SVHN's cropped digits: MATLAB files with X (32, 32, 3, n) and y (n, 1), where label 10 means the
-digit 0."""
+"""SVHN's cropped digits: MATLAB files with X (32, 32, 3, n) and y (n, 1). Label 10 is the digit
+0."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ def read(paths: Sequence[Path], split: str) -> tuple[Levels, Ints]:
             content = loadmat(file, variable_names=("X", "y"))
         except OSError:
             raise
-        except Exception as error:  # the reader raises almost anything on a broken file
+        except Exception as error:
+            # The reader raises almost anything on a broken file.
             raise DatasetError(
                 f"cannot read {path}: {error or type(error).__name__}", "a MATLAB 5 file"
             ) from error

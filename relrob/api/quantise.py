@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.compress.build import (
     check_quantisable,
     default_runtime,
@@ -22,7 +23,6 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.study.lost import accuracy_warnings
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded
@@ -41,11 +41,12 @@ def quantise(
     memory: float | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Quantise `reference` and write it as `output` (.tflite, or .onnx for qdq); returns what
-    `relrob quantise --json` prints.
+    """Quantise `reference` and write it as `output`; returns the document of
+    `relrob quantise --json`.
 
-    `calibration` images are drawn from `calibration_split` where the scheme needs any. `memory`:
-    GiB that the first reading of a file may take. Raises RelrobError.
+    `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
+    `calibration` images from `calibration_split`, by `seed`. `memory`: GiB that the first reading
+    of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
@@ -98,5 +99,5 @@ def quantise(
 
 
 def shown_accuracy(network: Network, test: Dataset) -> float:
-    """Share of the test images that the network gets right, rounded for JSON."""
+    """The share of the test images that the network gets right, rounded to 6 digits."""
     return round(accuracy(open_network(network, 2), test.images, test.labels), 6)

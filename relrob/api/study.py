@@ -1,5 +1,4 @@
-"""Studies as the command line runs them: by name or file, resumed, shown beside published numbers,
-exported."""
+"""Studies in Python, as `relrob study` and `relrob table` run, show, draw and export them."""
 
 from __future__ import annotations
 
@@ -14,9 +13,9 @@ from relrob.domain.record import RECORD_COLUMNS
 from relrob.errors import UsageError
 from relrob.registry import load, load_extra
 from relrob.report.study.published import on_8bit_grid, published
-from relrob.report.study.rows import FEATURES, Row, study_rows
+from relrob.report.study.table_rows import FEATURES, TableRow, study_rows
 from relrob.report.study.text import study_json, study_text
-from relrob.store.study_directory import CellResult, read_runs, read_study, records_of
+from relrob.store.study_directory import CellResult, StudyHead, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
 from relrob.study.run import check_scheduler, worker_count
 from relrob.study.spec import builtin, find_spec, read_spec
@@ -51,12 +50,12 @@ def run_named(
     scheduler: str | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Run a study, or what is left of it; returns what `relrob study show --format json` prints,
-    and "directory".
+    """Run a study, or the rest of an interrupted one; returns the document of `show`, and
+    "directory".
 
-    `references`: data set to the network to use for it; `only`: grids; `changes`: options of
-    `relrob verify` that replace the study's; `scheduler`: as for `relrob.verify`. Raises
-    RelrobError.
+    `rerun`: images to decide again: "never", "unknown" or "always". `references`: data set to its
+    reference network. `only`: grids to run, all when empty. `changes`: options of `relrob verify`
+    that replace the study's. `workers` and `scheduler`: as for `relrob.verify`. Raises RelrobError.
     """
     spec = find_spec(name, changes or {}, references or {}, only)
     check_scheduler(scheduler)
@@ -66,8 +65,8 @@ def run_named(
 
 
 def show(directory: Path) -> dict[str, Any]:
-    """A study as far as it was run: its cells with rates, intervals and published numbers, and the
-    paper's claims."""
+    """A study as far as it was run, as the document of `relrob study show --format json`: cells
+    with rates, intervals and published numbers, and the paper's claims. Raises StoreError."""
     head, _, rows = _shown(directory)
     return study_json(head, rows)
 
@@ -78,41 +77,39 @@ def show_text(directory: Path, form: str) -> str:
     return study_text(head, rows, form)
 
 
-def _shown(directory: Path) -> tuple[dict[str, Any], list[CellResult], list[Row]]:
+def _shown(directory: Path) -> tuple[StudyHead, list[CellResult], list[TableRow]]:
     """A study's head, its cells, and their rows beside the published numbers that it names."""
     head, cells = read_study(directory)
-    return head, cells, study_rows(cells, published(head["published"]))
+    return head, cells, study_rows(cells, published(head.published))
 
 
 def table_text(runs: Sequence[Path], form: str) -> str:
     """The tables of some run directories, or directories of studies, as markdown, csv, latex or
-    json; beside the numbers that Duncan et al. 2020 published for the data set, radius and step,
-    where quantisation and region are theirs. Raises RelrobError."""
+    json.
+
+    Runs with the quantisation and the region of Duncan et al. 2020 stand beside the numbers that
+    the paper gives for their data set, radius and step. Raises RelrobError.
+    """
     there = on_8bit_grid(published("duncan2020.csv"))
     rows = []
     for cell in read_runs(runs):
         rows += study_rows([cell], there if _theirs(cell) else {})
-    head = {
-        "study": "table",
-        "title": "Relative robustness and adversarial transfer",
-        "published": "",
-    }
+    head = StudyHead("table", "Relative robustness and adversarial transfer")
     return study_text(head, rows, form)
 
 
 def _theirs(cell: CellResult) -> bool:
-    """Do the numbers of Duncan et al. 2020 speak of such a run: dynamic range, ladders of 20
-    features, the paper's search?"""
-    region, dynamic = cell.summary["region"], cell.summary["quantised"]["scheme"] == "dynamic"
-    paper = region["kind"] == "search" or (
-        region["kind"] == "ladder" and region["features"] == FEATURES
-    )
-    return bool(dynamic and paper and cell.summary["reference"]["arithmetic"] == "float32")
+    """True for a run that the numbers of Duncan et al. 2020 speak of: dynamic range, and a search
+    or ladders of 20 features."""
+    header, region = cell.summary.header, cell.summary.header.region
+    paper = region.kind == "search" or (region.kind == "ladder" and region.features == FEATURES)
+    dynamic = header.quantised.scheme == "dynamic"
+    return dynamic and paper and header.reference.arithmetic == "float32"
 
 
 def write_figures(directory: Path, output: Path) -> list[str]:
-    """Draw a study's figures and galleries into `output`, as far as it was run; returns the files'
-    names. Raises StoreError."""
+    """Draw the figures and galleries of a study into `output`, as far as it was run; returns the
+    names of the files. Raises StoreError."""
     _, cells, rows = _shown(directory)
     drawn: dict[str, bytes] = load("relrob.report.study.figures:figures")(rows)
     for make in ("set_galleries", "table_one"):
@@ -123,8 +120,11 @@ def write_figures(directory: Path, output: Path) -> list[str]:
 
 
 def export_records(directory: Path, output: Path) -> int:
-    """Write one line an image and cell as .csv or .parquet, without any clock: two runs with the
-    same seeds give the same bytes. Returns the number of lines. Raises UsageError, StoreError."""
+    """Write a line for each image and cell as .csv or .parquet; returns the number of lines.
+
+    No line holds a time, so two runs with the same seeds give the same bytes. Raises UsageError,
+    StoreError.
+    """
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
     _, cells = read_study(directory)
@@ -144,16 +144,16 @@ def export_records(directory: Path, output: Path) -> int:
 
 
 def _lines(cell: CellResult) -> list[list[Any]]:
-    """The cell's records, each with what tells the cell apart."""
-    quantised = cell.summary["quantised"]
+    """The cell's records, each after the columns `_CELL` of its cell."""
+    header = cell.summary.header
     shown = [
         cell.grid,
         cell.dataset,
-        cell.summary["region"]["kind"],
+        header.region.kind,
         cell.options["radius"],
         cell.options.get("step"),
-        quantised["scheme"],
-        quantised["runtime"],
+        header.quantised.scheme,
+        header.quantised.runtime,
     ]
     return [
         [*shown, *(getattr(record, name) for name in RECORD_COLUMNS)] for record in records_of(cell)

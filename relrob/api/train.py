@@ -24,10 +24,11 @@ def train(
     epochs: int | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
-    """Train a reference network and write it as `output` (.keras); returns what `relrob train
-    --json` prints.
+    """Train a reference network and write it as `output` (.keras); returns the document of
+    `relrob train --json`.
 
-    `arch` and `epochs`: the paper's when not given. Imports TensorFlow. Raises RelrobError.
+    `arch`: the paper's for the data set when None; `epochs`: the architecture's when None. Imports
+    TensorFlow. Raises RelrobError.
     """
     started, path, name = time.monotonic(), Path(output), arch or default_architecture(dataset)
     check_training(name, path, seed, epochs)

@@ -1,4 +1,4 @@
-"""The library's front door: what the command line calls, with the same words."""
+"""The main job in Python, with the words of `relrob verify`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from relrob.domain.events import Event, Listener, silent
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
-from relrob.store.summary import summarise
+from relrob.store.summarise import summarise
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import request_of
@@ -29,20 +29,25 @@ def verify(
     listener: Listener = silent,
     **options: Any,
 ) -> dict[str, Any]:
-    """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown; returns summary.json as a
-    dictionary, and "directory".
+    """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown.
 
-    `options` are those of `relrob verify` with underscores: dataset, split, images (text, or
-    indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
-    evaluations, rollouts, strict_radius, include_misclassified, effective, solver, time_limit,
-    counts, certificates, memory. `export`: NAME.smt2, to write each image's questions as
-    NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2 first. `out`: run directory (default:
-    relrob-runs/DIGEST); the same call resumes it, other `images` extend it. `workers` above 1
-    starts processes, which needs the caller's module to be guarded by `if __name__ == "__main__"`.
-    `scheduler`: the address of a Dask scheduler whose workers decide the images, in place of
-    `workers` (relrob[distributed]).
+    Returns summary.json as a dictionary, and the run directory as "directory". `radius` and `step`
+    are in pixel units (1 = black to white).
 
-    Raises RelrobError, with one line that says what was given, what is accepted and what to try.
+    - `options`: those of `relrob verify` with underscores: dataset, split, images (text, or
+      indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
+      evaluations, rollouts, strict_radius, include_misclassified, repick, effective, solver,
+      time_limit, counts, certificates, memory.
+    - `export`: NAME.smt2. The questions about each image are written first, as
+      NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2.
+    - `out`: the run directory, relrob-runs/DIGEST by default. The same call resumes the run in it;
+      other `images` extend it.
+    - `workers`: processes. Above 1 the caller's module must be guarded by
+      `if __name__ == "__main__"`.
+    - `scheduler`: the address of a Dask scheduler, whose workers decide the images in place of
+      `workers` (relrob[distributed]).
+
+    Raises RelrobError, whose one line names the mistake, the accepted values and a remedy.
     """
     request = request_of(radius, step, reference, quantised, options)
     count = worker_count(str(workers))
@@ -61,8 +66,8 @@ def verify_plan(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> dict[str, Any]:
-    """Run a plan, or what is left of it, and write its directory; returns the summary, plus
-    "directory"."""
+    """Decide the images of a plan that its directory does not hold yet, and write the reports
+    there; returns the summary and "directory"."""
     directory = run_directory(out, plan.digest)
     with Store.open(directory, plan.config) as store:
         sweep(directory)
@@ -74,4 +79,4 @@ def verify_plan(
         )
         listener(Event("note", f"writing {directory}"))
         write_run(directory, summary, plan.indices)
-    return {**summary, "directory": str(directory)}
+    return {**summary.json(), "directory": str(directory)}

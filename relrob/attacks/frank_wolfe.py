@@ -3,7 +3,6 @@ runtime."""
 
 from __future__ import annotations
 
-import time
 from typing import Final
 
 import numpy as np
@@ -14,27 +13,31 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import Finding
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 STEPS: Final = 12
 RIVALS: Final = 3
 
 
 def sought(
-    problem: BallProblem, opened: Opened, end: float
-) -> tuple[BallBounds, BallFinding | None, float, int]:
+    query: Query[BallSet], opened: Opened, deadline: Deadline
+) -> tuple[BallBounds, Finding | None, float, int]:
     """How solvers of a network that has an enclosure begin: (its bounds, the finding of a witness
     or None, the smallest margin met, images run)."""
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None  # noqa: S101 - the solver's accepts() saw to it
-    bounds = BallBounds(enclosure, problem.ball, problem.label)
-    witness, least, tried = seek(bounds, opened, end)
-    found = None if witness is None else BallFinding(False, (witness,), least, tried, "witness")
+    bounds = BallBounds(enclosure, query.points, query.label)
+    witness, least, tried = seek(bounds, opened, deadline)
+    found = None if witness is None else Finding(False, (witness,), least, tried, "witness")
     return bounds, found, least, tried
 
 
-def seek(bounds: BallBounds, opened: Opened, end: float) -> tuple[Floats | None, float, int]:
+def seek(
+    bounds: BallBounds, opened: Opened, deadline: Deadline
+) -> tuple[Floats | None, float, int]:
     """(a witness or None, the smallest margin met, images run): for the closest rivals, again and
     again the image of the ball that the real network's gradient at the last one favours most, and
     the middle between both (Frank and Wolfe 1956)."""
@@ -47,9 +50,9 @@ def seek(bounds: BallBounds, opened: Opened, end: float) -> tuple[Floats | None,
     for rival in order[:RIVALS]:
         moves = np.zeros(len(ball.base))
         for step in range(STEPS):
-            if time.perf_counter() > end:
+            if deadline.late:
                 return None, least, tried
-            goal = bounds.at.hull.extreme(
+            goal = bounds.at.hull.maximiser(
                 _gradient(bounds.enclosure, ball.base + moves, label, rival)
             )
             images = [

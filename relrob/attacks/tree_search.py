@@ -1,12 +1,14 @@
-"""The founding paper's own procedure: a Monte-Carlo tree search over sets of features, of one
-player.
+"""The founding paper's own procedure (Duncan et al. 2020): a Monte-Carlo tree search of one player
+over sets of features.
 
-A node is a set of features. Each round descends from the empty set by UCT (reward / visits + 0.5
-sqrt(ln N / n), the first maximum) to a node without children, makes all of them in the order of the
-features, and rolls each out: the image of its set is looked at, then unused features join at
-random, until the image is wrong, or farther than the radius, or none is left. What is looked at is
-the region. Rollouts of a round are looked at together, a batch a step; their draws are made before,
-so the order of evaluation changes nothing. Source: docs/regions.md, "The search".
+A node is a set of features. Each round descends from the empty set to a node without children, by
+UCT: the first maximum of reward / visits + 0.5 sqrt(ln N / n). The round makes all children of that
+node, in the order of the features, and rolls each out. A rollout looks at the image of its set;
+then unused features join at random until the image is wrong, or farther than the radius, or no
+feature is left. The images that are looked at are the region.
+
+The rollouts of a round are looked at together, one batch a step. Their draws are made before, so
+the order of evaluation changes nothing. Source: docs/regions.md, "The search".
 """
 
 from __future__ import annotations
@@ -22,11 +24,12 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Bools, Ints
 
-See = Callable[[Bools], Ints]  # masks (n, F) to labels (n,)
+# From masks (n, F) to labels (n,).
+See = Callable[[Bools], Ints]
 
 
 class Costed(Protocol):
-    """Features, and what it costs to move some: a RungSet, or Groups of its parts."""
+    """Features, and the cost of moving some: a RungSet, or Groups of its parts."""
 
     @property
     def features(self) -> int: ...
@@ -42,9 +45,11 @@ _EXPLORE: Final = 0.5
 
 @dataclass(frozen=True, eq=False)
 class Visits:
-    """What a search looked at, in the original's order, without repetitions: `masks` (n, F),
-    `labels` (n,), the clean image first; `evaluations` counts repetitions too, but not the clean
-    image."""
+    """The points that a search looked at, without repetitions, in the original's order.
+
+    `masks` (n, F), `labels` (n,): the clean image first; `evaluations`: looks, repetitions
+    included, the clean image excluded.
+    """
 
     masks: Bools
     labels: Ints
@@ -53,7 +58,7 @@ class Visits:
 
 @dataclass
 class _Node:
-    """A set of features, what its subtree has earned, and its children once they are made."""
+    """A set of features, the reward of its subtree, and its children once they are made."""
 
     features: tuple[int, ...]
     parent: _Node | None
@@ -78,8 +83,11 @@ class _Node:
 
 @dataclass(frozen=True, eq=False)
 class _Looks:
-    """Images looked at together: `rollout` (n,), numbered through all children, `step` (n,) of it
-    (0: the child itself), `masks`, `labels`."""
+    """Images looked at together.
+
+    `rollout` (n,): numbered through all children; `step` (n,): of the rollout, 0 for the child
+    itself; `masks` (n, F); `labels` (n,).
+    """
 
     rollout: Ints
     step: Ints
@@ -89,10 +97,10 @@ class _Looks:
 
 @final
 class TreeSearch:
-    """One search over all features of `rungs`, of an image whose right `label` it tries to change.
+    """One search over all features of `rungs`, for an image whose label is not `label`.
 
-    `rollouts`: a child; `evaluations`: the search ends after the round in which so many are
-    reached; `strict`: images beyond the radius are not looked at.
+    `rollouts`: for each child; `evaluations`: the search ends after the round that reaches so many;
+    `strict`: images beyond the radius are not looked at.
     """
 
     def __init__(
@@ -109,9 +117,8 @@ class TreeSearch:
         self._rollouts, self._limit = rollouts, evaluations
         self._rng = np.random.default_rng(seed)
         self._evaluations = 0
-        self._seen = {
-            np.packbits(np.zeros(rungs.features, np.bool_)).tobytes(): label
-        }  # packed mask to label
+        # From packed masks to labels.
+        self._seen = {np.packbits(np.zeros(rungs.features, np.bool_)).tobytes(): label}
 
     def run(self) -> Visits:
         """Search until a child ends it, the tree is complete, or the evaluations are used up."""
@@ -159,8 +166,8 @@ class TreeSearch:
         looked: Bools,
         alive: int,
     ) -> None:
-        """Roll out the first `alive` children, reward them, and record everything in the order of
-        one rollout after another."""
+        """Roll out the first `alive` children, reward them, and record all looks, one rollout after
+        another."""
         rollouts, steps = self._rollouts, len(free) - 1
         first = np.flatnonzero(looked)
         self._evaluations += int(np.where(first < alive, rollouts, 1).sum())
@@ -195,7 +202,7 @@ class TreeSearch:
             child.earn(float(reward))
 
     def _record(self, seen: list[_Looks]) -> None:
-        """Keep what is new of some looks, one rollout after another."""
+        """Keep the new points among some looks, one rollout after another."""
         order = np.lexsort(
             [
                 np.concatenate([each.step for each in seen]),

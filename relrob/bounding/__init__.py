@@ -1,1 +1,1 @@
-"""Sound bounds on what a network's runtime does on a ladder or a part of it."""
+"""Sound bounds on the outputs of a network's runtime, over a region or a part of one."""

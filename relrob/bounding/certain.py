@@ -1,5 +1,4 @@
-"""Does a network give one and the same label on a whole part of a ladder? Proved by bounds, for the
-runtime's arithmetic."""
+"""One label for a whole part of a ladder, proved by bounds for the runtime's arithmetic."""
 
 from __future__ import annotations
 
@@ -19,11 +18,14 @@ from relrob.regions.part import Part
 
 @dataclass(frozen=True, eq=False)
 class Settled:
-    """`label`: the one label of the part, None when bounds do not tell; `margin`: proved bound of
-    the true label's margin, from below where the label is right, from above where it is wrong;
-    `slopes` (F,): how much each feature moves that margin; `proof`: the bounds that prove the true
-    label; `least`: proved bound of the margin of `label` from below, `gains` (F,): how much each
-    feature lowers that one."""
+    """The result of bounds over a part.
+
+    `label`: the one label of the part, None where bounds do not tell; `margin`: proved bound of the
+    true label's margin, from below where the label is right, from above where it is wrong; `slopes`
+    (F,): the change of that margin by each feature; `proof`: the bounds that prove the true label;
+    `least`: proved lower bound of the margin of `label`; `gains` (F,): the loss of that margin by
+    each feature.
+    """
 
     label: int | None
     margin: float
@@ -35,7 +37,7 @@ class Settled:
 
 @final
 class CertainLabels:
-    """Bounds on one enclosed network around one image with the true label `label`."""
+    """Bounds on one enclosed network around one image; `label` is the true one."""
 
     def __init__(self, enclosure: Enclosure, rungs: RungSet, label: int) -> None:
         self._enclosure, self._rungs, self._label = enclosure, rungs, label
@@ -63,8 +65,8 @@ class CertainLabels:
 
 
 def proves(enclosure: Enclosure, label: int, margins: Margins) -> bool:
-    """Is `label` the one label of the set? Outputs that saturate could tie: they must stay off the
-    ends of their range."""
+    """Is `label` the one label of the set? Outputs must stay off the ends of their range, where
+    they saturate and could tie."""
     gap, last = enclosure.gap, enclosure.layers[-1]
     if not margins.low.min() > gap:
         return False

@@ -1,9 +1,10 @@
 """Linear bounds (`relrob.bounding.linear`) over the parts of a ladder.
 
-A part's directions are its free features, their moves the hull { z in [0,1]^f : costs.z <= room },
-whose extreme is a fractional knapsack. Parts after the whole ladder bound only the neurons that the
-whole ladder left undecided. Where the largest pixel is the same at every point of a part, the
-levels of each pixel, moved or not, are known before any network runs: quantising loses nothing.
+The directions of a part are its free features. Their moves are the hull { z in [0,1]^f : costs.z <=
+room }, whose support function is a fractional knapsack. Once the whole ladder is bounded, its parts
+bound only the neurons that are unstable on the whole ladder. Where the largest pixel is the same at
+every point of a part, the level of each pixel, moved or not, is known before any network runs, and
+quantising the pixels deviates by nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins, PreActivations, Root
+from relrob.bounding.linear import LinearBounds, Margins, Root
+from relrob.bounding.relaxation import PreActivations
+from relrob.bounding.sets import At
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
-from relrob.networks.enclosure import Enclosure, Lost
-from relrob.regions.hulls import hull_maximum
+from relrob.networks.enclosure import Deviation, Enclosure
+from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part
 
@@ -26,16 +29,16 @@ from relrob.regions.part import Part
 @final
 @dataclass(frozen=True, eq=False)
 class _Budgeted:
-    """Free features: `costs` (f,) > 0, float64, and what is left of the radius."""
+    """Free features: `costs` (f,) > 0 and `room`, the rest of the radius, float64."""
 
     costs: Doubles
     room: float
 
-    def maximum(self, gains: Doubles) -> Doubles:
+    def support(self, gains: Doubles) -> Doubles:
         """A fractional knapsack a column: (f, n) -> (n,)."""
-        return hull_maximum(gains, self.costs, self.room)
+        return knapsack_support(gains, self.costs, self.room)
 
-    def extreme(self, gains: Doubles) -> Doubles:
+    def maximiser(self, gains: Doubles) -> Doubles:
         """The knapsack's own z (f,)."""
         order = np.argsort(-np.maximum(gains, 0.0) / self.costs, kind="stable")
         spent = self.costs[order]
@@ -46,13 +49,16 @@ class _Budgeted:
 
 @dataclass(frozen=True, eq=False)
 class _First:
-    """The first layer's pre-activations of the clean image (n,), what each feature adds (F, n), the
-    magnitude of their terms (n,), and what the runtime can lose."""
+    """The first layer on a ladder.
+
+    `base` (n,): pre-activations of the clean image; `moves` (F, n): the change by each feature;
+    `magnitude` (n,): of their terms; `deviation`: of the runtime.
+    """
 
     base: Doubles
     moves: Doubles
-    reach: Doubles
-    lost: Lost
+    magnitude: Doubles
+    deviation: Deviation
 
 
 @final
@@ -66,12 +72,14 @@ class LadderBounds:
         self._firsts: dict[float | None, _First] = {}
         self._roots: list[Root] = []
 
-    def margins(self, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        """Bounds over all points of the part, `slopes` (F,) over all features, largest where the
-        rows' maximum is still open; infinite where float32 may overflow. `falls`: of each hidden
-        layer, slopes in [0, 1] of the lines below neurons that may change sign (n,)."""
+    def margins(self, part: Part, alphas: tuple[Doubles, ...] | None = None) -> Margins:
+        """Bounds over all points of the part; infinite where float32 may overflow.
+
+        `slopes` (F,): over all features, largest for those that change the largest pixel. `alphas`
+        (n,) of each hidden layer: lower slopes in [0, 1] of neurons that may change sign.
+        """
         largest, changing = self._maximum(part)
-        found = self._linear.margins(self._at(part, largest), self._roots, falls)
+        found = self._linear.margins(self._at(part, largest), self._roots, alphas)
         self._keep(part, found.every)
         steep = np.zeros(self.rungs.features)
         steep[list(part.free)] = found.gains
@@ -79,13 +87,13 @@ class LadderBounds:
         steep[list(changing)] += more[list(changing)]
         return replace(found, gains=steep)
 
-    def falls(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
-        """Optimised slopes for the part whose bounds are `found`."""
+    def alphas(self, part: Part, found: Margins) -> tuple[Doubles, ...]:
+        """Optimised alphas for the part whose bounds are `found`."""
         return optimised(self._linear, self.at(part), found)
 
     def neurons(self, part: Part) -> tuple[PreActivations, ...]:
-        """Bounds of every layer's pre-activations over all points of the part, the last layer's
-        (the outputs) included."""
+        """Bounds of every layer's pre-activations over the part; the last layer's are the
+        outputs."""
         every = self._linear.neurons(self.at(part), self._roots)
         self._keep(part, every)
         return every
@@ -95,19 +103,19 @@ class LadderBounds:
         return self._at(part, self._maximum(part)[0])
 
     def _at(self, part: Part, largest: float | None) -> At:
-        """The same, of points whose largest pixel is this, or any."""
+        """The part as the first layer sees it; `largest`: the one largest pixel, None for any."""
         free, first = list(part.free), self._first(largest)
         room = min(part.room, sum(self.rungs.costs[g] for g in free))
         hull = _Budgeted(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         start = first.base + first.moves[list(part.moved)].sum(axis=0)
-        return At(start, first.moves[free], hull, first.lost, first.reach)
+        return At(start, first.moves[free], hull, first.deviation, first.magnitude)
 
     def _maximum(self, part: Part) -> tuple[float | None, tuple[int, ...]]:
-        """`steady_maximum`, if the first layer looks at it."""
+        """`steady_maximum`, if the first layer quantises by it."""
         return steady_maximum(part) if self.enclosure.layers[0].share else (0.0, ())
 
     def _first(self, largest: float | None) -> _First:
-        """Of points whose largest pixel is this, or any; kept."""
+        """The first layer for this largest pixel, None for any; kept."""
         if largest not in self._firsts:
             self._firsts[largest] = self._made(largest)
         return self._firsts[largest]
@@ -126,24 +134,27 @@ class LadderBounds:
         moves: Doubles = np.einsum(
             "gk,gkn->gn", moved - base[rungs.axes], first.weights[rungs.axes]
         )
-        reach = 3 * (high @ first.size) + np.abs(first.bias)
-        return _First(base @ first.weights + first.bias, moves, reach, first.lost(high, off))
+        magnitude = 3 * (high @ first.size) + np.abs(first.bias)
+        return _First(
+            base @ first.weights + first.bias, moves, magnitude, first.deviation(high, off)
+        )
 
     def _keep(self, part: Part, every: tuple[PreActivations, ...]) -> None:
-        """Remember the bounds of the whole ladder."""
+        """Keep the bounds of the whole ladder."""
         if not self._roots and part.count == self.rungs.count:
             self._roots = self._linear.roots(every)
 
 
 def steady_maximum(part: Part) -> tuple[float | None, tuple[int, ...]]:
-    """The largest pixel, if it is the same at every point of the part; otherwise None, and the free
-    features that change it."""
+    """The largest pixel, if it is the same at every point of the part; else None, and the free
+    features that may change it."""
     rungs, free = part.rungs, list(part.free)
     image, moved = rungs.base.copy(), rungs.moved[free]
     image[rungs.axes[list(part.moved)]] = rungs.moved[list(part.moved)]
     before = image[rungs.axes[free]]
     image[rungs.axes[free]] = 0.0
-    still = image.max(initial=0.0)  # of the pixels that are the same everywhere
+    # The largest of the pixels that are the same everywhere.
+    still = image.max(initial=0.0)
     top = max(still, before.max(initial=0.0))
     raised = (moved > top).any(axis=1)
     if raised.any():

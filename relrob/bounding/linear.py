@@ -1,146 +1,51 @@
 """Backward linear bounds on an enclosed network over a convex set of images, for the arithmetic of
 its runtime.
 
-Pre-activations of the runtime are bounded layer by layer, then the margins of the label against
-every other class, backward through the triangle relaxation (CROWN: Zhang et al. 2018; DeepPoly:
-Singh et al. 2019) to the directions in which images can move, where the set's own support function
-gives the extreme. The distance of the runtime from real arithmetic enters as one more unknown a
-neuron, of the size that the enclosure gives, so that errors are weighted with the signed path to
-the margin. Float64, outward: every bound is widened by more than the sums that form it can lose
-(`outward`).
+1. The runtime's pre-activations are bounded layer by layer, then the margins of the label against
+   every other class. Each bound goes backward through the relaxed hidden layers
+   (`relrob.bounding.relaxation`; CROWN: Zhang et al. 2018, DeepPoly: Singh et al. 2019) to the
+   directions in which images can move. The set's support function bounds the form there.
+2. The runtime's deviation from real arithmetic is one more unknown for each neuron, of the size
+   that the enclosure gives. Each deviation is weighted with its signed path to the margin.
+3. The bounds are computed in float64. Each is widened by more than its own sums can lose
+   (`relrob.domain.rounding`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Protocol, final
+from typing import Final, final
 
 import numpy as np
 
-from relrob.bounding.outward import FLOOR, SLACK
+from relrob.bounding.relaxation import (
+    Neurons,
+    Phase,
+    PreActivations,
+    Signs,
+    backward,
+    relaxed,
+    with_betas,
+)
+from relrob.bounding.sets import At
 from relrob.domain.arrays import Doubles, Ints
-from relrob.networks.enclosure import Enclosure, Lost
+from relrob.domain.rounding import WIDEST_SLACK
+from relrob.networks.enclosure import Deviation, Enclosure
 
-# directions from which on their products with the weights cost more than passes over the weights
+# The number of directions above which products with the weights cost more than passes over them.
 _MANY: Final = 64
-
-
-class Hull(Protocol):
-    """A convex set of moves z (f,) along the directions of a region, with 0 in it."""
-
-    def maximum(self, gains: Doubles) -> Doubles:
-        """At least max { z @ gains : z in the set }, column by column: (f, n) -> (n,), up to `SLACK` times the largest
-        |z| @ |gains| of the smallest box around it."""
-        ...
-
-    def extreme(self, gains: Doubles) -> Doubles:
-        """A z (f,) of the set with z @ gains (f,) largest, up to rounding."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class _Signs:
-    """Coefficients (n, m) split by sign: `plus` >= 0, `minus` <= 0, their sum is the matrix."""
-
-    plus: Doubles
-    minus: Doubles
-
-    @staticmethod
-    def of(matrix: Doubles) -> _Signs:
-        """Split a matrix."""
-        return _Signs(np.maximum(matrix, 0.0), np.minimum(matrix, 0.0))
-
-    @staticmethod
-    def both(matrix: Doubles) -> _Signs:
-        """Of a matrix and, to its right, its negative: the upper and the lower bounds in one."""
-        signs = _Signs.of(matrix)
-        return _Signs(np.hstack([signs.plus, -signs.minus]), np.hstack([signs.minus, -signs.plus]))
-
-
-@dataclass(frozen=True, eq=False)
-class PreActivations:
-    """One layer over a part: what the runtime computes before the ReLU lies in [`low`, `high`] (n,)
-    and within `error` (n,) of the real pre-activation of the runtime's inputs, by what is `lost`;
-    `reach` (n,): magnitude of the terms of one. Infinite where float32 may overflow."""
-
-    low: Doubles
-    high: Doubles
-    error: Doubles
-    lost: Lost
-    reach: Doubles
-
-
-@dataclass(frozen=True, eq=False)
-class Neurons:
-    """One hidden layer on the part: lines above (`rise`, `over`) and below (`fall`, `under`) what
-    the runtime passes on, over its pre-activations, which are real ones of inputs `moved` (n_in,)
-    by at most that much, up to `error`; `top`: largest outputs; `reach`: magnitude of the terms of
-    one. The first layer's `error` is all that it loses. `pull` (n,), where it is given: such
-    multiples of the pre-activations, none of which is below 0 on the part, are added to what is
-    bounded from above."""
-
-    rise: Doubles
-    over: Doubles
-    fall: Doubles
-    under: Doubles
-    moved: Doubles
-    error: Doubles
-    top: Doubles
-    reach: Doubles
-    pull: Doubles | None = None
-
-
-@dataclass(frozen=True, eq=False)
-class Phase:
-    """What a part fixes of a hidden layer: `sides` (n,), 1 where the runtime's pre-activation is at
-    least 0, -1 where it is at most 0, 0 where it is free; `pulls` (n,) >= 0: multipliers of these
-    conditions in a bound of the margins, 0 where free."""
-
-    sides: Doubles
-    pulls: Doubles
-
-
-def _neurons(known: PreActivations, cap: float, falls: Doubles | None, first: bool) -> Neurons:
-    """Lines for min(max(p, 0), cap), p in [low, high]: the triangle, or constants where the cap may
-    bite. `falls` (n,): slopes in [0, 1] of the lines below neurons that may change sign, chosen by
-    their areas when not given."""
-    low, high = known.low, known.high
-    low, high = np.where(np.isnan(low), -np.inf, low), np.where(np.isnan(high), np.inf, high)
-    crossing, on = (low < 0) & (high > 0), low >= 0
-    rise = np.where(crossing, high / np.where(crossing, high - low, 1.0), on * 1.0)
-    over = np.where(crossing, FLOOR - rise * low, 0.0)
-    fall = np.where(crossing, high > -low if falls is None else falls, on) * 1.0
-    under = np.zeros_like(rise)
-    cut = high > cap
-    if cut.any():
-        rise, over = np.where(cut, 0.0, rise), np.where(cut, cap, over)
-        fall, under = np.where(cut, 0.0, fall), np.where(cut, np.clip(low, 0.0, cap), under)
-    error = known.error if first else known.lost.rest
-    return Neurons(
-        rise, over, fall, under, known.lost.moved, error, np.clip(high, 0.0, cap), known.reach
-    )
-
-
-def _floor(neurons: Neurons) -> float:
-    """What a layer adds to magnitudes for coefficients that are too small for float64."""
-    return FLOOR * float(len(neurons.reach) + (neurons.reach + neurons.error).sum())
-
-
-def _pulled(hidden: list[Neurons], phases: Sequence[Phase] | None) -> list[Neurons]:
-    """The layers with the pulls of their phases."""
-    if phases is None:
-        return hidden
-    pairs = zip(hidden, phases, strict=True)
-    return [replace(neurons, pull=phase.sides * phase.pulls) for neurons, phase in pairs]
 
 
 @dataclass(frozen=True, eq=False)
 class Margins:
-    """Over a part: `low`, `high` (classes - 1,) of the runtime's output of the label minus each
-    other class's; `gains` (f,): how much each direction lowers the most threatened margin; `least`,
-    `most` (classes,): of the outputs before they saturate; `hidden`: the lines by which the hidden
-    layers were bounded; `every`: the bounds of every layer."""
+    """Bounds of the margins of a label over a part.
+
+    `low`, `high` (classes - 1,): ends of the runtime's output of the label minus each other
+    class's; `gains` (f,): the loss of the most threatened margin in each direction; `least`, `most`
+    (classes,): ends of the outputs before they saturate; `hidden`: the relaxed hidden layers;
+    `every`: the bounds of every layer's pre-activations.
+    """
 
     low: Doubles
     high: Doubles
@@ -152,56 +57,43 @@ class Margins:
 
     @property
     def slopes(self) -> Doubles:
-        """How much each direction (f,) moves the most threatened margin."""
+        """The change of the most threatened margin in each direction (f,)."""
         return np.abs(self.gains)
 
     @property
     def empty(self) -> bool:
-        """Is there no image at all in the phases of the part?"""
+        """Is no image in the phases of the part?"""
         return any(bool((known.low > known.high).any()) for known in self.every[:-1])
 
 
 @dataclass(frozen=True, eq=False)
-class At:
-    """A set of images as the first layer sees it: pre-activations `start` (n,) where nothing moves,
-    what each direction adds `moves` (f, n), both up to the relative error `SLACK` of `reach` (n,);
-    the moves' `hull`; what the runtime has `lost`."""
-
-    start: Doubles
-    moves: Doubles
-    hull: Hull
-    lost: Lost
-    reach: Doubles
-
-    def highest(self, gains: Doubles) -> Doubles:
-        """At least what moves can add, column by column: (f, n) -> (n,). Infinite where a gain is
-        not a finite number."""
-        return np.where(np.isfinite(gains.sum(axis=0)), self.hull.maximum(gains), np.inf)
-
-
-@dataclass(frozen=True, eq=False)
 class Root:
-    """A hidden layer on a set: bounds of the runtime's pre-activations, the neurons `open` that
-    they leave undecided, and `both` these neurons' weights and their negatives, split by sign. They
-    hold on every subset."""
+    """A hidden layer on a set, for bounds on its subsets.
+
+    `low`, `high` (n,): ends of the runtime's pre-activations; `unstable` (k,): indices of the
+    neurons that may do more than one thing; `both` (n_in, 2 k): their weights and the negatives,
+    split by sign. The ends hold on every subset.
+    """
 
     low: Doubles
     high: Doubles
-    open: Ints
-    both: _Signs
+    unstable: Ints
+    both: Signs
 
 
 @final
 class LinearBounds:
-    """Bounds of one enclosed network for one label, on any set of images. One set costs about two
-    products of its directions with the weights of each layer; less with the `roots` of a set that
-    holds it, of which only undecided neurons are bounded again."""
+    """Bounds of one enclosed network for one label, on any set of images.
+
+    A set costs about two products of its directions with the weights of each layer. It costs less
+    with the `roots` of a larger set: only the unstable neurons of these are bounded again.
+    """
 
     def __init__(self, enclosure: Enclosure, label: int) -> None:
         self.enclosure, self.label = enclosure, label
         last = enclosure.layers[-1]
         self._both = [
-            _Signs.both(layer.weights[:, : None if number else 0])
+            Signs.both(layer.weights[:, : None if number else 0])
             for number, layer in enumerate(enclosure.layers)
         ]
         others = np.delete(np.arange(enclosure.classes), label)
@@ -214,17 +106,19 @@ class LinearBounds:
         self,
         at: At,
         roots: Sequence[Root] = (),
-        falls: Sequence[Doubles] | None = None,
+        alphas: Sequence[Doubles] | None = None,
         phases: Sequence[Phase] | None = None,
     ) -> Margins:
-        """Bounds over the whole set, or the part of it on which neurons are in these `phases` of
-        each hidden layer (bounds mean nothing where that is `Margins.empty`); infinite where
-        float32 may overflow. `falls`: of each hidden layer, see `_neurons`."""
+        """Bounds over a set, or over its part in these `phases` of each hidden layer.
+
+        `alphas` (n,) of each hidden layer: lower slopes, as `relaxed` takes them. Bounds are
+        infinite where float32 may overflow. They mean nothing on a part that is `Margins.empty`.
+        """
         with np.errstate(all="ignore"):
-            hidden, every = self._forward(at, roots, falls, phases)
+            hidden, every = self._forward(at, roots, alphas, phases)
             last = every[-1]
-            both = self._last(last.lost)
-            values, gains = self._margin((1.0, -1.0), _pulled(hidden, phases), at)
+            both = self._last(last.deviation)
+            values, gains = self._margin((1.0, -1.0), with_betas(hidden, phases), at)
             high, low = np.split(values, 2)
             worst = gains[:, len(high) + int((-low).argmin())]
         return Margins(
@@ -241,235 +135,231 @@ class LinearBounds:
         self,
         at: At,
         found: Margins,
-        falls: Sequence[Doubles],
+        alphas: Sequence[Doubles],
         phases: Sequence[Phase] | None = None,
     ) -> tuple[float, list[Doubles], list[Doubles]]:
-        """The least margin over the set with the slopes `falls` (n,) of each hidden layer's lines
-        below, the pulls of `phases`, and everything else as in `found`; how it grows with each
-        slope of a neuron that may change sign, and with each pull. Not outward: a guide, no bound.
+        """The least margin, and its gradients by alpha and by beta, (n,) of each hidden layer.
+
+        `alphas`, and the betas of `phases`, replace those of `found`; all other lines stay. Nothing
+        is moved outward: the margin is a guide, and no bound. The gradient is a subgradient of the
+        backward form, found by a forward pass at the form's maximiser.
         """
-        crossing = [(known.low < 0) & (known.high > 0) for known in found.every[:-1]]
+        crossing = [known.crossing for known in found.every[:-1]]
         hidden = [
-            replace(neurons, fall=np.where(open_, fall, neurons.fall))
-            for neurons, fall, open_ in zip(found.hidden, falls, crossing, strict=True)
+            replace(neurons, lower_slope=np.where(unstable, alpha, neurons.lower_slope))
+            for neurons, alpha, unstable in zip(found.hidden, alphas, crossing, strict=True)
         ]
         with np.errstate(all="ignore"):
-            hidden = _pulled(hidden, phases)
+            hidden = with_betas(hidden, phases)
             values, gains = self._margin((-1.0,), hidden, at)
             last = found.every[-1]
-            low = -values - self._last(last.lost)
+            low = -values - self._last(last.deviation)
             worst = int(low.argmin())
             signs = self._backward(-self._margin_weights[:, worst], hidden)
-            layers, value = (
-                self.enclosure.layers,
-                at.start + at.hull.extreme(gains[:, worst]) @ at.moves,
-            )
-            by_fall, by_pull = list[Doubles](), list[Doubles]()
+            layers = self.enclosure.layers
+            value = at.start + at.hull.maximiser(gains[:, worst]) @ at.moves
+            by_alpha, by_beta = list[Doubles](), list[Doubles]()
             for number, (neurons, sign) in enumerate(zip(hidden, signs, strict=True)):
-                slope = sign * np.where(sign > 0, neurons.rise, neurons.fall)
+                slope = sign * np.where(sign > 0, neurons.upper_slope, neurons.lower_slope)
                 value = value + neurons.error * np.sign(slope)
-                by_fall.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
-                by_pull.append(
+                by_alpha.append(np.where(crossing[number], -np.minimum(sign, 0.0) * value, 0.0))
+                by_beta.append(
                     np.zeros_like(value) if phases is None else -phases[number].sides * value
                 )
                 passed = np.where(
                     sign > 0,
-                    neurons.rise * value + neurons.over,
-                    neurons.fall * value + neurons.under,
+                    neurons.upper_slope * value + neurons.upper_intercept,
+                    neurons.lower_slope * value + neurons.lower_intercept,
                 )
-                passed = passed + found.every[number + 1].lost.moved * np.sign(sign)
+                passed = passed + found.every[number + 1].deviation.moved * np.sign(sign)
                 value = passed @ layers[number + 1].weights + layers[number + 1].bias
-        return float(low[worst]), by_fall, by_pull
+        return float(low[worst]), by_alpha, by_beta
 
-    def looseness(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
-        """How much of the most threatened margin in `found` each neuron (n,) of a hidden layer
-        costs by being open."""
+    def branching_scores(self, found: Margins, phases: Sequence[Phase]) -> list[Doubles]:
+        """The branching score (n,) of each neuron of each hidden layer.
+
+        The score is the intercept term of an unstable ReLU in the form that bounds the most
+        threatened margin of `found` (BaBSR: Bunel et al. 2020, without its bias term).
+        """
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):
             signs = self._backward(
-                -self._margin_weights[:, worst], _pulled(list(found.hidden), phases)
+                -self._margin_weights[:, worst], with_betas(list(found.hidden), phases)
             )
-        open_ones = [
-            (known.low < 0) & (known.high > 0) & (known.high <= layer.cap)
+        unstable = [
+            known.crossing & (known.high <= layer.cap)
             for known, layer in zip(found.every, self.enclosure.layers[:-1], strict=False)
         ]
-        costs = zip(signs, found.hidden, open_ones, strict=True)
         return [
-            np.nan_to_num(np.maximum(sign, 0.0) * neurons.over * open_)
-            for sign, neurons, open_ in costs
+            np.nan_to_num(np.maximum(sign, 0.0) * neurons.upper_intercept * may_cross)
+            for sign, neurons, may_cross in zip(signs, found.hidden, unstable, strict=True)
         ]
 
     def _backward(self, coefficients: Doubles, hidden: list[Neurons]) -> list[Doubles]:
-        """Coefficients (n,) of each hidden layer's outputs in the linear form that bounds
-        `coefficients` of the last one's."""
+        """Coefficients (n,) of each hidden layer's outputs in the form that bounds `coefficients`
+        of the last hidden layer's."""
         found = [coefficients] if hidden else []
         for number in range(len(hidden) - 1, 0, -1):
             neurons, given = hidden[number], found[0]
-            slope = np.maximum(given, 0.0) * neurons.rise + np.minimum(given, 0.0) * neurons.fall
-            slope = slope if neurons.pull is None else slope + neurons.pull
+            slope = (
+                np.maximum(given, 0.0) * neurons.upper_slope
+                + np.minimum(given, 0.0) * neurons.lower_slope
+            )
+            slope = slope if neurons.beta is None else slope + neurons.beta
             found.insert(0, self.enclosure.layers[number].weights @ slope)
         return found
 
-    def _last(self, lost: Lost) -> Doubles:
-        """What the last layer can lose of the margins (classes - 1,)."""
+    def _last(self, deviation: Deviation) -> Doubles:
+        """The deviation of the margins (classes - 1,) that the last layer makes."""
         found: Doubles = (
-            lost.moved @ self._margin_size + lost.rest[self.label] + lost.rest[self._others]
+            deviation.moved @ self._margin_size
+            + deviation.rest[self.label]
+            + deviation.rest[self._others]
         )
         return found
 
     def neurons(self, at: At, roots: Sequence[Root] = ()) -> tuple[PreActivations, ...]:
-        """Bounds of every layer's pre-activations over the whole set, the last layer's (the
-        outputs) included."""
+        """Bounds of every layer's pre-activations over a set; the last layer's are the outputs."""
         with np.errstate(all="ignore"):
             return tuple(self._forward(at, roots, None, None)[1])
 
     def roots(self, every: Sequence[PreActivations]) -> list[Root]:
-        """What subsets of a set need of its hidden layers' bounds."""
+        """The hidden layers of a set, of which `every` bounds all layers, for its subsets."""
         return [self._root(number, known) for number, known in enumerate(every[:-1])]
 
     def _forward(
         self,
         at: At,
         roots: Sequence[Root],
-        falls: Sequence[Doubles] | None,
+        alphas: Sequence[Doubles] | None,
         phases: Sequence[Phase] | None,
     ) -> tuple[list[Neurons], list[PreActivations]]:
-        """Layer by layer: the hidden layers' lines, and the bounds of every layer."""
+        """The relaxed hidden layers, and the bounds of every layer, from the first to the last."""
         layers = self.enclosure.layers
-        lost, reach = at.lost, at.reach
+        deviation, magnitude = at.deviation, at.magnitude
         hidden: list[Neurons] = []
         every: list[PreActivations] = []
         for number, layer in enumerate(layers[:-1]):
-            error = lost.total(layer.size)
+            error = deviation.total(layer.size)
             low, high = self._bounds(number, hidden, at, error, roots)
             if phases is not None:
                 low = np.where(phases[number].sides > 0, np.maximum(low, 0.0), low)
                 high = np.where(phases[number].sides < 0, np.minimum(high, 0.0), high)
-            every.append(PreActivations(low, high, error, lost, reach))
+            every.append(PreActivations(low, high, error, deviation, magnitude))
             hidden.append(
-                _neurons(
-                    every[-1], layer.cap, None if falls is None else falls[number], number == 0
+                relaxed(
+                    every[-1], layer.cap, None if alphas is None else alphas[number], number == 0
                 )
             )
-            lost = layers[number + 1].lost(hidden[-1].top)
-            reach = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
-        error = lost.total(layers[-1].size)
+            deviation = layers[number + 1].deviation(hidden[-1].top)
+            magnitude = hidden[-1].top @ layers[number + 1].size + np.abs(layers[number + 1].bias)
+        error = deviation.total(layers[-1].size)
         low, high = self._bounds(len(layers) - 1, hidden, at, error, roots)
-        return hidden, [*every, PreActivations(low, high, error, lost, reach)]
+        return hidden, [*every, PreActivations(low, high, error, deviation, magnitude)]
 
     def _bounds(
         self, number: int, hidden: list[Neurons], at: At, error: Doubles, roots: Sequence[Root]
     ) -> tuple[Doubles, Doubles]:
-        """Bounds of the runtime's pre-activations of layer `number`: its undecided neurons, where a
-        larger set was bounded."""
+        """Ends (n,) of the runtime's pre-activations of layer `number`.
+
+        Where a larger set was bounded, only its unstable neurons are bounded again.
+        """
         if number >= len(roots):
             return self._fresh(number, slice(None), self._both[number], hidden, at, error)
         root = roots[number]
         low, high = root.low.copy(), root.high.copy()
-        least, most = self._fresh(number, root.open, root.both, hidden, at, error)
-        low[root.open] = np.fmax(low[root.open], least)
-        high[root.open] = np.fmin(high[root.open], most)
+        least, most = self._fresh(number, root.unstable, root.both, hidden, at, error)
+        low[root.unstable] = np.fmax(low[root.unstable], least)
+        high[root.unstable] = np.fmin(high[root.unstable], most)
         return low, high
 
     def _fresh(
         self,
         number: int,
         neurons: Ints | slice,
-        both: _Signs,
+        both: Signs,
         hidden: list[Neurons],
         at: At,
         error: Doubles,
     ) -> tuple[Doubles, Doubles]:
-        """Bounds of some neurons of a layer, computed now."""
+        """Ends of the pre-activations of some neurons of a layer, computed now."""
         if number:
             bias = self.enclosure.layers[number].bias[neurons]
             high, low = np.split(
                 self._maximum(both, np.concatenate([bias, -bias]), hidden, at)[0], 2
             )
         else:
-            start, moves, slack = at.start[neurons], at.moves[:, neurons], SLACK * at.reach[neurons]
+            start, moves = at.start[neurons], at.moves[:, neurons]
+            slack = WIDEST_SLACK * at.magnitude[neurons]
             high = start + at.highest(moves) + slack
             low = at.highest(-moves) - start + slack
         return -low - error[neurons], high + error[neurons]
 
     def _root(self, number: int, known: PreActivations) -> Root:
-        """Of one hidden layer."""
-        low, high, cap = known.low, known.high, self.enclosure.layers[number].cap
-        undecided = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= cap))))
-        return Root(
-            low,
-            high,
-            undecided,
-            _Signs.both(self.enclosure.layers[number].weights[:, undecided if number else []]),
-        )
+        """One hidden layer of a set. The first layer's weights are not needed."""
+        low, high, layer = known.low, known.high, self.enclosure.layers[number]
+        unstable = np.flatnonzero(~((high <= 0) | ((low >= 0) & (high <= layer.cap))))
+        return Root(low, high, unstable, Signs.both(layer.weights[:, unstable if number else []]))
 
     def _margin(
         self, signs: tuple[float, ...], hidden: list[Neurons], at: At
     ) -> tuple[Doubles, Doubles]:
-        """Upper bounds of sign * margins without the last layer's own error for each sign, one
-        after another, and their slopes over the directions."""
+        """Upper bounds of sign * margins, the signs one after another, and their slopes.
+
+        The bounds (signs x (classes - 1),) leave out the deviation that the last layer makes; the
+        slopes are over the directions, (f, signs x (classes - 1)).
+        """
         factors = np.repeat(signs, len(self._others))
         if hidden:
-            weights, bias = (
-                np.tile(self._margin_weights, len(signs)),
-                np.tile(self._margin_bias, len(signs)),
-            )
-            return self._maximum(_Signs.of(factors * weights), factors * bias, hidden, at)
+            weights = np.tile(self._margin_weights, len(signs))
+            bias = np.tile(self._margin_bias, len(signs))
+            return self._maximum(Signs.of(factors * weights), factors * bias, hidden, at)
         others = np.tile(self._others, len(signs))
         gains = factors * (at.moves[:, [self.label]] - at.moves[:, others])
         value = factors * (at.start[self.label] - at.start[others]) + at.highest(gains)
-        return value + SLACK * (at.reach[self.label] + at.reach[others]), gains
+        return value + WIDEST_SLACK * (at.magnitude[self.label] + at.magnitude[others]), gains
 
     def _maximum(
-        self, given: _Signs, bias: Doubles, hidden: list[Neurons], at: At
+        self, given: Signs, bias: Doubles, hidden: list[Neurons], at: At
     ) -> tuple[Doubles, Doubles]:
-        """Upper bound (n,) of outputs of the last of `hidden` @ given + bias, and its slopes over
-        the directions."""
-        constant, slack, free = bias, np.abs(bias), len(at.moves)
+        """Upper bounds (m,) of h @ given + bias, h the outputs of the last of `hidden`, and their
+        slopes (f, m) over the directions."""
+        constant, magnitude, few = bias, np.abs(bias), len(at.moves) > _MANY
         for depth in range(len(hidden) - 1, 0, -1):
-            used, slope, offsets, lost = self._below(hidden[depth], given, free > _MANY)
+            form = backward(hidden[depth], given, few)
             layer = self.enclosure.layers[depth]
-            given = _Signs.of(layer.weights[:, used] @ slope)
+            given = Signs.of(layer.weights[:, form.used] @ form.slope)
             moved = hidden[depth].moved @ (given.plus - given.minus)
-            constant, slack = constant + offsets + layer.bias[used] @ slope + moved, slack + lost
-        neurons = hidden[0]
-        if free > _MANY or neurons.pull is not None:
-            used, slope, offsets, lost = self._below(neurons, given, True)
-            gains = at.moves[:, used] @ slope
-            value = constant + offsets + at.start[used] @ slope + at.highest(gains)
-            return value + SLACK * (slack + lost), gains
-        above = [
-            neurons.rise * at.moves,
-            neurons.rise * at.start,
-            neurons.over,
-            neurons.rise * neurons.error,
-        ]
-        below = [
-            neurons.fall * at.moves,
-            neurons.fall * at.start,
-            neurons.under,
-            -neurons.fall * neurons.error,
-        ]
-        above += [neurons.over + neurons.rise * (neurons.error + neurons.reach)]
-        below += [-neurons.under - neurons.fall * (neurons.error + neurons.reach)]
-        rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
-        value = constant + rows[free : free + 3].sum(axis=0) + at.highest(rows[:free])
-        return value + SLACK * (slack + _floor(neurons) + rows[free + 3]), rows[:free]
+            constant = constant + form.constant + layer.bias[form.used] @ form.slope + moved
+            magnitude = magnitude + form.magnitude
+        if not few and hidden[0].beta is None:
+            return _over_directions(hidden[0], given, constant, magnitude, at)
+        form = backward(hidden[0], given, True)
+        gains = at.moves[:, form.used] @ form.slope
+        value = constant + form.constant + at.start[form.used] @ form.slope + at.highest(gains)
+        return value + WIDEST_SLACK * (magnitude + form.magnitude), gains
 
-    @staticmethod
-    def _below(
-        neurons: Neurons, given: _Signs, few: bool
-    ) -> tuple[Ints | slice, Doubles, Doubles, Doubles]:
-        """Through one hidden layer: the neurons that count (all; or, if `few`, those that can pass
-        on more than 0), the form (n, m) in their real pre-activations above `given` in their
-        outputs, what else it adds, and the magnitude of all its terms."""
-        on = (neurons.rise != 0) | (neurons.over != 0) | (neurons.fall != 0) | (neurons.under != 0)
-        on = on if neurons.pull is None else on | (neurons.pull != 0)
-        used = np.flatnonzero(on) if few else slice(None)
-        plus, minus, error = given.plus[used], given.minus[used], neurons.error[used]
-        slope = plus * neurons.rise[used, None] + minus * neurons.fall[used, None]
-        size, over, under = np.abs(slope), neurons.over[used] @ plus, neurons.under[used] @ minus
-        if neurons.pull is not None:
-            slope, size = slope + neurons.pull[used, None], size + np.abs(neurons.pull[used, None])
-        most = over - under + (error + neurons.reach[used]) @ size
-        return used, slope, over + under + error @ size, most + _floor(neurons)
+
+def _over_directions(
+    neurons: Neurons, given: Signs, constant: Doubles, magnitude: Doubles, at: At
+) -> tuple[Doubles, Doubles]:
+    """The last step backward through the first layer, for few directions: both lines are products
+    with the directions before the coefficients `given` are known."""
+    f = len(at.moves)
+    above = [
+        neurons.upper_slope * at.moves,
+        neurons.upper_slope * at.start,
+        neurons.upper_intercept,
+        neurons.upper_slope * neurons.error,
+        neurons.upper_intercept + neurons.upper_slope * (neurons.error + neurons.magnitude),
+    ]
+    below = [
+        neurons.lower_slope * at.moves,
+        neurons.lower_slope * at.start,
+        neurons.lower_intercept,
+        -neurons.lower_slope * neurons.error,
+        -neurons.lower_intercept - neurons.lower_slope * (neurons.error + neurons.magnitude),
+    ]
+    rows = np.vstack(above) @ given.plus + np.vstack(below) @ given.minus
+    value = constant + rows[f : f + 3].sum(axis=0) + at.highest(rows[:f])
+    return value + WIDEST_SLACK * (magnitude + neurons.underflow + rows[f + 3]), rows[:f]

@@ -1,12 +1,10 @@
-"""Optimised slopes (alpha): the lines below neurons that may change sign, chosen so that the least
-margin is as large as possible; and, where neurons are fixed in a phase, multipliers of these
-conditions (beta).
+"""Optimised slopes (alpha) and multipliers (beta): they make the least margin as large as possible.
 
-Any slopes in [0, 1] and any multipliers of at least 0 give a sound bound; a subgradient of the
-bound, found by running the relaxed network forward at the maximiser of its backward form, says how
-to change them (alpha-CROWN: Xu et al. 2021; beta-CROWN: Wang et al. 2021). The bounds of hidden
-neurons stay as they are meanwhile; `LinearBounds.margins` with what was found then computes
-everything anew.
+An alpha is the lower slope of a neuron that may change sign; a beta is the multiplier of a sign
+that a part fixes. Any alpha in [0, 1] and any beta of at least 0 give a sound bound (alpha-CROWN:
+Xu et al. 2021; beta-CROWN: Wang et al. 2021). `LinearBounds.gradients` gives a subgradient of the
+least margin. The bounds of hidden neurons stay as they are meanwhile: `LinearBounds.margins` with
+the alphas and betas that were found computes all of them anew.
 """
 
 from __future__ import annotations
@@ -17,50 +15,54 @@ from typing import Final
 
 import numpy as np
 
-from relrob.bounding.linear import At, LinearBounds, Margins, Phase
+from relrob.bounding.linear import LinearBounds, Margins
+from relrob.bounding.relaxation import Phase
+from relrob.bounding.sets import At
 from relrob.domain.arrays import Doubles
 
 STEPS: Final = 20
 _RATE: Final = 0.25
 _SLOWER: Final = 0.95
-_MEAN, _SQUARE = (
-    0.9,
-    0.999,
-)  # how much of the means of the gradients and of their squares each step keeps
+# The share of the means of the gradients, and of their squares, that each step keeps.
+_MEAN: Final = 0.9
+_SQUARE: Final = 0.999
 
 
 def optimised(
     bounds: LinearBounds, at: At, found: Margins, steps: int = STEPS
 ) -> tuple[Doubles, ...]:
-    """Slopes (n,) of each hidden layer that raise the least margin of `found`, the bounds over
-    `at`; each step costs about two passes of one image through the network. Steps of Adam (Kingma &
-    Ba 2015): every neuron moves, however little it weighs."""
+    """Alphas (n,) of each hidden layer that raise the least margin of `found`, the bounds over
+    `at`.
+
+    A step costs about two passes of one image through the network. The steps are Adam's (Kingma &
+    Ba 2015): every neuron moves, however little it weighs.
+    """
     return tuned(bounds, at, found, None, steps)[0]
 
 
 def tuned(
     bounds: LinearBounds, at: At, found: Margins, phases: Sequence[Phase] | None, steps: int = STEPS
 ) -> tuple[tuple[Doubles, ...], tuple[Phase, ...]]:
-    """Slopes as by `optimised` and, with `phases`, these with pulls that raise the least margin on
-    their part."""
-    falls = [neurons.fall.copy() for neurons in found.hidden]
-    best, chosen, kept = -np.inf, tuple(falls), tuple(phases or ())
-    if not falls:
+    """Alphas as by `optimised`, and `phases` with betas that raise the least margin on their
+    part."""
+    alphas = [neurons.lower_slope.copy() for neurons in found.hidden]
+    best, chosen, kept = -np.inf, tuple(alphas), tuple(phases or ())
+    if not alphas:
         return chosen, kept
-    adam = [_Adam(fall) for fall in falls], [_Adam(fall) for fall in falls]
+    adam = [_Adam(alpha) for alpha in alphas], [_Adam(alpha) for alpha in alphas]
     rate = _RATE
     for _ in range(steps):
-        value, by_fall, by_pull = bounds.gradients(at, found, falls, phases)
+        value, by_alpha, by_beta = bounds.gradients(at, found, alphas, phases)
         if value > best:
-            best, chosen, kept = value, tuple(falls), tuple(phases or ())
-        falls = [
-            np.clip(fall + rate * a.step(g), 0.0, 1.0)
-            for fall, a, g in zip(falls, adam[0], by_fall, strict=True)
+            best, chosen, kept = value, tuple(alphas), tuple(phases or ())
+        alphas = [
+            np.clip(alpha + rate * a.step(g), 0.0, 1.0)
+            for alpha, a, g in zip(alphas, adam[0], by_alpha, strict=True)
         ]
         if phases is not None:
-            triples = zip(phases, adam[1], by_pull, strict=True)
+            triples = zip(phases, adam[1], by_beta, strict=True)
             phases = [
-                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0))
+                replace(phase, betas=np.maximum(phase.betas + rate * a.step(g), 0.0))
                 for phase, a, g in triples
             ]
         rate *= _SLOWER
@@ -69,7 +71,7 @@ def tuned(
 
 @dataclass
 class _Adam:
-    """Steps of about 1 for some numbers like `sample`."""
+    """Steps of about 1 for numbers of the shape of `sample`."""
 
     sample: Doubles
     _mean: Doubles = field(init=False)

@@ -1,4 +1,4 @@
-"""What bounds say of a part of a region, before anyone asks more of it."""
+"""The bounds over a part of a region, and the outputs that they leave to be refuted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Generic, Protocol, TypeVar
 import numpy as np
 
 from relrob.bounding.ball import Moves
-from relrob.bounding.linear import At, Margins, PreActivations
+from relrob.bounding.linear import Margins
+from relrob.bounding.relaxation import PreActivations
+from relrob.bounding.sets import At
 from relrob.domain.arrays import Bools, Doubles
 from relrob.networks.enclosure import EnclosedLayer, Enclosure
 from relrob.regions.part import Part
@@ -22,10 +24,13 @@ P_contra = TypeVar("P_contra", bound=Part | Moves, contravariant=True)
 
 @dataclass(frozen=True, eq=False)
 class Survey(Generic[P]):
-    """What bounds say of a part: `margin`, proved from below, in the runtime's unit; `unstable`:
-    ReLUs that they leave open; `threats`: (class, signs, limit), such that the label is right
-    unless signs @ outputs <= limit for one of them, none if it is proved; `gains` (F,): how much
-    each feature lowers the most threatened margin; `known`: bounds of every layer."""
+    """The bounds over a part.
+
+    `margin`: proved from below, in the unit of the runtime's outputs; `unstable`: number of ReLUs
+    that may do more than one thing; `threats`: (class, signs, limit) each; the label is right
+    unless signs @ outputs <= limit for one of them, and proved where there are none; `gains` (F,):
+    the loss of the most threatened margin by each feature; `known`: bounds of every layer.
+    """
 
     part: P
     margin: float
@@ -36,7 +41,7 @@ class Survey(Generic[P]):
 
     @property
     def slopes(self) -> Doubles:
-        """How much each feature moves that margin (F,)."""
+        """The change of the most threatened margin by each feature (F,)."""
         return np.abs(self.gains)
 
 
@@ -60,8 +65,8 @@ class Bounded(Protocol[P_contra]):
 
 
 def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
-    """Two bound computations. `every`: each other class is a threat, also those that the bounds
-    rule out."""
+    """Survey a part: two bound computations. `every`: classes that the bounds rule out are threats
+    as well."""
     margins, known = bounds.margins(part), bounds.neurons(part)
     layers = bounds.enclosure.layers
     unstable = sum(
@@ -76,8 +81,10 @@ def survey(bounds: Bounded[P], part: P, every: bool = False) -> Survey[P]:
 def _threats(
     enclosure: Enclosure, label: int, margins: Margins, every: bool
 ) -> list[tuple[int, Doubles, float]]:
-    """Margins, the most threatened one first; then outputs so large, or a label's so small, that
-    they saturate and could tie."""
+    """The threats: margins, the most threatened one first, then outputs that saturate.
+
+    Outputs could tie where another class's is at its cap, or the label's at its floor.
+    """
     gap, layer, unit = enclosure.gap, enclosure.layers[-1], np.eye(enclosure.classes)
     others = np.delete(np.arange(enclosure.classes), label)
     order = np.argsort(margins.low, kind="stable")
@@ -98,10 +105,10 @@ def _threats(
 
 
 def stable_relus(known: PreActivations, layer: EnclosedLayer) -> Bools:
-    """Neurons that pass on what they compute."""
+    """ReLUs (n,) that are the identity on the whole part."""
     return np.asarray((known.low >= 0) & (known.high <= layer.cap), dtype=np.bool_)
 
 
 def unstable_relus(known: PreActivations, layer: EnclosedLayer) -> Bools:
-    """Neurons that may do more than one thing."""
+    """ReLUs (n,) that may do more than one thing on the part."""
     return np.asarray(~stable_relus(known, layer) & ~(known.high <= 0), dtype=np.bool_)

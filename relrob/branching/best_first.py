@@ -7,7 +7,6 @@ open parts, the search goes depth first until it is below that number again.
 
 from __future__ import annotations
 
-import heapq
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from typing import Final, final
 import numpy as np
 
 from relrob.bounding.certain import CertainLabels
+from relrob.branching.frontier import Frontier
 from relrob.domain.arrays import Bools, Doubles
 from relrob.judging.judges import BLOCK
 from relrob.judging.tally import BOUNDS, WITNESS, Tally
@@ -51,8 +51,7 @@ class BestFirst:
         leaves: list[Leaf],
     ) -> None:
         self._tally, self._bounds, self._leaf, self._leaves = tally, bounds, leaf, leaves
-        self._heap: list[tuple[float, int, _Open]] = []
-        self._deep: list[_Open] = []
+        self._open = Frontier[_Open](FRONTIER)
         self._number = 0
         self._beamed = False
         self._first = list(parts)
@@ -62,7 +61,7 @@ class BestFirst:
         spent on the network in all; True in the first two cases."""
         tally = self._tally
         begin, before = time.perf_counter(), tally.spent
-        while tally.hint is None and (self._first or self._deep or self._heap):
+        while tally.hint is None and (self._first or self._open):
             tally.spent = max(tally.spent, before + time.perf_counter() - begin)
             if tally.spent > seconds:
                 return False
@@ -71,19 +70,13 @@ class BestFirst:
             elif not self._beamed:
                 self._beam(min(seconds, tally.spent + (seconds - tally.spent) / 4))
             else:
-                self._expand(self._pop(), seconds)
+                self._expand(self._open.pop(), seconds)
         return True
-
-    def _pop(self) -> _Open:
-        return self._deep.pop() if self._deep else heapq.heappop(self._heap)[2]
 
     def _push(self, threat: float, left: _Open) -> None:
         """Keep an open part; the smallest `threat` comes first, the oldest of equals."""
-        if len(self._heap) >= FRONTIER:
-            self._deep.append(left)
-        else:
-            self._number += 1
-            heapq.heappush(self._heap, (threat, self._number, left))
+        self._number += 1
+        self._open.push(threat, self._number, left)
 
     def _add(self, part: Part, threat: float) -> None:
         """Prove a part, or keep it."""
@@ -125,7 +118,7 @@ class BestFirst:
             count = part.count
         while start < count:
             if tally.spent > seconds:
-                self._deep.append(_Open(part, None, start))
+                self._open.put_back(_Open(part, None, start))
                 return
             with tally.clock():
                 masks = part.masks(start, start + BLOCK)
@@ -141,7 +134,7 @@ class BestFirst:
         tally = self._tally
         seen = tally.see(masks)
         tally.tried += len(masks)
-        tally.thin += seen.thin
+        tally.close_calls += seen.close_calls
         wrong = np.flatnonzero(seen.labels != tally.label)
         if len(wrong):
             costs = part.rungs.cost_units(masks[wrong])
@@ -152,10 +145,10 @@ class BestFirst:
         """From a part's cheapest point, `BEAM` sets of features at a time, each grown by every
         feature that fits."""
         self._beamed = True
-        entries = [*self._deep, *(left for _, _, left in self._heap)]
-        if self._bounds is None or not entries or self._tally.hint is not None:
+        first = next(iter(self._open), None)
+        if self._bounds is None or first is None or self._tally.hint is not None:
             return
-        part = entries[0].part
+        part = first.part
         beam, seen = _cheapest(part)[None, :], set[bytes]()
         while len(beam) and self._tally.hint is None and self._tally.spent <= seconds:
             with self._tally.clock():

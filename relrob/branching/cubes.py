@@ -3,6 +3,8 @@ asked, the others are split."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -11,13 +13,15 @@ from relrob.attacks.greedy import greedy
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.survey import survey
 from relrob.domain.arrays import Bools, Doubles
+from relrob.domain.network import Network
 from relrob.encoding.encode import Encoding, encode
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import BOUNDS, Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
-from relrob.queries.findings import Finding, Findings
-from relrob.queries.problem import Problem
+from relrob.queries.findings import Finding, Findings, alone
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, whole
 
 
@@ -29,35 +33,33 @@ class Ask(Protocol):
         ...
 
 
-def refusal(problem: Problem) -> str | None:
+def refusal(networks: Sequence[Network]) -> str | None:
     """None when every network has bounds, else the sentence that says why not."""
-    if all(enclosure_of(opened.network) is not None for opened in problem.networks):
+    if all(enclosure_of(network) is not None for network in networks):
         return None
-    boxes = [opened.network for opened in problem.networks if opened.network.black_box]
+    boxes = [network for network in networks if network.black_box]
     why = "".join(f" ({each.path} is run as a black box: {each.black_box})" for each in boxes[:1])
     return f"no bounds for one of these networks{why}; float MLPs and dense .tflite files have them"
 
 
-def solve(problem: Problem, ask: Ask, most: int) -> Findings:
+def solve(query: Query[RungSet], ask: Ask, most: int) -> Findings:
     """Each network by itself, within the budget: verdicts, and counts only where there is nothing
     to count. Parts with more than `most` open ReLUs are split without asking."""
-    each = tuple(_decide(opened, problem, ask, most) for opened in problem.networks)
-    return Findings(
-        each, None, min(max(finding.evaluated for finding in each), problem.rungs.count)
-    )
+    found = alone(tuple(_decide(opened, query, ask, most) for opened in query.networks))
+    return replace(found, evaluated=min(found.evaluated, query.points.count))
 
 
-def _decide(opened: Opened, problem: Problem, ask: Ask, most: int) -> Finding:
+def _decide(opened: Opened, query: Query[RungSet], ask: Ask, most: int) -> Finding:
     """One network: a cheap search for a witness, then its parts."""
-    judge, spots = judge_of(opened, problem.rungs, problem.label), problem.spots.of(opened)
-    tally = Tally(judge, problem.label, problem.budget.seconds, spots=spots)
+    judge, spots = judge_of(opened, query.points, query.label), query.spots.of(opened)
+    tally = Tally(judge, query.label, query.budget.seconds, spots=spots)
     enclosure = enclosure_of(opened.network)
-    greedy(tally, problem.rungs)
+    greedy(tally, query.points)
     if tally.hint is None and enclosure is not None:
         with tally.clock():
-            bounds = LadderBounds(enclosure, problem.rungs, problem.label)
+            bounds = LadderBounds(enclosure, query.points, query.label)
         _search(tally, bounds, ask, most)
-    return tally.finding(problem.counts)
+    return tally.finding(query.counts)
 
 
 def _search(tally: Tally, bounds: LadderBounds, ask: Ask, most: int) -> None:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, Final
 
-import highspy
 import numpy as np
 
-from relrob.bounding.fixed import Cell, Threat, steps
+from relrob.bounding.fixed import CodeCell, Threat, steps
+from relrob.branching.highs_model import INFINITY, Sparse, limit, loaded, optimal
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 
@@ -65,10 +65,10 @@ class _Rows:
         return len(self.lower) - 1
 
 
-def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> Relaxed | None:
+def relax(network: FixedNetwork, cell: CodeCell, threat: Threat, seconds: float) -> Relaxed | None:
     """The relaxation's solution and duals; None when HiGHS does not finish. Never infeasible: what
     does not fit has a price."""
-    rows, inf = _Rows(), highspy.kHighsInf
+    rows, inf = _Rows(), INFINITY
     entering = rows.variables(cell.low[0], cell.high[0])
     accumulators, outputs, defining = [], [], []
     for number, layer in enumerate(network.layers[:-1]):
@@ -120,27 +120,17 @@ def relax(network: FixedNetwork, cell: Cell, threat: Threat, seconds: float) -> 
 
 def _solve(rows: _Rows, cost: Doubles, seconds: float) -> tuple[float, Doubles, Doubles] | None:
     """(objective, values of the columns, duals of the rows and a 0), or None."""
-    maker: Any = highspy.Highs
-    solver = maker()
-    solver.silent()
-    for option, value in (("threads", 1), ("parallel", "off"), ("time_limit", max(seconds, 0.01))):
-        solver.setOptionValue(option, value)
-    model = highspy.HighsLp()
-    model.num_col_, model.num_row_ = len(cost), len(rows.lower)
-    model.col_cost_, model.col_lower_, model.col_upper_ = (
-        cost,
-        np.array(rows.least),
-        np.array(rows.most),
+    nothing = rows.held == 0
+    matrix = Sparse(
+        np.array([*rows.starts, rows.held], dtype=np.int32),
+        np.empty(0, np.int32) if nothing else np.concatenate(rows.columns),
+        np.empty(0) if nothing else np.concatenate(rows.values),
     )
-    model.row_lower_, model.row_upper_ = np.array(rows.lower), np.array(rows.upper)
-    matrix: Any = model.a_matrix_
-    matrix.format_ = highspy.MatrixFormat.kRowwise
-    matrix.start_ = np.array([*rows.starts, rows.held], dtype=np.int32)
-    if rows.held:
-        matrix.index_, matrix.value_ = np.concatenate(rows.columns), np.concatenate(rows.values)
-    solver.passModel(model)
+    ends = np.array(rows.least), np.array(rows.most)
+    solver = loaded(cost, ends, (np.array(rows.lower), np.array(rows.upper)), matrix)
+    limit(solver, seconds)
     solver.run()
-    if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+    if not optimal(solver):
         return None
     solution = solver.getSolution()
     return (
@@ -150,7 +140,9 @@ def _solve(rows: _Rows, cost: Doubles, seconds: float) -> tuple[float, Doubles, 
     )
 
 
-def _corners(layer: FixedLayer, cell: Cell, number: int, neuron: int) -> list[tuple[float, float]]:
+def _corners(
+    layer: FixedLayer, cell: CodeCell, number: int, neuron: int
+) -> list[tuple[float, float]]:
     """The points (accumulator, output) whose hull holds the staircase of one neuron on the cell."""
     low, high = (int(ends[number + 1][neuron]) for ends in (cell.low, cell.high))
     least, most = (np.array([ends[neuron]]) for ends in cell.sums[number])
@@ -166,7 +158,7 @@ def _hull(
     rows: _Rows, layer: FixedLayer, columns: tuple[int, int], points: list[tuple[float, float]]
 ) -> None:
     """Rows above and below the staircase."""
-    inf = highspy.kHighsInf
+    inf = INFINITY
     for sign in (1.0, -1.0):
         chain: list[tuple[float, float]] = []
         for a, h in sorted((a, sign * h) for a, h in points):
@@ -189,7 +181,7 @@ def _above(
 
 
 def loosest(
-    network: FixedNetwork, cell: Cell, found: Relaxed | None, threat: Threat
+    network: FixedNetwork, cell: CodeCell, found: Relaxed | None, threat: Threat
 ) -> tuple[int, int, int]:
     """(layer, neuron, value) to split at: where the relaxed output is furthest from what the
     staircase allows, weighted by how much it matters; else a neuron that is not fixed; else the

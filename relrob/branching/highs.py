@@ -9,87 +9,37 @@ features are whole, when it is a single point, which is run.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, final
+from typing import Any, Final, final
 
-import highspy
 import numpy as np
 
+from relrob.branching.highs_model import infeasible, limit, loaded, sparse
 from relrob.domain.arrays import Bools, Doubles
-from relrob.encoding.encode import Claim
+from relrob.encoding.encode import Refutation
 from relrob.encoding.milp import Program
+from relrob.queries.clock import Watch
 
 _NEAR: Final = 1e-6
 
 
-class Watch(Protocol):
-    """Time that is spent on a network, in seconds."""
-
-    @property
-    def limit(self) -> float:
-        """The most that may be spent."""
-        ...
-
-    @property
-    def spent(self) -> float:
-        """What was spent."""
-        ...
-
-    @property
-    def late(self) -> bool:
-        """True when the limit has passed."""
-        ...
-
-    def clock(self) -> AbstractContextManager[None]:
-        """Charge the time of the block."""
-        ...
-
-
-def _open() -> Any:
-    """HiGHS; its stubs leave out half of it."""
-    maker: Any = highspy.Highs
-    return maker()
-
-
 def _model(rows: Program, objective: Doubles, whole: bool) -> Any:
     """HiGHS with the program loaded; `whole`: with its whole columns as such, otherwise relaxed."""
-    solver = _open()
-    solver.silent()
-    for option, value in (("threads", 1), ("parallel", "off"), ("random_seed", 0)):
-        solver.setOptionValue(option, value)
-    model = highspy.HighsLp()
-    model.num_col_, model.num_row_ = len(rows.least), len(rows.lower)
-    model.col_cost_, model.col_lower_, model.col_upper_ = objective, rows.least, rows.most
-    model.row_lower_, model.row_upper_ = rows.lower, rows.upper
-    _fill(model.a_matrix_, rows.matrix)
-    if whole:
-        kinds = highspy.HighsVarType
-        model.integrality_ = [kinds.kInteger if each else kinds.kContinuous for each in rows.whole]
-    solver.passModel(model)
-    return solver
+    ends, sides = (rows.least, rows.most), (rows.lower, rows.upper)
+    return loaded(objective, ends, sides, sparse(rows.matrix), rows.whole if whole else None)
 
 
-def _fill(target: Any, matrix: Doubles) -> None:
-    """A dense matrix, row by row, as HiGHS holds it."""
-    used = matrix != 0
-    target.format_ = highspy.MatrixFormat.kRowwise
-    target.start_ = np.concatenate([[0], np.cumsum(used.sum(axis=1))]).astype(np.int32)
-    target.index_ = np.nonzero(used)[1].astype(np.int32)
-    target.value_ = matrix[used]
-
-
-def propose(rows: Program, claim: Claim, nodes: int, seconds: float) -> Doubles | None:
-    """The features (f,) of the lowest point that branch and cut finds, if the claim holds there; a
-    suspicion, not a fact."""
-    solver = _model(rows, rows.objective(claim), whole=True)
+def propose(rows: Program, refutation: Refutation, nodes: int, seconds: float) -> Doubles | None:
+    """The features (f,) of the lowest point that branch and cut finds, if the refutation holds
+    there; a suspicion, not a fact."""
+    solver = _model(rows, rows.objective(refutation), whole=True)
     solver.setOptionValue("mip_max_nodes", nodes)
-    solver.setOptionValue("time_limit", max(seconds, 0.01))
+    limit(solver, seconds)
     solver.run()
     found = np.asarray(solver.getSolution().col_value)
-    if len(found) != len(rows.least) or not rows.objective(claim) @ found <= claim.limit + _NEAR * (
-        1 + abs(claim.limit)
-    ):
+    if len(found) != len(rows.least) or not rows.objective(
+        refutation
+    ) @ found <= refutation.limit + _NEAR * (1 + abs(refutation.limit)):
         return None
     return np.asarray(np.clip(found[: rows.features], 0.0, 1.0))
 
@@ -114,7 +64,7 @@ class _Node:
 
 @final
 class Tree:
-    """Does the claim hold anywhere? Depth first, over whole features and then ReLU phases.
+    """Does the refutation hold anywhere? Depth first, over whole features and then ReLU phases.
 
     `see`: told the features (f,) of a point, true if a witness was found. Whole features: every
     single point is told. Others: the worst point of each relaxation that is not closed; a node
@@ -122,10 +72,10 @@ class Tree:
     """
 
     def __init__(
-        self, watch: Watch, rows: Program, claim: Claim, see: Callable[[Doubles], bool]
+        self, watch: Watch, rows: Program, refutation: Refutation, see: Callable[[Doubles], bool]
     ) -> None:
-        self._watch, self._rows, self._limit, self._see = watch, rows, claim.limit, see
-        self._objective = rows.objective(claim)
+        self._watch, self._rows, self._limit, self._see = watch, rows, refutation.limit, see
+        self._objective = rows.objective(refutation)
         self._solver = _model(rows, self._objective, whole=False)
         self._solver.setOptionValue("presolve", "off")
         self._features = rows.whole & (np.arange(len(rows.least)) < rows.features)
@@ -162,13 +112,10 @@ class Tree:
         recomputed."""
         columns = np.arange(len(node.least), dtype=np.int32)
         self._solver.changeColsBounds(len(columns), columns, node.least, node.most)
-        self._solver.setOptionValue(
-            "time_limit",
-            self._solver.getRunTime() + max(self._watch.limit - self._watch.spent, 0.01),
-        )
+        limit(self._solver, self._watch.limit - self._watch.spent)
         self._solver.run()
         rows, solution = self._rows, self._solver.getSolution()
-        if self._solver.getModelStatus() == highspy.HighsModelStatus.kInfeasible:
+        if infeasible(self._solver):
             _, there, ray = self._solver.getDualRay()
             nothing = np.zeros_like(self._objective)
             if there and any(

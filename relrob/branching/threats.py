@@ -7,53 +7,24 @@ right.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import final
 
 from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.ball import MovedBounds, Moves, moves_of
 from relrob.bounding.survey import survey
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice, Norm
+from relrob.domain.region import Norm, Region
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.encoding.encode import Encoding, Refutation, encode
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import Finding, Findings, alone
+from relrob.queries.query import Query
 from relrob.regions.ball import BallSet
-
-
-@final
-class Deadline:
-    """A moment at which to stop, `seconds` from now, as a watch (`relrob.branching.highs`)."""
-
-    def __init__(self, seconds: float) -> None:
-        self.limit = time.perf_counter() + seconds
-
-    @property
-    def spent(self) -> float:
-        """Now."""
-        return time.perf_counter()
-
-    @property
-    def left(self) -> float:
-        """Seconds until then."""
-        return self.limit - self.spent
-
-    @property
-    def late(self) -> bool:
-        """True when the moment has passed."""
-        return self.spent > self.limit
-
-    def clock(self) -> AbstractContextManager[None]:
-        """Time passes by itself."""
-        return nullcontext()
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,37 +58,44 @@ class Answer:
     reason: Reason | None = None
 
 
-def refusal(region: Ball | Lattice, network: Network) -> str | None:
+def refusal(region: Region, networks: Sequence[Network]) -> str | None:
     """None for a network that has an enclosure, in an L1 or L-infinity ball, else the sentence that
     says why not."""
-    if enclosure_of(network) is None:
+    if any(enclosure_of(network) is None for network in networks):
         return "no bounds for this network"
-    if not isinstance(region, Ball) or region.norm not in (Norm.L1, Norm.LINF):
+    if region.kind not in (Norm.L1, Norm.LINF):
         return "it takes L1 and L-infinity balls only"
     return None
 
 
 def solve(
-    problem: BallProblem,
+    query: Query[BallSet], name: str, prepare: Callable[[Question], Callable[[Refutation], Answer]]
+) -> Findings:
+    """Each network by itself, threat by threat, until one is not closed or none is left. `name`:
+    who closes them; `prepare`: makes what answers them."""
+    return alone(tuple(_find(query, opened, name, prepare) for opened in query.networks))
+
+
+def _find(
+    query: Query[BallSet],
     opened: Opened,
     name: str,
-    prepare: Callable[[Question], Callable[[Claim], Answer]],
-) -> BallFinding:
-    """Threat by threat, until one is not closed or none is left. `name`: who closes them;
-    `prepare`: makes what answers them."""
-    part, deadline = moves_of(problem.ball), Deadline(problem.budget.seconds)
+    prepare: Callable[[Question], Callable[[Refutation], Answer]],
+) -> Finding:
+    """One network."""
+    part, deadline = moves_of(query.points), Deadline(query.budget.seconds)
     assert part is not None  # noqa: S101 - refusal() saw to it
-    whole, witness, least, tried = sought(problem, opened, deadline.limit)
+    whole, witness, least, tried = sought(query, opened, deadline)
     if witness is not None:
         return witness
     bounds = MovedBounds(whole)
     encoding = encode(bounds, survey(bounds, part))
-    if not encoding.claims:
-        return BallFinding(True, (), None, tried, "bounds")
-    ask = prepare(Question(encoding, part, problem.ball, problem.label, opened, deadline))
-    for claim in encoding.claims:
-        answer = Answer(False, reason=Reason.TIME) if deadline.late else ask(claim)
+    if not encoding.refutations:
+        return Finding(True, (), None, tried, "bounds")
+    ask = prepare(Question(encoding, part, query.points, query.label, opened, deadline))
+    for refutation in encoding.refutations:
+        answer = Answer(False, reason=Reason.TIME) if deadline.late else ask(refutation)
         if not answer.closed:
             images = () if answer.image is None else (answer.image,)
-            return BallFinding(False, images, least, tried, name, answer.reason)
-    return BallFinding(True, (), None, tried, name)
+            return Finding(False, images, least, tried, name, answer.reason)
+    return Finding(True, (), None, tried, name)

@@ -1,7 +1,7 @@
-"""The command line: parse, call, print. Each command lives in its own module and is imported only
-when it is used.
+"""The command line: parse, call, print. Each command has a module, which is imported when it is
+used.
 
-This module imports next to nothing, so that Ctrl-C is listened to before whatever takes time.
+This module imports next to nothing, so Ctrl-C is listened to before anything takes time.
 """
 
 from __future__ import annotations
@@ -17,5 +17,6 @@ def main() -> None:
     """Entry point of the `relrob` program."""
     interrupt.listen()
     program = import_module("relrob.cli.main")
-    globals()["main"] = main  # the module has just taken the name
+    # Importing the module has just bound it to this name.
+    globals()["main"] = main
     program.main()

@@ -1,4 +1,4 @@
-"""`relrob check`: re-derive certificates by means that share no code with the solvers."""
+"""`relrob check`: derive certificates again with code that shares nothing with the solvers."""
 
 from __future__ import annotations
 

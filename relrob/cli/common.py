@@ -50,6 +50,32 @@ def memory_option(function: F) -> F:
     return click.option("--memory", type=float, metavar="GIB", help=words)(function)
 
 
+def worker_options(function: F) -> F:
+    """Add --workers and --scheduler. The command receives `workers` (text) and `scheduler` (text or
+    None)."""
+    function = click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="A running Dask cluster decides the images: tcp://HOST:8786.",
+    )(function)
+    return click.option(
+        "--workers",
+        default="auto",
+        show_default=True,
+        help="Processes: auto (one a core) or a number.",
+    )(function)
+
+
+def ladder_options(function: F) -> F:
+    """Add --features and --axes. The command receives `features` (text) and `axes` (int)."""
+    function = click.option(
+        "--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature."
+    )(function)
+    return click.option(
+        "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
+    )(function)
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
     """Set the level and pass the flag on."""
     _set_level(ctx, param, value)

@@ -1,4 +1,4 @@
-"""`relrob datasets`: what is embedded, what can be fetched, what is on disk."""
+"""`relrob datasets`: data sets that are embedded, on disk or to fetch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 from relrob.cli.common import common_options, memory_option, print_json
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import printable
-from relrob_datasets import Dataset, Row, catalogue, check, fetch
+from relrob_datasets import Dataset, Listing, catalogue, check, fetch
 
 
 @click.group("datasets")
@@ -40,9 +40,8 @@ def list_command(as_json: bool, quiet: bool) -> None:
     for row in rows:
         images = ", ".join(f"{split} {count}" for split, count in row.splits)
         where = str(row.path) if row.here else f"relrob datasets get {row.name}"
-        click.echo(
-            f"{row.name:<15}{row.state:<10}{images:<27}{_shape(row.image_shape):<10}{_size(row):>9}  {where}"
-        )
+        numbers = f"{images:<27}{_shape(row.image_shape):<10}{_size(row):>9}"
+        click.echo(f"{row.name:<15}{row.state:<10}{numbers}  {where}")
     if not quiet:
         for row in rows:
             click.echo(f"{row.name}: {row.credit}; {row.licence}")
@@ -72,9 +71,8 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
     if as_json:
         print_json(_row_json(row))
     elif not quiet:
-        click.echo(
-            f"{name}: {', '.join(row.here) or 'no whole split'} in {folder} ({_size(row)}; {row.licence})"
-        )
+        splits = ", ".join(row.here) or "no whole split"
+        click.echo(f"{name}: {splits} in {folder} ({_size(row)}; {row.licence})")
 
 
 @command.command("verify")
@@ -110,7 +108,7 @@ def verify_command(
             click.echo(printable(f"{data.name} {data.split}: {images}, sha256 {data.sha256}"))
 
 
-def _row_json(row: Row) -> dict[str, object]:
+def _row_json(row: Listing) -> dict[str, object]:
     return {
         "name": row.name,
         "title": row.title,
@@ -142,7 +140,7 @@ def _shape(shape: tuple[int, int, int]) -> str:
     return "x".join(map(str, shape))
 
 
-def _size(row: Row) -> str:
+def _size(row: Listing) -> str:
     return f"{row.size / 1e6:.1f} MB" if row.size else "-"
 
 

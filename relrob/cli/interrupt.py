@@ -1,5 +1,7 @@
 """Ctrl-C: exit code 130 and one line, at any moment and whatever becomes of the KeyboardInterrupt.
-Imports nothing heavy."""
+
+Nothing heavy is imported.
+"""
 
 from __future__ import annotations
 
@@ -14,21 +16,24 @@ if TYPE_CHECKING:
 
 CODE = 130
 LINE = "relrob: interrupted; the same command takes up a run where it stopped\n"
-PATIENCE = 20  # seconds for the program to end in good order
+# Seconds for the program to end in good order.
+PATIENCE = 20
 _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
-_SHOW_CURSOR = "\x1b[?25h"  # progress bars hide it
+# Progress bars hide the cursor.
+_SHOW_CURSOR = "\x1b[?25h"
 _happened = False
 _said = False
-# where the line goes: standard error, also while relrob.system.quiet keeps native code from it
+# The descriptor that the line goes to: standard error, which relrob.system.quiet may redirect.
 _errors = 2
 
 
 def listen() -> None:
-    """From now on Ctrl-C is ours, unless whoever started us wanted it ignored."""
+    """Take over Ctrl-C, unless the parent process wanted it ignored."""
     global _errors  # noqa: PLW0603 - of the process, as signals are
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         return
-    with suppress(OSError):  # closed
+    # Standard error may be closed.
+    with suppress(OSError):
         _errors = os.dup(2)
     sys.unraisablehook = _unraisable
     signal.signal(signal.SIGALRM, _leave)
@@ -36,28 +41,29 @@ def listen() -> None:
 
 
 def happened() -> bool:
-    """Has there been a Ctrl-C, whatever exception it came out as?"""
+    """True after a Ctrl-C, whatever exception it became."""
     return _happened
 
 
 def ignore() -> None:
-    """The work is over: a late Ctrl-C, if it is ours, changes nothing."""
+    """Ignore a late Ctrl-C: the work is over."""
     if signal.getsignal(signal.SIGINT) is _interrupt:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.alarm(0)
 
 
 def say(before: str = "") -> None:
-    """The line, once, written past all buffers."""
+    """Write the line once, past all buffers."""
     global _said
     line, _said = "" if _said else LINE, True
-    with suppress(OSError):  # nobody reads it
+    # Nobody may read it any more.
+    with suppress(OSError):
         os.write(_errors, f"{before}{line}".encode())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; leave at once the second time, and out of an import, which would
-    make another error of it."""
+    """Raise KeyboardInterrupt. Leave at once the second time, and out of an import, which would
+    turn it into another error."""
     global _happened  # noqa: PLW0603 - of the process, as signals are
     if _happened or _importing(frame):
         _leave()
@@ -75,7 +81,7 @@ def _importing(frame: FrameType | None) -> bool:
 
 
 def _leave(number: int = 0, frame: FrameType | None = None) -> None:
-    """End now, and all workers. What is on the disk is whole at any moment."""
+    """End now, with all workers. Files on the disk are whole at any moment."""
     processes = sys.modules.get("multiprocessing")
     for child in processes.active_children() if processes else ():
         child.kill()
@@ -84,8 +90,8 @@ def _leave(number: int = 0, frame: FrameType | None = None) -> None:
 
 
 def _unraisable(event: sys.UnraisableHookArgs) -> None:
-    """Where Python would drop the KeyboardInterrupt and go on: in a finaliser, or in a callback
-    from native code."""
+    """Leave where Python would drop the KeyboardInterrupt: in a finaliser, or in a callback from
+    native code."""
     if _happened:
         _leave()
     sys.__unraisablehook__(event)

@@ -1,5 +1,5 @@
-"""The `relrob` group: commands by name, imported when asked for; errors become one line and an exit
-code."""
+"""The `relrob` group: commands by name, each imported when it is asked for. Errors become one line
+and an exit code."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from relrob.registry import load
 from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.system.version import VERSION
 
-MOST = 1000  # characters of a line about an error
+# The most characters of a line about an error.
+MOST = 1000
 COMMANDS: dict[str, tuple[str, str]] = {
     "verify": (
         "relrob.cli.verify:command",
@@ -29,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
+    "ladder": ("relrob.cli.ladder:command", "Count and draw the ladder around one image."),
     "train": ("relrob.cli.train:command", "Train a reference network."),
     "quantise": ("relrob.cli.quantise:command", "Quantise a trained network."),
     "datasets": ("relrob.cli.datasets:command", "List, fetch and check data sets."),
@@ -79,8 +81,10 @@ def group() -> None:
 
 
 def tune_blas() -> None:
-    """Let OpenBLAS use AVX-512 where the processor has it and OpenBLAS does not know its name
-    (before NumPy is imported)."""
+    """Let OpenBLAS use AVX-512 on a processor that has it and whose name OpenBLAS does not know.
+
+    NumPy must not be imported yet.
+    """
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -90,21 +94,24 @@ def tune_blas() -> None:
 
 
 def open_streams() -> None:
-    """Give closed standard streams the null device, lest a data file gets their numbers; never fail
-    on a letter."""
+    """Give closed standard streams the null device, or a data file would get their numbers.
+    Standard output escapes letters that it cannot encode."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
+            # The lowest free number is given, which is this one.
+            os.open(os.devnull, os.O_RDWR)
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("r" if number == 0 else "w", encoding="utf-8"))  # noqa: SIM115 - for good
+            mode = "r" if number == 0 else "w"
+            # The stream stays open for good.
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def usage_line(error: click.ClickException) -> str:
-    """What was given, what is accepted and what to try, from click's message."""
+    """A line of relrob's form (given; accepted; try) from click's message."""
     given = " ".join(error.format_message().split()).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     accepted = ""
@@ -114,27 +121,29 @@ def usage_line(error: click.ClickException) -> str:
         and error.param.help
     ):
         accepted = f"; accepted: {error.param.help.rstrip('.')}"
-    return f"{given[:1].lower()}{given[1:]}{accepted}; try: {context.command_path if context else 'relrob'} --help"
+    path = context.command_path if context else "relrob"
+    return f"{given[:1].lower()}{given[1:]}{accepted}; try: {path} --help"
 
 
 def say(line: str) -> None:
-    """One line on standard error, if anyone still reads that."""
+    """Write one line on standard error, unless nobody reads it any more."""
     with suppress(OSError):
         click.echo(f"relrob: {capped(printable(line), MOST)}", err=True)
 
 
 def system_line(error: OSError) -> str:
-    """What the system refused, and what to try."""
+    """A line about a refusal of the operating system."""
     if error.errno in NO_DESCRIPTORS:
         return f"{error.strerror}; try: {DESCRIPTORS}"
     if error.errno == errno.ENAMETOOLONG:
         return f"a name is longer than the file system takes: {error.filename}"
-    return f"cannot write the output: {error.strerror or error}; try: free space, or another place for it"
+    told = f"cannot write the output: {error.strerror or error}"
+    return f"{told}; try: free space, or another place for it"
 
 
 def run() -> int:
-    """Run the command that the arguments name; returns the exit code. After a Ctrl-C that is 130,
-    whatever came of it."""
+    """Run the command that the arguments name; returns the exit code, which is 130 after any
+    Ctrl-C."""
     output = sys.stdout
     try:
         code = group.main(prog_name="relrob", standalone_mode=False)
@@ -145,7 +154,8 @@ def run() -> int:
             interrupt.say()
             return interrupt.CODE
         if isinstance(error, SystemExit) and sys.stdout is not output:
-            return 0  # click replaces it, and exits, when nobody reads the output any more
+            # click replaces standard output, and exits, when nobody reads it any more.
+            return 0
         code = refused(error)
         if code is None:
             raise
@@ -153,8 +163,8 @@ def run() -> int:
 
 
 def refused(error: BaseException) -> int | None:
-    """Say in one line what went wrong; returns the exit code, or None for what is no mistake of the
-    user's."""
+    """Write one line about a mistake of the user's; returns the exit code, or None for another
+    error."""
     if isinstance(error, RelrobError):
         say(str(error))
         return error.exit_code
@@ -169,13 +179,14 @@ def refused(error: BaseException) -> int | None:
         return 2
     if isinstance(error, OSError):
         say(system_line(error))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or Python would try again as it ends
+        # Without this Python would write again as it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 2
     return None
 
 
 class PlainFormatter(logging.Formatter):
-    """Records as lines that a terminal shows and does not obey, whatever a file made them say."""
+    """Log records as lines that a terminal shows and does not obey, whatever a file put in them."""
 
     def format(self, record: logging.LogRecord) -> str:
         """`relrob: ` and the message."""
@@ -183,14 +194,14 @@ class PlainFormatter(logging.Formatter):
 
 
 def handler() -> logging.Handler:
-    """Where log records go: standard error."""
+    """The handler of log records: it writes to standard error."""
     stream = logging.StreamHandler()
     stream.setFormatter(PlainFormatter("relrob: %(message)s"))
     return stream
 
 
 def main() -> None:
-    """The `relrob` program, once Ctrl-C is listened to (relrob.cli)."""
+    """The `relrob` program, after relrob.cli has begun to listen to Ctrl-C."""
     tune_blas()
     open_streams()
     logging.basicConfig(level=logging.WARNING, handlers=[handler()])

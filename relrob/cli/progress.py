@@ -1,5 +1,5 @@
-"""Events into what the user sees: bars with rate and time left on a terminal, plain lines
-elsewhere, nothing on demand."""
+"""Events as the user sees them: bars with rate and time left on a terminal, plain lines elsewhere,
+nothing on demand."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from rich.text import Text
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import capped, printable
 
-MOST: Final = 1000  # characters of an event
-INTERVAL: Final = 2.0  # seconds between two plain lines of one stage
+# The most characters of an event.
+MOST: Final = 1000
+# Seconds between two plain lines of one stage.
+INTERVAL: Final = 2.0
 TITLES: Final = {
     "train": "training",
     "quantise": "quantising",
@@ -38,8 +40,8 @@ TITLES: Final = {
 
 @contextmanager
 def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
-    """A listener for as long as the block lasts. Everything goes to standard error; nothing with
-    `as_json` or `quiet`."""
+    """A listener for as long as the block lasts. It writes to standard error, and nothing at all
+    with `as_json` or `quiet`."""
     if as_json or quiet:
         yield silent
     elif not sys.stderr.isatty():
@@ -47,7 +49,8 @@ def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
         try:
             yield lines
             lines.close()
-        except BrokenPipeError as error:  # nobody reads the progress any more: as good as Ctrl-C
+        except BrokenPipeError as error:
+            # Nobody reads the progress any more, which counts as Ctrl-C.
             raise click.Abort from error
     else:
         console = Console(stderr=True)
@@ -82,7 +85,7 @@ def rate_text(per_second: float | None) -> str:
 
 
 def shown(event: Event) -> str:
-    """The event's text as a terminal may have it: names that a file gave are in it."""
+    """The event's text with its control characters escaped: it may hold names that a file gave."""
     return capped(printable(event.text), MOST)
 
 
@@ -117,7 +120,8 @@ class Bars:
             self._tasks[event.stage] = self._bars.add_task(
                 TITLES.get(event.stage, event.stage), total=event.total
             )
-        elif event.done < self._done[event.stage]:  # another run
+        elif event.done < self._done[event.stage]:
+            # The stage begins again: another run.
             self._bars.reset(self._tasks[event.stage])
         self._done[event.stage] = event.done
         self._bars.update(self._tasks[event.stage], completed=event.done, total=event.total)
@@ -147,9 +151,8 @@ class Lines:
             if event.text:
                 self._write(shown(event))
             return
-        if event.done < self._done.get(
-            event.stage, 0
-        ):  # another run: its own first line, rate and time left
+        # The stage begins again: another run has its own first line, rate and time left.
+        if event.done < self._done.get(event.stage, 0):
             self._started.pop(event.stage)
             self._shown.pop(event.stage, None)
         self._done[event.stage] = event.done
@@ -163,7 +166,7 @@ class Lines:
             self._held[event.stage] = event
 
     def close(self) -> None:
-        """Write what was held back last."""
+        """Write the last event of each stage, if it was held back."""
         for event in self._held.values():
             self._write(self._line(event, self._clock()))
         self._held.clear()
@@ -173,7 +176,8 @@ class Lines:
         start, done = self._started[event.stage]
         rate = (event.done - done) / (now - start) if now > start else 0.0
         parts = [
-            f"{TITLES.get(event.stage, event.stage)} {event.done}/{event.total} ({event.done * 100 // event.total}%)"
+            f"{TITLES.get(event.stage, event.stage)} {event.done}/{event.total} "
+            f"({event.done * 100 // event.total}%)"
         ]
         if rate > 0:
             parts += [rate_text(rate)]

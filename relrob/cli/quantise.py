@@ -68,6 +68,7 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
         print_json(summary)
     elif not quiet:
         click.echo(
-            f"{output}: {summary['scheme']}, {summary['bytes']:,} bytes, {summary['accuracy']:.2%} of {summary['images']:,} "
-            f"test images right on {summary['runtime']}"
+            f"{output}: {summary['scheme']}, {summary['bytes']:,} bytes, "
+            f"{summary['accuracy']:.2%} of {summary['images']:,} test images right "
+            f"on {summary['runtime']}"
         )

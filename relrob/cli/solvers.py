@@ -1,4 +1,4 @@
-"""`relrob solvers`: which decision procedures are here."""
+"""`relrob solvers`: the decision procedures, runtimes and schemes."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def command(as_json: bool, quiet: bool) -> None:
                             "regions": list(s.regions),
                             "arithmetic": list(s.arithmetic),
                         }
-                        for s in solvers(ladder)
+                        for s in solvers(kind)
                     ]
-                    for key, ladder in (("solvers", True), ("ball_solvers", False))
+                    for key, kind in (("solvers", "ladder"), ("ball_solvers", "linf"))
                 },
                 "runtimes": [{"name": e.name, "summary": e.summary} for e in EVALUATORS],
                 "schemes": [{"name": q.name, "summary": q.summary} for q in QUANTISERS],
@@ -39,8 +39,8 @@ def command(as_json: bool, quiet: bool) -> None:
         )
         return
     for title, table in (
-        ("Solvers", solvers(ladder=True)),
-        ("Solvers of balls and lattices", solvers(ladder=False)),
+        ("Solvers", solvers("ladder")),
+        ("Solvers of balls and lattices", solvers("linf")),
         ("Runtimes", EVALUATORS),
         ("Quantisation schemes", QUANTISERS),
     ):

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import common_options, memory_option, print_json, worker_options
 from relrob.errors import UsageError, printable
 from relrob.registry import load
 
@@ -70,14 +70,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
 @click.option(
     "--time-limit", type=float, help="Seconds per image and network, in place of the study's."
 )
-@click.option(
-    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="A running Dask cluster decides the images: tcp://HOST:8786.",
-)
+@worker_options
 @memory_option
 @common_options
 def run_command(

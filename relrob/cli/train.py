@@ -65,6 +65,6 @@ def command(
         print_json(summary)
     elif not quiet:
         click.echo(
-            f"{output}: {summary['arch']}, {summary['accuracy']:.2%} of {summary['images']:,} test images right, "
-            f"{summary['seconds']:.0f} s"
+            f"{output}: {summary['arch']}, {summary['accuracy']:.2%} of {summary['images']:,} "
+            f"test images right, {summary['seconds']:.0f} s"
         )

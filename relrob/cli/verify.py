@@ -8,7 +8,13 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import (
+    common_options,
+    ladder_options,
+    memory_option,
+    print_json,
+    worker_options,
+)
 from relrob.registry import QUANTISERS, SOLVERS, load, names
 
 _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; keras"
@@ -45,7 +51,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 )
 @click.option(
     "--reference-runtime",
-    help="Who executes the reference; real: nobody, the function over the reals.  [default: onnxruntime for float MLPs]",
+    help="Who executes the reference; real: nobody, the function over the reals.  "
+    "[default: onnxruntime for float MLPs]",
 )
 @click.option(
     "--layout",
@@ -57,14 +64,10 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     "--region",
     default="ladder",
     show_default=True,
-    help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), l1, l2, linf or l0 ball.",
+    help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), "
+    "l1, l2, linf or l0 ball.",
 )
-@click.option(
-    "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
-)
-@click.option(
-    "--axes", default=10, show_default=True, help="Axes (pixels or channels) in a feature."
-)
+@ladder_options
 @click.option(
     "--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255."
 )
@@ -102,7 +105,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
 )
 @click.option(
     "--effective",
-    help="Perturbations that decide: closest, all, farthest.  [default: closest; farthest in a search]",
+    help="Perturbations that decide: closest, all, farthest.  "
+    "[default: closest; farthest in a search]",
 )
 @click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
 @click.option(
@@ -123,16 +127,10 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     "--export",
     type=click.Path(path_type=Path),
     metavar="FILE.smt2",
-    help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 for each image. unsat: ROBUST.",
+    help="Also write SMT-LIB 2: FILE-INDEX-reference.smt2 and FILE-INDEX-quantised.smt2 "
+    "for each image. unsat: ROBUST.",
 )
-@click.option(
-    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
-)
-@click.option(
-    "--scheduler",
-    metavar="ADDRESS",
-    help="A running Dask cluster decides the images: tcp://HOST:8786.",
-)
+@worker_options
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -172,5 +170,6 @@ def command(
     if as_json:
         print_json(summary)
     elif not quiet:
-        click.echo(load("relrob.report.run.terminal:rendered")(summary))
+        read: Callable[[dict[str, Any]], Any] = load("relrob.store.summary:Summary").of
+        click.echo(load("relrob.report.run.terminal:rendered")(read(summary)))
         click.echo(f"\nRun directory: {directory}")

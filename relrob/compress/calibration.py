@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Floats, read_only
 from relrob.errors import DatasetError, UsageError
 from relrob_datasets import Dataset
 
@@ -36,7 +36,7 @@ class Calibration:
             )
         if not (np.isfinite(images).all() and images.min() >= 0 and images.max() <= 1):
             raise DatasetError("calibration images have pixels outside [0, 1]", "float32 in [0, 1]")
-        object.__setattr__(self, "images", frozen(images))
+        object.__setattr__(self, "images", read_only(images))
 
     @property
     def name(self) -> str:

@@ -1,36 +1,34 @@
-"""The only door to a solver: accepts -> solve -> replay every proposed witness on the named runtime
--> verdict.
+"""The only door to a solver: choose it -> solve -> run points of what it proved -> replay every
+witness that it proposed on the named runtime -> verdict.
 
 (A module called `verify` would shadow the public function `relrob.verify`.)
 """
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
-import numpy as np
-
-from relrob.deciding.auto import Auto, guarded, named
-from relrob.deciding.pronounce import pronounced
-from relrob.domain.arrays import Bools
-from relrob.domain.verdict import Verdict, Witness
-from relrob.errors import RelrobError, UsageError
-from relrob.networks.content import gives_logits
-from relrob.networks.evaluator import labels, margins
+from relrob.bounding.ball import BallBounds
+from relrob.deciding.choose import chosen
+from relrob.deciding.guard import guarded
+from relrob.deciding.replay import pronounced
+from relrob.domain.arrays import Doubles
+from relrob.domain.verdict import Status, Verdict
+from relrob.judging.tally import BOUNDS
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Transfer
-from relrob.queries.problem import Problem
+from relrob.queries.query import Query
 from relrob.queries.solver import Solver
-from relrob.regions.ladder import RungSet
-
-log = logging.getLogger(__name__)
+from relrob.regions.ball import BallSet
+from relrob.regions.points import Points
 
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """One verdict a network (in the problem's order), the findings that they rest on, and transfer
-    counts where complete."""
+    """One verdict a network (in the query's order), the findings that they rest on, and transfer
+    counts where complete. `evaluated`: distinct points run."""
 
     verdicts: tuple[Verdict, ...]
     each: tuple[Finding, ...]
@@ -38,76 +36,65 @@ class Decision:
     evaluated: int
 
 
-def solver_named(name: str) -> Solver:
-    """The solver of that name; "auto" is the chain of `relrob.deciding.auto`. Raises UsageError."""
-    return Auto() if name == "auto" else named(name)
+def decide(query: Query[Points], asked: str | Solver[Any] = "auto") -> Decision:
+    """Verdicts of every network. `asked`: a method of the registry, or a solver.
 
+    Networks are asked together where points are counted on both, else each gets a solver of its
+    own. A solver that crashes yields UNKNOWN with its reason, never a wrong verdict.
 
-def decide(problem: Problem, solver: Solver) -> Decision:
-    """Verdicts of every network of the problem. A solver that crashes yields UNKNOWN with its
-    reason, never a wrong verdict.
-
-    Raises UsageError when the solver does not take such a problem, AlarmError when a spot check
+    Raises UsageError when the solver does not take such a query, AlarmError when a spot check
     speaks against a proof.
     """
-    refusal = solver.accepts(problem)
-    if refusal is not None:
-        raise UsageError(f"solver {solver.name}: {refusal}", hint="--solver auto")
-    findings = guarded(solver, problem)
-    problem.spots.finish()
-    chained = isinstance(solver, Auto)
-    verdicts = tuple(
-        _pronounce(problem, opened, finding, (chained and finding.step) or solver.name)
-        for opened, finding in zip(problem.networks, findings.each, strict=True)
+    if query.points.joint:
+        return _decided(query, asked)
+    each = [_decided(replace(query, networks=(opened,)), asked) for opened in query.networks]
+    return Decision(
+        tuple(decision.verdicts[0] for decision in each),
+        tuple(decision.each[0] for decision in each),
+        None,
+        max(decision.evaluated for decision in each),
     )
-    return Decision(verdicts, findings.each, findings.transfer, findings.evaluated)
 
 
-def replay(
-    opened: Opened, rungs: RungSet, label: int, mask: Bools
-) -> tuple[int, float, Witness | None]:
-    """(label, margin, witness) of one point on the runtime as deployed, one image at a time; no
-    witness if it is right there.
-
-    Raises RelrobError when the point is not one of the region: a solver must never propose such a
-    point.
-    """
-    image = rungs.images(mask[None, :])
-    if rungs.cost(mask) > rungs.ladder.radius or not rungs.contains(image[0]):
-        raise RelrobError(
-            "a solver proposed a perturbed image outside the region", hint="reporting this as a bug"
-        )
-    outputs = opened.replayer.outputs(image)
-    said, margin = int(labels(outputs)[0]), float(margins(outputs, label)[0])
-    if said == label:
-        return said, margin, None
-    moved = tuple(int(feature) for feature in np.flatnonzero(mask))
-    return said, margin, Witness(image[0], moved, rungs.cost(mask), said, margin)
+def _decided(query: Query[Points], asked: str | Solver[Any]) -> Decision:
+    """Networks that are asked together."""
+    networks = [opened.network for opened in query.networks]
+    solver = chosen(query.points, networks, asked)
+    findings = guarded(solver, query)
+    if isinstance(query.points, BallSet):  # solvers of ladders have each part checked as it closes
+        for opened, finding in zip(query.networks, findings.each, strict=True):
+            _check(query, query.points, opened, finding)
+    query.spots.finish()
+    verdicts, each = [], []
+    for opened, finding in zip(query.networks, findings.each, strict=True):
+        # Records of balls name the step that decided; records of ladders the solver asked for,
+        # unless that was the chain.
+        stepwise = solver.name == "auto" or not query.points.joint
+        verdict = pronounced(query, opened, finding, (stepwise and finding.step) or solver.name)
+        verdicts.append(verdict)
+        each.append(_counted(query.points, finding, verdict))
+    return Decision(tuple(verdicts), tuple(each), findings.transfer, findings.evaluated)
 
 
-def _pronounce(problem: Problem, opened: Opened, finding: Finding, solver: str) -> Verdict:
-    """From a finding to a verdict: nothing is NOT_ROBUST without a replayed witness, nothing ROBUST
-    that a replay refutes."""
-    witness: Witness | None = None
-    disagreements = 0
-    margin = finding.margin
-    network = opened.network
-    comparable = (
-        margin is None or network.dense is None or network.black_box != "" or gives_logits(network)
-    )
-    suspected = not finding.proved and finding.stopped is None
-    for mask in finding.proposals:
-        _, replayed, candidate = replay(opened, problem.rungs, problem.label, mask)
-        if comparable:  # a solver's margins are of logits where it has the weights
-            margin = replayed if margin is None else min(margin, replayed)
-        if candidate is not None:
-            disagreements += finding.proved
-            witness = candidate
-            break
-        disagreements += suspected and mask is finding.proposals[0]
-    if disagreements:
-        log.warning(
-            "runtime %s: a replay disagrees with the batch in which the point was found",
-            opened.network.runtime,
-        )
-    return pronounced(opened, finding, solver, margin, witness, int(disagreements))
+def _counted(points: Points, finding: Finding, verdict: Verdict) -> Finding:
+    """Where no solver counts, there are no misclassified points, or nobody knows how many."""
+    if points.joint:
+        return finding
+    return replace(finding, effective=0 if verdict.status is Status.ROBUST else None)
+
+
+def _check(query: Query[Points], ball: BallSet, opened: Opened, finding: Finding) -> None:
+    """Run images of a ball that was proved. Raises AlarmError."""
+    if finding.proved:
+        corners = finding.corners or _corners(query, ball, opened)
+        by = finding.step if finding.least is None else BOUNDS
+        query.spots.of(opened).ball(ball, query.label, finding.least, corners, by)
+
+
+def _corners(query: Query[Points], ball: BallSet, opened: Opened) -> tuple[Doubles, ...]:
+    """The moves that a bound over the whole ball points at, where the solver says of none."""
+    enclosure = enclosure_of(opened.network)
+    if enclosure is None:
+        return ()
+    bounds = BallBounds(enclosure, ball, query.label)
+    return (bounds.at.hull.maximiser(bounds.margins().gains),)

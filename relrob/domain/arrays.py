@@ -12,11 +12,14 @@ Doubles = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Levels = NDArray[np.uint8]
+# A point of a region: a mask (F,) of a ladder, or an image (d,) of a ball.
+Proposal = Bools | Floats
 
 
-def frozen(array: NDArray[Any]) -> NDArray[Any]:
-    """A C-contiguous, read-only array of the same values: a copy, unless it is one already that
-    nobody else can write to.
+def read_only(array: NDArray[Any]) -> NDArray[Any]:
+    """A C-contiguous, read-only array of the same values.
+
+    The array itself, if it is such an array that nobody else can write to; else a copy.
 
     >>> frozen(np.zeros(2)).flags.writeable
     False
@@ -29,7 +32,7 @@ def frozen(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _sealed(array: NDArray[Any]) -> bool:
-    """Is the array, and every array that it is a view of, read-only?"""
+    """Is the array read-only, and every array that it is a view of?"""
     holder: Any = array
     while isinstance(holder, np.ndarray):
         if holder.flags.writeable:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Event:
-    """`stage`: what is being done ("train", "quantise", "images", "download", "note"); `done` of
-    `total` units; `text`: a line.
+    """Progress of a stage, or a note.
 
-    `total` 0 means that the length is not known.
+    `stage`: "train", "quantise", "images", "download" or "note"; `text`: a line; `done` of `total`
+    units, where `total` is 0 if it is not known.
     """
 
     stage: str

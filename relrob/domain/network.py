@@ -1,5 +1,4 @@
-"""A classifier as a value: what it is, where its bytes are, and, for dense networks, its
-weights."""
+"""A classifier as a value: its file, its runtime, and its weights where it is a dense network."""
 
 from __future__ import annotations
 
@@ -9,7 +8,7 @@ from math import prod
 
 import numpy as np
 
-from relrob.domain.arrays import Doubles, Floats, frozen
+from relrob.domain.arrays import Doubles, Floats, read_only
 from relrob.errors import NetworkError, ShapeError
 
 
@@ -22,7 +21,10 @@ class Layout(StrEnum):
 
 
 class Arithmetic(StrEnum):
-    """What a verdict is about (docs/soundness.md, "Arithmetics")."""
+    """The arithmetic that a verdict is about: the reals, any-order float32, or exact integers.
+
+    Source: docs/soundness.md, "Arithmetics".
+    """
 
     REAL = "real"
     FLOAT32 = "float32"
@@ -31,12 +33,14 @@ class Arithmetic(StrEnum):
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One dense layer: `weights` (n_in, n_out), `bias` (n_out,), ReLU after it or not.
+    """One dense layer: `weights` (n_in, n_out), `bias` (n_out,), and `relu`: is a ReLU after it?
 
-    A plain layer is what the file holds, float32 to the bit. A modelled one stands for a dense
-    layer among steps on constants (a normalisation before it, a scale after it): real weights,
-    which are float64 here alone; for inputs h >= 0 the file's own float32 arithmetic strays from h
-    @ weights + bias by no more than a plain layer of `extra` more roundings, and `slack` (n_out,).
+    A plain layer holds the file's float32 values to the bit. A modelled layer stands for a dense
+    layer among steps on constants (a normalisation before it, a scale after it). Its weights are
+    real numbers, as float64. For inputs h >= 0 the file's own float32 arithmetic deviates from
+    h @ weights + bias by at most the error of a plain layer with `extra` more roundings, plus
+    `slack` (n_out,).
+
     Raises NetworkError when the shapes disagree or a value is not finite.
     """
 
@@ -48,9 +52,9 @@ class Layer:
 
     def __post_init__(self) -> None:
         kind = np.float32 if self.plain else np.float64
-        weights = frozen(np.asarray(self.weights, dtype=kind))
-        bias = frozen(np.asarray(self.bias, dtype=kind))
-        slack = frozen(
+        weights = read_only(np.asarray(self.weights, dtype=kind))
+        bias = read_only(np.asarray(self.bias, dtype=kind))
+        slack = read_only(
             np.zeros(bias.shape) if self.slack is None else np.asarray(self.slack, np.float64)
         )
         if weights.ndim != 2 or bias.shape != (weights.shape[1],) or slack.shape != bias.shape:
@@ -72,22 +76,22 @@ class Layer:
 
     @property
     def plain(self) -> bool:
-        """Are these the float32 numbers of the file, and nothing else?"""
+        """Are these the float32 numbers of the file, and no model of it?"""
         return self.extra == 0 and self.slack is None
 
     @property
     def terms(self) -> int:
-        """Float32 roundings on the way to an output: products, sums, the bias, and a spare one."""
+        """Float32 roundings on the way to an output: a product, sums, the bias, and a spare one."""
         return len(self.weights) + 2 + self.extra
 
 
 @dataclass(frozen=True, eq=False)
 class Dense:
-    """A multilayer perceptron: `layers` in order; ReLU after each but the last; `softmax` ends it
-    or not.
+    """A multilayer perceptron: `layers` in order, the last without ReLU; `softmax`: does one end
+    it?
 
-    The label is the first index of the largest logit; the softmax is never needed for it, and is
-    kept for conversion.
+    The label is the first index of the largest logit. The softmax changes no label; it is kept for
+    conversion.
     """
 
     layers: tuple[Layer, ...]
@@ -99,7 +103,8 @@ class Dense:
         for before, after in zip(self.layers, self.layers[1:], strict=False):
             if before.weights.shape[1] != after.weights.shape[0]:
                 raise NetworkError(
-                    f"a dense layer of {before.weights.shape[1]} outputs feeds one of {after.weights.shape[0]} inputs"
+                    f"a dense layer of {before.weights.shape[1]} outputs"
+                    f" feeds one of {after.weights.shape[0]} inputs"
                 )
         if self.layers[-1].relu:
             raise NetworkError(
@@ -108,8 +113,8 @@ class Dense:
 
     @property
     def plain(self) -> bool:
-        """Does it hold the file's own weights, layer by layer, so that another program may run or
-        convert them?"""
+        """Does every layer hold the file's own weights, so that another program may run or convert
+        them?"""
         return all(layer.plain for layer in self.layers)
 
     @property
@@ -125,21 +130,25 @@ class Dense:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """A network that can be run: a file, the runtime that executes it, and its weights where it is
-    a float MLP.
+    """A network that can be run: a file, its runtime, and its weights where it is a float MLP.
 
-    `path`: the file, as the user named it; `sha256` of its bytes; `format`: "keras", "keras-h5",
-    "keras1-h5", "onnx", "tflite", "fixed" or "savedmodel"; `runtime`: who executes it ("numpy",
-    "onnxruntime", "xnnpack", "builtin", "reference", "fixed", "keras"; "real": nobody); `inputs`:
-    number of input values; `classes`: number of outputs; `image_shape`: (H, W, C) of the images
-    that it is given, H*W*C = `inputs`; `layout`: order of the pixels it reads; `scheme`:
-    quantisation scheme or "float32"; `dense`: the weights, with rows in the order of an (H, W, C)
-    raster whatever the layout, or None for a black box; `folded`: the file does more than plain
-    dense layers (a normalisation, two layers in a row), of which these weights are a model
-    (`Layer`), and its runtime executes the file; `black_box`: why the file is only run and nothing
-    of it modelled, "" where bounds may speak of it; `apart`: its graph is known to treat the images
-    of a batch apart, else one runs at a time; `conversion`: what the runtime executes where that is
-    not the file as given, "" where it is.
+    `path`: the file, as the user named it.
+    `sha256`: of the file's bytes.
+    `format`: "keras", "keras-h5", "keras1-h5", "onnx", "tflite", "fixed" or "savedmodel".
+    `runtime`: "numpy", "onnxruntime", "xnnpack", "builtin", "reference", "fixed" or "keras"; "real"
+    where none executes the file.
+    `inputs`, `classes`: numbers of input values and of outputs.
+    `image_shape`: (H, W, C) of the images, H*W*C = `inputs`.
+    `layout`: the order in which the file reads the pixels.
+    `scheme`: the quantisation scheme, or "float32".
+    `dense`: the weights, rows in the order of an (H, W, C) raster whatever the layout; None for a
+    black box.
+    `folded`: the file does more than plain dense layers (a normalisation, two layers in a row). The
+    weights are a model of it (`Layer`); the runtime executes the file.
+    `black_box`: the reason why the file is only run and not modelled; "" where bounds may speak of
+    it.
+    `apart`: the graph is known to treat the images of a batch apart; otherwise one runs at a time.
+    `conversion`: the form that the runtime executes, where that is not the file as given; else "".
     """
 
     path: str
@@ -174,5 +183,6 @@ class Network:
             self.classes,
         ):
             raise NetworkError(
-                f"{self.path}: the weights do not fit {self.inputs} inputs and {self.classes} classes"
+                f"{self.path}: the weights do not fit"
+                f" {self.inputs} inputs and {self.classes} classes"
             )

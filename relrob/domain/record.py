@@ -1,4 +1,4 @@
-"""One image of a run: the row that the store keeps and that every report reads."""
+"""One image of a run: the row that the store keeps and every report reads."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ class Set(StrEnum):
 
 @dataclass(frozen=True)
 class Record:
-    """Verdicts, counts and margins of one image; `None` is an empty field. Deterministic: no clock
-    in it.
+    """Verdicts, counts and margins of one image. None is an empty field. No value depends on a
+    clock.
 
-    `points`: size of the region; `*_effective`: effective perturbations of that network;
-    `transferred`: effective for both; `same_class`: transferred with the same wrong label;
-    `*_margin`: smallest margin met; `closest_effective`/`closest_transferred`: effective
-    perturbations of the reference of least cost, and how many of them transfer; `evaluated`: points
-    at which a network was run, `proved`: points decided for both without running either;
-    `clean_regression`: the reference is right and the quantised network wrong with no perturbation
-    at all; `thin`: points of the reference that were too close to call by folded arithmetic and
-    were re-run on its runtime; `disagreements`: witnesses that the replay refuted; `spot_checks`:
-    points of what was proved that were run on the runtime, none of which spoke against it.
+    `points`: size of the region. `*_effective`: number of effective perturbations of that network.
+    `transferred`: number of perturbations effective for both; `same_class`: of these, the number
+    with the same wrong label. `*_margin`: the smallest margin met. `closest_effective`,
+    `closest_transferred`: number of effective perturbations of the reference of least cost, and the
+    number of these that transfer. `evaluated`: number of points at which a network was run;
+    `proved`: of points decided for both networks without running either. `clean_regression`: on the
+    clean image the reference is right and the quantised network wrong. `thin`: close calls, that is
+    points of the reference too close to call in folded arithmetic, which ran on its runtime.
+    `disagreements`: number of witnesses that the replay refuted. `spot_checks`: number of proved
+    points that were run on the runtime; none spoke against a proof.
     """
 
     index: int
@@ -68,11 +69,10 @@ RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
 
 @dataclass(frozen=True, eq=False)
 class WitnessView:
-    """Everything a picture of a witness needs: images are flat float32 (d,), `shape` is (H, W, C).
+    """The facts that a picture of a witness shows. Images are flat float32 (d,), `shape` (H, W, C).
 
-    `network`: "reference" or "quantised", the one that the witness fools; the two labels and
-    margins are of the perturbed image on each network; `cost` is the exact L1 change as a
-    fraction's text.
+    `network`: "reference" or "quantised", the one that the witness fools; the labels and margins:
+    of the perturbed image on each network; `cost`: the exact L1 change, the text of a fraction.
     """
 
     index: int
@@ -91,9 +91,11 @@ class WitnessView:
 
 @dataclass(frozen=True, eq=False)
 class ImageResult:
-    """What one image of a run yields: the record, its witnesses, the seconds it took (kept apart
-    from the record), and where they were asked for the certificates of its ROBUST verdicts,
-    (network, bytes) each."""
+    """The results of one image of a run.
+
+    `record`; `witnesses`; `seconds`: the time that it took, apart from the record; `certificates`:
+    of its ROBUST verdicts, (network, bytes) each, where they were asked for.
+    """
 
     record: Record
     witnesses: tuple[WitnessView, ...]

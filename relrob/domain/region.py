@@ -10,11 +10,12 @@ from typing import Final
 from relrob.errors import RegionError
 
 _LARGEST: Final = 10**45
-_SMALLEST: Final = Fraction(1, _LARGEST)  # below the smallest float32 above 0
+# Below the smallest float32 above 0.
+_SMALLEST: Final = Fraction(1, _LARGEST)
 
 
 def _shown(value: Fraction) -> str:
-    """The number for a message, also where no float holds it."""
+    """The number as a message shows it, also where no float holds it."""
     return (
         f"{float(value):g}"
         if abs(value) <= _LARGEST
@@ -24,13 +25,13 @@ def _shown(value: Fraction) -> str:
 
 @dataclass(frozen=True)
 class Ladder:
-    """The complete and covering ladder: { x moved on S : S a subset of the features, cost of S <=
-    radius }.
+    """The complete and covering ladder: { x moved on S : S a set of features, cost of S <= radius
+    }.
 
-    `radius` and `step` in pixel units (1 = black to white), exact; `features`: how many of the most
-    salient groups, None = all; `axes`: pixels (or channels) in a group. `seed` is recorded; the
-    ladder itself draws nothing at random. Source: Duncan et al. 2020, Sec. II-C, as
-    docs/regions.md, "The ladder", defines it.
+    `radius`, `step`: exact, in pixel units (1 = black to white); `features`: number of the most
+    salient groups, None for all; `axes`: pixels (or channels) in a group; `seed`: recorded, though
+    a ladder draws nothing at random. Source: Duncan et al. 2020, Sec. II-C;
+    docs/regions.md, "The ladder".
 
     >>> Ladder(radius=Fraction(20), step=Fraction(1, 4)).features
     20
@@ -66,16 +67,16 @@ class Ladder:
 
 @dataclass(frozen=True)
 class Search:
-    """The images that the founding paper's own search looks at: a seeded tree search over all
-    features, no proof.
+    """The images that the founding paper's own search looks at (Duncan et al. 2020): a seeded tree
+    search over all features. It proves nothing.
 
-    Source: docs/regions.md, "The search".
-
-    `radius`, `step`, `axes` as in `Ladder`; `rollouts`: random walks from each new set of features;
-    `evaluations`: the search ends after the round that reaches so many; `strict`: images beyond the
-    radius are left out (the original keeps them); `misclassified`: images that the reference gets
-    wrong are searched too, around its own label for them; `repick`: features of colour images
-    overlap as the original's do; `ladder`: all features within the radius.
+    `radius`, `step`, `axes`: as in `Ladder`.
+    `rollouts`: random walks from each new set of features.
+    `evaluations`: the search ends after the round that reaches so many.
+    `strict`: images beyond the radius are left out; the original keeps them.
+    `misclassified`: images that the reference gets wrong are searched too, around its own label.
+    `repick`: features of colour images overlap as the original's do.
+    `ladder`: all features within the radius.
 
     >>> Search(radius=Fraction(20), step=Fraction(1, 4)).evaluations
     6000
@@ -109,8 +110,8 @@ class Search:
 
 
 class Norm(StrEnum):
-    """How far two images are from each other: sum, root of the sum of squares, largest, or number
-    of differences."""
+    """The distance of two images: the sum, the root of the sum of squares, the largest, or the
+    number of differences."""
 
     L1 = "l1"
     L2 = "l2"
@@ -129,11 +130,10 @@ def _check_radius(radius: Fraction) -> None:
 
 @dataclass(frozen=True)
 class Ball:
-    """All float32 images in [0,1]^n within `radius` of an image, both as they are fed to a network;
-    the distance is exact.
+    """All float32 images in [0,1]^n within `radius` of an image, both as a network is fed them.
 
-    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity, a whole number of
-    pixels for L0.
+    `radius`: in pixel units (1 = black to white) for L1, L2 and L-infinity; a whole number of
+    pixels for L0. The distance is exact.
 
     >>> Ball(Norm.LINF, Fraction(4, 255)).kind
     'linf'
@@ -159,10 +159,9 @@ class Ball:
 
 @dataclass(frozen=True)
 class Lattice:
-    """Every point of the L1 ball on a grid: { clip(x + step k) : k whole numbers, L1 change <=
-    radius }, both exact.
+    """The points of the L1 ball on a grid: { clip(x + step k) : k integers, L1 change <= radius }.
 
-    The moved pixel fed to a network is the float32 nearest to the exact value.
+    `radius`, `step`: exact. A network is fed the float32 nearest to each moved pixel.
     """
 
     radius: Fraction
@@ -179,4 +178,5 @@ class Lattice:
         return "lattice"
 
 
-Region = Ladder | Search | Ball | Lattice  # what a run can ask about
+# The regions that a run can ask about.
+Region = Ladder | Search | Ball | Lattice

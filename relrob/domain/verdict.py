@@ -1,4 +1,4 @@
-"""Verdicts: three-valued, never a bool; UNKNOWN has a reason, NOT_ROBUST has a witness."""
+"""Verdicts: three-valued, never a bool. UNKNOWN has a reason, NOT_ROBUST a witness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Floats, read_only
 from relrob.domain.network import Arithmetic
 
 
@@ -21,7 +21,7 @@ class Status(StrEnum):
 
 
 class Reason(Enum):
-    """Why a verdict is UNKNOWN; the value is the sentence that the user reads."""
+    """The reason why a verdict is UNKNOWN; its value is the sentence that the user reads."""
 
     TIME = "the time limit ended the search before every point was visited"
     BOUNDS = "the bounds are not tight enough to decide"
@@ -34,9 +34,9 @@ class Reason(Enum):
 class Witness:
     """A perturbed image that the network misclassifies, already replayed on the network's runtime.
 
-    `image`: flat float32 (d,) in raster order; `moved`: the features that were moved; `cost`: exact
-    L1 change; `label`: what the network says of it; `margin`: output of the true label minus the
-    largest other (<= 0).
+    `image`: flat float32 (d,) in raster order; `moved`: the features that were moved; `cost`: the
+    exact L1 change; `label`: the network's label for it; `margin`: the output of the true label
+    minus the largest other, at most 0.
     """
 
     image: Floats
@@ -46,17 +46,17 @@ class Witness:
     margin: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "image", frozen(np.asarray(self.image, dtype=np.float32)))
+        object.__setattr__(self, "image", read_only(np.asarray(self.image, dtype=np.float32)))
 
 
 @dataclass(frozen=True, eq=False)
 class Verdict:
-    """What is known of one query.
+    """The answer to one query.
 
-    `arithmetic`, `runtime`, `solver`: what the verdict speaks of and who decided; `margin`:
-    smallest output margin met (label's output minus the largest other), None when nothing was run;
-    `evaluated`: points at which a network was run; `disagreements`: witnesses proposed by a solver
-    that the replay refuted (0 is the healthy value).
+    `arithmetic`, `runtime`: the ones that the verdict speaks of; `solver`: the one that decided;
+    `margin`: the smallest margin met (the label's output minus the largest other), None where
+    nothing was run; `evaluated`: number of points at which a network was run; `disagreements`:
+    number of a solver's witnesses that the replay refuted (0 is the healthy value).
     """
 
     status: Status

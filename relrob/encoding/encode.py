@@ -1,13 +1,15 @@
-"""What SMT and MILP are asked: a part of a ladder or a ball, the ReLUs that bounds do not decide,
-and the claims that would refute the label.
+"""The question that SMT and MILP solvers are asked: a part of a ladder or a ball, its unstable
+ReLUs, and the refutations of the label.
 
-Unknowns are the free features x in {0,1} (of a ball, the moves of pixels x in [0,1]) and the
-outputs a of unstable neurons; neurons that bounds fix are folded away. The distance of the runtime
-from real arithmetic stays one unknown a neuron while layers are folded, so that it is weighted with
-its signed path, and becomes a constant only in the rows that remain. Every number is then rounded
-to a multiple of a power of two (`BITS` below the largest coefficient of its row), and what this
-moves is added to the row's constant, outward. So each behaviour of the runtime on a point of the
-part satisfies the constraints exactly as they are written: no solution is a proof.
+1. The unknowns v are the free features x in {0,1} (of a ball, the moves of pixels, x in [0,1]) and
+   the outputs a of unstable neurons. Neurons that bounds fix are folded away.
+2. The runtime's deviation from real arithmetic stays one unknown for each neuron while layers are
+   folded, so it is weighted with its signed path. It becomes a constant in the rows that remain.
+3. Every number is rounded to a multiple of a power of two, `BITS` below the largest coefficient of
+   its row. The change by rounding widens the row's constants, outward.
+
+So each behaviour of the runtime on a point of the part satisfies the constraints exactly as they
+are written. If they have no solution, the label is proved.
 """
 
 from __future__ import annotations
@@ -20,10 +22,10 @@ from typing import Final
 import numpy as np
 
 from relrob.bounding.ball import Moves
-from relrob.bounding.linear import PreActivations
-from relrob.bounding.outward import FLOOR, SLACK
+from relrob.bounding.relaxation import PreActivations
 from relrob.bounding.survey import Bounded, P, Survey, stable_relus, unstable_relus
 from relrob.domain.arrays import Bools, Doubles, Ints
+from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK
 from relrob.networks.enclosure import EnclosedLayer
 from relrob.regions.part import Part
 
@@ -34,9 +36,12 @@ _SMALLEST: Final = 2.0**-900
 
 @dataclass(frozen=True, eq=False)
 class Neuron:
-    """An unstable neuron: lower <= p - coefficients @ v <= upper, low <= p <= high, its output a =
-    min(max(p, 0), cap) with some cap in [`cap_low`, `cap_high`] (infinite: none). v: the features,
-    then the outputs of unstable neurons in order; its own and later ones have coefficient 0."""
+    """An unstable neuron with pre-activation p and output a = min(max(p, 0), cap).
+
+    lower <= p - coefficients @ v <= upper, low <= p <= high, and cap is some number in [`cap_low`,
+    `cap_high`] (infinite: none). The unknowns v are the features, then the outputs of unstable
+    neurons in order; the neuron's own and later ones have coefficient 0.
+    """
 
     coefficients: Doubles
     lower: float
@@ -57,8 +62,10 @@ class Neuron:
         return min(self.high, self.cap_high)
 
     def line(self) -> tuple[float, float]:
-        """(slope, offset) of a line above the ReLU on [low, high]: max(p, 0) <= slope * p + offset,
-        exactly as floats."""
+        """(slope, intercept) of a line above the ReLU on [low, high].
+
+        max(p, 0) <= slope * p + intercept holds exactly for these floats.
+        """
         if self.low >= 0:
             return 1.0, 0.0
         slope = float(np.rint(self.high / (self.high - self.low) / _SLOPE)) * _SLOPE
@@ -69,8 +76,8 @@ class Neuron:
 
 
 @dataclass(frozen=True, eq=False)
-class Claim:
-    """Class `rival` may be what the runtime says, or tie, only where coefficients @ v <= limit."""
+class Refutation:
+    """Class `rival` can be the runtime's label, or tie, only where coefficients @ v <= limit."""
 
     rival: int
     coefficients: Doubles
@@ -79,13 +86,15 @@ class Claim:
 
 @dataclass(frozen=True, eq=False)
 class Encoding:
-    """The question about one part: does some v satisfy the neurons and a claim? `claims` empty: the
-    bounds proved the label. A network whose float32 may overflow has one claim, which holds
-    everywhere."""
+    """The question about one part: does some v satisfy the neurons and a refutation?
+
+    Without `refutations` the bounds proved the label. A network whose float32 may overflow has one
+    refutation, which holds everywhere.
+    """
 
     part: Part | Moves
     neurons: tuple[Neuron, ...]
-    claims: tuple[Claim, ...]
+    refutations: tuple[Refutation, ...]
 
     @property
     def tops(self) -> Doubles:
@@ -93,8 +102,8 @@ class Encoding:
         return _tops(self.part, list(self.neurons))
 
     def costs(self) -> tuple[list[int], int]:
-        """(costs of the free features, what is left of the radius) in the largest unit that
-        measures all, integers."""
+        """(costs of the free features, rest of the radius), integers in the largest unit that
+        measures all."""
         return self.part.prices()
 
     @property
@@ -115,43 +124,49 @@ class Encoding:
 
 @dataclass(frozen=True, eq=False)
 class _Forms:
-    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `reach` (n,):
-    magnitude of all terms."""
+    """Values (n,) as constant + v @ inputs + e @ errors, where |e| <= `sizes`; `magnitude` (n,): of
+    all terms."""
 
     constant: Doubles
     inputs: Doubles
     errors: Doubles
     sizes: Doubles
-    reach: Doubles
+    magnitude: Doubles
 
     def times(self, matrix: Doubles) -> _Forms:
-        """Of the values @ matrix."""
+        """The forms of the values @ matrix."""
         return _Forms(
             self.constant @ matrix,
             self.inputs @ matrix,
             self.errors @ matrix,
             self.sizes,
-            self.reach @ np.abs(matrix),
+            self.magnitude @ np.abs(matrix),
         )
 
     def plus(self, bias: Doubles) -> _Forms:
-        """With a bias added."""
+        """The forms with a bias added."""
         return _Forms(
-            self.constant + bias, self.inputs, self.errors, self.sizes, self.reach + np.abs(bias)
+            self.constant + bias,
+            self.inputs,
+            self.errors,
+            self.sizes,
+            self.magnitude + np.abs(bias),
         )
 
     def floored(self, tops: Doubles) -> _Forms:
-        """With a magnitude that allows for coefficients too small for float64; `tops`: the inputs'
-        largest values."""
-        return replace(self, reach=self.reach + FLOOR * float(1 + tops.sum() + self.sizes.sum()))
+        """The forms with a magnitude that allows for coefficients too small for float64; `tops`:
+        largest values of the inputs."""
+        return replace(
+            self, magnitude=self.magnitude + UNDERFLOW * float(1 + tops.sum() + self.sizes.sum())
+        )
 
     def width(self) -> Doubles:
-        """How far the values can be from constant + v @ inputs (n,)."""
-        return self.sizes @ np.abs(self.errors) + SLACK * self.reach
+        """The largest distance (n,) of the values from constant + v @ inputs."""
+        return self.sizes @ np.abs(self.errors) + WIDEST_SLACK * self.magnitude
 
 
 @dataclass(frozen=True, eq=False)
-class _Row:
+class _RoundedRow:
     """lower <= value - coefficients @ v <= upper, rounded outward to multiples of `unit`."""
 
     coefficients: Doubles
@@ -168,18 +183,18 @@ class _Row:
         return -self.down(-value)
 
 
-def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) -> _Row:
-    """The row of value = constant + coefficients @ v, up to `width`."""
+def _row(coefficients: Doubles, constant: float, width: float, tops: Doubles) -> _RoundedRow:
+    """The row of a value within `width` of constant + coefficients @ v."""
     largest = max(
         float(np.abs(coefficients).max(initial=0.0)), (abs(constant) + width) * 2.0**-20, _SMALLEST
     )
     unit = 2.0 ** (int(np.frexp(largest)[1]) - BITS)
     kept = np.rint(coefficients / unit) * unit
     lost = (coefficients - kept) * tops
-    below = float(np.minimum(lost, 0).sum()) * (1 + SLACK)
-    above = float(np.maximum(lost, 0).sum()) * (1 + SLACK)
-    outward = _Row(kept, 0.0, 0.0, unit)
-    return _Row(
+    below = float(np.minimum(lost, 0).sum()) * (1 + WIDEST_SLACK)
+    above = float(np.maximum(lost, 0).sum()) * (1 + WIDEST_SLACK)
+    outward = _RoundedRow(kept, 0.0, 0.0, unit)
+    return _RoundedRow(
         kept, outward.down(constant - width + below), outward.up(constant + width + above), unit
     )
 
@@ -188,7 +203,7 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
     """The question whether the network gives the label of `bounds` on every point of the surveyed
     part."""
     part, last = found.part, found.known[-1]
-    everywhere = Encoding(part, (), (Claim(-1, np.zeros(len(part.free)), 0.0),))
+    everywhere = Encoding(part, (), (Refutation(-1, np.zeros(len(part.free)), 0.0),))
     if not found.threats:
         return Encoding(part, (), ())
     with np.errstate(all="ignore"):
@@ -197,32 +212,34 @@ def encode(bounds: Bounded[P], found: Survey[P]) -> Encoding:
         return everywhere
     forms, neurons = folded
     tops = _tops(part, neurons)
-    claims = []
+    refutations = []
     for rival, signs, limit in found.threats:
         form, error = forms.times(signs[:, None]), float(last.error @ np.abs(signs))
         row = _row(
             form.inputs[:, 0],
             float(form.constant[0]),
-            float(form.width()[0]) + error * (1 + SLACK),
+            float(form.width()[0]) + error * (1 + WIDEST_SLACK),
             tops,
         )
-        rest = row.up(limit - row.lower + SLACK * (abs(limit) + abs(row.lower)))
-        claims.append(Claim(rival, row.coefficients, rest))
-    whole = Encoding(part, tuple(_padded(neuron, len(tops)) for neuron in neurons), tuple(claims))
-    return whole if all(isfinite(claim.limit) for claim in claims) else everywhere
+        rest = row.up(limit - row.lower + WIDEST_SLACK * (abs(limit) + abs(row.lower)))
+        refutations.append(Refutation(rival, row.coefficients, rest))
+    whole = Encoding(
+        part, tuple(_padded(neuron, len(tops)) for neuron in neurons), tuple(refutations)
+    )
+    return whole if all(isfinite(refutation.limit) for refutation in refutations) else everywhere
 
 
 def _tops(part: Part | Moves, neurons: list[Neuron]) -> Doubles:
-    """Largest value of each unknown so far."""
+    """The largest value of each unknown so far."""
     return np.array([1.0] * len(part.free) + [neuron.top for neuron in neurons])
 
 
 def _folded(bounds: Bounded[P], found: Survey[P]) -> tuple[_Forms, list[Neuron]] | None:
-    """The outputs as forms (without the last layer's own error) and the unstable neurons; None
-    where something is not finite."""
+    """The outputs as forms, without the last layer's own error, and the unstable neurons; None
+    where a number is not finite."""
     layers, at = bounds.enclosure.layers, bounds.at(found.part)
     width = len(layers[0].bias)
-    forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].reach)
+    forms = _Forms(at.start, at.moves, np.zeros((0, width)), np.zeros(0), found.known[0].magnitude)
     forms, neurons = forms.floored(_tops(found.part, [])), list[Neuron]()
     for known, layer, after in zip(found.known, layers, layers[1:], strict=False):
         if not _finite(forms, known):
@@ -253,7 +270,7 @@ def _finite(forms: _Forms, known: PreActivations) -> bool:
         forms.inputs,
         forms.errors,
         forms.sizes,
-        forms.reach,
+        forms.magnitude,
         known.low,
         known.high,
         known.error,
@@ -267,40 +284,40 @@ def _neuron(
     """Neuron n of a layer, its coefficients over the unknowns so far."""
     width = float(
         forms.sizes @ np.abs(forms.errors[:, n])
-        + SLACK * forms.reach[n]
-        + known.error[n] * (1 + SLACK)
+        + WIDEST_SLACK * forms.magnitude[n]
+        + known.error[n] * (1 + WIDEST_SLACK)
     )
     row = _row(forms.inputs[:, n], float(forms.constant[n]), width, tops)
     low, high = row.down(float(known.low[n])), row.up(float(known.high[n]))
     if known.high[n] <= layer.cap:
         return Neuron(row.coefficients, row.lower, row.upper, low, high)
-    caps = row.down(layer.cap * (1 - SLACK)), row.up(layer.cap * (1 + SLACK))
+    caps = row.down(layer.cap * (1 - WIDEST_SLACK)), row.up(layer.cap * (1 + WIDEST_SLACK))
     return Neuron(row.coefficients, row.lower, row.upper, low, high, *caps)
 
 
 def _passed(
     forms: _Forms, known: PreActivations, on: Bools, kept: Ints, neurons: list[Neuron]
 ) -> _Forms:
-    """What the ReLUs of a layer let through: the forms of the stable neurons with their own errors,
-    new unknowns for the others."""
+    """The outputs of a layer's ReLUs: forms with own errors for the stable neurons that are `on`,
+    new unknowns for the unstable ones, `kept`."""
     n, live = len(on), np.flatnonzero(on)
     fresh = np.zeros((len(kept), n))
     fresh[np.arange(len(kept)), kept] = 1.0
     own = np.zeros((len(live), n))
     own[np.arange(len(live)), live] = 1.0
-    reach = np.where(on, forms.reach + known.error, 0.0)
-    reach[kept] = [neuron.top for neuron in neurons]
+    magnitude = np.where(on, forms.magnitude + known.error, 0.0)
+    magnitude[kept] = [neuron.top for neuron in neurons]
     return _Forms(
         forms.constant * on,
         np.vstack([forms.inputs * on, fresh]),
         np.vstack([forms.errors * on, own]),
         np.concatenate([forms.sizes, known.error[live]]),
-        reach,
+        magnitude,
     )
 
 
 def _padded(neuron: Neuron, size: int) -> Neuron:
-    """With coefficients over all unknowns."""
+    """The neuron with coefficients over all unknowns."""
     whole = np.zeros(size)
     whole[: len(neuron.coefficients)] = neuron.coefficients
     return Neuron(

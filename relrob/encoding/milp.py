@@ -1,10 +1,13 @@
-"""An encoding as rows and columns of a mixed-integer program, and lower bounds of its linear
-relaxation that no rounding can spoil.
+"""An encoding as rows and columns of a mixed-integer program, and safe lower bounds of its linear
+relaxation.
 
-Whatever multipliers y a float solver returns, weak duality holds for them: for every x between its ends with lower <= A x <= upper
-    c.x = y.(A x) + (c - y A).x >= sum_i min over the row's ends of y_i r_i + sum_j min over the column's ends of (c - y A)_j x_j
-(Neumaier & Shcherbina 2004, Safe bounds in linear and mixed-integer linear programming, Sec. 2; all columns here have finite ends).
-The right side is computed in float64 and lowered by more than its rounding error.
+Weak duality holds for any multipliers y that a float solver returns. For every x between its ends
+with lower <= A x <= upper
+    c.x = y.(A x) + (c - y A).x >= sum_i min y_i r_i + sum_j min (c - y A)_j x_j,
+the first minima over the ends r_i of the rows, the second over the ends x_j of the columns
+(Neumaier & Shcherbina 2004, Safe bounds in linear and mixed-integer linear programming, Sec. 2).
+All columns here have finite ends. The right side is computed in float64 and lowered by more than
+its rounding error.
 """
 
 from __future__ import annotations
@@ -16,17 +19,20 @@ from typing import final
 
 import numpy as np
 
-from relrob.bounding.outward import FLOOR, SLACK
 from relrob.domain.arrays import Bools, Doubles, Ints
-from relrob.encoding.encode import Claim, Encoding, Neuron
+from relrob.domain.rounding import UNDERFLOW, WIDEST_SLACK
+from relrob.encoding.encode import Encoding, Neuron, Refutation
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Program:
-    """`lower` <= `matrix` @ x <= `upper`, `least` <= x <= `most`, x whole where `whole`. Columns:
-    the features, then for each neuron its pre-activation p, its output a, and whether it is on (d)
-    and at its cap (e). `outputs`: the columns of the a's."""
+    """`lower` <= `matrix` @ x <= `upper`, `least` <= x <= `most`, x an integer where `whole`.
+
+    The columns are the features, then four for each neuron: its pre-activation p, its output a, is
+    it on (d), and is it at its cap (e). `features`: their number; `outputs`: the columns of the
+    a's.
+    """
 
     matrix: Doubles
     lower: Doubles
@@ -37,18 +43,18 @@ class Program:
     features: int
     outputs: Ints
 
-    def objective(self, claim: Claim) -> Doubles:
-        """The claim's coefficients over the columns."""
+    def objective(self, refutation: Refutation) -> Doubles:
+        """The coefficients of the refutation over the columns."""
         found = np.zeros(len(self.least))
-        found[: self.features] = claim.coefficients[: self.features]
-        found[self.outputs] = claim.coefficients[self.features :]
+        found[: self.features] = refutation.coefficients[: self.features]
+        found[self.outputs] = refutation.coefficients[self.features :]
         return found
 
     def safe_bound(
         self, multipliers: Doubles, objective: Doubles, least: Doubles, most: Doubles
     ) -> float:
-        """A lower bound of objective @ x over least <= x <= most and the rows, for any multipliers;
-        -inf if they are not finite."""
+        """A lower bound of objective @ x over the rows and least <= x <= most, for any multipliers;
+        -inf where these are not finite."""
         if not np.isfinite(multipliers).all():
             return -inf
         ends = np.where(multipliers > 0, self.lower, self.upper)
@@ -56,18 +62,18 @@ class Program:
         y = np.where(usable, multipliers, 0.0)
         rows = y * np.where(usable, ends, 0.0)
         rest = objective - y @ self.matrix
-        doubt = SLACK * (np.abs(objective) + np.abs(y) @ np.abs(self.matrix))
+        doubt = WIDEST_SLACK * (np.abs(objective) + np.abs(y) @ np.abs(self.matrix))
         far = np.maximum(np.abs(least), np.abs(most))
         value = rows.sum() + np.minimum(rest * least, rest * most).sum()
-        lost = SLACK * (
-            np.abs(rows).sum() + np.abs(rest) @ far + FLOOR * (len(rows) + len(far) + far.sum())
+        lost = WIDEST_SLACK * (
+            np.abs(rows).sum() + np.abs(rest) @ far + UNDERFLOW * (len(rows) + len(far) + far.sum())
         )
         lost += 2 * doubt @ far
         return float(value - lost) if np.isfinite(value) and np.isfinite(lost) else -inf
 
 
 def program(encoding: Encoding) -> Program:
-    """Big-M rows: exact for whole x, and the triangle of each ReLU where they are relaxed."""
+    """The encoding in big-M rows: exact for integers, the triangle of each ReLU once relaxed."""
     f, n = len(encoding.part.free), len(encoding.neurons)
     columns = f + 4 * n
     outputs = f + 4 * np.arange(n) + 1
@@ -96,8 +102,8 @@ def program(encoding: Encoding) -> Program:
 
 
 def _relu(neuron: Neuron) -> list[tuple[tuple[float, float, float, float], float, float]]:
-    """Rows over (p, a, d, e): a <= top d; a <= p - low (1 - d); a >= p unless at the cap, where a
-    >= cap."""
+    """The rows of a ReLU over (p, a, d, e): a <= top d; a <= p - low (1 - d); a >= p, or at the cap
+    a >= cap."""
     low = min(neuron.low, 0.0)
     rows = [((0.0, 1.0, -neuron.top, 0.0), -inf, 0.0), ((-1.0, 1.0, -low, 0.0), -inf, -low)]
     if not neuron.capped:
@@ -117,7 +123,7 @@ def _at(columns: int, at: int, four: tuple[float, float, float, float]) -> Doubl
 
 
 def _shares(encoding: Encoding) -> list[float]:
-    """Each feature's share of what is left of the radius, rounded down: their sum is at most 1 on
+    """The share of each feature in the rest of the radius, rounded down. Shares sum to at most 1 on
     every point."""
     costs, room = encoding.costs()
     return [float(np.nextafter(float(Fraction(cost, room)), 0.0)) for cost in costs]

@@ -1,9 +1,8 @@
-"""An encoding as SMT-LIB 2 text (logic QF_LRA): the very text that our own solver reads, and that
-any other runs.
+"""An encoding as SMT-LIB 2 text (logic QF_LRA). Our own solver reads this text, and any other can.
 
-`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it (a ball has no z, and any x from 0 to 1: how far
-move g is made); `p<n>`, `a<n>`: an unstable neuron before and after its ReLU. All numbers are
-integers or decimal-free quotients of integers, so nothing is rounded on the way.
+`z<g>`: feature g is moved; `x<g>`: 1 or 0 for it; `p<n>`, `a<n>`: an unstable neuron before and
+after its ReLU. A ball has no z, and any x from 0 to 1, the extent of move g. All numbers are
+integers or quotients of integers, so nothing is rounded on the way.
 """
 
 from __future__ import annotations
@@ -14,14 +13,16 @@ from fractions import Fraction
 import numpy as np
 
 from relrob.domain.arrays import Doubles
-from relrob.encoding.encode import Claim, Encoding, Neuron
+from relrob.encoding.encode import Encoding, Neuron, Refutation
 
 
-def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: bool = True) -> str:
-    """The text: satisfiable only if the label may be wrong by one of `claims` (None: any). `check`:
-    end with (check-sat).
+def smtlib(
+    encoding: Encoding, refutations: Sequence[Refutation] | None = None, check: bool = True
+) -> str:
+    """The text: satisfiable only if the label may be wrong by one of `refutations` (None: any).
 
-    Unsatisfiable text is a proof that the runtime gives the label on every point of the part.
+    If it is unsatisfiable, the runtime gives the label on every point of the part. `check`: end
+    with (check-sat).
     """
     names = variables(encoding)
     lines = ["(set-logic QF_LRA)"]
@@ -37,8 +38,10 @@ def smtlib(encoding: Encoding, claims: Sequence[Claim] | None = None, check: boo
         lines.append(f"(assert (<= {total} {room}.0))")
     for number, neuron in enumerate(encoding.neurons):
         lines += _neuron(number, neuron, names)
-    asked = encoding.claims if claims is None else claims
-    lines.append(f"(assert (or false {' '.join(_claim(claim, names) for claim in asked)}))")
+    asked = encoding.refutations if refutations is None else refutations
+    lines.append(
+        f"(assert (or false {' '.join(_refutation(refutation, names) for refutation in asked)}))"
+    )
     return "\n".join([*lines, *(["(check-sat)"] if check else [])]) + "\n"
 
 
@@ -73,7 +76,7 @@ def _scaled(numbers: Doubles) -> Fraction:
 
 
 def _terms(coefficients: Doubles, names: list[str], scale: Fraction) -> list[str]:
-    """scale * coefficients @ unknowns."""
+    """The terms of scale * coefficients @ unknowns."""
     return [
         f"(* {_number(Fraction(float(coefficients[at])) * scale)} {names[at]})"
         for at in np.flatnonzero(coefficients)
@@ -107,8 +110,8 @@ def _neuron(number: int, neuron: Neuron, names: list[str]) -> list[str]:
     return [*lines, f"(assert (or {' '.join(cases)}))"]
 
 
-def _claim(claim: Claim, names: list[str]) -> str:
-    """The claim as a formula."""
-    scale = _scaled(np.array([*claim.coefficients, claim.limit]))
-    total = _sum(_terms(claim.coefficients, names, scale))
-    return f"(<= {total} {_number(Fraction(claim.limit) * scale)})"
+def _refutation(refutation: Refutation, names: list[str]) -> str:
+    """The refutation as a formula."""
+    scale = _scaled(np.array([*refutation.coefficients, refutation.limit]))
+    total = _sum(_terms(refutation.coefficients, names, scale))
+    return f"(<= {total} {_number(Fraction(refutation.limit) * scale)})"

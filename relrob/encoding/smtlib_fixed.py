@@ -1,9 +1,9 @@
-"""A fixed-point network over a box of codes as SMT-LIB 2 text (logic QF_LIA), bit for bit: any
-solver for integers runs it.
+"""A fixed-point network over a box of codes as SMT-LIB 2 text (logic QF_LIA), bit for bit. Any
+solver for integers can run it.
 
 `x<i>`: the code of pixel i; `a<k>_<n>`, `h<k>_<n>`: accumulator and output of neuron n of layer k
-(1, 2, ...; the last layer's are the outputs). Shifts are floor divisions, which is what `div` by a
-positive constant means in SMT-LIB. Neurons that cannot change over the box are constants.
+(1, 2, ...; the last layer's are the outputs). Shifts are floor divisions, as `div` by a positive
+constant is in SMT-LIB. Neurons that cannot change over the box are constants.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 def integer_smtlib(
     network: FixedNetwork, low: Ints, high: Ints, label: int, check: bool = True
 ) -> str:
-    """The text: satisfiable if and only if some codes in [low, high] (d,) get another label than
+    """The text: satisfiable if and only if some codes in [low, high] (d,) get a label other than
     `label`. `check`: end with (check-sat)."""
     lines = ["(set-logic QF_LIA)"]
     terms: list[str] = []

@@ -1,16 +1,16 @@
-"""A dense network folded onto a ladder: as many inputs as features, as many neurons as can change
-sign.
+"""A dense network folded onto a ladder: an input for each feature, a neuron for each ReLU that may
+change sign.
 
-On the region { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r } a ReLU whose
-pre-activation is bounded away from 0 is the identity or 0, so its column folds into the next layer,
-exactly in real arithmetic. What remains is evaluated in float32 and compared with an error bound
-that covers this evaluation and *any* IEEE-754 float32 evaluation of the network, whatever the order
-of summation, with or without FMA (Higham, Accuracy and Stability, Sec. 3.1: |fl(w.x) - w.x| <= n u
-/ (1 - n u) |w|.|x|). The bound allows subnormal numbers to be flushed to 0, on the way in and out,
-and is infinite where float32 may overflow. What a file does besides its dense layers is part of it
-(`Layer`). A point whose margin exceeds the bound has that label on every float32 runtime; so has
-one whose margins exceed their errors at that point (`pointwise`). The others are `thin` and need
-the runtime.
+1. The region is { base + sum_g z_g d_g : z in [0,1]^F, sum_g c_g z_g <= r }. A ReLU whose
+   pre-activation keeps its sign there is the identity or 0. Its column folds into the next layer,
+   exactly in real arithmetic.
+2. The rest is evaluated in float32. An error bound covers this evaluation and any IEEE-754 float32
+   evaluation of the network, whatever the order of summation, with or without FMA
+   (`relrob.domain.rounding`). The steps of a file besides its dense layers are part of the bound
+   (`Layer`). It is infinite where float32 may overflow.
+3. A point whose margin exceeds the bound has its label on every float32 runtime. So has a point
+   whose margins exceed their errors at that point (`pointwise`). The others are close calls, and
+   need the runtime.
 """
 
 from __future__ import annotations
@@ -24,10 +24,9 @@ import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Dense
-from relrob.domain.rounding import SLACK as _SLACK
-from relrob.domain.rounding import float32_error, layer_error
+from relrob.domain.rounding import TERMS_SLACK, float32_error, layer_error
 from relrob.judging.pointwise import Hidden, MarginErrors, settled
-from relrob.regions.hulls import hull_maximum
+from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
 
 # Logits further apart keep their order through a float32 softmax, up to 100 ulp of error in it.
@@ -36,23 +35,25 @@ _SOFTMAX: Final = 2.0**-16
 
 @dataclass(frozen=True, eq=False)
 class Judged:
-    """`labels` (n,), `margins` (n,) of the true label, and `thin` (n,): True where the label is not
-    certain."""
+    """The labels and margins of n points.
+
+    `labels` (n,); `margins` (n,): of the true label; `close` (n,): close calls, where the label is
+    not certain.
+    """
 
     labels: Ints
     margins: Floats
-    thin: Bools
+    close: Bools
 
 
 @dataclass(frozen=True, eq=False)
 class _Map:
-    """Pre-activations of a layer as `constant` + basis @ `matrix`, float64; basis = [z, kept
-    neurons so far].
+    """Pre-activations (n,) of a layer as `constant` + basis @ `matrix`, float64.
 
-    `low`, `high`: bounds over the region in real arithmetic, outward; `absolute`: sum of the
-    magnitudes of all terms; `drift`: how far the float64 coefficients can be from the real
-    network's; `runtime`: error of any float32 evaluation, and `made`: the part of it that this
-    layer makes.
+    The basis is [z, neurons kept so far]. `low`, `high`: ends over the region in real arithmetic,
+    outward; `absolute`: sum of the magnitudes of all terms; `drift`: distance of the float64
+    coefficients from the real network's; `runtime`: error of any float32 evaluation; `made`: the
+    part of it that this layer makes.
     """
 
     constant: Doubles
@@ -67,7 +68,7 @@ class _Map:
 
 @dataclass(frozen=True, eq=False)
 class _Costs:
-    """Costs of the features and the radius, float64, in pixel units."""
+    """The costs (F,) of the features and the radius, float64, in pixel units."""
 
     costs: Doubles
     budget: float
@@ -75,8 +76,8 @@ class _Costs:
 
 @dataclass(frozen=True, eq=False)
 class _Block:
-    """Neurons kept in one layer: their pre-activations, `constant` + basis @ `matrix` up to
-    `drift`, lie in [`low`, `high`], low < 0 < high."""
+    """The neurons kept in one layer. Their pre-activations, `constant` + basis @ `matrix` up to
+    `drift`, lie in [`low`, `high`], where low < 0 < high."""
 
     constant: Doubles
     matrix: Doubles
@@ -87,8 +88,10 @@ class _Block:
 
 @dataclass(frozen=True, eq=False)
 class _Basis:
-    """The columns that are evaluated, z first, then each block: largest value (`high`), float32
-    error of evaluating it (`own`)."""
+    """The columns that are evaluated: z, then each block.
+
+    `high`: their largest values; `own`: errors of their float32 evaluation.
+    """
 
     high: Doubles
     own: Doubles
@@ -96,16 +99,18 @@ class _Basis:
 
 
 def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
-    """Upper bound of constant + basis @ matrix over the region, outward: kept ReLUs replaced by
-    their triangle relaxation from the last block back to z, then the hull's maximum (CROWN: Zhang
-    et al. 2018; DeepPoly: Singh et al. 2019)."""
+    """Upper bound of constant + basis @ matrix over the region, outward.
+
+    The triangle relaxation replaces kept ReLUs, from the last block back to z; there the hull's
+    support function ends the bound (CROWN: Zhang et al. 2018; DeepPoly: Singh et al. 2019).
+    """
     size, error = np.abs(constant), np.zeros(len(constant))
     coefficients = matrix
     for block in reversed(basis.blocks):
         coefficients, mine = coefficients[: len(block.matrix)], coefficients[len(block.matrix) :]
-        rise = (block.high / (block.high - block.low))[:, None]
+        upper_slope = (block.high / (block.high - block.low))[:, None]
         above, below = (
-            np.maximum(mine, 0) * rise,
+            np.maximum(mine, 0) * upper_slope,
             np.minimum(mine, 0) * (block.high > -block.low)[:, None],
         )
         slope = above + below
@@ -116,20 +121,23 @@ def _relaxed_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _
         size = size + basis.high[: len(block.matrix)] @ (np.abs(block.matrix) @ np.abs(slope))
     size = size + np.abs(coefficients).sum(axis=0)
     return np.asarray(
-        constant + hull_maximum(coefficients, costs.costs, costs.budget) + _SLACK * size + error
+        constant
+        + knapsack_support(coefficients, costs.costs, costs.budget)
+        + TERMS_SLACK * size
+        + error
     )
 
 
 def _interval_maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
-    """The same with each kept neuron anywhere in [0, high]."""
+    """The same bound, with each kept neuron anywhere in [0, high]."""
     features = len(costs.costs)
     moves, neurons = matrix[:features], matrix[features:]
     top = (
         constant
-        + hull_maximum(moves, costs.costs, costs.budget)
+        + knapsack_support(moves, costs.costs, costs.budget)
         + basis.high[features:] @ np.maximum(neurons, 0)
     )
-    return np.asarray(top + _SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))
+    return np.asarray(top + TERMS_SLACK * (np.abs(constant) + basis.high @ np.abs(matrix)))
 
 
 def _maximum(constant: Doubles, matrix: Doubles, basis: _Basis, costs: _Costs) -> Doubles:
@@ -151,7 +159,7 @@ def _bounded(
     runtime: Doubles,
     made: Doubles,
 ) -> _Map:
-    """Attach bounds to a map."""
+    """The map of these coefficients, with its bounds over the region."""
     high = _maximum(constant, matrix, basis, costs) + drift
     low = -_maximum(-constant, -matrix, basis, costs) - drift
     absolute = np.abs(constant) + basis.high @ np.abs(matrix)
@@ -169,7 +177,7 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
     largest = base.copy()
     largest[rungs.axes.ravel()] = np.maximum(largest[rungs.axes], rungs.moved).ravel()
     size = np.abs(weights)
-    drift = _SLACK * 2 * (largest @ size + np.abs(bias))
+    drift = TERMS_SLACK * 2 * (largest @ size + np.abs(bias))
     runtime = layer_error(layer, largest, size)
     return _bounded(base @ weights + bias, matrix, basis, costs, drift, runtime, runtime)
 
@@ -177,7 +185,7 @@ def _first(dense: Dense, rungs: RungSet, basis: _Basis, costs: _Costs) -> _Map:
 def _next(
     dense: Dense, number: int, before: _Map, basis: _Basis, kept: Ints, grown: _Basis, costs: _Costs
 ) -> _Map:
-    """Layer `number`, whose inputs are the ReLUs of `before`: stable ones folded, `kept` ones new
+    """Layer `number`. Its inputs are the ReLUs of `before`: stable ones fold, `kept` ones are new
     columns of the basis."""
     layer = dense.layers[number]
     weights = layer.weights.astype(np.float64)
@@ -188,15 +196,15 @@ def _next(
     constant = bias + before.constant[active] @ through
     size = np.abs(weights)
     drift = before.drift[active] @ size[active]
-    drift += _SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
+    drift += TERMS_SLACK * (before.absolute[active] @ size[active] + np.abs(bias))
     error = np.clip(before.high + before.runtime, 0, before.runtime)
-    reach = np.maximum(before.high, 0) + error
-    made = layer_error(layer, reach, size)
+    largest = np.maximum(before.high, 0) + error
+    made = layer_error(layer, largest, size)
     return _bounded(constant, matrix, grown, costs, drift, error @ size + made, made)
 
 
 def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis) -> Doubles:
-    """Error of evaluating some columns of a map in float32, rounding of the coefficients
+    """Error of evaluating columns of a map in float32, the rounding of their coefficients
     included."""
     size = np.abs(matrix)
     return np.asarray(
@@ -207,8 +215,8 @@ def _own_error(constant: Doubles, matrix: Doubles, drift: Doubles, basis: _Basis
 
 
 def _costs(rungs: RungSet) -> _Costs:
-    """Each the float64 nearest to the exact value; a radius that covers everything is the sum of
-    all costs."""
+    """Costs and radius, each the float64 nearest to the exact value. A radius that covers all
+    points counts as the sum of all costs."""
     one = rungs.denominator
     budget = min(rungs.budget, sum(rungs.costs))
     return _Costs(
@@ -218,15 +226,16 @@ def _costs(rungs: RungSet) -> _Costs:
 
 @final
 class FoldedDense:
-    """`dense` on the ladder `rungs`, for the true label `label`. Building costs a few products of
-    the weight matrices.
+    """`dense` on the ladder `rungs`, for the true label `label`.
 
-    `threshold`: margins above it in magnitude are certain, and some below it (infinite where
-    float32 may overflow: nothing is certain then); `neurons`: how many ReLUs are still evaluated.
+    `threshold`: all margins above it in magnitude are certain, and some below it; it is infinite
+    where float32 may overflow, and then no label is certain. `neurons`: number of ReLUs that are
+    still evaluated. Building costs a few products of the weight matrices.
     """
 
     def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:
-        with np.errstate(all="ignore"):  # what overflows ends in an infinite threshold
+        # An overflow ends in an infinite threshold.
+        with np.errstate(all="ignore"):
             self._build(dense, rungs, label)
 
     def _build(self, dense: Dense, rungs: RungSet, label: int) -> None:
@@ -262,7 +271,7 @@ class FoldedDense:
         own = _own_error(constant, matrix, here.drift[label] + here.drift[others], basis)
         self._keep(constant, matrix)
         self._others, self._label = others, label
-        error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + _SLACK))
+        error = float((own + here.runtime[label] + here.runtime[others]).max() * (1 + TERMS_SLACK))
         exact = math.isfinite(error) and all(
             bool(np.isfinite(stage).all()) for stage in self._stages
         )
@@ -275,7 +284,7 @@ class FoldedDense:
         self._stages.append(np.concatenate([constant[None, :], matrix]).astype(np.float32))
 
     def judge(self, masks: Bools) -> Judged:
-        """Labels, margins and certainty of the points with these masks: (n, F). Memory O(n x
+        """Labels, margins and close calls of the points with these masks (n, F). Memory: O(n
         neurons)."""
         n, filled = len(masks), 1 + self._features
         columns = self._room(n)
@@ -283,7 +292,8 @@ class FoldedDense:
         with np.errstate(all="ignore"):
             for stage in self._stages[:-1]:
                 width = stage.shape[1]
-                zero = np.zeros(width, np.float32)  # a row: three times faster than a number
+                # A row of zeros is three times faster than a number.
+                zero = np.zeros(width, np.float32)
                 np.maximum(
                     columns[:, :filled] @ stage, zero, out=columns[:, filled : filled + width]
                 )
@@ -292,36 +302,37 @@ class FoldedDense:
             return self._closely(self._decide(margins), margins, columns)
 
     def _closely(self, judged: Judged, margins: Floats, columns: Floats) -> Judged:
-        """The same, with thin points judged by their own errors."""
-        thin = np.flatnonzero(judged.thin)
-        if self._errors is None or not len(thin):
+        """The same, with close calls judged by their own errors."""
+        close = np.flatnonzero(judged.close)
+        if self._errors is None or not len(close):
             return judged
-        here, filled, values = columns[thin], 1 + self._features, []
+        here, filled, values = columns[close], 1 + self._features, []
         for stage in self._stages[:-1]:
             values.append((here[:, :filled] @ stage).astype(np.float64))
             filled += stage.shape[1]
-        right, wrong = settled(margins[thin].astype(np.float64), self._errors.at(values))
-        judged.labels[thin[right]] = self._label
-        judged.thin[thin] = ~(right | wrong)
+        right, wrong = settled(margins[close].astype(np.float64), self._errors.at(values))
+        judged.labels[close[right]] = self._label
+        judged.close[close] = ~(right | wrong)
         return judged
 
     def _room(self, n: int) -> Floats:
-        """Columns [1, z, kept neurons] for n points: (n, 1 + F + neurons), the first filled; reused
-        from call to call."""
+        """Columns [1, z, kept neurons] of n points, (n, 1 + F + neurons), the first of them filled.
+        Calls reuse the array."""
         if n > len(self._columns):
             self._columns = np.ones((n, len(self._stages[-1])), dtype=np.float32)
         return self._columns[:n]
 
     def _decide(self, margins: Floats) -> Judged:
-        """From the margins against each other class (n, classes - 1)."""
+        """Labels and close calls by the margins (n, classes - 1) against each other class."""
         worst = margins.argmin(axis=1)
         least = margins[np.arange(len(margins)), worst]
         right = least > self.threshold
         labels = np.where(right, self._label, self._others[worst])
-        thin = ~right
+        close = ~right
         wrong = np.flatnonzero(least < -self.threshold)
-        if len(wrong):  # the wrong class itself must be certain too
+        # Where the label is wrong, the wrong class itself must be certain too.
+        if len(wrong):
             rest = np.sort(margins[wrong], axis=1)
             single = rest.shape[1] == 1 or rest[:, 1] - rest[:, 0] > 2 * self.threshold
-            thin[wrong] = ~np.broadcast_to(np.asarray(single), wrong.shape)
-        return Judged(labels, least, thin)
+            close[wrong] = ~np.broadcast_to(np.asarray(single), wrong.shape)
+        return Judged(labels, least, close)

@@ -26,16 +26,18 @@ from relrob.regions.part import whole
 log = logging.getLogger(__name__)
 
 BLOCK: Final = 2048
-_FEW: Final = 64  # points that the runtime judges itself
+# The number of points up to which the runtime judges all of them.
+_FEW: Final = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """Labels (n,) and margins (n,) of a block of points, final."""
+    """The final labels (n,) and margins (n,) of a block of points, and its number of close
+    calls."""
 
     labels: Ints
     margins: Doubles
-    thin: int = 0
+    close_calls: int = 0
 
 
 class Judge(Protocol):
@@ -70,9 +72,11 @@ class RuntimeJudge:
 
 @final
 class FoldedJudge:
-    """Judges in folded arithmetic, and leaves thin margins to the runtime, one image at a time.
-    Margins are of logits, also where the runtime gives probabilities: a thin one is then the folded
-    one, its sign the runtime's."""
+    """Judges in folded arithmetic, and leaves close calls to the runtime, one image at a time.
+
+    Margins are of logits, also where the runtime gives probabilities. There a close call keeps the
+    magnitude of the folded margin, and takes its sign from the runtime.
+    """
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
         self._folded, self._label = folded, label
@@ -82,14 +86,14 @@ class FoldedJudge:
     def see(self, masks: Bools) -> Seen:
         judged = self._folded.judge(masks)
         found, least = judged.labels.copy(), judged.margins.astype(np.float64)
-        thin = np.flatnonzero(judged.thin)
-        if len(thin):
-            again = self._runtime.see(masks[thin])
-            found[thin], least[thin] = again.labels, self._margins(least[thin], again)
-        return Seen(found, least, len(thin))
+        close = np.flatnonzero(judged.close)
+        if len(close):
+            again = self._runtime.see(masks[close])
+            found[close], least[close] = again.labels, self._margins(least[close], again)
+        return Seen(found, least, len(close))
 
     def _margins(self, folded: Doubles, again: Seen) -> Doubles:
-        """Margins of thin points; an overflow in folded arithmetic leaves only the sign."""
+        """Margins of close calls; an overflow in folded arithmetic leaves only the sign."""
         if self._logits:
             return again.margins
         right = again.labels == self._label
@@ -98,12 +102,12 @@ class FoldedJudge:
 
 @final
 class NearestJudge:
-    """Judges by `NearestDense`; the runtime itself gives every label that is not sure, and the
-    smallest margin of each block (of many probabilities as good as equal, the smallest of those
-    that should be smallest).
+    """Judges by `NearestDense`, and asks the runtime where that is not enough.
 
-    What the runtime gives is compared with what was promised of it: at first, to judge by the
-    runtime alone where they differ.
+    The runtime gives every label that is not sure, and the smallest margin of each block. Of many
+    probabilities that are nearly equal, it gives the smallest of those that should be smallest.
+    Every answer of the runtime is compared with the promise of `NearestDense`. If the first ones
+    differ, the runtime alone judges.
     """
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure) -> None:
@@ -145,8 +149,8 @@ class NearestJudge:
         return Seen(near.labels, near.margins)
 
     def _made(self) -> NearestDense | None:
-        """The network on the ladder, with bounds of its neurons over the whole of it; None where it
-        cannot be judged by."""
+        """The network on the ladder, with bounds of its neurons over the whole ladder; None where
+        nothing can be judged by it."""
         network = self._opened.network
         layers = dynamic_layers(network)
         if layers is None:
@@ -163,7 +167,7 @@ class NearestJudge:
 
 
 def _kept(near: Near, where: Ints, again: Seen) -> bool:
-    """Did the runtime do at the points `where` what was promised?"""
+    """Did the runtime keep the promises for the points `where`?"""
     error, sure = near.error[where], near.sure[where]
     off = np.abs(near.margins[where] - again.margins)
     return bool(
@@ -173,16 +177,16 @@ def _kept(near: Near, where: Ints, again: Seen) -> bool:
 
 
 def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure | None) -> Judge:
-    """`judge_of`, or for an enclosed dynamic-range network one that spares the runtime most points
-    and gives the same."""
+    """The judge of `judge_of`; for an enclosed dynamic-range network one that gives the same and
+    spares the runtime most points."""
     if enclosure is None or dynamic_layers(opened.network) is None:
         return judge_of(opened, rungs, label)
     return NearestJudge(opened, rungs, label, enclosure)
 
 
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
-    """Folded where the network is a float MLP (what is certain for every float32 evaluation is so
-    over the reals), the runtime otherwise."""
+    """The folded judge where the network is a float MLP, otherwise the runtime's. (A label that is
+    certain for every float32 evaluation is certain over the reals.)"""
     network, dense = opened.network, opened.network.dense
     if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
         return RuntimeJudge(opened, rungs, label)

@@ -1,18 +1,18 @@
 """A dynamic-range network on a ladder, for every kernel that quantises rows to the nearest level:
-margins, and how far off.
+margins and their errors.
 
-Each layer takes a row h >= 0 (pixels, or what a ReLU let through) to the levels nearest to h * T /
-max(h), T = 255 with a zero point, 127 without; sums the integers exactly, multiplies by the scales
-of the row and of the weights, and adds the bias, in float32. All that a kernel may choose for
-itself is the order of the last few roundings, and the side on which a level falls that is within
-rounding of a half. `judge` evaluates one such kernel and bounds the distance of all others from it:
-rounding alone where no level of the point is near a half; otherwise each doubtful level may be the
-next one, which widens the doubt of the layers after.
+Each layer takes a row h >= 0 (pixels, or the outputs of ReLUs) to the levels nearest to h * T /
+max(h); T is 255 with a zero point, 127 without. It sums the integers exactly, multiplies by the
+scales of the row and of the weights, and adds the bias, in float32. Kernels differ in two ways
+only: in the order of the last few roundings, and in the level of a value that is within rounding of
+a half. `judge` evaluates one such kernel and bounds the distance of all others from it. Where no
+level of a point is near a half, the distance is rounding alone. Otherwise each doubtful level may
+be the next one, and the layers after it inherit the doubt.
 
-On a ladder the first layer costs one product with the features: its levels are known for each of
-the few largest pixels that a point can have, so its integer sums are those of the clean image plus
-what each moved feature adds. Neurons that are off on the whole ladder are left out. Integers travel
-as float32, exactly: all partial sums are below 2^24.
+On a ladder the first layer costs one product with the features. A point has one of few largest
+pixels, and for each of these all levels are known. So the integer sums are those of the clean image
+plus a term for each moved feature. Neurons that are off on the whole ladder are left out. Integers
+travel as float32, exactly: all partial sums are below 2^24.
 """
 
 from __future__ import annotations
@@ -29,26 +29,32 @@ from relrob.networks.litert.layers import DynamicFull
 from relrob.regions.ladder import RungSet
 
 _U: Final = 2.0**-24
-_ROUNDINGS: Final = (
-    12 * _U * 1.01
-)  # relative: two evaluations of scales, products and bias, at most five roundings each
-_QUOTIENT: Final = 6 * _U  # relative: two evaluations of h * (T / max(h))
-_PIXEL: Final = 2.0**-11  # a pixel nearer to the half between two levels is looked up
-_UNSURE: Final = 0.9  # levels that can be off by less are the next ones at most
-_TINY: Final = 2.0**-60  # rows below it are left to the runtime
+# Relative: two evaluations of scales, products and bias, at most five roundings each.
+_ROUNDINGS: Final = 12 * _U * 1.01
+# Relative: two evaluations of h * (T / max(h)).
+_QUOTIENT: Final = 6 * _U
+# A pixel nearer to the half between two levels is looked up.
+_PIXEL: Final = 2.0**-11
+# Levels that are off by less than this, before rounding, are the next ones at most.
+_UNSURE: Final = 0.9
+# Rows with a smaller maximum are left to the runtime.
+_TINY: Final = 2.0**-60
 _LOOSE: Final = 1.01
-_SOFTMAX: Final = (
-    2.0**-13
-)  # a difference of float32 probabilities is this near to that of the exact ones (exp within 2^-14)
-_WIDE: Final = 64  # outputs from which it pays to look for inputs that are 0
-_ROWS: Final = 512  # points at a time: what lies between the layers stays in the cache
+# The error of a difference of two float32 probabilities (exp within 2^-14).
+_SOFTMAX: Final = 2.0**-13
+# The number of outputs from which it pays to look for inputs that are 0.
+_WIDE: Final = 64
+# Points at a time: the values between the layers stay in the cache.
+_ROWS: Final = 512
 
 
 @dataclass(frozen=True, eq=False)
 class Near:
-    """`margins` (n,) of the true label in one evaluation, `labels` (n,), `error` (n,): every
-    kernel's margin differs by at most this, infinite where nothing is known; `sure` (n,): every
-    kernel gives the label."""
+    """The evaluation by one kernel, and the doubt about all others.
+
+    `margins` (n,): of the true label; `labels` (n,); `error` (n,): the largest difference of any
+    kernel's margin, infinite where nothing is known; `sure` (n,): every kernel gives the label.
+    """
 
     margins: Doubles
     labels: Ints
@@ -58,24 +64,26 @@ class Near:
 
 @dataclass(frozen=True, eq=False)
 class _Stage:
-    """A layer after the first on the neurons that can be on: integer `weights` (k, m) and `scales`,
-    `bias` (m,), float32.
+    """A layer after the first, on the neurons that can be on.
 
-    `reach`: bounds every output that matters, plus two biases; `effect` (k,): how far one unit of
-    an input moves an output at most, in the last layer the difference between two outputs.
+    `weights` (k, m): integers; `scales`, `bias` (m,): float32; `bound`: at least every output that
+    matters, plus two biases; `effect` (k,): the largest change of an output by one unit of an
+    input; in the last layer, of the difference between two outputs.
     """
 
     weights: Floats
     scales: Floats
     bias: Floats
-    reach: float
+    bound: float
     effect: Floats
 
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """Integer sums of the first layer for one largest pixel: `table` (1 + F, m) float32, the clean
-    image's, then what each moved feature adds; `scale` of the row; `sure`: no level is near a half.
+    """The integer sums of the first layer for one largest pixel.
+
+    `table` (1 + F, m), float32: the sums of the clean image, then the term of each moved feature;
+    `scale`: of the row; `sure`: no level is near a half.
     """
 
     table: Floats
@@ -85,9 +93,11 @@ class _Sums:
 
 @dataclass
 class _Doubt:
-    """Of each row between two layers: `near` (n,) bounds what rounding does to a value, `spread`
-    (n,) what doubtful levels do to it, after the last layer to the difference between two outputs;
-    infinite where nothing is known."""
+    """The doubt about each row between two layers; infinite where nothing is known.
+
+    `near` (n,): the most that rounding changes a value; `spread` (n,): the most that doubtful
+    levels change a value; after the last layer, the difference between two outputs.
+    """
 
     near: Doubles
     spread: Doubles
@@ -98,13 +108,15 @@ class NearestDense:
     """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the true label
     `label`.
 
-    `order`: raster index of each value that the file reads, None where they are in raster order;
-    `highest`: upper bounds of each layer's pre-activations over the ladder, for the last layer of
-    the magnitude of its outputs; `top`: T, the number of levels. `quantiser`: images (n, d) to what
-    the runtime makes of them before the first layer, None to leave pixels near a half alone. `gap`:
-    the runtime's outputs, and so the margins, are probabilities, of logits whose order counts where
-    they differ by more. `exact` is False where integer sums leave float32: nothing may be judged
-    then.
+    `order`: raster index of each value that the file reads; None for raster order.
+    `highest`: upper bounds of each layer's pre-activations over the ladder; for the last layer, of
+    the magnitude of its outputs.
+    `top`: T, the number of levels.
+    `quantiser`: from images (n, d) to the pixels that the runtime gives its first layer; None to
+    leave pixels near a half alone.
+    `gap`: given where the runtime's outputs, and so the margins, are probabilities: logits that
+    differ by more keep their order.
+    `exact`: False where integer sums leave float32; then nothing may be judged.
     """
 
     def __init__(
@@ -126,7 +138,7 @@ class NearestDense:
         self._weights[slice(None) if order is None else order] = first.weights
         self._weights = self._weights[:, live[0]]
         self._scales, self._bias = _columns(first, live[0])
-        self._reach = _reach(highest[0][live[0]], self._bias)
+        self._bound = _bound(highest[0][live[0]], self._bias)
         shown = [*live, np.ones(layers[-1].weights.shape[1], np.bool_)]
         self._stages = [
             _stage(
@@ -149,8 +161,8 @@ class NearestDense:
         self._tables: dict[float, _Sums] = {}
 
     def judge(self, masks: Bools) -> Near:
-        """Margins, labels and error of the points with these masks (n, F); none where a pixel's
-        level is near a half."""
+        """Margins, labels and errors of the points with these masks (n, F). Nothing is known where
+        a pixel's level is near a half."""
         n = len(masks)
         found = Near(np.zeros(n), np.zeros(n, np.int64), np.full(n, np.inf), np.zeros(n, np.bool_))
         kept, moved = self._ends
@@ -173,7 +185,7 @@ class NearestDense:
             values: Floats = columns @ sums.table
             values *= sums.scale * self._scales
             values += self._bias
-            doubt = _Doubt(np.full(len(masks), _ROUNDINGS * self._reach), np.zeros(len(masks)))
+            doubt = _Doubt(np.full(len(masks), _ROUNDINGS * self._bound), np.zeros(len(masks)))
             for stage in self._stages:
                 values = self._next(stage, values, doubt)
             return self._decide(values, doubt.spread + 2 * doubt.near)
@@ -189,7 +201,8 @@ class NearestDense:
         rungs, one = self._rungs, self._top / max(float(largest), _TINY)
         shown = np.stack([rungs.base, rungs.base])
         shown[1, rungs.axes] = rungs.moved
-        np.minimum(shown, largest, out=shown)  # a larger one is not in these images
+        # No larger pixel is in these images.
+        np.minimum(shown, largest, out=shown)
         levels, sure = self._levels(shown, shown.astype(np.float64) * one, largest)
         change = np.einsum(
             "gk,gkn->gn",
@@ -201,8 +214,10 @@ class NearestDense:
         return _Sums(table.astype(np.float32), np.float32(largest) / np.float32(self._top), sure)
 
     def _levels(self, shown: Floats, exact: Doubles, largest: np.float32) -> tuple[Doubles, bool]:
-        """Levels of pixels `shown` (2, d) that are `exact` before rounding, and whether all are
-        known. Those near a half are looked up in what the runtime makes of such a row."""
+        """The levels of pixels `shown` (2, d), which are `exact` before rounding; are all known?
+
+        Levels near a half are read off the runtime's own quantisation of such a row.
+        """
         levels = np.rint(exact)
         doubtful = np.abs(exact - levels) > 0.5 - _PIXEL
         clear = np.flatnonzero(~doubtful.any(axis=0))
@@ -218,10 +233,9 @@ class NearestDense:
         return levels, bool((off < 2 * _PIXEL).all())
 
     def _next(self, stage: _Stage, values: Floats, doubt: _Doubt) -> Floats:
-        """Through a ReLU and a layer; `values` (n, k) are lost, `doubt` follows."""
-        np.maximum(
-            values, np.zeros(values.shape[1], np.float32), out=values
-        )  # a row: three times faster than a number
+        """Through a ReLU and a layer. `values` (n, k) are overwritten; `doubt` is updated."""
+        # A row of zeros is three times faster than a number.
+        np.maximum(values, np.zeros(values.shape[1], np.float32), out=values)
         top = values.max(axis=1, initial=np.float32(0))
         live = np.flatnonzero(values.max(axis=0) > 0) if len(stage.bias) >= _WIDE else None
         values *= (np.float32(self._top) / top)[:, None]
@@ -234,11 +248,12 @@ class NearestDense:
         spread = np.where(
             off < _UNSURE, _LOOSE * scales.astype(np.float64) * (values @ stage.effect), np.inf
         )
-        doubt.near = (doubt.near / top + _ROUNDINGS) * stage.reach * _LOOSE
+        doubt.near = (doubt.near / top + _ROUNDINGS) * stage.bound * _LOOSE
         doubt.spread = np.where(top >= _TINY, spread, np.inf)
         if live is None:
             outputs: Floats = levels @ stage.weights
-        else:  # without the neurons that are off in all of these points
+        else:
+            # Neurons that are off in all of these points are left out.
             outputs = levels.take(live, axis=1) @ stage.weights.take(live, axis=0)
         outputs *= (
             scales[:, None] * stage.scales
@@ -249,13 +264,12 @@ class NearestDense:
         return outputs
 
     def _decide(self, outputs: Floats, error: Doubles) -> Near:
-        """From the outputs (n, classes)."""
+        """Margins, labels and errors by the outputs (n, classes)."""
         wide = outputs.astype(np.float64)
         margins, best, lead = _margins(wide, self._label)
         sure = lead > error + (self._gap or 0.0)
-        if (
-            self._gap is not None
-        ):  # logits that change by e change a difference of their probabilities by e at most
+        # Logits that change by e change a difference of their probabilities by e at most.
+        if self._gap is not None:
             powers = np.exp(wide - wide.max(axis=1, keepdims=True))
             margins = _margins(powers / powers.sum(axis=1, keepdims=True), self._label)[0]
             error = error + _SOFTMAX
@@ -264,7 +278,7 @@ class NearestDense:
 
 
 def _margins(outputs: Doubles, label: int) -> tuple[Doubles, Ints, Doubles]:
-    """(margins of the label, the best class, how far it is ahead of the second), each (n,)."""
+    """(margins of the label, best class, its lead over the second), each (n,)."""
     rows, best = np.arange(len(outputs)), outputs.argmax(axis=1)
     first, mine, others = outputs[rows, best], outputs[:, label], outputs.copy()
     others[rows, best] = -np.inf
@@ -273,21 +287,21 @@ def _margins(outputs: Doubles, label: int) -> tuple[Doubles, Ints, Doubles]:
 
 
 def _columns(layer: DynamicFull, out: Bools) -> tuple[Floats, Floats]:
-    """Scales, one or one a neuron, and biases of the neurons `out`."""
+    """Scales (one, or one for each neuron) and biases of the neurons `out`."""
     return (layer.scales if len(layer.scales) == 1 else layer.scales[out]), layer.bias[out]
 
 
-def _reach(high: Doubles, bias: Floats) -> float:
-    """Bound of the outputs that matter, plus two biases."""
+def _bound(high: Doubles, bias: Floats) -> float:
+    """At least every output that matters, plus two biases."""
     return float(
         np.maximum(high, 0).max(initial=0.0) + 2 * np.abs(bias.astype(np.float64)).max(initial=0.0)
     )
 
 
 def _stage(layer: DynamicFull, given: Bools, out: Bools, high: Doubles, last: bool) -> _Stage:
-    """A layer on the neurons `given` that can be on before it and `out` after it."""
+    """A layer on the neurons that can be on: `given` before it, `out` after it."""
     weights = np.ascontiguousarray(layer.weights[given][:, out], np.float32)
     scales, bias = _columns(layer, out)
     real = weights.astype(np.float64) * scales
     effect = real.max(axis=1) - real.min(axis=1) if last else np.abs(real).max(axis=1, initial=0.0)
-    return _Stage(weights, scales, bias, _reach(high[out], bias), effect.astype(np.float32))
+    return _Stage(weights, scales, bias, _bound(high[out], bias), effect.astype(np.float32))

@@ -1,16 +1,19 @@
-"""How far any float32 evaluation of a folded network can be from the real one at a point: sharper
-than one threshold for all.
+"""The error of any float32 evaluation of a folded network at a point: sharper than one threshold
+for all points.
 
-"Any" as in `rounding`; each neuron is computed once, and its value is what all neurons after it
-get.
+"Any" is meant as in `relrob.domain.rounding`. Each neuron is computed once, and all neurons after
+it get that value.
 
-A neuron that is on all over the ladder passes its error on unchanged, so the errors of the neurons
-before it meet in one sum of products, whose signs are known, before magnitudes are taken; one that
-is off all over it errs by nothing; one that changes sign errs only at points where it may be on.
-With `runtime` the whole error of a pre-activation, `made` the part of it that is made in its layer,
-and g = W_label - W_other in the last layer, W (g where on, else 0) in the layer before, the
-difference of two logits errs by at most made_label + made_other + the sum over hidden layers of
-|g|.(made where on, else runtime where it may be on).
+A neuron that is on all over the ladder passes its error on unchanged. So the errors of the neurons
+before it meet in one sum of products with known signs, and magnitudes are taken after that. A
+neuron that is off all over the ladder has no error. A neuron that changes sign errs only at points
+where it may be on.
+
+Let `runtime` be the whole error of a pre-activation, and `made` the part that its own layer makes.
+Let g = W_label - W_other in the last layer, and g' = W (g where on, else 0) in the layer before,
+and so on. Then the difference of two logits errs by at most
+    made_label + made_other + sum over hidden layers of |g|.e,
+where e is `made` where a neuron is on, else `runtime` where it may be on, else 0.
 """
 
 from __future__ import annotations
@@ -22,16 +25,16 @@ import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.domain.network import Dense
-from relrob.domain.rounding import SLACK
+from relrob.domain.rounding import TERMS_SLACK
 
 
 @dataclass(frozen=True, eq=False)
 class Hidden:
-    """A hidden layer on a ladder: pre-activations in [`low`, `high`] (n,), over the reals;
-    `runtime`, `made`: as above.
+    """A hidden layer on a ladder.
 
-    `kept`: indices of the neurons that change sign; `folded`: how far their evaluation in folded
-    arithmetic is from the real one.
+    `low`, `high` (n,): ends of its real pre-activations; `runtime`, `made` (n,): as above; `kept`
+    (k,): indices of the neurons that may change sign; `folded` (k,): errors of their evaluation in
+    folded arithmetic.
     """
 
     low: Doubles
@@ -44,9 +47,11 @@ class Hidden:
 
 @final
 class MarginErrors:
-    """Errors of the margins of `label` against each other class, in their order; `last`: those made
-    in the last layer and in folded arithmetic (classes - 1,). One that is not finite settles
-    nothing."""
+    """Errors of the margins of `label` against each other class, in the order of the classes.
+
+    `last` (classes - 1,): the errors made in the last layer and in folded arithmetic. An error that
+    is not finite settles nothing.
+    """
 
     def __init__(self, dense: Dense, hidden: list[Hidden], last: Doubles, label: int) -> None:
         weights = dense.layers[-1].weights.astype(np.float64)
@@ -61,9 +66,8 @@ class MarginErrors:
             )
             self._switched.append(size[layer.kept] * error[layer.kept][:, None])
             error[layer.kept] = 0.0
-            every = (
-                every + error @ size + SLACK * (layer.runtime @ size)
-            )  # `passed` is off by less than that times `runtime`
+            # `passed` is off by less than TERMS_SLACK times its size.
+            every = every + error @ size + TERMS_SLACK * (layer.runtime @ size)
             if number:
                 passed = dense.layers[number].weights.astype(np.float64) @ np.where(
                     on[:, None], passed, 0.0
@@ -73,18 +77,17 @@ class MarginErrors:
         self._off = [-(layer.runtime[layer.kept] + layer.folded) for layer in hidden]
 
     def at(self, values: list[Doubles]) -> Doubles:
-        """Of points whose kept neurons have these pre-activations in folded arithmetic, (n, k) a
-        hidden layer: (n, classes - 1)."""
+        """The errors (n, classes - 1) at points whose kept neurons have these pre-activations in
+        folded arithmetic, (n, k) for each hidden layer."""
         error = self._every
         for value, off, switched in zip(values, self._off, self._switched, strict=True):
             error = error + (~(value <= off)).astype(np.float64) @ switched
-        return error * (1 + SLACK)
+        return error * (1 + TERMS_SLACK)
 
 
 def settled(margins: Doubles, error: Doubles) -> tuple[Bools, Bools]:
-    """Of margins (n, m) against other classes, that far from any evaluation's: where all are
-    certainly above 0, and where one class is certainly ahead of the label and of each other.
-    `error`: (n, m) or (m,)."""
+    """Where all margins (n, m) are certainly above 0, and where one class is certainly ahead of the
+    label and of each other class. `error`, (n, m) or (m,): of the margins."""
     rows, worst, error = (
         np.arange(len(margins)),
         margins.argmin(axis=1),

@@ -1,4 +1,4 @@
-"""What has been seen of one network so far."""
+"""The points seen of one network, and the findings that follow."""
 
 from __future__ import annotations
 
@@ -30,10 +30,15 @@ T = TypeVar("T")
 
 @dataclass
 class Tally:
-    """What has been seen of one network so far; `hint`: a witness of a search that does not count;
-    `searched`, `tried`: points run by the greedy search and by later ones; `visited`: points run
-    one by one and counted; `proved`: points decided without running them; `step`: as in `Finding`;
-    `spots`: where points of what is proved are run."""
+    """The points seen of one network so far.
+
+    `hint`: a witness of a search that does not count; `searched`, `tried`: numbers of points run by
+    the greedy search and by later ones; `visited`: number of points run one by one and counted;
+    `proved`: of points decided without running them; `close_calls`: of points that folded
+    arithmetic left to the runtime; `margin`: the smallest met or proved; `least_point`,
+    `least_margin`: the point of the smallest margin met; `closest`: the cheapest effective
+    perturbation; `step`: as in `Finding`; `spots`: runs some points of proved parts.
+    """
 
     judge: Judge
     label: int
@@ -44,10 +49,10 @@ class Tally:
     visited: int = 0
     effective: int = 0
     proved: int = 0
-    thin: int = 0
+    close_calls: int = 0
     margin: float = float("inf")
-    thinnest: Bools | None = None
-    thinnest_margin: float = float("inf")
+    least_point: Bools | None = None
+    least_margin: float = float("inf")
     closest: Bools | None = None
     closest_cost: Any = None
     spent: float = 0.0
@@ -62,20 +67,20 @@ class Tally:
 
     @property
     def late(self) -> bool:
-        """True when the time limit has passed."""
+        """Has the time limit passed?"""
         return self.spent > self.limit
 
     def see(self, masks: Bools) -> Seen:
-        """Judge a block; keeps the time, the smallest margin and the point where it was met."""
+        """Judge a block. Its time, its smallest margin and the point of that margin are kept."""
         with self.clock():
             seen = self.judge.see(masks)
             least = int(seen.margins.argmin())
-            if self.thinnest is None or seen.margins[least] < self.thinnest_margin:
-                self.thinnest_margin, self.thinnest = (
+            if self.least_point is None or seen.margins[least] < self.least_margin:
+                self.least_margin, self.least_point = (
                     float(seen.margins[least]),
                     masks[least].copy(),
                 )
-            self.margin = min(self.margin, self.thinnest_margin)
+            self.margin = min(self.margin, self.least_margin)
         return seen
 
     @contextmanager
@@ -88,10 +93,10 @@ class Tally:
             self.spent += time.perf_counter() - begin
 
     def visit(self, masks: Bools, rungs: RungSet) -> Ints:
-        """Judge a block of the enumeration and count it; returns its labels."""
+        """Judge a block of the enumeration and count it. Returns its labels."""
         seen = self.see(masks)
         self.visited += len(masks)
-        self.thin += seen.thin
+        self.close_calls += seen.close_calls
         where = np.flatnonzero(seen.labels != self.label)
         if len(where):
             self.effective += len(where)
@@ -102,8 +107,11 @@ class Tally:
         return seen.labels
 
     def accept(self, part: Part, said: int, margin: float) -> None:
-        """Every point of the part has the label `said`, proved; `margin` bounds its margins, from
-        above where it is wrong."""
+        """Count a part whose points all have the proved label `said`.
+
+        `margin`: bound of the true label's margins, from below, or from above where `said` is
+        wrong.
+        """
         self.proved += part.count
         self.margin = min(self.margin, margin)
         if said != self.label:
@@ -114,28 +122,28 @@ class Tally:
                 self.closest, self.closest_cost = cheapest, part.spent
 
     def settled(self, part: Part, settled: Settled) -> None:
-        """Bounds proved one label of a part: have points of it run. Raises AlarmError."""
+        """Run points of a part for which bounds proved one label. Raises AlarmError."""
         if self.spots is not None and settled.label is not None:
             with self.clock():
                 self.spots.part(part, settled.label, settled.least, settled.gains)
 
     def finding(self, counted: bool) -> Finding:
-        """The result; `counted`: the enumeration was to visit every point."""
-        suspects = (self.closest if self.closest is not None else self.hint, self.thinnest)
+        """The result. `counted`: the enumeration was to visit every point."""
+        suspects = (self.closest if self.closest is not None else self.hint, self.least_point)
         return Finding(
             proved=self.finished and not self.fooled,
-            effective=self.effective if counted and self.finished else None,
             proposals=tuple(mask for mask in suspects if mask is not None),
             margin=self.margin if np.isfinite(self.margin) else None,
             evaluated=max(self.visited + self.tried, self.searched),
-            stopped=None if self.finished or self.fooled else Reason.TIME,
-            thin=self.thin,
             step=self.step,
+            stopped=None if self.finished or self.fooled else Reason.TIME,
+            effective=self.effective if counted and self.finished else None,
+            close_calls=self.close_calls,
         )
 
 
 def charged(blocks: Iterator[T], tallies: Sequence[Tally]) -> Iterator[T]:
-    """The blocks; the time that it takes to list them is charged to every network."""
+    """The blocks. The time to list them is charged to every network."""
     while True:
         begin = time.perf_counter()
         block = next(blocks, None)

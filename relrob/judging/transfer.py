@@ -1,4 +1,4 @@
-"""Transfer from the first network to the second, counted."""
+"""Counts of the transfer from the first network to the second."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from relrob.regions.part import Part
 
 
 class _Extreme:
-    """Shares at the least (sign 1) or the largest (sign -1) cost of an effective perturbation of
+    """The share at the least (sign 1) or the largest (sign -1) cost of an effective perturbation of
     the first network."""
 
     def __init__(self, sign: int) -> None:
@@ -22,7 +22,7 @@ class _Extreme:
         self.share = Share()
 
     def add(self, cost: Any, share: Share) -> None:
-        """Effective perturbations of one cost."""
+        """Add effective perturbations of one cost."""
         signed = cost * self._sign
         if self._cost is None or signed < self._cost:
             self._cost, self.share = signed, share
@@ -31,7 +31,7 @@ class _Extreme:
 
 
 def add_shares(one: Share, two: Share) -> Share:
-    """The sum, number by number."""
+    """The sum of two shares, number by number."""
     return Share(
         one.effective + two.effective,
         one.transferred + two.transferred,
@@ -40,7 +40,7 @@ def add_shares(one: Share, two: Share) -> Share:
 
 
 class TransferCount:
-    """Transfer from the first network to the second, fed with blocks of points and with whole
+    """Counts the transfer from the first network to the second, by blocks of points and by whole
     parts."""
 
     def __init__(self, rungs: RungSet, label: int) -> None:
@@ -49,7 +49,7 @@ class TransferCount:
         self._closest, self._farthest = _Extreme(1), _Extreme(-1)
 
     def add_points(self, masks: Bools, first: Ints, second: Ints) -> None:
-        """Points (n, F) and the labels (n,) that the two networks give them."""
+        """Add points (n, F) with the labels (n,) of the two networks."""
         where = np.flatnonzero(first != self._label)
         if not len(where):
             return
@@ -62,8 +62,8 @@ class TransferCount:
             extreme.add(best, _share(transfers[at], same[at]))
 
     def add_part(self, part: Part, first: int, second: int, dearest: tuple[int, int]) -> None:
-        """All points of a part have these labels; `dearest` is the part's largest cost and its
-        number of points."""
+        """Add a part whose points all have these labels; `dearest`: (largest cost of a point,
+        number of such points)."""
         if first == self._label:
             return
         transfers, same = int(second != self._label), int(first == second)

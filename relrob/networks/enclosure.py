@@ -16,7 +16,7 @@ from typing import Final, final
 
 import numpy as np
 
-from relrob.domain.arrays import Doubles, frozen
+from relrob.domain.arrays import Doubles, read_only
 from relrob.domain.network import Dense
 from relrob.domain.rounding import WIDEST, float32_error
 from relrob.errors import NetworkError
@@ -33,7 +33,7 @@ _HALF: Final = 2.0**-11
 
 
 @dataclass(frozen=True, eq=False)
-class Lost:
+class Deviation:
     """How a runtime's layer differs from the real one: each input is `moved` (n_in,) by at most
     that much, which moves every output with its weight; each output then by at most `rest`
     (n_out,), infinite where float32 may overflow."""
@@ -54,7 +54,7 @@ class EnclosedLayer:
     runtime's integers stand for.
 
     `share`: an input h is moved by at most share * max(h) when the row is quantised at run time;
-    `moved`: by at most this when it is quantised by a fixed scale (0 stays 0 in both); `reach`:
+    `moved`: by at most this when it is quantised by a fixed scale (0 stays 0 in both); `input_cap`:
     inputs above it are cut to it; `rounding`: error of storing the output; `terms`: float32
     operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest
     and largest output; `relu`; `slack` (n_out,): a further error of each output; `size`: |weights|.
@@ -66,7 +66,7 @@ class EnclosedLayer:
     terms: int
     share: float = 0.0
     moved: float = 0.0
-    reach: float = inf
+    input_cap: float = inf
     rounding: float = 0.0
     cap: float = inf
     floor: float = -inf
@@ -74,14 +74,14 @@ class EnclosedLayer:
     size: Doubles = field(init=False)
 
     def __post_init__(self) -> None:
-        weights = frozen(np.asarray(self.weights, dtype=np.float64))
-        bias = frozen(np.asarray(self.bias, dtype=np.float64))
+        weights = read_only(np.asarray(self.weights, dtype=np.float64))
+        bias = read_only(np.asarray(self.bias, dtype=np.float64))
         if weights.ndim != 2 or bias.shape != weights.shape[1:]:
             raise NetworkError(
                 f"an enclosed layer has weights {weights.shape} and bias {bias.shape}",
                 "(n_in, n_out), (n_out,)",
             )
-        if min(self.share, self.moved, self.rounding, self.reach, self.cap, self.terms) < 0:
+        if min(self.share, self.moved, self.rounding, self.input_cap, self.cap, self.terms) < 0:
             raise NetworkError("an enclosed layer has an error below 0", "errors of at least 0")
         if self.slack is not None and not (
             self.slack.shape == bias.shape and (self.slack >= 0).all()
@@ -92,23 +92,23 @@ class EnclosedLayer:
             )
         object.__setattr__(self, "weights", weights)
         object.__setattr__(self, "bias", bias)
-        object.__setattr__(self, "size", frozen(np.abs(weights)))
+        object.__setattr__(self, "size", read_only(np.abs(weights)))
 
-    def lost(self, high: Doubles, moved: Doubles | None = None) -> Lost:
+    def deviation(self, high: Doubles, moved: Doubles | None = None) -> Deviation:
         """What may be lost when the inputs lie in [0, high] (..., n_in). `moved` (..., n_in): by
         how much inputs are moved at most, where more is known of them. Subnormal numbers may count
         as 0 on the way in and out."""
         with np.errstate(over="ignore", invalid="ignore"):
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved
-                moved = np.where(high > 0, step + np.maximum(high - self.reach, 0), 0.0)
+                moved = np.where(high > 0, step + np.maximum(high - self.input_cap, 0), 0.0)
             if len(self.weights) > WIDEST:
                 rest = np.full((*high.shape[:-1], len(self.bias)), inf)
             elif self.terms:
                 rest = float32_error(high + moved, self.size, np.abs(self.bias), self.terms)
             else:
                 rest = np.zeros((*high.shape[:-1], len(self.bias)))
-        return Lost(
+        return Deviation(
             moved, rest + self.rounding if self.slack is None else rest + self.rounding + self.slack
         )
 
@@ -119,12 +119,12 @@ class EnclosedLayer:
         step = 2 * (self.share * largest + self.moved) / LOOSE
         if step == 0:
             return values, np.zeros_like(values)
-        place = np.minimum(values, self.reach) / step
+        place = np.minimum(values, self.input_cap) / step
         level = np.rint(place)
         unclear = np.abs(place - level) > 0.5 - _HALF
-        level = np.minimum(level * step, self.reach)
+        level = np.minimum(level * step, self.input_cap)
         off = np.where(unclear, step / 2, np.where(level > 0, (LOOSE - 1) * step, 0.0))
-        return np.where(unclear, np.minimum(values, self.reach), level), LOOSE * off
+        return np.where(unclear, np.minimum(values, self.input_cap), level), LOOSE * off
 
 
 @final
@@ -165,8 +165,8 @@ def probability_margin(margin: float, classes: int) -> float:
     ratio = exp(-abs(margin))
     if (
         margin >= 0
-        # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most `ratio`
-        # of it
+        # the label's probability is at least 1 / (1 + (classes - 1) ratio), the others at most
+        # `ratio` of it
     ):
         return (1 - ratio) / (1 + (classes - 1) * ratio)
     return -(1 - ratio) / (

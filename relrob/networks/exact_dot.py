@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Ints, frozen
+from relrob.domain.arrays import Ints, read_only
 from relrob.errors import NetworkError
 
 SINGLE: Final = 2**24
@@ -46,8 +46,8 @@ class ExactDot:
     parts: tuple[Numbers, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        weights = frozen(np.asarray(self.weights, dtype=np.int64))
-        bias = frozen(np.asarray(self.bias, dtype=np.int64))
+        weights = read_only(np.asarray(self.weights, dtype=np.int64))
+        bias = read_only(np.asarray(self.bias, dtype=np.int64))
         most = max(abs(self.low), abs(self.high), 1)
         sums = np.abs(weights.astype(np.float64)).sum(axis=0) * most + np.abs(
             bias.astype(np.float64)
@@ -58,14 +58,14 @@ class ExactDot:
         values: dict[str, Any] = {
             "weights": weights,
             "bias": bias,
-            "lowest": frozen(
+            "lowest": read_only(
                 np.minimum(weights * self.low, weights * self.high).sum(axis=0) + bias
             ),
-            "highest": frozen(
+            "highest": read_only(
                 np.maximum(weights * self.low, weights * self.high).sum(axis=0) + bias
             ),
             "parts": tuple(
-                frozen(part) for part in _parts(weights, bias, down, up, self.low, self.high)
+                read_only(part) for part in _parts(weights, bias, down, up, self.low, self.high)
             ),
         }
         for name, value in values.items():

@@ -2,12 +2,12 @@
 own layers, or a model of them.
 
 Steps on constants before or after a dense layer are modelled as what they are. For inputs h in [0,
-reach] a step v * a + c is done in some float32 roundings, each of which costs at most u times the
-step's majorant M(h) = A h + C, formed with absolute constants. By induction k roundings cost ((1 +
-u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each term by (1 + u)^(n +
-2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings, and as
-slack what the majorant of its constant terms exceeds |bias|. Two layers in a row are one, whose
-|W1| |W2| exceeds |W1 W2|: slack too.
+magnitude] a step v * a + c is done in some float32 roundings, each of which costs at most u times
+the step's majorant M(h) = A h + C, formed with absolute constants. By induction k roundings cost
+((1 + u)^k - 1) M(h), whatever their order, and the layer behind them multiplies each term by (1 +
+u)^(n + 2 + k) at most. A layer is hence real weights W = diag(a) W', a real bias, k more roundings,
+and as slack what the majorant of its constant terms exceeds |bias|. Two layers in a row are one,
+whose |W1| |W2| exceeds |W1 W2|: slack too.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Array = NDArray[Any]
 # Constants beyond it, and values that may get beyond the second, are not modelled: no step then
 # comes near float32's ends.
 _LARGE: Final = 2.0**60
-_REACH: Final = 2.0**100
+_LARGEST: Final = 2.0**100
 # More than a step loses where subnormal numbers count as 0, those among its constants too, a value
 # of at most 1.
 _LOST: Final = 2.0**-100
@@ -48,14 +48,14 @@ class _Steps:
     """A value v = h * scale + shift of inputs h, element by element, after `roundings` float32
     roundings.
 
-    `size`: the majorant's constant, at least |shift|; `reach`: at least |v|, |h|, and every value
-    on the way; `lost`: by underflow.
+    `size`: the majorant's constant, at least |shift|; `magnitude`: at least |v|, |h|, and every
+    value on the way; `lost`: by underflow.
     """
 
     scale: Doubles
     shift: Doubles
     size: Doubles
-    reach: Doubles
+    magnitude: Doubles
     lost: Doubles
     roundings: int = 0
 
@@ -66,16 +66,16 @@ class _Steps:
             self.scale * scale,
             self.shift * scale + shift,
             self.size * np.abs(scale) + size,
-            self.reach * grown * _LOOSE + size,
-            self.lost * grown * _LOOSE + _LOST * (1 + self.reach * grown),
+            self.magnitude * grown * _LOOSE + size,
+            self.lost * grown * _LOOSE + _LOST * (1 + self.magnitude * grown),
             self.roundings + roundings,
         )
 
 
-def _nothing(reach: Doubles) -> _Steps:
-    """No steps on inputs in [0, reach]."""
-    zeros = np.zeros(reach.shape)
-    return _Steps(np.ones(reach.shape), zeros, zeros, np.maximum(reach, 1.0), zeros + _LOST)
+def _nothing(magnitude: Doubles) -> _Steps:
+    """No steps on inputs in [0, magnitude]."""
+    zeros = np.zeros(magnitude.shape)
+    return _Steps(np.ones(magnitude.shape), zeros, zeros, np.maximum(magnitude, 1.0), zeros + _LOST)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class _Linear:
     modelled: bool = False
     relu: bool = False
 
-    def reach(self) -> Doubles:
+    def magnitude(self) -> Doubles:
         """What its outputs do not exceed."""
         grown = gamma(len(self.weights) + 2 + self.extra + self.steps.roundings + _SPARE)
         return (self.given @ np.abs(self.weights) + self.steps.size) * (
@@ -120,7 +120,7 @@ class _Linear:
 
 
 @dataclass
-class Chain:
+class OperatorChain:
     """Collects the operators of one chain, in order, from an input of shape `dims` (no batch
     dimension) with values in [0, 1].
 
@@ -247,7 +247,7 @@ class Chain:
         if not last.relu:
             self._layers[-1] = replace(last, relu=True)
             with np.errstate(over="ignore", invalid="ignore"):
-                self._value = _nothing(last.reach().reshape(self.shape))
+                self._value = _nothing(last.magnitude().reshape(self.shape))
 
     def softmax(self) -> None:
         """The softmax over all the values; the last operator but for reshapes."""
@@ -277,14 +277,14 @@ class Chain:
         through = last is not None and not last.relu
         if last is not None and through:
             value = last.steps
-            value = replace(value, reach=np.maximum(value.reach, last.reach()))
+            value = replace(value, magnitude=np.maximum(value.magnitude, last.magnitude()))
         steps = _Steps(
             np.ones(len(bias)),
             bias + value.shift @ weights,
             np.abs(bias) + value.size @ size,
-            np.maximum((value.reach @ size + np.abs(bias)) * _LOOSE, 1.0),
+            np.maximum((value.magnitude @ size + np.abs(bias)) * _LOOSE, 1.0),
             (value.lost @ size) * _LOOSE
-            + _LOST * (len(size) + value.reach.sum() + size.sum(axis=0)),
+            + _LOST * (len(size) + value.magnitude.sum() + size.sum(axis=0)),
         )
         if last is not None and through:
             product, whole = last.weights @ weights, np.abs(last.weights) @ size
@@ -303,13 +303,13 @@ class Chain:
 
     def _given(self) -> Doubles:
         """The largest inputs of the layer to come, in the order of its rows."""
-        return self._layers[-1].reach() if self._layers else np.ones(self._value.scale.size)
+        return self._layers[-1].magnitude() if self._layers else np.ones(self._value.scale.size)
 
     def _modelled(self, steps: _Steps, modelled: bool = True) -> _Steps:
         """The same, if values keep away from float32's ends. Raises NotDenseError otherwise."""
         if modelled:
             self.folded = True
-            if not bool((steps.reach < _REACH).all()):
+            if not bool((steps.magnitude < _LARGEST).all()):
                 raise NotDenseError(
                     "values of more than plain dense layers that may get beyond 2^100"
                 )
@@ -328,7 +328,7 @@ class Chain:
         order = change(np.arange(self._value.scale.size).reshape(self.shape))
         if after and not np.array_equal(order.reshape(-1), np.arange(self._value.scale.size)):
             raise NotDenseError("a transpose after a dense layer")
-        names = ("scale", "shift", "size", "reach", "lost")
+        names = ("scale", "shift", "size", "magnitude", "lost")
         self._value = replace(
             self._value, **{name: change(getattr(self._value, name)) for name in names}
         )

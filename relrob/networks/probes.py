@@ -187,9 +187,9 @@ def at_points(enclosure: Enclosure, images: Floats) -> list[Within]:
     error: Doubles = np.zeros_like(centre)
     found = []
     for number, layer in enumerate(enclosure.layers):
-        lost = layer.lost(np.maximum(centre + error, 0.0), None if number else moved)
+        deviation = layer.deviation(np.maximum(centre + error, 0.0), None if number else moved)
         with np.errstate(all="ignore"):
-            spread = ((error + lost.moved) @ layer.size + lost.rest) * _OUTWARD
+            spread = ((error + deviation.moved) @ layer.size + deviation.rest) * _OUTWARD
             centre = centre @ layer.weights + layer.bias
         low, high = (0.0, layer.cap) if layer.relu else (layer.floor, layer.cap)
         within = Within(np.clip(centre - spread, low, high), np.clip(centre + spread, low, high))

@@ -7,7 +7,7 @@ from math import prod
 
 import numpy as np
 
-from relrob.domain.arrays import Ints, frozen
+from relrob.domain.arrays import Ints, read_only
 from relrob.domain.network import Layout
 from relrob.errors import ShapeError, UsageError
 
@@ -94,7 +94,7 @@ def raster(layout: Layout, image_shape: Shape) -> Ints:
     [0, 2, 1, 3]
     """
     indices = np.arange(prod(image_shape), dtype=np.int64).reshape(image_shape)
-    return frozen(
+    return read_only(
         indices.transpose(2, 0, 1).reshape(-1) if layout is Layout.CHW else indices.reshape(-1)
     )
 

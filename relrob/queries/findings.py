@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from relrob.domain.arrays import Bools, Doubles, Floats
+from relrob.bounding.fixed import Closed
+from relrob.bounding.linear import Margins
+from relrob.domain.arrays import Doubles, Proposal
 from relrob.domain.verdict import Reason
 
 
@@ -18,28 +19,69 @@ class Leaf:
     bound: bool
 
 
+@dataclass(frozen=True)
+class LadderProof:
+    """Leaves that make up a ladder."""
+
+    leaves: tuple[Leaf, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseLeaf:
+    """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer,
+    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `betas`
+    (n,) of each hidden layer, multipliers of these conditions."""
+
+    path: tuple[tuple[int, int, int], ...]
+    found: Margins
+    betas: tuple[Doubles, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class PhaseProof:
+    """Leaves that make up a ball or a lattice; a single one, of path (), is a bound of it all."""
+
+    leaves: tuple[PhaseLeaf, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class CellProof:
+    """Of each threat, in the order of `relrob.bounding.fixed.threats`, the closed cells that make
+    up the ball."""
+
+    threats: tuple[tuple[Closed, ...], ...]
+
+
+Proof = LadderProof | PhaseProof | CellProof  # each a kind of certificate
+
+
 @dataclass(frozen=True, eq=False)
 class Finding:
     """What a solver found on one network.
 
-    `proved`: no effective perturbation exists; `effective`: their exact number, None when not every
-    point was visited; `proposals`: masks (F,) of suspected witnesses, best first; `margin`:
-    smallest margin met; `stopped`: why it gave up; `evaluated`: points at which the network was
-    run; `thin`: those that folded arithmetic left to the runtime; `leaves`: the parts that a proof
-    rests on, where the problem asked for them; `step`: what settled it where that was not the
-    solver's own procedure: "witness" (the cheap search) or "bounds" (of the whole ladder); from a
-    chain, the solver's name too.
+    `proved`: no point is misclassified; `proposals`: suspected witnesses, best first (masks (F,) of
+    a ladder, images (d,) of a ball); `margin`: smallest margin met, or proved; `evaluated`: points
+    at which the network was run; `step`: what settled it, where that was not the solver's own
+    procedure ("witness" the cheap search, "bounds" those of the whole region) or where several
+    solvers were asked; `stopped`: why it gave up.
+
+    `effective`: exact number of misclassified points, None where not every point was visited;
+    `close_calls`: points that folded arithmetic left to the runtime; `proof`: what a certificate is made
+    of, where the query asked for it; `corners`: moves (d,) that the bounds of a proof about a ball
+    point at, `least`: the margin that these prove.
     """
 
     proved: bool
-    effective: int | None
-    proposals: tuple[Bools, ...]
+    proposals: tuple[Proposal, ...]
     margin: float | None
     evaluated: int
-    stopped: Reason | None = None
-    thin: int = 0
-    leaves: tuple[Leaf, ...] | None = None
     step: str = ""
+    stopped: Reason | None = None
+    effective: int | None = None
+    close_calls: int = 0
+    proof: Proof | None = None
+    corners: tuple[Doubles, ...] = ()
+    least: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,33 +114,6 @@ class Findings:
     evaluated: int
 
 
-@dataclass(frozen=True, eq=False)
-class PhaseLeaf:
-    """A part of a ball on which one network was proved right by bounds: `path` of (hidden layer,
-    neuron, 1 for pre-activations of at least 0 or -1 for at most 0), `found`, the bounds, `pulls`
-    (n,) of each hidden layer, multipliers of these conditions."""
-
-    path: tuple[tuple[int, int, int], ...]
-    found: Any
-    pulls: tuple[Doubles, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class BallFinding:
-    """What a solver found on one network around one image.
-
-    `proved`: no image of the ball is misclassified; `proposals`: images (d,) of suspected
-    witnesses, best first; `margin`: smallest margin met, or proved; `evaluated`: images run; `by`:
-    the step that decided; `stopped`: why it gave up; `proof`: what a certificate is made of;
-    `corners`: moves (d,) that the bounds of a proof point at, `least`: the margin that these prove.
-    """
-
-    proved: bool
-    proposals: tuple[Floats, ...]
-    margin: float | None
-    evaluated: int
-    by: str
-    stopped: Reason | None = None
-    proof: Any = None
-    corners: tuple[Doubles, ...] = ()
-    least: float | None = None
+def alone(found: tuple[Finding, ...]) -> Findings:
+    """Findings of networks that were asked one by one."""
+    return Findings(found, None, max(finding.evaluated for finding in found))

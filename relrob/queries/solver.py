@@ -1,18 +1,22 @@
-"""What a decision procedure is."""
+"""The decision procedures: one protocol for all regions, typed by the points that they take."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding, Findings
-from relrob.queries.problem import BallProblem, Problem
+from relrob.domain.region import Region
+from relrob.queries.findings import Findings
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet
+from relrob.regions.points import Points
+
+P_contra = TypeVar("P_contra", bound=Points, contravariant=True)
 
 
-class Solver(Protocol):
-    """A decision procedure."""
+class Solver(Protocol[P_contra]):
+    """A decision procedure. It proposes; `relrob.deciding.decide` replays and pronounces."""
 
     @property
     def name(self) -> str:
@@ -24,17 +28,18 @@ class Solver(Protocol):
         """True when UNKNOWN comes only from the budget."""
         ...
 
-    def accepts(self, problem: Problem) -> str | None:
-        """None when the problem can be taken, else the sentence that says why not."""
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
+        """None when it takes a query about these networks in such a region, of a kind that the
+        registry names, else the sentence that says why not."""
         ...
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[P_contra]) -> Findings:
         """Spend at most the budget on each network. Never raises for a budget."""
         ...
 
 
 class Work(Protocol):
-    """A solver's work on one problem, a step at a time. Every `share` is of a network's time limit,
+    """A solver's work on one query, a step at a time. Every `share` is of a network's time limit,
     counted from the start."""
 
     def open(self) -> tuple[int, ...]:
@@ -68,32 +73,9 @@ class Work(Protocol):
         ...
 
 
-class Stepwise(Solver, Protocol):
-    """A solver whose work can be stopped and taken up again."""
+class Stepwise(Solver[RungSet], Protocol):
+    """A solver of ladders whose work can be stopped and taken up again."""
 
-    def begin(self, problem: Problem) -> Work:
+    def begin(self, query: Query[RungSet]) -> Work:
         """The work, with its cheap search for a witness done."""
-        ...
-
-
-class BallSolver(Protocol):
-    """A decision procedure for balls and lattices."""
-
-    @property
-    def name(self) -> str:
-        """The solver's name, its method in `relrob.registry.SOLVERS`."""
-        ...
-
-    @property
-    def complete(self) -> bool:
-        """True when UNKNOWN comes only from the budget."""
-        ...
-
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
-        """None when this network can be taken in such a region, else the sentence that says why
-        not."""
-        ...
-
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
-        """Spend at most the budget on this network. Never raises for a budget."""
         ...

@@ -131,14 +131,17 @@ class NetworkSpots:
         """Every image of the ball has the label, proved. `corners`: the moves (d,) that its bounds
         point at. Raises AlarmError."""
         seed = crc32(repr((self._spots.image, self._ready.role)).encode())
-        rng, hull = np.random.default_rng(seed), BallHull(ball.down, ball.up, ball.norm, ball.reach)
+        rng, hull = (
+            np.random.default_rng(seed),
+            BallHull(ball.down, ball.up, ball.norm, ball.radius),
+        )
         chosen = (
             list(corners)
             if len(corners) <= PARTS
             else [corners[n] for n in rng.permutation(len(corners))[:PARTS]]
         )
         drawn = [
-            hull.extreme(rng.standard_normal(len(ball.base))) * rng.choice([1.0, rng.random()])
+            hull.maximiser(rng.standard_normal(len(ball.base))) * rng.choice([1.0, rng.random()])
             for _ in chosen or [0]
         ]
         moves = [*chosen, *drawn]

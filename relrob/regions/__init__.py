@@ -1,1 +1,1 @@
-"""Regions of perturbed images, as arrays."""
+"""Regions of perturbed images as arrays: points, parts, moves and support functions."""

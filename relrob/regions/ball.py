@@ -1,23 +1,22 @@
-"""The ball or the lattice around one image, as arrays: how far each pixel can move, exact
-membership, and points of it."""
+"""The ball or the lattice around one image as arrays: moves of pixels, exact membership, points."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Doubles, Floats, frozen
-from relrob.domain.query import check_image
+from relrob.domain.arrays import Doubles, Floats, Proposal, read_only
+from relrob.domain.image import check_image
 from relrob.domain.region import Ball, Lattice, Norm
+from relrob.errors import RelrobError
 from relrob.regions.exact import fed, float32_inside, nearest_float32
 
-_HALF_UNIT = (
-    2.0**-25
-)  # of a float32 in [1/2, 1]: how far the nearest one can be from a value in [0, 1]
+# Half a unit of a float32 in [1/2, 1]: the largest rounding of a value in [0, 1].
+_HALF_UNIT = 2.0**-25
 
 
 @final
@@ -26,8 +25,8 @@ class BallSet:
     """All images of a ball or lattice around one image.
 
     `base`: float32 (d,), the clean image; `exact`: its pixels as fractions, k/255 for levels on a
-    lattice, `base` itself in a ball; `down`, `up`: float64 (d,) >= 0, how far each pixel can move
-    from `base`, outward; `norm` and `reach`: the moves' norm is at most that, outward.
+    lattice, `base` itself in a ball; `down`, `up`: float64 (d,) >= 0, the farthest moves of each
+    pixel from `base`, outward; `norm`, `radius`: the norm of the moves, and its limit, outward.
     """
 
     region: Ball | Lattice
@@ -36,10 +35,31 @@ class BallSet:
     down: Doubles
     up: Doubles
     norm: Norm
-    reach: float
+    radius: float
+    joint: ClassVar[bool] = False  # each network is asked alone: there is nothing to count on both
+    count: ClassVar[None] = None  # no solver visits every image
+
+    def at(self, proposal: Proposal) -> Floats:
+        """A proposed image (d,). Raises RelrobError where it is not one of the region: a solver
+        must never propose such an image."""
+        image: Floats = np.asarray(proposal, dtype=np.float32)
+        if not self.contains(image):
+            raise RelrobError(
+                "a solver proposed a perturbed image outside the region",
+                hint="reporting this as a bug",
+            )
+        return image
+
+    def moved_by(self, proposal: Proposal) -> tuple[int, ...]:
+        """No features are moved in a ball."""
+        return ()
+
+    def described(self) -> bytes:
+        """What tells these images from all others."""
+        return f"{self.region} {self.exact}\n".encode() + self.base.tobytes()
 
     def contains(self, image: Floats) -> bool:
-        """Is `image` (d,) a point of the region? Exact."""
+        """Is `image` (d,) a point of the region? The answer is exact."""
         if (
             image.shape != self.base.shape
             or image.dtype != np.float32
@@ -57,7 +77,7 @@ class BallSet:
             return False
         return _within(self.region, [Fraction(float(image[i])) - self.exact[i] for i in changed])
 
-    def cost(self, image: Floats) -> Fraction:
+    def cost(self, image: Proposal) -> Fraction:
         """Exact L1 change of an image (d,), as it is fed."""
         changed = np.flatnonzero(image != self.base)
         return sum(
@@ -76,12 +96,16 @@ class BallSet:
             for pixel in set(self.exact)
         }
         low, high = zip(*(known[pixel] for pixel in self.exact), strict=True)
-        return frozen(np.array(low, dtype=np.float32)), frozen(np.array(high, dtype=np.float32))
+        return read_only(np.array(low, dtype=np.float32)), read_only(
+            np.array(high, dtype=np.float32)
+        )
 
     def point(self, moves: Doubles) -> Floats | None:
-        """The image (d,) nearest to base + moves (d,) on the near side of it, if it is one of the
-        region: float32 values, or points of the grid, no pixel further away than asked for. None
-        when the moves lead outside by more than rounding."""
+        """The image (d,) of the region nearest to base + moves (d,), no pixel further than asked.
+
+        Its pixels are float32 values, or points of the grid. None when the moves leave the region
+        by more than rounding.
+        """
         if not np.isfinite(moves).all():
             return None
         if isinstance(self.region, Lattice):
@@ -92,12 +116,12 @@ class BallSet:
             beyond = np.abs(image - self.base.astype(np.float64)) > np.abs(wanted - self.base)
             image = np.where(beyond, np.nextafter(image, self.base), image).astype(np.float32)
             if self.contains(image):
-                return frozen(image)
+                return read_only(image)
         return None
 
     def _grid_point(self, moves: Doubles, region: Lattice) -> Floats | None:
-        """Each pixel as many whole steps as its move allows; the last step into black or white may
-        be cut."""
+        """The point with as many whole steps for each pixel as its move allows. The last step into
+        black or white may be cut."""
         image = self.base.copy()
         for i in np.flatnonzero(moves):
             target = min(max(self.exact[i] + Fraction(float(moves[i])), Fraction(0)), Fraction(1))
@@ -107,11 +131,11 @@ class BallSet:
                 steps = int(abs(target - self.exact[i]) / region.step)
                 value = self.exact[i] + (1 if moves[i] > 0 else -1) * steps * region.step
             image[i] = nearest_float32(value.numerator, value.denominator)
-        return frozen(image) if self.contains(image) else None
+        return read_only(image) if self.contains(image) else None
 
 
 def _within(region: Ball, moves: list[Fraction]) -> bool:
-    """Is the norm of these moves, all other pixels alone, at most the radius?"""
+    """Is the norm of these moves at most the radius? All other pixels stay."""
     if region.norm is Norm.L0:
         return len(moves) <= region.radius
     if region.norm is Norm.L1:
@@ -122,8 +146,8 @@ def _within(region: Ball, moves: list[Fraction]) -> bool:
 
 
 def _grid_move(pixel: Fraction, value: float, step: Fraction) -> Fraction | None:
-    """How far a pixel was moved along its grid to be fed as `value`; the least such move, None when
-    there is none."""
+    """The least move along a pixel's grid after which it is fed as `value`; None when there is
+    none."""
     if value == 0.0:
         return pixel
     if value == 1.0:
@@ -152,17 +176,18 @@ def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
     )
     radius = _up(region.radius)
     norm = Norm.L1 if isinstance(region, Lattice) else region.norm
-    if lattice:  # the clean image and every moved pixel are rounded
+    # On a lattice the clean image and every moved pixel are rounded.
+    if lattice:
         radius = float(np.nextafter(radius + len(base) * 2 * _HALF_UNIT, np.inf))
     most = 1.0 if norm is Norm.L0 else radius
     return BallSet(
         region=region,
-        base=frozen(base),
+        base=read_only(base),
         exact=exact,
-        down=frozen(np.minimum(wide, most)),
-        up=frozen(np.minimum(np.nextafter(1 - wide, np.inf), most)),
+        down=read_only(np.minimum(wide, most)),
+        up=read_only(np.minimum(np.nextafter(1 - wide, np.inf), most)),
         norm=norm,
-        reach=radius,
+        radius=radius,
     )
 
 

@@ -16,8 +16,9 @@ _LARGEST_EXPONENT: Final = 400
 
 
 def parse_fraction(text: str, what: str) -> Fraction:
-    """A number as typed, exactly: "0.25", "1/3", "20". Raises RegionError. `what`: the option's
-    name.
+    """A number as typed, exactly: "0.25", "1/3", "20". `what`: the option's name.
+
+    Raises RegionError.
 
     >>> parse_fraction("0.1", "step")
     Fraction(1, 10)
@@ -31,8 +32,9 @@ def parse_fraction(text: str, what: str) -> Fraction:
 
 
 def nearest_8bit(step: Fraction) -> Fraction:
-    """The multiple of 1/255 nearest to `step`, at least 1/255 (half-way cases up): the 8-bit grid's
-    step.
+    """The step of the 8-bit grid: the multiple of 1/255 nearest to `step`, at least 1/255.
+
+    Half-way cases go up.
 
     >>> nearest_8bit(Fraction(1, 4))
     Fraction(64, 255)
@@ -41,7 +43,7 @@ def nearest_8bit(step: Fraction) -> Fraction:
 
 
 def fed(image: NDArray[Any]) -> NDArray[np.float32]:
-    """The float32 pixels (d,) that a network is given for an image of uint8 levels (k/255) or of
+    """The float32 pixels (d,) that a network is fed for an image of uint8 levels (k/255) or of
     float32."""
     flat = image.ravel()
     return flat if flat.dtype == np.float32 else flat.astype(np.float32) / np.float32(255)

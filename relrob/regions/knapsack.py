@@ -1,8 +1,8 @@
 """Subsets of items whose total cost stays within a budget: counted exactly, and listed in a fixed
-order in any range.
+order from any rank.
 
-The subsets form a decision diagram: a state is what is left of the budget, states that admit the
-same subsets are merged, and each state knows how many subsets it leads to (dynamic programming).
+The subsets form a decision diagram (dynamic programming). A state is the rest of the budget. States
+that admit the same subsets are merged. Each state holds the number of subsets that it leads to.
 Costs and budget are integers of any size, so the comparison with the budget is exact.
 """
 
@@ -25,21 +25,21 @@ _INT64_SAFE: Final = 1 << 61
 
 @dataclass(frozen=True, eq=False)
 class _Layer:
-    """Children of each state: index of the next layer's state when the item is left out, and when
-    taken (-1: too dear)."""
+    """Children of each state, as indices into the next layer: with the item left out, and with the
+    item taken (-1: too dear)."""
 
     left: NDArray[np.int64]
     taken: NDArray[np.int64]
 
 
 def _integers(values: Sequence[int], largest: int) -> NDArray[Any]:
-    """int64 where every sum fits, Python integers otherwise."""
+    """The values as int64 where every sum fits, else as Python integers."""
     return np.array(values, dtype=np.int64 if largest < _INT64_SAFE else object)
 
 
 def _suffix_sums(costs: Sequence[int], budget: int, largest: int) -> list[NDArray[Any] | None]:
-    """For each layer the sorted sums <= budget that its remaining items can make, or None where
-    they are too many."""
+    """For each layer the sorted sums <= budget of its remaining items; None where they are too
+    many."""
     sums: list[NDArray[Any] | None] = [_integers([0], largest)]
     for cost in reversed(costs):
         below = sums[-1]
@@ -92,7 +92,8 @@ class Knapsack:
             total += len(states)
             if total > MAX_STATES:
                 raise RegionError(
-                    f"the points of a ladder of {self.items} features whose costs share no measure cannot be counted exactly",
+                    f"the points of a ladder of {self.items} features whose costs share no measure"
+                    " cannot be counted exactly",
                     f"ladders of up to {MAX_STATES:,} counting states",
                     "fewer --features, or 8-bit images with --grid 8bit",
                 )
@@ -100,7 +101,7 @@ class Knapsack:
         self.count: int = int(self._counts[0][0])
 
     def _count(self, last: int) -> list[NDArray[Any]]:
-        """Number of subsets below each state, layer by layer."""
+        """The number of subsets below each state, layer by layer."""
         dtype = np.int64 if self.items < 62 else object
         counts: list[NDArray[Any]] = [np.array([1] * last, dtype=dtype)]
         for layer in reversed(self._layers):
@@ -109,8 +110,8 @@ class Knapsack:
         return counts[::-1]
 
     def masks(self, start: int, stop: int) -> Bools:
-        """Subsets of rank start..stop-1 as rows (n, items); cost O(items) array operations, memory
-        O(n)."""
+        """The subsets of rank start..stop-1 as rows (n, items). Cost: O(items) array operations,
+        memory O(n)."""
         stop = min(stop, self.count)
         size = max(stop - start, 0)
         out = np.zeros((size, self.items), dtype=np.bool_)

@@ -1,8 +1,5 @@
-"""The complete and covering ladder of one image, as arrays: features, costs, and its points in a
-fixed order.
-
-Source: Duncan et al. 2020, Sec. II-C, as docs/regions.md, "The ladder", defines it.
-"""
+"""The complete and covering ladder of one image as arrays: features, costs, points in a fixed
+order (Duncan et al. 2020, Sec. II-C; docs/regions.md, "The ladder")."""
 
 from __future__ import annotations
 
@@ -10,21 +7,21 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Floats, Ints, frozen
-from relrob.domain.query import check_image
+from relrob.domain.arrays import Bools, Floats, Ints, Proposal, read_only
+from relrob.domain.image import check_image
 from relrob.domain.region import Ladder
-from relrob.errors import RegionError
+from relrob.errors import RegionError, RelrobError
 from relrob.regions.exact import fed, nearest_float32s, numerators
 from relrob.regions.knapsack import Knapsack
 
 
 def saliency_order(pixels: list[int]) -> list[int]:
-    """Axes by |x_i - mean(x)| descending, ties by raster order; exact.
+    """Axes by |x_i - mean(x)| descending, ties by raster order. The order is exact.
 
     Source: docs/regions.md, "The ladder".
     """
@@ -33,15 +30,15 @@ def saliency_order(pixels: list[int]) -> list[int]:
 
 
 def moved_pixel(pixel: int, step: int, one: int) -> int:
-    """One step toward the other extreme, clipped; all three over the same denominator, `one` =
-    white."""
+    """The pixel after one step toward the other extreme, clipped. All three numbers have one
+    denominator; `one` is white."""
     return max(pixel - step, 0) if 2 * pixel > one else min(pixel + step, one)
 
 
 @dataclass(frozen=True, eq=False)
 class Rung:
-    """A finite block of the ladder: ranks `start`, `start`+1, ... and their `masks` (n, F), True
-    where a feature is moved."""
+    """A block of points: those of rank `start`, `start`+1, ...; `masks` (n, F) is True where a
+    feature is moved."""
 
     start: int
     masks: Bools
@@ -64,6 +61,12 @@ class RungSet:
     costs: tuple[int, ...]
     budget: int
     denominator: int
+    joint: ClassVar[bool] = True  # networks are asked together: points are counted on both
+
+    @property
+    def region(self) -> Ladder:
+        """The ladder as a value."""
+        return self.ladder
 
     @property
     def features(self) -> int:
@@ -72,7 +75,7 @@ class RungSet:
 
     @cached_property
     def knapsack(self) -> Knapsack:
-        """The sets of features within the radius. Raises RegionError where they have too many costs
+        """The sets of features within the radius. Raises RegionError where their costs are too many
         to count."""
         return Knapsack(self.costs, self.budget)
 
@@ -97,14 +100,15 @@ class RungSet:
         `images` (m, d)."""
         group, base, change = self._bits
         bits = images[: len(masks)].view(np.int32)
-        np.take(-masks.astype(np.int32), group, axis=1, out=bits, mode="clip")  # all bits or none
+        # A mask becomes all bits or none.
+        np.take(-masks.astype(np.int32), group, axis=1, out=bits, mode="clip")
         bits &= change
         bits ^= base
 
     @cached_property
     def _bits(self) -> tuple[Ints, NDArray[np.int32], NDArray[np.int32]]:
-        """Of each pixel the feature that moves it (any where none does), the clean value's bits,
-        and those that moving changes."""
+        """For each pixel: the feature that moves it (any where none does), the bits of its clean
+        value, and the bits that moving changes."""
         group, moved = np.zeros(len(self.base), np.int64), self.base.copy()
         group[self.axes] = np.arange(self.features)[:, None]
         moved[self.axes] = self.moved
@@ -113,7 +117,8 @@ class RungSet:
 
     def cost_units(self, masks: Bools) -> NDArray[Any]:
         """Exact costs in units of 1/`denominator`: (n,), int64 or Python integers."""
-        if sum(self.costs) < 1 << 53:  # exact in a float64 product, which is fast
+        # Below 2^53 a float64 product is exact, and fast.
+        if sum(self.costs) < 1 << 53:
             return (masks.astype(np.float64) @ np.array(self.costs, dtype=np.float64)).astype(
                 np.int64
             )
@@ -122,15 +127,37 @@ class RungSet:
             total = total + masks[:, feature].astype(object) * cost
         return total
 
-    def cost(self, mask: Bools) -> Fraction:
+    def cost(self, mask: Proposal) -> Fraction:
         """Exact L1 cost of one mask (F,)."""
         return Fraction(
             sum(c for c, chosen in zip(self.costs, mask, strict=True) if chosen), self.denominator
         )
 
+    def at(self, proposal: Proposal) -> Floats:
+        """The perturbed image (d,) of a proposed mask (F,). Raises RelrobError where it is not one
+        of the ladder: a solver must never propose such a point."""
+        mask: Bools = np.asarray(proposal, dtype=np.bool_)
+        image: Floats = self.images(mask[None, :])[0]
+        if self.cost(mask) > self.ladder.radius or not self.contains(image):
+            raise RelrobError(
+                "a solver proposed a perturbed image outside the region",
+                hint="reporting this as a bug",
+            )
+        return image
+
+    def moved_by(self, proposal: Proposal) -> tuple[int, ...]:
+        """The features that a mask (F,) moves."""
+        return tuple(int(feature) for feature in np.flatnonzero(proposal))
+
+    def described(self) -> bytes:
+        """What tells these points from all others."""
+        costs = f"{self.ladder} {self.costs} {self.budget}/{self.denominator}"
+        arrays = (self.base.tobytes(), self.axes.tobytes(), self.moved.tobytes())
+        return b"\n".join((costs.encode(), *arrays))
+
     def contains(self, image: Floats) -> bool:
-        """True when `image` (d,) is a point of this ladder, bit for bit. A step below float32's
-        resolution moves nothing."""
+        """Is `image` (d,) a point of this ladder, bit for bit? A step below float32's resolution
+        moves nothing."""
         shown = image[self.axes]
         mask = (shown == self.moved).all(axis=1) & (self.moved != self.base[self.axes]).any(axis=1)
         rebuilt = self.images(mask[None, :])[0]
@@ -148,7 +175,8 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     features = available if ladder.features is None else ladder.features
     if features > available or features == 0:
         raise RegionError(
-            f"{features or 'all'} features of {ladder.axes} axes on an image of {len(pixels)} pixels",
+            f"{features or 'all'} features of {ladder.axes} axes"
+            f" on an image of {len(pixels)} pixels",
             f"at most {available}" if available else f"--axes of at most {len(pixels)}",
             "--features all" if available else f"--axes {max(len(pixels) // max(features, 1), 1)}",
         )
@@ -161,9 +189,9 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     shape = (features, ladder.axes)
     return RungSet(
         ladder=ladder,
-        base=frozen(fed(image)),
-        axes=frozen(np.array(chosen, dtype=np.int64).reshape(shape)),
-        moved=frozen(nearest_float32s(moved, one).reshape(shape)),
+        base=read_only(fed(image)),
+        axes=read_only(np.array(chosen, dtype=np.int64).reshape(shape)),
+        moved=read_only(nearest_float32s(moved, one).reshape(shape)),
         costs=costs,
         budget=budget,
         denominator=one,

@@ -1,5 +1,5 @@
-"""A part of a ladder: some features moved, some left alone, the others free within what is left of
-the radius."""
+"""A part of a ladder: some features moved, some left alone, the others free within the rest of the
+radius."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Part:
     """The points of `rungs` with the features `moved` moved and only `free` ones (indices,
     ascending) moved besides.
 
-    `room`: what is left of the budget, in the ladder's units. Free features that no longer fit are
-    dropped when a part is made. `path`: the splits that lead to it, feature g as g + 1 where it was
-    moved and as -(g + 1) where it was left alone.
+    `room`: the rest of the budget, in the ladder's units; `path`: the splits that lead to the part,
+    g + 1 where feature g was moved and -(g + 1) where it was left alone. Free features that no
+    longer fit are dropped when a part is made.
     """
 
     rungs: RungSet
@@ -36,12 +36,12 @@ class Part:
 
     @property
     def integral(self) -> bool:
-        """A feature is moved wholly or not at all."""
+        """True: a feature is moved wholly or not at all."""
         return True
 
     def prices(self) -> tuple[list[int], int]:
-        """(costs of the free features, what is left of the radius) in the largest unit that
-        measures all, integers."""
+        """(costs of the free features, rest of the radius), integers in the largest unit that
+        measures all."""
         costs = [self.rungs.costs[g] for g in self.free]
         unit = int(np.gcd.reduce(np.array(costs or [1], dtype=object)))
         return [cost // unit for cost in costs], self.room // unit
@@ -57,16 +57,15 @@ class Part:
         return self.knapsack.count
 
     def exceeds(self, limit: int) -> bool:
-        """Are there more points than `limit`? Says so without counting where the dearest features
-        tell, and keeps no counts."""
+        """Are there more points than `limit`? The dearest features often tell without counting; no
+        counts are kept."""
         some, fit, room = 1, 1, self.room
         for size, cost in enumerate(sorted((self.rungs.costs[g] for g in self.free), reverse=True)):
             room -= cost
             if room < 0:
                 break
-            fit = (
-                fit * (len(self.free) - size) // (size + 1)
-            )  # every subset of size + 1 features fits
+            # Every subset of size + 1 features fits.
+            fit = fit * (len(self.free) - size) // (size + 1)
             some += fit
             if some > limit:
                 return True
@@ -74,11 +73,11 @@ class Part:
 
     @property
     def spent(self) -> int:
-        """Cost of the point at which no free feature is moved, the cheapest one of the part."""
+        """The cost of the cheapest point of the part: no free feature is moved."""
         return self.rungs.budget - self.room
 
     def masks(self, start: int, stop: int) -> Bools:
-        """Masks of the ladder (n, F) of the part's points of rank start..stop-1."""
+        """The part's points of rank start..stop-1, as masks (n, F) of the ladder."""
         chosen = self.knapsack.masks(start, stop)
         masks = np.zeros((len(chosen), self.rungs.features), dtype=np.bool_)
         masks[:, list(self.moved)] = True
@@ -100,8 +99,8 @@ class Part:
         )
 
     def dearest(self) -> tuple[int, int] | None:
-        """(largest cost of a point, number of such points); None when there are too many different
-        sums to add up."""
+        """(largest cost of a point, number of such points); None when the different sums are too
+        many."""
         sums = {self.spent: 1}
         for g in self.free:
             cost = self.rungs.costs[g]

@@ -1,14 +1,13 @@
-"""Which features a search combines: disjoint ones, or those of colour images as the founding
+"""The features that a search combines: disjoint ones, or those of colour images as the founding
 paper's code picked them.
 
-That code, which descends from DLV, fills a feature of a colour image axis by axis, in the order
-channel, row, column. A pick starts from the first axis that this feature has not, whether an
-earlier feature has it or not, and goes on to an axis further from the mean only if no earlier
-feature has that one. So the image's first axes are picked again by every feature after the axes
-that lie further from the mean are used up; features overlap, and the last ones can all be the same
-(that code means to end at the first that brings nothing new, but compares lists whose order
-changes). An axis of two chosen features moves once. On images of one channel that code picks none
-twice.
+That code descends from DLV. It fills a feature of a colour image axis by axis, in the order
+channel, row, column. A pick starts from the first axis that this feature lacks, whether an earlier
+feature has it or not. It goes on to an axis further from the mean only if no earlier feature has
+that one. Once the axes further from the mean are used up, every feature picks the image's first
+axes again. So features overlap, and the last ones can all be the same. (The code means to end at
+the first feature that adds no axis, but compares lists whose order changes.) An axis of two chosen
+features moves once. On images of one channel the code picks no axis twice.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Bools, Ints, frozen
+from relrob.domain.arrays import Bools, Ints, read_only
 from relrob.domain.region import Search
 from relrob.errors import RegionError
 from relrob.regions.exact import numerators
@@ -28,10 +27,10 @@ from relrob.regions.ladder import RungSet, rung_set, saliency_order
 
 
 def repicked(pixels: list[int], size: int) -> list[list[int]]:
-    """Features of `size` axes each, in the order in which they are made, of pixels in the order in
-    which picks look at them.
+    """The `len(pixels) // size` features of `size` axes each, in the order in which they are made.
 
-    `len(pixels) // size` features, repetitions among them. An axis is its place in `pixels`.
+    `pixels` stand in the order in which picks look at them; an axis is its place there. Features
+    can repeat.
 
     >>> repicked([250, 40, 0, 0, 0, 1], 2)
     [[0, 2], [0, 3], [0, 4]]
@@ -84,7 +83,7 @@ class Groups:
         return self.within.denominator
 
     def parts(self, masks: Bools) -> Bools:
-        """Which parts move where these features (n, F) do: (n, A)."""
+        """The parts (n, A) that move where these features (n, F) do."""
         if self.belongs is None:
             return masks
         return (masks.astype(np.float32) @ self.belongs.astype(np.float32)) > 0
@@ -98,7 +97,7 @@ class Groups:
         return self.within.cost(self.parts(mask[None, :])[0])
 
     def distinct(self, masks: Bools) -> Ints:
-        """Of masks (n, F), in their order, the first that moves each set of parts: indices."""
+        """Indices of the first of the masks (n, F) that moves each set of parts, ascending."""
         if self.belongs is None:
             return np.arange(len(masks))
         _, first = np.unique(np.packbits(self.parts(masks), axis=1), axis=0, return_index=True)
@@ -121,8 +120,10 @@ def groups_of(region: Search, image: NDArray[Any]) -> Groups:
 
 
 def _overlapping(region: Search, image: NDArray[Any]) -> tuple[RungSet, Bools]:
-    """Parts: the pixels that the same features have; a small one is filled up with a pixel of no
-    feature, which stays."""
+    """The parts, and which feature has which: pixels that the same features have make a part.
+
+    A small part is filled up with a pixel of no feature, which stays.
+    """
     if image.ndim < 3 or image.shape[-1] == 1:
         raise RegionError(
             "picking pixels again in images of one channel",
@@ -151,6 +152,6 @@ def _overlapping(region: Search, image: NDArray[Any]) -> tuple[RungSet, Bools]:
         belongs[list(having), part] = True
     costs = tuple(sum(single.costs[row[axis]] for axis in mine) for mine in parts.values())
     whole = replace(
-        single, ladder=region.ladder, axes=frozen(axes), moved=frozen(moved), costs=costs
+        single, ladder=region.ladder, axes=read_only(axes), moved=read_only(moved), costs=costs
     )
-    return whole, frozen(belongs)
+    return whole, read_only(belongs)

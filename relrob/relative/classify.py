@@ -1,118 +1,105 @@
-"""One image, two networks: which of the sets R_Q^FP, R^FP, R_Q, R^0, R^mixed, unknown, L_ic is it
-in?
-
-Source of the sets: Duncan et al. 2020, Sec. III; docs/regions.md, "Effective perturbations and the
-sets".
-"""
+"""One image, two networks, a ladder, a lattice or a ball: its record, its witnesses and its
+certificates."""
 
 from __future__ import annotations
 
 import logging
 import time
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from relrob.certificates.writing.ladder import certificate
-from relrob.deciding.decide import Decision, decide, replay
-from relrob.domain.query import Budget
+from relrob.certificates.writing.write import certificate
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Ladder
-from relrob.domain.verdict import Status, Verdict
+from relrob.domain.region import Ball, Ladder, Lattice
+from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
 from relrob.networks.batches import one_line
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
-from relrob.queries.findings import Finding, Leaf, Share
-from relrob.queries.problem import Problem
+from relrob.queries.findings import Finding, Proof
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
-from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.points import Points, points_of
+from relrob.relative.sets import Effective, set_of
 from relrob.relative.views import witness_view
 
 log = logging.getLogger(__name__)
 
-
-class Effective(StrEnum):
-    """Which effective perturbations of the reference decide R_Q, R^0 and R^mixed."""
-
-    CLOSEST = "closest"
-    ALL = "all"
-    FARTHEST = "farthest"
+ROLES = ("reference", "quantised")
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What every image of a run shares."""
+    """What every image of a run shares; `solver`: a method of the registry, or a solver;
+    `effective`, `counts`: of ladders, whose points are counted."""
 
     reference: Opened
     quantised: Opened
-    ladder: Ladder
-    solver: Solver
+    region: Ladder | Ball | Lattice
+    solver: str | Solver[Any]
     budget: Budget
-    effective: Effective
-    counts: bool
+    effective: Effective = Effective.CLOSEST
+    counts: bool = False
     certify: bool = False
 
 
 def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> ImageResult:
-    """Decide one image (H, W, C). Cost: one solver run over the region on both networks."""
+    """Decide one image (H, W, C). Cost: a solver run over the region on both networks."""
     begin = time.perf_counter()
-    rungs = rung_set(setting.ladder, image)
-    clean = rungs.base[None, :]
-    said = [
-        int(labels(opened.replayer.outputs(clean))[0])
-        for opened in (setting.reference, setting.quantised)
-    ]
-    if said[0] != label:
-        record = Record(index, label, said[0], said[1], Set.L_IC)
-        return ImageResult(record, (), time.perf_counter() - begin)
     networks = (setting.reference, setting.quantised)
-    problem = Problem(
-        rungs, label, networks, setting.budget, setting.counts, setting.certify, Spots(index)
+    points = points_of(setting.region, image)
+    clean = points.base[None, :]
+    said = [int(labels(opened.replayer.outputs(clean))[0]) for opened in networks]
+    row = Record(index, label, said[0], said[1], Set.L_IC)
+    if said[0] != label:
+        return ImageResult(row, (), time.perf_counter() - begin)
+    query = Query(
+        points,
+        Label(label),
+        networks,
+        setting.budget,
+        setting.counts,
+        setting.certify,
+        Spots(index),
     )
-    decision = decide(problem, setting.solver)
-    record = _record(setting, rungs, decision, Record(index, label, said[0], said[1], Set.UNKNOWN))
-    record = replace(record, spot_checks=problem.spots.run)
+    decision = decide(query, setting.solver)
+    row = replace(_record(points, decision, row), spot_checks=query.spots.run)
+    row = replace(row, set=set_of(setting.effective, decision, setting.quantised, label))
     views = tuple(
-        witness_view(networks, rungs.base, image, record, name, verdict.witness)
-        for name, verdict in zip(("reference", "quantised"), decision.verdicts, strict=True)
+        witness_view(networks, points.base, image, row, role, verdict.witness)
+        for role, verdict in zip(ROLES, decision.verdicts, strict=True)
         if verdict.witness is not None
     )
-    certificates = _certificates(setting, rungs, decision, image, label) if setting.certify else ()
-    return ImageResult(record, views, time.perf_counter() - begin, certificates)
+    certificates = _certificates(query, decision, image) if setting.certify else ()
+    return ImageResult(row, views, time.perf_counter() - begin, certificates)
 
 
 def _certificates(
-    setting: Setting, rungs: RungSet, decision: Decision, image: NDArray[Any], label: int
+    query: Query[Points], decision: Decision, image: NDArray[Any]
 ) -> tuple[tuple[str, bytes], ...]:
     """One for each ROBUST verdict whose solver says what it rests on."""
     made = []
-    opens = {"reference": setting.reference, "quantised": setting.quantised}
-    for (role, opened), verdict, finding in zip(
-        opens.items(), decision.verdicts, decision.each, strict=True
+    for role, opened, verdict, finding in zip(
+        ROLES, query.networks, decision.verdicts, decision.each, strict=True
     ):
-        if verdict.status is Status.ROBUST and finding.leaves is not None:
-            data = _certificate(opened, rungs, image, label, role, finding.leaves)
+        if verdict.status is Status.ROBUST and finding.proof is not None:
+            data = _certificate(opened, query, image, role, finding.proof)
             if data is not None:
                 made.append((role, data))
     return tuple(made)
 
 
 def _certificate(
-    opened: Opened,
-    rungs: RungSet,
-    image: NDArray[Any],
-    label: int,
-    role: str,
-    leaves: tuple[Leaf, ...],
+    opened: Opened, query: Query[Points], image: NDArray[Any], role: str, proof: Proof
 ) -> bytes | None:
     """None, with a warning, where it cannot be written: the verdict needs none."""
     try:
-        return certificate(opened, rungs, image, label, role, leaves)
+        return certificate(opened, query.points, image, query.label, role, proof)
     except RelrobError:
         raise
     except Exception as error:
@@ -121,25 +108,20 @@ def _certificate(
         return None
 
 
-def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record) -> Record:
-    """The row of an image that the reference classifies right."""
+def _record(points: Points, decision: Decision, clean: Record) -> Record:
+    """The row of an image that the reference classifies right, but for its set."""
     reference, quantised = decision.verdicts
-    transfer = decision.transfer
+    transfer, counted = decision.transfer, decision.each
     reasons = [
-        f"{name}: {verdict.reason.value}"
-        for name, verdict in (("reference", reference), ("quantised", quantised))
+        f"{role}: {verdict.reason.value}"
+        for role, verdict in zip(ROLES, decision.verdicts, strict=True)
         if verdict.reason is not None
     ]
-    counted = decision.each
-    return Record(
-        index=clean.index,
-        label=clean.label,
-        reference_label=clean.reference_label,
-        quantised_label=clean.quantised_label,
-        set=_set(setting, rungs, decision, clean.label),
+    return replace(
+        clean,
         reference_verdict=reference.status.value,
         quantised_verdict=quantised.status.value,
-        points=rungs.count,
+        points=points.count,
         reference_effective=counted[0].effective,
         quantised_effective=counted[1].effective,
         transferred=transfer.all.transferred if transfer else None,
@@ -151,47 +133,20 @@ def _record(setting: Setting, rungs: RungSet, decision: Decision, clean: Record)
         decided_by=f"{reference.solver},{quantised.solver}",
         reason="; ".join(reasons),
         evaluated=decision.evaluated,
-        proved=rungs.count - decision.evaluated
-        if all(_settled(finding) for finding in counted)
-        else 0,
-        thin=counted[0].thin,
+        proved=_proved(points, decision),
+        thin=counted[0].close_calls,
         disagreements=reference.disagreements + quantised.disagreements,
         clean_regression=clean.quantised_label != clean.label,
     )
 
 
+def _proved(points: Points, decision: Decision) -> int:
+    """Points that were decided for both networks without running either; 0 where they are not
+    counted."""
+    settled = all(map(_settled, decision.each))
+    return points.count - decision.evaluated if points.count is not None and settled else 0
+
+
 def _settled(finding: Finding) -> bool:
     """Is every point of the region decided, and not only the verdict?"""
     return finding.proved or finding.effective is not None
-
-
-def _set(setting: Setting, rungs: RungSet, decision: Decision, label: int) -> Set:
-    """The set of an image on which the reference is right."""
-    reference, quantised = decision.verdicts
-    if Status.UNKNOWN in (reference.status, quantised.status):
-        return Set.UNKNOWN
-    if reference.status is Status.ROBUST:
-        return Set.RQFP if quantised.status is Status.ROBUST else Set.RFP
-    share = _share(setting, rungs, decision, reference, label)
-    if share.transferred == 0:
-        return Set.RQ
-    return Set.R0 if share.transferred == share.effective else Set.MIXED
-
-
-def _share(
-    setting: Setting, rungs: RungSet, decision: Decision, reference: Verdict, label: int
-) -> Share:
-    """The effective perturbations that decide; without exact counts, the witness that was found."""
-    transfer = decision.transfer
-    if transfer is not None and transfer.all.effective:
-        chosen = {
-            Effective.CLOSEST: transfer.closest,
-            Effective.ALL: transfer.all,
-            Effective.FARTHEST: transfer.farthest,
-        }
-        return chosen[setting.effective]
-    assert reference.witness is not None  # noqa: S101 - Verdict guarantees it for NOT_ROBUST
-    mask = np.zeros(rungs.features, dtype=np.bool_)
-    mask[list(reference.witness.moved)] = True
-    said, _, _ = replay(setting.quantised, rungs, label, mask)
-    return Share(1, int(said != label), int(said == reference.witness.label))

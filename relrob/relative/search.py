@@ -25,10 +25,10 @@ from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
 from relrob.queries.findings import Share
 from relrob.regions.search_features import Groups, groups_of
-from relrob.relative.classify import Effective
+from relrob.relative.classify import ROLES
+from relrob.relative.sets import Effective
 from relrob.relative.views import witness_view
 
-_ROLES = ("reference", "quantised")
 _NAME = "search"
 
 
@@ -104,7 +104,7 @@ def classify_search(
     record = found.record(clean)
     views = tuple(
         witness_view(setting.networks, base, image, replace(record, label=said[0]), role, witness)
-        for role, witness in zip(_ROLES, found.witnesses, strict=True)
+        for role, witness in zip(ROLES, found.witnesses, strict=True)
         if witness is not None
     )
     return ImageResult(record, views, time.perf_counter() - begin)

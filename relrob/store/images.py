@@ -1,4 +1,4 @@
-"""The images that a run was asked for, as text that `--images` takes: "0:100", or "3,17,4"."""
+"""The selection of images of a run, as text that `--images` takes: "0:100", or "3,17,4"."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from relrob.errors import StoreError
 
 
 def spelled(indices: Sequence[int]) -> str:
-    """A slice where they are one, else a list.
+    """The indices as a slice where they are consecutive, else as a list.
 
     >>> spelled(range(100)), spelled([3, 17, 4]), spelled([7])
     ('0:100', '3,17,4', '7')
@@ -21,7 +21,7 @@ def spelled(indices: Sequence[int]) -> str:
 
 
 def asked(header: Mapping[str, Any]) -> Sequence[int] | None:
-    """The images that a summary's header speaks of, in their order; None where it does not say.
+    """The indices that the header of a summary names, in their order; None where it names none.
     Raises StoreError.
 
     >>> asked({"dataset": {"indices": "3:6"}})

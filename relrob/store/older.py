@@ -1,5 +1,5 @@
-"""Stores of format 3: without seals, with the selection of images in the configuration. Read as
-they are, or carried over."""
+"""Stores of format 3, which have no seals and keep the selection of images in their configuration:
+read as they are, or carried over."""
 
 from __future__ import annotations
 
@@ -13,42 +13,45 @@ from typing import Any, Final
 
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
-from relrob.store import rows, seals
+from relrob.store import seals, tables
 from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import RESTORE, connect, sqlite_errors, transaction
 from relrob.system.files import atomic_path
 
 FORMAT: Final = 3
-COLUMNS: Final = rows.COLUMNS[: rows.COLUMNS.index("clean_regression") + 1]
+COLUMNS: Final = tables.COLUMNS[: tables.COLUMNS.index("clean_regression") + 1]
 _log = logging.getLogger(__name__)
 
 
 def configuration(text: str) -> dict[str, Any]:
-    """The configuration without what no longer belongs to it, in today's format: the selection of
-    images is the reader's now."""
+    """The configuration in today's format, which leaves the selection of images to the reader."""
     config: dict[str, Any] = json.loads(text)
     config.pop("indices", None)
     dataset = config.get("dataset")
     if isinstance(dataset, dict):
         dataset.pop("images", None)
-    return {**config, "format": rows.VERSION} if config.get("format") == FORMAT else config
+    return {**config, "format": tables.VERSION} if config.get("format") == FORMAT else config
 
 
 def warn(path: Path, images: Collection[int]) -> None:
     """Say that these images, if any, have no seal of the relrob that decided them."""
     if images:
-        told = "rows not sealed: an older relrob decided %d of its images; try: another --out decides them again"
-        _log.warning(f"%s: {told}", path, len(images))
+        _log.warning(
+            "%s: rows not sealed: an older relrob decided %d of its images; "
+            "try: another --out decides them again",
+            path,
+            len(images),
+        )
 
 
 def check(path: Path, connection: sqlite3.Connection) -> None:
     """Raise StoreError for a verdict that contradicts the witness or certificate that is kept
     beside it."""
     for network in ("reference", "quantised"):
+        same = f"""WHERE o."index" = r."index" AND o.network = '{network}'"""
         held = f"""SELECT "index", {network}_verdict,
-          EXISTS (SELECT 1 FROM witnesses w WHERE w."index" = r."index" AND w.network = '{network}'),
-          EXISTS (SELECT 1 FROM certificates c WHERE c."index" = r."index" AND c.network = '{network}')
-          FROM records r"""  # noqa: S608  (names above)
+          EXISTS (SELECT 1 FROM witnesses o {same}), EXISTS (SELECT 1 FROM certificates o {same})
+          FROM records r"""  # noqa: S608
         for index, verdict, witness, certificate in connection.execute(held):
             wrong = "a certificate" if certificate and verdict != Status.ROBUST else ""
             wrong = wrong or ("a witness" if witness and verdict == Status.ROBUST else "")
@@ -62,18 +65,20 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 def carry_over(path: Path, connection: sqlite3.Connection, config: str) -> None:
     """Put a sealed store with the same rows in the place of the older one, at once or not at all.
-    Its seals say which format the rows were decided for."""
+
+    The seals of its rows keep the older format.
+    """
     with atomic_path(path) as temporary, ExitStack() as stack:
         new = connect(temporary, "rw", stack)
         with sqlite_errors(path), transaction(new):
-            rows.create(new)
+            tables.create(new)
             for table, more in (
                 ("records", (0,)),
                 ("witnesses", ()),
                 ("certificates", ()),
                 ("timings", ()),
             ):
-                for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608  (names above)
+                for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608
                     whole = (*row, *more)
                     marks = ", ".join("?" * len(whole))
                     new.execute(f"INSERT INTO {table} VALUES ({marks})", whole)  # noqa: S608

@@ -1,9 +1,9 @@
 """The store of a run: one SQLite file in the run directory, one transaction an image.
 
-The rollback journal (journal_mode=DELETE, synchronous=EXTRA) is used, not the write-ahead log: a
-kill leaves at most a journal that the next opening rolls back, a finished run leaves ONE file that
-can be copied, and no memory is shared. Every opening checks the seals of all rows
-(relrob.store.seals), but for stores of format 3, which have none.
+The store uses the rollback journal (journal_mode=DELETE, synchronous=EXTRA) and no write-ahead log.
+A kill leaves at most a journal, which the next opening rolls back. A finished run leaves one file,
+which can be copied. No memory is shared. Every opening checks the seals of all rows
+(relrob.store.seals); stores of format 3 have none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Self, final
 
 from relrob.domain.record import ImageResult, Record, WitnessView
 from relrob.errors import StoreError
-from relrob.store import older, rows, seals, witness_file
+from relrob.store import older, seals, tables, witness_file
 from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import (
     ELSEWHERE,
@@ -36,6 +36,7 @@ from relrob.system.files import check_writable, disk_errors
 
 FILE = "store.sqlite"
 JOURNAL = f"{FILE}-journal"
+_DELETE = 'DELETE FROM {} WHERE "index" = ?'
 
 
 def canonical(config: Mapping[str, Any]) -> str:
@@ -51,8 +52,8 @@ def canonical(config: Mapping[str, Any]) -> str:
 
 @final
 class Store:
-    """Records, witnesses and seconds of one run; `open` to write, `read` for reports; a context
-    manager."""
+    """Records, witnesses, certificates and seconds of one run, as a context manager: `open` to
+    write, `read` for reports."""
 
     def __init__(
         self, path: Path, connection: sqlite3.Connection, checked: _Checked, cleanup: ExitStack
@@ -68,11 +69,10 @@ class Store:
 
     @classmethod
     def open(cls, directory: Path, config: Mapping[str, Any]) -> Store:
-        """Create the run directory, or resume the run in it; one process at a time. A store of
-        format 3 is carried over.
+        """Create the run directory, or resume the run in it, one process at a time.
 
-        Raises StoreError: another configuration, unrelated files, a damaged or newer store, in use,
-        no space.
+        A store of format 3 is carried over. Raises StoreError: another configuration, unrelated
+        files, a damaged or newer store, a store in use, no space.
         """
         text, path = canonical(config), directory / FILE
         with ExitStack() as stack:
@@ -83,7 +83,7 @@ class Store:
             connection = _writable(path, stack)
             if is_empty(path, connection):
                 with sqlite_errors(path), transaction(connection):
-                    rows.create(connection)
+                    tables.create(connection)
                     seals.write(connection, text, RunSeal())
             checked = _check(path, connection)
             _refuse_other(directory, checked.config, text)
@@ -97,8 +97,8 @@ class Store:
 
     @classmethod
     def check(cls, directory: Path, config: Mapping[str, Any] | None = None) -> None:
-        """Raise now, before the work, the StoreError that `open` would raise for what lies in
-        `directory`; writes nothing."""
+        """Raise now, before the work, the StoreError that `open` would raise for `directory`;
+        writes nothing."""
         path = directory / FILE
         if not path.is_file():
             check_writable(path)
@@ -113,8 +113,10 @@ class Store:
 
     @classmethod
     def read(cls, directory: Path) -> Store:
-        """Open a run for reports; only what a kill left half-written is rolled back. Raises
-        StoreError."""
+        """Open a run for reports; a transaction that a kill left unfinished is rolled back.
+
+        Raises StoreError: no run there, or a damaged one.
+        """
         path, accepted = directory / FILE, f"a directory with a {FILE} that relrob wrote"
         with disk_errors(path, "read"):
             there, journal = path.is_file(), (directory / JOURNAL).is_file()
@@ -134,7 +136,7 @@ class Store:
             return cls(path, connection, checked, stack.pop_all())
 
     def close(self) -> None:
-        """Close the file and let others have the directory; again is no harm."""
+        """Close the file and release the directory. A second call does nothing."""
         self._cleanup.close()
 
     def __enter__(self) -> Self:
@@ -150,7 +152,7 @@ class Store:
 
     @property
     def older(self) -> frozenset[int]:
-        """The images that an older relrob decided, without seals."""
+        """Indices of the images that an older relrob decided, without seals."""
         return self._checked.older
 
     def done(self) -> frozenset[int]:
@@ -158,7 +160,7 @@ class Store:
         return frozenset(index for (index,) in self._query('SELECT "index" FROM records'))
 
     def forget(self, indices: Collection[int]) -> None:
-        """Drop all that is known of some images, in one transaction: they count as not done."""
+        """Delete every row of some images in one transaction: they count as not done."""
         given = [(index,) for index in sorted(set(indices))]
         run = self._run
         with sqlite_errors(self._path), transaction(self._connection):
@@ -168,17 +170,18 @@ class Store:
                 ).fetchall():
                     run = run.changed(seal, -1)
             for table in ("seals", "witnesses", "certificates", "timings", "records"):
-                self._connection.executemany(f'DELETE FROM {table} WHERE "index" = ?', given)  # noqa: S608  (names above)
+                self._connection.executemany(_DELETE.format(table), given)
             seals.write(self._connection, self._checked.config, run)
         self._run = run
 
     def append(self, result: ImageResult) -> None:
-        """Store an image whole, on disk when this returns. The same result again changes nothing.
+        """Store an image whole; it is on the disk when this returns. The same result again changes
+        nothing.
 
         Raises StoreError: another result for that image, a full disk.
         """
         index = int(result.record.index)
-        row = rows.encode(result.record)
+        row = tables.encode(result.record)
         witnesses = {str(view.network): view for view in result.witnesses}
         if len(witnesses) != len(result.witnesses) or any(
             view.index != index for view in result.witnesses
@@ -191,7 +194,7 @@ class Store:
             if stored is not None:
                 self._check_same(index, stored == row, witnesses)
                 return
-            self._connection.execute(rows.INSERT, row)
+            self._connection.execute(tables.INSERT, row)
             blobs = [
                 (index, name, witness_file.encode(view)) for name, view in sorted(witnesses.items())
             ]
@@ -201,7 +204,7 @@ class Store:
             self._connection.execute(
                 "INSERT INTO timings VALUES (?, ?)", (index, float(result.seconds))
             )
-            run = seals.add(self._connection, index, rows.VERSION, self._run)
+            run = seals.add(self._connection, index, tables.VERSION, self._run)
             seals.write(self._connection, self._checked.config, run)
         self._run = run
 
@@ -216,10 +219,12 @@ class Store:
             )
 
     def records(self, indices: Iterable[int] | None = None) -> list[Record]:
-        """All records, ascending; or those that there are of some images, in the order of these."""
-        stored = self._query(f'SELECT {self._checked.columns} FROM records ORDER BY "index"')  # noqa: S608  (names above)
+        """All records, ascending; or those of some images, in their order, without the missing
+        ones."""
+        columns = self._checked.columns
+        stored = self._query(f'SELECT {columns} FROM records ORDER BY "index"')  # noqa: S608
         with sqlite_errors(self._path):
-            records = {record.index: record for record in map(rows.decode, stored)}
+            records = {record.index: record for record in map(tables.decode, stored)}
         return (
             list(records.values())
             if indices is None
@@ -228,7 +233,8 @@ class Store:
 
     def witness_files(self, index: int | None = None) -> list[tuple[int, str, bytes]]:
         """(index, network, bytes of the .npz) of every witness, or of one image's, ascending."""
-        query = 'SELECT "index", network, npz FROM witnesses WHERE ? IS NULL OR "index" = ? ORDER BY "index", network'
+        query = """SELECT "index", network, npz FROM witnesses
+            WHERE ? IS NULL OR "index" = ? ORDER BY "index", network"""
         found = self._query(query, (index, index))
         with sqlite_errors(self._path):
             return [(int(at), str(network), bytes(data)) for at, network, data in found]
@@ -247,21 +253,21 @@ class Store:
         ]
 
     def seconds(self) -> dict[int, float]:
-        """Seconds that each image took, by index: the clock, kept apart from the records."""
+        """Index to the seconds that the image took. No record holds a time."""
         found = self._query('SELECT * FROM timings ORDER BY "index"')
         with sqlite_errors(self._path):
             return {int(index): float(spent) for index, spent in found}
 
     def content_sha256(self) -> str:
-        """SHA-256 of records and witnesses, no clock: the same for every run of a configuration,
-        interrupted or not."""
+        """SHA-256 (hex) of records and witnesses, without times: the same for every run of a
+        configuration, interrupted or not."""
         sha = hashlib.sha256()
         views: dict[int, list[WitnessView]] = {}
         for view in self.witnesses():
             views.setdefault(view.index, []).append(view)
         for record in self.records():
             digests = [witness_file.digest(view) for view in views.get(record.index, [])]
-            sha.update(json.dumps([rows.encode(record), digests]).encode() + b"\n")
+            sha.update(json.dumps([tables.encode(record), digests]).encode() + b"\n")
         return sha.hexdigest()
 
     def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -280,8 +286,10 @@ def _writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
 
 
 def _refuse_files(directory: Path) -> None:
-    """A directory with files that are no run is somebody's work; a journal without its store is a
-    run that was just begun."""
+    """Raise StoreError for a directory with files but no run: it is somebody's work.
+
+    A journal without its store is a run that was just begun.
+    """
     if not (directory / FILE).exists() and any(
         path.name != JOURNAL for path in directory.iterdir()
     ):
@@ -289,9 +297,9 @@ def _refuse_files(directory: Path) -> None:
 
 
 def _refuse_other(directory: Path, found: str, text: str) -> None:
-    """The run there is the one asked for, or StoreError."""
+    """Raise StoreError unless the configuration `found` is the one asked for, `text`."""
     if found != text:
-        told = rows.differences(json.loads(found), json.loads(text))
+        told = tables.differences(json.loads(found), json.loads(text))
         raise StoreError(
             f"{directory} holds a run of another configuration: {told}", hint=ELSEWHERE
         )
@@ -299,8 +307,11 @@ def _refuse_other(directory: Path, found: str, text: str) -> None:
 
 @dataclass(frozen=True)
 class _Checked:
-    """What a look at a whole store found: its configuration, the run's seal (None: it has none,
-    being of format 3), the images that an older relrob decided, and the columns of a record."""
+    """The result of a look at a whole store.
+
+    `sealed`: the run's seal, None in format 3; `older`: the images that an older relrob decided;
+    `columns`: those of a record, as SQL.
+    """
 
     config: str
     sealed: RunSeal | None
@@ -309,8 +320,8 @@ class _Checked:
 
 
 def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
-    """Look at the file and all its rows. Raises StoreError unless it is whole, of a known format
-    and as relrob wrote it."""
+    """Check the file and all its rows. Raises StoreError unless it is whole, of a known format and
+    as relrob wrote it."""
     with sqlite_errors(path), transaction(connection, "DEFERRED"):
         version = _version(path, connection)
         verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -325,38 +336,40 @@ def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
             columns = ", ".join(f'"{name}"' for name in older.COLUMNS)
             return _Checked(canonical(older.configuration(config)), None, indices, f"{columns}, 0")
         run, formats = seals.check(path, connection, config)
-        old = frozenset(index for index, kind in formats.items() if kind < rows.VERSION)
-        return _Checked(config, run, old, ", ".join(f'"{name}"' for name in rows.COLUMNS))
+        old = frozenset(index for index, kind in formats.items() if kind < tables.VERSION)
+        return _Checked(config, run, old, ", ".join(f'"{name}"' for name in tables.COLUMNS))
 
 
 def _version(path: Path, connection: sqlite3.Connection) -> int:
-    """The format of the store, whose tables are those of that format. Raises StoreError."""
+    """The format of the store. Raises StoreError where its tables are not those of the format."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version not in (0, older.FORMAT, rows.VERSION):
+    if version not in (0, older.FORMAT, tables.VERSION):
         age, remedy = (
-            ("a newer", "upgrade relrob") if version > rows.VERSION else ("an older", ELSEWHERE)
+            ("a newer", "upgrade relrob") if version > tables.VERSION else ("an older", ELSEWHERE)
         )
         raise StoreError(
             f"{path} was written by {age} relrob (format {version})",
-            f"format {rows.VERSION}",
+            f"format {tables.VERSION}",
             remedy,
         )
     columns = [column[1] for column in connection.execute("PRAGMA table_info(records)")]
-    tables = connection.execute(
+    statements = connection.execute(
         "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
     ).fetchall()
     same = (
-        tables == [(text,) for text in rows.SCHEMA]
-        if version == rows.VERSION
+        statements == [(text,) for text in tables.SCHEMA]
+        if version == tables.VERSION
         else tuple(columns) == older.COLUMNS
     )
     if not version or not same:
-        raise StoreError(f"{path} is not a store of this relrob", f"format {rows.VERSION}", RESTORE)
+        raise StoreError(
+            f"{path} is not a store of this relrob", f"format {tables.VERSION}", RESTORE
+        )
     return version
 
 
 def _config(path: Path, connection: sqlite3.Connection) -> str:
-    """The configuration in the store, which is canonical JSON. Raises StoreError."""
+    """The configuration in the store, as canonical JSON. Raises StoreError."""
     row = connection.execute("SELECT value FROM meta WHERE key = 'config'").fetchone()
     if row is None:
         raise StoreError(f"{path} names no configuration", hint=ELSEWHERE)

@@ -1,8 +1,8 @@
 """Seals: a digest of all that the store holds of an image, and one of the whole run, written in the
 transaction of each change.
 
-They are no signature: whoever can edit the store can compute them. They tell damage, and edits by
-other programs.
+A seal shows damage, and edits by other programs. It is no signature: whoever can edit the store can
+compute it.
 """
 
 from __future__ import annotations
@@ -24,29 +24,32 @@ _MODULUS: Final = 2**256
 
 @dataclass(frozen=True)
 class RunSeal:
-    """How many images a store holds, and the sum of their seals modulo 2^256: the same in whatever
-    order they came."""
+    """The number of images in a store, and the sum of their seals modulo 2^256, which does not
+    depend on their order."""
 
     rows: int = 0
     total: int = 0
 
     def changed(self, seal: str, by: int) -> RunSeal:
-        """With one image more (`by` is 1) or fewer (-1)."""
+        """The seal with one image more (`by` is 1) or one fewer (-1). `seal`: that image's."""
         return replace(
             self, rows=self.rows + by, total=(self.total + by * int(seal, 16)) % _MODULUS
         )
 
     def text(self, config: str) -> str:
-        """What is kept beside the configuration `config`, and seals it too."""
+        """SHA-256 (hex) of this seal and the configuration `config`, which lie beside each
+        other."""
         return hashlib.sha256(
             json.dumps([config, self.rows, f"{self.total:064x}"]).encode()
         ).hexdigest()
 
 
 @dataclass(frozen=True)
-class Row:
-    """All that the store holds of one image, blobs as their digests, and which format of store it
-    was decided for."""
+class Held:
+    """All that the store holds of one image, with digests for blobs.
+
+    `format`: the format of the store that the image was decided for.
+    """
 
     format: int
     record: tuple[Any, ...] | None
@@ -55,22 +58,26 @@ class Row:
     seconds: tuple[float, ...]
 
     def seal(self) -> str:
-        """SHA-256 (hex) of everything above. Raises TypeError for a value of a type that no record
+        """SHA-256 (hex) of every field. Raises TypeError for a value of a type that no record
         has."""
         return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()
 
 
 def rows_there(
     connection: sqlite3.Connection, formats: dict[int, int], index: int | None = None
-) -> Iterator[tuple[int, Row]]:
-    """Each image of which the store holds anything, ascending, or one of them, as its tables have
-    it now."""
+) -> Iterator[tuple[int, Held]]:
+    """(index, rows) of each image in any table, ascending, or of one image `index`.
+
+    `formats`: index to the format that its seal names.
+    """
     where, values = ("", ()) if index is None else (' WHERE "index" = ?', (index,))
-    records = {row[0]: row for row in connection.execute(f"SELECT * FROM records{where}", values)}  # noqa: S608  (names above)
+    query = f"SELECT * FROM records{where}"  # noqa: S608
+    records = {row[0]: row for row in connection.execute(query, values)}
     blobs = []
     for table, column in (("witnesses", "npz"), ("certificates", "json")):
         found: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
-        query = f'SELECT "index", network, {column} FROM {table}{where} ORDER BY "index", network'  # noqa: S608
+        query = f"""SELECT "index", network, {column}
+            FROM {table}{where} ORDER BY "index", network"""  # noqa: S608
         for at, network, data in connection.execute(query, values):
             found[at].append((network, hashlib.sha256(data).hexdigest()))
         blobs.append(found)
@@ -81,7 +88,7 @@ def rows_there(
         witnesses, certificates = (tuple(found.get(at, ())) for found in blobs)
         yield (
             at,
-            Row(
+            Held(
                 formats.get(at, 0),
                 records.get(at),
                 witnesses,
@@ -92,7 +99,7 @@ def rows_there(
 
 
 def add(connection: sqlite3.Connection, index: int, kind: int, run: RunSeal) -> RunSeal:
-    """Seal what the tables now hold of an image; returns the run's seal with it."""
+    """Seal the rows of an image; returns the run's seal with it. `kind`: the format to name."""
     for _, row in rows_there(connection, {index: kind}, index):
         connection.execute("INSERT INTO seals VALUES (?, ?, ?)", (index, kind, row.seal()))
         run = run.changed(row.seal(), 1)
@@ -100,7 +107,7 @@ def add(connection: sqlite3.Connection, index: int, kind: int, run: RunSeal) -> 
 
 
 def write(connection: sqlite3.Connection, config: str, run: RunSeal) -> None:
-    """Keep the configuration and the run's seal over it."""
+    """Write the configuration and the run's seal over it."""
     values = (("config", config), ("seal", run.text(config)))
     connection.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values)
 
@@ -108,10 +115,10 @@ def write(connection: sqlite3.Connection, config: str, run: RunSeal) -> None:
 def check(
     path: Path, connection: sqlite3.Connection, config: str
 ) -> tuple[RunSeal, dict[int, int]]:
-    """The seal of the run, after recomputing every one; and which format each image was decided
-    for.
+    """Compute every seal again; returns that of the run, and index to the format of each image.
 
-    Raises StoreError that names the first image whose seal is broken."""
+    Raises StoreError that names the first image whose seal is broken.
+    """
     stored = {at: (kind, seal) for at, kind, seal in connection.execute("SELECT * FROM seals")}
     formats = {at: kind for at, (kind, _) in stored.items()}
     run = RunSeal()
@@ -122,14 +129,16 @@ def check(
     kept = connection.execute("SELECT value FROM meta WHERE key = 'seal'").fetchall()
     if kept != [(run.text(config),)]:
         raise StoreError(
-            f"{path} is not as relrob wrote it: its configuration was changed, or images were added or taken out",
+            f"{path} is not as relrob wrote it: its configuration was changed, "
+            "or images were added or taken out",
             hint=RESTORE,
         )
     return run, formats
 
 
-def _same(row: Row, seal: str) -> bool:
+def _same(row: Held, seal: str) -> bool:
     try:
         return row.seal() == seal
-    except TypeError:  # bytes where text was
+    except TypeError:
+        # A column holds bytes where text was.
         return False

@@ -19,13 +19,14 @@ ELSEWHERE = "--out another directory"
 RESTORE = "restore it from a copy, or --out another directory"
 _IN_USE = "another relrob is using {}"
 _WAIT = "wait for it to end, or --out another directory"
-# What Python makes of bytes that SQLite hands on as they are.
+# Errors of Python over damaged bytes, which SQLite hands on as they are.
 _GARBLED = (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
 
 
 def connect(path: Path, mode: str, stack: ExitStack) -> sqlite3.Connection:
     """A connection without implicit transactions, closed by `stack`."""
-    if path.exists() and not path.is_file():  # SQLite would wait for a pipe
+    # SQLite would wait for a pipe.
+    if path.exists() and not path.is_file():
         raise StoreError(f"{path} is no regular file", "a store that relrob wrote", ELSEWHERE)
     with sqlite_errors(path):
         address = f"{path.absolute().as_uri()}?mode={mode}"
@@ -36,7 +37,8 @@ def connect(path: Path, mode: str, stack: ExitStack) -> sqlite3.Connection:
 
 @contextmanager
 def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iterator[None]:
-    """All of the block or nothing of it. `kind` DEFERRED: to read one state of the file."""
+    """The whole block happens, or nothing of it. `kind`: IMMEDIATE, or DEFERRED to read one state
+    of the file."""
     connection.execute(f"BEGIN {kind}")
     try:
         yield
@@ -47,7 +49,7 @@ def transaction(connection: sqlite3.Connection, kind: str = "IMMEDIATE") -> Iter
 
 
 def is_empty(path: Path, connection: sqlite3.Connection) -> bool:
-    """Is there no run in the file yet: was relrob killed while SQLite made it?"""
+    """True where the file holds no run yet: relrob was killed while SQLite made it."""
     with sqlite_errors(path):
         tables = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         return not tables and not connection.execute("PRAGMA user_version").fetchone()[0]
@@ -55,8 +57,11 @@ def is_empty(path: Path, connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Hold an advisory lock on the directory itself: it leaves no file, and ends with the process
-    however that dies."""
+    """Hold an advisory lock on the directory itself.
+
+    The lock leaves no file and ends with the process, however that dies. Raises StoreError where
+    another process holds it.
+    """
     handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     held = False
     try:
@@ -64,7 +69,8 @@ def locked(directory: Path) -> Iterator[None]:
         yield
     finally:
         if held:
-            fcntl.flock(handle, fcntl.LOCK_UN)  # worker processes may hold copies of the handle
+            # Closing is not enough: worker processes may hold copies of the handle.
+            fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
 
@@ -81,14 +87,14 @@ def _lock(handle: int, directory: Path) -> bool:
 
 
 def damaged(path: Path, why: object) -> StoreError:
-    """What to say of a file that cannot be what relrob wrote."""
+    """The error for a file that relrob cannot have written."""
     told = "".join(letter if letter.isprintable() else "?" for letter in str(why)[:160])
     return StoreError(f"{path} is damaged or not a store: {told}", hint=RESTORE)
 
 
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
-    """Turn SQLite's refusals, and what Python makes of garbled values, into a StoreError of one
+    """Turn the errors of SQLite, and those of Python over garbled values, into a StoreError of one
     line."""
     try:
         yield

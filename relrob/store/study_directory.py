@@ -1,5 +1,4 @@
-"""A study's directory: study.json, which says which cell is which, and the stores of its cells.
-Runs nothing."""
+"""A study's directory: study.json, which lists the cells, and the stores of the cells."""
 
 from __future__ import annotations
 
@@ -14,28 +13,43 @@ from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.store import older
+from relrob.store.header import LEADING, Header
 from relrob.store.images import asked
 from relrob.store.run_directory import FILE, Store
-from relrob.store.summary import HEADER, summarise
+from relrob.store.summarise import summarise
+from relrob.store.summary import Summary
 from relrob.system.files import disk_errors, write_atomic
 
 INDEX: Final = "study.json"
 _FORMAT: Final = 1
 _KEYS: Final = {"grid", "options", "run", "directory", "header"}
+_HEAD: Final = ("study", "title", "published", "sha256")
+
+
+@dataclass(frozen=True)
+class StudyHead:
+    """A study's name and `title`, its table of `published` numbers ("" for none), and the digest of
+    its text."""
+
+    study: str
+    title: str
+    published: str = ""
+    sha256: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class CellResult:
-    """A run as it lies on the disk: the `grid` that it belongs to, its options (`dataset`,
-    `radius`, `step`, ...), its `directory`, its `summary.json`, on how many images the
-    quantised network is robust, for each label on how many images the reference is fooled
-    (`R_NOT`), and how many there are, and the images that were asked for (None: all that are
-    stored)."""
+    """A cell of a study, or a run alone, as it lies on the disk.
+
+    `grid`: the grid that it belongs to; `options`: its `dataset`, `radius`, `step` and others.
+    `quantised_robust`: images on which the quantised network is robust. `by_label`: label to
+    (images in R_NOT, images). `indices`: the images that were asked for, None for all in the store.
+    """
 
     grid: str
     options: dict[str, Any]
     directory: Path
-    summary: dict[str, Any]
+    summary: Summary
     quantised_robust: int
     by_label: dict[int, tuple[int, int]]
     indices: Sequence[int] | None = None
@@ -46,20 +60,19 @@ class CellResult:
         return str(self.options.get("dataset", "mnist"))
 
 
-def read_study(directory: Path) -> tuple[dict[str, Any], list[CellResult]]:
-    """study.json (`study`, `title`, `published`, `sha256`) and its cells, from their stores. Raises
-    StoreError."""
+def read_study(directory: Path) -> tuple[StudyHead, list[CellResult]]:
+    """The head of a study, and its cells from their stores. Raises StoreError."""
     index = read_index(directory)
     cells = []
-    for entry in index.pop("cells"):
+    for entry in index["cells"]:
         place = directory / entry["directory"]
         cells.append(_read(place, entry["grid"], entry["options"], entry["header"]))
-    return index, cells
+    return StudyHead(**{key: index[key] for key in _HEAD}), cells
 
 
 def read_runs(directories: Sequence[Path]) -> list[CellResult]:
-    """The runs in run directories, whose names are their grids, and in directories of studies.
-    Raises StoreError."""
+    """The runs in run directories and in directories of studies. The grid of a run directory is its
+    name. Raises StoreError."""
     found = []
     for directory in directories:
         found += (
@@ -69,7 +82,7 @@ def read_runs(directories: Sequence[Path]) -> list[CellResult]:
 
 
 def _read_run(directory: Path) -> CellResult:
-    """A run directory: what summary.json says of it, or, where it was interrupted, its store
+    """The run in a directory, with the header of its summary.json; an interrupted run has its store
     alone."""
     with Store.read(directory) as store:
         header = store.config
@@ -79,16 +92,17 @@ def _read_run(directory: Path) -> CellResult:
         with disk_errors(path):
             text = path.read_text()
         try:
-            header = {name: json.loads(text)[name] for name in (*HEADER, "effective_rule")}
-        except (ValueError, KeyError, TypeError) as error:
+            header = {name: json.loads(text)[name] for name in (*LEADING, "effective_rule")}
+            Header.of(header)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StoreError(
                 f"{path} is damaged", "a summary.json that relrob verify wrote"
             ) from error
-    exact = header["region"]["exact"]
+    known = Header.of(header)
     options = {
-        "dataset": header["dataset"]["name"],
-        "radius": exact["radius"],
-        "step": exact.get("step"),
+        "dataset": known.dataset.name,
+        "radius": known.region.radius,
+        "step": known.region.step,
     }
     return _read(directory, directory.resolve().name, options, header)
 
@@ -112,7 +126,7 @@ def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, 
 
 
 def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
-    """Of each label, in order: images on which the reference is fooled, and all."""
+    """Label, ascending, to (images on which the reference is fooled, images)."""
     fooled = Counter(
         record.label for record in records if record.reference_verdict == Status.NOT_ROBUST
     )
@@ -121,7 +135,7 @@ def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
 
 
 def records_of(cell: CellResult) -> list[Record]:
-    """The records of a cell, of the images that were asked for, in their order."""
+    """The records of the images that were asked for, in their order."""
     with Store.read(cell.directory) as store:
         return store.records(cell.indices)
 
@@ -132,9 +146,9 @@ def witnesses_of(cell: CellResult, index: int) -> list[WitnessView]:
         return store.witnesses(index)
 
 
-def write_index(head: Mapping[str, str], directory: Path, entries: list[dict[str, Any]]) -> None:
-    """Write study.json. `head`: `study`, `title`, `published` and `sha256`."""
-    content = {"format": _FORMAT, **head, "cells": entries}
+def write_index(head: StudyHead, directory: Path, entries: list[dict[str, Any]]) -> None:
+    """Write study.json. `entries`: one for each cell, with the keys `_KEYS`. Raises StoreError."""
+    content = {"format": _FORMAT, **vars(head), "cells": entries}
     write_atomic(
         directory / INDEX, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     )
@@ -154,9 +168,7 @@ def read_index(directory: Path) -> dict[str, Any]:
     try:
         index = json.loads(text)
         whole = isinstance(index, dict) and index.get("format") == _FORMAT
-        whole = whole and all(
-            isinstance(index.get(key), str) for key in ("study", "title", "published", "sha256")
-        )
+        whole = whole and all(isinstance(index.get(key), str) for key in _HEAD)
         whole = whole and all(
             set(cell) == _KEYS
             and (directory / cell["directory"]).resolve().is_relative_to(directory.resolve())
@@ -168,4 +180,4 @@ def read_index(directory: Path) -> dict[str, Any]:
         raise StoreError(
             f"{path} is damaged, or of another version", f"a {INDEX} that relrob study run wrote"
         )
-    return {key: index[key] for key in ("study", "title", "published", "sha256", "cells")}
+    return {key: index[key] for key in (*_HEAD, "cells")}

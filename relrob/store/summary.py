@@ -1,183 +1,196 @@
-"""The summary of a run: the sets of Duncan et al. 2020, Sec. III, rates, transfer over points,
-Wilson intervals."""
+"""The summary of a run as a value: the sets of Duncan et al. 2020, Sec. III, the rates and the
+counts of summary.json."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import NormalDist
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
 
-from relrob.domain.record import Record, Set
-from relrob.domain.verdict import Status
-from relrob.errors import StoreError
+from relrob.store.header import LEADING, Header
+from relrob.store.proportions import interval, ratio
 
-_ANY = frozenset(Status)
-_DECIDED = frozenset({Status.ROBUST, Status.NOT_ROBUST})
-_ROBUST, _NOT_ROBUST = frozenset({Status.ROBUST}), frozenset({Status.NOT_ROBUST})
-_NONE: frozenset[str] = frozenset({""})
-# Which verdicts (reference, quantised) each set admits; `unknown` needs one that is UNKNOWN.
-_ADMITS: Mapping[Set, tuple[frozenset[str], frozenset[str]]] = {
-    Set.RQFP: (_ROBUST, _ROBUST),
-    Set.RFP: (_ROBUST, _NOT_ROBUST),
-    Set.RQ: (_NOT_ROBUST, _DECIDED),
-    Set.R0: (_NOT_ROBUST, _NOT_ROBUST),
-    Set.MIXED: (_NOT_ROBUST, _NOT_ROBUST),
-    Set.UNKNOWN: (_ANY, _ANY),
-    Set.L_IC: (_NONE, _NONE),
+_SETS: Final = {
+    "L_cc": "right",
+    "L_ic": "wrong",
+    "R": "robust",
+    "R_NOT": "not_robust",
+    "R_Q^FP": "both_robust",
+    "R^FP": "lost",
+    "R_Q": "none_transfers",
+    "R^0": "all_transfer",
+    "R^mixed": "some_transfer",
+    "unknown": "unknown",
 }
-_Z = NormalDist().inv_cdf(0.975)
+_COUNTS: Final = (
+    "clean_regressions",
+    "disagreements",
+    "thin",
+    "unknown_reference",
+    "unknown_quantised",
+    "evaluated_undecided",
+)
 
 
-HEADER = ("relrob", "run", "dataset", "reference", "quantised", "region", "arithmetic")
+@dataclass(frozen=True)
+class SetSizes:
+    """Images in each set. `right` is L_cc, `wrong` L_ic, `robust` R and `not_robust` R_NOT.
 
-
-def wilson(k: int, n: int) -> tuple[float, float]:
-    """The Wilson score interval, 95 %, of k successes in n > 0 trials (Wilson 1927).
-
-    >>> low, high = wilson(59, 60)
-    >>> print(f"{low:.3f} {high:.3f}")
-    0.911 0.997
+    R holds `both_robust` (R_Q^FP) and `lost` (R^FP). R_NOT holds `none_transfers` (R_Q),
+    `all_transfer` (R^0) and `some_transfer` (R^mixed). Images of L_cc with an undecided network are
+    `unknown`; they are in R or R_NOT as well where the reference is decided.
     """
-    if not 0 <= k <= n or n < 1:
-        raise ValueError(f"{k} of {n} is not a proportion")
-    centre = (k + _Z * _Z / 2) / (n + _Z * _Z)
-    half = _Z * math.sqrt(k * (n - k) / n + _Z * _Z / 4) / (n + _Z * _Z)
-    return (0.0 if k == 0 else centre - half), (1.0 if k == n else centre + half)
+
+    right: int
+    wrong: int
+    robust: int
+    not_robust: int
+    both_robust: int
+    lost: int
+    none_transfers: int
+    all_transfer: int
+    some_transfer: int
+    unknown: int
+
+    @property
+    def images(self) -> int:
+        """All of them."""
+        return self.right + self.wrong
+
+    def json(self) -> dict[str, int]:
+        """Name of the set, as users read it, to its size."""
+        return {name: getattr(self, field) for name, field in _SETS.items()}
 
 
-def interval(k: int, n: int) -> list[float] | None:
-    """`wilson` rounded for JSON; None when n is 0."""
-    return [round(end, 6) for end in wilson(k, n)] if n else None
+@dataclass(frozen=True)
+class PointCounts:
+    """Perturbed images around the decided images: `evaluated` by running a network, or `proved`
+    without."""
+
+    evaluated: int
+    proved: int
+
+    @property
+    def covered(self) -> int:
+        """All that the verdicts speak of."""
+        return self.evaluated + self.proved
+
+    def json(self) -> dict[str, int]:
+        """With the sum."""
+        return {"covered": self.covered, "evaluated": self.evaluated, "proved": self.proved}
 
 
-def ratio(k: int, n: int) -> float | None:
-    """k / n rounded to 6 digits; None when n is 0."""
-    return round(k / n, 6) if n else None
+@dataclass(frozen=True)
+class EffectiveCounts:
+    """Effective perturbations of all images: of each network, of both (`transferred`), of both with
+    the same wrong label (`same_class`). None: not counted."""
+
+    reference: int | None
+    quantised: int | None
+    transferred: int | None
+    same_class: int | None
 
 
-def summarise(
-    records: Sequence[Record], header: Mapping[str, Any], seconds: float
-) -> dict[str, Any]:
-    """The summary JSON of a run, keys in order: those of `header`, then sets, rates, points,
-    `seconds`, then details.
+@dataclass(frozen=True)
+class Summary:
+    """The summary of a run; `json` gives summary.json.
 
-    `header` has the keys HEADER; whatever else it has comes last. Rates are None where nothing can
-    be counted; rates and intervals are rounded to 6 digits. Raises StoreError when a record
-    contradicts itself.
+    `transfer_points`: share of the reference's effective perturbations that transfer;
+    `closest_transfer`: the same of those of least cost; None where none was counted. `seconds`: of
+    work. `clean_regressions`: images that only the quantised network gets wrong without any
+    perturbation. `disagreements`: witnesses that the replay refuted. `thin`: close calls.
+    `spot_checks`: points of proofs that were run, none of which spoke against. `region_points`:
+    least and largest number of points of a region, None where that is not finite.
+    `evaluated_undecided`: points run around undecided images. `decided_by`: solvers to images;
+    `reasons`: reason of UNKNOWN to images, both as pairs in alphabetical order.
     """
-    for record in records:
-        _check(record)
-    sets = _sets(records)
-    right = [record for record in records if record.set is not Set.L_IC]
-    decided = [record for record in right if record.set is not Set.UNKNOWN]
-    evaluated, proved = (
-        sum(record.evaluated for record in decided),
-        sum(record.proved for record in decided),
-    )
-    leading = {name: header[name] for name in HEADER if name in header}
-    return {
-        **leading,
-        "sets": sets,
-        "relative_robustness": ratio(sets[Set.RQFP], sets["R"]),
-        "adversarial_transfer": ratio(sets[Set.R0], sets["R_NOT"]),
-        "transfer_points": _share(records, "transferred", "reference_effective"),
-        "closest_transfer": _share(records, "closest_transferred", "closest_effective"),
-        "points": {"covered": evaluated + proved, "evaluated": evaluated, "proved": proved},
-        "seconds": round(seconds, 6),
-        "intervals": {
-            "relative_robustness": interval(sets[Set.RQFP], sets["R"]),
-            "adversarial_transfer": interval(sets[Set.R0], sets["R_NOT"]),
-        },
-        "clean_regressions": sum(record.clean_regression for record in records),
-        "disagreements": sum(record.disagreements for record in records),
-        "spot_checks": {"run": sum(record.spot_checks for record in records), "against": 0},
-        "thin": sum(record.thin for record in records),
-        "unknown_reference": sum(record.reference_verdict == Status.UNKNOWN for record in right),
-        "unknown_quantised": sum(record.quantised_verdict == Status.UNKNOWN for record in right),
-        "effective": {
-            "reference": _total(record.reference_effective for record in records),
-            "quantised": _total(record.quantised_effective for record in records),
-            "transferred": _total(record.transferred for record in records),
-            "same_class": _total(record.same_class for record in records),
-        },
-        "evaluated_undecided": sum(record.evaluated for record in records) - evaluated,
-        "region_points": _range(record.points for record in right),
-        "decided_by": dict(
-            sorted(Counter(record.decided_by for record in decided if record.decided_by).items())
-        ),
-        "reasons": dict(
-            sorted(Counter(record.reason for record in right if record.reason).items())
-        ),
-        **{name: value for name, value in header.items() if name not in leading},
-    }
 
+    header: Header
+    sets: SetSizes
+    transfer_points: float | None
+    closest_transfer: float | None
+    points: PointCounts
+    seconds: float
+    clean_regressions: int
+    disagreements: int
+    spot_checks: int
+    thin: int
+    unknown_reference: int
+    unknown_quantised: int
+    effective: EffectiveCounts
+    evaluated_undecided: int
+    region_points: tuple[int, int] | None
+    decided_by: tuple[tuple[str, int], ...]
+    reasons: tuple[tuple[str, int], ...]
 
-def _sets(records: Sequence[Record]) -> dict[str, int]:
-    """Sizes of the sets, after checking that they add up.
+    @property
+    def relative_robustness(self) -> float | None:
+        """|R_Q^FP| / |R|, rounded to 6 digits; None where R is empty."""
+        return ratio(self.sets.both_robust, self.sets.robust)
 
-    Source of the identities: docs/regions.md, "Effective perturbations and the sets".
-    """
-    size = Counter(record.set for record in records)
-    right = [record for record in records if record.set is not Set.L_IC]
-    verdict = Counter(record.reference_verdict for record in right)
-    open_ = Counter(record.reference_verdict for record in right if record.set is Set.UNKNOWN)
-    robust, not_robust, unknown = (
-        verdict[Status.ROBUST],
-        verdict[Status.NOT_ROBUST],
-        verdict[Status.UNKNOWN],
-    )
-    identities = (
-        (len(right) + size[Set.L_IC], len(records)),
-        (robust + not_robust + unknown, len(right)),
-        (size[Set.RQFP] + size[Set.RFP] + open_[Status.ROBUST], robust),
-        (size[Set.RQ] + size[Set.R0] + size[Set.MIXED] + open_[Status.NOT_ROBUST], not_robust),
-    )
-    if any(left != right_side for left, right_side in identities):
-        raise StoreError(f"the sets do not add up: {identities}")
-    shown = (Set.RQFP, Set.RFP, Set.RQ, Set.R0, Set.MIXED, Set.UNKNOWN)
-    head = {"L_cc": len(right), "L_ic": size[Set.L_IC], "R": robust, "R_NOT": not_robust}
-    return head | {str(name): size[name] for name in shown}
+    @property
+    def adversarial_transfer(self) -> float | None:
+        """|R^0| / |R_NOT|, rounded to 6 digits; None where R_NOT is empty."""
+        return ratio(self.sets.all_transfer, self.sets.not_robust)
 
+    @property
+    def intervals(self) -> dict[str, list[float] | None]:
+        """Wilson intervals (95 %) of the two rates, rounded to 6 digits."""
+        return {
+            "relative_robustness": interval(self.sets.both_robust, self.sets.robust),
+            "adversarial_transfer": interval(self.sets.all_transfer, self.sets.not_robust),
+        }
 
-def _check(record: Record) -> None:
-    """Raise StoreError when set, verdicts and counts of a record contradict one another."""
-    verdicts = (record.reference_verdict, record.quantised_verdict)
-    admitted = all(
-        verdict in allowed for verdict, allowed in zip(verdicts, _ADMITS[record.set], strict=True)
-    )
-    if not admitted or (record.set is Set.UNKNOWN and Status.UNKNOWN not in verdicts):
-        raise StoreError(
-            f"image {record.index} is in {record.set} with verdicts {verdicts[0]!r} and {verdicts[1]!r}"
+    def json(self) -> dict[str, Any]:
+        """summary.json, keys in its order: the header's first ones, the counts, then whatever else
+        the header has."""
+        document = self.header.json()
+        leading: dict[str, Any] = {name: document.pop(name) for name in LEADING if name in document}
+        return {
+            **leading,
+            "sets": self.sets.json(),
+            "relative_robustness": self.relative_robustness,
+            "adversarial_transfer": self.adversarial_transfer,
+            "transfer_points": self.transfer_points,
+            "closest_transfer": self.closest_transfer,
+            "points": self.points.json(),
+            "seconds": self.seconds,
+            "intervals": self.intervals,
+            "clean_regressions": self.clean_regressions,
+            "disagreements": self.disagreements,
+            "spot_checks": {"run": self.spot_checks, "against": 0},
+            "thin": self.thin,
+            "unknown_reference": self.unknown_reference,
+            "unknown_quantised": self.unknown_quantised,
+            "effective": dict(vars(self.effective)),
+            "evaluated_undecided": self.evaluated_undecided,
+            "region_points": None if self.region_points is None else list(self.region_points),
+            "decided_by": dict(self.decided_by),
+            "reasons": dict(self.reasons),
+            **document,
+        }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Summary:
+        """The summary that a summary.json holds, of an older relrob too.
+
+        Raises KeyError, TypeError or AttributeError for another document.
+        """
+        ends = document["region_points"]
+        own = Summary.__annotations__.keys() | {"relative_robustness", "adversarial_transfer"}
+        header = {key: value for key, value in document.items() if key not in own - {"header"}}
+        header.pop("intervals", None)
+        return cls(
+            header=Header.of(header),
+            sets=SetSizes(**{field: document["sets"][name] for name, field in _SETS.items()}),
+            transfer_points=document["transfer_points"],
+            closest_transfer=document["closest_transfer"],
+            points=PointCounts(document["points"]["evaluated"], document["points"]["proved"]),
+            seconds=document["seconds"],
+            spot_checks=document.get("spot_checks", {"run": 0})["run"],
+            effective=EffectiveCounts(**document["effective"]),
+            region_points=None if ends is None else (ends[0], ends[1]),
+            decided_by=tuple(document["decided_by"].items()),
+            reasons=tuple(document["reasons"].items()),
+            **{name: document[name] for name in _COUNTS},
         )
-    for part, whole in (
-        ("transferred", "reference_effective"),
-        ("transferred", "quantised_effective"),
-        ("same_class", "transferred"),
-        ("closest_transferred", "closest_effective"),
-        ("reference_effective", "points"),
-        ("quantised_effective", "points"),
-    ):
-        few, many = getattr(record, part), getattr(record, whole)
-        if few is not None and many is not None and few > many:
-            raise StoreError(f"image {record.index} has {part} {few} above {whole} {many}")
-
-
-def _share(records: Sequence[Record], part: str, whole: str) -> float | None:
-    """Sum of `part` over sum of `whole` where both were counted."""
-    pairs = [(getattr(record, part), getattr(record, whole)) for record in records]
-    counted = [(few, many) for few, many in pairs if few is not None and many is not None]
-    return ratio(sum(few for few, _ in counted), sum(many for _, many in counted))
-
-
-def _total(counts: Iterable[int | None]) -> int | None:
-    """Sum of the counts that were made; None when none was."""
-    made = [count for count in counts if count is not None]
-    return sum(made) if made else None
-
-
-def _range(counts: Iterable[int | None]) -> list[int] | None:
-    """[smallest, largest] of the counts that were made."""
-    made = [count for count in counts if count is not None]
-    return [min(made), max(made)] if made else None

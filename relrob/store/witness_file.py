@@ -1,5 +1,5 @@
-"""A witness as the bytes of an .npz: the same bytes for the same witness, read without running any
-code."""
+"""A witness as the bytes of an .npz. The same witness gives the same bytes, and reading them runs
+no code."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import zipfile
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Floats, read_only
 from relrob.domain.record import WitnessView
 from relrob.errors import StoreError
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
-_LARGEST = 1 << 28  # bytes of an unpacked witness; an image of 1000 x 1000 colours needs 24 MB
+# The most bytes of an unpacked witness; an image of 1000 x 1000 colours needs 24 MB.
+_LARGEST = 1 << 28
 
 
 def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
@@ -25,7 +26,8 @@ def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
         np.prod(view.shape)
     ):
         raise StoreError(
-            f"a witness of image {view.index} has images of {view.original.size} and {view.perturbed.size} values",
+            f"a witness of image {view.index} has images "
+            f"of {view.original.size} and {view.perturbed.size} values",
             f"height x width x channels = {view.shape}",
         )
     return {
@@ -44,15 +46,19 @@ def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
 
 
 def encode(view: WitnessView) -> bytes:
-    """The .npz: original, perturbed (H, W, C) float32; labels, margins, cost (text) as scalars;
-    moved (m,) int64."""
+    """The bytes of the .npz.
+
+    `original` and `perturbed` are (H, W, C) float32, `moved` is (m,) int64; labels, margins and the
+    cost (text) are scalars. Raises StoreError for images of another size than the shape's.
+    """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in _arrays(view).items():
             member = io.BytesIO()
             np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
             info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
-            info.create_system = 3  # the same bytes whatever the operating system
+            # The bytes must not depend on the operating system.
+            info.create_system = 3
             archive.writestr(
                 info, member.getvalue(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=6
             )
@@ -60,15 +66,19 @@ def encode(view: WitnessView) -> bytes:
 
 
 def decode(data: bytes, which: str = "") -> WitnessView:
-    """The witness that `encode` wrote; `which` one it is, for messages. Raises StoreError when the
-    bytes are not one."""
+    """The witness that `encode` wrote. `which`: words for messages, such as "of image 3".
+
+    Raises StoreError when the bytes are no witness.
+    """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("error")  # NumPy warns of headers that it has to repair
+            # NumPy warns of headers that it has to repair.
+            warnings.simplefilter("error")
             return _decoded(data)
     except (
+        # NumPy hands the header to Python's parser, and zipfile raises errors of any kind.
         Exception
-    ) as error:  # NumPy hands the header to Python's parser, and zipfile raises what it likes
+    ) as error:
         told = f"a stored witness {which}".rstrip()
         raise StoreError(
             f"{told} cannot be read ({type(error).__name__}, {error})",
@@ -88,8 +98,8 @@ def _decoded(data: bytes) -> WitnessView:
             index=int(members["index"]),
             network=str(members["network"]),
             label=int(members["label"]),
-            original=frozen(original.astype(np.float32).reshape(-1)),
-            perturbed=frozen(members["perturbed"].astype(np.float32).reshape(-1)),
+            original=read_only(original.astype(np.float32).reshape(-1)),
+            perturbed=read_only(members["perturbed"].astype(np.float32).reshape(-1)),
             shape=(int(height), int(width), int(channels)),
             reference_label=int(members["reference_label"]),
             quantised_label=int(members["quantised_label"]),
@@ -101,7 +111,7 @@ def _decoded(data: bytes) -> WitnessView:
 
 
 def digest(view: WitnessView) -> str:
-    """SHA-256 of a witness's values (hex), whatever compressed them."""
+    """SHA-256 (hex) of a witness's values. It does not depend on their compression."""
     sha = hashlib.sha256()
     for name, array in _arrays(view).items():
         sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())

@@ -1,9 +1,9 @@
-"""Run a study: cell after cell, each with a store of its own under cells/DIGEST; study.json says
-which cell is which.
+"""Run a study: cell after cell, each with a store of its own under cells/DIGEST, which study.json
+lists.
 
-A cell's directory is named by the digest of all that decides its records, whatever images were
-asked for, so a study that is run again, or a changed one in the same place, goes on where it
-stopped and repeats nothing. Kill it at any moment.
+A cell's directory is named by the digest of all that decides its records; the selection of images
+does not belong to it. So a study that is run again, or a changed one in the same place, continues
+and repeats nothing. It can be killed at any moment.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import Set
 from relrob.errors import RegionError, StoreError, UsageError
 from relrob.store.run_directory import Store
-from relrob.store.study_directory import INDEX, read_index, write_index
+from relrob.store.study_directory import INDEX, StudyHead, read_index, write_index
 from relrob.study.plan import check_request, make_plan
 from relrob.study.request import Request
 from relrob.study.run import run
@@ -36,18 +36,16 @@ def run_study(
     listener: Listener = silent,
     scheduler: str | None = None,
 ) -> None:
-    """Run every cell, or what is left of it; cells of grids that were not asked for stay as they
-    are. `rerun`: which images to decide again, "never", "unknown" ones or "always"; `scheduler`:
-    the address of a Dask scheduler to work for it, in place of `workers`. Raises RelrobError."""
+    """Decide the images of every cell that its store does not hold yet.
+
+    Cells of grids that were not asked for stay as they are. `rerun`: images to decide again,
+    "never", "unknown" (the undecided ones) or "always". `scheduler`: the address of a Dask
+    scheduler, whose workers work in place of `workers`. Raises RelrobError.
+    """
     if rerun not in RERUNS:
         raise UsageError(f"rerun {rerun!r}", ", ".join(RERUNS))
     before = _cells_there(spec, directory, listener)
-    head = {
-        "study": spec.name,
-        "title": spec.title,
-        "published": spec.published,
-        "sha256": spec.sha256,
-    }
+    head = StudyHead(spec.name, spec.title, spec.published, spec.sha256)
     entries: list[dict[str, Any]] = []
     requests = [cell.request() for cell in spec.cells]
     stages = Stages(requests)
@@ -90,8 +88,7 @@ def run_study(
 
 
 def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Path:
-    """Where the run of that digest lies, or is to lie: an older relrob named its directory by the
-    images too."""
+    """The directory of the run of that digest. An older relrob named it by the images too."""
     for entry in before:
         if entry["run"] == digest:
             return Path(entry["directory"])
@@ -103,7 +100,7 @@ def _place(directory: Path, digest: str, before: Sequence[dict[str, Any]]) -> Pa
 
 
 def described(cell: Cell) -> str:
-    """The cell in words: its grid and what tells it apart."""
+    """The cell in words: its grid, radius, step and runtime."""
     shown = [
         f"{key} {cell.options[key]}" for key in ("radius", "step", "runtime") if key in cell.options
     ]
@@ -111,7 +108,7 @@ def described(cell: Cell) -> str:
 
 
 def _check_cells(spec: Spec, requests: Sequence[Request], stages: Stages) -> None:
-    """Refuse, before any work, whatever a later cell would be refused for. Raises RelrobError."""
+    """Raise, before any work, the RelrobError that a later cell would raise."""
     for cell, request in zip(spec.cells, requests, strict=True):
         try:
             check_request(request, stages)
@@ -120,8 +117,11 @@ def _check_cells(spec: Spec, requests: Sequence[Request], stages: Stages) -> Non
 
 
 def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[str, Any]]:
-    """The cells that the directory has already. Raises StoreError, before the work, for a directory
-    of another study, or of this one with other networks."""
+    """The entries of the cells that the directory has already.
+
+    Raises StoreError, before the work, for a directory of another study, or of this one with other
+    networks.
+    """
     Store.check(directory / "cells" / "new")
     if not (directory / INDEX).exists():
         return []
@@ -148,8 +148,10 @@ def _cells_there(spec: Spec, directory: Path, listener: Listener) -> list[dict[s
 
 
 def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str, Any]]) -> None:
-    """One grid is of the same references wherever it is shown. Of grids that are not asked for,
-    none need be named again."""
+    """Raise StoreError where the directory has a grid of another reference.
+
+    The references of grids that are not asked for need not be named again.
+    """
     for grid in grids_of(spec.every):
         names = {cell.options.get("reference") for cell in spec.every if cell.grid == grid}
         if names == {None} and grid not in spec.grids:
@@ -165,7 +167,8 @@ def _refuse_other_networks(spec: Spec, directory: Path, cells: Sequence[dict[str
             if entry["grid"] == grid and not same:
                 told = ", ".join("the default one" if name is None else str(name) for name in names)
                 raise StoreError(
-                    f"{directory} has {grid} of the reference {given or 'that is the default'}, not of {told}",
+                    f"{directory} has {grid} of the reference "
+                    f"{given or 'that is the default'}, not of {told}",
                     "one reference a grid in a directory",
                     "another --out, or --reference as before",
                 )

@@ -1,9 +1,9 @@
-"""Images to the workers of a Dask cluster. A worker that dies costs some images' work; an image
-that kills every worker is `Lost`.
+"""Images to the workers of a Dask cluster. A worker that dies costs the work on some images; an
+image that kills every worker is `Unanswered`.
 
-The driver holds the store; workers answer and keep nothing. Each gets the plan once, with the bytes
-of both networks, so that no disk need be shared; the data set it loads on its own, and must find
-the same. Imports Dask's `distributed`.
+The driver holds the store; workers answer and keep nothing. Each worker gets the plan once, with
+the bytes of both networks, so no disk need be shared. It loads the data set on its own, and must
+find the same one. Imports Dask's `distributed`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
 from relrob.study.plan import FORMAT, Plan
-from relrob.study.pool import Lost
+from relrob.study.pool import Unanswered
 from relrob.study.run import make_in_worker
 from relrob.system.files import cache_dir, write_atomic
 from relrob.system.version import VERSION
@@ -42,16 +42,19 @@ log = logging.getLogger(__name__)
 CONNECT_SECONDS: Final = 10
 WORKERS_SECONDS: Final = 60.0
 _POLL_SECONDS: Final = 5.0
-# images handed out for each thread of the cluster, so that a worker need not wait for the driver
+# Images handed out for each thread of the cluster: a worker need not wait for the driver.
 _AHEAD: Final = 3
 _TRY: Final = "dask scheduler; dask worker --nthreads 1 ADDRESS; --scheduler tcp://HOST:8786"
-_ONE_AT_A_TIME: Final = threading.Lock()  # z3 and the interpreters are one thread's business
+# z3 and the interpreters work in one thread at a time.
+_ONE_AT_A_TIME: Final = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Shipment:
-    """What a worker needs: the plan, the bytes of its networks by path (none for a directory), the
-    version that made it."""
+    """The plan for a worker, with the bytes of its networks by path and the version that made it.
+
+    A network that is a directory has no bytes.
+    """
 
     plan: Plan
     files: dict[str, bytes]
@@ -116,8 +119,8 @@ def _placed(network: Network, files: Mapping[str, bytes]) -> Network:
 
 
 def handed(shipment: Shipment) -> Shipment:
-    """A task that gives the shipment: Dask brings it to each worker once, and makes it again should
-    it be lost."""
+    """A task that returns the shipment. Dask brings its result to each worker once, and makes it
+    again should it be lost."""
     return shipment
 
 
@@ -134,30 +137,31 @@ def _classifier(shipment: Shipment) -> Callable[[int], ImageResult]:
 
 
 def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[Any]:
-    """An ImageResult for each image as they come, or `Lost` for one that kills its workers, from
-    the cluster whose scheduler is at `address`. Raises what a worker refused (RelrobError), and
-    UsageError for a scheduler that cannot be used."""
+    """An ImageResult for each image, in any order, from the cluster whose scheduler is at
+    `address`; `Unanswered` for an image that kills its workers.
+
+    Raises the RelrobError that a worker raised, and UsageError for a scheduler that cannot be used.
+    """
     with _connected(address) as client:
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # Dask warns of more than 10 MB, which a network can have
+            # Dask warns of more than 10 MB, which a network can have.
+            warnings.simplefilter("ignore")
             shipment = client.submit(handed, packed(plan), key=f"relrob-{plan.digest}")
         with suppress(OSError, RuntimeError, KeyError):
-            client.replicate(
-                [shipment]
-            )  # a worker without it would fetch it, but be sent short tasks last
+            # A worker without the shipment would fetch it, but would be sent short tasks last.
+            client.replicate([shipment])
         suspects = []
         for item, answer in _answers(client, plan.digest, shipment, deque(items), address):
             if answer is None:
                 suspects.append(item)
             else:
                 yield answer
-        for item in suspects:  # alone: it cannot be blamed for another's crash
+        # A suspect that runs alone cannot be blamed for another's crash.
+        for item in suspects:
             for _, answer in _answers(
                 client, f"{plan.digest}-again", shipment, deque([item]), address
             ):
-                yield Lost(item) if answer is None else answer
+                yield Unanswered(item) if answer is None else answer
 
 
 def check(address: str) -> None:
@@ -167,8 +171,7 @@ def check(address: str) -> None:
 
 
 def _check_form(address: str) -> None:
-    """Refuse what is no address: Dask tries it, and ends in an error of its own. Raises
-    UsageError."""
+    """Raise UsageError for a text that is no address, which Dask would try to use."""
     try:
         protocol, place = parse_address(address, strict=True)
     except ValueError:
@@ -184,9 +187,8 @@ def _check_form(address: str) -> None:
 def _connected(address: str) -> Any:
     """A client of a scheduler that has workers. Raises UsageError."""
     _check_form(address)
-    logging.getLogger("distributed.client").setLevel(
-        logging.CRITICAL
-    )  # what it says is said below, in one line
+    # The message of Dask is said below, in one line.
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError, TypeError) as error:
@@ -202,7 +204,8 @@ def _connected(address: str) -> Any:
         ) from error
     if max(client.nthreads().values(), default=1) > 1:
         log.warning(
-            "a Dask worker decides one image at a time: --nthreads 1, and more workers, use every core"
+            "a Dask worker decides one image at a time: "
+            "--nthreads 1, and more workers, use every core"
         )
     return client
 
@@ -225,7 +228,8 @@ def _answers(
             )
             out[future.key] = item
             future.add_done_callback(finished.put)
-        yield from _fetched(client, ended, address)  # while the workers have the next ones
+        # Answers are fetched while the workers have the next images.
+        yield from _fetched(client, ended, address)
         ended = [(out.pop(future.key), future) for future in (_drained(finished) if out else ())]
         if out and not ended:
             if client.status != "running":
@@ -235,7 +239,7 @@ def _answers(
 
 
 def _drained(finished: SimpleQueue[Future]) -> list[Future]:
-    """What is in the queue, after waiting for the first."""
+    """All items of the queue, after waiting for the first."""
     found: list[Future] = []
     with suppress(Empty):
         found.append(finished.get(timeout=_POLL_SECONDS))
@@ -250,7 +254,8 @@ def _fetched(
     """The answers of tasks that ended, in one message where none failed."""
     answers: list[ImageResult | None] = []
     if len(ended) > 1 and all(future.status == "finished" for _, future in ended):
-        with suppress(Exception):  # asked for one by one below, where each failure is its own
+        # After a failure each answer is asked for below, where the failure is one image's.
+        with suppress(Exception):
             answers = client.gather([future for _, future in ended])
     if not answers:
         answers = [_answer(future, item, address) for item, future in ended]
@@ -272,7 +277,8 @@ def _answer(future: Future, item: int, address: str) -> ImageResult | None:
             "pip install relrob",
         ) from error
     except Exception as error:
-        if future.status != "error":  # not the task's own
+        # The failure is not the task's own.
+        if future.status != "error":
             raise _gone(address) from error
         log.warning("image %d failed on the cluster (%s)", item, type(error).__name__)
         return None
@@ -287,7 +293,7 @@ def _asked(question: Callable[[], Any], address: str) -> Any:
 
 
 def _gone(address: str) -> RelrobError:
-    """What to say when the scheduler ended before the work."""
+    """The error when the scheduler ends before the work."""
     return UsageError(
         f"the Dask scheduler at {address} went away",
         "one that stays",

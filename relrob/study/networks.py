@@ -1,5 +1,5 @@
-"""The two networks of a run: the user's files, or the paper's MLP trained once and its quantised
-form made once."""
+"""The two networks of a run: the user's files, or the paper's MLP and its quantised form, each made
+once."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ def quantised_network(
 
 
 def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
-    """Path of the quantised reference in the cache, named by a digest of all that decides its
-    bytes."""
+    """The path of the quantised reference in the cache. Its name is a digest of all that decides
+    its bytes."""
     scheme = request.quantise
     check_quantisable(reference)
     calibration: Calibration | None = None

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from relrob import registry
-from relrob.deciding.accepted import check_solver
+from relrob.compress.accuracy_loss import accuracy_warnings
+from relrob.deciding.choose import check_solver
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
-from relrob.domain.query import Budget
-from relrob.domain.region import Ball, Norm, Region, Search
+from relrob.domain.region import Norm, Region
 from relrob.errors import UsageError
 from relrob.networks.details import runtime_details
-from relrob.relative.classify import Effective
+from relrob.queries.query import Budget
+from relrob.relative.sets import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
-from relrob.study.lost import accuracy_warnings
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
@@ -75,11 +75,11 @@ class Asked:
 def _check_certificates(region: Region) -> None:
     """Refuse regions of which no certificate is ever written. Raises UsageError."""
     accepted = "ladder, lattice, l1, linf, l0"
-    if isinstance(region, Search):
+    if region.kind == "search":
         raise UsageError(
             "certificates of a search, which proves nothing", accepted, "--region ladder"
         )
-    if isinstance(region, Ball) and region.norm is Norm.L2:
+    if region.kind == Norm.L2:
         raise UsageError(
             "certificates of an l2 ball, for which there are no rules",
             accepted,
@@ -209,7 +209,7 @@ def _effective(request: Request, region: Region) -> Effective:
     """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises
     UsageError."""
     if request.effective is None:
-        return Effective.FARTHEST if isinstance(region, Search) else Effective.CLOSEST
+        return Effective.FARTHEST if region.kind == "search" else Effective.CLOSEST
     try:
         return Effective(request.effective)
     except ValueError as error:

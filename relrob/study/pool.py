@@ -1,9 +1,7 @@
-"""Worker processes: one image at a time to each; a worker that dies costs one image's work, not the
-run.
+"""Worker processes, each with one image at a time. A worker that dies costs the work on its image.
 
-Each worker holds its own pipe, so the parent knows which image a dead worker had, and a worker
-whose parent was killed reads the end of its pipe and leaves. `signal.SIGINT` is the parent's
-business.
+Each worker holds its own pipe: the parent knows the image of a dead worker, and a worker whose
+parent was killed reads the end of its pipe and leaves. Ctrl-C is the parent's business.
 """
 
 from __future__ import annotations
@@ -26,12 +24,13 @@ from relrob.errors import RelrobError
 log = logging.getLogger(__name__)
 
 
-_READY = "ready"  # what a worker says first
+# The first message of a worker.
+_READY = "ready"
 
 
 @dataclass(frozen=True)
-class Lost:
-    """An item whose worker died twice over it."""
+class Unanswered:
+    """An item without an answer: two workers died over it."""
 
     item: int
 
@@ -45,7 +44,7 @@ class _Worker:
 
 
 def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given: Any) -> None:
-    """A worker's life: build the function, then answer item after item until the pipe ends."""
+    """Run a worker: build the function, then answer item after item until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         function = make(given)
@@ -66,11 +65,11 @@ def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given:
 def map_unordered(
     make: Callable[[Any], Callable[[int], Any]], given: Any, items: Iterable[int], workers: int
 ) -> Iterator[Any]:
-    """Answers of `make(given)(item)` for each item as they come, from `workers` processes; `Lost`
-    for an item that kills two.
+    """Answers of `make(given)(item)` for each item, from `workers` processes, in any order.
 
-    `make` is importable and `given` picklable. Raises the RelrobError that a worker raised, or one
-    when a worker cannot start. Closing the iterator stops the workers.
+    `Unanswered` stands for an item that killed two workers. `make` is importable and `given`
+    picklable. Closing the iterator stops the workers. Raises the RelrobError that a worker raised,
+    or one when a worker cannot start.
     """
     waiting, tried = deque(items), set[int]()
     context = multiprocessing.get_context("spawn")
@@ -90,7 +89,7 @@ def map_unordered(
                         raise _no_start() from error
                     log.warning("a worker process died over image %d", item)
                     if item in tried:
-                        yield Lost(item)
+                        yield Unanswered(item)
                     else:
                         tried.add(item)
                         waiting.append(item)
@@ -112,8 +111,8 @@ def map_unordered(
 
 
 def _no_start() -> RelrobError:
-    """What to say when a worker ends before it is ready: most often, because it ran the caller's
-    script again."""
+    """The error when a worker ends before it is ready: most often it ran the caller's script
+    again."""
     return RelrobError(
         "a worker process ended before its first image",
         "a script that calls relrob below `if __name__ == '__main__':`",
@@ -124,7 +123,8 @@ def _no_start() -> RelrobError:
 def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: deque[int]) -> None:
     """Add a worker with its first item. Raises RelrobError where the machine has no room for
     one."""
-    with _uninterrupted():  # half started, it would complain of us
+    # A process that Ctrl-C finds half started would write a traceback.
+    with _uninterrupted():
         try:
             ours, theirs = context.Pipe()
             process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
@@ -141,11 +141,10 @@ def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: de
 
 @contextmanager
 def _uninterrupted() -> Iterator[None]:
-    """Ctrl-C waits until the block has ended, and a process that is started in it is deaf to it for
-    good.
+    """Hold Ctrl-C back until the block has ended. A process that starts in it never hears Ctrl-C.
 
-    Blocking the signal is not enough: other threads may take it (the handler runs in this one all
-    the same), and the resource tracker, should multiprocessing start it now, unblocks it.
+    Blocking the signal is not enough. Another thread may take it, and the handler then runs in this
+    one all the same. The resource tracker, should multiprocessing start it now, unblocks it.
     """
     resource_tracker.ensure_running()
     held: list[int] = []
@@ -165,7 +164,7 @@ def _uninterrupted() -> Iterator[None]:
 
 
 def _give(worker: _Worker, waiting: deque[int]) -> None:
-    """Hand the next item over; a worker that just died is noticed when its answer is read."""
+    """Send the next item. A worker that has just died is noticed when its answer is read."""
     worker.item = waiting.popleft() if waiting else None
     if worker.item is not None:
         try:
@@ -175,7 +174,7 @@ def _give(worker: _Worker, waiting: deque[int]) -> None:
 
 
 def _stop(worker: _Worker) -> None:
-    """End a worker now; nothing it holds is worth keeping."""
+    """End a worker now: it holds nothing that must be kept."""
     worker.pipe.close()
     worker.process.kill()
     worker.process.join()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import UsageError
-from relrob.regions.ball import ball_set
 from relrob.regions.exact import nearest_8bit, parse_fraction
-from relrob.regions.ladder import rung_set
+from relrob.regions.points import points_of
 from relrob.regions.search_features import groups_of
 from relrob.study.request import Request
 
@@ -54,36 +53,35 @@ def _stepped(
             misclassified=request.include_misclassified,
             repick=request.repick,
         )
-    features = None if request.features == "all" else _whole(request.features)
-    return Ladder(radius, step, features, request.axes, request.seed)
+    return Ladder(radius, step, features_of(request.features), request.axes, request.seed)
 
 
-def _whole(text: str) -> int:
+def features_of(text: str) -> int | None:
+    """The number of features of a ladder, None for "all". Raises UsageError."""
     try:
-        return int(text)
+        return None if text == "all" else int(text)
     except ValueError as error:
         raise UsageError(f"features {text!r}", "a whole number above 0, or all") from error
 
 
 def check_region(region: Region, image: NDArray[Any]) -> None:
     """Refuse a region that does not fit the images before any training. Raises RegionError."""
-    if isinstance(region, Ladder):
-        rung_set(region, image)
-    elif isinstance(region, Search):
+    if isinstance(region, Search):
         groups_of(region, image)
     else:
-        ball_set(region, image)
+        points_of(region, image)
 
 
 def described(region: Region) -> dict[str, Any]:
     """`region` of the summary JSON; `exact`: its numbers as fractions."""
     found: dict[str, Any] = {"kind": region.kind, "radius": float(region.radius)}
     exact = {"radius": str(region.radius)}
-    if not isinstance(region, Ball):
-        found["step"], exact["step"] = float(region.step), str(region.step)
-    if isinstance(region, Ladder):
-        found["features"] = region.features if region.features is not None else "all"
-        found["axes"], found["seed"] = region.axes, region.seed
+    values = {field.name: getattr(region, field.name) for field in fields(region)}
+    if "step" in values:
+        found["step"], exact["step"] = float(values["step"]), str(values["step"])
+    if region.kind == "ladder":
+        found["features"] = values["features"] if values["features"] is not None else "all"
+        found["axes"], found["seed"] = values["axes"], values["seed"]
     if isinstance(region, Search):
         found |= {
             "features": "all",

@@ -1,4 +1,4 @@
-"""What the user asked for, as typed."""
+"""The options of `relrob verify`, as typed."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
 
 @dataclass(frozen=True)
 class Request:
-    """What the user asked for, as typed: the options of `relrob verify` (docs/cli.md). None = the
-    default.
+    """The options of `relrob verify`, as typed (docs/cli.md); None is the default.
 
-    Raises UsageError for what is wrong whatever the data and the networks are: types, names, a
+    Raises UsageError for a mistake that needs neither data nor networks to be seen: types, names, a
     runtime that cannot run the scheme.
     """
 

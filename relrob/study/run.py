@@ -14,20 +14,18 @@ from threadpoolctl import threadpool_limits
 
 import relrob_datasets
 from relrob import registry
-from relrob.deciding.decide import solver_named
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Ladder, Search
+from relrob.domain.region import Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
-from relrob.relative.ball import BallSetting, classify_ball
 from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
 from relrob.study.plan import Plan
-from relrob.study.pool import Lost, map_unordered
+from relrob.study.pool import Unanswered, map_unordered
 from relrob.system.allocator import keep_memory
 from relrob.system.files import sha256_path, write_atomic
 
@@ -82,26 +80,17 @@ def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
         return lambda index: classify_search(
             search, index, data.images[index], int(data.labels[index])
         )
-    if not isinstance(plan.region, Ladder):
-        around = BallSetting(networks, plan.region, plan.solver, plan.budget, plan.certificates)
-        return lambda index: classify_ball(
-            around, index, data.images[index], int(data.labels[index])
-        )
     setting = Setting(
         reference=networks[0],
         quantised=networks[1],
-        ladder=plan.region,
-        solver=solver_named(plan.solver),
+        region=plan.region,
+        solver=plan.solver,
         budget=plan.budget,
         effective=plan.effective,
         counts=plan.counts,
         certify=plan.certificates,
     )
-
-    def decide_image(index: int) -> ImageResult:
-        return classify(setting, index, data.images[index], int(data.labels[index]))
-
-    return decide_image
+    return lambda index: classify(setting, index, data.images[index], int(data.labels[index]))
 
 
 def run(
@@ -125,7 +114,7 @@ def run(
     answers = _answers(plan, todo, min(workers, max(len(todo), 1)), scheduler)
     with closing(answers):
         for answer in answers:
-            result = _lost(plan, answer) if isinstance(answer, Lost) else answer
+            result = _unanswered(plan, answer) if isinstance(answer, Unanswered) else answer
             store.append(result)
             finished += 1
             listener(Event("images", _line(result.record), finished, total))
@@ -153,7 +142,7 @@ def _answers(
         yield answer
 
 
-def _lost(plan: Plan, lost: Lost) -> ImageResult:
+def _unanswered(plan: Plan, lost: Unanswered) -> ImageResult:
     """The record of an image that killed its workers: UNKNOWN, with the reason."""
     data = relrob_datasets.load(plan.dataset, plan.split)
     unknown = Status.UNKNOWN.value

@@ -1,7 +1,6 @@
-"""A study as a TOML file: grids of options of `relrob verify`, each cell of which is a run of its
-own.
+"""A study as a TOML file: grids of options of `relrob verify`. Each cell of a grid is a run.
 
-title = "..."                  # optional; also `published`, a table of published numbers to stand beside ours
+title = "..."                  # optional; also `published`, a table of published numbers
 [defaults]                     # options of every grid
 images = "0:100"
 [[grid]]
@@ -28,15 +27,16 @@ from relrob.system.files import disk_errors, sha256_bytes
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
 _HEAD: Final = ("title", "published", "defaults", "grid")
 _EXACT: Final = ("radius", "step")
-LARGEST: Final = 1 << 18  # bytes of a file
-MOST_DOTS: Final = 500  # in a line
+# The most bytes of a file.
+LARGEST: Final = 1 << 18
+# The most dots in a line: tomllib takes the square of their number.
+MOST_DOTS: Final = 500
 MOST_CELLS: Final = 10_000
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One run of a study: the `grid` that it belongs to, and the options that the study gives
-    it."""
+    """One run of a study: the `grid` that it belongs to and its options."""
 
     grid: str
     options: dict[str, Any]
@@ -48,8 +48,8 @@ class Cell:
 
 @dataclass(frozen=True)
 class Spec:
-    """A study: its `name`, `title`, the built-in table of `published` numbers ("" for none), the
-    digest of its text, the cells that were asked for, and all that it has (`every`), in order."""
+    """A study. `published`: the built-in table of published numbers, "" for none; `sha256`: of the
+    text; `cells`: those that were asked for, in order; `every`: all cells, in order."""
 
     name: str
     title: str
@@ -83,9 +83,11 @@ def builtin() -> dict[str, str]:
 def find_spec(
     name: str, changes: dict[str, Any], references: dict[str, str], only: tuple[str, ...] = ()
 ) -> Spec:
-    """The built-in study of that name, or the one in a TOML file. `changes`: options that replace
-    those of every grid; `references`: data set to reference network; `only`: grids to keep. Raises
-    UsageError."""
+    """The built-in study of that name, or the one in a TOML file.
+
+    `changes`: options that replace those of every grid. `references`: data set to reference
+    network. `only`: grids to keep, all when empty. Raises UsageError.
+    """
     known = builtin()
     if name in known:
         return read_spec(name, known[name], changes, references, only)
@@ -118,16 +120,20 @@ def read_spec(
     references: dict[str, str],
     only: tuple[str, ...] = (),
 ) -> Spec:
-    """A study from its text. Raises UsageError that names the grid and the option."""
+    """A study from its text, with `changes`, `references` and `only` as for `find_spec`.
+
+    Raises UsageError that names the grid and the option.
+    """
     try:
         deep = max((line.count(".") for line in text.splitlines()), default=0)
-        if deep > MOST_DOTS:  # tomllib takes the square of their number
+        if deep > MOST_DOTS:
             raise UsageError(f"study {name}: a line with {deep:,} dots", f"{MOST_DOTS} at most")
         given = tomllib.loads(text)
     except (
+        # Numbers of thousands of digits and deep nesting raise these too.
         ValueError,
         RecursionError,
-    ) as error:  # numbers of thousands of digits and deep nesting among them
+    ) as error:
         raise UsageError(f"study {name}: {error}", "a TOML file") from error
     _named(f"study {name}: option", given, _HEAD)
     grids, defaults = given.get("grid", []), given.get("defaults", {})
@@ -191,7 +197,7 @@ def _dataset(options: dict[str, Any]) -> str:
 
 
 def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
-    """One set of options a cell; numbers where exact text is meant become that text."""
+    """The options of each cell. Numbers become text where options are exact text."""
     if "radius" not in options:
         raise UsageError(f"{where}: no radius", 'a number or a list, such as radius = ["10", "20"]')
     values = [value if isinstance(value, list) else [value] for value in options.values()]
@@ -215,7 +221,8 @@ def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _check(name: str, cell: Cell) -> None:
-    """Refuse options of the wrong type or that do not fit each other, with the grid's name."""
+    """Raise UsageError, with the grid's name, for options of the wrong type or that do not fit each
+    other."""
     try:
         cell.request()
     except UsageError as error:

@@ -1,8 +1,8 @@
 """The stages of runs as a directed acyclic graph: data -> reference -> quantised -> accuracies ->
-run; what is shared is done once.
+run.
 
-A stage is named by the options that it reads, so two runs that agree on these have it in common;
-what no run needs any more goes.
+A stage is named by the options that it reads, so runs that agree on these share it, and it is done
+once. A result that no run needs any more is dropped.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Stages:
         return found
 
     def finished(self, number: int) -> None:
-        """Run `number`, from 0, needs nothing more: let go of what no other run needs."""
+        """Drop the results that only run `number`, from 0, still needed."""
         idle: list[_Stage] = [("run", str(number))]
         while idle:
             self.graph.remove_nodes_from(idle)
@@ -85,7 +85,7 @@ class Stages:
             ]
 
     def _result(self, kind: str, request: Request, listener: Listener) -> Any:
-        """What the stage gives, from what the stages before it give."""
+        """The result of the stage, from the results of the stages before it."""
         stage = _named(kind, request)
         if stage not in self._results:
             before = [self._result(other, request, listener) for other in _STAGES[kind][1]]
@@ -94,7 +94,7 @@ class Stages:
 
 
 def _named(kind: str, request: Request) -> _Stage:
-    """The stage's kind and the options that decide what it gives."""
+    """The stage's kind and the options that decide its result."""
     return (kind, *(repr(getattr(request, option)) for option in _STAGES[kind][0]))
 
 
@@ -116,7 +116,8 @@ def _accuracy(
     listener(
         Event(
             "note",
-            f"clean accuracy of the {name} network on {len(data.labels):,} images ({network.runtime})",
+            f"clean accuracy of the {name} network on {len(data.labels):,} images "
+            f"({network.runtime})",
         )
     )
     evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))

@@ -1,1 +1,1 @@
-"""What relrob asks of the operating system."""
+"""Services of the operating system: files, memory, processes with limits."""

@@ -1,10 +1,10 @@
 """A function that reads a foreign file, called in a process of its own with limits of memory and
 time.
 
-The first call starts a nursery (`relrob.system.nursery`): an interpreter that imports what readers
-need and forks a child for each call. It ends by itself when it is idle. What comes back is plain
-JSON: never a pickle, for a file that takes over its reader must not get further. relrob then reads
-the file again itself, from the same bytes.
+The first call starts a nursery (`relrob.system.nursery`): an interpreter that imports the libraries
+of readers and forks a child for each call. It ends by itself when it is idle. The answer is plain
+JSON and never a pickle, because a file that takes over its reader must not get further. relrob then
+reads the file again itself, from the same bytes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,20 @@ from typing import Any, Final
 
 from relrob import errors
 from relrob.errors import RelrobError, UsageError
-from relrob.system.nursery import Request, read_frame, write_frame
+from relrob.system.nursery import Call, read_frame, write_frame
 
 GIB: Final = 2**30
-MEMORY: Final = 2.0  # GiB above what the interpreter has mapped
+# GiB above the memory that the interpreter has mapped.
+MEMORY: Final = 2.0
 SECONDS: Final = 10.0
-_COPIES: Final = 3  # of the file in memory that are plausible
-_SPEED: Final = 20_000_000  # bytes a second that a slow disk and a busy machine read
-_BOOT: Final = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from relrob.system.nursery import serve; serve()"
+# Copies of the file in memory that a reader may make.
+_COPIES: Final = 3
+# Bytes a second that a slow disk and a busy machine read.
+_SPEED: Final = 20_000_000
+_BOOT: Final = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
+    "from relrob.system.nursery import serve; serve()"
+)
 _THREADS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -39,10 +45,12 @@ _THREADS: Final = (
 )
 _ENVIRONMENT: Final = {
     **dict.fromkeys(_THREADS, "1"),
-    "MALLOC_ARENA_MAX": "1",  # more, and graphics cards, take address space that no file asked for
+    # More arenas, and graphics cards, take address space that no file asked for.
+    "MALLOC_ARENA_MAX": "1",
     "CUDA_VISIBLE_DEVICES": "-1",
     "TF_CPP_MIN_LOG_LEVEL": "3",
 }
+# Prefixes of variables that the helper must share.
 _HEEDED: Final = (
     "KERAS",
     "TF_",
@@ -51,18 +59,18 @@ _HEEDED: Final = (
     "TMPDIR",
     "HOME",
     "PYTHON",
-)  # variables that a helper must share
+)
 _AGAIN: Final = "copy or export the file again"
 
 
 def check_memory(memory: float | None) -> None:
-    """Raises UsageError where it is no limit in GiB."""
+    """Raise UsageError for a number that is no limit in GiB."""
     if memory is not None and not 0 < memory < 2**20:
         raise UsageError(f"memory {memory:g}", "GiB, a number above 0", "--memory 4")
 
 
 def size_of(path: str | Path) -> int:
-    """Bytes on the disk of a file, or of all files below a directory: holes of sparse files do not
+    """Bytes on the disk of a file, or of all files below a directory. Holes of sparse files do not
     count."""
     top = Path(path)
     total = 0
@@ -84,16 +92,17 @@ def guarded(
     memory: float | None = None,
     imports: Sequence[str] = (),
 ) -> Any:
-    """What `target` ("module:function") gives for `arguments`, as JSON, computed in a child.
+    """The result of `target` ("module:function") for `arguments`, as JSON, computed in a child.
 
-    `name` and `size`: of the file that it reads, in words and bytes; `memory`: GiB, None for the
-    default, to which three times the size is added. `imports`: modules that are loaded before,
-    once. Raises the RelrobError that it raised, else `failure`.
+    `name` and `size`: the file that it reads, in words, and its bytes. `memory`: GiB, None for the
+    default; three times the size is added. `imports`: modules that are loaded once, before.
+    `accepted`: words of the error. Raises the RelrobError that the function raised, and `failure`
+    where the child ended otherwise.
     """
     check_memory(memory)
     allowed = int((MEMORY if memory is None else memory) * GIB) + _COPIES * size
     seconds = SECONDS + size / _SPEED
-    request = Request(
+    request = Call(
         target, arguments, allowed, seconds, size + (1 << 24), tuple(imports), str(Path.cwd())
     )
     outcome = _nursery.ask(request)
@@ -138,16 +147,17 @@ class _Nursery:
         self._others: list[subprocess.Popen[bytes] | None] = []
         self._lock = Lock()
 
-    def ask(self, request: Request) -> dict[str, Any]:
-        """Its answer. A helper that has gone is replaced once."""
+    def ask(self, request: Call) -> dict[str, Any]:
+        """The answer of the helper. A helper that has gone is replaced once."""
         with self._lock:
             try:
                 return self._try(request) or self._try(request) or {"exit": "its watcher ended"}
-            except BaseException:  # Ctrl-C above all
+            except BaseException:
+                # Ctrl-C, above all, must not leave a helper that still works.
                 self.close()
                 raise
 
-    def _try(self, request: Request) -> dict[str, Any] | None:
+    def _try(self, request: Call) -> dict[str, Any] | None:
         process = self._started()
         if process.stdin is None or process.stdout is None:
             return None
@@ -191,7 +201,7 @@ class _Nursery:
         return self._process
 
     def close(self) -> None:
-        """End it, and with it the child that it watches."""
+        """End the helper, and with it the child that it watches."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -202,8 +212,9 @@ class _Nursery:
                 stream.close()
 
     def forget(self) -> None:
-        """After a fork: the helper is the parent's."""
-        self._others.append(self._process)  # not to be reaped here
+        """Let go of the helper after a fork: it is the parent's."""
+        # A reference stays, or this process would wait for the parent's child.
+        self._others.append(self._process)
         self._process, self._lock = None, Lock()
 
 

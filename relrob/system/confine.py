@@ -1,5 +1,5 @@
-"""A process that gives up what reading a file does not need: memory beyond a limit, and, where
-Linux has Landlock, writing files outside one folder, starting programs and opening TCP connections.
+"""A process that gives up the rights that reading a file does not need: memory beyond a limit, and
+where Linux has Landlock writing files outside one folder, starting programs and TCP connections.
 
 `importing` lifts the limit of memory while our own libraries are imported.
 """
@@ -28,10 +28,12 @@ _announce: Callable[[bool], None] | None = None
 
 
 def limit(memory: int, written: int, announce: Callable[[bool], None]) -> None:
-    """From now on at most `memory` bytes above what is mapped already, no file longer than
-    `written` bytes, no core dump.
+    """Limit this process to `memory` bytes above those that are mapped already, to files of
+    `written` bytes, and to no core dump.
 
-    `announce`: is told when an import that does not count begins (True) and ends (False)."""
+    `announce` is called with True when an import begins, which does not count, and with False when
+    it ends.
+    """
     global _allowance, _announce
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (written, written))
@@ -40,13 +42,13 @@ def limit(memory: int, written: int, announce: Callable[[bool], None]) -> None:
 
 
 def lift() -> None:
-    """No limit of memory any more: to tell of the failure."""
+    """Remove the limit of memory, so that the failure can be told."""
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
 
 
 def _cap() -> None:
-    """The limit of memory, above what is mapped now."""
+    """Set the limit of memory above the bytes that are mapped now."""
     if _allowance is None:
         return
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
@@ -59,8 +61,8 @@ def _cap() -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """While the block imports relrob's own modules, neither memory nor time counts; nothing of a
-    file is touched in it."""
+    """Count neither memory nor time while the block imports relrob's own modules. The block must
+    touch nothing of a file."""
     if _allowance is None:
         yield
         return
@@ -84,8 +86,8 @@ def die_with_parent() -> None:
 
 
 def write_only_below(folder: str) -> bool:
-    """Landlock: no file is written, made or removed but below `folder`, no program started, no TCP.
-    False where Linux lacks it."""
+    """Allow writing, making and removing files below `folder` alone, no start of a program and no
+    TCP (Landlock). Returns False where Linux lacks it."""
     library = ctypes.CDLL(None, use_errno=True)
     version = library.syscall(_CREATE, None, ctypes.c_size_t(0), ctypes.c_uint(_VERSION))
     if version < 1:
@@ -107,7 +109,7 @@ def write_only_below(folder: str) -> bool:
 
 
 def _allow(library: ctypes.CDLL, rules: int, place: str, rights: int) -> None:
-    """These rights below (or on) the place."""
+    """Grant these rights on the place and below it."""
     where = os.open(place, os.O_PATH | os.O_CLOEXEC)
     try:
         rule = struct.pack("=Qi", rights, where)

@@ -33,8 +33,10 @@ def sha256_file(path: Path) -> str:
 
 
 def read_regular(path: Path, most: int | None = None) -> bytes:
-    """A regular file's bytes, `most` at most: a pipe would never answer, a device never end. Raises
-    OSError."""
+    """The bytes of a regular file, `most` at most.
+
+    Raises OSError for a longer file, and for a pipe or a device, which might never answer or end.
+    """
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
         size = os.fstat(file.fileno())
         if not stat.S_ISREG(size.st_mode):
@@ -60,8 +62,8 @@ def sha256_path(path: Path) -> str:
 
 
 def readable(name: str | Path) -> str:
-    """A file name as text for people and JSON: bytes that are no UTF-8 appear as \\xNN, what a
-    terminal could obey as \\uNNNN.
+    """A file name as text for people and JSON. Bytes that are no UTF-8 appear as \\xNN, characters
+    that a terminal could obey as \\uNNNN.
 
     >>> readable("caf\\udce9.npz")
     'caf\\\\xe9.npz'
@@ -70,7 +72,7 @@ def readable(name: str | Path) -> str:
 
 
 def cache_dir() -> Path:
-    """The user's cache directory for relrob; made on demand. RELROB_CACHE overrides it."""
+    """The user's cache directory for relrob, made on demand; RELROB_CACHE moves it."""
     path = _cache_root()
     with disk_errors(path):
         path.mkdir(parents=True, exist_ok=True)
@@ -82,8 +84,8 @@ def _cache_root() -> Path:
 
 
 def check_writable(path: Path, size: int = 1 << 16) -> None:
-    """Refuse now what `write_atomic` of `size` bytes would refuse after minutes of work; leaves
-    nothing. Raises StoreError."""
+    """Raise now the StoreError that `write_atomic` of `size` bytes would raise after minutes of
+    work; leaves nothing on the disk."""
     folder = next(place for place in (path.parent, *path.parent.parents) if place.exists())
     with disk_errors(path):
         if path.is_dir():
@@ -96,8 +98,8 @@ def check_writable(path: Path, size: int = 1 << 16) -> None:
 
 @contextmanager
 def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
-    """Turn the operating system's refusals (full disk, no permission) into a StoreError of one
-    line: "cannot DOING PATH"."""
+    """Turn an OSError (full disk, no permission) into a StoreError of one line, "cannot DOING
+    PATH"."""
     try:
         yield
     except RelrobError:
@@ -109,8 +111,8 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
 
 
 def check_temporary() -> None:
-    """Raise StoreError where not even a megabyte of temporary files can be written: what others'
-    code makes of that is no help."""
+    """Raise StoreError where no megabyte of temporary files can be written. Other libraries would
+    fail there with errors that do not help."""
     place = tempfile.gettempdir()
     try:
         with tempfile.TemporaryFile(dir=place) as file:
@@ -126,8 +128,8 @@ def check_temporary() -> None:
 
 
 def _remedy(path: Path, error: OSError) -> str:
-    """What to try: RELROB_CACHE for the cache, free space for a full disk, another place for
-    anything else."""
+    """The remedy: RELROB_CACHE for the cache, free space for a full disk, another place
+    otherwise."""
     if error.errno in NO_DESCRIPTORS:
         return DESCRIPTORS
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
@@ -138,8 +140,8 @@ def _remedy(path: Path, error: OSError) -> str:
 
 
 def sweep(directory: Path) -> None:
-    """Remove what a killed process left half-written below a directory that no other process is
-    using."""
+    """Remove the half-written files of killed processes below a directory, which no other process
+    may be using."""
     with disk_errors(directory):
         for leftover in directory.rglob(f"{_PREFIX}*"):
             leftover.unlink(missing_ok=True)
@@ -147,8 +149,8 @@ def sweep(directory: Path) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same directory that becomes `path` when the block ends well, and
-    vanishes when it fails."""
+    """A temporary path in the same directory. It becomes `path` when the block ends well, and
+    vanishes when the block fails. Raises StoreError."""
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
@@ -169,6 +171,6 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Write the whole file or nothing of it."""
+    """Write the whole file or nothing of it. Raises StoreError."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data.encode() if isinstance(data, str) else data)

@@ -1,5 +1,5 @@
-"""Memory that nobody has written, filled on purpose: a program that reads it then gives other
-numbers than before."""
+"""Memory that nobody has written, filled with a pattern: a program that reads it gives other
+numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ import ctypes
 from collections.abc import Iterator
 from typing import Any, Final
 
-_PERTURB: Final = -6  # M_PERTURB of the GNU C library
-_PATTERN: Final = 0xA5  # each byte of a new block is its complement, of a freed one itself
+# M_PERTURB of the GNU C library.
+_PERTURB: Final = -6
+# Bytes of a new block are the complement of the pattern, bytes of a freed one the pattern.
+_PATTERN: Final = 0xA5
 
 
 @contextlib.contextmanager
 def unwritten() -> Iterator[None]:
-    """Blocks that native code asks for here hold a pattern instead of zeros or of what was there;
-    nothing where the C library cannot do that."""
+    """Fill new blocks of native code with a pattern while the block lasts.
+
+    Without it they hold zeros or older data. Only the GNU C library can do it; with another nothing
+    changes.
+    """
     change: Any = getattr(ctypes.CDLL(None), "mallopt", None)
     if change is None:
         yield

@@ -1,9 +1,9 @@
-"""The far side of `relrob.system.child`: a process that imports, then forks one child a request and
-watches over it.
+"""The far side of `relrob.system.child`: a process that imports, then forks a child for each call
+and watches over it.
 
-Nothing foreign is read here, only in the children. Requests come from relrob itself and are
-pickles; a child may have been taken over by the file that it read, so its answer is JSON, of
-bounded length, and never anything that could run.
+Foreign files are read in the children alone. Calls come from relrob itself and are pickles. A file
+may have taken over the child that read it, so the child's answer is JSON of bounded length, and
+never anything that could run.
 """
 
 from __future__ import annotations
@@ -28,10 +28,14 @@ from relrob.registry import load
 from relrob.system import confine
 from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 
-IDLE: Final = 20.0  # seconds without a request after which it ends; the next one starts another
-IMPORTS: Final = 120.0  # seconds for imports, which are ours and not the file's
-STARVED: Final = 4  # times the limit, where the machine is too busy to run the child
-LONGEST: Final = 1 << 20  # bytes of an answer
+# Seconds without a call after which the process ends; the next call starts another.
+IDLE: Final = 20.0
+# Seconds for imports, which the file does not cause.
+IMPORTS: Final = 120.0
+# Times the limit of seconds, on a machine too busy to run the child.
+STARVED: Final = 4
+# The most bytes of an answer.
+LONGEST: Final = 1 << 20
 _TAIL: Final = 4096
 _NO_MEMORY: Final = (
     b"bad_alloc",
@@ -46,9 +50,12 @@ _WRITTEN: Final = 1 << 24
 
 
 @dataclass(frozen=True)
-class Request:
-    """Call `target` ("module:function") with `arguments`; at most `memory` bytes, `seconds`, and
-    files of `written` bytes."""
+class Call:
+    """A call of `target` ("module:function") with `arguments`.
+
+    Limits: `memory` in bytes, `seconds`, and `written` bytes of a file. `imports`: modules to load
+    before; `directory`: the working directory.
+    """
 
     target: str
     arguments: dict[str, Any]
@@ -60,8 +67,8 @@ class Request:
 
 
 def serve() -> None:
-    """Requests from standard input, answers to what was standard output, until the one is closed or
-    idle."""
+    """Answer calls from standard input on the standard output of the start, until standard input is
+    closed or idle."""
     given, told = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):
@@ -71,15 +78,20 @@ def serve() -> None:
         if request is None:
             return
         try:
-            write_frame(told, json.dumps(attend(pickle.loads(request), (given, told))).encode())  # noqa: S301 - from relrob
+            # The pickle comes from relrob itself.
+            call: Call = pickle.loads(request)  # noqa: S301
+            write_frame(told, json.dumps(attend(call, (given, told))).encode())
         except BrokenPipeError:
             return
 
 
-def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
-    """Fork, watch, answer: {"value": ...}, {"error": [class, given, accepted, hint]}, {"bug":
-    text}, {"signal": n}, {"exit": n}, {"time": seconds} or {"memory": bytes}. `others`: descriptors
-    that the child closes; the first gone means that nobody waits."""
+def attend(request: Call, others: tuple[int, ...] = ()) -> dict[str, Any]:
+    """Fork, watch and answer: {"value": ...}, {"error": [class, given, accepted, hint]}, {"bug":
+    text}, {"signal": n}, {"exit": n}, {"time": seconds} or {"memory": true}.
+
+    `others`: descriptors that the child closes. Nobody waits any more when the first of them is
+    closed on the other side.
+    """
     for module in request.imports:
         load(f"{module}:__name__")
     folder = tempfile.mkdtemp(prefix="relrob-reader-")
@@ -99,9 +111,9 @@ def attend(request: Request, others: tuple[int, ...] = ()) -> dict[str, Any]:
 
 
 def _child(
-    request: Request, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]
+    request: Call, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]
 ) -> None:
-    """The process that reads the file. Never returns."""
+    """Be the process that reads the file. Never returns."""
     try:
         os.setsid()
         confine.die_with_parent()
@@ -124,7 +136,7 @@ def _child(
 
 
 def answer(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str, Any]:
-    """What the function gives, or how it failed, as JSON can say it."""
+    """The result of the function, or its failure, as JSON can hold it."""
     try:
         return {"value": function(**arguments)}
     except MemoryError:
@@ -151,7 +163,7 @@ def _of_memory(text: bytes) -> bool:
 
 
 def _where(error: BaseException) -> str:
-    """The last line of relrob's own code, for whoever mends it."""
+    """The last line of relrob's own code in the traceback, as "file:line"."""
     found, trace = "", error.__traceback__
     while trace is not None:
         name = trace.tb_frame.f_code.co_filename
@@ -161,19 +173,20 @@ def _where(error: BaseException) -> str:
     return found
 
 
-def _say(speak: int, what: dict[str, Any]) -> None:
-    write_frame(speak, json.dumps(what).encode()[:LONGEST])
+def _say(speak: int, frame: dict[str, Any]) -> None:
+    write_frame(speak, json.dumps(frame).encode()[:LONGEST])
 
 
 def _watch(
-    pid: int, listen: int, request: Request, others: tuple[int, ...]
+    pid: int, listen: int, request: Call, others: tuple[int, ...]
 ) -> tuple[dict[str, Any] | None, int]:
     """(the answer or None, wait status)."""
     clock, outcome = Clock(pid, request.seconds), None
     reader = Frames(listen)
     while outcome is None:
         ready, _, _ = select.select([listen, *others], [], [], clock.step())
-        if others and others[0] in ready:  # closed, since nobody asks twice at a time
+        # The descriptor is closed: nobody asks twice at a time.
+        if others and others[0] in ready:
             break
         if listen in ready:
             frames, open_still = reader.read()
@@ -191,13 +204,14 @@ def _watch(
             os.kill(pid, signal.SIGKILL)
     _, status = os.waitpid(pid, 0)
     with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)  # what it may have started
+        # Processes that the child may have started end too.
+        os.killpg(pid, signal.SIGKILL)
     return outcome, status
 
 
 class Clock:
-    """Seconds that count: not those of imports, and not those in which the child waited for a
-    processor."""
+    """The seconds that count: without those of imports, and without those in which the child waited
+    for a processor."""
 
     def __init__(self, pid: int, seconds: float) -> None:
         self._threads = Path(f"/proc/{pid}/task")
@@ -218,11 +232,11 @@ class Clock:
             self._paused = None
 
     def step(self) -> float:
-        """When to look again."""
+        """Seconds until the next look."""
         return 0.2
 
     def over(self) -> bool:
-        """Has it had its time?"""
+        """True once the child has had its time."""
         now = time.monotonic()
         free = self._free + (now - self._paused if self._paused is not None else 0.0)
         if free > IMPORTS:
@@ -236,7 +250,7 @@ class Clock:
         )
 
     def _waited(self) -> float:
-        """Seconds that its threads, all together, were ready to run and something else ran."""
+        """Seconds that its threads together were ready to run while something else ran."""
         total = 0.0
         with suppress(OSError, ValueError, IndexError):
             for thread in self._threads.iterdir():
@@ -245,8 +259,8 @@ class Clock:
 
 
 class Frames:
-    """Frames of JSON from a pipe, as they arrive; too many bytes, or no JSON, and it counts as
-    ended."""
+    """Frames of JSON from a pipe, as they arrive. After too many bytes, or bytes that are no JSON,
+    the pipe counts as ended."""
 
     def __init__(self, source: int, longest: int = LONGEST) -> None:
         self._source = source
@@ -256,7 +270,7 @@ class Frames:
         self.ended = False
 
     def read(self) -> tuple[list[dict[str, Any]], bool]:
-        """(whole frames, whether more may come)."""
+        """(whole frames, True while more may come)."""
         block = os.read(self._source, 1 << 16)
         self._held += block
         self._total += len(block)
@@ -276,8 +290,8 @@ class Frames:
         ) and self._total <= self._longest + 4096
 
 
-def ended(status: int, request: Request, tail: bytes) -> dict[str, Any]:
-    """Why there was no answer."""
+def ended(status: int, request: Call, tail: bytes) -> dict[str, Any]:
+    """The reason why there was no answer. `status`: of waitpid; `tail`: the last output."""
     if _of_memory(tail):
         return {"memory": True}
     if os.WIFSIGNALED(status):
@@ -286,14 +300,14 @@ def ended(status: int, request: Request, tail: bytes) -> dict[str, Any]:
 
 
 def tail(noise: int) -> bytes:
-    """The last that the child's libraries printed."""
+    """The last bytes that the child's libraries printed."""
     size = os.lseek(noise, 0, os.SEEK_END)
     os.lseek(noise, max(0, size - _TAIL), os.SEEK_SET)
     return os.read(noise, _TAIL)
 
 
 def write_frame(target: int, data: bytes) -> None:
-    """The length, then the bytes."""
+    """Write a frame: the length, then the bytes."""
     rest = struct.pack("<I", len(data)) + data
     while rest:
         rest = rest[os.write(target, rest) :]

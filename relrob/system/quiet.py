@@ -1,5 +1,5 @@
-"""Native libraries write to file descriptor 2 behind Python's back, and catch its signals; here
-they do not."""
+"""Native libraries without their own output and signal handlers: some write to file descriptor 2
+and catch Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ log = logging.getLogger(__name__)
 
 
 def checked(solver: Any) -> Any:
-    """The answer of a z3 solver. z3 catches Ctrl-C while it searches and answers "unknown"; here it
-    is raised after all."""
+    """The answer of a z3 solver. Raises KeyboardInterrupt after a Ctrl-C, which z3 catches while it
+    searches and answers with "unknown"."""
     answer = solver.check()
     if str(answer) == "unknown" and solver.reason_unknown() == "interrupted from keyboard":
         raise KeyboardInterrupt
@@ -26,11 +26,9 @@ def checked(solver: Any) -> Any:
 
 @contextmanager
 def quiet_native() -> Iterator[None]:
-    """While the block runs, keep what C++ code and `print` write away from the terminal; log it at
-    DEBUG afterwards.
+    """Keep the output of C++ code and `print` away from the terminal; log it at DEBUG afterwards.
 
-    The whole process is affected for as long as the block lasts: keep it short and free of progress
-    bars.
+    The whole process is affected while the block lasts: keep it short and free of progress bars.
     """
     sys.stderr.flush()
     printed = StringIO()

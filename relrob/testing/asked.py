@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from relrob import registry
-from relrob.deciding.decide import solver_named
+from relrob.deciding.choose import solver_named
 from relrob.errors import UsageError
-from relrob.queries.solver import BallSolver, Solver
+from relrob.queries.solver import Solver
+from relrob.regions.ball import BallSet
+from relrob.regions.ladder import RungSet
 
 AUTO: Final = "auto"
 TWOS: Final = "Branch, leaves of 2"
@@ -21,8 +23,8 @@ class Asked:
     """Solvers by the name of their class. `auto` is one for ladders, and None, the chain, for
     balls."""
 
-    ladders: dict[str, Solver]
-    balls: dict[str, BallSolver | None]
+    ladders: dict[str, Solver[RungSet]]
+    balls: dict[str, Solver[BallSet] | None]
 
     @property
     def classes(self) -> list[str]:
@@ -53,11 +55,13 @@ def _wanted(entry: registry.Entry, names: Sequence[str]) -> bool:
     return not names or bool({entry.method, entry.name, _class(entry)} & set(names))
 
 
-def _ladders(names: Sequence[str]) -> dict[str, Solver]:
-    made: dict[str, Solver] = {AUTO: solver_named(AUTO)} if not names or AUTO in names else {}
+def _ladders(names: Sequence[str]) -> dict[str, Solver[RungSet]]:
+    made: dict[str, Solver[RungSet]] = (
+        {AUTO: solver_named(AUTO)} if not names or AUTO in names else {}
+    )
     made |= {
         _class(entry): solver_named(entry.method)
-        for entry in registry.solvers(ladder=True)
+        for entry in registry.solvers("ladder")
         if _wanted(entry, names)
     }
     if not names:
@@ -65,10 +69,10 @@ def _ladders(names: Sequence[str]) -> dict[str, Solver]:
     return made
 
 
-def _balls(names: Sequence[str]) -> dict[str, BallSolver | None]:
-    made: dict[str, BallSolver | None] = {AUTO: None} if not names or AUTO in names else {}
+def _balls(names: Sequence[str]) -> dict[str, Solver[BallSet] | None]:
+    made: dict[str, Solver[BallSet] | None] = {AUTO: None} if not names or AUTO in names else {}
     return made | {
         _class(entry): registry.load(entry.target)()
-        for entry in registry.solvers(ladder=False)
+        for entry in registry.solvers("linf")
         if _wanted(entry, names)
     }

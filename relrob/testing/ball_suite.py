@@ -17,20 +17,20 @@ from typing import Final
 import numpy as np
 
 from relrob.bounding.ball import BallBounds
-from relrob.deciding.decide_ball import BallDecision, decide_ball, decide_ball_by, solver_for
+from relrob.deciding.choose import solver_for
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Arithmetic
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
-from relrob.queries.solver import BallSolver
+from relrob.queries.query import Budget, Query
+from relrob.queries.solver import Solver
 from relrob.regions.ball import BallSet, ball_set
-from relrob.relative.ball import BallSetting, classify_ball
+from relrob.relative.classify import Setting, classify
 from relrob.testing.balls import BallCase
 from relrob.testing.questions import inside
 from relrob.testing.records import record_complaints
@@ -41,31 +41,33 @@ SHORT: Final = 0.5  # for a solver that may give up
 POINT: Final = Fraction(1, 10**45)  # a radius within which there is no other float32
 
 
-def taker(solver: BallSolver | None, region: Ball | Lattice, opened: Opened) -> BallSolver | None:
+def taker(
+    solver: Solver[BallSet] | None, region: Ball | Lattice, opened: Opened
+) -> Solver[BallSet] | None:
     """The solver, if it takes a network in a region; of None, which stands for `auto`, the first of
     its chain."""
     if solver is not None:
-        return solver if solver.accepts(region, opened.network) is None else None
+        return solver if solver.accepts(region, (opened.network,)) is None else None
     try:
         return solver_for(region, opened.network, "auto")
     except UsageError:
         return None
 
 
-def takes(solver: BallSolver | None, case: BallCase) -> bool:
+def takes(solver: Solver[BallSet] | None, case: BallCase) -> bool:
     """Does the solver take one of the case's networks?"""
-    region = case.problem.ball.region
+    region = case.problem.points.region
     return any(taker(solver, region, opened) is not None for opened in case.problem.networks)
 
 
 def ball_complaints(
-    solver: BallSolver | None, case: BallCase, answers: Counter[str] | None = None
+    solver: Solver[BallSet] | None, case: BallCase, answers: Counter[str] | None = None
 ) -> Iterator[str]:
     """The complaints about a solver's answers (`auto` for None), one network at a time.
 
     `answers`: counts them by status.
     """
-    region = case.problem.ball.region
+    region = case.problem.points.region
     for number, opened in enumerate(case.problem.networks):
         first = taker(solver, region, opened)
         if first is None:
@@ -86,14 +88,14 @@ def ball_complaints(
 
 
 def _decided(
-    solver: BallSolver | None, first: BallSolver, problem: BallProblem, opened: Opened
-) -> BallDecision:
+    solver: Solver[BallSet] | None, first: Solver[BallSet], problem: Query[BallSet], opened: Opened
+) -> Decision:
     """One network by the solver; one that may give up is given little time."""
     alone = replace(
         problem, networks=(opened,), budget=Budget(SECONDS if first.complete else SHORT)
     )
     with np.errstate(all="ignore"):
-        return decide_ball(alone, "auto") if solver is None else decide_ball_by(alone, solver)
+        return decide(alone, "auto" if solver is None else solver)
 
 
 def _verdict(case: BallCase, number: int, verdict: Verdict, complete: bool) -> Iterator[str]:
@@ -115,7 +117,7 @@ def _verdict(case: BallCase, number: int, verdict: Verdict, complete: bool) -> I
 
 def _witness(case: BallCase, number: int, witness: Witness) -> Iterator[str]:
     """It is a point of the region that the network gets wrong."""
-    image, region, points = witness.image, case.problem.ball.region, case.question.points
+    image, region, points = witness.image, case.problem.points.region, case.question.points
     at = np.flatnonzero((points == image).all(axis=1))
     known = inside(image, points[0], region) if isinstance(region, Ball) else len(at) > 0
     said = int(labels(case.problem.networks[number].replayer.outputs(image[None, :]))[0])
@@ -129,7 +131,7 @@ def _witness(case: BallCase, number: int, witness: Witness) -> Iterator[str]:
         yield "the witness has another label"
 
 
-def _proved(case: BallCase, number: int, opened: Opened, decision: BallDecision) -> Iterator[str]:
+def _proved(case: BallCase, number: int, opened: Opened, decision: Decision) -> Iterator[str]:
     """4: no point's margin is below the one that was proved, where both are in the same unit."""
     finding, enclosure = decision.each[0], enclosure_of(opened.network)
     if not finding.proved or finding.least is None or enclosure is None:
@@ -155,9 +157,9 @@ def smaller(region: Ball | Lattice) -> Ball | Lattice | None:
     return replace(region, radius=region.radius * Fraction(2, 3))
 
 
-def ball_order_complaints(solver: BallSolver | None, case: BallCase) -> Iterator[str]:
+def ball_order_complaints(solver: Solver[BallSet] | None, case: BallCase) -> Iterator[str]:
     """3: within a smaller radius ROBUST does not become NOT_ROBUST."""
-    region = case.problem.ball.region
+    region = case.problem.points.region
     less = smaller(region)
     for number, opened in enumerate(case.problem.networks if less is not None else ()):
         first = taker(solver, region, opened)
@@ -185,9 +187,9 @@ def ball_bound_complaints(opened: Opened, case: BallCase) -> Iterator[str]:
     alone: BallSet = ball_set(Ball(Norm.LINF, POINT), points[0].reshape(case.question.image.shape))
     with np.errstate(all="ignore"):
         outputs = opened.replayer.outputs(points)
-        bounds = BallBounds(enclosure, case.problem.ball, label)
+        bounds = BallBounds(enclosure, case.problem.points, label)
         plain = bounds.margins()
-        best = bounds.margins(bounds.falls(plain))
+        best = bounds.margins(bounds.alphas(plain))
         one = BallBounds(enclosure, alone, label).margins()
         stored: Doubles = slack(outputs) * (opened.network.arithmetic is Arithmetic.REAL)
     for name, found in (("bounds", plain), ("optimised bounds", best)):
@@ -202,13 +204,13 @@ def ball_record_complaints(case: BallCase, number: int) -> Iterator[str]:
     if len(case.problem.networks) != 2:
         return
     one, two = case.problem.networks
-    region = case.problem.ball.region
+    region = case.problem.points.region
     if taker(None, region, one) is None or taker(None, region, two) is None:
         return
-    setting = BallSetting((one, two), region, "auto", Budget(SHORT))
+    setting = Setting(one, two, region, "auto", Budget(SHORT))
     try:
         with np.errstate(all="ignore"):
-            result = classify_ball(setting, number, case.question.image, case.problem.label)
+            result = classify(setting, number, case.question.image, case.problem.label)
     except RelrobError as error:
         yield f"record: stopped: {error}"
         return

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Bools, Floats, Ints
 from relrob.domain.network import Dense, Layer
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
-from relrob.regions.ball import ball_set
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
+from relrob.regions.ball import BallSet, ball_set
 from relrob.testing import hostile
 from relrob.testing.ball_questions import lattice_question, steps_question, wide_question
 from relrob.testing.cases import (
@@ -51,7 +51,7 @@ class BallCase:
     every code, is listed."""
 
     name: str
-    problem: BallProblem
+    problem: Query[BallSet]
     question: Question
     said: tuple[Ints, ...]
     settled: bool
@@ -60,9 +60,9 @@ class BallCase:
         """Which points (n,) a network gets wrong."""
         return np.asarray(self.said[number] != self.problem.label, np.bool_)
 
-    def on(self, region: Ball | Lattice) -> BallProblem:
+    def on(self, region: Ball | Lattice) -> Query[BallSet]:
         """The same networks and image in another region."""
-        return replace(self.problem, ball=ball_set(region, self.question.image))
+        return replace(self.problem, points=ball_set(region, self.question.image))
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +92,7 @@ def _case(
     label = max(int(said[0][0]), 0) if label is None else label
     region = asked.region
     assert isinstance(region, Ball | Lattice)  # noqa: S101 - no ladders here
-    problem = BallProblem(ball_set(region, asked.image), label, networks, Budget(SECONDS))
+    problem = Query(ball_set(region, asked.image), Label(label), networks, Budget(SECONDS))
     return BallCase(f"{name} {region.kind}", problem, asked, said, asked.every)
 
 

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Dense, Layer, Network
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
 from relrob.networks.real import open_real
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.testing import hostile
 
@@ -54,13 +54,13 @@ class Case:
     problem's points were made."""
 
     name: str
-    problem: Problem
+    problem: Query[RungSet]
     image: NDArray[Any]
     ladder: Ladder
 
-    def on(self, ladder: Ladder) -> Problem:
+    def on(self, ladder: Ladder) -> Query[RungSet]:
         """The same networks and image on another ladder."""
-        return replace(self.problem, rungs=rung_set(ladder, self.image))
+        return replace(self.problem, points=rung_set(ladder, self.image))
 
 
 def opened(dense: Dense, shape: tuple[int, int, int]) -> Opened:
@@ -156,7 +156,7 @@ def _case(
     said = max(int(labels(networks[0].replayer.outputs(rungs.base[None, :]))[0]), 0)
     return Case(
         name,
-        Problem(rungs, said if label is None else label, networks, Budget(600), True),
+        Query(rungs, Label(said if label is None else label), networks, Budget(600), True),
         image,
         ladder,
     )
@@ -173,7 +173,7 @@ def _plain(rng: np.random.Generator) -> Case:
     if rng.random() < 0.8:
         return case
     return replace(
-        case, problem=replace(case.problem, label=(case.problem.label + 1) % dense.classes)
+        case, problem=replace(case.problem, wanted=Label((case.problem.label + 1) % dense.classes))
     )
 
 
@@ -276,6 +276,6 @@ def random_case(seed: int, number: int, files: Sequence[Opened] = ()) -> Case:
         image = np.where(image > 99, 255, 0).astype(np.uint8)
     dense = random_dense(rng, SIZES[2])
     case = _case("file", (dense, dense), image, _region(rng, 6))
-    label = int(labels(quantised.replayer.outputs(case.problem.rungs.base[None, :]))[0])
+    label = int(labels(quantised.replayer.outputs(case.problem.points.base[None, :]))[0])
     networks = (case.problem.networks[0], quantised)
-    return replace(case, problem=replace(case.problem, networks=networks, label=label))
+    return replace(case, problem=replace(case.problem, networks=networks, wanted=Label(label)))

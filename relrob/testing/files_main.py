@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from relrob.domain.region import Ball, Ladder, Lattice
 from relrob.testing import alone
 from relrob.testing.campaign import Tally, append, campaign, contradictions, described, total
 from relrob.testing.edited import FORMATS, Edited, edited
@@ -144,12 +143,11 @@ def _text(file: Edited) -> str:
 
 def _region(region: Any) -> str:
     """As options."""
-    if isinstance(region, Ladder):
+    if region.kind == "ladder":
         return (
             f"--radius {region.radius} --step {region.step} "
             f"--features {region.features} --axes {region.axes}"
         )
-    if isinstance(region, Lattice):
+    if region.kind == "lattice":
         return f"--region lattice --radius {region.radius} --step {region.step}"
-    assert isinstance(region, Ball)  # noqa: S101 - the three regions of questions
     return f"--region {region.kind} --radius {region.radius}"

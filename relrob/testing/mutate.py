@@ -32,7 +32,7 @@ from relrob.networks.first import READY, first_reading
 from relrob.registry import EVALUATORS, find, load
 from relrob.system import confine
 from relrob.system.child import GIB, MEMORY, SECONDS
-from relrob.system.nursery import Clock, Frames, Request, answer, ended, tail, write_frame
+from relrob.system.nursery import Call, Clock, Frames, answer, ended, tail, write_frame
 from relrob.testing.cases import SHAPE
 from relrob.testing.mutations import any_bytes, mutated
 
@@ -172,7 +172,7 @@ class Batch:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         if self.current < self.numbers.stop:
-            request = Request("", {}, _ALLOWED, SECONDS)
+            request = Call("", {}, _ALLOWED, SECONDS)
             _count(self.campaign, self.current, outcome or ended(status, request, tail(self.noise)))
             self.current += 1
         written = [each.name for each in (self.folder / "here").rglob("*")]

@@ -17,10 +17,8 @@ import numpy as np
 
 from relrob.bounding.ladder import LadderBounds
 from relrob.certificates.checking.check import check
-from relrob.deciding.decide import solver_named
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Dense
-from relrob.domain.query import Budget
 from relrob.domain.record import ImageResult
 from relrob.domain.region import Ladder
 from relrob.domain.rounding import layer_error
@@ -31,12 +29,13 @@ from relrob.networks.enclosure import Enclosure
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
 from relrob.networks.probes import probed
+from relrob.queries.query import Budget
 from relrob.queries.solver import Solver
-from relrob.regions.ladder import rung_set
+from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import whole
 from relrob.registry import load
-from relrob.relative.ball import BallSetting, classify_ball
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from relrob.testing.edited import Edited
 from relrob.testing.plain import Plain
 from relrob.testing.records import record_complaints
@@ -103,10 +102,10 @@ def normalised(reason: str) -> str:
     return re.sub(r"-?\d[\d.,e+-]*", "N", text)[:110]
 
 
-def solver(name: str) -> Solver:
+def solver(name: str) -> str | Solver[RungSet]:
     """The solver of that name; branching may bound parts of two points."""
-    made: Solver = (
-        load("relrob_solvers.branch_ladder:Branch")(leaf=2) if name == TWOS else solver_named(name)
+    made: str | Solver[RungSet] = (
+        load("relrob_solvers.branch_ladder:Branch")(leaf=2) if name == TWOS else name
     )
     return made
 
@@ -190,7 +189,7 @@ class _Judge:
         pair = (opened, plain.opened) if first else (plain.opened, opened)
         here, there = file.wrong, plain.wrong(file.question.points)
         roles = (here, there) if first else (there, here)
-        others = LADDERS if isinstance(file.question.region, Ladder) else BALLS
+        others = LADDERS if file.question.region.kind == "ladder" else BALLS
         for name in ("auto", others[self._turn // 2 % len(others)]):
             self._solve(name, pair, roles, modelled)
 
@@ -245,22 +244,18 @@ class _Judge:
         self._crashes.seen.clear()
         counts = self._turn // 7 % 2 == 0
         try:
-            if isinstance(question.region, Ladder):
-                setting = Setting(
-                    *pair,
-                    question.region,
-                    solver(name),
-                    Budget(SECONDS),
-                    Effective.CLOSEST,
-                    counts,
-                    certify=True,
-                )
-                result = classify(setting, 0, question.image, file.label)
-            else:
-                around = BallSetting(pair, question.region, name, Budget(SECONDS), certify=True)
-                result = classify_ball(around, 0, question.image, file.label)
+            setting = Setting(
+                *pair,
+                question.region,
+                solver(name),
+                Budget(SECONDS),
+                Effective.CLOSEST,
+                counts,
+                certify=True,
+            )
+            result = classify(setting, 0, question.image, file.label)
         except RelrobError as error:
-            ball = "" if isinstance(question.region, Ladder) else ", in a ball"
+            ball = "" if question.region.kind == "ladder" else ", in a ball"
             why = normalised(str(error)) if modelled else "a black box" + ball
             self._counts[f"{name} refused: {why}"] += 1
             if isinstance(error, AlarmError):

@@ -10,7 +10,9 @@ from typing import Final, TypeVar
 
 from relrob.domain.arrays import Bools
 from relrob.networks.open import Opened
-from relrob.queries.solver import BallSolver, Solver
+from relrob.queries.solver import Solver
+from relrob.regions.ball import BallSet
+from relrob.regions.ladder import RungSet
 from relrob.testing.asked import Asked
 from relrob.testing.ball_suite import (
     ball_bound_complaints,
@@ -67,7 +69,7 @@ def in_turn(names: Mapping[str, Taken], turn: int) -> dict[str, Taken]:
     return {name: names[name] for name in chosen}
 
 
-def ladder_round(setting: Setting, number: int, solvers: Mapping[str, Solver]) -> Outcome:
+def ladder_round(setting: Setting, number: int, solvers: Mapping[str, Solver[RungSet]]) -> Outcome:
     """Ladder `number`."""
     case = random_case(setting.seed, number, setting.large)
     case = over_reals(case) if setting.real else case
@@ -87,7 +89,9 @@ def ladder_round(setting: Setting, number: int, solvers: Mapping[str, Solver]) -
     return outcome
 
 
-def ball_round(setting: Setting, number: int, solvers: Mapping[str, BallSolver | None]) -> Outcome:
+def ball_round(
+    setting: Setting, number: int, solvers: Mapping[str, Solver[BallSet] | None]
+) -> Outcome:
     """Ball or lattice `number`, before those of the solvers that take it."""
     case = random_ball_case(setting.seed, number, setting.folder, [*setting.small, *setting.large])
     case = ball_over_reals(case) if setting.real else case

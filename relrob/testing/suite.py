@@ -33,8 +33,9 @@ from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.queries.findings import Share, Transfer
-from relrob.queries.problem import Problem
+from relrob.queries.query import Query
 from relrob.queries.solver import Solver
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, whole
 from relrob.testing.cases import Case
 
@@ -56,9 +57,9 @@ class Truth:
         return np.asarray(self.said[number] != self.label, dtype=np.bool_)
 
 
-def truth(problem: Problem) -> Truth:
+def truth(problem: Query[RungSet]) -> Truth:
     """By running every point as it is replayed. Raises UsageError above `LARGEST` points."""
-    rungs = problem.rungs
+    rungs = problem.points
     if rungs.count > LARGEST:
         raise UsageError(
             f"a case of {rungs.count:,} points", f"at most {LARGEST:,}", "a smaller ladder"
@@ -70,7 +71,7 @@ def truth(problem: Problem) -> Truth:
 
 
 def complaints(
-    solver: Solver,
+    solver: Solver[RungSet],
     case: Case,
     known: Truth,
     counts: bool = True,
@@ -81,7 +82,7 @@ def complaints(
     `answers`: counts its verdicts.
     """
     problem = replace(case.problem, counts=counts)
-    if solver.accepts(problem) is not None:
+    if _refused(solver, problem):
         return
     try:
         with np.errstate(all="ignore"):
@@ -104,8 +105,14 @@ def complaints(
         yield f"transfer {decision.transfer}, not {_transfer(known)}"
 
 
+def _refused(solver: Solver[RungSet], asked: Query[RungSet]) -> bool:
+    """Does the solver not take such a query?"""
+    networks = [opened.network for opened in asked.networks]
+    return solver.accepts(asked.points.region, networks) is not None
+
+
 def _verdict(
-    problem: Problem, verdict: Verdict, known: Truth, number: int, complete: bool
+    problem: Query[RungSet], verdict: Verdict, known: Truth, number: int, complete: bool
 ) -> Iterator[str]:
     """1 and 2."""
     wrong = known.wrong(number)
@@ -116,7 +123,7 @@ def _verdict(
     if verdict.disagreements:
         yield "a proposed witness was refuted"
     if verdict.witness is not None:
-        mask = np.zeros(problem.rungs.features, dtype=np.bool_)
+        mask = np.zeros(problem.points.features, dtype=np.bool_)
         mask[list(verdict.witness.moved)] = True
         at = np.flatnonzero((known.masks == mask).all(axis=1))
         if len(at) != 1 or not wrong[at[0]]:
@@ -141,9 +148,9 @@ def _transfer(known: Truth) -> Transfer:
     )
 
 
-def order_complaints(solver: Solver, case: Case) -> Iterator[str]:
+def order_complaints(solver: Solver[RungSet], case: Case) -> Iterator[str]:
     """3: on fewer features and on a smaller radius, ROBUST stays ROBUST."""
-    if solver.accepts(case.problem) is not None:
+    if _refused(solver, case.problem):
         return
     ladder = case.ladder
     smaller = [replace(ladder, radius=ladder.radius * Fraction(2, 3))]
@@ -167,7 +174,7 @@ def bound_complaints(opened: Opened, case: Case) -> Iterator[str]:
     enclosure = enclosure_of(opened.network)
     if enclosure is None or enclosure.probabilities or saturates(enclosure):
         return
-    rungs, label = case.problem.rungs, case.problem.label
+    rungs, label = case.problem.points, case.problem.label
     bounds = LadderBounds(enclosure, rungs, label)
     masks = rungs.knapsack.masks(0, rungs.count)
     with np.errstate(all="ignore"):
@@ -218,7 +225,7 @@ def _rounding(enclosure: Enclosure, alone: Margins, found: Margins) -> float:
     with np.errstate(all="ignore"):  # where float32 may overflow: no number, and no complaint
         for known, layer in zip(alone.every, enclosure.layers[1:], strict=False):
             lost = (lost + 2 * known.error * ((known.low < 0) & (known.high > 0))) @ layer.size
-    return float(1e-6 * (1 + found.every[-1].reach.max()) + 2 * lost.max())
+    return float(1e-6 * (1 + found.every[-1].magnitude.max()) + 2 * lost.max())
 
 
 def _within(values: Doubles, low: Doubles, high: Doubles, stored: Doubles) -> bool:

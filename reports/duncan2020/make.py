@@ -65,14 +65,14 @@ def grids(cells: Iterable[CellResult]) -> dict[str, dict[str, Any]]:
     core."""
     found: dict[str, dict[str, Any]] = {}
     for cell in cells:
-        sets = cell.summary["sets"]
+        sets = cell.summary.sets
         entry = found.setdefault(
             cell.grid, {"cells": 0, "images": set(), "unknown": 0, "minutes_of_work": 0.0}
         )
         entry["cells"] += 1
-        entry["images"].add(sets["L_cc"] + sets["L_ic"])
-        entry["unknown"] += sets["unknown"]
-        entry["minutes_of_work"] += cell.summary["seconds"] / 60
+        entry["images"].add(sets.images)
+        entry["unknown"] += sets.unknown
+        entry["minutes_of_work"] += cell.summary.seconds / 60
     for entry in found.values():
         entry["images"] = sorted(entry["images"])
         entry["minutes_of_work"] = round(entry["minutes_of_work"], 1)
@@ -121,19 +121,19 @@ def main(directory: Path) -> None:
         write_atomic(HERE / name, show_text(directory, form))
     write_atomic(HERE / "README.md", page(directory, done, drawn))
     provenance = {
-        "study": head["study"],
-        "sha256": head["sha256"],
+        "study": head.study,
+        "sha256": head.sha256,
         "grids": done,
         "cells": [
             {
                 "grid": cell.grid,
-                "run": cell.summary["run"],
-                "radius": cell.summary["region"]["exact"]["radius"],
-                "step": cell.summary["region"]["exact"].get("step"),
-                "seed": cell.summary["region"]["seed"],
-                "reference": cell.summary["reference"]["sha256"],
-                "quantised": cell.summary["quantised"]["sha256"],
-                "dataset": cell.summary["dataset"]["sha256"],
+                "run": cell.summary.header.run,
+                "radius": cell.summary.header.region.radius,
+                "step": cell.summary.header.region.step,
+                "seed": cell.summary.header.region.seed,
+                "reference": cell.summary.header.reference.sha256,
+                "quantised": cell.summary.header.quantised.sha256,
+                "dataset": cell.summary.header.dataset.sha256,
             }
             for cell in cells
         ],

@@ -3,18 +3,20 @@ ones do not reach. Not complete."""
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from typing import final
 
 from relrob.attacks.frank_wolfe import sought
 from relrob.bounding.certain import proves
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import Finding, Findings, PhaseLeaf, PhaseProof, alone
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 
 @final
@@ -25,29 +27,33 @@ class Around:
     name = "bounds"
     complete = False
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure."""
-        if enclosure_of(network) is not None:
+        if all(enclosure_of(network) is not None for network in networks):
             return None
         return "no bounds for this network; float MLPs, dense .tflite files and fixed-point networks have them"
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
-        """A witness, a proof, or neither."""
-        end = time.perf_counter() + problem.budget.seconds
-        bounds, witness, least, tried = sought(problem, opened, end)
-        if witness is not None:
-            return witness
-        enclosure, plain = bounds.enclosure, bounds.margins()
-        proof, by = plain, "bounds"
-        if not proves(enclosure, problem.label, plain) and time.perf_counter() < end:
-            proof, by = bounds.margins(bounds.falls(plain)), "alpha"
-        if not proves(enclosure, problem.label, proof):
-            late = time.perf_counter() > end
-            return BallFinding(False, (), least, tried, by, Reason.TIME if late else Reason.BOUNDS)
-        margin = min(enclosure.shown(float(proof.low.min())), least)
-        corners, least = (
-            (bounds.at.hull.extreme(proof.gains),),
-            enclosure.shown(float(proof.low.min())),
-        )
-        kept = proof if problem.certify else None
-        return BallFinding(True, (), margin, tried, by, proof=kept, corners=corners, least=least)
+    def solve(self, query: Query[BallSet]) -> Findings:
+        """A witness, a proof, or neither, of each network by itself."""
+        return alone(tuple(_find(query, opened) for opened in query.networks))
+
+
+def _find(query: Query[BallSet], opened: Opened) -> Finding:
+    """One network."""
+    deadline = Deadline(query.budget.seconds)
+    bounds, witness, least, tried = sought(query, opened, deadline)
+    if witness is not None:
+        return witness
+    enclosure, plain = bounds.enclosure, bounds.margins()
+    proof, by = plain, "bounds"
+    if not proves(enclosure, query.label, plain) and not deadline.late:
+        proof, by = bounds.margins(bounds.alphas(plain)), "alpha"
+    if not proves(enclosure, query.label, proof):
+        return Finding(False, (), least, tried, by, Reason.TIME if deadline.late else Reason.BOUNDS)
+    margin = min(enclosure.shown(float(proof.low.min())), least)
+    corners, least = (
+        (bounds.at.hull.maximiser(proof.gains),),
+        enclosure.shown(float(proof.low.min())),
+    )
+    kept = PhaseProof((PhaseLeaf((), proof, ()),)) if query.certify else None
+    return Finding(True, (), margin, tried, by, proof=kept, corners=corners, least=least)

@@ -3,19 +3,23 @@ witness; sound, not complete."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import final
 
 from relrob.attacks.greedy import greedy
 from relrob.bounding.certain import CertainLabels
 from relrob.branching.cubes import refusal
+from relrob.domain.network import Network
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import BOUNDS, Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
-from relrob.queries.findings import Finding, Findings, Leaf
-from relrob.queries.problem import Problem
+from relrob.queries.findings import Finding, Findings, LadderProof, Leaf, alone
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
 
 
@@ -27,39 +31,38 @@ class Bounds:
     name = "bounds"
     complete = False
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that all have an enclosure."""
-        return refusal(problem)
+        return refusal(networks)
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         """Each network by itself; effective perturbations are counted where there are none, or
         nothing else."""
-        each = tuple(_find(opened, problem) for opened in problem.networks)
-        return Findings(each, None, max(finding.evaluated for finding in each))
+        return alone(tuple(_find(opened, query) for opened in query.networks))
 
 
-def _find(opened: Opened, problem: Problem) -> Finding:
+def _find(opened: Opened, query: Query[RungSet]) -> Finding:
     """A witness, a proof, or neither."""
-    judge, spots = judge_of(opened, problem.rungs, problem.label), problem.spots.of(opened)
-    tally = Tally(judge, problem.label, problem.budget.seconds, spots=spots)
-    greedy(tally, problem.rungs)
+    judge, spots = judge_of(opened, query.points, query.label), query.spots.of(opened)
+    tally = Tally(judge, query.label, query.budget.seconds, spots=spots)
+    greedy(tally, query.points)
     enclosure = enclosure_of(opened.network)
     stopped: Reason | None = None
     if tally.hint is None and enclosure is not None:
-        part = whole(problem.rungs)
+        part = whole(query.points)
         with tally.clock():
-            settled = CertainLabels(enclosure, problem.rungs, problem.label).settle(part)
+            settled = CertainLabels(enclosure, query.points, query.label).settle(part)
         if settled.label is not None:
             tally.settled(part, settled)
             tally.accept(part, settled.label, settled.margin)
             tally.finished, tally.step = True, BOUNDS
         else:
             stopped = Reason.BOUNDS
-    found = tally.finding(problem.counts)
-    if found.proved and problem.certify:
-        return replace(found, leaves=(Leaf((), bound=True),))
+    found = tally.finding(query.counts)
+    if found.proved and query.certify:
+        return replace(found, proof=LadderProof((Leaf((), bound=True),)))
     return (
         found
         if stopped is None
-        else Finding(False, None, found.proposals, found.margin, found.evaluated, stopped)
+        else Finding(False, found.proposals, found.margin, found.evaluated, stopped=stopped)
     )

@@ -12,26 +12,27 @@ finite.
 
 from __future__ import annotations
 
-import heapq
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final, final
 
 import numpy as np
 
 from relrob.bounding.codes import code_box, coded
-from relrob.bounding.fixed import Cell, Closed, Threat, Whole, bound, cell_of, settled, threats
+from relrob.bounding.fixed import Closed, CodeCell, Threat, Whole, bound, cell_of, settled, threats
 from relrob.branching import fixed_relaxation as staircase_program
+from relrob.branching.frontier import Frontier
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice, Norm
+from relrob.domain.region import Norm, Region
 from relrob.domain.verdict import Reason
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import CellProof, Finding, Findings, alone
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 _UNIT: Final = 1 << 20  # multipliers of the exact bound are whole multiples of 1/_UNIT
 _MOST: Final = 2.0**62
@@ -40,14 +41,15 @@ _MOVES: Final = 300
 _FINEST: Final = 1 << 20  # up to this scale every code is that of a float32 pixel
 
 
-@dataclass(order=True)
+@dataclass(frozen=True, eq=False)
 class _Open:
-    """An open cell; the one with the largest relaxed value is next."""
+    """An open cell, and its relaxation where HiGHS finished; `threat`: minus the relaxed value;
+    `age`: how many cells were closed before."""
 
-    value: float
-    number: int
-    cell: Cell = field(compare=False)
-    found: staircase_program.Relaxed | None = field(compare=False)
+    threat: float
+    age: int
+    cell: CodeCell
+    found: staircase_program.Relaxed | None
 
 
 @final
@@ -57,38 +59,43 @@ class Staircase:
     name = "branch"
     complete = True
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Fixed-point networks in L-infinity balls."""
-        fixed = fixed_of(network)
-        if fixed is None:
-            return "it branches on fixed-point networks only"
-        if fixed.pixel_scale > _FINEST:
-            return f"it takes {_FINEST} codes a pixel at most"
-        if not isinstance(region, Ball) or region.norm is not Norm.LINF:
+        for fixed in map(fixed_of, networks):
+            if fixed is None:
+                return "it branches on fixed-point networks only"
+            if fixed.pixel_scale > _FINEST:
+                return f"it takes {_FINEST} codes a pixel at most"
+        if region.kind != Norm.LINF:
             return "it takes L-infinity balls only"
         return None
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
-        """One network."""
-        network = fixed_of(opened.network)
-        assert network is not None  # noqa: S101 - accepts() saw to it
-        low, high = code_box(network, problem.ball)
-        return _Search(network, problem, low, high).run()
+    def solve(self, query: Query[BallSet]) -> Findings:
+        """Each network by itself."""
+        return alone(tuple(_find(query, opened) for opened in query.networks))
+
+
+def _find(query: Query[BallSet], opened: Opened) -> Finding:
+    """One network."""
+    network = fixed_of(opened.network)
+    assert network is not None  # noqa: S101 - accepts() saw to it
+    low, high = code_box(network, query.points)
+    return _Search(network, query, low, high).run()
 
 
 class _Search:
     """One network around one image."""
 
-    def __init__(self, network: FixedNetwork, problem: BallProblem, low: Ints, high: Ints) -> None:
-        self._network, self._problem = network, problem
+    def __init__(self, network: FixedNetwork, query: Query[BallSet], low: Ints, high: Ints) -> None:
+        self._network, self._query = network, query
         self._root = cell_of(network, low, high)
-        self._ball, self._label = problem.ball, problem.label
-        self._end = time.perf_counter() + problem.budget.seconds
+        self._ball, self._label = query.points, query.label
+        self._deadline = Deadline(query.budget.seconds)
         self._witness: Floats | None = None
         self._evaluated = 0
         self._step = "bounds"
 
-    def run(self) -> BallFinding:
+    def run(self) -> Finding:
         """Every threat in turn: first with one bound each, then branching on those that are
         left."""
         every = threats(self._network, self._label)
@@ -98,11 +105,12 @@ class _Search:
                 continue
             closed[number] = self._branch(threat)
             if self._witness is not None:
-                return BallFinding(False, (self._witness,), None, self._evaluated, "witness")
+                return Finding(False, (self._witness,), None, self._evaluated, "witness")
             if closed[number] is None:
-                return BallFinding(False, (), None, self._evaluated, "branch", Reason.TIME)
-        proof = tuple(tuple(cells or ()) for cells in closed) if self._problem.certify else None
-        return BallFinding(True, (), None, self._evaluated, self._step, proof=proof)
+                return Finding(False, (), None, self._evaluated, "branch", Reason.TIME)
+        every_cell = tuple(tuple(cells or ()) for cells in closed)
+        proof = CellProof(every_cell) if self._query.certify else None
+        return Finding(True, (), None, self._evaluated, self._step, proof=proof)
 
     def _first(self, threat: Threat) -> list[Closed] | None:
         """The whole ball with multipliers from the chords of the staircases: no linear program."""
@@ -112,7 +120,7 @@ class _Search:
         return self._close(self._root, threat, forms, sums)
 
     def _close(
-        self, cell: Cell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
+        self, cell: CodeCell, threat: Threat, forms: Whole, sums: tuple[Whole, ...]
     ) -> list[Closed] | None:
         """The cell, if these multipliers close it."""
         value = bound(self._network, cell, threat, forms, sums)
@@ -121,14 +129,14 @@ class _Search:
     def _branch(self, threat: Threat) -> list[Closed] | None:
         """Closed cells that make up the ball; None when a witness is found or time is up."""
         closed: list[Closed] = []
-        heap: list[_Open] = []
+        frontier = Frontier[_Open]()
         made = 0
         for cell in self._settled([self._root], threat, closed):
-            heapq.heappush(heap, cell)
-        while heap:
-            if time.perf_counter() > self._end:
+            frontier.push(cell.threat, cell.age, cell)
+        while frontier:
+            if self._deadline.late:
                 return None
-            task = heapq.heappop(heap)
+            task = frontier.pop()
             if made % _TRIES == 0 and task.found is not None and self._seek(task, threat):
                 return None
             made += 1
@@ -144,18 +152,18 @@ class _Search:
             paths = [(*task.cell.path, (layer, neuron, value, side)) for side in (0, 1)]
             closed += [Closed(path) for path in paths if path[-1] not in there]
             for cell in self._settled(halves, threat, closed):
-                heapq.heappush(heap, cell)
+                frontier.push(cell.threat, cell.age, cell)
         return closed
 
-    def _settled(self, cells: list[Cell], threat: Threat, closed: list[Closed]) -> Iterator[_Open]:
+    def _settled(
+        self, cells: list[CodeCell], threat: Threat, closed: list[Closed]
+    ) -> Iterator[_Open]:
         """The cells that stay open; the others are added to `closed`."""
         for cell in cells:
             if settled(self._network, cell) == self._label:
                 closed.append(Closed(cell.path))
                 continue
-            found = staircase_program.relax(
-                self._network, cell, threat, self._end - time.perf_counter()
-            )
+            found = staircase_program.relax(self._network, cell, threat, self._deadline.left)
             if found is None:
                 yield _Open(-np.inf, len(closed), cell, None)
                 continue
@@ -174,7 +182,7 @@ class _Search:
         )
         ends = (self._root.low[0], self._root.high[0])
         return self._try(
-            improved(self._network, codes, *ends, self._label, threat.rival, self._end)
+            improved(self._network, codes, *ends, self._label, threat.rival, self._deadline)
         )
 
     def _try(self, codes: Ints) -> bool:
@@ -191,7 +199,7 @@ def _integers(values: Doubles) -> Whole:
     return np.clip(np.rint(values * _UNIT), -_MOST, _MOST).astype(np.int64)
 
 
-def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole, ...]:
+def chords(network: FixedNetwork, cell: CodeCell, coefficients: Ints) -> tuple[Whole, ...]:
     """Multipliers of the accumulators: each staircase as the chord between its ends on the cell,
     going backward."""
     found: list[Whole] = []
@@ -205,7 +213,13 @@ def chords(network: FixedNetwork, cell: Cell, coefficients: Ints) -> tuple[Whole
 
 
 def improved(
-    network: FixedNetwork, codes: Ints, low: Ints, high: Ints, label: int, rival: int, end: float
+    network: FixedNetwork,
+    codes: Ints,
+    low: Ints,
+    high: Ints,
+    label: int,
+    rival: int,
+    deadline: Deadline,
 ) -> Ints:
     """Codes that favour `rival` over `label` more: again and again the single change of a code that
     helps most, until none does."""
@@ -218,7 +232,7 @@ def improved(
     ]
     sums = codes @ first + network.layers[0].offset
     for _ in range(_MOVES):
-        if time.perf_counter() > end:
+        if deadline.late:
             break
         targets = [low, high, np.maximum(codes - 1, low), np.minimum(codes + 1, high)]
         places = [np.flatnonzero(target != codes) for target in targets]

@@ -11,7 +11,7 @@ each network has a search of its own (`relrob.branching.best_first`).
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, final
@@ -22,14 +22,17 @@ from relrob.attacks.greedy import greedy
 from relrob.bounding.certain import CertainLabels, Settled
 from relrob.branching.best_first import BestFirst
 from relrob.domain.arrays import Doubles
+from relrob.domain.network import Network
+from relrob.domain.region import Region
 from relrob.judging.judges import BLOCK, nearest_judge
 from relrob.judging.tally import BOUNDS, Tally, charged
 from relrob.judging.transfer import TransferCount
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
-from relrob.queries.findings import Finding, Findings, Leaf
-from relrob.queries.problem import Problem
+from relrob.queries.findings import Finding, Findings, LadderProof, Leaf
+from relrob.queries.query import Query
 from relrob.queries.solver import Work
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, whole
 
 LEAF: Final = 12_000  # a bound costs as much as running some thousands of points
@@ -60,11 +63,13 @@ class _Side:
         if not part.path:
             self.tally.step = self.tally.step or BOUNDS
 
-    def finding(self, problem: Problem) -> Finding:
+    def finding(self, query: Query[RungSet]) -> Finding:
         """What is known of the network, with the leaves where they are asked for."""
-        found = self.tally.finding(problem.counts)
+        found = self.tally.finding(query.counts)
         return (
-            replace(found, leaves=tuple(self.leaves)) if problem.certify and found.proved else found
+            replace(found, proof=LadderProof(tuple(self.leaves)))
+            if query.certify and found.proved
+            else found
         )
 
 
@@ -87,20 +92,20 @@ class Branch:
     def __init__(self, leaf: int = LEAF) -> None:
         self._leaf = leaf
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks of which at least one has bounds: float MLPs and dense LiteRT files."""
-        if any(_enclosed(opened) for opened in problem.networks):
+        if any(enclosure_of(network) is not None for network in networks):
             return None
         return "no bounds for these networks; float MLPs and dense .tflite files have them"
 
-    def begin(self, problem: Problem) -> Work:
+    def begin(self, query: Query[RungSet]) -> Work:
         """The work, with the cheap search for a witness done."""
-        return _Work(problem, self._leaf)
+        return _Work(query, self._leaf)
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         """Counts everything on one tree, or stops each network at its verdict."""
-        work = _Work(problem, self._leaf)
-        if problem.counts:
+        work = _Work(query, self._leaf)
+        if query.counts:
             work.count(1)
         else:
             for number in work.open():
@@ -113,14 +118,14 @@ class _Work:
     """Counting and searching, in any order: a network that its own search proves right is not
     looked at again."""
 
-    def __init__(self, problem: Problem, leaf: int) -> None:
-        self._problem, self._leaf = problem, leaf
-        self._sides = [_side(opened, problem) for opened in problem.networks]
-        self._transfers = TransferCount(problem.rungs, problem.label)
-        self._stack = [_Task(whole(problem.rungs), (None,) * len(self._sides))]
+    def __init__(self, query: Query[RungSet], leaf: int) -> None:
+        self._query, self._leaf = query, leaf
+        self._sides = [_side(opened, query) for opened in query.networks]
+        self._transfers = TransferCount(query.points, query.label)
+        self._stack = [_Task(whole(query.points), (None,) * len(self._sides))]
         self._ran, self._counted = 0, False
         for side in self._sides:
-            greedy(side.tally, problem.rungs)
+            greedy(side.tally, query.points)
 
     def open(self) -> tuple[int, ...]:
         """The networks without a verdict."""
@@ -130,11 +135,11 @@ class _Work:
     def progress(self, number: int) -> float:
         """Share of the points that are counted on a network."""
         tally = self._sides[number].tally
-        return (tally.visited + tally.proved) / self._problem.rungs.count
+        return (tally.visited + tally.proved) / self._query.points.count
 
     def spent(self, number: int) -> float:
         """Share of its time limit that a network has spent."""
-        return self._sides[number].tally.spent / self._problem.budget.seconds
+        return self._sides[number].tally.spent / self._query.budget.seconds
 
     def leave(self, number: int, seconds: float, proved: bool) -> None:
         """Another solver spent these seconds on a network, and proved it right everywhere or
@@ -146,13 +151,13 @@ class _Work:
     def _prove(self, number: int) -> None:
         """No part is open for the network any more."""
         self._sides[number].tally.finished = True
-        label = self._problem.label
+        label = self._query.label
         self._stack = [_Task(task.part, _known(task.labels, number, label)) for task in self._stack]
 
     def count(self, share: float) -> None:
         """Every point of the ladder, proved or run, on every network that has time left, if `share`
         is 1."""
-        until = share * self._problem.budget.seconds
+        until = share * self._query.budget.seconds
         while self._stack:
             active = [not side.tally.late for side in self._sides]
             if not any(active) or (
@@ -164,7 +169,7 @@ class _Work:
         self._counted = True
         for side in self._sides:
             side.tally.finished = side.tally.finished or (
-                side.tally.visited + side.tally.proved == self._problem.rungs.count
+                side.tally.visited + side.tally.proved == self._query.points.count
             )
 
     def _step(self, active: list[bool]) -> None:
@@ -180,12 +185,12 @@ class _Work:
         if side.search is None:
             parts = [task.part for task in self._stack if task.labels[number] is None]
             side.search = BestFirst(side.tally, side.bounds, parts, self._leaf, side.leaves)
-        if side.search.run(share * self._problem.budget.seconds) and side.tally.hint is None:
+        if side.search.run(share * self._query.budget.seconds) and side.tally.hint is None:
             self._prove(number)
 
     def findings(self) -> Findings:
         """What is known so far."""
-        each = tuple(side.finding(self._problem) for side in self._sides)
+        each = tuple(side.finding(self._query) for side in self._sides)
         complete = (
             self._counted
             and len(each) == 2
@@ -193,7 +198,7 @@ class _Work:
         )
         run = max(self._ran, *(finding.evaluated for finding in each))
         return Findings(
-            each, self._transfers.result if complete else None, min(run, self._problem.rungs.count)
+            each, self._transfers.result if complete else None, min(run, self._query.points.count)
         )
 
 
@@ -212,18 +217,12 @@ def _shared(tallies: list[Tally]) -> Iterator[None]:
         tally.spent += max(rest, 0.0)
 
 
-def _enclosed(opened: Opened) -> bool:
-    return enclosure_of(opened.network) is not None
-
-
-def _side(opened: Opened, problem: Problem) -> _Side:
+def _side(opened: Opened, query: Query[RungSet]) -> _Side:
     enclosure = enclosure_of(opened.network)
-    judge = nearest_judge(opened, problem.rungs, problem.label, enclosure)
-    tally = Tally(judge, problem.label, problem.budget.seconds, spots=problem.spots.of(opened))
+    judge = nearest_judge(opened, query.points, query.label, enclosure)
+    tally = Tally(judge, query.label, query.budget.seconds, spots=query.spots.of(opened))
     with tally.clock():
-        bounds = (
-            None if enclosure is None else CertainLabels(enclosure, problem.rungs, problem.label)
-        )
+        bounds = None if enclosure is None else CertainLabels(enclosure, query.points, query.label)
     return _Side(tally, bounds)
 
 

@@ -7,14 +7,18 @@ grow with their number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import final
 
 from relrob.attacks.greedy import greedy
+from relrob.domain.network import Network
+from relrob.domain.region import Region
 from relrob.judging.judges import BLOCK, judge_of
 from relrob.judging.tally import Tally, charged
 from relrob.judging.transfer import TransferCount
-from relrob.queries.findings import Findings, Transfer
-from relrob.queries.problem import Problem
+from relrob.queries.findings import Findings, Transfer, alone
+from relrob.queries.query import Query
 from relrob.regions.ladder import RungSet
 
 
@@ -58,21 +62,19 @@ class Enumerate:
     name = "enumerate"
     complete = True
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Any ladder; a large one ends in the time limit."""
         return None
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         """Counts everything, or stops each network at its verdict."""
-        rungs, label, limit = problem.rungs, problem.label, problem.budget.seconds
-        tallies = [
-            Tally(judge_of(opened, rungs, label), label, limit) for opened in problem.networks
-        ]
+        rungs, label, limit = query.points, query.label, query.budget.seconds
+        tallies = [Tally(judge_of(opened, rungs, label), label, limit) for opened in query.networks]
         transfer = None
-        if problem.counts:
+        if query.counts:
             transfer = _count(tallies, rungs, label)
         else:
             for tally in tallies:
                 _verdict_only(tally, rungs)
-        each = tuple(tally.finding(problem.counts) for tally in tallies)
-        return Findings(each, transfer, max(finding.evaluated for finding in each))
+        each = tuple(tally.finding(query.counts) for tally in tallies)
+        return replace(alone(each), transfer=transfer)

@@ -10,20 +10,21 @@ image.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 from relrob.branching.highs import Tree, propose
-from relrob.branching.threats import Answer, Deadline, Question, refusal, solve
+from relrob.branching.threats import Answer, Question, refusal, solve
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import Claim
+from relrob.encoding.encode import Refutation
 from relrob.encoding.milp import Program, program
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import Findings
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
 NODES: Final = 200  # of branch and cut, for one proposal
 _SHARE: Final = (
@@ -42,20 +43,20 @@ class MilpBall:
     def __init__(self, nodes: int = NODES) -> None:
         self._nodes = nodes
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure, in L1 and L-infinity balls."""
-        return refusal(region, network)
+        return refusal(region, networks)
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
+    def solve(self, query: Query[BallSet]) -> Findings:
         """Threat by threat, until one is realised, or stays open."""
-        return solve(problem, opened, self.name, self._prepared)
+        return solve(query, self.name, self._prepared)
 
-    def _prepared(self, question: Question) -> Callable[[Claim], Answer]:
+    def _prepared(self, question: Question) -> Callable[[Refutation], Answer]:
         rows = program(question.encoding)
-        return lambda claim: _ask(question, rows, claim, self._nodes)
+        return lambda refutation: _ask(question, rows, refutation, self._nodes)
 
 
-def _ask(question: Question, rows: Program, claim: Claim, nodes: int) -> Answer:
+def _ask(question: Question, rows: Program, refutation: Refutation, nodes: int) -> Answer:
     """What the tree says, else an image that branch and cut proposes."""
     found: list[Floats] = []
 
@@ -66,10 +67,10 @@ def _ask(question: Question, rows: Program, claim: Claim, nodes: int) -> Answer:
         return bool(found)
 
     watch = Deadline(question.deadline.left * _SHARE)
-    if Tree(watch, rows, claim, see).closes(_MANY):
+    if Tree(watch, rows, refutation, see).closes(_MANY):
         return Answer(False, found[0]) if found else Answer(True)
     late = watch.late
-    proposed = propose(rows, claim, nodes, question.deadline.left)
+    proposed = propose(rows, refutation, nodes, question.deadline.left)
     if proposed is not None and see(proposed):
         return Answer(False, found[0])
     return Answer(False, reason=Reason.TIME if late else Reason.REPLAY)

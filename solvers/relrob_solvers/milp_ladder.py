@@ -8,16 +8,20 @@ The proof is a tree of our own over features and ReLU phases (`relrob.branching.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, final
 
 from relrob.branching.cubes import around, refusal, run, solve
 from relrob.branching.highs import Tree, propose
 from relrob.domain.arrays import Doubles
+from relrob.domain.network import Network
+from relrob.domain.region import Region
 from relrob.encoding.encode import Encoding
 from relrob.encoding.milp import program
 from relrob.judging.tally import Tally
 from relrob.queries.findings import Findings
-from relrob.queries.problem import Problem
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet
 
 UNSTABLE: Final = 64  # relaxations of more open ReLUs cost more than splitting the part (measured)
 NODES: Final = 200  # nodes of one tree before its part is split
@@ -34,21 +38,21 @@ class Milp:
     def __init__(self, unstable: int = UNSTABLE, nodes: int = NODES) -> None:
         self._unstable, self._nodes = unstable, nodes
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that all have bounds: float MLPs and dense LiteRT files."""
-        return refusal(problem)
+        return refusal(networks)
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         """Each network by itself, within the budget."""
-        return solve(problem, self._ask, self._unstable)
+        return solve(query, self._ask, self._unstable)
 
     def _ask(self, tally: Tally, encoding: Encoding) -> bool:
         """Every threat to a part in turn."""
         with tally.clock():
             rows = program(encoding)
-        for claim in encoding.claims:
+        for refutation in encoding.refutations:
             with tally.clock():
-                proposed = propose(rows, claim, self._nodes, tally.limit - tally.spent)
+                proposed = propose(rows, refutation, self._nodes, tally.limit - tally.spent)
             if proposed is not None:
                 masks = around(
                     encoding.mask([bool(value > 0.5) for value in proposed]), encoding.ladder
@@ -57,7 +61,7 @@ class Milp:
                     run(tally, masks)
             if tally.hint is not None:
                 return True
-            if not Tree(tally, rows, claim, lambda point: _see(tally, encoding, point)).closes(
+            if not Tree(tally, rows, refutation, lambda point: _see(tally, encoding, point)).closes(
                 self._nodes
             ):
                 return False

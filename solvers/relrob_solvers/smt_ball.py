@@ -9,29 +9,27 @@ is replayed behind the door, and the verdict is UNKNOWN where it is right there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
-import z3
 
 from relrob.branching.threats import Answer, Question, refusal, solve
-from relrob.domain.arrays import Doubles, Floats
+from relrob.branching.z3_text import Z3, Said
+from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Lattice
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
-from relrob.encoding.encode import Claim
+from relrob.encoding.encode import Refutation
 from relrob.encoding.smtlib import smtlib
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
-from relrob.system.quiet import checked
+from relrob.queries.findings import Findings
+from relrob.queries.query import Query
+from relrob.regions.ball import BallSet
 
-_SEED: Final = 0
 _CLEAR: Final = (
     2.0**-6
-)  # of the claim's largest coefficient: more than the encoding allows for rounding
+)  # of the refutation's largest coefficient: more than the encoding allows for rounding
 
 
 @final
@@ -41,45 +39,41 @@ class Reals:
     name = "smt"
     complete = False
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that have an enclosure, in L1 and L-infinity balls."""
-        return refusal(region, network)
+        return refusal(region, networks)
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
+    def solve(self, query: Query[BallSet]) -> Findings:
         """Threat by threat, until a model or none is left."""
-        return solve(problem, opened, self.name, _prepared)
+        return solve(query, self.name, _prepared)
 
 
-def _prepared(question: Question) -> Callable[[Claim], Answer]:
-    return lambda claim: _ask(question, claim)
+def _prepared(question: Question) -> Callable[[Refutation], Answer]:
+    return lambda refutation: _ask(question, refutation)
 
 
-def _ask(question: Question, claim: Claim) -> Answer:
+def _ask(question: Question, refutation: Refutation) -> Answer:
     """z3's answer; a model says how far each move is made."""
-    answer, image = _model(question, claim)
-    if answer == z3.sat and (image is None or not question.wrong(image)):
+    answer, image = _model(question, refutation)
+    if answer is Said.MODEL and (image is None or not question.wrong(image)):
         _, clearer = _model(
             question,
-            replace(claim, limit=claim.limit - _CLEAR * float(np.abs(claim.coefficients).max())),
+            replace(
+                refutation,
+                limit=refutation.limit - _CLEAR * float(np.abs(refutation.coefficients).max()),
+            ),
         )
         image = image if clearer is None else clearer
-    if answer == z3.sat:
+    if answer is Said.MODEL:
         return Answer(False, image, None if image is not None else Reason.REPLAY)
-    return Answer(True) if answer == z3.unsat else Answer(False, reason=Reason.TIME)
+    return Answer(True) if answer is Said.NONE else Answer(False, reason=Reason.TIME)
 
 
-def _model(question: Question, claim: Claim) -> tuple[z3.CheckSatResult, Floats | None]:
+def _model(question: Question, refutation: Refutation) -> tuple[Said, Floats | None]:
     """z3's answer, and the image (d,) of its model."""
-    solver = z3.SolverFor("QF_LRA")
-    solver.set("random_seed", _SEED)
-    solver.from_string(smtlib(question.encoding, [claim], check=False))
-    solver.set("timeout", max(1, int(min(question.deadline.left, 1e6) * 1000)))
-    answer = checked(solver)
-    shares = _shares(solver.model(), len(question.part.free)) if answer == z3.sat else None
-    return answer, None if shares is None else question.image(shares)
-
-
-def _shares(model: Any, moves: int) -> Doubles:
-    """How far a model makes each move (f,)."""
-    values = [model.eval(z3.Real(f"x{g}"), model_completion=True) for g in range(moves)]
-    return np.array([float(v.numerator_as_long()) / float(v.denominator_as_long()) for v in values])
+    z3 = Z3("QF_LRA", smtlib(question.encoding, [refutation], check=False))
+    answer = z3.ask(question.deadline.left)
+    if answer is not Said.MODEL:
+        return answer, None
+    shares = z3.reals(f"x{g}" for g in range(len(question.part.free)))
+    return answer, question.image(np.array(shares))

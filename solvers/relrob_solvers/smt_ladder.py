@@ -10,30 +10,25 @@ the label are excluded, and the question is asked again.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, final
 
-import z3
-
-from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.survey import survey
 from relrob.branching.cubes import around, refusal, run, solve
+from relrob.branching.z3_text import Z3, Said
 from relrob.domain.arrays import Bools
-from relrob.encoding.encode import Claim, Encoding, encode
+from relrob.domain.network import Network
+from relrob.domain.region import Region
+from relrob.encoding.encode import Encoding, Refutation
 from relrob.encoding.smtlib import smtlib
-from relrob.errors import UsageError
 from relrob.judging.tally import Tally
-from relrob.networks.enclose import enclosure_of
-from relrob.networks.open import Opened
 from relrob.queries.findings import Findings
-from relrob.queries.problem import Problem
-from relrob.regions.part import whole
-from relrob.system.quiet import checked
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet
 
 UNSTABLE: Final = 32  # z3 is lost with many more open ReLUs (measured); a split closes some
 # z3's own measure of effort on one question before a part is split: about half a second
 PATIENCE: Final = 300_000
 MODELS: Final = 50  # models that the runtime may refute before a part is split
-_SEED: Final = 0
 
 
 @final
@@ -47,43 +42,25 @@ class Smt:
     def __init__(self, unstable: int = UNSTABLE, patience: int = PATIENCE) -> None:
         self._unstable, self._patience = unstable, patience
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         """Networks that all have bounds: float MLPs and dense LiteRT files."""
-        return refusal(problem)
+        return refusal(networks)
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         """Each network by itself, within the budget."""
-        return solve(problem, self._ask, self._unstable)
+        return solve(query, self._ask, self._unstable)
 
     def _ask(self, tally: Tally, encoding: Encoding) -> bool:
         """Every threat to a part in turn."""
         excluded: list[Bools] = []
-        for claim in encoding.claims:
+        for refutation in encoding.refutations:
             with tally.clock():
-                questions = _Questions(encoding, claim, excluded, self._patience)
+                questions = _Questions(encoding, refutation, excluded, self._patience)
             if not _settle(tally, questions, encoding):
                 return False
             if tally.hint is not None:
                 return True
         return True
-
-
-def to_smtlib(opened: Opened, problem: Problem, every: bool = False) -> str:
-    """SMT-LIB 2 text (QF_LRA) of the question about one network on the whole ladder; unsatisfiable
-    means ROBUST.
-
-    `every`: ask about each other class, also those that the bounds rule out (whose question is a
-    trivial one otherwise).
-
-    Raises UsageError for a network without bounds.
-    """
-    enclosure = enclosure_of(opened.network)
-    if enclosure is None:
-        raise UsageError(
-            f"{opened.network.path} has no bounds", "float MLPs and dense .tflite files"
-        )
-    bounds = LadderBounds(enclosure, problem.rungs, problem.label)
-    return smtlib(encode(bounds, survey(bounds, whole(problem.rungs), every)))
 
 
 def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
@@ -92,8 +69,8 @@ def _settle(tally: Tally, questions: _Questions, encoding: Encoding) -> bool:
     for _ in range(MODELS):
         with tally.clock():
             answer = questions.ask(tally.limit - tally.spent)
-        if answer != z3.sat:
-            return bool(answer == z3.unsat)
+        if answer is not Said.MODEL:
+            return answer is Said.NONE
         masks = around(questions.point(), encoding.ladder)
         run(tally, masks)
         if tally.hint is not None:
@@ -108,29 +85,21 @@ class _Questions:
     """z3 on one threat. `excluded`: points known to be right, shared between threats."""
 
     def __init__(
-        self, encoding: Encoding, claim: Claim, excluded: list[Bools], patience: int
+        self, encoding: Encoding, refutation: Refutation, excluded: list[Bools], patience: int
     ) -> None:
         self._encoding, self._excluded = encoding, excluded
-        self._solver = z3.SolverFor("QF_LRA")
-        self._solver.set("random_seed", _SEED)
-        self._solver.set("rlimit", patience)
-        self._solver.from_string(smtlib(encoding, [claim], check=False))
-        self._features = [z3.Bool(f"z{g}") for g in encoding.part.free]
+        self._z3 = Z3("QF_LRA", smtlib(encoding, [refutation], check=False), patience)
+        self._names = [f"z{g}" for g in encoding.part.free]
         for mask in excluded:
             self._block(mask)
 
-    def ask(self, seconds: float) -> z3.CheckSatResult:
-        """sat, unsat, or unknown at the limit."""
-        self._solver.set("timeout", max(1, int(min(seconds, 1e6) * 1000)))
-        answer: z3.CheckSatResult = checked(self._solver)
-        return answer
+    def ask(self, seconds: float) -> Said:
+        """Is there a point?"""
+        return self._z3.ask(seconds)
 
     def point(self) -> Bools:
         """The mask (F,) of the model's point."""
-        model = self._solver.model()
-        return self._encoding.mask(
-            [bool(z3.is_true(model.eval(z, model_completion=True))) for z in self._features]
-        )
+        return self._encoding.mask(self._z3.truths(self._names))
 
     def exclude(self, masks: Bools) -> None:
         """Leave points out from now on."""
@@ -139,7 +108,4 @@ class _Questions:
             self._block(mask)
 
     def _block(self, mask: Bools) -> None:
-        free = self._encoding.part.free
-        self._solver.add(
-            z3.Or([z3.Not(z) if mask[g] else z for g, z in zip(free, self._features, strict=True)])
-        )
+        self._z3.exclude(self._names, [bool(mask[g]) for g in self._encoding.part.free])

@@ -11,18 +11,18 @@ import pytest
 
 from relrob.bounding.ball import BallBounds, BallHull
 from relrob.bounding.ladder import LadderBounds
-from relrob.bounding.linear import At
-from relrob.deciding.decide_ball import decide_ball
+from relrob.bounding.sets import At
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Ladder, Lattice, Norm
 from relrob.domain.rounding import WIDEST
 from relrob.domain.verdict import Status
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.enclosure import EnclosedLayer, Enclosure, Lost
-from relrob.queries.problem import BallProblem
+from relrob.networks.enclosure import Deviation, EnclosedLayer, Enclosure
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
 from relrob.regions.part import whole
@@ -115,7 +115,7 @@ def test_no_solver_proves_what_an_image_refutes(name: str) -> None:
         assert BallBounds(enclosure, ball, 0).margins().low[0] <= logits[0] - logits[1]
         for solver in SOLVERS:
             try:
-                decision = decide_ball(BallProblem(ball, 0, (opened,), Budget(1)), solver)
+                decision = decide(Query(ball, Label(0), (opened,), Budget(1)), solver)
             except UsageError:
                 continue
             assert decision.verdicts[0].status is not Status.ROBUST, (region, solver)
@@ -142,7 +142,7 @@ def test_gains_that_are_no_numbers_bound_nothing(norm: Norm, value: float, pixel
     gains = np.ones((pixels, 2))
     gains[-1, 0] = value
     nothing: Doubles = np.zeros(2)
-    at = At(nothing, gains, BallHull(ends, ends, norm, 1.0), Lost(ends, nothing), nothing)
+    at = At(nothing, gains, BallHull(ends, ends, norm, 1.0), Deviation(ends, nothing), nothing)
     with np.errstate(all="ignore"):
         found = at.highest(gains)
     assert found[0] == np.inf

@@ -24,26 +24,32 @@ from tests.support import random_dense
 SHARES = [0.5 / 127, 0.5 / 255, 0.0]
 
 
-def layer_of(share: float, moved: float, reach: float, inputs: int = 1) -> EnclosedLayer:
+def layer_of(share: float, moved: float, input_cap: float, inputs: int = 1) -> EnclosedLayer:
     loose = enclosure.LOOSE
     return EnclosedLayer(
-        np.ones((inputs, 1)), np.zeros(1), True, inputs + 6, share * loose, moved * loose, reach
+        np.ones((inputs, 1)), np.zeros(1), True, inputs + 6, share * loose, moved * loose, input_cap
     )
 
 
 def facts_of(layer: EnclosedLayer) -> Facts:
     """The same layer as the checker reads it."""
-    reach = None if np.isinf(layer.reach) else Fraction(layer.reach)
+    input_cap = None if np.isinf(layer.input_cap) else Fraction(layer.input_cap)
     return Facts(
-        layer.weights, [Fraction(0)], True, 9, Fraction(layer.share), Fraction(layer.moved), reach
+        layer.weights,
+        [Fraction(0)],
+        True,
+        9,
+        Fraction(layer.share),
+        Fraction(layer.moved),
+        input_cap,
     )
 
 
-def choices(value: float, half: float, reach: float) -> list[Fraction]:
+def choices(value: float, half: float, input_cap: float) -> list[Fraction]:
     """What kernels may take a value for: whole levels at most half a step, and a little, away; cut
-    at `reach`."""
+    at `input_cap`."""
     exact, step = (
-        min(Fraction(value), Fraction(reach)) if np.isfinite(reach) else Fraction(value),
+        min(Fraction(value), Fraction(input_cap)) if np.isfinite(input_cap) else Fraction(value),
         2 * Fraction(half),
     )
     near = round(exact / step)
@@ -52,7 +58,9 @@ def choices(value: float, half: float, reach: float) -> list[Fraction]:
         for n in range(near - 2, near + 3)
         if abs(n * step - exact) <= step / 2 * (1 + Fraction(1, 2**13))
     ]
-    return [min(level, Fraction(reach)) if np.isfinite(reach) else level for level in allowed]
+    return [
+        min(level, Fraction(input_cap)) if np.isfinite(input_cap) else level for level in allowed
+    ]
 
 
 @settings(max_examples=300, derandomize=True)
@@ -64,7 +72,7 @@ def choices(value: float, half: float, reach: float) -> list[Fraction]:
     st.integers(-3, 3),
 )
 def test_the_level_taken_is_near_every_level_that_a_kernel_may_take(
-    pixel: float, share: float, largest: float, reach: float, ulps: int
+    pixel: float, share: float, largest: float, input_cap: float, ulps: int
 ) -> None:
     moved = 0.0 if share else 1 / 512
     half = share * largest + moved
@@ -73,12 +81,12 @@ def test_the_level_taken_is_near_every_level_that_a_kernel_may_take(
         half * (2 * int(pixel) + 1) + ulps * 2.0**-30,
     ]  # the other: near a half
     for value in (v for v in values if 0 <= v <= largest):
-        layer = layer_of(share, moved, reach)
+        layer = layer_of(share, moved, input_cap)
         taken, off = layer.levels(np.array([value]), largest)
         region = Region([Fraction(value), Fraction(largest)], [], [], [], Fraction(0), whole=True)
         checked, doubt = at_levels(region, facts_of(layer))
         assert doubt is not None
-        for level in choices(value, half, reach):
+        for level in choices(value, half, input_cap):
             assert abs(level - Fraction(float(taken[0]))) <= Fraction(float(off[0])) + Fraction(
                 1, 2**50
             )

@@ -52,16 +52,16 @@ def worst_outputs(
         back = paths[0]
     values = images
     for number, (layer, path) in enumerate(zip(given.layers, paths, strict=True)):
-        lost = layer.lost(values.max(axis=0))
+        deviation = layer.deviation(values.max(axis=0))
         if number == 0 and layer.moved:
             values, moved = layer.levels(values, float(values.max()))
         else:
-            moved = lost.moved * (values > 0)
+            moved = deviation.moved * (values > 0)
         sums = (values + moved * np.sign(path)) @ layer.weights + layer.bias
         classes = np.arange(len(layer.bias))
         end = 1.0 * (classes == other) - (classes == label)
         later = paths[number + 1] if number + 1 < len(paths) else end
-        values = sums + 0.999 * lost.rest * np.sign(later)
+        values = sums + 0.999 * deviation.rest * np.sign(later)
         values = np.maximum(values, 0) if layer.relu else values
     return values
 

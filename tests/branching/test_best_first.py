@@ -20,26 +20,26 @@ from relrob.judging.tally import Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import margins
 from relrob.queries.findings import Leaf
-from relrob.queries.problem import Problem
-from relrob.regions.ladder import rung_set
+from relrob.queries.query import Query
+from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import Part, whole
 from tests.instances import SHAPE, random_problem
 from tests.support import numpy_opened
 
 
 def started(
-    problem: Problem, leaf: int, bounded: bool, parts: list[Part]
+    problem: Query[RungSet], leaf: int, bounded: bool, parts: list[Part]
 ) -> tuple[Tally, BestFirst, list[Leaf]]:
     """A search on the second network of a problem."""
     opened, leaves = problem.networks[1], list[Leaf]()
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None
-    tally = Tally(judge_of(opened, problem.rungs, problem.label), problem.label, 60.0)
-    bounds = CertainLabels(enclosure, problem.rungs, problem.label) if bounded else None
+    tally = Tally(judge_of(opened, problem.points, problem.label), problem.label, 60.0)
+    bounds = CertainLabels(enclosure, problem.points, problem.label) if bounded else None
     return tally, BestFirst(tally, bounds, parts, leaf, leaves), leaves
 
 
-def biased(problem: Problem, label: int, amount: np.float32) -> Problem:
+def biased(problem: Query[RungSet], label: int, amount: np.float32) -> Query[RungSet]:
     """The problem with so much added to an output of its second network."""
     dense = problem.networks[1].network.dense
     assert dense is not None
@@ -50,29 +50,29 @@ def biased(problem: Problem, label: int, amount: np.float32) -> Problem:
     return replace(problem, networks=(problem.networks[0], numpy_opened(edged, SHAPE)))
 
 
-def on_the_edge(seed: int) -> Problem:
+def on_the_edge(seed: int) -> Query[RungSet]:
     """A random problem whose second network's smallest margin is a hair above 0, or, every third
     time, below."""
     problem = random_problem(seed)
-    opened, rungs, label = problem.networks[1], problem.rungs, problem.label
+    opened, rungs, label = problem.networks[1], problem.points, problem.label
     images = rungs.images(rungs.knapsack.masks(0, rungs.count))
     least = float(margins(opened.evaluator.outputs(images), label).min())
     hair = np.float32(0.02 if seed % 3 else -0.001)
     return biased(problem, label, hair - np.float32(least))
 
 
-def is_robust(problem: Problem) -> bool:
+def is_robust(problem: Query[RungSet]) -> bool:
     """By running every point."""
-    masks = problem.rungs.knapsack.masks(0, problem.rungs.count)
-    said = problem.networks[1].evaluator.outputs(problem.rungs.images(masks)).argmax(axis=1)
+    masks = problem.points.knapsack.masks(0, problem.points.count)
+    said = problem.networks[1].evaluator.outputs(problem.points.images(masks)).argmax(axis=1)
     return bool((said == problem.label).all())
 
 
-def covered(problem: Problem, leaves: list[Leaf]) -> int:
+def covered(problem: Query[RungSet], leaves: list[Leaf]) -> int:
     """Points of the parts that a proof rests on."""
     total = 0
     for leaf in leaves:
-        part = whole(problem.rungs)
+        part = whole(problem.points)
         for step in leaf.path:
             part = part.split(abs(step) - 1)[0 if step > 0 else 1]
         total += part.count
@@ -92,17 +92,17 @@ def test_verdicts_and_proofs_are_complete(
     for seed in range(60):
         problem = on_the_edge(seed)
         tally, search, leaves = started(
-            problem, [1, 4, 30][seed // 3 % 3], bounded, [whole(problem.rungs)]
+            problem, [1, 4, 30][seed // 3 % 3], bounded, [whole(problem.points)]
         )
         assert search.run(60.0)
         assert (tally.hint is None) == is_robust(problem)
         found[tally.hint is None] += 1
         if tally.hint is None:
-            assert covered(problem, leaves) == problem.rungs.count
+            assert covered(problem, leaves) == problem.points.count
             split += len(leaves) > 3
         else:
-            assert problem.rungs.cost(tally.hint) <= problem.rungs.ladder.radius
-            image = problem.rungs.images(tally.hint[None, :])
+            assert problem.points.cost(tally.hint) <= problem.points.ladder.radius
+            image = problem.points.images(tally.hint[None, :])
             assert int(problem.networks[1].evaluator.outputs(image).argmax()) != problem.label
     assert min(found.values()) > 15
     assert split > 5 * bounded - 1
@@ -114,10 +114,10 @@ def test_a_part_that_is_wrong_everywhere_is_no_proof() -> None:
         problem = random_problem(seed)
         rival = (problem.label + 1) % problem.networks[1].network.classes
         problem = biased(problem, rival, np.float32(1000))
-        tally, search, leaves = started(problem, 1, True, [whole(problem.rungs)])
+        tally, search, leaves = started(problem, 1, True, [whole(problem.points)])
         assert search.run(60.0)
         assert tally.hint is not None and not leaves
-        image = problem.rungs.images(tally.hint[None, :])
+        image = problem.points.images(tally.hint[None, :])
         assert int(problem.networks[1].evaluator.outputs(image).argmax()) == rival
 
 
@@ -127,13 +127,13 @@ def test_it_goes_on_where_it_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     total = 0
     for seed in range(40):
         problem = on_the_edge(seed)
-        tally, search, leaves = started(problem, 4, seed % 2 > 0, [whole(problem.rungs)])
+        tally, search, leaves = started(problem, 4, seed % 2 > 0, [whole(problem.points)])
         pieces = 0
         while not search.run(tally.spent + 2e-4):
             pieces += 1
         assert (tally.hint is None) == is_robust(problem)
         if tally.hint is None:
-            assert covered(problem, leaves) == problem.rungs.count
+            assert covered(problem, leaves) == problem.points.count
         total += pieces
     assert total > 40
 
@@ -142,19 +142,19 @@ def test_some_parts_only() -> None:
     """What counting left open, and nothing else."""
     for seed in range(30):
         problem = on_the_edge(seed)
-        halves = whole(problem.rungs).split(whole(problem.rungs).free[-1])
+        halves = whole(problem.points).split(whole(problem.points).free[-1])
         open_part = halves[seed % 2]
         tally, search, leaves = started(problem, 3, True, [open_part])
         assert search.run(60.0)
         masks = open_part.masks(0, open_part.count)
-        said = problem.networks[1].evaluator.outputs(problem.rungs.images(masks)).argmax(axis=1)
+        said = problem.networks[1].evaluator.outputs(problem.points.images(masks)).argmax(axis=1)
         assert (tally.hint is None) == bool((said == problem.label).all())
         assert tally.hint is not None or covered(problem, leaves) == open_part.count
 
 
 def test_without_time_nothing_is_said() -> None:
     problem = random_problem(3)
-    tally, search, leaves = started(problem, 1, True, [whole(problem.rungs)])
+    tally, search, leaves = started(problem, 1, True, [whole(problem.points)])
     tally.spent = 1.0
     assert not search.run(0.5)
     assert (tally.hint, leaves, tally.tried) == (None, [], 0)

@@ -24,13 +24,13 @@ from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import pixels, read_slopes
 from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.ball import ball_certificate
-from relrob.deciding.decide_ball import decide_ball
-from relrob.domain.query import Budget
+from relrob.deciding.decide import decide
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import fixed_opened, sampled
 from tests.certificate_cases import SHAPE, fails, image_of, networks_in, opened
@@ -66,7 +66,7 @@ def proved(each: Opened, image: Any, region: Region) -> tuple[BallSet, int, Any]
     """(region, label, proof or None)."""
     ball = ball_set(region, image)
     label = int(each.evaluator.outputs(ball.base[None, :]).argmax())
-    decision = decide_ball(BallProblem(ball, label, (each,), Budget(60), True), "bounds")
+    decision = decide(Query(ball, Label(label), (each,), Budget(60), certify=True), "bounds")
     robust = decision.verdicts[0].status is Status.ROBUST
     assert (decision.each[0].proof is not None) == robust
     return ball, label, decision.each[0].proof

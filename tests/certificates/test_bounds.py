@@ -295,8 +295,8 @@ def test_two_readings_of_a_file_agree(networks: dict[str, Opened], kind: str) ->
         for name in ("share", "rounding"):
             assert float(getattr(one, name)) == pytest.approx(getattr(two, name), rel=1e-12)
         assert float(one.shift) == pytest.approx(two.moved, rel=1e-12)
-        ends = [np.inf if end is None else float(end) for end in (one.top, one.cap)]
-        assert ends == pytest.approx([two.reach, two.cap], rel=1e-12)
+        ends = [np.inf if end is None else float(end) for end in (one.input_cap, one.cap)]
+        assert ends == pytest.approx([two.input_cap, two.cap], rel=1e-12)
         assert (-np.inf if one.floor is None else float(one.floor)) == pytest.approx(
             two.floor, rel=1e-12
         )

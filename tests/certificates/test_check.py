@@ -16,16 +16,16 @@ from relrob.certificates.checking.check import check
 from relrob.certificates.checking.entries import InvalidError
 from relrob.certificates.checking.ladder import Rebuilt, leaves_of
 from relrob.certificates.form import canonical, chain, seal
-from relrob.certificates.writing.ladder import certificate
+from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import decide
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.errors import AlarmError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened
-from relrob.queries.findings import Leaf
-from relrob.queries.problem import Problem
+from relrob.queries.findings import LadderProof, Leaf
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import rung_set
 from relrob_solvers.bounds_ladder import Bounds
 from relrob_solvers.branch_ladder import Branch
@@ -310,11 +310,10 @@ def test_a_ladder_of_2_to_the_78_points(tmp_path: Path) -> None:
     rungs = rung_set(Ladder(Fraction(1), Fraction(1, 2000), None), image)
     label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
     for solver in (Branch(), Bounds()):
-        leaves = (
-            decide(Problem(rungs, label, (each,), Budget(60), True, True), solver).each[0].leaves
-        )
-        assert leaves is not None
-        data = certificate(each, rungs, image, label, "reference", leaves)
+        asked = Query(rungs, Label(label), (each,), Budget(60), True, True)
+        proof = decide(asked, solver).each[0].proof
+        assert proof is not None
+        data = certificate(each, rungs, image, label, "reference", proof)
         assert data is not None
         (tmp_path / "c.json").write_bytes(data)
         assert check(tmp_path / "c.json", tmp_path / "n.onnx").valid
@@ -327,7 +326,7 @@ def test_a_run_is_sampled_unless_it_is_small_or_asked_for_whole(
     each, image = networks["dynamic builtin"], image_of(1)
     rungs = rungs_of(image, REGIONS[0])
     label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-    data = certificate(each, rungs, image, label, "quantised", (Leaf((), False),))
+    data = certificate(each, rungs, image, label, "quantised", LadderProof((Leaf((), False),)))
     assert data is not None
     content = json.loads(data)
     assert content["leaves"][0]["run"]["points"] == rungs.count == 163
@@ -355,14 +354,14 @@ def test_a_point_that_is_wrong_is_an_alarm(networks: dict[str, Opened]) -> None:
             AlarmError,
             match=f"^the reference network gives a label other than {wrong} at a point, run alone",
         ):
-            certificate(each, rungs, image, wrong, "reference", (Leaf((), bound),))
+            certificate(each, rungs, image, wrong, "reference", LadderProof((Leaf((), bound),)))
 
 
 def test_nothing_is_kept_unasked(networks: dict[str, Opened]) -> None:
     rungs = rungs_of(image_of(5), REGIONS[0])
     for solver in (Branch(10), Bounds()):
-        problem = Problem(rungs, 3, (networks["float"],), Budget(60), True)
-        assert decide(problem, solver).each[0].leaves is None
+        problem = Query(rungs, Label(3), (networks["float"],), Budget(60), True)
+        assert decide(problem, solver).each[0].proof is None
 
 
 def test_the_chain_depends_on_everything() -> None:
@@ -384,9 +383,10 @@ def test_a_root_leaf_of_the_authors_network(tmp_path: Path) -> None:
     image[4:24, 12:16] = 250
     rungs = rung_set(Ladder(Fraction(20), Fraction(1, 16)), image)
     label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-    leaves = decide(Problem(rungs, label, (each,), Budget(60), True, True), Branch()).each[0].leaves
-    assert leaves is not None
-    data = certificate(each, rungs, image, label, "reference", leaves)
+    asked = Query(rungs, Label(label), (each,), Budget(60), True, True)
+    proof = decide(asked, Branch()).each[0].proof
+    assert proof is not None
+    data = certificate(each, rungs, image, label, "reference", proof)
     assert data is not None
     assert len(data) < 100_000
     (tmp_path / "c.json").write_bytes(data)

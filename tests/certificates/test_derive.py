@@ -21,14 +21,14 @@ from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import InvalidError
 from relrob.certificates.checking.layer import ArbLayer
 from relrob.certificates.checking.relaxation import lines_of, passed
-from relrob.domain.query import Budget
 from relrob.encoding.encode import Encoding
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import Tally
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.open import Opened
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
 from tests.instances import SHAPE, random_problem, rungs_of
@@ -55,7 +55,10 @@ def error_by_hand(layer: Facts, high: list[Fraction]) -> list[Fraction]:
     """docs/certificates.md, "How far a runtime strays", in fractions."""
     n, m = layer.weights.shape
     step = layer.share * max(high) + layer.shift
-    beyond = [Fraction(0) if layer.top is None or h <= layer.top else h - layer.top for h in high]
+    beyond = [
+        Fraction(0) if layer.input_cap is None or h <= layer.input_cap else h - layer.input_cap
+        for h in high
+    ]
     moved = [step + b if h > 0 else Fraction(0) for h, b in zip(high, beyond, strict=True)]
     given_ = [h + d for h, d in zip(high, moved, strict=True)]
     gamma = layer.terms * U / (1 - layer.terms * U)
@@ -80,12 +83,12 @@ def errors(layer: ArbLayer, high: list[Any]) -> list[tuple[Any, Any]]:
         {},
         {"share": Fraction(1, 254)},
         {"shift": Fraction(1, 7)},
-        {"top": Fraction(2)},
+        {"input_cap": Fraction(2)},
         {"rounding": Fraction(1, 3)},
         {
             "share": Fraction(1, 510),
             "shift": Fraction(1, 9),
-            "top": Fraction(1, 2),
+            "input_cap": Fraction(1, 2),
             "rounding": Fraction(5),
         },
         {"terms": 2**19 - 1},
@@ -127,14 +130,15 @@ NUMBERS = st.integers(-64, 64).map(lambda n: n / 8)
 )
 @settings(max_examples=150, derandomize=True)
 def test_lines_enclose_what_a_neuron_passes_on(
-    one: float, two: float, cap: float | None, rise: float, fall: float
+    one: float, two: float, cap: float | None, upper_slope: float, lower_slope: float
 ) -> None:
     """And each touches it: a larger offset would be loose, a smaller one wrong."""
     low, high = min(one, two), max(one, two)
     roof = None if cap is None else arb(cap)
     with ctx.workprec(128):
-        up, over, down, under = (
-            exact(value) for value in lines_of(arb(low), arb(high), roof, (rise, fall))
+        up, upper_intercept, down, lower_intercept = (
+            exact(value)
+            for value in lines_of(arb(low), arb(high), roof, (upper_slope, lower_slope))
         )
         at = [Fraction(low) + (Fraction(high) - Fraction(low)) * n / 64 for n in range(65)]
         at += [end for end in (Fraction(0), Fraction(cap or 0)) if low <= end <= high]
@@ -143,11 +147,11 @@ def test_lines_enclose_what_a_neuron_passes_on(
         max(p, Fraction(0)) if cap is None else min(max(p, Fraction(0)), Fraction(cap)) for p in at
     ]
     assert passed == ceiling
-    above = [up * p + over - f for p, f in zip(at, passed, strict=True)]
-    below = [f - down * p - under for p, f in zip(at, passed, strict=True)]
+    above = [up * p + upper_intercept - f for p, f in zip(at, passed, strict=True)]
+    below = [f - down * p - lower_intercept for p, f in zip(at, passed, strict=True)]
     assert 0 <= min(above) < Fraction(1, 2**100)
     assert 0 <= min(below) < Fraction(1, 2**100)
-    assert (up, down) == (Fraction(rise), Fraction(fall))
+    assert (up, down) == (Fraction(upper_slope), Fraction(lower_slope))
 
 
 @pytest.mark.parametrize(
@@ -179,7 +183,7 @@ def asker(done: bool, seen: list[Encoding]) -> cubes.Ask:
     return ask
 
 
-def hard(monkeypatch: pytest.MonkeyPatch) -> Problem:
+def hard(monkeypatch: pytest.MonkeyPatch) -> Query[RungSet]:
     """A robust problem that bounds alone do not decide, without the cheap search."""
     monkeypatch.setattr(cubes, "greedy", lambda tally, rungs: None)
     for seed in range(60):
@@ -188,7 +192,7 @@ def hard(monkeypatch: pytest.MonkeyPatch) -> Problem:
             rungs_of(seed, ("6", "1"), 8),
         )
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Problem(rungs, label, (opened,), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened,), Budget(60), True)
         asked = list[Encoding]()
         if cubes.solve(problem, asker(False, asked), 10**6).each[0].proved and len(asked) > 1:
             return problem
@@ -199,8 +203,8 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     problem, asked = hard(monkeypatch), list[Encoding]()
     findings = cubes.solve(problem, asker(False, asked), 10**6)
     assert findings.each[0].proved and findings.each[0].effective == 0 and findings.transfer is None
-    assert findings.evaluated == findings.each[0].evaluated <= problem.rungs.count
-    assert all(each.claims and each.ladder.count > 1 for each in asked)
+    assert findings.evaluated == findings.each[0].evaluated <= problem.points.count
+    assert all(each.refutations and each.ladder.count > 1 for each in asked)
     assert len({each.ladder.path for each in asked}) == len(asked)
     once = list[Encoding]()
     assert cubes.solve(problem, asker(True, once), 10**6).each[0].proved
@@ -208,7 +212,7 @@ def test_what_is_not_settled_is_split_down_to_points(monkeypatch: pytest.MonkeyP
     enclosure = enclosure_of(problem.networks[0].network)
     assert enclosure is not None
     count = survey(
-        LadderBounds(enclosure, problem.rungs, problem.label), whole(problem.rungs)
+        LadderBounds(enclosure, problem.points, problem.label), whole(problem.points)
     ).unstable
     for most, expected in ((count, True), (count - 1, False)):
         few = list[Encoding]()
@@ -252,9 +256,10 @@ def test_the_first_point_that_is_wrong_is_the_hint() -> None:
 
 def test_networks_without_bounds_are_refused() -> None:
     problem = random_problem(0)
-    assert cubes.refusal(problem) is None
+    networks = [opened.network for opened in problem.networks]
+    assert cubes.refusal(networks) is None
     box = numpy_opened(random_dense(0, (36, 3)), SHAPE, black_box=True)
-    mixed = Problem(problem.rungs, problem.label, (problem.networks[0], box), Budget(60), False)
+    mixed = [networks[0], box.network]
     assert "no bounds for one of these networks; float MLPs" in str(cubes.refusal(mixed))
 
 
@@ -264,8 +269,8 @@ def test_a_survey_names_the_most_threatened_class_first(seed: int) -> None:
     problem = random_problem(seed)
     dense = problem.networks[0].network.dense
     assert dense is not None
-    bounds = LadderBounds(float32_enclosure(dense), problem.rungs, problem.label)
-    part = whole(problem.rungs)
+    bounds = LadderBounds(float32_enclosure(dense), problem.points, problem.label)
+    part = whole(problem.points)
     found, lows = survey(bounds, part), bounds.margins(part).low
     rivals = [r for r in range(dense.classes) if r != problem.label]
     expected = sorted((low, r) for low, r in zip(lows.tolist(), rivals, strict=True) if low <= 0)

@@ -24,12 +24,12 @@ from relrob.certificates.checking.entries import InvalidError, fraction, pixels
 from relrob.certificates.checking.ladder import Rebuilt, subsets
 from relrob.certificates.checking.named import _beside
 from relrob.certificates.form import FORMAT, canonical, chain, seal
-from relrob.certificates.writing.ladder import certificate
+from relrob.certificates.writing.write import certificate
 from relrob.domain.region import Ladder
 from relrob.errors import CertificateError, NetworkError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.queries.findings import Leaf
+from relrob.queries.findings import LadderProof, Leaf
 from relrob.regions.ladder import rung_set
 from tests.certificate_cases import document, opened
 from tests.support import random_dense
@@ -57,9 +57,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Small:
     each = opened(load_network(path, image_shape=(2, 2, 1), classes=3))
     rungs = rung_set(Ladder(Fraction(1, 50), Fraction(1, 100), 2, 2), IMAGE)
     label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-    data = certificate(
-        each, rungs, IMAGE, label, "quantised", (Leaf((1,), False), Leaf((-1,), True))
-    )
+    proof = LadderProof((Leaf((1,), False), Leaf((-1,), True)))
+    data = certificate(each, rungs, IMAGE, label, "quantised", proof)
     assert data is not None
     return Small(json.loads(data), path)
 

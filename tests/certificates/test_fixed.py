@@ -20,12 +20,13 @@ from relrob.bounding.fixed import threats
 from relrob.certificates.checking import fixed as cells
 from relrob.certificates.checking.entries import InvalidError, inside
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.writing.ball import ball_certificate
-from relrob.deciding.decide_ball import decide_ball
+from relrob.certificates.writing.write import certificate
+from relrob.deciding.decide import decide
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
 from relrob.networks.fixed.file import write_fixed
 from relrob.networks.fixed.network import FixedNetwork
+from relrob.queries.findings import CellProof
 from relrob.regions.ball import ball_set
 from relrob.system.files import sha256_path
 from tests.ball_cases import Question, box_size, ends32, every_code, question
@@ -39,17 +40,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def written(asked: Question) -> dict[str, Any] | None:
     """The certificate of a robust question, None for another one."""
-    decision = decide_ball(asked.problem(certify=True), "branch")
+    decision = decide(asked.problem(certify=True), "branch")
     if decision.verdicts[0].status is not Status.ROBUST:
         return None
-    data = ball_certificate(
-        asked.opened.network,
-        asked.region,
-        asked.image,
-        asked.label,
-        "reference",
-        decision.each[0].proof,
-    )
+    proof = decision.each[0].proof
+    assert isinstance(proof, CellProof)
+    data = certificate(asked.opened, asked.ball, asked.image, asked.label, "reference", proof)
     assert data is not None
     found: dict[str, Any] = json.loads(data)
     return found

@@ -15,14 +15,14 @@ from pytest import LogCaptureFixture
 
 from relrob.certificates.checking.check import check
 from relrob.certificates.writing.ball import ball_certificate
-from relrob.certificates.writing.ladder import certificate
+from relrob.certificates.writing.ladder import ladder_certificate
 from relrob.deciding.decide import decide
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
 from relrob.networks.load import load_network
-from relrob.queries.findings import Leaf
-from relrob.queries.problem import Problem
+from relrob.queries.findings import LadderProof, Leaf, PhaseProof
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob_solvers.branch_ladder import Branch
 from tests.certificate_cases import SHAPE, image_of, opened, rungs_of
 
@@ -95,9 +95,10 @@ def proved(path: Path, folder: Path, caplog: LogCaptureFixture) -> list[Path]:
         image = image_of(seed)
         rungs = rungs_of(image, ("3", "1/4"))
         label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-        decision = decide(Problem(rungs, label, (each,), Budget(60), True, True), Branch(10))
-        if decision.verdicts[0].status is Status.ROBUST and decision.each[0].leaves is not None:
-            data = certificate(each, rungs, image, label, "reference", decision.each[0].leaves)
+        decision = decide(Query(rungs, Label(label), (each,), Budget(60), True, True), Branch(10))
+        proof = decision.each[0].proof
+        if decision.verdicts[0].status is Status.ROBUST and isinstance(proof, LadderProof):
+            data = ladder_certificate(each, rungs, image, label, "reference", proof.leaves)
             if data is None:
                 assert "no certificate for" in caplog.text
             else:
@@ -128,7 +129,7 @@ def test_a_file_with_constants_in_others_has_no_certificate(
     assert proved(path, tmp_path, caplog) == []
     each = opened(load_network(path, image_shape=SHAPE, classes=3))
     rungs = rungs_of(image_of(0), ("1/4", "1/4"))
-    assert certificate(each, rungs, image_of(0), 0, "reference", (Leaf((), False),)) is None
+    assert ladder_certificate(each, rungs, image_of(0), 0, "reference", (Leaf((), False),)) is None
     assert "keeps constants in others" in caplog.text
 
 
@@ -139,5 +140,5 @@ def test_balls_have_a_certificate_where_the_checker_has_rules(
     onnx.save(FILES["factor 0"][0], path)
     network = load_network(path, image_shape=SHAPE, classes=3)
     region = Ball(Norm.LINF, Fraction(1, 64))
-    assert ball_certificate(network, region, image_of(0), 0, "reference", ()) is None
+    assert ball_certificate(network, region, image_of(0), 0, "reference", PhaseProof(())) is None
     assert "factors or constants" in caplog.text

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -36,10 +37,10 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def invoke(command: object, *words: object) -> tuple[str, str]:
+def invoke(command: click.Command, *words: object) -> tuple[str, str]:
     """(standard output, standard error); errors are raised."""
-    given, how = [str(word) for word in words], {"catch_exceptions": False}
-    done = CliRunner().invoke(command, given, standalone_mode=False, **how)  # type: ignore[arg-type]
+    given = [str(word) for word in words]
+    done = CliRunner().invoke(command, given, standalone_mode=False, catch_exceptions=False)
     return done.stdout, done.stderr
 
 
@@ -154,7 +155,7 @@ def test_the_program_exits_with_2_and_no_traceback(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [train_module.command, quantise_module.command])
-def test_help_has_an_example(command: object) -> None:
+def test_help_has_an_example(command: click.Command) -> None:
     out, _ = invoke(command, "--help")
     assert "Example:" in out and "relrob " in out
 

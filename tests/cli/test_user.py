@@ -1,5 +1,4 @@
-"""What a new user runs into: pipes, full disks, closed streams, odd names, chatter, checks before
-the work."""
+"""A new user at the shell: pipes, full disks, closed streams, odd names, checks before the work."""
 
 from __future__ import annotations
 
@@ -7,39 +6,18 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 import relrob
-from relrob.errors import NetworkError, RelrobError, StoreError, UsageError
-from relrob.networks.load import load_network
+from relrob.errors import RelrobError
 from relrob.networks.onnx.export import to_onnx
-from relrob.report.run.wording import rates
 from relrob.store.run_directory import Store
-from relrob.study.request import Request, request_of
-from relrob.system import files
 from relrob_datasets import load
-from tests.make_records import make_header, make_record
+from tests.cli.programs import one_line, program, verify
 from tests.support import ROOT, random_dense
-
-RUN = [
-    "--radius",
-    "2",
-    "--step",
-    "1/2",
-    "--features",
-    "4",
-    "--axes",
-    "3",
-    "--images",
-    "0:3",
-    "--workers",
-    "1",
-]
 
 
 @pytest.fixture(scope="module")
@@ -51,51 +29,6 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Path:
     np.savez(folder / "data.npz", images=images, labels=labels, classes=3)
     (folder / "ref.onnx").write_bytes(to_onnx(random_dense(2, (64, 16, 3))))
     return folder
-
-
-def program(
-    mine: Path,
-    arguments: list[str],
-    cwd: Path | None = None,
-    line: str = '"$@"',
-    env: dict[str, str] | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run `relrob ARGUMENTS` inside a line of bash, where "$@" stands for it."""
-    path = os.pathsep.join(str(ROOT / part) for part in ("", "solvers", "datasets"))
-    given = {
-        "RELROB_CACHE": str(mine / "cache"),
-        "PYTHONPATH": path,
-        "COLUMNS": "80",
-        **(env or {}),
-    }
-    command = [
-        "bash",
-        "-o",
-        "pipefail",
-        "-c",
-        line,
-        "bash",
-        sys.executable,
-        "-m",
-        "relrob",
-        *arguments,
-    ]
-    environment = {**os.environ, **given}
-    return subprocess.run(
-        command, cwd=cwd or mine, env=environment, text=True, capture_output=True, check=False
-    )
-
-
-def verify(*more: str, reference: str = "ref.onnx", data: str = "data.npz") -> list[str]:
-    """A small run: all but its end is the same each time."""
-    return ["verify", reference, "--quantise", "qdq", "--dataset", data, *RUN, *more]
-
-
-def one_line(done: subprocess.CompletedProcess[str]) -> str:
-    """The only line that a refused command writes."""
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.count("\n") == 1 and done.stderr.startswith("relrob: "), done.stderr
-    return done.stderr
 
 
 @pytest.mark.parametrize(
@@ -151,26 +84,18 @@ def test_names_that_are_no_utf8(mine: Path) -> None:
     assert again.returncode == 0 and "Run directory: od" in again.stdout, again.stderr
 
 
-def test_digest_of_a_folder_counts_names_as_bytes(tmp_path: Path) -> None:
-    digests: set[str] = set()
-    for name in (b"a", b"\xff", "\xff".encode()):
-        folder = tmp_path / str(len(digests))
-        folder.mkdir()
-        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(b"same")
-        digests.add(files.sha256_path(folder))
-    assert len(digests) == 3
-
-
 USAGE: list[tuple[list[str], str]] = [
     (
         ["verify"],
-        "missing option '--radius'; accepted: Radius in pixel units (l0: pixels), exact: 20, 4/255; try: relrob verify --help",
+        "missing option '--radius'; accepted: Radius in pixel units (l0: pixels), exact: 20, "
+        "4/255; try: relrob verify --help",
     ),
     (["verify", "--radius", "1"], "a ladder without a step; accepted: a number in (0, 1]"),
     (["datasets", "drop"], "no such command 'drop'; try: relrob datasets --help"),
     (
         ["train"],
-        "missing option '-o' / '--output'; accepted: The .keras file to write; try: relrob train --help",
+        "missing option '-o' / '--output'; accepted: The .keras file to write; "
+        "try: relrob train --help",
     ),
     (["quantise"], "missing argument 'REFERENCE'; try: relrob quantise --help"),
     (["train", "-o", "t.h5"], "output t.h5; accepted: a file name that ends in .keras"),
@@ -230,95 +155,6 @@ def test_a_cache_that_takes_nothing_is_refused_before_training(tmp_path: Path) -
         assert "RELROB_CACHE" in told
 
 
-def test_check_writable_leaves_nothing(tmp_path: Path) -> None:
-    files.check_writable(tmp_path / "new" / "deep" / "file")
-    assert list(tmp_path.iterdir()) == []
-    with pytest.raises(StoreError, match="directory of that name exists"):
-        files.check_writable(tmp_path)
-    with pytest.raises(StoreError, match=r"too large|No space"):
-        files.check_writable(tmp_path / "file", 1 << 60)
-
-
-def test_a_black_box_brings_no_chatter(tmp_path: Path) -> None:
-    """A Keras network that is no MLP runs on TensorFlow, here and in workers, which talks to
-    standard error."""
-    make = (
-        "import sys, keras; keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), keras.layers.Flatten(),"
-        " keras.layers.Dense(3)]).save('cnn.keras')"
-    )
-    subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True, capture_output=True)
-    rng = np.random.default_rng(1)
-    np.savez(
-        tmp_path / "data.npz",
-        images=rng.integers(0, 256, (6, 8, 8), dtype=np.uint8),
-        labels=np.arange(6) % 3,
-    )
-    words = [
-        "verify",
-        "cnn.keras",
-        "--dataset",
-        "data.npz",
-        *RUN,
-        "--workers",
-        "2",
-        "--quantise",
-        "int8",
-        "--json",
-    ]
-    done = program(tmp_path, words)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert json.loads(done.stdout)["reference"]["runtime"] == "keras"
-
-
-def test_messages_name_a_file_once_and_with_an_article(tmp_path: Path) -> None:
-    path = tmp_path / "net.keras"
-    path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(60))
-    with pytest.raises(
-        NetworkError, match="looks like an HDF5 file; accepted: a Keras archive under this name"
-    ):
-        load_network(path, image_shape=(8, 8, 1), classes=3)
-    keras = pytest.importorskip("keras")
-    model = keras.Sequential(
-        [keras.Input((8, 8, 1)), keras.layers.Flatten(), keras.layers.Dense(3)]
-    )
-    model.set_weights([np.full((64, 3), np.nan, np.float32), np.zeros(3, np.float32)])
-    model.save(path)
-    with pytest.raises(NetworkError) as told:
-        load_network(path, image_shape=(8, 8, 1), classes=3)
-    assert str(told.value).count(str(path)) == 1
-
-
-OPTIONS: list[tuple[dict[str, Any], str]] = [
-    ({"bogus": 3}, "option 'bogus'; accepted: radius, step, "),
-    ({"axes": "10"}, "axes '10'; accepted: a whole number"),
-    ({"seed": True}, "seed True"),
-    ({"time_limit": "60"}, "time_limit '60'; accepted: a number"),
-    ({"counts": "no"}, "counts 'no'; accepted: True or False"),
-    ({"images": 3}, r"images 3; .*try: images=\[3\]"),
-    ({"features": None}, "features None"),
-]
-
-
-@pytest.mark.parametrize(
-    ("options", "words"), OPTIONS, ids=[str(options) for options, _ in OPTIONS]
-)
-def test_the_library_names_wrong_options(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        relrob.verify("ref.onnx", radius=1, step=1, **options)
-
-
-def test_the_library_takes_numbers_and_indices() -> None:
-    request = request_of(20, 0.25, Path("a.onnx"), None, {"images": range(0, 9, 4), "features": 7})
-    assert (request.radius, request.step, request.images, request.features) == (
-        "20",
-        "0.25",
-        "0,4,8",
-        "7",
-    )
-    assert request.reference == "a.onnx"
-    assert {"verify", "train", "quantise"} <= set(dir(relrob))
-
-
 def test_quantise_from_python_is_the_command(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(mine)
     told = relrob.quantise("ref.onnx", "one.onnx", scheme="qdq", dataset="data.npz", calibration=5)
@@ -349,7 +185,8 @@ def test_a_script_without_a_guard_is_told_so(mine: Path, how: str) -> None:
     again."""
     script = (
         "import relrob\n"
-        "relrob.verify('ref.onnx', quantise='qdq', dataset='data.npz', radius=2, step='1/2', features=4, axes=3,"
+        "relrob.verify('ref.onnx', quantise='qdq', dataset='data.npz', radius=2, step='1/2',"
+        " features=4, axes=3,"
         f" images='0:3', workers=2, out='guard-{how}')\n"
     )
     (mine / "script.py").write_text(script)
@@ -366,40 +203,6 @@ def test_a_script_without_a_guard_is_told_so(mine: Path, how: str) -> None:
         assert store.records() == [], (
             "no image is called undecided because a worker could not start"
         )
-
-
-def test_rates_say_why_they_are_missing() -> None:
-    from relrob.store.summary import summarise
-
-    robust = [record for record in map(make_record, range(40)) if record.set == "R_Q^FP"]
-    none: dict[str, Any] = {
-        "reference_effective": 0,
-        "quantised_effective": 0,
-        "transferred": 0,
-        "same_class": 0,
-    }
-    robust = [
-        replace(record, **none, closest_effective=0, closest_transferred=0) for record in robust
-    ]
-    told = dict(rates(summarise(robust, make_header(len(robust)), 0.0)))
-    assert (
-        told["transfer over points"]
-        == told["transfer of the closest"]
-        == "not counted (no effective points)"
-    )
-
-
-def test_manifest_of_types_is_complete() -> None:
-    """Every option of a request has a type that is checked, so that none ends in a traceback."""
-    checked = [
-        field.name
-        for field in fields(Request)
-        if field.name not in ("radius", "step", "reference", "quantised")
-    ]
-    assert "runtime" in checked
-    for name in checked:
-        with pytest.raises(UsageError, match=name):
-            request_of(1, 1, None, None, {name: object()})
 
 
 def test_load_gives_readable_names(mine: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from onnx import helper
 
+from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
 from relrob.compress.source import check_source, rebuilt
@@ -19,7 +20,6 @@ from relrob.domain.network import Network
 from relrob.errors import QuantiseError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.study.lost import accuracy_warnings
 from relrob.system.quiet import quiet_native
 from tests.make_networks import (
     convert,

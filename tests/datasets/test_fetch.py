@@ -18,7 +18,7 @@ import pytest
 
 from relrob.domain.events import Event
 from relrob.errors import ChecksumError, DatasetError
-from relrob_datasets import Row, catalogue, check, fetch, load, load_known
+from relrob_datasets import Listing, catalogue, check, fetch, load, load_known
 from relrob_datasets import fetch as fetch_function
 from relrob_datasets.manifest import CIFAR10, File, Form, Manifest
 
@@ -282,7 +282,7 @@ def test_an_md5_serves_where_nothing_better_is_published(site: Site, tmp_path: P
     assert cached(tmp_path) == ["i.gz"]
 
 
-def rows() -> dict[str, Row]:
+def rows() -> dict[str, Listing]:
     return {row.name: row for row in catalogue()}
 
 

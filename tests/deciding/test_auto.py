@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -14,18 +15,21 @@ import pytest
 
 from relrob.bounding.certain import CertainLabels
 from relrob.deciding import auto as chain
-from relrob.deciding.decide import Decision, decide, solver_named
-from relrob.domain.query import Budget
-from relrob.domain.region import Ladder
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import Decision, decide
+from relrob.domain.network import Network
+from relrob.domain.region import Ladder, Region
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests.instances import SHAPE, levels, random_problem
@@ -36,13 +40,13 @@ FULL = (28, 28, 1)
 
 def ladder_of_78(
     seed: int, hidden: tuple[int, ...], radius: str, step: str, seconds: float = 60
-) -> Problem:
+) -> Query[RungSet]:
     """All 78 features of an image of noise, one network."""
     image = np.random.default_rng(seed).integers(0, 256, size=FULL, dtype=np.uint8)
     dense = random_dense(seed, (784, *hidden, 3))
     rungs = rung_set(Ladder(Fraction(radius), Fraction(step), None), image)
     label = int(NumpyEvaluator(dense).outputs(rungs.base[None, :]).argmax())
-    return Problem(rungs, label, (numpy_opened(dense, FULL),), Budget(seconds), False)
+    return Query(rungs, Label(label), (numpy_opened(dense, FULL),), Budget(seconds), False)
 
 
 HARD = ladder_of_78(20, (4,), "15", "1/8")  # robust; branching on features takes minutes
@@ -70,7 +74,15 @@ def test_what_branching_decides_stays_as_it_was(
             verdict.status for verdict in theirs.verdicts
         ]
         for one, two in zip(ours.each, theirs.each, strict=True):
-            for name in ("proved", "effective", "margin", "evaluated", "stopped", "thin", "leaves"):
+            for name in (
+                "proved",
+                "effective",
+                "margin",
+                "evaluated",
+                "stopped",
+                "close_calls",
+                "proof",
+            ):
                 assert getattr(one, name) == getattr(two, name)
             assert np.array_equal(one.proposals, two.proposals)
         assert (ours.transfer, ours.evaluated) == (theirs.transfer, theirs.evaluated)
@@ -115,14 +127,16 @@ class Helpless:
     crash: bool = False
     complete: bool = True
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         if self.crash:
             raise ValueError("a planted crash")
         return Findings(
-            tuple(Finding(False, None, (), None, 0, Reason.TIME) for _ in problem.networks), None, 0
+            tuple(Finding(False, (), None, 0, stopped=Reason.TIME) for _ in query.networks),
+            None,
+            0,
         )
 
 
@@ -130,19 +144,19 @@ class Helpless:
 class Noting:
     """Decides nothing, and notes what it was asked about."""
 
-    seen: list[Problem]
+    seen: list[Query[RungSet]]
     name: str = "milp"
     complete: bool = True
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Problem) -> Findings:
-        self.seen.append(problem)
-        return Findings((Finding(False, None, (), None, 0, Reason.TIME),), None, 0)
+    def solve(self, query: Query[RungSet]) -> Findings:
+        self.seen.append(query)
+        return Findings((Finding(False, (), None, 0, stopped=Reason.TIME),), None, 0)
 
 
-def given(monkeypatch: pytest.MonkeyPatch, **others: Solver) -> None:
+def given(monkeypatch: pytest.MonkeyPatch, **others: Solver[RungSet]) -> None:
     """Put these solvers in the places of those of the registry."""
     real = chain.named
     monkeypatch.setattr(chain, "named", lambda name: others.get(name) or real(name))
@@ -207,7 +221,7 @@ def test_a_verdict_is_found_where_counting_does_not_end() -> None:
     for seed in range(40):
         fooled = numpy_opened(random_dense(seed, (784, 32, 3)), FULL)
         pair = replace(EASY, networks=(fooled, *EASY.networks), counts=True, budget=Budget(8))
-        right = int(fooled.evaluator.outputs(EASY.rungs.base[None, :]).argmax()) == EASY.label
+        right = int(fooled.evaluator.outputs(EASY.points.base[None, :]).argmax()) == EASY.label
         if (
             right
             and decide(replace(EASY, networks=(fooled,)), solver_named("bounds"))
@@ -224,8 +238,9 @@ def test_a_verdict_is_found_where_counting_does_not_end() -> None:
 
 
 def test_auto_takes_every_ladder() -> None:
-    asked: Any = random_problem(0)
-    assert solver_named("auto").accepts(asked) is None
+    asked = random_problem(0)
+    networks = [opened.network for opened in asked.networks]
+    assert solver_named("auto").accepts(asked.points.region, networks) is None
 
 
 @dataclass(frozen=True)
@@ -236,16 +251,16 @@ class Picky:
     name: str = "picky"
     complete: bool = True
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Problem) -> Findings:
-        if any(opened is self.bad for opened in problem.networks):
+    def solve(self, query: Query[RungSet]) -> Findings:
+        if any(opened is self.bad for opened in query.networks):
             raise IndexError("list index out of range")
-        return Enumerate().solve(problem)
+        return Enumerate().solve(query)
 
 
-def pairs(count: int) -> list[Problem]:
+def pairs(count: int) -> list[Query[RungSet]]:
     """Problems of two networks that enumeration decides, with both verdicts."""
     return [replace(random_problem(seed), counts=seed % 2 == 0) for seed in range(count)]
 

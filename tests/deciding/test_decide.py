@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from relrob.deciding.decide import decide, replay
+from relrob.deciding.decide import decide
+from relrob.deciding.replay import replay
 from relrob.domain.arrays import Bools, Floats
-from relrob.domain.query import Budget
+from relrob.domain.network import Network
 from relrob.domain.record import Set
-from relrob.domain.region import Ladder
+from relrob.domain.region import Ladder, Region
 from relrob.domain.verdict import Reason, Status, Verdict
 from relrob.errors import RelrobError, UsageError
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests.support import NumpyEvaluator, numpy_opened, random_dense, rounded
 
@@ -37,10 +41,10 @@ class Scripted:
     complete: bool = False
     refusal: str | None = None
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return self.refusal
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         if isinstance(self.finding, Exception):
             raise self.finding
         return Findings((self.finding,), None, self.finding.evaluated)
@@ -59,13 +63,13 @@ def setup(seed: int = 0) -> tuple[Opened, RungSet, int, Bools, Bools]:
 
 
 def ask(finding: Finding | Exception, opened: Opened, rungs: RungSet, label: int) -> Verdict:
-    problem = Problem(rungs, label, (opened,), Budget(60), counts=True)
+    problem = Query(rungs, Label(label), (opened,), Budget(60), counts=True)
     return decide(problem, Scripted(finding)).verdicts[0]
 
 
 def test_a_true_witness_is_replayed_and_kept() -> None:
     opened, rungs, label, masks, effective = setup()
-    verdict = ask(Finding(False, None, (masks[effective][0],), -1.0, 1), opened, rungs, label)
+    verdict = ask(Finding(False, (masks[effective][0],), -1.0, 1), opened, rungs, label)
     assert verdict.status is Status.NOT_ROBUST
     assert verdict.witness is not None
     assert (
@@ -79,7 +83,7 @@ def test_a_true_witness_is_replayed_and_kept() -> None:
 
 def test_a_false_witness_is_reported_and_never_a_verdict(caplog: pytest.LogCaptureFixture) -> None:
     opened, rungs, label, masks, effective = setup()
-    verdict = ask(Finding(False, None, (masks[~effective][0],), -1.0, 1), opened, rungs, label)
+    verdict = ask(Finding(False, (masks[~effective][0],), -1.0, 1), opened, rungs, label)
     assert (verdict.status, verdict.reason, verdict.disagreements) == (
         Status.UNKNOWN,
         Reason.REPLAY,
@@ -90,14 +94,14 @@ def test_a_false_witness_is_reported_and_never_a_verdict(caplog: pytest.LogCaptu
 
 def test_a_claimed_proof_that_its_own_thinnest_point_refutes_is_not_robust() -> None:
     opened, rungs, label, masks, effective = setup()
-    verdict = ask(Finding(True, 0, (masks[effective][0],), 0.1, 1), opened, rungs, label)
+    verdict = ask(Finding(True, (masks[effective][0],), 0.1, 1, effective=0), opened, rungs, label)
     assert (verdict.status, verdict.disagreements) == (Status.NOT_ROBUST, 1)
 
 
 def test_a_witness_outside_the_region_is_a_bug_not_a_verdict() -> None:
     opened, rungs, label, masks, _ = setup()
     with pytest.raises(RelrobError, match="outside the region"):
-        replay(opened, rungs, label, np.ones_like(masks[0]))
+        replay(opened, rungs, Label(label), np.ones_like(masks[0]))
 
 
 @pytest.mark.parametrize(
@@ -111,14 +115,14 @@ def test_a_crash_is_unknown_with_its_own_reason(crash: Exception, reason: Reason
 
 def test_a_solver_that_does_not_take_the_problem_says_why() -> None:
     opened, rungs, label, _, _ = setup()
-    problem = Problem(rungs, label, (opened,), Budget(60), counts=True)
+    problem = Query(rungs, Label(label), (opened,), Budget(60), counts=True)
     with pytest.raises(UsageError, match="only boxes"):
         decide(problem, Scripted(ValueError(), refusal="only boxes"))
 
 
 def test_impossible_verdicts_cannot_exist() -> None:
     opened, rungs, label, masks, effective = setup()
-    good = ask(Finding(False, None, (masks[effective][0],), -1.0, 1), opened, rungs, label)
+    good = ask(Finding(False, (masks[effective][0],), -1.0, 1), opened, rungs, label)
     for change in (
         {"witness": None},
         {"status": Status.ROBUST},

@@ -4,11 +4,12 @@ vector of a fixed-point network."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -16,19 +17,20 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from relrob import registry
-from relrob.deciding.decide_ball import BallDecision, decide_ball, replay_image, solver_for
+from relrob.deciding.choose import solver_for
+from relrob.deciding.decide import Decision, decide
+from relrob.deciding.replay import replay
 from relrob.domain.network import Dense, Layer, Network
-from relrob.domain.query import Budget
 from relrob.domain.record import Set
-from relrob.domain.region import Ball, Lattice, Norm
+from relrob.domain.region import Ball, Lattice, Norm, Region
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import AlarmError, RelrobError, UsageError
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
-from relrob.regions.ball import ball_set
+from relrob.queries.findings import Finding, Findings, alone
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
+from relrob.regions.ball import BallSet, ball_set
 from relrob.registry import Entry
-from relrob.relative.ball import BallSetting, classify_ball
+from relrob.relative.classify import Setting, classify
 from relrob_solvers.branch_ball import Phases
 from relrob_solvers.branch_fixed import Staircase
 from tests.ball_cases import every_code, fixed_opened, lively_network, question, sampled
@@ -49,25 +51,25 @@ def image_of(seed: int) -> Any:
     return np.random.default_rng(seed).integers(0, 256, SHAPE).astype(np.uint8)
 
 
-def random_problem(seed: int, region: Ball | Lattice, seconds: float = 60.0) -> BallProblem:
+def random_problem(seed: int, region: Ball | Lattice, seconds: float = 60.0) -> Query[BallSet]:
     dense = random_dense(seed, [(36, 4), (36, 12, 4), (36, 12, 9, 3)][seed % 3])
     networks = (numpy_opened(dense, SHAPE), numpy_opened(rounded(dense, 4), SHAPE))
     ball = ball_set(region, image_of(seed))
     label = int(networks[0].evaluator.outputs(ball.base[None, :]).argmax())
-    return BallProblem(ball, label, networks, Budget(seconds))
+    return Query(ball, Label(label), networks, Budget(seconds))
 
 
-def check_true(problem: BallProblem, decision: BallDecision) -> None:
+def check_true(problem: Query[BallSet], decision: Decision) -> None:
     """What the door promises, and no sampled image says otherwise."""
     for opened, verdict in zip(problem.networks, decision.verdicts, strict=True):
         if verdict.witness is not None:
-            assert problem.ball.contains(verdict.witness.image)
+            assert problem.points.contains(verdict.witness.image)
             said = int(opened.replayer.outputs(verdict.witness.image[None, :]).argmax())
             assert said == verdict.witness.label != problem.label
             assert verdict.witness.margin <= 0
-            assert verdict.witness.cost == problem.ball.cost(verdict.witness.image)
+            assert verdict.witness.cost == problem.points.cost(verdict.witness.image)
         if verdict.status is Status.ROBUST:
-            outputs = opened.evaluator.outputs(sampled(problem.ball, 1, 40))
+            outputs = opened.evaluator.outputs(sampled(problem.points, 1, 40))
             assert (outputs.argmax(axis=1) == problem.label).all()
         if verdict.status is Status.UNKNOWN:
             assert verdict.reason in (Reason.BOUNDS, Reason.TIME)
@@ -78,7 +80,7 @@ def check_true(problem: BallProblem, decision: BallDecision) -> None:
 @example(4272, "lattice", "1/20")
 def test_verdicts_on_float_networks_are_true(seed: int, kind: str, radius: str) -> None:
     problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))
-    decision = decide_ball(problem)
+    decision = decide(problem)
     check_true(problem, decision)
     assert all(verdict.disagreements == 0 for verdict in decision.verdicts)
 
@@ -88,7 +90,7 @@ def test_every_status_is_reached_with_every_region() -> None:
         met = set()
         for seed in range(5):
             for radius in ("1/200", "1/3", "9"):
-                decision = decide_ball(random_problem(seed, region_of(kind, Fraction(radius))))
+                decision = decide(random_problem(seed, region_of(kind, Fraction(radius))))
                 met |= {verdict.status for verdict in decision.verdicts}
         assert met >= {Status.ROBUST, Status.NOT_ROBUST}, kind
 
@@ -98,7 +100,7 @@ def test_every_status_is_reached_with_every_region() -> None:
 def test_no_growing_radius_makes_a_fooled_network_robust(seed: int, kind: str) -> None:
     told: list[list[Status]] = []
     for radius in ("1/100", "1/10", "1/2", "3/2", "6"):
-        decision = decide_ball(random_problem(seed % 10**4, region_of(kind, Fraction(radius))))
+        decision = decide(random_problem(seed % 10**4, region_of(kind, Fraction(radius))))
         told.append([verdict.status for verdict in decision.verdicts])
     for one in zip(*told, strict=True):
         last = max((at for at, status in enumerate(one) if status is Status.ROBUST), default=-1)
@@ -116,7 +118,7 @@ def test_solvers_of_fixed_point_networks_agree_with_every_code_vector(
     asked = question(seed, tmp_path_factory.getbasetemp())
     for name in ("auto", "branch", "bounds"):
         try:
-            decision = decide_ball(asked.problem(), name)
+            decision = decide(asked.problem(), name)
         except UsageError:
             assert name == "bounds"
             continue
@@ -140,7 +142,7 @@ def test_fixed_point_networks_in_other_regions(
     )
     label = int(network.outputs(ball.base[None, :]).argmax())
     try:
-        decision = decide_ball(BallProblem(ball, label, (opened,), Budget(60)))
+        decision = decide(Query(ball, Label(label), (opened,), Budget(60)))
     except UsageError:
         return
     images = sampled(ball, seed, 60)
@@ -159,10 +161,13 @@ def test_margins_equal_to_nothing_are_not_robust() -> None:
     weights[:, 1], bias[1] = weights[:, 0], bias[0]
     twin = numpy_opened(Dense((*dense.layers[:-1], Layer(weights, bias, relu=False))), SHAPE)
     for label in (0, 1):
-        problem = BallProblem(
-            ball_set(Ball(Norm.LINF, Fraction(1, 10**6)), image_of(1)), label, (twin,), Budget(60)
+        problem = Query(
+            ball_set(Ball(Norm.LINF, Fraction(1, 10**6)), image_of(1)),
+            Label(label),
+            (twin,),
+            Budget(60),
         )
-        status = decide_ball(problem).verdicts[0].status
+        status = decide(problem).verdicts[0].status
         assert status is not Status.ROBUST
         if label:
             assert status is Status.NOT_ROBUST, "the clean image itself is wrong"
@@ -172,18 +177,18 @@ def test_margins_equal_to_nothing_are_not_robust() -> None:
 class Planted:
     """A solver that does what it is told."""
 
-    act: Callable[[BallProblem], BallFinding]
+    act: Callable[[Query[BallSet]], Finding]
     name: str = "planted"
     complete: bool = False
 
-    def accepts(self, region: Ball | Lattice, network: Network) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None if region.kind != "l0" else "no L0 here"
 
-    def solve(self, problem: BallProblem, opened: Opened) -> BallFinding:
-        return self.act(problem)
+    def solve(self, query: Query[BallSet]) -> Findings:
+        return alone(tuple(self.act(query) for _ in query.networks))
 
 
-def planted(monkeypatch: pytest.MonkeyPatch, act: Callable[[BallProblem], BallFinding]) -> None:
+def planted(monkeypatch: pytest.MonkeyPatch, act: Callable[[Query[BallSet]], Finding]) -> None:
     """Make it the only solver."""
     monkeypatch.setattr(
         registry,
@@ -197,15 +202,15 @@ PROBLEM = random_problem(1, Ball(Norm.LINF, Fraction(1, 255)))
 
 
 def test_a_crash_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
-    def crash(problem: BallProblem) -> BallFinding:
+    def crash(problem: Query[BallSet]) -> Finding:
         raise ZeroDivisionError
 
-    def starve(problem: BallProblem) -> BallFinding:
+    def starve(problem: Query[BallSet]) -> Finding:
         raise MemoryError
 
     for act, reason in ((crash, Reason.CRASH), (starve, Reason.MEMORY)):
         planted(monkeypatch, act)
-        for verdict in decide_ball(PROBLEM).verdicts:
+        for verdict in decide(PROBLEM).verdicts:
             assert (verdict.status, verdict.reason, verdict.solver) == (
                 Status.UNKNOWN,
                 reason,
@@ -216,11 +221,11 @@ def test_a_crash_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_witness_that_is_right_is_refuted(monkeypatch: pytest.MonkeyPatch) -> None:
     planted(
         monkeypatch,
-        lambda problem: BallFinding(
-            False, (problem.ball.base, problem.ball.base), None, 1, "planted"
+        lambda problem: Finding(
+            False, (problem.points.base, problem.points.base), None, 1, "planted"
         ),
     )
-    verdict = decide_ball(replace(PROBLEM, networks=PROBLEM.networks[:1])).verdicts[0]
+    verdict = decide(replace(PROBLEM, networks=PROBLEM.networks[:1])).verdicts[0]
     assert (verdict.status, verdict.reason, verdict.disagreements) == (
         Status.UNKNOWN,
         Reason.REPLAY,
@@ -231,30 +236,40 @@ def test_a_witness_that_is_right_is_refuted(monkeypatch: pytest.MonkeyPatch) -> 
 def test_a_proof_of_what_the_clean_image_refutes_sounds_the_alarm(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    planted(monkeypatch, lambda problem: BallFinding(True, (), 1.0, 0, "planted"))
+    planted(monkeypatch, lambda problem: Finding(True, (), 1.0, 0, "planted"))
     wrong = (PROBLEM.label + 1) % 4
-    lie = replace(PROBLEM, label=wrong, networks=PROBLEM.networks[:1])
+    lie = replace(PROBLEM, wanted=Label(wrong), networks=PROBLEM.networks[:1])
     with pytest.raises(
         AlarmError,
         match=f"gives {PROBLEM.label} at a point that planted proved {wrong}; nothing is pron",
     ):
-        decide_ball(lie)
+        decide(lie)
+
+
+def test_of_what_is_proved_the_clean_image_is_replayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted(monkeypatch, lambda problem: Finding(True, (), 1e9, 0, "planted"))
+    asked = replace(PROBLEM, networks=PROBLEM.networks[:1])
+    outputs = asked.networks[0].replayer.outputs(asked.points.base[None, :])[0]
+    lead = outputs[asked.label] - np.delete(outputs, asked.label).max()
+    verdict = decide(asked).verdicts[0]
+    assert verdict.status is Status.ROBUST
+    assert verdict.margin == pytest.approx(float(lead))
 
 
 def test_an_image_outside_the_region_is_a_bug_that_stops_the_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     outside = np.ones(36, np.float32)
-    planted(monkeypatch, lambda problem: BallFinding(False, (outside,), None, 1, "planted"))
+    planted(monkeypatch, lambda problem: Finding(False, (outside,), None, 1, "planted"))
     with pytest.raises(RelrobError, match="outside the region"):
-        decide_ball(PROBLEM)
+        decide(PROBLEM)
     with pytest.raises(RelrobError, match="outside the region"):
-        replay_image(PROBLEM.networks[0], PROBLEM.ball, 0, outside)
+        replay(PROBLEM.networks[0], PROBLEM.points, Label(0), outside)
 
 
 def test_solvers_are_named_or_refused(tmp_path: Path) -> None:
     network = PROBLEM.networks[0].network
-    ball, fixed = PROBLEM.ball.region, fixed_opened(lively_network(2), tmp_path).network
+    ball, fixed = PROBLEM.points.region, fixed_opened(lively_network(2), tmp_path).network
     assert solver_for(ball, network, "auto").name == "bounds"
     assert solver_for(ball, network, "bounds").name == "bounds"
     assert solver_for(ball, fixed, "auto").name == "branch"
@@ -276,7 +291,7 @@ def test_no_time_is_unknown_or_true() -> None:
     reasons = set()
     for seed in range(24):
         problem = random_problem(seed, region_of(KINDS[seed % 5], Fraction(1, 4)), seconds=1e-9)
-        decision = decide_ball(problem)
+        decision = decide(problem)
         check_true(problem, decision)
         reasons |= {verdict.reason for verdict in decision.verdicts}
     assert Reason.TIME in reasons
@@ -289,11 +304,12 @@ def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: st
     problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))
     image, label = image_of(seed % 10**4), problem.label
     one, two = problem.networks
-    setting = BallSetting((one, two), problem.ball.region, "auto", Budget(60), True)
-    result = classify_ball(setting, 7, image, label)
+    setting = Setting(one, two, problem.points.region, "auto", Budget(60), certify=True)
+    with patch("relrob.certificates.writing.ball.has_rules", return_value=True):  # no files here
+        result = classify(setting, 7, image, label)
     record = result.record
     verdicts = (record.reference_verdict, record.quantised_verdict)
-    assert verdicts == tuple(verdict.status.value for verdict in decide_ball(problem).verdicts)
+    assert verdicts == tuple(verdict.status.value for verdict in decide(problem).verdicts)
     allowed = {
         ("ROBUST", "ROBUST"): {Set.RQFP},
         ("ROBUST", "NOT_ROBUST"): {Set.RFP},
@@ -307,7 +323,7 @@ def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: st
         if verdict == "NOT_ROBUST"
     ]
     for view in result.witnesses:
-        assert problem.ball.contains(view.perturbed)
+        assert problem.points.contains(view.perturbed)
         said = {"reference": view.reference_label, "quantised": view.quantised_label}[view.network]
         assert said != label
         if view.network == "reference":
@@ -322,5 +338,5 @@ def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: st
         if verdict == "ROBUST" and by in ("bounds", "alpha", "branch")
     }
     assert roles == (set() if kind == "l2" else robust)
-    wrong = classify_ball(setting, 7, image, (label + 1) % one.network.classes)
+    wrong = classify(setting, 7, image, (label + 1) % one.network.classes)
     assert (wrong.record.set, wrong.record.reference_verdict, wrong.witnesses) == (Set.L_IC, "", ())

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import frozen
+from relrob.domain.arrays import read_only
 from relrob.domain.events import Event, silent
+from relrob.domain.image import check_image
 from relrob.domain.network import Arithmetic, Dense, Layer, Layout, Network
-from relrob.domain.query import Budget, Query, check_image
 from relrob.domain.record import RECORD_COLUMNS, Record, Set
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
@@ -27,6 +27,7 @@ from relrob.errors import (
     ShapeError,
     UsageError,
 )
+from relrob.queries.query import Budget
 from relrob.regions.exact import parse_fraction
 from tests.support import random_dense
 
@@ -34,7 +35,6 @@ NETWORK = Network(
     "a.onnx", "a" * 64, "onnx", "onnxruntime", 12, 3, (2, 3, 2), dense=random_dense(0, (12, 3))
 )
 IMAGE = np.arange(12, dtype=np.uint8).reshape(2, 3, 2)
-QUERY = Query(NETWORK, Ladder(Fraction(20), Fraction(1, 4)), IMAGE, 1)
 
 
 def layer(n_in: int, n_out: int, relu: bool = True) -> Layer:
@@ -56,7 +56,7 @@ def test_frozen_arrays_are_copies_that_nobody_can_write_to(
     make: Callable[[], NDArray[Any]],
 ) -> None:
     source = make()
-    result = frozen(source)
+    result = read_only(source)
     assert np.array_equal(result, source)
     assert result.flags.c_contiguous
     assert not np.shares_memory(result, source)
@@ -68,17 +68,17 @@ def test_a_read_only_view_of_a_writable_array_is_copied() -> None:
     source = np.zeros(4, np.float32)
     view = source.view()
     view.flags.writeable = False
-    result = frozen(view)
+    result = read_only(view)
     source[0] = 7
     assert result[0] == 0
 
 
 def test_what_is_frozen_already_is_not_copied() -> None:
-    once = frozen(np.zeros((3, 4)))
-    assert frozen(once) is once
-    assert np.shares_memory(frozen(once[1:]), once)
+    once = read_only(np.zeros((3, 4)))
+    assert read_only(once) is once
+    assert np.shares_memory(read_only(once[1:]), once)
     held = np.frombuffer(b"\0" * 16, np.float32)
-    assert np.shares_memory(frozen(held), held)
+    assert np.shares_memory(read_only(held), held)
 
 
 def test_a_layer_keeps_its_own_weights() -> None:
@@ -168,55 +168,6 @@ def test_what_is_no_image(image: NDArray[Any], message: str) -> None:
 def test_what_is_an_image(image: NDArray[Any]) -> None:
     assert check_image(image).tobytes() == image.tobytes()
     assert not check_image(image).flags.writeable
-
-
-@pytest.mark.parametrize("label", [-1, 3])
-def test_a_query_has_a_label_of_its_network(label: int) -> None:
-    with pytest.raises(DatasetError, match="0 to 2"):
-        replace(QUERY, label=label)
-
-
-def test_a_query_has_an_image_of_its_network() -> None:
-    with pytest.raises(ShapeError, match="12 values"):
-        replace(QUERY, image=IMAGE[:1])
-
-
-def _other_image() -> NDArray[Any]:
-    image = IMAGE.copy()
-    image[1, 2, 1] += 1
-    return image
-
-
-CHANGES: dict[str, dict[str, Any]] = {
-    "the network's bytes": {"network": replace(NETWORK, sha256="b" * 64)},
-    "the runtime": {"network": replace(NETWORK, runtime="keras")},
-    "the layout": {"network": replace(NETWORK, layout=Layout.CHW)},
-    "the radius": {"region": replace(QUERY.region, radius=Fraction(20) + Fraction(1, 10**30))},
-    "the step": {"region": replace(QUERY.region, step=Fraction(1, 3))},
-    "the features": {"region": replace(QUERY.region, features=21)},
-    "all features": {"region": replace(QUERY.region, features=None)},
-    "the axes": {"region": replace(QUERY.region, axes=9)},
-    "the seed": {"region": replace(QUERY.region, seed=1)},
-    "a pixel": {"image": _other_image()},
-    "the shape": {"image": IMAGE.reshape(3, 2, 2)},
-    "the type": {"image": IMAGE.astype(np.float32) / np.float32(255)},
-    "the label": {"label": 2},
-}
-
-
-def test_the_digest_changes_with_every_ingredient() -> None:
-    digests = {name: replace(QUERY, **change).digest for name, change in CHANGES.items()}
-    assert len({QUERY.digest, *digests.values()}) == len(CHANGES) + 1
-    assert all(len(digest) == 64 for digest in digests.values())
-
-
-@pytest.mark.parametrize(
-    "change", [{"path": "elsewhere/b.onnx"}, {"dense": None}, {"dense": random_dense(1, (12, 3))}]
-)
-def test_the_digest_is_of_content_not_of_places(change: dict[str, Any]) -> None:
-    """The bytes of the file decide; where it lies and what was read of it do not."""
-    assert replace(QUERY, network=replace(NETWORK, **change)).digest == QUERY.digest
-    assert replace(QUERY, image=np.asfortranarray(IMAGE)).digest == QUERY.digest
 
 
 @pytest.mark.parametrize("seconds", [0, -1, float("nan"), float("-inf")])

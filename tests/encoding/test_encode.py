@@ -52,13 +52,13 @@ def behaviour(
     allows; mostly extreme errors: each input moved, a pixel to a level, and then each sum off."""
     values, found = rungs.images(mask[None, :])[0].astype(np.float64), []
     for number, layer in enumerate(given.layers):
-        lost = layer.lost(values)
+        deviation = layer.deviation(values)
         values, moved = (
-            (values, lost.moved) if number else layer.levels(values, float(values.max()))
+            (values, deviation.moved) if number else layer.levels(values, float(values.max()))
         )
         values = values + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(values)) * moved
         real = values @ layer.weights + layer.bias
-        found.append(real + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(real)) * lost.rest)
+        found.append(real + 0.999 * rng.choice([-1.0, 1.0, 0.0], len(real)) * deviation.rest)
         values = (
             np.clip(found[-1], 0, layer.cap)
             if layer.relu
@@ -103,7 +103,7 @@ def test_every_behaviour_satisfies_every_constraint(seed: int) -> None:
     encoding = encode(bounds, survey(bounds, part))
     rows = program(encoding)
     places = list(unstable(given, bounds, part))
-    assert not encoding.claims or len(places) == len(encoding.neurons)
+    assert not encoding.refutations or len(places) == len(encoding.neurons)
     for mask in masks[rng.permutation(len(masks))[:12]]:
         before, said = behaviour(given, rungs, mask, rng)
         p = [float(before[depth][n]) for depth, n in places][: len(encoding.neurons)]
@@ -137,10 +137,13 @@ def test_every_behaviour_satisfies_every_constraint(seed: int) -> None:
         assert (rows.least <= x).all()
         assert (x <= rows.most).all()
         wrong = np.delete(said, label).max() >= said[label] - given.gap
-        held = [dot(claim.coefficients, v) <= Fraction(claim.limit) for claim in encoding.claims]
+        held = [
+            dot(refutation.coefficients, v) <= Fraction(refutation.limit)
+            for refutation in encoding.refutations
+        ]
         assert any(held) or not wrong
-        for claim in encoding.claims:
-            objective = rows.objective(claim)
+        for refutation in encoding.refutations:
+            objective = rows.objective(refutation)
             for size in (0.0, 0.1, 10.0):
                 bound = rows.safe_bound(
                     rng.normal(0, size, len(rows.lower)), objective, rows.least, rows.most
@@ -166,8 +169,8 @@ def test_overflow_leaves_one_claim_that_holds_everywhere() -> None:
             ).all()
         if not np.isfinite(found.known[-1].high).all():
             met += 1
-            assert [claim.limit for claim in encoding.claims] == [0.0]
-            assert not encoding.claims[0].coefficients.any()
+            assert [refutation.limit for refutation in encoding.refutations] == [0.0]
+            assert not encoding.refutations[0].coefficients.any()
     assert met > 10
 
 

@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.codes import code_box, coded
-from relrob.deciding.decide_ball import decide_ball
+from relrob.branching.z3_text import Z3, Said
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Ints
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
 from relrob.encoding.smtlib_fixed import integer_smtlib
@@ -23,8 +23,9 @@ from relrob.errors import UsageError
 from relrob.networks.fixed.file import write_fixed
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.load import load_network
-from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.networks.open import Opened, open_network
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
 from tests.networks.fixed.test_network import random_network
 from tests.solvers.test_smt_ladder import cvc5_says
@@ -74,8 +75,8 @@ def test_z3_agrees_with_every_code(seed: int, tmp_path: Path) -> None:
     low, high = code_box(network, ball)
     said = network.evaluate(every_code(low, high)).argmax(axis=1)
     label = int(network.evaluate(network.codes(ball.base[None, :])).argmax())
-    problem = BallProblem(ball, label, (opened(network, tmp_path / "n.npz"),), Budget(60))
-    verdict = decide_ball(problem, "smt").verdicts[0]
+    problem = Query(ball, Label(label), (opened(network, tmp_path / "n.npz"),), Budget(60))
+    verdict = decide(problem, "smt").verdicts[0]
     assert verdict.solver == "smt"
     if (said == label).all():
         assert verdict.status is Status.ROBUST
@@ -123,6 +124,29 @@ def test_ties_go_to_the_lower_class() -> None:
 def test_other_regions_are_refused_in_one_line(tmp_path: Path) -> None:
     network = random_network(1, 3, (4, 2))
     ball = ball_set(Ball(Norm.L2, Fraction(1)), np.zeros((1, 4, 1), np.float32))
-    problem = BallProblem(ball, 0, (opened(network, tmp_path / "n.npz"),), Budget(1))
+    problem = Query(ball, Label(0), (opened(network, tmp_path / "n.npz"),), Budget(1))
     with pytest.raises(UsageError, match="L-infinity balls only"):
-        decide_ball(problem, "smt")
+        decide(problem, "smt")
+
+
+def test_a_model_that_z3_gives_back_wrongly_is_asked_for_again(tmp_path: Path) -> None:
+    """The solver for QF_LIA says sat and shows a model that the text refutes."""
+    layer = FixedLayer(
+        np.array([[1, 0, -2], [-1, 1, 0]]), np.array([-1, -2, -2]), 0, 1, low=-2, high=1
+    )
+    network = FixedNetwork((layer,), 0, 15, 15)
+    low, high = np.array([0, 1]), np.array([1, 1])
+    text = integer_smtlib(network, low, high, 1, check=False)
+    for logic in ("QF_LIA", None):
+        z3 = Z3(logic, text)
+        assert z3.ask(60) is Said.MODEL
+        if z3.model_holds():
+            assert z3.integers(["x0"]) == [1]
+    path = tmp_path / "n.npz"
+    write_fixed(network, path)
+    loaded = load_network(path, image_shape=(1, 2, 1), classes=3)
+    ball = ball_set(Ball(Norm.LINF, Fraction(1, 30)), np.array([[[0.04], [0.0745]]], np.float32))
+    runs = open_network(loaded)
+    said = Query(ball, Label(1), (Opened(loaded, runs, runs),), Budget(60))
+    assert [codes.tolist() for codes in code_box(network, ball)] == [[0, 1], [1, 2]]
+    assert decide(said, "smt").verdicts[0].status is Status.NOT_ROBUST

@@ -16,7 +16,7 @@ from scipy.optimize import linprog
 
 from relrob.branching.cubes import around
 from relrob.domain.arrays import Doubles
-from relrob.encoding.encode import Claim, Encoding, Neuron, _row
+from relrob.encoding.encode import Encoding, Neuron, Refutation, _row
 from relrob.encoding.milp import program
 from relrob.encoding.smtlib import _number, smtlib, variables
 from relrob.regions.part import whole
@@ -32,12 +32,12 @@ def neuron(
     return Neuron(np.array(coefficients), -width, width, low, high, cap, cap)
 
 
-def encoding(neurons: tuple[Neuron, ...], claims: tuple[Claim, ...]) -> Encoding:
-    return Encoding(whole(RUNGS), neurons, claims)
+def encoding(neurons: tuple[Neuron, ...], refutations: tuple[Refutation, ...]) -> Encoding:
+    return Encoding(whole(RUNGS), neurons, refutations)
 
 
-def claim(limit: float, *coefficients: float) -> Claim:
-    return Claim(1, np.array(coefficients), limit)
+def refutation(limit: float, *coefficients: float) -> Refutation:
+    return Refutation(1, np.array(coefficients), limit)
 
 
 def possible(given_: Encoding, fixed: dict[str, float]) -> bool:
@@ -53,7 +53,7 @@ def possible(given_: Encoding, fixed: dict[str, float]) -> bool:
 def test_outputs_are_those_of_a_relu() -> None:
     """p = 2 x0 - 1 + (a width of 1/4), in [-1, 2]: a may be max(p, 0), and nothing else."""
     one = replace(neuron(2, 0, 0, 0), lower=-1.25, upper=-0.75)
-    free = encoding((one,), (claim(9, 0, 0, 0, 1),))
+    free = encoding((one,), (refutation(9, 0, 0, 0, 1),))
     above, below = nextafter(0.75, 1), nextafter(0.75, 0)
     for x, p, a, fits in (
         (1, 0.75, 0.75, True),
@@ -78,7 +78,7 @@ def test_outputs_stop_at_their_cap() -> None:
         neuron(2, 0, 0, 0, width=0.0), cap_low=1.0, cap_high=1.5, lower=-1.0, upper=0.0
     )
     assert capped.capped and capped.top == 1.5 and not neuron(2).capped and neuron(2).top == 2
-    free = encoding((capped,), (claim(9, 0, 0, 0, 1),))
+    free = encoding((capped,), (refutation(9, 0, 0, 0, 1),))
     for p, a, fits in (
         (2, 1, True),
         (2, 1.5, True),
@@ -100,7 +100,9 @@ def test_outputs_stop_at_their_cap() -> None:
         (0.5, 0.625, False),
         (0.5, 0, False),
     ):
-        assert possible(encoding((below,), free.claims), {"x0": 1, "p0": p, "a0": a}) is fits, (
+        assert (
+            possible(encoding((below,), free.refutations), {"x0": 1, "p0": p, "a0": a}) is fits
+        ), (
             p,
             a,
         )
@@ -112,18 +114,20 @@ def test_outputs_stop_at_their_cap() -> None:
     ("limit", "fits"), [(0.5, True), (nextafter(0.5, 0), False), (-1.0, False)]
 )
 def test_a_claim_holds_at_its_limit(limit: float, fits: bool) -> None:
-    given_ = encoding((), (claim(limit, 0.5, 0, -0.25),))
+    given_ = encoding((), (refutation(limit, 0.5, 0, -0.25),))
     assert possible(given_, {"x0": 1, "x2": 0}) is fits
-    both = encoding((), (claim(limit, 0.5, 0, 0), claim(-5, 0, 1, 0)))
+    both = encoding((), (refutation(limit, 0.5, 0, 0), refutation(-5, 0, 1, 0)))
     assert possible(both, {"x0": 1}) is fits
     assert not possible(encoding((), ()), {})
-    assert smtlib(both, [both.claims[0]]) == smtlib(replace(both, claims=both.claims[:1]))
+    assert smtlib(both, [both.refutations[0]]) == smtlib(
+        replace(both, refutations=both.refutations[:1])
+    )
 
 
 def test_the_text_allows_the_points_of_the_part_and_no_other() -> None:
-    everywhere = (claim(0.0, 0, 0, 0),)
+    everywhere = (refutation(0.0, 0, 0, 0),)
     for part in (whole(RUNGS), *whole(RUNGS).split(1), whole(RUNGS).split(0)[0].split(2)[1]):
-        held = tuple(Claim(1, np.zeros(len(part.free)), each.limit) for each in everywhere)
+        held = tuple(Refutation(1, np.zeros(len(part.free)), each.limit) for each in everywhere)
         asked = Encoding(part, (), held)
         assert variables(asked) == [f"x{g}" for g in part.free]
         points = {tuple(mask) for mask in part.masks(0, part.count).tolist()}
@@ -217,7 +221,7 @@ def random_encoding(seed: int) -> Encoding:
         high=float(first[first > 0].sum()) + 1,
     )
     two = neuron(*second, width=0.0, low=-9.0, high=9.0, cap=cap)
-    return encoding((one, two), (claim(0.0, *(rng.integers(-8, 9, 5) / 4)),))
+    return encoding((one, two), (refutation(0.0, *(rng.integers(-8, 9, 5) / 4)),))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -228,7 +232,7 @@ def test_the_program_allows_what_the_text_allows(seed: int) -> None:
     rows = program(given_)
     assert rows.outputs.tolist() == [4, 8] and rows.features == 3 and len(rows.least) == 11
     assert rows.whole.tolist() == [True] * 3 + [False, False, True, True] * 2
-    objective, least = rows.objective(given_.claims[0]), inf
+    objective, least = rows.objective(given_.refutations[0]), inf
     for mask in given_.ladder.masks(0, given_.ladder.count):
         x = mask.astype(float)
         values = list(x)
@@ -239,15 +243,18 @@ def test_the_program_allows_what_the_text_allows(seed: int) -> None:
             float(n.coefficients[: 3 + i] @ values[: 3 + i]) + n.upper
             for i, n in enumerate(given_.neurons)
         ]
-        columns: Doubles = np.array([*x, *(v for p, n, a in zip(before, given_.neurons, values[3:], strict=True)
-                                     for v in (p, a, p > 0, n.capped and p > n.cap_low))], dtype=float)  # fmt: skip
+        fours = [
+            (p, a, p > 0, n.capped and p > n.cap_low)
+            for p, n, a in zip(before, given_.neurons, values[3:], strict=True)
+        ]
+        columns: Doubles = np.array([*x, *(v for four in fours for v in four)], dtype=float)
         assert (rows.matrix @ columns <= rows.upper + 1e-9).all()
         assert (rows.matrix @ columns >= rows.lower - 1e-9).all()
         assert (rows.least <= columns).all() and (columns <= rows.most).all()
         names = dict(zip(variables(given_), values, strict=True)) | {
             f"p{n}": p for n, p in enumerate(before)
         }
-        assert possible(replace(given_, claims=(claim(99, *[0.0] * 5),)), names)
+        assert possible(replace(given_, refutations=(refutation(99, *[0.0] * 5),)), names)
         least = min(least, float(objective @ columns))
     finite_up, finite_low = np.isfinite(rows.upper), np.isfinite(rows.lower)
     solved = linprog(

@@ -1,4 +1,4 @@
-"""The folded network against plain forward passes: margins, labels, and the promise of `thin`."""
+"""The folded network against plain forward passes: margins, labels, and the promise of `close`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
 from relrob.networks.evaluator import labels, margins
-from relrob.regions.hulls import hull_maximum
+from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet, rung_set
 from tests.support import NumpyEvaluator, random_dense
 
@@ -68,7 +68,7 @@ def test_margins_are_within_the_stated_error(
         folded = FoldedDense(dense, rungs, label)
         judged = folded.judge(masks)
         assert np.abs(judged.margins - margins_of(truth, label)).max() <= folded.threshold
-        sure = ~judged.thin
+        sure = ~judged.close
         for outputs in (truth, NumpyEvaluator(dense).outputs(images)):
             assert np.array_equal(judged.labels[sure], np.argmax(outputs, axis=1)[sure])
 
@@ -82,7 +82,7 @@ def test_certain_labels_hold_in_any_order_of_summation() -> None:
         images = rungs.images(masks)
         for number in np.argsort(np.abs(judged.margins))[:40]:
             said = int(np.argmax(shuffled_forward(dense, images[number], rng)))
-            assert judged.thin[number] or said == judged.labels[number]
+            assert judged.close[number] or said == judged.labels[number]
 
 
 def test_a_tie_is_thin() -> None:
@@ -101,7 +101,7 @@ def test_a_tie_is_thin() -> None:
             real_forward(twin, rungs.images(masks))[:, label]
             > real_forward(twin, rungs.images(masks))[:, 2]
         )
-        assert judged.thin[ahead].all()
+        assert judged.close[ahead].all()
 
 
 def test_neurons_at_zero_for_ever_and_biases_only() -> None:
@@ -113,7 +113,7 @@ def test_neurons_at_zero_for_ever_and_biases_only() -> None:
     rungs = ladder(1, "3", "1/4")
     judged = FoldedDense(Dense((first, last)), rungs, 0).judge(rungs.knapsack.masks(0, rungs.count))
     assert np.allclose(judged.margins, 0.5)
-    assert not judged.thin.any()
+    assert not judged.close.any()
     assert FoldedDense(Dense((first, last)), rungs, 0).neurons == 0
 
 
@@ -134,7 +134,7 @@ def test_overflowing_weights_leave_everything_to_the_runtime() -> None:
         judged = FoldedDense(Dense((huge, last)), rungs, 0).judge(
             rungs.knapsack.masks(0, rungs.count)
         )
-    assert judged.thin.all()
+    assert judged.close.all()
 
 
 @settings(max_examples=60, deadline=None)
@@ -150,7 +150,7 @@ def test_hull_maximum_bounds_every_point_and_is_attained(seed: int, features: in
         float(rng.uniform(0.1, 4)),
     )
     best = linprog(-gains[:, 0], A_ub=costs[None, :], b_ub=[budget], bounds=[(0, 1)] * features)
-    assert hull_maximum(gains, costs, budget)[0] == pytest.approx(-best.fun, abs=1e-8)
+    assert knapsack_support(gains, costs, budget)[0] == pytest.approx(-best.fun, abs=1e-8)
 
 
 def test_labels_are_first_maxima() -> None:

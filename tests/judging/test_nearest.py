@@ -15,7 +15,6 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Bools, Doubles, Floats
 from relrob.domain.network import Network
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.judging import judges as tally_module
@@ -28,7 +27,8 @@ from relrob.networks.litert.layers import DynamicFull
 from relrob.networks.litert.probes import hostile_images
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import whole
 from relrob_solvers.branch_ladder import Branch
@@ -284,7 +284,7 @@ def test_such_a_solver_run_is_unknown(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         NearestJudge, "see", lambda *_: (_ for _ in ()).throw(ArithmeticError("broken"))
     )
-    verdict = decide(Problem(rungs, 0, (opened,), Budget(60), True), Branch()).verdicts[0]
+    verdict = decide(Query(rungs, Label(0), (opened,), Budget(60), True), Branch()).verdicts[0]
     assert verdict.status is Status.UNKNOWN and verdict.reason is Reason.CRASH
 
 
@@ -296,7 +296,7 @@ def test_branching_counts_as_enumeration_does(tmp_path: Path, runtime: str) -> N
         opened = opened_file(a_file(tmp_path, seed), runtime)
         rungs = rungs_of(seed, ("1/4", "1/2", "1/8")[seed % 3])
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Problem(rungs, label, (opened, opened), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened, opened), Budget(60), True)
         ours, theirs = decide(problem, Branch(leaf=100_000)), decide(problem, Enumerate())
         assert [each.effective for each in ours.each] == [each.effective for each in theirs.each]
         assert ours.transfer == theirs.transfer

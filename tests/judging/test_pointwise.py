@@ -99,7 +99,7 @@ def centred(dense: Dense, rungs: RungSet, masks: Any, label: int, share: float) 
 
 @pytest.mark.parametrize("sizes", SIZES)
 def test_what_is_certain_stands_however_sums_round(sizes: tuple[int, ...]) -> None:
-    certain = thin = turned = sharper = 0
+    certain = close = turned = sharper = 0
     for seed in range(80):
         rungs, rng = rungs_of(seed), np.random.default_rng(seed)
         masks = rungs.knapsack.masks(0, rungs.count)
@@ -110,20 +110,20 @@ def test_what_is_certain_stands_however_sums_round(sizes: tuple[int, ...]) -> No
         fold = FoldedDense(dense, rungs, label)
         judged = fold.judge(masks)
         for mask, said, margin, left in zip(
-            masks, judged.labels, judged.margins, judged.thin, strict=True
+            masks, judged.labels, judged.margins, judged.close, strict=True
         ):
             image = rungs.images(mask[None, :])[0]
             labels = {
                 int(spoilt(dense, image, pull, rng).argmax()) for pull in pulls(label, sizes[-1])
             }
-            turned, thin, certain = (
+            turned, close, certain = (
                 turned + (len(labels) > 1),
-                thin + bool(left),
+                close + bool(left),
                 certain + (not left),
             )
             sharper += bool(not left and abs(margin) < fold.threshold)
             assert left or labels == {said}
-    assert certain > 100 and thin > 100 and turned > 50 and (sharper > 20 or len(sizes) == 2)
+    assert certain > 100 and close > 100 and turned > 50 and (sharper > 20 or len(sizes) == 2)
 
 
 def test_margins_are_settled_by_their_own_errors() -> None:

@@ -20,19 +20,19 @@ from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile
-from tests.solvers.test_soundness import ONE_POINT, WHITE, linear
+from tests.hostile import ONE_POINT, WHITE, linear
 from tests.support import random_dense
 
 Run = Callable[[Floats], Floats]
-SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
+SOLVERS: list[Solver[RungSet]] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def higham(dense: Dense, images: Floats) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Real outputs, and how far any float32 evaluation can be from them: (n, classes) each, in
-    float64, point by point.
+    """Real outputs, and the error of any float32 evaluation: (n, classes) each, float64, point by
+    point.
 
-    |fl(w.x + b) - (w.x + b)| <= g (|w|.|x| + |b|) with g = m u / (1 - m u) for m = n + 1 roundings of a term (Higham, Sec. 3.1),
-    where x itself is off by the errors of the layer before.
+    |fl(w.x + b) - (w.x + b)| <= g (|w|.|x| + |b|), g = m u / (1 - m u) for m = n + 1 roundings of a
+    term (Higham, Sec. 3.1). x itself is off by the errors of the layer before.
     """
     value, error = images.astype(np.float64), np.zeros(images.shape)
     for layer in dense.layers:
@@ -106,4 +106,4 @@ def test_thin_is_up_to_the_threshold(part: float) -> None:
     dense = linear([[0.5, 0.5]] * 8, [part * threshold, 0])
     judged = FoldedDense(dense, rungs, 0).judge(rungs.knapsack.masks(0, 1))
     assert judged.margins[0] == pytest.approx(part * threshold, rel=1e-3)
-    assert judged.thin[0] == (abs(part) < 1)
+    assert judged.close[0] == (abs(part) < 1)

@@ -8,14 +8,22 @@ MUTANTS = (
         "relrob/bounding/ball.py",
         "(self.up - self.down) @ gains",
         "(self.up + self.down) @ gains",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "ball: L0 with a pixel less",
         "relrob/bounding/ball.py",
-        "min(int(self.reach), len(gains))",
-        "max(int(self.reach) - 1, 1)",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        "min(int(self.radius), len(gains))",
+        "max(int(self.radius) - 1, 1)",
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "branch: ties proved",
@@ -24,6 +32,7 @@ MUTANTS = (
         "margins.low.min() >= -1e-3:",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -72,6 +81,7 @@ MUTANTS = (
         "Fraction(room, 2 * self",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -101,11 +111,12 @@ MUTANTS = (
     ),
     Mutant(
         "branch: rise swapped",
-        "relrob/bounding/linear.py",
-        "rise = np.where(crossing, high /",
-        "rise = np.where(crossing, -low /",
+        "relrob/bounding/relaxation.py",
+        "upper_slope = np.where(crossing, high /",
+        "upper_slope = np.where(crossing, -low /",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -114,11 +125,12 @@ MUTANTS = (
     ),
     Mutant(
         "branch: offset dropped",
-        "relrob/bounding/linear.py",
-        "over = np.where(crossing, FLOOR - rise * low, 0.0)",
-        "over = 0.0 * low",
+        "relrob/bounding/relaxation.py",
+        "upper_intercept = np.where(crossing, UNDERFLOW - upper_slope * low, 0.0)",
+        "upper_intercept = 0.0 * low",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -132,6 +144,7 @@ MUTANTS = (
         "nan_to_num(-low,",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -143,27 +156,31 @@ MUTANTS = (
         "relrob/bounding/linear.py",
         "[coefficients] if hidden else []",
         "[coefficients]",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
     ),
     Mutant(
         "ball: too small for float64",
-        "relrob/bounding/linear.py",
-        "return FLOOR * float(",
+        "relrob/bounding/relaxation.py",
+        "return UNDERFLOW * float(",
         "return 0 * float(",
         ("tests/bounding/test_extremes.py",),
     ),
     Mutant(
         "ball: gains that are no numbers",
-        "relrob/bounding/linear.py",
+        "relrob/bounding/sets.py",
         "np.where(np.isfinite(gains.sum(axis=0)),",
         "np.where(True,",
         ("tests/bounding/test_extremes.py",),
     ),
     Mutant(
         "phases: pulled the wrong way",
-        "relrob/bounding/linear.py",
-        "pull=phase.sides * ph",
-        "pull=-phase.sides * ph",
+        "relrob/bounding/relaxation.py",
+        "beta=phase.sides * ph",
+        "beta=-phase.sides * ph",
         ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
     Mutant(
@@ -183,8 +200,8 @@ MUTANTS = (
     Mutant(
         "lost: moved inputs forgotten on the way",
         "relrob/bounding/linear.py",
-        "@ slope + moved, slack",
-        "@ slope, slack",
+        "@ form.slope + moved\n",
+        "@ form.slope\n",
         (
             "tests/encoding/test_encode.py",
             "tests/certificates/test_bounds.py",
@@ -195,7 +212,7 @@ MUTANTS = (
     Mutant(
         "lost: moved inputs forgotten at the end",
         "relrob/bounding/linear.py",
-        "lost.moved @ self._margin_size + ",
+        ("deviation.moved @ self._margin_size\n            + "),
         "",
         (
             "tests/encoding/test_encode.py",
@@ -206,7 +223,7 @@ MUTANTS = (
     ),
     Mutant(
         "lost: the first layer's forgotten",
-        "relrob/bounding/linear.py",
+        "relrob/bounding/relaxation.py",
         "error = known.error if first else",
         "error =",
         (
@@ -219,8 +236,8 @@ MUTANTS = (
     Mutant(
         "phases: pulls below 0",
         "relrob/bounding/slopes.py",
-        ("                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), 0.0))"),
-        ("                replace(phase, pulls=np.maximum(phase.pulls + rate * a.step(g), -9.0))"),
+        ("                replace(phase, betas=np.maximum(phase.betas + rate * a.step(g), 0.0))"),
+        ("                replace(phase, betas=np.maximum(phase.betas + rate * a.step(g), -9.0))"),
         ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
 )

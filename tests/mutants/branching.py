@@ -17,7 +17,7 @@ MUTANTS = (
     Mutant(
         "search: what time cut short forgotten",
         "relrob/branching/best_first.py",
-        "self._deep.append(_Open(part, None, start))",
+        "self._open.put_back(_Open(part, None, start))",
         "pass",
         (
             "tests/deciding/test_auto.py",
@@ -38,9 +38,9 @@ MUTANTS = (
     ),
     Mutant(
         "search: full frontier forgets",
-        "relrob/branching/best_first.py",
-        "self._deep.append(left)",
-        "pass",
+        "relrob/branching/frontier.py",
+        "self._most:\n            self._stack.append(part)",
+        "self._most:\n            pass",
         (
             "tests/deciding/test_auto.py",
             "tests/solvers/test_branch_ladder.py",
@@ -138,8 +138,8 @@ MUTANTS = (
     Mutant(
         "milp: the first threat alone",
         "relrob/branching/threats.py",
-        "for claim in encoding.claims:",
-        "for claim in encoding.claims[:1]:",
+        "for refutation in encoding.refutations:",
+        "for refutation in encoding.refutations[:1]:",
         (
             "tests/solvers/test_milp_ball.py",
             "tests/solvers/test_milp_ladder.py",

@@ -25,32 +25,6 @@ MUTANTS = (
         ("tests/networks/onnx/test_modelled.py",),
     ),
     Mutant(
-        "digest without the label",
-        "relrob/domain/query.py",
-        "                self.label,\n",
-        "",
-        ("tests/domain/test_domain.py",),
-    ),
-    Mutant(
-        "digest without the runtime",
-        "relrob/domain/query.py",
-        (
-            "            [\n"
-            "                self.network.sha256,\n"
-            "                self.network.runtime,\n"
-            "                self.network.layout,\n"
-            "                self.region.kind,\n"
-            "                region,\n"
-            "                self.label,\n"
-            "            ],"
-        ),
-        (
-            "            [self.network.sha256, self.network.layout, self.region.kind, reg"
-            "ion, self.label],"
-        ),
-        ("tests/domain/test_domain.py",),
-    ),
-    Mutant(
         "gamma of one term",
         "relrob/domain/rounding.py",
         "gamma(terms) * magnitude",
@@ -82,6 +56,7 @@ MUTANTS = (
         "magnitude < np.inf,",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",

@@ -6,8 +6,8 @@ MUTANTS = (
     Mutant(
         "relaxation: lower and upper swapped",
         "relrob/judging/folded.py",
-        "rise = (block.high /",
-        "rise = (-block.low /",
+        "upper_slope = (block.high /",
+        "upper_slope = (-block.low /",
     ),
     Mutant(
         "relaxation: offset dropped",
@@ -18,8 +18,8 @@ MUTANTS = (
     Mutant(
         "relaxation: slope for the wrong sign",
         "relrob/judging/folded.py",
-        "np.maximum(mine, 0) * rise",
-        "np.minimum(mine, 0) * rise",
+        "np.maximum(mine, 0) * upper_slope",
+        "np.minimum(mine, 0) * upper_slope",
     ),
     Mutant(
         "lower bound from the wrong side",
@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant(
         "first layer without drift",
         "relrob/judging/folded.py",
-        "drift = _SLACK * 2 *",
+        "drift = TERMS_SLACK * 2 *",
         "drift = 0 *",
     ),
     Mutant(
@@ -133,8 +133,8 @@ MUTANTS = (
     Mutant(
         "thin points believed",
         "relrob/judging/judges.py",
-        "found[thin], least[thin] = again.labels,",
-        "_, least[thin] = 0,",
+        "found[close], least[close] = again.labels,",
+        "_, least[close] = 0,",
     ),
     Mutant(
         "pointwise: what a layer makes dropped",
@@ -215,6 +215,7 @@ MUTANTS = (
         "        if said < 0:",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -228,6 +229,7 @@ MUTANTS = (
         "            self.effective += 1",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -241,6 +243,7 @@ MUTANTS = (
         "            if self.closest is None or False:",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -282,6 +285,6 @@ MUTANTS = (
         "relrob/judging/judges.py",
         "if self._first.best_batch > 1 and len(near := near_ties(outputs)):",
         ("near = np.zeros(0, int)\n        if False:"),
-        ("tests/test_places.py",),
+        ("tests/networks/test_places.py",),
     ),
 )

@@ -38,6 +38,7 @@ MUTANTS = (
         "return 0.0",
         (
             "tests/solvers/test_soundness.py",
+            "tests/judging/test_certainty.py",
             "tests/solvers/test_enumerate_ladder.py",
             "tests/solvers/test_branch_ladder.py",
             "tests/bounding/test_ladder.py",
@@ -68,7 +69,7 @@ MUTANTS = (
     Mutant(
         "levels: cut too late",
         "relrob/networks/enclosure.py",
-        "level = np.minimum(level * step, self.reach)",
+        "level = np.minimum(level * step, self.input_cap)",
         "level = level * step",
         ("tests/bounding/test_levels.py",),
     ),

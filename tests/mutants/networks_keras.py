@@ -125,6 +125,6 @@ MUTANTS = (
         "relrob/networks/keras/wiring.py",
         '    "relu",',
         '    "sigmoid",',
-        ("tests/test_places.py",),
+        ("tests/networks/test_places.py",),
     ),
 )

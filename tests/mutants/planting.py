@@ -20,6 +20,7 @@ settings.load_profile("mutants")
 """
 CORE = (
     "tests/solvers/test_soundness.py",
+    "tests/judging/test_certainty.py",
     "tests/judging/test_thresholds.py",
     "tests/judging/test_folded.py",
     "tests/regions/test_ladder.py",

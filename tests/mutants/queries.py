@@ -38,4 +38,32 @@ MUTANTS = (
         "is None:",
         ("tests/queries/test_spots.py",),
     ),
+    Mutant(
+        "digest without the label",
+        "relrob/queries/query.py",
+        ", self.wanted.label])",
+        "])",
+        ("tests/queries/test_query.py",),
+    ),
+    Mutant(
+        "digest without the runtime",
+        "relrob/queries/query.py",
+        "opened.network.runtime, ",
+        "",
+        ("tests/queries/test_query.py",),
+    ),
+    Mutant(
+        "digest of a ladder's costs alone",
+        "relrob/regions/ladder.py",
+        'f"{self.ladder} {self.costs}',
+        'f"{self.costs}',
+        ("tests/queries/test_query.py",),
+    ),
+    Mutant(
+        "digest of a ball without exact values",
+        "relrob/regions/ball.py",
+        'f"{self.region} {self.exact}',
+        'f"{self.region}',
+        ("tests/queries/test_query.py",),
+    ),
 )

@@ -8,7 +8,25 @@ MUTANTS = (
         "relrob/regions/ball.py",
         "<= region.radius**2",
         "<= 2 * region.radius**2",
-        ("tests/regions/test_ball.py", "tests/deciding/test_decide_ball.py"),
+        (
+            "tests/regions/test_ball.py",
+            "tests/bounding/test_ball.py",
+            "tests/deciding/test_decide_ball.py",
+        ),
+    ),
+    Mutant(
+        "covering check: one manipulation inside is enough",
+        "relrob/regions/graph.py",
+        "complete &= affordable == (",
+        "complete |= affordable == (",
+        ("tests/regions/test_ladder.py", "tests/cli/test_ladder.py"),
+    ),
+    Mutant(
+        "large ladders: fewer features are named than fit",
+        "relrob/regions/graph.py",
+        "rungs.costs[: features + 1]",
+        "rungs.costs[: features + 2]",
+        ("tests/cli/test_ladder.py",),
     ),
     Mutant(
         "pixels rounded twice",
@@ -39,7 +57,7 @@ MUTANTS = (
     Mutant(
         "hull of half the radius",
         "relrob/regions/hulls.py",
-        "    share = np.clip((budget * (1 + _SLACK) - before) / spent, 0.0, 1.0)",
+        "    share = np.clip((budget * (1 + TERMS_SLACK) - before) / spent, 0.0, 1.0)",
         "    share = np.clip((budget / 2 - before) / spent, 0.0, 1.0)",
     ),
     Mutant(

@@ -11,7 +11,7 @@ MUTANTS = (
     ),
     Mutant(
         "closest decides farthest",
-        "relrob/relative/classify.py",
+        "relrob/relative/sets.py",
         "Effective.FARTHEST: transfer.farthest",
         "Effective.FARTHEST: transfer.closest",
     ),
@@ -23,7 +23,7 @@ MUTANTS = (
     ),
     Mutant(
         "some is all",
-        "relrob/relative/classify.py",
+        "relrob/relative/sets.py",
         "share.transferred == share.effective",
         "share.transferred > 0",
     ),

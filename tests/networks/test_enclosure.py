@@ -41,7 +41,7 @@ def enclosed_outputs(enclosure: Enclosure, images: Floats) -> tuple[Doubles, Dou
     classes)."""
     values, error = images.astype(np.float64), np.zeros(images.shape)
     for layer in enclosure.layers:
-        error = error @ np.abs(layer.weights) + layer.lost(values + error).total(layer.size)
+        error = error @ np.abs(layer.weights) + layer.deviation(values + error).total(layer.size)
         values = values @ layer.weights + layer.bias
         values = np.maximum(values, 0) if layer.relu else values
         values = np.clip(values, layer.floor, layer.cap)
@@ -95,7 +95,9 @@ def test_an_error_half_as_large_would_be_wrong() -> None:
     layer = EnclosedLayer(np.ones((2, 1)), np.zeros(1), relu=False, terms=4, share=0.5 / 127)
     steps = np.arange(0, 128) + 0.5
     worst = max(abs(x / 127 - np.floor(x + 0.5) / 127) for x in steps)
-    assert worst == pytest.approx(layer.lost(np.array([1.0, 0.0])).total(layer.size)[0], rel=1e-3)
+    assert worst == pytest.approx(
+        layer.deviation(np.array([1.0, 0.0])).total(layer.size)[0], rel=1e-3
+    )
 
 
 def test_float32_runtime_stays_inside_the_any_order_bound() -> None:

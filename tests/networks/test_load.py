@@ -16,7 +16,7 @@ from relrob.errors import NetworkError, ShapeError, UsageError
 from relrob.networks.accuracy import accuracy, as_floats, clean_labels
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.networks.operators import Chain, NotDenseError
+from relrob.networks.operators import NotDenseError, OperatorChain
 from relrob.networks.shapes import decide_layout, raster, without_batch
 from tests.make_networks import forward, write_keras1, write_onnx
 from tests.support import random_dense, shared_data
@@ -142,7 +142,7 @@ def test_rows_are_put_in_raster_order() -> None:
 
 def test_chains_keep_float32_weights_to_the_bit_and_fold_in_float64() -> None:
     dense = random_dense(2, (6, 5, 4))
-    plain, scaled = Chain((3, 2)), Chain((6,))
+    plain, scaled = OperatorChain((3, 2)), OperatorChain((6,))
     scaled.affine(1 / 3, 0.25)
     plain.reshape((6,))
     for number, layer in enumerate(dense.layers):

@@ -11,7 +11,7 @@ import pytest
 
 from relrob.domain.arrays import Doubles
 from relrob.errors import NetworkError, RelrobError, ShapeError
-from relrob.networks.operators import Chain, NotDenseError
+from relrob.networks.operators import NotDenseError, OperatorChain
 from tests.make_networks import forward
 
 RNG = np.random.default_rng(11)
@@ -20,7 +20,7 @@ FIRST, SECOND, THIRD = (
 )
 BIASES = [RNG.normal(size=size).astype(np.float32) for size in (5, 4, 3)]
 CHANNEL = np.array([0.5, 2.0, -1.0])
-Operator = tuple[Callable[[Chain], None], Callable[[Doubles], Doubles]]
+Operator = tuple[Callable[[OperatorChain], None], Callable[[Doubles], Doubles]]
 
 
 def scaled(scale: Doubles | float, shift: Doubles | float = 0.0) -> Operator:
@@ -93,7 +93,7 @@ CHAINS: dict[str, tuple[tuple[int, ...], list[Operator], int, bool]] = {
 @pytest.mark.parametrize("name", CHAINS)
 def test_a_chain_computes_what_its_operators_compute(name: str) -> None:
     dims, operators, layers, folded = CHAINS[name]
-    chain, images = Chain(dims), np.random.default_rng(1).random((20, 12))
+    chain, images = OperatorChain(dims), np.random.default_rng(1).random((20, 12))
     value: Doubles = images.reshape(20, *dims)
     for build, apply in operators:
         build(chain)
@@ -107,12 +107,12 @@ def test_a_chain_computes_what_its_operators_compute(name: str) -> None:
 def test_a_bias_of_its_own_folds_nothing() -> None:
     """MatMul and Add: the layer's weights and bias are the file's to the bit; a second Add is
     folded."""
-    chain = Chain((12,))
+    chain = OperatorChain((12,))
     chain.dense(FIRST, np.zeros(5, np.float32))
     chain.affine(1.0, BIASES[0])
     assert np.array_equal(chain.finish().layers[0].bias, BIASES[0])
     assert not chain.folded
-    chain = Chain((12,))
+    chain = OperatorChain((12,))
     chain.dense(FIRST, BIASES[0])
     chain.affine(1.0, BIASES[0])
     assert np.array_equal(chain.finish().layers[0].bias, BIASES[0] * 2)
@@ -126,7 +126,7 @@ def test_a_bias_of_its_own_folds_nothing() -> None:
 def test_a_constant_after_a_bias_is_folded_unless_it_does_nothing(
     scale: Doubles | float, shift: Doubles | float, folded: bool
 ) -> None:
-    chain = Chain((12,))
+    chain = OperatorChain((12,))
     chain.dense(FIRST, np.zeros(5, np.float32))
     chain.affine(1.0, BIASES[0])
     chain.affine(scale, shift)
@@ -137,7 +137,7 @@ def test_a_constant_after_a_bias_is_folded_unless_it_does_nothing(
 
 
 def test_a_softmax_ends_the_chain() -> None:
-    chain = Chain((12,))
+    chain = OperatorChain((12,))
     chain.dense(FIRST, BIASES[0])
     chain.softmax()
     chain.reshape((5, 1))
@@ -153,7 +153,7 @@ def test_a_softmax_ends_the_chain() -> None:
             operator()
 
 
-WRONG: dict[str, tuple[type[Exception], str, list[Callable[[Chain], object]]]] = {
+WRONG: dict[str, tuple[type[Exception], str, list[Callable[[OperatorChain], object]]]] = {
     "a ReLU of pixels": (NotDenseError, "before the first dense", [lambda c: c.relu()]),
     "nothing": (NotDenseError, "no dense layer", [lambda c: c.finish()]),
     "a ReLU at the end": (
@@ -211,7 +211,7 @@ WRONG: dict[str, tuple[type[Exception], str, list[Callable[[Chain], object]]]] =
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
 def test_what_is_no_mlp_is_named(name: str) -> None:
     error, words, operators = WRONG[name]
-    chain = Chain((12,))
+    chain = OperatorChain((12,))
     *before, last = operators
     for operator in before:
         operator(chain)

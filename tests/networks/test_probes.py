@@ -156,7 +156,7 @@ def test_a_model_that_drops_the_rounding_is_found(
 ) -> None:
     def exact(found: Enclosure) -> Enclosure:
         layers = [
-            replace(layer, terms=0, share=0.0, moved=0.0, rounding=0.0, reach=float("inf"))
+            replace(layer, terms=0, share=0.0, moved=0.0, rounding=0.0, input_cap=float("inf"))
             for layer in found.layers
         ]
         return replace(found, layers=tuple(layers))

@@ -14,10 +14,10 @@ import pytest
 import relrob
 from relrob.bounding.ladder import LadderBounds
 from relrob.certificates.checking.check import check
-from relrob.deciding.decide import decide, solver_named
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Arithmetic, Dense, Layer, Network
-from relrob.domain.query import Budget
 from relrob.domain.verdict import Status
 from relrob.errors import NetworkError, UsageError
 from relrob.networks.enclose import enclosure_of
@@ -26,7 +26,9 @@ from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened, open_network
 from relrob.networks.real import open_real
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
 from relrob.testing import hostile
 from relrob.testing.cases import over_reals, random_case
@@ -111,7 +113,7 @@ def test_the_same_alone_and_in_any_batch() -> None:
     )
 
 
-def on_reals(number: int, seed: int = 5) -> tuple[Problem, list[bool]]:
+def on_reals(number: int, seed: int = 5) -> tuple[Query[RungSet], list[bool]]:
     """A case of the conformance suite with both networks over the reals, and by fractions whether
     each is right on every point."""
     problem = random_case(seed, number).problem
@@ -120,7 +122,7 @@ def on_reals(number: int, seed: int = 5) -> tuple[Problem, list[bool]]:
         for opened in problem.networks
         if opened.network.dense is not None
     )
-    images = problem.rungs.images(problem.rungs.knapsack.masks(0, problem.rungs.count))
+    images = problem.points.images(problem.points.knapsack.masks(0, problem.points.count))
     right = [
         all(
             values.index(max(values)) == problem.label
@@ -129,21 +131,23 @@ def on_reals(number: int, seed: int = 5) -> tuple[Problem, list[bool]]:
         for each in networks
         if each.network.dense is not None
     ]
-    return Problem(problem.rungs, problem.label, networks, Budget(120), True), right
+    return Query(problem.points, Label(problem.label), networks, Budget(120), True), right
 
 
 def test_bounds_contain_the_margins_in_fractions() -> None:
     tightest = 1.0
     for number in range(0, 30):
         problem = random_case(7, number).problem
-        if problem.rungs.count > 40 or not isinstance(
+        if problem.points.count > 40 or not isinstance(
             dense := problem.networks[0].network.dense, Dense
         ):
             continue
         enclosure = enclosure_of(real(dense).network)
         assert enclosure is not None
-        found = LadderBounds(enclosure, problem.rungs, problem.label).margins(whole(problem.rungs))
-        for image in problem.rungs.images(problem.rungs.knapsack.masks(0, problem.rungs.count)):
+        found = LadderBounds(enclosure, problem.points, problem.label).margins(
+            whole(problem.points)
+        )
+        for image in problem.points.images(problem.points.knapsack.masks(0, problem.points.count)):
             values = fractions(dense, image)
             lead = [
                 values[problem.label] - value
@@ -169,7 +173,7 @@ def test_verdicts_are_those_of_every_point_in_fractions(name: str) -> None:
     found: Counter[Status] = Counter()
     asked = [on_reals(number) for number in range(40)]
     for problem, right in (
-        (problem, right) for problem, right in asked if problem.rungs.count <= 64
+        (problem, right) for problem, right in asked if problem.points.count <= 64
     ):
         decision = decide(problem, solver_named(name))
         for verdict, robust in zip(decision.verdicts, right, strict=True):
@@ -198,11 +202,11 @@ def test_the_reals_decide_what_rounding_leaves_open(tmp_path: Path) -> None:
     asked: dict[str, Any] = {"image_shape": SHAPE, "classes": 3}
     exact, runtime = load_network(path, runtime="real", **asked), load_network(path, **asked)
     assert (exact.arithmetic, runtime.arithmetic) == (Arithmetic.REAL, Arithmetic.FLOAT32)
-    rungs = random_case(1, 0).problem.rungs
+    rungs = random_case(1, 0).problem.points
     found = {}
     for network in (exact, runtime):
         runs = open_network(network)
-        problem = Problem(rungs, 0, (Opened(network, runs, runs),), Budget(60), False)
+        problem = Query(rungs, Label(0), (Opened(network, runs, runs),), Budget(60), False)
         found[network.arithmetic] = decide(problem, solver_named("bounds")).verdicts[0]
     assert found[Arithmetic.REAL].status is Status.ROBUST
     assert found[Arithmetic.FLOAT32].status is Status.UNKNOWN
@@ -214,9 +218,9 @@ def test_rounding_is_all_that_is_missing_from_the_enclosure() -> None:
     assert enclosure is not None
     assert enclosure.gap == 0
     for layer in enclosure.layers:
-        lost = layer.lost(np.ones(len(layer.weights)))
-        assert not lost.rest.any()
-        assert not lost.moved.any()
+        deviation = layer.deviation(np.ones(len(layer.weights)))
+        assert not deviation.rest.any()
+        assert not deviation.moved.any()
 
 
 def test_who_can_be_run_over_the_reals(tmp_path: Path) -> None:

@@ -20,25 +20,25 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.linear import Margins
 from relrob.cli.main import run
 from relrob.deciding.decide import decide
-from relrob.deciding.decide_ball import decide_ball
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Arithmetic, Dense, Layer, Network
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Status
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.enclosure import EnclosedLayer, Lost
+from relrob.networks.enclosure import Deviation, EnclosedLayer
 from relrob.networks.evaluator import margins
 from relrob.networks.litert.enclosure import tflite_enclosure
 from relrob.networks.litert.runtime import open_litert
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
 from relrob.networks.real import open_real
-from relrob.queries.problem import BallProblem, Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.queries.spots import BLOCK, PARTS, NetworkSpots, Spots, _Promise
 from relrob.regions.ball import ball_set
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part, part_of, whole
 from relrob.store.run_directory import Store
 from relrob.study.pool import map_unordered
@@ -81,7 +81,7 @@ def noting(
     return replace(opened, replayer=watch), watch
 
 
-def easy(seed: int = 0) -> tuple[Opened, Problem]:
+def easy(seed: int = 0) -> tuple[Opened, Query[RungSet]]:
     """A network that is right on all of its ladder."""
     for number in range(seed, 400):
         problem = replace(random_problem(number), counts=False)
@@ -91,15 +91,15 @@ def easy(seed: int = 0) -> tuple[Opened, Problem]:
     raise AssertionError("no robust problem")
 
 
-def settled_of(opened: Opened, problem: Problem, part: Part) -> Settled:
+def settled_of(opened: Opened, problem: Query[RungSet], part: Part) -> Settled:
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None
-    return CertainLabels(enclosure, problem.rungs, problem.label).settle(part)
+    return CertainLabels(enclosure, problem.points, problem.label).settle(part)
 
 
-def parts_of(problem: Problem, depth: int) -> list[Part]:
+def parts_of(problem: Query[RungSet], depth: int) -> list[Part]:
     """All parts at a depth of splits."""
-    parts = [whole(problem.rungs)]
+    parts = [whole(problem.points)]
     for _ in range(depth):
         parts = [
             half for part in parts for half in (part.split(part.free[0]) if part.free else (part,))
@@ -113,12 +113,12 @@ def test_both_points_lie_in_the_part() -> None:
     for part in parts_of(problem, 3):
         spots = Spots(1)
         spots.of(watched).part(
-            part, problem.label, None, np.linspace(-1, 1, problem.rungs.features)
+            part, problem.label, None, np.linspace(-1, 1, problem.points.features)
         )
         spots.finish()
         assert spots.run == 2
         inside = {
-            image.tobytes() for masks in part.blocks(64) for image in problem.rungs.images(masks)
+            image.tobytes() for masks in part.blocks(64) for image in problem.points.images(masks)
         }
         assert all(image.tobytes() in inside for image in watch.seen[-1])
 
@@ -131,11 +131,11 @@ def test_the_corner_is_where_a_linear_network_is_worst() -> None:
         opened = numpy_opened(random_dense(seed, (36, 3)), SHAPE)
         rungs = rungs_of(seed, ("3", "1"))
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Problem(rungs, label, (opened,), Budget(60), False)
+        problem = Query(rungs, Label(label), (opened,), Budget(60), False)
         settled = settled_of(opened, problem, whole(rungs))
         if settled.label is None or len(set(rungs.costs)) > 1 or rungs.budget % rungs.costs[0]:
             rungs = rungs_of(seed, ("36", "1"))  # every feature fits
-            problem = replace(problem, rungs=rungs)
+            problem = replace(problem, points=rungs)
             settled = settled_of(opened, problem, whole(rungs))
         if settled.label != label:
             continue
@@ -153,14 +153,14 @@ def test_the_corner_is_where_a_linear_network_is_worst() -> None:
 def test_many_parts_are_sampled_by_the_documented_rule() -> None:
     opened, problem = easy()
     watched, watch = noting(opened)
-    whole_ = whole(problem.rungs)
+    whole_ = whole(problem.points)
 
     def checked(image: int, count: int) -> tuple[int, list[Floats]]:
         watch.seen.clear()
         spots = Spots(image)
         for number in range(count):
             part = replace(whole_, path=(number + 1,))
-            spots.of(watched).part(part, problem.label, None, np.zeros(problem.rungs.features))
+            spots.of(watched).part(part, problem.label, None, np.zeros(problem.points.features))
         spots.finish()
         return spots.run, list(watch.seen)
 
@@ -175,10 +175,10 @@ def test_many_parts_are_sampled_by_the_documented_rule() -> None:
 
 def test_a_wrong_label_and_a_small_margin_sound_the_alarm() -> None:
     opened, problem = easy()
-    part, label = whole(problem.rungs), problem.label
+    part, label = whole(problem.points), problem.label
     settled = settled_of(opened, problem, part)
     if settled.label is None:
-        part = part_of(problem.rungs, (), (), 0)
+        part = part_of(problem.points, (), (), 0)
         settled = settled_of(opened, problem, part)
     assert settled.label == label
     named = replace(opened, role="quantised")
@@ -210,7 +210,7 @@ def test_a_wrong_label_and_a_small_margin_sound_the_alarm() -> None:
 @pytest.mark.parametrize(
     "solver", [Branch(1), Bounds(), Milp(), Smt()], ids=lambda solver: str(solver.name)
 )
-def test_every_ladder_solver_is_checked(solver: Solver) -> None:
+def test_every_ladder_solver_is_checked(solver: Solver[RungSet]) -> None:
     checked = alarms = 0
     for seed in range(12):
         problem = random_problem(seed)
@@ -243,8 +243,8 @@ def test_every_ball_solver_is_checked(solver: str, region: Ball | Lattice) -> No
     opened = numpy_opened(random_dense(2, (36, 12, 3)), SHAPE)
     label = int(opened.evaluator.outputs(ball.base[None, :]).argmax())
     watched, watch = noting(opened)
-    problem = BallProblem(ball, label, (watched,), Budget(60), spots=Spots(5))
-    decision = decide_ball(problem, solver)
+    problem = Query(ball, Label(label), (watched,), Budget(60), spots=Spots(5))
+    decision = decide(problem, solver)
     assert decision.verdicts[0].status is Status.ROBUST
     assert problem.spots.run >= 2
     checked = watch.seen[-2 if len(watch.seen[-1]) == 1 else -1]
@@ -259,18 +259,20 @@ def test_a_ball_solver_that_proves_what_is_wrong_sounds_the_alarm(
     opened = numpy_opened(random_dense(2, (36, 12, 3)), SHAPE)
     label = int(opened.evaluator.outputs(ball.base[None, :]).argmax())
     monkeypatch.setattr("relrob.attacks.frank_wolfe.seek", lambda *_: (None, 1.0, 0))
-    for module, solver in (("around", Around()), ("phases", Phases())):
+    for module, solver in (("bounds_ball", Around()), ("branch_ball", Phases())):
         monkeypatch.setattr(f"relrob_solvers.{module}.proves", lambda *_: True)
         with pytest.raises(AlarmError, match="proved"):
-            decide_ball(BallProblem(ball, label, (opened,), Budget(60)), solver.name)
+            decide(Query(ball, Label(label), (opened,), Budget(60)), solver.name)
 
 
 def test_a_bound_of_the_wrong_sign_sounds_the_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted bug: the lower bound of the margins is what bounds them from above."""
     real = LadderBounds.margins
 
-    def turned(self: LadderBounds, part: Part, falls: tuple[Doubles, ...] | None = None) -> Margins:
-        found = real(self, part, falls)
+    def turned(
+        self: LadderBounds, part: Part, alphas: tuple[Doubles, ...] | None = None
+    ) -> Margins:
+        found = real(self, part, alphas)
         return replace(found, low=found.high, high=found.low)
 
     honest = sum(_alarms(seed) for seed in range(20))
@@ -298,12 +300,12 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> list[Opened]:
     return quantised_files(tmp_path_factory.mktemp("spots"))
 
 
-def questions(files: list[Opened]) -> Iterator[Problem]:
+def questions(files: list[Opened]) -> Iterator[Query[RungSet]]:
     for seed in range(12):
         for opened in files:
             rungs = rungs_of(seed, ("1/2", "1/16"))
             label = int(opened.replayer.outputs(rungs.base[None, :]).argmax())
-            yield Problem(rungs, label, (opened,), Budget(60), True)
+            yield Query(rungs, Label(label), (opened,), Budget(60), True)
 
 
 def test_an_enclosure_that_drops_the_rounding_sounds_the_alarm(
@@ -317,10 +319,10 @@ def test_an_enclosure_that_drops_the_rounding_sounds_the_alarm(
         checked += problem.spots.run
     assert checked > 100
 
-    def nothing(self: EnclosedLayer, high: Doubles, moved: Doubles | None = None) -> Lost:
-        return Lost(np.zeros_like(high), np.zeros((*high.shape[:-1], len(self.bias))))
+    def nothing(self: EnclosedLayer, high: Doubles, moved: Doubles | None = None) -> Deviation:
+        return Deviation(np.zeros_like(high), np.zeros((*high.shape[:-1], len(self.bias))))
 
-    monkeypatch.setattr(EnclosedLayer, "lost", nothing)
+    monkeypatch.setattr(EnclosedLayer, "deviation", nothing)
     monkeypatch.setattr(
         EnclosedLayer, "levels", lambda self, values, largest: (values, np.zeros_like(values))
     )
@@ -340,7 +342,7 @@ def test_probabilities_are_compared_as_probabilities(tmp_path: Path) -> None:
     for seed in range(20):
         rungs = rungs_of(seed, ("1/2", "1/16"))
         label = int(opened.replayer.outputs(rungs.base[None, :]).argmax())
-        problem = Problem(rungs, label, (opened,), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened,), Budget(60), True)
         decide(problem, Branch(1))
         settled = settled_of(opened, problem, part_of(rungs, (), (), 0))
         if settled.label == label and 0.01 < settled.least < 0.9:
@@ -426,8 +428,8 @@ def test_real_numbers_that_float32_does_not_hold_raise_no_alarm() -> None:
     )  # fmt: skip
     runs = open_real(network, 1)
     ball = ball_set(Ball(Norm.LINF, Fraction(1, 8)), np.full((1, 2, 1), 0.5, np.float32))
-    problem = BallProblem(ball, 0, (Opened(network, runs, runs),), Budget(60))
-    decision = decide_ball(problem, "bounds")
+    problem = Query(ball, Label(0), (Opened(network, runs, runs),), Budget(60))
+    decision = decide(problem, "bounds")
     assert decision.verdicts[0].status is Status.ROBUST
     assert decision.each[0].least is not None and decision.each[0].least > 1e49
     assert problem.spots.run

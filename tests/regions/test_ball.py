@@ -1,12 +1,9 @@
-"""Balls and lattices as sets and as convex hulls: membership in exact fractions, maxima by linear
-programs and brute force, and bounds against what networks of every kind compute on images of the
-ball."""
+"""Balls and lattices as sets: membership in exact fractions, points, ends of boxes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
-from itertools import combinations, product
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,53 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.optimize import linprog, minimize_scalar
 
-from relrob.bounding.ball import BallBounds, BallHull
-from relrob.bounding.certain import proves
-from relrob.domain.arrays import Doubles, Floats
-from relrob.domain.network import Network
+from relrob.bounding.ball import BallHull
+from relrob.domain.arrays import Floats
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.errors import RegionError
-from relrob.networks.enclose import enclosure_of
-from relrob.networks.enclosure import Enclosure, float32_enclosure
-from relrob.networks.load import load_network
-from relrob.networks.open import open_network
-from relrob.regions.ball import BallSet, ball_set
-from tests.ball_cases import fixed_opened, lively_network, sampled
-from tests.make_networks import write_tflite
+from relrob.regions.ball import ball_set
 from tests.naive import exact_pixels, to_float32
-from tests.support import NumpyEvaluator, random_dense
-
-SHAPE = (6, 6, 1)
-SEEDS = st.integers(0, 10**9)
-NORMS = st.sampled_from(list(Norm))
-
-
-def image_of(seed: int, shape: tuple[int, ...] = SHAPE, floats: bool = False) -> NDArray[Any]:
-    rng = np.random.default_rng(seed)
-    if floats:
-        return np.where(
-            rng.random(shape) < 0.3, rng.integers(0, 2, shape), rng.random(shape)
-        ).astype(np.float32)
-    return np.where(
-        rng.random(shape) < 0.3, 255 * rng.integers(0, 2, shape), rng.integers(0, 256, shape)
-    ).astype(np.uint8)
-
-
-def radius_of(norm: Norm, seed: int) -> Fraction:
-    rng = np.random.default_rng(seed)
-    if norm is Norm.L0:
-        return Fraction(int(rng.integers(1, 5)))
-    choices = [
-        Fraction(4, 255),
-        Fraction(1, 10),
-        Fraction(float(rng.random())),
-        Fraction(3, 2),
-        Fraction(1, 1000),
-        Fraction(9),
-    ]
-    return choices[int(rng.integers(len(choices)))]
+from tests.regions.ball_images import NORMS, SEEDS, image_of, radius_of
 
 
 def norm_of(norm: Norm, moves: list[Fraction]) -> Fraction:
@@ -129,10 +87,10 @@ def test_points_are_in_the_region_and_no_further_than_asked(
 ) -> None:
     rng, image = np.random.default_rng(seed), image_of(seed, floats=floats)
     ball = ball_set(Ball(norm, radius_of(norm, seed)), image)
-    hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
+    hull = BallHull(ball.down, ball.up, ball.norm, ball.radius)
     for moves in (
-        hull.extreme(rng.normal(size=36)),
-        hull.extreme(rng.normal(size=36) * (rng.random(36) < 0.1)),
+        hull.maximiser(rng.normal(size=36)),
+        hull.maximiser(rng.normal(size=36) * (rng.random(36) < 0.1)),
     ):
         found = ball.point(moves)
         assert found is not None, "an extreme of the hull is a point up to rounding"
@@ -204,214 +162,13 @@ def test_a_lattice_contains_its_points_and_no_others(seed: int, step: str, float
         if point in points:
             assert (moves <= region.up).all()
             assert (-moves <= region.down).all()
-            assert np.abs(moves).sum() <= region.reach
+            assert np.abs(moves).sum() <= region.radius
             found = region.point(moves)
             assert found is None or found.tobytes() in points
-    hull = BallHull(region.down, region.up, region.norm, region.reach)
+    hull = BallHull(region.down, region.up, region.norm, region.radius)
     for _ in range(5):
-        found = region.point(hull.extreme(rng.normal(size=3)))
+        found = region.point(hull.maximiser(rng.normal(size=3)))
         assert found is None or found.tobytes() in points
-
-
-def naive_maximum(hull: BallHull, gains: Doubles) -> float:
-    """By a linear program (L1, L-infinity), by every choice of pixels (L0), or by the best of many
-    multipliers (L2)."""
-    ends = list(zip(-hull.down, hull.up, strict=True))
-    size = len(gains)
-    if hull.norm is Norm.L0:
-        best = [max(g * low, g * high, 0.0) for g, (low, high) in zip(gains, ends, strict=True)]
-        count = min(int(hull.reach), size)
-        return float(
-            max(sum(best[i] for i in chosen) for chosen in combinations(range(size), count))
-        )
-    if hull.norm is Norm.L2:
-
-        def dual(power: float) -> float:
-            m = 10.0**power
-            moves = np.clip(gains / m, -hull.down, hull.up)
-            return float(moves @ gains - m / 2 * (moves @ moves - hull.reach**2))
-
-        spans = []
-        for start in range(-8, 8, 4):
-            found: Any = minimize_scalar(
-                dual, bounds=(start, start + 4), method="bounded", options={"xatol": 1e-12}
-            )
-            spans.append(float(found.x))
-        alone = float(np.maximum(gains * hull.up, -gains * hull.down).sum())
-        return min(alone, *map(dual, spans))
-    cost, spread = (
-        np.concatenate([-gains, gains]),
-        [(0, up) for up in hull.up] + [(0, down) for down in hull.down],
-    )
-    limits = {"A_ub": np.ones((1, 2 * size)), "b_ub": [hull.reach]} if hull.norm is Norm.L1 else {}
-    return -float(linprog(cost, bounds=spread, **limits).fun)
-
-
-@settings(max_examples=60, deadline=None)
-@given(SEEDS, NORMS)
-def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
-    rng = np.random.default_rng(seed)
-    ball = ball_set(Ball(norm, radius_of(norm, seed)), image_of(seed, (1, 6, 1), seed % 2 == 0))
-    hull = BallHull(ball.down, ball.up, ball.norm, ball.reach)
-    gains = rng.normal(size=(6, 4)) * 10.0 ** rng.integers(-3, 4, 4)
-    gains[:, 1] = np.round(gains[:, 1])  # ties and zeros
-    gains[:, 2] = 0.0
-    gains[rng.integers(6), 3] = 0.0
-    found = hull.maximum(gains)
-    for column in range(4):
-        best, size = (
-            naive_maximum(hull, gains[:, column]),
-            float(np.abs(gains[:, column]).sum()) + 1e-300,
-        )
-        assert found[column] >= best - 1e-9 * size
-        assert found[column] <= best + (
-            2e-6 * size * max(1.0, hull.reach) if norm is Norm.L2 else 1e-9 * size
-        )
-        moves = hull.extreme(gains[:, column])
-        assert float(moves @ gains[:, column]) <= found[column] + 1e-9 * size
-        assert float(moves @ gains[:, column]) >= found[column] - (
-            1e-5 if norm is Norm.L2 else 1e-9
-        ) * size * max(1.0, hull.reach)
-        assert (moves <= hull.up).all()
-        assert (-moves <= hull.down).all()
-        images = sampled(ball, seed, 10).astype(np.float64) - ball.base
-        assert (images @ gains[:, column] <= found[column] + 2.0**-34 * size).all()
-
-
-def check_bounds(
-    enclosure: Enclosure, run: Callable[[Floats], Floats], ball: BallSet, seed: int, label: int
-) -> float:
-    """Margins of sampled images lie within the plain bounds and within those with optimised and
-    with random slopes; returns the share of the plain bounds' width that they fill."""
-    bounds, rng = BallBounds(enclosure, ball, label), np.random.default_rng(seed)
-    images = sampled(ball, seed, 25)
-    gradient = bounds.margins().slopes
-    for sign in (1.0, -1.0):
-        extreme = ball.point(
-            bounds.at.hull.extreme(sign * gradient * rng.choice([-1, 1], len(gradient)))
-        )
-        images = images if extreme is None else np.vstack([images, extreme])
-    values = run(images).astype(np.float64)
-    margins = values[:, [label]] - np.delete(values, label, axis=1)
-    plain = bounds.margins()
-    other = tuple(rng.random(len(neurons.fall)) for neurons in plain.hidden)
-    caps = np.isfinite(enclosure.layers[-1].cap)
-    for found in (plain, bounds.margins(bounds.falls(plain)), bounds.margins(other)):
-        if caps:  # the stored outputs end where the bounded ones go on
-            ends = enclosure.layers[-1].floor, enclosure.layers[-1].cap
-            assert (values >= np.clip(found.least, *ends) - 1e-6).all()
-            assert (values <= np.clip(found.most, *ends) + 1e-6).all()
-            assert not proves(enclosure, label, found) or (margins > 0).all()
-        else:
-            assert (margins >= found.low).all()
-            assert (margins <= found.high).all()
-            assert (values >= found.least).all()
-            assert (values <= found.most).all()
-    width = float((plain.high - plain.low).max())
-    return (
-        float((margins.max(axis=0) - margins.min(axis=0)).max() / width)
-        if 0 < width < np.inf
-        else 0.0
-    )
-
-
-REGIONS: list[Ball | Lattice] = [
-    *(Ball(Norm.LINF, Fraction(text)) for text in ("1/255", "1/20", "1/2")),
-    *(Ball(Norm.L1, Fraction(text)) for text in ("1/10", "2", "30")),
-    *(Ball(Norm.L2, Fraction(text)) for text in ("1/100", "1/3", "20")),
-    *(Ball(Norm.L0, Fraction(text)) for text in ("1", "4", "100")),
-    *(
-        Lattice(Fraction(radius), Fraction(step))
-        for radius, step in (("1/2", "1/8"), ("2", "64/255"))
-    ),
-]
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    SEEDS,
-    st.sampled_from([(36, 4), (36, 9, 4), (36, 16, 12, 5), (36, 10, 9, 8, 3)]),
-    st.sampled_from(REGIONS),
-)
-def test_float_bounds_contain_sampled_images(
-    seed: int, sizes: tuple[int, ...], region: Ball | Lattice
-) -> None:
-    dense = random_dense(seed % 1000, sizes)
-    ball = ball_set(region, image_of(seed, floats=seed % 2 == 0))
-    check_bounds(
-        float32_enclosure(dense), NumpyEvaluator(dense).outputs, ball, seed, seed % sizes[-1]
-    )
-
-
-@pytest.fixture(scope="module")
-def quantised(tmp_path_factory: pytest.TempPathFactory) -> list[Network]:
-    folder = tmp_path_factory.mktemp("quantised")
-    found = []
-    for scheme in ("dynamic", "int8"):
-        for seed, sizes in ((3, (36, 30, 20, 4)), (8, (36, 40, 5))):
-            path = folder / f"{scheme}-{seed}.tflite"
-            write_tflite(random_dense(seed, sizes), path, SHAPE, scheme)
-            for runtime in ("xnnpack", "builtin"):
-                found.append(
-                    load_network(path, image_shape=SHAPE, classes=sizes[-1], runtime=runtime)
-                )
-    return found
-
-
-@pytest.mark.parametrize("region", REGIONS, ids=str)
-def test_quantised_bounds_contain_sampled_images(
-    quantised: list[Network], region: Ball | Lattice
-) -> None:
-    for number, network in enumerate(quantised):
-        enclosure = enclosure_of(network)
-        assert enclosure is not None
-        run = open_network(network).outputs
-        for seed in (number, number + 1):
-            ball = ball_set(region, image_of(seed, floats=seed % 2 == 0))
-            check_bounds(enclosure, run, ball, seed, seed % network.classes)
-
-
-@settings(max_examples=80, deadline=None)
-@given(SEEDS, st.sampled_from(["1/255", "1/16", "1/3"]))
-def test_fixed_point_bounds_contain_sampled_images(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, radius: str
-) -> None:
-    network = lively_network(seed)
-    opened = fixed_opened(network, tmp_path_factory.getbasetemp())
-    enclosure = enclosure_of(opened.network)
-    cut = (
-        network.pixel_scale > network.high
-        or any(layer.low for layer in network.layers[:-1])
-        or network.layers[-1].high < 0
-    )
-    assert (enclosure is None) == cut
-    if enclosure is None:
-        return
-    image = image_of(seed, (1, network.inputs, 1), seed % 2 == 0)
-    norm = list(Norm)[seed % 4]
-    ball = ball_set(Ball(norm, Fraction(1) if norm is Norm.L0 else Fraction(radius)), image)
-    for label in range(network.classes):
-        check_bounds(enclosure, network.outputs, ball, seed, label)
-
-
-def test_bounds_are_worth_something_and_optimised_slopes_more() -> None:
-    """Containment alone would hold for bounds that are infinite."""
-    filled, gained = [], 0
-    for number, region in enumerate(REGIONS):
-        dense = random_dense(number, (36, 16, 12, 5))
-        ball = ball_set(region, image_of(number))
-        label = int(NumpyEvaluator(dense).outputs(ball.base[None, :]).argmax())
-        filled.append(
-            check_bounds(
-                float32_enclosure(dense), NumpyEvaluator(dense).outputs, ball, number, label
-            )
-        )
-        bounds = BallBounds(float32_enclosure(dense), ball, label)
-        plain = bounds.margins()
-        gained += float(bounds.margins(bounds.falls(plain)).low.min()) > float(plain.low.min())
-    assert min(filled) > 0.01
-    assert max(filled) > 0.4
-    assert gained > len(REGIONS) / 2
 
 
 def test_regions_that_do_not_exist() -> None:

@@ -167,14 +167,14 @@ def test_graph_view_is_covering(tmp_path: Path) -> None:
     rungs = rung_set(
         Ladder(Fraction(3), Fraction(1, 2), 5, axes=3), np.full((4, 4), 100, dtype=np.uint8)
     )
-    checked = check_covering(rungs)
+    view = graph(rungs)
+    checked = check_covering(rungs, view)
     assert (checked.complete, checked.covering, checked.points) == (True, True, rungs.count)
     assert checked.longest == int(rungs.knapsack.masks(0, rungs.count).sum(axis=1).max())
-    view = graph(rungs)
     for smaller, larger in combinations(list(view), 2):
         one_more = set(smaller) < set(larger) and len(larger) == len(smaller) + 1
         assert view.has_edge(smaller, larger) == one_more
-    write_graphml(rungs, tmp_path / "ladder.graphml")
+    write_graphml(view, tmp_path / "ladder.graphml")
     assert len(networkx.read_graphml(tmp_path / "ladder.graphml")) == rungs.count
 
 
@@ -184,7 +184,7 @@ def test_covering_check_notices_a_missing_point(monkeypatch: pytest.MonkeyPatch)
     )
     whole = rungs.knapsack.masks(0, rungs.count)
     monkeypatch.setattr(type(rungs.knapsack), "masks", lambda self, start, stop: whole[:-1])
-    assert not check_covering(rungs).complete
+    assert not check_covering(rungs, graph(rungs)).complete
 
 
 def test_graph_of_a_large_ladder_is_refused() -> None:

@@ -17,8 +17,8 @@ from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError
 from relrob.networks.open import Opened
 from relrob.regions.search_features import groups_of, repicked
-from relrob.relative.classify import Effective
 from relrob.relative.search import SearchSetting, classify_search
+from relrob.relative.sets import Effective
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from tests.cli_case import Case, relrob_command

@@ -3,6 +3,7 @@ differ in everything."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,16 +11,17 @@ import numpy as np
 import pytest
 
 from relrob.domain.arrays import Bools
-from relrob.domain.query import Budget
+from relrob.domain.network import Network
 from relrob.domain.record import Set
-from relrob.domain.region import Ladder
+from relrob.domain.region import Ladder, Region
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import margins
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings, Share, Transfer
-from relrob.queries.problem import Problem
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from tests.support import NumpyEvaluator, numpy_opened, random_dense
 
 SHAPE = (6, 6, 1)
@@ -36,10 +38,10 @@ class Told:
     name: str = "told"
     complete: bool = False
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Problem) -> Findings:
+    def solve(self, query: Query[RungSet]) -> Findings:
         return self.findings
 
 
@@ -83,8 +85,8 @@ def setting(pair: Pair, findings: Findings, rule: Effective = Effective.CLOSEST)
     )
 
 
-def fooled(mask: Bools, effective: int | None, margin: float, thin: int) -> Finding:
-    return Finding(False, effective, (mask,), margin, 11, thin=thin)
+def fooled(mask: Bools, effective: int | None, margin: float, close_calls: int) -> Finding:
+    return Finding(False, (mask,), margin, 11, effective=effective, close_calls=close_calls)
 
 
 def test_every_field_is_the_right_networks(pair: Pair) -> None:
@@ -158,8 +160,8 @@ def test_without_counts_the_witness_is_tried_on_the_quantised_network(
 
 
 def test_reasons_and_disagreements_of_both_networks_are_kept(pair: Pair) -> None:
-    late = Finding(False, None, (), 1.0, 3, stopped=Reason.TIME)
-    loose = Finding(False, None, (), 2.0, 3, stopped=Reason.BOUNDS)
+    late = Finding(False, (), 1.0, 3, stopped=Reason.TIME)
+    loose = Finding(False, (), 2.0, 3, stopped=Reason.BOUNDS)
     record = classify(setting(pair, Findings((late, loose), None, 3)), 0, IMAGE, pair.label).record
     assert record.set is Set.UNKNOWN
     assert record.reason == f"reference: {Reason.TIME.value}; quantised: {Reason.BOUNDS.value}"
@@ -170,10 +172,10 @@ def test_reasons_and_disagreements_of_both_networks_are_kept(pair: Pair) -> None
 
 
 def test_one_network_undecided_leaves_points_unproved(pair: Pair) -> None:
-    sure = Finding(True, 0, (pair.none,), 0.5, 3)
+    sure = Finding(True, (pair.none,), 0.5, 3, effective=0)
     for each in (
         (sure, fooled(pair.only_quantised, None, -1, 0)),
-        (sure, Finding(False, None, (), 1, 3, Reason.TIME)),
+        (sure, Finding(False, (), 1, 3, stopped=Reason.TIME)),
     ):
         assert (
             classify(setting(pair, Findings(each, None, 3)), 0, IMAGE, pair.label).record.proved

@@ -21,8 +21,8 @@ from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError, UsageError
 from relrob.networks.open import Opened
 from relrob.regions.ladder import RungSet, rung_set
-from relrob.relative.classify import Effective
 from relrob.relative.search import SearchSetting, classify_search
+from relrob.relative.sets import Effective
 from relrob.study.region import region_of
 from relrob.study.request import Request
 from tests.cli_case import Case, relrob_command

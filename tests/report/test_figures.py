@@ -29,13 +29,15 @@ from relrob.report.study.figures import figures
 from relrob.report.study.galleries import set_galleries, table_one
 from relrob.report.study.parquet_file import parquet_bytes
 from relrob.report.study.published import on_8bit_grid, published
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
+from relrob.store.summary import Summary
 from tests.cli_case import Case, relrob_command
-from tests.study.test_study import row_of, study_file
+from tests.report.made_rows import row_of
+from tests.study.grids import study_file
 
 
-def cells_of(*more: dict[str, Any]) -> list[Row]:
+def cells_of(*more: dict[str, Any]) -> list[TableRow]:
     return [row_of(**each) for each in more]
 
 
@@ -52,7 +54,7 @@ ROWS = cells_of(
 )
 
 
-def drawn(draw: Callable[[list[Row]], Figure]) -> Figure:
+def drawn(draw: Callable[[list[TableRow]], Figure]) -> Figure:
     return draw([row for row in ROWS if row.step is not None])
 
 
@@ -133,7 +135,8 @@ def test_every_figure_is_a_picture_and_the_same_each_time() -> None:
     assert figures(ROWS) == made
     for name, data in made.items():
         if name.endswith(".svg"):
-            assert ET.fromstring(data).tag.endswith("svg") and b"<dc:date>" not in data  # noqa: S314 - our own
+            drawn = ET.fromstring(data)  # noqa: S314
+            assert drawn.tag.endswith("svg") and b"<dc:date>" not in data
         else:
             picture = Image.open(io.BytesIO(data)).convert("L")
             assert picture.width > 600 and np.asarray(picture).std() > 10
@@ -275,17 +278,18 @@ def test_published_numbers_stand_beside_the_papers_quantisation_alone(
     _, (cell, *_) = read_study(study)
 
     def as_if(scheme: str, step: str, arithmetic: str = "float32", **region: Any) -> CellResult:
-        quantised = {**cell.summary["quantised"], "scheme": scheme}
+        document = cell.summary.json()
+        quantised = {**document["quantised"], "scheme": scheme}
         options = {"dataset": "mnist", "radius": "20", "step": step}
-        changed = {**cell.summary["region"], "kind": "ladder", "features": 20, **region}
-        reference = {**cell.summary["reference"], "arithmetic": arithmetic}
+        changed = {**document["region"], "kind": "ladder", "features": 20, **region}
+        reference = {**document["reference"], "arithmetic": arithmetic}
         summary = {
-            **cell.summary,
+            **document,
             "reference": reference,
             "quantised": quantised,
             "region": changed,
         }
-        return replace(cell, options=options, summary=summary)
+        return replace(cell, options=options, summary=Summary.of(summary))
 
     cells = [
         as_if("dynamic", "1/4"),

@@ -17,23 +17,25 @@ from relrob.domain.record import Record, Set
 from relrob.report.run import table, terminal, wording
 from relrob.report.run.csv_file import images_csv
 from relrob.report.run.table import table_markdown
-from relrob.store.summary import summarise
+from relrob.store.summarise import summarise
+from relrob.store.summary import Summary
 from tests.make_records import changed, make_header, make_record
 
 HEADER = (
-    "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,reference_effective,"
+    "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,"
+    "reference_effective,"
     "quantised_effective,transferred,reference_margin,quantised_margin,decided_by,seconds,reason"
 )
 
 
-def summary_of(images: int, **header: Any) -> dict[str, Any]:
+def summary_of(images: int, **header: Any) -> Summary:
     """The summary of the first `images` made-up records."""
     return summarise(
         [make_record(index) for index in range(images)], make_header(images) | header, 12.3
     )
 
 
-def printed(summary: dict[str, Any], width: int = 80) -> str:
+def printed(summary: Summary, width: int = 80) -> str:
     """What a terminal of that width shows, colours and all."""
     console = Console(
         file=io.StringIO(),
@@ -63,7 +65,8 @@ def test_csv_is_the_contract_to_the_letter() -> None:
     text = images_csv([misclassified, full], {4: 0.1 + 0.2})
     assert text.split("\n") == [
         HEADER,
-        f'4,4,4,4,R^mixed,NOT_ROBUST,NOT_ROBUST,{2**78 + 4},40,42,30,0.333333333,-1e-12,"enumerate,bounds",0.3,',
+        f"4,4,4,4,R^mixed,NOT_ROBUST,NOT_ROBUST,{2**78 + 4},40,42,30,0.333333333,-1e-12,"
+        '"enumerate,bounds",0.3,',
         "6,6,7,6,L_ic,,,,,,,,,,,",
         "",
     ]
@@ -87,10 +90,10 @@ def test_tables_hold_every_number(images: int) -> None:
         plain(printed(summary)),
         plain(printed(summary, 200)),
     ):
-        for name, count in summary["sets"].items():
+        for name, count in summary.sets.json().items():
             assert re.search(rf"(?<!\S){re.escape(name)} (\| )?{count}(?!\S)", text), name
-        assert ("not counted (R is empty)" in text) == (summary["sets"]["R"] == 0)
-        assert ("Undecided images" in text) == (summary["sets"]["unknown"] > 0)
+        assert ("not counted (R is empty)" in text) == (summary.sets.robust == 0)
+        assert ("Undecided images" in text) == (summary.sets.unknown > 0)
         for fact in (
             "xnnpack",
             "dynamic",
@@ -220,8 +223,8 @@ def test_black_boxes_conversions_and_spot_checks_are_told() -> None:
     }
     records = [changed(make_record(index), spot_checks=602 * index) for index in range(3)]
     summary = summarise(records, make_header(3) | {"quantised": network}, 1.0)
-    assert summary["spot_checks"] == {"run": 1806, "against": 0}
-    assert summary["quantised"]["black_box"].startswith("tensor 5")
+    assert summary.spot_checks == 1806
+    assert summary.header.quantised.black_box.startswith("tensor 5")
     for text in (plain(printed(summary)), table_markdown(summary).replace("\\", "")):
         assert "run as a black box: tensor 5 is stored sparse?[2J" in text
         assert "runs as ONNX" in text

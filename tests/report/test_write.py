@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +14,8 @@ from relrob.errors import StoreError
 from relrob.report.run import write
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
-from relrob.store.summary import summarise
+from relrob.store.summarise import summarise
+from relrob.store.summary import Summary
 from tests.make_records import make_config, make_header, make_result
 from tests.support import ROOT
 
@@ -23,7 +23,7 @@ IMAGES = 7
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
+def run(tmp_path: Path) -> tuple[Path, Summary]:
     """A run directory and its summary."""
     with Store.open(tmp_path / "run", make_config()) as store:
         for index in range(IMAGES):
@@ -41,7 +41,7 @@ def content(directory: Path) -> dict[str, bytes]:
     }
 
 
-def test_the_directory_holds_what_the_contract_says(run: tuple[Path, dict[str, Any]]) -> None:
+def test_the_directory_holds_what_the_contract_says(run: tuple[Path, Summary]) -> None:
     directory, summary = run
     write_run(directory, summary)
     fooled = ["00001-quantised", "00002-reference", "00003-quantised", "00003-reference"]
@@ -53,8 +53,8 @@ def test_the_directory_holds_what_the_contract_says(run: tuple[Path, dict[str, A
         "images.csv",
         "table.md",
     }
-    assert json.loads((directory / "summary.json").read_text()) == summary
-    assert list(json.loads((directory / "summary.json").read_text())) == list(summary)
+    assert json.loads((directory / "summary.json").read_text()) == summary.json()
+    assert list(json.loads((directory / "summary.json").read_text())) == list(summary.json())
     assert len((directory / "images.csv").read_text().splitlines()) == IMAGES + 1
     view = make_result(4).witnesses[0]
     with np.load(directory / "witnesses" / "00004-reference.npz", allow_pickle=False) as members:
@@ -75,7 +75,7 @@ def test_the_directory_holds_what_the_contract_says(run: tuple[Path, dict[str, A
 
 
 def test_writing_again_touches_nothing_and_mends_what_is_spoilt(
-    run: tuple[Path, dict[str, Any]],
+    run: tuple[Path, Summary],
 ) -> None:
     directory, summary = run
     write_run(directory, summary)
@@ -90,7 +90,7 @@ def test_writing_again_touches_nothing_and_mends_what_is_spoilt(
     assert content(directory) == first
 
 
-def test_a_store_open_for_writing_can_be_written_out(run: tuple[Path, dict[str, Any]]) -> None:
+def test_a_store_open_for_writing_can_be_written_out(run: tuple[Path, Summary]) -> None:
     directory, summary = run
     with Store.open(directory, make_config()) as store:
         write_run(directory, summary)
@@ -99,7 +99,7 @@ def test_a_store_open_for_writing_can_be_written_out(run: tuple[Path, dict[str, 
 
 
 def test_a_failure_leaves_no_half_of_a_file(
-    run: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    run: tuple[Path, Summary], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     directory, summary = run
     (directory / "witnesses").write_text("in the way")
@@ -124,12 +124,15 @@ def test_a_failure_leaves_no_half_of_a_file(
 
 def test_a_directory_without_a_run_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="is not a run directory"):
-        write_run(tmp_path, {})
+        write_run(tmp_path, summarise([], make_header(0), 0.0))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_no_picture_library_and_no_terminal_is_imported_until_a_picture_is_drawn() -> None:
-    program = "import sys, relrob.report.run.write; print({'PIL', 'rich', 'tensorflow', 'scipy'} & set(sys.modules))"
+    program = (
+        "import sys, relrob.report.run.write; "
+        "print({'PIL', 'rich', 'tensorflow', 'scipy'} & set(sys.modules))"
+    )
     result = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
     )

@@ -19,23 +19,24 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from relrob.bounding.ball import BallBounds
-from relrob.bounding.linear import Phase
+from relrob.bounding.relaxation import Phase
 from relrob.certificates.checking.ball import _Ball
 from relrob.certificates.checking.check import check
 from relrob.certificates.checking.deployed import read_deployed
 from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.ball import ball_certificate
-from relrob.deciding.decide_ball import decide_ball
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Network
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened
-from relrob.queries.problem import BallProblem
+from relrob.queries.findings import PhaseProof
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
 from tests.ball_cases import sampled
 from tests.certificate_cases import fails, image_of, networks_in
@@ -86,7 +87,7 @@ class Part:
             self.phases.append(Phase(sides, self.rng.exponential(0.5, len(sides)) * (sides != 0)))
         outputs = values[-1][inside]
         self.margins = outputs[:, [self.label]] - np.delete(outputs, self.label, axis=1)
-        self.falls: tuple[Doubles, ...] = tuple(
+        self.alphas: tuple[Doubles, ...] = tuple(
             self.rng.random(sums.shape[1:]) for sums in values[:-1]
         )
 
@@ -98,12 +99,12 @@ def test_bounds_on_a_part_hold_for_its_images(seed: int, region: Ball | Lattice)
     bounds = BallBounds(float32_enclosure(part.dense), part.ball, part.label)
     phases = tuple(part.phases)
     plain = bounds.margins(None, phases)
-    falls, pulled = bounds.tuned(plain, phases)
-    for found in (plain, bounds.margins(part.falls, phases), bounds.margins(falls, pulled)):
+    alphas, tuned_phases = bounds.tuned(plain, phases)
+    for found in (plain, bounds.margins(part.alphas, phases), bounds.margins(alphas, tuned_phases)):
         assert not found.empty, "the image whose signs these are"
         assert (part.margins >= found.low).all()
         assert (part.margins <= found.high).all()
-    assert all((phase.pulls >= 0).all() for phase in pulled)
+    assert all((phase.betas >= 0).all() for phase in tuned_phases)
 
 
 @settings(max_examples=40, deadline=None)
@@ -118,10 +119,11 @@ def test_what_the_checker_derives_on_a_part_holds_for_its_images(
         region.kind, region.radius, [Fraction(float(pixel)) for pixel in part.ball.base]
     ).hull()
     slopes = [
-        {n: (float(fall), float(1 - fall)) for n, fall in enumerate(layer)} for layer in part.falls
+        {n: (float(alpha), float(1 - alpha)) for n, alpha in enumerate(layer)}
+        for layer in part.alphas
     ]
     signs = [
-        {int(n): (int(phase.sides[n]), float(phase.pulls[n])) for n in np.flatnonzero(phase.sides)}
+        {int(n): (int(phase.sides[n]), float(phase.betas[n])) for n in np.flatnonzero(phase.sides)}
         for phase in part.phases
     ]
     derived = Derivation(facts, part.label).margin(hull, slopes, signs)
@@ -140,12 +142,12 @@ def test_pulls_help_and_a_part_without_images_is_seen() -> None:
     for seed in range(30):
         part = Part(seed, KINDS[seed % 2])
         bounds = BallBounds(float32_enclosure(part.dense), part.ball, part.label)
-        without = tuple(replace(phase, pulls=np.zeros_like(phase.pulls)) for phase in part.phases)
+        without = tuple(replace(phase, betas=np.zeros_like(phase.betas)) for phase in part.phases)
         plain = bounds.margins(None, without)
-        falls, pulled = bounds.tuned(plain, without)
-        with_pulls = bounds.margins(falls, pulled).low.min()
-        no_pulls = bounds.margins(falls, without).low.min()
-        helped += bool(with_pulls > no_pulls + 1e-6)
+        alphas, tuned_phases = bounds.tuned(plain, without)
+        with_betas = bounds.margins(alphas, tuned_phases).low.min()
+        without_betas = bounds.margins(alphas, without).low.min()
+        helped += bool(with_betas > without_betas + 1e-6)
         known = plain.every[0]
         for n in np.flatnonzero((known.low > 1e-3) | (known.high < -1e-3))[:2]:
             sides = without[0].sides.copy()
@@ -159,11 +161,13 @@ def networks(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Opened]:
     return networks_in(tmp_path_factory.mktemp("networks"))
 
 
-def question(each: Opened, seed: int, region: Ball | Lattice) -> tuple[BallProblem, NDArray[Any]]:
+def question(
+    each: Opened, seed: int, region: Ball | Lattice
+) -> tuple[Query[BallSet], NDArray[Any]]:
     image = image_of(seed)
     ball: BallSet = ball_set(region, image)
     label = int(each.replayer.outputs(ball.base[None, :]).argmax())
-    return BallProblem(ball, label, (each,), Budget(3), True), image
+    return Query(ball, Label(label), (each,), Budget(3), certify=True), image
 
 
 CASES = [
@@ -183,9 +187,10 @@ def written(tmp_path_factory: pytest.TempPathFactory, networks: dict[str, Opened
     for kind, radius, seed in CASES:
         each, region = networks[kind], Ball(Norm.LINF, Fraction(radius))
         problem, image = question(each, seed, region)
-        finding = decide_ball(replace(problem, budget=Budget(60)), "branch").each[0]
+        finding = decide(replace(problem, budget=Budget(60)), "branch").each[0]
         assert finding.proved
-        assert len(finding.proof) > 1
+        assert isinstance(finding.proof, PhaseProof)
+        assert len(finding.proof.leaves) > 1
         data = ball_certificate(
             each.network, region, image, problem.label, "reference", finding.proof
         )
@@ -244,14 +249,14 @@ def test_verdicts_go_beyond_bounds_and_no_image_refutes_them(networks: dict[str,
     for kind in ("float", "dynamic", "int8"):
         for seed in range(10):
             problem, _ = question(networks[kind], seed, SMALL[seed % 3])
-            verdict = decide_ball(problem, "branch").verdicts[0]
-            plain = decide_ball(problem, "bounds").verdicts[0]
+            verdict = decide(problem, "branch").verdicts[0]
+            plain = decide(problem, "bounds").verdicts[0]
             assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}
             beyond[kind] += verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN
             found[verdict.status] += 1
             assert not verdict.disagreements
             if verdict.status is Status.ROBUST:
-                outputs = networks[kind].replayer.outputs(sampled(problem.ball, seed, 60))
+                outputs = networks[kind].replayer.outputs(sampled(problem.points, seed, 60))
                 assert (outputs.argmax(axis=1) == problem.label).all()
             else:
                 assert verdict.reason in (None, Reason.TIME, Reason.BOUNDS)
@@ -261,5 +266,5 @@ def test_verdicts_go_beyond_bounds_and_no_image_refutes_them(networks: dict[str,
 
 def test_no_time_is_unknown(networks: dict[str, Opened]) -> None:
     problem, _ = question(networks["float"], 4, Ball(Norm.LINF, Fraction(1, 18)))
-    verdict = decide_ball(replace(problem, budget=Budget(1e-9)), "branch").verdicts[0]
+    verdict = decide(replace(problem, budget=Budget(1e-9)), "branch").verdicts[0]
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)

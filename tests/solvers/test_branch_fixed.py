@@ -11,18 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.bounding.codes import code_box
-from relrob.bounding.fixed import Cell, Threat, _best, bound, cell_of, settled, threats
+from relrob.bounding.fixed import CodeCell, Threat, _best, bound, cell_of, settled, threats
 from relrob.branching import fixed_relaxation as staircase_program
 from relrob.certificates.checking import fixed as cells
 from relrob.certificates.checking.reading.fixed import Layer as Checked
-from relrob.deciding.decide_ball import decide_ball
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Ints
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import NetworkError
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
-from relrob.queries.problem import BallProblem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
 from relrob_solvers.branch_fixed import Staircase
 from tests.ball_cases import Question, fixed_opened, layer_by_layer, question, tricky_network
@@ -46,7 +46,7 @@ def form_values(asked: Question, threat: Threat) -> Ints:
 @given(SEEDS)
 def test_the_verdict_is_that_of_every_code_vector(folder: Path, seed: int) -> None:
     asked = question(seed, folder)
-    decision = decide_ball(asked.problem(), "branch")
+    decision = decide(asked.problem(), "branch")
     verdict = decision.verdicts[0]
     assert verdict.status is (Status.NOT_ROBUST if asked.wrong.any() else Status.ROBUST)
     assert verdict.disagreements == 0
@@ -81,7 +81,7 @@ def test_threats_cover_every_misclassified_code_vector(folder: Path, seed: int) 
             assert met[rivals == said[number], number].any()
 
 
-def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> Cell:
+def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> CodeCell:
     """A cell a few random splits below a box."""
     rng, cell = np.random.default_rng(seed), cell_of(network, low, high)
     for _ in range(int(rng.integers(0, 5))):
@@ -98,7 +98,7 @@ def some_cell(network: FixedNetwork, low: Ints, high: Ints, seed: int) -> Cell:
     return cell
 
 
-def in_cell(cell: Cell, stages: list[Ints]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def in_cell(cell: CodeCell, stages: list[Ints]) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Which code vectors take the path to the cell. `stages`: codes, then the outputs of each
     hidden layer, (n, width) each."""
     found = np.ones(len(stages[0]), dtype=np.bool_)
@@ -232,7 +232,7 @@ def test_no_time_is_unknown_for_lack_of_time(folder: Path) -> None:
     reasons = set()
     for seed in range(60):
         asked = question(seed, folder)
-        verdict = decide_ball(asked.problem(seconds=1e-9), "branch").verdicts[0]
+        verdict = decide(asked.problem(seconds=1e-9), "branch").verdicts[0]
         if verdict.status is Status.UNKNOWN:
             reasons.add(verdict.reason)
         else:
@@ -244,8 +244,8 @@ def test_the_table_has_all_kinds_of_questions(folder: Path) -> None:
     """Robust and not, closed by the first bound and by branching."""
     steps = set()
     for seed in range(80):
-        finding = decide_ball(question(seed, folder).problem(), "branch").each[0]
-        steps.add((finding.proved, finding.by))
+        finding = decide(question(seed, folder).problem(), "branch").each[0]
+        steps.add((finding.proved, finding.step))
     assert steps == {(True, "bounds"), (True, "branch"), (False, "witness")}
 
 
@@ -272,10 +272,10 @@ def test_numbers_at_the_edge_of_64_bits_do_not_wrap(folder: Path, weight: int, s
             )
             said = network.evaluate(codes).argmax(axis=1)
             for label in (0, 1):
-                refusal = Staircase().accepts(ball.region, opened.network)
+                refusal = Staircase().accepts(ball.region, (opened.network,))
                 assert refusal is None
-                verdict = decide_ball(
-                    BallProblem(ball, label, (opened,), Budget(60)), "branch"
+                verdict = decide(
+                    Query(ball, Label(label), (opened,), Budget(60)), "branch"
                 ).verdicts[0]
                 assert (verdict.status is Status.ROBUST) == (said == label).all()
 
@@ -288,10 +288,10 @@ def test_weights_whose_differences_leave_64_bits_are_no_network() -> None:
 def test_other_regions_and_networks_are_refused(folder: Path) -> None:
     opened = fixed_opened(tricky_network(1), folder)
     for norm in (Norm.L1, Norm.L2, Norm.L0):
-        refusal = Staircase().accepts(Ball(norm, Fraction(1)), opened.network)
+        refusal = Staircase().accepts(Ball(norm, Fraction(1)), (opened.network,))
         assert refusal == "it takes L-infinity balls only"
     fine = FixedNetwork(tricky_network(1).layers, 0, 2**21, 2**21)
     assert (
-        Staircase().accepts(Ball(Norm.LINF, Fraction(1)), fixed_opened(fine, folder).network)
+        Staircase().accepts(Ball(Norm.LINF, Fraction(1)), (fixed_opened(fine, folder).network,))
         is not None
     )

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import relrob
-from relrob.deciding.decide import Decision, decide, solver_named
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.network import Dense
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.judging.transfer import TransferCount
@@ -22,10 +22,12 @@ from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened, open_network
 from relrob.queries.findings import Share
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.regions.part import whole
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from relrob_solvers.bounds_ladder import Bounds
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
@@ -44,9 +46,9 @@ def rungs_of(seed: int, region: tuple[str, str], features: int = 8) -> RungSet:
 
 def problem(
     one: Dense, two: Dense, rungs: RungSet, label: int, counts: bool, seconds: float = 60
-) -> Problem:
+) -> Query[RungSet]:
     networks = (numpy_opened(one, SHAPE), numpy_opened(two, SHAPE))
-    return Problem(rungs, label, networks, Budget(seconds), counts)
+    return Query(rungs, Label(label), networks, Budget(seconds), counts)
 
 
 def same(one: Decision, two: Decision, counts: bool) -> None:
@@ -95,7 +97,7 @@ def test_the_same_as_enumeration_on_hostile_networks(seed: int) -> None:
         label = int(evaluator.outputs(rungs.base[None, :]).argmax())
         networks = (opened, opened)
         for counts in (True, False):
-            asked = Problem(rungs, label, networks, Budget(60), counts)
+            asked = Query(rungs, Label(label), networks, Budget(60), counts)
             same(decide(asked, Branch(2)), decide(asked, Enumerate()), counts)
 
 
@@ -138,7 +140,9 @@ def test_quantised_files_give_the_same_as_enumeration(
         for seed in range(8):
             rungs = rungs_of(seed, [("2", "1/4"), ("1", "1/32"), ("4", "1/2")][seed % 3])
             label = int(NumpyEvaluator(dense).outputs(rungs.base[None, :]).argmax())
-            asked = Problem(rungs, label, (numpy_opened(dense, SHAPE), quantised), Budget(60), True)
+            asked = Query(
+                rungs, Label(label), (numpy_opened(dense, SHAPE), quantised), Budget(60), True
+            )
             branched, enumerated = decide(asked, Branch(8)), decide(asked, Enumerate())
             same(branched, enumerated, counts=True)
             assert enumerated.evaluated == rungs.count
@@ -159,7 +163,7 @@ def test_a_whole_ladder_of_78_features_is_decided_without_running_it() -> None:
         (label, Status.ROBUST, 0),
         ((label + 1) % 3, Status.NOT_ROBUST, 2**78),
     ):
-        decision = decide(Problem(rungs, said, networks, Budget(60), True), Branch())
+        decision = decide(Query(rungs, Label(said), networks, Budget(60), True), Branch())
         assert [verdict.status for verdict in decision.verdicts] == [status, status]
         assert [finding.effective for finding in decision.each] == [effective, effective]
         assert decision.evaluated < 5000
@@ -228,13 +232,13 @@ def test_black_boxes_are_refused_and_auto_enumerates_them() -> None:
     rungs = rungs_of(4, ("2", "1/2"))
     label = int(NumpyEvaluator(one).outputs(rungs.base[None, :]).argmax())
     boxes = (numpy_opened(one, SHAPE, black_box=True),)
-    asked = Problem(rungs, label, boxes, Budget(60), True)
+    asked = Query(rungs, Label(label), boxes, Budget(60), True)
     with pytest.raises(Exception, match="no bounds for these networks"):
         decide(asked, Branch())
     assert {verdict.solver for verdict in decide(asked, solver_named("auto")).verdicts} == {
         "enumerate"
     }
-    mixed = Problem(rungs, label, (numpy_opened(one, SHAPE), *boxes), Budget(60), True)
+    mixed = Query(rungs, Label(label), (numpy_opened(one, SHAPE), *boxes), Budget(60), True)
     assert {verdict.solver for verdict in decide(mixed, solver_named("auto")).verdicts} == {
         "branch"
     }
@@ -277,5 +281,6 @@ def test_bounds_alone_are_sound_and_say_when_they_do_not_tell() -> None:
     assert seen == set(Status)
     boxes = (numpy_opened(random_dense(1, (36, 3)), SHAPE, black_box=True),)
     assert (
-        Bounds().accepts(Problem(rungs_of(1, ("1", "1/2")), 0, boxes, Budget(1), True)) is not None
+        Bounds().accepts(rungs_of(1, ("1", "1/2")).region, [box.network for box in boxes])
+        is not None
     )

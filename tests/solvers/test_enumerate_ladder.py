@@ -12,14 +12,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.deciding.decide import decide, solver_named
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.open import Opened
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
@@ -32,9 +33,9 @@ SHAPE = (6, 6, 1)
 
 def problem(
     one: Dense, two: Dense, rungs: RungSet, label: int, counts: bool, seconds: float = 60
-) -> Problem:
+) -> Query[RungSet]:
     networks = (numpy_opened(one, SHAPE), numpy_opened(two, SHAPE, black_box=True))
-    return Problem(rungs, label, networks, Budget(seconds), counts)
+    return Query(rungs, Label(label), networks, Budget(seconds), counts)
 
 
 @settings(max_examples=50, deadline=None)
@@ -188,7 +189,7 @@ class SlowInBlocks:
 @pytest.mark.parametrize("solver", [Enumerate(), Branch(leaf=4096)], ids=["enumerate", "branch"])
 @pytest.mark.parametrize("slow_first", [True, False])
 def test_a_network_that_is_late_after_its_first_block_is_not_called_robust(
-    solver: Solver, slow_first: bool
+    solver: Solver[RungSet], slow_first: bool
 ) -> None:
     rungs = many_points()
     fast, box = (
@@ -196,7 +197,7 @@ def test_a_network_that_is_late_after_its_first_block_is_not_called_robust(
     )
     slow = Opened(box.network, SlowInBlocks(), SlowInBlocks())
     pair = (slow, fast) if slow_first else (fast, slow)
-    decision = decide(Problem(rungs, 0, pair, Budget(0.2), True), solver)
+    decision = decide(Query(rungs, Label(0), pair, Budget(0.2), True), solver)
     late = decision.verdicts[0 if slow_first else 1]
     assert (late.status, late.reason) == (Status.UNKNOWN, Reason.TIME)
     assert decision.transfer is None
@@ -211,7 +212,7 @@ def test_memory_does_not_grow_with_the_points() -> None:
     assert rungs.count == 2**78
     label = int(NumpyEvaluator(dense).outputs(rungs.base[None, :]).argmax())
     networks = (numpy_opened(dense, (28, 28, 1)),)
-    decision = decide(Problem(rungs, label, networks, Budget(0.3), True), Enumerate())
+    decision = decide(Query(rungs, Label(label), networks, Budget(0.3), True), Enumerate())
     assert decision.verdicts[0].status is not Status.ROBUST
     assert decision.each[0].effective is None
 

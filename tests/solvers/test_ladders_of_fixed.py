@@ -19,15 +19,17 @@ from relrob import registry
 from relrob.bounding.ladder import LadderBounds
 from relrob.certificates.checking.check import check
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.writing.ladder import certificate
-from relrob.deciding.decide import decide, solver_named
-from relrob.domain.query import Budget
+from relrob.certificates.writing.write import certificate
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import decide
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Status
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.fixed.network import FixedNetwork
 from relrob.networks.open import Opened
-from relrob.queries.problem import Problem
+from relrob.queries.findings import LadderProof
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
@@ -55,8 +57,8 @@ class Truth:
     points: list[naive.NaivePoint]
     wrong: NDArray[np.bool_]
 
-    def problem(self, counts: bool, certify: bool = False) -> Problem:
-        return Problem(self.rungs, self.label, (self.opened,), Budget(60), counts, certify)
+    def problem(self, counts: bool, certify: bool = False) -> Query[RungSet]:
+        return Query(self.rungs, Label(self.label), (self.opened,), Budget(60), counts, certify)
 
 
 def truth(seed: int, folder: Path) -> Truth:
@@ -85,9 +87,9 @@ def truth(seed: int, folder: Path) -> Truth:
     )
 
 
-def check_solver(known: Truth, solver: Solver, counts: bool) -> None:
+def check_solver(known: Truth, solver: Solver[RungSet], counts: bool) -> None:
     problem = known.problem(counts)
-    assert solver.accepts(problem) is None
+    assert solver.accepts(problem.points.region, [known.opened.network]) is None
     decision = decide(problem, solver)
     verdict, finding = decision.verdicts[0], decision.each[0]
     assert verdict.status is not (Status.ROBUST if known.wrong.any() else Status.NOT_ROBUST)
@@ -105,7 +107,7 @@ def check_solver(known: Truth, solver: Solver, counts: bool) -> None:
         assert np.array_equal(verdict.witness.image, known.points[at[0]].image)
 
 
-@pytest.mark.parametrize("name", [entry.method for entry in registry.solvers(True)])
+@pytest.mark.parametrize("name", [entry.method for entry in registry.solvers("ladder")])
 @settings(max_examples=20, deadline=None)
 @given(seed=SEEDS, counts=st.booleans())
 def test_every_solver_agrees_with_every_point(
@@ -149,17 +151,18 @@ def test_certificates_of_ladders_are_valid_and_forgeries_are_not(tmp_path: Path)
     for seed in range(60):
         known = truth(seed, tmp_path)
         decision = decide(known.problem(False, certify=True), Branch(leaf=2))
-        leaves = decision.each[0].leaves
-        if leaves is None:
+        proof = decision.each[0].proof
+        if proof is None:
             continue
+        assert isinstance(proof, LadderProof)
         assert not known.wrong.any()
-        data = certificate(known.opened, known.rungs, known.image, known.label, "reference", leaves)
+        data = certificate(known.opened, known.rungs, known.image, known.label, "reference", proof)
         assert data is not None
         path = tmp_path / "one.json"
         path.write_bytes(data)
         report = check(path, tmp_path / "net.npz", run=True)
         assert report.valid, report.failure
-        made, bounded = made + 1, bounded + any(leaf.bound for leaf in leaves)
+        made, bounded = made + 1, bounded + any(leaf.bound for leaf in proof.leaves)
         content = json.loads(data)
         content["label"] = (known.label + 1) % known.network.classes
         path.write_bytes(canonical({**content, "seal": seal(content)}))

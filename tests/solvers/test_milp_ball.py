@@ -18,21 +18,20 @@ from relrob.attacks import frank_wolfe as seek
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
 from relrob.bounding.survey import survey
 from relrob.branching.highs import Tree
-from relrob.branching.threats import Deadline
-from relrob.deciding import auto_ball as chain_ball
-from relrob.deciding.decide_ball import decide_ball
+from relrob.deciding import auto
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Arithmetic, Dense
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.encoding.encode import encode
 from relrob.encoding.milp import Program, program
 from relrob.errors import AlarmError
 from relrob.networks.enclose import enclosure_of
-from relrob.networks.open import Opened
-from relrob.queries.findings import BallFinding
-from relrob.queries.problem import BallProblem
+from relrob.queries.clock import Deadline
+from relrob.queries.findings import Findings
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.spots import NetworkSpots
 from relrob.regions.ball import BallSet, ball_set
 from relrob.testing.files import quantised_files
@@ -51,7 +50,7 @@ def answer(seed: int, norm: Norm) -> bool:
     problem = question(seed, norm)
     dense = problem.networks[0].network.dense
     assert dense is not None
-    return z3_says(dense, problem.ball, problem.label)
+    return z3_says(dense, problem.points, problem.label)
 
 
 def z3_says(dense: Dense, ball: BallSet, label: int) -> bool:
@@ -83,7 +82,7 @@ def z3_says(dense: Dense, ball: BallSet, label: int) -> bool:
     return bool(told == z3.sat)
 
 
-def question(seed: int, norm: Norm, over_reals: bool = True) -> BallProblem:
+def question(seed: int, norm: Norm, over_reals: bool = True) -> Query[BallSet]:
     """A random network around a random image; radii at which both answers are common."""
     rng = np.random.default_rng(seed)
     dense = random_dense(seed, (4, 5, 5, 3))
@@ -91,7 +90,7 @@ def question(seed: int, norm: Norm, over_reals: bool = True) -> BallProblem:
     radius = Fraction(int(rng.integers(10, 60)), 100) * (2 if norm is Norm.L1 else 1)
     ball = ball_set(Ball(norm, radius), rng.random(SHAPE, dtype=np.float32))
     label = int(opened.replayer.outputs(ball.base[None, :]).argmax())
-    return BallProblem(ball, label, (opened,), Budget(60))
+    return Query(ball, Label(label), (opened,), Budget(60))
 
 
 @pytest.fixture
@@ -106,7 +105,7 @@ def no_search(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_over_the_reals_the_answer_is_that_of_a_plain_encoding(norm: Norm, name: str) -> None:
     found: Counter[Status] = Counter()
     for seed in range(20):
-        verdict = decide_ball(question(seed, norm), name).verdicts[0]
+        verdict = decide(question(seed, norm), name).verdicts[0]
         assert verdict.arithmetic is Arithmetic.REAL
         if verdict.status is not Status.UNKNOWN:
             assert (verdict.status is Status.NOT_ROBUST) == answer(seed, norm), seed
@@ -124,7 +123,7 @@ def test_a_solver_that_lies_proves_nothing(monkeypatch: pytest.MonkeyPatch, lie:
     found: Counter[Status] = Counter()
     for seed in range(12):
         problem = replace(question(seed, Norm.LINF), budget=Budget(1))
-        verdict = decide_ball(problem, "milp").verdicts[0]
+        verdict = decide(problem, "milp").verdicts[0]
         assert verdict.status is not (
             Status.ROBUST if answer(seed, Norm.LINF) else Status.NOT_ROBUST
         )
@@ -144,9 +143,9 @@ def test_bounds_that_were_not_recomputed_would_be_caught(monkeypatch: pytest.Mon
     monkeypatch.setattr(Program, "safe_bound", trusting)
     with pytest.raises(AlarmError, match="milp proved"):
         for seed in range(12):
-            decide_ball(question(seed, Norm.LINF), "milp")
+            decide(question(seed, Norm.LINF), "milp")
     monkeypatch.setattr(NetworkSpots, "ball", lambda *_: None)
-    said = [decide_ball(question(seed, Norm.LINF), "milp").verdicts[0].status for seed in range(12)]
+    said = [decide(question(seed, Norm.LINF), "milp").verdicts[0].status for seed in range(12)]
     assert any(
         status is Status.ROBUST and answer(seed, Norm.LINF) for seed, status in enumerate(said)
     )
@@ -157,13 +156,16 @@ def test_a_tree_closes_where_nothing_is_wrong_and_nowhere_else() -> None:
     closed = {}
     for seed in range(12):
         problem = question(seed, Norm.LINF)
-        enclosure, part = enclosure_of(problem.networks[0].network), moves_of(problem.ball)
+        enclosure, part = enclosure_of(problem.networks[0].network), moves_of(problem.points)
         assert enclosure is not None
         assert part is not None
-        bounds = MovedBounds(BallBounds(enclosure, problem.ball, problem.label))
+        bounds = MovedBounds(BallBounds(enclosure, problem.points, problem.label))
         encoding = encode(bounds, survey(bounds, part))
         rows = program(encoding)
-        trees = [Tree(Deadline(60), rows, claim, lambda point: False) for claim in encoding.claims]
+        trees = [
+            Tree(Deadline(60), rows, refutation, lambda point: False)
+            for refutation in encoding.refutations
+        ]
         closed[seed] = all(tree.closes(10**6) for tree in trees)
     assert {seed: not answer(seed, Norm.LINF) for seed in closed} == closed
     assert set(closed.values()) == {True, False}
@@ -182,9 +184,9 @@ def test_quantised_files_in_balls(tmp_path: Path) -> None:
                 rng.random((6, 6, 1), "f"),
             )
             label = int(opened.replayer.outputs(ball.base[None, :]).argmax())
-            problem = BallProblem(ball, label, (opened,), Budget(3))
-            verdict = decide_ball(problem, "milp").verdicts[0]
-            plain = decide_ball(problem, "bounds").verdicts[0]
+            problem = Query(ball, Label(label), (opened,), Budget(3))
+            verdict = decide(problem, "milp").verdicts[0]
+            plain = decide(problem, "bounds").verdicts[0]
             assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}
             beyond += verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN
             if verdict.status is Status.ROBUST:
@@ -200,24 +202,24 @@ def drawn(ball: BallSet, rng: np.random.Generator) -> Floats:
     ends[::2] = np.sign(ends[::2])
     moves = np.where(ends > 0, ends * ball.up, ends * ball.down)
     if ball.norm is Norm.L1:
-        moves *= np.minimum(1, ball.reach / np.abs(moves).sum(axis=1, keepdims=True))
+        moves *= np.minimum(1, ball.radius / np.abs(moves).sum(axis=1, keepdims=True))
     images = [ball.point(move) for move in moves]
     return np.stack([image for image in images if image is not None])
 
 
 def test_an_answer_names_its_reason() -> None:
     problem = question(3, Norm.LINF)
-    late = decide_ball(replace(problem, budget=Budget(1e-9)), "milp").verdicts[0]
+    late = decide(replace(problem, budget=Budget(1e-9)), "milp").verdicts[0]
     assert (late.status, late.reason) == (Status.UNKNOWN, Reason.TIME)
 
 
-def open_question(seed: int) -> BallProblem:
+def open_question(seed: int) -> Query[BallSet]:
     """One that bounds leave open."""
     problems = (question(seed + n, Norm.LINF, over_reals=False) for n in range(100))
-    return next(p for p in problems if decide_ball(p, "bounds").verdicts[0].reason is Reason.BOUNDS)
+    return next(p for p in problems if decide(p, "bounds").verdicts[0].reason is Reason.BOUNDS)
 
 
-def broken(self: Any, problem: BallProblem, opened: Opened) -> BallFinding:
+def broken(self: Any, query: Query[BallSet]) -> Findings:
     raise RuntimeError("planted")
 
 
@@ -225,18 +227,18 @@ def test_auto_goes_on_where_bounds_do_not_tell(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     problem = open_question(0)
-    verdict = decide_ball(problem).verdicts[0]
+    verdict = decide(problem).verdicts[0]
     assert (verdict.status, verdict.solver) == (Status.ROBUST, "branch")
-    assert verdict.evaluated > decide_ball(problem, "bounds").verdicts[0].evaluated
+    assert verdict.evaluated > decide(problem, "bounds").verdicts[0].evaluated
     for breaks, solver in ((Phases, "milp"), (MilpBall, "smt")):
         monkeypatch.setattr(breaks, "solve", broken)
-        verdict = decide_ball(problem).verdicts[0]
+        verdict = decide(problem).verdicts[0]
         assert (verdict.status, verdict.solver) == (Status.ROBUST, solver)
         assert f"solver {breaks.name} stopped with an error" in caplog.text
-    verdict = decide_ball(problem, "milp").verdicts[0]
+    verdict = decide(problem, "milp").verdicts[0]
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.CRASH)
-    monkeypatch.setattr(chain_ball, "FEW", 0)
-    verdict = decide_ball(problem).verdicts[0]
+    monkeypatch.setattr(auto, "FEW", 0)
+    verdict = decide(problem).verdicts[0]
     assert (verdict.status, verdict.reason, verdict.solver) == (
         Status.UNKNOWN,
         Reason.CRASH,

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from highspy import HighsModelStatus
 
-from relrob.branching import cubes, highs
-from relrob.deciding.decide import decide, solver_named
+from relrob.branching import cubes, highs_model
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles
-from relrob.domain.query import Budget
 from relrob.domain.verdict import Reason, Status
 from relrob.encoding.milp import Program
 from relrob.errors import AlarmError, UsageError
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.spots import NetworkSpots
 from relrob_solvers import milp_ladder as milp
 from relrob_solvers.milp_ladder import Milp
@@ -71,7 +72,7 @@ def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
     """HiGHS is made to say that everything is infeasible, to return wrong multipliers, or values
     that are no numbers."""
     rng = np.random.default_rng(0)
-    real = highs._open
+    real = highs_model._open
 
     class Liar:
         def __init__(self) -> None:
@@ -100,7 +101,7 @@ def liar(monkeypatch: pytest.MonkeyPatch, lie: str) -> None:
                 )
             return found
 
-    monkeypatch.setattr(highs, "_open", Liar)
+    monkeypatch.setattr(highs_model, "_open", Liar)
 
 
 @pytest.mark.parametrize("lie", ["infeasible", "bound", "noise", "values"])
@@ -147,9 +148,9 @@ def test_the_same_question_twice() -> None:
 
 def test_time_limits_and_refusals() -> None:
     problem = random_problem(2)
-    late = Problem(problem.rungs, problem.label, problem.networks, Budget(1e-9), True)
+    late = Query(problem.points, Label(problem.label), problem.networks, Budget(1e-9), True)
     for verdict in decide(late, Milp()).verdicts:
         assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)
     box = numpy_opened(random_dense(3, (36, 6, 3)), SHAPE, black_box=True)
     with pytest.raises(UsageError, match="no bounds for one of these networks"):
-        decide(Problem(problem.rungs, 0, (box,), Budget(1), False), solver_named("milp"))
+        decide(Query(problem.points, Label(0), (box,), Budget(1), False), solver_named("milp"))

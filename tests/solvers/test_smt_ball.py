@@ -11,16 +11,16 @@ import pytest
 
 from relrob.bounding.ball import BallBounds, MovedBounds, moves_of
 from relrob.bounding.survey import survey
-from relrob.deciding.decide_ball import decide_ball
+from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
-from relrob.domain.query import Budget
 from relrob.domain.region import Ball, Norm
 from relrob.domain.verdict import Status
 from relrob.encoding.encode import encode
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclosure import float32_enclosure
-from relrob.queries.problem import BallProblem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
 from tests.solvers.test_smt_ladder import cvc5_says
 from tests.support import numpy_opened, random_dense
@@ -38,7 +38,9 @@ def corners(ball: BallSet) -> Floats:
         )
     else:
         ends = np.concatenate([np.diag(ball.up), -np.diag(ball.down)])
-        shares = np.random.default_rng(0).dirichlet(np.full(2 * d, 0.3), 200) * min(1.0, ball.reach)
+        shares = np.random.default_rng(0).dirichlet(np.full(2 * d, 0.3), 200) * min(
+            1.0, ball.radius
+        )
         moves = np.concatenate([ends, shares @ np.sign(ends)])
     points = [ball.point(move) for move in moves]
     return np.stack([point for point in points if point is not None])
@@ -56,9 +58,9 @@ def test_smt_and_milp_and_bounds_and_attacked_images_agree(norm: Norm, name: str
         radius = Fraction(int(rng.integers(5, 40)), 100) * (2 if norm is Norm.L1 else 1)
         ball = ball_set(Ball(norm, radius), rng.random(SHAPE, dtype=np.float32))
         label = int(opened.replayer.outputs(ball.base[None, :]).argmax())
-        problem = BallProblem(ball, label, (opened,), Budget(60))
-        verdict = decide_ball(problem, name).verdicts[0]
-        plain = decide_ball(problem, "bounds").verdicts[0]
+        problem = Query(ball, Label(label), (opened,), Budget(60))
+        verdict = decide(problem, name).verdicts[0]
+        plain = decide(problem, "bounds").verdicts[0]
         assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}, seed
         beyond_bounds += verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN
         wrong = bool((opened.replayer.outputs(corners(ball)).argmax(axis=1) != label).any())
@@ -86,7 +88,7 @@ def test_a_second_solver_says_the_same_of_the_text() -> None:
         assert part is not None
         bounds = MovedBounds(BallBounds(float32_enclosure(dense), ball, label))
         text = smtlib(encode(bounds, survey(bounds, part)))
-        verdict = decide_ball(BallProblem(ball, label, (opened,), Budget(60)), "smt").verdicts[0]
+        verdict = decide(Query(ball, Label(label), (opened,), Budget(60)), "smt").verdicts[0]
         said = cvc5_says(text)
         answers.add(said)
         assert (said == "unsat") == (verdict.status is Status.ROBUST), seed
@@ -99,7 +101,7 @@ def test_other_balls_are_refused(norm: Norm, name: str) -> None:
     opened = numpy_opened(random_dense(1, (6, 4, 3)), SHAPE)
     ball = ball_set(Ball(norm, Fraction(1)), np.zeros(SHAPE, np.float32))
     with pytest.raises(UsageError, match="L1 and L-infinity balls only"):
-        decide_ball(BallProblem(ball, 0, (opened,), Budget(1)), name)
+        decide(Query(ball, Label(0), (opened,), Budget(1)), name)
     assert moves_of(ball) is None
 
 

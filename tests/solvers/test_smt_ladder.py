@@ -16,19 +16,21 @@ import z3
 from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.survey import survey
 from relrob.branching import cubes
-from relrob.deciding.decide import decide, solver_named
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import decide
 from relrob.domain.network import Dense, Layer
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.encoding.encode import encode
+from relrob.encoding.question import ladder_question
 from relrob.encoding.smtlib import smtlib
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.regions.part import whole
 from relrob.system.quiet import checked
-from relrob_solvers.smt_ladder import Smt, to_smtlib
+from relrob_solvers.smt_ladder import Smt
 from tests.instances import (
     SHAPE,
     agreed,
@@ -97,7 +99,7 @@ def test_the_same_verdicts_as_the_naive_referee() -> None:
         rungs = rungs_of(seed, ("3", "1/2"))
         networks = (numpy_opened(dense, SHAPE),)
         label = int(networks[0].evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Problem(rungs, label, networks, Budget(60), True)
+        problem = Query(rungs, Label(label), networks, Budget(60), True)
         robust = naively_robust(
             problem, levels(seed), Ladder(Fraction(3), Fraction(1, 2), 7, 4), dense
         )
@@ -114,9 +116,10 @@ def test_cvc5_confirms_the_text_and_the_text_is_exact_enough() -> None:
     for seed in range(60):
         problem = random_problem(seed)
         for opened in problem.networks:
-            alone = Problem(problem.rungs, problem.label, (opened,), problem.budget, False)
+            alone = Query(problem.points, Label(problem.label), (opened,), problem.budget, False)
             answers[
-                cvc5_says(to_smtlib(opened, problem)), agreed(alone, Smt(unstable=MANY))[0]
+                cvc5_says(ladder_question(opened, problem.points, problem.label)),
+                agreed(alone, Smt(unstable=MANY))[0],
             ] += 1
     assert answers["unsat", Status.NOT_ROBUST] == 0
     assert answers["unsat", Status.ROBUST] >= 30
@@ -131,12 +134,12 @@ def test_the_text_of_a_threat_and_of_a_proved_part() -> None:
         problem = random_problem(seed)
         enclosure = enclosure_of(problem.networks[0].network)
         assert enclosure is not None
-        bounds = LadderBounds(enclosure, problem.rungs, problem.label)
-        encoding = encode(bounds, survey(bounds, whole(problem.rungs)))
-        threats.add(len(encoding.claims))
-        text = to_smtlib(problem.networks[0], problem)
+        bounds = LadderBounds(enclosure, problem.points, problem.label)
+        encoding = encode(bounds, survey(bounds, whole(problem.points)))
+        threats.add(len(encoding.refutations))
+        text = ladder_question(problem.networks[0], problem.points, problem.label)
         assert text == smtlib(encoding)
-        each = {cvc5_says(smtlib(encoding, [claim])) for claim in encoding.claims}
+        each = {cvc5_says(smtlib(encoding, [refutation])) for refutation in encoding.refutations}
         assert cvc5_says(text) == ("sat" if "sat" in each else "unsat")
         assert smtlib(encoding, check=False) + "(check-sat)\n" == text
     assert {0, 1, 2} <= threats
@@ -151,16 +154,18 @@ def test_a_point_that_the_runtime_gives_the_label_is_no_witness() -> None:
     networks = (numpy_opened(Dense((dense.layers[0], twins)), SHAPE),)
     rungs = rungs_of(0, ("3", "1/2"), 5)
     for label, status in ((0, Status.ROBUST), (1, Status.NOT_ROBUST)):
-        decision = decide(Problem(rungs, label, networks, Budget(60), False), Smt(unstable=MANY))
+        decision = decide(
+            Query(rungs, Label(label), networks, Budget(60), False), Smt(unstable=MANY)
+        )
         assert decision.verdicts[0].status is status
-    assert agreed(Problem(rungs, 0, networks, Budget(60), False), Smt(unstable=MANY)) == [
+    assert agreed(Query(rungs, Label(0), networks, Budget(60), False), Smt(unstable=MANY)) == [
         Status.ROBUST
     ]
 
 
 def test_time_limits_and_refusals() -> None:
     problem = random_problem(2)
-    late = Problem(problem.rungs, problem.label, problem.networks, Budget(1e-9), True)
+    late = Query(problem.points, Label(problem.label), problem.networks, Budget(1e-9), True)
     for verdict in decide(late, Smt()).verdicts:
         assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)
     dense = random_dense(3, (36, 60, 60, 60, 5))
@@ -168,16 +173,16 @@ def test_time_limits_and_refusals() -> None:
     hard = numpy_opened(dense, SHAPE)
     label = int(hard.evaluator.outputs(rungs.base[None, :]).argmax())
     begin = time.process_time()  # not the clock: others may use the machine
-    verdict = decide(Problem(rungs, label, (hard,), Budget(0.5), False), Smt(MANY, 2**31)).verdicts[
-        0
-    ]
+    verdict = decide(
+        Query(rungs, Label(label), (hard,), Budget(0.5), False), Smt(MANY, 2**31)
+    ).verdicts[0]
     assert time.process_time() - begin < 5
     assert verdict.status in (Status.UNKNOWN, Status.NOT_ROBUST)
     box = numpy_opened(dense, SHAPE, black_box=True)
     with pytest.raises(UsageError, match="no bounds for one of these networks"):
-        decide(Problem(rungs, label, (hard, box), Budget(1), False), solver_named("smt"))
+        decide(Query(rungs, Label(label), (hard, box), Budget(1), False), solver_named("smt"))
     with pytest.raises(UsageError, match="has no bounds"):
-        to_smtlib(box, Problem(rungs, label, (box,), Budget(1), False))
+        ladder_question(box, rungs, label)
 
 
 def test_ctrl_c_while_z3_searches_is_no_answer() -> None:

@@ -3,55 +3,37 @@ onnxruntime itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from relrob.deciding.decide import decide
-from relrob.domain.arrays import Floats, Ints
 from relrob.domain.network import Dense, Layer, Network
-from relrob.domain.query import Budget
 from relrob.domain.record import Set
 from relrob.domain.region import Ladder
 from relrob.domain.rounding import layer_error
 from relrob.domain.verdict import Status
-from relrob.judging import folded
 from relrob.judging.folded import FoldedDense
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
-from relrob.regions.ladder import rung_set
-from relrob.relative.classify import Effective, Setting, classify
+from relrob.regions.ladder import RungSet, rung_set
+from relrob.relative.classify import Setting, classify
+from relrob.relative.sets import Effective
 from relrob_solvers.branch_ladder import Branch
 from relrob_solvers.enumerate_ladder import Enumerate
 from tests import hostile, naive
+from tests.hostile import ONE_POINT, WHITE, linear, said, session
 
-Run = Callable[[Floats], Floats]
-SOLVERS: list[Solver] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
-
-
-def session(path: Path) -> Run:
-    """The file on onnxruntime, without the library."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    runtime = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    return lambda images: np.asarray(runtime.run(None, {"x": images})[0])
-
-
-def said(outputs: Floats) -> Ints:
-    """First maximum; -1 where a value is NaN."""
-    return np.array(
-        [-1 if np.isnan(row).any() else list(row).index(row.max()) for row in outputs], np.int64
-    )
+SOLVERS: list[Solver[RungSet]] = [Enumerate(), Branch(leaf=1), Branch(leaf=4)]
 
 
 def opened(path: Path) -> Opened:
@@ -66,51 +48,6 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile") / "network.onnx"
 
 
-@settings(max_examples=250, deadline=None)
-@given(seed=st.integers(0, 10**6), softmax=st.booleans())
-def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
-    file: Path, seed: int, softmax: bool
-) -> None:
-    dense, shown = hostile.network(seed, softmax), hostile.image(seed)
-    rungs = rung_set(hostile.ladder(seed, shown), shown)
-    masks = rungs.knapsack.masks(0, rungs.count)
-    images = rungs.images(masks)
-    run = session(hostile.write_onnx(dense, file))
-    rng = np.random.default_rng(seed)
-    answers = [said(hostile.float32_logits(dense, images, rng)) for _ in range(4)]
-    answers += [said(run(images)), np.array([int(said(run(one[None, :]))[0]) for one in images])]
-    exact = hostile.exact_logits(dense, images)
-    for label in range(dense.classes):
-        fold = FoldedDense(dense, rungs, label)
-        judged = fold.judge(masks)
-        sure = ~judged.thin
-        for answer in answers:
-            assert np.array_equal(judged.labels[sure], answer[sure])
-        for row, found in zip(exact[sure], judged.labels[sure], strict=True):
-            assert all(row[found] > other for place, other in enumerate(row) if place != found)
-        if np.isfinite(fold.threshold):
-            for real, margin in zip(
-                hostile.exact_margins(dense, images, label), judged.margins, strict=True
-            ):
-                assert abs(Fraction(float(margin)) - real) <= Fraction(fold.threshold)
-
-
-def test_hostile_networks_are_not_merely_all_thin() -> None:
-    """The attack above has something to attack: certain points, thin ones, and networks that may
-    overflow."""
-    certain = thin = infinite = 0
-    for seed in range(200):
-        shown = hostile.image(seed)
-        rungs = rung_set(hostile.ladder(seed, shown), shown)
-        fold = FoldedDense(hostile.network(seed), rungs, 0)
-        judged = fold.judge(rungs.knapsack.masks(0, rungs.count))
-        certain, thin = certain + int((~judged.thin).sum()), thin + int(judged.thin.sum())
-        infinite += fold.threshold == float("inf")
-    assert certain > 500
-    assert thin > 200
-    assert 5 < infinite < 100
-
-
 @settings(max_examples=120, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
@@ -119,7 +56,7 @@ def test_hostile_networks_are_not_merely_all_thin() -> None:
     solver=st.sampled_from(SOLVERS),
 )
 def test_verdicts_counts_and_witnesses_are_the_runtimes(
-    file: Path, seed: int, softmax: bool, counts: bool, solver: Solver
+    file: Path, seed: int, softmax: bool, counts: bool, solver: Solver[RungSet]
 ) -> None:
     dense, shown = hostile.network(seed, softmax), hostile.image(seed)
     ladder = hostile.ladder(seed, shown)
@@ -130,10 +67,10 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
     answers = said(np.concatenate([run(point.image[None, :]) for point in points]))
     label = max(int(answers[0]), 0)
     bad = answers != label
-    problem = Problem(rung_set(ladder, shown), label, (opened(file),), Budget(60), counts)
+    problem = Query(rung_set(ladder, shown), Label(label), (opened(file),), Budget(60), counts)
     decision = decide(problem, solver)
     verdict = decision.verdicts[0]
-    assert problem.rungs.count == len(points)
+    assert problem.points.count == len(points)
     assert verdict.status is (Status.NOT_ROBUST if bad.any() else Status.ROBUST)
     assert decision.each[0].effective == (int(bad.sum()) if counts else None)
     assert verdict.margin is not None
@@ -160,7 +97,7 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
     solver=st.sampled_from(SOLVERS),
 )
 def test_the_whole_record_is_what_the_two_runtimes_say(
-    tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective, solver: Solver
+    tmp_path_factory: pytest.TempPathFactory, seed: int, rule: Effective, solver: Solver[RungSet]
 ) -> None:
     """A hostile pair: the second network is the first with coarser weights, or a stranger with as
     many classes."""
@@ -230,16 +167,6 @@ def coarse(dense: Dense) -> Dense:
     return Dense(tuple(layers), dense.softmax)
 
 
-def linear(rows: list[list[float]], bias: list[float], softmax: bool = False) -> Dense:
-    """One layer over the 12 pixels of a hostile image: `rows[k]` = the weights of pixel k + 1, the
-    rest 0."""
-    weights = np.zeros((12, len(bias)), np.float32)
-    weights[1 : len(rows) + 1] = rows
-    return Dense((Layer(weights, np.array(bias, np.float32), relu=False),), softmax)
-
-
-WHITE = np.full(hostile.SHAPE, 255, np.uint8)
-ONE_POINT = Ladder(Fraction(1, 100), Fraction(1), 1, 12)
 TWO_POINTS = Ladder(Fraction(1), Fraction(1, 2), 1, 1)  # of white: the first pixel is moved or not
 EDGES = {
     "both logits overflow to the same infinity": (linear([[3e38, 3e38]] * 3, [0, 1]), 1),
@@ -267,71 +194,17 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
     rungs = rung_set(ONE_POINT, WHITE)
     assert rungs.count == 1
     judged = FoldedDense(dense, rungs, label).judge(rungs.knapsack.masks(0, 1))
-    assert judged.thin.all()
+    assert judged.close.all()
     run = session(hostile.write_onnx(dense, file))
     right = said(run(rungs.base[None, :]))[0] == label
     for solver in SOLVERS:
-        problem = Problem(rung_set(TWO_POINTS, WHITE), label, (opened(file),), Budget(60), True)
+        problem = Query(
+            rung_set(TWO_POINTS, WHITE), Label(label), (opened(file),), Budget(60), True
+        )
         decision = decide(problem, solver)
-        assert problem.rungs.count == 2
+        assert problem.points.count == 2
         assert decision.each[0].effective == (0 if right else 2)
         assert decision.verdicts[0].status is (Status.ROBUST if right else Status.NOT_ROBUST)
-
-
-def test_bounds_of_the_first_layer_hold_over_the_reals_where_float64_cancels() -> None:
-    """+-1e8 on equal pixels that stay: the small weights of the pixels that move drown in the
-    rounding of the sum."""
-    drowned = 0
-    for seed in range(40):
-        rng = np.random.default_rng(seed)
-        weights = (rng.standard_normal((12, 4)) * 1e-6).astype(np.float32)
-        weights[2:7] = rng.choice([1e8, 3.3e7], (5, 4))
-        weights[7:] = -weights[2:7]
-        shown = np.full(hostile.SHAPE, 85, np.uint8)
-        shown.reshape(-1)[:2] = 255
-        rungs = rung_set(Ladder(Fraction(1), Fraction(1, 3), 2, 1), shown)
-        assert sorted(rungs.axes.ravel()) == [0, 1]
-        dense = Dense((Layer(weights, np.zeros(4, np.float32), relu=False),))
-        basis = folded._Basis(np.ones(2), np.zeros(2))
-        first = folded._first(dense, rungs, basis, folded._costs(rungs))
-        for mask in rungs.knapsack.masks(0, rungs.count):
-            exact = hostile.exact_logits(dense, rungs.images(mask[None, :]))[0]
-            for value, low, high in zip(exact, first.low, first.high, strict=True):
-                assert Fraction(low) <= Fraction(value, 2**298) <= Fraction(high)
-            drowned += bool((abs(first.constant - exact / 2**298) > 1e-9).any())
-    assert drowned > 10
-
-
-def test_coefficients_that_overflow_prove_nothing() -> None:
-    """A neuron of size 1e-30, times 1e20 twice: harmless on the runtime, infinite as one folded
-    coefficient."""
-    tiny = np.zeros((12, 1), np.float32)
-    tiny[:2, 0] = [-1e-30, 1e-30]
-    first = Layer(tiny, np.zeros(1, np.float32), relu=True)
-    second = Layer(np.full((1, 1), 1e20, np.float32), np.ones(1, np.float32), relu=True)
-    last = Layer(np.array([[1e20, 0]], np.float32), np.array([0, 1e30], np.float32), relu=False)
-    shown = np.zeros(hostile.SHAPE, np.uint8)
-    shown.reshape(-1)[:2] = 255
-    rungs = rung_set(Ladder(Fraction(1), Fraction(1, 2), 2, 1), shown)
-    judged = FoldedDense(Dense((first, second, last)), rungs, 0).judge(
-        rungs.knapsack.masks(0, rungs.count)
-    )
-    assert (judged.thin | (judged.labels == 1)).all()
-
-
-def test_flushed_subnormal_weights_of_large_activations_are_within_the_error() -> None:
-    """A weight of 2^-127 counts as 0 on a runtime that flushes; fed 2^100 it decides the label."""
-    grow = np.zeros((12, 1), np.float32)
-    grow[0] = 2.0**100
-    shrink = np.array([[2.0**-127, 0]], np.float32)
-    layers = (
-        Layer(grow, np.zeros(1, np.float32), True),
-        Layer(shrink, np.zeros(2, np.float32), False),
-    )
-    rungs = rung_set(ONE_POINT, WHITE)
-    judged = FoldedDense(Dense(layers), rungs, 0).judge(rungs.knapsack.masks(0, 1))
-    assert judged.margins[0] == np.float32(2.0**-27)
-    assert judged.thin[0]
 
 
 def test_a_network_that_gives_nan_is_never_right(file: Path) -> None:
@@ -341,7 +214,9 @@ def test_a_network_that_gives_nan_is_never_right(file: Path) -> None:
     run = session(hostile.write_onnx(Dense((first, last)), file))
     rungs = rung_set(ONE_POINT, WHITE)
     assert np.isnan(run(rungs.base[None, :])).all()
-    verdict = decide(Problem(rungs, 0, (opened(file),), Budget(60), True), Enumerate()).verdicts[0]
+    verdict = decide(
+        Query(rungs, Label(0), (opened(file),), Budget(60), True), Enumerate()
+    ).verdicts[0]
     assert verdict.status is Status.NOT_ROBUST
     assert verdict.witness is not None
     assert (verdict.witness.label, verdict.margin) == (-1, float("-inf"))
@@ -413,7 +288,9 @@ def test_margins_keep_one_unit_where_the_runtime_gives_probabilities(file: Path)
     shown = WHITE.copy()
     shown.reshape(-1)[1] = 254
     rungs = rung_set(Ladder(Fraction(1, 4), Fraction(1, 4), 1, 1), shown)
-    verdict = decide(Problem(rungs, 0, (opened(file),), Budget(60), True), Enumerate()).verdicts[0]
+    verdict = decide(
+        Query(rungs, Label(0), (opened(file),), Budget(60), True), Enumerate()
+    ).verdicts[0]
     assert verdict.status is Status.ROBUST
     assert verdict.margin == pytest.approx(20 * (254 / 255 - 1 / 4), abs=1e-3)
 
@@ -454,7 +331,7 @@ def test_black_boxes_and_weights_give_the_same_verdicts(file: Path, kind: str) -
         label = max(int(said(one.replayer.outputs(rungs.base[None, :]))[0]), 0)
         fields = {name: getattr(one.network, name) for name in Network.__dataclass_fields__}
         box = Opened(Network(**{**fields, "dense": None}), one.evaluator, one.replayer)
-        pair = decide(Problem(rungs, label, (one, box), Budget(60), True), Enumerate())
+        pair = decide(Query(rungs, Label(label), (one, box), Budget(60), True), Enumerate())
         assert pair.verdicts[0].status is pair.verdicts[1].status
         assert pair.each[0].effective == pair.each[1].effective
         assert pair.transfer is not None

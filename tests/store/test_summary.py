@@ -16,9 +16,10 @@ from scipy.stats import binomtest
 
 from relrob.domain.record import Record, Set
 from relrob.errors import StoreError
-from relrob.store import rows, summary
+from relrob.store import proportions, tables
 from relrob.store import run_directory as store
-from relrob.store.summary import summarise, wilson
+from relrob.store.proportions import wilson
+from relrob.store.summarise import summarise
 from tests.make_records import changed, make_header, make_record
 
 CONTRACT = [
@@ -82,7 +83,7 @@ def consistent_records(draw: st.DrawFn) -> list[Record]:
 @settings(max_examples=150, deadline=None)
 @given(consistent_records())
 def test_identities_and_rates(records: list[Record]) -> None:
-    found = summarise(records, make_header(len(records)), 1.5)
+    found = summarise(records, make_header(len(records)), 1.5).json()
     assert list(found)[: len(CONTRACT)] == CONTRACT
     assert list(found["sets"]) == SETS
     n = found["sets"]
@@ -118,7 +119,8 @@ def test_identities_and_rates(records: list[Record]) -> None:
 
 def test_a_run_counted_by_hand() -> None:
     """28 images: four of each set."""
-    found = summarise([make_record(index) for index in range(28)], make_header(28), 12.3456789)
+    records = [make_record(index) for index in range(28)]
+    found = summarise(records, make_header(28), 12.3456789).json()
     assert found["sets"] == dict(zip(SETS, (24, 4, 8, 16, 4, 4, 4, 4, 4, 4), strict=True))
     assert (found["relative_robustness"], found["adversarial_transfer"]) == (0.5, 0.25)
     assert found["transfer_points"] == round((0 + 40 + 30) / 120, 6)
@@ -142,7 +144,7 @@ def test_a_run_counted_by_hand() -> None:
 
 
 def test_what_was_not_counted_is_null_not_zero() -> None:
-    found = summarise([], make_header(0), 0.0)
+    found = summarise([], make_header(0), 0.0).json()
     rates = (
         "relative_robustness",
         "adversarial_transfer",
@@ -194,7 +196,7 @@ def test_wilson_needs_a_proportion(pair: tuple[int, int]) -> None:
         wilson(*pair)
 
 
-@pytest.mark.parametrize("module", [rows, store, summary])
+@pytest.mark.parametrize("module", [proportions, store, tables])
 def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0

@@ -39,9 +39,16 @@ def files(folder: Path) -> dict[str, object]:
     (folder / "ref.onnx").write_bytes(to_onnx(one))
     (folder / "q.onnx").write_bytes(to_onnx(rounded(one, 4)))
     return {
-        "reference": folder / "ref.onnx", "quantised": folder / "q.onnx", "radius": "1", "step": "1/8",
-        "features": 8, "axes": 3, "dataset": str(folder / "data.npz"), "images": "all", "out": folder / "run",
-    }  # fmt: skip
+        "reference": folder / "ref.onnx",
+        "quantised": folder / "q.onnx",
+        "radius": "1",
+        "step": "1/8",
+        "features": 8,
+        "axes": 3,
+        "dataset": str(folder / "data.npz"),
+        "images": "all",
+        "out": folder / "run",
+    }
 
 
 def test_cvc5_answers_as_enumeration_does(tmp_path: Path) -> None:
@@ -105,7 +112,8 @@ def test_z3_and_cvc5_agree_on_the_network_of_the_paper() -> None:
 def test_balls_are_exported_too(region: str, tmp_path: Path) -> None:
     pytest.importorskip("cvc5")
     given = files(tmp_path) | {"quantised": None, "step": None, "radius": "1/20", "images": "0:6"}
-    relrob.verify(**given, quantise="fixed:6", region=region, export=tmp_path / "q.smt2")  # type: ignore[arg-type]
+    given |= {"quantise": "fixed:6", "region": region, "export": tmp_path / "q.smt2"}
+    relrob.verify(**given)  # type: ignore[arg-type]
     with (tmp_path / "run" / "images.csv").open(encoding="utf-8", newline="") as table:
         records = list(csv.DictReader(table))
     answers: Counter[tuple[str, str]] = Counter()

@@ -12,7 +12,7 @@ import pytest
 
 from relrob.domain.region import Ladder
 from relrob.errors import RelrobError, UsageError
-from relrob.relative.classify import Effective
+from relrob.relative.sets import Effective
 from relrob.store.images import asked
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import Request

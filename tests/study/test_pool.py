@@ -18,7 +18,7 @@ import pytest
 
 from relrob.errors import RelrobError, UsageError
 from relrob.study import pool
-from relrob.study.pool import Lost, map_unordered
+from relrob.study.pool import Unanswered, map_unordered
 from relrob.study.run import worker_count
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,8 +59,8 @@ def test_every_item_once() -> None:
 
 def test_a_death_costs_one_item_and_only_a_second_one_loses_it(tmp_path: Path) -> None:
     answers = list(map_unordered(make_deadly, tmp_path / "seen", range(8), 2))
-    assert [a for a in answers if isinstance(a, Lost)] == [Lost(3)]
-    assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 1, 2, 4, 5, 6, 7]
+    assert [a for a in answers if isinstance(a, Unanswered)] == [Unanswered(3)]
+    assert sorted(a for a in answers if not isinstance(a, Unanswered)) == [0, 1, 2, 4, 5, 6, 7]
 
 
 def make_broken(given: None) -> Callable[[int], object]:
@@ -79,8 +79,8 @@ def make_broken(given: None) -> Callable[[int], object]:
 
 def test_bugs_and_answers_that_cannot_travel_lose_their_item_alone() -> None:
     answers = list(map_unordered(make_broken, None, range(6), 2))
-    assert sorted(a.item for a in answers if isinstance(a, Lost)) == [1, 2]
-    assert sorted(a for a in answers if not isinstance(a, Lost)) == [0, 3, 4, 5]
+    assert sorted(a.item for a in answers if isinstance(a, Unanswered)) == [1, 2]
+    assert sorted(a for a in answers if not isinstance(a, Unanswered)) == [0, 3, 4, 5]
 
 
 def test_no_more_workers_than_items_and_none_left_behind() -> None:

@@ -17,7 +17,7 @@ from relrob.domain.verdict import Reason
 from relrob.store.run_directory import Store
 from relrob.study import run as running
 from relrob.study.plan import Plan, make_plan
-from relrob.study.pool import Lost, map_unordered
+from relrob.study.pool import Unanswered, map_unordered
 from relrob.study.request import Request
 from relrob.study.run import keep_networks, make_classifier, make_in_worker, opened, run
 from relrob_datasets import load
@@ -112,7 +112,7 @@ def test_an_image_that_killed_its_workers_is_unknown(
         plan: Plan, todo: list[int], workers: int, scheduler: str | None
     ) -> Iterator[object]:
         decide = make_classifier(plan)
-        yield from (Lost(index) if index == 5 else decide(index) for index in todo)
+        yield from (Unanswered(index) if index == 5 else decide(index) for index in todo)
 
     monkeypatch.setattr(running, "_answers", answers)
     records, _ = finished(plan, tmp_path / "run", workers=2)

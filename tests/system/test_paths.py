@@ -11,14 +11,14 @@ import pytest
 
 from relrob.certificates.checking.check import check
 from relrob.certificates.form import canonical, seal
-from relrob.certificates.writing.ladder import certificate
+from relrob.certificates.writing.write import certificate
 from relrob.cli.main import system_line
 from relrob.deciding.decide import decide
-from relrob.domain.query import Budget
 from relrob.errors import CertificateError, NetworkError, StoreError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.store.run_directory import Store
 from relrob.system.files import read_regular
 from relrob_solvers.branch_ladder import Branch
@@ -35,13 +35,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for seed in range(30):
         image, ladder = image_of(seed), rungs_of(image_of(seed), ("1", "1/8"))
         label = int(each.evaluator.outputs(ladder.base[None, :]).argmax())
-        leaves = (
-            decide(Problem(ladder, label, (each,), Budget(60), False, True), Branch(10))
-            .each[0]
-            .leaves
-        )
-        if leaves is not None:
-            data = certificate(each, ladder, image, label, "reference", leaves)
+        asked = Query(ladder, Label(label), (each,), Budget(60), False, True)
+        proof = decide(asked, Branch(10)).each[0].proof
+        if proof is not None:
+            data = certificate(each, ladder, image, label, "reference", proof)
             assert data is not None
             (folder / "one.json").write_bytes(data)
             return Made(folder / "one.json", folder / "float.onnx", json.loads(data))

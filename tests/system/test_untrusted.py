@@ -286,9 +286,8 @@ def test_a_study_of_megabytes_is_not_read(tmp_path: Path) -> None:
 
 
 def test_messages_escape_and_cap_what_they_quote() -> None:
-    told = str(
-        NetworkError("layer \x1b]0;pwn\x07\x85\u202e\u200b" + "x" * 10_000 + "end", "é, 好", "\x00")
-    )
+    given = "layer \x1b]0;pwn\x07\x85\u202e\u200b" + "x" * 10_000 + "end"
+    told = str(NetworkError(given, "é, 好", "\x00"))
     assert told.isprintable()
     assert r"\u001b]0;pwn\u0007" in told
     assert r"\u202e\u200b" in told

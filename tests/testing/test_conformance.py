@@ -13,14 +13,15 @@ import pytest
 from numpy.typing import NDArray
 
 from relrob import registry
-from relrob.deciding.decide import Decision, decide, solver_named
+from relrob.deciding.choose import solver_named
+from relrob.deciding.decide import Decision, decide
 from relrob.domain.network import Dense
-from relrob.domain.query import Budget
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
-from relrob.queries.problem import Problem
+from relrob.queries.properties import Label
+from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
@@ -29,8 +30,8 @@ from tests.support import numpy_opened, random_dense, rounded
 
 # the same solver with other settings, which instances as small as these need
 DEEP = "branch, leaves of 2"
-NAMES = [*(entry.method for entry in registry.solvers(True)), DEEP]
-COMPLETE = [*(entry.method for entry in registry.solvers(True) if entry.complete), DEEP]
+NAMES = [*(entry.method for entry in registry.solvers("ladder")), DEEP]
+COMPLETE = [*(entry.method for entry in registry.solvers("ladder") if entry.complete), DEEP]
 COUNTING = [name for name in COMPLETE if name not in ("smt", "milp")]  # these two give verdicts
 SHAPE = (6, 6, 1)
 
@@ -109,28 +110,31 @@ def truth(number: int) -> Truth:
 
 
 def solve(
-    number: int, solver: Solver, counts: bool, seconds: float = 60.0, ladder: Ladder | None = None
+    number: int,
+    solver: Solver[RungSet],
+    counts: bool,
+    seconds: float = 60.0,
+    ladder: Ladder | None = None,
 ) -> Decision:
     """One instance, on its own region or another one."""
     instance, known = INSTANCES[number], truth(number)
     rungs = known.rungs if ladder is None else rung_set(ladder, instance.image)
     with np.errstate(all="ignore"):
         return decide(
-            Problem(rungs, known.label, instance.networks, Budget(seconds), counts), solver
+            Query(rungs, Label(known.label), instance.networks, Budget(seconds), counts), solver
         )
 
 
-def made(name: str) -> Solver:
+def made(name: str) -> Solver[RungSet]:
     """The solver of a name of the table."""
     return Branch(leaf=2) if name == DEEP else solver_named(name)
 
 
-def accepted(number: int, name: str) -> Solver:
+def accepted(number: int, name: str) -> Solver[RungSet]:
     """The solver, if it takes the instance."""
     solver, known = made(name), truth(number)
-    refusal = solver.accepts(
-        Problem(known.rungs, known.label, INSTANCES[number].networks, Budget(1), True)
-    )
+    networks = [opened.network for opened in INSTANCES[number].networks]
+    refusal = solver.accepts(known.rungs.region, networks)
     if refusal is not None:
         pytest.skip(f"{name}: {refusal}")
     return solver
@@ -236,7 +240,13 @@ def test_the_same_question_has_the_same_answer(number: int, name: str) -> None:
         decision = solve(number, accepted(number, name), counts=True)
         answers.append(
             [
-                (verdict.status, verdict.margin, finding.effective, finding.evaluated, finding.thin)
+                (
+                    verdict.status,
+                    verdict.margin,
+                    finding.effective,
+                    finding.evaluated,
+                    finding.close_calls,
+                )
                 + (
                     (verdict.witness.moved, verdict.witness.image.tobytes())
                     if verdict.witness
@@ -253,7 +263,7 @@ def test_the_same_question_has_the_same_answer(number: int, name: str) -> None:
 def test_one_network_alone_is_decided_as_in_a_pair(number: int, name: str) -> None:
     known, pair = truth(number), solve(number, accepted(number, name), counts=True)
     for which, opened in enumerate(INSTANCES[number].networks):
-        problem = Problem(known.rungs, known.label, (opened,), Budget(60), True)
+        problem = Query(known.rungs, Label(known.label), (opened,), Budget(60), True)
         with np.errstate(all="ignore"):
             alone = decide(problem, made(name))
         assert alone.verdicts[0].status is pair.verdicts[which].status

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.mutants import CORE, MUTANTS, Mutant, copied, fails, killed, spoilt
+from tests.mutants.planting import ROOT
 
 QUICK = {
     "ties go to the last maximum": "tests/judging/test_folded.py::test_labels_are_first_maxima",
@@ -34,9 +35,10 @@ def folder() -> Iterator[Path]:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_every_bug_can_still_be_planted(mutant: Mutant) -> None:
-    """The place is there once, and the file with the bug is still Python."""
+    """The place is there once, the file with the bug is still Python, and its tests exist."""
     compile(spoilt(mutant), mutant.file, "exec")
     assert mutant.old != mutant.new
+    assert all((ROOT / test.partition("::")[0]).is_file() for test in mutant.tests)
 
 
 def test_names_are_different() -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from relrob.deciding.decide import solver_named
+from relrob.deciding.choose import solver_named
+from relrob.domain.network import Network
+from relrob.domain.region import Region
 from relrob.domain.verdict import Reason
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
 from relrob.queries.findings import Findings
-from relrob.queries.problem import Problem
+from relrob.queries.query import Query
 from relrob.queries.solver import Solver
+from relrob.regions.ladder import RungSet
 from relrob.testing import (
     bound_complaints,
     complaints,
@@ -106,15 +109,15 @@ def test_cases_are_of_all_kinds_and_come_again() -> None:
 class Faulty:
     """Enumeration with a planted bug: `bug` spoils what it finds."""
 
-    bug: Callable[[Problem, Findings], Findings]
+    bug: Callable[[Query[RungSet], Findings], Findings]
     name: str = "faulty"
     complete: bool = True
 
-    def accepts(self, problem: Problem) -> str | None:
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
         return None
 
-    def solve(self, problem: Problem) -> Findings:
-        return self.bug(problem, Enumerate().solve(problem))
+    def solve(self, query: Query[RungSet]) -> Findings:
+        return self.bug(query, Enumerate().solve(query))
 
 
 def each_finding(findings: Findings, **changes: object) -> Findings:
@@ -122,7 +125,7 @@ def each_finding(findings: Findings, **changes: object) -> Findings:
     return replace(findings, each=changed)
 
 
-def ties_ignored(problem: Problem, findings: Findings) -> Findings:
+def ties_ignored(problem: Query[RungSet], findings: Findings) -> Findings:
     """A margin of 0 counts as right: what a bound that forgets ties would say."""
     each = [
         replace(one, proved=True, proposals=()) if one.margin == 0 else one for one in findings.each
@@ -130,33 +133,33 @@ def ties_ignored(problem: Problem, findings: Findings) -> Findings:
     return replace(findings, each=tuple(each))
 
 
-def off_by_one(problem: Problem, findings: Findings) -> Findings:
+def off_by_one(problem: Query[RungSet], findings: Findings) -> Findings:
     """The points whose cost is the radius are forgotten."""
     return Enumerate().solve(
-        replace(problem, rungs=replace(problem.rungs, budget=problem.rungs.budget - 1))
+        replace(problem, points=replace(problem.points, budget=problem.points.budget - 1))
     )
 
 
-def swapped(problem: Problem, findings: Findings) -> Findings:
+def swapped(problem: Query[RungSet], findings: Findings) -> Findings:
     """Reference and quantised network exchanged."""
     return replace(findings, each=findings.each[::-1])
 
 
-def always_robust(problem: Problem, findings: Findings) -> Findings:
+def always_robust(problem: Query[RungSet], findings: Findings) -> Findings:
     return each_finding(findings, proved=True, effective=0, proposals=(), stopped=None)
 
 
-def always_fooled(problem: Problem, findings: Findings) -> Findings:
+def always_fooled(problem: Query[RungSet], findings: Findings) -> Findings:
     return each_finding(
-        findings, proved=False, proposals=(np.zeros(problem.rungs.features, dtype=np.bool_),)
+        findings, proved=False, proposals=(np.zeros(problem.points.features, dtype=np.bool_),)
     )
 
 
-def lazy(problem: Problem, findings: Findings) -> Findings:
+def lazy(problem: Query[RungSet], findings: Findings) -> Findings:
     return each_finding(findings, proved=False, proposals=(), stopped=Reason.TIME)
 
 
-def miscounting(problem: Problem, findings: Findings) -> Findings:
+def miscounting(problem: Query[RungSet], findings: Findings) -> Findings:
     return replace(
         findings,
         each=tuple(replace(one, effective=(one.effective or 0) + 1) for one in findings.each),
@@ -167,9 +170,9 @@ def miscounting(problem: Problem, findings: Findings) -> Findings:
     "bug", [ties_ignored, off_by_one, swapped, always_robust, always_fooled, lazy, miscounting]
 )
 def test_planted_bugs_are_noticed(
-    bug: Callable[[Problem, Findings], Findings], caplog: pytest.LogCaptureFixture
+    bug: Callable[[Query[RungSet], Findings], Findings], caplog: pytest.LogCaptureFixture
 ) -> None:
-    faulty: Solver = Faulty(bug)
+    faulty: Solver[RungSet] = Faulty(bug)
     told = []
     for number in range(150):
         case = random_case(12, number)
@@ -178,7 +181,7 @@ def test_planted_bugs_are_noticed(
 
 
 def test_an_unfaulty_one_is_not() -> None:
-    fine: Solver = Faulty(lambda problem, findings: findings)
+    fine: Solver[RungSet] = Faulty(lambda problem, findings: findings)
     for number in range(30):
         case = random_case(12, number)
         assert not [*complaints(fine, case, truth(case.problem)), *order_complaints(fine, case)]
@@ -187,10 +190,10 @@ def test_an_unfaulty_one_is_not() -> None:
 def test_an_order_that_is_not_kept_is_noticed() -> None:
     """ROBUST on the whole ladder only."""
 
-    def whole_only(problem: Problem, findings: Findings) -> Findings:
+    def whole_only(problem: Query[RungSet], findings: Findings) -> Findings:
         return (
             each_finding(findings, proved=True, proposals=())
-            if problem.rungs.ladder == case.ladder
+            if problem.points.ladder == case.ladder
             else findings
         )
 
@@ -202,7 +205,7 @@ def test_an_order_that_is_not_kept_is_noticed() -> None:
 
 
 def test_a_crash_of_a_solver_that_may_give_up_is_noticed() -> None:
-    def crash(problem: Problem, findings: Findings) -> Findings:
+    def crash(problem: Query[RungSet], findings: Findings) -> Findings:
         raise ZeroDivisionError("planted")
 
     case = random_case(12, 0)
@@ -210,7 +213,7 @@ def test_a_crash_of_a_solver_that_may_give_up_is_noticed() -> None:
         "UNKNOWN" in each
         for each in complaints(Faulty(crash, complete=False), case, truth(case.problem))
     )
-    late: Solver = Faulty(lazy, complete=False)
+    late: Solver[RungSet] = Faulty(lazy, complete=False)
     assert not list(complaints(late, case, truth(case.problem)))
 
 

@@ -80,7 +80,7 @@ def number(value: Any, what: str) -> float:
     return value
 
 
-def read_signs(path: Any, pulls: Any, layers: int) -> list[dict[int, tuple[int, float]]]:
+def read_signs(path: Any, betas: Any, layers: int) -> list[dict[int, tuple[int, float]]]:
     """(side, beta) of each neuron whose sign a path fixes, one mapping a hidden layer; `path`:
     [layer, neuron, 1 or -1], ...
 
@@ -92,18 +92,18 @@ def read_signs(path: Any, pulls: Any, layers: int) -> list[dict[int, tuple[int, 
         if not 0 <= layer < layers or sides[layer].setdefault(neuron, side) != side:
             raise InvalidError("a sign of a layer that is none, or two of one neuron")
     if (
-        not isinstance(pulls, list)
-        or len(pulls) != layers
-        or not all(isinstance(each, list) for each in pulls)
+        not isinstance(betas, list)
+        or len(betas) != layers
+        or not all(isinstance(each, list) for each in betas)
     ):
         raise InvalidError("pulls that are not a list for each hidden layer")
     signs = []
-    for known, given in zip(sides, pulls, strict=True):
-        if len(given) != len(known) or not all(number(pull, "a pull") >= 0 for pull in given):
+    for known, given in zip(sides, betas, strict=True):
+        if len(given) != len(known) or not all(number(beta, "a pull") >= 0 for beta in given):
             raise InvalidError(
                 "pulls that are not one number of at least 0 for each neuron whose sign is fixed"
             )
-        signs.append({n: (known[n], pull) for n, pull in zip(sorted(known), given, strict=True)})
+        signs.append({n: (known[n], beta) for n, beta in zip(sorted(known), given, strict=True)})
     return signs
 
 

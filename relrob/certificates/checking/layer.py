@@ -50,8 +50,8 @@ class ArbLayer:
         """The most by which quantising moves each input; input i lies in [0, high[i]]."""
         facts = self.facts
         step = ball(facts.share) * max(high, default=arb(0)) + ball(facts.shift)
-        top = None if facts.top is None else ball(facts.top)
-        beyond = [arb(0) if top is None else (h - top).nonnegative_part() for h in high]
+        input_cap = None if facts.input_cap is None else ball(facts.input_cap)
+        beyond = [arb(0) if input_cap is None else (h - input_cap).nonnegative_part() for h in high]
         return [(step + b).upper() if h > 0 else arb(0) for h, b in zip(high, beyond, strict=True)]
 
     def error(self, high: list[Any], moved: list[Any]) -> list[tuple[Any, Any]]:

@@ -66,7 +66,7 @@ class _Levels:
     """The level of each value, computed once."""
 
     def __init__(self, facts: Facts, step: Fraction) -> None:
-        self._top, self._step = facts.top, step
+        self._input_cap, self._step = facts.input_cap, step
         self._found: dict[Fraction, tuple[Fraction, Fraction]] = {}
 
     def of(self, value: Fraction) -> tuple[Fraction, Fraction]:
@@ -77,13 +77,13 @@ class _Levels:
 
     def _computed(self, value: Fraction) -> tuple[Fraction, Fraction]:
         step = self._step
-        value = value if self._top is None else min(value, self._top)
+        value = value if self._input_cap is None else min(value, self._input_cap)
         if not step:
             return value, Fraction(0)
         level = round(value / step)
         if abs(value / step - level) > _HALF:
             return value, LOOSE * step / 2
-        taken = level * step if self._top is None else min(level * step, self._top)
+        taken = level * step if self._input_cap is None else min(level * step, self._input_cap)
         return taken, LOOSE * (LOOSE - 1) * step if level > 0 else Fraction(0)
 
 

@@ -8,15 +8,12 @@ from typing import Any
 from numpy.typing import NDArray
 
 from relrob.bounding.fixed import Closed
-from relrob.bounding.linear import Margins
 from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.ladder import bent_lines, claim, has_rules, head
 from relrob.domain.network import Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.networks.enclose import enclosure_of
-from relrob.queries.findings import PhaseLeaf
-
-Proof = Margins | tuple[PhaseLeaf, ...] | tuple[tuple[Closed, ...], ...]
+from relrob.queries.findings import CellProof, PhaseLeaf, PhaseProof
 
 
 def ball_certificate(
@@ -25,25 +22,20 @@ def ball_certificate(
     image: NDArray[Any],
     label: int,
     role: str,
-    proof: Proof,
+    proof: PhaseProof | CellProof,
 ) -> bytes | None:
-    """The certificate that `network` gives `label` on all of `region` around `image`. `proof`:
-    bounds over the region, or over each of its parts, or of each threat in the order of
-    `relrob.bounding.fixed.threats` the cells that were closed. None for an L2 ball, of which bounds
-    are not re-derived, and, with a warning, where the checker has no rules for the network."""
-    bounded = (PhaseLeaf((), proof, ()),) if isinstance(proof, Margins) else proof
-    leaves = [leaf for leaf in bounded if isinstance(leaf, PhaseLeaf)]
-    if leaves:
+    """The certificate that `network` gives `label` on all of `region` around `image`. None for an
+    L2 ball, of which bounds are not re-derived."""
+    if isinstance(proof, PhaseProof):
         enclosure = enclosure_of(network)
         if enclosure is None or (isinstance(region, Ball) and region.norm is Norm.L2):
             return None
         entry: dict[str, Any] = {
             "gap": float(enclosure.gap),
-            "leaves": [_leaf(leaf, float(enclosure.gap)) for leaf in leaves],
+            "leaves": [_leaf(leaf, float(enclosure.gap)) for leaf in proof.leaves],
         }
     else:
-        cells = [group for group in bounded if not isinstance(group, PhaseLeaf)]
-        entry = {"cells": [[_cell(closed) for closed in group] for group in cells]}
+        entry = {"cells": [[_cell(closed) for closed in group] for group in proof.threats]}
     if not has_rules(network, bounds=True):
         return None
     described = {"kind": region.kind, "radius": str(region.radius)}
@@ -55,15 +47,15 @@ def ball_certificate(
 
 def _leaf(leaf: PhaseLeaf, gap: float) -> dict[str, Any]:
     """Its path, and what its bounds are made of; of a part without images there is no margin."""
-    found: Margins = leaf.found
-    pulls = [list[float]() for _ in found.hidden]
+    found = leaf.found
+    betas = [list[float]() for _ in found.hidden]
     for layer, neuron, _ in sorted(leaf.path):
-        pulls[layer].append(float(leaf.pulls[layer][neuron]))
+        betas[layer].append(float(leaf.betas[layer][neuron]))
     return {
         "path": [list(split) for split in leaf.path],
         "margin": None if found.empty else claim(float(found.low.min()), gap),
         "slopes": [bent_lines(neurons) for neurons in found.hidden],
-        "pulls": pulls,
+        "pulls": betas,
     }
 
 

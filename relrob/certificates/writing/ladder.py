@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.bounding.certain import CertainLabels
-from relrob.bounding.linear import Neurons
+from relrob.bounding.relaxation import Neurons
 from relrob.certificates.checking.deployed import NoRulesError, read_deployed
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.domain.arrays import Floats
@@ -39,7 +39,7 @@ SMALL: Final = (
 )
 
 
-def certificate(
+def ladder_certificate(
     opened: Opened,
     rungs: RungSet,
     image: NDArray[Any],
@@ -222,10 +222,14 @@ def claim(margin: float, gap: float) -> float:
 def bent_lines(neurons: Neurons) -> dict[str, list[Any]]:
     """The slopes of the neurons of a layer that are neither off nor on: above and below what they
     pass on."""
-    bent = (neurons.over != 0) | (neurons.under != 0) | (neurons.rise != neurons.fall)
+    bent = (
+        (neurons.upper_intercept != 0)
+        | (neurons.lower_intercept != 0)
+        | (neurons.upper_slope != neurons.lower_slope)
+    )
     where = np.flatnonzero(bent)
     return {
         "neurons": where.tolist(),
-        "above": neurons.rise[where].tolist(),
-        "below": neurons.fall[where].tolist(),
+        "above": neurons.upper_slope[where].tolist(),
+        "below": neurons.lower_slope[where].tolist(),
     }

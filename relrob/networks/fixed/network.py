@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from relrob.domain.arrays import Doubles, Floats, Ints, frozen
+from relrob.domain.arrays import Doubles, Floats, Ints, read_only
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError, QuantiseError, ShapeError
 from relrob.networks.exact_dot import DOUBLE, SINGLE, ExactDot, Numbers
@@ -57,8 +57,8 @@ class FixedLayer:
         largest = max(-int(weights.min(initial=0)), int(weights.max(initial=0)))
         if largest >= 2**62:
             raise NetworkError(f"a fixed-point weight of {largest.bit_length()} bits", "at most 62")
-        object.__setattr__(self, "weights", frozen(weights.astype(np.int64)))
-        object.__setattr__(self, "bias", frozen(bias.astype(np.int64)))
+        object.__setattr__(self, "weights", read_only(weights.astype(np.int64)))
+        object.__setattr__(self, "bias", read_only(bias.astype(np.int64)))
 
     @property
     def relu(self) -> bool:

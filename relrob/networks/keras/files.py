@@ -20,7 +20,7 @@ from relrob.networks.keras.config import Model, parse
 from relrob.networks.keras.layers import build
 from relrob.networks.keras.weights import by_class, by_position
 from relrob.networks.keras.wiring import classes_of, dims_of, input_of, treats_apart
-from relrob.networks.operators import Chain
+from relrob.networks.operators import OperatorChain
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes
 
@@ -146,7 +146,7 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
         )
 
     def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
-        chain = Chain((int(np.prod(dims)),))
+        chain = OperatorChain((int(np.prod(dims)),))
         for number, (weights, bias) in enumerate(pairs, start=1):
             chain.dense(weights, bias)
             chain.softmax() if number == len(pairs) else chain.relu()

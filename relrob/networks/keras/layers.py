@@ -1,4 +1,4 @@
-"""Keras layers, one by one, onto a `Chain`: the settings and the weights of an MLP without
+"""Keras layers, one by one, onto a `OperatorChain`: the settings and the weights of an MLP without
 importing Keras."""
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from relrob.errors import NetworkError
 from relrob.networks.keras.config import DENSE, LayerConfig, Model
 from relrob.networks.keras.settings import check_settings
 from relrob.networks.keras.wiring import path_of
-from relrob.networks.operators import Chain, NotDenseError
+from relrob.networks.operators import NotDenseError, OperatorChain
 
 Shapes = tuple[tuple[int, ...], ...]
 # (layer, the shapes that its settings give its weights) -> the weights. Raises NetworkError where
@@ -38,7 +38,7 @@ def build(model: Model, dims: tuple[int, ...], matched: Matched) -> tuple[Dense,
     layers = path_of(model)
     for layer in layers:
         _in(layer, check_settings)
-    weights, chain = matched(layers), Chain(dims)
+    weights, chain = matched(layers), OperatorChain(dims)
     for layer in layers:
         _in(layer, lambda here: _apply(chain, here, weights))
     return chain.finish(), chain.folded
@@ -58,7 +58,7 @@ def _in(layer: LayerConfig, step: Callable[[LayerConfig], None]) -> None:
         ) from error
 
 
-def _apply(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
+def _apply(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
     """One layer."""
     settings = layer.settings
     if layer.built is not None and tuple(layer.built[1:]) != chain.shape:
@@ -93,7 +93,7 @@ def _apply(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
             raise NotDenseError(f"a value of {len(chain.shape)} dimensions")
 
 
-def _activation(chain: Chain, name: str | None) -> None:
+def _activation(chain: OperatorChain, name: str | None) -> None:
     """linear, relu or softmax."""
     match name:
         case "relu":
@@ -110,7 +110,7 @@ def has_weights(layer: LayerConfig) -> bool:
     )
 
 
-def _dense(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
+def _dense(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
     """Kernel, bias where there is one, activation."""
     settings = layer.settings
     has_bias = settings.get("use_bias", settings.get("bias", True))
@@ -129,7 +129,7 @@ def _single(value: Any) -> NDArray[np.float64]:
         return np.asarray(value, np.float32).astype(np.float64)
 
 
-def _kept(chain: Chain, axis: Any) -> list[int]:
+def _kept(chain: OperatorChain, axis: Any) -> list[int]:
     """The axes that keep constants of their own, counted with the batch, in order."""
     if axis == []:
         raise NotDenseError("an empty list of axes, which Keras reads in two ways")
@@ -141,7 +141,7 @@ def _kept(chain: Chain, axis: Any) -> list[int]:
     return axes
 
 
-def _normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
+def _normalise(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
     """(x - mean) / max(sqrt(variance), 1e-7), from the settings or, where it was adapted to data,
     from the weights."""
     settings = layer.settings
@@ -178,7 +178,7 @@ def _spread(
     )
 
 
-def _batch_normalise(chain: Chain, layer: LayerConfig, weights: Weights) -> None:
+def _batch_normalise(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
     """gamma (x - mean) / sqrt(variance + epsilon) + beta, along one axis."""
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))

@@ -19,7 +19,7 @@ from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.networks.batches import one_line
 from relrob.networks.keras.savedmodel_apart import treats_apart
 from relrob.networks.keras.savedmodel_file import Signature, read_signature
-from relrob.networks.operators import Chain, NotDenseError
+from relrob.networks.operators import NotDenseError, OperatorChain
 from relrob.networks.source import Source
 from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
@@ -220,7 +220,7 @@ def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
     graph = function.graph.as_graph_def()
     if function.inputs[0].dtype != tf.float32:
         raise NotDenseError(f"pixels of type {function.inputs[0].dtype.name}")
-    chain, current = Chain(dims), function.inputs[0].op.name
+    chain, current = OperatorChain(dims), function.inputs[0].op.name
     constants: dict[str, Any] = {}
     for node in graph.node:
         inputs = [name.split(":")[0] for name in node.input if not name.startswith("^")]
@@ -244,7 +244,7 @@ def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
     return chain.finish(), chain.folded
 
 
-def _known(node: Any, values: list[Any], of_current: bool, chain: Chain) -> Any:
+def _known(node: Any, values: list[Any], of_current: bool, chain: OperatorChain) -> Any:
     """What does not depend on the pixels: a constant, or a shape (-1 for the batch) as Flatten
     computes it; else None."""
     if node.op == "Shape" and of_current:
@@ -267,7 +267,7 @@ def _masks(node: Any) -> list[int]:
     return [int(node.attr[name].i) for name in names]
 
 
-def _apply(chain: Chain, node: Any, rest: list[Any]) -> None:
+def _apply(chain: OperatorChain, node: Any, rest: list[Any]) -> None:
     """One operator."""
     if any(array.dtype.kind == "f" and array.dtype != np.float32 for array in rest):
         raise NotDenseError("weights that are not float32")

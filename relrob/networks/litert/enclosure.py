@@ -142,7 +142,7 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
         layer.bias.astype(np.float64) * (scales * layer.given.scale),
         layer.relu,
         terms=8,
-        reach=layer.given.top,
+        input_cap=layer.given.top,
         rounding=layer.out.scale * (0.5 + min(0.5, 2 * ratio)) * LOOSE,
         cap=layer.out.top,
         floor=layer.out.bottom,

@@ -14,7 +14,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, Ints, frozen
+from relrob.domain.arrays import Floats, Ints, read_only
 
 OPERATORS: Final[Mapping[int, str]] = {
     v: k for k, v in vars(schema.BuiltinOperator).items() if isinstance(v, int)
@@ -264,4 +264,4 @@ def _ints(values: Any) -> tuple[int, ...]:
 
 
 def _array(values: Any, kind: type[np.generic]) -> NDArray[Any] | None:
-    return None if values is None or not len(values) else frozen(np.array(values, dtype=kind))
+    return None if values is None or not len(values) else read_only(np.array(values, dtype=kind))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, frozen
+from relrob.domain.arrays import Floats, read_only
 
 Int8s = NDArray[np.int8]
 Int32s = NDArray[np.int32]
@@ -135,4 +135,4 @@ def _freeze(layer: Any) -> None:
     """Make the arrays of a layer read-only."""
     for name, value in vars(layer).items():
         if isinstance(value, np.ndarray):
-            object.__setattr__(layer, name, frozen(value))
+            object.__setattr__(layer, name, read_only(value))

@@ -1,5 +1,5 @@
-"""The graph of an ONNX file, operator by operator, onto a `Chain`: the weights of an MLP, or a
-model of what the file does."""
+"""The graph of an ONNX file, operator by operator, onto a `OperatorChain`: the weights of an MLP,
+or a model of what the file does."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line
 from relrob.networks.onnx.graph import Graph, Operator, graph_of
-from relrob.networks.operators import Chain, NotDenseError
+from relrob.networks.operators import NotDenseError, OperatorChain
 
 Array = NDArray[Any]
 _CONSTANTS = {"Add", "Sub", "Mul", "Div"}
@@ -47,7 +47,7 @@ def build(
         ) from error
     if graph.rank != len(dims) + 1:
         raise NotDenseError("an input that is not a batch of float32 images")
-    walker = _Walker(Chain(dims), graph)
+    walker = _Walker(OperatorChain(dims), graph)
     for operator in graph.operators:
         try:
             walker.visit(operator)
@@ -68,7 +68,7 @@ class _Walker:
     """Follows the one value that depends on the input; any second use of an earlier value ends the
     walk."""
 
-    def __init__(self, chain: Chain, graph: Graph) -> None:
+    def __init__(self, chain: OperatorChain, graph: Graph) -> None:
         self.chain = chain
         self.current = graph.given
         self._constants = dict(graph.constants)

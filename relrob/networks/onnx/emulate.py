@@ -22,7 +22,7 @@ from relrob.networks.batches import check_images, pixel_order, probe_images
 from relrob.networks.content import checked_bytes
 from relrob.networks.onnx import kernel_graph as onnx_graph
 from relrob.networks.onnx.operands import NotEmulatedError
-from relrob.networks.onnx.plan import Plan, plan
+from relrob.networks.onnx.plan import KernelPlan, plan
 from relrob.networks.onnx.steps import DynamicDense, FloatDense, IntegerDense, Step, enclose
 from relrob.networks.open import open_network
 from relrob.networks.shapes import without_batch
@@ -87,7 +87,7 @@ class OnnxEmulator:
     """Outputs of one network, and what each layer does. Immutable, shared freely between
     threads."""
 
-    def __init__(self, network: Network, steps: Plan) -> None:
+    def __init__(self, network: Network, steps: KernelPlan) -> None:
         self._network = network
         self._plan = steps
         self._order = pixel_order(network)

@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats, Ints, frozen
+from relrob.domain.arrays import Floats, Ints, read_only
 from relrob.networks.onnx.steps import Codes
 
 Array = NDArray[Any]
@@ -121,7 +121,7 @@ def viewed(
                 np.arange(size, dtype=np.int64).reshape(dims).transpose([n - 1 for n in order[1:]])
             )
             dims = index.shape
-            moved = frozen(index.reshape(-1))
+            moved = read_only(index.reshape(-1))
     need(prod(dims) == size, "it changes the number of values")
     return dims, moved
 

@@ -32,7 +32,7 @@ _LARGEST: Final = 1e37
 
 
 @dataclass(frozen=True)
-class Plan:
+class KernelPlan:
     """The steps, and whether each of them is exact to the bit; if not, `steps.enclose` bounds the
     outputs."""
 
@@ -50,7 +50,7 @@ class _Value:
     largest: float = 1.0
 
 
-def plan(model: onnx.ModelProto, dims: tuple[int, ...]) -> Plan:
+def plan(model: onnx.ModelProto, dims: tuple[int, ...]) -> KernelPlan:
     """The steps for images of shape `dims` in [0, 1]. Raises NotEmulatedError."""
     planner = _Planner(model, dims)
     for node in model.graph.node:
@@ -67,7 +67,7 @@ def plan(model: onnx.ModelProto, dims: tuple[int, ...]) -> Plan:
         planner.value.codes is None and len(planner.value.dims) == 1,
         "outputs that are not a row of float32",
     )
-    return Plan(tuple(planner.steps), planner.exact)
+    return KernelPlan(tuple(planner.steps), planner.exact)
 
 
 class _Planner:

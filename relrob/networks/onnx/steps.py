@@ -12,7 +12,7 @@ from typing import Final
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, Ints, frozen
+from relrob.domain.arrays import Floats, Ints, read_only
 from relrob.networks.exact_dot import ExactDot, Numbers
 
 FLOAT_MAX: Final = float(np.finfo(np.float32).max)
@@ -303,4 +303,4 @@ def _outward(values: Numbers, end: float) -> Floats:
 
 def constant(values: Numbers) -> Floats:
     """A read-only float32 vector."""
-    return np.asarray(frozen(np.asarray(values, dtype=np.float32)), dtype=np.float32)
+    return np.asarray(read_only(np.asarray(values, dtype=np.float32)), dtype=np.float32)

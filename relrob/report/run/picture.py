@@ -1,5 +1,4 @@
-"""Pictures of witnesses: original, perturbed and difference side by side, and contact sheets of
-many."""
+"""Pictures of witnesses: original, perturbed and difference side by side, and contact sheets."""
 
 from __future__ import annotations
 
@@ -22,13 +21,15 @@ PANEL = 280
 MARGIN = 16
 _Colour = tuple[int, int, int]
 _PAPER, _INK, _GREY, _FRAME = (250, 250, 248), (25, 25, 25), (95, 95, 95), (170, 170, 170)
+# Blue and orange can be told apart by the colour-blind.
 _DARKER, _SAME, _BRIGHTER = (
     (33, 102, 172),
     (247, 247, 247),
     (200, 84, 10),
-)  # blue and orange: safe for the colour-blind
+)
 _RAMP = np.array([_DARKER, _SAME, _BRIGHTER], dtype=np.float64)
-_LEVEL = 6  # PNG compression: what 9 saves on these pictures is not worth its time
+# PNG compression: level 9 saves little on these pictures and takes much longer.
+_LEVEL = 6
 
 
 @cache
@@ -59,8 +60,10 @@ def witness_png(view: WitnessView) -> bytes:
 
 
 def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
-    """Write a contact sheet of the first `limit` witnesses, two a row. Raises UsageError for none,
-    StoreError if it cannot."""
+    """Write a contact sheet of the first `limit` witnesses, two a row.
+
+    Raises UsageError for no witness, StoreError where the file cannot be written.
+    """
     write_atomic(path, gallery_png(views, limit))
 
 
@@ -83,7 +86,10 @@ def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
         top = MARGIN + (number // columns) * (cell[1] + MARGIN)
         for place, panel in enumerate(_panels(view, small)):
             _paste(canvas, panel, left + place * (small + gap), top)
-        name = f"image {view.index}: true label {view.label}, L1 {_cost(view)}, fools the {view.network}"
+        name = (
+            f"image {view.index}: true label {view.label}, L1 {_cost(view)}, "
+            f"fools the {view.network}"
+        )
         _write(draw, (left, top + small + 5), name, _INK, 13, cell[0])
         said = f"reference says {view.reference_label}, quantised says {view.quantised_label}"
         _write(draw, (left, top + small + 23), said, _GREY, 13, cell[0])
@@ -158,8 +164,8 @@ def _strongest(change: Floats) -> NDArray[np.float32]:
 
 
 def _difference_colours(change: Floats) -> Levels:
-    """Blue where darker, orange where brighter, near white where equal; the largest change has the
-    full colour."""
+    """(H, W, C) changes to (H, W, 3) levels: blue is darker, orange brighter, near white equal. The
+    largest change has the full colour."""
     signed = _strongest(change).astype(np.float64)
     largest = float(np.abs(signed).max(initial=0))
     position = signed / largest + 1 if largest > 0 else np.ones_like(signed)
@@ -181,7 +187,7 @@ def _scaled(levels: Levels, side: int) -> Image.Image:
 
 
 def _paste(canvas: Image.Image, panel: Image.Image, left: int, top: int) -> None:
-    """The panel, framed."""
+    """Paste the panel, framed."""
     canvas.paste(panel, (left, top))
     ImageDraw.Draw(canvas).rectangle(
         (left - 1, top - 1, left + panel.width, top + panel.height), outline=_FRAME
@@ -196,8 +202,7 @@ def _write(
     size: int,
     width: int,
 ) -> None:
-    """A line of text no wider than `width`: in a smaller font where it must be, cut where that is
-    not enough."""
+    """A line of text of at most `width` pixels: the font shrinks to 10, then the text is cut."""
     while size > 10 and draw.textlength(text, _font(size)) > width:
         size -= 1
     whole = text

@@ -1,11 +1,11 @@
-"""table.md: the sets, the rates and what they mean."""
+"""table.md: the sets, the rates and their meaning."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from relrob.report.run import wording
+from relrob.store.summary import Summary
 
 
 def escape(text: str) -> str:
@@ -21,9 +21,8 @@ def _rows(cells: Sequence[tuple[str, ...]]) -> list[str]:
     return ["| " + " | ".join(escape(cell) for cell in row) + " |" for row in cells]
 
 
-def table_markdown(summary: Mapping[str, Any]) -> str:
-    """The summary as a Markdown page: what was asked, the sets with 95% Wilson intervals, the
-    rates, notes."""
+def table_markdown(summary: Summary) -> str:
+    """The summary as a Markdown page: facts, sets with 95% Wilson intervals, rates, notes."""
     rows = wording.set_rows(summary)
     sets = [
         (row.name, str(row.count), row.whole, row.share, row.interval, row.meaning) for row in rows
@@ -33,7 +32,8 @@ def table_markdown(summary: Mapping[str, Any]) -> str:
             "# Robustness before and after quantisation",
             "",
             *[f"- {name}: {escape(text)}" for name, text in wording.facts(summary)],
-            f"- run: {escape(wording.printable(summary['run']))}, relrob {escape(wording.printable(summary['relrob']))}",
+            f"- run: {escape(wording.printable(summary.header.run))}, "
+            f"relrob {escape(wording.printable(summary.header.relrob))}",
             "",
             escape(wording.meaning(summary)),
             "",

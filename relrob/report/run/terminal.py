@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from relrob.report.run import wording
+from relrob.store.summary import Summary
 
 _STYLE = {
     "R_Q^FP": "green",
@@ -21,8 +19,8 @@ _STYLE = {
 }
 
 
-def print_summary(summary: Mapping[str, Any], console: Console) -> None:
-    """Print what was asked, the sets, the rates and the notes; 80 columns are enough."""
+def print_summary(summary: Summary, console: Console) -> None:
+    """Print the facts, the sets, the rates and the notes; 80 columns are enough."""
     console.print(_pairs(wording.facts(summary)))
     console.print()
     console.print(_sets(summary))
@@ -32,8 +30,8 @@ def print_summary(summary: Mapping[str, Any], console: Console) -> None:
     console.print(_pairs([("-", note) for note in wording.notes(summary)]))
 
 
-def rendered(summary: Mapping[str, Any]) -> str:
-    """What `print_summary` prints on standard output, without spaces at the ends of lines."""
+def rendered(summary: Summary) -> str:
+    """The text of `print_summary` for standard output, without spaces at the ends of lines."""
     console = Console(highlight=False)
     with console.capture() as captured:
         print_summary(summary, console)
@@ -50,8 +48,8 @@ def _pairs(pairs: list[tuple[str, str]], style: str = "") -> Table:
     return table
 
 
-def _sets(summary: Mapping[str, Any]) -> Table:
-    """One row a set, indented below the set that it divides and is a share of."""
+def _sets(summary: Summary) -> Table:
+    """A row for each set, indented below the set that it is a share of."""
     table = Table(box=None, pad_edge=False, padding=(0, 1))
     table.add_column("set", no_wrap=True)
     table.add_column("images", justify="right", no_wrap=True)

@@ -1,15 +1,16 @@
-"""What a summary says, in words and cells that table.md and the terminal share."""
+"""A summary in words, for table.md and the terminal: the same cells and sentences in both."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from relrob.store.summary import wilson
+from relrob.store.header import NetworkHeader
+from relrob.store.proportions import wilson
+from relrob.store.summary import Summary
 
-# (set, depth in the tree of sets, what it is a share of, meaning)
-_MEANING: tuple[tuple[str, int, str, str], ...] = (
+# set, depth in the tree of sets, the set that it is a share of, meaning
+_MEANING: Final[tuple[tuple[str, int, str, str], ...]] = (
     ("L_cc", 0, "images", "reference right, unperturbed"),
     ("R", 1, "L_cc", "reference robust"),
     ("R_Q^FP", 2, "R", "robust before and after"),
@@ -25,8 +26,8 @@ _MEANING: tuple[tuple[str, int, str, str], ...] = (
 
 @dataclass(frozen=True)
 class SetRow:
-    """A set in the table: `count` images, a `share` of the set `whole` with its interval, as text,
-    empty when that is empty.
+    """A set in the table: `count` images, and as text their `share` of the set `whole` with its
+    interval; both texts are empty where `whole` is.
 
     `depth`: 0 for L_cc and L_ic, 1 for the sets that divide L_cc, 2 for those that divide R and
     R_NOT.
@@ -56,7 +57,7 @@ def span(ends: list[float] | tuple[float, float] | None) -> str:
 
 
 def printable(text: Any) -> str:
-    """The text with what a terminal or a table could take for commands replaced.
+    """The text with a question mark for every character that a terminal could obey.
 
     >>> printable("a\\x1b[2Jb")
     'a?[2Jb'
@@ -64,9 +65,9 @@ def printable(text: Any) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in str(text))
 
 
-def set_rows(summary: Mapping[str, Any]) -> list[SetRow]:
+def set_rows(summary: Summary) -> list[SetRow]:
     """The sets, each below the set that it divides, with its share of that."""
-    sizes = {"images": summary["sets"]["L_cc"] + summary["sets"]["L_ic"]} | summary["sets"]
+    sizes = {"images": summary.sets.images} | summary.sets.json()
     rows = []
     for name, depth, whole, meaning in _MEANING:
         count, total = sizes[name], sizes[whole]
@@ -75,47 +76,39 @@ def set_rows(summary: Mapping[str, Any]) -> list[SetRow]:
     return rows
 
 
-def facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What the verdicts are about: (name, text) of networks, images, region, arithmetic and
-    solvers."""
-    images, reference, quantised = summary["dataset"], summary["reference"], summary["quantised"]
+def facts(summary: Summary) -> list[tuple[str, str]]:
+    """(name, text) of networks, images, region, arithmetic and solvers."""
+    header = summary.header
+    images, reference, quantised = header.dataset, header.reference, header.quantised
+    decided = [f"{_solvers(name)} ({count})" for name, count in summary.decided_by]
     return [
-        ("reference", f"{printable(reference['path'])}, accuracy {_accuracy(reference)}"),
+        ("reference", f"{printable(reference.path)}, accuracy {_accuracy(reference)}"),
         *_ways("reference", reference),
         (
             "quantised",
-            f"{printable(quantised['path'])}, scheme {printable(quantised['scheme'])}, "
-            f"run by {printable(quantised['runtime'])}, accuracy {_accuracy(quantised)}",
+            f"{printable(quantised.path)}, scheme {printable(quantised.scheme)}, "
+            f"run by {printable(quantised.runtime)}, accuracy {_accuracy(quantised)}",
         ),
         *_ways("quantised", quantised),
-        (
-            "images",
-            f"{images['images']} of {printable(images['name'])} {printable(images['split'])}",
-        ),
+        ("images", f"{images.images} of {printable(images.name)} {printable(images.split)}"),
         ("region", _region(summary)),
         ("arithmetic", _arithmetic(summary)),
-        (
-            "decided by",
-            "; ".join(
-                f"{_solvers(name)} ({count})" for name, count in summary["decided_by"].items()
-            )
-            or "nothing",
-        ),
+        ("decided by", "; ".join(decided) or "nothing"),
     ]
 
 
-def _ways(name: str, network: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """How a network runs that is not modelled, or whose file is not run as it is."""
+def _ways(name: str, network: NetworkHeader) -> list[tuple[str, str]]:
+    """A line for a network that is a black box, and one for a file that runs in another form."""
     told = []
-    if network.get("black_box"):
-        told.append((name, f"run as a black box: {printable(network['black_box'])}"))
-    if network.get("conversion"):
-        told.append((name, f"runs as {printable(network['conversion'])}"))
+    if network.black_box:
+        told.append((name, f"run as a black box: {printable(network.black_box)}"))
+    if network.conversion:
+        told.append((name, f"runs as {printable(network.conversion)}"))
     return told
 
 
 def _solvers(pair: str) -> str:
-    """Who decided reference and quantised network.
+    """The solvers that decided the reference and the quantised network.
 
     >>> _solvers("enumerate,enumerate"), _solvers("bounds,enumerate")
     ('enumerate', 'bounds (reference) and enumerate (quantised)')
@@ -124,19 +117,18 @@ def _solvers(pair: str) -> str:
     return one if other in ("", one) else f"{one} (reference) and {other} (quantised)"
 
 
-def _accuracy(network: Mapping[str, Any]) -> str:
-    value = network.get("accuracy")
-    return "not measured" if value is None else f"{100 * value:.2f}%"
+def _accuracy(network: NetworkHeader) -> str:
+    return "not measured" if network.accuracy is None else f"{100 * network.accuracy:.2f}%"
 
 
-def _arithmetic(summary: Mapping[str, Any]) -> str:
+def _arithmetic(summary: Summary) -> str:
     """That of the reference, and that of the quantised network where it is another."""
-    one = printable(summary["arithmetic"])
-    other = printable(summary["quantised"].get("arithmetic", one))
+    one = printable(summary.header.arithmetic)
+    other = printable(summary.header.quantised.arithmetic) or one
     return one if one == other else f"{one} (reference), {other} (quantised)"
 
 
-_KINDS = {
+_KINDS: Final = {
     "l1": "every float32 image of the L1 ball",
     "l2": "every float32 image of the L2 ball",
     "linf": "every float32 image of the L-infinity ball",
@@ -145,126 +137,161 @@ _KINDS = {
 }
 
 
-def _region(summary: Mapping[str, Any]) -> str:
+def _region(summary: Summary) -> str:
     """The region in words, with the number of points an image."""
-    region = summary["region"]
-    exact = region.get("exact", region)
+    region = summary.header.region
     words = [
-        _KINDS.get(region["kind"], printable(region["kind"])),
-        f"radius {printable(exact['radius'])}",
+        _KINDS.get(region.kind, printable(region.kind)),
+        f"radius {printable(region.radius)}",
     ]
-    if "step" in exact:
-        words.append(f"step {printable(exact['step'])}")
-    if "features" in region:
-        words.append(
-            f"{printable(region['features'])} features of {printable(region['axes'])} axes"
-        )
-    if "seed" in region:
-        words.append(f"seed {printable(region['seed'])}")
-    ends = summary["region_points"]
+    if region.step is not None:
+        words.append(f"step {printable(region.step)}")
+    if region.features is not None:
+        words.append(f"{printable(region.features)} features of {printable(region.axes)} axes")
+    if region.seed is not None:
+        words.append(f"seed {printable(region.seed)}")
+    ends = summary.region_points
     if ends is not None:
         count = f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,} to {ends[1]:,}"
         words.append(f"{count} points an image")
     return ", ".join(words)
 
 
-def rates(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
+def rates(summary: Summary) -> list[tuple[str, str]]:
     """(name, text) of the rates, with the fraction and the interval where there is one."""
-    sets, ends = summary["sets"], summary["intervals"]
-
-    def rate(name: str, part: str, whole: str) -> str:
-        if summary[name] is None:
-            return f"not counted ({whole} is empty)"
-        return f"{percent(summary[name])}, {sets[part]} of {sets[whole]} (95%: {span(ends[name])})"
-
-    effective = summary["effective"]
-    points = closest = (
-        "not counted (no effective points)" if effective["reference"] == 0 else "not counted"
-    )
-    if summary["transfer_points"] is not None:
-        counted = f"{effective['transferred']:,} of {effective['reference']:,}"
-        points = f"{percent(summary['transfer_points'])}, {counted} effective points"
-    if summary["closest_transfer"] is not None:
-        closest = percent(summary["closest_transfer"])
+    sets, ends = summary.sets, summary.intervals
+    robust, transfer = summary.relative_robustness, summary.adversarial_transfer
     return [
-        ("relative robustness |R_Q^FP| / |R|", rate("relative_robustness", "R_Q^FP", "R")),
-        ("adversarial transfer |R^0| / |R_NOT|", rate("adversarial_transfer", "R^0", "R_NOT")),
-        ("transfer over points", points),
-        ("transfer of the closest", closest),
+        (
+            "relative robustness |R_Q^FP| / |R|",
+            f"{percent(robust)}, {sets.both_robust} of {sets.robust} "
+            f"(95%: {span(ends['relative_robustness'])})"
+            if robust is not None
+            else "not counted (R is empty)",
+        ),
+        (
+            "adversarial transfer |R^0| / |R_NOT|",
+            f"{percent(transfer)}, {sets.all_transfer} of {sets.not_robust} "
+            f"(95%: {span(ends['adversarial_transfer'])})"
+            if transfer is not None
+            else "not counted (R_NOT is empty)",
+        ),
+        *_point_rates(summary),
     ]
 
 
-def meaning(summary: Mapping[str, Any]) -> str:
-    """What the verdicts claim, in one paragraph."""
-    kind, runtime = summary["region"]["kind"], printable(summary["quantised"]["runtime"])
-    if kind == "search":
-        claim = "The region was sampled by a search: ROBUST means that the search met no perturbation that fools the network."
+def _point_rates(summary: Summary) -> list[tuple[str, str]]:
+    """The two rates over perturbed images."""
+    effective = summary.effective
+    none = "not counted (no effective points)" if effective.reference == 0 else "not counted"
+    points = closest = none
+    if summary.transfer_points is not None:
+        counted = f"{effective.transferred:,} of {effective.reference:,}"
+        points = f"{percent(summary.transfer_points)}, {counted} effective points"
+    if summary.closest_transfer is not None:
+        closest = percent(summary.closest_transfer)
+    return [("transfer over points", points), ("transfer of the closest", closest)]
+
+
+def meaning(summary: Summary) -> str:
+    """The claim of the verdicts, in one paragraph."""
+    runtime = printable(summary.header.quantised.runtime)
+    if summary.header.region.kind == "search":
+        claim = (
+            "The region was sampled by a search: ROBUST means that the search met no perturbation "
+            "that fools the network."
+        )
     else:
         claim = (
-            "ROBUST speaks of every point of the region, not of a sample: the network gives the true label on all of them. "
-            "A search that could not be finished gives UNKNOWN, never ROBUST."
+            "ROBUST speaks of every point of the region, not of a sample: the network gives the "
+            "true label on all of them. A search that could not be finished gives UNKNOWN, never "
+            "ROBUST."
         )
     return (
-        f"{claim} NOT_ROBUST comes with a witness, a perturbed image replayed on the network itself. Verdicts hold for "
-        f"the arithmetic {_arithmetic(summary)} and, for the quantised network, for {runtime} as its runtime; "
-        f"another runtime may answer otherwise.{_reals(summary)}"
+        f"{claim} NOT_ROBUST comes with a witness, a perturbed image replayed on the network "
+        f"itself. Verdicts hold for the arithmetic {_arithmetic(summary)} and, for the quantised "
+        f"network, for {runtime} as its runtime; another runtime may answer otherwise."
+        f"{_reals(summary)}"
     )
 
 
-def _reals(summary: Mapping[str, Any]) -> str:
-    """What verdicts over the reals do not say."""
-    if "real" not in (summary["arithmetic"], summary["quantised"].get("arithmetic")):
+def _reals(summary: Summary) -> str:
+    """The limits of verdicts over the reals; "" for other verdicts."""
+    if "real" not in (summary.header.arithmetic, summary.header.quantised.arithmetic):
         return ""
-    return " Over the reals nothing is rounded, as in other verifiers; a float32 runtime may give another label where it rounds."
+    return (
+        " Over the reals nothing is rounded, as in other verifiers; a float32 runtime may give "
+        "another label where it rounds."
+    )
 
 
-_RULES = {
+_RULES: Final = {
     "closest": "the effective perturbations of least cost (--effective closest)",
     "all": "all effective perturbations (--effective all)",
     "farthest": "the effective perturbations of largest cost (--effective farthest)",
 }
 
 
-def notes(summary: Mapping[str, Any]) -> list[str]:
-    """Sentences that some runs need: regressions without perturbation, unknowns with their reasons,
-    refuted witnesses."""
-    rule = f"R_Q, R^0 and R^mixed go by {_RULES[summary.get('effective_rule', 'closest')]}; transfer over points counts every one."
-    if summary["region"]["kind"] in _KINDS:
-        rule = "R_Q and R^0 go by the one effective perturbation that was found: of a ball, none are counted."
-    told = [
-        rule,
-        f"Clean regressions: {summary['clean_regressions']} (the reference is right and the quantised network wrong with no "
-        "perturbation at all).",
+def notes(summary: Summary) -> list[str]:
+    """Sentences below the tables: the rule of the sets, regressions without perturbation, and the
+    events that some runs have."""
+    return [
+        _rule(summary),
+        f"Clean regressions: {summary.clean_regressions} (the reference is right and the "
+        "quantised network wrong with no perturbation at all).",
+        *_events(summary),
+        _work(summary),
     ]
-    if summary["sets"]["unknown"]:
-        reasons = "; ".join(
-            f"{printable(reason)} ({count})" for reason, count in summary["reasons"].items()
+
+
+def _rule(summary: Summary) -> str:
+    """How R_Q, R^0 and R^mixed are told apart."""
+    if summary.header.region.kind in _KINDS:
+        return (
+            "R_Q and R^0 go by the one effective perturbation that was found: of a ball, none are "
+            "counted."
         )
-        told.append(
-            f"Undecided images: {summary['sets']['unknown']} (reference {summary['unknown_reference']}, quantised "
-            f"{summary['unknown_quantised']}). In R or R_NOT they count in a rate's denominator alone. "
-            f"Reasons: {reasons or 'none recorded'}."
-        )
-    if summary["disagreements"]:
-        told.append(
-            f"Refuted witnesses: {summary['disagreements']} proposed by a solver, rejected when replayed."
-        )
-    if summary["thin"]:
-        told.append(
-            f"Close calls: {summary['thin']} points were too close for folded arithmetic and ran on the runtime itself."
-        )
-    checks = summary.get("spot_checks", {"run": 0})["run"]
-    if checks:
-        told.append(
-            f"{checks:,} spot checks, none against: points of what was proved, run on the runtime itself."
-        )
-    points = summary["points"]
-    if summary["region"]["kind"] in _KINDS:
-        run = points["evaluated"] + summary["evaluated_undecided"]
-        told.append(f"Images run: {run:,}. {summary['seconds']:.1f} s of work.")
-        return told
-    told.append(
-        f"Perturbed images: {points['covered']:,} covered by the verdicts, {points['evaluated']:,} by running a network, "
-        f"{points['proved']:,} proved without. {summary['seconds']:.1f} s of work."
+    return (
+        f"R_Q, R^0 and R^mixed go by {_RULES[summary.header.effective_rule]}; transfer over "
+        "points counts every one."
     )
+
+
+def _events(summary: Summary) -> list[str]:
+    """Undecided images with their reasons, refuted witnesses, close calls, spot checks: a sentence
+    for each that there was."""
+    told = []
+    if summary.sets.unknown:
+        reasons = "; ".join(f"{printable(reason)} ({count})" for reason, count in summary.reasons)
+        told.append(
+            f"Undecided images: {summary.sets.unknown} (reference {summary.unknown_reference}, "
+            f"quantised {summary.unknown_quantised}). In R or R_NOT they count in a rate's "
+            f"denominator alone. Reasons: {reasons or 'none recorded'}."
+        )
+    if summary.disagreements:
+        told.append(
+            f"Refuted witnesses: {summary.disagreements} proposed by a solver, rejected when "
+            "replayed."
+        )
+    if summary.thin:
+        told.append(
+            f"Close calls: {summary.thin} points were too close for folded arithmetic and ran on "
+            "the runtime itself."
+        )
+    if summary.spot_checks:
+        told.append(
+            f"{summary.spot_checks:,} spot checks, none against: points of what was proved, run "
+            "on the runtime itself."
+        )
     return told
+
+
+def _work(summary: Summary) -> str:
+    """How many perturbed images were run and proved, and the time that it took."""
+    points, time = summary.points, f"{summary.seconds:.1f} s of work."
+    if summary.header.region.kind in _KINDS:
+        return f"Images run: {points.evaluated + summary.evaluated_undecided:,}. {time}"
+    return (
+        f"Perturbed images: {points.covered:,} covered by the verdicts, {points.evaluated:,} by "
+        f"running a network, {points.proved:,} proved without. {time}"
+    )

@@ -4,30 +4,29 @@ witnesses and certificates."""
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
 
 from relrob import registry
 from relrob.report.run.csv_file import images_csv
 from relrob.report.run.table import table_markdown
 from relrob.store.run_directory import Store
+from relrob.store.summary import Summary
 from relrob.store.witness_file import decode
 from relrob.system.files import disk_errors, write_atomic
 
 
-def summary_json(summary: Mapping[str, Any]) -> str:
+def summary_json(summary: Summary) -> str:
     """summary.json: two spaces of indentation, keys in the summary's order, a line end."""
-    return json.dumps(summary, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return json.dumps(summary.json(), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_run(
-    directory: Path, summary: dict[str, Any], indices: Collection[int] | None = None
-) -> None:
+def write_run(directory: Path, summary: Summary, indices: Collection[int] | None = None) -> None:
     """Write summary.json, images.csv, table.md, witnesses/NNNNN-NETWORK.npz and .png, and
-    certificates/NNNNN-NETWORK.json, of all images in the store or of some. Again, the same bytes.
+    certificates/NNNNN-NETWORK.json.
 
-    A file that is there already with the same bytes is left as it is. Raises StoreError: not a run
+    `indices`: images to write about; None is all images in the store. The same store gives the same
+    bytes, and a file that has them already is left as it is. Raises StoreError: not a run
     directory, a full disk.
     """
     with Store.read(directory) as store:
@@ -48,7 +47,7 @@ def write_run(
 
 
 def _write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:
-    """The .npz as the store has it, and its picture."""
+    """Write each .npz as the store has it, and its picture."""
     draw: Callable[..., bytes] = registry.load("relrob.report.run.picture:witness_png")
     for index, network, data in witnesses:
         _keep(folder / f"{index:05d}-{network}.npz", data)

@@ -1,8 +1,7 @@
-"""What Duncan et al. 2020 claim, each beside what a study found: reproduced, not reproduced, or
-inconclusive.
+"""The claims of Duncan et al. 2020 judged by a study: reproduced, not reproduced or inconclusive.
 
-Every judgement uses the Wilson interval (95 %) of each cell, so a cell of few images says little,
-in either direction.
+A judgement rests on the Wilson interval (95 %) of each cell, so a cell of few images decides
+little, in either direction.
 """
 
 from __future__ import annotations
@@ -13,16 +12,19 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Final
 
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.table_rows import Rate, TableRow
 
-_ROBUST: Final = 98.0  # percent
-_COST: Final = 0.03  # points of accuracy
-_LOSSES: Final = (1.4, 48.0)  # points: the largest of robustness, and of transfer
+# The least relative robustness that the paper claims, in percent.
+_ROBUST: Final = 98.0
+# The largest loss of accuracy that the paper claims, in points.
+_COST: Final = 0.03
+# The paper's largest losses of robustness and of transfer, in points.
+_LOSSES: Final = (1.4, 48.0)
 _MAIN: Final = "duncan2020.csv"
 
 
 class Judgement(StrEnum):
-    """How a claim fares."""
+    """The result for a claim."""
 
     REPRODUCED = "reproduced"
     NOT = "not reproduced"
@@ -30,7 +32,7 @@ class Judgement(StrEnum):
 
 
 @dataclass(frozen=True)
-class Claim:
+class PaperClaim:
     """A sentence of the paper, the judgement, and the numbers that it rests on."""
 
     says: str
@@ -38,12 +40,14 @@ class Claim:
     why: str
 
 
-def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
-    """The claims of the paper whose numbers stand beside the study's, grid and kernels apart; none
-    for another study."""
+def claims(published: str, rows: Sequence[TableRow]) -> list[PaperClaim]:
+    """The claims of the paper, for each grid and runtime of a study.
+
+    `published`: the table of published numbers beside the study's; another table has no claims.
+    """
     if published != _MAIN:
         return []
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[TableRow]] = {}
     for row in rows:
         groups.setdefault((row.grid, row.runtime), []).append(row)
     found = []
@@ -56,11 +60,13 @@ def claims(published: str, rows: Sequence[Row]) -> list[Claim]:
             _radius(cells),
         ):
             if claim is not None:
-                found.append(Claim(f"{grid}, {runtime}: {claim.says}", claim.judgement, claim.why))
+                found.append(
+                    PaperClaim(f"{grid}, {runtime}: {claim.says}", claim.judgement, claim.why)
+                )
     return found
 
 
-def _robust(cells: list[Row]) -> Claim:
+def _robust(cells: list[TableRow]) -> PaperClaim:
     """Claim 34."""
     says = "relative robustness is 98 % or more at every radius and step"
     rates = [(row.robustness.interval, row) for row in cells]
@@ -75,14 +81,14 @@ def _robust(cells: list[Row]) -> Claim:
         else "no robust image"
     )
     if below:
-        return Claim(
+        return PaperClaim(
             says, Judgement.NOT, f"{least}; surely below in {len(below)} of {len(cells)} cells"
         )
     judgement = Judgement.REPRODUCED if above and len(above) == len(cells) else Judgement.OPEN
-    return Claim(says, judgement, f"{least}; surely so in {len(above)} of {len(cells)} cells")
+    return PaperClaim(says, judgement, f"{least}; surely so in {len(above)} of {len(cells)} cells")
 
 
-def _falls(cells: list[Row]) -> Claim | None:
+def _falls(cells: list[TableRow]) -> PaperClaim | None:
     """Claim 35: of neighbouring steps, the smaller one's transfer is not surely the larger."""
     says = "adversarial transfer falls with the step"
     pairs = []
@@ -98,10 +104,13 @@ def _falls(cells: list[Row]) -> Claim | None:
         return None
     rises = sum(_above(small, large) for small, large in known)
     falls = sum(_above(large, small) for small, large in known)
-    why = f"of {len(known)} pairs of neighbouring steps it surely falls in {falls} and surely rises in {rises}"
+    why = (
+        f"of {len(known)} pairs of neighbouring steps it surely falls in {falls} "
+        f"and surely rises in {rises}"
+    )
     if rises:
-        return Claim(says, Judgement.NOT, why)
-    return Claim(says, Judgement.REPRODUCED if falls == len(known) else Judgement.OPEN, why)
+        return PaperClaim(says, Judgement.NOT, why)
+    return PaperClaim(says, Judgement.REPRODUCED if falls == len(known) else Judgement.OPEN, why)
 
 
 def _above(one: Rate, other: Rate) -> bool:
@@ -113,8 +122,8 @@ def _above(one: Rate, other: Rate) -> bool:
     )
 
 
-def _accurate(cells: list[Row]) -> Claim | None:
-    """Claim 36: of the whole test set, so nothing is sampled."""
+def _accurate(cells: list[TableRow]) -> PaperClaim | None:
+    """Claim 36. Accuracies are of the whole test set, so there is no interval."""
     before, after = cells[0].accuracy
     if before is None or after is None:
         return None
@@ -123,12 +132,15 @@ def _accurate(cells: list[Row]) -> Claim | None:
     why = (
         f"{before:.2f} % before, {after:.2f} % after: {lost:+.2f} points lost on the whole test set"
     )
-    return Claim("quantisation costs at most 0.03 points of accuracy", judgement, why)
+    return PaperClaim("quantisation costs at most 0.03 points of accuracy", judgement, why)
 
 
-def _unequal(cells: list[Row]) -> Claim | None:
+def _unequal(cells: list[TableRow]) -> PaperClaim | None:
     """Claim 37: the largest loss of transfer is far above the largest loss of robustness."""
-    says = f"transfer loses far more than robustness does (there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
+    says = (
+        "transfer loses far more than robustness does "
+        f"(there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
+    )
     robust = [100 - row.robustness.percent for row in cells if row.robustness.percent is not None]
     surely = [100 - row.robustness.highest for row in cells if row.robustness.highest is not None]
     lost = [
@@ -142,11 +154,11 @@ def _unequal(cells: list[Row]) -> Claim | None:
     why = f"at most {max(robust):.2f} points of robustness, {most:.2f} of transfer{_counted(cells)}"
     ends = rate.interval or (0.0, 100.0)
     if 100 - ends[1] > 2 * max(robust):
-        return Claim(says, Judgement.REPRODUCED, why)
-    return Claim(says, Judgement.NOT if 100 - ends[0] < max(surely) else Judgement.OPEN, why)
+        return PaperClaim(says, Judgement.REPRODUCED, why)
+    return PaperClaim(says, Judgement.NOT if 100 - ends[0] < max(surely) else Judgement.OPEN, why)
 
 
-def _radius(cells: list[Row]) -> Claim | None:
+def _radius(cells: list[TableRow]) -> PaperClaim | None:
     """Claim 38: MNIST, smallest step, from radius 10 to 20."""
     if cells[0].dataset != "mnist":
         return None
@@ -155,15 +167,18 @@ def _radius(cells: list[Row]) -> Claim | None:
     if smallest is None or not {10, 20} <= set(at):
         return None
     narrow, wide = at[10].transfer, at[20].transfer
-    says = f"at step {smallest} transfer rises from radius 10 to 20 (there 60.34 % of 116 to 79.17 % of 96 images)"
+    says = (
+        f"at step {smallest} transfer rises from radius 10 to 20 "
+        "(there 60.34 % of 116 to 79.17 % of 96 images)"
+    )
     why = f"{_shown(narrow)} to {_shown(wide)}"
     if _above(wide, narrow):
-        return Claim(says, Judgement.REPRODUCED, why)
-    return Claim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
+        return PaperClaim(says, Judgement.REPRODUCED, why)
+    return PaperClaim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
 
 
-def _counted(cells: list[Row]) -> str:
-    """What percentages of cells with undecided images are."""
+def _counted(cells: list[TableRow]) -> str:
+    """A remark on percentages, where some of the cells have undecided images."""
     return ", undecided images counted against" if any(row.unknown for row in cells) else ""
 
 

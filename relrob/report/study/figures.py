@@ -1,14 +1,13 @@
 """A study's figures as SVG and PNG: robust images against the step, both rates beside the published
 ones, fooled images by label.
 
-Colours are cividis and two of Okabe and Ito's (safe for the colour-blind), told apart by line and
-marker too; bars and bands are Wilson intervals (95 %). The same rows give the same bytes. Imports
+Colours are cividis and two of Okabe and Ito's, which the colour-blind can tell apart; line and
+marker differ too. Bars are Wilson intervals (95 %). The same rows give the same bytes. Imports
 Matplotlib.
 """
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
@@ -18,12 +17,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from relrob.report.study.rows import Rate, Row
+from relrob.report.figure_file import STYLE, files
+from relrob.report.study.table_rows import Rate, TableRow
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 _STYLE: Final[Any] = {
-    "svg.hashsalt": "relrob",
-    "svg.fonttype": "path",
+    **STYLE,
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.spines.top": False,
@@ -34,15 +33,16 @@ _STYLE: Final[Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
-_DPI: Final = 150
-_APART: Final = 0.06  # octaves
-_ENOUGH: Final = 30  # images; intervals of fewer run out of the picture
-_Panel = tuple[str, list[Row]]
+# Points of two networks at one step stand so many octaves apart.
+_APART: Final = 0.06
+# Images of a rate whose interval must fit; intervals of fewer run out of the picture.
+_ENOUGH: Final = 30
+_Panel = tuple[str, list[TableRow]]
 
 
-def figures(rows: Sequence[Row]) -> dict[str, bytes]:
-    """File name to content, an .svg and a .png of each figure that the rows allow: those with a
-    step. robust, rates, and for each grid fooled-by-label-GRID."""
+def figures(rows: Sequence[TableRow]) -> dict[str, bytes]:
+    """File name to content: an .svg and a .png of robust, of rates, and for each grid of
+    fooled-by-label-GRID. Rows without a step are left out."""
     stepped = [row for row in rows if row.step is not None]
     if not stepped:
         return {}
@@ -53,37 +53,27 @@ def figures(rows: Sequence[Row]) -> dict[str, bytes]:
     return made
 
 
-def files(name: str, figure: Figure) -> dict[str, bytes]:
-    """NAME.svg and NAME.png of a figure, without a date."""
-    found = {}
-    for kind, metadata in (("svg", {"Date": None}), ("png", {"Software": None})):
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format=kind, dpi=_DPI, metadata=metadata)
-        found[f"{name}.{kind}"] = buffer.getvalue()
-    return found
-
-
-def _panels(rows: Iterable[Row], *names: Callable[[Row], str]) -> list[_Panel]:
+def _panels(rows: Iterable[TableRow], *names: Callable[[TableRow], str]) -> list[_Panel]:
     """Rows that agree in all `names`, with a title."""
-    found: dict[str, list[Row]] = {}
+    found: dict[str, list[TableRow]] = {}
     for row in rows:
         found.setdefault(", ".join(name(row) for name in names), []).append(row)
     return list(found.items())
 
 
-def _grid(row: Row) -> str:
+def _grid(row: TableRow) -> str:
     return row.grid
 
 
-def _runtime(row: Row) -> str:
+def _runtime(row: TableRow) -> str:
     return row.runtime
 
 
-def _radius(row: Row) -> str:
+def _radius(row: TableRow) -> str:
     return f"radius {row.radius}"
 
 
-def _step(row: Row) -> Fraction:
+def _step(row: TableRow) -> Fraction:
     """The step of a row that has one."""
     return row.step if row.step is not None else Fraction(0)
 
@@ -95,7 +85,7 @@ def _sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, 
     return figure, [list(line) for line in axes]
 
 
-def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
+def _steps_axis(axes: Axes, rows: Sequence[TableRow]) -> None:
     """The steps of the rows, from small to large, evenly spaced where each is twice the one
     before."""
     steps = sorted({_step(row) for row in rows})
@@ -106,10 +96,16 @@ def _steps_axis(axes: Axes, rows: Sequence[Row]) -> None:
 
 
 def _line(
-    axes: Axes, rows: Sequence[Row], pick: Callable[[Row], Rate], shift: float, **style: Any
+    axes: Axes,
+    rows: Sequence[TableRow],
+    pick: Callable[[TableRow], Rate],
+    shift: float,
+    **style: Any,
 ) -> None:
-    """A rate against the step, with its interval, moved by `shift` octaves lest lines hide each
-    other; empty cells are left out."""
+    """Draw a rate with its interval against the step, `shift` octaves to the right.
+
+    The shift keeps lines from hiding each other. Cells without a rate are left out.
+    """
     points = []
     for row in sorted(rows, key=_step):
         rate = pick(row)
@@ -126,7 +122,7 @@ def _line(
     axes.errorbar(steps, values, yerr=errors, capsize=2.5, linewidth=1.4, markersize=5, **style)
 
 
-def _robust(rows: Sequence[Row]) -> Figure:
+def _robust(rows: Sequence[TableRow]) -> Figure:
     """Images on which each network is robust, against the step: a panel a grid and kernel family, a
     marker a radius."""
     panels = _panels(rows, _grid, _runtime)
@@ -154,12 +150,12 @@ def _robust(rows: Sequence[Row]) -> Figure:
     return figure
 
 
-def _rates(rows: Sequence[Row]) -> Figure:
+def _rates(rows: Sequence[TableRow]) -> Figure:
     """Relative robustness and transfer against the step, two panels a grid and kernel family, the
     published ones as crosses."""
     panels = _panels(rows, _grid, _runtime)
     figure, sheet = _sheet(len(panels), 2, (4.6, 3.1))
-    kinds: tuple[tuple[str, Callable[[Row], Rate]], ...] = (
+    kinds: tuple[tuple[str, Callable[[TableRow], Rate]], ...] = (
         ("relative robustness $|R_Q^{FP}|\\,/\\,|R|$, %", lambda row: row.robustness),
         ("adversarial transfer $|R^0|\\,/\\,|R_{NOT}|$, %", lambda row: row.transfer),
     )
@@ -194,15 +190,16 @@ def _rates(rows: Sequence[Row]) -> Figure:
             axes.set_ylabel(label)
             axes.set_ylim(*_range(pick(row) for row in mine))
             _steps_axis(axes, mine)
-        line[-1].legend(
-            fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5)
-        )  # beside the panels, for both
+        # One legend stands beside both panels.
+        line[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
     return figure
 
 
 def _range(rates: Iterable[Rate]) -> tuple[float, float]:
-    """Percentages to show: every rate and published one, and the intervals of those that rest on
-    enough images to say something."""
+    """The range of percentages to show.
+
+    It holds every rate, every published rate, and the intervals of rates of `_ENOUGH` images.
+    """
     shown = [100.0]
     for rate in rates:
         shown += [value for value in (rate.percent, rate.published) if value is not None]
@@ -213,7 +210,7 @@ def _range(rates: Iterable[Rate]) -> tuple[float, float]:
     return max(low - margin, 0), 100 + margin
 
 
-def _fooled(rows: Sequence[Row]) -> Figure:
+def _fooled(rows: Sequence[TableRow]) -> Figure:
     """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a
     grid, kernel family and radius."""
     panels = _panels(rows, _grid, _runtime, _radius)
@@ -246,6 +243,6 @@ def _fooled(rows: Sequence[Row]) -> Figure:
 
 
 def _blank(sheet: list[list[Axes]], used: int) -> None:
-    """Hide the panels that nothing was drawn in."""
+    """Hide the panels after the first `used` ones."""
     for axes in [axes for line in sheet for axes in line][used:]:
         axes.set_visible(False)

@@ -1,8 +1,8 @@
 """Pictures of a study's witnesses: a contact sheet of each set, and one image over all radii and
-steps (the paper's Table I).
+steps (Duncan et al. 2020, Table I).
 
-Which images: the first of each set in the study's order, so the same study gives the same pictures.
-Imports Matplotlib.
+The pictures show the first images of each set in the study's order, so the same study gives the
+same pictures. Imports Matplotlib.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 
 from relrob.domain.arrays import Floats
 from relrob.domain.record import Record, Set, WitnessView
+from relrob.report.figure_file import STYLE, files
 from relrob.report.run.picture import gallery_png
-from relrob.report.study.figures import files
 from relrob.store.study_directory import CellResult, records_of, witnesses_of
 
 _SETS: Final = (
@@ -60,8 +60,10 @@ def set_galleries(cells: Sequence[CellResult]) -> dict[str, bytes]:
 
 
 def table_one(cells: Sequence[CellResult]) -> dict[str, bytes]:
-    """perturbed.svg and .png: the image with a witness in most cells of the first grid that has
-    any, at each radius and step."""
+    """perturbed.svg and .png: one image at each radius and step of a grid.
+
+    The grid is the first one with a witness; the image has witnesses in most of its cells.
+    """
     grids = dict.fromkeys(
         (cell.grid, str(cell.options.get("runtime", "")))
         for cell in cells
@@ -78,9 +80,7 @@ def table_one(cells: Sequence[CellResult]) -> dict[str, bytes]:
         if often:
             index = min(often, key=lambda index: (-often[index], index))
             views = {key: _reference_view(cell, index) for key, cell in mine.items()}
-            with matplotlib.rc_context(
-                {"svg.hashsalt": "relrob", "svg.fonttype": "path", "font.size": 8.0}
-            ):
+            with matplotlib.rc_context({**STYLE, "font.size": 8.0}):
                 return files(
                     "perturbed",
                     _sheet(views, index, ", ".join(name for name in (grid, runtime) if name)),

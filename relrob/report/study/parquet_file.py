@@ -18,9 +18,11 @@ _TYPES: Final = {"int": pyarrow.int64(), "float": pyarrow.float64(), "bool": pya
 
 
 def parquet_bytes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """A table with these columns: those of a Record have its types, others are text; None is null.
-    A column with a whole number that no int64 holds (points of a ladder of all features) is text,
-    in decimal digits."""
+    """A table with the columns `names`. Columns of a Record have its types, others are text.
+
+    None is null. A column with a whole number that no int64 holds is text, in decimal digits: a
+    ladder of all features can have so many points.
+    """
     kinds = {field.name: str(field.type).removesuffix(" | None") for field in fields(Record)}
     values = [[_plain(row[at]) for row in rows] for at in range(len(names))]
     types = [_TYPES.get(kinds.get(name, "str"), pyarrow.string()) for name in names]
@@ -42,5 +44,5 @@ def parquet_bytes(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """Text of a kind of its own (StrEnum) as plain text."""
+    """A StrEnum as plain text; another value as it is."""
     return str(value) if isinstance(value, str) else value

@@ -1,5 +1,4 @@
-"""Published numbers that come with relrob, to stand beside ours: a row for each cell of a paper's
-tables."""
+"""Published numbers that come with relrob, a row for each cell of a paper's tables."""
 
 from __future__ import annotations
 
@@ -15,7 +14,7 @@ from relrob.regions.exact import nearest_8bit
 
 @dataclass(frozen=True)
 class Published:
-    """Of one data set, radius and step: counts and rates (percent); None where the paper gives
+    """The counts and rates (percent) of one data set, radius and step; None where the paper gives
     none."""
 
     robust: int | None
@@ -30,8 +29,7 @@ Key = tuple[str, Fraction, Fraction]
 
 
 def published(name: str) -> dict[Key, Published]:
-    """The table of that file name: (data set, radius, step) to its numbers; empty for "". Raises
-    StoreError for another name."""
+    """The table in a file of that name; none for "". Raises StoreError for another name."""
     if not name:
         return {}
     entry = files("relrob.report.study") / name
@@ -53,15 +51,14 @@ def _row(row: dict[str, str]) -> Published:
 
 
 def on_8bit_grid(rows: dict[Key, Published]) -> dict[Key, Published]:
-    """The same rows, and each again under the 8-bit level that its step is nearest to, as `--grid
-    8bit` has it."""
+    """The same rows, and each again at the 8-bit level nearest to its step (`--grid 8bit`)."""
     return {
         (name, radius, nearest_8bit(step)): row for (name, radius, step), row in rows.items()
     } | rows
 
 
 def key_of(options: dict[str, Any]) -> Key | None:
-    """The cell that the options of a run are; None without a step."""
+    """The key of the cell of a run with these options; None without a step."""
     if options.get("step") is None:
         return None
     return (

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from relrob.errors import UsageError
 from relrob.report.run.table import escape
 from relrob.report.study.claims import claims
-from relrob.report.study.rows import Rate, Row
+from relrob.report.study.table_rows import Rate, TableRow
+from relrob.store.study_directory import StudyHead
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
-_TABLES: Final[tuple[tuple[str, str, Callable[[Row], Rate]], ...]] = (
+_TABLES: Final[tuple[tuple[str, str, Callable[[TableRow], Rate]], ...]] = (
     ("Relative robustness", "|R_Q^FP| / |R|", lambda row: row.robustness),
     ("Adversarial transfer", "|R^0| / |R_NOT|", lambda row: row.transfer),
     ("Images fooled", "|R_NOT| / images", lambda row: row.fooled),
@@ -33,18 +34,18 @@ _HEAD: Final = (
 )
 _PAPER: Final = {
     "duncan2020.csv": (
-        "The paper's numbers do not add up: on MNIST |R| of Table II and |R_NOT| of Table III sum to 10,970 (radius 10, step 1), "
-        "10,536 (20, 1) and 6,830 (20, 1/4) images of 10,000; the conclusion gives 98.07 % as the least relative robustness, "
-        "Table II 98.63 %.",
-        "The paper's search is no proof and no complete ladder: its R holds the images for which a search found nothing. Its "
-        "figures stand beside both of ours; only rows whose grid is a search measure the same thing.",
+        "The paper's numbers do not add up: on MNIST |R| of Table II and |R_NOT| of Table III sum "
+        "to 10,970 (radius 10, step 1), 10,536 (20, 1) and 6,830 (20, 1/4) images of 10,000; the "
+        "conclusion gives 98.07 % as the least relative robustness, Table II 98.63 %.",
+        "The paper's search is no proof and no complete ladder: its R holds the images for which a "
+        "search found nothing. Its figures stand beside both of ours; only rows whose grid is a "
+        "search measure the same thing.",
     )
 }
 
 
-def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
-    """The study in one of FORMATS; `head` has its `title` and `published`. Raises UsageError for
-    another format."""
+def study_text(head: StudyHead, rows: Sequence[TableRow], form: str) -> str:
+    """The study in one of FORMATS. Raises UsageError for another format."""
     makers: dict[str, Callable[[], str]] = {
         "markdown": lambda: _markdown(head, rows),
         "csv": lambda: _csv(rows),
@@ -58,12 +59,13 @@ def study_text(head: Mapping[str, Any], rows: Sequence[Row], form: str) -> str:
     return makers[form]()
 
 
-def study_json(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
-    """Everything that the Markdown page says."""
-    judged = claims(head["published"], rows)
+def study_json(head: StudyHead, rows: Sequence[TableRow]) -> dict[str, Any]:
+    """The study as a JSON document: the cells, and the claims of the paper with their
+    judgements."""
+    judged = claims(head.published, rows)
     return {
-        "study": head["study"],
-        "title": head["title"],
+        "study": head.study,
+        "title": head.title,
         "cells": [row.json() for row in rows],
         "claims": [
             {"claim": each.says, "judgement": each.judgement.value, "why": each.why}
@@ -72,7 +74,7 @@ def study_json(head: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
-def _cells(row: Row, rate: Rate) -> tuple[str, ...]:
+def _cells(row: TableRow, rate: Rate) -> tuple[str, ...]:
     ends = rate.interval
     return (
         row.grid,
@@ -92,8 +94,8 @@ def _line(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
-    lines = [f"# {escape(head['title'])}", ""]
+def _markdown(head: StudyHead, rows: Sequence[TableRow]) -> str:
+    lines = [f"# {escape(head.title)}", ""]
     for title, ratio, pick in _TABLES:
         lines += [
             f"## {title}, {escape(ratio)}",
@@ -113,7 +115,7 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
             "They count in no rate's numerator; its interval reaches to where all of them would."
         )
     lines.append("")
-    judged = claims(head["published"], rows)
+    judged = claims(head.published, rows)
     if judged:
         lines += [
             "## Claims of the paper",
@@ -125,11 +127,11 @@ def _markdown(head: Mapping[str, Any], rows: Sequence[Row]) -> str:
             _line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged
         ]
         lines.append("")
-    lines += [f"- {escape(note)}" for note in _PAPER.get(head["published"], ())]
+    lines += [f"- {escape(note)}" for note in _PAPER.get(head.published, ())]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _by_label(rows: Sequence[Row]) -> list[str]:
+def _by_label(rows: Sequence[TableRow]) -> list[str]:
     """Images fooled, label by label: the paper's Figure 6 in numbers."""
     labels = sorted({label for row in rows for label in row.by_label})
     lines = [
@@ -148,7 +150,7 @@ def _by_label(rows: Sequence[Row]) -> list[str]:
     return [*lines, ""]
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[TableRow]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = ("robustness", "transfer", "fooled")
@@ -189,7 +191,7 @@ def _csv(rows: Sequence[Row]) -> str:
     return text.getvalue()
 
 
-def _latex(rows: Sequence[Row]) -> str:
+def _latex(rows: Sequence[TableRow]) -> str:
     parts = []
     for title, _, pick in _TABLES:
         shown = [" & ".join(_tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
@@ -211,7 +213,7 @@ def _latex(rows: Sequence[Row]) -> str:
 
 
 def _tex(text: str) -> str:
-    """The text with what LaTeX takes for commands escaped.
+    """The text with every character escaped that LaTeX takes for a command.
 
     >>> print(_tex("95 % of R_Q"))
     95 \\% of R\\_Q

@@ -297,7 +297,7 @@ def test_terms_of_a_batch_normalisation_that_cancel_lose_what_each_loses(
     known = (
         float32_enclosure(Dense((alone,)))
         .layers[0]
-        .lost(np.ones(INPUTS))
+        .deviation(np.ones(INPUTS))
         .total(np.abs(layer.weights))
         .max()
     )

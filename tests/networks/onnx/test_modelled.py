@@ -149,7 +149,7 @@ def loaded(data: bytes, folder: Path) -> Network:
 def box(enclosure: Enclosure, low: Doubles, high: Doubles) -> tuple[Doubles, Doubles]:
     """Ends of the outputs over the box, by intervals of the enclosure and its errors."""
     for layer in enclosure.layers:
-        error = layer.lost(np.maximum(high, 0)).total(layer.size)
+        error = layer.deviation(np.maximum(high, 0)).total(layer.size)
         up, down = np.maximum(layer.weights, 0), np.minimum(layer.weights, 0)
         below, above = low @ up + high @ down + layer.bias, high @ up + low @ down + layer.bias
         room = 1e-12 * (np.abs(high) @ layer.size + np.abs(layer.bias))
@@ -235,9 +235,10 @@ def test_labels_that_are_certain_are_those_of_the_file(
         for run in runs(data):
             said = run.run(None, {"x": rungs.images(masks)})[0].argmax(axis=1)
             assert np.array_equal(
-                said[~judged.thin] == seed % CLASSES, judged.labels[~judged.thin] == seed % CLASSES
+                said[~judged.close] == seed % CLASSES,
+                judged.labels[~judged.close] == seed % CLASSES,
             )
-        certain, seen = certain + int((~judged.thin).sum()), seen + len(masks)
+        certain, seen = certain + int((~judged.close).sum()), seen + len(masks)
     assert certain > seen / 20
 
 
@@ -302,8 +303,8 @@ def test_labels_that_the_file_loses_in_its_steps_are_not_certain(
             believed, judged = (
                 FoldedDense(dense, rungs, label).judge(masks) for dense in (alone, network.dense)
             )
-            lost += int((((said == label) != (believed.labels == label)) & ~believed.thin).sum())
-            assert not (((said == label) != (judged.labels == label)) & ~judged.thin).any()
+            lost += int((((said == label) != (believed.labels == label)) & ~believed.close).sum())
+            assert not (((said == label) != (judged.labels == label)) & ~judged.close).any()
     assert lost > 100
 
 
@@ -368,7 +369,7 @@ def test_two_layers_in_a_row_that_cancel_lose_what_the_first_lost(tmp_path: Path
     known = (
         float32_enclosure(Dense((cancelled,)))
         .layers[0]
-        .lost(np.ones(INPUTS))
+        .deviation(np.ones(INPUTS))
         .total(np.abs(layer.weights))
         .max()
     )
@@ -420,9 +421,9 @@ def test_the_error_grows_with_the_steps_and_stays_near_what_is_needed(tmp_path: 
     layer = float32_enclosure(network.dense).layers[0]
     alone = loaded(one_layer(), tmp_path)
     assert alone.dense is not None
-    error = layer.lost(np.ones(INPUTS)).total(layer.size).max()
+    error = layer.deviation(np.ones(INPUTS)).total(layer.size).max()
     plain = float32_enclosure(alone.dense).layers[0]
-    assert error < 30 * plain.lost(np.ones(INPUTS)).total(plain.size).max()
+    assert error < 30 * plain.deviation(np.ones(INPUTS)).total(plain.size).max()
 
 
 def one_layer() -> bytes:

@@ -25,10 +25,10 @@ class Facts:
     """A dense layer with exact `weights` (n_in, n_out) and `bias` (n_out,), and the error of its
     runtime.
 
-    `terms`: float32 operations on the way to an output; 0 over the reals. Quantising moves inputs h
-    >= 0 by at most share * max(h) + shift, and by the part of them above `top`. Outputs are stored
-    with an error of at most `rounding` and cut to [floor, cap]. None: no such end. `levels`: the
-    step of a first layer that quantises is known.
+    `terms`: float32 operations on the way to an output; 0 over the reals. Quantising moves inputs
+    h >= 0 by at most share * max(h) + shift, and by the part of them above `input_cap`. Outputs are
+    stored with an error of at most `rounding` and cut to [floor, cap]. None: no such end. `levels`:
+    the step of a first layer that quantises is known.
 
     The other fields serve layers that contain elementwise steps or several dense layers. `sizes`
     (n_in, n_out): the sizes of the weights. `extra` (n_out,): the share of constants in the sizes
@@ -43,7 +43,7 @@ class Facts:
     terms: int
     share: Fraction = Fraction(0)
     shift: Fraction = Fraction(0)
-    top: Fraction | None = None
+    input_cap: Fraction | None = None
     rounding: Fraction = Fraction(0)
     cap: Fraction | None = None
     floor: Fraction | None = None

@@ -112,7 +112,7 @@ def _facts(
         relu,
         terms=8,
         shift=given / 2 * LOOSE if first else Fraction(0),
-        top=(127 - zero) * given,
+        input_cap=(127 - zero) * given,
         rounding=made * (Fraction(1, 2) + doubled) * LOOSE,
         cap=(127 - end) * made,
         floor=(-128 - end) * made,

@@ -22,13 +22,13 @@ def _quoted(values: tuple[str, ...]) -> str:
 
 
 def _count_out(value: Any) -> int | str:
-    """A count as SQLite holds it: a ladder can have 2^78 points, its integers end at 2^63, so
-    larger ones are text."""
+    """A count as SQLite holds it. Its integers end at 2^63 and a ladder can have 2^78 points, so
+    larger counts are text."""
     return int(value) if int(value) <= _LARGEST else str(int(value))
 
 
 def _finite_or_infinite(value: Any) -> float:
-    """A margin; SQLite would turn NaN into an empty field."""
+    """A margin. Raises StoreError for NaN, which SQLite would turn into an empty field."""
     if math.isnan(value):
         raise StoreError("a margin is NaN", "a number", "look for overflow in the network")
     return float(value)
@@ -36,8 +36,11 @@ def _finite_or_infinite(value: Any) -> float:
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a field of a record is stored: the column's SQL (`{c}` is its name), value to SQL, SQL to
-    value."""
+    """How a field of a record is stored.
+
+    `sql`: the column's type and checks, where `{c}` stands for its name; `encode`: value to SQL;
+    `decode`: SQL to value.
+    """
 
     sql: str
     encode: Callable[[Any], Any]
@@ -45,6 +48,7 @@ class _Kind:
 
 
 _VERDICTS = _quoted(("", *Status))
+# The label -1 means that the network was never evaluated.
 _KINDS: Mapping[str, _Kind] = {
     "int": _Kind("INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= 0)", int, int),
     "int | None": _Kind(
@@ -54,13 +58,12 @@ _KINDS: Mapping[str, _Kind] = {
         int,
     ),
     "count": _Kind(
-        "NOT NULL CHECK ((typeof({c}) = 'integer' AND {c} >= 0) OR (typeof({c}) = 'text' AND {c} NOT GLOB '*[^0-9]*'))",
+        "NOT NULL CHECK ((typeof({c}) = 'integer' AND {c} >= 0)"
+        " OR (typeof({c}) = 'text' AND {c} NOT GLOB '*[^0-9]*'))",
         _count_out,
         int,
     ),
-    "label": _Kind(
-        "INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= -1)", int, int
-    ),  # -1: never evaluated
+    "label": _Kind("INTEGER NOT NULL CHECK (typeof({c}) = 'integer' AND {c} >= -1)", int, int),
     "float | None": _Kind(
         "REAL CHECK ({c} IS NULL OR typeof({c}) = 'real')", _finite_or_infinite, float
     ),
@@ -115,7 +118,8 @@ SCHEMA: tuple[str, ...] = (
   sha256 TEXT NOT NULL CHECK (length(sha256) = 64)
 )""",
 )
-INSERT = f"INSERT INTO records VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  (a count of question marks)
+_MARKS = ", ".join("?" * len(COLUMNS))
+INSERT = f"INSERT INTO records VALUES ({_MARKS})"  # noqa: S608
 
 
 def create(connection: sqlite3.Connection) -> None:
@@ -139,7 +143,7 @@ def decode(row: tuple[Any, ...]) -> Record:
 
 
 def _flat(value: Any, name: str = "") -> dict[str, Any]:
-    """Nested mappings as dotted names; anything else, lists too, is one value.
+    """Nested mappings as dotted names. Anything else is one value, lists too.
 
     >>> _flat({"region": {"radius": 20}, "seed": 0})
     {'region.radius': 20, 'seed': 0}

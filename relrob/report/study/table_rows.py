@@ -1,27 +1,32 @@
-"""A study as rows, one a cell: our counts and rates with their intervals, the published ones beside
-them, and the difference."""
+"""The rows of a study's tables, one for each cell: our counts and rates with their intervals beside
+the published ones."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from relrob.domain.network import Arithmetic
 from relrob.report.study.published import Key, Published, key_of
+from relrob.store.header import Header
+from relrob.store.proportions import wilson
 from relrob.store.study_directory import CellResult
-from relrob.store.summary import wilson
 
-FEATURES = 20  # of the paper's ladder
-_IMAGES = 10_000  # of every published cell
+# Features of the ladders of Duncan et al. 2020.
+FEATURES = 20
+# Images of every published cell.
+_IMAGES = 10_000
 
 
 @dataclass(frozen=True)
 class Rate:
-    """`part` of `whole` images, in percent with its Wilson interval (95 %); the `published`
-    percentage where there is one. `undecided`: those of the whole that are not in the part, and
-    might be."""
+    """A rate: `part` of `whole` images, with its Wilson interval (95 %).
+
+    `published`: the published percentage, where there is one. `undecided`: images of the whole that
+    are not in the part and might be.
+    """
 
     part: int
     whole: int
@@ -30,17 +35,17 @@ class Rate:
 
     @property
     def highest(self) -> float | None:
-        """Percent if all that is undecided counted."""
+        """The percentage if every undecided image counted; None where `whole` is 0."""
         return 100 * (self.part + self.undecided) / self.whole if self.whole else None
 
     @property
     def percent(self) -> float | None:
-        """None where there is nothing to divide by."""
+        """The percentage; None where `whole` is 0."""
         return 100 * self.part / self.whole if self.whole else None
 
     @property
     def interval(self) -> tuple[float, float] | None:
-        """In percent: from where nothing undecided counts to where all does."""
+        """The interval in percent: undecided images lower no end and raise the upper one."""
         if not self.whole:
             return None
         return 100 * wilson(self.part, self.whole)[0], 100 * wilson(
@@ -49,7 +54,7 @@ class Rate:
 
     @property
     def difference(self) -> float | None:
-        """Ours less the published one, in points."""
+        """Our percentage less the published one, in points."""
         return (
             None
             if self.percent is None or self.published is None
@@ -58,7 +63,8 @@ class Rate:
 
     @property
     def agrees(self) -> bool | None:
-        """Is the published one within our interval?"""
+        """True where the published percentage lies within our interval; None without one of
+        them."""
         if self.interval is None or self.published is None:
             return None
         return self.interval[0] <= self.published <= self.interval[1]
@@ -82,10 +88,14 @@ def _rounded(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A cell: what it is, its region in words (`described`); `robustness` |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT|, `fooled`
-    |R_NOT| / images, and the same `by_label`; of all images those on which each network is robust, and the `unknown` ones; the
-    accuracies of both networks, in percent (None: not measured); the published numbers."""
+class TableRow:
+    """The row of a cell. `described`: its region in words; `wrong`: images in L_ic.
+
+    `robustness` is |R_Q^FP| / |R|, `transfer` |R^0| / |R_NOT| and `fooled` |R_NOT| / images, which
+    `by_label` gives for each label. `reference_robust` and `quantised_robust` are shares of all
+    images; `unknown` of them are undecided. `accuracy`: of both networks, in percent, None where it
+    was not measured. `published`: the numbers of the paper for such a cell.
+    """
 
     grid: str
     dataset: str
@@ -108,7 +118,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """For sentences."""
+        """The cell in a sentence."""
         step = "" if self.step is None else f", step {self.step}"
         return f"{self.dataset} {self.region} on {self.runtime}, radius {self.radius}{step}"
 
@@ -133,52 +143,51 @@ class Row:
         }
 
 
-def study_rows(cells: Sequence[CellResult], published: dict[Key, Published]) -> list[Row]:
+def study_rows(cells: Sequence[CellResult], published: dict[Key, Published]) -> list[TableRow]:
     """One row a cell, in the study's order."""
     return [_row(cell, published) for cell in cells]
 
 
-def _row(cell: CellResult, published: dict[Key, Published]) -> Row:
+def _row(cell: CellResult, published: dict[Key, Published]) -> TableRow:
     summary, key = cell.summary, key_of(cell.options)
-    sets, images = summary["sets"], summary["sets"]["L_cc"] + summary["sets"]["L_ic"]
+    sets, header, images = summary.sets, summary.header, summary.sets.images
     other = None if key is None else published.get(key)
     fooled = None if other is None or other.not_robust is None else 100 * other.not_robust / _IMAGES
-    accuracies = [summary[name].get("accuracy") for name in ("reference", "quantised")]
     robust, transfer = (
         (other.relative_robustness, other.adversarial_transfer) if other else (None, None)
     )
-    in_r = sets["R"] - sets["R_Q^FP"] - sets["R^FP"]
-    in_not = sets["R_NOT"] - sets["R_Q"] - sets["R^0"] - sets["R^mixed"]
-    open_ = summary["unknown_reference"], summary["unknown_quantised"]
-    return Row(
+    in_r = sets.robust - sets.both_robust - sets.lost
+    in_not = sets.not_robust - sets.none_transfers - sets.all_transfer - sets.some_transfer
+    open_ = summary.unknown_reference, summary.unknown_quantised
+    return TableRow(
         grid=cell.grid,
         dataset=cell.dataset,
-        region=summary["region"]["kind"],
-        described=_described(summary),
-        runtime=summary["quantised"]["runtime"],
+        region=header.region.kind,
+        described=_described(header),
+        runtime=header.quantised.runtime,
         radius=Fraction(cell.options["radius"]),
         step=None if key is None else key[2],
         images=images,
-        wrong=sets["L_ic"],
-        robustness=Rate(sets["R_Q^FP"], sets["R"], robust, in_r),
-        transfer=Rate(sets["R^0"], sets["R_NOT"], transfer, in_not),
-        fooled=Rate(sets["R_NOT"], images, fooled, open_[0]),
-        reference_robust=Rate(sets["R"], images, None, open_[0]),
+        wrong=sets.wrong,
+        robustness=Rate(sets.both_robust, sets.robust, robust, in_r),
+        transfer=Rate(sets.all_transfer, sets.not_robust, transfer, in_not),
+        fooled=Rate(sets.not_robust, images, fooled, open_[0]),
+        reference_robust=Rate(sets.robust, images, None, open_[0]),
         quantised_robust=Rate(cell.quantised_robust, images, None, open_[1]),
-        unknown=sets["unknown"],
+        unknown=sets.unknown,
         by_label={label: Rate(*counts) for label, counts in cell.by_label.items()},
-        accuracy=(_percent(accuracies[0]), _percent(accuracies[1])),
+        accuracy=(_percent(header.reference.accuracy), _percent(header.quantised.accuracy)),
         published=other,
     )
 
 
-def _described(summary: Mapping[str, Any]) -> str:
-    """The kind of region, and what is unlike the paper's: the number of features, the arithmetic of
-    the reference."""
-    region, words = summary["region"], [summary["region"]["kind"]]
-    if region["kind"] == "ladder" and region["features"] != FEATURES:
-        words.append(f"F = {region['features']}")
-    if summary["reference"]["arithmetic"] == Arithmetic.REAL:
+def _described(header: Header) -> str:
+    """The kind of region, and where they differ from the paper's the number of features and the
+    arithmetic of the reference."""
+    region, words = header.region, [header.region.kind]
+    if region.kind == "ladder" and region.features != FEATURES:
+        words.append(f"F = {region.features}")
+    if header.reference.arithmetic == Arithmetic.REAL:
         words.append("reals")
     return ", ".join(words)
 

@@ -1,0 +1,23 @@
+"""A warning of a quantised network that is much less accurate than its reference."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+log = logging.getLogger(__name__)
+# The loss of accuracy, as a share of the images, above which there is a warning.
+MUCH: Final = 0.01
+
+
+def accuracy_warnings(reference: float, quantised: float) -> list[str]:
+    """One text, which is logged too, where quantisation lost more than a point of accuracy; else
+    none. Both accuracies are shares in [0, 1]."""
+    if reference - quantised <= MUCH + 1e-9:
+        return []
+    text = (
+        f"the quantised network is right on {quantised:.2%} of the images, "
+        f"the reference on {reference:.2%}: it has lost more than a point"
+    )
+    log.warning("%s", text)
+    return [text]

@@ -1,0 +1,25 @@
+"""The points of a region around one image: the only place that asks which kind of region it is.
+
+Both sets of points answer alike where a witness is replayed (`at`, `cost`, `moved`) and where a
+record is made (`base`, `region`, `count`, `joint`). Hot code is typed by the set itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+from relrob.domain.region import Ball, Ladder, Lattice
+from relrob.regions.ball import BallSet, ball_set
+from relrob.regions.ladder import RungSet, rung_set
+
+Points = RungSet | BallSet
+
+
+def points_of(region: Ladder | Ball | Lattice, image: NDArray[Any]) -> Points:
+    """The points around an image (any shape, uint8 levels or float32 in [0,1]).
+
+    Raises RegionError where a ladder has more features than the image.
+    """
+    return rung_set(region, image) if isinstance(region, Ladder) else ball_set(region, image)

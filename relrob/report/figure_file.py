@@ -1,0 +1,25 @@
+"""A Matplotlib figure as the bytes of a file: the same figure gives the same bytes. Imports
+Matplotlib."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+
+STYLE: Final[Any] = {"svg.hashsalt": "relrob", "svg.fonttype": "path"}
+_DPI: Final = 150
+_METADATA: Final[dict[str, Any]] = {"svg": {"Date": None}, "png": {"Software": None}}
+
+
+def saved(figure: Figure, kind: str) -> bytes:
+    """The figure as "svg" or "png", without a date. The caller sets `STYLE` (rc_context)."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=kind, dpi=_DPI, metadata=_METADATA[kind])
+    return buffer.getvalue()
+
+
+def files(name: str, figure: Figure) -> dict[str, bytes]:
+    """NAME.svg and NAME.png of a figure."""
+    return {f"{name}.{kind}": saved(figure, kind) for kind in _METADATA}

@@ -1,0 +1,147 @@
+"""The summary of the records of a run, which are checked against one another first."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from relrob.domain.record import Record, Set
+from relrob.domain.verdict import Status
+from relrob.errors import StoreError
+from relrob.store.header import Header
+from relrob.store.proportions import ratio
+from relrob.store.summary import EffectiveCounts, PointCounts, SetSizes, Summary
+
+_ANY = frozenset(Status)
+_DECIDED = frozenset({Status.ROBUST, Status.NOT_ROBUST})
+_ROBUST, _NOT_ROBUST = frozenset({Status.ROBUST}), frozenset({Status.NOT_ROBUST})
+_NONE: frozenset[str] = frozenset({""})
+# Which verdicts (reference, quantised) each set admits; `unknown` needs one that is UNKNOWN.
+_ADMITS: Mapping[Set, tuple[frozenset[str], frozenset[str]]] = {
+    Set.RQFP: (_ROBUST, _ROBUST),
+    Set.RFP: (_ROBUST, _NOT_ROBUST),
+    Set.RQ: (_NOT_ROBUST, _DECIDED),
+    Set.R0: (_NOT_ROBUST, _NOT_ROBUST),
+    Set.MIXED: (_NOT_ROBUST, _NOT_ROBUST),
+    Set.UNKNOWN: (_ANY, _ANY),
+    Set.L_IC: (_NONE, _NONE),
+}
+
+
+def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: float) -> Summary:
+    """The summary of some records.
+
+    `header`: the keys of `relrob.store.header`, and whatever else summary.json is to end with.
+    `seconds`: of work. Raises StoreError when a record contradicts itself.
+    """
+    for record in records:
+        _check(record)
+    right = [record for record in records if record.set is not Set.L_IC]
+    decided = [record for record in right if record.set is not Set.UNKNOWN]
+    evaluated = sum(record.evaluated for record in decided)
+    return Summary(
+        header=Header.of(header),
+        sets=_sets(records),
+        transfer_points=_share(records, "transferred", "reference_effective"),
+        closest_transfer=_share(records, "closest_transferred", "closest_effective"),
+        points=PointCounts(evaluated, sum(record.proved for record in decided)),
+        seconds=round(seconds, 6),
+        clean_regressions=sum(record.clean_regression for record in records),
+        disagreements=sum(record.disagreements for record in records),
+        spot_checks=sum(record.spot_checks for record in records),
+        thin=sum(record.thin for record in records),
+        unknown_reference=_unknown(record.reference_verdict for record in right),
+        unknown_quantised=_unknown(record.quantised_verdict for record in right),
+        effective=EffectiveCounts(
+            _total(record.reference_effective for record in records),
+            _total(record.quantised_effective for record in records),
+            _total(record.transferred for record in records),
+            _total(record.same_class for record in records),
+        ),
+        evaluated_undecided=sum(record.evaluated for record in records) - evaluated,
+        region_points=_range(record.points for record in right),
+        decided_by=_counted(record.decided_by for record in decided),
+        reasons=_counted(record.reason for record in right),
+    )
+
+
+def _sets(records: Sequence[Record]) -> SetSizes:
+    """Sizes of the sets. Raises StoreError unless they add up (README, "The sets")."""
+    size = Counter(record.set for record in records)
+    right = [record for record in records if record.set is not Set.L_IC]
+    verdict = Counter(record.reference_verdict for record in right)
+    open_ = Counter(record.reference_verdict for record in right if record.set is Set.UNKNOWN)
+    robust, not_robust = verdict[Status.ROBUST], verdict[Status.NOT_ROBUST]
+    identities = (
+        (len(right) + size[Set.L_IC], len(records)),
+        (robust + not_robust + verdict[Status.UNKNOWN], len(right)),
+        (size[Set.RQFP] + size[Set.RFP] + open_[Status.ROBUST], robust),
+        (size[Set.RQ] + size[Set.R0] + size[Set.MIXED] + open_[Status.NOT_ROBUST], not_robust),
+    )
+    if any(left != right_side for left, right_side in identities):
+        raise StoreError(f"the sets do not add up: {identities}")
+    return SetSizes(
+        right=len(right),
+        wrong=size[Set.L_IC],
+        robust=robust,
+        not_robust=not_robust,
+        both_robust=size[Set.RQFP],
+        lost=size[Set.RFP],
+        none_transfers=size[Set.RQ],
+        all_transfer=size[Set.R0],
+        some_transfer=size[Set.MIXED],
+        unknown=size[Set.UNKNOWN],
+    )
+
+
+def _check(record: Record) -> None:
+    """Raise StoreError when set, verdicts and counts of a record contradict one another."""
+    verdicts = (record.reference_verdict, record.quantised_verdict)
+    admitted = all(
+        verdict in allowed for verdict, allowed in zip(verdicts, _ADMITS[record.set], strict=True)
+    )
+    if not admitted or (record.set is Set.UNKNOWN and Status.UNKNOWN not in verdicts):
+        raise StoreError(
+            f"image {record.index} is in {record.set} "
+            f"with verdicts {verdicts[0]!r} and {verdicts[1]!r}"
+        )
+    for part, whole in (
+        ("transferred", "reference_effective"),
+        ("transferred", "quantised_effective"),
+        ("same_class", "transferred"),
+        ("closest_transferred", "closest_effective"),
+        ("reference_effective", "points"),
+        ("quantised_effective", "points"),
+    ):
+        few, many = getattr(record, part), getattr(record, whole)
+        if few is not None and many is not None and few > many:
+            raise StoreError(f"image {record.index} has {part} {few} above {whole} {many}")
+
+
+def _share(records: Sequence[Record], part: str, whole: str) -> float | None:
+    """Sum of `part` over sum of `whole` where both were counted."""
+    pairs = [(getattr(record, part), getattr(record, whole)) for record in records]
+    counted = [(few, many) for few, many in pairs if few is not None and many is not None]
+    return ratio(sum(few for few, _ in counted), sum(many for _, many in counted))
+
+
+def _total(counts: Iterable[int | None]) -> int | None:
+    """Sum of the counts that were made; None when none was."""
+    made = [count for count in counts if count is not None]
+    return sum(made) if made else None
+
+
+def _range(counts: Iterable[int | None]) -> tuple[int, int] | None:
+    """The smallest and the largest of the counts that were made; None when none was."""
+    made = [count for count in counts if count is not None]
+    return (min(made), max(made)) if made else None
+
+
+def _unknown(verdicts: Iterable[str]) -> int:
+    return sum(verdict == Status.UNKNOWN for verdict in verdicts)
+
+
+def _counted(texts: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    """Each text that is not empty and how often it comes, in alphabetical order."""
+    return tuple(sorted(Counter(text for text in texts if text).items()))

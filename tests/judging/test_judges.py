@@ -1,0 +1,101 @@
+"""Judges against the runtime that they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import cast
+
+import numpy as np
+import pytest
+
+from relrob.domain.arrays import Bools
+from relrob.domain.network import Arithmetic
+from relrob.judging.folded import FoldedDense, Judged
+from relrob.judging.judges import FoldedJudge, RuntimeJudge, judge_of
+from tests.judging.tally_cases import (
+    CLASSES,
+    LABEL,
+    all_masks,
+    small,
+)
+from tests.support import numpy_opened, random_dense
+
+
+@pytest.mark.parametrize("softmax", [False, True])
+def test_both_judges_give_the_runtimes_labels(softmax: bool) -> None:
+    rungs = small(radius="6", features=8)
+    masks = all_masks(rungs)
+    for seed in range(5):
+        opened = numpy_opened(random_dense(seed, (16, 12, CLASSES), softmax), (4, 4, 1))
+        outputs = opened.evaluator.outputs(rungs.images(masks)).astype(np.float64)
+        by_runtime, by_folding = RuntimeJudge(opened, rungs, LABEL), judge_of(opened, rungs, LABEL)
+        assert isinstance(by_folding, FoldedJudge)
+        for rows in (
+            slice(0, 3),
+            slice(None),
+            slice(5, 6),
+        ):  # fewer again: rows of an earlier block must not show
+            for each in (by_runtime, by_folding):
+                seen = each.see(masks[rows])
+                assert seen.labels.tolist() == outputs[rows].argmax(axis=1).tolist()
+                best = np.delete(outputs[rows], LABEL, axis=1).max(axis=1)
+                assert np.allclose(seen.margins, outputs[rows, LABEL] - best, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arithmetic", "dense"), [(Arithmetic.INTEGER, True), (Arithmetic.FLOAT32, False)]
+)
+def test_only_float_mlps_are_folded(arithmetic: Arithmetic, dense: bool) -> None:
+    opened = numpy_opened(random_dense(0, (16, 12, CLASSES)), (4, 4, 1), black_box=not dense)
+    opened = replace(opened, network=replace(opened.network, arithmetic=arithmetic))
+    assert isinstance(judge_of(opened, small(), LABEL), RuntimeJudge)
+
+
+@dataclass(frozen=True)
+class Said:
+    """Folded arithmetic that says the same whatever the points: one answer for each row asked."""
+
+    judged: Judged
+
+    def judge(self, masks: Bools) -> Judged:
+        assert len(masks) == len(self.judged.labels)
+        return self.judged
+
+
+@pytest.mark.parametrize("probabilities", [False, True])
+def test_thin_points_go_to_the_runtime_and_only_they(probabilities: bool) -> None:
+    """Labels of thin points are the runtime's; their margins too, where it gives logits, else their
+    sign."""
+    rungs = small()
+    opened = numpy_opened(random_dense(10, (16, 12, CLASSES), softmax=probabilities), (4, 4, 1))
+    masks = all_masks(rungs)
+    outputs = opened.evaluator.outputs(rungs.images(masks)).astype(np.float64)
+    label = int(outputs[0].argmax())
+    right, other = (
+        np.flatnonzero((outputs.argmax(axis=1) == label) == same) for same in (True, False)
+    )
+    rows = np.concatenate([right[:3], other[:3]])
+    assert len(rows) == 6
+    folded = np.array([0.25, -0.25, np.nan] * 2, dtype=np.float32)
+    for close in (
+        np.ones(len(rows), dtype=np.bool_),
+        np.arange(len(rows)) % 2 == 0,
+        np.zeros(len(rows), np.bool_),
+    ):
+        said = Judged(np.full(len(rows), 7, dtype=np.int64), folded, close)
+        judge = FoldedJudge(opened, rungs, label, cast(FoldedDense, Said(said)))
+        seen = judge.see(masks[rows])
+        runtime = outputs[rows]
+        assert seen.close_calls == close.sum()
+        assert seen.labels.tolist() == np.where(close, runtime.argmax(axis=1), 7).tolist()
+        best = np.delete(runtime, label, axis=1).max(axis=1)
+        for at in range(len(rows)):
+            if not close[at]:
+                wanted = float(folded[at])
+            elif not probabilities:
+                wanted = float(runtime[at, label] - best[at])
+            elif rows[at] in right:
+                wanted = 0.25 if at % 3 == 0 else 0.0
+            else:
+                wanted = -0.25 if at % 3 == 1 else 0.0
+            assert seen.margins[at] == pytest.approx(wanted, abs=1e-5, nan_ok=True)

@@ -1,0 +1,153 @@
+"""Claims and rates of a study, and its tables, from rows made by hand."""
+
+from __future__ import annotations
+
+import csv
+import json
+from fractions import Fraction
+
+import pytest
+
+from relrob.errors import UsageError
+from relrob.report.study.claims import Judgement, claims
+from relrob.report.study.table_rows import Rate, TableRow
+from relrob.report.study.text import study_text
+from relrob.store.study_directory import StudyHead
+from tests.report.made_rows import row_of
+
+
+def judged(rows: list[TableRow], words: str) -> Judgement:
+    (found,) = [claim for claim in claims("duncan2020.csv", rows) if words in claim.says]
+    return found.judgement
+
+
+def test_claims_go_by_intervals() -> None:
+    assert claims("", [row_of()]) == []
+    robust = "98 % or more"
+    assert judged([row_of()], robust) is Judgement.REPRODUCED
+    assert judged([row_of(), row_of(robustness=Rate(980, 1000))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=Rate(0, 0))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=Rate(900, 1000))], robust) is Judgement.NOT
+    falls = "falls with the step"
+    low, high = row_of(step=Fraction(1, 8), transfer=Rate(700, 1000)), row_of()
+    assert judged([high, low], falls) is Judgement.REPRODUCED
+    assert (
+        judged([high, row_of(step=Fraction(1, 2), transfer=Rate(700, 1000))], falls)
+        is Judgement.NOT
+    )
+    assert (
+        judged([high, row_of(step=Fraction(1, 8), transfer=Rate(9, 10))], falls) is Judgement.OPEN
+    )
+    accurate = "accuracy"
+    assert judged([row_of()], accurate) is Judgement.REPRODUCED
+    assert judged([row_of(accuracy=(98.27, 98.2))], accurate) is Judgement.NOT
+    unequal = "loses far more"
+    assert judged([row_of()], unequal) is Judgement.REPRODUCED
+    assert (
+        judged([row_of(transfer=Rate(1000, 1000), robustness=Rate(980, 1000))], unequal)
+        is Judgement.NOT
+    )
+    assert (
+        judged([row_of(transfer=Rate(9, 10), robustness=Rate(950, 1000))], unequal)
+        is Judgement.OPEN
+    )
+    radius = "from radius 10 to 20"
+    narrow = row_of(radius=Fraction(10), transfer=Rate(600, 1000))
+    assert judged([narrow, row_of()], radius) is Judgement.REPRODUCED
+    assert (
+        judged([row_of(radius=Fraction(10)), row_of(transfer=Rate(600, 1000))], radius)
+        is Judgement.NOT
+    )
+    assert (
+        judged([row_of(radius=Fraction(10), transfer=Rate(8, 10)), row_of()], radius)
+        is Judgement.OPEN
+    )
+
+
+def test_what_is_undecided_speaks_for_nothing_and_against_nothing() -> None:
+    """By hand: of 100 images 40 robust and 55 open, at best 95; Wilson's ends of 40 and of 95 of
+    100."""
+    half = Rate(40, 100, 96.0, 55)
+    assert half.interval is not None and half.interval == pytest.approx((30.94, 97.85), abs=0.01)
+    assert (half.percent, half.highest, half.agrees) == (40.0, 95.0, True)
+    robust, unequal = "98 % or more", "loses far more"
+    assert (
+        judged([row_of(), row_of(robustness=Rate(400, 1000, None, 600))], robust) is Judgement.OPEN
+    )
+    assert (
+        judged([row_of(), row_of(robustness=Rate(400, 1000, None, 100))], robust) is Judgement.NOT
+    )
+    assert (
+        judged([row_of(transfer=Rate(900, 1000), robustness=Rate(0, 1000, None, 1000))], unequal)
+        is Judgement.OPEN
+    )
+    assert judged([row_of(transfer=Rate(0, 1000, None, 1000))], unequal) is not Judgement.REPRODUCED
+    assert "numerator" not in study_text(StudyHead("x", "t"), [row_of()], "markdown")
+    page = study_text(StudyHead("x", "t"), [row_of(unknown=3)], "markdown")
+    assert (
+        "undecided for one network or both: 3 in 1 cells.\nThey count in no rate's numerator"
+        in page
+    )
+
+
+def test_grids_and_runtimes_are_judged_apart() -> None:
+    rows = [row_of(), row_of(runtime="xnnpack", accuracy=(98.27, 90.0)), row_of(grid="other")]
+    found = {
+        claim.says.split(":")[0]: claim.judgement
+        for claim in claims("duncan2020.csv", rows)
+        if "accuracy" in claim.says
+    }
+    assert found == {
+        "g, builtin": Judgement.REPRODUCED,
+        "g, xnnpack": Judgement.NOT,
+        "other, builtin": Judgement.REPRODUCED,
+    }
+
+
+def test_a_rate_says_whether_the_published_one_can_be_right() -> None:
+    assert Rate(0, 0, 50.0).json() == {
+        "part": 0,
+        "whole": 0,
+        "undecided": 0,
+        "percent": None,
+        "interval": None,
+        "published": 50.0,
+        "difference": None,
+    }
+    near, far = Rate(48, 100, 50.0), Rate(480, 1000, 60.0)
+    assert (near.agrees, far.agrees, Rate(1, 2).agrees) == (True, False, None)
+    assert near.difference == pytest.approx(-2)
+
+
+def test_tables_in_every_format() -> None:
+    head = StudyHead("x", "A | title", "duncan2020.csv")
+    rows = [
+        row_of(),
+        row_of(
+            runtime="xnn|pack", step=None, robustness=Rate(0, 0), fooled=Rate(400, 10_000, 35.48)
+        ),
+    ]
+    page = study_text(head, rows, "markdown")
+    assert "\\* the published rate lies outside our interval." in page
+    assert "lies outside our interval" not in study_text(
+        head, [row_of(robustness=Rate(0, 0), fooled=Rate(1, 9))], "markdown"
+    )
+    assert page.startswith("# A \\| title\n") and "| 98.69 | +1.31 \\* |" in page
+    lines = [line for line in page.splitlines() if line.startswith("| g ")]
+    assert len(lines) == 8
+    assert [line.replace("\\|", "").count("|") for line in lines] == [11] * 6 + [7] * 2
+    assert lines[6].endswith("| 20 | 1/4 | 25.0 |  |")
+    assert "10,970" in page and "| reproduced |" in page
+    table = list(csv.DictReader(study_text(head, rows, "csv").splitlines()))
+    assert [row["robustness_percent"] for row in table] == ["100.0000", ""]
+    assert table[1]["step"] == "" and table[0]["fooled_published"] == "35.48"
+    tex = study_text(head, rows, "latex")
+    assert tex.count("\\toprule") == tex.count("\\end{tabular}") == 3
+    assert "95 \\% (Wilson)" in tex
+    document = json.loads(study_text(head, rows, "json"))
+    assert document["cells"][0]["relative_robustness"]["part"] == 5000
+    assert {claim["judgement"] for claim in document["claims"]} <= {
+        each.value for each in Judgement
+    }
+    with pytest.raises(UsageError, match="format 'pdf'"):
+        study_text(head, rows, "pdf")

@@ -1,0 +1,127 @@
+"""summary.json to the byte: against documents that relrob wrote when a summary was a dictionary,
+and against the committed quickstart run, older still."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relrob.domain.record import Record, Set
+from relrob.report.run.table import table_markdown
+from relrob.report.run.terminal import rendered
+from relrob.report.run.write import summary_json
+from relrob.store.summarise import summarise
+from relrob.store.summary import Summary
+from tests.make_records import changed, make_header, make_record
+from tests.support import ROOT
+
+GOLDEN = Path(__file__).with_name("golden_summaries.json")
+QUICKSTART = ROOT / "reports" / "quickstart"
+SEARCH = {"kind": "search", "radius": 20.0, "step": 0.25, "seed": 0}
+BALL = {"kind": "linf", "radius": 0.1, "exact": {"radius": "1/10"}}
+MORE = {"arithmetic": "integer", "black_box": "b", "conversion": "c", "accuracy": None}
+HEADERS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "search": {"region": SEARCH, "effective_rule": "farthest"},
+    "ball": {"region": BALL},
+    "real": {"arithmetic": "real", "warnings": ["x"]},
+    "int": {"quantised": make_header(0)["quantised"] | MORE},
+}
+NAMES = ["plain28", "search7", "ball7", "int28", "plain0", "real1"]
+
+
+def golden(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(GOLDEN.read_text(encoding="utf-8"))[name]
+    return found
+
+
+def summary_of(name: str) -> Summary:
+    """The summary of the records that the golden document of that name is about."""
+    kind = name.rstrip("0123456789")
+    images = int(name.removeprefix(kind))
+    records = [
+        changed(make_record(i), thin=i % 3, disagreements=i % 2, spot_checks=i, proved=i * 7)
+        for i in range(images)
+    ]
+    return summarise(records, make_header(images) | HEADERS[kind], 1.23456789)
+
+
+def text(document: dict[str, Any]) -> str:
+    """A document as relrob has always written it."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bytes_are_those_of_the_dictionary_before(name: str) -> None:
+    assert summary_json(summary_of(name)) == text(golden(name))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_document_is_read_back_whole(name: str) -> None:
+    read = Summary.of(golden(name))
+    assert (read.sets, read.points, read.effective) == (
+        summary_of(name).sets,
+        summary_of(name).points,
+        summary_of(name).effective,
+    )
+    assert summary_json(read) == text(golden(name))
+
+
+def test_a_summary_cannot_be_changed() -> None:
+    summary = summary_of("plain28")
+    with pytest.raises(AttributeError):
+        summary.seconds = 0.0  # type: ignore[misc]
+    summary.json()["sets"]["R"] = summary.header.json()["dataset"]["images"] = -1
+    assert summary_json(summary) == text(golden("plain28"))
+
+
+def test_an_older_summary_prints_and_keeps_its_keys() -> None:
+    """The quickstart run was written before spot checks and before `modelled`."""
+    document = json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8"))
+    summary = Summary.of(document)
+    written = summary.json()
+    assert written.pop("spot_checks") == {"run": 0, "against": 0}
+    assert text(written) == (QUICKSTART / "summary.json").read_text(encoding="utf-8")
+    page = (QUICKSTART / "table.md").read_text(encoding="utf-8")
+    mine = table_markdown(summary).splitlines()
+    assert [line for line in page.splitlines() if line.startswith("|")] == [
+        line for line in mine if line.startswith("|")
+    ]
+    assert "53,674 of 55,488 effective points" in rendered(summary)
+
+
+def test_the_committed_records_give_the_committed_summary() -> None:
+    """images.csv has all columns but five counts; what needs none of these is equal."""
+    document = json.loads((QUICKSTART / "summary.json").read_text(encoding="utf-8"))
+    with (QUICKSTART / "images.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    summary = summarise([record_of(row) for row in rows], document, 0.0)
+    found = summary.json()
+    missing = {"points", "seconds", "thin", "closest_transfer", "effective", "spot_checks"}
+    assert len(rows) == document["dataset"]["images"] == summary.sets.images
+    for name in document.keys() - missing:
+        assert found[name] == document[name], name
+    for name in ("reference", "quantised", "transferred"):
+        assert found["effective"][name] == document["effective"][name]
+
+
+def record_of(row: dict[str, str]) -> Record:
+    """A line of images.csv as a record."""
+    names = ("points", "reference_effective", "quantised_effective", "transferred")
+    counts: dict[str, Any] = {name: int(row[name]) if row[name] else None for name in names}
+    return Record(
+        int(row["index"]),
+        int(row["label"]),
+        int(row["reference_label"]),
+        int(row["quantised_label"]),
+        Set(row["set"]),
+        row["reference_verdict"],
+        row["quantised_verdict"],
+        decided_by=row["decided_by"],
+        reason=row["reason"],
+        **counts,
+    )
