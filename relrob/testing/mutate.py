@@ -34,7 +34,8 @@ from relrob.system import confine
 from relrob.system.child import GIB, MEMORY, SECONDS
 from relrob.system.nursery import Call, Clock, Frames, answer, ended, tail, write_frame
 from relrob.testing.cases import SHAPE
-from relrob.testing.mutations import any_bytes, mutated
+from relrob.testing.mutations import mutated
+from relrob.testing.mutations_bytes import any_bytes
 
 CLASSES: Final = 4
 # Files a child: the one that it dies of is known.

@@ -1,6 +1,8 @@
-"""Certificates about balls and lattices that rest on one bound: valid, derived below every sampled
-margin, and hard to forge. The referee samples images of the region, lists every point of small
-lattices, and flips bits."""
+"""Certificates about balls and lattices that rest on one bound.
+
+They are valid, derived below every sampled margin, and hard to forge. The referee samples images of
+the region, lists every point of small lattices, and flips bits.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The parts of the checker's derivation against fractions and dense grids; cubes that are proved,
-run, asked or split."""
+"""The parts of the checker's derivation, against fractions and dense grids."""
 
 from __future__ import annotations
 

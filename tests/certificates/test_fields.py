@@ -1,5 +1,7 @@
-"""Every field of a certificate is checked: wrong types and values get one line, and networks are
-looked for in order."""
+"""Every field of a certificate is checked, and networks are looked for in order.
+
+Wrong types and values get one line.
+"""
 
 from __future__ import annotations
 

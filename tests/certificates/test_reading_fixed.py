@@ -1,4 +1,4 @@
-"""The checker's reader of fixed-point `.npz` files: what it takes and what it refuses."""
+"""The checker's reader of fixed-point `.npz` files: accepted arrays and refused ones."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""The checker's own readers of Keras files: Keras's outputs lie where their facts say, and hostile
-edits have no rules."""
+"""The checker's reader of Keras files.
+
+Keras's outputs lie within its facts, and hostile edits have no rules.
+"""
 
 from __future__ import annotations
 

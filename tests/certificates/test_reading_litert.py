@@ -1,5 +1,7 @@
-"""The checker's own reader of `.tflite` files: LiteRT's outputs lie where its facts say, and
-hostile edits have no rules."""
+"""The checker's reader of `.tflite` files.
+
+LiteRT's outputs lie within its facts, and hostile edits have no rules.
+"""
 
 from __future__ import annotations
 

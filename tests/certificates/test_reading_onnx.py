@@ -1,5 +1,4 @@
-"""The checker's own reader of `.onnx` files: outputs of onnxruntime lie where its facts say, and
-hostile edits have no rules."""
+"""The checker's reader of `.onnx` files: outputs of onnxruntime lie within its facts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The public conformance suite on balls, lattices and fixed point: our solvers pass it, solvers
-with planted bugs do not."""
+"""The public conformance suite on balls, lattices and fixed point: our solvers pass it."""
 
 from __future__ import annotations
 

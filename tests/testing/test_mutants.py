@@ -1,5 +1,7 @@
-"""Planted bugs, a few of them: the tests must notice. All of them by hand: `python -m
-tests.mutants`."""
+"""A few planted bugs are noticed by the tests; all can be planted.
+
+All of them by hand: `python -m tests.mutants`.
+"""
 
 from __future__ import annotations
 

@@ -111,7 +111,7 @@ def _lack(network: Network, bounds: bool) -> str:
 
 
 def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[str, Any]:
-    """What every certificate says of its network and its image."""
+    """The entries about the network and the image, which every certificate has."""
     return {
         "format": FORMAT,
         "role": role,
@@ -135,7 +135,7 @@ def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[s
 
 
 def _details(network: Network) -> str:
-    """What besides its name the runtime's answers depend on."""
+    """The facts beside its name on which the runtime's answers depend."""
     if find_spec("relrob.networks.details") is None:
         return ""
     return str(load("relrob.networks.details:runtime_details")(network))
