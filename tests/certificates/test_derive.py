@@ -1,4 +1,4 @@
-"""The parts of the checker's derivation, against fractions and dense grids."""
+"""The parts of the checker's derivation, against fractions and grids; parts by branching."""
 
 from __future__ import annotations
 
@@ -141,13 +141,13 @@ def test_lines_enclose_what_a_neuron_passes_on(
         )
         at = [Fraction(low) + (Fraction(high) - Fraction(low)) * n / 64 for n in range(65)]
         at += [end for end in (Fraction(0), Fraction(cap or 0)) if low <= end <= high]
-        passed = [exact(passed(arb(float(p)), roof)) for p in at]
+        values = [exact(passed(arb(float(p)), roof)) for p in at]
     ceiling = [
         max(p, Fraction(0)) if cap is None else min(max(p, Fraction(0)), Fraction(cap)) for p in at
     ]
-    assert passed == ceiling
-    above = [up * p + upper_intercept - f for p, f in zip(at, passed, strict=True)]
-    below = [f - down * p - lower_intercept for p, f in zip(at, passed, strict=True)]
+    assert values == ceiling
+    above = [up * p + upper_intercept - f for p, f in zip(at, values, strict=True)]
+    below = [f - down * p - lower_intercept for p, f in zip(at, values, strict=True)]
     assert 0 <= min(above) < Fraction(1, 2**100)
     assert 0 <= min(below) < Fraction(1, 2**100)
     assert (up, down) == (Fraction(upper_slope), Fraction(lower_slope))
