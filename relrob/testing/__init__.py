@@ -1,5 +1,7 @@
 """A conformance suite for solvers, ours and others': random cases, their truth, and complaints.
 
+The command:
+
     python -m relrob.testing --cases 1000 --seed 0
 
 A solver of your own, against the same cases:

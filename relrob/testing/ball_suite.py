@@ -1,5 +1,7 @@
 """The laws of solvers of balls and lattices: their answers, compared with points run one by one.
 
+A solver is asked so:
+
     for complaint in ball_complaints(MySolver(), case): ...
 
 The clauses are those of `relrob.testing.suite`. Where not every point is listed they are one-sided:

@@ -1,5 +1,7 @@
 """The laws of solvers of ladders: their answers, compared with every point run one by one.
 
+A solver is asked so:
+
     for complaint in complaints(MySolver(), case, truth(case.problem)): ...
 
 1. A verdict is never ROBUST where a point is wrong. A witness is a point of the region that the
