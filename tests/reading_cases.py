@@ -14,7 +14,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from flint import arb, ctx
 
 from relrob.certificates.checking.deployed import Deployed, read_deployed
-from relrob.certificates.checking.derive import _Layer
+from relrob.certificates.checking.layer import ArbLayer
 from relrob.domain.network import Arithmetic, Layout, Network
 
 RUNTIMES = {
@@ -71,7 +71,7 @@ def ranges(deployed: Deployed, images: Any) -> tuple[Any, Any]:
         low = high = image
         for facts in deployed.layers:
             with ctx.workprec(128):
-                layer = _Layer(facts)
+                layer = ArbLayer(facts)
                 given = [arb(value) for value in high.tolist()]
                 error = np.array(
                     [float(alone.upper()) for alone, _ in layer.error(given, layer.moved(given))]

@@ -1,2 +1,4 @@
-"""Certificates: a file from which a third party re-derives ROBUST without our solvers
-(docs/certificates.md)."""
+"""Certificates: files from which a third party derives ROBUST again without our solvers.
+
+Source: docs/certificates.md.
+"""

@@ -1,5 +1,7 @@
-"""The form of a certificate: canonical JSON under a seal, and the hash chain over points that were
-run."""
+"""The form of a certificate: canonical JSON, its seal, and the hash chain over the points of a run.
+
+Source: docs/certificates.md, "The file" and "A run leaf".
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 FORMAT: Final = "relrob certificate 2"
-BEFORE: Final = "relrob certificate 1"  # has no `details` in `network`; still read
+# Has no `details` in `network`; still read.
+BEFORE: Final = "relrob certificate 1"
 
 
 def canonical(content: Mapping[str, Any]) -> bytes:

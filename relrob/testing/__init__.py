@@ -1,5 +1,6 @@
-"""A conformance suite for solvers, ours and others': random cases, the truth about them, and what
-is wrong with an answer.
+"""A conformance suite for solvers, ours and others': random cases, their truth, and complaints.
+
+The command:
 
     python -m relrob.testing --cases 1000 --seed 0
 

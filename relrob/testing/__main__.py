@@ -1,9 +1,8 @@
-"""Run random ladders, balls and lattices through every solver, and report contradictions: python -m
-relrob.testing --cases 1000.
+"""The command `python -m relrob.testing --cases 1000`: random cases through every solver.
 
-Of N cases every other one is a ladder, whose number is half of the case's; the others are balls and
-lattices. With `--files N` (or `--show NUMBER`, `--log FILE`) the cases are edited files instead:
-`relrob.testing.files_main`.
+It reports contradictions. Of N cases every other one is a ladder, whose number is half of the
+case's; the others are balls and lattices. With `--files N` (or `--show NUMBER`, `--log FILE`) the
+cases are edited files instead: `relrob.testing.files_main`.
 """
 
 from __future__ import annotations
@@ -26,12 +25,13 @@ from relrob.testing.files_main import main as files_main
 from relrob.testing.rounds import Outcome, Setting, ball_round, ladder_round
 
 EVERY: Final = 1_000
-SMALL: Final = (2, 2, 1)  # the shape of the files of whose balls every float32 image is run
+# The shape of the files of whose balls every float32 image is run.
+SMALL: Final = (2, 2, 1)
 
 
 @dataclass
 class Sum:
-    """What came of all cases: by region, cases by kind, and of each solver questions by verdict."""
+    """The sum over all cases: cases by region and kind, and verdicts by solver and region."""
 
     kinds: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     answers: dict[tuple[str, str], Counter[str]] = field(
@@ -47,7 +47,7 @@ class Sum:
             self.answers[name, region].update(answers)
 
     def answered(self, name: str) -> int:
-        """How many questions, a network each, a class of solvers answered, with whichever
+        """The number of questions, one a network, that a class of solvers answered, with any
         settings."""
         return sum(
             answers.total()
@@ -58,8 +58,8 @@ class Sum:
     def lines(self) -> list[str]:
         """As printed."""
         found = [
-            f"{region}, {kinds.total()} cases (x: wrong somewhere, -: right; reference, quantised): "
-            + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+            f"{region}, {kinds.total()} cases (x: wrong somewhere, -: right; reference, "
+            "quantised): " + ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
             for region, kinds in self.kinds.items()
         ]
         for (name, region), answers in self.answers.items():
@@ -89,7 +89,8 @@ def run(setting: Setting, first: int, cases: int) -> Sum:
             sys.stdout.write(f"case {number} ({region} {own}, {outcome.kind}): {each}\n")
         if outcome.told or (number + 1 - first) % EVERY == 0:
             sys.stdout.write(
-                f"{number + 1 - first} cases, {time.monotonic() - begin:.0f} s, {total.wrong} contradictions\n"
+                f"{number + 1 - first} cases, {time.monotonic() - begin:.0f} s, {total.wrong} "
+                "contradictions\n"
             )
             sys.stdout.flush()
     return total

@@ -1,5 +1,7 @@
-"""Every point run alone on the runtime itself: LiteRT, onnxruntime or Keras, by code that shares
-nothing with `relrob.networks`."""
+"""A referee of points: each image alone on the runtime itself (LiteRT, onnxruntime or Keras).
+
+It shares no code with `relrob.networks`.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.registry import load
 
-Run = Callable[[Floats], Doubles]  # one image (d,) -> its outputs
+# One image (d,) -> its outputs.
+Run = Callable[[Floats], Doubles]
 RESOLVERS: Final = {
     "xnnpack": OpResolverType.AUTO,
     "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
@@ -52,7 +55,8 @@ def opened(runtime: str, data: bytes, suffix: str) -> Run:
             return (
                 _keras(data, suffix) if runtime in ("keras", "default") else _litert(runtime, data)
             )
-    except Exception as error:  # each runtime raises what it likes
+    # Each runtime raises what it likes.
+    except Exception as error:
         raise RefusedError(str(error)) from error
 
 
@@ -123,7 +127,7 @@ def _keras(data: bytes, suffix: str) -> Run:
 
 @contextlib.contextmanager
 def silenced() -> Iterator[None]:
-    """What native code writes goes nowhere."""
+    """The output of native code is discarded."""
     saved, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, 2)
     try:

@@ -1,5 +1,7 @@
-"""Balls and lattices around an image, and points of them: all of them where they are few, else
-samples and corners."""
+"""Balls and lattices around an image, and their points.
+
+All points are listed where they are few; else samples and corners stand for them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ from relrob.testing.questions import (
 )
 
 RADII: Final = ("1/1024", "1/255", "4/255", "1/32", "1/10", "1/4")
-MOST: Final = 900  # points of a region that are run one by one
+# Points of a region that are run one by one.
+MOST: Final = 900
 
 
 def steps_question(rng: np.random.Generator, image: NDArray[Any]) -> Question:
@@ -33,7 +36,8 @@ def steps_question(rng: np.random.Generator, image: NDArray[Any]) -> Question:
     image with dark pixels lifted."""
     base = lifted(image)
     norm = Norm(str(rng.choice(["linf", "l1", "l2"])))
-    least = float(base.min()) <= 0.25  # below 1/4 there are more steps
+    # Below 1/4 there are more steps.
+    least = float(base.min()) <= 0.25
     most = {2: 6, 3: 2, 4: 1}[len(base)] if norm is Norm.LINF else {2: 9, 3: 4, 4: 2}[len(base)]
     radius = Fraction(1 if least else int(rng.integers(1, most + 1)), 1 << 24)
     if rng.random() < 0.3:
@@ -51,7 +55,8 @@ def lattice_question(rng: np.random.Generator, image: NDArray[Any], step: Fracti
     steps = int(rng.integers(1, 5 if image.size <= 4 else 3 if image.size <= 12 else 2))
     region = Lattice(step * steps + step * int(rng.integers(0, 2)) / 16, step)
     points = lattice_points(image, region, MOST + 1)
-    while len(points) > MOST:  # near black and white a step is cut, and costs little
+    # Near black and white a step is cut, and costs little.
+    while len(points) > MOST:
         region = Lattice(region.step / 2, region.step / 2)
         points = lattice_points(image, region, MOST + 1)
     return Question(image, region, points, True)
@@ -77,7 +82,7 @@ def wide_question(
 
 
 def _ways(dense: Dense, at: Floats) -> list[Doubles]:
-    """How each output less each other one grows with each pixel (d,), at an image (d,)."""
+    """The growth of each output less each other one with each pixel (d,), at an image (d,)."""
     with np.errstate(all="ignore"):
         values, slopes = at.astype(np.float64), np.eye(len(at))
         for layer in dense.layers:
@@ -97,7 +102,7 @@ def _ways(dense: Dense, at: Floats) -> list[Doubles]:
 
 
 def _corners(base: Floats, ball: Ball, way: Doubles) -> list[Floats]:
-    """Where a ball reaches furthest in a direction (d,), about: for L-infinity its very corner, for
+    """The furthest point of a ball in a direction (d,), nearly: for L-infinity its very corner, for
     others a hair within."""
     radius, wide = float(ball.radius), base.astype(np.float64)
     room = np.where(way > 0, 1 - wide, wide)

@@ -1,5 +1,6 @@
-"""What must be true of every solver of balls and lattices: its answers, compared with points of the
-region run one by one.
+"""The laws of solvers of balls and lattices: their answers, compared with points run one by one.
+
+A solver is asked so:
 
     for complaint in ball_complaints(MySolver(), case): ...
 
@@ -64,8 +65,10 @@ def takes(solver: Solver[BallSet] | None, case: BallCase) -> bool:
 def ball_complaints(
     solver: Solver[BallSet] | None, case: BallCase, answers: Counter[str] | None = None
 ) -> Iterator[str]:
-    """What is wrong with the answers of a solver, of `auto` for None, on each network that it
-    takes. `answers`: counts them by status."""
+    """The complaints about a solver's answers (`auto` for None), one network at a time.
+
+    `answers`: counts them by status.
+    """
     region = case.problem.points.region
     for number, opened in enumerate(case.problem.networks):
         first = taker(solver, region, opened)
@@ -143,7 +146,10 @@ def _proved(case: BallCase, number: int, opened: Opened, decision: Decision) -> 
     finite = np.isfinite(outputs).all(axis=1)
     allowed = 1e-6 * (1 + np.abs(outputs[finite].astype(np.float64)).max(initial=0))
     if (found[finite] < finding.least - allowed).any():
-        yield f"a point's margin {found[finite].min():.6g} is below {finding.least:.6g}, which was proved"
+        yield (
+            f"a point's margin {found[finite].min():.6g} is below {finding.least:.6g}, "
+            "which was proved"
+        )
 
 
 def smaller(region: Ball | Lattice) -> Ball | Lattice | None:

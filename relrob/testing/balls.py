@@ -1,5 +1,7 @@
-"""Random questions about balls and lattices: networks, an image, a region, and points of it by
-which answers are judged. Every case comes from (seed, number) and the files alone."""
+"""Random cases of balls and lattices: networks, an image, a region, and points of it.
+
+Every case comes from (seed, number) and the files alone.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,8 @@ from relrob.testing.fixed import close_image, coded_ball, fixed_opened, labels_o
 from relrob.testing.questions import Question, drawn_image, exact, nearest
 
 SHAPES: Final = (*SMALL, (2, 2, 1), (2, 3, 1), (3, 3, 1))
-CLOSE: Final = 24  # images, of which the one with the closest call is taken
+# Images, of which the one with the closest call is taken.
+CLOSE: Final = 24
 HAIRS: Final = (0.02, 1e-3, 1e-6, 0.0, -1e-6, -1e-3)
 SECONDS: Final = 600.0
 
@@ -64,7 +67,7 @@ class BallCase:
 
 @dataclass(frozen=True, eq=False)
 class Made:
-    """Where fixed-point networks are written, and the quantised files."""
+    """The folder for fixed-point networks, and the quantised files."""
 
     folder: Path
     files: Sequence[Opened] = ()
@@ -243,7 +246,7 @@ def _file(rng: np.random.Generator, made: Made) -> BallCase:
 
 
 def _lead(network: Opened, image: NDArray[Any]) -> float:
-    """By how much the best output leads; no lead counts as a large one, since outputs of twins
+    """The lead of the best output (n,); no lead counts as a large one, since outputs of twins
     always tie."""
     outputs = np.sort(network.replayer.outputs(_fed(image)[None, :])[0])
     return float(outputs[-1] - outputs[-2]) or np.inf

@@ -1,5 +1,8 @@
-"""A campaign over edited files: a forked worker makes and judges them in order, a death is put down
-to the file and the stage, and the counts of every run are appended to a log whose lines add up."""
+"""A campaign over edited files: a forked worker makes and judges them in their order.
+
+A death is put down to the file and the stage. The counts of every run are appended to a log whose
+lines add up.
+"""
 
 from __future__ import annotations
 
@@ -22,20 +25,23 @@ from relrob.testing.alone import RefusedError
 from relrob.testing.edited import Edited, edited
 from relrob.testing.referee import Report, judged, normalised, told
 
-BATCH: Final = 2_000  # files a worker, before a fresh one takes over
-PATIENCE: Final = 150.0  # seconds for one file
-KEPT: Final = 400  # contradictions written out in a line of the log; all are counted
+# Files a worker, before a fresh one takes over.
+BATCH: Final = 2_000
+# Seconds for one file.
+PATIENCE: Final = 150.0
+# Contradictions written out in a line of the log; all are counted.
+KEPT: Final = 400
 
 
 @dataclass
 class Tally:
-    """What a run, or all runs of a log together, found."""
+    """The findings of a run, or of all runs of a log together."""
 
     counts: Counter[str] = field(default_factory=Counter)
     contradictions: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, line: dict[str, Any]) -> None:
-        """What became of one file, or one line of the log."""
+        """Add one file, or one line of the log."""
         self.counts.update(line["counts"])
         self.contradictions += line["contradictions"]
 
@@ -64,11 +70,17 @@ def one(seed: int, kind: str, number: int, folder: Path, stage: Any = None) -> d
 
 
 def contradictions(file: Edited, report: Report) -> list[dict[str, Any]]:
-    """One entry a complaint, with what is needed to make the file again."""
+    """One entry for each complaint, with all that makes the file again."""
     about = {
-        "seed": file.seed, "format": file.format, "number": file.number, "base": file.base, "runtime": file.runtime,
-        "edits": list(file.edits), "style": file.style, "region": file.question.region.kind,
-    }  # fmt: skip
+        "seed": file.seed,
+        "format": file.format,
+        "number": file.number,
+        "base": file.base,
+        "runtime": file.runtime,
+        "edits": list(file.edits),
+        "style": file.style,
+        "region": file.question.region.kind,
+    }
     return [{**about, "complaint": complaint} for complaint in report.complaints]
 
 
@@ -79,8 +91,7 @@ def _line(counts: Sequence[str], found: list[dict[str, Any]], why: str = "") -> 
 def run(
     seed: int, formats: Sequence[str], first: int, files: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(number, what became of it) for each of the files; number n has format n modulo their
-    number."""
+    """(number, report) for each file; file n has the format n modulo the number of formats."""
     at, end = first, first + files
     with tempfile.TemporaryDirectory(prefix="relrob-files-") as folder:
         while at < end:
@@ -163,8 +174,8 @@ def _messages(pipe: int) -> Iterator[dict[str, Any] | None]:
 def _serve(
     seed: int, formats: Sequence[str], first: int, end: int, folder: Path, send: int
 ) -> None:
-    """The worker: says what it is about to do, then what came of it. It is itself the process that
-    a file may crash, so the checker starts none."""
+    """The worker: it announces each stage, then sends the report. It is itself the process that a
+    file may crash, so the checker starts none."""
     threadpool_limits(1)
     reading.try_network = lambda *given, **more: None
     null = os.open(os.devnull, os.O_WRONLY)

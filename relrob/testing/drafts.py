@@ -1,5 +1,7 @@
-"""What edited files are made of: weights of a tiny network, random or with one needle, and the
-draft of a file that holds them."""
+"""Drafts of edited files: weights of a tiny network, random or with one needle, and their file.
+
+A needle is a neuron that is active at one point of the region only.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +15,14 @@ import numpy as np
 from relrob.domain.arrays import Doubles, Floats
 
 SHAPES: Final = ((2, 3, 1), (3, 3, 1), (2, 4, 1), (3, 4, 1), (2, 2, 2), (1, 6, 1))
+# Of which a ball of a few float32 steps can be listed.
 SMALL: Final = (
     (1, 2, 1),
     (1, 3, 1),
     (2, 2, 1),
-)  # of which a ball of a few float32 steps can be listed
-LEADS: Final = 0.5  # by which the label of a network with a needle leads everywhere else, about
+)
+# By which the label of a network with a needle leads everywhere else, about.
+LEADS: Final = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +39,7 @@ class Weights:
         return len(self.layers[-1][1])
 
     def stages(self, images: Floats) -> list[Doubles]:
-        """What each layer gives on images (n, d), after its ReLU; the last one's outputs as they
+        """The outputs of each layer on images (n, d), after its ReLU; those of the last as they
         are."""
         found, values = [], images.astype(np.float64)
         for number, (weights, bias) in enumerate(self.layers):
@@ -46,9 +50,11 @@ class Weights:
 
 
 class Draft(Protocol):
-    """A file in the making. `edits`: their names in order; `plain`: they only change scales, zero
-    points, biases, axes, alpha, beta or transB, within what the format allows; `runtime`: who runs
-    it; `suffix`: of its name; `coarse`: how many steps of its own grid a step of a coarser one is.
+    """A file in the making.
+
+    `edits`: the names of its edits in order. `plain`: they only change scales, zero points, biases,
+    axes, alpha, beta or transB, within the rules of the format. `runtime`: the one that runs it.
+    `suffix`: of its name. `coarse`: the number of steps of its own grid in a step of a coarser one.
     """
 
     base: str
@@ -104,11 +110,11 @@ def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label
     layers = [(weights * 0.05, bias * 0.05) for weights, bias in plain.layers]
     at = int(rng.integers(len(points)))
     way = np.sign(wide[at] - wide.mean(axis=0)) * rng.uniform(0.5, 1.5, inputs)
-    reach = np.sort(wide @ way)
-    gap = max(float(reach[-1] - reach[-2]) if len(reach) > 1 else 1.0, 1e-7)
+    sums = np.sort(wide @ way)
+    gap = max(float(sums[-1] - sums[-2]) if len(sums) > 1 else 1.0, 1e-7)
     factor = 1 / gap
     layers[0][0][:, 0] = way * factor
-    layers[0][1][0] = -(reach[-1] - gap / 2) * factor
+    layers[0][1][0] = -(sums[-1] - gap / 2) * factor
     for weights, bias in layers[1:-1]:
         weights[0, :] = 0
         weights[:, 0] = 0
@@ -116,11 +122,12 @@ def needle_weights(rng: np.random.Generator, points: Floats, classes: int, label
     last, bias = layers[-1]
     bias[label] += LEADS
     last[0, :] = 0
-    last[0, (label + 1) % classes] = 4 * LEADS + 2  # times 1/2, what is open at the corner
+    # Times 1/2, the value that is open at the corner.
+    last[0, (label + 1) % classes] = 4 * LEADS + 2
     return Weights(tuple(layers), needle=True)
 
 
 def drawn_names(rng: np.random.Generator, names: Sequence[str]) -> tuple[int, list[str]]:
-    """How many edits, none to three, and all names in the order in which they are tried."""
+    """(the number of edits, none to three; all names in the order in which they are tried)."""
     count = int(rng.choice([0, 1, 2, 3], p=[0.08, 0.47, 0.3, 0.15]))
     return count, [str(name) for name in rng.permutation(np.array(names))]

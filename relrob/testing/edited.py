@@ -1,6 +1,8 @@
-"""One edited file: a tiny network drawn at random, its meaning edited, its smallest margin or its
-needle brought to the edge by the runtime itself, and every point of its question run alone. All of
-it comes from (seed, format, number)."""
+"""Edited files: tiny networks drawn at random whose meaning is edited.
+
+The runtime itself brings the smallest margin, or the needle, to the edge. Every point of the
+question is run alone. All of it comes from (seed, format, number).
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ from relrob.testing.questions import Question, random_question
 FORMATS: Final = {
     "tflite": ("relrob.testing.files_tflite:draft", "relrob.testing.edits_tflite:EDITS"),
     "onnx": ("relrob.testing.files_onnx:draft", "relrob.testing.edits_onnx:EDITS"),
-    "keras": ("relrob.testing.files_keras:draft", "relrob.testing.files_keras:EDITS"),
+    "keras": ("relrob.testing.files_keras:draft", "relrob.testing.edits_keras:EDITS"),
 }
 GRIDS: Final = (1 / 255, 1 / 255, 1 / 255, 1 / 254, 1 / 127, 1 / 127, 1 / 64, 0.5 / 255, 1 / 3)
 STYLES: Final = ("random", "edge", "edge", "needle", "needle", "needle")
@@ -33,14 +35,18 @@ COARSE: Final = (
     85,
     127.5,
     25.5,
-)  # how many of a file's own steps a step of a coarser grid is
+    # How many of a file's own steps a step of a coarser grid is.
+)
 HALVINGS: Final = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Edited:
-    """`label`: what the file says of the clean image; `rows` (n, classes): its outputs on each
-    point, run alone; `unsteady`: they are others when asked again."""
+    """A file, its question and the truth about it.
+
+    `label`: the file's label of the clean image. `rows` (n, classes): its outputs on each point,
+    run alone. `unsteady`: they differ when asked again.
+    """
 
     seed: int
     number: int
@@ -81,13 +87,15 @@ class Edited:
         return np.asarray(self.said != self.label, np.bool_)
 
 
-SLOW: Final = ("keras", "default")  # to load: no bisection
+# To load: no bisection.
+SLOW: Final = ("keras", "default")
 
 
 def edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None = None) -> Edited:
     """File `number`. `only`: these edits instead of those drawn (tests). Raises RefusedError when
     its runtime does not take it."""
-    with np.errstate(all="ignore"):  # edits overflow on purpose
+    # Edits overflow on purpose.
+    with np.errstate(all="ignore"):
         return _edited(seed, kind, number, only)
 
 
@@ -131,9 +139,23 @@ def _edited(seed: int, kind: str, number: int, only: tuple[str, ...] | None) -> 
         raise alone.RefusedError(f"{rows.shape[1]} outputs, not {classes}")
     label = max(int(alone.labels(rows[:1])[0]), 0)
     return Edited(
-        seed, number, kind, draft.data(), draft.suffix, draft.runtime, draft.base, tuple(draft.edits), draft.plain, style,
-        shape, classes, question, label, rows, not np.array_equal(rows, again, equal_nan=True),
-    )  # fmt: skip
+        seed,
+        number,
+        kind,
+        draft.data(),
+        draft.suffix,
+        draft.runtime,
+        draft.base,
+        tuple(draft.edits),
+        draft.plain,
+        style,
+        shape,
+        classes,
+        question,
+        label,
+        rows,
+        not np.array_equal(rows, again, equal_nan=True),
+    )
 
 
 def _rows(run: alone.Run, points: Floats) -> Doubles:
@@ -143,7 +165,8 @@ def _rows(run: alone.Run, points: Floats) -> Doubles:
             return alone.outputs(run, points)
     except alone.RefusedError:
         raise
-    except Exception as error:  # each runtime raises what it likes
+    # Each runtime raises what it likes.
+    except Exception as error:
         raise alone.RefusedError(str(error)) from error
 
 

@@ -1,5 +1,4 @@
-"""Edits of the graph of ONNX files: operators put between, types, shapes, several outputs, layers
-shared."""
+"""Edits of ONNX graphs: operators put between, types, shapes, several outputs, layers shared."""
 
 from __future__ import annotations
 
@@ -92,7 +91,7 @@ def activation(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def softmax(made: OnnxDraft, rng: Rng) -> bool:
-    """At the end, over some axis; also LogSoftmax, and over the batch."""
+    """A Softmax at the end, over some axis; also LogSoftmax, and over the batch."""
     axis = int(rng.choice([1, -1, 1, 0]))
     made.after(
         made.outputs[0],
@@ -263,7 +262,7 @@ def relu_gone(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def joined(made: OnnxDraft, rng: Rng) -> bool:
-    """A value added to itself, or to what a constant makes of it."""
+    """A value added to itself, or to the result of a constant and itself."""
     value = pick(rng, made.values())
     at = min(
         (n for n, node in enumerate(made.nodes) if value in node.input), default=len(made.nodes)

@@ -1,5 +1,4 @@
-"""Edits of the graph of a `.tflite` file: operators put between, tensors shared, outputs in another
-order, sparse storage."""
+"""Edits of `.tflite` graphs: operators put between, tensors shared, outputs reordered, sparsity."""
 
 from __future__ import annotations
 
@@ -154,7 +153,8 @@ def sparse(made: TfliteDraft, rng: Rng) -> bool:
     segments, indices = schema.Int32VectorT(), schema.Int32VectorT()
     segments.values = [0, *np.cumsum(kept.sum(axis=1)).tolist()]
     indices.values = np.nonzero(kept)[1].tolist()
-    if rng.random() < 0.4:  # what is stored in order, read in another
+    # The values are stored in one order and read in another.
+    if rng.random() < 0.4:
         indices.values = [kept.shape[1] - 1 - n for n in indices.values]
     second.arraySegments, second.arraySegmentsType = segments, schema.SparseIndexVector.Int32Vector
     second.arrayIndices, second.arrayIndicesType = indices, schema.SparseIndexVector.Int32Vector
@@ -177,7 +177,7 @@ def outputs_turned(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def output_early(made: TfliteDraft, rng: Rng) -> bool:
-    """The output is what the last dense layer gives: what follows it is dead."""
+    """The output is that of the last dense layer: the operators after it are dead."""
     end = int(made.dense[-1].outputs[0])
     changed = made.outputs != [end]
     made.outputs = [end]
@@ -247,11 +247,17 @@ def elementwise(made: TfliteDraft, rng: Rng) -> bool:
     if at is None:
         return False
     width = int(made.tensors[at].shape[-1])
-    code, options = pick(rng, [
-        (OP.MAXIMUM, schema.MaximumMinimumOptionsT()), (OP.MINIMUM, schema.MaximumMinimumOptionsT()),
-        (OP.ADD, schema.AddOptionsT()), (OP.SUB, schema.SubOptionsT()), (OP.MUL, schema.MulOptionsT()),
-        (OP.DIV, schema.DivOptionsT()),
-    ])  # fmt: skip
+    code, options = pick(
+        rng,
+        [
+            (OP.MAXIMUM, schema.MaximumMinimumOptionsT()),
+            (OP.MINIMUM, schema.MaximumMinimumOptionsT()),
+            (OP.ADD, schema.AddOptionsT()),
+            (OP.SUB, schema.SubOptionsT()),
+            (OP.MUL, schema.MulOptionsT()),
+            (OP.DIV, schema.DivOptionsT()),
+        ],
+    )
     large = float(rng.choice([1, 1, 1e4, 1.5 * 2**23, 1e8]))
     shape = (width,) if rng.random() < 0.6 else (1,)
     values = (
@@ -262,7 +268,8 @@ def elementwise(made: TfliteDraft, rng: Rng) -> bool:
     other = made.tensor(shape, KIND.FLOAT32, values)
     target = _twin(made, at)
     made.splice(at, target, code, options, (other,))
-    if code in (OP.ADD, OP.SUB) and large > 1:  # and back again
+    # And back again.
+    if code in (OP.ADD, OP.SUB) and large > 1:
         back = OP.SUB if code == OP.ADD else OP.ADD
         last = schema.SubOptionsT() if code == OP.ADD else schema.AddOptionsT()
         made.splice(target, _twin(made, at), back, last, (other,))

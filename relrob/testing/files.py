@@ -1,5 +1,4 @@
-"""Quantised files for cases: small networks through the converter, on the runtimes that execute
-them."""
+"""Quantised files for cases: small networks through the converter, and the runtimes for them."""
 
 from __future__ import annotations
 
@@ -44,9 +43,8 @@ def quantised_files(
     found = []
     for scheme, runtime in kinds:
         for number in (1, 2):
-            dense = random_dense(
-                rng, (inputs, 32, 40, SIZES[2][-1])
-            )  # dynamic range keeps tensors below 1,024 elements in float
+            # Dynamic range keeps tensors below 1,024 elements in float.
+            dense = random_dense(rng, (inputs, 32, 40, SIZES[2][-1]))
             if number == 2:
                 last = dense.layers[-1]
                 weights, bias = last.weights.copy(), last.bias.copy()

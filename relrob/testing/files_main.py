@@ -1,5 +1,7 @@
-"""`python -m relrob.testing --files N`: edited files against every solver and the checker, with a
-log that adds up."""
+"""The command `python -m relrob.testing --files N`: edited files against solvers and checker.
+
+Its log adds up over runs.
+"""
 
 from __future__ import annotations
 
@@ -87,8 +89,7 @@ def _say(text: str) -> None:
 
 
 def show(seed: int, kind: str, number: int, folder: Path) -> int:
-    """Write one file, its data and the commands that reproduce it; say what is wrong with the
-    answers to it."""
+    """Write a file, its data and the commands that reproduce it; print the complaints about it."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         file = edited(seed, kind, number)
@@ -120,7 +121,7 @@ def show(seed: int, kind: str, number: int, folder: Path) -> int:
 
 
 def _text(file: Edited) -> str:
-    """What the file is, and the command."""
+    """A description of the file, and the command."""
     wrong = np.flatnonzero(file.wrong)
     first = (
         f"; point {wrong[0]} says {file.said[wrong[0]]}, margin {file.margins[wrong[0]]:.6g}"
@@ -128,10 +129,13 @@ def _text(file: Edited) -> str:
         else ""
     )
     return (
-        f"{file.format} {file.number} of seed {file.seed}: {file.base} on {file.runtime}, {file.style}; edits: "
-        f"{' + '.join(file.edits) or 'none'}\nlabel {file.label}; {len(wrong)} of {len(file.said)} points are wrong"
+        f"{file.format} {file.number} of seed {file.seed}: {file.base} on {file.runtime}, "
+        f"{file.style}; edits: "
+        f"{' + '.join(file.edits) or 'none'}\nlabel {file.label}; {len(wrong)} of "
+        f"{len(file.said)} points are wrong"
         f"{'' if file.question.every else ' (of corners and samples)'}{first}\n"
-        f"relrob verify plain.onnx file{file.suffix} --dataset data.npz {_region(file.question.region)} --images all --certificates"
+        f"relrob verify plain.onnx file{file.suffix} --dataset data.npz "
+        f"{_region(file.question.region)} --images all --certificates"
         f" {'--runtime ' + file.runtime if file.format == 'tflite' else ''} --out out\n"
         f"python -m relrob.testing --seed {file.seed} --format {file.format} --show {file.number}\n"
     )
@@ -140,7 +144,10 @@ def _text(file: Edited) -> str:
 def _region(region: Any) -> str:
     """As options."""
     if region.kind == "ladder":
-        return f"--radius {region.radius} --step {region.step} --features {region.features} --axes {region.axes}"
+        return (
+            f"--radius {region.radius} --step {region.step} "
+            f"--features {region.features} --axes {region.axes}"
+        )
     if region.kind == "lattice":
         return f"--region lattice --radius {region.radius} --step {region.step}"
     return f"--region {region.kind} --radius {region.radius}"

@@ -1,4 +1,4 @@
-"""Tiny ONNX files, node by node, as drafts that edits change."""
+"""Drafts of tiny ONNX files, built node by node."""
 
 from __future__ import annotations
 

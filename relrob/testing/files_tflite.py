@@ -1,5 +1,7 @@
-"""Tiny `.tflite` files built tensor by tensor, as drafts that edits change: no converter, so that
-small int8 layers exist."""
+"""Drafts of tiny `.tflite` files, built tensor by tensor.
+
+No converter is used, so that small int8 layers exist.
+"""
 
 from __future__ import annotations
 

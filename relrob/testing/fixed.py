@@ -1,5 +1,4 @@
-"""Small fixed-point networks for cases, their codes in fractions, and what they say of every code
-that a region has."""
+"""Small fixed-point networks for cases, their codes as fractions, and the label of every code."""
 
 from __future__ import annotations
 
@@ -22,8 +21,7 @@ from relrob.testing.questions import Options, combined, measured, nearest, room_
 
 
 def lively_network(seed: int) -> FixedNetwork:
-    """Of a few tricky networks the one with the most even labels: most give one label
-    everywhere."""
+    """The tricky network with the most even labels of a few: most give one label everywhere."""
     rng = np.random.default_rng(seed)
     tries = [tricky_network(int(rng.integers(0, 2**40))) for _ in range(1 if seed % 5 == 0 else 12)]
 
@@ -44,7 +42,8 @@ def tricky_network(seed: int) -> FixedNetwork:
     for number, (n_in, n_out) in enumerate(pairwise(sizes)):
         half, last = 2 ** (bits - 1), number == len(sizes) - 2
         weights, bias = rng.integers(-half, half, (n_in, n_out)), rng.integers(-half, half, n_out)
-        if last and rng.random() < 0.3:  # twins: ties everywhere
+        # Twins: ties everywhere.
+        if last and rng.random() < 0.3:
             one, two = rng.choice(n_out, 2, replace=False)
             weights[:, one], bias[one] = weights[:, two], bias[two]
         low, high = (-half, half - 1) if last or rng.random() < 0.1 else (0, 2**bits - 1)
@@ -95,8 +94,7 @@ def layer_by_layer(network: FixedNetwork, codes: Ints) -> list[tuple[Ints, Ints]
 
 
 def labels_of(network: FixedNetwork, images: Floats) -> Ints:
-    """What the network says of images (n, d): codes in fractions, sums in 64 bits, by none of its
-    own code."""
+    """The labels of images (n, d), without the network's code: codes in fractions, 64-bit sums."""
     known = {value: code_of(network, value) for value in np.unique(images)}
     codes = np.array([[known[value] for value in row] for row in images], np.int64)
     said: Ints = layer_by_layer(network, codes)[-1][1].argmax(axis=1)
@@ -104,8 +102,8 @@ def labels_of(network: FixedNetwork, images: Floats) -> Ints:
 
 
 def close_image(network: FixedNetwork, rng: np.random.Generator) -> NDArray[Any]:
-    """Of 20 images (1, d, 1), levels or floats, mostly the one whose best two outputs are closest,
-    if rarely equal."""
+    """One of 20 images (1, d, 1), levels or floats: mostly the one whose best two outputs are
+    closest, if rarely equal."""
     found: NDArray[Any] = rng.random((20, network.inputs), dtype=np.float32)
     if rng.random() < 0.5:
         found = rng.integers(0, 256, found.shape).astype(np.uint8)

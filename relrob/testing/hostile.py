@@ -1,5 +1,7 @@
-"""Networks, images and regions made to break proofs: ties, cancellation, subnormal and huge
-weights, a radius met exactly."""
+"""Hostile cases, made to break proofs: ties, cancellation, subnormal and huge weights.
+
+Some meet the radius exactly.
+"""
 
 from __future__ import annotations
 

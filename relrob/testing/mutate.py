@@ -1,9 +1,9 @@
-"""Damaged files through the guarded first reading and first run: `python -m relrob.testing.mutate
---format tflite --files 20000`.
+"""The command `python -m relrob.testing.mutate --format tflite --files 20000`: damaged files.
 
-A file may be read, be refused in one line, or end its child by a crash, by time or by memory, which
-is one line too. What may not happen: an exception that is no RelrobError, a file written, a child
-that outlives its time, or memory beyond the limit.
+Each file passes through the guarded first reading and first run. It may be read, be refused in one
+line, or end its child by a crash, by time or by memory, which is one line too. Failures are: an
+exception that is no RelrobError, a file written, a child that outlives its time, and memory beyond
+the limit.
 """
 
 from __future__ import annotations
@@ -34,10 +34,12 @@ from relrob.system import confine
 from relrob.system.child import GIB, MEMORY, SECONDS
 from relrob.system.nursery import Call, Clock, Frames, answer, ended, tail, write_frame
 from relrob.testing.cases import SHAPE
-from relrob.testing.mutations import any_bytes, mutated
+from relrob.testing.mutations import mutated
+from relrob.testing.mutations_bytes import any_bytes
 
 CLASSES: Final = 4
-TOGETHER: Final = 100  # files a child: the one that it dies of is known
+# Files a child: the one that it dies of is known.
+TOGETHER: Final = 100
 FORMATS: Final = ("tflite", "onnx", "h5", "keras", "savedmodel", "fixed", "npz")
 _ENDINGS: Final = {"fixed": ".npz", "savedmodel": ""}
 _RUNTIMES: Final = ("onnxruntime", "fixed")
@@ -143,8 +145,8 @@ class Batch:
             os._exit(code)
 
     def look(self, ready: bool) -> range | None:
-        """Take note of what it says. What is left of the numbers when it has ended, None while it
-        works."""
+        """Take note of a message. Returns the numbers that are left when the child has ended, None
+        while it works."""
         if ready:
             frames, more = self.frames.read()
             for frame in frames:
@@ -184,7 +186,7 @@ class Batch:
 
 
 def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
-    """How it went, in a word; what may not happen is kept in full."""
+    """The outcome in a word; forbidden outcomes are kept in full."""
     kind = next(
         (each for each in ("error", "memory", "time", "signal", "exit", "bug") if each in told),
         "read",
@@ -198,7 +200,8 @@ def _count(campaign: Campaign, number: int, told: dict[str, Any]) -> None:
     campaign.outcomes[words.get(kind, kind)] += 1
     if kind in ("bug", "exit"):
         campaign.wrong.append(
-            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at {told.get('where') or '?'}"
+            f"{campaign.kind} {number}: {told.get('bug', 'ended without an answer')} at "
+            f"{told.get('where') or '?'}"
         )
 
 
@@ -287,7 +290,8 @@ def _finish(campaign: Campaign, given: Any, seconds: float) -> int:
     for each in campaign.wrong[:200]:
         print_line(each)
     line = (
-        f"| {given.format} | {given.seed} | {given.first} to {given.first + given.files - 1} | {_words(campaign)} "
+        f"| {given.format} | {given.seed} | {given.first} to {given.first + given.files - 1} | "
+        f"{_words(campaign)} "
         f"| {peak:.2f} | {seconds:.0f} | {len(campaign.wrong)} |"
     )
     print_line(line)
@@ -298,7 +302,7 @@ def _finish(campaign: Campaign, given: Any, seconds: float) -> int:
 
 
 def print_line(line: str) -> None:
-    """At once."""
+    """Write a line and flush it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -1,5 +1,4 @@
-"""Damage to files: bits, bytes, numbers, cuts and splices anywhere; and edits that keep the
-container whole, not what it says."""
+"""Damage to files: changes of any bytes, and changes that keep the container whole."""
 
 from __future__ import annotations
 
@@ -13,31 +12,10 @@ from typing import Any, Final
 
 import h5py
 import numpy as np
-import onnx
-from ai_edge_litert import schema_py_generated as schema
-from flatbuffers import Builder
 
-from relrob.registry import load
+from relrob.testing.mutations_bytes import Random, any_bytes
+from relrob.testing.mutations_graphs import onnx_file, saved_model, tflite_file
 
-INTS: Final = (
-    0,
-    1,
-    -1,
-    2,
-    7,
-    127,
-    128,
-    255,
-    256,
-    65535,
-    2**31 - 1,
-    -(2**31),
-    2**31,
-    2**32 - 1,
-    2**62,
-    2**63 - 1,
-    -(2**63),
-)
 JSON: Final[tuple[Any, ...]] = (
     None,
     True,
@@ -57,7 +35,6 @@ JSON: Final[tuple[Any, ...]] = (
     [1, 2],
     "float16",
 )
-Random = np.random.Generator
 
 
 def mutated(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> bytes:
@@ -81,43 +58,6 @@ def _change(rng: Random, kind: str, data: bytes, others: Sequence[bytes]) -> byt
         except Exception:  # noqa: S110 - whatever the writer of the format raises on nonsense
             pass
     return any_bytes(rng, data, others)
-
-
-def any_bytes(rng: Random, data: bytes, others: Sequence[bytes] = ()) -> bytes:
-    """A change that knows nothing of the format."""
-    content = bytearray(data or b"\0")
-    at = int(rng.integers(len(content)))
-    match int(rng.integers(7)):
-        case 0:
-            for place in rng.integers(0, len(content), int(rng.integers(1, 9))):
-                content[place] ^= 1 << int(rng.integers(8))
-        case 1:
-            for place in rng.integers(0, len(content), int(rng.integers(1, 17))):
-                content[place] = int(rng.choice([0, 1, 0x7F, 0x80, 0xFF, int(rng.integers(256))]))
-        case 2:
-            return bytes(content[:at])
-        case 3:
-            other = others[int(rng.integers(len(others)))] if others else data
-            start = int(rng.integers(len(other)))
-            piece = other[start : start + int(rng.integers(1, 200))]
-            content[at : at + len(piece) * int(rng.integers(2))] = piece
-        case 4:
-            del content[at : at + int(rng.integers(1, 64))]
-        case 5:
-            width = int(rng.choice([2, 4, 8]))
-            value = int(rng.choice(INTS)) % 2 ** (8 * width)
-            at -= at % (width if rng.random() < 0.7 else 1)
-            content[at : at + width] = value.to_bytes(
-                width, "little" if rng.random() < 0.9 else "big"
-            )
-        case _:
-            width = int(rng.choice([4, 8]))
-            at = min(at - at % 4, max(len(content) - width, 0))
-            if len(content) >= at + width:
-                old = int.from_bytes(content[at : at + width], "little")
-                new = old + int(rng.choice([-8, -4, -1, 1, 4, 8, len(content)]))
-                content[at : at + width] = (new % 2 ** (8 * width)).to_bytes(width, "little")
-    return bytes(content)
 
 
 def _json(rng: Random, text: bytes) -> bytes:
@@ -248,127 +188,6 @@ def _replace(rng: Random, file: Any, item: Any) -> None:
             pass
 
 
-def _message(rng: Random, message: Any) -> None:
-    """One field of a protocol buffer, or of a message inside it."""
-    messages = [message]
-    for each in messages:
-        if len(messages) > 2000:
-            break
-        for spec, value in each.ListFields():
-            if spec.type == spec.TYPE_MESSAGE:
-                held = getattr(
-                    value, "values", None
-                )  # of a map; some messages have a field of that name
-                inside = (
-                    held() if callable(held) else value if hasattr(value, "__len__") else [value]
-                )
-                messages += [one for one in inside if hasattr(one, "ListFields")]
-    chosen = messages[int(rng.integers(len(messages)))]
-    fields = (
-        chosen.ListFields()
-        if rng.random() < 0.8
-        else [(spec, getattr(chosen, spec.name)) for spec in chosen.DESCRIPTOR.fields]
-    )
-    spec, value = fields[int(rng.integers(len(fields)))]
-    if hasattr(value, "append") or hasattr(value, "add"):
-        _repeated(rng, value)
-    elif spec.type == spec.TYPE_MESSAGE or rng.random() < 0.2:
-        chosen.ClearField(spec.name)
-    else:
-        setattr(chosen, spec.name, _scalar(rng, value))
-
-
-def _repeated(rng: Random, value: Any) -> None:
-    """A repeated field: one element less, one twice, another order, another value."""
-    if not len(value):
-        return
-    at = int(rng.integers(len(value)))
-    match int(rng.integers(4)):
-        case 0:
-            del value[at]
-        case 1:
-            value.extend([value[at]])
-        case 2:
-            held = [copy.deepcopy(each) for each in value]
-            del value[:]
-            value.extend(held[::-1])
-        case _ if not hasattr(value[at], "ListFields"):
-            value[at] = _scalar(rng, value[at])
-
-
-def _scalar(rng: Random, value: Any) -> Any:
-    """Another value of the type."""
-    if isinstance(value, bool):
-        return not value
-    if isinstance(value, int):
-        return int(rng.choice(INTS))
-    if isinstance(value, float):
-        return float(rng.choice([0.0, -1.0, np.nan, np.inf, 1e38, 1e-38]))
-    if isinstance(value, str):
-        return str(
-            rng.choice(
-                ["", "x", value + value, value[:-1], "Loop", "\x1b[2J", "../../etc/passwd", "0"]
-            )
-        )
-    return any_bytes(rng, value) if isinstance(value, bytes) else value
-
-
-def _onnx(rng: Random, data: bytes) -> bytes:
-    model = onnx.load_model_from_string(data)
-    _message(rng, model)
-    return bytes(model.SerializeToString())
-
-
-def _savedmodel(rng: Random, data: bytes) -> bytes:
-    """One field of saved_model.pb. TensorFlow is imported."""
-    model: Any = load("tensorflow.core.protobuf.saved_model_pb2:SavedModel")()
-    model.ParseFromString(data)
-    _message(rng, model)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _tflite(rng: Random, data: bytes) -> bytes:
-    """One field of one object of the model."""
-    model: Any = schema.ModelT.InitFromObj(schema.Model.GetRootAsModel(data, 0))
-    objects = [model]
-    for each in objects:
-        for value in vars(each).values():
-            inside = value if isinstance(value, list) else [value]
-            objects += [one for one in inside if hasattr(one, "Pack")]
-    chosen = objects[int(rng.integers(len(objects)))]
-    names = list(vars(chosen))
-    name = names[int(rng.integers(len(names)))]
-    setattr(chosen, name, _value(rng, getattr(chosen, name)))
-    builder = Builder(len(data))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def _value(rng: Random, value: Any) -> Any:
-    """Another value of a field of LiteRT's object interface."""
-    if isinstance(value, (bool, int, float, str)):
-        return _scalar(rng, value)
-    if isinstance(value, bytes):
-        return any_bytes(rng, value)
-    if isinstance(value, list) and value:
-        changed = list(value)
-        _repeated(rng, changed)
-        return changed
-    return _array(rng, value) if isinstance(value, np.ndarray) and len(value) else None
-
-
-def _array(rng: Random, value: Any) -> Any:
-    """One number of a vector changed, or the vector cut."""
-    changed = value.copy()
-    at = int(rng.integers(len(changed)))
-    if changed.dtype.kind == "f":
-        changed[at] = rng.choice([0.0, -1.0, np.nan, np.inf, 1e38, 1e-38])
-    else:
-        limits = np.iinfo(changed.dtype)
-        changed[at] = rng.choice([each for each in INTS if limits.min <= each <= limits.max])
-    return changed if rng.random() < 0.7 else changed[:-1]
-
-
 def _npz(rng: Random, data: bytes) -> bytes:
     """A header of an array changed, or the archive packed again."""
     if rng.random() < 0.6:
@@ -394,9 +213,9 @@ def _npz(rng: Random, data: bytes) -> bytes:
 _AWARE: Final[dict[str, Callable[[Random, bytes], bytes]]] = {
     "keras": _zip,
     "h5": _hdf5,
-    "onnx": _onnx,
-    "savedmodel": _savedmodel,
-    "tflite": _tflite,
+    "onnx": onnx_file,
+    "savedmodel": saved_model,
+    "tflite": tflite_file,
     "fixed": _npz,
     "npz": _npz,
 }

@@ -1,5 +1,7 @@
-"""The other network of each pair: a plain float MLP in ONNX, robust or not, kept open, with labels
-by onnxruntime itself."""
+"""The other network of each pair: a plain float MLP in ONNX, robust or not, kept open.
+
+Its labels come from onnxruntime itself.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Regions of edited files and every point of them, by code that shares nothing with
-`relrob.regions`: fractions and lists."""
+"""Regions of edited files and every point of them, in fractions and lists.
+
+This module shares no code with `relrob.regions`.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ STEPS: Final = (
     "1/3",
 )
 
-Options = dict[np.float32, Fraction]  # values of a pixel, and what each costs
+# Values of a pixel, and what each costs.
+Options = dict[np.float32, Fraction]
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,17 +255,17 @@ def wide_points(rng: np.random.Generator, base: Floats, ball: Ball, moves: Doubl
     """The clean image, and images (n, d) of a wide ball in the directions `moves` (m, d), a hair
     within the radius."""
     norm, radius = ball.norm, ball.radius
-    size, reach = len(base), float(radius) * (1 - 2.0**-18)
+    size, length = len(base), float(radius) * (1 - 2.0**-18)
     if norm is Norm.L0:
         for row in moves:
             row[rng.permutation(size)[int(radius) :]] = 0
-        reach = 1.0
+        length = 1.0
     elif norm is not Norm.LINF:
         some = rng.random(moves.shape) < rng.choice([0.2, 0.6], (len(moves), 1))
         moves *= some
         length = np.abs(moves).sum(axis=1) if norm is Norm.L1 else np.sqrt((moves**2).sum(axis=1))
         moves /= np.maximum(length, 1e-9)[:, None]
-    points = np.clip(base + reach * moves, 0, 1).astype(np.float32)
+    points = np.clip(base + length * moves, 0, 1).astype(np.float32)
     if norm is not Norm.L0:
         points = np.where(
             np.abs(points - base.astype(np.float64)) > float(radius), base, points
@@ -278,8 +281,8 @@ def inside(point: Floats, base: Floats, ball: Ball) -> bool:
 
 
 def measured(point: Floats, base: Floats, norm: Norm) -> Fraction:
-    """How far a point (d,) is from `base` (d,): the sum, the largest or the number of differences,
-    the sum of squares for L2."""
+    """The distance of a point (d,) from `base` (d,): the sum, the largest or the number of
+    differences; the sum of squares for L2."""
     moves = [
         abs(Fraction(float(a)) - Fraction(float(b)))
         for a, b in zip(point, base, strict=True)

@@ -1,5 +1,4 @@
-"""Records of images before what every point of a question says: verdicts, counts, sets,
-witnesses."""
+"""The referee of records: verdicts, counts, sets and witnesses against all points."""
 
 from __future__ import annotations
 
@@ -21,8 +20,8 @@ Wrong = tuple[Bools, Bools]
 def record_complaints(
     result: ImageResult, question: Question, wrong: Wrong, complete: bool
 ) -> Iterator[str]:
-    """What is wrong with an answer to a question. `complete`: it may not give up on a ladder but
-    for time."""
+    """The complaints about an answer to a question. `complete`: on a ladder it may give up for time
+    only."""
     record = result.record
     if record.set is Set.L_IC:
         if not wrong[0][0]:

@@ -1,5 +1,7 @@
-"""Edited files before relrob: load, decide with several solvers, certify and check, and what is
-wrong with any of it."""
+"""The referee of edited files: each is loaded, decided by several solvers, certified and checked.
+
+It complains of all that contradicts the points that were run.
+"""
 
 from __future__ import annotations
 
@@ -43,10 +45,10 @@ LADDERS: Final = ("bounds", TWOS, "enumerate", "smt", "milp", "branch", TWOS)
 BALLS: Final = ("bounds", "branch", "milp", "smt")
 COMPLETE: Final = ("auto", "enumerate", "branch", TWOS, "smt", "milp")
 SECONDS: Final = 60.0
-CHILDREN: Final = 16  # of so many files one is read in a child first, as the command does
-EASY: Final = (
-    5  # of so many files, all but one are paired with a plain network that bounds settle at once
-)
+# Of so many files one is read in a child first, as the command does.
+CHILDREN: Final = 16
+# Of so many files, all but one are paired with a plain network that bounds settle at once.
+EASY: Final = 5
 
 
 def doubtful(dense: Dense | None, file: Edited) -> Bools:
@@ -66,21 +68,21 @@ def doubtful(dense: Dense | None, file: Edited) -> Bools:
 
 @dataclass
 class Report:
-    """What became of one file: `counts` of everything that happened to it, and `complaints`."""
+    """The outcome for one file: `counts` of everything that happened to it, and `complaints`."""
 
     counts: Counter[str] = field(default_factory=Counter)
     complaints: list[str] = field(default_factory=list)
 
 
 class _Crashes(logging.Handler):
-    """Keeps the last line of what a guarded solver's crash logs, and where it came from."""
+    """A log handler that keeps the last line of each crash of a guarded solver, and its place."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.seen: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Of records that hold an exception."""
+        """Keep a record that holds an exception."""
         if record.exc_info and record.exc_info[1] is not None:
             self.seen.append(told(record.exc_info[1]))
 
@@ -164,7 +166,8 @@ class _Judge:
         if file.plain and file.edits:
             self._counts["plain edits"] += 1
             self._counts["plain edits, modelled"] += modelled
-        if file.unsteady:  # no verdict on it is right or wrong
+        # No verdict on it is right or wrong.
+        if file.unsteady:
             self._counts["unsteady"] += 1
             if modelled:
                 self._report.complaints.append(
@@ -214,9 +217,10 @@ class _Judge:
         if enclosure.probabilities or not isinstance(region, Ladder):
             return
         last, rows = enclosure.layers[-1], file.rows
+        # Float32 rounds.
         ends = [
             end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))
-        ]  # float32 rounds
+        ]
         inside = ((rows > ends[0]) & (rows < ends[1]) & np.isfinite(rows)).all(axis=1)
         rungs = rung_set(region, file.question.image)
         low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
@@ -319,7 +323,8 @@ class _Judge:
                 self._counts[f"{how}: {said.status}"] += 1
                 if said.status != "invalid" and bad:
                     self._report.complaints.append(
-                        f"{name}: {how} calls a certificate {said.status}, and {bad} points are wrong"
+                        f"{name}: {how} calls a certificate {said.status}, and {bad} points are "
+                        "wrong"
                     )
                 elif run and said.status == "sampled":
                     self._report.complaints.append(f"{name}: {how} runs only some of the points")

@@ -1,4 +1,4 @@
-"""One case before the solvers whose turn it is: a ladder or a ball, by its number."""
+"""One round of the suite: a case, a ladder or a ball by its number, before the solvers in turn."""
 
 from __future__ import annotations
 
@@ -26,16 +26,19 @@ from relrob.testing.cases import over_reals, random_case
 from relrob.testing.suite import bound_complaints, complaints, order_complaints, truth
 
 Taken = TypeVar("Taken")
-RECORDS: Final = 5  # of so many balls one is classified as an image of a run is
+# Of so many balls one is classified as an image of a run is.
+RECORDS: Final = 5
 ORDERS: Final = 10
 BOUNDS: Final = 7
 
 
 @dataclass(frozen=True, eq=False)
 class Setting:
-    """What all cases share. `large`, `small`: quantised files of 36 and of 4 inputs; `rotate`: a
-    case is for the first solver and one of the others, in turn; `real`: float networks over the
-    reals."""
+    """The settings that all cases share.
+
+    `large`, `small`: quantised files of 36 and of 4 inputs. `rotate`: a case is for the first
+    solver and one of the others, in turn. `real`: float networks over the reals.
+    """
 
     seed: int
     asked: Asked
@@ -48,8 +51,11 @@ class Setting:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """`kind`: of the case, and which networks are wrong somewhere; `told`: what is wrong with
-    answers to it; `answers`: of each solver, verdicts by status."""
+    """The outcome of a case.
+
+    `kind`: of the case, with the networks that are wrong somewhere. `told`: the complaints.
+    `answers`: verdicts by status, of each solver.
+    """
 
     kind: str
     told: list[str] = field(default_factory=list)

@@ -1,7 +1,6 @@
-"""Small files of every format, from which `relrob.testing.mutate` makes damaged ones: `python -m
-relrob.testing.seeds FOLDER`.
+"""The command `python -m relrob.testing.seeds FOLDER`: small files of every format.
 
-Importing this module takes seconds (Keras).
+`relrob.testing.mutate` makes damaged files of them. Importing this module takes seconds (Keras).
 """
 
 from __future__ import annotations

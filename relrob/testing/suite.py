@@ -1,11 +1,15 @@
-"""What must be true of every solver: its answers to a case, compared with every point of the region
-run one by one.
+"""The laws of solvers of ladders: their answers, compared with every point run one by one.
+
+A solver is asked so:
 
     for complaint in complaints(MySolver(), case, truth(case.problem)): ...
 
-1. never ROBUST where a point is wrong; a witness is a point of the region that the network gets wrong; 2. a complete solver
-answers when its budget allows, and UNKNOWN names its reason; 3. a sub-region of a ROBUST region is ROBUST; 4. bounds contain every
-point's margin, those of a single point too; counts, where given, are exact. Planted bugs (5) are tested in `tests/`.
+1. A verdict is never ROBUST where a point is wrong. A witness is a point of the region that the
+   network gets wrong.
+2. A complete solver answers when its budget allows. UNKNOWN names its reason.
+3. A sub-region of a ROBUST region is ROBUST.
+4. Bounds contain every point's margin, those of a single point too. Counts, where given, are exact.
+5. Planted bugs are noticed (in `tests/`).
 """
 
 from __future__ import annotations
@@ -75,8 +79,10 @@ def complaints(
     counts: bool = True,
     answers: Counter[str] | None = None,
 ) -> Iterator[str]:
-    """What is wrong with the solver's answer to a case; nothing where it refuses the case.
-    `answers`: counts its verdicts."""
+    """The complaints about a solver's answer to a case; none where it refuses the case.
+
+    `answers`: counts its verdicts.
+    """
     problem = replace(case.problem, counts=counts)
     if _refused(solver, problem):
         return
@@ -93,7 +99,10 @@ def complaints(
             yield f"network {number}: {complaint}"
         counted = decision.each[number].effective
         if counted is not None and counted != known.wrong(number).sum():
-            yield f"network {number}: {counted} effective perturbations, not {known.wrong(number).sum()}"
+            yield (
+                f"network {number}: {counted} effective perturbations, "
+                f"not {known.wrong(number).sum()}"
+            )
     if decision.transfer is not None and decision.transfer != _transfer(known):
         yield f"transfer {decision.transfer}, not {_transfer(known)}"
 

@@ -1,5 +1,7 @@
-"""Edits of the arithmetic of ONNX files: attributes, biases, constants before and between layers.
-Each is True where it applied."""
+"""Edits of the arithmetic of ONNX files: attributes, biases, constants between layers.
+
+An edit returns True where it applied.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ def gemm(made: OnnxDraft, rng: Rng) -> Any:
 
 
 def alpha(made: OnnxDraft, rng: Rng) -> bool:
-    """Of a Gemm."""
+    """The alpha of a Gemm changed."""
     entry = gemm(made, rng)
     if entry is not None:
         put(entry[0], "alpha", float(rng.choice([0.5, 2.0, 0.3, -1.0, 1.5, 1e-3, 1000.0])))
@@ -45,7 +47,7 @@ def alpha(made: OnnxDraft, rng: Rng) -> bool:
 
 
 def beta(made: OnnxDraft, rng: Rng) -> bool:
-    """Of a Gemm."""
+    """The beta of a Gemm changed."""
     entry = gemm(made, rng)
     if entry is not None:
         put(entry[0], "beta", float(rng.choice([0.5, 2.0, 0.3, -1.0, 0.0, 1.5])))

@@ -1,5 +1,7 @@
-"""Edits of what a `.tflite` file stores: scales, zero points, axes, biases, options, versions. Each
-is True where it applied."""
+"""Edits of the values of `.tflite` files: scales, zero points, axes, biases, options, versions.
+
+An edit returns True where it applied.
+"""
 
 from __future__ import annotations
 
@@ -60,13 +62,13 @@ def _scaled(rng: Rng, made: TfliteDraft, tensors: list[int], factors: tuple[floa
 
 
 def weight_scale(made: TfliteDraft, rng: Rng) -> bool:
-    """By a power of two, or by a little."""
+    """A scale changed by a power of two, or by a little."""
     place = weights_of(made, rng, KIND.INT8)
     return place is not None and _scaled(rng, made, [place], (0.25, 0.5, 2.0, 4.0, 1.01, 0.99))
 
 
 def activation_scale(made: TfliteDraft, rng: Rng) -> bool:
-    """Of any int8 tensor between; biases then mean something else."""
+    """The scale of any int8 tensor between; biases then have another meaning."""
     return _scaled(rng, made, activations(made, KIND.INT8), (0.5, 2.0, 4.0, 0.25, 1.3, 0.7))
 
 
@@ -100,7 +102,7 @@ def _zeroed(rng: Rng, made: TfliteDraft, tensors: list[int], values: list[int]) 
 
 
 def zero_point(made: TfliteDraft, rng: Rng) -> bool:
-    """Of an int8 tensor between, within its range."""
+    """The zero point of an int8 tensor between, within its range."""
     return _zeroed(rng, made, activations(made, KIND.INT8), [-128, -127, 0, 1, 5, 127, -100])
 
 
@@ -112,7 +114,7 @@ def odd_zero_point(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def weight_zero_point(made: TfliteDraft, rng: Rng) -> bool:
-    """Of weights, which the format keeps at 0."""
+    """The zero point of weights, which the format keeps at 0."""
     place = weights_of(made, rng, KIND.INT8)
     return place is not None and _zeroed(rng, made, [place], [1, -3, 50, -128])
 
@@ -171,7 +173,7 @@ def per_channel(made: TfliteDraft, rng: Rng) -> bool:
 
 
 def bias_moved(made: TfliteDraft, rng: Rng) -> bool:
-    """By a little, within what was there."""
+    """A bias moved by a little, within its own range."""
     place = bias_of(made, rng)
     if place is None or not made.readable(place):
         return False

@@ -1,4 +1,4 @@
-"""The checker builds the region again exactly, and its own bounds hold on every point."""
+"""The checker's region is exact, and its own bounds hold on every point."""
 
 from __future__ import annotations
 

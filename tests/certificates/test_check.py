@@ -1,4 +1,4 @@
-"""Certificates of real runs are accepted, and whatever is changed in them is not."""
+"""Certificates of real runs are accepted, and changed ones are not."""
 
 from __future__ import annotations
 

@@ -1,5 +1,4 @@
-"""The parts of the checker's derivation against fractions and dense grids; cubes that are proved,
-run, asked or split."""
+"""The parts of the checker's derivation, against fractions and grids; parts by branching."""
 
 from __future__ import annotations
 
@@ -17,8 +16,10 @@ from relrob.bounding.ladder import LadderBounds
 from relrob.bounding.survey import survey
 from relrob.branching import cubes
 from relrob.certificates.checking.deployed import Deployed, Facts
-from relrob.certificates.checking.derive import Derivation, _Layer, _lines, _pass
+from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import InvalidError
+from relrob.certificates.checking.layer import ArbLayer
+from relrob.certificates.checking.relaxation import lines_of, passed
 from relrob.encoding.encode import Encoding
 from relrob.judging.judges import judge_of
 from relrob.judging.tally import Tally
@@ -70,7 +71,7 @@ def error_by_hand(layer: Facts, high: list[Fraction]) -> list[Fraction]:
     return found
 
 
-def errors(layer: _Layer, high: list[Any]) -> list[tuple[Any, Any]]:
+def errors(layer: ArbLayer, high: list[Any]) -> list[tuple[Any, Any]]:
     """Of inputs quantised within half a step."""
     return layer.error(high, layer.moved(high))
 
@@ -97,7 +98,7 @@ def test_errors_are_the_documented_ones(more: dict[str, Any], high: list[int]) -
     layer = facts([[1, -2], [3, 0], [-4, 5]], [7, -1], **dict(more))
     with ctx.workprec(128):
         given = [arb(h) for h in high]
-        found = [exact(value) for value, _ in errors(_Layer(layer), given)]
+        found = [exact(value) for value, _ in errors(ArbLayer(layer), given)]
     expected = error_by_hand(layer, [Fraction(h) for h in high])
     for mine, by_hand in zip(found, expected, strict=True):
         assert by_hand <= mine <= by_hand * (1 + Fraction(1, 2**100)) + Fraction(1, 2**200)
@@ -105,15 +106,15 @@ def test_errors_are_the_documented_ones(more: dict[str, Any], high: list[int]) -
 
 def test_layers_of_which_nothing_is_proved() -> None:
     with pytest.raises(InvalidError, match="nothing is proved in float32"):
-        _Layer(facts([[1]], [0], terms=2**19))
+        ArbLayer(facts([[1]], [0], terms=2**19))
     with ctx.workprec(128):
-        errors(_Layer(facts([[2.0**126]], [0])), [arb(1)])
+        errors(ArbLayer(facts([[2.0**126]], [0])), [arb(1)])
         with pytest.raises(InvalidError, match="float32 could overflow"):
-            errors(_Layer(facts([[2.0**126]], [0])), [arb(2)])
+            errors(ArbLayer(facts([[2.0**126]], [0])), [arb(2)])
         with pytest.raises(InvalidError, match="float32 could overflow"):
-            errors(_Layer(facts([[0]], [2**127])), [arb(0)])
+            errors(ArbLayer(facts([[0]], [2**127])), [arb(0)])
         with pytest.raises(InvalidError, match="no float32"):
-            _Layer(facts([[1]], [0], cap=Fraction(1, 3)))
+            ArbLayer(facts([[1]], [0], cap=Fraction(1, 3)))
 
 
 NUMBERS = st.integers(-64, 64).map(lambda n: n / 8)
@@ -135,17 +136,18 @@ def test_lines_enclose_what_a_neuron_passes_on(
     roof = None if cap is None else arb(cap)
     with ctx.workprec(128):
         up, upper_intercept, down, lower_intercept = (
-            exact(value) for value in _lines(arb(low), arb(high), roof, (upper_slope, lower_slope))
+            exact(value)
+            for value in lines_of(arb(low), arb(high), roof, (upper_slope, lower_slope))
         )
         at = [Fraction(low) + (Fraction(high) - Fraction(low)) * n / 64 for n in range(65)]
         at += [end for end in (Fraction(0), Fraction(cap or 0)) if low <= end <= high]
-        passed = [exact(_pass(arb(float(p)), roof)) for p in at]
+        values = [exact(passed(arb(float(p)), roof)) for p in at]
     ceiling = [
         max(p, Fraction(0)) if cap is None else min(max(p, Fraction(0)), Fraction(cap)) for p in at
     ]
-    assert passed == ceiling
-    above = [up * p + upper_intercept - f for p, f in zip(at, passed, strict=True)]
-    below = [f - down * p - lower_intercept for p, f in zip(at, passed, strict=True)]
+    assert values == ceiling
+    above = [up * p + upper_intercept - f for p, f in zip(at, values, strict=True)]
+    below = [f - down * p - lower_intercept for p, f in zip(at, values, strict=True)]
     assert 0 <= min(above) < Fraction(1, 2**100)
     assert 0 <= min(below) < Fraction(1, 2**100)
     assert (up, down) == (Fraction(upper_slope), Fraction(lower_slope))

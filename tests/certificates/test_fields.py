@@ -1,5 +1,7 @@
-"""Every field of a certificate is checked: wrong types and values get one line, and networks are
-looked for in order."""
+"""Every field of a certificate is checked, and networks are looked for in order.
+
+Wrong types and values get one line.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from relrob.certificates.checking.check import _beside, check
+from relrob.certificates.checking.check import check
 from relrob.certificates.checking.entries import InvalidError, fraction, pixels
 from relrob.certificates.checking.ladder import Rebuilt, subsets
+from relrob.certificates.checking.named import _beside
 from relrob.certificates.form import FORMAT, canonical, chain, seal
 from relrob.certificates.writing.write import certificate
 from relrob.domain.region import Ladder
@@ -68,59 +71,131 @@ WRONG: dict[str, tuple[Change, str]] = {
     "a label of -1": (lambda c: c.update(label=-1), "does not fit the network"),
     "a label too far": (lambda c: c.update(label=3), "does not fit the network"),
     "another role": (lambda c: c.update(role="both"), "neither reference nor quantised"),
-    "an entry less": (lambda c: c.pop("gap"), "the certificate does not have the entries format, role"),
-    "a region that is a list": (lambda c: c.update(region=[]), "the region does not have the entries kind, radius"),
+    "an entry less": (
+        lambda c: c.pop("gap"),
+        "the certificate does not have the entries format, role",
+    ),
+    "a region that is a list": (
+        lambda c: c.update(region=[]),
+        "the region does not have the entries kind, radius",
+    ),
     "another kind of region": (lambda c: c["region"].update(kind="ball"), "no ladder"),
     "a step above 1": (lambda c: c["region"].update(step="101/100"), "no ladder"),
-    "a step of -1": (lambda c: c["region"].update(step="-1"), "step '-1' is not an exact fraction above 0"),
+    "a step of -1": (
+        lambda c: c["region"].update(step="-1"),
+        "step '-1' is not an exact fraction above 0",
+    ),
     "a step that is a number": (lambda c: c["region"].update(step=0.5), "step 0.5 is not an exact"),
     "a radius by 0": (lambda c: c["region"].update(radius="1/0"), "radius '1/0' is not"),
     "no features": (lambda c: c["region"].update(features=0), "no ladder"),
     "features that are true": (lambda c: c["region"].update(features=True), "no ladder"),
     "axes of 2.0": (lambda c: c["region"].update(axes=2.0), "no ladder"),
-    "3 features of 2 pixels": (lambda c: c["region"].update(features=3), "more features than the image"),
-    "an image that is text": (lambda c: c.update(image="0a"), "the image does not have the entries dtype, hex"),
+    "3 features of 2 pixels": (
+        lambda c: c["region"].update(features=3),
+        "more features than the image",
+    ),
+    "an image that is text": (
+        lambda c: c.update(image="0a"),
+        "the image does not have the entries dtype, hex",
+    ),
     "half a byte": (lambda c: c["image"].update(hex="0"), "not in hexadecimal"),
     "hex that is a number": (lambda c: c["image"].update(hex=7), "not in hexadecimal"),
     "an empty image": (lambda c: c["image"].update(hex=""), "neither uint8 nor float32"),
-    "another type of pixel": (lambda c: c["image"].update(dtype="int8"), "neither uint8 nor float32"),
-    "a shape of two": (lambda c: c["network"].update(image_shape=[2, 2]), "not (height, width, channels)"),
-    "a shape that is text": (lambda c: c["network"].update(image_shape="221"), "not (height, width, channels)"),
-    "a shape with 0": (lambda c: c["network"].update(image_shape=[0, 2, 2]), "not (height, width, channels)"),
-    "a shape of true": (lambda c: c["network"].update(image_shape=[2, 2, True]), "not (height, width, channels)"),
-    "a shape of other pixels": (lambda c: c["network"].update(image_shape=[2, 1, 1]), "does not fit the network"),
-    "classes that are text": (lambda c: c["network"].update(classes="3"), "does not fit the network"),
-    "a file that is a number": (lambda c: c["network"].update(file=1), "whose description is not text"),
-    "no layout": (lambda c: c["network"].pop("layout"), "the network does not have the entries file, sha256"),
+    "another type of pixel": (
+        lambda c: c["image"].update(dtype="int8"),
+        "neither uint8 nor float32",
+    ),
+    "a shape of two": (
+        lambda c: c["network"].update(image_shape=[2, 2]),
+        "not (height, width, channels)",
+    ),
+    "a shape that is text": (
+        lambda c: c["network"].update(image_shape="221"),
+        "not (height, width, channels)",
+    ),
+    "a shape with 0": (
+        lambda c: c["network"].update(image_shape=[0, 2, 2]),
+        "not (height, width, channels)",
+    ),
+    "a shape of true": (
+        lambda c: c["network"].update(image_shape=[2, 2, True]),
+        "not (height, width, channels)",
+    ),
+    "a shape of other pixels": (
+        lambda c: c["network"].update(image_shape=[2, 1, 1]),
+        "does not fit the network",
+    ),
+    "classes that are text": (
+        lambda c: c["network"].update(classes="3"),
+        "does not fit the network",
+    ),
+    "a file that is a number": (
+        lambda c: c["network"].update(file=1),
+        "whose description is not text",
+    ),
+    "no layout": (
+        lambda c: c["network"].pop("layout"),
+        "the network does not have the entries file, sha256",
+    ),
     "leaves that are an object": (lambda c: c.update(leaves={}), "leaves that are not a list"),
-    "a leaf that is a number": (lambda c: c["leaves"].__setitem__(0, 1), "a leaf does not have the entries path, run"),
-    "a leaf of both sorts": (lambda c: c["leaves"][0].update(bound={}), "a leaf does not have the entries path, bound"),
+    "a leaf that is a number": (
+        lambda c: c["leaves"].__setitem__(0, 1),
+        "a leaf does not have the entries path, run",
+    ),
+    "a leaf of both sorts": (
+        lambda c: c["leaves"][0].update(bound={}),
+        "a leaf does not have the entries path, bound",
+    ),
     "a path that is text": (lambda c: c["leaves"][0].update(path="1"), "does not name features"),
     "a split by 0": (lambda c: c["leaves"][0].update(path=[0]), "does not name features"),
-    "a split by feature 3 of 2": (lambda c: c["leaves"][0].update(path=[3]), "does not name features"),
+    "a split by feature 3 of 2": (
+        lambda c: c["leaves"][0].update(path=[3]),
+        "does not name features",
+    ),
     "a split by true": (lambda c: c["leaves"][0].update(path=[True]), "does not name features"),
     "a gap of 0": (lambda c: c.update(gap=0), "a gap that is no number"),
     "a gap below 0": (lambda c: c.update(gap=-0.5), "a gap that is no number"),
     "another gap": (lambda c: c.update(gap=0.25), "a gap of 0.25, where this network needs 0.0"),
-    "an entry more in a run": (lambda c: run(c).update(seed=1), "a run does not have the entries points, margin, chain"),
+    "an entry more in a run": (
+        lambda c: run(c).update(seed=1),
+        "a run does not have the entries points, margin, chain",
+    ),
     "no points": (lambda c: run(c).update(points=0), "a run of 0 points"),
     "points that are true": (lambda c: run(c).update(points=True), "a run of True points"),
     "too many points": (lambda c: run(c).update(points=10**7 + 1), "a run of 10000001 points"),
     "a whole margin": (lambda c: run(c).update(margin=0), "a margin that is no finite number"),
-    "a chain of capitals": (lambda c: run(c).update(chain=run(c)["chain"].upper()), "64 hexadecimal digits"),
+    "a chain of capitals": (
+        lambda c: run(c).update(chain=run(c)["chain"].upper()),
+        "64 hexadecimal digits",
+    ),
     "a chain that is a number": (lambda c: run(c).update(chain=1), "64 hexadecimal digits"),
-    "a chain too short": (lambda c: run(c).update(chain=run(c)["chain"][:-1]), "64 hexadecimal digits"),
+    "a chain too short": (
+        lambda c: run(c).update(chain=run(c)["chain"][:-1]),
+        "64 hexadecimal digits",
+    ),
     "another chain": (lambda c: run(c).update(chain="0" * 64), "the outputs that were recorded"),
     "a margin below 0": (lambda c: run(c).update(margin=-0.5), "with which another label can win"),
-    "no details": (lambda c: c["network"].pop("details"), "the network does not have the entries file, sha256"),
-    "details that are a number": (lambda c: c["network"].update(details=1), "whose description is not text"),
-    "a bound that is a number": (lambda c: c["leaves"][1].update(bound=1), "a bound does not have the entries margin"),
-    "slopes that are text": (lambda c: bound(c).update(slopes="x"), "the slopes of a layer does not have"),
+    "no details": (
+        lambda c: c["network"].pop("details"),
+        "the network does not have the entries file, sha256",
+    ),
+    "details that are a number": (
+        lambda c: c["network"].update(details=1),
+        "whose description is not text",
+    ),
+    "a bound that is a number": (
+        lambda c: c["leaves"][1].update(bound=1),
+        "a bound does not have the entries margin",
+    ),
+    "slopes that are text": (
+        lambda c: bound(c).update(slopes="x"),
+        "the slopes of a layer does not have",
+    ),
     "slopes of a layer more": (
         lambda c: bound(c).update(slopes=[{"neurons": [], "above": [], "below": []}]),
         "slopes of 1 layers for 0 hidden ones",
     ),
-}  # fmt: skip
+}
 
 
 def run(content: dict[str, Any]) -> Any:

@@ -1,5 +1,7 @@
-"""Certificates about fixed-point networks: the referee runs every code vector, and forgers seal
-what they change."""
+"""Certificates about fixed-point networks.
+
+The referee runs every code vector, and forgers seal their changes.
+"""
 
 from __future__ import annotations
 

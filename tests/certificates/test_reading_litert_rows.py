@@ -1,5 +1,4 @@
-"""How the checker takes LiteRT to quantise a row of a dynamic-range layer, against LiteRT
-itself."""
+"""The checker's steps of the rows of a dynamic-range layer, against LiteRT itself."""
 
 from __future__ import annotations
 

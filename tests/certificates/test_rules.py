@@ -1,5 +1,7 @@
-"""A certificate is written only where the checker has rules: what is written is valid, what is not
-has a reason."""
+"""A certificate is written only where the checker has rules.
+
+A written one is valid; for an absent one there is a reason.
+"""
 
 from __future__ import annotations
 

@@ -48,8 +48,8 @@ MUTANTS = (
     Mutant(
         "checker: moved inputs forgotten",
         "relrob/certificates/checking/derive.py",
-        "added += _matrix(",
-        "added += 0 * _matrix(",
+        "added += matrix(",
+        "added += 0 * matrix(",
         (
             "tests/encoding/test_encode.py",
             "tests/certificates/test_bounds.py",
@@ -60,8 +60,8 @@ MUTANTS = (
     Mutant(
         "checker: moved inputs forgotten at the end",
         "relrob/certificates/checking/derive.py",
-        "doubt = (_matrix(",
-        "doubt = (0 * _matrix(",
+        "doubt = (matrix(",
+        "doubt = (0 * matrix(",
         (
             "tests/encoding/test_encode.py",
             "tests/certificates/test_bounds.py",
@@ -130,21 +130,30 @@ MUTANTS = (
         "relrob/certificates/checking/reading/linear.py",
         "np.maximum(found.size - np.abs(found.bias), 0.0)",
         "0 * found.size",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: two layers as their product",
         "relrob/certificates/checking/reading/linear.py",
         "sizes=found.sizes,",
         "sizes=None,",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: roundings of the last layer alone",
         "relrob/certificates/checking/reading/linear.py",
         "_LOOSE, before.terms",
         "_LOOSE, 0",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: a layer before may overflow",
@@ -159,14 +168,20 @@ MUTANTS = (
             "    return max(2.0**120, before.most_out / 2 / max(float(before.sizes.sum(ax"
             "is=0).max()), 1.0))"
         ),
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: a constant that comes and goes",
         "relrob/certificates/checking/reading/linear.py",
         "self.size + np.abs(more)",
         "np.abs(self.offset)",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: a second QUANTIZE",
@@ -176,46 +191,40 @@ MUTANTS = (
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
         "checker: a RESHAPE to any grid",
         "relrob/certificates/checking/reading/litert.py",
-        "self._integers(place) != self._grid:",
+        "self._graph.tensors[place].integers() != self._grid:",
         "False:",
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
         "checker: accumulators of any size",
-        "relrob/certificates/checking/reading/litert.py",
+        "relrob/certificates/checking/reading/litert_dense.py",
         "largest.max() >= 2**31",
         "largest.max() < 0",
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
         "checker: any node is delegated",
-        "relrob/certificates/checking/reading/litert.py",
-        (
-            "            or (plain and operator.version in _DELEGATED and (bias is None o"
-            "r bias.ndim == 1))"
-        ),
-        (
-            "            or (\n"
-            "                True\n"
-            "                or plain\n"
-            "                and operator.version in _DELEGATED\n"
-            "                and (bias is None or bias.ndim == 1)\n"
-            "            )"
-        ),
+        "relrob/certificates/checking/reading/litert_dense.py",
+        "or (plain and operator.version in _DELEGATED and (bias is None or bias.ndim == 1))",
+        "or True",
         (
             "tests/certificates/test_reading_litert.py",
             "tests/certificates/test_reading_litert_rows.py",
+            "tests/certificates/test_reading_litert_ends.py",
         ),
     ),
     Mutant(
@@ -223,14 +232,20 @@ MUTANTS = (
         "relrob/certificates/checking/reading/onnx.py",
         "or ends[1] < _LARGEST",
         "",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "checker: dropout that is told to train",
         "relrob/certificates/checking/reading/onnx.py",
         'self._constant(name, "b").any()',
         "False",
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "real: checked with float32's error",
@@ -244,12 +259,15 @@ MUTANTS = (
         "relrob/certificates/checking/reading/steps.py",
         'self._end = "float softmax"',
         'self._end = ""',
-        ("tests/certificates/test_reading_onnx.py",),
+        (
+            "tests/certificates/test_reading_onnx.py",
+            "tests/certificates/test_reading_onnx_refused.py",
+        ),
     ),
     Mutant(
         "certificates of balls without rules",
         "relrob/certificates/writing/ball.py",
-        "if not has_rules(network, bounds=True):",
+        "if not has_rules(network, bounds=isinstance(proof, PhaseProof)):",
         "if False:",
         ("tests/certificates/test_rules.py",),
     ),

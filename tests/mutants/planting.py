@@ -56,7 +56,11 @@ def copied() -> Iterator[Path]:
 
 
 def spoilt(mutant: Mutant) -> str:
-    """The text of the file with the bug in it. Raises ValueError when the place is not there exactly once."""
+    """The text of the file with the bug in it.
+
+    Raises:
+        ValueError: the place is not there exactly once.
+    """
     text = (ROOT / mutant.file).read_text(encoding="utf-8")
     if text.count(mutant.old) != 1:
         raise ValueError(
@@ -66,7 +70,11 @@ def spoilt(mutant: Mutant) -> str:
 
 
 def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
-    """Does one of these tests fail, or take longer, in the copy? Raises RuntimeError when they cannot be run."""
+    """Does one of these tests fail, or take longer, in the copy?
+
+    Raises:
+        RuntimeError: the tests cannot be run.
+    """
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *tests]
     try:
         run = subprocess.run(

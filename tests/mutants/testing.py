@@ -8,13 +8,13 @@ MUTANTS = (
         "relrob/testing/ball_suite.py",
         "verdict.status is Status.ROBUST and wrong.any()",
         "False",
-        ("tests/testing/test_ball_suite.py",),
+        ("tests/testing/test_ball_suite_faulty.py",),
     ),
     Mutant(
         "suite: a witness may lie outside",
         "relrob/testing/ball_suite.py",
         "if not known or",
         "if",
-        ("tests/testing/test_ball_suite.py",),
+        ("tests/testing/test_ball_suite_faulty.py",),
     ),
 )

@@ -1,5 +1,5 @@
-"""What must be true of every solver (docs/soundness.md): one table of instances for each back end of
-the registry."""
+"""Laws that every solver must obey (docs/soundness.md), on one table of instances for each back end
+of the registry."""
 
 from __future__ import annotations
 

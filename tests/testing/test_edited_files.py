@@ -1,5 +1,7 @@
-"""Edited files: made again from their numbers, their questions against relrob's regions, planted
-faults found, logs that add up."""
+"""Edited files are made again from their numbers; planted faults in them are found.
+
+Their questions are compared with relrob's regions, and their logs add up.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Damaged files: other bytes than the seeds', the same from the same numbers; seeds that runtimes
-take; a judge that sees."""
+"""Damaged files differ from their seeds and come again from the same numbers.
+
+Runtimes take the seeds, and the judge sees faults.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +22,7 @@ from relrob.registry import load
 from relrob.testing import alone, mutate, mutations
 from relrob.testing.cases import SHAPE
 from relrob.testing.mutate import CLASSES, FORMATS, Campaign, read_seeds
+from relrob.testing.mutations_bytes import any_bytes
 from tests.make_networks import forward, keras
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,7 +124,7 @@ def test_bytes_change_in_each_of_the_ways() -> None:
     lengths = set()
     for number in range(300):
         for data in (b"", b"x", bytes(range(64))):
-            found = mutations.any_bytes(np.random.default_rng(number), data, [b"other bytes"])
+            found = any_bytes(np.random.default_rng(number), data, [b"other bytes"])
             lengths.add((len(data), np.sign(len(found) - len(data))))
     assert {(64, sign) for sign in (-1, 0, 1)} <= lengths
 
@@ -185,7 +188,7 @@ def test_a_seed_is_read_whole(kind: str, folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def told() -> dict[str, Any]:
-    """What the judge made of readings that go wrong on purpose."""
+    """The judge's words for readings that go wrong on purpose."""
     command = [sys.executable, "-m", "tests.planted_readings"]
     run = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
     found: dict[str, Any] = json.loads(run.stdout)

@@ -121,7 +121,8 @@ class Faulty:
 
 
 def each_finding(findings: Findings, **changes: object) -> Findings:
-    return replace(findings, each=tuple(replace(each, **changes) for each in findings.each))  # type: ignore[arg-type]
+    changed = tuple(replace(each, **changes) for each in findings.each)  # type: ignore[arg-type]
+    return replace(findings, each=changed)
 
 
 def ties_ignored(problem: Query[RungSet], findings: Findings) -> Findings:

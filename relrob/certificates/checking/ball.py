@@ -1,5 +1,8 @@
-"""Check a proof about a ball or a lattice: the region built again with exact fractions; bounds over
-its parts, or integer cells."""
+"""The checker of proofs about balls and lattices.
+
+The region is built again with exact fractions. The proof is bounds over parts of it (`derive`), or
+cells of integers (`fixed`). Source: docs/certificates.md, "Balls and lattices".
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,9 @@ from fractions import Fraction
 from typing import Any, Final
 
 from relrob.certificates.checking import fixed as cells
+from relrob.certificates.checking.arb import PRECISION
 from relrob.certificates.checking.deployed import NoRulesError, read_deployed
-from relrob.certificates.checking.derive import PRECISION, Derivation
+from relrob.certificates.checking.derive import Derivation
 from relrob.certificates.checking.entries import (
     InvalidError,
     fraction,
@@ -38,9 +42,8 @@ class _Ball:
         """Moves of single pixels up or down, z of each in [0,1], whose costs sum to at most a room:
         a set that holds the region."""
         features, fed = list[tuple[int, Fraction]](), self.fed
-        rounded = (
-            Fraction(1, 2**24) if self.kind == "lattice" else Fraction(0)
-        )  # of the clean image and of a moved pixel
+        # Rounding to float32 moves the clean image and a moved pixel by at most half of this each.
+        rounded = Fraction(1, 2**24) if self.kind == "lattice" else Fraction(0)
         most = Fraction(1) if self.kind == "l0" else self.radius + rounded
         for axis, pixel in enumerate(fed):
             features += [(axis, move) for move in (min(1 - pixel, most), -min(pixel, most)) if move]
@@ -60,10 +63,13 @@ class _Ball:
 
 
 def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str]) -> int:
-    """The region and the proof about the network in these bytes; adds what was found to the report,
-    returns the number of parts.
+    """Check the region and the proof about the network in these bytes; returns the number of parts.
 
-    Raises InvalidError, NoRulesError.
+    Each finding is appended to `said`.
+
+    Raises:
+        InvalidError: a claim does not follow.
+        NoRulesError: the checker has no rules for the network or the region.
     """
     region = content["region"]
     lattice = isinstance(region, dict) and region.get("kind") == "lattice"
@@ -93,7 +99,8 @@ def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str
             fixed, cells.box(fixed, ball.fed, radius), content["label"], proof["cells"]
         )
         said.append(
-            f"{count} cells of code vectors and hidden outputs, each closed in exact integers, none left out"
+            f"{count} cells of code vectors and hidden outputs, each closed in exact integers, "
+            "none left out"
         )
         return count
     keys(proof, ("gap", "leaves"), "the proof")
@@ -116,8 +123,10 @@ def prove(content: dict[str, Any], network: Network, data: bytes, said: list[str
         else f"bounds over {len(leaves)} parts of the region, none left out"
     )
     said.append(
-        f"{parts}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
-        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {least:.6g} or more,"
+        f"{parts}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, "
+        "for"
+        f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by "
+        f"{least:.6g} or more,"
         f" {gap:.6g} is needed"
     )
     return len(leaves)

@@ -1,9 +1,9 @@
-"""Check a certificate with rules of our own: exact fractions for the ladder, balls for the bounds,
-the named runtime for runs.
+"""The check of one certificate: its seal, its region, its network and every part of its proof.
 
-Imports no solver, no bounds, no reader of the prover and nothing that wrote the certificate.
-`reading` has the checker's own readers, `derive` re-derives bound leaves, and `running` alone opens
-a runtime. Everything that is checked is said in the report.
+The ladder is built from exact fractions (`ladder`). Bound leaves are derived in ball arithmetic
+(`derive`). Run leaves are run on the named runtime (`running`). The network's file is read by the
+checker's own readers (`reading`). The report lists all that was checked.
+Source: docs/certificates.md.
 """
 
 from __future__ import annotations
@@ -12,41 +12,30 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
-from math import isfinite, prod
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 
 from relrob.certificates.checking import ball
+from relrob.certificates.checking.arb import PRECISION
 from relrob.certificates.checking.deployed import NoRulesError, read_deployed
-from relrob.certificates.checking.derive import PRECISION, Derivation
-from relrob.certificates.checking.entries import InvalidError, keys, number, pixels, read_slopes
+from relrob.certificates.checking.derive import Derivation
+from relrob.certificates.checking.entries import InvalidError, keys, number, read_slopes
 from relrob.certificates.checking.ladder import Leaf, Rebuilt, leaves_of, subsets
+from relrob.certificates.checking.named import LARGEST, network_of
 from relrob.certificates.checking.running import Runner, runner
 from relrob.certificates.form import BEFORE, FORMAT, canonical, chain, seal
-from relrob.domain.network import Arithmetic, Layout, Network
-from relrob.errors import CertificateError, NetworkError
-from relrob.registry import load
+from relrob.domain.network import Network
+from relrob.errors import CertificateError
 from relrob.system.files import read_regular
 
-LARGEST: Final = 1 << 32  # bytes of a certificate, a run's summary or a network
 SAMPLE: Final = 64
 MOST_POINTS: Final = 10_000_000
-WHOLE: Final = (
-    20_000  # points of a certificate's run leaves that are run even if nobody asks for all of them
-)
+# So many points of a certificate's run leaves are run without being asked for.
+WHOLE: Final = 20_000
 _KEYS: Final = ("format", "role", "network", "region", "image", "label", "seal")
-_NETWORK: Final = (
-    "file",
-    "sha256",
-    "format",
-    "runtime",
-    "layout",
-    "arithmetic",
-    "image_shape",
-    "classes",
-)
 _CHAIN: Final = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 Status = Literal["valid", "sampled", "invalid"]
@@ -54,10 +43,13 @@ Status = Literal["valid", "sampled", "invalid"]
 
 @dataclass(frozen=True)
 class Report:
-    """`status`: "valid" (every part re-derived or run again), "sampled" (some run parts were not
-    all run) or "invalid"; what was verified in words, and why it failed ("" when it did not).
-    `parts` in all, `run_parts` of them rest on runs, of `points` points, of which `points_run` were
-    run again; `sampled_parts` were not run whole."""
+    """The outcome of a check.
+
+    `status`: "valid" (every part derived again or run again), "sampled" (some run parts were not
+    all run) or "invalid". `verified`: the findings in words. `failure`: the reason of "invalid",
+    else "". Of `parts` in all, `run_parts` rest on runs of `points` points; `points_run` points
+    were run again, and `sampled_parts` were not run whole.
+    """
 
     path: str
     status: Status
@@ -77,7 +69,7 @@ class Report:
 
 @dataclass
 class _Counts:
-    """What the report counts."""
+    """The counts of a report."""
 
     parts: int = 0
     run_parts: int = 0
@@ -116,16 +108,17 @@ def check(
         said.append("the seal: SHA-256 of the canonical content")
         if around:
             counts.parts = ball.prove(
-                content, *_network(path, content, network, said, memory, known), said
+                content, *network_of(path, content, network, said, memory, known), said
             )
             return Report(str(path), "valid", tuple(said), parts=counts.parts)
         ladder = Rebuilt(content)
         said.append(ladder.words)
-        opened, held = _network(path, content, network, said, memory, known)
+        opened, held = network_of(path, content, network, said, memory, known)
         leaves = leaves_of(content["leaves"], ladder)
         counts.parts = len(leaves)
         said.append(
-            f"the partition: every point of the region is in exactly one of the leaves, {len(leaves)} in number"
+            "the partition: every point of the region is in exactly one of the leaves, "
+            f"{len(leaves)} in number"
         )
         _prove(_Asked(content, ladder, opened, held, run), leaves, counts, said)
     except (InvalidError, NoRulesError) as error:
@@ -136,7 +129,7 @@ def check(
 
 
 def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
-    """The bytes and what they say."""
+    """The bytes of a certificate and its content."""
     try:
         data = read_regular(path, LARGEST)
         content = json.loads(data.decode("ascii"), parse_constant=_refuse)
@@ -158,121 +151,6 @@ def _refuse(name: str) -> float:
     raise ValueError(f"{name} is not a number")
 
 
-def _network(
-    path: Path,
-    content: dict[str, Any],
-    given: Path | None,
-    said: list[str],
-    memory: float | None,
-    known: bool,
-) -> tuple[Network, bytes]:
-    """The network that the certificate speaks of, and its file's bytes, which have its digest."""
-    newer = ("details",) if content["format"] == FORMAT else ()
-    facts = keys(content["network"], (*_NETWORK, *newer), "the network")
-    shape, classes = facts["image_shape"], facts["classes"]
-    if not (
-        isinstance(shape, list) and len(shape) == 3 and all(type(n) is int and n > 0 for n in shape)
-    ):
-        raise InvalidError("an image shape that is not (height, width, channels)")
-    if (
-        type(classes) is not int
-        or classes < 2
-        or not 0 <= content["label"] < classes
-        or prod(shape) != len(pixels(content["image"])[0])
-    ):
-        raise InvalidError("an image or a label that does not fit the network")
-    if not all(
-        isinstance(value, str)
-        for name, value in facts.items()
-        if name not in ("image_shape", "classes")
-    ):
-        raise InvalidError("a network whose description is not text")
-    if facts["layout"] not in list(Layout) or facts["arithmetic"] not in list(Arithmetic):
-        raise InvalidError(
-            f"a layout or an arithmetic that is none: {facts['layout']!r}, {facts['arithmetic']!r}"
-        )
-    file = given if given is not None else _beside(path, content["role"], facts["file"])
-    data = _bytes(file)
-    digest = hashlib.sha256(data).hexdigest()
-    if digest != facts["sha256"]:
-        raise InvalidError(
-            f"{file} has SHA-256 {digest[:16]}..., the certificate speaks of {facts['sha256'][:16]}..."
-        )
-    shape_of = (shape[0], shape[1], shape[2])
-    if not known:
-        load("relrob.networks.first:try_network")(
-            file,
-            memory=memory,
-            image_shape=shape_of,
-            classes=classes,
-            runtime=facts["runtime"],
-            layout=facts["layout"],
-        )
-    described = Network(
-        path=str(file),
-        sha256=digest,
-        format=facts["format"],
-        runtime=facts["runtime"],
-        inputs=prod(shape),
-        classes=classes,
-        image_shape=shape_of,
-        layout=Layout(facts["layout"]),
-        arithmetic=Arithmetic(facts["arithmetic"]),
-    )
-    said.append(
-        f"the network: {file} has SHA-256 {digest[:16]}..., the one that the certificate names"
-    )
-    if facts.get("details"):
-        said.append(f"recorded with {facts['details'][:200]!a}")
-    return described, data
-
-
-def _bytes(file: Path) -> bytes:
-    """The network's file."""
-    if file.is_dir():
-        raise NoRulesError(f"{file} is a directory: the checker has no rules for SavedModels")
-    if not file.exists():
-        raise NetworkError(
-            f"no network file at {file}",
-            "the file that the certificate speaks of",
-            "--network FILE",
-        )
-    try:
-        return read_regular(file, LARGEST)
-    except OSError as error:
-        raise NetworkError(
-            f"cannot read {file}: {error.strerror or error}", "the network's file"
-        ) from error
-
-
-def _beside(path: Path, role: str, name: str) -> Path:
-    """The network's file in the run directory that holds the certificate, or where that run's
-    summary says it was."""
-    run = path.resolve().parent.parent
-    plain = Path(name).name
-    places = [run / f"{role}{Path(plain).suffix}", run / plain, path.parent / plain]
-    summary = run / "summary.json"
-    try:
-        typed = Path(json.loads(read_regular(summary, LARGEST))[role]["path"])
-        places += [typed, run / typed]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        pass
-    for place in places:
-        if plain and _there(place):
-            return place
-    raise CertificateError(
-        f"the network {name} of {path} is not beside it", "the run directory", "--network FILE"
-    )
-
-
-def _there(place: Path) -> bool:
-    """Does it exist? A name that no file system takes is of no file."""
-    try:
-        return place.exists()
-    except OSError:
-        return False
-
-
 @dataclass(frozen=True, eq=False)
 class _Asked:
     """A certificate about a ladder, its network and its bytes; `run`: whether all points are to be
@@ -286,7 +164,7 @@ class _Asked:
 
 
 def _prove(asked: _Asked, leaves: list[Leaf], counts: _Counts, said: list[str]) -> None:
-    """Every leaf; adds what was found to the report."""
+    """Check every leaf; each finding is appended to `said`."""
     content, network = asked.content, asked.network
     bounds, runs = ([leaf for leaf in leaves if leaf.kind == kind] for kind in ("bound", "run"))
     gap = content["gap"]
@@ -300,8 +178,10 @@ def _prove(asked: _Asked, leaves: list[Leaf], counts: _Counts, said: list[str]) 
             raise InvalidError(f"a gap of {gap}, where this network needs {float(derivation.gap)}")
         margins = [_bound(leaf, asked.ladder, derivation) for leaf in bounds]
         said.append(
-            f"leaves by bounds: {len(bounds)}, derived again in ball arithmetic of {PRECISION} bits from the file's weights, for"
-            f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by {min(margins):.6g} or more,"
+            f"leaves by bounds: {len(bounds)}, derived again in ball arithmetic of {PRECISION} "
+            "bits from the file's weights, for"
+            f" {network.arithmetic.value} on {network.runtime}: label {content['label']} leads by "
+            f"{min(margins):.6g} or more,"
             f" {gap:.6g} is needed"
         )
     if runs:
@@ -330,7 +210,8 @@ def _run_all(asked: _Asked, runs: list[Leaf], counts: _Counts, said: list[str]) 
             "all run again, but not compared with the outputs that were recorded (--run does that)"
         )
     said.append(
-        f"leaves by runs: {len(runs)}, of {counts.points:,} points in all, on {asked.network.runtime}, one image at a time: {how};"
+        f"leaves by runs: {len(runs)}, of {counts.points:,} points in all, on "
+        f"{asked.network.runtime}, one image at a time: {how};"
         f" {counts.points_run:,} give label {asked.content['label']} here"
     )
 
@@ -350,12 +231,11 @@ def _bound(leaf: Leaf, ladder: Rebuilt, derivation: Derivation) -> float:
 
 
 def _check_run(leaf: Leaf, label: int, classes: int) -> None:
-    """What a run leaf says is well formed and would be enough, whether or not anything is run."""
+    """A run leaf is well formed, and its claims are enough, whether or not its points are run."""
     entry = keys(leaf.entry, ("points", "margin", "chain"), "a run")
     claimed = number(entry["margin"], "a margin")
-    if claimed < 0 or (
-        claimed == 0 and label == classes - 1
-    ):  # a tie goes to the first of the largest outputs
+    # A tie goes to the first of the largest outputs.
+    if claimed < 0 or (claimed == 0 and label == classes - 1):
         raise InvalidError(
             f"the leaf {leaf.path} claims a margin of {claimed}, with which another label can win"
         )
@@ -394,6 +274,7 @@ def _run(leaf: Leaf, asked: _Asked, opened: Runner, every: bool) -> int:
         min(margin for _, margin in seen) != claimed or chain(leaf.path, seen) != entry["chain"]
     ):
         raise InvalidError(
-            f"the points of the leaf {leaf.path} run right here, but not with the outputs that were recorded"
+            f"the points of the leaf {leaf.path} run right here, but not with the outputs that "
+            "were recorded"
         )
     return len(seen)

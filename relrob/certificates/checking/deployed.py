@@ -1,8 +1,7 @@
-"""A network as the checker reads it: exact weights, and how far its runtime may stray from them.
-Shares no code with the bounds.
+"""The network that a file holds, as the checker reads it: exact weights and the runtime's error.
 
-Every format has a reader of the checker's own in `relrob.certificates.checking.reading`. What each
-kernel may do is written in docs/certificates.md, "How far a runtime strays".
+Each format has a reader of the checker's own (`reading`). This module picks the reader and checks
+that the layers fit each other. Source: docs/certificates.md, "How far a runtime strays".
 """
 
 from __future__ import annotations
@@ -36,8 +35,14 @@ _RUNTIMES: Final = {
 
 
 def read_deployed(network: Network, data: bytes | None = None) -> Deployed:
-    """The exact network in a file (`data`: its bytes) on the runtime that is named. `network`: what
-    it is called; nothing else of it is believed. Raises NoRulesError."""
+    """The exact network in a file (`data`: its bytes) on the runtime that is named.
+
+    `network`: its format, runtime and layout choose the rules; shapes, classes and arithmetic are
+    compared with the file.
+
+    Raises:
+        NoRulesError: the checker does not know this network exactly.
+    """
     if network.runtime not in _RUNTIMES.get(network.format, ()):
         raise NoRulesError(f"bounds on a {network.format} file on {network.runtime}")
     if network.layout is Layout.CHW and network.image_shape[2] == 1:

@@ -1,4 +1,4 @@
-"""What the checkers of certificates share: exact reading of a certificate's entries."""
+"""The entries of a certificate, read exactly: fractions, pixels, slopes and signs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _FRACTION = re.compile(r"[0-9]{1,1000}(/[1-9][0-9]{0,999})?", re.ASCII)
 
 
 class InvalidError(Exception):
-    """What a certificate says does not follow; the message says where."""
+    """A claim of a certificate does not follow; the message names the place."""
 
 
 def keys(given: Any, names: tuple[str, ...], what: str) -> Any:
@@ -34,9 +34,8 @@ def fraction(text: Any, what: str) -> Fraction:
 
 def _unit(value: Fraction) -> Fraction:
     """The distance of float32 numbers around a value in [0, 1]."""
-    exponent = (
-        value.numerator.bit_length() - value.denominator.bit_length()
-    )  # 2^(exponent - 1) < value < 2^(exponent + 1)
+    # 2^(exponent - 1) < value < 2^(exponent + 1).
+    exponent = value.numerator.bit_length() - value.denominator.bit_length()
     exponent -= value < Fraction(2) ** exponent
     return Fraction(2) ** (max(exponent, -126) - 23)
 
@@ -82,8 +81,12 @@ def number(value: Any, what: str) -> float:
 
 
 def read_signs(path: Any, betas: Any, layers: int) -> list[dict[int, tuple[int, float]]]:
-    """Of each hidden layer, side and pull of the neurons whose sign a path fixes: [layer, neuron, 1
-    or -1], ..."""
+    """(side, beta) of each neuron whose sign a path fixes, one mapping a hidden layer; `path`:
+    [layer, neuron, 1 or -1], ...
+
+    Raises:
+        InvalidError: a layer that does not exist, a neuron with two signs, or a beta below 0.
+    """
     sides = [dict[int, int]() for _ in range(layers)]
     for layer, neuron, side in path:
         if not 0 <= layer < layers or sides[layer].setdefault(neuron, side) != side:
@@ -105,7 +108,11 @@ def read_signs(path: Any, betas: Any, layers: int) -> list[dict[int, tuple[int, 
 
 
 def read_slopes(given: Any) -> list[dict[int, tuple[float, float]]]:
-    """Of each hidden layer, (slope above, slope below) of its bent neurons."""
+    """(upper slope, lower slope) of each neuron that has them, one mapping a hidden layer.
+
+    Raises:
+        InvalidError: slopes outside [0, 1], or neurons that are not in ascending order.
+    """
     slopes = []
     for each in given if isinstance(given, list) else [None]:
         lines = keys(each, ("neurons", "above", "below"), "the slopes of a layer")

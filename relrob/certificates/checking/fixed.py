@@ -1,8 +1,7 @@
-"""Check a proof about a fixed-point network in an L-infinity ball: cells of code vectors, and
-multipliers, in exact integers.
+"""The checker of proofs about a fixed-point network in an L-infinity ball, in exact integers.
 
-The rules are those of docs/certificates.md, "A fixed-point network", written again in Python's own
-integers.
+A proof is a partition of the box of codes into cells, and multipliers that close each of them.
+Source: docs/certificates.md, "A fixed-point network".
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from numpy.typing import NDArray
 from relrob.certificates.checking.entries import InvalidError, inside, keys
 from relrob.certificates.checking.reading.fixed import FixedFile, Layer
 
-_FINEST: Final = (
-    1 << 20
-)  # up to this scale a float32 pixel becomes a code without rounding in float64
-Whole = NDArray[Any]  # of Python integers
+# Up to this scale a float32 pixel becomes a code without rounding in float64.
+_FINEST: Final = 1 << 20
+# An array of Python integers, which do not overflow.
+Whole = NDArray[Any]
 
 
 class _Layer:
@@ -35,7 +34,7 @@ class _Layer:
         self.offset = [(b << layer.bias_shift) + half for b in layer.bias.tolist()]
 
     def output(self, sums: int) -> int:
-        """What an accumulator becomes."""
+        """The output of an accumulator."""
         return max(self.low, min(self.high, sums >> self.shift))
 
     def last(self, output: int) -> int | None:
@@ -270,8 +269,8 @@ def _whole(values: Any, count: int) -> bool:
 def _bound(
     layers: list[_Layer], cell: _Cell, forms: list[Form], weights: list[int], pulls: list[list[int]]
 ) -> int:
-    """At least sum weights[k] * form k on the cell: accumulators a are freed from what enters them
-    at pull * (x W + offset - a)."""
+    """An upper bound of sum_k weights[k] * form_k on the cell: accumulators a are freed from their
+    inputs x at the price pull * (x W + offset - a) (Lagrangian duality)."""
     total = sum(weight * constant for weight, (_, constant) in zip(weights, forms, strict=True))
     gains = [
         sum(weight * form[0][n] for weight, form in zip(weights, forms, strict=True))
@@ -290,9 +289,10 @@ def _bound(
 
 
 def _corners(layer: _Layer, least: int, most: int) -> set[int]:
-    """Where gain * output(a) - price * a is largest on [least, most], whatever gain and price: on
-    each step of the staircase it is linear, so at an end of a step; and these ends change linearly
-    from step to step, so at the outermost two on either side."""
+    """The candidates for the largest gain * output(a) - price * a on [least, most], for any gain
+    and price. On each step of the staircase the term is linear, so its maximum is at an end of a
+    step. These ends change linearly from step to step, so it is at the outermost two on either
+    side."""
     low, high = layer.output(least), layer.output(most)
     found = {least, most}
     for step in {low, min(low + 1, high), max(high - 1, low), high}:

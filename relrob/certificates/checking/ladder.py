@@ -1,5 +1,7 @@
-"""The ladder that a certificate speaks of, built again with exact fractions, and the partition of
-it into leaves."""
+"""The ladder of a certificate, built again with exact fractions, and its partition into leaves.
+
+Source: docs/certificates.md, "The region" and "The partition".
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,8 @@ class Rebuilt:
         }
         self.moved = [[rounded[target[a]] for a in axes] for axes in self.axes]
         self.words = (
-            f"the region: a ladder of radius {self.radius} and step {step}, {count} features of {k} pixels, built again"
+            f"the region: a ladder of radius {self.radius} and step {step}, {count} features of "
+            f"{k} pixels, built again"
             " from the image with exact fractions"
         )
 
@@ -80,7 +83,8 @@ class Rebuilt:
 
 @dataclass(frozen=True)
 class Leaf:
-    """A checked path, and what the certificate says there."""
+    """A checked path, and the claim of the certificate there: its `kind` ("bound" or "run") and
+    `entry`."""
 
     path: list[int]
     kind: str

@@ -1,5 +1,9 @@
-"""A region as a first layer that quantises its input sees it: each pixel's level, where that is
-known before anything runs."""
+"""The levels that a first layer makes of pixels where it quantises its input.
+
+A level is known before anything runs only where features move as a whole, and where the maximum
+that sets the step is the same at every point.
+Source: docs/certificates.md, "How far a runtime strays".
+"""
 
 from __future__ import annotations
 
@@ -9,9 +13,8 @@ from typing import Final
 
 from relrob.certificates.checking.reading.facts import LOOSE, Facts
 
-_HALF: Final = Fraction(1, 2) - Fraction(
-    1, 2**11
-)  # a level further off than this from a pixel may not be the one taken
+# A level further off than this from a pixel may not be the one taken.
+_HALF: Final = Fraction(1, 2) - Fraction(1, 2**11)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,9 +40,12 @@ class Region:
 
 
 def at_levels(region: Region, facts: Facts) -> tuple[Region, list[Fraction] | None]:
-    """The region in levels, and by how much what the layer takes each pixel for can differ from
-    that; the region as it is and None where the levels are open: features moved in part, or points
-    of different maxima for a scale that follows the maximum."""
+    """(the region in levels, the most by which the layer's own value of each pixel can differ from
+    its level).
+
+    The region as it is and None where levels are not known: features moved in part, or points of
+    different maxima for a step that follows the maximum.
+    """
     largest = _maximum(region) if facts.share else Fraction(0)
     if not region.whole or not facts.levels or largest is None or not (facts.share or facts.shift):
         return region, None
@@ -57,7 +63,7 @@ def at_levels(region: Region, facts: Facts) -> tuple[Region, list[Fraction] | No
 
 
 class _Levels:
-    """What single values become; each is computed once."""
+    """The level of each value, computed once."""
 
     def __init__(self, facts: Facts, step: Fraction) -> None:
         self._input_cap, self._step = facts.input_cap, step

@@ -1,5 +1,7 @@
-"""Points that are run again on the named runtime, one image at a time. Nothing else of the checker
-reaches the runtimes."""
+"""The points of run leaves, run again on the named runtime, one image at a time.
+
+No other module of the checker opens a runtime.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,8 @@ from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 
 _BLOCK: Final = 1024
-LARGEST: Final = float(
-    np.finfo(np.float64).max
-)  # the margin of an infinite output over a finite one
+# The margin of an infinite output over a finite one.
+LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +64,12 @@ class Runner:
 
 
 def runner(described: Network, data: bytes) -> Runner:
-    """The file as relrob's loader opens it, which must find what the certificate says of it."""
+    """The file as relrob's loader opens it.
+
+    Raises:
+        InvalidError: the file changed, or the loader finds another format, layout, arithmetic or
+            number of classes than the certificate names.
+    """
     found = load_network(
         described.path,
         image_shape=described.image_shape,
@@ -76,6 +82,7 @@ def runner(described: Network, data: bytes) -> Runner:
     same = ("format", "layout", "arithmetic", "classes")
     if any(getattr(found, name) != getattr(described, name) for name in same):
         raise InvalidError(
-            f"{described.path} is not a {described.format} file of {described.arithmetic.value} arithmetic as described"
+            f"{described.path} is not a {described.format} file of {described.arithmetic.value} "
+            "arithmetic as described"
         )
     return Runner(found, data)

@@ -61,7 +61,8 @@ def ladder_certificate(
     if maker.wrong:
         told = f"gives a label other than {label} at a point, run alone, that was taken for right"
         raise AlarmError(
-            f"the {role} network {told}; nothing is pronounced; please report this with the two files"
+            f"the {role} network {told}; nothing is pronounced; please report this with the two "
+            "files"
         )
     if maker.failure:
         log.warning("no certificate for %s: %s", opened.network.path, maker.failure)
@@ -110,7 +111,7 @@ def _lack(network: Network, bounds: bool) -> str:
 
 
 def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[str, Any]:
-    """What every certificate says of its network and its image."""
+    """The entries about the network and the image, which every certificate has."""
     return {
         "format": FORMAT,
         "role": role,
@@ -134,7 +135,7 @@ def head(network: Network, image: NDArray[Any], label: int, role: str) -> dict[s
 
 
 def _details(network: Network) -> str:
-    """What besides its name the runtime's answers depend on."""
+    """The facts beside its name on which the runtime's answers depend."""
     if find_spec("relrob.networks.details") is None:
         return ""
     return str(load("relrob.networks.details:runtime_details")(network))

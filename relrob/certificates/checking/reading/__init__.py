@@ -1,2 +1,5 @@
-"""The checker's own readers of network files: a closed world, in which whatever is not known
-exactly has no rules."""
+"""The checker's own readers of network files.
+
+A reader knows every field that it accepts. A file with any other field has no rules.
+Source: docs/certificates.md, "Which files have rules".
+"""

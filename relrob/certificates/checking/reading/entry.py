@@ -1,4 +1,4 @@
-"""How the values that a file reads relate to the pixels of an (H, W, C) raster."""
+"""The order in which a file reads the pixels of an (H, W, C) raster, and the shapes of an image."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ def image_dims(dims: list[int], network: Network) -> tuple[int, ...]:
         image = _filled(image, form)
     if prod(image) != prod(form) or (len(_long(image)) > 1 and _long(image) != _long(form)):
         raise NoRulesError(
-            f"an input of shape {image} for images of {network.image_shape} in {network.layout.value}"
+            f"an input of shape {image} for images of {network.image_shape} in "
+            f"{network.layout.value}"
         )
     return image
 
@@ -42,12 +43,25 @@ def _filled(image: tuple[int, ...], form: tuple[int, ...]) -> tuple[int, ...]:
     return form
 
 
+def completed(sizes: tuple[int, ...], shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes of a reshape of values of `shape`; a single size of -1 takes the rest.
+
+    >>> completed((-1, 2), (4, 3))
+    (6, 2)
+    """
+    if sizes.count(-1) != 1:
+        return sizes
+    known = prod(size for size in sizes if size != -1)
+    return tuple((prod(shape) // known if known > 0 else 0) if n == -1 else n for n in sizes)
+
+
 def _long(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(size for size in shape if size != 1)
 
 
 def raster(network: Network) -> NDArray[np.int64]:
-    """Of each value that the network reads, in its own order, the pixel of the (H, W, C) raster."""
+    """The pixel of the (H, W, C) raster that each value is which the network reads, in its own
+    order (H*W*C,)."""
     height, width, channels = network.image_shape
     places = np.arange(height * width * channels).reshape(height, width, channels)
     return (places if network.layout is Layout.HWC else places.transpose(2, 0, 1)).reshape(-1)

@@ -1,5 +1,7 @@
-"""What a reader makes of a file: dense layers with exact weights, and how far their runtime may
-stray from them."""
+"""The facts that a reader hands on: dense layers with exact weights, and their runtime's error.
+
+Source: docs/certificates.md, "How far a runtime strays".
+"""
 
 from __future__ import annotations
 
@@ -10,9 +12,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-LOOSE: Final = Fraction(
-    4097, 4096
-)  # on every quantisation step: float32 arithmetic forms scales and quotients
+# A factor on every quantisation step: float32 arithmetic forms scales and quotients.
+LOOSE: Final = Fraction(4097, 4096)
 
 
 class NoRulesError(Exception):
@@ -21,16 +22,19 @@ class NoRulesError(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Facts:
-    """A dense layer: exact `weights` (n_in, n_out) float64 and `bias`; float32 operations on the
-    way to an output (`terms`; 0 over the reals).
+    """A dense layer with exact `weights` (n_in, n_out) and `bias` (n_out,), and the error of its
+    runtime.
 
-    Inputs h >= 0 are moved by at most share * max(h) + shift, and by what they are above
-    `input_cap`; outputs are stored with an error of at most `rounding` and cut to [floor, cap].
-    None: no such end. `levels`: the step of a first layer that quantises is known. Where
-    elementwise steps around the layer, or several layers, are part of it, `sizes` (n_in, n_out) are
-    those of its weights, `extra` (n_out,) is what constants add to the sizes that are rounded,
-    `slack` (n_out,) what numbers that count as 0 may cost, and `lift` how much larger than in the
-    layer alone. Nothing overflows for inputs below `most_in` and sizes below `most_out`.
+    `terms`: float32 operations on the way to an output; 0 over the reals. Quantising moves inputs
+    h >= 0 by at most share * max(h) + shift, and by the part of them above `input_cap`. Outputs are
+    stored with an error of at most `rounding` and cut to [floor, cap]. None: no such end. `levels`:
+    the step of a first layer that quantises is known.
+
+    The other fields serve layers that contain elementwise steps or several dense layers. `sizes`
+    (n_in, n_out): the sizes of the weights. `extra` (n_out,): the share of constants in the sizes
+    that are rounded. `slack` (n_out,): the cost of numbers that count as 0. `lift`: the growth of
+    that cost over the layer alone. Nothing overflows for inputs below `most_in` and sizes below
+    `most_out`.
     """
 
     weights: NDArray[np.float64]
@@ -54,7 +58,7 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Deployed:
-    """The layers, and what ends the network: "logits", "float softmax" or "int8 softmax"."""
+    """The layers, and the `end` of the network: "logits", "float softmax" or "int8 softmax"."""
 
     layers: tuple[Facts, ...]
     end: str

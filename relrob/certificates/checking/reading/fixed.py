@@ -1,5 +1,8 @@
-"""Fixed-point networks: an `.npz` of int64 arrays, read without pickle, as integers for cells and
-as facts for bounds."""
+"""The checker's reader of fixed-point `.npz` files: int64 arrays, read without pickle.
+
+Cells take the network as integers (`FixedFile`), bounds take it as facts (`facts_of`).
+Source: docs/certificates.md, "A fixed-point network".
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,8 @@ from relrob.certificates.checking.reading.facts import LOOSE, Deployed, Facts, N
 
 _MOST_LAYERS: Final = 1000
 _LARGEST: Final = 2**31
-_SINGLE: Final = 2**24  # outputs are given as float32
+# Outputs are given as float32.
+_SINGLE: Final = 2**24
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,8 @@
-"""Flat buffers, read from their definition: tables whose every field is named by its reader, or
-they are refused."""
+"""A reader of flat buffers, written from the format's definition.
+
+A table with a field that its reader does not name is refused.
+Reference: https://flatbuffers.dev/internals/
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from numpy.typing import NDArray
 from relrob.certificates.checking.reading.facts import NoRulesError
 
 _SIZES: Final = {"b": 1, "B": 1, "?": 1, "h": 2, "H": 2, "i": 4, "I": 4, "f": 4, "q": 8, "Q": 8}
-_MOST: Final = 1 << 20  # entries of a vector of tables
+# Entries of a vector of tables.
+_MOST: Final = 1 << 20
 
 
 class Buffer:
@@ -32,7 +36,7 @@ class Buffer:
         return int(self.number(kind, at))
 
     def follow(self, at: int) -> int:
-        """Where the offset at a place leads."""
+        """The place to which the offset at a place leads."""
         return at + self.whole("I", at)
 
     def root(self, identifier: bytes) -> Table:

@@ -1,5 +1,8 @@
-"""`.keras` archives, Keras `.h5` files and weights of Keras 1: a chain of dense layers and
-elementwise arithmetic, or no rules."""
+"""The checker's reader of Keras files: `.keras` archives, whole `.h5` models, weights of Keras 1.
+
+It knows chains of dense layers and elementwise arithmetic. Any other model has no rules.
+Source: docs/certificates.md, "Which files have rules".
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from relrob.certificates.checking.reading.entry import image_dims, raster
+from relrob.certificates.checking.reading.entry import completed, image_dims, raster
 from relrob.certificates.checking.reading.facts import Deployed, NoRulesError
 from relrob.certificates.checking.reading.keras_config import Layer, check_float32, model_of
 from relrob.certificates.checking.reading.keras_hdf5 import (
@@ -51,9 +54,8 @@ _BUILD: Final = {
     ),
 }
 _RENORM: Final = ("renorm_clipping", "renorm_momentum")
-_EPSILON: Final = float(
-    np.float32(1e-7)
-)  # keras.backend.epsilon(), which Normalization puts under its division
+# keras.backend.epsilon(), which Normalization puts under its division.
+_EPSILON: Final = float(np.float32(1e-7))
 Weights = Callable[[Layer], list[Array]]
 
 
@@ -156,9 +158,8 @@ def _build(network: Network, layers: list[Layer], dims: list[int], weights: Weig
         raise NoRulesError("settings that are not as Keras writes them") from error
     found = steps.finish(raster(network))
     plain = all(facts.extra is None for facts in found.layers)
-    if (
-        network.runtime == "onnxruntime" and plain
-    ):  # runs these layers, exported, without the softmax
+    # onnxruntime runs these layers, exported, without the softmax.
+    if network.runtime == "onnxruntime" and plain:
         return Deployed(found.layers, "logits")
     return found
 
@@ -203,9 +204,7 @@ def _flatten(steps: Steps, layer: Layer, weights: Weights) -> None:
 
 def _reshape(steps: Steps, layer: Layer, weights: Weights) -> None:
     sizes = [int(size) for size in layer.settings["target_shape"]]
-    if sizes == [-1]:
-        sizes = [prod(steps.shape)]
-    steps.reshape(tuple(sizes))
+    steps.reshape(completed(tuple(sizes), steps.shape))
 
 
 def _permute(steps: Steps, layer: Layer, weights: Weights) -> None:

@@ -1,4 +1,4 @@
-"""The configuration that Keras writes with a model: layers in a chain, or no rules."""
+"""The configuration inside a Keras file, read as one chain of layers."""
 
 from __future__ import annotations
 
@@ -113,7 +113,8 @@ def _end(given: Any) -> str:
 def _feed(nodes: Any) -> str:
     """The layer that feeds a layer, once, without arguments of its own."""
     (node,) = nodes
-    if isinstance(node, dict):  # Keras 3
+    # Keras 3.
+    if isinstance(node, dict):
         (tensor,) = node["args"]
         if (
             any(value not in (None, False) for value in node["kwargs"].values())

@@ -1,5 +1,4 @@
-"""Weights in HDF5 files, as the checker takes them: plain arrays of this file, behind hard links
-only."""
+"""The weights inside an HDF5 file: plain arrays of this file, reached through hard links only."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ def opened(data: bytes) -> Any:
 
 
 def _member(group: Any, name: str) -> Any:
-    """What lies at a path of hard links: nothing leads to another place or another file."""
+    """The member at a path of hard links: no link leads to another place or another file."""
     for part in name.strip("/").split("/"):
         try:
             link = group.get(part, getlink=True) if isinstance(group, h5py.Group) else None

@@ -1,11 +1,13 @@
-"""Elementwise steps and dense layers become one layer with its own rounding.
+"""The algebra that turns elementwise steps and dense layers into one layer with its own rounding.
 
-An elementwise step computes fl(v * a), fl(v + c), ..., each with a relative error of at most u =
-2^-24. Its value is some A x + C of what entered the layer, x >= 0, and no intermediate is larger
-than M(x) = |A| x + K, K the sum of the sizes of what was added. After k such roundings in any order
-the error is at most gamma(k) M(x), and gamma(k + n) of |W| M(x) + |b| after a dense layer. Two
-dense layers without a ReLU between them are one: weights A W2, sizes M(x) |W2|, the roundings of
-both.
+An elementwise step computes fl(v * a) or fl(v + c), with a relative error of at most u = 2^-24. Its
+value is some A x + C of x >= 0, the input of the layer. No intermediate is larger than
+M(x) = |A| x + K, with K the sum of the sizes of all that was added. After k such roundings, in any
+order, the error is at most gamma(k) M(x). After a dense layer of n inputs it is at most
+gamma(k + n) (|W| M(x) + |b|). Two dense layers without a ReLU between them are one layer: its
+weights are A W2, its sizes M(x) |W2|, and its roundings those of both.
+Source: docs/certificates.md, "How far a runtime strays"; N. J. Higham, Accuracy and Stability of
+Numerical Algorithms, Sec. 3.1.
 """
 
 from __future__ import annotations
@@ -23,20 +25,25 @@ Reals = NDArray[np.float64]
 # Factors beyond this, or below its inverse, are not modelled; nor are larger constants.
 _FACTOR: Final = 2.0**40
 _OFFSET: Final = 2.0**60
-_LARGE: Final = 2.0**120  # no value on the way gets beyond it: `most_in` and `most_out` see to that
+# No value on the way gets beyond it: `most_in` and `most_out` see to that.
+_LARGE: Final = 2.0**120
 _FLUSH: Final = 2.0**-125
-_LOOSE: Final = 1 + 2.0**-20  # more than float64 loses
+# A factor for more than float64 loses.
+_LOOSE: Final = 1 + 2.0**-20
 
 
 @dataclass(eq=False)
 class Map:
-    """What elementwise steps made of x: `factor` * x + `offset`, `size` K, `lost` by numbers that
-    count as 0, `count` roundings; `peak`: the largest factor on the way."""
+    """The result of elementwise steps on x: `factor` * x + `offset`, after `count` roundings.
+
+    `size`: K. `flushed`: the cost of numbers that count as 0. `peak`: the largest factor on the
+    way.
+    """
 
     factor: Reals
     offset: Reals
     size: Reals
-    lost: Reals
+    flushed: Reals
     peak: Reals
     count: int = 0
 
@@ -48,11 +55,11 @@ class Map:
 
     def turned(self, shape: tuple[int, ...], axes: tuple[int, ...] | None = None) -> Map:
         """The same values in another shape, or with their axes exchanged."""
-        factor, offset, size, lost, peak = (
+        factor, offset, size, flushed, peak = (
             values.reshape(shape) if axes is None else values.transpose(axes)
-            for values in (self.factor, self.offset, self.size, self.lost, self.peak)
+            for values in (self.factor, self.offset, self.size, self.flushed, self.peak)
         )
-        return Map(factor, offset, size, lost, peak, self.count)
+        return Map(factor, offset, size, flushed, peak, self.count)
 
     def plain(self) -> bool:
         return self.count == 0
@@ -62,13 +69,13 @@ class Map:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             self.factor, self.offset = self.factor * by, self.offset * by
             self.size = self.size * np.abs(by)
-            self.lost = self.lost * np.abs(by) + _FLUSH * (1 + np.abs(by))
+            self.flushed = self.flushed * np.abs(by) + _FLUSH * (1 + np.abs(by))
         self._rounded(roundings)
 
     def plus(self, more: Reals, roundings: int) -> None:
         """Exact numbers added."""
         self.offset, self.size = self.offset + more, self.size + np.abs(more)
-        self.lost = self.lost + 2 * _FLUSH
+        self.flushed = self.flushed + 2 * _FLUSH
         self._rounded(roundings)
 
     def _rounded(self, roundings: int) -> None:
@@ -83,15 +90,18 @@ class Map:
 
 @dataclass(frozen=True, eq=False)
 class Linear:
-    """x @ `weights` + `bias` of what entered, sizes x @ `sizes` + `size`, after `terms` roundings;
-    `lost` and `lift` by numbers that count as 0 (`Facts`); of x at most `most_in`, sizes at most
-    `most_out`, or something on the way may overflow."""
+    """The result of dense layers without a ReLU: x @ `weights` + `bias`, after `terms` roundings.
+
+    The sizes that are rounded are x @ `sizes` + `size`. `flushed` and `lift`: the cost of numbers
+    that count as 0 (`Facts`). Nothing on the way overflows for x below `most_in` and sizes below
+    `most_out`.
+    """
 
     weights: Reals
     sizes: Reals
     bias: Reals
     size: Reals
-    lost: Reals
+    flushed: Reals
     terms: int
     lift: float
     most_in: float
@@ -100,8 +110,10 @@ class Linear:
 
 @dataclass(eq=False)
 class Open:
-    """A dense layer whose ReLU, or what else follows, has not come yet; `source`: what enters it;
-    `share`, `levels`: of `Facts`."""
+    """A dense layer that may still get elementwise steps, a ReLU or another dense layer.
+
+    `source`: its inputs. `after`: the steps after it. `share`, `levels`: as in `Facts`.
+    """
 
     weights: Reals
     bias: Reals | None
@@ -113,8 +125,8 @@ class Open:
 
 
 def linear(made: Open) -> Linear:
-    """A dense layer with what comes before and after it. What float64 rounds here is far below one
-    rounding in float32, which is added."""
+    """A dense layer with the steps before and after it. The roundings of float64 here are far below
+    one rounding of float32, which is added."""
     before, after, size = made.source, made.after, np.abs(made.weights)
     own = np.zeros(size.shape[1]) if made.bias is None else made.bias
     if isinstance(before, Map):
@@ -133,7 +145,7 @@ def linear(made: Open) -> Linear:
         sizes * out,
         (offset + own) * after.factor + after.offset,
         whole,
-        (before.lost @ size) * out + after.lost,
+        (before.flushed @ size) * out + after.flushed,
         terms + made.terms + after.count + 1,
         max(1.0, float(out.max())) * lift,
         most_in,
@@ -151,9 +163,11 @@ def _entering(before: Linear) -> float:
 
 
 def _lifted(before: Linear, size: Reals) -> float:
-    """A layer loses 2^-125 (sum of its inputs + column of its weights + 2 n + 2) to numbers that
-    count as 0, at most; `lift`: what both layers lose as a multiple of that for the first one's
-    inputs alone."""
+    """The loss of two layers to numbers that count as 0, as a multiple of that of the first one's
+    inputs alone.
+
+    A layer loses at most 2^-125 (sum of its inputs + column of its weights + 2 n + 2).
+    """
     column = float(size.sum(axis=0).max())
     first = before.lift * (1 + float(before.sizes.sum(axis=0).max())) * column
     second = float(before.sizes.sum(axis=1).max() + before.size.sum()) + column + 2 * len(size) + 2
@@ -176,7 +190,7 @@ def facts_of(made: Open, relu: bool) -> Facts:
         levels=made.levels,
         sizes=found.sizes,
         extra=np.maximum(found.size - np.abs(found.bias), 0.0) * _LOOSE + 2.0**-60 * found.size,
-        slack=found.lost * _LOOSE,
+        slack=found.flushed * _LOOSE,
         lift=Fraction(found.lift),
         most_in=Fraction(found.most_in),
         most_out=Fraction(found.most_out),

@@ -1,5 +1,7 @@
-"""`.onnx` files: a chain of dense layers and elementwise arithmetic in float32, read from the
-protocol buffer, or no rules."""
+"""The checker's reader of `.onnx` graphs: a chain of dense layers and float32 arithmetic.
+
+Any other graph has no rules. Source: docs/certificates.md, "Which files have rules".
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from relrob.certificates.checking.reading.entry import image_dims, raster
+from relrob.certificates.checking.reading.entry import completed, image_dims, raster
 from relrob.certificates.checking.reading.facts import Deployed, NoRulesError
 from relrob.certificates.checking.reading.onnx_parts import (
     FLOAT,
@@ -158,7 +160,8 @@ class _Walk:
             bias = self._beside(self._constant(node.inputs[2]))
             if beta == 1.0:
                 self._steps.add(bias)
-            else:  # exact: 24 bits times 24; rounded once, and once more where it is added
+            # Exact: 24 bits times 24; rounded once, and once more where it is added.
+            else:
                 self._steps.add(bias.astype(np.float64) * beta, roundings=2)
 
     def matmul(self, node: Node, given: Attributes) -> None:
@@ -223,7 +226,7 @@ class _Walk:
         self._steps.relu()
 
     def cast(self, node: Node, given: Attributes) -> None:
-        """From float32 to float32; what else it says is about other types."""
+        """A Cast from float32 to float32; its other attributes concern other types."""
         self._first(node, 1)
         if given.pop("to", None) != FLOAT or set(given) - {"saturate", "round_mode"}:
             raise NoRulesError("a Cast to another type")
@@ -247,8 +250,8 @@ class _Walk:
         self._steps.reshape(tuple(n for n, _ in self._places(node, given, 1)))
 
     def _places(self, node: Node, given: Attributes, more: int) -> list[tuple[int, bool]]:
-        """Of each axis behind the batch its length, and whether it is named; `more`: the named axes
-        are new."""
+        """(length, whether it is named) of each axis behind the batch; `more`: the named axes are
+        new."""
         if self._opset < 13:
             self._first(node, 1)
             axes = given.pop("axes", None)
@@ -289,12 +292,7 @@ class _Walk:
         rest = [
             shape[at] if size == 0 and at < len(shape) else size for at, size in enumerate(rest)
         ]
-        if -1 in rest:
-            known = prod(size for size in rest if size != -1)
-            rest = [
-                (prod(shape) // known if known > 0 else 0) if size == -1 else size for size in rest
-            ]
-        self._steps.reshape(tuple(rest))
+        self._steps.reshape(completed(tuple(rest), shape))
 
     def transpose(self, node: Node, given: Attributes) -> None:
         self._first(node, 1)

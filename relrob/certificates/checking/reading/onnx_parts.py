@@ -1,5 +1,4 @@
-"""The parts of a `.onnx` file, from the wire format: nodes, attributes, constants, inputs and
-outputs."""
+"""The parts of a `.onnx` file: nodes, attributes, constants, inputs and outputs."""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""Float networks: elementwise arithmetic, dense layers, ReLU and a last softmax become layers
-(`linear`)."""
+"""The layers of a float network, collected from its steps in their order.
+
+A step is elementwise arithmetic, a dense layer, a ReLU or a last softmax.
+"""
 
 from __future__ import annotations
 
@@ -77,8 +79,8 @@ class Steps:
         turned: bool = False,
         roundings: int = 1,
     ) -> None:
-        """v + more, or v - more, or (`turned`) more - v, in float32. What is added to a dense layer
-        first is its bias."""
+        """v + more, or v - more, or (`turned`) more - v, in float32. The first constant added to a
+        dense layer is its bias."""
         self._going()
         made = self._open
         plain = roundings == 1 and not (negative or turned)
@@ -130,7 +132,8 @@ class Steps:
         right = held is None or (held.shape == (width,) and bool(np.isfinite(held).all()))
         if not (right and np.isfinite(real).all()):
             raise NoRulesError(
-                "a dense layer whose weights are not finite, or whose bias is not one number an output"
+                "a dense layer whose weights are not finite, or whose bias is not one number an "
+                "output"
             )
         before = self._entering(bool(share))
         terms = 0 if self._real else len(weights) + more_terms
@@ -141,8 +144,8 @@ class Steps:
         self.shape = (width,)
 
     def _entering(self, quantised: bool) -> Map | Linear:
-        """What the next dense layer reads: inputs after elementwise steps, or what one without a
-        ReLU gives."""
+        """The inputs of the next dense layer: pixels after elementwise steps, or the outputs of a
+        layer without a ReLU."""
         made = self._open
         if quantised and not (made is None and self._map.plain()):
             raise NoRulesError("rows that are quantised after other arithmetic")
@@ -156,7 +159,8 @@ class Steps:
         self._going()
         if self._open is None:
             if self._layers and self._map.plain():
-                return  # of what a ReLU gave
+                # A second ReLU changes nothing.
+                return
             raise NoRulesError("a ReLU that follows no dense layer")
         self._open.after = self._open.after.turned((prod(self.shape),))
         self._close(True)

@@ -1,5 +1,8 @@
-"""The flat buffer of a `.tflite` file as operators and tensors; every field that is not known to
-change nothing is refused."""
+"""The graph of a `.tflite` file: its tensors and operators.
+
+A field that is not known to change nothing is refused.
+Reference: tensorflow/compiler/mlir/lite/schema/schema.fbs.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +39,15 @@ _OPTIONS: Final = {
 _REDUCED: Final = "reduced_precision_support"
 _HARMLESS: Final = (_REDUCED, "min_runtime_version", "CONVERSION_METADATA", "TFLITE_METADATA")
 _SCALES: Final = (2.0**-60, 2.0**60)
+_ENDS: Final = {INT8: (-128, 127), UINT8: (0, 255)}
+# (type, scale, zero point) of values on one grid.
+Integers = tuple[int, float, int]
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """How integers stand for reals, (q - zero) * scale: one `scale` and `zero` or several along
-    `dimension`."""
+    """The grid on which an integer q stands for (q - zero) * scale: one `scale` and `zero`, or
+    several along `dimension`."""
 
     scales: NDArray[np.float32]
     zeros: NDArray[np.int64]
@@ -62,6 +68,20 @@ class Tensor:
     dims: list[int]
     values: NDArray[np.generic] | None
     grid: Grid | None
+
+    def integers(self) -> Integers:
+        """(type, scale, zero point) of an integer tensor.
+
+        Raises:
+            NoRulesError: another type, no single scale, or a zero point out of range.
+        """
+        if self.kind not in _ENDS or self.grid is None:
+            raise NoRulesError(f"values of type {self.kind}, or without a scale")
+        scale, zero = self.grid.one()
+        low, high = _ENDS[self.kind]
+        if not low <= zero <= high:
+            raise NoRulesError(f"a zero point of {zero}")
+        return self.kind, scale, zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +112,17 @@ class Graph:
     input: int
     output: int
     halves: bool
+
+    def constant(self, place: int, *kinds: int) -> NDArray[np.generic]:
+        """The values of a constant of one of these types.
+
+        Raises:
+            NoRulesError: no constant, or one of another type.
+        """
+        tensor = self.tensors[place]
+        if place < 0 or tensor.values is None or tensor.kind not in kinds:
+            raise NoRulesError("an operand that is no constant, or one of another type")
+        return tensor.values
 
 
 def read_graph(data: bytes) -> Graph:

@@ -1,5 +1,8 @@
-"""Protocol buffers, read from the wire format: messages whose every field is named by its reader,
-or they are refused."""
+"""A reader of protocol buffers, written from the wire format.
+
+A message with a field that its reader does not name is refused.
+Reference: https://protobuf.dev/programming-guides/encoding/
+"""
 
 from __future__ import annotations
 
