@@ -24,7 +24,7 @@ def _message(rng: Random, message: Any) -> None:
             if spec.type == spec.TYPE_MESSAGE:
                 # Of a map; some messages have a field of that name.
                 held = getattr(value, "values", None)
-                inside = (
+                inside: Any = (
                     held() if callable(held) else value if hasattr(value, "__len__") else [value]
                 )
                 messages += [one for one in inside if hasattr(one, "ListFields")]

@@ -255,17 +255,17 @@ def wide_points(rng: np.random.Generator, base: Floats, ball: Ball, moves: Doubl
     """The clean image, and images (n, d) of a wide ball in the directions `moves` (m, d), a hair
     within the radius."""
     norm, radius = ball.norm, ball.radius
-    size, length = len(base), float(radius) * (1 - 2.0**-18)
+    size, furthest = len(base), float(radius) * (1 - 2.0**-18)
     if norm is Norm.L0:
         for row in moves:
             row[rng.permutation(size)[int(radius) :]] = 0
-        length = 1.0
+        furthest = 1.0
     elif norm is not Norm.LINF:
         some = rng.random(moves.shape) < rng.choice([0.2, 0.6], (len(moves), 1))
         moves *= some
         length = np.abs(moves).sum(axis=1) if norm is Norm.L1 else np.sqrt((moves**2).sum(axis=1))
         moves /= np.maximum(length, 1e-9)[:, None]
-    points = np.clip(base + length * moves, 0, 1).astype(np.float32)
+    points = np.clip(base + furthest * moves, 0, 1).astype(np.float32)
     if norm is not Norm.L0:
         points = np.where(
             np.abs(points - base.astype(np.float64)) > float(radius), base, points
