@@ -86,7 +86,7 @@ def _help(command: click.Command, path: str) -> str:
 
 
 def rooms() -> str:
-    """Every package of the library with its modules, each in the first sentence of its docstring."""
+    """Every package of the library and its modules, each in the first sentence of its text."""
     parts = []
     for folder in sorted((ROOT / "relrob").glob("*/__init__.py")):
         parts.append(_room(folder.parent, "relrob"))

@@ -27,7 +27,8 @@ def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
     region. Raises UsageError."""
     if network.black_box:
         raise UsageError(
-            f"balls need a modelled network; {network.path} is run as a black box: {network.black_box}",
+            f"balls need a modelled network; {network.path} is run as a black box:"
+            f" {network.black_box}",
             hint="--region ladder",
         )
     refusals = []

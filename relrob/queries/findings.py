@@ -66,9 +66,9 @@ class Finding:
     solvers were asked; `stopped`: why it gave up.
 
     `effective`: exact number of misclassified points, None where not every point was visited;
-    `close_calls`: points that folded arithmetic left to the runtime; `proof`: what a certificate is made
-    of, where the query asked for it; `corners`: moves (d,) that the bounds of a proof about a ball
-    point at, `least`: the margin that these prove.
+    `close_calls`: points that folded arithmetic left to the runtime; `proof`: the ground of a
+    certificate, where the query asked for it; `corners`: moves (d,) that the bounds of a proof
+    about a ball point at, `least`: the margin that these prove.
     """
 
     proved: bool

@@ -189,7 +189,8 @@ class NetworkSpots:
         where = "" if self._spots.image is None else f"image {self._spots.image}: "
         role = self._ready.role or self._ready.network.path
         return AlarmError(
-            f"{where}the {role} network {told}; nothing is pronounced; please report this with the two files"
+            f"{where}the {role} network {told}; nothing is pronounced;"
+            " please report this with the two files"
         )
 
     def _least(self, promise: _Promise) -> float | None:

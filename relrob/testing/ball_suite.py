@@ -154,7 +154,7 @@ def _proved(case: BallCase, number: int, opened: Opened, decision: Decision) -> 
 
 def smaller(region: Ball | Lattice) -> Ball | Lattice | None:
     """A part of the region; None for a single pixel."""
-    if isinstance(region, Ball) and region.norm is Norm.L0:
+    if region.kind == Norm.L0:
         return Ball(Norm.L0, region.radius - 1) if region.radius > 1 else None
     return replace(region, radius=region.radius * Fraction(2, 3))
 

@@ -22,6 +22,7 @@ from relrob.networks.open import Opened
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
+from relrob.regions.points import points_of
 from relrob.testing import hostile
 from relrob.testing.ball_questions import lattice_question, steps_question, wide_question
 from relrob.testing.cases import (
@@ -90,10 +91,10 @@ def _case(
     """Around the first network's label of the clean image, unless another is given."""
     said = tuple(labels(each.replayer.outputs(asked.points)) for each in networks)
     label = max(int(said[0][0]), 0) if label is None else label
-    region = asked.region
-    assert isinstance(region, Ball | Lattice)  # noqa: S101 - no ladders here
-    problem = Query(ball_set(region, asked.image), Label(label), networks, Budget(SECONDS))
-    return BallCase(f"{name} {region.kind}", problem, asked, said, asked.every)
+    points = points_of(asked.region, asked.image)
+    assert isinstance(points, BallSet)  # noqa: S101 - no ladders here
+    problem = Query(points, Label(label), networks, Budget(SECONDS))
+    return BallCase(f"{name} {asked.region.kind}", problem, asked, said, asked.every)
 
 
 def _floats(

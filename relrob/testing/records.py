@@ -8,7 +8,6 @@ import numpy as np
 
 from relrob.domain.arrays import Bools
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
 from relrob.testing.questions import Question
 
@@ -30,7 +29,7 @@ def record_complaints(
     if wrong[0][0]:
         yield "not L_ic, and the reference is wrong"
         return
-    ladder = isinstance(question.region, Ladder)
+    ladder = question.region.kind == "ladder"
     if record.points is not None and record.points != len(question.points):
         yield f"{record.points} points, not {len(question.points)}"
     for role, bad in zip(("reference", "quantised"), wrong, strict=True):

@@ -20,7 +20,6 @@ from relrob.certificates.checking.check import check
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Dense
 from relrob.domain.record import ImageResult
-from relrob.domain.region import Ladder
 from relrob.domain.rounding import layer_error
 from relrob.domain.verdict import Status
 from relrob.errors import AlarmError, RelrobError
@@ -31,8 +30,9 @@ from relrob.networks.open import Opened, open_network
 from relrob.networks.probes import probed
 from relrob.queries.query import Budget
 from relrob.queries.solver import Solver
-from relrob.regions.ladder import RungSet, rung_set
+from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
+from relrob.regions.points import points_of
 from relrob.registry import load
 from relrob.relative.classify import Setting, classify
 from relrob.relative.sets import Effective
@@ -213,8 +213,9 @@ class _Judge:
 
     def _bounds(self, enclosure: Enclosure) -> None:
         """Do the bounds of the whole ladder hold for every point whose outputs are not cut off?"""
-        file, region = self._file, self._file.question.region
-        if enclosure.probabilities or not isinstance(region, Ladder):
+        file = self._file
+        rungs = points_of(file.question.region, file.question.image)
+        if enclosure.probabilities or not isinstance(rungs, RungSet):
             return
         last, rows = enclosure.layers[-1], file.rows
         # Float32 rounds.
@@ -222,7 +223,6 @@ class _Judge:
             end + side * 1e-6 * (1 + abs(end)) for end, side in ((last.floor, 1), (last.cap, -1))
         ]
         inside = ((rows > ends[0]) & (rows < ends[1]) & np.isfinite(rows)).all(axis=1)
-        rungs = rung_set(region, file.question.image)
         low = float(LadderBounds(enclosure, rungs, file.label).margins(whole(rungs)).low.min())
         under = file.margins[inside] < low - 1e-6 * (1 + abs(low))
         self._counts["bounds of a ladder"] += 1

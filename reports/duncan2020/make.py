@@ -39,8 +39,8 @@ PICTURES = (
     ),
     (
         "rates.svg",
-        "Relative robustness and adversarial transfer against the step; crosses: published (Tables II and III). Intervals that "
-        "rest on fewer than 30 images run out of the picture.",
+        "Relative robustness and adversarial transfer against the step; crosses: published "
+        "(Tables II and III). Intervals that rest on fewer than 30 images run out of the picture.",
     ),
     (
         "fooled-by-label-*.svg",
@@ -49,7 +49,8 @@ PICTURES = (
     ("perturbed.svg", "One image at every radius and step: the paper's Table I."),
     (
         "set-R-FP.png",
-        "R^FP, the paper's Figure 4: the reference is right on every perturbed image, the quantised network is not.",
+        "R^FP, the paper's Figure 4: the reference is right on every perturbed image, "
+        "the quantised network is not.",
     ),
     (
         "set-R-Q.png",
@@ -91,8 +92,10 @@ def page(directory: Path, done: dict[str, dict[str, Any]], drawn: list[str]) -> 
     lines = [
         title,
         "",
-        "Made by `relrob study run duncan2020` and `reports/duncan2020/make.py`; provenance.json says with what, records.parquet",
-        "has a line an image and run. A search's robust images are those for which the paper's search finds nothing; a ladder's",
+        "Made by `relrob study run duncan2020` and `reports/duncan2020/make.py`; "
+        "provenance.json says with what, records.parquet",
+        "has a line an image and run. A search's robust images are those for which the paper's "
+        "search finds nothing; a ladder's",
         "are proved, or run whole.",
         "",
         "| grid | cells | images a cell | undecided | minutes of work, one core |",
@@ -101,7 +104,8 @@ def page(directory: Path, done: dict[str, dict[str, Any]], drawn: list[str]) -> 
     for name, entry in done.items():
         images = ", ".join(f"{count:,}" for count in entry["images"])
         lines.append(
-            f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | {entry['minutes_of_work']} |"
+            f"| {name} | {entry['cells']} | {images} | {entry['unknown']} | "
+            f"{entry['minutes_of_work']} |"
         )
     lines += ["", (HERE / "note.md").read_text(encoding="utf-8")]
     for pattern, caption in PICTURES:
@@ -137,7 +141,8 @@ def main(directory: Path) -> None:
             }
             for cell in cells
         ],
-        "machine": f"{platform.machine()} ({', '.join(vectors())}), {len(os.sched_getaffinity(0))} cores, {platform.system()}, "
+        "machine": f"{platform.machine()} ({', '.join(vectors())}), "
+        f"{len(os.sched_getaffinity(0))} cores, {platform.system()}, "
         f"Python {platform.python_version()}",
         "packages": {name: version(name) for name in PACKAGES},
     }

@@ -31,7 +31,8 @@ def main(run: Path) -> None:
             "command": "relrob verify --radius 20 --step 0.25",
             "content_sha256": store.content_sha256(),
             "seconds_of_work": round(sum(store.seconds().values()), 1),
-            "machine": f"{platform.machine()}, {platform.system()}, Python {platform.python_version()}",
+            "machine": f"{platform.machine()}, {platform.system()}, "
+            f"Python {platform.python_version()}",
             "packages": {name: version(name) for name in PACKAGES},
         }
     write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")

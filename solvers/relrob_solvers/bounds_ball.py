@@ -31,7 +31,10 @@ class Around:
         """Networks that have an enclosure."""
         if all(enclosure_of(network) is not None for network in networks):
             return None
-        return "no bounds for this network; float MLPs, dense .tflite files and fixed-point networks have them"
+        return (
+            "no bounds for this network;"
+            " float MLPs, dense .tflite files and fixed-point networks have them"
+        )
 
     def solve(self, query: Query[BallSet]) -> Findings:
         """A witness, a proof, or neither, of each network by itself."""

@@ -227,7 +227,7 @@ def test_forgeries_that_are_false_fail(made: list[Made], tmp_path: Path) -> None
         assert not forged(each, tmp_path)
         assert forged(each, tmp_path, label=(label + 1) % 4)
         assert forged(each, tmp_path, region__radius=str(Fraction(radius) * 100))
-        # The refutation is half of the proved margin above the gap, so only three times it is false.
+        # The claim is half of the proved margin above the gap: three times it is false.
         assert forged(each, tmp_path, proof__leaves__0__margin=margin * 3.0 + 1.0)
         assert forged(each, tmp_path, proof__leaves__0__margin=-1.0)
         assert forged(each, tmp_path, proof__leaves__0__margin=None)

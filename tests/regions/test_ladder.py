@@ -219,8 +219,8 @@ def test_double_rounding_case() -> None:
 
 
 def test_8bit_grid_is_the_papers() -> None:
-    """Duncan et al. 2020: the paper's m for 1/2 ... 1/64 are 128, 64, 32, 16, 8, 4 (and a full flip for
-    1)."""
+    """Duncan et al. 2020: the paper's m for 1/2 ... 1/64 are 128, 64, 32, 16, 8, 4, and a full flip
+    for 1."""
     found = [nearest_8bit(Fraction(1, 2**k)) * 255 for k in range(7)]
     assert found == [255, 128, 64, 32, 16, 8, 4]
 

@@ -56,8 +56,8 @@ def slow_search(
     strict: bool,
     seed: tuple[int, int],
 ) -> tuple[list[frozenset[int]], int]:
-    """docs/regions.md, "The search", one image at a time: (sets in the order in which they are first
-    looked at, images looked at)."""
+    """docs/regions.md, "The search", one image at a time: (sets in the order in which they are
+    first looked at, images looked at)."""
     rng, order, looked = np.random.default_rng(seed), {frozenset[int](): None}, 0
     reward: dict[tuple[int, ...], float] = {(): 0.0}
     visits: dict[tuple[int, ...], int] = {(): 0}
