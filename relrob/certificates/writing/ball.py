@@ -36,7 +36,7 @@ def ball_certificate(
         }
     else:
         entry = {"cells": [[_cell(closed) for closed in group] for group in proof.threats]}
-    if not has_rules(network, bounds=bool(leaves)):
+    if not has_rules(network, bounds="leaves" in entry):
         return None
     described = {"kind": region.kind, "radius": str(region.radius)}
     if isinstance(region, Lattice):
