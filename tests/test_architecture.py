@@ -4,6 +4,7 @@ counts them can count."""
 from __future__ import annotations
 
 import ast
+from statistics import median
 
 import pytest
 
@@ -11,6 +12,7 @@ from tests import architecture as house
 from tests.architecture import Source
 
 LIBRARY = house.sources(*house.LIBRARY)
+EVERYTHING = [*LIBRARY, *house.sources("tests", "benchmarks", "docs", "reports")]
 
 
 def made(path: str, text: str) -> Source:
@@ -26,6 +28,16 @@ def test_four_modules_at_the_root_and_few_rooms_on_few_floors() -> None:
 def test_no_cycle_and_no_import_inside_a_function() -> None:
     assert house.cycle(LIBRARY) == []
     assert house.inner_imports(LIBRARY) == []
+
+
+def test_files_are_short_and_lines_are_narrow() -> None:
+    assert [each.path for each in EVERYTHING if len(each.lines) > 400] == []
+    assert house.too_wide(EVERYTHING) == []
+    assert median(len(each.lines) for each in LIBRARY) <= 130
+
+
+def test_few_files_ask_which_kind_of_region_something_is() -> None:
+    assert len(house.asks_kinds(LIBRARY)) <= 4
 
 
 def test_no_two_functions_share_ten_lines() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import relrob_datasets
 from relrob.domain.events import Event, Listener, silent
+from relrob.domain.region import Search
 from relrob.encoding.question import question
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of

@@ -72,7 +72,7 @@ MUTANTS = (
         "relrob/bounding/ladder.py",
         "free)] = found.gains",
         "free)] = found.slopes",
-        ("tests/queries/test_spots.py",),
+        ("tests/queries/test_spots.py", "tests/queries/test_alarms.py"),
     ),
     Mutant(
         "branch: hull of half the room",

@@ -58,7 +58,7 @@ MUTANTS = (
         "relrob/deciding/decide.py",
         "    query.spots.finish()\n",
         "",
-        ("tests/queries/test_spots.py",),
+        ("tests/queries/test_spots.py", "tests/queries/test_alarms.py"),
     ),
     Mutant(
         "replay: refuses the radius itself",
@@ -113,14 +113,22 @@ MUTANTS = (
         "relrob/deciding/replay.py",
         "else (points.base,)",
         "else ()",
-        ("tests/deciding/test_decide_ball.py", "tests/queries/test_spots.py"),
+        (
+            "tests/deciding/test_decide_ball.py",
+            "tests/queries/test_spots.py",
+            "tests/queries/test_alarms.py",
+        ),
     ),
     Mutant(
         "ball: what was proved is not run",
         "relrob/deciding/decide.py",
         "    if finding.proved:\n",
         "    if finding.proved and finding.corners:\n",
-        ("tests/deciding/test_decide_ball.py", "tests/queries/test_spots.py"),
+        (
+            "tests/deciding/test_decide_ball.py",
+            "tests/queries/test_spots.py",
+            "tests/queries/test_alarms.py",
+        ),
     ),
     Mutant(
         "the solver asked for takes what it refuses",
