@@ -267,7 +267,7 @@ MUTANTS = (
     Mutant(
         "certificates of balls without rules",
         "relrob/certificates/writing/ball.py",
-        'if not has_rules(network, bounds="leaves" in entry):',
+        "if not has_rules(network, bounds=isinstance(proof, PhaseProof)):",
         "if False:",
         ("tests/certificates/test_rules.py",),
     ),
