@@ -9,6 +9,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -117,7 +118,8 @@ def _keras(data: bytes, suffix: str) -> Run:
         path.write_bytes(data)
         model: Any = loaded(path, compile=False)
     shape = [1, *(int(n) for n in model.input_shape[1:])]
-    call = traced(model)
+    # As `predict` runs it: for inference, also where the file's own call says training.
+    call = traced(partial(model, training=False))
 
     def run(image: Floats) -> Doubles:
         return np.asarray(call(constant(image.reshape(shape))), np.float64).ravel()
