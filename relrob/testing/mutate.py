@@ -153,7 +153,14 @@ class Batch:
                 self._note(frame)
             if not more:
                 return self._over(None)
+        elif self._ended() and not select.select([self.listen], [], [], 0)[0]:
+            return self._over(None)
         return self._over({"time": SECONDS}) if self.clock.over() else None
+
+    def _ended(self) -> bool:
+        """Has it? A process that it left behind may hold the pipe open."""
+        seen = os.WEXITED | os.WNOHANG | os.WNOWAIT
+        return os.waitid(os.P_PID, self.pid, seen) is not None
 
     def _note(self, frame: dict[str, Any]) -> None:
         if "begin" in frame:
