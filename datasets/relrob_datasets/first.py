@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from relrob.errors import DatasetError
+from relrob.registry import load as load_object
 from relrob.system.child import guarded, size_of
 from relrob_datasets import manifest as manifests
 from relrob_datasets.catalogue import ACCEPTED, load, load_known, splits_here
 from relrob_datasets.dataset import Dataset
-from relrob_datasets.single import ACCEPTED as ACCEPTED_IMAGE
-from relrob_datasets.single import load_image
 
 READY: Final = (
     "relrob_datasets.first",
@@ -37,10 +36,10 @@ def load_guarded(name_or_path: str, split: str, memory: float | None = None) -> 
 
 
 def load_image_guarded(path: Path, memory: float | None = None) -> Dataset:
-    """`load_image`, after a child has loaded the image. `memory`: GiB, None for the default. Raises
-    DatasetError."""
-    _try("first_image", str(path), ACCEPTED_IMAGE, memory)
-    return load_image(path)
+    """`relrob_datasets.single.load_image`, after a child has loaded the image. `memory`: GiB, None
+    for the default. Raises DatasetError."""
+    _try("first_image", str(path), load_object("relrob_datasets.single:ACCEPTED"), memory)
+    return _image(path)
 
 
 def _try(function: str, path: str, accepted: str, memory: float | None, **more: str) -> None:
@@ -75,4 +74,10 @@ def first_reading(path: str, split: str) -> int:
 
 def first_image(path: str) -> int:
     """The number of pixels times channels of the image, which is loaded (in the child)."""
-    return load_image(Path(path)).images.size
+    return _image(Path(path)).images.size
+
+
+def _image(path: Path) -> Dataset:
+    """By a reader that is imported when it is asked for: it needs Pillow."""
+    loaded: Dataset = load_object("relrob_datasets.single:load_image")(path)
+    return loaded
