@@ -51,12 +51,15 @@ class Judge(Protocol):
 @final
 class RuntimeJudge:
     """Runs each perturbed image on the network's runtime: in batches, and those near a tie once
-    more by themselves, since many kernels round by the place in a batch. `alone`: all by
-    themselves."""
+    more by themselves, since many kernels round by the place in a batch.
 
-    def __init__(self, opened: Opened, rungs: RungSet, label: int, alone: bool = False) -> None:
+    `close`: for close calls, whose label the last bit may decide. They run by themselves, unless
+    `_FEW` of them, from all over a batch, have the same bits in it and by themselves.
+    """
+
+    def __init__(self, opened: Opened, rungs: RungSet, label: int, close: bool = False) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
-        self._first = opened.replayer if alone else opened.evaluator
+        self._alone, self._tried = close, not close
         self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
 
     def see(self, masks: Bools) -> Seen:
@@ -64,10 +67,21 @@ class RuntimeJudge:
             self._images = np.empty((len(masks), len(self._rungs.base)), np.float32)
         self._rungs.fill(self._images, masks)
         images = self._images[: len(masks)]
-        outputs = self._first.outputs(images)
-        if self._first.best_batch > 1 and len(near := near_ties(outputs)):
+        if not self._tried and len(images) >= _FEW:
+            self._alone, self._tried = self._differs(images), True
+        runs = self._opened.replayer if self._alone else self._opened.evaluator
+        outputs = runs.outputs(images)
+        if runs.best_batch > 1 and len(near := near_ties(outputs)):
             outputs[near] = self._opened.replayer.outputs(images[near])
         return Seen(labels(outputs), margins(outputs, self._label))
+
+    def _differs(self, images: Floats) -> bool:
+        """Do some images of the batch have other bits by themselves?"""
+        some = np.linspace(0, len(images) - 1, _FEW).astype(int)
+        together = self._opened.evaluator.outputs(images)[some]
+        return not np.array_equal(
+            together, self._opened.replayer.outputs(images[some]), equal_nan=True
+        )
 
 
 @final
@@ -80,7 +94,7 @@ class FoldedJudge:
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
         self._folded, self._label = folded, label
-        self._runtime = RuntimeJudge(opened, rungs, label, alone=True)
+        self._runtime = RuntimeJudge(opened, rungs, label, close=True)
         self._logits = gives_logits(opened.network)
 
     def see(self, masks: Bools) -> Seen:

@@ -283,7 +283,7 @@ MUTANTS = (
     Mutant(
         "ties in batches",
         "relrob/judging/judges.py",
-        "if self._first.best_batch > 1 and len(near := near_ties(outputs)):",
+        "if runs.best_batch > 1 and len(near := near_ties(outputs)):",
         ("near = np.zeros(0, int)\n        if False:"),
         ("tests/networks/test_places.py",),
     ),
