@@ -281,7 +281,7 @@ MUTANTS = (
     Mutant(
         "certificates of several files",
         "relrob/certificates/writing/ladder.py",
-        "if sha256_bytes(data) != network.sha256:",
+        "if sha256_bytes(checked_bytes(network)) != network.sha256:",
         "if False:",
         ("tests/certificates/test_rules.py",),
     ),

@@ -4,7 +4,6 @@ derive each leaf again."""
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +21,7 @@ from relrob.errors import AlarmError
 from relrob.networks.content import checked_bytes
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
+from relrob.networks.kept import kept
 from relrob.networks.open import Opened
 from relrob.queries.findings import Leaf
 from relrob.regions.ladder import RungSet
@@ -86,25 +86,27 @@ def ladder_certificate(
 def has_rules(network: Network, bounds: bool) -> bool:
     """Can the checker follow a certificate of this network, whose `bounds` it derives or whose
     points it only runs? False with a warning. Raises NetworkError where the file has changed."""
-    lack = _lack(network, bounds)
+    lack = _lack_of_file(network) or (_lack_of_rules(network) if bounds else "")
     if lack:
         log.warning("no certificate for %s: %s", network.path, lack)
     return not lack
 
 
-@lru_cache(maxsize=16)
-def _lack(network: Network, bounds: bool) -> str:
-    """Why it cannot, "" where it can. Asks the checker's own readers."""
-    file = Path(network.path)
-    if file.is_dir():
+@kept
+def _lack_of_file(network: Network) -> str:
+    """Why the checker cannot read the file, "" where it can."""
+    if Path(network.path).is_dir():
         return "the checker has no rules for SavedModels"
-    data = checked_bytes(network)
-    if sha256_bytes(data) != network.sha256:
+    if sha256_bytes(checked_bytes(network)) != network.sha256:
         return "the checker reads one file, and this one keeps constants in others"
-    if not bounds:
-        return ""
+    return ""
+
+
+@kept
+def _lack_of_rules(network: Network) -> str:
+    """Why the checker cannot bound the network, "" where it can. Asks the checker's own readers."""
     try:
-        read_deployed(network, data)
+        read_deployed(network, checked_bytes(network))
     except NoRulesError as reason:
         return f"the checker has no rules for {reason}"
     return ""
