@@ -10,6 +10,7 @@ from math import prod
 import numpy as np
 
 from relrob.domain.arrays import Doubles, Floats, read_only
+from relrob.domain.contract import InputContract
 from relrob.domain.derived import Derived
 from relrob.errors import NetworkError, ShapeError
 
@@ -151,6 +152,7 @@ class Network:
     it.
     `apart`: the graph is known to treat the images of a batch apart; otherwise one runs at a time.
     `conversion`: the form that the runtime executes, where that is not the file as given; else "".
+    `contract`: how the values that the file reads follow from the pixels.
     """
 
     path: str
@@ -168,6 +170,7 @@ class Network:
     black_box: str = ""
     apart: bool = True
     conversion: str = ""
+    contract: InputContract = InputContract()
 
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:
@@ -180,6 +183,7 @@ class Network:
                 f"{self.path} has {self.inputs} inputs",
                 f"images of {self.image_shape}, (height, width, channels)",
             )
+        self.contract.check(self.image_shape[2])
         if self.dense is not None and (self.dense.inputs, self.dense.classes) != (
             self.inputs,
             self.classes,
