@@ -1,0 +1,243 @@
+"""The gate: each rule of a policy on the facts of an audit, and the verdict.
+
+A fact is a pair of bounds where images are undecided. A rule passes when the bound passes that must;
+it fails when the other bound fails as well; between them it cannot say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from relrob.audit.facts import Facts, Images
+from relrob.audit.policy import Policy
+from relrob.audit.rules import DIAGNOSES, RULES, Rule, Threshold
+from relrob.store.proportions import wilson
+
+SHIP: Final = "ship"
+REFUSED: Final = "do not ship"
+UNDECIDED: Final = "cannot say"
+EXIT: Final = {SHIP: 0, REFUSED: 1, UNDECIDED: 3}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Between `low` and `high` of `of` images; `against`: images that count the other way, of an
+    accuracy. `images`: those that speak against the network, ascending."""
+
+    low: int
+    high: int
+    of: int
+    images: tuple[int, ...] = ()
+    against: int = 0
+
+    def shares(self, population: bool) -> tuple[Fraction | float, Fraction | float]:
+        """Both bounds as shares; of all images like these, where `population` is set."""
+        if not population or not self.of:
+            whole = max(self.of, 1)
+            return Fraction(self.low, whole), Fraction(self.high, whole)
+        if self.against or self.low < 0:
+            lost, gained = wilson(self.low + self.against, self.of), wilson(self.against, self.of)
+            return lost[0] - gained[1], lost[1] - gained[0]
+        return wilson(self.low, self.of)[0], wilson(self.high, self.of)[1]
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """One rule: `measured` (None where it could not be), `threshold` as in a policy, and `passed`,
+    None where it cannot say. `found`: names of diagnoses, of that rule."""
+
+    id: str
+    measured: Measured | None
+    threshold: str
+    passed: bool | None
+    sentence: str
+    found: tuple[str, ...] = ()
+    counts: bool = True
+
+    @property
+    def verdict(self) -> str:
+        """ "passed", "failed", "cannot say", or "not measured" of a rule that passes for that."""
+        if self.passed and self.measured is None and self.id != DIAGNOSES:
+            return "not measured"
+        return {True: "passed", False: "failed", None: "cannot say"}[self.passed]
+
+    def json(self) -> dict[str, Any]:
+        """For audit.json: `measured` is a number, or [low, high] where images leave it open."""
+        shown: Any = list(self.found) if self.id == DIAGNOSES else None
+        if self.measured is not None:
+            whole = 1 if self.counts else max(self.measured.of, 1)
+            ends = [
+                end if self.counts else round(end / whole, 6)
+                for end in (self.measured.low, self.measured.high)
+            ]
+            shown = ends[0] if ends[0] == ends[1] else ends
+        return {
+            "id": self.id,
+            "measured": shown,
+            "of": None if self.measured is None else self.measured.of,
+            "images": [] if self.measured is None else list(self.measured.images),
+            "threshold": self.threshold,
+            "passed": self.passed,
+            "verdict": self.verdict,
+            "sentence": self.sentence,
+        }
+
+
+def judge(policy: Policy, facts: Facts, old: Facts | None = None) -> tuple[RuleResult, ...]:
+    """Every rule that the policy asks. `old`: the facts of the last release, whose faults are no
+    failures of this one."""
+    found = [_diagnoses(policy, facts, old)] if policy.allowed is not None else []
+    for rule in RULES:
+        threshold = policy.threshold(rule.id)
+        if threshold is not None:
+            found.append(_judged(rule, threshold, _MEASURES[rule.id](facts, old), policy))
+    return tuple(found)
+
+
+def verdict_of(rules: Sequence[RuleResult]) -> str:
+    """ "ship", "do not ship" where a rule fails, else "cannot say" where one cannot."""
+    if any(rule.passed is False for rule in rules):
+        return REFUSED
+    return UNDECIDED if any(rule.passed is None for rule in rules) else SHIP
+
+
+def _judged(rule: Rule, limit: Threshold, measured: Measured | None, policy: Policy) -> RuleResult:
+    """One rule."""
+    if measured is None:
+        why = "not measured" + ("" if rule.neutral else ", and the policy asks for it")
+        passed = True if rule.neutral else None
+        return RuleResult(rule.id, None, limit.text(), passed, why, counts=rule.counts)
+    low, high = measured.shares(policy.population)
+    if limit.share:
+        ends, bound = (low, high), limit.value
+    elif policy.population:
+        ends, bound = (low * measured.of, high * measured.of), limit.value
+    else:
+        ends, bound = (Fraction(measured.low), Fraction(measured.high)), limit.value
+    good = [end <= bound if rule.most else end >= bound for end in ends]
+    passed = True if all(good) else None if any(good) else False
+    least = "at most" if rule.most else "at least"
+    sentence = f"{_shown(rule, measured)}, {least} {limit.text()}"
+    return RuleResult(rule.id, measured, limit.text(), passed, sentence, counts=rule.counts)
+
+
+def _shown(rule: Rule, measured: Measured) -> str:
+    """The measured value in words.
+
+    >>> _shown(RULES[5], Measured(1, 3, 86))
+    '1 to 3 of 86'
+    """
+    ends = (measured.low, measured.high)
+    if rule.counts:
+        told = str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
+        return f"{told} of {measured.of:,}"
+    shares = [f"{100 * end / max(measured.of, 1):.2f}%" for end in ends]
+    told = shares[0] if ends[0] == ends[1] else f"{shares[0]} to {shares[1]}"
+    return f"{told} of {measured.of:,} images"
+
+
+def _diagnoses(policy: Policy, facts: Facts, old: Facts | None) -> RuleResult:
+    """The blocking diagnoses that are neither allowed nor known of the last release."""
+    known = {*(policy.allowed or ()), *(old.blocking if old else ())}
+    new = tuple(name for name in facts.blocking if name not in known)
+    told = f"blocking diagnoses: {', '.join(new)}" if new else "no blocking diagnosis"
+    allowed = ", ".join(policy.allowed or ()) or "none"
+    return RuleResult(DIAGNOSES, None, allowed, not new, told, new)
+
+
+def _count(images: Images, of: int, more: Images = frozenset()) -> Measured:
+    """At least `images`, and at most `more` as well."""
+    return Measured(len(images), len(images | more), of, tuple(sorted(images)))
+
+
+def _less(images: Images, old: Images | None) -> Images:
+    return images if old is None else images - old
+
+
+def _drop(facts: Facts, old: Facts | None) -> Measured | None:
+    """Against the reference; with a baseline, no more than against the last quantised network."""
+    if not facts.labelled:
+        return None
+    found = [(facts.regressions, facts.gains)]
+    if old is not None:
+        found.append((old.right - facts.right, facts.right - old.right))
+    lost, won = min(found, key=lambda pair: len(pair[0]) - len(pair[1]))
+    net = len(lost) - len(won)
+    return Measured(net, net, facts.images, tuple(sorted(lost)), len(won))
+
+
+def _agreement(facts: Facts, old: Facts | None) -> Measured:
+    differ = _less(facts.differ, old and old.differ)
+    same = facts.images - len(differ)
+    return Measured(same, same, facts.images, tuple(sorted(differ)))
+
+
+def _regressions(facts: Facts, old: Facts | None) -> Measured | None:
+    if not facts.labelled:
+        return None
+    return _count(_less(facts.regressions, old and old.regressions), facts.images)
+
+
+def _proved_lost(facts: Facts, old: Facts | None) -> Measured | None:
+    if not facts.looked:
+        return None
+    return _count(_less(facts.lost, old and old.lost), len(facts.robust))
+
+
+def _run_lost(facts: Facts, old: Facts | None) -> Measured | None:
+    if not facts.looked:
+        return None
+    known = old and old.lost | old.fooled
+    return _count(_less(facts.fooled, known), len(facts.withstood))
+
+
+def _lost(facts: Facts, old: Facts | None) -> Measured | None:
+    """Undecided images may all be lost, but for those that were lost before."""
+    if not facts.looked:
+        return None
+    known = old and old.lost
+    lost = _less(facts.lost, known)
+    open_ones = _less(facts.left | facts.unsure, known)
+    return _count(lost, len(facts.robust | facts.unsure), open_ones)
+
+
+def _undecided(facts: Facts, old: Facts | None) -> Measured | None:
+    if not facts.looked:
+        return None
+    return _count(_less(facts.undecided, old and old.undecided), len(facts.asked))
+
+
+def _relative(facts: Facts, old: Facts | None) -> Measured | None:
+    """Bounds of |R_Q^FP| / |R|. Of the images that are undecided for the reference, those fall out
+    of R that would raise the lower bound."""
+    lost = _less(facts.lost, old and old.lost)
+    whole = len(facts.robust | facts.unsure)
+    if not facts.looked or not whole:
+        return None
+    open_ones = _less(facts.left | facts.unsure, old and old.lost)
+    least = whole - len(lost) - len(open_ones)
+    return Measured(least, whole - len(lost), whole, tuple(sorted(lost)))
+
+
+def _runtimes(facts: Facts, old: Facts | None) -> Measured | None:
+    if facts.runtimes is None:
+        return None
+    most, of = facts.runtimes
+    before = old.runtimes[0] if old and old.runtimes else 0
+    return Measured(max(most - before, 0), max(most - before, 0), of)
+
+
+_MEASURES: Final[dict[str, Callable[[Facts, Facts | None], Measured | None]]] = {
+    "max-accuracy-drop": _drop,
+    "min-agreement": _agreement,
+    "max-clean-regressions": _regressions,
+    "max-proved-lost": _proved_lost,
+    "max-run-lost": _run_lost,
+    "max-lost": _lost,
+    "max-undecided": _undecided,
+    "min-relative": _relative,
+    "max-runtime-disagreement": _runtimes,
+}

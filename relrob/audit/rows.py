@@ -1,0 +1,111 @@
+"""One image of an audit: its labels, and what the run says of it where it was sampled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from typing import Final
+
+from relrob.domain.record import Record
+from relrob.domain.verdict import Status
+
+_ROBUST, _FOOLED, _UNKNOWN = (status.value for status in Status)
+# Solvers that run every point and prove nothing of others.
+_RUNS: Final = frozenset({"enumerate"})
+
+
+@dataclass(frozen=True)
+class Row:
+    """One image: the true label and those of both networks; the other fields are those of a run's
+    `images.csv`, empty or None where the image was not sampled.
+
+    `witness_reference_label`: the reference's label of the image that fools the quantised network,
+    None where there is none.
+    """
+
+    index: int
+    label: int
+    reference_label: int
+    quantised_label: int
+    set: str = ""
+    reference_verdict: str = ""
+    quantised_verdict: str = ""
+    points: int | None = None
+    reference_effective: int | None = None
+    quantised_effective: int | None = None
+    transferred: int | None = None
+    reference_margin: float | None = None
+    quantised_margin: float | None = None
+    decided_by: str = ""
+    reason: str = ""
+    witness_reference_label: int | None = None
+
+    @property
+    def sampled(self) -> bool:
+        """Was the image looked at closely?"""
+        return self.set != ""
+
+    @property
+    def basis(self) -> str:
+        """What the reference's ROBUST rests on: "proved", "run" at every point, or ""."""
+        return _basis(self, 0) if self.reference_verdict == _ROBUST else ""
+
+    @property
+    def outcome(self) -> str:
+        """The quantised network: "proved", "run", "fooled", "undecided", or "" where it was not
+        asked."""
+        verdict = self.quantised_verdict
+        return {
+            "": "",
+            _ROBUST: _basis(self, 1),
+            _FOOLED: "fooled",
+            _UNKNOWN: "undecided",
+        }[verdict]
+
+    @property
+    def lost(self) -> bool:
+        """Is the reference robust and the quantised network not?"""
+        return self.reference_verdict == _ROBUST and self.quantised_verdict == _FOOLED
+
+    @property
+    def withstood(self) -> bool:
+        """Is the reference undecided, and not fooled by the quantised network's witness either?"""
+        shared = self.witness_reference_label not in (None, self.label)
+        return self.reference_verdict == _UNKNOWN and not shared
+
+    @property
+    def undecided(self) -> bool:
+        """Is a network undecided?"""
+        return _UNKNOWN in (self.reference_verdict, self.quantised_verdict)
+
+
+COLUMNS: Final = tuple(field.name for field in fields(Row))
+
+
+def _basis(row: Row, network: int) -> str:
+    names = (row.decided_by + ",").split(",")
+    name = names[network].strip() or names[0].strip()
+    return "run" if name in _RUNS else "proved"
+
+
+def rows_of(
+    labels: Sequence[int],
+    reference: Sequence[int],
+    quantised: Sequence[int],
+    records: Sequence[Record],
+    witnesses: dict[int, int],
+) -> tuple[Row, ...]:
+    """A row for each image. `witnesses`: image to the reference's label of the quantised network's
+    witness."""
+    decided = {record.index: record for record in records}
+    rows = []
+    for index, clean in enumerate(zip(labels, reference, quantised, strict=True)):
+        truth, one, other = (int(label) for label in clean)
+        record = decided.get(index)
+        if record is None:
+            rows.append(Row(index, truth, one, other))
+            continue
+        known = {name: getattr(record, name) for name in COLUMNS if name in vars(record)}
+        known["set"] = record.set.value
+        rows.append(Row(**known, witness_reference_label=witnesses.get(index)))
+    return tuple(rows)
