@@ -1,7 +1,7 @@
 """The gate: each rule of a policy on the facts of an audit, and the verdict.
 
-A fact is a pair of bounds where images are undecided. A rule passes when the bound passes that must;
-it fails when the other bound fails as well; between them it cannot say.
+A fact is a pair of bounds where images are undecided. A rule passes where both bounds do, it fails
+where neither does, and between them it cannot say.
 """
 
 from __future__ import annotations
@@ -24,24 +24,39 @@ EXIT: Final = {SHIP: 0, REFUSED: 1, UNDECIDED: 3}
 
 @dataclass(frozen=True)
 class Measured:
-    """Between `low` and `high` of `of` images; `against`: images that count the other way, of an
-    accuracy. `images`: those that speak against the network, ascending."""
+    """Between `low` and `high` of `of` images.
+
+    `low_of`, `high_of`: the images that each bound is a share of, where undecided images may be
+    among them or not. `images`: those that speak against the network, ascending. `against`: of a
+    difference, the images that count the other way.
+    """
 
     low: int
     high: int
     of: int
+    low_of: int | None = None
+    high_of: int | None = None
     images: tuple[int, ...] = ()
-    against: int = 0
+    against: int | None = None
+
+    @property
+    def exact(self) -> tuple[Fraction, Fraction]:
+        """Both bounds as shares of these images."""
+        below, above = (
+            max(self.of if each is None else each, 1) for each in (self.low_of, self.high_of)
+        )
+        return Fraction(self.low, below), Fraction(self.high, above)
 
     def shares(self, population: bool) -> tuple[Fraction | float, Fraction | float]:
-        """Both bounds as shares; of all images like these, where `population` is set."""
+        """Both bounds as shares; of all images like these, by 95 % intervals, for `population`."""
         if not population or not self.of:
-            whole = max(self.of, 1)
-            return Fraction(self.low, whole), Fraction(self.high, whole)
-        if self.against or self.low < 0:
+            return self.exact
+        if self.against is not None:
             lost, gained = wilson(self.low + self.against, self.of), wilson(self.against, self.of)
             return lost[0] - gained[1], lost[1] - gained[0]
-        return wilson(self.low, self.of)[0], wilson(self.high, self.of)[1]
+        below, above = (self.of if each is None else each for each in (self.low_of, self.high_of))
+        low = wilson(self.low, below)[0] if below else 0.0
+        return low, wilson(self.high, above)[1] if above else 1.0
 
 
 @dataclass(frozen=True)
@@ -67,18 +82,17 @@ class RuleResult:
     def json(self) -> dict[str, Any]:
         """For audit.json: `measured` is a number, or [low, high] where images leave it open."""
         shown: Any = list(self.found) if self.id == DIAGNOSES else None
-        if self.measured is not None:
-            whole = 1 if self.counts else max(self.measured.of, 1)
-            ends = [
-                end if self.counts else round(end / whole, 6)
-                for end in (self.measured.low, self.measured.high)
-            ]
+        measured = self.measured
+        if measured is not None:
+            ends: list[Any] = [measured.low, measured.high]
+            if not self.counts:
+                ends = [round(float(end), 6) for end in measured.exact]
             shown = ends[0] if ends[0] == ends[1] else ends
         return {
             "id": self.id,
             "measured": shown,
-            "of": None if self.measured is None else self.measured.of,
-            "images": [] if self.measured is None else list(self.measured.images),
+            "of": None if measured is None else measured.of,
+            "images": [] if measured is None else list(measured.images),
             "threshold": self.threshold,
             "passed": self.passed,
             "verdict": self.verdict,
@@ -111,13 +125,11 @@ def _judged(rule: Rule, limit: Threshold, measured: Measured | None, policy: Pol
         passed = True if rule.neutral else None
         return RuleResult(rule.id, None, limit.text(), passed, why, counts=rule.counts)
     low, high = measured.shares(policy.population)
-    if limit.share:
-        ends, bound = (low, high), limit.value
-    elif policy.population:
-        ends, bound = (low * measured.of, high * measured.of), limit.value
-    else:
-        ends, bound = (Fraction(measured.low), Fraction(measured.high)), limit.value
-    good = [end <= bound if rule.most else end >= bound for end in ends]
+    ends: tuple[float | Fraction, ...] = (low, high)
+    if not limit.share:
+        # A number of images is about these images.
+        ends = (Fraction(measured.low), Fraction(measured.high))
+    good = [end <= limit.value if rule.most else end >= limit.value for end in ends]
     passed = True if all(good) else None if any(good) else False
     least = "at most" if rule.most else "at least"
     sentence = f"{_shown(rule, measured)}, {least} {limit.text()}"
@@ -134,8 +146,8 @@ def _shown(rule: Rule, measured: Measured) -> str:
     if rule.counts:
         told = str(ends[0]) if ends[0] == ends[1] else f"{ends[0]} to {ends[1]}"
         return f"{told} of {measured.of:,}"
-    shares = [f"{100 * end / max(measured.of, 1):.2f}%" for end in ends]
-    told = shares[0] if ends[0] == ends[1] else f"{shares[0]} to {shares[1]}"
+    shares = [f"{float(100 * end):.2f}%" for end in measured.exact]
+    told = shares[0] if shares[0] == shares[1] else f"{shares[0]} to {shares[1]}"
     return f"{told} of {measured.of:,} images"
 
 
@@ -148,9 +160,9 @@ def _diagnoses(policy: Policy, facts: Facts, old: Facts | None) -> RuleResult:
     return RuleResult(DIAGNOSES, None, allowed, not new, told, new)
 
 
-def _count(images: Images, of: int, more: Images = frozenset()) -> Measured:
-    """At least `images`, and at most `more` as well."""
-    return Measured(len(images), len(images | more), of, tuple(sorted(images)))
+def _count(images: Images, of: int) -> Measured:
+    """Exactly these images."""
+    return Measured(len(images), len(images), of, images=tuple(sorted(images)))
 
 
 def _less(images: Images, old: Images | None) -> Images:
@@ -166,13 +178,13 @@ def _drop(facts: Facts, old: Facts | None) -> Measured | None:
         found.append((old.right - facts.right, facts.right - old.right))
     lost, won = min(found, key=lambda pair: len(pair[0]) - len(pair[1]))
     net = len(lost) - len(won)
-    return Measured(net, net, facts.images, tuple(sorted(lost)), len(won))
+    return Measured(net, net, facts.images, images=tuple(sorted(lost)), against=len(won))
 
 
 def _agreement(facts: Facts, old: Facts | None) -> Measured:
     differ = _less(facts.differ, old and old.differ)
     same = facts.images - len(differ)
-    return Measured(same, same, facts.images, tuple(sorted(differ)))
+    return Measured(same, same, facts.images, images=tuple(sorted(differ)))
 
 
 def _regressions(facts: Facts, old: Facts | None) -> Measured | None:
@@ -195,13 +207,18 @@ def _run_lost(facts: Facts, old: Facts | None) -> Measured | None:
 
 
 def _lost(facts: Facts, old: Facts | None) -> Measured | None:
-    """Undecided images may all be lost, but for those that were lost before."""
+    """Undecided images may all be lost, but for those that were lost before; or none of them is,
+    and those of the reference that may be robust are."""
     if not facts.looked:
         return None
-    known = old and old.lost
-    lost = _less(facts.lost, known)
-    open_ones = _less(facts.left | facts.unsure, known)
-    return _count(lost, len(facts.robust | facts.unsure), open_ones)
+    known = old.lost if old else frozenset()
+    lost = facts.lost - known
+    most = lost | (facts.left | facts.unsure) - known
+    whole = facts.robust | facts.unsure
+    fewest = (whole - facts.fooled) | facts.held
+    return Measured(
+        len(lost), len(most), len(whole), low_of=len(fewest), images=tuple(sorted(lost))
+    )
 
 
 def _undecided(facts: Facts, old: Facts | None) -> Measured | None:
@@ -211,15 +228,14 @@ def _undecided(facts: Facts, old: Facts | None) -> Measured | None:
 
 
 def _relative(facts: Facts, old: Facts | None) -> Measured | None:
-    """Bounds of |R_Q^FP| / |R|. Of the images that are undecided for the reference, those fall out
-    of R that would raise the lower bound."""
-    lost = _less(facts.lost, old and old.lost)
-    whole = len(facts.robust | facts.unsure)
-    if not facts.looked or not whole:
+    """Bounds of |R_Q^FP| / |R|: one less the bounds of the share that is lost."""
+    lost = _lost(facts, old)
+    if lost is None or not lost.of:
         return None
-    open_ones = _less(facts.left | facts.unsure, old and old.lost)
-    least = whole - len(lost) - len(open_ones)
-    return Measured(least, whole - len(lost), whole, tuple(sorted(lost)))
+    fewest = lost.of if lost.low_of is None else lost.low_of
+    # Where no image is left in R, nothing of it is lost.
+    high, above = (fewest - lost.low, fewest) if fewest else (1, 1)
+    return Measured(lost.of - lost.high, high, lost.of, high_of=above, images=lost.images)
 
 
 def _runtimes(facts: Facts, old: Facts | None) -> Measured | None:

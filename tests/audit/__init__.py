@@ -1,0 +1,1 @@
+"""Audits: rules, policies, the gate, baselines, outputs."""

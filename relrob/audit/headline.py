@@ -1,0 +1,94 @@
+"""The first sentences of an audit: what is robust, what is lost, on which images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from relrob.audit.baseline import Changes
+from relrob.audit.rows import Row
+
+MOST: Final = 5  # images that a sentence names
+
+
+def named(images: Sequence[int]) -> str:
+    """Images in words.
+
+    >>> named([22]), named([3, 4]), named(range(9))
+    ('image 22', 'images 3, 4', 'images 0, 1, 2, 3, 4 and 4 more')
+    """
+    shown = ", ".join(str(index) for index in images[:MOST])
+    more = f" and {len(images) - MOST} more" if len(images) > MOST else ""
+    return f"image{'s' if len(images) != 1 else ''} {shown}{more}"
+
+
+def headline(rows: Sequence[Row]) -> str:
+    """What the run says of the sampled images, one clause for each ground on which the reference is
+    called robust: what is proved and what was only run are never in one number.
+
+    The sentence begins with a small letter; it is "" where nothing was sampled.
+    """
+    sampled = [row for row in rows if row.sampled]
+    if not sampled:
+        return ""
+    clauses = [
+        _clause([row for row in sampled if row.basis == basis], where)
+        for basis, where in (
+            ("proved", "where the reference is robust"),
+            ("run", "where the reference is right at every point that the region has"),
+        )
+    ]
+    clauses.append(_searched([row for row in sampled if row.withstood]))
+    told = "; ".join(clause for clause in clauses if clause)
+    return told or f"of {_images(len(sampled))}, the reference is robust on none"
+
+
+def _images(count: int) -> str:
+    return f"{count} image{'' if count == 1 else 's'}"
+
+
+def _clause(rows: Sequence[Row], where: str) -> str:
+    """Images on which the reference is robust, by what became of the quantised network."""
+    if not rows:
+        return ""
+    of: dict[str, list[int]] = {}
+    for row in rows:
+        of.setdefault(row.outcome, []).append(row.index)
+    proved, run, fooled = (of.get(name, []) for name in ("proved", "run", "fooled"))
+    parts = []
+    if proved or not run:
+        parts.append(f"proved robust on {len(proved)}")
+    if run:
+        parts.append(f"right at every point on {len(run)}")
+    parts.append(f"fooled on {len(fooled)}{f' ({named(fooled)})' if fooled else ''}")
+    undecided = len(of.get("undecided", []))
+    return (
+        f"of {_images(len(rows))} {where}, the quantised network is {', '.join(parts)}, "
+        f"{undecided} undecided"
+    )
+
+
+def _searched(rows: Sequence[Row]) -> str:
+    """Images on which nothing is proved of the reference."""
+    if not rows:
+        return ""
+    fooled = [row.index for row in rows if row.outcome == "fooled"]
+    proved = sum(row.outcome in ("proved", "run") for row in rows)
+    also = f", and is robust on {proved}" if proved else ""
+    which = f" ({named(fooled)})" if fooled else ""
+    return (
+        f"of {_images(len(rows))} where nothing is proved of the reference and a search did not "
+        f"fool it, the quantised network was fooled on {len(fooled)}{which}{also}"
+    )
+
+
+def changed(changes: Changes) -> str:
+    """What is new since the baseline, and what is mended."""
+    told = []
+    for images, word in (
+        (changes.new, "newly lost"),
+        (changes.mended, "mended"),
+        (changes.kept, "lost before and now"),
+    ):
+        told.append(f"{word}: {named(images) if images else 'none'}")
+    return "since the baseline, " + "; ".join(told)
