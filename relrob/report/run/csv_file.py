@@ -28,7 +28,7 @@ COLUMNS: tuple[str, ...] = (
 )
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """Empty for None, nine significant digits for a float, text as it is."""
     if value is None:
         return ""
@@ -43,5 +43,5 @@ def images_csv(records: Iterable[Record], seconds: Mapping[int, float]) -> str:
     writer.writerow(COLUMNS)
     for record in sorted(records, key=lambda record: record.index):
         cells = vars(record) | {"seconds": seconds.get(record.index)}
-        writer.writerow([_cell(cells[name]) for name in COLUMNS])
+        writer.writerow([cell(cells[name]) for name in COLUMNS])
     return buffer.getvalue()
