@@ -14,6 +14,7 @@ from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.onnx.export import to_onnx
+from relrob.networks.onnx.levels import level_of
 from relrob.networks.shapes import without_batch
 
 
@@ -28,7 +29,11 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
         name for node in model.graph.node for name in node.output if name and name not in known
     ]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level_of(network.runtime)
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     given = session.get_inputs()[0]
     shape, batch = without_batch(
         tuple(n if isinstance(n, int) else -1 for n in given.shape) or (-1, network.inputs),
