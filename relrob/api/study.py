@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from relrob.domain.events import Listener, silent
+from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import RECORD_COLUMNS
 from relrob.errors import UsageError
 from relrob.registry import load, load_extra
@@ -17,7 +17,8 @@ from relrob.report.study.table_rows import FEATURES, TableRow, study_rows
 from relrob.report.study.text import study_json, study_text
 from relrob.store.study_directory import CellResult, StudyHead, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
-from relrob.study.run import check_scheduler, worker_count
+from relrob.study.options import spelled
+from relrob.study.run import crew
 from relrob.study.spec import builtin, find_spec, read_spec
 from relrob.system.files import write_atomic
 
@@ -42,7 +43,7 @@ def run_named(
     name: str,
     out: Path | None = None,
     *,
-    workers: int | str = 1,
+    workers: int | str | None = None,
     rerun: str = "never",
     references: dict[str, str] | None = None,
     only: tuple[str, ...] = (),
@@ -55,12 +56,17 @@ def run_named(
 
     `rerun`: images to decide again: "never", "unknown" or "always". `references`: data set to its
     reference network. `only`: grids to run, all when empty. `changes`: options of `relrob verify`
-    that replace the study's. `workers` and `scheduler`: as for `relrob.verify`. Raises RelrobError.
+    that replace the study's where a run uses them. `workers` and `scheduler`: as for `relrob.verify`. Raises RelrobError.
     """
     spec = find_spec(name, changes or {}, references or {}, only)
-    check_scheduler(scheduler)
+    count = crew(workers, scheduler)
+    for option in changes or {}:
+        others = sum(option not in cell.options for cell in spec.cells)
+        if others:
+            words = f"{spelled(option)} has no effect on {others} of {len(spec.cells)} runs"
+            listener(Event("note", words))
     directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
-    run_study(spec, directory, worker_count(str(workers)), rerun, listener, scheduler)
+    run_study(spec, directory, count, rerun, listener, scheduler)
     return {**show(directory), "directory": str(directory)}
 
 

@@ -12,7 +12,7 @@ from relrob.store.summarise import summarise
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.request import request_of
-from relrob.study.run import check_scheduler, keep_networks, run, worker_count
+from relrob.study.run import crew, keep_networks, run
 from relrob.system.files import sweep
 
 
@@ -20,10 +20,10 @@ def verify(
     reference: str | Path | None = None,
     quantised: str | Path | None = None,
     *,
-    radius: float | str,
+    radius: float | str | None = None,
     step: float | str | None = None,
     out: str | Path | None = None,
-    workers: int | str = 1,
+    workers: int | str | None = None,
     scheduler: str | None = None,
     export: str | Path | None = None,
     listener: Listener = silent,
@@ -32,7 +32,8 @@ def verify(
     """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown.
 
     Returns summary.json as a dictionary, and the run directory as "directory". `radius` and `step`
-    are in pixel units (1 = black to white).
+    are in pixel units (1 = black to white); a region such as "linf-8" has its own. An option that
+    the run would not use is refused.
 
     - `options`: those of `relrob verify` with underscores: dataset, split, images (text, or
       indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
@@ -42,16 +43,15 @@ def verify(
       NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2.
     - `out`: the run directory, relrob-runs/DIGEST by default. The same call resumes the run in it;
       other `images` extend it.
-    - `workers`: processes. Above 1 the caller's module must be guarded by
+    - `workers`: processes, 1 by default. Above 1 the caller's module must be guarded by
       `if __name__ == "__main__"`.
     - `scheduler`: the address of a Dask scheduler, whose workers decide the images in place of
       `workers` (relrob[distributed]).
 
     Raises RelrobError, whose one line names the mistake, the accepted values and a remedy.
     """
-    request = request_of(radius, step, reference, quantised, options)
-    count = worker_count(str(workers))
-    check_scheduler(scheduler)
+    request = request_of(radius, step, reference, quantised, options, {"export": export})
+    count = crew(workers, scheduler)
     directory = None if out is None else Path(out)
     plan = make_plan(request, listener, directory)
     if export is not None:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from relrob.errors import printable
 
@@ -40,6 +41,13 @@ def common_options(function: F) -> F:
         callback=_set_level,
         help="Say more (-vv: everything).",
     )(function)
+
+
+def typed(**options: Any) -> dict[str, Any]:
+    """Those of the options that the user typed."""
+    source = click.get_current_context().get_parameter_source
+    unasked = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    return {name: value for name, value in options.items() if source(name) not in unasked}
 
 
 def memory_option(function: F) -> F:

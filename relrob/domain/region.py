@@ -180,3 +180,5 @@ class Lattice:
 
 # The regions that a run can ask about.
 Region = Ladder | Search | Ball | Lattice
+# Their kinds, as users type them.
+KINDS: Final = ("ladder", "search", "lattice", *(norm.value for norm in Norm))

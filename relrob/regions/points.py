@@ -10,16 +10,19 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from relrob.domain.region import Ball, Ladder, Lattice
+from relrob.domain.region import Ladder, Region, Search
 from relrob.regions.ball import BallSet, ball_set
 from relrob.regions.ladder import RungSet, rung_set
 
 Points = RungSet | BallSet
 
 
-def points_of(region: Ladder | Ball | Lattice, image: NDArray[Any]) -> Points:
-    """The points around an image (any shape, uint8 levels or float32 in [0,1]).
+def points_of(region: Region, image: NDArray[Any]) -> Points:
+    """The points around an image (any shape, uint8 levels or float32 in [0,1]); of a search, the
+    ladder of all features.
 
     Raises RegionError where a ladder has more features than the image.
     """
+    if isinstance(region, Search):
+        return rung_set(region.ladder, image)
     return rung_set(region, image) if isinstance(region, Ladder) else ball_set(region, image)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import relrob_datasets
 from relrob.domain.events import Event, Listener, silent
-from relrob.domain.region import Search
 from relrob.encoding.question import question
 from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
@@ -31,7 +30,7 @@ def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
         raise UsageError(
             f"--export {target}", "a file name that ends in .smt2", "--export question.smt2"
         )
-    if isinstance(plan.region, Search):
+    if plan.region.kind == "search":
         raise UsageError(
             "--export of a search, which asks nothing of a solver", "ladder, lattice, l1, linf"
         )

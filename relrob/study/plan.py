@@ -10,16 +10,18 @@ from typing import Any
 from relrob import registry
 from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.deciding.choose import check_solver
-from relrob.domain.events import Listener, silent
+from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
-from relrob.domain.region import Norm, Region
+from relrob.domain.region import Region
 from relrob.errors import UsageError
 from relrob.networks.details import runtime_details
 from relrob.queries.query import Budget
+from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
-from relrob.study.region import check_region, described, region_of
+from relrob.study.extents import Extents, before, extents_of
+from relrob.study.region import described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
 from relrob.system.files import readable, sha256_bytes
@@ -63,28 +65,15 @@ def run_directory(out: Path | None, digest: str) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a request asks: the region, how it is decided, and the images `indices` of `data`."""
+    """What a request asks: the region, how it is decided, the images `indices` of `data`, and what
+    the region reaches around them."""
 
     region: Region
     budget: Budget
     effective: Effective
     data: Dataset
     indices: tuple[int, ...]
-
-
-def _check_certificates(region: Region) -> None:
-    """Refuse regions of which no certificate is ever written. Raises UsageError."""
-    accepted = "ladder, lattice, l1, linf, l0"
-    if region.kind == "search":
-        raise UsageError(
-            "certificates of a search, which proves nothing", accepted, "--region ladder"
-        )
-    if region.kind == Norm.L2:
-        raise UsageError(
-            "certificates of an l2 ball, for which there are no rules",
-            accepted,
-            "leave out --certificates",
-        )
+    extents: Extents
 
 
 def check_request(request: Request, stages: Stages, listener: Listener = silent) -> Asked:
@@ -92,17 +81,16 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
     effective = _effective(request, region)
-    if request.certificates:
-        _check_certificates(region)
     if request.quantised is None:
         registry.scheme(request.quantise)
     data = stages.data(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
     check_region(region, data.images[indices[0]])
+    extents = extents_of(region, data.images, indices)
     if request.reference is not None:
         stages.reference(request, listener)
-    return Asked(region, budget, effective, data, indices)
+    return Asked(region, budget, effective, data, indices, extents)
 
 
 def make_plan(
@@ -121,6 +109,8 @@ def make_plan(
     stages = stages or Stages([request])
     asked = check_request(request, stages, listener)
     region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
+    for words in (before(region, asked.data.images, indices), *asked.extents.notes()):
+        listener(Event("note", words))
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
     if reference.scheme != "float32" and quantised.scheme == "float32":
@@ -150,7 +140,7 @@ def make_plan(
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
-    header |= {"warnings": lost} if lost else {}
+    header |= {**({"warnings": lost} if lost else {}), **asked.extents.json()}
     header = {"relrob": VERSION, "run": config_digest, **header}
     return Plan(
         dataset=request.dataset,

@@ -6,23 +6,21 @@ from dataclasses import fields, replace
 from fractions import Fraction
 from typing import Any
 
-from numpy.typing import NDArray
-
-from relrob.domain.region import Ball, Ladder, Lattice, Norm, Region, Search
+from relrob.domain.presets import BY_NAME
+from relrob.domain.region import KINDS, Ball, Ladder, Lattice, Norm, Region, Search
 from relrob.errors import UsageError
 from relrob.regions.exact import nearest_8bit, parse_fraction
-from relrob.regions.points import points_of
-from relrob.regions.search_features import groups_of
 from relrob.study.request import Request
 
-KINDS = ("ladder", "search", "lattice", *Norm)
 _ROLLOUTS = {1: 5, 3: 3}  # of the paper's code: MNIST, CIFAR-10
 
 
 def region_of(request: Request, channels: int = 1) -> Region:
     """The region asked for, of images with so many channels. Raises RegionError or UsageError."""
     if request.region not in KINDS:
-        raise UsageError(f"region {request.region!r}", ", ".join(KINDS), "--region ladder")
+        raise UsageError(
+            f"region {request.region!r}", ", ".join((*KINDS, *BY_NAME)), "--region ladder"
+        )
     if request.grid not in ("exact", "8bit"):
         raise UsageError(f"grid {request.grid!r}", "exact, 8bit")
     radius = parse_fraction(request.radius, "radius")
@@ -64,14 +62,6 @@ def features_of(text: str) -> int | None:
         raise UsageError(f"features {text!r}", "a whole number above 0, or all") from error
 
 
-def check_region(region: Region, image: NDArray[Any]) -> None:
-    """Refuse a region that does not fit the images before any training. Raises RegionError."""
-    if isinstance(region, Search):
-        groups_of(region, image)
-    else:
-        points_of(region, image)
-
-
 def described(region: Region) -> dict[str, Any]:
     """`region` of the summary JSON; `exact`: its numbers as fractions."""
     found: dict[str, Any] = {"kind": region.kind, "radius": float(region.radius)}
@@ -82,15 +72,11 @@ def described(region: Region) -> dict[str, Any]:
     if region.kind == "ladder":
         found["features"] = values["features"] if values["features"] is not None else "all"
         found["axes"], found["seed"] = values["axes"], values["seed"]
-    if isinstance(region, Search):
-        found |= {
-            "features": "all",
-            "axes": region.axes,
-            "seed": region.seed,
-            "rollouts": region.rollouts,
-        }
-        found |= {"evaluations": region.evaluations, "strict_radius": region.strict}
-        found["include_misclassified"] = region.misclassified
-        if region.repick:
+    if region.kind == "search":
+        found["features"] = "all"
+        found |= {name: values[name] for name in ("axes", "seed", "rollouts", "evaluations")}
+        found["strict_radius"] = values["strict"]
+        found["include_misclassified"] = values["misclassified"]
+        if values["repick"]:
             found["repick"] = True
     return {**found, "exact": exact}

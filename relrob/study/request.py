@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from relrob import registry
 from relrob.compress.build import suffix
+from relrob.domain.presets import BY_NAME
 from relrob.errors import UsageError
 from relrob.networks.load import runtimes
 from relrob.networks.shapes import LAYOUTS
 from relrob.networks.sniff import SUFFIXES
+from relrob.study.options import filled, refuse_idle
 from relrob.system.child import check_memory
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
@@ -97,12 +99,19 @@ class Request:
 
 
 def request_of(
-    radius: Any, step: Any, reference: Any, quantised: Any, options: dict[str, Any]
+    radius: Any,
+    step: Any,
+    reference: Any,
+    quantised: Any,
+    options: Mapping[str, Any],
+    beside: Mapping[str, Any] | None = None,
 ) -> Request:
     """A request from Python's own types: numbers for texts, paths, and `images` as any iterable of
     indices.
 
-    Raises UsageError for an unknown option, or one of the wrong type.
+    `options`: those that the user gave, and no others. `beside`: likewise those of `relrob verify`
+    that are no part of a request. Raises UsageError for an unknown option, one of the wrong type,
+    and one that the run would not use.
     """
     known = [field.name for field in fields(Request)]
     unknown = [name for name in options if name not in known]
@@ -120,11 +129,29 @@ def request_of(
         )
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
-    paths = [None if path is None else str(path) for path in (reference, quantised)]
-    return Request(
-        radius=str(radius),
-        step=None if step is None else str(step),
-        reference=paths[0],
-        quantised=paths[1],
-        **given,
-    )
+    texts = {"radius": radius, "step": step, "reference": reference, "quantised": quantised}
+    given |= {name: str(value) for name, value in texts.items() if value is not None}
+    return asked_with(given, beside)
+
+
+def asked_with(given: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> Request:
+    """The request of the options that were given, with those of a preset in its place; `beside` as
+    for `request_of`. Raises UsageError."""
+    options = filled(given)
+    if options.get("radius") is None:
+        region = options.get("region", Request.region)
+        raise UsageError(
+            f"region {region!r} without --radius",
+            f"a radius, or --region {', '.join(BY_NAME)}",
+            "--radius 20, or --region ladder-paper",
+        )
+    request, beside = Request(**options), beside or {}
+    # None stands for the default, and so does a flag that is down.
+    down = {field.name for field in fields(Request) if field.default is False}
+    typed = {
+        name: value
+        for name, value in {**given, **beside}.items()
+        if not (value is None or (value is False and name in down))
+    }
+    refuse_idle(typed, {**vars(request), **beside})
+    return request

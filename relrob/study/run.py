@@ -17,13 +17,14 @@ from relrob import registry
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import Search
+from relrob.domain.region import KINDS, Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
 from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
+from relrob.study.options import refuse_idle
 from relrob.study.plan import Plan
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.system.allocator import keep_memory
@@ -54,6 +55,16 @@ def check_scheduler(address: str | None) -> None:
     UsageError."""
     if address is not None:
         registry.load_extra("relrob.study.cluster:check", _EXTRA)(address)
+
+
+def crew(workers: int | str | None, scheduler: str | None) -> int:
+    """The number of worker processes here, 1 for None. Raises UsageError, also for a scheduler that
+    cannot be used, and for `workers` beside one."""
+    if workers is not None:
+        refuse_idle(("workers",), {"region": KINDS[0], "scheduler": scheduler})
+    count = worker_count(str(1 if workers is None else workers))
+    check_scheduler(scheduler)
+    return count
 
 
 def opened(network: Network, threads: int, role: str = "") -> Opened:

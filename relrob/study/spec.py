@@ -21,10 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.study.request import Request
+from relrob.study.options import USES, filled, idle, spelled
+from relrob.study.request import Request, asked_with
 from relrob.system.files import disk_errors, sha256_bytes
 
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
+_DEFAULTS: Final = {field.name: field.default for field in fields(Request)}
 _HEAD: Final = ("title", "published", "defaults", "grid")
 _EXACT: Final = ("radius", "step")
 # The most bytes of a file.
@@ -42,8 +44,9 @@ class Cell:
     options: dict[str, Any]
 
     def request(self) -> Request:
-        """The run. Raises UsageError for options that do not fit each other."""
-        return Request(**self.options)
+        """The run. Raises UsageError for options that do not fit each other, or that the run would
+        not use."""
+        return asked_with(self.options)
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,8 @@ def read_spec(
         }
         for chosen in _combinations(f"study {name}, {title}", options):
             own = references.get(_dataset(chosen))
-            cells.append(Cell(title, chosen if own is None else {**chosen, "reference": own}))
+            cell = chosen if own is None else {**chosen, "reference": own}
+            cells.append(Cell(title, _without_idle(changes, cell)))
         if len(cells) > MOST_CELLS:
             raise UsageError(
                 f"study {name}: more than {MOST_CELLS:,} runs", "fewer grids, or shorter lists"
@@ -175,6 +179,12 @@ def read_spec(
     kept = tuple(cell for cell in cells if not only or cell.grid in only)
     for cell in kept:
         _check(name, cell)
+    for option in changes:
+        if not any(option in cell.options for cell in kept):
+            raise UsageError(
+                f"study {name}: {spelled(option)} has no effect on any of its runs",
+                hint=f"leave out {spelled(option)}",
+            )
     digest = sha256_bytes(text.encode())
     return Spec(
         name,
@@ -192,14 +202,19 @@ def _named(what: str, asked: Iterable[str], there: Collection[str]) -> None:
         raise UsageError(f"{what} {missing[0]!r}", ", ".join(there))
 
 
+def _without_idle(changes: Iterable[str], cell: dict[str, Any]) -> dict[str, Any]:
+    """The cell without those of the changes that it makes no use of."""
+    asked = {**_DEFAULTS, **cell}
+    unused = {option for option in changes if option in USES and idle(option, asked)}
+    return {option: value for option, value in cell.items() if option not in unused}
+
+
 def _dataset(options: dict[str, Any]) -> str:
     return str(options.get("dataset", Request.dataset))
 
 
 def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
     """The options of each cell. Numbers become text where options are exact text."""
-    if "radius" not in options:
-        raise UsageError(f"{where}: no radius", 'a number or a list, such as radius = ["10", "20"]')
     values = [value if isinstance(value, list) else [value] for value in options.values()]
     empty = [key for key, value in zip(options, values, strict=True) if not value]
     if empty:
@@ -217,6 +232,13 @@ def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
                 cell[key] = str(cell[key])
         if isinstance(cell.get("features"), int):
             cell["features"] = str(cell["features"])
+    try:
+        found = [filled(cell) for cell in found]
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
+    if any("radius" not in cell for cell in found):
+        hint = "a number or a list, such as radius = [\"10\", \"20\"], or a region with a radius"
+        raise UsageError(f"{where}: no radius", hint)
     return found
 
 

@@ -1,0 +1,191 @@
+"""Which options of `relrob verify` a run uses, told by its region, networks and solver. An option
+that was given and is not used is refused: none is ignored in silence.
+
+Every option stands in `USES`; a test fails where one does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from relrob import registry
+from relrob.domain.presets import BY_NAME
+from relrob.domain.region import KINDS
+from relrob.errors import RegionError, UsageError
+from relrob.regions.exact import parse_fraction
+from relrob_datasets.manifest import find as known_dataset
+
+_STEPS: Final = ("ladder", "search", "lattice")
+_DECIDED: Final = tuple(kind for kind in KINDS if kind != "search")
+# Solvers that give verdicts alone.
+_UNCOUNTED: Final = ("smt", "milp")
+# Solvers whose proofs have certificates.
+_CERTIFIED: Final = ("auto", "bounds", "branch")
+_EXACT: Final = ("radius", "step")
+
+_NO_RULES: Final = (
+    ("search", "region search, which proves nothing"),
+    ("l2", "region l2, for which there are no rules"),
+)
+# Every option of a run with its value, defaults among them.
+Asked = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Use:
+    """Who uses an option: regions of these kinds, and among them the runs for which `idle` has no
+    words against it. `why`: words about other kinds."""
+
+    regions: tuple[str, ...] = KINDS
+    idle: Callable[[Asked], str] = lambda asked: ""
+    why: tuple[tuple[str, str], ...] = ()
+
+
+def _quantise(asked: Asked) -> str:
+    return "" if asked["quantised"] is None else "a QUANTISED of your own"
+
+
+def _seed(asked: Asked) -> str:
+    """A search draws; so does the calibration of a scheme."""
+    if asked["region"] == "search":
+        return ""
+    if asked["quantised"] is not None:
+        return f"region {asked['region']} and a QUANTISED of your own, where nothing is drawn"
+    scheme = asked["quantise"]
+    none = f"region {asked['region']} and scheme {scheme}, where nothing is drawn"
+    return "" if registry.scheme(scheme).calibrated else none
+
+
+def _counts(asked: Asked) -> str:
+    solver = asked["solver"]
+    return f"solver {solver}, which never counts" if solver in _UNCOUNTED else ""
+
+
+def _effective(asked: Asked) -> str:
+    """Without counts, the witness that was found decides."""
+    return _counts(asked) if asked["counts"] else "--no-counts"
+
+
+def _memory(asked: Asked) -> str:
+    own = (asked["reference"], asked["quantised"])
+    if own != (None, None) or known_dataset(asked["dataset"]) is None:
+        return ""
+    return "networks and images that come with relrob"
+
+
+def _certificates(asked: Asked) -> str:
+    solver = asked["solver"]
+    return "" if solver in _CERTIFIED else f"solver {solver}, whose proofs have no certificates"
+
+
+def _workers(asked: Asked) -> str:
+    return "" if asked.get("scheduler") is None else "--scheduler, whose workers do the work"
+
+
+USES: Final[Mapping[str, Use]] = {
+    "radius": Use(),
+    "step": Use(_STEPS),
+    "reference": Use(),
+    "quantised": Use(),
+    "dataset": Use(),
+    "split": Use(),
+    "images": Use(),
+    "quantise": Use(idle=_quantise),
+    "runtime": Use(),
+    "reference_runtime": Use(),
+    "layout": Use(),
+    "region": Use(),
+    "features": Use(("ladder",)),
+    "axes": Use(("ladder", "search")),
+    "grid": Use(_STEPS),
+    "seed": Use(idle=_seed),
+    "evaluations": Use(("search",)),
+    "rollouts": Use(("search",)),
+    "strict_radius": Use(("search",)),
+    "include_misclassified": Use(("search",)),
+    "repick": Use(("search",)),
+    "effective": Use(("ladder", "search"), _effective),
+    "solver": Use(_DECIDED),
+    "time_limit": Use(_DECIDED),
+    "counts": Use(("ladder",), _counts),
+    "certificates": Use(("ladder", "lattice", "l1", "linf", "l0"), _certificates, _NO_RULES),
+    "memory": Use(idle=_memory),
+    # Of `relrob verify`, beside the request.
+    "export": Use(("ladder", "lattice", "l1", "linf")),
+    "out": Use(),
+    "workers": Use(idle=_workers),
+    "scheduler": Use(),
+}
+
+
+def spelled(option: str) -> str:
+    """The option as users type it.
+
+    >>> spelled("strict_radius"), spelled("quantised")
+    ('--strict-radius', 'QUANTISED')
+    """
+    if option in ("reference", "quantised"):
+        return option.upper()
+    return f"--{option.replace('_', '-')}"
+
+
+def idle(option: str, asked: Asked) -> str:
+    """The part of a run that makes no use of the option, in words; "" where it is used.
+
+    `asked`: every option of the run, of which `region` is a kind of region.
+    """
+    use, kind = USES[option], asked["region"]
+    if kind not in KINDS:
+        return ""
+    if kind in use.regions:
+        return use.idle(asked)
+    return dict(use.why).get(kind, f"region {kind}")
+
+
+def refuse_idle(given: Iterable[str], asked: Asked) -> None:
+    """Refuse the first of the options `given` that the run makes no use of. Raises UsageError."""
+    for option in given:
+        words = idle(option, asked)
+        if words:
+            regions = USES[option].regions
+            others = "" if asked["region"] in regions else f"it with {', '.join(regions)}"
+            raise UsageError(
+                f"{spelled(option)} has no effect with {words}",
+                others,
+                f"leave out {spelled(option)}",
+            )
+
+
+def filled(given: Mapping[str, Any]) -> dict[str, Any]:
+    """The options with those of a preset in its place; others stay as they are.
+
+    Raises UsageError for an option that contradicts its preset.
+
+    >>> filled({"region": "linf-8", "images": "all"})
+    {'region': 'linf', 'images': 'all', 'radius': '8/255'}
+    """
+    region = given.get("region")
+    preset = BY_NAME.get(region) if isinstance(region, str) else None
+    if preset is None:
+        return dict(given)
+    own = dict(preset.options)
+    for option, value in own.items():
+        if given.get(option) is not None and not _same(option, given[option], value):
+            raise UsageError(
+                f"{spelled(option)} {given[option]} with --region {preset.name}, whose is {value}",
+                f"{spelled(option)} {value}, or none",
+                f"--region {preset.kind} {spelled(option)} {given[option]}",
+            )
+    return {**given, **own, "region": preset.kind}
+
+
+def _same(option: str, typed: Any, value: str | int) -> bool:
+    """Do the two mean one number?"""
+    if option not in _EXACT:
+        return str(typed) == str(value)
+    try:
+        return parse_fraction(str(typed), option) == parse_fraction(str(value), option)
+    except RegionError:
+        return False
