@@ -11,22 +11,50 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from relrob.api.audit import audit
     from relrob.api.ladder import ladder
     from relrob.api.quantise import quantise
+    from relrob.api.study import study, table
     from relrob.api.train import train
     from relrob.api.verify import verify
+    from relrob.domain.events import Event
+    from relrob.errors import RelrobError
 
 __version__ = VERSION
-__all__ = ["__version__", "ladder", "quantise", "train", "verify"]
+__all__ = [
+    "Event",
+    "RelrobError",
+    "__version__",
+    "audit",
+    "ladder",
+    "quantise",
+    "study",
+    "table",
+    "train",
+    "verify",
+]
 
-_LAZY = ("verify", "ladder", "train", "quantise")
+_LAZY = {
+    "Event": "relrob.domain.events:Event",
+    "RelrobError": "relrob.errors:RelrobError",
+    "ladder": "relrob.api.ladder:ladder",
+    "quantise": "relrob.api.quantise:quantise",
+    "table": "relrob.api.study:table",
+    "train": "relrob.api.train:train",
+    "verify": "relrob.api.verify:verify",
+}
+# Packages that are called like functions (`relrob.registry.Door`).
+_DOORS = ("audit", "study")
 
 
 def __getattr__(name: str) -> Any:
     """Import the library's front door when it is first used, so that `import relrob` stays
     light."""
+    if name in _DOORS:
+        return import_module(f"relrob.{name}")
     if name in _LAZY:
-        return getattr(import_module(f"relrob.api.{name}"), name)
+        module, _, attribute = _LAZY[name].partition(":")
+        return getattr(import_module(module), attribute)
     raise AttributeError(f"module 'relrob' has no attribute {name!r}")
 
 

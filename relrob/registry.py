@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 from relrob.errors import UsageError
@@ -342,3 +343,16 @@ def load_extra(target: str, extra: str) -> Any:
         raise UsageError(
             f"{error.name} is not installed", hint=f"pip install 'relrob[{extra}]'"
         ) from error
+
+
+class Door(ModuleType):
+    """A package of relrob that is called like the function of its name, for users of the library:
+    `relrob.audit(...)` beside `relrob.audit.policy`.
+
+    The package names the function in `DOOR`, and makes itself a door:
+    `sys.modules[__name__].__class__ = Door`.
+    """
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        """What the function returns."""
+        return load(self.DOOR)(*args, **options)

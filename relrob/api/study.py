@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from relrob.api.results import StudyResult
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import RECORD_COLUMNS
 from relrob.errors import UsageError
@@ -68,6 +70,46 @@ def run_named(
     directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
     run_study(spec, directory, count, rerun, listener, scheduler)
     return {**show(directory), "directory": str(directory)}
+
+
+def study(
+    name: str,
+    *,
+    out: str | Path | None = None,
+    workers: int | str | None = None,
+    rerun: str = "never",
+    reference: dict[str, str] | None = None,
+    only: Sequence[str] = (),
+    scheduler: str | None = None,
+    listener: Listener = silent,
+    **changes: Any,
+) -> StudyResult:
+    """Run a study, or the rest of an interrupted one, with the words of `relrob study run`.
+
+    `changes`: options of `relrob verify` that replace the study's, such as images="0:10". Raises
+    RelrobError.
+    """
+    found = run_named(
+        name,
+        None if out is None else Path(out),
+        workers=workers,
+        rerun=rerun,
+        references=reference,
+        only=tuple(only),
+        changes=changes,
+        scheduler=scheduler,
+        listener=listener,
+    )
+    directory = Path(found.pop("directory"))
+    _, cells = read_study(directory)
+    lines = tuple(tuple(line) for cell in cells for line in _lines(cell))
+    names = (*_CELL, *RECORD_COLUMNS)
+    return StudyResult(tuple(cells), directory, json.dumps(found), names, lines)
+
+
+def table(*runs: str | Path, format: str = "markdown") -> str:
+    """Run directories side by side, as `relrob table` prints them. Raises RelrobError."""
+    return table_text([Path(run) for run in runs], format)
 
 
 def show(directory: Path) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from relrob.api.results import VerifyResult
 from relrob.domain.events import Event, Listener, silent
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
@@ -28,10 +29,11 @@ def verify(
     export: str | Path | None = None,
     listener: Listener = silent,
     **options: Any,
-) -> dict[str, Any]:
+) -> VerifyResult:
     """Sort images into R_Q^FP, R^FP, R_Q, R^0, R^mixed and unknown.
 
-    Returns summary.json as a dictionary, and the run directory as "directory". `radius` and `step`
+    Returns summary.json as a mapping, with the run directory as "directory", and the summary and
+    the records as values (`relrob.api.results.VerifyResult`). `radius` and `step`
     are in pixel units (1 = black to white); a region such as "linf-8" has its own. An option that
     the run would not use is refused.
 
@@ -65,18 +67,17 @@ def verify_plan(
     workers: int,
     listener: Listener = silent,
     scheduler: str | None = None,
-) -> dict[str, Any]:
+) -> VerifyResult:
     """Decide the images of a plan that its directory does not hold yet, and write the reports
-    there; returns the summary and "directory"."""
+    there."""
     directory = run_directory(out, plan.digest)
     with Store.open(directory, plan.config) as store:
         sweep(directory)
         keep_networks(plan, directory)
         run(plan, store, workers, listener, scheduler)
         seconds = store.seconds()
-        summary = summarise(
-            store.records(plan.indices), plan.header, sum(seconds[index] for index in plan.indices)
-        )
+        records = store.records(plan.indices)
+        summary = summarise(records, plan.header, sum(seconds[index] for index in plan.indices))
         listener(Event("note", f"writing {directory}"))
         write_run(directory, summary, plan.indices)
-    return {**summary.json(), "directory": str(directory)}
+    return VerifyResult(summary, tuple(records), directory)

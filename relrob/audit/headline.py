@@ -82,7 +82,7 @@ def _searched(rows: Sequence[Row]) -> str:
     )
 
 
-def changed(changes: Changes) -> str:
+def changed_since(changes: Changes) -> str:
     """What is new since the baseline, and what is mended."""
     told = []
     for images, word in (

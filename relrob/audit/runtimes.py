@@ -241,5 +241,3 @@ def _largest(one: NDArray[Any], other: NDArray[Any]) -> Doubles:
     same = (one == other) | (np.isnan(one) & np.isnan(other))
     apart = np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
     return np.asarray(apart.max(axis=1), np.float64)
-
-

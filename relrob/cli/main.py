@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "relrob.cli.verify:command",
         "Certify image by image, before and after quantisation (the main job).",
     ),
+    "audit": (
+        "relrob.cli.audit:command",
+        "May the quantised network be shipped? One sentence and one exit code.",
+    ),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),

@@ -161,15 +161,11 @@ def command(
       relrob verify --region search --radius 20 --step 1/4 --images 0:5
       relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2
     """
-    verify: Callable[..., dict[str, Any]] = load("relrob.api.verify:verify")
+    verify: Callable[..., Any] = load("relrob.api.verify:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
-        summary = verify(
-            out=out, workers=workers, scheduler=scheduler, listener=listener, **options
-        )
-    directory = summary.pop("directory")
+        result = verify(out=out, workers=workers, scheduler=scheduler, listener=listener, **options)
     if as_json:
-        print_json(summary)
+        print_json(result.json())
     elif not quiet:
-        read: Callable[[dict[str, Any]], Any] = load("relrob.store.summary:Summary").of
-        click.echo(load("relrob.report.run.terminal:rendered")(read(summary)))
-        click.echo(f"\nRun directory: {directory}")
+        click.echo(load("relrob.report.run.terminal:rendered")(result.summary))
+        click.echo(f"\nRun directory: {result.directory}")

@@ -46,9 +46,7 @@ class Extents:
                 "images: their region is the image alone"
             )
         if self.whole:
-            told.append(
-                f"the region is all of [0,1]^n around {self.whole} of {self.images} images"
-            )
+            told.append(f"the region is all of [0,1]^n around {self.whole} of {self.images} images")
         elif self.nearly:
             told.append("the region is nearly all of [0,1]^n")
         return told

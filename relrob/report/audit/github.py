@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from relrob.errors import printable
 from relrob.report.audit.places import place_of
+from relrob.report.audit.words import markdown
+from relrob.system.files import disk_errors
 
 
 def annotations(document: Mapping[str, Any]) -> list[str]:
@@ -36,3 +39,14 @@ def _data(text: str) -> str:
 def _property(text: str) -> str:
     """Text as a property of a command."""
     return _data(text).replace(":", "%3A").replace(",", "%2C")
+
+
+def tell(document: Mapping[str, Any], environment: Mapping[str, str]) -> list[str]:
+    """Append the audit's page to the job's summary, where GITHUB_STEP_SUMMARY names its file;
+    returns the annotations. Raises StoreError for a summary that cannot be written."""
+    summary = environment.get("GITHUB_STEP_SUMMARY")
+    if summary:
+        path = Path(summary)
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(markdown(document))
+    return annotations(document)

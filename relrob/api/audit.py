@@ -1,0 +1,287 @@
+"""The audit before a release, as `relrob audit` runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any, Final
+
+from relrob.api.checks import Checked, Subject, check, runtimes_sentence, subject_of
+from relrob.api.results import AuditResult, VerifyResult
+from relrob.api.verify import verify_plan
+from relrob.audit.baseline import Baseline, changes, read_baseline
+from relrob.audit.facts import Facts, facts_of
+from relrob.audit.gate import judge, verdict_of
+from relrob.audit.headline import changed_since, headline
+from relrob.audit.policy import Policy, changed, default_policy, policy_text, read_policy
+from relrob.audit.rows import Row, rows_of
+from relrob.audit.rules import RULES
+from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
+from relrob.domain.events import Event, Listener, silent
+from relrob.report.audit.write import audit_json, write_audit
+from relrob.store.images import spelled
+from relrob.store.run_directory import Store, canonical
+from relrob.study.plan import make_plan
+from relrob.study.request import request_of
+from relrob.study.run import crew
+from relrob.study.stages import Stages
+from relrob.system.files import check_writable, sha256_bytes
+from relrob.system.version import VERSION
+from relrob_datasets.select import select
+
+REGION: Final = "linf-2"
+TIME: Final = "5m"
+RUN: Final = "run"  # the run directory inside that of the audit
+_RULES: Final = {rule.id.replace("-", "_"): rule.id for rule in RULES}
+
+
+@dataclass(frozen=True)
+class Sampled:
+    """The images that are looked at closely, by which rule, and seconds for each and network."""
+
+    images: tuple[int, ...]
+    rule: str
+    seconds: float
+
+
+def audit(
+    reference: str | Path,
+    quantised: str | Path,
+    *,
+    policy: str | Path | Policy | None = None,
+    baseline: str | Path | None = None,
+    out: str | Path | None = None,
+    images: Any = None,
+    interval: float | None = None,
+    time: str | float = TIME,
+    seed: int = 0,
+    workers: int | str | None = None,
+    listener: Listener = silent,
+    **options: Any,
+) -> AuditResult:
+    """May the quantised network be shipped? The pair's checks on all images, its runtimes compared,
+    and robustness on a sample, held against a policy.
+
+    - `policy`: a policy.toml, or a `relrob.audit.policy.Policy`; the default policy gates on
+      blocking diagnoses, on the loss of accuracy and on images that are lost.
+    - `baseline`: the directory of the last release's audit: only new regressions fail.
+    - `images`: those looked at closely, as for `relrob.verify`; by default a sample drawn by
+      `seed`, large enough for an interval of +-`interval` (10) percentage points.
+    - `time`: for the whole audit, "5m"; it sets the time limit of an image.
+    - `options`: rules (max_lost=3, min_agreement="97%", allow=["stale-weights"]), and options of
+      `relrob.verify`: dataset, split, runtime, reference_runtime, region, radius, step, features,
+      axes, solver, memory, layout, and the input contract.
+    - `out`: the directory of the audit, relrob-runs/audit-DIGEST by default. The same call resumes
+      an interrupted audit in it.
+    - `listener`: is called with each `relrob.Event`, a stage or a note.
+
+    Raises RelrobError, whose one line names the mistake; AlarmError (exit code 4) where a run
+    contradicts a proof: then there is no verdict.
+    """
+    begin, asked, count = monotonic(), _asked(policy, options), crew(workers, None)
+    seconds, given = seconds_of(str(time)), _regioned(options)
+    radius, step = given.pop("radius", None), given.pop("step", None)
+    first = request_of(radius, step, reference, quantised, given)
+    stages = Stages([first])
+    subject = subject_of(first, stages, listener)
+    chosen = _sampled(subject, images, interval, seed, seconds * count)
+    directory = Path(out) if out is not None else _place(subject, chosen)
+    check_writable(directory / "audit.json")
+    Store.check(directory / RUN)
+    old = None if baseline is None else read_baseline(Path(baseline), subject.json())
+    checked = check(subject, listener)
+    stopped = _stopping(checked, asked)
+    run: VerifyResult | None = None
+    if stopped:
+        listener(Event("note", f"robustness is not run: {', '.join(stopped)}"))
+    else:
+        closely = {**given, "images": chosen.images, "time_limit": chosen.seconds}
+        if subject.region.kind == "ladder":
+            closely["counts"] = False
+        request = request_of(radius, step, reference, quantised, closely)
+        plan = make_plan(request, listener, directory / RUN, stages)
+        run = verify_plan(plan, directory / RUN, count, listener)
+    return _concluded(subject, checked, _Looked(chosen, stopped, run), asked, old, directory, begin)
+
+
+@dataclass(frozen=True, eq=False)
+class _Looked:
+    """Robustness: the images, the diagnoses that stopped it, or the run."""
+
+    chosen: Sampled
+    stopped: tuple[str, ...]
+    run: VerifyResult | None
+
+    def json(self) -> dict[str, Any]:
+        """The key robustness of audit.json, without times."""
+        found: dict[str, Any] = {
+            "images": len(self.chosen.images),
+            "indices": spelled(self.chosen.images),
+            "rule": self.chosen.rule,
+            "time_limit": self.chosen.seconds,
+        }
+        if self.run is None:
+            return {**found, "skipped": ", ".join(self.stopped)}
+        summary = self.run.json()
+        kept = (
+            "sets",
+            "relative_robustness",
+            "relative_robustness_bounds",
+            "adversarial_transfer",
+            "adversarial_transfer_bounds",
+            "intervals",
+            "points",
+            "spot_checks",
+            "decided_by",
+            "reasons",
+            "run",
+        )
+        return found | {name: summary[name] for name in kept if name in summary}
+
+
+def _asked(policy: str | Path | Policy | None, options: dict[str, Any]) -> Policy:
+    """The policy with the rules among the options, which are taken out of them. Raises
+    UsageError."""
+    rules = {name: options.pop(key) for key, name in _RULES.items() if key in options}
+    given = {name: value for name, value in rules.items() if value is not None}
+    allowed = tuple(options.pop("allow", ()))
+    if policy is None:
+        policy = default_policy()
+    elif not isinstance(policy, Policy):
+        policy = read_policy(Path(policy))
+    return changed(policy, given, allowed) if given or allowed else policy
+
+
+def policy_text_of(options: Mapping[str, Any]) -> str:
+    """The policy that an audit with these options holds, as TOML. Raises RelrobError."""
+    given = dict(options)
+    return policy_text(_asked(given.pop("policy", None), given))
+
+
+def _regioned(options: dict[str, Any]) -> dict[str, Any]:
+    """The options that were given, with the region of an audit where none was."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if not {"region", "radius", "step"} & given.keys():
+        given["region"] = REGION
+    return given
+
+
+def _sampled(
+    subject: Subject, images: Any, interval: float | None, seed: int, work: float
+) -> Sampled:
+    """The images asked for, or a sample. `work`: seconds of all cores. Raises UsageError,
+    DatasetError."""
+    data = subject.data
+    if images is not None:
+        listed = images if isinstance(images, str) else ",".join(str(index) for index in images)
+        found, rule = select(data, listed), "the images asked for"
+    else:
+        points = POINTS if interval is None else float(interval)
+        found = sample(images_for(points, len(data)), len(data), seed)
+        rule = f"drawn with seed {seed} for an interval of +-{points:g} points at 95%"
+    return Sampled(found, rule, seconds_each(work, 1, len(found)))
+
+
+def _place(subject: Subject, chosen: Sampled) -> Path:
+    """The default directory: the same for the same audit."""
+    told = {**subject.json(), "images": spelled(chosen.images), "seconds": chosen.seconds}
+    return Path("relrob-runs") / f"audit-{sha256_bytes(canonical(told).encode())[:16]}"
+
+
+def _stopping(checked: Checked, asked: Policy) -> tuple[str, ...]:
+    """Blocking diagnoses that the policy does not let pass: there is no use in more work."""
+    allowed = asked.allowed
+    return (
+        () if allowed is None else tuple(each for each in checked.blocking if each not in allowed)
+    )
+
+
+def _concluded(
+    subject: Subject,
+    checked: Checked,
+    looked: _Looked,
+    asked: Policy,
+    old: Baseline | None,
+    directory: Path,
+    begin: float,
+) -> AuditResult:
+    """The verdict, in the files of the directory."""
+    rows = _rows(subject, checked, looked.run, directory)
+    facts = facts_of(rows, subject.labelled, checked.blocking, checked.apart)
+    rules = judge(asked, facts, old.facts if old else None)
+    told = _sentences(checked, looked, rows, facts, old)
+    document = {
+        "relrob": VERSION,
+        "verdict": verdict_of(rules),
+        "sentence": told[0],
+        "sentences": list(told),
+        "rules": [rule.json() for rule in rules],
+        "policy": _policy(asked),
+        **subject.json(),
+        **checked.json(),
+        "robustness": looked.json(),
+        "attacks": {},
+        "baseline": _baseline(old, facts),
+        "seconds": {
+            "audit": round(monotonic() - begin, 3),
+            "robustness": 0.0 if looked.run is None else looked.run.summary.seconds,
+        },
+    }
+    write_audit(directory, document, rows)
+    return AuditResult(
+        verdict_of(rules),
+        told,
+        rules,
+        rows,
+        None if looked.run is None else looked.run.summary,
+        directory,
+        audit_json(document),
+    )
+
+
+def _rows(
+    subject: Subject, checked: Checked, run: VerifyResult | None, directory: Path
+) -> tuple[Row, ...]:
+    """A row for every image of the data set."""
+    witnesses = dict[int, int]()
+    if run is not None:
+        with Store.read(directory / RUN) as store:
+            views = [view for view in store.witnesses() if view.network == "quantised"]
+        witnesses = {view.index: view.reference_label for view in views}
+    pair = checked.pair
+    records = () if run is None else run.records
+    labels = subject.data.labels.tolist()
+    return rows_of(labels, pair.reference_labels, pair.quantised_labels, records, witnesses)
+
+
+def _sentences(
+    checked: Checked, looked: _Looked, rows: tuple[Row, ...], facts: Facts, old: Baseline | None
+) -> tuple[str, ...]:
+    """What the audit found, the robustness first."""
+    first = headline(rows)
+    if looked.stopped:
+        first = f"robustness was not run: {', '.join(looked.stopped)}"
+    told = [first, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
+    if old is not None:
+        told.append(changed_since(changes(facts, old.facts)))
+    return tuple(each for each in told if each)
+
+
+def _policy(asked: Policy) -> dict[str, Any]:
+    """The key policy of audit.json."""
+    return {
+        "path": asked.path,
+        "lines": dict(asked.lines),
+        "thresholds": {name: limit.text() for name, limit in asked.thresholds},
+        "allowed": None if asked.allowed is None else list(asked.allowed),
+        "population": asked.population,
+    }
+
+
+def _baseline(old: Baseline | None, facts: Facts) -> dict[str, Any] | None:
+    """The key baseline of audit.json."""
+    if old is None:
+        return None
+    return {"path": old.directory, **changes(facts, old.facts).json()}

@@ -1,0 +1,149 @@
+"""The checks that an audit makes before it looks at robustness: the pair on all images, its
+weights, its runtimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from relrob.audit.diagnosis import Diagnosis
+from relrob.audit.judge import diagnose
+from relrob.audit.pair import compare_pair
+from relrob.audit.pair_report import PairReport
+from relrob.audit.runtime_report import RuntimeReport
+from relrob.audit.runtimes import compare
+from relrob.audit.weights import WeightReport, compare_weights
+from relrob.domain.events import Event, Listener
+from relrob.domain.network import Network
+from relrob.domain.region import Region
+from relrob.errors import UsageError
+from relrob.study.region import described, region_of
+from relrob.study.request import Request
+from relrob.study.stages import Stages
+from relrob.system.files import readable
+from relrob_datasets.dataset import Dataset
+
+_WEIGHED: Final = 256  # images on which ranges of activations are compared
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What an audit is about."""
+
+    request: Request
+    data: Dataset
+    reference: Network
+    quantised: Network
+    region: Region
+    labelled: bool
+
+    def json(self) -> dict[str, Any]:
+        """The keys dataset, reference, quantised and region of audit.json."""
+        data, typed = self.data, self.request
+        return {
+            "dataset": {
+                "name": data.name,
+                "split": data.split,
+                "images": len(data),
+                "sha256": data.sha256,
+                "labels": "given" if self.labelled else "reference",
+            },
+            "reference": _network(self.reference, str(typed.reference)),
+            "quantised": _network(self.quantised, str(typed.quantised)),
+            "region": described(self.region),
+        }
+
+
+def _network(network: Network, typed: str) -> dict[str, Any]:
+    """A network in audit.json."""
+    return {
+        "path": readable(typed),
+        "sha256": network.sha256,
+        "format": network.format,
+        "scheme": network.scheme,
+        "runtime": network.runtime,
+        "arithmetic": network.arithmetic.value,
+        "contract": network.contract.text(),
+        **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
+    }
+
+
+def subject_of(request: Request, stages: Stages, listener: Listener) -> Subject:
+    """Read the images and both networks. Raises RelrobError."""
+    data = stages.data(request, listener)
+    region = region_of(request, data.image_shape[2])
+    reference = stages.reference(request, listener)
+    quantised = stages.quantised(request, listener)
+    if reference.scheme != "float32" and quantised.scheme == "float32":
+        raise UsageError(
+            f"reference {reference.path} is quantised and {quantised.path} is not",
+            "REFERENCE QUANTISED",
+            "the other order",
+        )
+    labelled = getattr(request, "labels", "given") != "reference"
+    return Subject(request, data, reference, quantised, region, labelled)
+
+
+@dataclass(frozen=True, eq=False)
+class Checked:
+    """What the checks found."""
+
+    pair: PairReport
+    weights: WeightReport
+    diagnoses: tuple[Diagnosis, ...]
+    runtimes: RuntimeReport
+
+    @property
+    def blocking(self) -> tuple[str, ...]:
+        """Names of blocking diagnoses."""
+        return tuple(sorted({found.id for found in self.diagnoses if found.blocking}))
+
+    @property
+    def apart(self) -> tuple[int, int] | None:
+        """(labels that differ, images) of the two runtimes that differ most."""
+        worst = self.runtimes.worst
+        return None if worst is None else (worst.differing, worst.images)
+
+    def json(self) -> dict[str, Any]:
+        """The keys pair, weights and runtimes of audit.json."""
+        listed = [found.json() for found in self.diagnoses]
+        apart = None if self.apart is None else list(self.apart)
+        return {
+            "pair": {**self.pair.json(), "diagnosis": listed},
+            "weights": self.weights.json(),
+            "runtimes": {**self.runtimes.json(), "most_differing": apart},
+        }
+
+
+def check(subject: Subject, listener: Listener) -> Checked:
+    """All checks; the pair's own sentence is told before the others begin. Raises RelrobError."""
+    reference, quantised, data = subject.reference, subject.quantised, subject.data
+    pair = compare_pair(reference, quantised, data, listener)
+    few = np.arange(min(len(data), _WEIGHED))
+    weights = compare_weights(reference, quantised, data.pixels(few.tolist()))
+    diagnoses = diagnose(pair, weights)
+    for told in (pair.sentence, *(f"{found.id}: {found.sentence}" for found in diagnoses)):
+        listener(Event("note", told))
+    runtimes = compare(quantised, data, (), listener)
+    return Checked(pair, weights, diagnoses, runtimes)
+
+
+def runtimes_sentence(report: RuntimeReport) -> str:
+    """The two runtimes that differ most, in words; "" where there is one alone."""
+    row = report.worst
+    if row is None:
+        return ""
+    one, other = row.names
+    ties = f", {row.ties} of them ties" if row.ties else ""
+    shares = []
+    for name in row.names:
+        accuracy = report.accuracy.get(name)
+        if accuracy is not None:
+            shares.append(f"{name} {100 * accuracy:.2f}% right")
+    right = f" ({', '.join(shares)})" if shares else ""
+    return (
+        f"the runtimes {one} and {other} differ on {row.differing:,} of {row.images:,} "
+        f"labels{ties}{right}"
+    )

@@ -1,0 +1,136 @@
+"""`relrob audit`: may the quantised network be shipped?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+from relrob.audit.rules import RULES, Rule
+from relrob.cli.common import common_options, memory_option, print_json, typed
+from relrob.errors import UsageError
+from relrob.registry import load
+
+F = TypeVar("F", bound=Callable[..., Any])
+# Options of `relrob verify` that an audit has as well, with their help.
+_RUN: Final = (
+    ("--dataset", {"help": "Name, PATH.npz or DIRECTORY of pictures.  [default: mnist]"}),
+    ("--split", {"help": "Split of the data set.  [default: test]"}),
+    ("--runtime", {"help": "Who executes the quantised file.  [default: xnnpack or onnxruntime]"}),
+    (
+        "--reference-runtime",
+        {"help": "Who executes the reference.  [default: onnxruntime or keras]"},
+    ),
+    ("--layout", {"help": "Pixel order that the networks read: auto, hwc, chw.  [default: auto]"}),
+    ("--region", {"help": "As for relrob verify.  [default: linf-2: 2/255 a pixel]"}),
+    ("--radius", {"help": "Of a region without one of its own."}),
+    ("--step", {"help": "Of a ladder or a lattice."}),
+    ("--features", {"help": "Of a ladder."}),
+    ("--axes", {"type": int, "help": "Of a ladder."}),
+    ("--solver", {"help": "auto, or one of relrob solvers.  [default: auto]"}),
+)
+
+
+def rule_options(function: F) -> F:
+    """Add an option for each rule of a policy."""
+    for rule in reversed(RULES):
+        function = click.option(f"--{rule.id}", metavar=_metavar(rule), help=_help(rule))(function)
+    return function
+
+
+def _metavar(rule: Rule) -> str:
+    return "N|P%" if rule.counts else "P%"
+
+
+def _help(rule: Rule) -> str:
+    """The first words of what the rule measures."""
+    least = "At most" if rule.most else "At least"
+    return f"{least} so many: {rule.measures}.  [default: {rule.default}]"
+
+
+def run_options(function: F) -> F:
+    """Add the options of a run."""
+    for name, settings in reversed(_RUN):
+        function = click.option(name, **settings)(function)
+    return function
+
+
+@click.command("audit")
+@click.argument("reference", required=False)
+@click.argument("quantised", required=False)
+@run_options
+@click.option("--images", help="Images for robustness, as for relrob verify.  [default: a sample]")
+@click.option(
+    "--interval",
+    type=float,
+    help="The sample: enough images for +-X percentage points at 95%.  [default: 10]",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
+@click.option("--time", default="5m", show_default=True, help="For the whole audit: 90s, 5m, 1h.")
+@click.option("--policy", type=click.Path(path_type=Path), help="The policy.toml to hold.")
+@rule_options
+@click.option("--allow", multiple=True, metavar="DIAGNOSIS", help="Let it pass; may be repeated.")
+@click.option(
+    "--baseline",
+    type=click.Path(path_type=Path),
+    metavar="OLD_DIR",
+    help="The audit of the last release: only new regressions fail.",
+)
+@click.option("--print-policy", is_flag=True, help="Print the policy as TOML, and end.")
+@click.option(
+    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Directory, resumed if it exists.  [default: relrob-runs/audit-...]",
+)
+@memory_option
+@common_options
+def command(
+    reference: str | None,
+    quantised: str | None,
+    print_policy: bool,
+    as_json: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Say whether the quantised network may be shipped in place of the reference.
+
+    Labels and weights of the pair are compared on all images, the runtimes of the file with each
+    other, and robustness on a sample; a policy judges. Exit code 0: ship; 1: do not; 3: the policy
+    asks what cannot be said; 4: a run contradicts a proof. DIR holds audit.json, images.csv,
+    table.md, junit.xml and audit.sarif. docs/audit.md tells how to read them.
+
+    \b
+    Examples:
+      relrob audit model.keras model.tflite --dataset images.npz
+      relrob audit model.keras model.tflite --dataset images.npz --policy policy.toml --out audit
+      relrob audit --print-policy
+    """
+    given = typed(**options)
+    if print_policy:
+        click.echo(load("relrob.api.audit:policy_text_of")(given), nl=False)
+        return
+    if reference is None or quantised is None:
+        raise UsageError(
+            "an audit of less than two networks", "REFERENCE QUANTISED", "relrob audit --help"
+        )
+    audit: Callable[..., Any] = load("relrob.api.audit:audit")
+    given.setdefault("workers", "auto")
+    with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
+        result = audit(reference, quantised, listener=listener, **given)
+    document = result.json()
+    if as_json:
+        print_json(document)
+    elif not quiet:
+        click.echo(load("relrob.report.audit.words:terminal")(document))
+        click.echo(f"\nDirectory: {result.directory}")
+    if os.environ.get("GITHUB_ACTIONS"):
+        for line in load("relrob.report.audit.github:tell")(document, os.environ):
+            click.echo(line, err=as_json)
+    sys.exit(result.exit_code)
