@@ -55,6 +55,13 @@ class Sampling:
         if self.size < 1:
             raise UsageError(f"a sample of {self.size} images", "1 or more, or all")
 
+    @property
+    def rule(self) -> str:
+        """Which runtimes take the sample, in words."""
+        if not np.isfinite(self.slow):
+            return "no runtime"
+        return f"runtimes above {self.slow:g} ms an image" if self.slow else "every runtime"
+
     def of(self, count: int) -> Ints:
         """The places of the sample among `count` images, ascending."""
         if count <= self.size:
@@ -101,7 +108,7 @@ def compare(
         try:
             ran.append(_run(network, name, data, chosen, how, listener, memory))
         except RelrobError as error:
-            refused.append(RefusedRuntime(name, str(error)))
+            refused.append(RefusedRuntime(name, _reason(error)))
     return RuntimeReport(
         network.path,
         network.sha256,
@@ -111,6 +118,8 @@ def compare(
         tuple(_pair(*two, chosen) for two in itertools.combinations(ran, 2)),
         len(how.of(len(chosen))),
         how.seed,
+        how.rule,
+        f"{len(chosen):,} images of {data.name} ({data.split})",
     )
 
 
@@ -166,6 +175,12 @@ def _on(network: Network, name: str, memory: float | None) -> Network:
     }
     try_network(network.path, memory=memory, **asked)
     return replace(load_network(network.path, **asked), contract=network.contract)
+
+
+def _reason(error: RelrobError) -> str:
+    """The error's line without the words that speak of the user's own choice of a runtime."""
+    given, accepted, hint = error.parts
+    return str(RelrobError(given, accepted, "" if "--runtime" in hint else hint))
 
 
 def _slow(opened: Opened, images: Floats, limit: float) -> bool:
@@ -241,5 +256,3 @@ def _largest(one: NDArray[Any], other: NDArray[Any]) -> Doubles:
     same = (one == other) | (np.isnan(one) & np.isnan(other))
     apart = np.where(same, 0.0, np.where(np.isnan(apart), np.inf, apart))
     return np.asarray(apart.max(axis=1), np.float64)
-
-
