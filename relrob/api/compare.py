@@ -10,6 +10,7 @@ import numpy as np
 
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import SAMPLE, SLOW, Sampling, compare
+from relrob.domain.contract import InputOptions, input_options
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import NetworkError, UsageError
@@ -33,23 +34,25 @@ def compare_runtimes(
     layout: str = "auto",
     memory: float | None = None,
     listener: Listener = silent,
+    **inputs: str | None,
 ) -> RuntimeReport:
     """The labels of a file on each runtime that executes it, image by image.
 
     `images`: text as for `relrob verify`, or indices. `runtimes`: names, by default all that can
     execute the format. `sample`: "auto" gives runtimes above 1 ms an image a sample of 1,000; a
     number gives every runtime a sample of so many; "all" gives none one. `seed` draws the sample.
-    `memory`: GiB that the first reading of the file may take.
+    `memory`: GiB that the first reading of the file may take. `inputs`: input_scale, mean, std,
+    channels and output, as for `relrob verify`.
 
     A runtime that is not there, or that refuses the file, is named in the report with its reason.
     Raises RelrobError.
     """
-    how = _sampling(str(sample), seed)
+    how, reads = _sampling(str(sample), seed), input_options(**inputs)
     names = runtimes.split(",") if isinstance(runtimes, str) else runtimes
     asked = [name.strip() for name in names if name.strip()]
     data = load_guarded(dataset, split, memory)
     chosen = select(data, images) if isinstance(images, str) else _indices(images, data)
-    opened = _network(network, data, asked, layout, memory)
+    opened = _network(network, data, asked, layout, reads, memory)
     return compare(opened, data, asked, listener, images=chosen, sampling=how, memory=memory)
 
 
@@ -73,7 +76,12 @@ def _indices(images: Sequence[int], data: Dataset) -> tuple[int, ...]:
 
 
 def _network(
-    path: str | Path, data: Dataset, names: Sequence[str], layout: str, memory: float | None
+    path: str | Path,
+    data: Dataset,
+    names: Sequence[str],
+    layout: str,
+    inputs: InputOptions,
+    memory: float | None,
 ) -> Network:
     """The file on the first of the runtimes that reads and runs it in a child; by default those of
     `.tflite` files in turn, because TFLM runs files that LiteRT refuses."""
@@ -82,6 +90,7 @@ def _network(
         "classes": data.classes,
         "more_classes": not data.classes_known,
         "layout": layout,
+        "inputs": inputs,
     }
     several = sniff(Path(path)) == "tflite"
     turns = list(names) or ([None, "builtin", "reference", "tflm"] if several else [None])

@@ -19,6 +19,7 @@ from relrob.audit.runtime_report import (
     RuntimeRun,
 )
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.contract import InputOptions
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import RelrobError, UsageError
@@ -172,9 +173,11 @@ def _on(network: Network, name: str, memory: float | None) -> Network:
         "classes": network.classes,
         "runtime": name,
         "layout": network.layout.value,
+        "inputs": InputOptions(output=network.contract.output or None),
     }
     try_network(network.path, memory=memory, **asked)
-    return replace(load_network(network.path, **asked), contract=network.contract)
+    loaded = load_network(network.path, **asked)
+    return replace(loaded, contract=network.contract, contract_from=network.contract_from)
 
 
 def _reason(error: RelrobError) -> str:
