@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from relrob.api.audit import audit
+    from relrob.api.compare import compare_runtimes
     from relrob.api.ladder import ladder
     from relrob.api.quantise import quantise
     from relrob.api.study import study, table
@@ -26,6 +27,7 @@ __all__ = [
     "RelrobError",
     "__version__",
     "audit",
+    "compare_runtimes",
     "ladder",
     "quantise",
     "study",
@@ -37,6 +39,7 @@ __all__ = [
 _LAZY = {
     "Event": "relrob.domain.events:Event",
     "RelrobError": "relrob.errors:RelrobError",
+    "compare_runtimes": "relrob.api.compare:compare_runtimes",
     "ladder": "relrob.api.ladder:ladder",
     "quantise": "relrob.api.quantise:quantise",
     "table": "relrob.api.study:table",

@@ -15,8 +15,8 @@ class RuntimeRun:
     """A file on one runtime.
 
     `details`: versions and all else on which the answers depend. `images`: how many were run.
-    `accuracy`: the share of them with the right label, None where the data has no labels. `sampled`:
-    they are a sample of the images asked for.
+    `accuracy`: the share of them with the right label, None where there are none. `sampled`: they
+    are a sample of the images asked for.
     """
 
     name: str
@@ -100,7 +100,8 @@ class RuntimeReport:
 
     `path`, `sha256` of the file; `runs`: the default runtime first; `refused`: the others; `rows`:
     each two of `runs`. `images`: how many were asked for; `sample`: how many of them the runtimes
-    ran that are `RuntimeRun.sampled`, drawn with `seed`.
+    ran that are `RuntimeRun.sampled`, drawn with `seed`; `rule`: which runtimes these are, in
+    words. `data`: the images, in words.
     """
 
     path: str
@@ -111,6 +112,8 @@ class RuntimeReport:
     rows: tuple[RuntimePair, ...]
     sample: int
     seed: int
+    rule: str
+    data: str
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,8 +141,9 @@ class RuntimeReport:
         """The document of `relrob runtimes --json`, and the part `runtimes` of `audit.json`."""
         return {
             "network": {"path": self.path, "sha256": self.sha256},
+            "data": self.data,
             "images": self.images,
-            "sample": {"images": self.sample, "seed": self.seed},
+            "sample": {"images": self.sample, "seed": self.seed, "for": self.rule},
             "runtimes": [run.json() for run in self.runs],
             "refused": [each.json() for each in self.refused],
             "pairs": [row.json() for row in self.rows],

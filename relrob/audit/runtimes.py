@@ -19,6 +19,7 @@ from relrob.audit.runtime_report import (
     RuntimeRun,
 )
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.contract import InputOptions
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import RelrobError, UsageError
@@ -54,6 +55,13 @@ class Sampling:
     def __post_init__(self) -> None:
         if self.size < 1:
             raise UsageError(f"a sample of {self.size} images", "1 or more, or all")
+
+    @property
+    def rule(self) -> str:
+        """Which runtimes take the sample, in words."""
+        if not np.isfinite(self.slow):
+            return "no runtime"
+        return f"runtimes above {self.slow:g} ms an image" if self.slow else "every runtime"
 
     def of(self, count: int) -> Ints:
         """The places of the sample among `count` images, ascending."""
@@ -101,7 +109,7 @@ def compare(
         try:
             ran.append(_run(network, name, data, chosen, how, listener, memory))
         except RelrobError as error:
-            refused.append(RefusedRuntime(name, str(error)))
+            refused.append(RefusedRuntime(name, _reason(error)))
     return RuntimeReport(
         network.path,
         network.sha256,
@@ -111,6 +119,8 @@ def compare(
         tuple(_pair(*two, chosen) for two in itertools.combinations(ran, 2)),
         len(how.of(len(chosen))),
         how.seed,
+        how.rule,
+        f"{len(chosen):,} images of {data.name} ({data.split})",
     )
 
 
@@ -163,9 +173,17 @@ def _on(network: Network, name: str, memory: float | None) -> Network:
         "classes": network.classes,
         "runtime": name,
         "layout": network.layout.value,
+        "inputs": InputOptions(output=network.contract.output or None),
     }
     try_network(network.path, memory=memory, **asked)
-    return replace(load_network(network.path, **asked), contract=network.contract)
+    loaded = load_network(network.path, **asked)
+    return replace(loaded, contract=network.contract, contract_from=network.contract_from)
+
+
+def _reason(error: RelrobError) -> str:
+    """The error's line without the words that speak of the user's own choice of a runtime."""
+    given, accepted, hint = error.parts
+    return str(RelrobError(given, accepted, "" if "--runtime" in hint else hint))
 
 
 def _slow(opened: Opened, images: Floats, limit: float) -> bool:

@@ -33,8 +33,10 @@ def open_network(
 
 
 def opener_of(runtime: str) -> Callable[..., Evaluator]:
-    """The function that opens networks on a runtime, imported now. Raises UsageError, also where its package
-    is not installed."""
+    """The function that opens networks on a runtime, imported now.
+
+    Raises UsageError, also where the runtime's package is not installed.
+    """
     entry = find(EVALUATORS, runtime, "runtime")
     with quiet_native():
         if entry.extra:

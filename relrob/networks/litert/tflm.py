@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Any, Final, final
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 from tflite_micro import runtime as tflite_micro
 
@@ -43,7 +44,8 @@ class Tflm:
                     data, arena_size=_ARENA + 10 * len(data)
                 )
                 given = self._interpreter.get_input_details(0)
-                result = self._interpreter.get_output_details(0)
+                self._place = _place(network.contract.output, data)
+                result = self._interpreter.get_output_details(self._place)
         except _FAILURES as error:
             raise _refused(network, said, error) from error
         self._network = network
@@ -76,12 +78,20 @@ class Tflm:
         try:
             self._interpreter.set_input(quantised(images, self._given).reshape(self._shape), 0)
             self._interpreter.invoke()
-            raw = np.array(self._interpreter.get_output(0))
+            raw = np.array(self._interpreter.get_output(self._place))
         except _FAILURES as error:
             raise NetworkError(
                 f"TFLM cannot run {self._network.path}: {one_line(error)}", hint="another --runtime"
             ) from error
         return dequantised(raw, self._result)
+
+
+def _place(output: str, data: bytes) -> int:
+    """The place among the file's outputs of the one with that name, 0 for ""."""
+    graph: Any = schema.Model.GetRootAsModel(data, 0).Subgraphs(0)
+    tensors = (graph.Tensors(graph.Outputs(n)) for n in range(graph.OutputsLength()))
+    names = [(each.Name() or b"").decode(errors="replace") for each in tensors]
+    return names.index(output) if output else 0
 
 
 def _details(tensor: dict[str, Any]) -> dict[str, Any]:
