@@ -141,6 +141,21 @@ class Weighted:
             stored=None if self.stored is None else self.stored.at((slice(None), columns)),
         )
 
+    def folded_in(self, factor: Doubles, shift: Doubles) -> Weighted:
+        """The same layer with its outputs multiplied by `factor` (out,), and `shift` (out,) added.
+
+        A batch normalisation behind it has the factor gamma / sqrt(variance + epsilon).
+        """
+        bias = np.zeros(len(factor)) if self.bias is None else self.bias
+        return replace(
+            self,
+            values=self.values * factor[:, None],
+            stored=None,
+            bias=bias * factor + shift,
+            bias_steps=None,
+            folded=True,
+        )
+
     def with_outputs(self, rows: Ints) -> Weighted:
         """The same layer with its outputs in this order."""
         return replace(
