@@ -8,15 +8,16 @@ held against that range.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relrob.audit.diagnosis import Diagnosis
+from relrob.audit.weight_report import Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
+from relrob.networks.feed import fed
 from relrob.networks.weighted import Codes, NotReadError, Weighted, weights_of
 from relrob.registry import load
 
@@ -37,58 +38,6 @@ _INSIDE: Final = {
 }
 
 
-@dataclass(frozen=True)
-class Activation:
-    """One activation of the quantised network on the images.
-
-    `layer`: whose `role` ("input" or "output") it is. `low`, `high`: the reals of its end codes.
-    `used`: the share of the range between the least and the largest code in use. `at_low`,
-    `at_high`: shares of its values at the ends. `floor`: its least code stands for 0 and its values
-    are not below. `wide_codes`: of more than 8 bits. `last`: of the deepest layer. `reference`: the least and the largest value in the reference, None where that is
-    not read; `beyond`: share of the reference's values outside the range, by more than a step.
-    """
-
-    layer: str
-    role: str
-    tensor: str
-    scale: float
-    zero_point: int
-    low: float
-    high: float
-    used: float
-    at_low: float
-    at_high: float
-    floor: bool
-    wide_codes: bool = False
-    relu: bool = False
-    capped: bool = False
-    symmetric: bool = False
-    last: bool = False
-    reference: tuple[float, float] | None = None
-    beyond: float | None = None
-
-    def json(self) -> dict[str, Any]:
-        """The fields."""
-        return asdict(self)
-
-    @property
-    def saturated(self) -> float:
-        """The share of values beyond the range, as far as it is known."""
-        if self.beyond is not None:
-            return self.beyond
-        return (0.0 if self.floor else self.at_low) + (0.0 if self.capped else self.at_high)
-
-    @property
-    def filled(self) -> float:
-        """The share of the range that the values need."""
-        if self.reference is None:
-            return self.used
-        reach = max(abs(self.low), abs(self.high))
-        if self.symmetric:
-            return max(abs(each) for each in self.reference) / reach
-        return (self.reference[1] - self.reference[0]) / (self.high - self.low)
-
-
 def activations(
     quantised: Network, layers: Sequence[Weighted], reference: Network, images: Floats
 ) -> tuple[Activation, ...]:
@@ -104,6 +53,7 @@ def activations(
     except Exception:  # noqa: BLE001
         return ()
     theirs = _of_reference(reference, layers, sample)
+    sample = fed(sample, quantised)
     deepest = max(layer.depth for layer in layers)
     return tuple(
         _activation(layer, role, codes, found[codes.name], theirs.get(codes.name), sample, deepest)
@@ -136,7 +86,7 @@ def _activation(
 ) -> Activation:
     whole = codes.most - codes.least
     relu = layer.relu and role == "output"
-    values = np.asarray(images, np.float64) if role == "input" else reference
+    values = _pixels(codes, found, images) if role == "input" else reference
     beyond = None
     if values is not None:
         if relu:
@@ -164,6 +114,16 @@ def _activation(
         None if values is None else (float(values.min()), float(values.max())),
         beyond,
     )
+
+
+def _pixels(codes: Codes, found: NDArray[Any], images: Floats) -> Doubles | None:
+    """The images, where the codes stand for their pixels and for nothing computed from them."""
+    values = np.sort(np.asarray(images, np.float64), axis=1)
+    stands = np.sort((found.astype(np.float64) - codes.zero) * codes.scale, axis=1)
+    if stands.shape != values.shape:
+        return None
+    away = np.abs(stands - np.clip(values, codes.bottom, codes.top))
+    return values if float(away.max()) <= codes.scale else None
 
 
 def _of_reference(
@@ -205,9 +165,10 @@ def _values(reference: Network, layers: Sequence[Weighted], images: Floats) -> l
 
 
 def activation_faults(
-    used: Sequence[Activation], layers: Sequence[Weighted]
+    used: Sequence[Activation], layers: Sequence[Weighted], alone: bool = True
 ) -> tuple[Diagnosis, ...]:
-    """The faults that the codes of activations show. `layers`: of the quantised network."""
+    """The faults that the codes of activations show. `layers`: of the quantised network. `alone`:
+    no other fault is known, of which codes that are out of use could be the effect."""
     scales = {codes.name: fault for codes, fault in _untied(layers)}
     found = list(scales.values())
     moved = [each for each in used if each.tensor not in scales and _zero_is_off(each)]
@@ -216,13 +177,30 @@ def activation_faults(
     if found:
         # What follows a wrong scale or zero point has ranges of other values.
         return tuple(found)
+    if not alone:
+        rest = [each for each in rest if each.reference is not None]
     narrow = [each for each in rest if each.saturated > (BEYOND_LAST if each.last else BEYOND)]
     wide = [each for each in rest if each.filled < USED and not each.wide_codes]
+    given = [each for each in wide if each.role == "input"]
+    if given:
+        return (_feed(given[0]),)
     if wide:
-        found.append(_calibration(wide, narrow))
-    elif narrow:
-        found.append(_saturated(narrow))
-    return tuple(found)
+        return (_calibration(wide, narrow),)
+    return (_saturated(narrow),) if narrow else ()
+
+
+def _feed(given: Activation) -> Diagnosis:
+    """Images that fill a small part of what the file says of its input."""
+    levels = abs(given.high - given.low - 255) < 2.55
+    return Diagnosis(
+        "input-scale" if levels else "calibration",
+        f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images fill "
+        f"{100 * given.used:.1f} % of that: "
+        + ("the file reads levels" if levels else "it was calibrated on other values"),
+        {"low": given.low, "high": given.high, "used": round(given.used, 4)},
+        "--input-scale 255" if levels else f"--range {given.low:.4g}:{given.high:.4g}",
+        blocking=levels,
+    )
 
 
 def _untied(layers: Sequence[Weighted]) -> Iterator[tuple[Codes, Diagnosis]]:

@@ -10,12 +10,15 @@ import numpy as np
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.layers import Compared
 from relrob.audit.matching import UNLIKE
+from relrob.networks.weighted import Weighted
 
 # Layers of fewer weights say nothing of a whole network.
 _TELLING: Final = 32
 # Places that evidence names.
 _NAMED: Final = 8
 _SCALES: Final = (255.0, 127.5)
+# Diagnoses of all weights, from which activations that differ follow.
+WHOLE: Final = ("another-network", "stale-weights")
 _QAT: Final = (
     "weights cannot tell quantisation-aware training from that: if the file was trained so, compare "
     "it with the float weights of the same training"
@@ -24,7 +27,7 @@ _QAT: Final = (
 
 def weight_faults(layers: Sequence[Compared]) -> tuple[Diagnosis, ...]:
     """The faults that the weights and biases show, by name."""
-    found = [*_nothing(layers), *_order(layers), *_classes(layers)]
+    found = [*_order(layers), *_classes(layers)]
     whole = _whole(layers)
     if whole is not None:
         return (*found, whole)
@@ -33,14 +36,18 @@ def weight_faults(layers: Sequence[Compared]) -> tuple[Diagnosis, ...]:
     return (*found, *_swapped(layers))
 
 
-def _nothing(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
-    if all(one.match.quantised.scheme == "float32" for one in layers):
-        yield Diagnosis(
+def nothing_quantised(layers: Sequence[Weighted]) -> tuple[Diagnosis, ...]:
+    """The diagnosis of a "quantised" file whose weights are all float32."""
+    if not layers or any(layer.scheme not in ("float32", "float64") for layer in layers):
+        return ()
+    return (
+        Diagnosis(
             "nothing-quantised",
             f"all {len(layers)} layers of the quantised network hold float32 weights",
             {"layers": len(layers)},
             "a float file may be the REFERENCE; give the quantised file as QUANTISED",
-        )
+        ),
+    )
 
 
 def _order(layers: Sequence[Compared]) -> Iterator[Diagnosis]:

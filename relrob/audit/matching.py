@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 
+from relrob.audit.diagnosis import Diagnosis
 from relrob.domain.arrays import Doubles, Ints
 from relrob.networks.weighted import NotReadError, Weighted
 
@@ -79,6 +80,37 @@ def matched(
     found.sort(key=lambda match: match.place)
     found[-1] = _with_classes(found[-1])
     return tuple(found)
+
+
+def foreign(
+    reference: Sequence[Weighted],
+    quantised: Sequence[Weighted],
+    image_shape: tuple[int, int, int],
+) -> tuple[Diagnosis, ...]:
+    """The diagnosis of networks of different layers none of which resembles another."""
+    shapes = [layer.shape for layer in reference], [layer.shape for layer in quantised]
+    if not all(shapes) or Counter(shapes[0]) == Counter(shapes[1]):
+        return ()
+    best = max(
+        (
+            _viewed(reference, layer, number, 0, image_shape).cosine
+            for layer in quantised
+            for number, ours in enumerate(reference)
+            if ours.shape == layer.shape
+        ),
+        default=0.0,
+    )
+    if best >= UNLIKE:
+        return ()
+    return (
+        Diagnosis(
+            "another-network",
+            f"the reference has the layers {_told(shapes[0])}, the quantised network "
+            f"{_told(shapes[1])}, and no two of them hold weights that resemble each other",
+            {"largest_cosine": round(best, 4)},
+            "quantise this reference, or name the reference of this file",
+        ),
+    )
 
 
 def _told(shapes: list[tuple[int, int]]) -> str:

@@ -3,44 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
-from relrob.audit.activations import Activation, activation_faults, activations
+from relrob.audit.activations import activation_faults, activations
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.faults import weight_faults
+from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
-from relrob.audit.matching import matched
+from relrob.audit.matching import foreign, matched
+from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
-
-
-@dataclass(frozen=True)
-class WeightReport:
-    """The comparison of the weights.
-
-    `read`: were both files read and their layers matched? `reason`: why not, or "". `layers`: a
-    dictionary a layer of the quantised network, in the order of its graph; the keys stand in
-    docs/audit-weights.md. `activations`: the use of the codes of activations on the images.
-    `diagnoses`: the faults by name.
-    """
-
-    read: bool
-    reason: str = ""
-    layers: tuple[dict[str, Any], ...] = ()
-    activations: tuple[Activation, ...] = ()
-    diagnoses: tuple[Diagnosis, ...] = ()
-
-    def json(self) -> dict[str, Any]:
-        """The fields, for `audit.json`."""
-        return {
-            "read": self.read,
-            "reason": self.reason,
-            "layers": list(self.layers),
-            "activations": [each.json() for each in self.activations],
-            "diagnosis": [each.json() for each in self.diagnoses],
-        }
 
 
 def compare_weights(reference: Network, quantised: Network, images: Floats) -> WeightReport:
@@ -51,23 +24,22 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     not read, or layers that do not match, give a report that says so.
     """
     theirs: Sequence[Weighted] = ()
+    ours: Sequence[Weighted] = ()
     used: tuple[Activation, ...] = ()
     try:
         theirs = _weights(quantised, "quantised network")
         used = activations(quantised, theirs, reference, images)
-        ours = _weights(reference, "reference")
+        ours = _on_one_scale(_weights(reference, "reference"), reference, quantised)
         layers = [compared(match) for match in matched(ours, theirs, reference.image_shape)]
     except NotReadError as error:
-        floats = _only_floats(quantised, theirs)
-        return WeightReport(False, str(error), (), used, (*floats, *activation_faults(used, ())))
-    found = weight_faults(layers)
-    return WeightReport(
-        True,
-        "",
-        tuple(row(one) for one in layers),
-        used,
-        (*found, *activation_faults(used, [one.match.quantised for one in layers])),
-    )
+        found = (*nothing_quantised(theirs), *foreign(ours, theirs, reference.image_shape))
+        return WeightReport(
+            False, str(error), (), used, (*found, *activation_faults(used, (), not found))
+        )
+    found = (*nothing_quantised(theirs), *weight_faults(layers))
+    if not any(each.id in WHOLE for each in found):
+        found += activation_faults(used, [one.match.quantised for one in layers], not found)
+    return WeightReport(True, "", tuple(row(one) for one in layers), used, found)
 
 
 def _weights(network: Network, role: str) -> tuple[Weighted, ...]:
@@ -77,15 +49,15 @@ def _weights(network: Network, role: str) -> tuple[Weighted, ...]:
         raise NotReadError(f"the {role}: {error}") from error
 
 
-def _only_floats(quantised: Network, layers: Sequence[Weighted]) -> tuple[Diagnosis, ...]:
-    """A file without quantised weights, whose reference was not read."""
-    if layers and all(layer.scheme == "float32" for layer in layers):
-        return (
-            Diagnosis(
-                "nothing-quantised",
-                f"all {len(layers)} layers of the quantised network hold float32 weights",
-                {"layers": len(layers)},
-                "a float file may be the REFERENCE; give the quantised file as QUANTISED",
-            ),
-        )
-    return ()
+def _on_one_scale(
+    layers: Sequence[Weighted], reference: Network, quantised: Network
+) -> Sequence[Weighted]:
+    """The reference's layers as they would be if it read the pixels on the scale that the quantised
+    network reads."""
+    factor = float(reference.contract.scale / quantised.contract.scale)
+    if factor == 1:
+        return layers
+    return [
+        replace(layer, values=layer.values * factor) if layer.depth == 1 else layer
+        for layer in layers
+    ]

@@ -220,16 +220,24 @@ def _read(network: Network) -> tuple[Weighted, ...]:
     layers: tuple[Weighted, ...] = load(READERS[network.format])(network)
     if not layers:
         raise NotReadError("it has no layer with weights that are read")
-    if network.layout is Layout.HWC:
+    if network.layout is Layout.HWC and not network.contract.bgr:
         return layers
     return tuple(_in_raster_order(layer, network) for layer in layers)
 
 
 def _in_raster_order(layer: Weighted, network: Network) -> Weighted:
-    """A dense layer over the pixels with its columns in the order of the raster."""
-    if layer.depth > 1 or layer.kind != "dense" or layer.shape[1] != network.inputs:
+    """A layer over the pixels with its columns in the order of the raster, red first."""
+    if layer.depth > 1:
         return layer
-    return layer.reordered(np.argsort(raster(network.layout, network.image_shape)))
+    channels = network.image_shape[2]
+    columns = np.arange(layer.shape[1])
+    if layer.kind == "dense" and layer.shape[1] == network.inputs:
+        columns = np.argsort(raster(network.layout, network.image_shape))
+    elif layer.kind == "dense" or layer.window[-1] != channels:
+        return layer
+    if network.contract.bgr:
+        columns = columns.reshape(-1, channels)[:, ::-1].ravel()
+    return layer.reordered(columns)
 
 
 def _of_dense(network: Network) -> tuple[Weighted, ...]:

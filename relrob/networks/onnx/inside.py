@@ -14,6 +14,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.shapes import without_batch
 
@@ -39,7 +40,7 @@ def values_inside(
     shape, batch = _image_shape(given, network)
     order = pixel_order(network)
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
-    for image in images:
+    for image in fed(images, network):
         row = image if order is None else image[order]
         found = session.run(
             list(rows), {given.name: row.reshape((1, *shape) if batch else shape)}
@@ -70,6 +71,7 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
     given = session.get_inputs()[0]
     shape, batch = _image_shape(given, network)
     order = None if own else pixel_order(network)
+    image = fed(image[None], network)[0]
     row = image if order is None else image[order]
     found = session.run(inner, {given.name: row.reshape((1, *shape) if batch else shape)})
     return [
