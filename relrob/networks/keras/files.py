@@ -43,16 +43,7 @@ _BROKEN: Final = (
 def read_keras(path: str, data: bytes, output: str = "") -> Source:
     """A `.keras` archive (Keras 3). Raises NetworkError, UnsupportedLayerError, ShapeError."""
     refuse_output(path, output)
-    try:
-        with zipfile.ZipFile(BytesIO(data)) as archive:
-            config = _member(archive, "config.json", path)
-            weights = _member(archive, "model.weights.h5", path)
-    except _BROKEN as error:
-        raise NetworkError(
-            f"{path} is not a whole Keras archive: {error}",
-            "config.json and model.weights.h5 in it",
-            "save it again",
-        ) from error
+    config, weights = members(path, data)
     model = parse(config, path)
 
     def dense(dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
@@ -84,6 +75,22 @@ def read_hdf5(path: str, data: bytes, output: str = "") -> Source:
             return build(model, dims, partial(by_position, file, path), entry)
 
     return _source("keras-h5", model, path, data, dense)
+
+
+def members(path: str, data: bytes) -> tuple[bytes, bytes]:
+    """The configuration and the weights of a `.keras` archive. Raises NetworkError."""
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            return (
+                _member(archive, "config.json", path),
+                _member(archive, "model.weights.h5", path),
+            )
+    except _BROKEN as error:
+        raise NetworkError(
+            f"{path} is not a whole Keras archive: {error}",
+            "config.json and model.weights.h5 in it",
+            "save it again",
+        ) from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: str) -> bytes:

@@ -17,18 +17,27 @@ from relrob.networks.keras.layers import Shapes, Weights, has_weights
 
 # The data sets of a layer, in Keras's order.
 Held = Callable[[], list[Any]]
+# Does a layer hold weights?
+Owns = Callable[[LayerConfig], bool]
 _WHOLE, _AGAIN = "a model saved whole", "save it again"
 
 
 def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
     """Weights of an HDF5 file. The n-th layer that has weights takes the n-th group that has any,
     whatever their names."""
+    return _checked(held_by_position(file, path, layers, has_weights), path)
+
+
+def held_by_position(
+    file: Any, path: str, layers: tuple[LayerConfig, ...], owns: Owns
+) -> dict[str, Held]:
+    """The data sets of each layer that has weights, by the layer's name, not yet read."""
     weights = file.get("model_weights")
     if weights is None:
         raise NetworkError(f"{path} has no model_weights", _WHOLE, _AGAIN)
     groups = [hdf5.child(weights, name, path) for name in hdf5.texts(weights, "layer_names")]
     filled = [group for group in groups if hdf5.texts(group, "weight_names")]
-    owners = [layer for layer in layers if has_weights(layer)]
+    owners = [layer for layer in layers if owns(layer)]
     if len(filled) != len(owners):
         raise NetworkError(
             f"{path} has weights of {len(filled)} layers", f"{len(owners)}, as in its model", _AGAIN
@@ -44,14 +53,19 @@ def by_position(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weight
             hdf5.dataset(group, name, path) for name in hdf5.texts(group, "weight_names")
         ]
 
-    return _checked(
-        {layer.name: held(group) for layer, group in zip(owners, filled, strict=True)}, path
-    )
+    return {layer.name: held(group) for layer, group in zip(owners, filled, strict=True)}
 
 
 def by_class(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
     """Weights of an archive. The n-th layer of a class takes the group of that class and number,
     "dense_1" for the second Dense."""
+    return _checked(held_by_class(file, path, layers, has_weights), path)
+
+
+def held_by_class(
+    file: Any, path: str, layers: tuple[LayerConfig, ...], owns: Owns
+) -> dict[str, Held]:
+    """As `held_by_position`."""
     if "vars" in file and len(file["vars"]):
         raise NetworkError(
             f"{path} has weights of the model itself", "weights of its layers", _AGAIN
@@ -62,9 +76,9 @@ def by_class(file: Any, path: str, layers: tuple[LayerConfig, ...]) -> Weights:
         snake = _snake(layer.kind)
         number = counts.get(snake, 0)
         counts[snake] = number + 1
-        if has_weights(layer):
+        if owns(layer):
             found[layer.name] = _numbered(file, f"{snake}_{number}" if number else snake, path)
-    return _checked(found, path)
+    return found
 
 
 def _snake(kind: str) -> str:

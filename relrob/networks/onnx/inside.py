@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,43 @@ from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.onnx.levels import level_of
 from relrob.networks.shapes import without_batch
+
+
+def values_inside(
+    network: Network, names: Sequence[str], images: Floats
+) -> dict[str, NDArray[Any]]:
+    """Values of the graph by name, as it computes them without optimisation, (n, values) for n
+    images (n, d). Raises whatever onnxruntime raises."""
+    model = onnx.load_from_string(checked_bytes(network))
+    known = {value.name for value in model.graph.output}
+    model.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in dict.fromkeys(names) if name not in known
+    )
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    given = session.get_inputs()[0]
+    shape, batch = _image_shape(given, network)
+    order = pixel_order(network)
+    rows: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
+    for image in fed(images, network):
+        row = image if order is None else image[order]
+        found = session.run(
+            list(rows), {given.name: row.reshape((1, *shape) if batch else shape)}
+        )
+        for name, values in zip(rows, found, strict=True):
+            rows[name].append(np.asarray(values).ravel())
+    return {name: np.stack(held) for name, held in rows.items()}
+
+
+def _image_shape(given: Any, network: Network) -> tuple[tuple[int, ...], bool]:
+    """The shape of one image at a graph's input, and whether it has a batch."""
+    dims = tuple(n if isinstance(n, int) else -1 for n in given.shape)
+    return without_batch(dims or (-1, network.inputs), network.image_shape)
 
 
 def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
@@ -36,10 +74,7 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     given = session.get_inputs()[0]
-    shape, batch = without_batch(
-        tuple(n if isinstance(n, int) else -1 for n in given.shape) or (-1, network.inputs),
-        network.image_shape,
-    )
+    shape, batch = _image_shape(given, network)
     order = None if own else pixel_order(network)
     image = fed(image[None], network)[0]
     row = image if order is None else image[order]

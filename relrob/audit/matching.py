@@ -1,0 +1,225 @@
+"""The layers of two networks, one beside the other: by shape and by the order of their graphs, never
+by name."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from relrob.audit.diagnosis import Diagnosis
+from relrob.domain.arrays import Doubles, Ints
+from relrob.networks.weighted import NotReadError, Weighted
+
+# Cosines: of weights that were quantised, and of two networks that have nothing to do with another.
+ALIKE: Final = 0.9
+UNLIKE: Final = 0.5
+# Another order of a layer's inputs is taken where it leaves less than this share of the difference.
+_BETTER: Final = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Match:
+    """A layer of the reference and the one of the quantised network that stands for it.
+
+    `quantised` has its inputs in the order of `reference`. `view`: the order that its file has, ""
+    for the same, "chw" or "hwc" where the quantised one reads pixels so and the reference does not,
+    "bgr" where they differ in the order of the channels. `place`: its number among the layers of
+    the quantised network; `partner`: the number at which its weights were expected. `outputs`: the
+    class of the reference that each output of a last layer stands for, None where the order is the
+    same.
+    """
+
+    reference: Weighted
+    quantised: Weighted
+    place: int
+    partner: int
+    view: str = ""
+    outputs: tuple[int, ...] | None = None
+
+    @property
+    def cosine(self) -> float:
+        """Of the angle between the weights."""
+        return cosine(self.reference.values, self.quantised.values)
+
+    @property
+    def swapped(self) -> bool:
+        """Do the weights stand where another layer is?"""
+        return self.place != self.partner
+
+
+def cosine(one: Doubles, other: Doubles) -> float:
+    """Of the angle between two arrays; 1 for two that are 0, 0 where one is."""
+    size = float(np.linalg.norm(one)), float(np.linalg.norm(other))
+    if not min(size):
+        return float(max(size) == 0)
+    return float(np.clip(np.vdot(one / size[0], other / size[1]), -1.0, 1.0))
+
+
+def matched(
+    reference: Sequence[Weighted],
+    quantised: Sequence[Weighted],
+    image_shape: tuple[int, int, int],
+) -> tuple[Match, ...]:
+    """The layers side by side, in the order of the quantised network. Raises NotReadError where no
+    match is sure."""
+    shapes = [layer.shape for layer in reference], [layer.shape for layer in quantised]
+    if Counter(shapes[0]) != Counter(shapes[1]):
+        raise NotReadError(
+            f"the layers differ: the reference has {_told(shapes[0])}, the quantised network "
+            f"{_told(shapes[1])}"
+        )
+    found: list[Match] = []
+    for shape in dict.fromkeys(shapes[1]):
+        ours = [number for number, each in enumerate(shapes[0]) if each == shape]
+        theirs = [number for number, each in enumerate(shapes[1]) if each == shape]
+        found += _group(reference, quantised, ours, theirs, image_shape)
+    found.sort(key=lambda match: match.place)
+    found[-1] = _with_classes(found[-1])
+    return tuple(found)
+
+
+def foreign(
+    reference: Sequence[Weighted],
+    quantised: Sequence[Weighted],
+    image_shape: tuple[int, int, int],
+) -> tuple[Diagnosis, ...]:
+    """The diagnosis of networks of different layers none of which resembles another."""
+    shapes = [layer.shape for layer in reference], [layer.shape for layer in quantised]
+    if not all(shapes) or Counter(shapes[0]) == Counter(shapes[1]):
+        return ()
+    best = max(
+        (
+            _viewed(reference, layer, number, 0, image_shape).cosine
+            for layer in quantised
+            for number, ours in enumerate(reference)
+            if ours.shape == layer.shape
+        ),
+        default=0.0,
+    )
+    if best >= UNLIKE:
+        return ()
+    return (
+        Diagnosis(
+            "another-network",
+            f"the reference has the layers {_told(shapes[0])}, the quantised network "
+            f"{_told(shapes[1])}, and no two of them hold weights that resemble each other",
+            {"largest_cosine": round(best, 4)},
+            "quantise this reference, or name the reference of this file",
+        ),
+    )
+
+
+def _told(shapes: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{fan}x{out}" for out, fan in shapes)
+
+
+def _group(
+    reference: Sequence[Weighted],
+    quantised: Sequence[Weighted],
+    ours: list[int],
+    theirs: list[int],
+    image_shape: tuple[int, int, int],
+) -> Iterator[Match]:
+    """Layers of one shape: in order, unless another assignment is plainly right and theirs is
+    not."""
+    pairs = {
+        (place, number): _viewed(reference, quantised[place], number, place, image_shape)
+        for place in theirs
+        for number in ours
+    }
+    table = np.array([[pairs[place, number].cosine for number in ours] for place in theirs])
+    chosen = _assigned(table)
+    for row, column in enumerate(chosen):
+        match = pairs[theirs[row], ours[column]]
+        # Branches of a graph have no order; layers of one depth may change places.
+        partner = next(i for i, number in enumerate(ours) if number == ours[row])
+        same = reference[ours[column]].depth == reference[ours[partner]].depth
+        yield replace(match, partner=theirs[row] if same else theirs[column])
+
+
+def _assigned(table: Doubles) -> list[int]:
+    """The column of each row: the same number, but for rows that are unlike it and alike another
+    one."""
+    chosen = list(range(len(table)))
+    lost = [row for row in chosen if table[row, row] < UNLIKE]
+    best = {row: int(np.argmax(table[row])) for row in lost}
+    moves = {
+        row: column
+        for row, column in best.items()
+        if table[row, column] > ALIKE and column in lost
+    }
+    if sorted(moves) != sorted(moves.values()):
+        return chosen
+    return [moves.get(row, row) for row in chosen]
+
+
+def _viewed(
+    reference: Sequence[Weighted],
+    quantised: Weighted,
+    number: int,
+    place: int,
+    image_shape: tuple[int, int, int],
+) -> Match:
+    """The match of two layers in the order of inputs that fits best."""
+    ours = reference[number]
+    plain = Match(ours, quantised, place, place)
+    lost = 1 - plain.cosine
+    for view, columns in _views(reference, number, image_shape):
+        match = replace(plain, quantised=quantised.reordered(columns), view=view)
+        if match.cosine > ALIKE and 1 - match.cosine < _BETTER * lost:
+            plain, lost = match, 1 - match.cosine
+    return plain
+
+
+def _views(
+    reference: Sequence[Weighted], number: int, image_shape: tuple[int, int, int]
+) -> Iterator[tuple[str, Ints]]:
+    """Orders of the inputs of a layer that a file may have, by name; "" for one that its graph may
+    make good."""
+    layer = reference[number]
+    _, fan = layer.shape
+    height, width, channels = image_shape
+    if layer.depth == 1 and channels > 1:
+        if layer.kind != "dense" and layer.window[-1] == channels:
+            yield "bgr", np.arange(fan).reshape(-1, channels)[:, ::-1].ravel()
+        if layer.kind == "dense" and fan == height * width * channels:
+            yield "chw", np.arange(fan).reshape(channels, -1).T.ravel()
+            yield "hwc", np.arange(fan).reshape(-1, channels).T.ravel()
+            yield "bgr", np.arange(fan).reshape(-1, channels)[:, ::-1].ravel()
+        return
+    before = reference[number - 1] if number else None
+    if before is None or before.kind == "dense" or layer.kind != "dense" or fan % before.shape[0]:
+        return
+    features = before.shape[0]
+    if 1 < features < fan:
+        yield "", np.arange(fan).reshape(features, -1).T.ravel()
+        yield "", np.arange(fan).reshape(-1, features).T.ravel()
+
+
+def _with_classes(last: Match) -> Match:
+    """The last layer with its outputs in the order of the reference's, where they are the same in
+    another order."""
+    ours, theirs = _unit_rows(last.reference.values), _unit_rows(last.quantised.values)
+    table = theirs @ ours.T
+    # The class of each output.
+    stands = np.argmax(table, axis=1)
+    rows = np.arange(len(table))
+    moved = stands != rows
+    if not moved.any() or len(set(stands.tolist())) != len(rows):
+        return last
+    if not (table[rows, stands] > ALIKE).all():
+        return last
+    return replace(
+        last,
+        quantised=last.quantised.with_outputs(np.argsort(stands)),
+        outputs=tuple(int(each) for each in stands),
+    )
+
+
+def _unit_rows(values: Doubles) -> Doubles:
+    rows: Doubles = values / np.maximum(np.linalg.norm(values, axis=1, keepdims=True), 1e-30)
+    return rows

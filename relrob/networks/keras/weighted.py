@@ -1,0 +1,206 @@
+"""The weights of a Keras file, without importing Keras: dense layers and convolutions, with the batch
+normalisations behind them folded in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+
+import numpy as np
+
+from relrob.domain.arrays import Doubles
+from relrob.domain.network import Network
+from relrob.errors import NetworkError
+from relrob.networks.content import checked_bytes
+from relrob.networks.keras import hdf5
+from relrob.networks.keras.config import IDENTITIES, LayerConfig, Model, parse
+from relrob.networks.keras.files import members
+from relrob.networks.keras.weights import Held, held_by_class, held_by_position
+from relrob.networks.weighted import NotReadError, Weighted
+
+_READ: Final = (
+    *("Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "BatchNormalization"),
+    "Normalization",
+)
+# Layers that hold weights which are not read.
+_OTHER: Final = (
+    *("Conv1D", "Conv3D", "DepthwiseConv1D", "SeparableConv1D", "Conv1DTranspose", "EinsumDense"),
+    *("Conv2DTranspose", "LayerNormalization", "GroupNormalization", "MultiHeadAttention", "PReLU"),
+    *("Sequential", "Functional", "Model"),
+)
+_PASSING: Final = IDENTITIES
+_RECTIFIED: Final = ("relu", "relu6")
+
+
+def read_weighted(network: Network) -> tuple[Weighted, ...]:
+    """The layers in the order of the file's list. Raises NotReadError."""
+    path, data = network.path, checked_bytes(network)
+    if network.format == "keras":
+        config, weights = members(path, data)
+        with hdf5.opened(weights, path) as file:
+            return _layers(parse(config, path), held_by_class, file, path)
+    with hdf5.opened(data, path) as file:
+        text = hdf5.text(file, "model_config")
+        if text is None:
+            raise NotReadError("it has no configuration")
+        return _layers(parse(text, path), held_by_position, file, path)
+
+
+def _layers(
+    model: Model, matched: Callable[..., dict[str, Held]], file: Any, path: str
+) -> tuple[Weighted, ...]:
+    """The weights of a model."""
+    for layer in model.layers:
+        if layer.kind in _OTHER:
+            raise NotReadError(f"the weights of {layer} are not read")
+    try:
+        held = matched(file, path, model.layers, _owns)
+        walk = _Walk(model, {name: _arrays(each, path) for name, each in held.items()})
+        return walk.layers()
+    except (KeyError, ValueError, IndexError, TypeError) as error:
+        raise NotReadError(f"its weights do not fit its layers ({error})") from error
+    except NetworkError as error:
+        raise NotReadError(str(error)) from error
+
+
+def _owns(layer: LayerConfig) -> bool:
+    """Does Keras keep weights of the layer?"""
+    adapted = layer.kind != "Normalization" or layer.settings.get("mean") is None
+    return layer.kind in _READ and adapted
+
+
+def _arrays(held: Held, path: str) -> Callable[[], list[Doubles]]:
+    return lambda: [hdf5.values(item, path).astype(np.float64) for item in held()]
+
+
+class _Walk:
+    """The layers in the order of the file's list, with their depth."""
+
+    def __init__(self, model: Model, arrays: dict[str, Callable[[], list[Doubles]]]) -> None:
+        self._model, self._arrays = model, arrays
+        self._depth: dict[str, int] = {}
+        # The number of the layer with weights whose plain output a layer gives.
+        self._owner: dict[str, int] = {}
+        self._found: list[Weighted] = []
+        self._readers: dict[str, int] = {}
+        for layer in model.layers:
+            for name in self._feeds(layer):
+                self._readers[name] = self._readers.get(name, 0) + 1
+
+    def layers(self) -> tuple[Weighted, ...]:
+        """All layers with weights. Layers of a graph stand behind those that they read."""
+        waiting = list(self._model.layers)
+        while waiting:
+            ready = [
+                layer
+                for layer in waiting
+                if all(name in self._depth for name in self._feeds(layer))
+            ]
+            if not ready:
+                raise NotReadError("its layers read each other in a circle")
+            for layer in ready:
+                self._visit(layer)
+            waiting = [layer for layer in waiting if layer.name not in self._depth]
+        return tuple(self._found)
+
+    def _feeds(self, layer: LayerConfig) -> list[str]:
+        """The layers that a layer reads."""
+        if self._model.graph:
+            if len(layer.calls) > 1:
+                raise NotReadError(f"{layer} is called more than once")
+            return [feed.layer for call in layer.calls for feed in call.feeds]
+        place = layer.position - 1
+        return [self._model.layers[place - 1].name] if place else []
+
+    def _visit(self, layer: LayerConfig) -> None:
+        feeds = self._feeds(layer)
+        depth = max((self._depth[name] for name in feeds), default=0)
+        owner = self._owner.get(feeds[0]) if len(feeds) == 1 else None
+        alone = len(feeds) == 1 and self._readers.get(feeds[0], 0) == 1
+        if layer.kind in _KINDS:
+            for made in _KINDS[layer.kind](layer, self._arrays[layer.name]()):
+                depth += 1
+                self._found.append(replace(made, label=str(layer), depth=depth))
+            self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
+        elif owner is not None and alone:
+            self._follow(layer, owner)
+        self._depth[layer.name] = depth
+
+    def _follow(self, layer: LayerConfig, owner: int) -> None:
+        """A layer that reads the plain output of one with weights, and alone does."""
+        if layer.kind == "BatchNormalization":
+            axis = layer.settings.get("axis", -1)
+            axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+            if axis in (-1, 3) or (axis == 1 and self._found[owner].kind == "dense"):
+                factor, shift = _normalisation(layer, self._arrays[layer.name]())
+                self._found[owner] = self._found[owner].folded_in(factor, shift)
+                self._owner[layer.name] = owner
+        elif layer.kind == "ReLU":
+            self._rectified(owner, "relu", layer.name)
+        elif layer.kind == "Activation":
+            self._rectified(owner, layer.settings.get("activation"), layer.name)
+        elif layer.kind in _PASSING:
+            self._owner[layer.name] = owner
+
+    def _rectified(self, owner: int, activation: Any, name: str) -> None:
+        """Take in the activation of a layer."""
+        if activation in (None, "linear"):
+            self._owner[name] = owner
+        elif activation in _RECTIFIED:
+            self._found[owner] = replace(
+                self._found[owner], relu=True, capped=activation == "relu6"
+            )
+
+
+def _dense(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
+    """Kernel (in, out)."""
+    kernel, *rest = arrays
+    return [_made("dense", kernel.T, rest)]
+
+
+def _conv(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
+    """Kernel (height, width, channels, out)."""
+    kernel, *rest = arrays
+    if layer.settings.get("data_format") == "channels_first" and kernel.ndim != 4:
+        raise NotReadError(f"{layer} has a kernel of shape {kernel.shape}")
+    return [_made("conv", kernel.transpose(3, 0, 1, 2), rest)]
+
+
+def _depthwise(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
+    """Kernel (height, width, channels, multiplier)."""
+    kernel, *rest = arrays
+    height, width, channels, multiplier = kernel.shape
+    turned = kernel.reshape(height, width, channels * multiplier, 1).transpose(2, 0, 1, 3)
+    return [_made("depthwise", turned, rest)]
+
+
+def _separable(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
+    """A depthwise convolution without bias, and one of 1x1."""
+    return [*_depthwise(layer, arrays[:1]), *_conv(layer, arrays[1:])]
+
+
+_KINDS: Final = {
+    "Dense": _dense,
+    "Conv2D": _conv,
+    "DepthwiseConv2D": _depthwise,
+    "SeparableConv2D": _separable,
+}
+
+
+def _made(kind: str, weights: Doubles, rest: list[Doubles]) -> Weighted:
+    flat = weights.reshape(len(weights), -1)
+    bias = rest[0] if rest else None
+    return Weighted("", kind, flat, weights.shape[1:], "float32", 0, bias=bias)
+
+
+def _normalisation(layer: LayerConfig, arrays: list[Doubles]) -> tuple[Doubles, Doubles]:
+    """Factor and shift of a batch normalisation."""
+    rest = list(arrays)
+    gamma = rest.pop(0) if layer.settings.get("scale", True) else None
+    beta = rest.pop(0) if layer.settings.get("center", True) else None
+    mean, variance = rest
+    factor = 1.0 / np.sqrt(variance + float(layer.settings.get("epsilon", 1e-3)))
+    if gamma is not None:
+        factor = factor * gamma
+    return factor, (0.0 if beta is None else beta) - mean * factor

@@ -1,0 +1,163 @@
+"""The weights of a `.tflite` file: dense layers and convolutions, with their scales and the codes
+of activations."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.network import Network
+from relrob.networks.litert.file import litert_file
+from relrob.networks.litert.flat import Flat, NotModelledError, Operator, Tensor
+from relrob.networks.litert.options import RELU
+from relrob.networks.weighted import Codes, NotReadError, Stored, Weighted, stored_of
+
+_KINDS: Final = {
+    "FULLY_CONNECTED": "dense",
+    "CONV_2D": "conv",
+    "DEPTHWISE_CONV_2D": "depthwise",
+}
+# Operators whose weights are not read.
+_OTHER: Final = (
+    *("TRANSPOSE_CONV", "CONV_3D", "CONV_3D_TRANSPOSE", "LSTM", "RNN", "SVDF", "EMBEDDING_LOOKUP"),
+    *("BIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_RNN", "UNIDIRECTIONAL_SEQUENCE_RNN"),
+    *("UNIDIRECTIONAL_SEQUENCE_LSTM", "BATCH_MATMUL"),
+)
+# The dimensions of the file's weights in the order (out, height, width, channels).
+_TURNS: Final = {"dense": (0, 1), "conv": (0, 1, 2, 3), "depthwise": (3, 1, 2, 0)}
+_RELU6: Final = 3
+_ENDS: Final = {
+    "INT8": (-128, 127),
+    "UINT8": (0, 255),
+    "INT16": (-32768, 32767),
+    "INT4": (-8, 7),
+}
+
+
+def read_weighted(network: Network) -> tuple[Weighted, ...]:
+    """The layers in the order of the file. Raises NotReadError."""
+    try:
+        flat = litert_file(network).flat
+        return _Walk(flat).layers()
+    except NotModelledError as error:
+        raise NotReadError(str(error)) from error
+
+
+class _Walk:
+    """The operators in order: the depth of every tensor, and constants behind DEQUANTIZE."""
+
+    def __init__(self, flat: Flat) -> None:
+        self._flat = flat
+        self._depth = dict.fromkeys(flat.inputs, 0)
+        self._behind: dict[int, int] = {}
+
+    def layers(self) -> tuple[Weighted, ...]:
+        """All layers with weights."""
+        found = []
+        for operator in self._flat.operators:
+            if operator.kind in _OTHER:
+                raise NotReadError(f"the weights of {operator.name} are not read")
+            first = operator.inputs[0] if operator.inputs else -1
+            if operator.kind == "DEQUANTIZE" and self._flat.at(first).constant:
+                self._behind[operator.outputs[0]] = first
+                continue
+            depth = max((self._depth.get(place, 0) for place in operator.inputs), default=0)
+            if operator.kind in _KINDS:
+                depth += 1
+                found.append(self._layer(operator, depth))
+            self._depth.update(dict.fromkeys(operator.outputs, depth))
+        return tuple(found)
+
+    def _layer(self, operator: Operator, depth: int) -> Weighted:
+        kind = _KINDS[operator.kind]
+        held = self._constant(operator.inputs[1])
+        if held is None or len(held.shape) != len(_TURNS[kind]):
+            raise NotReadError(f"{operator.name} has weights that are computed")
+        stored = _stored(held, kind) if held.type in _ENDS else None
+        values = _floats(held, kind) if stored is None else stored.values
+        bias, steps = self._bias(operator)
+        given, result = self._flat.at(operator.inputs[0]), self._flat.at(operator.outputs[0])
+        scheme = stored.scheme if stored is not None else held.type.lower()
+        activation = operator.options.get("fusedActivationFunction")
+        return Weighted(
+            operator.name,
+            kind,
+            values,
+            tuple(held.shape[place] for place in _TURNS[kind][1:]),
+            scheme,
+            depth,
+            stored,
+            bias,
+            steps,
+            given=_codes(given),
+            result=_codes(result),
+            relu=activation in (RELU, _RELU6),
+            capped=activation == _RELU6,
+            tied=steps is not None,
+            tensor=str(operator.outputs[0]),
+        )
+
+    def _constant(self, place: int) -> Tensor | None:
+        """The constant that an operator reads, behind a DEQUANTIZE or not."""
+        found = self._flat.at(self._behind.get(place, place))
+        return found if found.constant else None
+
+    def _bias(self, operator: Operator) -> tuple[Doubles | None, Doubles | None]:
+        """The bias as reals, and its scales where it is integer."""
+        if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+            return None, None
+        held = self._constant(operator.inputs[2])
+        if held is None:
+            raise NotReadError(f"{operator.name} has a bias that is computed")
+        values = held.values().astype(np.float64).ravel()
+        if held.type in ("FLOAT32", "FLOAT16"):
+            return values, None
+        if held.scales is None or len(held.scales) not in (1, len(values)):
+            return None, None
+        steps = np.broadcast_to(held.scales.astype(np.float64), values.shape)
+        return values * steps, steps
+
+
+def _floats(held: Tensor, kind: str) -> Doubles:
+    """Float weights (out, fan)."""
+    turned = held.values().astype(np.float64).transpose(_TURNS[kind])
+    return turned.reshape(len(turned), -1)
+
+
+def _stored(held: Tensor, kind: str) -> Stored:
+    """Integer weights with their scales."""
+    if held.scales is None or held.odd:
+        raise NotReadError(f"tensor {held.number} {held.odd or 'has no scale'}")
+    zeros = held.zeros if held.zeros is not None else np.zeros(len(held.scales), np.int64)
+    return stored_of(
+        _integers(held),
+        held.scales.astype(np.float64),
+        zeros,
+        held.dimension,
+        _ENDS[held.type],
+        held.type.lower(),
+        _TURNS[kind],
+    )
+
+
+def _integers(held: Tensor) -> Ints:
+    """The codes of a constant; two of 4 bits share a byte, the low half first."""
+    if held.type != "INT4":
+        return held.values().astype(np.int64)
+    count = int(np.prod(held.shape))
+    if held.data is None or len(held.data) != (count + 1) // 2:
+        raise NotReadError(f"tensor {held.number} does not hold 4 bits a weight")
+    packed = np.frombuffer(held.data, np.uint8).astype(np.int64)
+    halves = np.stack([packed & 15, packed >> 4], axis=1).reshape(-1)[:count]
+    codes: Ints = np.where(halves > 7, halves - 16, halves).reshape(held.shape)
+    return codes
+
+
+def _codes(tensor: Tensor) -> Codes | None:
+    """The codes of an activation, None for floats."""
+    if tensor.type not in _ENDS or tensor.scales is None or len(tensor.scales) != 1:
+        return None
+    zero = 0 if tensor.zeros is None else int(tensor.zeros[0])
+    return Codes(str(tensor.number), float(tensor.scales[0]), zero, *_ENDS[tensor.type])

@@ -1,0 +1,393 @@
+"""The weights of an ONNX file: Gemm, MatMul and Conv, their quantised forms, and what follows them:
+bias, batch normalisation, codes of the output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+import onnx
+
+from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.network import Network
+from relrob.networks.content import checked_bytes
+from relrob.networks.onnx.constants import Constant, attributes, derived, held
+from relrob.networks.weighted import Codes, NotReadError, Stored, Weighted, stored_of
+
+# Operators whose weights are not read.
+_OTHER: Final = ("LSTM", "GRU", "RNN", "ConvTranspose", "Einsum", "Attention", "Gather", "QAttention")
+# The dimensions of an ONNX kernel (out, channels, height, width) in our order.
+_TURN: Final = (0, 2, 3, 1)
+
+
+def read_weighted(network: Network) -> tuple[Weighted, ...]:
+    """The layers in the order of the graph. Raises NotReadError."""
+    model = onnx.load_model_from_string(checked_bytes(network))
+    if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
+        raise NotReadError("weights in other files are not read")
+    return _Walk(model.graph).layers()
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A value that depends on the image: the deepest layer below it, the number of the layer whose
+    output it is (None where something else was computed from that), and its codes."""
+
+    depth: int
+    owner: int | None = None
+    codes: Codes | None = None
+    # What follows a ReLU is no part of the layer's linear function.
+    linear: bool = False
+
+
+class _Walk:
+    """The nodes in order."""
+
+    def __init__(self, graph: onnx.GraphProto) -> None:
+        self._graph = graph
+        self._constants = {tensor.name: held(tensor) for tensor in graph.initializer}
+        self._values: dict[str, _Value] = {}
+        self._found: list[Weighted] = []
+        self._readers: dict[str, int] = {}
+        for node in graph.node:
+            for name in node.input:
+                self._readers[name] = self._readers.get(name, 0) + 1
+        given = next(each for each in graph.input if each.name not in self._constants)
+        self._values[given.name] = _Value(0)
+
+    def layers(self) -> tuple[Weighted, ...]:
+        """All layers with weights."""
+        for position, node in enumerate(self._graph.node, start=1):
+            constant = derived(node, self._constants)
+            if constant is not None:
+                self._constants[node.output[0]] = constant
+                continue
+            if node.op_type in _OTHER:
+                raise NotReadError(f"the weights of node {position} ({node.op_type}) are not read")
+            self._visit(node, f"node {position} {node.name or node.output[0]!r} ({node.op_type})")
+        return tuple(self._found)
+
+    def _visit(self, node: onnx.NodeProto, label: str) -> None:
+        """One node that depends on the image."""
+        reader = _LAYERS.get(node.op_type)
+        depth = max(
+            (self._values[name].depth for name in node.input if name in self._values), default=0
+        )
+        if reader is not None:
+            made = reader(self, node)
+            if made is not None:
+                first = next((n for n in node.input if n in self._values), "")
+                given = made.given or (self._values[first].codes if first else None)
+                made = replace(
+                    made, label=label, depth=depth + 1, given=given, tensor=node.output[0]
+                )
+                self._found.append(made)
+                value = _Value(depth + 1, len(self._found) - 1, made.result, linear=True)
+                self._values[node.output[0]] = value
+                return
+        for name in node.output:
+            self._values[name] = _Value(depth)
+        self._follow(node)
+
+    def _follow(self, node: onnx.NodeProto) -> None:
+        """A step on the output of a layer: bias, normalisation, ReLU, codes."""
+        source = next((name for name in node.input if name in self._values), None)
+        if source is None:
+            return
+        value, out = self._values[source], node.output[0]
+        if node.op_type in ("QuantizeLinear", "QLinearAdd"):
+            self._coded(node, value)
+            return
+        if node.op_type == "DequantizeLinear":
+            self._values[out] = value
+            return
+        owner = value.owner
+        if owner is None or self._readers.get(source, 0) > 1:
+            if node.op_type in _PASSING:
+                self._values[out] = replace(value, owner=None)
+            return
+        layer = self._found[owner]
+        if node.op_type in ("Add", "Sub", "Mul", "BatchNormalization") and value.linear:
+            self._combined(node, value, layer)
+        elif node.op_type in ("Relu", "Clip"):
+            self._found[owner] = replace(
+                layer, relu=True, capped=node.op_type == "Clip", tensor=out
+            )
+            self._values[out] = replace(value, linear=False)
+        elif node.op_type in ("Cast", "Identity"):
+            self._values[out] = value
+        elif node.op_type in _PASSING:
+            self._values[out] = replace(value, owner=None)
+
+    def _combined(self, node: onnx.NodeProto, value: _Value, layer: Weighted) -> None:
+        """Constants added to a layer's output, or multiplied with it, one an output."""
+        if value.owner is None:
+            return
+        out, outputs = node.output[0], layer.shape[0]
+        if node.op_type == "BatchNormalization":
+            gamma, beta, mean, variance = (self._floats(name) for name in node.input[1:5])
+            factor = gamma / np.sqrt(variance + float(attributes(node).get("epsilon", 1e-5)))
+            made = layer.folded_in(factor, beta - mean * factor)
+        else:
+            name = next((each for each in node.input if each in self._constants), None)
+            if name is None:
+                # MatMulInteger times the scales of image and weights, which is read with it.
+                if node.op_type == "Mul":
+                    self._values[out] = value
+                return
+            constant = self._constants[name]
+            values = constant.floats.ravel()
+            if values.size not in (1, outputs):
+                return
+            values = np.broadcast_to(values, (outputs,)).astype(np.float64)
+            steps = None
+            if constant.scales is not None:
+                steps = np.broadcast_to(constant.scales, values.shape).astype(np.float64)
+            match node.op_type:
+                case "Add" if layer.bias is None:
+                    made = replace(layer, bias=values, bias_steps=steps)
+                case "Add":
+                    made = replace(layer, bias=layer.bias + values)
+                case "Mul":
+                    made = layer.folded_in(values, np.zeros(outputs))
+                case _:
+                    return
+        self._found[value.owner] = replace(made, tensor=out)
+        self._values[out] = value
+
+    def _coded(self, node: onnx.NodeProto, value: _Value) -> None:
+        """The codes of a value; QLinearAdd adds a bias on the way."""
+        out = node.output[0]
+        if node.op_type == "QLinearAdd":
+            codes = self._codes(out, node.input[6], node.input[7])
+            if value.owner is not None and node.input[3] in self._constants:
+                layer = self._found[value.owner]
+                bias = self._scaled(node.input[3], node.input[4], node.input[5])
+                steps = np.broadcast_to(
+                    np.zeros(1) if bias.scales is None else bias.scales, (layer.shape[0],)
+                )
+                self._found[value.owner] = replace(layer, bias=bias.floats, bias_steps=steps)
+        else:
+            codes = self._codes(out, node.input[1], node.input[2] if len(node.input) > 2 else "")
+        if value.owner is not None:
+            layer = self._found[value.owner]
+            # The codes' zero may be the floor of a ReLU that was taken away.
+            floor = codes is not None and codes.zero == codes.least
+            self._found[value.owner] = replace(
+                layer, result=codes, tensor=out, relu=layer.relu or floor
+            )
+        self._values[out] = replace(value, codes=codes)
+
+    def _codes(self, name: str, scale: str, zero: str) -> Codes | None:
+        """The codes that scale and zero point describe."""
+        if scale not in self._constants or (zero and zero not in self._constants):
+            return None
+        held_zero = self._constants[zero] if zero else Constant(np.zeros((), np.uint8), "uint8")
+        if self._constants[scale].values.size != 1:
+            return None
+        return Codes(
+            name,
+            float(self._constants[scale].values.ravel()[0]),
+            int(held_zero.values.ravel()[0]),
+            *held_zero.ends,
+        )
+
+    def _floats(self, name: str) -> Doubles:
+        if name not in self._constants:
+            raise NotReadError(f"{name!r} is no constant")
+        return self._constants[name].floats
+
+    def _scaled(self, name: str, scale: str, zero: str, axis: int = -1) -> Constant:
+        """An integer constant with the scales that stand in other inputs."""
+        for each in (name, scale):
+            if each not in self._constants:
+                raise NotReadError(f"{each!r} is no constant")
+        zeros = self._constants.get(zero) if zero else None
+        return self._constants[name].scaled(self._constants[scale], zeros, axis)
+
+    # One reader a kind of node. None for a node without constant weights.
+
+    def gemm(self, node: onnx.NodeProto) -> Weighted | None:
+        """Gemm: x (B or B^T) + c."""
+        if node.input[1] not in self._constants:
+            return None
+        settings = attributes(node)
+        if settings.get("alpha", 1.0) != 1.0 or settings.get("transA", 0):
+            raise NotReadError("a Gemm with alpha or transA")
+        made = _dense(self._constants[node.input[1]], bool(settings.get("transB", 0)))
+        if len(node.input) < 3 or not node.input[2]:
+            return made
+        return self._with_bias(made, self._constants.get(node.input[2]))
+
+    def matmul(self, node: onnx.NodeProto) -> Weighted | None:
+        """MatMul with constant weights."""
+        if node.input[1] not in self._constants:
+            return None
+        return _dense(self._constants[node.input[1]], False)
+
+    def conv(self, node: onnx.NodeProto) -> Weighted | None:
+        """Conv over images."""
+        if node.input[1] not in self._constants:
+            return None
+        made = _convolution(self._constants[node.input[1]])
+        if len(node.input) < 3 or not node.input[2]:
+            return made
+        return self._with_bias(made, self._constants.get(node.input[2]))
+
+    def integer(self, node: onnx.NodeProto) -> Weighted | None:
+        """MatMulInteger and ConvInteger, whose scales are in a Mul that follows."""
+        name = node.input[1]
+        if name not in self._constants:
+            return None
+        scale = self._scale_behind(node.output[0])
+        zero = node.input[3] if len(node.input) > 3 else ""
+        conv = node.op_type == "ConvInteger"
+        made = self._scaled(name, scale, zero, 0 if conv else -1)
+        return _convolution(made) if conv else _dense(made, False)
+
+    def _scale_behind(self, name: str) -> str:
+        """The constant scale that the integer sums of a node are multiplied with."""
+        makers = {out: node for node in self._graph.node for out in node.output}
+        for _ in range(4):
+            reader = next((n for n in self._graph.node if name in n.input), None)
+            if reader is None:
+                break
+            if reader.op_type == "Mul":
+                other = next(each for each in reader.input if each != name)
+                parts = [other, *(makers[other].input if other in makers else ())]
+                found = [each for each in parts if each in self._constants]
+                if found:
+                    return found[0]
+            name = reader.output[0]
+        raise NotReadError("integer sums without a constant scale")
+
+    def dynamic(self, node: onnx.NodeProto) -> Weighted | None:
+        """DynamicQuantizeMatMul and MatMulIntegerToFloat of onnxruntime."""
+        fused = node.op_type == "MatMulIntegerToFloat"
+        weight, scale, zero, bias = (1, 3, 5, 6) if fused else (1, 2, 3, 4)
+        names = [*node.input, *([""] * 7)]
+        if names[weight] not in self._constants:
+            return None
+        made = _dense(self._scaled(names[weight], names[scale], names[zero]), False)
+        return self._with_bias(made, self._constants.get(names[bias]))
+
+    def qlinear(self, node: onnx.NodeProto) -> Weighted | None:
+        """QLinearMatMul, QLinearConv and QGemm."""
+        names = [*node.input, *([""] * 9)]
+        if names[3] not in self._constants:
+            return None
+        conv, gemm = node.op_type == "QLinearConv", node.op_type == "QGemm"
+        turned = gemm and bool(attributes(node).get("transB", 0))
+        weights = self._scaled(names[3], names[4], names[5], 0 if conv or turned else -1)
+        made = _convolution(weights) if conv else _dense(weights, turned)
+        bias, scale, zero = (8, 6, 7) if conv else (6, 7, 8)
+        given = self._codes(names[0], names[1], names[2])
+        result = self._codes(node.output[0], names[scale], names[zero])
+        if (conv or gemm) and names[bias] in self._constants and given is not None:
+            steps = np.broadcast_to(
+                given.scale * (np.ones(1) if weights.scales is None else weights.scales),
+                (made.shape[0],),
+            )
+            made = replace(
+                made, bias=self._constants[names[bias]].values.astype(np.float64) * steps
+            )
+            made = replace(made, bias_steps=steps)
+        return replace(made, given=given, result=result)
+
+    def nbits(self, node: onnx.NodeProto) -> Weighted | None:
+        """MatMulNBits of onnxruntime: 2, 4 or 8 bits in blocks along the inputs."""
+        settings = attributes(node)
+        bits, block = int(settings["bits"]), int(settings["block_size"])
+        inputs, outputs = int(settings["K"]), int(settings["N"])
+        blocks = -(-inputs // block)
+        names = [*node.input, *([""] * 6)]
+        if bits not in (2, 4, 8) or names[4] or any(n not in self._constants for n in names[1:3]):
+            raise NotReadError(f"a MatMulNBits of {bits} bits, or with an index of groups")
+        codes = _unpacked(self._constants[names[1]].values, bits)
+        codes = codes.reshape(outputs, -1)[:, :inputs]
+        scales = self._constants[names[2]].values.astype(np.float64).ravel()
+        zeros = np.full(len(scales), 1 << (bits - 1), np.int64)
+        if names[3]:
+            packed = self._constants[names[3]]
+            if packed.kind != "uint8":
+                raise NotReadError("a MatMulNBits with float zero points")
+            rows = _unpacked(packed.values.reshape(outputs, -1), bits).reshape(outputs, -1)
+            zeros = rows[:, :blocks].ravel()
+        if len(scales) != outputs * blocks:
+            raise NotReadError("a MatMulNBits whose scales do not fit its blocks")
+        groups = np.arange(outputs)[:, None] * blocks + np.arange(inputs)[None, :] // block
+        stored = Stored(codes, scales, zeros, groups, 0, (1 << bits) - 1, f"int{bits}")
+        made = Weighted("", "dense", stored.values, (inputs,), stored.scheme, 0, stored)
+        return self._with_bias(made, self._constants.get(names[5]))
+
+    def _with_bias(self, layer: Weighted, bias: Constant | None) -> Weighted:
+        if bias is None:
+            return layer
+        values = np.broadcast_to(bias.floats.ravel(), (layer.shape[0],)).astype(np.float64)
+        steps = None
+        if bias.scales is not None:
+            steps = np.broadcast_to(bias.scales, values.shape).astype(np.float64)
+        return replace(layer, bias=values, bias_steps=steps, tied=bias.kind == "int32")
+
+
+_LAYERS: Final[dict[str, Callable[[_Walk, onnx.NodeProto], Weighted | None]]] = {
+    "Gemm": _Walk.gemm,
+    "MatMul": _Walk.matmul,
+    "Conv": _Walk.conv,
+    "MatMulInteger": _Walk.integer,
+    "ConvInteger": _Walk.integer,
+    "DynamicQuantizeMatMul": _Walk.dynamic,
+    "MatMulIntegerToFloat": _Walk.dynamic,
+    "QLinearMatMul": _Walk.qlinear,
+    "QLinearConv": _Walk.qlinear,
+    "QGemm": _Walk.qlinear,
+    "MatMulNBits": _Walk.nbits,
+}
+_PASSING: Final = (
+    *("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Cast", "Identity"),
+    "Dropout",
+)
+
+
+def _unpacked(packed: Any, bits: int) -> Ints:
+    """Integers of a few bits, the low ones first."""
+    per = 8 // bits
+    whole = np.asarray(packed, np.int64)
+    parts = [(whole >> (bits * place)) & ((1 << bits) - 1) for place in range(per)]
+    return np.stack(parts, axis=-1).reshape(*whole.shape[:-1], -1)
+
+
+def _dense(weights: Constant, turned: bool) -> Weighted:
+    """Weights (in, out), or (out, in) where `turned`."""
+    if weights.values.ndim != 2:
+        raise NotReadError(f"a product with weights of shape {weights.values.shape}")
+    return _layer("dense", weights, (0, 1) if turned else (1, 0))
+
+
+def _convolution(weights: Constant) -> Weighted:
+    """A kernel (out, channels, height, width)."""
+    if weights.values.ndim != 4:
+        raise NotReadError(f"a convolution with weights of shape {weights.values.shape}")
+    return _layer("conv" if weights.values.shape[1] > 1 else "depthwise", weights, _TURN)
+
+
+def _layer(kind: str, weights: Constant, turn: tuple[int, ...]) -> Weighted:
+    """The layer of a constant in our order."""
+    window = tuple(weights.values.shape[place] for place in turn[1:])
+    if weights.scales is None:
+        turned = weights.floats.transpose(turn)
+        values = turned.reshape(len(turned), -1)
+        return Weighted("", kind, values, window, weights.kind, 0)
+    zeros = np.zeros(1, np.int64) if weights.zeros is None else weights.zeros
+    stored = stored_of(
+        weights.values.astype(np.int64),
+        weights.scales,
+        zeros,
+        weights.along,
+        weights.ends,
+        weights.kind,
+        turn,
+    )
+    return Weighted("", kind, stored.values, window, stored.scheme, 0, stored)

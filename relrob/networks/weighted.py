@@ -1,0 +1,260 @@
+"""The layers of a network that hold weights, read from files of every format as one kind of value.
+
+Only comparisons read them. A bound never does: kernels, wiring and options are not modelled here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.network import Layout, Network
+from relrob.networks.shapes import raster
+from relrob.registry import load
+
+READERS: Final = {
+    "tflite": "relrob.networks.litert.weighted:read_weighted",
+    "onnx": "relrob.networks.onnx.weighted:read_weighted",
+    "keras": "relrob.networks.keras.weighted:read_weighted",
+    "keras-h5": "relrob.networks.keras.weighted:read_weighted",
+}
+
+
+class NotReadError(Exception):
+    """The reason why the weights of a file are not read, short enough for a user."""
+
+
+@dataclass(frozen=True, eq=False)
+class Codes:
+    """How integers stand for activations: code q in `least` .. `most` for (q - `zero`) * `scale`.
+
+    `name`: the tensor in its file.
+    """
+
+    name: str
+    scale: float
+    zero: int
+    least: int
+    most: int
+
+    @property
+    def bottom(self) -> float:
+        """The smallest real that has a code."""
+        return (self.least - self.zero) * self.scale
+
+    @property
+    def top(self) -> float:
+        """The largest real that has a code."""
+        return (self.most - self.zero) * self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class Stored:
+    """Integers that stand for weights (out, fan): `codes` less `zeros`, times `scales`.
+
+    `scales`, `zeros`: (groups,). `groups` (out, fan): the scale of each weight. `least`, `most`:
+    the ends of the codes. `name`: of their type.
+    """
+
+    codes: Ints
+    scales: Doubles
+    zeros: Ints
+    groups: Ints
+    least: int
+    most: int
+    name: str
+
+    @property
+    def values(self) -> Doubles:
+        """The weights that they stand for."""
+        return self.centred * self.steps
+
+    @property
+    def centred(self) -> Ints:
+        """The codes less their zero points."""
+        centred: Ints = self.codes - self.zeros[self.groups]
+        return centred
+
+    @property
+    def steps(self) -> Doubles:
+        """The scale of each weight."""
+        steps: Doubles = self.scales[self.groups]
+        return steps
+
+    def at(self, index: tuple[slice | Ints, slice | Ints]) -> Stored:
+        """Rows or columns of it."""
+        return replace(self, codes=self.codes[index], groups=self.groups[index])
+
+    @property
+    def scheme(self) -> str:
+        """The type of the codes and the reach of a scale."""
+        outputs = self.codes.shape[0]
+        reach = {1: "per tensor", outputs: "per channel"}.get(len(self.scales), "blockwise")
+        return f"{self.name} {reach}"
+
+
+@dataclass(frozen=True, eq=False)
+class Weighted:
+    """A layer with weights.
+
+    `label`: as its file names it. `kind`: "dense", "conv" or "depthwise". `values` (out, fan): the
+    weights as reals; the fan of a convolution is its window (height, width, channels). `stored`:
+    None where the file holds floats. `scheme`: "float32", "float16" or that of `stored`. `bias`
+    (out,): None where the layer has none. `bias_steps` (out,): its scales, as the file states
+    them. `folded`: a batch normalisation was folded in. `depth`: 1 for a layer that reads the
+    image, 1 more than the deepest layer that it reads. `given`, `result`: codes of its input and
+    output. `relu`, `capped`: does the output have a least value of 0, and a largest of its own?
+    `tied`: the format ties the scale of a bias to the scales of input and weights. `tensor`: the
+    output in its file.
+    """
+
+    label: str
+    kind: str
+    values: Doubles
+    window: tuple[int, ...]
+    scheme: str
+    depth: int
+    stored: Stored | None = None
+    bias: Doubles | None = None
+    bias_steps: Doubles | None = None
+    folded: bool = False
+    given: Codes | None = None
+    result: Codes | None = None
+    relu: bool = False
+    capped: bool = False
+    tied: bool = False
+    tensor: str = ""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(out, fan)."""
+        return self.values.shape[0], self.values.shape[1]
+
+    def reordered(self, columns: Ints) -> Weighted:
+        """The same layer with its columns in this order."""
+        return replace(
+            self,
+            values=self.values[:, columns],
+            stored=None if self.stored is None else self.stored.at((slice(None), columns)),
+        )
+
+    def folded_in(self, factor: Doubles, shift: Doubles) -> Weighted:
+        """The same layer with its outputs multiplied by `factor` (out,), and `shift` (out,) added.
+
+        A batch normalisation behind it has the factor gamma / sqrt(variance + epsilon).
+        """
+        bias = np.zeros(len(factor)) if self.bias is None else self.bias
+        return replace(
+            self,
+            values=self.values * factor[:, None],
+            stored=None,
+            bias=bias * factor + shift,
+            bias_steps=None,
+            folded=True,
+        )
+
+    def with_outputs(self, rows: Ints) -> Weighted:
+        """The same layer with its outputs in this order."""
+        return replace(
+            self,
+            values=self.values[rows],
+            stored=None if self.stored is None else self.stored.at((rows, slice(None))),
+            bias=None if self.bias is None else self.bias[rows],
+            bias_steps=None if self.bias_steps is None else self.bias_steps[rows],
+        )
+
+
+def stored_of(
+    codes: Ints,
+    scales: Doubles,
+    zeros: Ints,
+    along: int | None,
+    ends: tuple[int, int],
+    name: str,
+    turn: tuple[int, ...],
+) -> Stored:
+    """Codes as their file holds them, turned to (out, ...) and flattened.
+
+    `scales`, `zeros`: one, or one a place along the dimension `along` of `codes`. `turn`: the
+    dimensions of `codes` in the order (out, height, width, channels).
+    """
+    count = len(scales)
+    groups = np.zeros(codes.shape, np.int64)
+    if count > 1:
+        if along is None or not -codes.ndim <= along < codes.ndim or codes.shape[along] != count:
+            raise NotReadError(f"{count} scales along no dimension of {codes.shape}")
+        wide = [1] * codes.ndim
+        wide[along] = count
+        groups = np.broadcast_to(np.arange(count).reshape(wide), codes.shape)
+    turned, placed = codes.transpose(turn), groups.transpose(turn)
+    return Stored(
+        turned.reshape(len(turned), -1).astype(np.int64),
+        np.asarray(scales, np.float64),
+        np.broadcast_to(np.asarray(zeros, np.int64), (count,)),
+        placed.reshape(len(turned), -1),
+        *ends,
+        name,
+    )
+
+
+def weights_of(network: Network) -> tuple[Weighted, ...]:
+    """The layers of a network with weights, in the order of its graph. A dense layer that reads the
+    pixels has them in the order of an (H, W, C) raster.
+
+    Raises NotReadError, and NetworkError when the file has changed.
+    """
+    return network.derived.once(_Layers, lambda: _Layers(_read(network))).layers
+
+
+@dataclass(frozen=True, eq=False)
+class _Layers:
+    layers: tuple[Weighted, ...]
+
+
+def _read(network: Network) -> tuple[Weighted, ...]:
+    if network.format not in READERS:
+        return _of_dense(network)
+    layers: tuple[Weighted, ...] = load(READERS[network.format])(network)
+    if not layers:
+        raise NotReadError("it has no layer with weights that are read")
+    if network.layout is Layout.HWC and not network.contract.bgr:
+        return layers
+    return tuple(_in_raster_order(layer, network) for layer in layers)
+
+
+def _in_raster_order(layer: Weighted, network: Network) -> Weighted:
+    """A layer over the pixels with its columns in the order of the raster, red first."""
+    if layer.depth > 1:
+        return layer
+    channels = network.image_shape[2]
+    columns = np.arange(layer.shape[1])
+    if layer.kind == "dense" and layer.shape[1] == network.inputs:
+        columns = np.argsort(raster(network.layout, network.image_shape))
+    elif layer.kind == "dense" or layer.window[-1] != channels:
+        return layer
+    if network.contract.bgr:
+        columns = columns.reshape(-1, channels)[:, ::-1].ravel()
+    return layer.reordered(columns)
+
+
+def _of_dense(network: Network) -> tuple[Weighted, ...]:
+    """The layers of an MLP that was read as one."""
+    if network.dense is None:
+        raise NotReadError(f"the weights of a {network.format} file are not read")
+    return tuple(
+        Weighted(
+            f"dense layer {number}",
+            "dense",
+            layer.weights.T.astype(np.float64),
+            (len(layer.weights),),
+            "float32",
+            number,
+            bias=layer.bias.astype(np.float64),
+            folded=not layer.plain,
+            relu=layer.relu,
+        )
+        for number, layer in enumerate(network.dense.layers, start=1)
+    )
