@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
-from relrob.errors import NetworkError, ShapeError, UsageError
+from relrob.errors import ClassCountError, NetworkError, UsageError
 from relrob.networks.content import conversion_of
 from relrob.networks.operators import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
@@ -74,7 +74,7 @@ def load_network(
     outputs = classes
     for found in (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
-            raise ShapeError(
+            raise ClassCountError(
                 f"{name} has {found} outputs, the data set {classes} classes", "equal numbers"
             )
         outputs = found or outputs
