@@ -60,16 +60,7 @@ class Dataset:
 
         Raises DatasetError for an index outside 0..n-1.
         """
-        wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
-        outside = wanted[(wanted < 0) | (wanted >= len(self))]
-        if len(outside):
-            raise DatasetError(
-                f"image {outside[0]} of data set {self.name!r}", f"0..{len(self) - 1}"
-            )
-        flat = self.images.reshape(len(self), -1)[wanted]
-        if flat.dtype == np.uint8:
-            return flat.astype(np.float32) / np.float32(255)
-        return flat.astype(np.float32, copy=False)
+        return _pixels(self, indices)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +98,10 @@ class Images:
         """(H, W, C)."""
         return _shape(self.images)
 
+    def pixels(self, indices: Sequence[int]) -> Floats:
+        """As `Dataset.pixels`."""
+        return _pixels(self, indices)
+
     def dataset(self) -> Dataset:
         """With their own labels. Raises DatasetError where they have none."""
         if self.labels is None:
@@ -123,6 +118,17 @@ class Images:
         return Dataset(
             self.name, self.split, self.images, labels, classes, self.sha256, known, self.reading
         )
+
+
+def _pixels(data: Dataset | Images, indices: Sequence[int]) -> Floats:
+    wanted = np.asarray(indices, dtype=np.int64).reshape(-1)
+    beyond = wanted[(wanted < 0) | (wanted >= len(data))]
+    if len(beyond):
+        raise DatasetError(f"image {beyond[0]} of data set {data.name!r}", f"0..{len(data) - 1}")
+    flat = data.images.reshape(len(data), -1)[wanted]
+    if flat.dtype == np.uint8:
+        return flat.astype(np.float32) / np.float32(255)
+    return flat.astype(np.float32, copy=False)
 
 
 def _shape(images: Levels | Floats) -> tuple[int, int, int]:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from relrob.errors import ClassCountError, DatasetError
 from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.integrity import reading
+from relrob_datasets.read_as import listed
 from relrob_datasets.tables import read_table, text_of
 
 ACCEPTED: Final = (
@@ -82,21 +83,6 @@ def _number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def listed(names: Sequence[str], most: int = 12) -> str:
-    """Names in a line: the first ones, and how many more."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
-
-
-def mapped(names: Sequence[str], most: int = 20) -> str:
-    """The map of labels to names in a line.
-
-    >>> mapped(["cat", "dog"])
-    '0 cat, 1 dog'
-    """
-    return listed([f"{label} {name}" for label, name in enumerate(names)], most)
 
 
 def read_classes(path: Path) -> tuple[str, ...]:

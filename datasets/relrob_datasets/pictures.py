@@ -20,8 +20,8 @@ from relrob.system.files import readable, sha256_path
 from relrob_datasets.dataset import Images
 from relrob_datasets.integrity import reading, unsplit
 from relrob_datasets.names import Named, labels_of
-from relrob_datasets.names import listed as listed_names
 from relrob_datasets.read_as import AUTO, GIVEN, ReadAs, Reading, ranged
+from relrob_datasets.read_as import listed as listed_names
 from relrob_datasets.tables import Row, read_table
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP")

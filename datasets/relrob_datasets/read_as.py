@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -151,22 +151,53 @@ class Reading:
 
     def json(self) -> dict[str, Any]:
         """What a summary says of it: nothing for pixels and numbers as they are."""
+        named = {"classes": list(self.class_names), "named_by": self.named_by}
         return {
             **({"labels": self.labels} if self.labels != "data" else {}),
-            **({"classes": list(self.class_names)} if self.class_names else {}),
+            **(named if self.class_names else {}),
             **({"range": self.range.text} if self.range is not None else {}),
             **({"layout": self.layout} if self.layout != "hwc" else {}),
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What the user should know of it."""
+        found = []
+        if self.class_names:
+            order = "as --classes gives them" if self.named_by == "classes" else "in sorted order"
+            found.append(f"classes, {order}: {mapped(self.class_names)}")
+        if self.labels == "reference":
+            found.append("labels: the reference's own, so accuracies are agreement with it")
+        if self.range is not None:
+            found.append(
+                f"values {self.range.text} are pixels 0 to 1: radius and step are in units of "
+                "the range"
+            )
+        return (*found, *self.notes)
 
     def identity(self) -> dict[str, Any]:
         """What decides pixels and labels, besides the bytes of the source."""
-        found = self.json()
-        if self.named_by == "data":
-            found.pop("classes", None)
-        return found
+        told = ("notes", "named_by", *(("classes",) if self.named_by == "data" else ()))
+        return {key: value for key, value in self.json().items() if key not in told}
 
 
 AS_IT_IS: Final = Reading()
+
+
+def listed(names: Sequence[str], most: int = 12) -> str:
+    """Names in a line: the first ones, and how many more."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def mapped(names: Sequence[str], most: int = 20) -> str:
+    """The map of labels to names in a line.
+
+    >>> mapped(["cat", "dog"])
+    '0 cat, 1 dog'
+    """
+    return listed([f"{label} {name}" for label, name in enumerate(names)], most)
 
 
 def ranged(
