@@ -37,8 +37,8 @@ def verify(
     are in pixel units (1 = black to white); a region such as "linf-8" has its own. An option that
     the run would not use is refused.
 
-    - `options`: those of `relrob verify` with underscores: dataset, split, images (text, or
-      indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
+    - `options`: those of `relrob verify` with underscores: dataset, split, classes, labels, range,
+      images_layout, images (text, or indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
       evaluations, rollouts, strict_radius, include_misclassified, repick, effective, solver,
       time_limit, counts, certificates, memory.
     - `export`: NAME.smt2. The questions about each image are written first, as

@@ -235,8 +235,9 @@ def _zero_is_off(each: Activation) -> bool:
         return True
     if each.reference is None:
         return False
-    low, high = (each.reference[0] - each.low) / each.scale, (each.high - each.reference[1]) / (
-        each.scale
+    low, high = (
+        (each.reference[0] - each.low) / each.scale,
+        (each.high - each.reference[1]) / (each.scale),
     )
     near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
     return near and min(low, high) < -_MOVED and max(low, high) > _MOVED

@@ -13,7 +13,7 @@ import numpy as np
 
 from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
-from relrob.errors import NetworkError, ShapeError, UsageError
+from relrob.errors import ClassCountError, NetworkError, UsageError
 from relrob.networks.content import conversion_of
 from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.inputs import contract_of
@@ -85,7 +85,7 @@ def load_network(
     outputs = classes
     for found in () if head else (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
-            raise ShapeError(
+            raise ClassCountError(
                 f"{name} has {found} outputs, the data set {classes} classes", "equal numbers"
             )
         outputs = found or outputs

@@ -15,6 +15,7 @@ from relrob.networks.shapes import LAYOUTS
 from relrob.networks.sniff import SUFFIXES
 from relrob.study.options import filled, refuse_idle
 from relrob.system.child import check_memory
+from relrob_datasets.read_as import ReadAs
 
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
@@ -41,6 +42,10 @@ class Request:
     quantised: str | None = None
     dataset: str = "mnist"
     split: str = "test"
+    classes: str | None = None
+    labels: str = "given"
+    range: str | None = None
+    images_layout: str = "auto"
     images: str = "0:100"
     quantise: str = "dynamic"
     runtime: str | None = None
@@ -74,6 +79,7 @@ class Request:
         ):
             if value is not None:
                 registry.find(registry.EVALUATORS, value, what)
+        ReadAs(labels=self.labels, range=self.range, layout=self.images_layout)
         if self.layout not in LAYOUTS:
             raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
         if self.solver != "auto" and self.solver not in (
@@ -129,6 +135,8 @@ def request_of(
         )
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
+    if given.get("classes") is not None:
+        given["classes"] = str(given["classes"])
     texts = {"radius": radius, "step": step, "reference": reference, "quantised": quantised}
     given |= {name: str(value) for name, value in texts.items() if value is not None}
     return asked_with(given, beside)
