@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 
 from relrob.domain.arrays import Proposal
 from relrob.domain.verdict import Reason, Status, Verdict, Witness
@@ -70,7 +71,9 @@ def pronounced(query: Query[Points], opened: Opened, finding: Finding, solver: s
             "runtime %s: a replay disagrees with the batch in which the point was found",
             network.runtime,
         )
-    return _verdict(opened, finding, solver, margin, witness, disagreements)
+    verdict = _verdict(opened, finding, solver, margin, witness, disagreements)
+    clearer = comparable and margin is not None and margin < 0
+    return replace(verdict, tie=witness is not None and witness.margin == 0 and not clearer)
 
 
 def _verdict(

@@ -21,6 +21,10 @@ class Set(StrEnum):
     L_IC = "L_ic"
 
 
+# Of a network, by its name: it is fooled by ties alone; it has a tie on the clean image.
+TIES: tuple[str, ...] = ("reference", "quantised", "clean reference", "clean quantised")
+
+
 @dataclass(frozen=True)
 class Record:
     """Verdicts, counts and margins of one image. None is an empty field. No value depends on a
@@ -35,7 +39,10 @@ class Record:
     clean image the reference is right and the quantised network wrong. `thin`: close calls, that is
     points of the reference too close to call in folded arithmetic, which ran on its runtime.
     `disagreements`: number of witnesses that the replay refuted. `spot_checks`: number of proved
-    points that were run on the runtime; none spoke against a proof.
+    points that were run on the runtime; none spoke against a proof. `ties`: where several outputs
+    are the largest and the first of them gives the label, words of `TIES` with ", " between them.
+    `reference_proved`, `quantised_proved`: number of points decided for that network without
+    running it; None where they have no number, or where an older relrob did not count them.
     """
 
     index: int
@@ -62,6 +69,9 @@ class Record:
     disagreements: int = 0
     clean_regression: bool = False
     spot_checks: int = 0
+    ties: str = ""
+    reference_proved: int | None = None
+    quantised_proved: int | None = None
 
 
 RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))

@@ -56,7 +56,8 @@ class Verdict:
     `arithmetic`, `runtime`: the ones that the verdict speaks of; `solver`: the one that decided;
     `margin`: the smallest margin met (the label's output minus the largest other), None where
     nothing was run; `evaluated`: number of points at which a network was run; `disagreements`:
-    number of a solver's witnesses that the replay refuted (0 is the healthy value).
+    number of a solver's witnesses that the replay refuted (0 is the healthy value); `tie`: the
+    witness has the true label's output among the largest, and no point that was met is clearer.
     """
 
     status: Status
@@ -68,6 +69,7 @@ class Verdict:
     reason: Reason | None = None
     evaluated: int = 0
     disagreements: int = 0
+    tie: bool = False
 
     def __post_init__(self) -> None:
         if (self.status is Status.NOT_ROBUST) != (self.witness is not None):

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from relrob.domain.arrays import Doubles, Floats, Ints
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 
 # A batch and an image alone differ by less, relative to the largest output, where only rounding
 # tells them apart.
@@ -39,6 +39,13 @@ def labels(outputs: Floats) -> Ints:
     """First index of the largest output of each row: (n, classes) -> (n,). A row with NaN has -1,
     no class."""
     return np.where(np.isnan(outputs).any(axis=1), -1, outputs.argmax(axis=1)).astype(np.int64)
+
+
+def tied(outputs: Floats) -> Bools:
+    """Does a row have its largest output more than once, so that the first gives the label? (n,
+    classes) -> (n,)."""
+    most: Bools = (outputs == outputs.max(axis=1, keepdims=True)).sum(axis=1) > 1
+    return most
 
 
 def near_ties(outputs: Floats) -> Ints:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,12 +13,13 @@ from numpy.typing import NDArray
 
 from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import Decision, decide
-from relrob.domain.record import ImageResult, Record, Set
+from relrob.domain.arrays import Floats
+from relrob.domain.record import TIES, ImageResult, Record, Set
 from relrob.domain.region import Ball, Ladder, Lattice
 from relrob.domain.verdict import Status
 from relrob.errors import RelrobError
 from relrob.networks.batches import one_line
-from relrob.networks.evaluator import labels
+from relrob.networks.evaluator import labels, tied
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Proof
 from relrob.queries.properties import Label
@@ -54,8 +56,9 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     networks = (setting.reference, setting.quantised)
     points = points_of(setting.region, image)
     clean = points.base[None, :]
-    said = [int(labels(opened.replayer.outputs(clean))[0]) for opened in networks]
-    row = Record(index, label, said[0], said[1], Set.L_IC)
+    outputs = [opened.replayer.outputs(clean) for opened in networks]
+    said = [int(labels(each)[0]) for each in outputs]
+    row = Record(index, label, said[0], said[1], Set.L_IC, ties=ties_of((), outputs))
     if said[0] != label:
         return ImageResult(row, (), time.perf_counter() - begin)
     query = Query(
@@ -69,7 +72,11 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     )
     decision = decide(query, setting.solver)
     row = replace(_record(points, decision, row), spot_checks=query.spots.run)
-    row = replace(row, set=set_of(setting.effective, decision, setting.quantised, label))
+    row = replace(
+        row,
+        set=set_of(setting.effective, decision, setting.quantised, label),
+        ties=ties_of([verdict.tie for verdict in decision.verdicts], outputs),
+    )
     views = tuple(
         witness_view(networks, points.base, image, row, role, verdict.witness)
         for role, verdict in zip(ROLES, decision.verdicts, strict=True)
@@ -77,6 +84,13 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
     )
     certificates = _certificates(query, decision, image) if setting.certify else ()
     return ImageResult(row, views, time.perf_counter() - begin, certificates)
+
+
+def ties_of(fooled: Sequence[bool], clean: Sequence[Floats]) -> str:
+    """The words of a record's `ties`; `fooled`: is each network fooled by ties alone; `clean`: the
+    outputs (1, classes) of each on the clean image."""
+    each = [*fooled, *[False] * (len(ROLES) - len(fooled)), *(bool(tied(out)[0]) for out in clean)]
+    return ", ".join(word for word, there in zip(TIES, each, strict=True) if there)
 
 
 def _certificates(
@@ -134,6 +148,8 @@ def _record(points: Points, decision: Decision, clean: Record) -> Record:
         reason="; ".join(reasons),
         evaluated=decision.evaluated,
         proved=_proved(points, decision),
+        reference_proved=_without(points, counted[0]),
+        quantised_proved=_without(points, counted[1]),
         thin=counted[0].close_calls,
         disagreements=reference.disagreements + quantised.disagreements,
         clean_regression=clean.quantised_label != clean.label,
@@ -145,6 +161,13 @@ def _proved(points: Points, decision: Decision) -> int:
     counted."""
     settled = all(map(_settled, decision.each))
     return points.count - decision.evaluated if points.count is not None and settled else 0
+
+
+def _without(points: Points, finding: Finding) -> int | None:
+    """Points decided for one network without running it; None where they are not counted."""
+    if points.count is None:
+        return None
+    return max(points.count - finding.evaluated, 0) if _settled(finding) else 0
 
 
 def _settled(finding: Finding) -> bool:

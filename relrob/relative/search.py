@@ -25,7 +25,7 @@ from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
 from relrob.queries.findings import Share
 from relrob.regions.search_features import Groups, groups_of
-from relrob.relative.classify import ROLES
+from relrob.relative.classify import ROLES, ties_of
 from relrob.relative.sets import Effective
 from relrob.relative.views import witness_view
 
@@ -83,8 +83,9 @@ def classify_search(
     begin, region = time.perf_counter(), setting.region
     groups = groups_of(region, image)
     base = groups.within.base
-    said = [int(labels(opened.replayer.outputs(base[None, :]))[0]) for opened in setting.networks]
-    clean = Record(index, label, said[0], said[1], Set.L_IC)
+    outputs = [opened.replayer.outputs(base[None, :]) for opened in setting.networks]
+    said = [int(labels(each)[0]) for each in outputs]
+    clean = Record(index, label, said[0], said[1], Set.L_IC, ties=ties_of((), outputs))
     if said[0] != label and not region.misclassified:
         return ImageResult(clean, (), time.perf_counter() - begin)
     watchers = tuple(_Watcher(opened, groups, said[0]) for opened in setting.networks)
@@ -101,7 +102,7 @@ def classify_search(
     masks = visits.masks[kept]
     both = visits.labels[kept], watchers[1].see(masks)
     found = _Found(groups, watchers, masks, both, said[0], setting.effective)
-    record = found.record(clean)
+    record = replace(found.record(clean), ties=ties_of(found.ties(), outputs))
     views = tuple(
         witness_view(setting.networks, base, image, replace(record, label=said[0]), role, witness)
         for role, witness in zip(ROLES, found.witnesses, strict=True)
@@ -199,6 +200,13 @@ class _Found:
             disagreements=self._refuted,
             clean_regression=clean.quantised_label != self._right,
         )
+
+    def ties(self) -> list[bool]:
+        """Is each network fooled by ties alone?"""
+        return [
+            witness is not None and witness.margin == 0 and watcher.margin >= 0
+            for witness, watcher in zip(self.witnesses, self._watchers, strict=True)
+        ]
 
     def _set(self, fooled: bool) -> Set:
         """R has no effective perturbation; else those that decide say which set."""

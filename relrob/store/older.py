@@ -1,5 +1,6 @@
-"""Stores of format 3, which have no seals and keep the selection of images in their configuration:
-read as they are, or carried over."""
+"""Stores of an older relrob, read as they are or carried over. Format 4 lacks the last columns of a
+record. Format 3 lacks spot checks and seals too, and keeps the selection of images in its
+configuration."""
 
 from __future__ import annotations
 
@@ -18,8 +19,27 @@ from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import RESTORE, connect, sqlite_errors, transaction
 from relrob.system.files import atomic_path
 
-FORMAT: Final = 3
-COLUMNS: Final = tables.COLUMNS[: tables.COLUMNS.index("clean_regression") + 1]
+FORMAT: Final = 3  # the last one without seals
+SEALED: Final = 4
+_CONFIGURED: Final = 4  # of a configuration that is the same in stores of later formats
+_LAST: Final = {FORMAT: "clean_regression", SEALED: "spot_checks"}
+COLUMNS: Final = {
+    version: tables.COLUMNS[: tables.COLUMNS.index(last) + 1] for version, last in _LAST.items()
+}
+
+
+def _tie(network: str) -> str:
+    verdict, margin = f"{network}_verdict", f"{network}_margin"
+    return f"CASE WHEN {verdict} = 'NOT_ROBUST' AND {margin} = 0 THEN '{network}, ' ELSE '' END"
+
+
+# The columns that older records lack, as SQL; ties of the clean image are not known.
+_LATER: Final = {
+    "spot_checks": "0",
+    "ties": f"rtrim({_tie('reference')} || {_tie('quantised')}, ', ')",
+    "reference_proved": "NULL",
+    "quantised_proved": "NULL",
+}
 _log = logging.getLogger(__name__)
 
 
@@ -30,7 +50,17 @@ def configuration(text: str) -> dict[str, Any]:
     dataset = config.get("dataset")
     if isinstance(dataset, dict):
         dataset.pop("images", None)
-    return {**config, "format": tables.VERSION} if config.get("format") == FORMAT else config
+    return {**config, "format": _CONFIGURED} if config.get("format") == FORMAT else config
+
+
+def columns(version: int) -> str:
+    """The columns of a record in a store of some format, as SQL."""
+    there = COLUMNS.get(version, tables.COLUMNS)
+    return ", ".join([f'"{name}"' for name in there] + [_LATER[name] for name in _lacking(there)])
+
+
+def _lacking(there: tuple[str, ...]) -> tuple[str, ...]:
+    return tables.COLUMNS[len(there) :]
 
 
 def warn(path: Path, images: Collection[int]) -> None:
@@ -64,27 +94,31 @@ def check(path: Path, connection: sqlite3.Connection) -> None:
 
 
 def carry_over(path: Path, connection: sqlite3.Connection, config: str) -> None:
-    """Put a sealed store with the same rows in the place of the older one, at once or not at all.
+    """Put a sealed store of today's format with the same rows in the place of the older one, at
+    once or not at all.
 
     The seals of its rows keep the older format.
     """
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    formats: dict[int, int] = {}
+    if version >= SEALED:
+        formats.update(connection.execute('SELECT "index", format FROM seals').fetchall())
     with atomic_path(path) as temporary, ExitStack() as stack:
         new = connect(temporary, "rw", stack)
         with sqlite_errors(path), transaction(new):
             tables.create(new)
-            for table, more in (
-                ("records", (0,)),
-                ("witnesses", ()),
-                ("certificates", ()),
-                ("timings", ()),
+            for table, what in (
+                ("records", columns(version)),
+                ("witnesses", "*"),
+                ("certificates", "*"),
+                ("timings", "*"),
             ):
-                for row in connection.execute(f"SELECT * FROM {table}"):  # noqa: S608
-                    whole = (*row, *more)
-                    marks = ", ".join("?" * len(whole))
-                    new.execute(f"INSERT INTO {table} VALUES ({marks})", whole)  # noqa: S608
+                for row in connection.execute(f"SELECT {what} FROM {table}"):  # noqa: S608
+                    marks = ", ".join("?" * len(row))
+                    new.execute(f"INSERT INTO {table} VALUES ({marks})", row)  # noqa: S608
             indices = [index for (index,) in new.execute('SELECT "index" FROM records')]
             run = RunSeal()
             for index in indices:
-                run = seals.add(new, index, FORMAT, run)
+                run = seals.add(new, index, formats.get(index, FORMAT), run)
             seals.write(new, config, run)
         new.close()

@@ -71,8 +71,8 @@ class Store:
     def open(cls, directory: Path, config: Mapping[str, Any]) -> Store:
         """Create the run directory, or resume the run in it, one process at a time.
 
-        A store of format 3 is carried over. Raises StoreError: another configuration, unrelated
-        files, a damaged or newer store, a store in use, no space.
+        A store of an older format is carried over. Raises StoreError: another configuration,
+        unrelated files, a damaged or newer store, a store in use, no space.
         """
         text, path = canonical(config), directory / FILE
         with ExitStack() as stack:
@@ -87,7 +87,7 @@ class Store:
                     seals.write(connection, text, RunSeal())
             checked = _check(path, connection)
             _refuse_other(directory, checked.config, text)
-            if checked.sealed is None:
+            if checked.version != tables.VERSION:
                 older.carry_over(path, connection, text)
                 connection.close()
                 connection = _writable(path, stack)
@@ -309,10 +309,11 @@ def _refuse_other(directory: Path, found: str, text: str) -> None:
 class _Checked:
     """The result of a look at a whole store.
 
-    `sealed`: the run's seal, None in format 3; `older`: the images that an older relrob decided;
-    `columns`: those of a record, as SQL.
+    `version`: its format; `sealed`: the run's seal, None in format 3; `older`: the images that were
+    decided without a seal; `columns`: those of a record, as SQL.
     """
 
+    version: int
     config: str
     sealed: RunSeal | None
     older: frozenset[int]
@@ -333,17 +334,17 @@ def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
             indices = frozenset(
                 index for (index,) in connection.execute('SELECT "index" FROM records')
             )
-            columns = ", ".join(f'"{name}"' for name in older.COLUMNS)
-            return _Checked(canonical(older.configuration(config)), None, indices, f"{columns}, 0")
+            config = canonical(older.configuration(config))
+            return _Checked(version, config, None, indices, older.columns(version))
         run, formats = seals.check(path, connection, config)
-        old = frozenset(index for index, kind in formats.items() if kind < tables.VERSION)
-        return _Checked(config, run, old, ", ".join(f'"{name}"' for name in tables.COLUMNS))
+        old = frozenset(index for index, kind in formats.items() if kind < older.SEALED)
+        return _Checked(version, config, run, old, older.columns(version))
 
 
 def _version(path: Path, connection: sqlite3.Connection) -> int:
     """The format of the store. Raises StoreError where its tables are not those of the format."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-    if version not in (0, older.FORMAT, tables.VERSION):
+    if version not in (0, *older.COLUMNS, tables.VERSION):
         age, remedy = (
             ("a newer", "upgrade relrob") if version > tables.VERSION else ("an older", ELSEWHERE)
         )
@@ -352,15 +353,13 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
             f"format {tables.VERSION}",
             remedy,
         )
-    columns = [column[1] for column in connection.execute("PRAGMA table_info(records)")]
+    columns = tuple(column[1] for column in connection.execute("PRAGMA table_info(records)"))
     statements = connection.execute(
         "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
     ).fetchall()
-    same = (
-        statements == [(text,) for text in tables.SCHEMA]
-        if version == tables.VERSION
-        else tuple(columns) == older.COLUMNS
-    )
+    expected = older.COLUMNS.get(version, tables.COLUMNS)
+    made = [(text,) for text in tables.schema(len(expected))]
+    same = columns == expected and (version < older.SEALED or statements == made)
     if not version or not same:
         raise StoreError(
             f"{path} is not a store of this relrob", f"format {tables.VERSION}", RESTORE

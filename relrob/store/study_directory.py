@@ -43,7 +43,8 @@ class CellResult:
 
     `grid`: the grid that it belongs to; `options`: its `dataset`, `radius`, `step` and others.
     `quantised_robust`: images on which the quantised network is robust. `by_label`: label to
-    (images in R_NOT, images). `indices`: the images that were asked for, None for all in the store.
+    (images in R_NOT, images whose reference is undecided, images). `indices`: the images that were
+    asked for, None for all in the store.
     """
 
     grid: str
@@ -51,7 +52,7 @@ class CellResult:
     directory: Path
     summary: Summary
     quantised_robust: int
-    by_label: dict[int, tuple[int, int]]
+    by_label: dict[int, tuple[int, int, int]]
     indices: Sequence[int] | None = None
 
     @property
@@ -112,26 +113,31 @@ def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, 
         indices = asked(header)
         records, spent = store.records(indices), store.seconds()
         older.warn(place / FILE, store.older)
-    seconds = sum(spent[record.index] for record in records)
+    summary = summarise(records, header, sum(spent[record.index] for record in records))
+    return cell_of(grid, options, place, summary, records, indices)
+
+
+def cell_of(
+    grid: str,
+    options: dict[str, Any],
+    place: Path,
+    summary: Summary,
+    records: Sequence[Record],
+    indices: Sequence[int] | None = None,
+) -> CellResult:
+    """A cell with what is counted from its records."""
     robust = sum(record.quantised_verdict == Status.ROBUST for record in records)
-    return CellResult(
-        grid,
-        options,
-        place,
-        summarise(records, header, seconds),
-        robust,
-        _by_label(records),
-        indices,
-    )
+    return CellResult(grid, options, place, summary, robust, _by_label(records), indices)
 
 
-def _by_label(records: list[Record]) -> dict[int, tuple[int, int]]:
-    """Label, ascending, to (images on which the reference is fooled, images)."""
-    fooled = Counter(
-        record.label for record in records if record.reference_verdict == Status.NOT_ROBUST
-    )
+def _by_label(records: Sequence[Record]) -> dict[int, tuple[int, int, int]]:
+    """Label, ascending, to (images on which the reference is fooled, undecided, all images)."""
+    found = Counter((record.label, record.reference_verdict) for record in records)
     every = Counter(record.label for record in records)
-    return {label: (fooled[label], every[label]) for label in sorted(every)}
+    return {
+        label: (found[label, Status.NOT_ROBUST], found[label, Status.UNKNOWN], every[label])
+        for label in sorted(every)
+    }
 
 
 def records_of(cell: CellResult) -> list[Record]:

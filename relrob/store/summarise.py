@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
-from relrob.domain.record import Record, Set
+from relrob.domain.record import TIES, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
+from relrob.store.grounds import grounds
 from relrob.store.header import Header
-from relrob.store.proportions import ratio
-from relrob.store.summary import EffectiveCounts, PointCounts, SetSizes, Summary
+from relrob.store.rates import SetSizes, Undecided
+from relrob.store.summary import EffectiveCounts, PointCounts, Summary, Ties
+from relrob.store.transfers import of_closest, over_points
 
+_NAMED: Final = 20  # images that a summary names
+_OTHERS: Final = ("reference", "clean reference", "clean quantised")
 _ANY = frozenset(Status)
 _DECIDED = frozenset({Status.ROBUST, Status.NOT_ROBUST})
 _ROBUST, _NOT_ROBUST = frozenset({Status.ROBUST}), frozenset({Status.NOT_ROBUST})
@@ -43,9 +47,15 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
     return Summary(
         header=Header.of(header),
         sets=_sets(records),
-        transfer_points=_share(records, "transferred", "reference_effective"),
-        closest_transfer=_share(records, "closest_transferred", "closest_effective"),
-        points=PointCounts(evaluated, sum(record.proved for record in decided)),
+        undecided=Undecided.of((r.reference_verdict, r.quantised_verdict) for r in right),
+        transfer_points=over_points(records),
+        closest_transfer=of_closest(records),
+        points=PointCounts(
+            evaluated,
+            sum(record.proved for record in decided),
+            _total(record.reference_proved for record in decided),
+            _total(record.quantised_proved for record in decided),
+        ),
         seconds=round(seconds, 6),
         clean_regressions=sum(record.clean_regression for record in records),
         disagreements=sum(record.disagreements for record in records),
@@ -63,7 +73,26 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
         region_points=_range(record.points for record in right),
         decided_by=_counted(record.decided_by for record in decided),
         reasons=_counted(record.reason for record in right),
+        robust_by=(
+            grounds((r for r in right if r.reference_verdict == Status.ROBUST), "reference"),
+            grounds((r for r in right if r.set is Set.RQFP), "quantised"),
+        ),
+        lost=_first(record for record in records if record.set is Set.RFP),
+        ties=_ties(records),
     )
+
+
+def _ties(records: Sequence[Record]) -> Ties:
+    """The labels that rest on the order of the outputs."""
+    with_ = {name: [r for r in records if name in r.ties.split(", ")] for name in TIES}
+    return Ties(
+        len(with_["quantised"]), _first(with_["quantised"]), *(len(with_[n]) for n in _OTHERS)
+    )
+
+
+def _first(records: Iterable[Record]) -> tuple[int, ...]:
+    """The indices of the first images, ascending."""
+    return tuple(sorted(record.index for record in records)[:_NAMED])
 
 
 def _sets(records: Sequence[Record]) -> SetSizes:
@@ -117,13 +146,6 @@ def _check(record: Record) -> None:
         few, many = getattr(record, part), getattr(record, whole)
         if few is not None and many is not None and few > many:
             raise StoreError(f"image {record.index} has {part} {few} above {whole} {many}")
-
-
-def _share(records: Sequence[Record], part: str, whole: str) -> float | None:
-    """Sum of `part` over sum of `whole` where both were counted."""
-    pairs = [(getattr(record, part), getattr(record, whole)) for record in records]
-    counted = [(few, many) for few, many in pairs if few is not None and many is not None]
-    return ratio(sum(few for few, _ in counted), sum(many for _, many in counted))
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

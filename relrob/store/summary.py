@@ -7,21 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.store.grounds import Grounds
 from relrob.store.header import LEADING, Header
-from relrob.store.proportions import interval, ratio
+from relrob.store.proportions import Bounds, Proportion, pair
+from relrob.store.rates import SetSizes, Undecided, proportions
+from relrob.store.transfers import PointShare
 
-_SETS: Final = {
-    "L_cc": "right",
-    "L_ic": "wrong",
-    "R": "robust",
-    "R_NOT": "not_robust",
-    "R_Q^FP": "both_robust",
-    "R^FP": "lost",
-    "R_Q": "none_transfers",
-    "R^0": "all_transfer",
-    "R^mixed": "some_transfer",
-    "unknown": "unknown",
-}
+_ROBUST: Final = ("R", "R_Q^FP")
+_OTHER_TIES: Final = ("reference", "clean_reference", "clean_quantised")
 _COUNTS: Final = (
     "clean_regressions",
     "disagreements",
@@ -30,54 +23,41 @@ _COUNTS: Final = (
     "unknown_quantised",
     "evaluated_undecided",
 )
-
-
-@dataclass(frozen=True)
-class SetSizes:
-    """Images in each set. `right` is L_cc, `wrong` L_ic, `robust` R and `not_robust` R_NOT.
-
-    R holds `both_robust` (R_Q^FP) and `lost` (R^FP). R_NOT holds `none_transfers` (R_Q),
-    `all_transfer` (R^0) and `some_transfer` (R^mixed). Images of L_cc with an undecided network are
-    `unknown`; they are in R or R_NOT as well where the reference is decided.
-    """
-
-    right: int
-    wrong: int
-    robust: int
-    not_robust: int
-    both_robust: int
-    lost: int
-    none_transfers: int
-    all_transfer: int
-    some_transfer: int
-    unknown: int
-
-    @property
-    def images(self) -> int:
-        """All of them."""
-        return self.right + self.wrong
-
-    def json(self) -> dict[str, int]:
-        """Name of the set, as users read it, to its size."""
-        return {name: getattr(self, field) for name, field in _SETS.items()}
+_RATES: Final = (
+    "relative_robustness",
+    "adversarial_transfer",
+    "transfer_points",
+    "closest_transfer",
+)
+# The keys of summary.json that are no part of its header.
+_OWN: Final = {
+    *(name for rate in _RATES for name in (rate, f"{rate}_bounds")),
+    *_COUNTS,
+    *("sets", "points", "seconds", "intervals", "spot_checks", "effective", "region_points"),
+    *("decided_by", "reasons", "undecided", "robust_by", "lost_images", "ties", "tie_images"),
+    "other_ties",
+}
 
 
 @dataclass(frozen=True)
 class PointCounts:
     """Perturbed images around the decided images: `evaluated` by running a network, or `proved`
-    without."""
+    without running either. `reference_proved`, `quantised_proved`: decided for that network without
+    running it; None where they were not counted."""
 
     evaluated: int
     proved: int
+    reference_proved: int | None = None
+    quantised_proved: int | None = None
 
     @property
     def covered(self) -> int:
         """All that the verdicts speak of."""
         return self.evaluated + self.proved
 
-    def json(self) -> dict[str, int]:
+    def json(self) -> dict[str, int | None]:
         """With the sum."""
-        return {"covered": self.covered, "evaluated": self.evaluated, "proved": self.proved}
+        return {"covered": self.covered, **vars(self)}
 
 
 @dataclass(frozen=True)
@@ -92,23 +72,39 @@ class EffectiveCounts:
 
 
 @dataclass(frozen=True)
+class Ties:
+    """Images with several largest outputs, of which the first gives the label. `fooled`: the
+    quantised network is NOT_ROBUST by such ties alone, `images` the first of these; `reference`:
+    images on which the reference is; `clean_*`: the clean image is such a tie."""
+
+    fooled: int = 0
+    images: tuple[int, ...] = ()
+    reference: int = 0
+    clean_reference: int = 0
+    clean_quantised: int = 0
+
+
+@dataclass(frozen=True)
 class Summary:
     """The summary of a run; `json` gives summary.json.
 
-    `transfer_points`: share of the reference's effective perturbations that transfer;
-    `closest_transfer`: the same of those of least cost; None where none was counted. `seconds`: of
+    `undecided`: images by what is undecided. `transfer_points`: share of the reference's effective
+    perturbations that transfer; `closest_transfer`: the same of those of least cost. `seconds`: of
     work. `clean_regressions`: images that only the quantised network gets wrong without any
     perturbation. `disagreements`: witnesses that the replay refuted. `thin`: close calls.
     `spot_checks`: points of proofs that were run, none of which spoke against. `region_points`:
     least and largest number of points of a region, None where that is not finite.
     `evaluated_undecided`: points run around undecided images. `decided_by`: solvers to images;
-    `reasons`: reason of UNKNOWN to images, both as pairs in alphabetical order.
+    `reasons`: reason of UNKNOWN to images, both as pairs in alphabetical order. `robust_by`: what
+    ROBUST rests on, of the reference in R and of the quantised network in R_Q^FP; None in older
+    summaries. `lost`: the first images of R^FP. `ties`: labels that the order of the outputs gives.
     """
 
     header: Header
     sets: SetSizes
-    transfer_points: float | None
-    closest_transfer: float | None
+    undecided: Undecided
+    transfer_points: PointShare
+    closest_transfer: PointShare
     points: PointCounts
     seconds: float
     clean_regressions: int
@@ -122,23 +118,47 @@ class Summary:
     region_points: tuple[int, int] | None
     decided_by: tuple[tuple[str, int], ...]
     reasons: tuple[tuple[str, int], ...]
+    robust_by: tuple[Grounds, Grounds] | None = None
+    lost: tuple[int, ...] = ()
+    ties: Ties = Ties()
+
+    @property
+    def shares(self) -> dict[str, Proportion]:
+        """Name of each set to its share (`relrob.store.rates.proportions`)."""
+        return proportions(self.sets, self.undecided)
 
     @property
     def relative_robustness(self) -> float | None:
-        """|R_Q^FP| / |R|, rounded to 6 digits; None where R is empty."""
-        return ratio(self.sets.both_robust, self.sets.robust)
+        """|R_Q^FP| / |R|, rounded to 6 digits; None where R is empty, and where an undecided image
+        could change it."""
+        return self.shares["R_Q^FP"].value
+
+    @property
+    def relative_robustness_bounds(self) -> Bounds | None:
+        """The least and the greatest |R_Q^FP| / |R| over all decisions of the undecided images;
+        None where R is empty for sure."""
+        return self.shares["R_Q^FP"].bounds
 
     @property
     def adversarial_transfer(self) -> float | None:
-        """|R^0| / |R_NOT|, rounded to 6 digits; None where R_NOT is empty."""
-        return ratio(self.sets.all_transfer, self.sets.not_robust)
+        """|R^0| / |R_NOT|, rounded to 6 digits; None where R_NOT is empty, and where an undecided
+        image could change it."""
+        return self.shares["R^0"].value
+
+    @property
+    def adversarial_transfer_bounds(self) -> Bounds | None:
+        """The least and the greatest |R^0| / |R_NOT| over all decisions of the undecided images;
+        None where R_NOT is empty for sure."""
+        return self.shares["R^0"].bounds
 
     @property
     def intervals(self) -> dict[str, list[float] | None]:
-        """Wilson intervals (95 %) of the two rates, rounded to 6 digits."""
+        """Wilson intervals (95 %) of the two rates, rounded to 6 digits; undecided images widen
+        them."""
+        shares = self.shares
         return {
-            "relative_robustness": interval(self.sets.both_robust, self.sets.robust),
-            "adversarial_transfer": interval(self.sets.all_transfer, self.sets.not_robust),
+            "relative_robustness": pair(shares["R_Q^FP"].interval),
+            "adversarial_transfer": pair(shares["R^0"].interval),
         }
 
     def json(self) -> dict[str, Any]:
@@ -151,8 +171,8 @@ class Summary:
             "sets": self.sets.json(),
             "relative_robustness": self.relative_robustness,
             "adversarial_transfer": self.adversarial_transfer,
-            "transfer_points": self.transfer_points,
-            "closest_transfer": self.closest_transfer,
+            "transfer_points": self.transfer_points.value,
+            "closest_transfer": self.closest_transfer.value,
             "points": self.points.json(),
             "seconds": self.seconds,
             "intervals": self.intervals,
@@ -167,6 +187,18 @@ class Summary:
             "region_points": None if self.region_points is None else list(self.region_points),
             "decided_by": dict(self.decided_by),
             "reasons": dict(self.reasons),
+            "relative_robustness_bounds": pair(self.relative_robustness_bounds),
+            "adversarial_transfer_bounds": pair(self.adversarial_transfer_bounds),
+            "transfer_points_bounds": pair(self.transfer_points.bounds),
+            "closest_transfer_bounds": pair(self.closest_transfer.bounds),
+            "undecided": self.undecided.json(),
+            "robust_by": None
+            if self.robust_by is None
+            else {name: by.json() for name, by in zip(_ROBUST, self.robust_by, strict=True)},
+            "lost_images": list(self.lost),
+            "ties": self.ties.fooled,
+            "tie_images": list(self.ties.images),
+            "other_ties": {name: getattr(self.ties, name) for name in _OTHER_TIES},
             **document,
         }
 
@@ -177,20 +209,41 @@ class Summary:
         Raises KeyError, TypeError or AttributeError for another document.
         """
         ends = document["region_points"]
-        own = Summary.__annotations__.keys() | {"relative_robustness", "adversarial_transfer"}
-        header = {key: value for key, value in document.items() if key not in own - {"header"}}
-        header.pop("intervals", None)
+        header = {key: value for key, value in document.items() if key not in _OWN}
+        sets, by = SetSizes.of(document["sets"]), document.get("robust_by")
+        some = document.get("undecided")
+        undecided = Undecided(**some) if some is not None else Undecided.at_most(sets)
         return cls(
             header=Header.of(header),
-            sets=SetSizes(**{field: document["sets"][name] for name, field in _SETS.items()}),
-            transfer_points=document["transfer_points"],
-            closest_transfer=document["closest_transfer"],
-            points=PointCounts(document["points"]["evaluated"], document["points"]["proved"]),
+            sets=sets,
+            undecided=undecided,
+            transfer_points=_point_share(document, "transfer_points", sets.unknown),
+            closest_transfer=_point_share(document, "closest_transfer", sets.unknown),
+            points=PointCounts(**{k: v for k, v in document["points"].items() if k != "covered"}),
             seconds=document["seconds"],
             spot_checks=document.get("spot_checks", {"run": 0})["run"],
             effective=EffectiveCounts(**document["effective"]),
             region_points=None if ends is None else (ends[0], ends[1]),
             decided_by=tuple(document["decided_by"].items()),
             reasons=tuple(document["reasons"].items()),
+            robust_by=None
+            if by is None
+            else (Grounds(**by[_ROBUST[0]]), Grounds(**by[_ROBUST[1]])),
+            lost=tuple(document.get("lost_images", ())),
+            ties=Ties(
+                document.get("ties", 0),
+                tuple(document.get("tie_images", ())),
+                **document.get("other_ties", {}),
+            ),
             **{name: document[name] for name in _COUNTS},
         )
+
+
+def _point_share(document: Mapping[str, Any], name: str, unknown: int) -> PointShare:
+    """A share over points. An older summary has that of the counted images, which is not that of
+    all where some are undecided."""
+    value, ends = document[name], document.get(f"{name}_bounds")
+    if ends is not None:
+        return PointShare(value, (ends[0], ends[1]))
+    known = None if unknown and f"{name}_bounds" not in document else value
+    return PointShare(known, None if known is None else (known, known))

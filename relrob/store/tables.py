@@ -12,7 +12,7 @@ from relrob.domain.record import RECORD_COLUMNS, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 
-VERSION = 4
+VERSION = 5
 COLUMNS = RECORD_COLUMNS
 _LARGEST = 2**63 - 1
 
@@ -89,13 +89,24 @@ def _kind(name: str, annotation: str) -> _Kind:
 _FIELDS: tuple[tuple[str, _Kind], ...] = tuple(
     (field.name, _kind(field.name, str(field.type))) for field in fields(Record)
 )
-_RECORD_SQL = ",\n  ".join(
-    f'"{name}" {kind.sql.format(c=chr(34) + name + chr(34))}' for name, kind in _FIELDS
-)
 
-SCHEMA: tuple[str, ...] = (
-    "CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
-    f'CREATE TABLE records (\n  {_RECORD_SQL},\n  PRIMARY KEY ("index")\n)',
+
+def schema(columns: int) -> tuple[str, ...]:
+    """The statements that make the tables of a store whose records have the first so many
+    columns."""
+    records = ",\n  ".join(
+        f'"{name}" {kind.sql.format(c=chr(34) + name + chr(34))}'
+        for name, kind in _FIELDS[:columns]
+    )
+    return (
+        _META,
+        f'CREATE TABLE records (\n  {records},\n  PRIMARY KEY ("index")\n)',
+        *_BESIDE,
+    )
+
+
+_META = "CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)"
+_BESIDE = (
     """CREATE TABLE witnesses (
   "index" INTEGER NOT NULL REFERENCES records ("index"),
   network TEXT NOT NULL CHECK (network IN ('reference', 'quantised')),
@@ -118,6 +129,7 @@ SCHEMA: tuple[str, ...] = (
   sha256 TEXT NOT NULL CHECK (length(sha256) = 64)
 )""",
 )
+SCHEMA = schema(len(COLUMNS))
 _MARKS = ", ".join("?" * len(COLUMNS))
 INSERT = f"INSERT INTO records VALUES ({_MARKS})"  # noqa: S608
 

@@ -25,6 +25,9 @@ COLUMNS: tuple[str, ...] = (
     "decided_by",
     "seconds",
     "reason",
+    "ties",
+    "reference_proved",
+    "quantised_proved",
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from relrob.report.run import wording
+from relrob.report.run import rates, wording
 from relrob.store.summary import Summary
 
 
@@ -37,13 +37,15 @@ def table_markdown(summary: Summary) -> str:
             "",
             escape(wording.meaning(summary)),
             "",
+            escape(rates.headline(summary)),
+            "",
             "| set | images | share of | share | 95% (Wilson) | meaning |",
             "| --- | ---: | --- | ---: | --- | --- |",
             *_rows(sets),
             "",
             "| rate | value |",
             "| --- | --- |",
-            *_rows(wording.rates(summary)),
+            *_rows(rates.rates(summary)),
             "",
             *[f"- {escape(note)}" for note in wording.notes(summary)],
             "",

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from relrob.report.run import wording
+from relrob.report.run import rates, wording
 from relrob.store.summary import Summary
 
 _STYLE = {
@@ -20,12 +20,14 @@ _STYLE = {
 
 
 def print_summary(summary: Summary, console: Console) -> None:
-    """Print the facts, the sets, the rates and the notes; 80 columns are enough."""
+    """Print the facts, the headline, the sets, the rates and the notes; 80 columns are enough."""
     console.print(_pairs(wording.facts(summary)))
+    console.print()
+    console.print(Text(rates.headline(summary), style="bold"))
     console.print()
     console.print(_sets(summary))
     console.print()
-    console.print(_pairs(wording.rates(summary), style="bold"))
+    console.print(_pairs(rates.rates(summary), style="bold"))
     console.print()
     console.print(_pairs([("-", note) for note in wording.notes(summary)]))
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relrob.report.run.data_words import data_facts
+from relrob.report.run.rates import share, span, ties
 from relrob.store.header import NetworkHeader
-from relrob.store.proportions import wilson
-from relrob.store.summary import Summary
+from relrob.store.summary import PointCounts, Summary
 
 # set, depth in the tree of sets, the set that it is a share of, meaning
 _MEANING: Final[tuple[tuple[str, int, str, str], ...]] = (
@@ -27,8 +27,9 @@ _MEANING: Final[tuple[tuple[str, int, str, str], ...]] = (
 
 @dataclass(frozen=True)
 class SetRow:
-    """A set in the table: `count` images, and as text their `share` of the set `whole` with its
-    interval; both texts are empty where `whole` is.
+    """A set in the table: `count` images that are surely in it, and as text their `share` of the
+    set `whole` with its interval; both texts are empty where `whole` is. Undecided images widen
+    them.
 
     `depth`: 0 for L_cc and L_ic, 1 for the sets that divide L_cc, 2 for those that divide R and
     R_NOT.
@@ -43,20 +44,6 @@ class SetRow:
     meaning: str
 
 
-def percent(value: float | None) -> str:
-    """A share as text.
-
-    >>> percent(0.98333), percent(None)
-    ('98.3%', 'not counted')
-    """
-    return "not counted" if value is None else f"{100 * value:.1f}%"
-
-
-def span(ends: list[float] | tuple[float, float] | None) -> str:
-    """An interval as text: (0.911, 0.997) is "91.1 to 99.7%"."""
-    return "" if ends is None else f"{100 * ends[0]:.1f} to {100 * ends[1]:.1f}%"
-
-
 def printable(text: Any) -> str:
     """The text with a question mark for every character that a terminal could obey.
 
@@ -68,13 +55,19 @@ def printable(text: Any) -> str:
 
 def set_rows(summary: Summary) -> list[SetRow]:
     """The sets, each below the set that it divides, with its share of that."""
-    sizes = {"images": summary.sets.images} | summary.sets.json()
-    rows = []
-    for name, depth, whole, meaning in _MEANING:
-        count, total = sizes[name], sizes[whole]
-        share, ends = (percent(count / total), span(wilson(count, total))) if total else ("", "")
-        rows.append(SetRow(name, depth, count, whole, share, ends, meaning))
-    return rows
+    sizes, shares = summary.sets.json(), summary.shares
+    return [
+        SetRow(
+            name,
+            depth,
+            sizes[name],
+            whole,
+            share(shares[name]),
+            span(shares[name].interval),
+            meaning,
+        )
+        for name, depth, whole, meaning in _MEANING
+    ]
 
 
 def facts(summary: Summary) -> list[tuple[str, str]]:
@@ -159,42 +152,6 @@ def _region(summary: Summary) -> str:
     return ", ".join(words)
 
 
-def rates(summary: Summary) -> list[tuple[str, str]]:
-    """(name, text) of the rates, with the fraction and the interval where there is one."""
-    sets, ends = summary.sets, summary.intervals
-    robust, transfer = summary.relative_robustness, summary.adversarial_transfer
-    return [
-        (
-            "relative robustness |R_Q^FP| / |R|",
-            f"{percent(robust)}, {sets.both_robust} of {sets.robust} "
-            f"(95%: {span(ends['relative_robustness'])})"
-            if robust is not None
-            else "not counted (R is empty)",
-        ),
-        (
-            "adversarial transfer |R^0| / |R_NOT|",
-            f"{percent(transfer)}, {sets.all_transfer} of {sets.not_robust} "
-            f"(95%: {span(ends['adversarial_transfer'])})"
-            if transfer is not None
-            else "not counted (R_NOT is empty)",
-        ),
-        *_point_rates(summary),
-    ]
-
-
-def _point_rates(summary: Summary) -> list[tuple[str, str]]:
-    """The two rates over perturbed images."""
-    effective = summary.effective
-    none = "not counted (no effective points)" if effective.reference == 0 else "not counted"
-    points = closest = none
-    if summary.transfer_points is not None:
-        counted = f"{effective.transferred:,} of {effective.reference:,}"
-        points = f"{percent(summary.transfer_points)}, {counted} effective points"
-    if summary.closest_transfer is not None:
-        closest = percent(summary.closest_transfer)
-    return [("transfer over points", points), ("transfer of the closest", closest)]
-
-
 def meaning(summary: Summary) -> str:
     """The claim of the verdicts, in one paragraph."""
     runtime = printable(summary.header.quantised.runtime)
@@ -241,6 +198,7 @@ def notes(summary: Summary) -> list[str]:
         _rule(summary),
         f"Clean regressions: {summary.clean_regressions} (the reference is right and the "
         "quantised network wrong with no perturbation at all).",
+        *ties(summary),
         *_events(summary),
         _work(summary),
     ]
@@ -267,8 +225,9 @@ def _events(summary: Summary) -> list[str]:
         reasons = "; ".join(f"{printable(reason)} ({count})" for reason, count in summary.reasons)
         told.append(
             f"Undecided images: {summary.sets.unknown} (reference {summary.unknown_reference}, "
-            f"quantised {summary.unknown_quantised}). In R or R_NOT they count in a rate's "
-            f"denominator alone. Reasons: {reasons or 'none recorded'}."
+            f"quantised {summary.unknown_quantised}). A share that they could change stands as "
+            "the least and the greatest that they allow, and its interval reaches from the one "
+            f"to the other. Reasons: {reasons or 'none recorded'}."
         )
     if summary.disagreements:
         told.append(
@@ -295,5 +254,14 @@ def _work(summary: Summary) -> str:
         return f"Images run: {points.evaluated + summary.evaluated_undecided:,}. {time}"
     return (
         f"Perturbed images: {points.covered:,} covered by the verdicts, {points.evaluated:,} by "
-        f"running a network, {points.proved:,} proved without. {time}"
+        f"running a network, {points.proved:,} proved for both networks without running either"
+        f"{_each_proved(points)}. {time}"
     )
+
+
+def _each_proved(points: PointCounts) -> str:
+    """How many were proved for each network by itself, where that was counted."""
+    one, other = points.reference_proved, points.quantised_proved
+    if one is None or other is None:
+        return ""
+    return f" ({one:,} without running the reference, {other:,} without running the quantised one)"

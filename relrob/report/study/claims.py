@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Final
 
 from relrob.report.study.table_rows import Rate, TableRow
+from relrob.store.proportions import Bounds
 
 # The least relative robustness that the paper claims, in percent.
 _ROBUST: Final = 98.0
@@ -73,13 +74,9 @@ def _robust(cells: list[TableRow]) -> PaperClaim:
     below = [row for ends, row in rates if ends is not None and ends[1] < _ROBUST]
     above = [row for ends, row in rates if ends is not None and ends[0] >= _ROBUST]
     shown = sorted(
-        (row.robustness.percent, row.name) for row in cells if row.robustness.percent is not None
+        (*row.robustness.bounds, row.name) for row in cells if row.robustness.bounds is not None
     )
-    least = (
-        f"least {shown[0][0]:.2f} % ({shown[0][1]}){_counted(cells)}"
-        if shown
-        else "no robust image"
-    )
+    least = f"least {_between(*shown[0][:2])} % ({shown[0][2]})" if shown else "no robust image"
     if below:
         return PaperClaim(
             says, Judgement.NOT, f"{least}; surely below in {len(below)} of {len(cells)} cells"
@@ -141,21 +138,26 @@ def _unequal(cells: list[TableRow]) -> PaperClaim | None:
         "transfer loses far more than robustness does "
         f"(there {_LOSSES[1]:g} and {_LOSSES[0]:g} points at most)"
     )
-    robust = [100 - row.robustness.percent for row in cells if row.robustness.percent is not None]
-    surely = [100 - row.robustness.highest for row in cells if row.robustness.highest is not None]
-    lost = [
-        (100 - row.transfer.percent, row.transfer)
-        for row in cells
-        if row.transfer.percent is not None
-    ]
-    if not robust or not lost:
+    robust = [row.robustness.bounds for row in cells if row.robustness.bounds is not None]
+    transfer = [row.transfer for row in cells if row.transfer.bounds is not None]
+    if not robust or not transfer:
         return None
-    most, rate = max(lost, key=lambda each: each[0])
-    why = f"at most {max(robust):.2f} points of robustness, {most:.2f} of transfer{_counted(cells)}"
-    ends = rate.interval or (0.0, 100.0)
-    if 100 - ends[1] > 2 * max(robust):
+    # The largest loss is at least `surely` (each undecided image kept), at most `perhaps` (none).
+    surely, perhaps = _largest_loss(robust)
+    least, most = _largest_loss([rate.bounds for rate in transfer if rate.bounds is not None])
+    why = (
+        f"at most {_between(surely, perhaps)} points of robustness, "
+        f"{_between(least, most)} of transfer"
+    )
+    least, most = _largest_loss([rate.interval for rate in transfer if rate.interval is not None])
+    if least > 2 * perhaps:
         return PaperClaim(says, Judgement.REPRODUCED, why)
-    return PaperClaim(says, Judgement.NOT if 100 - ends[0] < max(surely) else Judgement.OPEN, why)
+    return PaperClaim(says, Judgement.NOT if most < surely else Judgement.OPEN, why)
+
+
+def _largest_loss(rates: Sequence[Bounds]) -> Bounds:
+    """The least and the greatest that the largest of 100 % less each rate can be."""
+    return 100 - min(high for _, high in rates), 100 - min(low for low, _ in rates)
 
 
 def _radius(cells: list[TableRow]) -> PaperClaim | None:
@@ -177,14 +179,13 @@ def _radius(cells: list[TableRow]) -> PaperClaim | None:
     return PaperClaim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
 
 
-def _counted(cells: list[TableRow]) -> str:
-    """A remark on percentages, where some of the cells have undecided images."""
-    return ", undecided images counted against" if any(row.unknown for row in cells) else ""
+def _between(low: float, high: float) -> str:
+    """One number where all is decided."""
+    return f"{low:.2f}" if low == high else f"{low:.2f} to {high:.2f}"
 
 
 def _shown(rate: Rate) -> str:
-    if rate.percent is None or rate.interval is None:
+    if rate.bounds is None or rate.interval is None:
         return "no image"
-    return (
-        f"{rate.percent:.2f} % of {rate.whole} ({rate.interval[0]:.1f} to {rate.interval[1]:.1f})"
-    )
+    ends = f"({rate.interval[0]:.1f} to {rate.interval[1]:.1f})"
+    return f"{_between(*rate.bounds)} % of {rate.images.whole} {ends}"

@@ -2,12 +2,14 @@
 ones, fooled images by label.
 
 Colours are cividis and two of Okabe and Ito's, which the colour-blind can tell apart; line and
-marker differ too. Bars are Wilson intervals (95 %). The same rows give the same bytes. Imports
-Matplotlib.
+marker differ too. Thin bars are Wilson intervals (95 %). A rate that undecided images could change
+is a thick bar without a marker, from the least to the greatest that they allow. The same rows give
+the same bytes. Imports Matplotlib.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
@@ -19,6 +21,7 @@ from matplotlib.figure import Figure
 
 from relrob.report.figure_file import STYLE, files
 from relrob.report.study.table_rows import Rate, TableRow
+from relrob.store.proportions import Proportion
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 _STYLE: Final[Any] = {
@@ -33,6 +36,8 @@ _STYLE: Final[Any] = {
     "axes.axisbelow": True,
     "legend.frameon": False,
 }
+# Undecided images on top of a bar.
+_OPEN: Final[Any] = {"hatch": "/////", "linewidth": 0.3}
 # Points of two networks at one step stand so many octaves apart.
 _APART: Final = 0.06
 # Images of a rate whose interval must fit; intervals of fewer run out of the picture.
@@ -104,22 +109,38 @@ def _line(
 ) -> None:
     """Draw a rate with its interval against the step, `shift` octaves to the right.
 
-    The shift keeps lines from hiding each other. Cells without a rate are left out.
+    The shift keeps lines from hiding each other. Cells without a rate are left out, and so are the
+    lines to cells of undecided images.
     """
-    points = []
-    for row in sorted(rows, key=_step):
-        rate = pick(row)
-        if rate.percent is not None and rate.interval is not None:
-            points.append((float(_step(row)), rate.percent, *rate.interval))
+    points = [
+        (float(_step(row)) * 2**shift, rate)
+        for row in sorted(rows, key=_step)
+        if (rate := pick(row)).bounds is not None
+    ]
     if not points:
         return
-    steps, values, low, high = zip(*points, strict=True)
-    steps = tuple(step * 2**shift for step in steps)
-    errors = [
-        [value - end for value, end in zip(values, low, strict=True)],
-        [end - value for end, value in zip(high, values, strict=True)],
-    ]
-    axes.errorbar(steps, values, yerr=errors, capsize=2.5, linewidth=1.4, markersize=5, **style)
+    steps = [step for step, _ in points]
+    values = [math.nan if rate.percent is None else rate.percent for _, rate in points]
+    (line,) = axes.plot(steps, values, linewidth=1.4, markersize=5, **style)
+    colour = line.get_color()
+    axes.errorbar(
+        steps,
+        [(rate.bounds or (0.0, 0.0))[0] for _, rate in points],
+        yerr=_arms([rate for _, rate in points]),
+        fmt="none",
+        ecolor=colour,
+        elinewidth=1.4,
+        capsize=2.5,
+    )
+    for step, rate in points:
+        if rate.percent is None and rate.bounds is not None:
+            axes.vlines(step, *rate.bounds, colors=colour, linewidth=5, alpha=0.45)
+
+
+def _arms(rates: Sequence[Rate]) -> list[list[float]]:
+    """How far each interval reaches below and above the least rate."""
+    ends = [(rate.interval or (0.0, 0.0), (rate.bounds or (0.0, 0.0))[0]) for rate in rates]
+    return [[at - low for (low, _), at in ends], [high - at for (_, high), at in ends]]
 
 
 def _robust(rows: Sequence[TableRow]) -> Figure:
@@ -202,8 +223,8 @@ def _range(rates: Iterable[Rate]) -> tuple[float, float]:
     """
     shown = [100.0]
     for rate in rates:
-        shown += [value for value in (rate.percent, rate.published) if value is not None]
-        if rate.interval is not None and rate.whole >= _ENOUGH:
+        shown += [*(rate.bounds or ()), *([] if rate.published is None else [rate.published])]
+        if rate.interval is not None and rate.images.whole >= _ENOUGH:
             shown.append(rate.interval[0])
     low = min(shown)
     margin = max(100 - low, 1) * 0.06
@@ -220,7 +241,9 @@ def _fooled(rows: Sequence[TableRow]) -> Figure:
         labels = sorted({label for row in cells for label in row.by_label})
         width = 0.86 / len(cells)
         for number, row in enumerate(cells):
-            rates = [row.by_label.get(label, Rate(0, 0)).percent or 0.0 for label in labels]
+            ends = [row.by_label.get(label, Rate(Proportion())).bounds for label in labels]
+            rates = [bounds[0] if bounds else 0.0 for bounds in ends]
+            open_ = [bounds[1] - bounds[0] if bounds else 0.0 for bounds in ends]
             left = [place + (number - (len(cells) - 1) / 2) * width for place in range(len(labels))]
             shade = matplotlib.colormaps["cividis"](0.95 * number / max(len(cells) - 1, 1))
             axes.bar(
@@ -232,6 +255,8 @@ def _fooled(rows: Sequence[TableRow]) -> Figure:
                 linewidth=0.3,
                 label=str(row.step),
             )
+            if any(open_):
+                axes.bar(left, open_, width, rates, color="none", edgecolor=shade, **_OPEN)
         axes.set_xticks(range(len(labels)), [str(label) for label in labels])
         axes.grid(visible=False, axis="x")
         axes.set_ylim(0, 100)

@@ -11,7 +11,7 @@ from typing import Any
 from relrob.domain.network import Arithmetic
 from relrob.report.study.published import Key, Published, key_of
 from relrob.store.header import Header
-from relrob.store.proportions import wilson
+from relrob.store.proportions import Bounds, Proportion
 from relrob.store.study_directory import CellResult
 
 # Features of the ladders of Duncan et al. 2020.
@@ -22,35 +22,31 @@ _IMAGES = 10_000
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate: `part` of `whole` images, with its Wilson interval (95 %).
+    """A share of images in percent, with its Wilson interval (95 %).
 
-    `published`: the published percentage, where there is one. `undecided`: images of the whole that
-    are not in the part and might be.
+    `published`: the published percentage, where there is one.
     """
 
-    part: int
-    whole: int
+    images: Proportion
     published: float | None = None
-    undecided: int = 0
 
     @property
-    def highest(self) -> float | None:
-        """The percentage if every undecided image counted; None where `whole` is 0."""
-        return 100 * (self.part + self.undecided) / self.whole if self.whole else None
+    def bounds(self) -> Bounds | None:
+        """The least and the greatest percentage that the undecided images allow; None where the
+        whole is empty."""
+        return self.images.percents
 
     @property
     def percent(self) -> float | None:
-        """The percentage; None where `whole` is 0."""
-        return 100 * self.part / self.whole if self.whole else None
+        """The percentage; None where the whole is empty or an undecided image could change it."""
+        ends = self.bounds
+        return None if ends is None or self.images.undecided else ends[0]
 
     @property
-    def interval(self) -> tuple[float, float] | None:
-        """The interval in percent: undecided images lower no end and raise the upper one."""
-        if not self.whole:
-            return None
-        return 100 * wilson(self.part, self.whole)[0], 100 * wilson(
-            self.part + self.undecided, self.whole
-        )[1]
+    def interval(self) -> Bounds | None:
+        """The interval in percent, which undecided images widen at both ends."""
+        ends = self.images.interval
+        return None if ends is None else (100 * ends[0], 100 * ends[1])
 
     @property
     def difference(self) -> float | None:
@@ -70,14 +66,15 @@ class Rate:
         return self.interval[0] <= self.published <= self.interval[1]
 
     def json(self) -> dict[str, Any]:
-        """For a document: numbers rounded to 4 digits."""
-        ends = self.interval
+        """For a document: numbers rounded to 4 digits. `part`, `whole`: images that are surely in
+        them; `undecided`: images that could change the share."""
         return {
-            "part": self.part,
-            "whole": self.whole,
-            "undecided": self.undecided,
+            "part": self.images.part,
+            "whole": self.images.whole,
+            "undecided": self.images.undecided,
             "percent": _rounded(self.percent),
-            "interval": None if ends is None else [_rounded(end) for end in ends],
+            "bounds": _ends(self.bounds),
+            "interval": _ends(self.interval),
             "published": self.published,
             "difference": _rounded(self.difference),
         }
@@ -85,6 +82,10 @@ class Rate:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
+
+
+def _ends(ends: Bounds | None) -> list[float] | None:
+    return None if ends is None else [round(end, 4) for end in ends]
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,7 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> TableRow:
     robust, transfer = (
         (other.relative_robustness, other.adversarial_transfer) if other else (None, None)
     )
-    in_r = sets.robust - sets.both_robust - sets.lost
-    in_not = sets.not_robust - sets.none_transfers - sets.all_transfer - sets.some_transfer
-    open_ = summary.unknown_reference, summary.unknown_quantised
+    shares, open_ = summary.shares, summary.undecided
     return TableRow(
         grid=cell.grid,
         dataset=cell.dataset,
@@ -169,16 +168,21 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> TableRow:
         step=None if key is None else key[2],
         images=images,
         wrong=sets.wrong,
-        robustness=Rate(sets.both_robust, sets.robust, robust, in_r),
-        transfer=Rate(sets.all_transfer, sets.not_robust, transfer, in_not),
-        fooled=Rate(sets.not_robust, images, fooled, open_[0]),
-        reference_robust=Rate(sets.robust, images, None, open_[0]),
-        quantised_robust=Rate(cell.quantised_robust, images, None, open_[1]),
+        robustness=Rate(shares["R_Q^FP"], robust),
+        transfer=Rate(shares["R^0"], transfer),
+        fooled=Rate(_of_all(sets.not_robust, open_.reference, images), fooled),
+        reference_robust=Rate(_of_all(sets.robust, open_.reference, images)),
+        quantised_robust=Rate(_of_all(cell.quantised_robust, open_.quantised, images)),
         unknown=sets.unknown,
-        by_label={label: Rate(*counts) for label, counts in cell.by_label.items()},
+        by_label={label: Rate(_of_all(*counts)) for label, counts in cell.by_label.items()},
         accuracy=(_percent(header.reference.accuracy), _percent(header.quantised.accuracy)),
         published=other,
     )
+
+
+def _of_all(count: int, undecided: int, images: int) -> Proportion:
+    """A share of all images, some of which are undecided."""
+    return Proportion(count, images - count - undecided, undecided)
 
 
 def _described(header: Header) -> str:

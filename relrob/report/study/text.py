@@ -9,9 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from relrob.errors import UsageError
+from relrob.report.run.rates import counted
 from relrob.report.run.table import escape
 from relrob.report.study.claims import claims
 from relrob.report.study.table_rows import Rate, TableRow
+from relrob.store.proportions import Proportion
 from relrob.store.study_directory import StudyHead
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
@@ -75,19 +77,28 @@ def study_json(head: StudyHead, rows: Sequence[TableRow]) -> dict[str, Any]:
 
 
 def _cells(row: TableRow, rate: Rate) -> tuple[str, ...]:
-    ends = rate.interval
+    ends, bounds = rate.interval, rate.bounds
+    shown = "" if bounds is None else f"{bounds[0]:.2f}"
+    if bounds is not None and rate.images.undecided:
+        shown += f" to {bounds[1]:.2f}"
     return (
         row.grid,
         row.described,
         row.runtime,
         str(row.radius),
         "" if row.step is None else str(row.step),
-        f"{rate.part} of {rate.whole}",
-        "" if rate.percent is None else f"{rate.percent:.2f}",
+        counted(rate.images),
+        shown,
         "" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}",
         "" if rate.published is None else f"{rate.published:.2f}",
-        "" if rate.difference is None else f"{rate.difference:+.2f}{'' if rate.agrees else ' *'}",
+        _difference(rate),
     )
+
+
+def _difference(rate: Rate) -> str:
+    """Our rate less the published one, with a star where that lies outside our interval."""
+    star = "*" if rate.agrees is False else ""
+    return star if rate.difference is None else f"{rate.difference:+.2f} {star}".rstrip()
 
 
 def _line(cells: Sequence[str]) -> str:
@@ -112,7 +123,8 @@ def _markdown(head: StudyHead, rows: Sequence[TableRow]) -> str:
     lines += [f"Images undecided for one network or both: {unknown} in {len(rows)} cells."]
     if unknown:
         lines.append(
-            "They count in no rate's numerator; its interval reaches to where all of them would."
+            "A rate that they could change stands as the least and the greatest that they allow; "
+            "its interval reaches from the one to the other."
         )
     lines.append("")
     judged = claims(head.published, rows)
@@ -141,13 +153,17 @@ def _by_label(rows: Sequence[TableRow]) -> list[str]:
         "| --- | --- | ---: | ---: |" + " ---: |" * len(labels),
     ]
     for row in rows:
-        rates = [row.by_label.get(label, Rate(0, 0)).percent for label in labels]
-        shown = ["" if rate is None else f"{rate:.1f}" for rate in rates]
+        rates = [row.by_label.get(label, Rate(Proportion())).bounds for label in labels]
+        shown = ["" if ends is None else _one_or_two(*ends) for ends in rates]
         step = "" if row.step is None else str(row.step)
         lines.append(
             _line([escape(cell) for cell in (row.grid, row.runtime, str(row.radius), step, *shown)])
         )
     return [*lines, ""]
+
+
+def _one_or_two(low: float, high: float) -> str:
+    return f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
 
 
 def _csv(rows: Sequence[TableRow]) -> str:
@@ -160,17 +176,22 @@ def _csv(rows: Sequence[TableRow]) -> str:
         for key in ("part", "whole", "percent", "low", "high", "published")
     ]
     writer.writerow(
-        ["grid", "dataset", "region", "runtime", "radius", "step", "images", "unknown", *rates]
+        [
+            *("grid", "dataset", "region", "runtime", "radius", "step", "images", "unknown"),
+            *rates,
+            *(f"{name}_{key}" for name in names for key in ("least", "greatest")),
+        ]
     )
     for row in rows:
         values: list[Any] = []
+        ends: list[str] = []
         for rate in (row.robustness, row.transfer, row.fooled):
-            low, high = rate.interval or (None, None)
-            numbers = (rate.percent, low, high)
+            numbers = (rate.percent, *(rate.interval or (None, None)))
             shown = ["" if value is None else f"{value:.4f}" for value in numbers]
+            ends += ["" if end is None else f"{end:.4f}" for end in rate.bounds or (None, None)]
             values += [
-                rate.part,
-                rate.whole,
+                rate.images.part,
+                rate.images.whole,
                 *shown,
                 "" if rate.published is None else rate.published,
             ]
@@ -186,6 +207,7 @@ def _csv(rows: Sequence[TableRow]) -> str:
                 row.images,
                 row.unknown,
                 *values,
+                *ends,
             ]
         )
     return text.getvalue()
