@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
 from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
@@ -83,6 +84,20 @@ def _help(command: click.Command, path: str) -> str:
     settings = {**group.context_settings, "max_content_width": 100}
     context = click.Context(command, info_name=path, terminal_width=100, **settings)
     return f"## {path}\n\n```text\n{command.get_help(context).rstrip()}\n```"
+
+
+def policy_rules() -> str:
+    """The rules of a policy, with the thresholds of the default one."""
+    rows = [
+        "| `allowed-diagnoses` | none | blocking diagnoses that pass; any other fails | |",
+        *(
+            f"| `{rule.id}` | {rule.default} | {'at most' if rule.most else 'at least'}: "
+            f"{rule.measures.replace('|', chr(92) + '|')} | {rule.of} |"
+            for rule in RULES
+        ),
+    ]
+    head = ["| rule and option | default | asks | a share is of |", "| --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
 
 
 def rooms() -> str:
