@@ -1,13 +1,15 @@
-"""The input contract of a network: how the values that its file reads follow from pixels in [0, 1]."""
+"""The input contract of a network: how the values that its file reads follow from pixels."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
 from relrob.errors import UsageError
 
+_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2}|/[0-9]{1,30})?")
 # Constants within these ends, and no others, keep every step far from float32's own ends.
 _LEAST: Final = Fraction(1, 2**30)
 _MOST: Final = Fraction(2**30)
@@ -17,8 +19,9 @@ _MOST: Final = Fraction(2**30)
 class InputContract:
     """The file reads ((`scale` * pixel) - `mean`) / `std`, each operation rounded to float32.
 
-    `mean`, `std`: one number, or one a channel in the order of the images, before `bgr` reverses
-    the channels; () stands for 0 and 1. `output`: the name of the output that holds the classes;
+    Pixels lie in [0, 1]. `bgr`: the file reads the channels in the reverse order. `mean`, `std`:
+    one number, or one a channel in the order in which the file reads them; () stands for 0 and
+    1. `output`: the name of the output that holds the classes;
     "" is the only one.
 
     Raises UsageError for a scale or a std that is not above 0, or a constant beyond 2^30.
@@ -95,6 +98,86 @@ class InputContract:
         if self.output:
             found["output"] = self.output
         return found
+
+
+# The file reads pixels as they are.
+IDENTITY: Final = InputContract()
+
+
+@dataclass(frozen=True)
+class InputOptions:
+    """The options of an input contract, as parsed; None where one was not given."""
+
+    scale: Fraction | None = None
+    mean: tuple[Fraction, ...] | None = None
+    std: tuple[Fraction, ...] | None = None
+    bgr: bool | None = None
+    output: str | None = None
+
+    def over(self, read: InputContract) -> InputContract:
+        """The contract that a file says, `read`, with the options that were given in place of its
+        parts. Raises UsageError where they do not fit each other."""
+        given = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(read, **given)
+
+
+def exactly(contract: InputContract) -> InputOptions:
+    """Options that give this contract, whatever a file says, but for the output's name."""
+    return InputOptions(contract.scale, contract.mean, contract.std, contract.bgr)
+
+
+def input_options(
+    input_scale: str | None = None,
+    mean: str | None = None,
+    std: str | None = None,
+    channels: str | None = None,
+    output: str | None = None,
+) -> InputOptions:
+    """The options from their texts: exact decimals or fractions, several with commas. Raises
+    UsageError.
+
+    >>> input_options(mean="0.5,1/3,0", channels="bgr").bgr
+    True
+    """
+    if channels not in (None, "rgb", "bgr"):
+        raise UsageError(f"channels {channels!r}", "rgb, bgr")
+    if output == "":
+        raise UsageError("output ''", "the name of an output of the file")
+    scale = None if input_scale is None else _numbers("input scale", input_scale, "255, 1/2")
+    if scale is not None and len(scale) != 1:
+        raise UsageError(f"input scale {input_scale!r}", "one number", "--input-scale 255")
+    options = InputOptions(
+        None if scale is None else scale[0],
+        None if mean is None else _numbers("mean", mean, "0.5, or 0.485,0.456,0.406"),
+        None if std is None else _numbers("std", std, "0.5, or 0.229,0.224,0.225"),
+        None if channels is None else channels == "bgr",
+        output,
+    )
+    options.over(IDENTITY)
+    return options
+
+
+def _numbers(what: str, text: str, example: str) -> tuple[Fraction, ...]:
+    parts = [part.strip() for part in text.split(",")]
+    try:
+        if all(_NUMBER.fullmatch(part) for part in parts):
+            return tuple(Fraction(part) for part in parts)
+    except ZeroDivisionError:
+        pass
+    raise UsageError(f"{what} {text!r}", f"exact numbers: {example}")
+
+
+def constant(value: Any) -> Any:
+    """Numbers of Python as the text of an option, several with commas; anything else as it is.
+
+    >>> constant(255), constant((0.485, 0.456)), constant(None)
+    ('255', '0.485,0.456', None)
+    """
+    if isinstance(value, (int, float, Fraction)) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (list, tuple)) and value:
+        return ",".join(str(each) for each in value)
+    return value
 
 
 def spelled(number: Fraction) -> str:
