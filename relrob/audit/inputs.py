@@ -16,13 +16,17 @@ from relrob.domain.arrays import Bools, Floats, Ints
 from relrob.networks.evaluator import labels
 
 # Images for the first and the second round, and readings that reach the second and the third.
-_ROUNDS: Final = ((48, 8), (320, 3))
+_ROUNDS: Final = ((48, 8), (480, 4))
 # So large a share of right labels needs no other reading.
 ENOUGH: Final = 0.995
-# A reading is found where at most this share of the errors is left, beyond chance.
-_LEFT: Final = 0.75
+# A reading is found where at most this share of the errors is left, or so many more labels are
+# right, beyond chance.
+_LEFT: Final = 0.85
+_GAIN: Final = 0.1
 _CHANCE: Final = 1e-4
-# A reading that changes less is preferred unless it is worse beyond this chance.
+# A reading goes on where it is not worse than the present one by more than this on the sample.
+_SLACK: Final = 0.01
+# A reading that changes less, or is more usual, is preferred unless it is worse beyond this chance.
 _WORSE: Final = 1e-3
 # A reading under which a network gives one label to more images than this is none.
 _ONE: Final = 0.9
@@ -60,15 +64,16 @@ def found_reading(
     )
     if now.share >= ENOUGH:
         return None
-    chosen = _screened(reader, pixels, now, right)
+    usuals = usual(reader.network, pixels)
+    chosen = _screened(reader, pixels, now, right, usuals)
     tried = [tried_on(reader, pixels, each, right) for each in chosen]
     fitting = [each for each in tried if _far_better(each, now)]
     if not fitting:
         return None
     best = max(fitting, key=lambda each: each.share)
-    simpler = _simpler(best.reading, now.reading, usual(reader.network, pixels))
+    simpler = _simpler(best.reading, now.reading, usuals)
     tried += [tried_on(reader, pixels, each, right) for each in simpler if each not in chosen]
-    return _plainest([each for each in tried if _far_better(each, now)], best, now.reading)
+    return _plainest([each for each in tried if _far_better(each, now)], best, now.reading, usuals)
 
 
 def tried_on(reader: Reader, pixels: NDArray[Any], reading: Reading, right: Right) -> Tried:
@@ -79,28 +84,30 @@ def tried_on(reader: Reader, pixels: NDArray[Any], reading: Reading, right: Righ
 
 
 def _screened(
-    reader: Reader, pixels: NDArray[Any], now: Tried, right: Right
-) -> Sequence[Reading]:
-    """The few readings that do best on a sample, better than the present one."""
+    reader: Reader, pixels: NDArray[Any], now: Tried, right: Right, left: Sequence[Reading]
+) -> list[Reading]:
+    """The few readings that do best on a sample, those of `left`."""
     order = np.random.default_rng(0).permutation(len(pixels))
-    left: Sequence[Reading] = usual(reader.network, pixels)
     for size, kept in _ROUNDS:
         some = order[:size]
         scores = [
             float(right(labels(reader.outputs(pixels[some], each)), some).mean()) for each in left
         ]
         best = sorted(range(len(left)), key=lambda at: -scores[at])[:kept]
-        left = [left[at] for at in best if scores[at] > now.right[some].mean()]
-    return left
+        left = [left[at] for at in best]
+    least = float(now.right[some].mean()) - _SLACK
+    return [left[at] for at, place in enumerate(best) if scores[place] >= least]
 
 
 def _far_better(each: Tried, now: Tried) -> bool:
-    """Does a reading mend a quarter of the errors, beyond chance, without one label for all?"""
+    """Does a reading mend many errors, beyond chance, without one label for all?"""
     gained, lost = int((each.right & ~now.right).sum()), int((now.right & ~each.right).sum())
     most = np.unique(each.labels, return_counts=True)[1].max() / len(each.labels)
     return bool(
-        (~each.right).sum() <= _LEFT * (~now.right).sum()
-        and gained > lost
+        (
+            (~each.right).sum() <= _LEFT * (~now.right).sum()
+            or gained - lost >= _GAIN * len(now.right)
+        )
         and mcnemar(lost, gained) <= _CHANCE
         and most <= _ONE
     )
@@ -124,12 +131,15 @@ def _simpler(best: Reading, now: Reading, readings: Sequence[Reading]) -> list[R
     ]
 
 
-def _plainest(fitting: Sequence[Tried], best: Tried, now: Reading) -> Tried:
-    """The reading of the fewest changes that is not worse than the best beyond chance."""
+def _plainest(
+    fitting: Sequence[Tried], best: Tried, now: Reading, usuals: Sequence[Reading]
+) -> Tried:
+    """The reading of the fewest changes, the most usual first, that is not worse than the best
+    beyond chance."""
 
     def as_good(each: Tried) -> bool:
         lost, gained = (best.right & ~each.right).sum(), (each.right & ~best.right).sum()
         return mcnemar(int(lost), int(gained)) > _WORSE or gained >= lost
 
     good = [each for each in fitting if as_good(each)]
-    return min(good, key=lambda each: (each.reading.changes(now), -each.share))
+    return min(good, key=lambda each: (each.reading.changes(now), usuals.index(each.reading)))

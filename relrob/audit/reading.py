@@ -15,6 +15,7 @@ from relrob.domain.arrays import Floats, Ints
 from relrob.domain.contract import InputContract
 from relrob.domain.network import Layout, Network
 from relrob.networks.accuracy import CHUNK, as_floats
+from relrob.networks.feed import fed
 from relrob.networks.open import open_network
 from relrob.networks.shapes import raster
 
@@ -128,18 +129,6 @@ def _own(pixels: NDArray[Any]) -> InputContract | None:
     if stds.min() < 1e-3:
         return None
     return _contract(" ".join(f"{m:.4f}" for m in means), " ".join(f"{s:.4f}" for s in stds))
-
-
-def fed(images: Floats, network: Network) -> Floats:
-    """The values (n, d) that the contract makes of images (n, d), in (H, W, C) raster order."""
-    contract, channels = network.contract, network.image_shape[2]
-    values = images.reshape(len(images), -1, channels)
-    values = values[:, :, ::-1] if contract.bgr else values
-    scale, mean, std = (
-        np.array([float(each) for each in numbers], np.float32)
-        for numbers in ((contract.scale,), contract.mean or (0,), contract.std or (1,))
-    )
-    return np.ascontiguousarray(((values * scale - mean) / std).reshape(len(images), -1))
 
 
 class Reader:
