@@ -59,8 +59,8 @@ def quantise(
 
     `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
     `calibration` images from `calibration_split`, by `seed`. `classes`, `labels`, `range` and
-    `images_layout`: how the data are read, as for `relrob verify`. `memory`: GiB that the first reading
-    of a file may take. Raises RelrobError.
+    `images_layout`: how the data are read, as for `relrob verify`. `memory`: GiB that the first
+    reading of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
