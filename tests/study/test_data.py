@@ -15,7 +15,7 @@ import pytest
 
 import relrob
 from relrob.domain.events import Event
-from relrob.errors import ClassCountError, DatasetError, UsageError
+from relrob.errors import ClassCountError, DatasetError, RelrobError, UsageError
 from relrob.networks.onnx.export import to_onnx
 from relrob.report.run.terminal import rendered
 from relrob.store.summary import Summary
@@ -71,7 +71,7 @@ def test_labels_of_the_reference(case: Case, unlabelled: Path) -> None:
     expected = outputs(case.reference, np.load(unlabelled)["images"]).argmax(axis=1)
     data = data_of(plan)
     assert data.labels.tolist() == expected.tolist() and data.classes == 4
-    assert plan.header["reference"]["accuracy"] == 1 > plan.header["quantised"]["accuracy"] >= 0
+    assert plan.header["reference"]["accuracy"] == 1 >= plan.header["quantised"]["accuracy"]
     assert plan.header["dataset"]["labels"] == plan.config["dataset"]["labels"] == "reference"
     with pytest.raises(DatasetError, match="--labels reference"):
         make_plan(asked(case, dataset=str(unlabelled)))
@@ -107,14 +107,14 @@ def named(folder: Path, case: Case, names: tuple[str, ...]) -> str:
 
 
 def test_the_map_of_classes_is_in_every_output(case: Case, unlabelled: Path) -> None:
-    names = ("yak", "ant", "owl", "bee")
+    names = ("yak", "owl", "ant", "bee")
     (unlabelled.parent / "classes.txt").write_text("\n".join(names))
     data = named(unlabelled.parent, case, names)
     summary = run(case, dataset=data, classes="classes.txt")
     assert summary["dataset"]["classes"] == list(names)
     assert summary["reference"]["accuracy"] == 0.9
     for text in texts(summary):
-        assert "0 yak, 1 ant, 2 owl, 3 bee, as --classes gives them" in text
+        assert "0 yak, 1 owl, 2 ant, 3 bee, as --classes gives them" in text
     wrong = make_plan(asked(case, dataset=data))
     assert wrong.header["dataset"]["classes"] == ["ant", "bee", "owl", "yak"]
     assert wrong.header["reference"]["accuracy"] < 0.6 and wrong.digest != summary["run"]
@@ -122,11 +122,8 @@ def test_the_map_of_classes_is_in_every_output(case: Case, unlabelled: Path) -> 
 
 def test_too_few_names_are_told_with_the_remedy(case: Case, unlabelled: Path) -> None:
     data = named(unlabelled.parent, case, ("yak", "ant", "owl", "ant"))
-    for options in ({}, {"reference": None, "reference_runtime": None}):
-        with pytest.raises(
-            ClassCountError, match=r"4 outputs.*--classes FILE.*found: ant, owl, yak"
-        ):
-            make_plan(asked(case, dataset=data, **({} if options else {"labels": "given"})))
+    with pytest.raises(ClassCountError, match=r"4 outputs.*--classes FILE.*found: ant, owl, yak"):
+        make_plan(asked(case, dataset=data))
     with pytest.raises(ClassCountError, match=r"--classes FILE"):
         relrob.quantise(case.reference, "q.onnx", scheme="qdq", dataset=data)
 
@@ -188,20 +185,20 @@ def test_quantise_says_what_it_calibrated_on(case: Case, unlabelled: Path) -> No
 
 
 def test_a_ladder_needs_no_labels(unlabelled: Path) -> None:
-    found = relrob.ladder(3, radius=1, step="1/2", features=2, dataset=unlabelled.name)
+    found = relrob.ladder(3, radius=9, step="1/2", features=2, axes=4, dataset=unlabelled.name)
     assert found["points"] > 1 and "labels" not in found["image"]
     np.savez("table.npz", images=np.linspace(-4, 4, 24).reshape(2, 12))
     table = relrob.ladder(
-        1, radius=1, step="1/2", features="all", axes=4, dataset="table.npz", range="-4:4"
+        1, radius=4, step="1/2", features="all", axes=4, dataset="table.npz", range="-4:4"
     )
     assert table["image"]["range"] == "-4:4" and table["points"] > 1
 
 
 def test_grey_and_rgb_say_what_to_do(case: Case, unlabelled: Path) -> None:
     Path("rgb.onnx").write_bytes(to_onnx(random_dense(3, (192, 8, 4))))
-    with pytest.raises(relrob.RelrobError, match="the network reads RGB and the images are grey"):
+    with pytest.raises(RelrobError, match="the network reads RGB and the images are grey"):
         make_plan(asked(case, reference="rgb.onnx"))
     stored = np.load(case.data)
     np.savez("rgb.npz", images=stored["images"][..., None].repeat(3, -1), labels=stored["labels"])
-    with pytest.raises(relrob.RelrobError, match="the network reads grey and the images are RGB"):
+    with pytest.raises(RelrobError, match="the network reads grey and the images are RGB"):
         make_plan(asked(case, dataset="rgb.npz"))
