@@ -10,8 +10,9 @@ from math import prod
 import numpy as np
 
 from relrob.domain.arrays import Doubles, Floats, read_only
+from relrob.domain.contract import IDENTITY, InputContract
 from relrob.domain.derived import Derived
-from relrob.errors import NetworkError, ShapeError
+from relrob.errors import NetworkError, ShapeError, UsageError
 
 
 class Layout(StrEnum):
@@ -151,6 +152,10 @@ class Network:
     it.
     `apart`: the graph is known to treat the images of a batch apart; otherwise one runs at a time.
     `conversion`: the form that the runtime executes, where that is not the file as given; else "".
+    `head`: the meaning of the file's one output where there are two classes, "logit" or
+    "probability"; "" where it has an output a class.
+    `contract`: how the values that the file reads follow from the pixels.
+    `contract_from`: the part of the file that says the contract; "" where none does.
     """
 
     path: str
@@ -168,6 +173,9 @@ class Network:
     black_box: str = ""
     apart: bool = True
     conversion: str = ""
+    head: str = ""
+    contract: InputContract = IDENTITY
+    contract_from: str = ""
 
     def __post_init__(self) -> None:
         if self.inputs < 1 or self.classes < 2:
@@ -179,6 +187,17 @@ class Network:
             raise ShapeError(
                 f"{self.path} has {self.inputs} inputs",
                 f"images of {self.image_shape}, (height, width, channels)",
+            )
+        if self.head not in ("", "logit", "probability") or (self.head and self.classes != 2):
+            raise NetworkError(f"{self.path}: a head {self.head!r} of {self.classes} classes")
+        self.contract.check(self.image_shape[2])
+        if not self.contract.plain and (
+            self.format == "fixed" or self.arithmetic is Arithmetic.REAL
+        ):
+            what = "a fixed-point network" if self.format == "fixed" else "runtime real"
+            raise UsageError(
+                f"{what} reads pixels as they are: {self.path} with {self.contract.text()}",
+                "no --input-scale, --mean, --std, --channels",
             )
         if self.dense is not None and (self.dense.inputs, self.dense.classes) != (
             self.inputs,

@@ -19,6 +19,7 @@ from relrob.networks.content import gives_logits
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import labels, margins, near_ties
+from relrob.networks.model import modelled_dense
 from relrob.networks.open import Opened
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
@@ -201,7 +202,10 @@ def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosu
 def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
     """The folded judge where the network is a float MLP, otherwise the runtime's. (A label that is
     certain for every float32 evaluation is certain over the reals.)"""
-    network, dense = opened.network, opened.network.dense
-    if dense is None or network.black_box or network.arithmetic is Arithmetic.INTEGER:
+    network = opened.network
+    if network.black_box or network.arithmetic is Arithmetic.INTEGER:
+        return RuntimeJudge(opened, rungs, label)
+    dense = modelled_dense(network)
+    if dense is None:
         return RuntimeJudge(opened, rungs, label)
     return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))

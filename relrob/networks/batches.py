@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.network import Layout, Network
 from relrob.errors import NetworkError, ShapeError
+from relrob.networks.feed import fed
 from relrob.networks.shapes import raster
 
 
@@ -39,7 +40,8 @@ def run_in_batches(
     run: Callable[[Floats], NDArray[Any]],
     order: Ints | None,
 ) -> Floats:
-    """Outputs (n, classes) of images (n, d), `size` at a time, with the pixels in `order`.
+    """Outputs (n, classes) of images (n, d), `size` at a time, as the input contract feeds them,
+    with the values in `order`.
 
     `run` maps up to `size` images to their rows. Raises NetworkError when it returns another number
     of values, as a graph that mixes or drops images does.
@@ -47,8 +49,10 @@ def run_in_batches(
     images = check_images(images, network)
     outputs = np.empty((len(images), network.classes), np.float32)
     for start in range(0, len(images), size):
-        part = images[start : start + size]
+        part = fed(images[start : start + size], network)
         rows = np.asarray(run(part if order is None else np.ascontiguousarray(part[:, order])))
+        if network.head and rows.size == len(part):
+            rows = two_columns(rows.reshape(-1, 1), network.head)
         if rows.size != len(part) * network.classes:
             raise NetworkError(
                 f"{network.path} gave outputs of shape {rows.shape} for {len(part)} images",
@@ -56,6 +60,18 @@ def run_in_batches(
             )
         outputs[start : start + size] = rows.reshape(len(part), network.classes)
     return outputs
+
+
+def two_columns(outputs: NDArray[Any], head: str) -> Floats:
+    """The scores (n, 2) of two classes, of one output (n, 1): a "logit" beside 0, or a
+    "probability" beside what it leaves.
+
+    Class 1 is the label where the logit is above 0, or the probability above 1/2: 1 - p is exact
+    for p from 1/2 on, and at least 1/2 below. A tie is class 0.
+    """
+    one = outputs.astype(np.float32, copy=False)
+    other = np.float32(1) - one if head == "probability" else np.where(np.isnan(one), one, 0)
+    return np.concatenate([other.astype(np.float32, copy=False), one], axis=1)
 
 
 def probe_images(network: Network) -> Floats:

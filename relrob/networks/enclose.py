@@ -13,6 +13,7 @@ from relrob.networks.enclosure import Enclosure, fixed_enclosure, float32_enclos
 from relrob.networks.fixed.file import fixed_of
 from relrob.networks.kept import kept
 from relrob.networks.litert.layers import DynamicFull
+from relrob.networks.model import modelled_dense
 from relrob.networks.unharmed import Unharmed
 from relrob.registry import load
 
@@ -31,7 +32,8 @@ def enclosure_of(network: Network) -> Enclosure | None:
     if network.black_box:
         return None
     if network.dense is not None and network.arithmetic is Arithmetic.FLOAT32:
-        return float32_enclosure(network.dense, softmax=not gives_logits(network))
+        dense = modelled_dense(network)
+        return None if dense is None else float32_enclosure(dense, not gives_logits(network))
     if network.dense is not None and network.arithmetic is Arithmetic.REAL:
         return real_enclosure(network.dense)
     if network.format == "tflite":
@@ -58,6 +60,9 @@ def dynamic_layers(network: Network) -> tuple[DynamicFull, ...] | None:
 @kept
 def _dynamic(network: Network) -> tuple[tuple[DynamicFull, ...], str] | None:
     """The layers, and the kernel of the first."""
+    # The levels of rows are counted from pixels as they are.
+    if not network.contract.plain:
+        return None
     if network.black_box or network.format != "tflite" or not network.scheme.startswith("dynamic"):
         return None
     found: tuple[tuple[DynamicFull, ...], str] | None = load(

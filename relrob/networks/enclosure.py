@@ -59,6 +59,9 @@ class EnclosedLayer:
     inputs above it are cut to it; `rounding`: error of storing the output; `terms`: float32
     operations on the way to an output, 0 for none (real arithmetic); `floor`, `cap`: the smallest
     and largest output; `relu`; `slack` (n_out,): a further error of each output; `size`: |weights|.
+
+    `off_grid`: the levels of an input lie anywhere, by an input contract that shifts pixels. Then 0
+    is moved too.
     """
 
     weights: Doubles
@@ -72,6 +75,7 @@ class EnclosedLayer:
     cap: float = inf
     floor: float = -inf
     slack: Doubles | None = None
+    off_grid: bool = False
     size: Doubles = field(init=False)
 
     def __post_init__(self) -> None:
@@ -102,7 +106,8 @@ class EnclosedLayer:
         with np.errstate(over="ignore", invalid="ignore"):
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved
-                moved = np.where(high > 0, step + np.maximum(high - self.input_cap, 0), 0.0)
+                lost = step + np.maximum(high - self.input_cap, 0)
+                moved = lost if self.off_grid else np.where(high > 0, lost, 0.0)
             if len(self.weights) > WIDEST:
                 rest = np.full((*high.shape[:-1], len(self.bias)), inf)
             elif self.terms:
@@ -123,6 +128,8 @@ class EnclosedLayer:
         step = 2 * (self.share * largest + self.moved) / LOOSE
         if step == 0:
             return values, np.zeros_like(values)
+        if self.off_grid:
+            return values, LOOSE * (step / 2 + np.maximum(values - self.input_cap, 0.0))
         place = np.minimum(values, self.input_cap) / step
         level = np.rint(place)
         unclear = np.abs(place - level) > 0.5 - _HALF

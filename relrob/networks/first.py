@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
+from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.network import Layout
 from relrob.errors import NetworkError
 from relrob.networks.load import READERS, load_network
@@ -41,6 +42,8 @@ def try_network(
     layout: str = "auto",
     inherit: Layout | None = None,
     more_classes: bool = False,
+    inputs: InputOptions | None = None,
+    like: InputContract | None = None,
     memory: float | None = None,
 ) -> None:
     """Read the file and run it once in a child. The arguments are those of `load_network`.
@@ -57,6 +60,8 @@ def try_network(
         "layout": layout,
         "inherit": inherit,
         "more_classes": more_classes,
+        "inputs": inputs,
+        "like": like,
     }
     guarded(
         "relrob.networks.first:first_reading",

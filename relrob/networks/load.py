@@ -11,9 +11,11 @@ from typing import Final
 
 import numpy as np
 
+from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
-from relrob.errors import ClassCountError, NetworkError, UsageError
+from relrob.errors import ClassCountError, NetworkError, ShapeError, UsageError
 from relrob.networks.content import conversion_of
+from relrob.networks.inputs import contract_of
 from relrob.networks.operators import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
 from relrob.networks.sniff import sniff
@@ -49,6 +51,8 @@ def load_network(
     layout: str = "auto",
     inherit: Layout | None = None,
     more_classes: bool = False,
+    inputs: InputOptions | None = None,
+    like: InputContract | None = None,
 ) -> Network:
     """Read a network for images (H, W, C): the weights of a float MLP, or a black box that its
     runtime runs.
@@ -62,17 +66,23 @@ def load_network(
     `more_classes`: more outputs than `classes` are right too, because the data may lack some
     classes.
 
+    `inputs`: the options of the input contract. What the file itself says stands in for those that
+    are not given, and what `like` reads for the rest. None: the file reads pixels as they are.
+
     Raises NetworkError, UnsupportedLayerError, ShapeError, UsageError.
     """
     name, file = str(path), Path(path)
-    source = _read(file, name)
+    source = read_source(file, name, (inputs and inputs.output) or "")
     dims, _ = (
         without_batch(source.dims, image_shape) if source.dims is not None else (image_shape, True)
     )
     order = decide_layout(name, dims, image_shape, layout, source.flat or inherit)
     dense, folded, unread = _dense(source, dims, name)
+    head = _head(source, dense, classes, name)
+    if head and dense is not None and dense.classes == 1:
+        dense = two_outputs(dense)
     outputs = classes
-    for found in (source.classes, dense.classes if dense is not None else None):
+    for found in () if head else (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
             raise ClassCountError(
                 f"{name} has {found} outputs, the data set {classes} classes", "equal numbers"
@@ -91,29 +101,34 @@ def load_network(
         layout=order,
         scheme=source.scheme,
         arithmetic=Arithmetic.REAL if runtime == REAL else source.arithmetic,
-        dense=None if dense is None else _in_raster_order(dense, order, image_shape),
+        dense=None if dense is None else in_raster_order(dense, order, image_shape),
         folded=folded,
         black_box=""
         if dense is not None
+        else "one output for two classes"
+        if head and source.format in MODELLED
         else source.black_box(runtime)
         if source.format in MODELLED
         else unread,
         apart=source.apart or dense is not None,
+        head=head,
     )
+    contract, told = contract_of(name, source, inputs, like)
+    network = replace(network, contract=contract, contract_from=told)
     return replace(network, conversion=conversion_of(network))
 
 
-def _read(file: Path, name: str) -> Source:
-    """The facts that the reader of the file's format gives."""
+def read_source(file: Path, name: str, output: str = "") -> Source:
+    """The facts that the reader of the file's format gives. `output`: as in `InputContract`."""
     kind = sniff(file)
     if kind == "savedmodel":
         # TensorFlow prints messages from its import on.
         with quiet_native():
             reader = load("relrob.networks.keras.savedmodel:read_savedmodel")
-        found: Source = reader(name)
+        found: Source = reader(name, output)
         return found
     try:
-        source: Source = load(READERS[kind])(name, file.read_bytes())
+        source: Source = load(READERS[kind])(name, file.read_bytes(), output)
     except OSError as error:
         raise NetworkError(f"cannot read {name}: {error.strerror or error}") from error
     return source
@@ -162,7 +177,7 @@ def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | No
     """The weights in the file's own input order or None, whether they only model the file, and the
     reason for None."""
     try:
-        return *source.dense(dims), ""
+        return *source.dense(dims, ()), ""
     except NotDenseError as error:
         if source.format == "keras1-h5":
             raise NetworkError(f"{name}: {error}") from error
@@ -174,7 +189,32 @@ def _dense(source: Source, dims: tuple[int, ...], name: str) -> tuple[Dense | No
         raise type(error)(f"{name}: {str(error).replace(f'{name}: ', '')}") from error
 
 
-def _in_raster_order(dense: Dense, layout: Layout, image_shape: Shape) -> Dense:
+def _head(source: Source, dense: Dense | None, classes: int, name: str) -> str:
+    """The meaning of the one output of a file for two classes; "" for other files. Raises
+    ShapeError where the file does not tell it."""
+    single = source.classes == 1 or (dense is not None and dense.classes == 1)
+    if not single or classes > 2:
+        return ""
+    if not source.head:
+        raise ShapeError(
+            f"{name} has 1 output, and does not say whether it is a logit or a probability",
+            "two outputs, or one that ends in a dense layer or a sigmoid",
+        )
+    return source.head
+
+
+def two_outputs(dense: Dense) -> Dense:
+    """The same network with the logit 0 for class 0 beside its one output for class 1."""
+    last = dense.layers[-1]
+    weights, bias = (
+        np.concatenate([np.zeros_like(a), a], axis=-1) for a in (last.weights, last.bias)
+    )
+    slack = None if last.slack is None else np.concatenate([np.zeros(1), last.slack])
+    made = replace(last, weights=weights, bias=bias, slack=slack)
+    return replace(dense, layers=(*dense.layers[:-1], made))
+
+
+def in_raster_order(dense: Dense, layout: Layout, image_shape: Shape) -> Dense:
     """The same network with the rows of its first layer in the order of an (H, W, C) raster."""
     if layout is Layout.HWC:
         return dense

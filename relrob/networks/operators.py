@@ -23,6 +23,7 @@ from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.network import Dense, Layer
 from relrob.domain.rounding import TERMS, gamma
 from relrob.errors import NetworkError, ShapeError
+from relrob.networks.feed import ROUNDINGS, Entry
 
 Array = NDArray[Any]
 
@@ -128,9 +129,12 @@ class OperatorChain:
     A layer without steps keeps its float32 weights to the bit. `folded` tells whether the chain
     does more than plain dense layers, so that the result is a model of it. Each method raises
     NotDenseError for what an MLP cannot hold, NetworkError or ShapeError for what no network can.
+
+    `entry`: steps before the chain, (scale, shift) of each value in the order of the input, flat.
     """
 
     dims: tuple[int, ...]
+    entry: Entry = ()
     folded: bool = field(default=False, init=False)
     _pixels: Ints = field(init=False)
     _value: _Steps = field(init=False)
@@ -140,6 +144,9 @@ class OperatorChain:
     def __post_init__(self) -> None:
         self._pixels = np.arange(prod(self.dims), dtype=np.int64).reshape(self.dims)
         self._value = _nothing(np.ones(self.dims))
+        for scale, shift in self.entry:
+            offset = shift.reshape(self.dims)
+            self.affine(scale.reshape(self.dims), offset, np.abs(offset), ROUNDINGS)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -256,6 +263,12 @@ class OperatorChain:
         if not self._layers or len(self.shape) != 1:
             raise NotDenseError("a softmax that is not over a dense layer's outputs")
         self._softmax = True
+
+    def sigmoid(self) -> None:
+        """The logistic function of the one value: the softmax over 0 and it."""
+        if self.shape != (1,):
+            raise NotDenseError("a sigmoid over several values")
+        self.softmax()
 
     def finish(self) -> Dense:
         """The network, rows in the order of the chain's own input. Raises NotDenseError when it

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from relrob.domain.contract import InputContract
 from relrob.domain.network import Arithmetic, Dense, Layout
+from relrob.errors import ShapeError
+from relrob.networks.feed import Entry
+
+Reader = Callable[[tuple[int, ...], Entry], tuple[Dense, bool]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,9 +22,14 @@ class Source:
     `sha256`: of the bytes. `flat`: the pixel order of a flat input where the format fixes it.
     `apart`: the graph is known to treat the images of a batch apart.
 
-    `dense(dims)`: the weights in the file's own input order for one image of shape `dims`, and
-    whether they only model a file that does more than plain dense layers. It raises NotDenseError
-    for a black box.
+    `dense(dims, entry)`: the weights in the file's own input order for one image of shape `dims`,
+    behind the steps of `entry` (`OperatorChain`), and whether they only model a file that does more
+    than plain dense layers. It raises NotDenseError for a black box.
+
+    `output`: the name of the output with the scores, "" where the file has one output.
+    `head`: the meaning of a single output for two classes, "logit" or "probability"; "" where it is
+    not known.
+    `reads`: the contract that the file says, and the part of it that says so; None where none does.
 
     `black_box(runtime)`: the reason why nothing of the file is modelled on that runtime, or "". It
     speaks of formats whose weights are not read as `Dense`.
@@ -29,9 +39,18 @@ class Source:
     dims: tuple[int, ...] | None
     classes: int | None
     sha256: str
-    dense: Callable[[tuple[int, ...]], tuple[Dense, bool]]
+    dense: Reader
     scheme: str = "float32"
     arithmetic: Arithmetic = Arithmetic.FLOAT32
     flat: Layout | None = None
     apart: bool = True
+    output: str = ""
+    head: str = ""
+    reads: tuple[InputContract, str] | None = None
     black_box: Callable[[str], str] = lambda runtime: ""
+
+
+def refuse_output(path: str, output: str) -> None:
+    """Raise ShapeError for an output that is named of a file of one output."""
+    if output:
+        raise ShapeError(f"output {output!r} of {path}, which has one", "no --output")

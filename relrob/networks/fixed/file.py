@@ -14,10 +14,11 @@ from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import NetworkError
 from relrob.networks.content import checked_bytes
 from relrob.networks.exact_dot import SINGLE
+from relrob.networks.feed import Entry
 from relrob.networks.fixed.network import FixedLayer, FixedNetwork
 from relrob.networks.kept import kept
 from relrob.networks.operators import NotDenseError
-from relrob.networks.source import Source
+from relrob.networks.source import Source, refuse_output
 from relrob.system.files import sha256_bytes, write_atomic
 
 VERSION: Final = 1
@@ -98,11 +99,12 @@ def _entry(held: Any, name: str, dimensions: int) -> NDArray[Any]:
     return values
 
 
-def read_fixed(path: str, data: bytes) -> Source:
+def read_fixed(path: str, data: bytes, output: str = "") -> Source:
     """The facts of the file for `load_network`."""
+    refuse_output(path, output)
     network = parse_fixed(path, data)
 
-    def dense(image: tuple[int, ...]) -> tuple[Dense, bool]:
+    def dense(image: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
         raise NotDenseError("a fixed-point network computes in integers")
 
     return Source(

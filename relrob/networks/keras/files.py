@@ -5,7 +5,6 @@ from __future__ import annotations
 import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
 from functools import partial
 from io import BytesIO
 from typing import Any, Final
@@ -14,13 +13,15 @@ import numpy as np
 
 from relrob.domain.network import Dense, Layout
 from relrob.errors import NetworkError, ShapeError
+from relrob.networks.feed import Entry
 from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import Model, parse
+from relrob.networks.keras.ends import head_of, reads_of
 from relrob.networks.keras.layers import build
 from relrob.networks.keras.weights import by_class, by_position
 from relrob.networks.keras.wiring import classes_of, dims_of, input_of, treats_apart
 from relrob.networks.operators import OperatorChain
-from relrob.networks.source import Source
+from relrob.networks.source import Reader, Source, refuse_output
 from relrob.system.files import sha256_bytes
 
 # The most bytes that one packed byte may hold. DEFLATE packs 1,032 at most.
@@ -39,8 +40,9 @@ _BROKEN: Final = (
 )
 
 
-def read_keras(path: str, data: bytes) -> Source:
+def read_keras(path: str, data: bytes, output: str = "") -> Source:
     """A `.keras` archive (Keras 3). Raises NetworkError, UnsupportedLayerError, ShapeError."""
+    refuse_output(path, output)
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             config = _member(archive, "config.json", path)
@@ -53,16 +55,17 @@ def read_keras(path: str, data: bytes) -> Source:
         ) from error
     model = parse(config, path)
 
-    def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
+    def dense(dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
         with hdf5.opened(weights, path) as file:
-            return build(model, dims, partial(by_class, file, path))
+            return build(model, dims, partial(by_class, file, path), entry)
 
     return _source("keras", model, path, data, dense)
 
 
-def read_hdf5(path: str, data: bytes) -> Source:
+def read_hdf5(path: str, data: bytes, output: str = "") -> Source:
     """A whole model of Keras 2 or 3, or the weights that Keras 1 kept. Raises NetworkError,
     UnsupportedLayerError, ShapeError."""
+    refuse_output(path, output)
     with hdf5.opened(data, path) as file:
         config = hdf5.text(file, "model_config")
         names = hdf5.texts(file, "layer_names")
@@ -76,9 +79,9 @@ def read_hdf5(path: str, data: bytes) -> Source:
         )
     model = parse(config, path)
 
-    def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
+    def dense(dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
         with hdf5.opened(data, path) as file:
-            return build(model, dims, partial(by_position, file, path))
+            return build(model, dims, partial(by_position, file, path), entry)
 
     return _source("keras-h5", model, path, data, dense)
 
@@ -98,7 +101,7 @@ def _source(
     model: Model,
     path: str,
     data: bytes,
-    dense: Callable[[tuple[int, ...]], tuple[Dense, bool]],
+    dense: Reader,
 ) -> Source:
     """The facts of either format."""
     inputs, outputs = (len(model.inputs), len(model.outputs)) if model.graph else (1, 1)
@@ -120,7 +123,14 @@ def _source(
             f"{path} has an input of no shape ({error})", "an image's shape", "save it again"
         ) from error
     return Source(
-        kind, dims, classes_of(model), sha256_bytes(data), dense, apart=treats_apart(model)
+        kind,
+        dims,
+        classes_of(model),
+        sha256_bytes(data),
+        dense,
+        apart=treats_apart(model),
+        head=head_of(model),
+        reads=reads_of(model),
     )
 
 
@@ -146,8 +156,8 @@ def _keras1(path: str, data: bytes, file: Any, names: list[str]) -> Source:
             f"{path} holds no chain of dense layers", "Keras 1 weights of an MLP, or a whole model"
         )
 
-    def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
-        chain = OperatorChain((int(np.prod(dims)),))
+    def dense(dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
+        chain = OperatorChain((int(np.prod(dims)),), entry)
         for number, (weights, bias) in enumerate(pairs, start=1):
             chain.dense(weights, bias)
             chain.softmax() if number == len(pairs) else chain.relu()

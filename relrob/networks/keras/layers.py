@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
+from relrob.networks.feed import Entry
 from relrob.networks.keras.config import DENSE, LayerConfig, Model
 from relrob.networks.keras.settings import check_settings
 from relrob.networks.keras.wiring import path_of
@@ -27,7 +28,9 @@ _EPSILON: Final = 1e-7
 _RANKS: Final = {"SpatialDropout1D": 2, "SpatialDropout2D": 3}
 
 
-def build(model: Model, dims: tuple[int, ...], matched: Matched) -> tuple[Dense, bool]:
+def build(
+    model: Model, dims: tuple[int, ...], matched: Matched, entry: Entry = ()
+) -> tuple[Dense, bool]:
     """The MLP for one image of shape `dims`, and whether constants were folded into its weights.
 
     Raises NotDenseError when it is no MLP or holds anything that is not modelled; NetworkError or
@@ -39,7 +42,7 @@ def build(model: Model, dims: tuple[int, ...], matched: Matched) -> tuple[Dense,
     layers = path_of(model)
     for layer in layers:
         _in(layer, check_settings)
-    weights, chain = matched(layers), OperatorChain(dims)
+    weights, chain = matched(layers), OperatorChain(dims, entry)
     for layer in layers:
         _in(layer, lambda here: _apply(chain, here, weights))
     return chain.finish(), chain.folded
@@ -95,12 +98,16 @@ def _apply(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
 
 
 def _activation(chain: OperatorChain, name: str | None) -> None:
-    """linear, relu or softmax."""
+    """linear, relu, softmax or sigmoid."""
     match name:
         case "relu":
             chain.relu()
         case "softmax":
+            if chain.shape == (1,):
+                raise NotDenseError("a softmax of one value")
             chain.softmax()
+        case "sigmoid":
+            chain.sigmoid()
 
 
 def has_weights(layer: LayerConfig) -> bool:

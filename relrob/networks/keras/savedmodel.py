@@ -14,10 +14,11 @@ from tensorflow.python.framework.convert_to_constants import convert_variables_t
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.networks.batches import one_line
+from relrob.networks.feed import Entry
 from relrob.networks.keras.savedmodel_apart import treats_apart
 from relrob.networks.keras.savedmodel_file import Signature, read_signature
 from relrob.networks.operators import NotDenseError, OperatorChain
-from relrob.networks.source import Source
+from relrob.networks.source import Source, refuse_output
 from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
 
@@ -101,17 +102,18 @@ _ARITHMETIC = {
 _CALL: Final = "call"
 
 
-def read_savedmodel(path: str) -> Source:
+def read_savedmodel(path: str, output: str = "") -> Source:
     """The signature "serving_default" of the directory. Raises NetworkError, UnsupportedLayerError,
     ShapeError."""
+    refuse_output(path, output)
     function = frozen(path)
     given, result = function.inputs[0], function.outputs[0]
     if not given.dtype.is_floating:
         raise NetworkError(f"{path} reads {given.dtype.name} pixels", "float pixels in [0, 1]")
     units = result.shape[-1] if result.shape.rank else None
 
-    def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
-        return _build(function, dims)
+    def dense(dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
+        return _build(function, dims, entry)
 
     classes = None if units is None else int(units)
     apart = treats_apart(function.graph)
@@ -212,12 +214,12 @@ def _dims(shape: Any) -> tuple[int, ...] | None:
     )
 
 
-def _build(function: Any, dims: tuple[int, ...]) -> tuple[Dense, bool]:
+def _build(function: Any, dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
     """The MLP of a frozen function, and whether constants were folded."""
     graph = function.graph.as_graph_def()
     if function.inputs[0].dtype != tf.float32:
         raise NotDenseError(f"pixels of type {function.inputs[0].dtype.name}")
-    chain, current = OperatorChain(dims), function.inputs[0].op.name
+    chain, current = OperatorChain(dims, entry), function.inputs[0].op.name
     constants: dict[str, Any] = {}
     for node in graph.node:
         inputs = [name.split(":")[0] for name in node.input if not name.startswith("^")]

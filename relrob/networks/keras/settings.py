@@ -83,7 +83,7 @@ def _weights(*names: str) -> dict[str, Rule]:
     return {f"{name}_{kind}": _any for name in names for kind in kinds}
 
 
-_ACTIVATION: Final = _one_of(None, "linear", "relu", "softmax")
+_ACTIVATION: Final = _one_of(None, "linear", "relu", "softmax", "sigmoid")
 _NOISE: Final[dict[str, Rule]] = dict.fromkeys(
     (
         "rate",
@@ -115,7 +115,7 @@ KNOWN: Final[dict[str, dict[str, Rule]]] = {
     "Flatten": {"data_format": _one_of(None, "channels_last", "channels_first")},
     "Reshape": {"target_shape": _wholes},
     "Permute": {"dims": _wholes},
-    "Activation": {"activation": _one_of("linear", "relu", "softmax")},
+    "Activation": {"activation": _one_of("linear", "relu", "softmax", "sigmoid")},
     "ReLU": {"max_value": _NONE, "negative_slope": _one_of(0), "threshold": _one_of(0)},
     "Softmax": {"axis": lambda value: _whole(value) or _wholes(value)},
     "Rescaling": {"scale": _numbers, "offset": _numbers},

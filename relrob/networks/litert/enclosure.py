@@ -30,8 +30,10 @@ from relrob.networks.litert.layers import (
     Quantise,
     Recode,
     Softmax,
+    with_zero_point,
 )
 from relrob.networks.litert.limits import check_limits
+from relrob.networks.litert.pixels import of_pixels
 
 log = logging.getLogger(__name__)
 
@@ -117,9 +119,11 @@ def _enclosure(network: Network, model: Modelled) -> Enclosure:
         )
     layers = [_layer(layer, kernel) for layer, kernel in model.dense]
     layers[0] = replace(layers[0], weights=_raster(network, layers[0].weights))
-    first = model.dense[0][0]
+    first, kernel = model.dense[0]
     if isinstance(first, Int8Full):
         layers[0] = replace(layers[0], moved=first.given.scale / 2 * LOOSE)
+    if not network.contract.plain:
+        layers[0] = of_pixels(network, layers[0], first, kernel)
     softmax = [layer for layer in model.graph.layers if isinstance(layer, Softmax)]
     gap = 0.0
     if softmax:
@@ -152,12 +156,6 @@ def _layer(layer: Int8Full | DynamicFull | FloatFull, kernel: str) -> EnclosedLa
         cap=layer.out.top,
         floor=layer.out.bottom,
     )
-
-
-def with_zero_point(layer: DynamicFull, kernel: str) -> bool:
-    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, and else
-    1/127 of its largest magnitude."""
-    return kernel == "xnnpack" or layer.asymmetric
 
 
 def _raster(network: Network, weights: Doubles) -> Doubles:

@@ -10,8 +10,11 @@ from typing import Any, cast
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from relrob.domain.contract import InputContract
 from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError, UnsupportedLayerError
+from relrob.networks.feed import Entry
+from relrob.networks.inputs import read_grid
 from relrob.networks.litert.apart import treats_apart
 from relrob.networks.litert.enclosure import black_box
 from relrob.networks.litert.file import LiteRtFile
@@ -56,19 +59,21 @@ class _Use:
     scales: int
 
 
-def read_tflite(path: str, data: bytes) -> Source:
-    """A LiteRT classifier with one input and one output. Raises NetworkError,
+def read_tflite(path: str, data: bytes, output: str = "") -> Source:
+    """A LiteRT classifier with one input. `output`: the name of the output with the scores, "" for
+    the only one. Raises NetworkError,
     UnsupportedLayerError, ShapeError."""
     model = _parse(path, data)
     graph: Any = model.subgraphs[0]
     given = _end(path, graph, graph.inputs, "inputs", "one input, an image")
-    result = _end(path, graph, graph.outputs, "outputs", "one output, a score a class")
+    place, chosen = _chosen(path, graph, output)
+    result = _end(path, graph, [place], "outputs", "one output, a score a class")
     _check_operators(path, model)
     _check_weights(path, model)
     scheme, arithmetic = _scheme(model)
     dims, out = _dims(given), _dims(result)
 
-    def dense(image: tuple[int, ...]) -> tuple[Dense, bool]:
+    def dense(image: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
         raise NotDenseError(f"a .tflite file is run as it is, not read ({scheme})")
 
     classes = out[-1] if out and out[-1] > 0 else None
@@ -82,8 +87,78 @@ def read_tflite(path: str, data: bytes) -> Source:
         scheme,
         arithmetic,
         apart=treats_apart(file),
+        output=chosen,
+        head=_head(model, place),
+        reads=_reads(model, given),
         black_box=lambda runtime: black_box(file, runtime),
     )
+
+
+def _chosen(path: str, graph: Any, asked: str) -> tuple[Any, str]:
+    """The tensor with the scores, and its name; "" where it is the only output. Raises
+    ShapeError."""
+    places = [] if graph.outputs is None else [int(place) for place in graph.outputs]
+    inside = [place for place in places if 0 <= place < len(graph.tensors)]
+    named = {(graph.tensors[n].name or b"").decode(errors="replace"): n for n in inside}
+    if len(places) == 1 and not asked:
+        return places[0], ""
+    if len(named) != len(places) or not places:
+        raise ShapeError(f"{path} has {len(places)} outputs without names", "one output")
+    if asked and asked not in named:
+        raise ShapeError(f"output {asked!r} of {path}", ", ".join(named))
+    able = {name: n for name, n in named.items() if _scores(graph.tensors[n])}
+    chosen = [asked] if asked else [*able]
+    if len(chosen) != 1:
+        raise ShapeError(
+            f"{path} has {len(places)} outputs ({', '.join(named)})",
+            "one output, a score a class",
+            f"--output {next(iter(named))}",
+        )
+    return named[chosen[0]], chosen[0] if len(places) > 1 else ""
+
+
+def _scores(tensor: Any) -> bool:
+    """May it hold rows of two scores or more?"""
+    dims = _dims(tensor)
+    return tensor.type in _IMAGES and len(dims) >= 2 and dims[-1] != 1
+
+
+def _head(model: Any, place: Any) -> str:
+    """The meaning of a single output, by the operator that makes it."""
+    for _ in range(len(model.subgraphs[0].operators)):
+        made = [
+            operator
+            for operator in model.subgraphs[0].operators
+            if operator.outputs is not None and place in [int(n) for n in operator.outputs]
+        ]
+        if len(made) != 1 or made[0].inputs is None or not len(made[0].inputs):
+            return ""
+        kind = _builtin(_code(model, made[0]))
+        if kind not in (_Op.RESHAPE, _Op.DEQUANTIZE, _Op.QUANTIZE):
+            last = kind in (_Op.FULLY_CONNECTED, _Op.ADD, _Op.BATCH_MATMUL)
+            return "probability" if kind == _Op.LOGISTIC else "logit" if last else ""
+        place = int(made[0].inputs[0])
+    return ""
+
+
+def _reads(model: Any, given: Any) -> tuple[InputContract, str] | None:
+    """The contract that the 8-bit grid of the input says, or that of a QUANTIZE behind it."""
+    graph, tensor = model.subgraphs[0], given
+    for operator in graph.operators:
+        if tensor.type != _Type.FLOAT32 or operator.inputs is None or not len(operator.inputs):
+            break
+        reader = operator.outputs is not None and len(operator.outputs) == 1
+        if not reader or graph.tensors[int(operator.inputs[0])] is not tensor:
+            continue
+        if _builtin(_code(model, operator)) not in (_Op.QUANTIZE, _Op.RESHAPE):
+            break
+        tensor = graph.tensors[int(operator.outputs[0])]
+    least = {_Type.INT8: -128, _Type.UINT8: 0}.get(tensor.type)
+    held = tensor.quantization
+    if least is None or held is None or held.scale is None or len(held.scale) != 1:
+        return None
+    zero = 0 if held.zeroPoint is None or not len(held.zeroPoint) else int(held.zeroPoint[0])
+    return read_grid(float(held.scale[0]), zero, least)
 
 
 def _parse(path: str, data: bytes) -> Any:

@@ -18,6 +18,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import checked_bytes
+from relrob.networks.feed import fed
 from relrob.networks.litert.interpreter import dequantised, quantised
 from relrob.system.quiet import quiet_native
 
@@ -32,6 +33,7 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
     """The output of each operator for one image (d,), flat, as reals. Raises whatever LiteRT
     raises."""
     order = pixel_order(network)
+    image = fed(image[None], network)[0]
     row = image if order is None else image[order]
     found = []
     for data in _cuts(checked_bytes(network)):

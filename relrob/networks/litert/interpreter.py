@@ -102,7 +102,7 @@ class _Sized:
                 self._interpreter.allocate_tensors()
                 self._given = self._interpreter.get_input_details()[0]
                 # A name that is no text is a ValueError.
-                self._result = self._interpreter.get_output_details()[0]
+                self._result = _scores(self._interpreter, network.contract.output)
         except (ValueError, RuntimeError) as error:
             raise NetworkError(
                 f"LiteRT ({network.runtime}) refuses {network.path}: {one_line(error)}",
@@ -131,6 +131,12 @@ class _Sized:
                 "a row an image",
             )
         return dequantised(raw, self._result).reshape(self._size, -1)
+
+
+def _scores(interpreter: Interpreter, name: str) -> dict[str, Any]:
+    """The details of the output of that name, of the first for ""."""
+    found: list[dict[str, Any]] = interpreter.get_output_details()
+    return next((each for each in found if each["name"] == name), found[0])
 
 
 def quantised(images: Floats, details: dict[str, Any]) -> NDArray[Any]:

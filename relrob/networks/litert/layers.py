@@ -83,6 +83,12 @@ class DynamicFull:
         _freeze(self)
 
 
+def with_zero_point(layer: DynamicFull, kernel: str) -> bool:
+    """Do the kernel's rows have a zero point? Their step is then 1/255 of the row's range, and else
+    1/127 of its largest magnitude."""
+    return kernel == "xnnpack" or layer.asymmetric
+
+
 @dataclass(frozen=True, eq=False)
 class FloatFull:
     """FULLY_CONNECTED in float32 (the converter leaves weights under 1,024 elements in float):

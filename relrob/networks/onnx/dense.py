@@ -12,6 +12,7 @@ from onnx import TensorProto
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line
+from relrob.networks.feed import Entry
 from relrob.networks.onnx.graph import Graph, Operator, graph_of
 from relrob.networks.operators import NotDenseError, OperatorChain
 
@@ -29,7 +30,7 @@ _LEAST_VARIANCE: Final = 2.0**-40
 
 
 def build(
-    model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False
+    model: onnx.ModelProto, dims: tuple[int, ...], quantised: bool = False, entry: Entry = ()
 ) -> tuple[Dense, bool]:
     """The MLP for one image of shape `dims`, and whether the file does more than plain dense
     layers.
@@ -47,7 +48,7 @@ def build(
         ) from error
     if graph.rank != len(dims) + 1:
         raise NotDenseError("an input that is not a batch of float32 images")
-    walker = _Walker(OperatorChain(dims), graph)
+    walker = _Walker(OperatorChain(dims, entry), graph)
     for operator in graph.operators:
         try:
             walker.visit(operator)
@@ -111,6 +112,8 @@ class _Walker:
                 if at.settings.get("axis", -1 if self._opset >= 13 else 1) not in (-1, 1):
                     raise NotDenseError("a softmax over another axis")
                 self.chain.softmax()
+            case "Sigmoid":
+                self.chain.sigmoid()
             case "BatchNormalization":
                 self._batch_normalise(at)
             case "Cast":

@@ -19,6 +19,7 @@ from relrob.domain.network import Network
 from relrob.errors import NetworkError
 from relrob.networks.batches import check_images, pixel_order, probe_images
 from relrob.networks.content import checked_bytes
+from relrob.networks.feed import fed
 from relrob.networks.onnx import kernel_graph as onnx_graph
 from relrob.networks.onnx.operands import NotEmulatedError
 from relrob.networks.onnx.plan import KernelPlan, plan
@@ -161,5 +162,5 @@ class OnnxEmulator:
         """(first index, images in the file's pixel order) of each batch."""
         images = check_images(images, self._network)
         for start in range(0, len(images), BATCH):
-            part = images[start : start + BATCH]
+            part = fed(images[start : start + BATCH], self._network)
             yield start, part if self._order is None else part[:, self._order]

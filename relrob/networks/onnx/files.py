@@ -15,9 +15,11 @@ from onnx import AttributeProto, TensorProto, external_data_helper, numpy_helper
 from relrob.domain.network import Arithmetic, Dense
 from relrob.errors import NetworkError, ShapeError
 from relrob.networks.batches import one_line
+from relrob.networks.feed import Entry
 from relrob.networks.onnx.apart import treats_apart
 from relrob.networks.onnx.dense import build
 from relrob.networks.onnx.lengths import refuse_lengths
+from relrob.networks.onnx.outputs import with_output
 from relrob.networks.onnx.random import refuse_random
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes
@@ -27,6 +29,13 @@ _FLOATS = {
     TensorProto.DOUBLE: "float64",
     TensorProto.FLOAT16: "float16",
 }
+# Operators behind the last one that change no value, or only its grid.
+_PASSING = (
+    *("Identity", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"),
+    *("QuantizeLinear", "DequantizeLinear"),
+)
+# Operators whose one output is a logit.
+_LAST = ("Gemm", "MatMul", "Add", "QGemm", "QLinearMatMul", "QLinearAdd", "MatMulIntegerToFloat")
 _QDQ = {"QuantizeLinear", "DequantizeLinear", "QLinearMatMul", "QLinearConv", "QGemm", "QLinearAdd"}
 _DYNAMIC = {
     "DynamicQuantizeLinear",
@@ -37,25 +46,21 @@ _DYNAMIC = {
 }
 
 
-def read_onnx(path: str, data: bytes) -> Source:
-    """An ONNX classifier with one float input and one output. Raises NetworkError,
-    UnsupportedLayerError, ShapeError."""
+def read_onnx(path: str, data: bytes, output: str = "") -> Source:
+    """An ONNX classifier with one float input. `output`: the name of the output with the scores, ""
+    for the only one that can hold them. Raises NetworkError, UnsupportedLayerError, ShapeError."""
     model = _parse(path, data)
     digest = _load_external(model, path, data)
     _check(model, path)
     given = _input(model.graph, path)
     refuse_random(model, path)
     refuse_lengths(model, path)
-    if len(model.graph.output) != 1:
-        names = ", ".join(value.name for value in model.graph.output)
-        raise ShapeError(
-            f"{path} has {len(model.graph.output)} outputs ({names})", "one output, a score a class"
-        )
+    model, chosen = with_output(model, path, output)
     scheme = _scheme(model)
     quantised = scheme != "float32"
 
-    def dense(dims: tuple[int, ...]) -> tuple[Dense, bool]:
-        return build(model, dims, quantised)
+    def dense(dims: tuple[int, ...], entry: Entry) -> tuple[Dense, bool]:
+        return build(model, dims, quantised, entry)
 
     classes = _shape(model.graph.output[0])
     return Source(
@@ -67,7 +72,20 @@ def read_onnx(path: str, data: bytes) -> Source:
         scheme,
         Arithmetic.INTEGER if quantised else Arithmetic.FLOAT32,
         apart=treats_apart(model),
+        output=chosen,
+        head=_head(model),
     )
+
+
+def _head(model: onnx.ModelProto) -> str:
+    """The meaning of a single output: a probability behind a Sigmoid, else a logit behind operators
+    that can end a classifier."""
+    made = {output: node for node in model.graph.node for output in node.output}
+    node = made.get(model.graph.output[0].name)
+    while node is not None and node.op_type in _PASSING and node.input:
+        node = made.get(node.input[0])
+    kind = "" if node is None else node.op_type
+    return "probability" if kind == "Sigmoid" else "logit" if kind in _LAST else ""
 
 
 def digest_onnx(path: Path, data: bytes) -> str:

@@ -48,7 +48,7 @@ def _form(
 
 _FORMS: Final[dict[str, tuple[_Form, ...]]] = {
     **{kind: (_form("", 2),) for kind in ("Add", "Sub", "Mul", "Div", "MatMul")},
-    **{kind: (_form("", 1),) for kind in ("Relu", "Identity", "Neg")},
+    **{kind: (_form("", 1),) for kind in ("Relu", "Sigmoid", "Identity", "Neg")},
     "Gemm": (_form("alpha beta transA transB", 2, 3),),
     "Softmax": (_form("axis", 1),),
     "Flatten": (_form("axis", 1),),

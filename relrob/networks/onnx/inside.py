@@ -13,6 +13,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.shapes import without_batch
 
@@ -35,6 +36,7 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
         network.image_shape,
     )
     order = None if own else pixel_order(network)
+    image = fed(image[None], network)[0]
     row = image if order is None else image[order]
     found = session.run(inner, {given.name: row.reshape((1, *shape) if batch else shape)})
     return [

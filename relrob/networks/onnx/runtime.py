@@ -24,6 +24,7 @@ from relrob.networks.batches import (
 )
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.details import ONNX_OPTIMISATION
+from relrob.networks.onnx.outputs import scores
 from relrob.networks.shapes import without_batch
 from relrob.registry import load
 from relrob.system.files import sha256_bytes
@@ -128,6 +129,8 @@ class OnnxRuntime:
         self._network = network
         self._session = session
         self._input = given.name
+        named = network.contract.output and not in_raster_order
+        self._output = [network.contract.output] if named else None
         self._type = _TYPES[given.type]
         self._order = None if in_raster_order else pixel_order(network)
         self._has_batch = has_batch
@@ -167,7 +170,7 @@ class OnnxRuntime:
         batch = filled.astype(self._type, copy=False)
         try:
             rows = self._session.run(
-                None,
+                self._output,
                 {
                     self._input: batch.reshape(
                         (size, *self._image) if self._has_batch else self._image
@@ -180,7 +183,7 @@ class OnnxRuntime:
                 f"onnxruntime cannot run {self._network.path}: {one_line(error)}",
                 "one row an image",
             ) from error
-        array = np.asarray(rows)
-        if array.size != size * self._network.classes:
+        array = scores(rows)
+        if array.size not in (size * self._network.classes, size if self._network.head else -1):
             return array
         return array.reshape(size, -1)[: len(images)]
