@@ -202,3 +202,84 @@ def test_grey_and_rgb_say_what_to_do(case: Case, unlabelled: Path) -> None:
     np.savez("rgb.npz", images=stored["images"][..., None].repeat(3, -1), labels=stored["labels"])
     with pytest.raises(RelrobError, match="the network reads grey and the images are RGB"):
         make_plan(asked(case, dataset="rgb.npz"))
+
+
+def test_a_range_feeds_the_units_of_the_range(case: Case, unlabelled: Path) -> None:
+    """Features from -4 to 4 in a network that reads them: onnxruntime's labels of the features
+    themselves are those of the run."""
+    values = np.random.default_rng(8).uniform(-4, 4, (60, 64)).astype(np.float32)
+    session = onnxruntime.InferenceSession(case.reference)
+    name = session.get_inputs()[0].name
+    truth = np.concatenate([session.run(None, {name: row[None]})[0] for row in values])
+    np.savez("table.npz", images=values, labels=truth.argmax(axis=1))
+    for asked_for in ("-4:4", "auto"):
+        plan = make_plan(asked(case, dataset="table.npz", range=asked_for))
+        assert plan.header["reference"]["accuracy"] == 1
+    low, high = values.min(), values.max()
+    assert plan.header["dataset"]["range"] == f"{float(low)!r}:{float(high)!r}"
+    fed = data_of(plan).pixels(range(60))
+    assert np.abs(fed.astype(np.float64) * (float(high) - float(low)) + low - values).max() < 1e-6
+    other = make_plan(asked(case, dataset="table.npz", range="-4:4", input_scale="1"))
+    assert other.header["reference"]["accuracy"] < 1
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_moves_are_in_units_of_the_range(case: Case, unlabelled: Path, workers: int) -> None:
+    """A witness of a run on features, mapped back, fools onnxruntime, and lies within radius times
+    width of the features."""
+    values = np.random.default_rng(9).uniform(-4, 4, (20, 64)).astype(np.float32)
+    session = onnxruntime.InferenceSession(case.quantised)
+    name = session.get_inputs()[0].name
+    np.savez("table.npz", images=values)
+    summary = run(
+        case,
+        dataset="table.npz",
+        labels="reference",
+        range="-4:4",
+        images="all",
+        workers=workers,
+    )
+    for text in texts(summary):
+        assert "values -4:4 are pixels 0 to 1" in text and "units of the range" in text
+    fooled = 0
+    rows = list(csv.DictReader(Path("run/images.csv").read_text().splitlines()))
+    for path in Path("run/witnesses").glob("*quantised*.npz"):
+        index = int(path.name.split("-")[0])
+        witness = np.load(path)["perturbed"].reshape(1, -1) * np.float32(8) - np.float32(4)
+        label = session.run(None, {name: witness})[0].argmax()
+        assert label != int(rows[index]["label"])
+        assert np.abs(witness - np.clip(values[index], -4, 4)).sum() <= 8 * 3 + 1e-3
+        fooled += 1
+    assert fooled
+
+
+def test_a_range_on_quantise(case: Case, unlabelled: Path) -> None:
+    values = np.random.default_rng(8).uniform(-4, 4, (60, 64)).astype(np.float32)
+    np.savez("table.npz", images=values)
+    told = relrob.quantise(
+        case.reference,
+        "q.onnx",
+        scheme="qdq",
+        dataset="table.npz",
+        labels="reference",
+        range="-4:4",
+    )
+    assert told["data"] == {"labels": "reference", "range": "-4:4"}
+    assert told["input"] == {"input_scale": "8", "mean": "4"} and told["accuracy"] > 0.8
+
+
+def test_one_logit_labels_the_data_too(case: Case, unlabelled: Path) -> None:
+    Path("one.onnx").write_bytes(to_onnx(random_dense(3, (64, 8, 1))))
+    data = np.load(unlabelled)["images"]
+    plan = make_plan(
+        asked(
+            case,
+            dataset=unlabelled.name,
+            labels="reference",
+            reference="one.onnx",
+            quantised=None,
+            quantise="qdq",
+        )
+    )
+    expected = (outputs(Path("one.onnx"), data)[:, 0] > 0).astype(int)
+    assert data_of(plan).labels.tolist() == expected.tolist() and data_of(plan).classes == 2
