@@ -164,7 +164,7 @@ def outside(where: str, values: NDArray[Any]) -> DatasetError:
     return DatasetError(
         f"{where} has float pixels in [{low:g}, {high:g}]",
         "float pixels in [0, 1]",
-        "store levels 0..255 as uint8, or --range 0:255"
+        "store levels 0..255 as uint8, or --range 0:255 where the network itself reads 0..255"
         if levels
         else f"--range {low:g}:{high:g} or wider for features; pixels in [0, 1] with "
         "--input-scale, --mean and --std for a network that reads other units",

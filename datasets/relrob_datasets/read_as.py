@@ -69,12 +69,13 @@ class Range:
             return values
         low, high = float(self.low), float(self.high)
         wide = values.astype(np.float64)
-        least, most = float(wide.min(initial=high)), float(wide.max(initial=low))
+        least, most = (float(wide.min()), float(wide.max())) if wide.size else (low, high)
         if least < low or most > high:
             raise DatasetError(
                 f"{where} has values in [{least:g}, {most:g}]",
                 f"values in the range {self.text}",
-                f"--range {_spelled_float(least)}:{_spelled_float(most)}, or --range auto",
+                f"--range {_spelled_float(min(least, low))}:{_spelled_float(max(most, high))}, "
+                "or --range auto",
             )
         return ((wide - low) / (high - low)).astype(np.float32)
 

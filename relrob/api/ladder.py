@@ -44,8 +44,9 @@ def ladder(
     returns the document of `relrob ladder --json`.
 
     `image`: an index of `dataset` (default: the split test of mnist), or a file with one image.
-    `range` and `images_layout`: as for `relrob verify`. `graphml` and `drawing` (.png or .svg): files to write. `memory`: GiB that the first reading of
-    a file may take. Raises RelrobError, also for a ladder that is too large for a graph.
+    `range` and `images_layout`: as for `relrob verify`. `graphml` and `drawing` (.png or .svg):
+    files to write. `memory`: GiB that the first reading of a file may take. Raises RelrobError,
+    also for a ladder that is too large for a graph.
     """
     check_memory(memory)
     region = Ladder(

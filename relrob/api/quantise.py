@@ -22,6 +22,7 @@ from relrob.compress.calibration import (
     judged,
 )
 from relrob.compress.source import rebuilt
+from relrob.domain.contract import constant, exactly, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import DatasetError, UsageError
@@ -29,7 +30,7 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.study.data import labelled
+from relrob.study.data import in_units, labelled
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.first import class_names, load_images_guarded
@@ -51,6 +52,10 @@ def quantise(
     labels: str = "given",
     range: str | None = None,
     images_layout: str = "auto",
+    input_scale: Any = None,
+    mean: Any = None,
+    std: Any = None,
+    channels: str | None = None,
     memory: float | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
@@ -59,8 +64,9 @@ def quantise(
 
     `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
     `calibration` images from `calibration_split`, by `seed`. `classes`, `labels`, `range` and
-    `images_layout`: how the data are read, as for `relrob verify`. `memory`: GiB that the first reading
-    of a file may take. Raises RelrobError.
+    `images_layout`: how the data are read (docs/data.md). `input_scale`, `mean`, `std`, `channels`:
+    the input contract (docs/inputs.md), through which these are fed. `memory`: GiB that the first
+    reading of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
@@ -73,12 +79,14 @@ def quantise(
     images = load_images_guarded(dataset, "test", memory, read_as)
     for sentence in images.reading.sentences:
         listener(Event("note", sentence))
+    inputs = input_options(constant(input_scale), constant(mean), constant(std), channels)
     shape, more = images.image_shape, not images.classes_known
     asked: dict[str, Any] = {
         "image_shape": shape,
         "classes": images.classes,
         "more_classes": more,
         "layout": layout,
+        "inputs": in_units(inputs, images),
     }
     with naming(images):
         try_network(reference, memory=memory, **asked)
@@ -98,6 +106,7 @@ def quantise(
         more_classes=more,
         runtime=default_runtime(scheme),
         inherit=network.layout,
+        inputs=exactly(network.contract),
     )
     test = labelled(images, network)
     before, after = shown_accuracy(network, test), shown_accuracy(quantised, test)
@@ -109,6 +118,7 @@ def quantise(
         "scheme": scheme,
         "calibration": drawn.name if drawn else None,
         **({"conversion": how} if how else {}),
+        **({} if network.contract.identity else {"input": network.contract.json()}),
         "reference": {"path": readable(reference), "sha256": network.sha256},
         "accuracy": after,
         **({"warnings": lost} if lost else {}),

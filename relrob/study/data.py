@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from relrob.compress.build import needs_calibration
 from relrob.compress.calibration import judged
 from relrob.domain.arrays import Ints
+from relrob.domain.contract import InputOptions
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.errors import UsageError
@@ -40,6 +42,16 @@ def read_images(request: Request, listener: Listener) -> Images:
 
 def _read_as(request: Request, names: tuple[str, ...]) -> ReadAs:
     return ReadAs(names, request.labels, request.range, request.images_layout)
+
+
+def in_units(inputs: InputOptions, data: Images | Dataset) -> InputOptions:
+    """The input contract for data of a range: the networks read the units of the range, unless the
+    user said otherwise."""
+    found = data.reading.range
+    if found is None or (inputs.scale, inputs.mean, inputs.std) != (None, None, None):
+        return inputs
+    mean = (-found.low,) if found.low else ()
+    return replace(inputs, scale=found.high - found.low, mean=mean, std=())
 
 
 def labelled(images: Images, reference: Network) -> Dataset:

@@ -17,11 +17,13 @@ from relrob.compress.build import (
 )
 from relrob.compress.calibration import Calibration, calibration_images, draw, judged
 from relrob.compress.source import own_file, rebuilt
+from relrob.domain.contract import exactly
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.registry import scheme as scheme_entry
+from relrob.study.data import in_units
 from relrob.study.request import Request
 from relrob.system.files import cache_dir, check_writable, sha256_bytes, write_atomic
 from relrob.training.architectures import default_architecture
@@ -40,6 +42,7 @@ def reference_network(request: Request, data: Images | Dataset, listener: Listen
         "more_classes": not data.classes_known,
         "runtime": request.reference_runtime,
         "layout": request.layout,
+        "inputs": in_units(request.inputs, data),
     }
     if path is None:
         path = str(cached_reference(request.dataset, default_architecture(data.name), 0, listener))
@@ -59,6 +62,8 @@ def quantised_network(
         "more_classes": not data.classes_known,
         "runtime": request.runtime,
         "layout": request.layout,
+        "inputs": in_units(request.inputs, data),
+        "like": reference.contract,
         "inherit": reference.layout if reference.layout is not Layout.HWC else None,
     }
     if request.quantised is not None:
@@ -66,9 +71,10 @@ def quantised_network(
             try_network(request.quantised, memory=request.memory, **asked)
         return load_network(request.quantised, **asked)
     path = _quantise(request, data, reference, listener)
-    network = load_network(
-        path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)}
-    )
+    # A file that relrob makes reads what its reference reads, and has one output.
+    made = {"inputs": exactly(reference.contract), "like": None}
+    runtime = request.runtime or default_runtime(request.quantise)
+    network = load_network(path, **{**asked, "runtime": runtime, **made})
     how = rebuilt(reference, request.quantise)
     if how:
         listener(Event("note", f"the quantised network: {Path(reference.path).name}, {how}"))
@@ -97,6 +103,7 @@ def _quantise(
             pixels,
             version(scheme_entry(scheme).tool),
             *own,
+            *([] if reference.contract.identity else [reference.contract.text()]),
         ]
     )
     path = (
