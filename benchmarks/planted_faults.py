@@ -190,7 +190,7 @@ def lite_faults(at: Planter) -> Iterator[Case]:
         ("classes 3 and 8, MLP int8", int8, plant.swapped_classes(3, 8), "permuted-classes"),
         ("classes 4 and 9, MLP dynamic", dynamic, plant.swapped_classes(4, 9), "permuted-classes"),
         ("ranges a quarter, MLP int8", int8, plant.calibrated(0.25), "saturated-activations"),
-        ("ranges tenfold, MLP int8", int8, plant.calibrated(20.0), "calibration"),
+        ("ranges tenfold, MLP int8", int8, plant.calibrated(10.0), "calibration"),
     ]
     for name, file, fault, expected in planted:
         yield Case(name, reference, at.lite(file, fault), (expected,))
@@ -286,15 +286,17 @@ def onnx_faults(at: Planter) -> Iterator[Case]:
         yield Case(name, reference, at.onnx(qdq, fault), (expected,))
     source = load_network(forms / "conv_fc_mnist.tflite", image_shape=MNIST, classes=10)
     plain = planted_onnx.cnn(weights_of(source), 28)
-    images = pictures("mnist")[0][:100].reshape(-1, 1, 28, 28)
-    noise = np.random.default_rng(0).random(images.shape)
+    images = pictures("mnist", at.data)[0][:100].reshape(-1, 1, 28, 28)
+    rng = np.random.default_rng(0)
+    noise, even = rng.standard_normal(images.shape), rng.random(images.shape)
     cnn, good = at.write(plain, ".onnx"), planted_onnx.quantised(plain, images)
     yield Case("faithful CNN QDQ", cnn, at.write(good, ".onnx"), ())
     yield Case("faithful CNN QDQ against .tflite", forms / "conv_fc_mnist.tflite", at.write(good, ".onnx"), ())
     operators = planted_onnx.quantised(plain, images, operators=True)
     yield Case("faithful CNN QOperator", cnn, at.write(operators, ".onnx"), ())
-    loud = planted_onnx.quantised(plain, noise * 8)
-    yield Case("calibrated on noise, CNN QDQ", cnn, at.write(loud, ".onnx"), ("calibration",))
+    for name, values in (("normal", noise), ("uniform", even)):
+        wide = planted_onnx.quantised(plain, values)
+        yield Case(f"calibrated on {name} noise, CNN QDQ", cnn, at.write(wide, ".onnx"), ("calibration",))
     dark = planted_onnx.quantised(plain, images * 0.1)
     yield Case("calibrated on dark images, CNN QDQ", cnn, at.write(dark, ".onnx"), ("saturated-activations",))
     rows = [
@@ -312,7 +314,7 @@ def _rows_swapped(arrays: dict[str, Array]) -> None:
             array[[1, 7]] = array[[7, 1]]
 
 
-def pictures(name: str) -> tuple[Floats, tuple[int, int, int], int]:
+def pictures(name: str, folder: Path) -> tuple[Floats, tuple[int, int, int], int]:
     """Images (n, d), their shape, and the number of classes."""
     if name == "speech":
         # Features like those of speech, between the ends of the input's codes.
@@ -320,8 +322,9 @@ def pictures(name: str) -> tuple[Floats, tuple[int, int, int], int]:
         steps = rng.standard_normal((256, 49, 10)) * np.linspace(16, 3, 10)
         values = -20 * np.exp(-np.arange(10)) + np.cumsum(steps, axis=1) / 8
         return _flat(np.clip((values + 123.372) / 149.099, 0, 1)), SPEECH, 12
-    data = load("mnist" if name == "mnist" else "cifar10", "test")
-    return _flat(data.images[:1000]), MNIST if name == "mnist" else CIFAR, 10
+    if name == "cifar":
+        return _flat(np.load(folder / "cifar10/cifar10_test.npz")["x_test"][:500]), CIFAR, 10
+    return _flat(load("mnist", "test").images[:1000]), MNIST, 10
 
 
 def _flat(values: Array) -> Floats:
@@ -359,7 +362,7 @@ def main() -> int:
         for case in itertools.chain.from_iterable(maker(at) for maker in makers):
             if options.only not in case.name:
                 continue
-            found, agreement, seconds = judged(case, *pictures(case.data))
+            found, agreement, seconds = judged(case, *pictures(case.data, options.data))
             names = tuple(dict.fromkeys(each.id for each in found if each.blocking))
             right = set(names) == set(case.expected)
             wrong, total = wrong + (not right), total + 1
