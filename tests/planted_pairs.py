@@ -187,9 +187,7 @@ def inputs_reordered(order: Array, layer: int = 0) -> Callable[[Lite], None]:
 def graph(data: bytes, plant: Callable[[dict[str, Array]], None]) -> bytes:
     """An `.onnx` file whose constants, by name, were changed."""
     model = onnx.load_model_from_string(data)
-    arrays = {
-        each.name: np.array(numpy_helper.to_array(each)) for each in model.graph.initializer
-    }
+    arrays = {each.name: np.array(numpy_helper.to_array(each)) for each in model.graph.initializer}
     before = {name: array.copy() for name, array in arrays.items()}
     plant(arrays)
     for each in model.graph.initializer:
