@@ -10,16 +10,16 @@ from relrob.errors import printable
 
 _LAYER: Final = 20
 _SCHEME: Final = 16
-_TOP: Final = ("layer", "scheme", "largest", "rms", "beyond", "ends", "zero", "biases")
+_TOP: Final = ("layer", "scheme", "most", "rms", "beyond", "ends", "zero", "bias")
 _RANGES: Final = ("activation", "range", "used", "cut off")
 
 
 def weight_table(report: WeightReport) -> str:
     """Lines of at most 80 columns for a terminal.
 
-    Errors are in steps of the scale; "beyond": weights that are no rounding of the reference's;
+    Errors are in steps of the scale, "most" the largest; "beyond": weights that are no rounding of the reference's;
     "ends": share of the codes at the ends of their range; "zero": share of weights that became 0;
-    "biases": those beyond rounding.
+    "bias": biases beyond rounding.
     """
     lines = [] if report.read else [f"The weights were not compared: {printable(report.reason)}."]
     if report.layers:
