@@ -35,16 +35,24 @@ class Diagnosed(Protocol):
         """What runs alone tell."""
         ...
 
+    @property
+    def candidates(self) -> tuple[Diagnosis, ...]:
+        """What runs suggest and only weights can settle."""
+        ...
+
 
 def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     """The faults of a pair, the cause before its effects; several only where there are several.
 
-    - Where weights were read, runs do not say whose weights they are.
+    - Where weights were read, runs do not say whose weights they are; where they were not, what
+      runs suggest stands.
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
     runs, read = list(pair.diagnoses), list(weights.diagnoses)
     known = {each.id for each in read}
+    if not weights.read:
+        runs += pair.candidates
     if weights.read:
         runs = [each for each in runs if not _refuted(each, known)]
     elif known & set(KINSHIP):

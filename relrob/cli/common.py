@@ -42,6 +42,39 @@ def common_options(function: F) -> F:
     )(function)
 
 
+def data_options(function: F) -> F:
+    """Add --classes, --labels, --range and --images-layout: how the data set is read. The command
+    receives `classes`, `labels`, `range` and `images_layout`."""
+    function = click.option(
+        "--labels",
+        default="given",
+        show_default=True,
+        help="given with the images, or reference: the reference network's own labels.",
+    )(function)
+    function = click.option(
+        "--classes",
+        metavar="FILE",
+        help="Class names, one a line in the order of the network's outputs, or a .csv or .json "
+        "of name,label.",
+    )(function)
+    return image_options(function)
+
+
+def image_options(function: F) -> F:
+    """Add --range and --images-layout. The command receives `range` and `images_layout`."""
+    function = click.option(
+        "--images-layout",
+        default="auto",
+        show_default=True,
+        help="Order of images (n, ., ., .) in a .npz: auto, hwc, chw.",
+    )(function)
+    return click.option(
+        "--range",
+        metavar="LO:HI",
+        help="Values of the data that pixels 0 to 1 stand for, or auto: for tables of features.",
+    )(function)
+
+
 def memory_option(function: F) -> F:
     """Add --memory. The command receives `memory` (float or None)."""
     words = (
@@ -64,6 +97,30 @@ def worker_options(function: F) -> F:
         show_default=True,
         help="Processes: auto (one a core) or a number.",
     )(function)
+
+
+def input_options(function: F) -> F:
+    """Add the options of the input contract, but for --output. The command receives `input_scale`,
+    `mean`, `std` and `channels`, texts or None."""
+    words = {
+        "--channels": ("rgb|bgr", "Order in which the networks read colour.  [default: rgb]"),
+        "--std": ("S", "... and divide by this, after --mean."),
+        "--mean": ("M", "They subtract this: a number, or one a channel (0.485,0.456,0.406)."),
+        "--input-scale": (
+            "X",
+            "The networks read X times a pixel in [0, 1]; 255: levels.  [default: what the file "
+            "says, else 1]",
+        ),
+    }
+    for name, (kind, told) in words.items():
+        function = click.option(name, metavar=kind, help=told)(function)
+    return function
+
+
+def output_option(function: F) -> F:
+    """Add --output. The command receives `output` (text or None)."""
+    told = "Output with a score a class, of a file that has several."
+    return click.option("--output", metavar="NAME", help=told)(function)
 
 
 def ladder_options(function: F) -> F:

@@ -8,9 +8,16 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import (
+    common_options,
+    data_options,
+    input_options,
+    memory_option,
+    print_json,
+)
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
+from relrob.errors import printable
 from relrob.registry import QUANTISERS, load, names
 
 
@@ -27,6 +34,7 @@ from relrob.registry import QUANTISERS, load, names
 @click.option(
     "--dataset", default="mnist", show_default=True, help="Data set that calibrates and tests it."
 )
+@data_options
 @click.option(
     "--calibration",
     type=int,
@@ -47,6 +55,7 @@ from relrob.registry import QUANTISERS, load, names
     show_default=True,
     help="Pixel order of REFERENCE: auto, hwc or chw.",
 )
+@input_options
 @memory_option
 @common_options
 def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options: Any) -> None:
@@ -72,3 +81,5 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
             f"{summary['accuracy']:.2%} of {summary['images']:,} test images right "
             f"on {summary['runtime']}"
         )
+        if summary["calibration"]:
+            click.echo(printable(f"calibrated on {summary['calibration']}"))

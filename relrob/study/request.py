@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from relrob import registry
 from relrob.compress.build import suffix
+from relrob.domain.contract import InputOptions, constant, input_options
 from relrob.errors import UsageError
 from relrob.networks.load import runtimes
 from relrob.networks.shapes import LAYOUTS
 from relrob.networks.sniff import SUFFIXES
 from relrob.system.child import check_memory
+from relrob_datasets.read_as import ReadAs
 
+# Options of exact numbers of the input contract.
+CONSTANTS: Final = ("input_scale", "mean", "std")
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
     "str | None": ((str, type(None)), "text"),
@@ -39,11 +43,20 @@ class Request:
     quantised: str | None = None
     dataset: str = "mnist"
     split: str = "test"
+    classes: str | None = None
+    labels: str = "given"
+    range: str | None = None
+    images_layout: str = "auto"
     images: str = "0:100"
     quantise: str = "dynamic"
     runtime: str | None = None
     reference_runtime: str | None = None
     layout: str = "auto"
+    input_scale: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    channels: str | None = None
+    output: str | None = None
     region: str = "ladder"
     features: str = "20"
     axes: int = 10
@@ -72,6 +85,7 @@ class Request:
         ):
             if value is not None:
                 registry.find(registry.EVALUATORS, value, what)
+        ReadAs(labels=self.labels, range=self.range, layout=self.images_layout)
         if self.layout not in LAYOUTS:
             raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
         if self.solver != "auto" and self.solver not in (
@@ -87,6 +101,7 @@ class Request:
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
         check_memory(self.memory)
+        _ = self.inputs
         if self.quantised is None:
             able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
             if self.runtime is not None and self.runtime not in able:
@@ -94,6 +109,11 @@ class Request:
                     f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}",
                     ", ".join(able),
                 )
+
+    @property
+    def inputs(self) -> InputOptions:
+        """The options of the input contract, parsed. Raises UsageError."""
+        return input_options(self.input_scale, self.mean, self.std, self.channels, self.output)
 
 
 def request_of(
@@ -118,8 +138,12 @@ def request_of(
             "text such as '0:100', or indices such as [3, 17, 4]",
             f"images=[{images}]",
         )
+    for name in CONSTANTS:
+        given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
+    if given.get("classes") is not None:
+        given["classes"] = str(given["classes"])
     paths = [None if path is None else str(path) for path in (reference, quantised)]
     return Request(
         radius=str(radius),

@@ -30,6 +30,7 @@ class Runs:
     """What runs say of a pair."""
 
     diagnoses: tuple[Diagnosis, ...] = ()
+    candidates: tuple[Diagnosis, ...] = ()
 
 
 def dense(seed: int = 1) -> Dense:

@@ -80,6 +80,14 @@ def test_the_hint_that_was_tried_on_images_is_kept() -> None:
     assert diagnose(Runs((tried,)), report) == (tried,)
 
 
+def test_what_runs_suggest_stands_where_no_weights_were_read() -> None:
+    runs = Runs(candidates=named("stale-weights"))
+    assert diagnose(runs, WeightReport(True)) == ()
+    assert diagnose(runs, WeightReport(False, "no reader")) == runs.candidates
+    other = WeightReport(False, "other layers", diagnoses=named("another-network"))
+    assert [each.id for each in diagnose(runs, other)] == ["another-network"]
+
+
 def test_what_does_not_block_explains_nothing() -> None:
     note = Diagnosis("calibration", "in other units", blocking=False)
     found = diagnose(Runs(named("constant-output")), WeightReport(True, diagnoses=(note,)))
