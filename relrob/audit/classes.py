@@ -96,7 +96,9 @@ def constant(labels: Ints, beside: Ints) -> tuple[int, float] | None:
     """The one label that nearly all images have, and their share, where the labels `beside` them
     are spread; else None."""
     label, share = _most(labels)
-    return (label, share) if len(labels) > 1 and share >= ONE and _most(beside)[1] <= SPREAD else None
+    return (
+        (label, share) if len(labels) > 1 and share >= ONE and _most(beside)[1] <= SPREAD else None
+    )
 
 
 def skill(labels: Ints, truth: Ints) -> float:

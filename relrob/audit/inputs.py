@@ -1,5 +1,7 @@
-"""Does a network read images in another way than it is given them? The usual readings are tried, and
-one is named where it fits far better."""
+"""Does a network read images in another way than it is given them?
+
+The usual readings are tried, and one is named where it fits far better.
+"""
 
 from __future__ import annotations
 
@@ -50,13 +52,18 @@ class Tried:
 
 
 def found_reading(
-    reader: Reader, pixels: NDArray[Any], outputs: Floats, right: Right
+    reader: Reader,
+    pixels: NDArray[Any],
+    outputs: Floats,
+    right: Right,
+    first: Sequence[Reading] = (),
 ) -> Tried | None:
     """The reading of images (n, H, W, C) that fits far better than the present one, or None.
 
     `outputs`: of all images as they are read now. `right`: says which labels are right: those of
-    the data, or those of the other network. About 1,000 images run for each sort of images, and all
-    of them for at most 9 readings.
+    the data, or those of the other network. `first`: readings that are preferred.
+
+    Some hundred images run in every reading, and all of them in at most 10.
     """
     everything = np.arange(len(pixels))
     now = Tried(
@@ -64,8 +71,9 @@ def found_reading(
     )
     if now.share >= ENOUGH:
         return None
-    usuals = usual(reader.network, pixels)
+    usuals = _first(first, usual(reader.network, pixels))
     chosen = _screened(reader, pixels, now, right, usuals)
+    chosen += [each for each in usuals[: len(first)] if each not in chosen]
     tried = [tried_on(reader, pixels, each, right) for each in chosen]
     fitting = [each for each in tried if _far_better(each, now)]
     if not fitting:
@@ -74,6 +82,11 @@ def found_reading(
     simpler = _simpler(best.reading, now.reading, usuals)
     tried += [tried_on(reader, pixels, each, right) for each in simpler if each not in chosen]
     return _plainest([each for each in tried if _far_better(each, now)], best, now.reading, usuals)
+
+
+def _first(first: Sequence[Reading], readings: Sequence[Reading]) -> list[Reading]:
+    """The readings, those of `first` in front."""
+    return sorted(readings, key=lambda each: each not in first)
 
 
 def tried_on(reader: Reader, pixels: NDArray[Any], reading: Reading, right: Right) -> Tried:

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.audit import faults_by_runs as faults
+from relrob.audit.classes import Permutation
 from relrob.audit.inputs import Tried
-from relrob.audit.kinship import Kinship, as_probabilities, kinship, log_margins
+from relrob.audit.kinship import as_probabilities, kinship, log_margins
 from relrob.audit.misread import misread
 from relrob.audit.pair_report import PairReport, Side
 from relrob.audit.reading import Reader, present
-from relrob.domain.arrays import Floats, Ints
+from relrob.domain.arrays import Floats
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import ShapeError
@@ -85,15 +86,41 @@ def _diagnosed(
     they should be, what their labels and logits show."""
     read = misread(report, readers, outputs, pixels, listener)
     first, second = (_outputs(each, now) for each, now in zip(read.tried, outputs, strict=True))
-    seen = replace(report, reference=_again(report.reference, first), quantised=_again(report.quantised, second))
-    order, permuted = faults.permuted(seen)
-    found = [
-        *read.diagnoses,
-        *faults.constant(seen),
-        *permuted,
-        *faults.undertrained(seen, read.diagnoses),
+    seen = replace(
+        report,
+        reference=_again(report.reference, first),
+        quantised=_again(report.quantised, second),
+    )
+    constants = faults.constant_output(seen)
+    order, permuted = (None, ()) if constants else faults.permuted_classes(seen)
+    named = (*read.diagnoses, *constants, *permuted)
+    found = (
+        *named,
+        *faults.undertrained(seen, named),
         *faults.nothing_quantised(report, _equal(outputs[0], outputs[1])),
-    ]
-    near = _kin(first, second, order)
+    )
+    near = kinship(first, second if order is None else _put_back(second, order))
     candidates = faults.strangers(seen, near, readers[1].network) if near and not found else ()
-    return replace(report, kinship=near, diagnoses=tuple(found), candidates=candidates)
+    return replace(report, kinship=near, diagnoses=found, candidates=candidates)
+
+
+def _outputs(tried: Tried | None, now: Floats) -> Floats:
+    return now if tried is None else tried.outputs
+
+
+def _again(side: Side, outputs: Floats) -> Side:
+    """The network with the labels of other outputs."""
+    return replace(side, labels=labels(outputs))
+
+
+def _put_back(outputs: Floats, found: Permutation) -> Floats:
+    """The columns in the order of the other network's classes."""
+    back = np.empty_like(outputs)
+    back[:, list(found.order)] = outputs
+    return back
+
+
+def _equal(first: Floats, second: Floats) -> bool:
+    """Are the outputs those of one float network, up to rounding?"""
+    one, other = as_probabilities(first), as_probabilities(second)
+    return bool(np.abs(one - other).max() <= _SAME)

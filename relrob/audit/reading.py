@@ -30,8 +30,8 @@ SHIFTED: Final = InputContract(Fraction(255), mean=(Fraction(128),))
 
 
 def _contract(mean: str, std: str = "", scale: int = 1) -> InputContract:
-    parts = (tuple(Fraction(each) for each in text.split()) for text in (mean, std))
-    return InputContract(Fraction(scale), *parts)
+    means, stds = (tuple(Fraction(each) for each in text.split()) for text in (mean, std))
+    return InputContract(Fraction(scale), means, stds)
 
 
 # The usual input contracts by name, for images of one channel and of three.
@@ -77,6 +77,11 @@ class Reading:
 def same_values(one: InputContract, other: InputContract) -> bool:
     """Do two contracts differ in the order of channels at most?"""
     return replace(one, bgr=False, output="") == replace(other, bgr=False, output="")
+
+
+def is_scale(contract: InputContract) -> bool:
+    """Does it only scale and shift pixels to another usual range?"""
+    return any(same_values(contract, each) for each in (InputContract(), LEVELS, SIGNED, SHIFTED))
 
 
 def present(network: Network) -> Reading:
@@ -149,8 +154,8 @@ class Reader:
         return np.concatenate(parts)
 
     def _values(self, images: Floats, reading: Reading) -> Floats:
-        """Images (n, d) such that the file, which puts the values of an image in its own order, gets
-        those of the reading."""
+        """Images (n, d) such that the file, which puts their values in its own order, gets those of
+        the reading."""
         network, shape = self.network, self.network.image_shape
         if reading.order == DATA:
             depth, height, width = shape
