@@ -8,6 +8,7 @@ held against that range.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +33,8 @@ USED: Final = 0.2
 # Steps and share of all codes by which a zero point is told from a range that is too narrow.
 _MOVED: Final = 4
 _NEAR: Final = 0.12
+_UNITS: Final = 0.05
+_LEFT_OUT: Final = 0.005
 _INSIDE: Final = {
     "tflite": "relrob.networks.litert.inside:values_inside",
     "onnx": "relrob.networks.onnx.inside:values_inside",
@@ -52,11 +55,19 @@ def activations(
     # The runtimes' own exceptions; the checks that run the network say more.
     except Exception:  # noqa: BLE001
         return ()
-    theirs = _of_reference(reference, layers, sample)
+    theirs, rectified = _of_reference(reference, layers, sample)
     sample = fed(sample, quantised)
     deepest = max(layer.depth for layer in layers)
     return tuple(
-        _activation(layer, role, codes, found[codes.name], theirs.get(codes.name), sample, deepest)
+        _activation(
+            replace(layer, relu=layer.relu or codes.name in rectified),
+            role,
+            codes,
+            found[codes.name],
+            theirs.get(codes.name),
+            sample,
+            deepest,
+        )
         for layer, role, codes in wanted
         if codes.name in found
     )
@@ -128,27 +139,27 @@ def _pixels(codes: Codes, found: NDArray[Any], images: Floats) -> Doubles | None
 
 def _of_reference(
     reference: Network, layers: Sequence[Weighted], images: Floats
-) -> dict[str, Doubles]:
-    """The reference's activations under the names of the quantised network's, where both have the
-    same layers in the same order."""
+) -> tuple[dict[str, Doubles], set[str]]:
+    """The reference's activations under the names of the quantised network's, and the names of
+    those behind a ReLU, where both have the same layers in the same order."""
     try:
         ours = weights_of(reference)
     except NotReadError:
-        return {}
+        return {}, set()
     if [layer.shape for layer in ours] != [layer.shape for layer in layers]:
-        return {}
+        return {}, set()
     found = _values(reference, ours, images)
-    return {
-        theirs.result.name: values
-        for theirs, values in zip(layers, found, strict=False)
-        if theirs.result is not None
-    }
+    named = [layer.result.name if layer.result is not None else "" for layer in layers]
+    return (
+        dict(zip(named, found, strict=False)),
+        {name for name, layer in zip(named, ours, strict=True) if layer.relu},
+    )
 
 
 def _values(reference: Network, layers: Sequence[Weighted], images: Floats) -> list[Doubles]:
     """The output of each layer (n, values) on the images; none where it is not known."""
     if reference.dense is not None and len(reference.dense.layers) == len(layers):
-        found, value = [], np.asarray(images, np.float64)
+        found, value = [], np.asarray(fed(images, reference), np.float64)
         for layer in reference.dense.layers:
             value = value @ layer.weights + layer.bias
             value = np.maximum(value, 0.0) if layer.relu else value
@@ -190,16 +201,24 @@ def activation_faults(
 
 
 def _feed(given: Activation) -> Diagnosis:
-    """Images that fill a small part of what the file says of its input."""
+    """Images that fill a small part of what the file says of its input.
+
+    A much larger range is one in the units of the features, and not one of noise.
+    """
     levels = abs(given.high - given.low - 255) < 2.55
+    units = given.used < _UNITS
     return Diagnosis(
         "input-scale" if levels else "calibration",
         f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images fill "
         f"{100 * given.used:.1f} % of that: "
         + ("the file reads levels" if levels else "it was calibrated on other values"),
         {"low": given.low, "high": given.high, "used": round(given.used, 4)},
-        "--input-scale 255" if levels else f"--range {given.low:.4g}:{given.high:.4g}",
-        blocking=levels,
+        "--input-scale 255"
+        if levels
+        else f"--range {given.low:.4g}:{given.high:.4g}"
+        if units
+        else "calibrate on images like these",
+        blocking=levels or not units,
     )
 
 
@@ -240,6 +259,9 @@ def _zero_is_off(each: Activation) -> bool:
         (each.high - each.reference[1]) / (each.scale),
     )
     near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
+    # A range that was calibrated on other images leaves out fewer values.
+    if each.role == "output" and (each.beyond or 0.0) < _LEFT_OUT:
+        return False
     return near and min(low, high) < -_MOVED and max(low, high) > _MOVED
 
 

@@ -211,6 +211,9 @@ def _biases(one: Compared) -> Iterator[Diagnosis]:
     make, is smaller than the error that the rounding of the weights can cause."""
     if one.bias is None or not one.bias_beyond.any() or one.match.swapped:
         return
+    if one.wide and not one.learned:
+        # The whole layer is another one.
+        return
     if one.bias_wide and bool((np.abs(one.bias) <= _correction(one)).all()):
         return
     label = one.match.quantised.label

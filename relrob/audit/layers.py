@@ -8,13 +8,15 @@ from typing import Any, Final
 import numpy as np
 
 from relrob.audit.matching import Match
-from relrob.audit.rounding import FOLDED, HALF, Rescaled, Rounding, moved, rescaled, rounding
+from relrob.audit.rounding import FOLDED, Rescaled, Rounding, moved, rescaled, rounding
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.weighted import Weighted
 
 # Weights of a layer that may be wrong before the layer is: this many, or this share.
 FEW: Final = 8
 SHARE: Final = 0.01
+# Steps of its own that a bias may be away: it may be rounded twice.
+_BIAS: Final = 0.6
 # Float32 roundings of a bias that was copied, and of one into which constants were folded.
 _COPIED: Final = 2.0**-21
 _CONSTANTS: Final = 2e-5
@@ -91,7 +93,7 @@ def _bias_beyond(ours: Weighted, theirs: Weighted, difference: Doubles | None) -
     if theirs.scheme == "float16" and theirs.bias_steps is None:
         relative = 2.0**-10
     largest = np.abs(wanted).max(initial=0.0)
-    return np.abs(difference) > HALF * step * (1 + FOLDED) + relative * max(largest, 1e-3)
+    return np.abs(difference) > _BIAS * step + relative * max(largest, 1e-3)
 
 
 def row(one: Compared) -> dict[str, Any]:

@@ -64,7 +64,7 @@ def rounding(reference: Weighted, quantised: Weighted) -> Rounding:
     allowed = np.full(errors.shape, HALF + tolerance)
     if reference.stored is not None:
         # The reference is rounded itself.
-        allowed += HALF * reference.stored.steps / steps
+        allowed += HALF * np.abs(reference.stored.steps / steps)
     stored = quantised.stored
     saturated = np.zeros(errors.shape, bool)
     free = saturated
@@ -89,7 +89,10 @@ def lowest(stored: Stored) -> int:
 def steps_of(layer: Weighted) -> Doubles:
     """The distance between two neighbouring weights that the file can hold (out, fan)."""
     if layer.stored is not None:
-        return np.maximum(layer.stored.steps, np.finfo(np.float32).tiny)
+        # A scale below 0 turns the codes round.
+        steps = layer.stored.steps
+        tiny = np.finfo(np.float32).tiny
+        return np.where(np.abs(steps) > tiny, steps, tiny)
     size = np.abs(layer.values)
     if layer.scheme == "float16":
         # 11 bits, and 2^-24 below the normal numbers; a rounding is at most half of that.
@@ -116,7 +119,8 @@ def rescaled(reference: Weighted, quantised: Weighted, found: Rounding) -> Resca
     """
     stored = quantised.stored
     nothing = Rescaled(np.zeros(0, np.int64), np.zeros(0))
-    if stored is None or reference.stored is not None or not found.beyond.any():
+    rounded = reference.stored is not None
+    if stored is None or rounded or not found.beyond.any() or (stored.scales <= 0).any():
         return nothing
     low, high = _intervals(reference.values, stored, found.saturated)
     count = len(stored.scales)

@@ -216,23 +216,21 @@ class _Layers:
 
 def _read(network: Network) -> tuple[Weighted, ...]:
     if network.format not in READERS:
-        return _of_dense(network)
+        return tuple(_in_raster_order(layer, network, Layout.HWC) for layer in _of_dense(network))
     layers: tuple[Weighted, ...] = load(READERS[network.format])(network)
     if not layers:
         raise NotReadError("it has no layer with weights that are read")
-    if network.layout is Layout.HWC and not network.contract.bgr:
-        return layers
-    return tuple(_in_raster_order(layer, network) for layer in layers)
+    return tuple(_in_raster_order(layer, network, network.layout) for layer in layers)
 
 
-def _in_raster_order(layer: Weighted, network: Network) -> Weighted:
+def _in_raster_order(layer: Weighted, network: Network, layout: Layout) -> Weighted:
     """A layer over the pixels with its columns in the order of the raster, red first."""
-    if layer.depth > 1:
+    if layer.depth > 1 or (layout is Layout.HWC and not network.contract.bgr):
         return layer
     channels = network.image_shape[2]
     columns = np.arange(layer.shape[1])
     if layer.kind == "dense" and layer.shape[1] == network.inputs:
-        columns = np.argsort(raster(network.layout, network.image_shape))
+        columns = np.argsort(raster(layout, network.image_shape))
     elif layer.kind == "dense" or layer.window[-1] != channels:
         return layer
     if network.contract.bgr:

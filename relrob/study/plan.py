@@ -110,6 +110,17 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     return Asked(region, budget, effective, data, indices, extents)
 
 
+def _refuse_floats(quantised: Network) -> None:
+    """Refuse a file without quantised weights where a quantised network is asked for. float16 is a
+    scheme. Raises UsageError."""
+    if quantised.scheme == "float32":
+        raise UsageError(
+            f"nothing is quantised in {quantised.path}: all its weights are float32",
+            "a quantised file as QUANTISED",
+            "a float file may be the REFERENCE; `relrob quantise` makes a quantised one",
+        )
+
+
 def make_plan(
     request: Request,
     listener: Listener = silent,
@@ -136,6 +147,7 @@ def make_plan(
             "REFERENCE QUANTISED",
             "the other order",
         )
+    _refuse_floats(quantised)
     if request.certificates:
         _check_inputs(reference, quantised)
     check_solver(request.solver, region, (reference, quantised))

@@ -52,11 +52,12 @@ _LOOPS = (_Op.WHILE, _Op.STABLEHLO_WHILE)
 @dataclass(frozen=True)
 class _Use:
     """One operator with weights: the types of its activation and weights, and the number of scales
-    of the weights."""
+    of the weights. `behind`: its weights are integers behind a DEQUANTIZE."""
 
     activation: int
     weights: int
     scales: int
+    behind: bool = False
 
 
 def read_tflite(path: str, data: bytes, output: str = "") -> Source:
@@ -296,6 +297,8 @@ def _scheme(model: Any) -> tuple[str, Arithmetic]:
         return "uint8", Arithmetic.INTEGER
     if _Type.FLOAT32 in kinds:
         return ("dynamic-per-channel" if several else "dynamic"), Arithmetic.INTEGER
+    if any(use.behind for use in uses):
+        return "weight-only", Arithmetic.FLOAT32
     half = any(
         t.type == _Type.FLOAT16 and _data(model, t) is not None
         for g in model.subgraphs
@@ -308,11 +311,28 @@ def _uses(model: Any) -> list[_Use]:
     """Every operator with weights, in every subgraph."""
     found = []
     for graph in model.subgraphs:
+        integers = _dequantised(model, graph)
         for operator in graph.operators or ():
             places = _WEIGHTED.get(_builtin(_code(model, operator)))
             if places is None or operator.inputs is None or len(operator.inputs) <= max(places):
                 continue
             activation, weights = (graph.tensors[int(operator.inputs[place])] for place in places)
             scales = weights.quantization.scale if weights.quantization else None
-            found.append(_Use(activation.type, weights.type, 0 if scales is None else len(scales)))
+            count = 0 if scales is None else len(scales)
+            behind = int(operator.inputs[places[1]]) in integers
+            found.append(_Use(activation.type, weights.type, count, behind))
     return found
+
+
+def _dequantised(model: Any, graph: Any) -> set[int]:
+    """The tensors that DEQUANTIZE makes of integer constants."""
+    return {
+        int(operator.outputs[0])
+        for operator in graph.operators or ()
+        if _builtin(_code(model, operator)) == _Op.DEQUANTIZE
+        and operator.inputs is not None
+        and operator.outputs is not None
+        and len(operator.inputs) == len(operator.outputs) == 1
+        and graph.tensors[int(operator.inputs[0])].type in (_Type.INT8, _Type.UINT8, _Type.INT4)
+        and _data(model, graph.tensors[int(operator.inputs[0])]) is not None
+    }

@@ -3,6 +3,7 @@ of activations."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -28,6 +29,7 @@ _OTHER: Final = (
 # The dimensions of the file's weights in the order (out, height, width, channels).
 _TURNS: Final = {"dense": (0, 1), "conv": (0, 1, 2, 3), "depthwise": (3, 1, 2, 0)}
 _RELU6: Final = 3
+_RECTIFIERS: Final = ("RELU", "RELU6")
 _ENDS: Final = {
     "INT8": (-128, 127),
     "UINT8": (0, 255),
@@ -67,6 +69,8 @@ class _Walk:
             if operator.kind in _KINDS:
                 depth += 1
                 found.append(self._layer(operator, depth))
+            elif operator.kind in _RECTIFIERS and found and found[-1].tensor == str(first):
+                found[-1] = self._rectified(found[-1], operator)
             self._depth.update(dict.fromkeys(operator.outputs, depth))
         return tuple(found)
 
@@ -96,6 +100,17 @@ class _Walk:
             relu=activation in (RELU, _RELU6),
             capped=activation == _RELU6,
             tied=steps is not None,
+            tensor=str(operator.outputs[0]),
+        )
+
+    def _rectified(self, layer: Weighted, operator: Operator) -> Weighted:
+        """The layer with a ReLU of its own behind it."""
+        result = self._flat.at(operator.outputs[0])
+        return replace(
+            layer,
+            relu=True,
+            capped=operator.kind == "RELU6",
+            result=_codes(result),
             tensor=str(operator.outputs[0]),
         )
 

@@ -44,6 +44,9 @@ _DYNAMIC = {
     "DynamicQuantizeMatMul",
     "MatMulIntegerToFloat",
 }
+# Operators whose weights are stored in blocks of a few bits.
+_BLOCKS = {"MatMulNBits", "MatMulBnb4", "GatherBlockQuantized"}
+_HALVES = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
 
 
 def read_onnx(path: str, data: bytes, output: str = "") -> Source:
@@ -253,9 +256,16 @@ def _shape(value: onnx.ValueInfoProto) -> tuple[int, ...] | None:
 
 
 def _scheme(model: onnx.ModelProto) -> str:
-    """The scheme: "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time, else
-    "float32"."""
+    """The scheme: "qdq" for QDQ and QOperator files, "dynamic" for quantisation at run time,
+    "weight-only" for blocks of a few bits, "float16", else "float32"."""
     kinds = {node.op_type for node in model.graph.node}
     if kinds & _DYNAMIC:
         return "dynamic"
-    return "qdq" if kinds & _QDQ or any(kind.startswith("QLinear") for kind in kinds) else "float32"
+    if kinds & _QDQ or any(kind.startswith("QLinear") for kind in kinds):
+        return "qdq"
+    if kinds & _BLOCKS:
+        return "weight-only"
+    half = any(
+        tensor.data_type in _HALVES and len(tensor.dims) > 1 for tensor in model.graph.initializer
+    )
+    return "float16" if half else "float32"

@@ -1,0 +1,85 @@
+"""`diagnose` joins the diagnoses that runs give with those that weights give: one right name a fault.
+
+A fault leaves several traces. Weights, where they are read, say which it is; runs say how a network
+reads its input, which weights do not show; a wrong reading of the input explains activations out of
+range, and a wrong weight explains labels that differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from relrob.audit.diagnosis import Diagnosis
+from relrob.audit.weight_report import WeightReport
+
+# Which network it is: weights decide.
+KINSHIP: Final = ("another-network", "stale-weights", "permuted-classes")
+# How a network reads the image: runs try every reading on all images.
+READING: Final = ("input-scale", "normalisation", "channel-order", "layout")
+# What the file holds; these explain labels that differ.
+CONTENT: Final = (
+    *("swapped-layers", "changed-scale", "changed-zero-point", "changed-weights", "changed-bias"),
+    "nothing-quantised",
+)
+RANGES: Final = ("calibration", "saturated-activations")
+# Effects that any of the others can have.
+EFFECTS: Final = ("constant-output", "undertrained-reference")
+ORDER: Final = (*READING, *KINSHIP, *CONTENT, *RANGES, "wrong-runtime", *EFFECTS)
+
+
+class Diagnosed(Protocol):
+    """The part of a pair's report that is read."""
+
+    @property
+    def diagnoses(self) -> tuple[Diagnosis, ...]:
+        """What runs alone tell."""
+        ...
+
+    @property
+    def candidates(self) -> tuple[Diagnosis, ...]:
+        """What runs suggest and only weights can settle."""
+        ...
+
+
+def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
+    """The faults of a pair, the cause before its effects; several only where there are several.
+
+    - Where weights were read, runs do not say whose weights they are; where they were not, what
+      runs suggest stands.
+    - Where a network reads its input wrongly, ranges of activations say nothing.
+    - Where a cause is known, an output that is constant or seldom right is its effect.
+    """
+    runs, read = list(pair.diagnoses), list(weights.diagnoses)
+    known = {each.id for each in read}
+    if not weights.read:
+        runs += pair.candidates
+    if weights.read:
+        runs = [each for each in runs if not _refuted(each, known)]
+    elif known & set(KINSHIP):
+        runs = [each for each in runs if each.id not in KINSHIP]
+    # The option that was tried on the images is the better hint.
+    tried = {each.id for each in runs}
+    read = [each for each in read if each.id not in tried]
+    found = [*runs, *read]
+    ids = {each.id for each in found}
+    if ids & set(READING):
+        found = [each for each in found if each.id not in RANGES]
+    causes = {each.id for each in found if each.blocking} - set(EFFECTS)
+    if causes:
+        found = [each for each in found if not _effect(each, causes)]
+    return tuple(sorted(found, key=lambda each: ORDER.index(each.id)))
+
+
+def _refuted(each: Diagnosis, known: set[str]) -> bool:
+    """Do weights that were read speak against what a run suggests?"""
+    if each.id in ("another-network", "stale-weights"):
+        return True
+    # Outputs may be permuted behind the last layer, but not where something else explains them.
+    return each.id == "permuted-classes" and bool(known & {*KINSHIP, *CONTENT})
+
+
+def _effect(each: Diagnosis, causes: set[str]) -> bool:
+    """Is it what the causes do?"""
+    if each.id == "undertrained-reference":
+        return bool(causes & set(READING))
+    return each.id == "constant-output"

@@ -1,0 +1,94 @@
+"""One right name a fault, where runs and weights both speak."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from relrob.audit.diagnosis import IDS, Diagnosis
+from relrob.audit.judge import EFFECTS, ORDER, RANGES, READING, diagnose
+from relrob.audit.weight_report import WeightReport
+from tests.audit.pairs import Runs
+
+
+def named(*ids: str) -> tuple[Diagnosis, ...]:
+    return tuple(Diagnosis(each, f"it is {each}") for each in ids)
+
+
+def judged(runs: tuple[str, ...], weights: tuple[str, ...], read: bool = True) -> list[str]:
+    report = WeightReport(read, "" if read else "of another format", diagnoses=named(*weights))
+    return [each.id for each in diagnose(Runs(named(*runs)), report)]
+
+
+CASES = [
+    # Weights that were read say whose they are.
+    (("stale-weights",), (), True, []),
+    (("another-network",), ("stale-weights",), True, ["stale-weights"]),
+    (("another-network",), ("changed-scale",), True, ["changed-scale"]),
+    (("permuted-classes",), ("permuted-classes",), True, ["permuted-classes"]),
+    (("permuted-classes",), ("changed-weights",), True, ["changed-weights"]),
+    # Outputs may be permuted behind the last layer.
+    (("permuted-classes",), (), True, ["permuted-classes"]),
+    # Where they were not read, runs say it, unless the layers do.
+    (("stale-weights",), (), False, ["stale-weights"]),
+    (("stale-weights",), ("another-network",), False, ["another-network"]),
+    # A wrong reading explains ranges and a low accuracy.
+    (("input-scale",), ("calibration",), True, ["input-scale"]),
+    (("input-scale", "undertrained-reference"), (), True, ["input-scale"]),
+    ((), ("input-scale", "saturated-activations"), True, ["input-scale"]),
+    (("channel-order",), ("channel-order",), True, ["channel-order"]),
+    # An output that is constant is an effect.
+    (("constant-output",), ("changed-bias",), True, ["changed-bias"]),
+    (("constant-output",), ("saturated-activations",), True, ["saturated-activations"]),
+    (("constant-output",), (), True, ["constant-output"]),
+    (
+        ("undertrained-reference",),
+        ("changed-bias",),
+        True,
+        ["changed-bias", "undertrained-reference"],
+    ),
+    # Two faults keep two names, the reading first.
+    (("layout",), ("changed-weights",), True, ["layout", "changed-weights"]),
+    ((), ("permuted-classes", "changed-bias"), True, ["permuted-classes", "changed-bias"]),
+]
+
+
+@pytest.mark.parametrize(("runs", "weights", "read", "expected"), CASES)
+def test_a_fault_has_one_name(
+    runs: tuple[str, ...], weights: tuple[str, ...], read: bool, expected: list[str]
+) -> None:
+    assert judged(runs, weights, read) == expected
+
+
+def test_every_name_has_its_place() -> None:
+    assert sorted(ORDER) == sorted(IDS)
+
+
+def test_no_fault_is_lost_without_one_that_explains_it() -> None:
+    for one, other in itertools.product(IDS, repeat=2):
+        left = judged((one,), (other,), read=False)
+        assert left
+        assert set(left) <= {one, other}
+        if other not in (*RANGES, *EFFECTS, *READING) and one != "another-network":
+            assert other in left
+
+
+def test_the_hint_that_was_tried_on_images_is_kept() -> None:
+    tried = Diagnosis("input-scale", "it fits", hint="--input-scale 255")
+    report = WeightReport(True, diagnoses=(Diagnosis("input-scale", "it seems so"),))
+    assert diagnose(Runs((tried,)), report) == (tried,)
+
+
+def test_what_runs_suggest_stands_where_no_weights_were_read() -> None:
+    runs = Runs(candidates=named("stale-weights"))
+    assert diagnose(runs, WeightReport(True)) == ()
+    assert diagnose(runs, WeightReport(False, "no reader")) == runs.candidates
+    other = WeightReport(False, "other layers", diagnoses=named("another-network"))
+    assert [each.id for each in diagnose(runs, other)] == ["another-network"]
+
+
+def test_what_does_not_block_explains_nothing() -> None:
+    note = Diagnosis("calibration", "in other units", blocking=False)
+    found = diagnose(Runs(named("constant-output")), WeightReport(True, diagnoses=(note,)))
+    assert [each.id for each in found] == ["calibration", "constant-output"]
