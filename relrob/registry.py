@@ -16,7 +16,8 @@ class Entry:
     facts.
 
     - Solvers: `method` is the word that users type and records keep; several solvers share one,
-      each for its `regions`. `arithmetic`: those that their proofs can be about. `complete`:
+      each for its `regions`. `arithmetic`: those that their proofs can be about; none, and they
+      prove nothing. `complete`:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
@@ -146,6 +147,13 @@ SOLVERS: tuple[Entry, ...] = (
         method="smt",
         regions=("l1", "linf"),
         arithmetic=_BOUNDED,
+    ),
+    Entry(
+        "witness_ball",
+        "relrob_solvers.witness_ball:Searched",
+        "a search for a witness by outputs alone, which proves nothing; any network, any runtime",
+        method="witness",
+        regions=_BALLS,
     ),
 )
 

@@ -24,15 +24,12 @@ def solver_named(name: str) -> Solver[RungSet]:
 
 def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
     """The solver of balls of that name, or of "auto" the first, that takes the network in such a
-    region. Raises UsageError."""
-    if network.black_box:
-        raise UsageError(
-            f"balls need a modelled network; {network.path} is run as a black box:"
-            f" {network.black_box}",
-            hint="--region ladder",
-        )
+    region; nothing is proved of a black box. Raises UsageError."""
     refusals = []
     for entry in registry.solvers(region.kind, name):
+        if network.black_box and entry.arithmetic:
+            refusals.append(f"solver {entry.method}: run as a black box: {network.black_box}")
+            continue
         solver: Solver[BallSet] = registry.load(entry.target)()
         refusal = solver.accepts(region, (network,))
         if refusal is None:
@@ -44,7 +41,8 @@ def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
             f"auto, {registry.names(registry.solvers(region.kind))}",
         )
     raise UsageError(
-        f"{network.path} in region {region.kind}: {'; '.join(refusals)}", hint="--region ladder"
+        f"{network.path} in region {region.kind}: {'; '.join(dict.fromkeys(refusals))}",
+        hint="--solver witness, --region ladder",
     )
 
 

@@ -28,6 +28,7 @@ class Reason(Enum):
     REPLAY = "a solver's witness was classified right when the named runtime replayed it"
     CRASH = "the solver stopped with an error"
     MEMORY = "the memory limit was reached"
+    UNBOUNDED = "a search met no witness, and there are no bounds on this network"
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Floats
 from relrob.domain.record import TIES, ImageResult, Record, Set
 from relrob.domain.region import Ball, Ladder, Lattice
-from relrob.domain.verdict import Status
+from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
 from relrob.networks.batches import one_line
 from relrob.networks.evaluator import labels, tied
@@ -71,7 +71,7 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
         Spots(index),
     )
     decision = decide(query, setting.solver)
-    row = replace(_record(points, decision, row), spot_checks=query.spots.run)
+    row = replace(_record(points, decision, networks, row), spot_checks=query.spots.run)
     row = replace(
         row,
         set=set_of(setting.effective, decision, setting.quantised, label),
@@ -122,13 +122,21 @@ def _certificate(
         return None
 
 
-def _record(points: Points, decision: Decision, clean: Record) -> Record:
+def _reason(reason: Reason, opened: Opened) -> str:
+    """The sentence of a reason; where there are no bounds, with the cause."""
+    cause = opened.network.black_box or "float MLPs, dense .tflite and fixed-point files have them"
+    return f"{reason.value} ({cause})" if reason is Reason.UNBOUNDED else reason.value
+
+
+def _record(
+    points: Points, decision: Decision, networks: tuple[Opened, ...], clean: Record
+) -> Record:
     """The row of an image that the reference classifies right, but for its set."""
     reference, quantised = decision.verdicts
     transfer, counted = decision.transfer, decision.each
     reasons = [
-        f"{role}: {verdict.reason.value}"
-        for role, verdict in zip(ROLES, decision.verdicts, strict=True)
+        f"{role}: {_reason(verdict.reason, opened)}"
+        for role, verdict, opened in zip(ROLES, decision.verdicts, networks, strict=True)
         if verdict.reason is not None
     ]
     return replace(

@@ -76,8 +76,10 @@ def headline(summary: Summary) -> str:
     sets, open_ = summary.sets, summary.undecided
     more = open_.reference
     beside = f"; the reference is undecided on {more} more" if more else ""
+    if not sets.robust and more:
+        return f"On no image is the reference known to be robust; it is undecided on {more}."
     if not sets.robust:
-        return f"There is no image where the reference is robust{beside}."
+        return "On no image is the reference robust."
     before, after = summary.robust_by or (None, None)
     parts = _robust_on(after, sets.both_robust)
     if sets.lost:
