@@ -57,7 +57,8 @@ class RuntimePair:
     the first of these. `named`: the first `NAMED` indices of `differing`.
 
     `largest`: the largest difference between outputs of the two for one class, infinite where one
-    is no number; `largest_image`: its image, None where there is no difference.
+    is no number; `largest_image`: its image, None where there is no difference. `accuracy`: the
+    shares of these images that the two get right.
 
     Raises ValueError where the numbers cannot be true.
     """
@@ -69,6 +70,7 @@ class RuntimePair:
     named: tuple[int, ...]
     largest: float
     largest_image: int | None
+    accuracy: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.ties <= self.differing <= self.images:
@@ -86,6 +88,7 @@ class RuntimePair:
         return {
             "runtimes": list(self.names),
             "images": self.images,
+            "accuracy": [round(share, 6) for share in self.accuracy],
             "differing": self.differing,
             "ties": self.ties,
             "differing_images": list(self.named),

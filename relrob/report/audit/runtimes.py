@@ -14,7 +14,8 @@ _SHOWN: Final = 8
 
 def text(report: RuntimeReport) -> str:
     """The runtimes, the labels that differ between each two, and what did not run."""
-    blocks = [_table(report), *map(_pair, report.rows), _notes(report)]
+    pairs = [_pair(row, row.images < report.images) for row in report.rows]
+    blocks = [_table(report), *pairs, _notes(report)]
     if len(report.runs) < 2:
         blocks.insert(1, ["There is nothing to compare: fewer than two runtimes run the file."])
     return "\n".join(printable(line) for block in blocks for line in block)
@@ -42,13 +43,15 @@ def _table(report: RuntimeReport) -> list[str]:
     return lines
 
 
-def _pair(row: RuntimePair) -> list[str]:
+def _pair(row: RuntimePair, sampled: bool) -> list[str]:
     """Two runtimes: the images whose labels differ, and how far their outputs are apart."""
     both = " and ".join(row.names)
     if row.largest_image is None:
         return [f"{both}: equal outputs on {row.images:,} images"]
     far = f"differ by up to {row.largest:.3g}" if math.isfinite(row.largest) else "are not numbers"
     outputs = f"outputs {far} (image {row.largest_image})"
+    if sampled:
+        outputs += f", {_percent(row.accuracy[0])} and {_percent(row.accuracy[1])} right"
     if not row.differing:
         return [f"{both}: the same labels on {row.images:,} images, {outputs}"]
     more = row.differing - len(row.named[:_SHOWN])
