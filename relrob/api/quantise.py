@@ -16,6 +16,7 @@ from relrob.compress.build import (
 )
 from relrob.compress.calibration import DEFAULT_COUNT, Calibration, draw
 from relrob.compress.source import rebuilt
+from relrob.domain.contract import constant, exactly, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import UsageError
@@ -38,6 +39,10 @@ def quantise(
     calibration_split: str = "train",
     seed: int = 0,
     layout: str = "auto",
+    input_scale: Any = None,
+    mean: Any = None,
+    std: Any = None,
+    channels: str | None = None,
     memory: float | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
@@ -45,8 +50,9 @@ def quantise(
     `relrob quantise --json`.
 
     `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
-    `calibration` images from `calibration_split`, by `seed`. `memory`: GiB that the first reading
-    of a file may take. Raises RelrobError.
+    `calibration` images from `calibration_split`, by `seed`. `input_scale`, `mean`, `std`,
+    `channels`: the input contract (docs/inputs.md), through which these are fed. `memory`: GiB that
+    the first reading of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
@@ -61,6 +67,7 @@ def quantise(
         "classes": test.classes,
         "more_classes": more,
         "layout": layout,
+        "inputs": input_options(constant(input_scale), constant(mean), constant(std), channels),
     }
     try_network(reference, memory=memory, **asked)
     network = load_network(reference, **asked)
@@ -79,6 +86,7 @@ def quantise(
         more_classes=more,
         runtime=default_runtime(scheme),
         inherit=network.layout,
+        inputs=exactly(network.contract),
     )
     before, after = shown_accuracy(network, test), shown_accuracy(quantised, test)
     lost, how = accuracy_warnings(before, after), rebuilt(network, scheme)
@@ -89,6 +97,7 @@ def quantise(
         "scheme": scheme,
         "calibration": drawn.name if drawn else None,
         **({"conversion": how} if how else {}),
+        **({} if network.contract.identity else {"input": network.contract.json()}),
         "reference": {"path": readable(reference), "sha256": network.sha256},
         "accuracy": after,
         **({"warnings": lost} if lost else {}),

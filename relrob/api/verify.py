@@ -35,7 +35,8 @@ def verify(
     are in pixel units (1 = black to white).
 
     - `options`: those of `relrob verify` with underscores: dataset, split, images (text, or
-      indices), quantise, runtime, reference_runtime, layout, region, features, axes, grid, seed,
+      indices), quantise, runtime, reference_runtime, layout, input_scale, mean, std (numbers, or
+      one a channel), channels, output, region, features, axes, grid, seed,
       evaluations, rollouts, strict_radius, include_misclassified, repick, effective, solver,
       time_limit, counts, certificates, memory.
     - `export`: NAME.smt2. The questions about each image are written first, as

@@ -66,6 +66,30 @@ def worker_options(function: F) -> F:
     )(function)
 
 
+def input_options(function: F) -> F:
+    """Add the options of the input contract, but for --output. The command receives `input_scale`,
+    `mean`, `std` and `channels`, texts or None."""
+    words = {
+        "--channels": ("rgb|bgr", "Order in which the networks read colour.  [default: rgb]"),
+        "--std": ("S", "... and divide by this, after --mean."),
+        "--mean": ("M", "They subtract this: a number, or one a channel (0.485,0.456,0.406)."),
+        "--input-scale": (
+            "X",
+            "The networks read X times a pixel in [0, 1]; 255: levels.  [default: what the file "
+            "says, else 1]",
+        ),
+    }
+    for name, (kind, told) in words.items():
+        function = click.option(name, metavar=kind, help=told)(function)
+    return function
+
+
+def output_option(function: F) -> F:
+    """Add --output. The command receives `output` (text or None)."""
+    told = "Output with a score a class, of a file that has several."
+    return click.option("--output", metavar="NAME", help=told)(function)
+
+
 def ladder_options(function: F) -> F:
     """Add --features and --axes. The command receives `features` (text) and `axes` (int)."""
     function = click.option(

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import common_options, input_options, memory_option, print_json
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
 from relrob.registry import QUANTISERS, load, names
@@ -47,6 +47,7 @@ from relrob.registry import QUANTISERS, load, names
     show_default=True,
     help="Pixel order of REFERENCE: auto, hwc or chw.",
 )
+@input_options
 @memory_option
 @common_options
 def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options: Any) -> None:

@@ -10,8 +10,10 @@ import click
 
 from relrob.cli.common import (
     common_options,
+    input_options,
     ladder_options,
     memory_option,
+    output_option,
     print_json,
     worker_options,
 )
@@ -60,6 +62,8 @@ _RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; k
     show_default=True,
     help="Pixel order that the networks read: auto, hwc, chw.",
 )
+@input_options
+@output_option
 @click.option(
     "--region",
     default="ladder",
@@ -158,6 +162,7 @@ def command(
       relrob verify --radius 20 --step 0.25
       relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
       relrob verify --region linf --radius 1/255 --images 0:5
+      relrob verify ref.h5 q.tflite --dataset cifar10 --input-scale 255 --radius 1 --step 1/4
       relrob verify --region search --radius 20 --step 1/4 --images 0:5
       relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2
     """

@@ -12,7 +12,7 @@ _KERAS = ("keras", "keras-h5")
 
 def plain(reference: Network) -> bool:
     """Are the weights, and nothing else, the network?"""
-    return reference.dense is not None and not reference.folded
+    return reference.dense is not None and not reference.folded and not reference.head
 
 
 def own_file(reference: Network, scheme: str) -> bool:
@@ -41,6 +41,14 @@ def check_source(reference: Network, scheme: str) -> None:
         scheme_entry(scheme).suffix,
         f"{reference.path} ({reference.format}, more than plain dense layers)",
     )
+    if ending == ".npz" and not reference.contract.plain:
+        raise QuantiseError(
+            f"{reference.path} with {reference.contract.text()} as {scheme}, which reads pixels as "
+            "they are",
+            "another scheme, such as int8",
+        )
+    if reference.contract.output and not plain(reference):
+        raise QuantiseError(f"{reference.path}, a file of several outputs", "a file of one output")
     if plain(reference):
         return
     if ending == ".tflite" and reference.format not in (*_KERAS, "savedmodel"):

@@ -121,6 +121,11 @@ class InputOptions:
         return replace(read, **given)
 
 
+def exactly(contract: InputContract) -> InputOptions:
+    """Options that give this contract, whatever a file says, but for the output's name."""
+    return InputOptions(contract.scale, contract.mean, contract.std, contract.bgr)
+
+
 def input_options(
     input_scale: str | None = None,
     mean: str | None = None,
@@ -160,6 +165,19 @@ def _numbers(what: str, text: str, example: str) -> tuple[Fraction, ...]:
     except ZeroDivisionError:
         pass
     raise UsageError(f"{what} {text!r}", f"exact numbers: {example}")
+
+
+def constant(value: Any) -> Any:
+    """Numbers of Python as the text of an option, several with commas; anything else as it is.
+
+    >>> constant(255), constant((0.485, 0.456)), constant(None)
+    ('255', '0.485,0.456', None)
+    """
+    if isinstance(value, (int, float, Fraction)) and not isinstance(value, bool):
+        return str(value)
+    if isinstance(value, (list, tuple)) and value:
+        return ",".join(str(each) for each in value)
+    return value
 
 
 def spelled(number: Fraction) -> str:

@@ -30,14 +30,18 @@ def contract_of(
     if inputs is None:
         return replace(IDENTITY, output=source.output), ""
     said, where = source.reads or (None, "")
-    found = replace(inputs.over(said or like or IDENTITY), output=source.output)
-    if said is not None and inputs.scale not in (None, said.scale):
+    given = inputs
+    if inputs.scale is None and (inputs.mean is not None or inputs.std is not None):
+        # A mean and a std are of pixels, and not of the levels that the file says.
+        given = replace(inputs, scale=Fraction(1))
+    found = replace(given.over(said or like or IDENTITY), output=source.output)
+    if said is not None and found.scale != said.scale:
         log.warning(
-            "%s reads %s by %s; the option --input-scale %s holds all the same",
+            "%s reads %s by %s; the options hold all the same: %s",
             name,
             _range(said),
             where,
-            found.scale,
+            found.text() or "--input-scale 1",
         )
     return found, where if said is not None and found.scale == said.scale != 1 else ""
 

@@ -69,7 +69,12 @@ class Query(Generic[P_co]):
         """SHA-256 (hex) over the networks' bytes, runtimes and layouts, the points and the
         property."""
         networks = [
-            [opened.network.sha256, opened.network.runtime, opened.network.layout]
+            [
+                opened.network.sha256,
+                opened.network.runtime,
+                opened.network.layout,
+                *([] if opened.network.contract.identity else [opened.network.contract.text()]),
+            ]
             for opened in self.networks
         ]
         head = json.dumps([networks, type(self.wanted).__name__, self.wanted.label])

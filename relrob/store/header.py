@@ -34,7 +34,9 @@ class NetworkHeader:
     """One network of a run. `accuracy`: a share in [0, 1], None where it was not measured.
 
     `black_box`: the reason why the network is run point by point; "" where it is modelled.
-    `conversion`: the form in which the file runs, "" where it runs as it is.
+    `conversion`: the form in which the file runs, "" where it runs as it is. `input`: the input
+    contract under its options' words, empty where the file reads pixels as they are; `input_from`:
+    the part of the file that says it, or "".
     """
 
     path: str = ""
@@ -45,6 +47,8 @@ class NetworkHeader:
     accuracy: float | None = None
     black_box: str = ""
     conversion: str = ""
+    input: Mapping[str, str] = field(default_factory=dict)
+    input_from: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from relrob.compress.build import (
 )
 from relrob.compress.calibration import Calibration, draw
 from relrob.compress.source import own_file, rebuilt
+from relrob.domain.contract import exactly
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
 from relrob.networks.first import try_network
@@ -40,6 +41,7 @@ def reference_network(request: Request, data: Dataset, listener: Listener) -> Ne
         "more_classes": not data.classes_known,
         "runtime": request.reference_runtime,
         "layout": request.layout,
+        "inputs": request.inputs,
     }
     if path is None:
         path = str(cached_reference(request.dataset, default_architecture(data.name), 0, listener))
@@ -58,15 +60,18 @@ def quantised_network(
         "more_classes": not data.classes_known,
         "runtime": request.runtime,
         "layout": request.layout,
+        "inputs": request.inputs,
+        "like": reference.contract,
         "inherit": reference.layout if reference.layout is not Layout.HWC else None,
     }
     if request.quantised is not None:
         try_network(request.quantised, memory=request.memory, **asked)
         return load_network(request.quantised, **asked)
     path = _quantise(request, data, reference, listener)
-    network = load_network(
-        path, **{**asked, "runtime": request.runtime or default_runtime(request.quantise)}
-    )
+    # A file that relrob makes reads what its reference reads, and has one output.
+    made = {"inputs": exactly(reference.contract), "like": None}
+    runtime = request.runtime or default_runtime(request.quantise)
+    network = load_network(path, **{**asked, "runtime": runtime, **made})
     how = rebuilt(reference, request.quantise)
     if how:
         listener(Event("note", f"the quantised network: {Path(reference.path).name}, {how}"))
@@ -94,6 +99,7 @@ def _quantise(request: Request, data: Dataset, reference: Network, listener: Lis
             pixels,
             version(scheme_entry(scheme).tool),
             *own,
+            *([] if reference.contract.identity else [reference.contract.text()]),
         ]
     )
     path = (

@@ -87,6 +87,18 @@ def _check_certificates(region: Region) -> None:
         )
 
 
+def _check_inputs(*networks: Network) -> None:
+    """Refuse certificates of networks that the checker does not feed. Raises UsageError."""
+    for network in networks:
+        if not network.contract.identity or network.head:
+            read = network.contract.text() or "one output for two classes"
+            raise UsageError(
+                f"certificates of {network.path}, which the checker does not read with {read}",
+                "networks that read pixels as they are",
+                "leave out --certificates",
+            )
+
+
 def check_request(request: Request, stages: Stages, listener: Listener = silent) -> Asked:
     """Refuse what can be refused before a network is trained, quantised or run. Raises
     RelrobError."""
@@ -129,6 +141,8 @@ def make_plan(
             "REFERENCE QUANTISED",
             "the other order",
         )
+    if request.certificates:
+        _check_inputs(reference, quantised)
     check_solver(request.solver, region, (reference, quantised))
     header = {
         **_header(request, region, asked.data, indices, reference, quantised),
@@ -189,6 +203,7 @@ def _header(
             "runtime_details": runtime_details(network),
             **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
             **({"conversion": network.conversion} if network.conversion else {}),
+            **_input(network),
         }
     del networks["reference"]["scheme"]
     return {
@@ -205,6 +220,14 @@ def _header(
     }
 
 
+def _input(network: Network) -> dict[str, Any]:
+    """The contract, and where it was read, as entries of the summary; none for the identity."""
+    told = {} if network.contract.identity else {"input": network.contract.json()}
+    if network.head:
+        told["head"] = network.head
+    return told | ({"input_from": network.contract_from} if network.contract_from else {})
+
+
 def _effective(request: Request, region: Region) -> Effective:
     """The rule asked for, or that of the region: the paper's search keeps the farthest one. Raises
     UsageError."""
@@ -218,7 +241,10 @@ def _effective(request: Request, region: Region) -> Effective:
 
 def _identity(described: dict[str, Any]) -> dict[str, Any]:
     """What makes a network the same network, wherever its file lies and whatever is known of it."""
-    told = ("path", "accuracy", "modelled", "black_box", "conversion", "runtime_details")
+    told = (
+        *("path", "accuracy", "modelled", "black_box", "conversion", "runtime_details"),
+        "input_from",
+    )
     return {key: value for key, value in described.items() if key not in told}
 
 

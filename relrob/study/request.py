@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Final
 
 from relrob import registry
 from relrob.compress.build import suffix
+from relrob.domain.contract import InputOptions, constant, input_options
 from relrob.errors import UsageError
 from relrob.networks.load import runtimes
 from relrob.networks.shapes import LAYOUTS
 from relrob.networks.sniff import SUFFIXES
 from relrob.system.child import check_memory
 
+# Options of exact numbers of the input contract.
+CONSTANTS: Final = ("input_scale", "mean", "std")
 _TYPES: dict[str, tuple[tuple[type, ...], str]] = {
     "str": ((str,), "text"),
     "str | None": ((str, type(None)), "text"),
@@ -44,6 +47,11 @@ class Request:
     runtime: str | None = None
     reference_runtime: str | None = None
     layout: str = "auto"
+    input_scale: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    channels: str | None = None
+    output: str | None = None
     region: str = "ladder"
     features: str = "20"
     axes: int = 10
@@ -87,6 +95,7 @@ class Request:
         if self.seed < 0:
             raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
         check_memory(self.memory)
+        _ = self.inputs
         if self.quantised is None:
             able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
             if self.runtime is not None and self.runtime not in able:
@@ -94,6 +103,11 @@ class Request:
                     f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}",
                     ", ".join(able),
                 )
+
+    @property
+    def inputs(self) -> InputOptions:
+        """The options of the input contract, parsed. Raises UsageError."""
+        return input_options(self.input_scale, self.mean, self.std, self.channels, self.output)
 
 
 def request_of(
@@ -118,6 +132,8 @@ def request_of(
             "text such as '0:100', or indices such as [3, 17, 4]",
             f"images=[{images}]",
         )
+    for name in CONSTANTS:
+        given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
     paths = [None if path is None else str(path) for path in (reference, quantised)]

@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import UsageError
-from relrob.study.request import Request
+from relrob.study.request import CONSTANTS, Request
 from relrob.system.files import disk_errors, sha256_bytes
 
 _OPTIONS: Final = tuple(field.name for field in fields(Request))
 _HEAD: Final = ("title", "published", "defaults", "grid")
-_EXACT: Final = ("radius", "step")
+_EXACT: Final = ("radius", "step", *CONSTANTS)
 # The most bytes of a file.
 LARGEST: Final = 1 << 18
 # The most dots in a line: tomllib takes the square of their number.

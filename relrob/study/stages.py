@@ -25,7 +25,8 @@ from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded
 
 _DATA: Final = ("dataset", "split")
-_REFERENCE: Final = (*_DATA, "reference", "reference_runtime", "layout")
+_INPUTS: Final = ("input_scale", "mean", "std", "channels", "output")
+_REFERENCE: Final = (*_DATA, "reference", "reference_runtime", "layout", *_INPUTS)
 _QUANTISED: Final = (*_REFERENCE, "quantised", "quantise", "runtime", "seed")
 # Each kind of stage: the options that it reads, and the stages that it follows.
 _STAGES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {

@@ -23,6 +23,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError
 from relrob.networks.batches import one_line
+from relrob.networks.feed import fed
 from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.system.files import check_temporary, sha256_path
@@ -134,7 +135,8 @@ def _arranged(images: Floats, reference: Network, dims: Any, image_shape: Shape)
     shape, _ = without_batch(tuple(-1 if size is None else size for size in dims), image_shape)
     if prod(shape) != images.shape[1]:
         raise ShapeError(f"{reference.path} reads {dims}", f"batches of images of {image_shape}")
-    return images[:, raster(reference.layout, image_shape)].reshape(len(images), *shape)
+    values = fed(images, reference)
+    return values[:, raster(reference.layout, image_shape)].reshape(len(images), *shape)
 
 
 def _ask(converter: Any, wanted: Scheme, images: Floats | None) -> None:

@@ -35,6 +35,7 @@ from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError
 from relrob.networks.batches import one_line
 from relrob.networks.content import checked_bytes
+from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.system.files import check_temporary
@@ -55,9 +56,8 @@ def quantise(
         raise QuantiseError("calibration images are missing", "a Calibration")
     model = _source(reference, image_shape)
     name, form = _input(model, reference.path, image_shape)
-    images = calibration.images[:, raster(reference.layout, image_shape)].reshape(
-        len(calibration.images), 1, *form
-    )
+    values = fed(calibration.images, reference)
+    images = values[:, raster(reference.layout, image_shape)].reshape(len(values), 1, *form)
     with (
         quiet_native(),
         _root_logger_kept(),

@@ -98,13 +98,37 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _ways(name: str, network: NetworkHeader) -> list[tuple[str, str]]:
-    """A line for a network that is a black box, and one for a file that runs in another form."""
+    """A line for a network that is a black box, one for its input contract, and one for a file that
+    runs in another form."""
     told = []
     if network.black_box:
         told.append((name, f"run as a black box: {printable(network.black_box)}"))
+    if network.input:
+        told.append((name, _reads(network)))
     if network.conversion:
         told.append((name, f"runs as {printable(network.conversion)}"))
     return told
+
+
+def _reads(network: NetworkHeader) -> str:
+    """The input contract in words.
+
+    >>> _reads(NetworkHeader(input={"input_scale": "255"}, input_from="its input tensor"))
+    'reads 255 x pixel, as its input tensor says'
+    """
+    told = []
+    scale, mean, std = (network.input.get(name) for name in ("input_scale", "mean", "std"))
+    value = "pixel" if scale is None else f"{scale} x pixel"
+    value = value if mean is None else f"({value} - [{mean}])"
+    value = value if std is None else f"{value} / [{std}]"
+    if (scale, mean, std) != (None, None, None):
+        told.append(value)
+    told += ["blue, green, red"] if network.input.get("channels") == "bgr" else []
+    words = f"reads {', '.join(told)}" if told else ""
+    words += f", as {network.input_from} says" if told and network.input_from else ""
+    output = network.input.get("output")
+    words += f"{', ' if words else ''}scores are its output {output}" if output else ""
+    return printable(words)
 
 
 def _solvers(pair: str) -> str:
