@@ -79,6 +79,25 @@ class RuntimePair:
             raise ValueError(f"{len(self.named)} named images of {self.differing}")
 
     @property
+    def first(self) -> str:
+        """The first of the two."""
+        return self.names[0]
+
+    @property
+    def second(self) -> str:
+        """The second of the two."""
+        return self.names[1]
+
+    @property
+    def sentence(self) -> str:
+        """The images whose labels differ, as text."""
+        ties = f", {self.ties:,} of them ties" if self.ties else ""
+        return (
+            f"{self.first} and {self.second} give other labels on {self.differing:,} of "
+            f"{self.images:,} images{ties}"
+        )
+
+    @property
     def share(self) -> float:
         """The share of the images whose labels differ."""
         return self.differing / self.images if self.images else 0.0
@@ -132,6 +151,18 @@ class RuntimeReport:
     def worst(self) -> RuntimePair | None:
         """The two runtimes whose labels differ on the largest share of images, or None."""
         return max(self.rows, key=lambda row: row.share, default=None)
+
+    @property
+    def sentence(self) -> str:
+        """The two runtimes whose labels differ most, as a line."""
+        worst = self.worst
+        if worst is None:
+            return (
+                f"nothing to compare: {self.names[0] if self.names else 'no runtime'} alone runs it"
+            )
+        if worst.differing == 0:
+            return f"{', '.join(self.names)} give the same labels"
+        return worst.sentence
 
     def row(self, one: str, other: str) -> RuntimePair:
         """The pair of these two, in either order. Raises KeyError where one of them did not run."""

@@ -21,17 +21,6 @@ def text(report: RuntimeReport) -> str:
     return "\n".join(printable(line) for block in blocks for line in block)
 
 
-def headline(report: RuntimeReport) -> str:
-    """One sentence: the two runtimes whose labels differ most."""
-    worst = report.worst
-    if worst is None:
-        ran = ", ".join(report.names) or "no runtime"
-        return f"{ran} alone runs the file: nothing to compare"
-    if worst.differing == 0:
-        return f"{_listed(report.names)} give the same label on every image that they ran"
-    return f"{' and '.join(worst.names)} give other labels on {_of(worst)}{_ties(worst)}"
-
-
 def _table(report: RuntimeReport) -> list[str]:
     """A row for each runtime that ran."""
     width = max([len(name) for name in report.names], default=0)
@@ -57,7 +46,7 @@ def _pair(row: RuntimePair, sampled: bool) -> list[str]:
     more = row.differing - len(row.named[:_SHOWN])
     named = ", ".join(map(str, row.named[:_SHOWN])) + (f" and {more:,} more" if more else "")
     return [
-        f"{both}: labels differ on {_of(row)}{_ties(row)}, {outputs}",
+        f"{row.sentence}, {outputs}",
         f"  images {named}",
     ]
 
@@ -78,18 +67,6 @@ def _notes(report: RuntimeReport) -> list[str]:
     return [*lines, *(f"{each.name} does not run it: {each.reason}" for each in report.refused)]
 
 
-def _of(row: RuntimePair) -> str:
-    return f"{row.differing:,} of {row.images:,} images"
-
-
-def _ties(row: RuntimePair) -> str:
-    return f", {row.ties:,} of them ties" if row.ties else ""
-
-
 def _percent(share: float) -> str:
     """Two places, which tell 86.97 from 87.02 %."""
     return f"{100 * share:.2f} %"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
