@@ -14,7 +14,8 @@ import relrob
 from relrob.cli.main import refused
 from relrob.cli.runtimes import command
 from relrob.errors import RelrobError
-from tests.make_litert import plain_files
+from tests.litert_edits import scale
+from tests.make_litert import GRID, edited, plain_files
 
 
 @pytest.fixture
@@ -68,7 +69,7 @@ def test_the_terminal_shows_each_pair(words: tuple[str, ...]) -> None:
         (("--sample", "few"), "sample 'few'; accepted: auto, all or a number of images"),
         (("--sample", "0"), "a sample of 0 images"),
         (("--seed", "-1"), "seed -1"),
-        (("--images", "0:61"), "60"),
+        (("--images", "70"), "image 70"),
         (("--layout", "diagonal"), "layout 'diagonal'"),
         (("--input-scale", "x"), "input scale 'x'"),
     ],
@@ -96,11 +97,8 @@ def test_indices_outside_the_data_are_told(words: tuple[str, ...]) -> None:
 
 def test_a_file_that_the_default_runtime_refuses(words: tuple[str, ...]) -> None:
     """XNNPACK refuses a layer whose scale is far too large; the others run it."""
-    from tests.litert_edits import scale
-    from tests.make_litert import edited
-
-    path = Path(words[0])
-    path.write_bytes(edited(plain_files()["int8-per-tensor"], scale(1, [400.0], [0])))
+    wide = edited(plain_files()["int8-per-tensor"], scale(1, [40_000.0], [0]))
+    Path(words[0]).write_bytes(edited(wide, scale(2, [40_000 * GRID.scale], [0])))
     found = told(*words)
     names = [run["runtime"] for run in found["runtimes"]]
     assert "xnnpack" not in names and "builtin" in names
