@@ -57,7 +57,8 @@ class RuntimePair:
     the first of these. `named`: the first `NAMED` indices of `differing`.
 
     `largest`: the largest difference between outputs of the two for one class, infinite where one
-    is no number; `largest_image`: its image, None where there is no difference.
+    is no number; `largest_image`: its image, None where there is no difference. `accuracy`: the
+    shares of these images that the two get right.
 
     Raises ValueError where the numbers cannot be true.
     """
@@ -69,12 +70,32 @@ class RuntimePair:
     named: tuple[int, ...]
     largest: float
     largest_image: int | None
+    accuracy: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         if not 0 <= self.ties <= self.differing <= self.images:
             raise ValueError(f"{self.ties} ties of {self.differing} of {self.images} images")
         if len(self.named) != min(self.differing, NAMED):
             raise ValueError(f"{len(self.named)} named images of {self.differing}")
+
+    @property
+    def first(self) -> str:
+        """The first of the two."""
+        return self.names[0]
+
+    @property
+    def second(self) -> str:
+        """The second of the two."""
+        return self.names[1]
+
+    @property
+    def sentence(self) -> str:
+        """The images whose labels differ, as text."""
+        ties = f", {self.ties:,} of them ties" if self.ties else ""
+        return (
+            f"{self.first} and {self.second} give other labels on {self.differing:,} of "
+            f"{self.images:,} images{ties}"
+        )
 
     @property
     def share(self) -> float:
@@ -86,6 +107,7 @@ class RuntimePair:
         return {
             "runtimes": list(self.names),
             "images": self.images,
+            "accuracy": [round(share, 6) for share in self.accuracy],
             "differing": self.differing,
             "ties": self.ties,
             "differing_images": list(self.named),
@@ -129,6 +151,18 @@ class RuntimeReport:
     def worst(self) -> RuntimePair | None:
         """The two runtimes whose labels differ on the largest share of images, or None."""
         return max(self.rows, key=lambda row: row.share, default=None)
+
+    @property
+    def sentence(self) -> str:
+        """The two runtimes whose labels differ most, as a line."""
+        worst = self.worst
+        if worst is None:
+            return (
+                f"nothing to compare: {self.names[0] if self.names else 'no runtime'} alone runs it"
+            )
+        if worst.differing == 0:
+            return f"{', '.join(self.names)} give the same labels"
+        return worst.sentence
 
     def row(self, one: str, other: str) -> RuntimePair:
         """The pair of these two, in either order. Raises KeyError where one of them did not run."""

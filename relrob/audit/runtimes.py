@@ -116,7 +116,7 @@ def compare(
         len(chosen),
         tuple(_described(each, data, chosen) for each in ran),
         tuple(refused),
-        tuple(_pair(*two, chosen) for two in itertools.combinations(ran, 2)),
+        tuple(_pair(*two, data, chosen) for two in itertools.combinations(ran, 2)),
         len(how.of(len(chosen))),
         how.seed,
         how.rule,
@@ -199,23 +199,22 @@ def _slow(opened: Opened, images: Floats, limit: float) -> bool:
 
 def _described(ran: _Ran, data: Dataset, chosen: Ints) -> RuntimeRun:
     """The line of one runtime."""
-    right = labels(ran.outputs) == data.labels[chosen[ran.places]]
     return RuntimeRun(
         ran.network.runtime,
         runtime_details(ran.network),
         len(ran.places),
-        float(np.mean(right)) if len(right) else None,
+        _right(labels(ran.outputs), data, chosen[ran.places]),
         ran.sampled,
     )
 
 
-def _pair(one: _Ran, other: _Ran, chosen: Ints) -> RuntimePair:
+def _pair(one: _Ran, other: _Ran, data: Dataset, chosen: Ints) -> RuntimePair:
     """Two runtimes on the images that both ran."""
     common, here, there = np.intersect1d(one.places, other.places, return_indices=True)
     first, second = one.outputs[here], other.outputs[there]
-    differ = labels(first) != labels(second)
+    indices, given = chosen[common], (labels(first), labels(second))
+    differ = given[0] != given[1]
     tie = differ & (_tied(first) | _tied(second))
-    indices = chosen[common]
     apart = _largest(*_alike((one.network, first), (other.network, second)))
     at = int(apart.argmax()) if len(apart) else 0
     largest = float(apart[at]) if len(apart) else 0.0
@@ -227,7 +226,13 @@ def _pair(one: _Ran, other: _Ran, chosen: Ints) -> RuntimePair:
         tuple(int(index) for index in indices[differ][:NAMED]),
         largest,
         int(indices[at]) if largest > 0 else None,
+        (_right(given[0], data, indices), _right(given[1], data, indices)),
     )
+
+
+def _right(given: Ints, data: Dataset, indices: Ints) -> float:
+    """The share of the images of these indices whose label is the right one, 0 of none."""
+    return float(np.mean(given == data.labels[indices])) if len(indices) else 0.0
 
 
 def _tied(outputs: Floats) -> Bools:

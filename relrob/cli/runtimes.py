@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json
+from relrob.cli.common import (
+    common_options,
+    input_options,
+    memory_option,
+    output_option,
+    print_json,
+)
 from relrob.cli.progress import progress
 from relrob.registry import load
 
@@ -37,6 +43,8 @@ if TYPE_CHECKING:
 @click.option(
     "--layout", default="auto", show_default=True, help="Pixel order of NETWORK: auto, hwc or chw."
 )
+@input_options
+@output_option
 @memory_option
 @common_options
 def command(network: Path, as_json: bool, quiet: bool, **options: Any) -> None:

@@ -185,7 +185,9 @@ def test_a_network_over_the_reals_is_its_file_or_nothing(tmp_path: Path) -> None
         Arithmetic.REAL,
         True,
     )
-    with pytest.raises(UsageError, match=r"'real' cannot run .*; accepted: onnxruntime, .*:extended$"):
+    with pytest.raises(
+        UsageError, match=r"'real' cannot run .*; accepted: onnxruntime, .*:extended$"
+    ):
         load_network(_scaled(tmp_path / "f.onnx"), **asked)
     with pytest.raises(
         UsageError, match=r"'real' cannot run .*b\.onnx \(a network in format onnx\)"

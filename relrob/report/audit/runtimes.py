@@ -14,21 +14,11 @@ _SHOWN: Final = 8
 
 def text(report: RuntimeReport) -> str:
     """The runtimes, the labels that differ between each two, and what did not run."""
-    blocks = [_table(report), *map(_pair, report.rows), _notes(report)]
+    pairs = [_pair(row, row.images < report.images) for row in report.rows]
+    blocks = [_table(report), *pairs, _notes(report)]
     if len(report.runs) < 2:
         blocks.insert(1, ["There is nothing to compare: fewer than two runtimes run the file."])
     return "\n".join(printable(line) for block in blocks for line in block)
-
-
-def headline(report: RuntimeReport) -> str:
-    """One sentence: the two runtimes whose labels differ most."""
-    worst = report.worst
-    if worst is None:
-        ran = ", ".join(report.names) or "no runtime"
-        return f"{ran} alone runs the file: nothing to compare"
-    if worst.differing == 0:
-        return f"{_listed(report.names)} give the same label on every image that they ran"
-    return f"{' and '.join(worst.names)} give other labels on {_of(worst)}{_ties(worst)}"
 
 
 def _table(report: RuntimeReport) -> list[str]:
@@ -42,19 +32,21 @@ def _table(report: RuntimeReport) -> list[str]:
     return lines
 
 
-def _pair(row: RuntimePair) -> list[str]:
+def _pair(row: RuntimePair, sampled: bool) -> list[str]:
     """Two runtimes: the images whose labels differ, and how far their outputs are apart."""
     both = " and ".join(row.names)
     if row.largest_image is None:
         return [f"{both}: equal outputs on {row.images:,} images"]
     far = f"differ by up to {row.largest:.3g}" if math.isfinite(row.largest) else "are not numbers"
     outputs = f"outputs {far} (image {row.largest_image})"
+    if sampled:
+        outputs += f", {_percent(row.accuracy[0])} and {_percent(row.accuracy[1])} right"
     if not row.differing:
         return [f"{both}: the same labels on {row.images:,} images, {outputs}"]
     more = row.differing - len(row.named[:_SHOWN])
     named = ", ".join(map(str, row.named[:_SHOWN])) + (f" and {more:,} more" if more else "")
     return [
-        f"{both}: labels differ on {_of(row)}{_ties(row)}, {outputs}",
+        f"{row.sentence}, {outputs}",
         f"  images {named}",
     ]
 
@@ -75,18 +67,6 @@ def _notes(report: RuntimeReport) -> list[str]:
     return [*lines, *(f"{each.name} does not run it: {each.reason}" for each in report.refused)]
 
 
-def _of(row: RuntimePair) -> str:
-    return f"{row.differing:,} of {row.images:,} images"
-
-
-def _ties(row: RuntimePair) -> str:
-    return f", {row.ties:,} of them ties" if row.ties else ""
-
-
 def _percent(share: float) -> str:
     """Two places, which tell 86.97 from 87.02 %."""
     return f"{100 * share:.2f} %"
-
-
-def _listed(names: tuple[str, ...]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
