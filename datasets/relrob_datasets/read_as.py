@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats, Levels
-from relrob.errors import DatasetError, UsageError
+from relrob.errors import DatasetError, UsageError, printable
 
 LABELS: Final = ("given", "reference")
 LAYOUTS: Final = ("auto", "hwc", "chw")
@@ -156,14 +156,16 @@ class Reading:
     notes: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """What a summary says of it: nothing for pixels and numbers as they are."""
-        named = {"classes": list(self.class_names), "named_by": self.named_by}
+        """What a summary says of it, as printable text: nothing for pixels and numbers as they
+        are."""
+        names = [printable(name) for name in self.class_names]
+        named = {"classes": names, "named_by": self.named_by}
         return {
             **({"labels": self.labels} if self.labels != "data" else {}),
             **(named if self.class_names else {}),
             **({"range": self.range.text} if self.range is not None else {}),
             **({"layout": self.layout} if self.layout != "hwc" else {}),
-            **({"notes": list(self.notes)} if self.notes else {}),
+            **({"notes": [printable(note) for note in self.notes]} if self.notes else {}),
         }
 
     @property

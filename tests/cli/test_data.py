@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -70,7 +72,19 @@ def test_names_are_shown_and_obeyed_by_nothing(mine: Path) -> None:
         assert "\\u001b[2J" in text.replace("\\\\[", "[").replace("\\[", "[")
     assert "\\|\\<b\\>, 1 bee, 2 cat, in sorted order" in table
     summary = json.loads((mine / "named" / "summary.json").read_text(encoding="utf-8"))
-    assert summary["dataset"]["classes"] == [HOSTILE, "bee", "cat"]
+    assert summary["dataset"]["classes"] == ["a\\u001b[2J\\u202e|<b>", "bee", "cat"]
+
+
+def test_names_that_are_no_text(mine: Path) -> None:
+    for name in (b"bee", b"cat", b"\xfe"):
+        folder = mine / "odd" / os.fsdecode(name)
+        shutil.copytree(mine / "photos" / "bee", folder)
+    done = program(mine, verify("--out", "odd-run", "--json", data="odd"))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["dataset"]["classes"] == ["bee", "cat", "\\udcfe"]
+    (mine / "odd.json").write_text('["\\ud800", "bee", "cat"]')
+    told = one_line(program(mine, verify("--classes", "odd.json", data="odd")))
+    assert "which is not in --classes; accepted: \\ud800, bee, cat" in told
 
 
 def test_quantise_of_images_without_labels(mine: Path) -> None:

@@ -198,6 +198,8 @@ def test_loose_pictures(tmp_path: Path) -> None:
     assert load(str(tmp_path)).reading.notes == (
         "pictures beside the folders of classes, left out: 2",
     )
+    both = ReadAs(("ant", "bee"), "reference")
+    assert load_images(str(tmp_path), "test", both).classes == 2
     (tmp_path / "labels.csv").write_text("file\nb.png\n")
     listed = load_images(str(tmp_path), "test", ReadAs(labels="reference"))
     assert np.array_equal(listed.images, RGB[:1])
