@@ -106,6 +106,10 @@ def _read(path: Path, split: str, read_as: ReadAs, whole: bool) -> _Arrays:
             arrays = {key: archive[name] for key, name in wanted.items() if name in names}
             also = [name for key, name in keras.items() if splits and key != split]
             others = tuple(archive[name] for name in also) if read_as.range == AUTO else ()
+    if splits and split not in splits:
+        raise DatasetError(
+            f"{path} holds {', '.join(names)}: no split {split!r}", ", ".join(splits)
+        )
     if "images" not in arrays or not all(
         isinstance(array, np.ndarray) for array in (*arrays.values(), *others)
     ):

@@ -52,6 +52,14 @@ def test_auto_is_the_range_of_all_splits(tmp_path: Path) -> None:
     assert np.array_equal(train, load(path, "train", ReadAs(range="auto")).images)
 
 
+def test_many_rows_are_turned_alike(tmp_path: Path) -> None:
+    rows = RNG.normal(0, 1, (2500, 3))
+    data = load(
+        npz(tmp_path, images=rows, labels=np.zeros(2500, int)), read_as=ReadAs(range="-9:9")
+    )
+    assert np.array_equal(data.images.reshape(2500, 3), ((rows + 9) / 18).astype(np.float32))
+
+
 def test_levels_stay_levels_and_integers_are_numbers(tmp_path: Path) -> None:
     path = npz(tmp_path, images=RGB, labels=LABELS)
     levels = load(path, read_as=ReadAs(range="0:255"))
@@ -190,6 +198,8 @@ def test_loose_pictures(tmp_path: Path) -> None:
     assert load(str(tmp_path)).reading.notes == (
         "pictures beside the folders of classes, left out: 2",
     )
+    both = ReadAs(("ant", "bee"), "reference")
+    assert load_images(str(tmp_path), "test", both).classes == 2
     (tmp_path / "labels.csv").write_text("file\nb.png\n")
     listed = load_images(str(tmp_path), "test", ReadAs(labels="reference"))
     assert np.array_equal(listed.images, RGB[:1])

@@ -61,7 +61,7 @@ MUTANTS = (
         "datasets: values outside the range are clipped",
         _AT + "read_as.py",
         "if least < low or most > high:",
-        "wide = np.clip(wide, low, high)\n        if False:",
+        "values = np.clip(values, low, high)\n        if False:",
         READ,
     ),
     Mutant(

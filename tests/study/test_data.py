@@ -27,7 +27,7 @@ from tests.support import random_dense
 
 
 def outputs(network: Path, images: Any) -> Any:
-    session = onnxruntime.InferenceSession(network)
+    session: Any = onnxruntime.InferenceSession(network)
     flat = images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
     return np.concatenate(
         [session.run(None, {session.get_inputs()[0].name: x[None]})[0] for x in flat]
@@ -208,7 +208,7 @@ def test_a_range_feeds_the_units_of_the_range(case: Case, unlabelled: Path) -> N
     """Features from -4 to 4 in a network that reads them: onnxruntime's labels of the features
     themselves are those of the run."""
     values = np.random.default_rng(8).uniform(-4, 4, (60, 64)).astype(np.float32)
-    session = onnxruntime.InferenceSession(case.reference)
+    session: Any = onnxruntime.InferenceSession(case.reference)
     name = session.get_inputs()[0].name
     truth = np.concatenate([session.run(None, {name: row[None]})[0] for row in values])
     np.savez("table.npz", images=values, labels=truth.argmax(axis=1))
@@ -228,7 +228,7 @@ def test_moves_are_in_units_of_the_range(case: Case, unlabelled: Path, workers: 
     """A witness of a run on features, mapped back, fools onnxruntime, and lies within radius times
     width of the features."""
     values = np.random.default_rng(9).uniform(-4, 4, (20, 64)).astype(np.float32)
-    session = onnxruntime.InferenceSession(case.quantised)
+    session: Any = onnxruntime.InferenceSession(case.quantised)
     name = session.get_inputs()[0].name
     np.savez("table.npz", images=values)
     summary = run(
