@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -15,9 +14,8 @@ from relrob.audit.baseline import Baseline, changes, read_baseline
 from relrob.audit.facts import Facts, facts_of
 from relrob.audit.gate import judge, verdict_of
 from relrob.audit.headline import changed_since, headline
-from relrob.audit.policy import Policy, changed, default_policy, policy_text, read_policy
+from relrob.audit.policy import Policy, asked
 from relrob.audit.rows import Row, rows_of
-from relrob.audit.rules import RULES
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
 from relrob.domain.events import Event, Listener, silent
 from relrob.report.audit.write import audit_json, write_audit
@@ -34,7 +32,6 @@ from relrob_datasets.select import select
 REGION: Final = "linf-2"
 TIME: Final = "5m"
 RUN: Final = "run"  # the run directory inside that of the audit
-_RULES: Final = {rule.id.replace("-", "_"): rule.id for rule in RULES}
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,7 @@ def audit(
     Raises RelrobError, whose one line names the mistake; AlarmError (exit code 4) where a run
     contradicts a proof: then there is no verdict.
     """
-    begin, asked, count = monotonic(), _asked(policy, options), crew(workers, None)
+    begin, held, count = monotonic(), asked(policy, options), crew(workers, None)
     seconds, given = seconds_of(str(time)), _regioned(options)
     radius, step = given.pop("radius", None), given.pop("step", None)
     first = request_of(radius, step, reference, quantised, given)
@@ -92,7 +89,7 @@ def audit(
     Store.check(directory / RUN)
     old = None if baseline is None else read_baseline(Path(baseline), subject.json())
     checked = check(subject, listener)
-    stopped = _stopping(checked, asked)
+    stopped = _stopping(checked, held)
     run: VerifyResult | None = None
     if stopped:
         listener(Event("note", f"robustness is not run: {', '.join(stopped)}"))
@@ -103,7 +100,7 @@ def audit(
         request = request_of(radius, step, reference, quantised, closely)
         plan = make_plan(request, listener, directory / RUN, stages)
         run = verify_plan(plan, directory / RUN, count, listener)
-    return _concluded(subject, checked, _Looked(chosen, stopped, run), asked, old, directory, begin)
+    return _concluded(subject, checked, _Looked(chosen, stopped, run), held, old, directory, begin)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,25 +138,6 @@ class _Looked:
         return found | {name: summary[name] for name in kept if name in summary}
 
 
-def _asked(policy: str | Path | Policy | None, options: dict[str, Any]) -> Policy:
-    """The policy with the rules among the options, which are taken out of them. Raises
-    UsageError."""
-    rules = {name: options.pop(key) for key, name in _RULES.items() if key in options}
-    given = {name: value for name, value in rules.items() if value is not None}
-    allowed = tuple(options.pop("allow", ()))
-    if policy is None:
-        policy = default_policy()
-    elif not isinstance(policy, Policy):
-        policy = read_policy(Path(policy))
-    return changed(policy, given, allowed) if given or allowed else policy
-
-
-def policy_text_of(options: Mapping[str, Any]) -> str:
-    """The policy that an audit with these options holds, as TOML. Raises RelrobError."""
-    given = dict(options)
-    return policy_text(_asked(given.pop("policy", None), given))
-
-
 def _regioned(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, with the region of an audit where none was."""
     given = {name: value for name, value in options.items() if value is not None}
@@ -190,9 +168,9 @@ def _place(subject: Subject, chosen: Sampled) -> Path:
     return Path("relrob-runs") / f"audit-{sha256_bytes(canonical(told).encode())[:16]}"
 
 
-def _stopping(checked: Checked, asked: Policy) -> tuple[str, ...]:
+def _stopping(checked: Checked, held: Policy) -> tuple[str, ...]:
     """Blocking diagnoses that the policy does not let pass: there is no use in more work."""
-    allowed = asked.allowed
+    allowed = held.allowed
     return (
         () if allowed is None else tuple(each for each in checked.blocking if each not in allowed)
     )
@@ -202,7 +180,7 @@ def _concluded(
     subject: Subject,
     checked: Checked,
     looked: _Looked,
-    asked: Policy,
+    held: Policy,
     old: Baseline | None,
     directory: Path,
     begin: float,
@@ -210,7 +188,7 @@ def _concluded(
     """The verdict, in the files of the directory."""
     rows = _rows(subject, checked, looked.run, directory)
     facts = facts_of(rows, subject.labelled, checked.blocking, checked.apart)
-    rules = judge(asked, facts, old.facts if old else None)
+    rules = judge(held, facts, old.facts if old else None)
     told = _sentences(checked, looked, rows, facts, old)
     document = {
         "relrob": VERSION,
@@ -218,7 +196,7 @@ def _concluded(
         "sentence": told[0],
         "sentences": list(told),
         "rules": [rule.json() for rule in rules],
-        "policy": _policy(asked),
+        "policy": _policy(held),
         **subject.json(),
         **checked.json(),
         "robustness": looked.json(),
@@ -269,14 +247,14 @@ def _sentences(
     return tuple(each for each in told if each)
 
 
-def _policy(asked: Policy) -> dict[str, Any]:
+def _policy(held: Policy) -> dict[str, Any]:
     """The key policy of audit.json."""
     return {
-        "path": asked.path,
-        "lines": dict(asked.lines),
-        "thresholds": {name: limit.text() for name, limit in asked.thresholds},
-        "allowed": None if asked.allowed is None else list(asked.allowed),
-        "population": asked.population,
+        "path": held.path,
+        "lines": dict(held.lines),
+        "thresholds": {name: limit.text() for name, limit in held.thresholds},
+        "allowed": None if held.allowed is None else list(held.allowed),
+        "population": held.population,
     }
 
 

@@ -82,7 +82,7 @@ def subject_of(request: Request, stages: Stages, listener: Listener) -> Subject:
             "REFERENCE QUANTISED",
             "the other order",
         )
-    labelled = getattr(request, "labels", "given") != "reference"
+    labelled = data.reading.labels != "reference"
     return Subject(request, data, reference, quantised, region, labelled)
 
 
@@ -131,19 +131,9 @@ def check(subject: Subject, listener: Listener) -> Checked:
 
 
 def runtimes_sentence(report: RuntimeReport) -> str:
-    """The two runtimes that differ most, in words; "" where there is one alone."""
-    row = report.worst
-    if row is None:
-        return ""
-    one, other = row.names
-    ties = f", {row.ties} of them ties" if row.ties else ""
-    shares = []
-    for name in row.names:
-        accuracy = report.accuracy.get(name)
-        if accuracy is not None:
-            shares.append(f"{name} {100 * accuracy:.2f}% right")
-    right = f" ({', '.join(shares)})" if shares else ""
-    return (
-        f"the runtimes {one} and {other} differ on {row.differing:,} of {row.images:,} "
-        f"labels{ties}{right}"
-    )
+    """The two runtimes that differ most, and the accuracy of each, in words."""
+    told = report.sentence
+    right = [
+        f"{name} {100 * share:.2f}%" for name, share in report.accuracy.items() if share is not None
+    ]
+    return f"{told}; right: {', '.join(right)}" if len(right) > 1 else told

@@ -60,6 +60,25 @@ def changed(policy: Policy, options: Mapping[str, object], allowed: Sequence[str
     return replace(policy, thresholds=_built(kept).thresholds, allowed=both)
 
 
+def asked(policy: str | Path | Policy | None, options: dict[str, Any]) -> Policy:
+    """The policy with the rules among `options`, which are taken out of them: `max_lost`, and
+    `allow`, names of diagnoses. Raises UsageError, StoreError."""
+    rules = {rule.id: options.pop(rule.id.replace("-", "_"), None) for rule in RULES}
+    given = {name: value for name, value in rules.items() if value is not None}
+    allowed = tuple(options.pop("allow", ()))
+    if policy is None:
+        policy = default_policy()
+    elif not isinstance(policy, Policy):
+        policy = read_policy(Path(policy))
+    return changed(policy, given, allowed) if given or allowed else policy
+
+
+def text_of(options: Mapping[str, Any]) -> str:
+    """The policy that an audit with these options holds, as TOML. Raises UsageError, StoreError."""
+    given = dict(options)
+    return policy_text(asked(given.pop("policy", None), given))
+
+
 def read_policy(path: Path) -> Policy:
     """The policy of a file; rules that it does not name keep their default. Raises UsageError,
     StoreError."""

@@ -11,7 +11,15 @@ from typing import Any, Final, TypeVar
 import click
 
 from relrob.audit.rules import RULES, Rule
-from relrob.cli.common import common_options, memory_option, print_json, typed
+from relrob.cli.common import (
+    common_options,
+    data_options,
+    input_options,
+    memory_option,
+    output_option,
+    print_json,
+    typed,
+)
 from relrob.errors import UsageError
 from relrob.registry import load
 
@@ -63,6 +71,9 @@ def run_options(function: F) -> F:
 @click.argument("reference", required=False)
 @click.argument("quantised", required=False)
 @run_options
+@data_options
+@input_options
+@output_option
 @click.option("--images", help="Images for robustness, as for relrob verify.  [default: a sample]")
 @click.option(
     "--interval",
@@ -114,7 +125,7 @@ def command(
     """
     given = typed(**options)
     if print_policy:
-        click.echo(load("relrob.api.audit:policy_text_of")(given), nl=False)
+        click.echo(load("relrob.audit.policy:text_of")(given), nl=False)
         return
     if reference is None or quantised is None:
         raise UsageError(
