@@ -30,6 +30,7 @@ from relrob.system.version import VERSION
 from relrob_datasets.select import select
 
 REGION: Final = "linf-2"
+BALL: Final = "linf"  # of a radius that is given alone
 TIME: Final = "5m"
 RUN: Final = "run"  # the run directory inside that of the audit
 
@@ -141,8 +142,7 @@ class _Looked:
 def _regioned(options: dict[str, Any]) -> dict[str, Any]:
     """The options that were given, with the region of an audit where none was."""
     given = {name: value for name, value in options.items() if value is not None}
-    if not {"region", "radius", "step"} & given.keys():
-        given["region"] = REGION
+    given.setdefault("region", REGION if "radius" not in given else BALL)
     return given
 
 

@@ -112,6 +112,9 @@ USES: Final[Mapping[str, Use]] = {
     "counts": Use(("ladder",), _counts),
     "certificates": Use(("ladder", "lattice", "l1", "linf", "l0"), _certificates, _NO_RULES),
     "memory": Use(idle=_memory),
+    # How the data are read, and what the networks read of them.
+    **{name: Use() for name in ("classes", "labels", "range", "images_layout")},
+    **{name: Use() for name in ("input_scale", "mean", "std", "channels", "output")},
     # Of `relrob verify`, beside the request.
     "export": Use(("ladder", "lattice", "l1", "linf")),
     "out": Use(),
