@@ -228,10 +228,10 @@ def _rows(
         with Store.read(directory / RUN) as store:
             views = [view for view in store.witnesses() if view.network == "quantised"]
         witnesses = {view.index: view.reference_label for view in views}
-    pair = checked.pair
-    records = () if run is None else run.records
-    labels = subject.data.labels.tolist()
-    return rows_of(labels, pair.reference_labels, pair.quantised_labels, records, witnesses)
+    pair, records = checked.pair, () if run is None else run.records
+    given = (subject.data.labels, pair.reference_labels, pair.quantised_labels)
+    labels, reference, quantised = (each.tolist() for each in given)
+    return rows_of(labels, reference, quantised, records, witnesses)
 
 
 def _sentences(

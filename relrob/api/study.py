@@ -58,7 +58,7 @@ def run_named(
 
     `rerun`: images to decide again: "never", "unknown" or "always". `references`: data set to its
     reference network. `only`: grids to run, all when empty. `changes`: options of `relrob verify`
-    that replace the study's where a run uses them. `workers` and `scheduler`: as for `relrob.verify`.
+    that replace the study's where a run uses them. `workers`, `scheduler`: as for `relrob.verify`.
     Raises RelrobError.
     """
     spec = find_spec(name, changes or {}, references or {}, only)

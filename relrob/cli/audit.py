@@ -25,7 +25,7 @@ from relrob.registry import load
 
 F = TypeVar("F", bound=Callable[..., Any])
 # Options of `relrob verify` that an audit has as well, with their help.
-_RUN: Final = (
+_RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("--dataset", {"help": "Name, PATH.npz or DIRECTORY of pictures.  [default: mnist]"}),
     ("--split", {"help": "Split of the data set.  [default: test]"}),
     ("--runtime", {"help": "Who executes the quantised file.  [default: xnnpack or onnxruntime]"}),

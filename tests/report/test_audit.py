@@ -19,7 +19,7 @@ from relrob.audit.rows import COLUMNS
 from relrob.audit.rules import DIAGNOSES, OFF, RULES
 from relrob.errors import StoreError, UsageError
 from relrob.report.audit.csv_file import rows_csv
-from relrob.report.audit.github import annotations, tell
+from relrob.report.audit.github import tell, workflow_commands
 from relrob.report.audit.junit import junit_xml
 from relrob.report.audit.sarif import FINGERPRINT, sarif_json
 from relrob.report.audit.words import markdown, terminal
@@ -176,14 +176,14 @@ def test_results_point_at_the_line_of_the_policy_or_at_the_file(
         "max-accuracy-drop": ("q%208.tflite", 1),
         "max-proved-lost": ("ci/a%20policy.toml", 3),
     }
-    lines = annotations(document)
+    lines = workflow_commands(document)
     assert lines[1].startswith(
         "::error file=ci/a policy.toml,line=3,title=relrob audit%3A max-proved-lost::"
     )
 
 
 def test_annotations_are_one_line_each_and_escaped() -> None:
-    lines = annotations(UNDECIDED)
+    lines = workflow_commands(UNDECIDED)
     assert [line.partition(" ")[0] for line in lines] == ["::error", "::warning"]
     assert "5.00%25 of 20 images" in lines[0]
     assert all("\n" not in line for line in lines)
@@ -193,7 +193,7 @@ def test_the_summary_of_the_job_is_appended(tmp_path: Path) -> None:
     page = tmp_path / "summary.md"
     page.write_text("before\n")
     told = tell(BLOCKED, {"GITHUB_STEP_SUMMARY": str(page)})
-    assert told == annotations(BLOCKED)
+    assert told == workflow_commands(BLOCKED)
     assert page.read_text() == "before\n" + markdown(BLOCKED)
     assert tell(BLOCKED, {}) == told
     with pytest.raises(StoreError, match="cannot write"):

@@ -12,7 +12,7 @@ from relrob.report.audit.words import markdown
 from relrob.system.files import disk_errors
 
 
-def annotations(document: Mapping[str, Any]) -> list[str]:
+def workflow_commands(document: Mapping[str, Any]) -> list[str]:
     """A workflow command for each rule that failed, and a warning for each that cannot say."""
     lines = []
     for rule in document["rules"]:
@@ -49,4 +49,4 @@ def tell(document: Mapping[str, Any], environment: Mapping[str, str]) -> list[st
         path = Path(summary)
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(markdown(document))
-    return annotations(document)
+    return workflow_commands(document)
