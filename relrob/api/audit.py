@@ -18,6 +18,7 @@ from relrob.audit.policy import Policy, asked
 from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
 from relrob.domain.events import Event, Listener, silent
+from relrob.errors import UsageError
 from relrob.report.audit.write import audit_json, write_audit
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
@@ -140,8 +141,13 @@ class _Looked:
 
 
 def _regioned(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, with the region of an audit where none was."""
+    """The options that were given, with the region of an audit where none was. Raises
+    UsageError."""
     given = {name: value for name, value in options.items() if value is not None}
+    if given.get("region") == "search":
+        raise UsageError(
+            "region search, which proves nothing", "linf-2, ladder and others", "--region linf-2"
+        )
     given.setdefault("region", REGION if "radius" not in given else BALL)
     return given
 

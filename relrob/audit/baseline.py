@@ -16,7 +16,17 @@ from relrob.system.files import disk_errors, read_regular
 
 DOCUMENT: Final = "audit.json"
 IMAGES: Final = "images.csv"
-_TEXT: Final = frozenset({"set", "reference_verdict", "quantised_verdict", "decided_by", "reason"})
+_TEXT: Final = frozenset(
+    {
+        "set",
+        "reference_verdict",
+        "quantised_verdict",
+        "decided_by",
+        "reason",
+        "reference_ground",
+        "quantised_ground",
+    }
+)
 _REAL: Final = frozenset({"reference_margin", "quantised_margin"})
 _NEEDED: Final = (
     "index",

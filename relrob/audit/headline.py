@@ -32,8 +32,8 @@ def headline(rows: Sequence[Row]) -> str:
     if not sampled:
         return ""
     clauses = [
-        _clause([row for row in sampled if row.basis == basis], where)
-        for basis, where in (
+        _clause([row for row in sampled if row.reference_ground == ground], where)
+        for ground, where in (
             ("proved", "where the reference is robust"),
             ("run", "where the reference is right at every point that the region has"),
         )

@@ -8,10 +8,9 @@ from typing import Final
 
 from relrob.domain.record import Record
 from relrob.domain.verdict import Status
+from relrob.store.grounds import ground
 
 _ROBUST, _FOOLED, _UNKNOWN = (status.value for status in Status)
-# Solvers that run every point and prove nothing of others.
-_RUNS: Final = frozenset({"enumerate"})
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class Row:
     `images.csv`, empty or None where the image was not sampled.
 
     `witness_reference_label`: the reference's label of the image that fools the quantised network,
-    None where there is none.
+    None where there is none. `*_ground`: of ROBUST, "proved" or "run" (every point was).
     """
 
     index: int
@@ -39,16 +38,13 @@ class Row:
     decided_by: str = ""
     reason: str = ""
     witness_reference_label: int | None = None
+    reference_ground: str = ""
+    quantised_ground: str = ""
 
     @property
     def sampled(self) -> bool:
         """Was the image looked at closely?"""
         return self.set != ""
-
-    @property
-    def basis(self) -> str:
-        """What the reference's ROBUST rests on: "proved", "run" at every point, or ""."""
-        return _basis(self, 0) if self.reference_verdict == _ROBUST else ""
 
     @property
     def outcome(self) -> str:
@@ -57,7 +53,7 @@ class Row:
         verdict = self.quantised_verdict
         return {
             "": "",
-            _ROBUST: _basis(self, 1),
+            _ROBUST: self.quantised_ground,
             _FOOLED: "fooled",
             _UNKNOWN: "undecided",
         }[verdict]
@@ -82,12 +78,6 @@ class Row:
 COLUMNS: Final = tuple(field.name for field in fields(Row))
 
 
-def _basis(row: Row, network: int) -> str:
-    names = (row.decided_by + ",").split(",")
-    name = names[network].strip() or names[0].strip()
-    return "run" if name in _RUNS else "proved"
-
-
 def rows_of(
     labels: Sequence[int],
     reference: Sequence[int],
@@ -107,5 +97,8 @@ def rows_of(
             continue
         known = {name: getattr(record, name) for name in COLUMNS if name in vars(record)}
         known["set"] = record.set.value
+        for network in ("reference", "quantised"):
+            if known[f"{network}_verdict"] == _ROBUST:
+                known[f"{network}_ground"] = ground(record, network).value
         rows.append(Row(**known, witness_reference_label=witnesses.get(index)))
     return tuple(rows)

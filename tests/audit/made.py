@@ -15,7 +15,10 @@ SETS = {KEPT: "R_Q^FP", LOST: "R^FP"}
 
 
 def sampled(
-    index: int, verdicts: tuple[str, str], by: str = "bounds,bounds", witness: int | None = None
+    index: int,
+    verdicts: tuple[str, str],
+    by: tuple[str, str] = ("proved", "proved"),
+    witness: int | None = None,
 ) -> Row:
     """An image of label 1, right on both networks."""
     return Row(
@@ -26,8 +29,9 @@ def sampled(
         set=SETS.get(verdicts, "unknown"),
         reference_verdict=verdicts[0],
         quantised_verdict=verdicts[1],
-        decided_by=by,
         witness_reference_label=witness,
+        reference_ground=by[0] if verdicts[0] == "ROBUST" else "",
+        quantised_ground=by[1] if verdicts[1] == "ROBUST" else "",
     )
 
 

@@ -27,11 +27,11 @@ def test_what_is_run_and_what_is_proved_are_never_in_one_number() -> None:
     """A proved reference and a black box; then a black box beside a black box."""
     mixed = [
         sampled(0, KEPT),
-        sampled(1, KEPT, by="bounds,enumerate"),
-        sampled(2, KEPT, by="bounds,enumerate"),
+        sampled(1, KEPT, by=("proved", "run")),
+        sampled(2, KEPT, by=("proved", "run")),
     ]
     assert "proved robust on 1, right at every point on 2, fooled on 0" in headline(mixed)
-    run = [sampled(0, KEPT, by="enumerate,enumerate"), sampled(1, LOST, by="enumerate,witness")]
+    run = [sampled(0, KEPT, by=("run", "run")), sampled(1, LOST, by=("run", ""))]
     told = headline([*mixed, *run])
     assert told.startswith("of 3 images where the reference is robust, ")
     assert "; of 2 images where the reference is right at every point" in told

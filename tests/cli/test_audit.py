@@ -274,6 +274,7 @@ WRONG: list[tuple[list[str], str]] = [
     ([*PAIR, "--allow", "rust"], "diagnosis 'rust'; accepted: another-network"),
     ([*PAIR, "--baseline", "nowhere"], "cannot read nowhere/audit.json"),
     ([*PAIR, "--images", "0:0"], "is empty"),
+    ([*PAIR, "--region", "search", "--radius", "1", "--step", "1"], "which proves nothing"),
     ([*PAIR, "--step", "1/4"], "--step has no effect"),
     ([*PAIR, "--out", "images.npz"], "images.npz"),
     (["model_int8.onnx", "model.onnx", "--dataset", "images.npz"], "try: the other order"),
