@@ -19,14 +19,14 @@ from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
-from relrob.report.audit.write import audit_json, write_audit
+from relrob.report.audit.write import audit_json, begin_in, write_audit
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.plan import make_plan
-from relrob.study.request import request_of
+from relrob.study.request import Request, request_of
 from relrob.study.run import crew
 from relrob.study.stages import Stages
-from relrob.system.files import check_writable, sha256_bytes
+from relrob.system.files import sha256_bytes
 from relrob.system.version import VERSION
 from relrob_datasets.select import select
 
@@ -87,9 +87,9 @@ def audit(
     subject = subject_of(first, stages, listener)
     chosen = _sampled(subject, images, interval, seed, seconds * count)
     directory = Path(out) if out is not None else _place(subject, chosen)
-    check_writable(directory / "audit.json")
-    Store.check(directory / RUN)
     old = None if baseline is None else read_baseline(Path(baseline), subject.json())
+    begin_in(directory)
+    Store.check(directory / RUN)
     checked = check(subject, listener)
     stopped = _stopping(checked, held)
     run: VerifyResult | None = None
@@ -100,6 +100,7 @@ def audit(
         if subject.region.kind == "ladder":
             closely["counts"] = False
         request = request_of(radius, step, reference, quantised, closely)
+        _known(checked, stages, request)
         plan = make_plan(request, listener, directory / RUN, stages)
         run = verify_plan(plan, directory / RUN, count, listener)
     return _concluded(subject, checked, _Looked(chosen, stopped, run), held, old, directory, begin)
@@ -166,6 +167,17 @@ def _sampled(
         found = sample(images_for(points, len(data)), len(data), seed)
         rule = f"drawn with seed {seed} for an interval of +-{points:g} points at 95%"
     return Sampled(found, rule, seconds_each(work, 1, len(found)))
+
+
+def _known(checked: Checked, stages: Stages, request: Request) -> None:
+    """Spare the run what the checks have measured on all images."""
+    pair = checked.pair
+    for name, found in (
+        ("reference", pair.reference_accuracy),
+        ("quantised", pair.quantised_accuracy),
+    ):
+        if found is not None:
+            stages.keep_accuracy(name, request, found.share)
 
 
 def _place(subject: Subject, chosen: Sampled) -> Path:

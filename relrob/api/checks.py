@@ -132,7 +132,7 @@ def check(subject: Subject, listener: Listener) -> Checked:
 
 def runtimes_sentence(report: RuntimeReport) -> str:
     """The two runtimes that differ most, and the accuracy of each, in words."""
-    told = report.sentence
+    told = f"runtimes: {report.sentence}"
     right = [
         f"{name} {100 * share:.2f}%" for name, share in report.accuracy.items() if share is not None
     ]

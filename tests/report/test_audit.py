@@ -23,7 +23,7 @@ from relrob.report.audit.github import tell, workflow_commands
 from relrob.report.audit.junit import junit_xml
 from relrob.report.audit.sarif import FINGERPRINT, sarif_json
 from relrob.report.audit.words import markdown, terminal
-from relrob.report.audit.write import audit_json, write_audit
+from relrob.report.audit.write import OWN, audit_json, begin_in, write_audit
 from relrob.report.run.csv_file import COLUMNS as RUN_COLUMNS
 from tests.audit.made import LOST, made_document, made_rows, sampled
 
@@ -275,6 +275,24 @@ def test_the_document_is_sorted_and_has_times_under_one_key() -> None:
         '    "audit": 1.0'
     ]
     assert rows_csv(made_rows()) == rows_csv(reversed(made_rows()))
+
+
+def test_an_audit_begins_where_nobody_has_files(tmp_path: Path) -> None:
+    """A verdict of an earlier audit is gone while another one is at work."""
+    begin_in(tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    write_audit(tmp_path / "old", made_document(), made_rows())
+    assert {path.name for path in (tmp_path / "old").iterdir()} == OWN - {"run"}
+    begin_in(tmp_path / "old")
+    begin_in(tmp_path / "old")  # as after an interruption
+    assert not (tmp_path / "old" / "audit.json").exists()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "table.md").write_text("mine")
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(StoreError, match="has files but no audit"):
+        begin_in(tmp_path / "mine")
+    with pytest.raises(StoreError, match="not a directory"):
+        begin_in(tmp_path / "mine" / "notes.txt")
 
 
 def test_every_rule_has_words() -> None:

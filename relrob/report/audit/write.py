@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from relrob.audit.rows import Row
+from relrob.errors import StoreError
 from relrob.report.audit.csv_file import rows_csv
 from relrob.report.audit.junit import junit_xml
 from relrob.report.audit.sarif import sarif_json
 from relrob.report.audit.words import markdown
-from relrob.system.files import write_atomic
+from relrob.system.files import check_writable, disk_errors, write_atomic
+
+# Names in the directory of an audit.
+OWN: Final = frozenset({"audit.json", "audit.sarif", "images.csv", "junit.xml", "table.md", "run"})
 
 
 def audit_json(document: Mapping[str, Any]) -> str:
@@ -30,6 +34,20 @@ def files_of(document: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, str]
         "audit.sarif": sarif_json(document),
         "audit.json": audit_json(document),
     }
+
+
+def begin_in(directory: Path) -> None:
+    """Refuse a directory that cannot be written, or that holds somebody's files and no audit; the
+    verdict of an earlier audit goes. Raises StoreError."""
+    document = directory / "audit.json"
+    check_writable(document)
+    with disk_errors(directory):
+        names = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+        if names - OWN and document.name not in names:
+            raise StoreError(
+                f"{directory} has files but no audit", "a new or empty directory", "another --out"
+            )
+        document.unlink(missing_ok=True)
 
 
 def write_audit(directory: Path, document: Mapping[str, Any], rows: Sequence[Row]) -> None:
