@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from onnx import helper, numpy_helper
 
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Floats
@@ -34,6 +36,7 @@ from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ball import ball_set
 from relrob.regions.ladder import rung_set
+from relrob.regions.part import whole
 from tests.make_kernels import random_dynamic, random_int8
 from tests.make_litert import FILES
 from tests.make_networks import onnx_bytes, write_onnx
@@ -250,8 +253,6 @@ def points(network: Network, seed: int, ladder: Ladder) -> tuple[Query[Any], NDA
 
 
 def all_masks(rungs: Any) -> Any:
-    from relrob.regions.part import whole
-
     return whole(rungs).blocks(512)
 
 
@@ -277,9 +278,6 @@ def inside(file: Path, factor: float) -> Path:
     """The same network behind a Mul of its own."""
     path = file.with_name(f"mul{factor:g}.onnx")
     if not path.exists():
-        import onnx
-        from onnx import helper, numpy_helper
-
         model = onnx.load(file)
         model.graph.node[0].input[0] = "scaled"
         model.graph.node.insert(0, helper.make_node("Mul", ["x", "factor"], ["scaled"]))
@@ -362,6 +360,4 @@ def test_constants_out_of_float32_are_no_model(tmp_path: Path) -> None:
 
 
 def matmul() -> Any:
-    from onnx import helper
-
     return helper.make_node("MatMul", ["x", "w"], ["y"])
