@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.deciding.decide import decide
@@ -34,7 +35,7 @@ from relrob.queries.query import Budget, Query
 from relrob.regions.ladder import rung_set
 from relrob.regions.part import whole
 from tests.make_kernels import Full, Kind, Step, write
-from tests.make_litert import FILES, edited
+from tests.make_litert import FILES, add_operator, edited
 from tests.make_networks import onnx_bytes
 from tests.support import random_dense, shared_data
 
@@ -338,3 +339,24 @@ def test_resnet8_reads_levels() -> None:
     assert min(found) > 0.84
     forgotten = replace(network, contract=InputContract())
     assert accuracy(open_network(forgotten, 2), images[:100], truth[:100]) < 0.3
+
+
+@pytest.mark.parametrize(("end", "head"), [("logistic", "probability"), ("", "logit")])
+def test_one_output_of_litert(tmp_path: Path, end: str, head: str) -> None:
+    """Labels by the rule, from LiteRT's own output, and no bounds."""
+    rng = np.random.default_rng(1)
+    weights = rng.standard_normal((1, 20)).astype(np.float32)
+    data = write(20, Kind(), [Full(weights, None)])
+
+    def finish(model: Any, graph: Any) -> None:
+        output = int(graph.outputs[0])
+        add_operator(model, graph, schema.BuiltinOperator.LOGISTIC, [output], output)
+
+    path = tmp_path / "n.tflite"
+    path.write_bytes(edited(data, finish) if end else data)
+    network = load_network(path, image_shape=SHAPE, classes=2)
+    assert (network.head, network.black_box) == (head, "one output for two classes")
+    images = rng.random((50, 20), dtype=np.float32)
+    said = labels(open_network(network, batch=1).outputs(images))
+    assert said.tolist() == (images @ weights[0] > 0).astype(int).tolist()
+    assert set(said.tolist()) == {0, 1}
