@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ _LEAST: Final = Fraction(1, 2**30)
 _MOST: Final = Fraction(2**30)
 # Rows that are turned into pixels at a time: they need eight bytes a value.
 _BLOCK: Final = 1024
+_DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,8 @@ def ranged(
 
 
 def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
-    """The least and the largest value. Raises DatasetError where they are equal."""
+    """The least and the largest value, rounded outwards to six digits. Raises DatasetError where
+    they are equal."""
     full = [array for array in arrays if array.size]
     if not full:
         raise DatasetError(f"{where} is empty", "at least one value")
@@ -237,4 +240,8 @@ def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
         raise DatasetError(
             f"{where} has the one value {low:g}, of which no range comes", "--range LO:HI"
         )
-    return Range(Fraction(_spelled_float(low)), Fraction(_spelled_float(high)))
+    ends = [
+        Context(prec=_DIGITS, rounding=rounding).plus(Decimal(end))
+        for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING))
+    ]
+    return Range(Fraction(ends[0]), Fraction(ends[1]))
