@@ -69,7 +69,7 @@ class Range:
     def pixels(self, values: NDArray[Any], where: str) -> Levels | Floats:
         """(value - low)/(high - low), nearest float32; levels 0..255 stay as they are where the
         range is theirs. Raises DatasetError for values outside the range."""
-        if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
+        if values.dtype == np.uint8 and self == LEVELS:
             return values
         low, high = float(self.low), float(self.high)
         least, most = (float(values.min()), float(values.max())) if values.size else (low, high)
@@ -85,6 +85,9 @@ class Range:
             wide = values[start : start + _BLOCK].astype(np.float64)
             pixels[start : start + _BLOCK] = (wide - low) / (high - low)
         return pixels
+
+
+LEVELS: Final = Range(Fraction(0), Fraction(255))
 
 
 def _spelled(number: Fraction) -> str:
@@ -244,4 +247,8 @@ def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
         Context(prec=_DIGITS, rounding=rounding).plus(Decimal(end))
         for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING))
     ]
-    return Range(Fraction(ends[0]), Fraction(ends[1]))
+    first, last = Fraction(ends[0]), Fraction(ends[1])
+    # Ends below the least that an input contract knows are put outside of it.
+    first = first if abs(first) >= _LEAST else -_LEAST if first < 0 else Fraction(0)
+    last = last if abs(last) >= _LEAST else _LEAST if last > 0 else Fraction(0)
+    return Range(first, last)

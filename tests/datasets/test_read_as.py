@@ -34,9 +34,9 @@ def test_a_range_makes_pixels_and_back(tmp_path: Path) -> None:
     path = npz(tmp_path, images=TABLE, labels=LABELS)
     data = load(path, read_as=ReadAs(range="-16:16"))
     assert data.image_shape == (1, 5, 1) and data.images.dtype == np.float32
-    for value, pixel in zip(TABLE.ravel(), data.images.ravel(), strict=True):
-        exact = (Fraction(float(value)) + 16) / 32
-        assert abs(Fraction(float(pixel)) - exact) <= Fraction(1, 2**25)
+    for value, pixel in zip(TABLE.ravel().tolist(), data.images.ravel().tolist(), strict=True):
+        exact = (Fraction(value) + 16) / 32
+        assert abs(Fraction(pixel) - exact) <= Fraction(1, 2**25)
     assert data.reading.json() == {"range": "-16:16"} == data.reading.identity()
     assert "units of the range" in data.reading.sentences[0]
 
@@ -52,6 +52,16 @@ def test_auto_is_the_range_of_all_splits(tmp_path: Path) -> None:
     train = load(path, "train", ReadAs(range=found.text)).images
     assert 0 <= train.min() < 1e-5 and 1 - 1e-5 < train.max() <= 1
     assert np.array_equal(train, load(path, "train", ReadAs(range="auto")).images)
+
+
+def test_values_too_small_for_an_end() -> None:
+    for low, high, text in (
+        (1e-12, 1, "0:1"),
+        (-1, -1e-12, "-1:0"),
+        (-1e-12, 1, "-1/1073741824:1"),
+    ):
+        _, found = ranged(np.array([low, high]), "auto", "it")
+        assert found is not None and found.text == text and Range.of(text) == found
 
 
 def test_many_rows_are_turned_alike(tmp_path: Path) -> None:
