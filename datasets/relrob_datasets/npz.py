@@ -195,7 +195,7 @@ def _labelling(path: Path, found: _Arrays, read_as: ReadAs) -> _Labelling:
     least = given or len(names)
     if found.labels is None:
         return _Labelling(None, least or 1, least > 0, names)
-    labels, notes = found.labels, ()
+    labels, notes = found.labels, tuple[str, ...]()
     if labels.ndim == 2 and labels.shape[1] == 1:
         # A column, as Keras has it.
         labels = labels[:, 0]

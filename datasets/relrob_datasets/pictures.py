@@ -104,7 +104,7 @@ def _from_table(folder: Path, table: Path, read_as: ReadAs) -> _Listed:
             raise DatasetError(f"{table} lists {path.name} twice", "each picture once")
         seen.add(path)
     used = [word for name, word in found.columns.items() if given or name == "filename"]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if found.spare:
         notes = (f"labels.csv: read by its columns {' and '.join(used)}",)
     if not given:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ _LEAST: Final = Fraction(1, 2**30)
 _MOST: Final = Fraction(2**30)
 # Rows that are turned into pixels at a time: they need eight bytes a value.
 _BLOCK: Final = 1024
+_DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Range:
     def pixels(self, values: NDArray[Any], where: str) -> Levels | Floats:
         """(value - low)/(high - low), nearest float32; levels 0..255 stay as they are where the
         range is theirs. Raises DatasetError for values outside the range."""
-        if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
+        if values.dtype == np.uint8 and self == LEVELS:
             return values
         low, high = float(self.low), float(self.high)
         least, most = (float(values.min()), float(values.max())) if values.size else (low, high)
@@ -83,6 +85,9 @@ class Range:
             wide = values[start : start + _BLOCK].astype(np.float64)
             pixels[start : start + _BLOCK] = (wide - low) / (high - low)
         return pixels
+
+
+LEVELS: Final = Range(Fraction(0), Fraction(255))
 
 
 def _spelled(number: Fraction) -> str:
@@ -228,7 +233,8 @@ def ranged(
 
 
 def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
-    """The least and the largest value. Raises DatasetError where they are equal."""
+    """The least and the largest value, rounded outwards to six digits. Raises DatasetError where
+    they are equal."""
     full = [array for array in arrays if array.size]
     if not full:
         raise DatasetError(f"{where} is empty", "at least one value")
@@ -237,4 +243,12 @@ def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
         raise DatasetError(
             f"{where} has the one value {low:g}, of which no range comes", "--range LO:HI"
         )
-    return Range(Fraction(_spelled_float(low)), Fraction(_spelled_float(high)))
+    ends = [
+        Context(prec=_DIGITS, rounding=rounding).plus(Decimal(end))
+        for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING))
+    ]
+    first, last = Fraction(ends[0]), Fraction(ends[1])
+    # Ends below the least that an input contract knows are put outside of it.
+    first = first if abs(first) >= _LEAST else -_LEAST if first < 0 else Fraction(0)
+    last = last if abs(last) >= _LEAST else _LEAST if last > 0 else Fraction(0)
+    return Range(first, last)
