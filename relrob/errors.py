@@ -86,6 +86,10 @@ class ShapeError(NetworkError):
     """A network does not fit the images or the classes."""
 
 
+class ClassCountError(ShapeError):
+    """A network has another number of outputs than the data have classes."""
+
+
 class QuantiseError(RelrobError):
     """A network cannot be quantised in the scheme asked for."""
 

@@ -9,20 +9,25 @@ user's own images.
 
 from __future__ import annotations
 
-from relrob_datasets.catalogue import Listing, catalogue, load, load_known
-from relrob_datasets.dataset import Dataset
+from relrob_datasets.catalogue import Listing, catalogue, load, load_images, load_known
+from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.fetch import fetch
-from relrob_datasets.first import check, load_guarded
+from relrob_datasets.first import check, load_guarded, load_images_guarded
+from relrob_datasets.read_as import ReadAs
 from relrob_datasets.select import select
 
 __all__ = [
     "Dataset",
+    "Images",
     "Listing",
+    "ReadAs",
     "catalogue",
     "check",
     "fetch",
     "load",
     "load_guarded",
+    "load_images",
+    "load_images_guarded",
     "load_known",
     "select",
 ]

@@ -6,15 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from relrob import registry
 from relrob.domain.arrays import Ints, Levels
 from relrob.errors import DatasetError
 from relrob.system.files import readable
 from relrob_datasets import manifest as manifests
-from relrob_datasets.dataset import Dataset
+from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.fetch import folder_of
 from relrob_datasets.integrity import check_file, reading, sha256_of
 from relrob_datasets.manifest import Form, Manifest
+from relrob_datasets.names import labels_of
+from relrob_datasets.read_as import AUTO, GIVEN, ReadAs, Reading, ranged
 
 Reader = Callable[[Sequence[Path], str], tuple[Levels, Ints]]
 ACCEPTED = (
@@ -45,15 +49,27 @@ class Listing:
     urls: tuple[str, ...]
 
 
-def load(name_or_path: str, split: str = "test") -> Dataset:
+def load(
+    name_or_path: str, split: str = "test", read_as: ReadAs = GIVEN, whole: bool = False
+) -> Dataset:
     """The images of a named data set, whose files are checked first, or of a user's .npz, directory
-    or official files.
+    or official files, with their labels.
 
-    `split` selects the images of a named set and of official files; other data has no splits, and
-    it is recorded as given. Raises DatasetError, ChecksumError.
+    `split` selects the images of a named set, of official files, and of a .npz with x_SPLIT; other
+    data have no splits: they are "test", or any split where `whole` is True. Raises DatasetError,
+    ChecksumError.
     """
+    return load_images(name_or_path, split, read_as, whole).dataset()
+
+
+def load_images(
+    name_or_path: str, split: str = "test", read_as: ReadAs = GIVEN, whole: bool = False
+) -> Images:
+    """`load`, where labels may be those of the reference network: then there are none yet."""
     manifest = manifests.find(name_or_path)
-    return load_known(manifest, split) if manifest else _load_path(name_or_path, split)
+    if manifest is None:
+        return _load_path(name_or_path, split, read_as, whole)
+    return _known(load_known(manifest, split), manifest, read_as)
 
 
 def load_known(manifest: Manifest, split: str) -> Dataset:
@@ -118,7 +134,40 @@ def _read(form: Form, paths: Sequence[Path], split: str, name: str, classes: int
     return Dataset(name, split, images, labels, classes, sha256_of(paths))
 
 
-def _load_path(text: str, split: str) -> Dataset:
+def _known(data: Dataset, manifest: Manifest, read_as: ReadAs) -> Images:
+    """A set of a manifest as the user asked for it: its own class names in another order, labels of
+    the reference, a range. Raises DatasetError."""
+    where, given = f"data set {data.name!r}", read_as.labels == "given"
+    if read_as.layout != AUTO:
+        raise DatasetError(f"images layout {read_as.layout} of {where}", "arrays of a .npz")
+    pixels, scale = ranged(data.images, read_as.range, where)
+    labels, classes = data.labels, read_as.classes
+    if classes:
+        texts = list(manifest.classes)
+        known = labels_of(texts, classes, lambda at: f"{where} has the class")
+        if len(classes) != len(texts):
+            raise DatasetError(f"{where} has {len(texts)} classes", f"{len(texts)} in --classes")
+        labels = np.array(known.labels, dtype=np.int64)[labels]
+    how = Reading(
+        class_names=classes,
+        named_by="classes" if classes else "data",
+        labels="data" if given else "reference",
+        range=scale,
+        splits=tuple(split for split, _ in manifest.splits),
+    )
+    return Images(
+        data.name,
+        data.split,
+        pixels,
+        labels if given else None,
+        data.classes,
+        data.sha256,
+        data.classes_known,
+        how,
+    )
+
+
+def _load_path(text: str, split: str, read_as: ReadAs, whole: bool) -> Images:
     """A user's own data: the kind of file at the path decides the reader."""
     path = Path(text)
     with reading(path):
@@ -126,18 +175,19 @@ def _load_path(text: str, split: str) -> Dataset:
     if not text.strip() or not (is_folder or is_file):
         raise DatasetError(f"no data set {text!r}", ACCEPTED, "relrob datasets list")
     if path.suffix == ".npz":
-        loaded: Dataset = registry.load("relrob_datasets.npz:load_npz")(path, split)
+        loaded: Images = registry.load("relrob_datasets.npz:load_npz")(path, split, read_as, whole)
         return loaded
     official = _official(path, split)
     if official is not None:
-        return official
+        return _known(*official, read_as)
     if is_file:
         raise DatasetError(f"{path} is not a data set", ACCEPTED)
-    pictures: Dataset = registry.load("relrob_datasets.pictures:load_pictures")(path, split)
+    load_pictures = registry.load("relrob_datasets.pictures:load_pictures")
+    pictures: Images = load_pictures(path, split, read_as, whole)
     return pictures
 
 
-def _official(path: Path, split: str) -> Dataset | None:
+def _official(path: Path, split: str) -> tuple[Dataset, Manifest] | None:
     """The official files in a folder, packed or (idx) unpacked, or one official file that holds the
     split; None where there are none.
 
@@ -151,11 +201,7 @@ def _official(path: Path, split: str) -> Dataset | None:
             for files in (names, [file.removesuffix(".gz") for file in names]):
                 wanted = path.is_dir() or files == [path.name]
                 if wanted and files and all((folder / file).is_file() for file in files):
-                    return _read(
-                        form,
-                        [folder / file for file in files],
-                        split,
-                        readable(name),
-                        len(manifest.classes),
-                    )
+                    paths = [folder / file for file in files]
+                    data = _read(form, paths, split, readable(name), len(manifest.classes))
+                    return data, manifest
     return None

@@ -25,6 +25,13 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
+def unsplit(path: Path, split: str) -> DatasetError:
+    """The error for a split of data that have none."""
+    return DatasetError(
+        f"{path} has no splits: {split!r}", "test, which stands for all of it", "no --split"
+    )
+
+
 def check_file(path: Path, file: File) -> None:
     """Raise ChecksumError unless `path` has the SHA-256 of `file`, or its MD5 where it has no
     SHA-256."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import struct
 import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,75 +17,116 @@ from PIL import Image
 from relrob.domain.arrays import Levels
 from relrob.errors import DatasetError
 from relrob.system.files import readable, sha256_path
-from relrob_datasets.dataset import Dataset
-from relrob_datasets.integrity import reading
+from relrob_datasets.dataset import Images
+from relrob_datasets.integrity import reading, unsplit
+from relrob_datasets.names import Named, labels_of
+from relrob_datasets.read_as import AUTO, GIVEN, ReadAs, Reading, ranged
+from relrob_datasets.read_as import listed as listed_names
+from relrob_datasets.tables import Row, read_table
 
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "WEBP")
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".pgm", ".ppm", ".webp")
 MOST_PIXELS = 1 << 22
 ACCEPTED = "labels.csv with the columns filename,label, or one sub-folder of pictures a class"
 
+_COLUMNS: Final = {
+    "filename": ("filename", "file", "path", "image", "name"),
+    "label": ("label", "class", "target", "category", "y"),
+}
 
-def load_pictures(folder: Path, split: str) -> Dataset:
+
+def load_pictures(folder: Path, split: str, read_as: ReadAs = GIVEN, whole: bool = False) -> Images:
     """Pictures of one size, all grey or all RGB, in the order of labels.csv, or by class and then
     by name.
 
-    Sub-folders in sorted order are the classes 0, 1, ...; their names are the labels where all of
-    them are whole numbers. Hidden files and files that are no pictures are left alone. Raises
+    Sub-folders in sorted order are the classes 0, 1, ..., or the names that `read_as` gives; their
+    names are the labels where all of them are whole numbers. Without labels, all pictures in the
+    folder and its sub-folders, by name. Hidden files and files that are no pictures are left alone.
+    A folder has no splits: it is "test", and any other one where `whole` is True. Raises
     DatasetError.
     """
+    if split != "test" and not whole:
+        raise unsplit(folder, split)
+    if read_as.layout != AUTO:
+        raise DatasetError(f"images layout {read_as.layout} of pictures", "arrays of a .npz")
     with reading(folder):
         table = folder / "labels.csv"
-        listed = _from_table(folder, table) if table.is_file() else _from_folders(folder)
-        images = _stack([path for path, _ in listed])
+        listed = (
+            _from_table(folder, table, read_as)
+            if table.is_file()
+            else _loose(folder, read_as.classes)
+            if read_as.labels == "reference"
+            else _from_folders(folder, read_as)
+        )
+        pixels, scale = ranged(_stack(listed.paths), read_as.range, str(folder))
         digest = sha256_path(folder)
-    labels = np.array([label for _, label in listed], dtype=np.int64)
-    named = not table.is_file() and not _numbered(sorted({path.parent.name for path, _ in listed}))
-    return Dataset(
+    labels = None if listed.labels is None else np.array(listed.labels, dtype=np.int64)
+    return Images(
         readable(folder.resolve().name),
-        split,
-        images,
+        "test",
+        pixels,
         labels,
-        int(labels.max()) + 1,
+        listed.classes,
         digest,
-        classes_known=named,
+        bool(listed.names),
+        Reading(
+            class_names=listed.names,
+            named_by="classes" if read_as.classes else "data",
+            labels="data" if labels is not None else "reference",
+            range=scale,
+            notes=listed.notes,
+        ),
     )
 
 
-def _from_table(folder: Path, table: Path) -> list[tuple[Path, int]]:
-    """(picture, label) for each row of labels.csv."""
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = csv.DictReader(file, strict=True)
-            if not {"filename", "label"} <= set(rows.fieldnames or ()):
-                raise DatasetError(
-                    f"{table} has the columns {', '.join(rows.fieldnames or ()) or 'none'}",
-                    "filename,label",
-                )
-            listed = [_row(folder, table, rows.line_num, row) for row in rows]
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"cannot read {table}: {error}", "a comma-separated table in UTF-8"
-        ) from error
-    if not listed:
+@dataclass(frozen=True)
+class _Listed:
+    """Pictures in order, their labels (None: the reference is to give them), the number of classes
+    so far, their names, and what is to be said."""
+
+    paths: tuple[Path, ...]
+    labels: tuple[int, ...] | None
+    classes: int
+    names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _from_table(folder: Path, table: Path, read_as: ReadAs) -> _Listed:
+    """The rows of labels.csv."""
+    given = read_as.labels == "given"
+    found = read_table(table, _COLUMNS, ("filename", "label") if given else ("filename",))
+    paths = tuple(_inside(folder, table, row) for row in found.rows)
+    if not paths:
         raise DatasetError(f"{table} lists no picture", ACCEPTED)
-    names = [path for path, _ in listed]
-    if len(set(names)) < len(names):
-        twice = next(path for place, path in enumerate(names) if path in names[:place])
-        raise DatasetError(f"{table} lists {twice.name} twice", "each picture once")
-    return listed
+    seen = set[Path]()
+    for path in paths:
+        if path in seen:
+            raise DatasetError(f"{table} lists {path.name} twice", "each picture once")
+        seen.add(path)
+    used = [word for name, word in found.columns.items() if given or name == "filename"]
+    notes: tuple[str, ...] = ()
+    if found.spare:
+        notes = (f"labels.csv: read by its columns {' and '.join(used)}",)
+    if not given:
+        return _Listed(paths, None, len(read_as.classes) or 1, read_as.classes, notes)
+    read = labels_of(
+        [row.cells["label"] for row in found.rows],
+        read_as.classes,
+        lambda at: f"{table} line {found.rows[at].line} has label",
+    )
+    classes = len(read.names) or max(read.labels) + 1
+    return _Listed(paths, read.labels, classes, read.names, notes)
 
 
-def _row(folder: Path, table: Path, line: int, row: dict[str, Any]) -> tuple[Path, int]:
-    """(picture, label) of one row. Raises DatasetError for a file outside the folder, or a label
-    below 0."""
-    name, label = (str(row[column] or "").strip() for column in ("filename", "label"))
-    parts = PurePosixPath(name)
-    if not name or parts.is_absolute() or ".." in parts.parts:
-        raise DatasetError(f"{table} line {line} names {name!r}", "a picture inside the directory")
-    if not (label.isascii() and label.isdigit() and len(label) < 10):
-        raise DatasetError(f"{table} line {line} has label {label!r}", "a whole number from 0 on")
-    return _regular(folder / parts), int(label)
+def _inside(folder: Path, table: Path, row: Row) -> Path:
+    """The picture of a row. Raises DatasetError for a file outside the folder."""
+    parts = PurePosixPath(row.cells["filename"])
+    if not row.cells["filename"] or parts.is_absolute() or ".." in parts.parts:
+        raise DatasetError(
+            f"{table} line {row.line} names {row.cells['filename']!r}",
+            "a picture inside the directory",
+        )
+    return _regular(folder / parts)
 
 
 def _regular(path: Path) -> Path:
@@ -96,26 +139,69 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _from_folders(folder: Path) -> list[tuple[Path, int]]:
-    """(picture, class) for each picture of each sub-folder."""
-    classes = sorted(
+def _pictures(folder: Path) -> list[Path]:
+    """The pictures in a folder, by name."""
+    return sorted(
+        _regular(path)
+        for path in folder.iterdir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+    )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """The folders in a folder, by name."""
+    return sorted(
         path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")
     )
-    names = [path.name for path in classes]
-    labels = [int(name) for name in names] if _numbered(names) else list(range(len(names)))
-    listed = []
-    for label, path in sorted(zip(labels, classes, strict=True)):
-        pictures = sorted(
-            p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+
+
+def _loose(folder: Path, classes: tuple[str, ...]) -> _Listed:
+    """All pictures of the folder and its sub-folders, without labels."""
+    paths = [picture for place in (folder, *_folders(folder)) for picture in _pictures(place)]
+    if not paths:
+        raise DatasetError(f"{folder} has no pictures", f"files that end in {', '.join(SUFFIXES)}")
+    return _Listed(tuple(paths), None, len(classes) or 1, classes)
+
+
+def _from_folders(folder: Path, read_as: ReadAs) -> _Listed:
+    """The pictures of each sub-folder, with its class."""
+    folders, loose = _folders(folder), _pictures(folder)
+    names = [path.name for path in folders]
+    if loose and not folders:
+        raise DatasetError(
+            f"{folder} has {len(loose)} pictures without labels", ACCEPTED, "--labels reference"
         )
-        if not pictures:
-            raise DatasetError(
-                f"class folder {path} has no pictures", f"files that end in {', '.join(SUFFIXES)}"
-            )
-        listed += [(_regular(picture), label) for picture in pictures]
+    classes = _labels_of_folders(folder, names, read_as.classes)
+    listed = [
+        (picture, label)
+        for label, path in sorted(zip(classes.labels, folders, strict=True))
+        for picture in _pictures(path)
+    ]
+    if not listed and folders:
+        raise DatasetError(
+            f"{folder} has no pictures in its folders {listed_names(names)}",
+            f"files that end in {', '.join(SUFFIXES)}",
+        )
     if not listed:
         raise DatasetError(f"{folder} has no labelled pictures", ACCEPTED)
-    return listed
+    there = {label for _, label in listed}
+    every = enumerate(classes.names) if classes.names else zip(classes.labels, names, strict=True)
+    empty = [name for label, name in every if label not in there]
+    notes = [f"classes without pictures: {listed_names(empty)}"] if empty else []
+    if loose:
+        notes.append(f"pictures beside the folders of classes, left out: {len(loose)}")
+    count = len(classes.names) or max(classes.labels) + 1
+    paths, labels = zip(*listed, strict=True)
+    return _Listed(paths, labels, count, classes.names, tuple(notes))
+
+
+def _labels_of_folders(folder: Path, names: list[str], classes: tuple[str, ...]) -> Named:
+    """The label of each folder."""
+    if _numbered(names) and not (classes and set(names) <= set(classes)):
+        return Named(tuple(int(name) for name in names), classes)
+    if not classes:
+        return Named(tuple(range(len(names))), tuple(names))
+    return labels_of(names, classes, lambda at: f"{folder} has the folder")
 
 
 def _numbered(names: list[str]) -> bool:
@@ -124,21 +210,30 @@ def _numbered(names: list[str]) -> bool:
     return digits and len({int(name) for name in names}) == len(names)
 
 
-def _stack(paths: list[Path]) -> Levels:
-    """(n, H, W, C) uint8. Raises DatasetError for a picture of another size or kind than the
-    first."""
+def _stack(paths: Sequence[Path]) -> Levels:
+    """(n, H, W, C) uint8. Raises DatasetError for pictures of more than one size or kind."""
     first = read_picture(paths[0])
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for place, path in enumerate(paths):
         picture = read_picture(path)
         if picture.shape != first.shape:
-            raise DatasetError(
-                f"{path} is {_size(picture)}, {paths[0].name} is {_size(first)}",
-                "pictures of one size and kind",
-            )
+            raise _odd_one(paths)
         images[place] = picture
     images.flags.writeable = False
     return images
+
+
+def _odd_one(paths: Sequence[Path]) -> DatasetError:
+    """The error that names a picture of another size or kind than most, the first where as many
+    have each."""
+    sizes = [_size(read_picture(path)) for path in paths]
+    usual = Counter(sizes).most_common(1)[0][0]
+    odd = [place for place, size in enumerate(sizes) if size != usual]
+    return DatasetError(
+        f"{paths[odd[0]]} is {sizes[odd[0]]}, {paths[sizes.index(usual)].name} is {usual}",
+        "pictures of one size and kind",
+        f"{len(odd):,} of {len(paths):,} differ from most: convert them or leave them out",
+    )
 
 
 def read_picture(path: Path) -> Levels:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 
 from relrob.errors import DatasetError
-from relrob_datasets.dataset import Dataset
+from relrob_datasets.dataset import Dataset, Images
 
 ACCEPTED = "a slice 0:100 or 0:100:10, a list 3,17,4, all, or per-class:10"
 _NUMBER = r"-?[0-9]{1,18}"
@@ -16,7 +16,7 @@ _LIST = re.compile(rf"{_NUMBER}(,{_NUMBER})*")
 _PER_CLASS = re.compile(r"per-class:([0-9]{1,18})")
 
 
-def select(dataset: Dataset, text: str) -> tuple[int, ...]:
+def select(dataset: Dataset | Images, text: str) -> tuple[int, ...]:
     """Indices of the images that `text` names. A list keeps its order; a slice is clipped to the
     set, as in Python.
 
@@ -36,7 +36,23 @@ def select(dataset: Dataset, text: str) -> tuple[int, ...]:
     raise DatasetError(f"image selection {text!r}", ACCEPTED)
 
 
-def _slice(dataset: Dataset, part: slice, text: str) -> tuple[int, ...]:
+def clipped(dataset: Dataset | Images, text: str) -> str:
+    """A sentence where a slice asks for more images than there are, else "".
+
+    >>> from relrob_datasets import load
+    >>> clipped(load("mnist"), "9990:20000")
+    'images 9990:20000: the set has 10,000, 10 are taken'
+    """
+    words = "".join(text.split())
+    match = _SLICE.fullmatch(words)
+    ends = [int(end) for end in match.groups()[:2] if end] if match else []
+    size = len(dataset)
+    if all(-size <= end <= size for end in ends):
+        return ""
+    return f"images {words}: the set has {size:,}, {len(select(dataset, text)):,} are taken"
+
+
+def _slice(dataset: Dataset | Images, part: slice, text: str) -> tuple[int, ...]:
     """The indices of a forward slice. Raises DatasetError for another one, or an empty one."""
     if part.step is not None and part.step < 1:
         raise DatasetError(f"image selection {text!r} has step {part.step}", "a step of 1 or more")
@@ -46,7 +62,7 @@ def _slice(dataset: Dataset, part: slice, text: str) -> tuple[int, ...]:
     return chosen
 
 
-def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ...]:
+def _list(dataset: Dataset | Images, chosen: tuple[int, ...], text: str) -> tuple[int, ...]:
     """The indices as given. Raises DatasetError for one outside the set or named twice."""
     outside = [index for index in chosen if not 0 <= index < len(dataset)]
     if outside:
@@ -59,11 +75,16 @@ def _list(dataset: Dataset, chosen: tuple[int, ...], text: str) -> tuple[int, ..
     return chosen
 
 
-def _per_class(dataset: Dataset, count: int, text: str) -> tuple[int, ...]:
+def _per_class(dataset: Dataset | Images, count: int, text: str) -> tuple[int, ...]:
     """The first `count` images of each class, ascending. Raises DatasetError where a class has
     fewer."""
     if count < 1:
         raise DatasetError(f"image selection {text!r} is empty", "per-class:1 or more")
+    if dataset.labels is None:
+        raise DatasetError(
+            f"image selection {text!r} of images whose labels are the reference's",
+            "a slice, a list, or all",
+        )
     sizes = np.bincount(dataset.labels, minlength=dataset.classes)
     if count > sizes.min():
         raise DatasetError(
@@ -71,9 +92,10 @@ def _per_class(dataset: Dataset, count: int, text: str) -> tuple[int, ...]:
             f"in {dataset.name!r}",
             f"per-class:{sizes.min()} at most" if sizes.min() else "a slice or a list",
         )
-    firsts = [np.flatnonzero(dataset.labels == label)[:count] for label in range(dataset.classes)]
+    labels = dataset.labels
+    firsts = [np.flatnonzero(labels == label)[:count] for label in range(dataset.classes)]
     return tuple(int(index) for index in np.sort(np.concatenate(firsts)))
 
 
-def _size(dataset: Dataset) -> str:
+def _size(dataset: Dataset | Images) -> str:
     return f"{dataset.name!r} ({dataset.split}) has {len(dataset)} images"

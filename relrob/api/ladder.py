@@ -16,8 +16,9 @@ from relrob.registry import load
 from relrob.study.region import described, features_of
 from relrob.system.child import check_memory
 from relrob.system.files import check_writable, readable, write_atomic
-from relrob_datasets.dataset import Dataset
-from relrob_datasets.first import load_guarded, load_image_guarded
+from relrob_datasets.dataset import Dataset, Images
+from relrob_datasets.first import load_image_guarded, load_images_guarded
+from relrob_datasets.read_as import ReadAs
 from relrob_datasets.select import select
 
 _REPORT = "relrob.report.ladder"
@@ -33,6 +34,8 @@ def ladder(
     axes: int = 10,
     dataset: str | None = None,
     split: str | None = None,
+    range: str | None = None,
+    images_layout: str = "auto",
     graphml: str | Path | None = None,
     drawing: str | Path | None = None,
     memory: float | None = None,
@@ -41,8 +44,9 @@ def ladder(
     returns the document of `relrob ladder --json`.
 
     `image`: an index of `dataset` (default: the split test of mnist), or a file with one image.
-    `graphml` and `drawing` (.png or .svg): files to write. `memory`: GiB that the first reading of
-    a file may take. Raises RelrobError, also for a ladder that is too large for a graph.
+    `range` and `images_layout`: as for `relrob verify`. `graphml` and `drawing` (.png or .svg):
+    files to write. `memory`: GiB that the first reading of a file may take. Raises RelrobError,
+    also for a ladder that is too large for a graph.
     """
     check_memory(memory)
     region = Ladder(
@@ -51,9 +55,10 @@ def ladder(
         features_of(str(features)),
         axes,
     )
+    read_as = ReadAs(labels="reference", range=range, layout=images_layout)
     outputs = [None if name is None else Path(name) for name in (graphml, drawing)]
     _check_outputs(*outputs)
-    data, index = _image(str(image), dataset, split, memory)
+    data, index = _image(str(image), dataset, split, memory, read_as)
     rungs = rung_set(region, data.images[index])
     if outputs[1] is not None:
         refuse_large(rungs, load(f"{_REPORT}:DRAWN"), "drawing")
@@ -66,8 +71,15 @@ def ladder(
     if outputs[1] is not None:
         kind = outputs[1].suffix.lower().removeprefix(".")
         write_atomic(outputs[1], load(f"{_REPORT}:drawing")(view, kind, words))
+    read = {key: value for key, value in data.reading.json().items() if key != "labels"}
     return {
-        "image": {"name": data.name, "split": data.split, "index": index, "sha256": data.sha256},
+        "image": {
+            "name": data.name,
+            "split": data.split,
+            "index": index,
+            "sha256": data.sha256,
+            **read,
+        },
         "region": described(region),
         "feature_costs": [str(Fraction(cost, rungs.denominator)) for cost in rungs.costs],
         "points": covering.points,
@@ -90,11 +102,11 @@ def _check_outputs(graphml: Path | None, drawing: Path | None) -> None:
 
 
 def _image(
-    text: str, dataset: str | None, split: str | None, memory: float | None
-) -> tuple[Dataset, int]:
+    text: str, dataset: str | None, split: str | None, memory: float | None, read_as: ReadAs
+) -> tuple[Dataset | Images, int]:
     """The data set that holds the image, and its index there. Raises UsageError, DatasetError."""
     if text.isascii() and text.isdigit():
-        data = load_guarded(dataset or "mnist", split or "test", memory)
+        data = load_images_guarded(dataset or "mnist", split or "test", memory, read_as)
         return data, select(data, text)[0]
     if dataset is not None or split is not None:
         raise UsageError(
@@ -102,7 +114,7 @@ def _image(
         )
     if not Path(text).is_file():
         raise UsageError(f"image {text!r}: no such file", _ACCEPTED)
-    return load_image_guarded(Path(text), memory), 0
+    return load_image_guarded(Path(text), memory, read_as), 0
 
 
 def _counts(rungs: RungSet, view: Any) -> dict[str, Any]:

@@ -14,19 +14,28 @@ from relrob.compress.build import (
     quantised_bytes,
     suffix,
 )
-from relrob.compress.calibration import DEFAULT_COUNT, Calibration, draw
+from relrob.compress.calibration import (
+    DEFAULT_COUNT,
+    Calibration,
+    calibration_images,
+    draw,
+    judged,
+)
 from relrob.compress.source import rebuilt
 from relrob.domain.contract import constant, exactly, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
-from relrob.errors import UsageError
+from relrob.errors import DatasetError, UsageError
 from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.study.data import in_units, labelled
 from relrob.system.files import check_writable, readable, write_atomic
-from relrob_datasets.dataset import Dataset
-from relrob_datasets.first import load_guarded
+from relrob_datasets.dataset import Dataset, Images
+from relrob_datasets.first import class_names, load_images_guarded
+from relrob_datasets.names import naming
+from relrob_datasets.read_as import ReadAs
 
 
 def quantise(
@@ -39,6 +48,10 @@ def quantise(
     calibration_split: str = "train",
     seed: int = 0,
     layout: str = "auto",
+    classes: str | Path | None = None,
+    labels: str = "given",
+    range: str | None = None,
+    images_layout: str = "auto",
     input_scale: Any = None,
     mean: Any = None,
     std: Any = None,
@@ -50,9 +63,10 @@ def quantise(
     `relrob quantise --json`.
 
     `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
-    `calibration` images from `calibration_split`, by `seed`. `input_scale`, `mean`, `std`,
-    `channels`: the input contract (docs/inputs.md), through which these are fed. `memory`: GiB that
-    the first reading of a file may take. Raises RelrobError.
+    `calibration` images from `calibration_split`, by `seed`. `classes`, `labels`, `range` and
+    `images_layout`: how the data are read (docs/data.md). `input_scale`, `mean`, `std`, `channels`:
+    the input contract (docs/inputs.md), through which these are fed. `memory`: GiB that the first
+    reading of a file may take. Raises RelrobError.
     """
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
@@ -60,21 +74,27 @@ def quantise(
             f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}"
         )
     check_writable(path)
-    test = load_guarded(dataset, "test", memory)
-    shape, more = test.image_shape, not test.classes_known
+    names = class_names(None if classes is None else str(classes), memory)
+    read_as = ReadAs(names, labels, range, images_layout)
+    images = load_images_guarded(dataset, "test", memory, read_as)
+    for sentence in images.reading.sentences:
+        listener(Event("note", sentence))
+    inputs = input_options(constant(input_scale), constant(mean), constant(std), channels)
+    shape, more = images.image_shape, not images.classes_known
     asked: dict[str, Any] = {
         "image_shape": shape,
-        "classes": test.classes,
+        "classes": images.classes,
         "more_classes": more,
         "layout": layout,
-        "inputs": input_options(constant(input_scale), constant(mean), constant(std), channels),
+        "inputs": in_units(inputs, images),
     }
-    try_network(reference, memory=memory, **asked)
+    with naming(images):
+        try_network(reference, memory=memory, **asked)
     network = load_network(reference, **asked)
     check_quantisable(network)
     drawn: Calibration | None = None
     if needs_calibration(scheme):
-        drawn = draw(load_guarded(dataset, calibration_split, memory), calibration, seed)
+        drawn = _drawn(dataset, images, calibration_split, calibration, seed, memory)
     how = f", calibrated on {drawn.name}" if drawn else ""
     listener(Event("note", f"quantising {reference} as {scheme}{how}"))
     data = quantised_bytes(network, scheme, drawn, shape)
@@ -82,12 +102,13 @@ def quantise(
     quantised = load_network(
         path,
         image_shape=shape,
-        classes=test.classes,
+        classes=images.classes,
         more_classes=more,
         runtime=default_runtime(scheme),
         inherit=network.layout,
         inputs=exactly(network.contract),
     )
+    test = labelled(images, network)
     before, after = shown_accuracy(network, test), shown_accuracy(quantised, test)
     lost, how = accuracy_warnings(before, after), rebuilt(network, scheme)
     return {
@@ -102,9 +123,23 @@ def quantise(
         "accuracy": after,
         **({"warnings": lost} if lost else {}),
         "images": len(test),
+        **({"data": images.reading.json()} if images.reading.json() else {}),
         "runtime": quantised.runtime,
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+def _drawn(
+    dataset: str, images: Images, split: str, count: int, seed: int, memory: float | None
+) -> Calibration:
+    """Calibration images of a split; of all images where the data have no splits and the user named
+    none. Raises DatasetError."""
+    if not images.reading.splits and split not in ("train", "test"):
+        raise DatasetError(
+            f"{dataset} has no splits: calibration split {split!r}", "test, which is all of it"
+        )
+    chosen = calibration_images(dataset, images, split, memory)
+    return draw(chosen, count, seed, own=judged(images, split))
 
 
 def shown_accuracy(network: Network, test: Dataset) -> float:

@@ -33,6 +33,8 @@ def train(
     started, path, name = time.monotonic(), Path(output), arch or default_architecture(dataset)
     check_training(name, path, seed, epochs)
     test = load_guarded(dataset, "test")
+    if not test.reading.splits:
+        listener(Event("note", f"{dataset} has no splits: the accuracy is of the training images"))
     listener(
         Event(
             "note",

@@ -34,11 +34,11 @@ def verify(
     Returns summary.json as a dictionary, and the run directory as "directory". `radius` and `step`
     are in pixel units (1 = black to white).
 
-    - `options`: those of `relrob verify` with underscores: dataset, split, images (text, or
-      indices), quantise, runtime, reference_runtime, layout, input_scale, mean, std (numbers, or
-      one a channel), channels, output, region, features, axes, grid, seed,
-      evaluations, rollouts, strict_radius, include_misclassified, repick, effective, solver,
-      time_limit, counts, certificates, memory.
+    - `options`: those of `relrob verify` with underscores: dataset, split, classes, labels, range,
+      images_layout, images (text, or indices), quantise, runtime, reference_runtime, layout,
+      input_scale, mean, std (numbers, or one a channel), channels, output, region, features, axes,
+      grid, seed, evaluations, rollouts, strict_radius, include_misclassified, repick, effective,
+      solver, time_limit, counts, certificates, memory.
     - `export`: NAME.smt2. The questions about each image are written first, as
       NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2.
     - `out`: the run directory, relrob-runs/DIGEST by default. The same call resumes the run in it;

@@ -42,6 +42,39 @@ def common_options(function: F) -> F:
     )(function)
 
 
+def data_options(function: F) -> F:
+    """Add --classes, --labels, --range and --images-layout: how the data set is read. The command
+    receives `classes`, `labels`, `range` and `images_layout`."""
+    function = click.option(
+        "--labels",
+        default="given",
+        show_default=True,
+        help="given with the images, or reference: the reference network's own labels.",
+    )(function)
+    function = click.option(
+        "--classes",
+        metavar="FILE",
+        help="Class names, one a line in the order of the network's outputs, or a .csv or .json "
+        "of name,label.",
+    )(function)
+    return image_options(function)
+
+
+def image_options(function: F) -> F:
+    """Add --range and --images-layout. The command receives `range` and `images_layout`."""
+    function = click.option(
+        "--images-layout",
+        default="auto",
+        show_default=True,
+        help="Order of images (n, ., ., .) in a .npz: auto, hwc, chw.",
+    )(function)
+    return click.option(
+        "--range",
+        metavar="LO:HI",
+        help="Values of the data that pixels 0 to 1 stand for, or auto: for tables of features.",
+    )(function)
+
+
 def memory_option(function: F) -> F:
     """Add --memory. The command receives `memory` (float or None)."""
     words = (

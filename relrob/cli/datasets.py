@@ -106,6 +106,8 @@ def verify_command(
             shape = _shape(data.image_shape)
             images = f"{len(data)} images of {shape}, {data.classes} classes"
             click.echo(printable(f"{data.name} {data.split}: {images}, sha256 {data.sha256}"))
+            for sentence in data.reading.sentences:
+                click.echo(printable(sentence))
 
 
 def _row_json(row: Listing) -> dict[str, object]:
@@ -133,6 +135,7 @@ def _dataset_json(dataset: Dataset) -> dict[str, object]:
         "image_shape": list(dataset.image_shape),
         "classes": dataset.classes,
         "sha256": dataset.sha256,
+        **({"class_names": dataset.reading.class_names} if dataset.reading.class_names else {}),
     }
 
 

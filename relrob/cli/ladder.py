@@ -10,7 +10,13 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, ladder_options, memory_option, print_json
+from relrob.cli.common import (
+    common_options,
+    image_options,
+    ladder_options,
+    memory_option,
+    print_json,
+)
 from relrob.errors import printable
 from relrob.registry import load
 
@@ -22,6 +28,7 @@ from relrob.registry import load
 @ladder_options
 @click.option("--dataset", help="Data set of which IMAGE is an index.  [default: mnist]")
 @click.option("--split", help="Its split.  [default: test]")
+@image_options
 @click.option(
     "--graphml",
     type=click.Path(path_type=Path),
@@ -68,5 +75,7 @@ def _print(found: dict[str, Any]) -> None:
     click.echo(f"{'all':>5}  {found['points']:>8,}  {found['edges']:,} manipulations between them")
     parts = [f"{'' if found[name] else 'NOT '}{name}" for name in ("complete", "covering")]
     click.echo(f"{', '.join(parts)}; the longest path has {found['longest']} manipulations")
+    for note in found["image"].get("notes", ()):
+        click.echo(printable(note))
     for name in found["files"]:
         click.echo(printable(f"wrote {name}"))

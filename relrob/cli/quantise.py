@@ -8,9 +8,16 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, input_options, memory_option, print_json
+from relrob.cli.common import (
+    common_options,
+    data_options,
+    input_options,
+    memory_option,
+    print_json,
+)
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
+from relrob.errors import printable
 from relrob.registry import QUANTISERS, load, names
 
 
@@ -27,6 +34,7 @@ from relrob.registry import QUANTISERS, load, names
 @click.option(
     "--dataset", default="mnist", show_default=True, help="Data set that calibrates and tests it."
 )
+@data_options
 @click.option(
     "--calibration",
     type=int,
@@ -68,8 +76,11 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
     if as_json:
         print_json(summary)
     elif not quiet:
+        own = summary.get("data", {}).get("labels") == "reference"
         click.echo(
             f"{output}: {summary['scheme']}, {summary['bytes']:,} bytes, "
-            f"{summary['accuracy']:.2%} of {summary['images']:,} test images right "
-            f"on {summary['runtime']}"
+            f"{summary['accuracy']:.2%} of {summary['images']:,} test images "
+            f"{'labelled as by the reference' if own else 'right'} on {summary['runtime']}"
         )
+        if summary["calibration"]:
+            click.echo(printable(f"calibrated on {summary['calibration']}"))

@@ -10,6 +10,7 @@ import click
 
 from relrob.cli.common import (
     common_options,
+    data_options,
     input_options,
     ladder_options,
     memory_option,
@@ -35,6 +36,7 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     "--dataset", default="mnist", show_default=True, help="Name, PATH.npz or DIRECTORY of pictures."
 )
 @click.option("--split", default="test", show_default=True, help="Split of the data set.")
+@data_options
 @click.option(
     "--images",
     default="0:100",

@@ -13,7 +13,7 @@ import numpy as np
 
 from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
-from relrob.errors import NetworkError, ShapeError, UsageError
+from relrob.errors import ClassCountError, NetworkError, ShapeError, UsageError
 from relrob.networks.content import conversion_of
 from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.inputs import contract_of
@@ -82,10 +82,10 @@ def load_network(
     head = _head(source, dense, classes, name)
     if head and dense is not None and dense.classes == 1:
         dense = two_outputs(dense)
-    outputs = classes
+    outputs = 2 if head else classes
     for found in () if head else (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
-            raise ShapeError(
+            raise ClassCountError(
                 f"{name} has {found} outputs, the data set {classes} classes", "equal numbers"
             )
         outputs = found or outputs

@@ -65,7 +65,7 @@ def decide_layout(
             f"{path} reads {_text(dims)} values, the images have {_text(image_shape)} = "
             f"{prod(image_shape)}",
             "a network and images of one size",
-            "another --dataset, or the network trained for it",
+            _remedy(dims, image_shape),
         )
     if channels == 1 and _squeezed(dims) in (_squeezed(image_shape), (prod(image_shape),)):
         return Layout.HWC
@@ -86,6 +86,22 @@ def decide_layout(
             f"layout {layout} for {path}, whose input is {dims}", f"auto or {fitting[0].value}"
         )
     return Layout(layout)
+
+
+def _remedy(dims: tuple[int, ...], image_shape: Shape) -> str:
+    """What to do about images that a network of other channels or another size cannot read."""
+    height, width, channels = image_shape
+    asked = prod(dims) if all(n > 0 for n in dims) else 0
+    if channels == 1 and asked == 3 * height * width:
+        return "the network reads RGB and the images are grey: save them as RGB, or another network"
+    if channels == 3 and asked == height * width:
+        return (
+            "the network reads grey and the images are RGB: save them as grey, or another network"
+        )
+    sizes = [n for n in dims if n not in (1, 3)]
+    if len(sizes) == 2 and channels in dims:
+        return f"images of {sizes[1]}x{sizes[0]}, or the network trained for these"
+    return "another --dataset, or the network trained for it"
 
 
 def raster(layout: Layout, image_shape: Shape) -> Ints:

@@ -21,12 +21,22 @@ LEADING: Final = (
 
 @dataclass(frozen=True)
 class DatasetHeader:
-    """The data set of a run, and the number of `images` that it was asked for."""
+    """The data set of a run, and the number of `images` that it was asked for.
+
+    `labels`: "reference" where the reference gave them, else "". `classes`: names in the order of
+    labels, () where labels are numbers; `named_by`: "classes" where the user gave them. `range`:
+    LO:HI of the values that pixels stand for, "" for pixels. `notes`: sentences.
+    """
 
     name: str = ""
     split: str = ""
     images: int = 0
     sha256: str = ""
+    labels: str = ""
+    classes: tuple[str, ...] = ()
+    named_by: str = ""
+    range: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -91,7 +101,7 @@ class Header:
         return cls(
             relrob=document.get("relrob", ""),
             run=document.get("run", ""),
-            dataset=_picked(DatasetHeader, document["dataset"]),
+            dataset=_picked(DatasetHeader, _frozen(document["dataset"])),
             reference=_picked(NetworkHeader, document["reference"]),
             quantised=_picked(NetworkHeader, document["quantised"]),
             region=_region(document["region"]),
@@ -104,6 +114,14 @@ class Header:
         """The document that the header was made of, keys in its order."""
         found: dict[str, Any] = json.loads(self.document)
         return found
+
+
+def _frozen(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The document with tuples of texts for its lists."""
+    return {
+        key: tuple(str(each) for each in value) if isinstance(value, list) else value
+        for key, value in document.items()
+    }
 
 
 def _picked(kind: type[_T], document: Mapping[str, Any]) -> _T:

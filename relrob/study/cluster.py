@@ -26,10 +26,10 @@ from distributed import Client, Future
 from distributed.comm.addressing import parse_address
 from distributed.comm.registry import backends
 
-import relrob_datasets
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult
 from relrob.errors import DatasetError, RelrobError, UsageError
+from relrob.study.data import data_of
 from relrob.study.plan import FORMAT, Plan
 from relrob.study.pool import Unanswered
 from relrob.study.run import make_in_worker
@@ -97,7 +97,7 @@ def unpacked(shipment: Shipment) -> Plan:
             "the same installation everywhere",
         )
     plan, asked = shipment.plan, shipment.plan.header["dataset"]["sha256"]
-    found = relrob_datasets.load(plan.dataset, plan.split).sha256
+    found = data_of(plan).sha256
     if found != asked:
         raise DatasetError(
             f"a worker has other images of {plan.dataset} ({found[:16]})",

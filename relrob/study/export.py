@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import relrob_datasets
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.region import Search
 from relrob.encoding.question import question
@@ -13,6 +12,7 @@ from relrob.errors import UsageError
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels
 from relrob.regions.points import points_of
+from relrob.study.data import data_of
 from relrob.study.plan import Plan
 from relrob.study.run import opened
 from relrob.system.files import check_writable, write_atomic
@@ -45,7 +45,7 @@ def export(plan: Plan, target: Path, listener: Listener = silent) -> list[Path]:
         name: opened(net, 1)
         for name, net in (("reference", plan.reference), ("quantised", plan.quantised))
     }
-    data, written = relrob_datasets.load(plan.dataset, plan.split), []
+    data, written = data_of(plan), []
     for index in plan.indices:
         image, label = data.images[index], int(data.labels[index])
         if int(labels(networks["reference"].replayer.outputs(data.pixels([index])))[0]) == label:

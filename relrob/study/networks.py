@@ -15,7 +15,7 @@ from relrob.compress.build import (
     quantised_bytes,
     suffix,
 )
-from relrob.compress.calibration import Calibration, draw
+from relrob.compress.calibration import Calibration, calibration_images, draw, judged
 from relrob.compress.source import own_file, rebuilt
 from relrob.domain.contract import exactly
 from relrob.domain.events import Event, Listener
@@ -23,15 +23,16 @@ from relrob.domain.network import Layout, Network
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.registry import scheme as scheme_entry
+from relrob.study.data import in_units
 from relrob.study.request import Request
 from relrob.system.files import cache_dir, check_writable, sha256_bytes, write_atomic
 from relrob.training.architectures import default_architecture
 from relrob.training.reference import cached_reference
-from relrob_datasets.dataset import Dataset
-from relrob_datasets.first import load_guarded
+from relrob_datasets.dataset import Dataset, Images
+from relrob_datasets.names import naming
 
 
-def reference_network(request: Request, data: Dataset, listener: Listener) -> Network:
+def reference_network(request: Request, data: Images | Dataset, listener: Listener) -> Network:
     """The user's reference, or the paper's MLP for the data set from the cache, trained if need
     be."""
     path = request.reference
@@ -41,17 +42,18 @@ def reference_network(request: Request, data: Dataset, listener: Listener) -> Ne
         "more_classes": not data.classes_known,
         "runtime": request.reference_runtime,
         "layout": request.layout,
-        "inputs": request.inputs,
+        "inputs": in_units(request.inputs, data),
     }
     if path is None:
         path = str(cached_reference(request.dataset, default_architecture(data.name), 0, listener))
     else:
-        try_network(path, memory=request.memory, **asked)
+        with naming(data):
+            try_network(path, memory=request.memory, **asked)
     return load_network(path, **asked)
 
 
 def quantised_network(
-    request: Request, data: Dataset, reference: Network, listener: Listener
+    request: Request, data: Images | Dataset, reference: Network, listener: Listener
 ) -> Network:
     """The user's quantised file, or the reference quantised now (kept in the cache by digest)."""
     asked: dict[str, Any] = {
@@ -60,12 +62,13 @@ def quantised_network(
         "more_classes": not data.classes_known,
         "runtime": request.runtime,
         "layout": request.layout,
-        "inputs": request.inputs,
+        "inputs": in_units(request.inputs, data),
         "like": reference.contract,
         "inherit": reference.layout if reference.layout is not Layout.HWC else None,
     }
     if request.quantised is not None:
-        try_network(request.quantised, memory=request.memory, **asked)
+        with naming(data):
+            try_network(request.quantised, memory=request.memory, **asked)
         return load_network(request.quantised, **asked)
     path = _quantise(request, data, reference, listener)
     # A file that relrob makes reads what its reference reads, and has one output.
@@ -79,16 +82,17 @@ def quantised_network(
     return network
 
 
-def _quantise(request: Request, data: Dataset, reference: Network, listener: Listener) -> Path:
+def _quantise(
+    request: Request, data: Images | Dataset, reference: Network, listener: Listener
+) -> Path:
     """The path of the quantised reference in the cache. Its name is a digest of all that decides
     its bytes."""
     scheme = request.quantise
     check_quantisable(reference)
     calibration: Calibration | None = None
     if needs_calibration(scheme):
-        calibration = draw(
-            load_guarded(request.dataset, "train", request.memory), seed=request.seed
-        )
+        images = calibration_images(request.dataset, data, memory=request.memory)
+        calibration = draw(images, seed=request.seed, own=judged(data))
     pixels = sha256_bytes(calibration.images.tobytes()) if calibration else ""
     own = ["own file"] if own_file(reference, scheme) else []
     described = repr(

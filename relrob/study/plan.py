@@ -10,6 +10,7 @@ from typing import Any
 from relrob import registry
 from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.deciding.choose import check_solver
+from relrob.domain.arrays import Ints
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.region import Norm, Region
@@ -19,12 +20,14 @@ from relrob.queries.query import Budget
 from relrob.relative.sets import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
+from relrob.study.data import notes, planned
 from relrob.study.region import check_region, described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
 from relrob.system.files import readable, sha256_bytes
 from relrob.system.version import VERSION
-from relrob_datasets.dataset import Dataset
+from relrob_datasets.dataset import Images
+from relrob_datasets.read_as import ReadAs
 from relrob_datasets.select import select
 
 FORMAT = 4  # goes up when the same configuration gives other records
@@ -33,10 +36,12 @@ FORMAT = 4  # goes up when the same configuration gives other records
 @dataclass(frozen=True, eq=False)
 class Plan:
     """A run, ready: everything that decides its records (`config`), the images asked for, and the
-    header of its summary."""
+    header of its summary. `labels`: of all images, where the reference gave them, else None."""
 
     dataset: str
     split: str
+    read_as: ReadAs
+    labels: Ints | None
     indices: tuple[int, ...]
     reference: Network
     quantised: Network
@@ -68,7 +73,7 @@ class Asked:
     region: Region
     budget: Budget
     effective: Effective
-    data: Dataset
+    data: Images
     indices: tuple[int, ...]
 
 
@@ -108,7 +113,7 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
         _check_certificates(region)
     if request.quantised is None:
         registry.scheme(request.quantise)
-    data = stages.data(request, listener)
+    data = stages.images(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
     check_region(region, data.images[indices[0]])
@@ -150,7 +155,10 @@ def make_plan(
     }
     config = {
         "format": FORMAT,
-        "dataset": {key: header["dataset"][key] for key in ("name", "split", "sha256")},
+        "dataset": {
+            **{key: header["dataset"][key] for key in ("name", "split", "sha256")},
+            **asked.data.reading.identity(),
+        },
         "region": header["region"],
         **{key: _identity(header[key]) for key in ("reference", "quantised")},
         "solver": request.solver,
@@ -166,9 +174,12 @@ def make_plan(
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {"warnings": lost} if lost else {}
     header = {"relrob": VERSION, "run": config_digest, **header}
+    read_as, labels = planned(request, asked.data, stages.data(request, listener))
     return Plan(
         dataset=request.dataset,
         split=request.split,
+        read_as=read_as,
+        labels=labels,
         indices=indices,
         reference=reference,
         quantised=quantised,
@@ -186,7 +197,7 @@ def make_plan(
 def _header(
     request: Request,
     region: Region,
-    data: Dataset,
+    data: Images,
     indices: tuple[int, ...],
     reference: Network,
     quantised: Network,
@@ -206,6 +217,9 @@ def _header(
             **_input(network),
         }
     del networks["reference"]["scheme"]
+    read = data.reading.json()
+    told = [*read.get("notes", ()), *notes(request, data)]
+    read |= {"notes": told} if told else {}
     return {
         "dataset": {
             "name": data.name,
@@ -213,6 +227,7 @@ def _header(
             "images": len(indices),
             "indices": spelled(indices),
             "sha256": data.sha256,
+            **read,
         },
         **networks,
         "region": described(region),

@@ -14,6 +14,7 @@ from relrob.networks.load import runtimes
 from relrob.networks.shapes import LAYOUTS
 from relrob.networks.sniff import SUFFIXES
 from relrob.system.child import check_memory
+from relrob_datasets.read_as import ReadAs
 
 # Options of exact numbers of the input contract.
 CONSTANTS: Final = ("input_scale", "mean", "std")
@@ -42,6 +43,10 @@ class Request:
     quantised: str | None = None
     dataset: str = "mnist"
     split: str = "test"
+    classes: str | None = None
+    labels: str = "given"
+    range: str | None = None
+    images_layout: str = "auto"
     images: str = "0:100"
     quantise: str = "dynamic"
     runtime: str | None = None
@@ -80,6 +85,7 @@ class Request:
         ):
             if value is not None:
                 registry.find(registry.EVALUATORS, value, what)
+        ReadAs(labels=self.labels, range=self.range, layout=self.images_layout)
         if self.layout not in LAYOUTS:
             raise UsageError(f"layout {self.layout!r}", ", ".join(LAYOUTS))
         if self.solver != "auto" and self.solver not in (
@@ -136,6 +142,8 @@ def request_of(
         given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
+    if given.get("classes") is not None:
+        given["classes"] = str(given["classes"])
     paths = [None if path is None else str(path) for path in (reference, quantised)]
     return Request(
         radius=str(radius),

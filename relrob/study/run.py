@@ -12,7 +12,6 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-import relrob_datasets
 from relrob import registry
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
@@ -24,6 +23,7 @@ from relrob.networks.open import Opened, open_network
 from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
+from relrob.study.data import data_of
 from relrob.study.plan import Plan
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.system.allocator import keep_memory
@@ -73,7 +73,7 @@ def make_in_worker(plan: Plan) -> Callable[[int], ImageResult]:
 def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
     """What a worker does: the function decides the image of an index. One thread, whatever the
     machine: how many share a matrix product decides the last bits of margins."""
-    data = relrob_datasets.load(plan.dataset, plan.split)
+    data = data_of(plan)
     networks = opened(plan.reference, 1, "reference"), opened(plan.quantised, 1, "quantised")
     if isinstance(plan.region, Search):
         search = SearchSetting(networks, plan.region, plan.effective)
@@ -144,7 +144,7 @@ def _answers(
 
 def _unanswered(plan: Plan, lost: Unanswered) -> ImageResult:
     """The record of an image that killed its workers: UNKNOWN, with the reason."""
-    data = relrob_datasets.load(plan.dataset, plan.split)
+    data = data_of(plan)
     unknown = Status.UNKNOWN.value
     record = Record(lost.item, int(data.labels[lost.item]), -1, -1, Set.UNKNOWN, unknown, unknown)
     sentence = f"reference: {Reason.CRASH.value}; quantised: {Reason.CRASH.value}"

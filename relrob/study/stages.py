@@ -1,5 +1,5 @@
-"""The stages of runs as a directed acyclic graph: data -> reference -> quantised -> accuracies ->
-run.
+"""The stages of runs as a directed acyclic graph: images -> reference -> quantised -> data (images
+with labels) -> accuracies -> run.
 
 A stage is named by the options that it reads, so runs that agree on these share it, and it is done
 once. A result that no run needs any more is dropped.
@@ -19,20 +19,21 @@ from relrob.domain.network import Network
 from relrob.networks.accuracy import accuracy
 from relrob.networks.open import open_network
 from relrob.networks.probes import probed
+from relrob.study.data import labelled, read_images
 from relrob.study.networks import quantised_network, reference_network
 from relrob.study.request import Request
-from relrob_datasets.dataset import Dataset
-from relrob_datasets.first import load_guarded
+from relrob_datasets.dataset import Dataset, Images
 
-_DATA: Final = ("dataset", "split")
+_IMAGES: Final = ("dataset", "split", "classes", "labels", "range", "images_layout")
 _INPUTS: Final = ("input_scale", "mean", "std", "channels", "output")
-_REFERENCE: Final = (*_DATA, "reference", "reference_runtime", "layout", *_INPUTS)
+_REFERENCE: Final = (*_IMAGES, "reference", "reference_runtime", "layout", *_INPUTS)
 _QUANTISED: Final = (*_REFERENCE, "quantised", "quantise", "runtime", "seed")
 # Each kind of stage: the options that it reads, and the stages that it follows.
 _STAGES: Final[dict[str, tuple[tuple[str, ...], tuple[str, ...]]]] = {
-    "data": (_DATA, ()),
-    "reference": (_REFERENCE, ("data",)),
-    "quantised": (_QUANTISED, ("data", "reference")),
+    "images": (_IMAGES, ()),
+    "reference": (_REFERENCE, ("images",)),
+    "quantised": (_QUANTISED, ("images", "reference")),
+    "data": (_REFERENCE, ("images", "reference")),
     "reference accuracy": (_REFERENCE, ("data", "reference")),
     "quantised accuracy": (_QUANTISED, ("data", "quantised")),
 }
@@ -53,8 +54,13 @@ class Stages:
                 self.graph.add_edges_from((_named(other, request), stage) for other in after)
                 self.graph.add_edge(stage, ("run", str(number)))
 
+    def images(self, request: Request, listener: Listener) -> Images:
+        """The images, whose labels the reference may have yet to give. Raises DatasetError."""
+        found: Images = self._result("images", request, listener)
+        return found
+
     def data(self, request: Request, listener: Listener) -> Dataset:
-        """The images. Raises DatasetError."""
+        """The images with their labels. Raises RelrobError."""
         found: Dataset = self._result("data", request, listener)
         return found
 
@@ -99,15 +105,15 @@ def _named(kind: str, request: Request) -> _Stage:
     return (kind, *(repr(getattr(request, option)) for option in _STAGES[kind][0]))
 
 
-def _data(request: Request, listener: Listener) -> Dataset:
-    return load_guarded(request.dataset, request.split, request.memory)
+def _data(request: Request, listener: Listener, images: Images, reference: Network) -> Dataset:
+    return labelled(images, reference)
 
 
-def _reference(request: Request, listener: Listener, data: Dataset) -> Network:
+def _reference(request: Request, listener: Listener, data: Images) -> Network:
     return probed(reference_network(request, data, listener), data.images)
 
 
-def _quantised(request: Request, listener: Listener, data: Dataset, reference: Network) -> Network:
+def _quantised(request: Request, listener: Listener, data: Images, reference: Network) -> Network:
     return probed(quantised_network(request, data, reference, listener), data.images)
 
 
@@ -126,9 +132,10 @@ def _accuracy(
 
 
 _MAKERS: Final[dict[str, Callable[..., Any]]] = {
-    "data": _data,
+    "images": read_images,
     "reference": _reference,
     "quantised": _quantised,
+    "data": _data,
     "reference accuracy": partial(_accuracy, "reference"),
     "quantised accuracy": partial(_accuracy, "quantised"),
 }

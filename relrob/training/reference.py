@@ -23,7 +23,8 @@ def cache_name(dataset: str, arch: str, seed: int) -> str:
     digest of its training split."""
     label = dataset
     if dataset not in (row.name for row in relrob_datasets.catalogue()):
-        label = f"{Path(dataset).stem}-{relrob_datasets.load_guarded(dataset, 'train').sha256[:16]}"
+        data = relrob_datasets.load_guarded(dataset, "train", whole=True)
+        label = f"{Path(dataset).stem}-{data.sha256[:16]}"
     return f"{arch}-{label}-seed{seed}-recipe{RECIPE}.keras"
 
 

@@ -52,7 +52,7 @@ def train(
     """
     architecture = check_training(arch, output, seed, epochs, limit)
     total_epochs = architecture.epochs if epochs is None else epochs
-    data = relrob_datasets.load_guarded(dataset, "train")
+    data = relrob_datasets.load_guarded(dataset, "train", whole=True)
     images, labels = data.images[:limit], data.labels[:limit]
     held = min(5000, max(1, len(images) // 12))
     if len(images) - held < 1:

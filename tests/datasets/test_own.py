@@ -40,10 +40,10 @@ def npz(path: Path, **arrays: Any) -> str:
 )
 def test_npz_in_each_shape_and_type(tmp_path: Path, images: Any, shape: tuple[int, ...]) -> None:
     path = npz(tmp_path, images=images, labels=LABELS[:, None])
-    data = load(path, "validation")
+    data = load(path)
     assert (data.name, data.split, data.image_shape, data.classes) == (
         "mine",
-        "validation",
+        "test",
         shape,
         3,
     )
@@ -75,12 +75,17 @@ def test_npz_may_say_how_many_classes_there_are(tmp_path: Path) -> None:
         ({"images": GREY.astype(object), "labels": LABELS}, "allow_pickle"),
         ({"images": GREY[0, 0], "labels": LABELS}, "shape"),
         ({"images": GREY[:0], "labels": LABELS[:0]}, "empty"),
-        ({"images": GREY, "labels": np.eye(3)[LABELS]}, "argmax"),
-        ({"images": GREY, "labels": LABELS * 1.0}, "float64"),
+        ({"images": GREY, "labels": np.eye(3)[LABELS] * 0.5}, "argmax"),
+        ({"images": GREY, "labels": np.eye(3)[LABELS] * [[1], [1], [1], [0]]}, "argmax"),
+        ({"images": GREY, "labels": LABELS + 0.5}, "float64"),
+        ({"images": GREY, "labels": LABELS * np.array([1, 1, 1, np.nan])}, "float64"),
+        ({"images": GREY, "labels": LABELS * 1e300}, "float64"),
+        ({"images": GREY, "labels": np.array(["a", "1", "b", "c"])}, "image 0, has label 'a'"),
+        ({"images": GREY, "labels": np.array(["a", "", "b", "c"])}, "image 1, has label ''"),
         ({"images": GREY, "labels": LABELS[:3]}, "4 images"),
         ({"images": GREY, "labels": LABELS, "classes": 2}, "label 2 at image 2"),
         ({"images": GREY, "labels": LABELS, "classes": np.array([3, 3])}, "classes of shape"),
-        ({"images": GREY}, "holds images; accepted"),
+        ({"images": GREY}, "holds images: no labels; accepted.*try: --labels reference"),
         ({"x": GREY, "y": LABELS}, "holds x, y; accepted"),
     ],
 )
@@ -128,8 +133,11 @@ def test_folders_are_classes_in_sorted_order(tmp_path: Path) -> None:
         save(tmp_path / name, levels)
     (tmp_path / "dog" / "notes.txt").write_text("not a picture")
     (tmp_path / ".git").mkdir()
-    data = load(str(tmp_path), "mine")
-    assert data.labels.tolist() == [0, 1, 1] and data.split == "mine" and data.classes == 2
+    data = load(str(tmp_path))
+    assert data.labels.tolist() == [0, 1, 1] and data.split == "test" and data.classes == 2
+    assert data.reading.class_names == ("cat", "dog") and data.classes_known
+    with pytest.raises(DatasetError, match="has no splits: 'mine'"):
+        load(str(tmp_path), "mine")
     assert np.array_equal(data.images[..., 0], GREY[[2, 1, 0]]) and data.name == tmp_path.name
     before = data.sha256
     (tmp_path / "dog" / "b.png").rename(tmp_path / "dog" / "c.png")
@@ -165,7 +173,7 @@ def test_keras_names_of_a_split_are_understood(tmp_path: Path) -> None:
     assert load(str(path)).labels.tolist() == list(range(len(GREY)))
     assert load(str(path), "train").labels.tolist() == [2]
     assert not load(str(path)).classes_known
-    with pytest.raises(DatasetError, match="x_test"):
+    with pytest.raises(DatasetError, match=r"x_test.*no split 'validation'; accepted: test, train"):
         load(str(path), "validation")
 
 
@@ -185,12 +193,15 @@ def test_labels_csv_keeps_its_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("table", "words"),
     [
-        ("file,label\na.png,0\n", "has the columns file, label; accepted: filename,label"),
+        (
+            "photo;label\na.png;0\n",
+            "has the columns photo, label; accepted: filename/file/path/image/name and label/",
+        ),
         ("", "columns none"),
         ("filename,label\n", "lists no picture"),
         ("filename,label\na.png,0\na.png,1\n", "lists a.png twice"),
         ("filename,label\na.png,-1\n", "line 2 has label '-1'"),
-        ("filename,label\na.png,1.0\n", "label '1.0'"),
+        ("filename,label\na.png,1.5\n", "label '1.5'"),
         ("filename,label\na.png\n", "label ''"),
         ("filename,label\n../a.png,0\n", "inside the directory"),
         ("filename,label\n/etc/passwd,0\n", "inside the directory"),

@@ -42,7 +42,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return seen
 
 
-ALL = ["data", "reference", "quantised", "reference accuracy", "quantised accuracy"]
+ALL = ["images", "reference", "quantised", "data", "reference accuracy", "quantised accuracy"]
 
 
 def test_one_run_does_each_stage_once(request_of: Request, done: list[str]) -> None:
@@ -75,7 +75,12 @@ def test_an_option_that_a_stage_reads_makes_another_stage(
     assert done == [*ALL, "quantised", "quantised accuracy"]
     assert stages.graph.number_of_nodes() == len(ALL) + 4
     after = {node[0]: networkx.ancestors(stages.graph, node) for node in stages.graph}
-    assert {node[0] for node in after["quantised accuracy"]} == {"data", "reference", "quantised"}
+    assert {node[0] for node in after["quantised accuracy"]} == {
+        "images",
+        "data",
+        "reference",
+        "quantised",
+    }
 
 
 def test_what_no_run_needs_any_more_is_let_go(request_of: Request) -> None:
@@ -87,7 +92,7 @@ def test_what_no_run_needs_any_more_is_let_go(request_of: Request) -> None:
         kinds = sorted(node[0] for node in stages.graph)
         assert kinds == ([] if number else sorted([*ALL, "run"]))
         assert {stage[0] for stage in stages._results} == (
-            set() if number else {"data", "reference", "reference accuracy"}
+            set() if number else {"images", "data", "reference", "reference accuracy"}
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.report.run.data_words import data_facts
 from relrob.store.header import NetworkHeader
 from relrob.store.proportions import wilson
 from relrob.store.summary import Summary
@@ -91,6 +92,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ),
         *_ways("quantised", quantised),
         ("images", f"{images.images} of {printable(images.name)} {printable(images.split)}"),
+        *data_facts(images),
         ("region", _region(summary)),
         ("arithmetic", _arithmetic(summary)),
         ("decided by", "; ".join(decided) or "nothing"),
