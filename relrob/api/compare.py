@@ -93,7 +93,8 @@ def _network(
         "inputs": inputs,
     }
     several = sniff(Path(path)) == "tflite"
-    turns = list(names) or ([None, "builtin", "reference", "tflm"] if several else [None])
+    others = ("builtin", "reference", "tflm") if several else ()
+    turns: tuple[str | None, ...] = tuple(names) or (None, *others)
     first: NetworkError | UsageError | None = None
     for runtime in turns:
         try:

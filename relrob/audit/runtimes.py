@@ -153,15 +153,19 @@ def _run(
     here = _on(network, name, memory)
     opened = Opened(here, open_network(here), open_network(here, batch=1))
     places = np.arange(len(chosen))
-    sampled = len(chosen) > how.size and _slow(opened, data.pixels(chosen[:_TIMED]), how.slow)
+    sampled = len(chosen) > how.size and _slow(opened, _images(data, chosen[:_TIMED]), how.slow)
     if sampled:
         places = how.of(len(chosen))
     listener(Event("note", f"{name}: running {len(places):,} images"))
     parts = [
-        deployed_outputs(opened, data.pixels(chosen[places[start : start + _CHUNK]]))
+        deployed_outputs(opened, _images(data, chosen[places[start : start + _CHUNK]]))
         for start in range(0, len(places), _CHUNK)
     ]
     return _Ran(here, places, np.concatenate(parts), sampled)
+
+
+def _images(data: Dataset, indices: Ints) -> Floats:
+    return data.pixels([int(index) for index in indices])
 
 
 def _on(network: Network, name: str, memory: float | None) -> Network:

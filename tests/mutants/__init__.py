@@ -6,6 +6,7 @@ A module for each room of the code that is spoilt.
 from tests.mutants import (
     attacks,
     audit_gate,
+    audit_runtimes,
     bounding,
     branching,
     certificates,
@@ -32,6 +33,7 @@ from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
 MUTANTS: tuple[Mutant, ...] = (
     *attacks.MUTANTS,
     *audit_gate.MUTANTS,
+    *audit_runtimes.MUTANTS,
     *bounding.MUTANTS,
     *branching.MUTANTS,
     *certificates.MUTANTS,
