@@ -25,7 +25,7 @@ _NORMAL: Final = 1.4826  # the standard deviation of a normal variable over its 
 _GRIDS: Final = (256, 32768, 65536)  # steps of 8 and 16 bits of a softmax
 
 # Above these a network of at least 8 bits has no faithful quantisation that was measured.
-ANOTHER: Final = 0.25
+ANOTHER: Final = 0.265
 STALE: Final = 0.15
 DRIFTED: Final = 0.05
 SLOPE: Final = 0.03
@@ -71,7 +71,7 @@ def kinship(reference: Floats, quantised: Floats) -> Kinship | None:
     the label.
     """
     step = max(_grid(reference), _grid(quantised))
-    x_all, y_all = _differences(reference, quantised, step)
+    x_all, y_all = _differences(reference, quantised)
     labels = np.asarray(reference.argmax(axis=1), np.int64)
     spread = _spread(x_all, labels)
     near = _log_softmax(x_all) > max(_FLOOR, np.log(_STEPS * step) if step else _FLOOR)
@@ -89,7 +89,7 @@ def kinship(reference: Floats, quantised: Floats) -> Kinship | None:
 def log_margins(outputs: Floats) -> Doubles:
     """The largest logit minus the next of each row (n, classes) -> (n,), of logits or
     probabilities. It is NaN for a row with NaN."""
-    top = np.partition(_logits(outputs, _grid(outputs)), -2, axis=1)[:, -2:]
+    top = np.partition(_logits(outputs), -2, axis=1)[:, -2:]
     return np.asarray(top[:, 1] - top[:, 0])
 
 
@@ -99,6 +99,14 @@ def probabilities(outputs: Floats) -> bool:
     with np.errstate(invalid="ignore"):
         one = np.abs(wide.sum(axis=1) - 1).max(initial=0.0) < 0.1
         return bool(one and wide.min(initial=0.0) >= 0 and wide.max(initial=0.0) <= 1)
+
+
+def loss(outputs: Floats, target: Ints) -> float:
+    """The mean of -log of the probability of the `target` label (n,), at most log 512 each. It is
+    infinite where an output is no number."""
+    rows = as_probabilities(outputs)[np.arange(len(target)), np.maximum(target, 0)]
+    found = -np.log(np.maximum(rows, 2.0**-9)).mean()
+    return float(found) if np.isfinite(found) else float("inf")
 
 
 def as_probabilities(outputs: Floats) -> Doubles:
@@ -118,16 +126,17 @@ def _grid(outputs: Floats) -> float:
     return next((1 / n for n in _GRIDS if np.array_equal(wide * n, np.rint(wide * n))), 0.0)
 
 
-def _logits(outputs: Floats, step: float) -> Doubles:
-    """Logits, up to a number for each row. A probability of 0 counts as half a step."""
+def _logits(outputs: Floats) -> Doubles:
+    """Logits, up to a number for each row. A probability of 0 counts as half a step of its grid."""
     wide = outputs.astype(np.float64)
-    return np.log(np.maximum(wide, step / 2 or 1e-37)) if probabilities(outputs) else wide
+    least = _grid(outputs) / 2 or 1e-37
+    return np.log(np.maximum(wide, least)) if probabilities(outputs) else wide
 
 
-def _differences(reference: Floats, quantised: Floats, step: float) -> tuple[Doubles, Doubles]:
+def _differences(reference: Floats, quantised: Floats) -> tuple[Doubles, Doubles]:
     """The logits of both minus that of the reference's label, (n, classes) each."""
     rows, labels = np.arange(len(reference)), reference.argmax(axis=1)
-    both = (_logits(outputs, step) for outputs in (reference, quantised))
+    both = (_logits(outputs) for outputs in (reference, quantised))
     x, y = (logits - logits[rows, labels][:, None] for logits in both)
     return x, y
 
