@@ -6,16 +6,16 @@ The usual readings are tried, and one is named where it fits far better.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from relrob.audit.exact import mcnemar
-from relrob.audit.kinship import loss
-from relrob.audit.reading import Reader, Reading, present, usual
-from relrob.domain.arrays import Bools, Floats, Ints
+from relrob.audit.kinship import as_probabilities, divergence
+from relrob.audit.reading import OWN, Reader, Reading, present, usual
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.networks.evaluator import labels
 
 # Images of the first and the second round, and readings that reach the next round.
@@ -25,13 +25,15 @@ _LAST: Final = 2000
 # So large a share of right labels needs no other reading.
 ENOUGH: Final = 0.995
 # A reading is found where at most this share of the errors is left, or so many more labels are
-# right, beyond chance.
+# right, beyond chance,
 _LEFT: Final = 0.85
 _GAIN: Final = 0.1
-_CHANCE: Final = 1e-3
-# Less evidence is enough where the mean loss falls by so much too.
-_CALMER: Final = 0.75
-_LIKELY: Final = 1e-2
+_CHANCE: Final = 1e-2
+# and where it leaves at most this share of the mean loss: against true labels, against another
+# network, and for the images' own mean and std, which help networks that are hardly trained.
+_CALMER: Final = 0.68
+_CALMER_OTHER: Final = 0.45
+_CALMER_OWN: Final = 0.4
 # A reading goes on where it is not worse than the present one by more than this on the sample.
 _SLACK: Final = 0.01
 # A reading is as good as the best one where it is not worse beyond this chance.
@@ -43,9 +45,33 @@ _ONE: Final = 0.9
 
 
 @dataclass(frozen=True, eq=False)
+class Aim:
+    """What a network should say of images: `labels` (n,) and `shares` (n, classes), the probability
+    of each class. `calmer`: the share of the loss that a right reading leaves at most."""
+
+    labels: Ints
+    shares: Doubles
+    calmer: float
+
+    @staticmethod
+    def true(truth: Ints, classes: int) -> Aim:
+        """The true labels (n,)."""
+        return Aim(truth, np.eye(classes)[truth], _CALMER)
+
+    @staticmethod
+    def other(outputs: Floats) -> Aim:
+        """The outputs (n, classes) of another network."""
+        return Aim(labels(outputs), as_probabilities(outputs), _CALMER_OTHER)
+
+    def of(self, images: Ints) -> Aim:
+        """The same of some of the images."""
+        return replace(self, labels=self.labels[images], shares=self.shares[images])
+
+
+@dataclass(frozen=True, eq=False)
 class Tried:
     """A reading of some images: outputs (k, classes), labels (k,), which of these are right, and
-    the mean `loss`, -log of the probability of the right label."""
+    the mean `loss`, the divergence from the right probabilities."""
 
     reading: Reading
     outputs: Floats
@@ -63,29 +89,30 @@ def found_reading(
     reader: Reader,
     pixels: NDArray[Any],
     outputs: Floats,
-    target: Ints,
+    aim: Aim,
     preferred: Sequence[Reading] = (),
 ) -> Tried | None:
     """The reading of images (n, H, W, C) that fits far better than the present one, on all of them,
     or None.
 
-    `outputs`: of all images as they are read now. `target` (n,): the labels that are right, those
-    of the data or of the other network. `preferred`: readings that win where they are as good.
+    `outputs`: of all images as they are read now. `aim`: the labels that are right, those of
+    the data or of the other network. `preferred`: readings that win where they are as good.
 
     Every reading runs 48 images, eight run 240 and about four 2,000; the one that is found runs
     all.
     """
-    if float((labels(outputs) == target).mean()) >= ENOUGH:
+    if float((labels(outputs) == aim.labels).mean()) >= ENOUGH:
         return None
     order = np.random.default_rng(0).permutation(len(pixels))[:_LAST]
-    now = _tried(present(reader.network), outputs[order], target[order])
+    some = aim.of(order)
+    now = _tried(present(reader.network), outputs[order], some)
     usuals = sorted(usual(reader.network, pixels), key=lambda each: each not in preferred)
-    chosen = _screened(reader, pixels[order], target[order], now, usuals)
+    chosen = _screened(reader, pixels[order], some, now, usuals)
     chosen += [each for each in preferred if each in usuals and each not in chosen]
     fitting = [
         each
         for reading in chosen
-        if far_better(each := tried_on(reader, pixels[order], target[order], reading), now)
+        if far_better(each := tried_on(reader, pixels[order], some, reading), now, aim.calmer)
     ]
     if not fitting:
         return None
@@ -94,29 +121,29 @@ def found_reading(
         each
         for reading in _simpler(best.reading, now.reading, usuals)
         if reading not in chosen
-        and far_better(each := tried_on(reader, pixels[order], target[order], reading), now)
+        and far_better(each := tried_on(reader, pixels[order], some, reading), now, aim.calmer)
     ]
-    found = _plainest(fitting, best, now.reading, usuals)
-    return tried_on(reader, pixels, target, found.reading)
+    found = _plainest(fitting, best, now.reading, usuals, preferred)
+    return tried_on(reader, pixels, aim, found.reading)
 
 
-def tried_on(reader: Reader, pixels: NDArray[Any], target: Ints, reading: Reading) -> Tried:
+def tried_on(reader: Reader, pixels: NDArray[Any], aim: Aim, reading: Reading) -> Tried:
     """A reading of these images."""
-    return _tried(reading, reader.outputs(pixels, reading), target)
+    return _tried(reading, reader.outputs(pixels, reading), aim)
 
 
-def _tried(reading: Reading, outputs: Floats, target: Ints) -> Tried:
+def _tried(reading: Reading, outputs: Floats, aim: Aim) -> Tried:
     given = labels(outputs)
-    return Tried(reading, outputs, given, given == target, loss(outputs, target))
+    return Tried(reading, outputs, given, given == aim.labels, divergence(outputs, aim.shares))
 
 
 def _screened(
-    reader: Reader, pixels: NDArray[Any], target: Ints, now: Tried, left: Sequence[Reading]
+    reader: Reader, pixels: NDArray[Any], aim: Aim, now: Tried, left: Sequence[Reading]
 ) -> list[Reading]:
     """The few of these readings that do best on the first images."""
     for size, kept in _ROUNDS:
         scores = [
-            float((labels(reader.outputs(pixels[:size], each)) == target[:size]).mean())
+            float((labels(reader.outputs(pixels[:size], each)) == aim.labels[:size]).mean())
             for each in left
         ]
         best = sorted(range(len(left)), key=lambda at: -scores[at])[:kept]
@@ -125,14 +152,16 @@ def _screened(
     return [each for each, place in zip(left, best, strict=True) if scores[place] >= least]
 
 
-def far_better(each: Tried, now: Tried) -> bool:
-    """Does a reading mend many errors, beyond chance, without one label for nearly all images?"""
+def far_better(each: Tried, now: Tried, calmer: float) -> bool:
+    """Does a reading mend many errors, beyond chance, and lower the loss, without one label for
+    nearly all images?"""
     gained, lost = int((each.right & ~now.right).sum()), int((now.right & ~each.right).sum())
     most = np.unique(each.labels, return_counts=True)[1].max() / len(each.labels)
     errors = int((~now.right).sum())
     return bool(
         (errors + lost - gained <= _LEFT * errors or gained - lost >= _GAIN * len(now.right))
-        and mcnemar(lost, gained) <= (_LIKELY if each.loss <= _CALMER * now.loss else _CHANCE)
+        and mcnemar(lost, gained) <= _CHANCE
+        and each.loss <= min(calmer, _CALMER_OWN if each.reading.name == OWN else 1) * now.loss
         and most <= _ONE
     )
 
@@ -158,7 +187,11 @@ def _simpler(best: Reading, now: Reading, readings: Sequence[Reading]) -> list[R
 
 
 def _plainest(
-    fitting: Sequence[Tried], best: Tried, now: Reading, usuals: Sequence[Reading]
+    fitting: Sequence[Tried],
+    best: Tried,
+    now: Reading,
+    usuals: Sequence[Reading],
+    preferred: Sequence[Reading],
 ) -> Tried:
     """Of the readings that are as good as the best, those that change least; of these the most
     usual one that surprises the network no more than others."""
@@ -171,5 +204,5 @@ def _plainest(
     fewest = min(each.reading.changes(now) for each in good)
     left = [each for each in good if each.reading.changes(now) == fewest]
     least = min(each.loss for each in left)
-    calm = [each for each in left if each.loss <= _SURPRISE * least]
+    calm = [each for each in left if each.loss <= _SURPRISE * least or each.reading in preferred]
     return min(calm, key=lambda each: usuals.index(each.reading))

@@ -101,12 +101,14 @@ def probabilities(outputs: Floats) -> bool:
         return bool(one and wide.min(initial=0.0) >= 0 and wide.max(initial=0.0) <= 1)
 
 
-def loss(outputs: Floats, target: Ints) -> float:
-    """The mean of -log of the probability of the `target` label (n,), at most log 512 each. It is
-    infinite where an output is no number."""
-    rows = as_probabilities(outputs)[np.arange(len(target)), np.maximum(target, 0)]
-    found = -np.log(np.maximum(rows, 2.0**-9)).mean()
-    return float(found) if np.isfinite(found) else float("inf")
+def divergence(outputs: Floats, aim: Doubles) -> float:
+    """The mean Kullback-Leibler divergence of the outputs' probabilities from those of `aim` (n,
+    classes), none below 2^-9. For true labels, whose rows hold one 1, it is the mean of -log of
+    their probability. It is infinite where an output is no number."""
+    with np.errstate(invalid="ignore"):
+        mine, theirs = (np.maximum(each, 2.0**-9) for each in (as_probabilities(outputs), aim))
+        found = float((aim * (np.log(theirs) - np.log(mine))).sum(axis=1).mean())
+    return max(found, 0.0) if np.isfinite(found) else float("inf")
 
 
 def as_probabilities(outputs: Floats) -> Doubles:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from relrob.audit.classes import SKILL, skill
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.inputs import ENOUGH, Tried, found_reading, tried_on
+from relrob.audit.inputs import ENOUGH, Aim, Tried, found_reading, tried_on
 from relrob.audit.pair_report import PairReport
 from relrob.audit.reading import (
     AS_IS,
@@ -87,11 +87,12 @@ def _by_labels(
 ) -> Pair:
     """The reference against the true labels, the quantised network against the reference's, or the
     true ones where the reference is near chance."""
-    first = found_reading(readers[0], pixels, outputs[0], truth)
-    theirs = labels(outputs[0]) if first is None else first.labels
-    target = theirs if skill(theirs, truth) >= SKILL else truth
+    true = Aim.true(truth, readers[0].network.classes)
+    first = found_reading(readers[0], pixels, outputs[0], true)
+    theirs = Aim.other(outputs[0] if first is None else first.outputs)
     liked = () if first is None else (first.reading,)
-    second = found_reading(readers[1], pixels, outputs[1], target, liked)
+    aim = theirs if skill(theirs.labels, truth) >= SKILL else true
+    second = found_reading(readers[1], pixels, outputs[1], aim, liked)
     before = float((labels(outputs[1]) == truth).mean())
     if second is not None and float((second.labels == truth).mean()) < before - _COST:
         second = None
@@ -102,17 +103,18 @@ def _by_agreement(
     readers: Sequence[Reader], outputs: Sequence[Floats], pixels: NDArray[Any]
 ) -> Pair:
     """The one network whose other reading brings the two together. If neither does, both."""
-    now = [labels(each) for each in outputs]
-    second = found_reading(readers[1], pixels, outputs[1], now[0])
+    aims = [Aim.other(each) for each in outputs]
+    second = found_reading(readers[1], pixels, outputs[1], aims[0])
     if second is not None and second.share >= _AGREE:
         return None, second
-    first = found_reading(readers[0], pixels, outputs[0], now[1])
+    first = found_reading(readers[0], pixels, outputs[0], aims[1])
     if first is not None and first.share >= _AGREE:
         return first, None
-    return _together(readers, now, pixels) if (now[0] == now[1]).mean() < _APART else (None, None)
+    apart = (aims[0].labels == aims[1].labels).mean() < _APART
+    return _together(readers, aims[1], pixels) if apart else (None, None)
 
 
-def _together(readers: Sequence[Reader], now: Sequence[Ints], pixels: NDArray[Any]) -> Pair:
+def _together(readers: Sequence[Reader], aim: Aim, pixels: NDArray[Any]) -> Pair:
     """The reading under which both networks agree most, where that is far and not on one label."""
     some = np.random.default_rng(0).permutation(len(pixels))[:_SOME]
     readings = [
@@ -126,8 +128,8 @@ def _together(readers: Sequence[Reader], now: Sequence[Ints], pixels: NDArray[An
         most = np.unique(one, return_counts=True)[1].max() / len(one)
         agreed.append(0.0 if most > _AGREE else float((one == other).mean()))
     best = readings[int(np.argmax(agreed))]
-    first = tried_on(readers[0], pixels, now[1], best)
-    second = tried_on(readers[1], pixels, first.labels, best)
+    first = tried_on(readers[0], pixels, aim, best)
+    second = tried_on(readers[1], pixels, Aim.other(first.outputs), best)
     return (replace(first, right=second.right), second) if second.share >= _AGREE else (None, None)
 
 

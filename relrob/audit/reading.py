@@ -23,6 +23,7 @@ AS_IS: Final = "as is"
 TURNED: Final = "turned"  # the other layout of the network
 DATA: Final = "data"  # the images are stored as (C, H, W)
 RESHAPED: Final = "reshaped"  # so they were, and got the shape (H, W, C) without being turned
+OWN: Final = "the images' own mean and std"
 _COLOURS: Final = (1, 3, 4)
 
 LEVELS: Final = InputContract(Fraction(255))
@@ -106,7 +107,7 @@ def usual(network: Network, pixels: NDArray[Any]) -> tuple[Reading, ...]:
 def _values(channels: int, own: InputContract | None) -> list[tuple[str, InputContract]]:
     """The contracts of images of so many channels."""
     found = dict(USUAL.get(channels, {**_ANY, **_BYTES}))
-    return [*found.items(), *([("the images' own mean and std", own)] if own is not None else [])]
+    return [*found.items(), *([(OWN, own)] if own is not None else [])]
 
 
 def _orders(network: Network) -> Iterator[str]:
