@@ -39,7 +39,7 @@ _SLACK: Final = 0.01
 # A reading is as good as the best one where it is not worse beyond this chance.
 _WORSE: Final = 0.01
 # A reading may have this times the least mean loss.
-_SURPRISE: Final = 1.15
+_SURPRISE: Final = 1.05
 # Under a reading no label has more images than this.
 _ONE: Final = 0.9
 

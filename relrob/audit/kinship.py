@@ -29,6 +29,8 @@ ANOTHER: Final = 0.265
 STALE: Final = 0.15
 DRIFTED: Final = 0.05
 SLOPE: Final = 0.03
+# Logits that follow the reference's by less than half, or more than half as much again, are others.
+FOLLOWS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Kinship:
     def verdict(self) -> str:
         """For a quantised network of at least 8 bits: "another-network", "stale-weights", or ""
         where it may be faithful."""
-        if self.noise >= ANOTHER:
+        if self.noise >= ANOTHER or abs(self.slope - 1) > FOLLOWS:
             return "another-network"
         drifted = abs(self.slope - 1) > SLOPE + 4 * self.slope_error
         return "stale-weights" if self.noise >= STALE or (self.noise >= DRIFTED and drifted) else ""

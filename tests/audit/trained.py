@@ -47,7 +47,7 @@ def data(count: int = 1200, pixels: Array | None = None, labelled: bool = True) 
 
 
 @cache
-def states(seed: int = 0, epochs: int = 6) -> tuple[Dense, ...]:
+def states(seed: int = 0, epochs: int = 8) -> tuple[Dense, ...]:
     """An MLP 108-24-10 after 0, 1, ... epochs of gradient descent on other images."""
     levels, labels = images(3000, seed=77)
     pixels, wanted = levels.reshape(-1, WIDTH) / 255.0, np.eye(CLASSES)[labels]
@@ -57,7 +57,8 @@ def states(seed: int = 0, epochs: int = 6) -> tuple[Dense, ...]:
     ]
     biases = [np.zeros(HIDDEN), np.zeros(CLASSES)]
     found = [_dense(weights, biases)]
-    for _ in range(epochs):
+    for epoch in range(epochs):
+        rate = 0.3 * 0.6**epoch
         for batch in np.array_split(rng.permutation(len(pixels)), 150):
             hidden = np.maximum(pixels[batch] @ weights[0] + biases[0], 0)
             logits = hidden @ weights[1] + biases[1]
@@ -65,8 +66,8 @@ def states(seed: int = 0, epochs: int = 6) -> tuple[Dense, ...]:
             slope = (powers / powers.sum(axis=1, keepdims=True) - wanted[batch]) / len(batch)
             back = (slope @ weights[1].T) * (hidden > 0)
             for at, (given, error) in enumerate(((pixels[batch], back), (hidden, slope))):
-                weights[at] -= 0.3 * given.T @ error
-                biases[at] -= 0.3 * error.sum(axis=0)
+                weights[at] -= rate * given.T @ error
+                biases[at] -= rate * error.sum(axis=0)
         found.append(_dense(weights, biases))
     return tuple(found)
 
@@ -120,6 +121,15 @@ def renamed(dense: Dense, order: Sequence[int]) -> Dense:
     places = list(order)
     changed = replace(last, weights=last.weights[:, places], bias=last.bias[places])
     return Dense((*dense.layers[:-1], changed))
+
+
+def rounded_to(dense: Dense, bits: int) -> Dense:
+    """The network with its weights rounded per column to so many bits, in float32."""
+    most, layers = (1 << (bits - 1)) - 1, []
+    for layer in dense.layers:
+        scales = np.abs(layer.weights).max(axis=0) / most
+        layers.append(replace(layer, weights=np.rint(layer.weights / scales) * scales))
+    return Dense(tuple(layers))
 
 
 def dynamic(dense: Dense, bits: int = 8) -> bytes:
