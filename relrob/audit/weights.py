@@ -13,6 +13,7 @@ from relrob.audit.matching import foreign, matched
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
+from relrob.networks.simulated import on_grid
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
 
 
@@ -27,7 +28,7 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     ours: Sequence[Weighted] = ()
     used: tuple[Activation, ...] = ()
     try:
-        theirs = _weights(quantised, "quantised network")
+        theirs = [on_grid(layer) for layer in _weights(quantised, "quantised network")]
         used = activations(quantised, theirs, reference, images)
         ours = _on_one_scale(_weights(reference, "reference"), reference, quantised)
         layers = [compared(match) for match in matched(ours, theirs, reference.image_shape)]
