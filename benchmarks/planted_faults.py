@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.audit.judge import diagnose
+from relrob.audit.pair import compare_pair
 from relrob.audit.weights import compare_weights
 from relrob.domain.arrays import Floats
 from relrob.domain.contract import input_options
@@ -32,7 +33,10 @@ from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.networks.weighted import weights_of
 from relrob_datasets import load
-from tests import planted_onnx, planted_pairs as plant
+from relrob_datasets.dataset import Dataset
+from tests import planted_onnx
+from tests import planted_pairs as plant
+from tests.audit.pairs import dynamic
 from tests.make_networks import write_keras1
 
 Array = NDArray[Any]
@@ -51,13 +55,6 @@ class Case:
     expected: tuple[str, ...]
     data: str = "mnist"
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Runs:
-    """The diagnoses of runs, where none are made."""
-
-    diagnoses: tuple[Any, ...] = ()
 
 
 class Planter:
@@ -184,7 +181,12 @@ def lite_faults(at: Planter) -> Iterator[Case]:
         ("scale of a channel x2, MLP int8", int8, plant.scale(1, 2.0, 3), "changed-scale"),
         ("scale of a channel x1.05, MLP dyn.", dynamic, plant.scale(0, 1.05, 7), "changed-scale"),
         ("scales of a layer x0.5, MLP int4", four, plant.scale(1, 0.5), "changed-scale"),
-        ("scale of an activation x1.5, int8", int8, plant.activation_scale(0, 1.5), "changed-scale"),
+        (
+            "scale of an activation x1.5, int8",
+            int8,
+            plant.activation_scale(0, 1.5),
+            "changed-scale",
+        ),
         ("zero point of hidden +30, MLP int8", int8, plant.zero_point(1, 30), "changed-zero-point"),
         ("zero point of input +9, MLP int8", int8, plant.zero_point(0, 9, 0), "changed-zero-point"),
         ("classes 3 and 8, MLP int8", int8, plant.swapped_classes(3, 8), "permuted-classes"),
@@ -194,7 +196,9 @@ def lite_faults(at: Planter) -> Iterator[Case]:
     ]
     for name, file, fault, expected in planted:
         yield Case(name, reference, at.lite(file, fault), (expected,))
-    yield Case("the float file twice", reference, forms / "mlp_float.tflite", ("nothing-quantised",))
+    yield Case(
+        "the float file twice", reference, forms / "mlp_float.tflite", ("nothing-quantised",)
+    )
     yield Case("float ONNX as quantised", reference, forms / "mlp.onnx", ("nothing-quantised",))
 
 
@@ -202,11 +206,15 @@ def trained_faults(at: Planter) -> Iterator[Case]:
     """Another seed, another epoch, layers of one shape."""
     forms = at.data / "quantised_formats"
     train = load("mnist", "train")
-    images = train.images.reshape(-1, 784)[:6000].astype(np.float32)
-    images, labels = images / (255 if images.max() > 1 else 1), train.labels[:6000]
+    images, labels = train.pixels(range(6000)).reshape(-1, 784), train.labels[:6000]
     mlp = load_network(forms / "mlp.onnx", image_shape=MNIST, classes=10).dense
     assert mlp is not None
-    files = ("mlp_static_wi8_ai8.tflite", "mlp_qdq_u8s8.onnx", "mlp_nbits_4.onnx", "mlp_wo_wi4.tflite")
+    files = (
+        "mlp_static_wi8_ai8.tflite",
+        "mlp_qdq_u8s8.onnx",
+        "mlp_nbits_4.onnx",
+        "mlp_wo_wi4.tflite",
+    )
     later = at.dense(trained(mlp, images, labels, 1, 1))
     other = at.dense(trained(fresh((784, 128, 64, 10), 5), images, labels, 3, 2))
     for file in files:
@@ -217,6 +225,28 @@ def trained_faults(at: Planter) -> Iterator[Case]:
         forms / "conv_fc_mnist.tflite",
         forms / "conv_fc_mnist_srq_a8w8.tflite",
         ("another-network",),
+    )
+
+
+def normalised(at: Planter) -> Iterator[Case]:
+    """A network that reads (x - mean) / std of each channel, fed pixels."""
+    path = at.data / "duncan2020/cifar10_weights_keras1.h5"
+    dense = load_network(path, image_shape=CIFAR, classes=10).dense
+    assert dense is not None
+    mean = np.tile([0.4914, 0.4822, 0.4465], 1024)
+    std = np.tile([0.2470, 0.2435, 0.2616], 1024)
+    first = dense.layers[0]
+    bias = (first.bias + mean @ first.weights).astype(np.float32)
+    weights = (first.weights * std[:, None]).astype(np.float32)
+    other = Dense((replace(first, weights=weights, bias=bias), *dense.layers[1:]))
+    both = {role: {"layout": "hwc"} for role in ("reference", "quantised")}
+    yield Case(
+        "mean and std forgotten, CIFAR MLP",
+        at.dense(other),
+        at.write(dynamic(other), ".tflite"),
+        ("normalisation",),
+        "cifar",
+        both,
     )
 
 
@@ -256,7 +286,24 @@ def resnet_faults(at: Planter) -> Iterator[Case]:
         "cifar",
     )
     yield Case(
-        "C,H,W read as H,W,C, authors' CIFAR",
+        "pictures of blue, green, red, ResNet8",
+        tiny / "pretrainedResnet.tflite",
+        tiny / "pretrainedResnet_quant.tflite",
+        ("channel-order",),
+        "cifar bgr",
+        levels,
+    )
+    both = {role: {"layout": "hwc"} for role in ("reference", "quantised")}
+    yield Case(
+        "C,H,W read as H,W,C by both, authors' CIFAR",
+        at.data / "duncan2020/cifar10_weights_keras1.h5",
+        at.data / "duncan2020/converted_model_cifar.tflite",
+        ("layout",),
+        "cifar",
+        both,
+    )
+    yield Case(
+        "C,H,W read as H,W,C by one, authors' CIFAR",
         at.data / "duncan2020/cifar10_weights_keras1.h5",
         at.data / "duncan2020/converted_model_cifar.tflite",
         ("layout",),
@@ -277,30 +324,58 @@ def onnx_faults(at: Planter) -> Iterator[Case]:
         return fault
 
     rows = [
-        ("one weight by 9 steps, MLP QDQ", by("W1_quantized", (5, 5), lambda w: w - 9 * np.sign(w + 0.5)), "changed-weights"),
-        ("one bias by 9 steps, MLP QDQ", by("b1_quantized", 3, lambda b: np.where(b > 128, b - 9, b + 9)), "changed-bias"),
+        (
+            "one weight by 9 steps, MLP QDQ",
+            by("W1_quantized", (5, 5), lambda w: w - 9 * np.sign(w + 0.5)),
+            "changed-weights",
+        ),
+        (
+            "one bias by 9 steps, MLP QDQ",
+            by("b1_quantized", 3, lambda b: np.where(b > 128, b - 9, b + 9)),
+            "changed-bias",
+        ),
         ("scale of a channel x3, MLP QDQ", by("W2_scale", 4, lambda s: s * 3), "changed-scale"),
-        ("zero point of hidden 25, MLP QDQ", by("r0_zero_point", (), lambda z: z + 25), "changed-zero-point"),
+        (
+            "zero point of hidden 25, MLP QDQ",
+            by("r0_zero_point", (), lambda z: z + 25),
+            "changed-zero-point",
+        ),
     ]
     for name, fault, expected in rows:
         yield Case(name, reference, at.onnx(qdq, fault), (expected,))
     source = load_network(forms / "conv_fc_mnist.tflite", image_shape=MNIST, classes=10)
     plain = planted_onnx.cnn(weights_of(source), 28)
-    images = pictures("mnist", at.data)[0][:100].reshape(-1, 1, 28, 28)
+    images = pictures("mnist", at.data).pixels(range(100)).reshape(-1, 1, 28, 28)
     rng = np.random.default_rng(0)
     noise, even = rng.standard_normal(images.shape), rng.random(images.shape)
     cnn, good = at.write(plain, ".onnx"), planted_onnx.quantised(plain, images)
     yield Case("faithful CNN QDQ", cnn, at.write(good, ".onnx"), ())
-    yield Case("faithful CNN QDQ against .tflite", forms / "conv_fc_mnist.tflite", at.write(good, ".onnx"), ())
+    yield Case(
+        "faithful CNN QDQ against .tflite",
+        forms / "conv_fc_mnist.tflite",
+        at.write(good, ".onnx"),
+        (),
+    )
     operators = planted_onnx.quantised(plain, images, operators=True)
     yield Case("faithful CNN QOperator", cnn, at.write(operators, ".onnx"), ())
     for name, values in (("normal", noise), ("uniform", even)):
         wide = planted_onnx.quantised(plain, values)
-        yield Case(f"calibrated on {name} noise, CNN QDQ", cnn, at.write(wide, ".onnx"), ("calibration",))
+        yield Case(
+            f"calibrated on {name} noise, CNN QDQ", cnn, at.write(wide, ".onnx"), ("calibration",)
+        )
     dark = planted_onnx.quantised(plain, images * 0.1)
-    yield Case("calibrated on dark images, CNN QDQ", cnn, at.write(dark, ".onnx"), ("saturated-activations",))
+    yield Case(
+        "calibrated on dark images, CNN QDQ",
+        cnn,
+        at.write(dark, ".onnx"),
+        ("saturated-activations",),
+    )
     rows = [
-        ("one weight, CNN QDQ", by("w0_quantized", (2, 0, 1, 1), lambda w: w - 30 * np.sign(w + 0.5)), "changed-weights"),
+        (
+            "one weight, CNN QDQ",
+            by("w0_quantized", (2, 0, 1, 1), lambda w: w - 30 * np.sign(w + 0.5)),
+            "changed-weights",
+        ),
         ("scale of a channel, CNN QDQ", by("w0_scale", 2, lambda s: s * 1.5), "changed-scale"),
         ("classes 1 and 7, CNN QDQ", _rows_swapped, "permuted-classes"),
     ]
@@ -314,38 +389,55 @@ def _rows_swapped(arrays: dict[str, Array]) -> None:
             array[[1, 7]] = array[[7, 1]]
 
 
-def pictures(name: str, folder: Path) -> tuple[Floats, tuple[int, int, int], int]:
-    """Images (n, d), their shape, and the number of classes."""
+def pictures(name: str, folder: Path) -> Dataset:
+    """Images and labels; of the keyword spotter's features, labels that mean nothing."""
     if name == "speech":
         # Features like those of speech, between the ends of the input's codes.
         rng = np.random.default_rng(0)
         steps = rng.standard_normal((256, 49, 10)) * np.linspace(16, 3, 10)
         values = -20 * np.exp(-np.arange(10)) + np.cumsum(steps, axis=1) / 8
-        return _flat(np.clip((values + 123.372) / 149.099, 0, 1)), SPEECH, 12
-    if name == "cifar":
-        return _flat(np.load(folder / "cifar10/cifar10_test.npz")["x_test"][:500]), CIFAR, 10
-    return _flat(load("mnist", "test").images[:1000]), MNIST, 10
+        features = np.clip((values + 123.372) / 149.099, 0, 1).astype(np.float32)[..., None]
+        return Dataset(name, "test", features, np.zeros(256, np.int64), 12, "")
+    if name == "mnist":
+        data = load("mnist", "test")
+        return Dataset(name, "test", data.images[:1000], data.labels[:1000], 10, "")
+    held = np.load(folder / "cifar10/cifar10_test.npz")
+    images = held["x_test"][:500]
+    labels = held["y_test"][:500].ravel().astype(np.int64)
+    images = np.ascontiguousarray(images[..., ::-1]) if name == "cifar bgr" else images
+    return Dataset(name, "test", images, labels, 10, "")
 
 
-def _flat(values: Array) -> Floats:
-    flat = values.reshape(len(values), -1).astype(np.float32)
-    return flat / np.float32(255) if flat.max() > 1 else flat
-
-
-def judged(case: Case, images: Floats, shape: tuple[int, int, int], classes: int) -> tuple[Any, ...]:
-    """The names that a pair gets, the share of labels that are equal, and the seconds."""
+def judged(case: Case, data: Dataset) -> tuple[Any, ...]:
+    """The diagnoses of a pair, those of its runs alone, the share of equal labels, the seconds."""
     pair: dict[str, Network] = {}
     for role, path in (("reference", case.reference), ("quantised", case.quantised)):
         options = dict(case.options.get(role, {}))
         pair[role] = load_network(
-            path, image_shape=shape, classes=classes, more_classes=True, **options
+            path,
+            image_shape=data.image_shape,
+            classes=data.classes,
+            more_classes=True,
+            **options,
         )
     start = time.perf_counter()
-    weights = compare_weights(pair["reference"], pair["quantised"], images)
-    found = diagnose(Runs(), weights)
-    seconds = time.perf_counter() - start
-    labels = [open_network(each).outputs(images).argmax(axis=1) for each in pair.values()]
-    return found, float((labels[0] == labels[1]).mean()), seconds
+    runs = compare_pair(pair["reference"], pair["quantised"], _labelled(case, pair, data))
+    weights = compare_weights(pair["reference"], pair["quantised"], data.pixels(range(200)))
+    found = diagnose(runs, weights)
+    alone = [each.id for each in (*runs.diagnoses, *runs.candidates)]
+    return found, alone, runs.agreement, time.perf_counter() - start
+
+
+def _labelled(case: Case, pair: dict[str, Network], data: Dataset) -> Dataset:
+    """The data; features are labelled by the reference."""
+    if case.data != "speech":
+        return data
+    outputs = open_network(pair["reference"]).outputs(data.pixels(range(len(data))))
+    return replace(
+        data,
+        labels=outputs.argmax(axis=1).astype(np.int64),
+        reading=replace(data.reading, labels="reference"),
+    )
 
 
 def main() -> int:
@@ -358,17 +450,17 @@ def main() -> int:
     wrong = total = 0
     with tempfile.TemporaryDirectory() as folder:
         at = Planter(options.data, Path(folder))
-        makers = (faithful, lite_faults, onnx_faults, resnet_faults, trained_faults)
+        makers = (faithful, lite_faults, onnx_faults, trained_faults, normalised, resnet_faults)
         for case in itertools.chain.from_iterable(maker(at) for maker in makers):
             if options.only not in case.name:
                 continue
-            found, agreement, seconds = judged(case, *pictures(case.data, options.data))
+            found, alone, agreement, seconds = judged(case, pictures(case.data, options.data))
             names = tuple(dict.fromkeys(each.id for each in found if each.blocking))
             right = set(names) == set(case.expected)
             wrong, total = wrong + (not right), total + 1
             print(
                 f"{'ok   ' if right else 'WRONG'} {case.name:42} {', '.join(names) or '-':24} "
-                f"{100 * agreement:6.1f} % {seconds:5.2f} s",
+                f"{100 * agreement:6.1f} % {seconds:5.2f} s  runs: {', '.join(alone) or '-'}",
                 flush=True,
             )
             if not right:

@@ -254,8 +254,9 @@ def _zero_is_off(each: Activation) -> bool:
         return True
     if each.reference is None:
         return False
-    low, high = (each.reference[0] - each.low) / each.scale, (each.high - each.reference[1]) / (
-        each.scale
+    low, high = (
+        (each.reference[0] - each.low) / each.scale,
+        (each.high - each.reference[1]) / (each.scale),
     )
     near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
     # A range that was calibrated on other images leaves out fewer values.

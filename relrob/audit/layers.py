@@ -120,7 +120,11 @@ def row(one: Compared) -> dict[str, Any]:
         **{
             name: None
             if codes is None
-            else {"scale": codes.scale, "zero_point": codes.zero, "range": [codes.bottom, codes.top]}
+            else {
+                "scale": codes.scale,
+                "zero_point": codes.zero,
+                "range": [codes.bottom, codes.top],
+            }
             for name, codes in (("input", theirs.given), ("output", theirs.result))
         },
     }

@@ -148,9 +148,7 @@ def _assigned(table: Doubles) -> list[int]:
     lost = [row for row in chosen if table[row, row] < UNLIKE]
     best = {row: int(np.argmax(table[row])) for row in lost}
     moves = {
-        row: column
-        for row, column in best.items()
-        if table[row, column] > ALIKE and column in lost
+        row: column for row, column in best.items() if table[row, column] > ALIKE and column in lost
     }
     if sorted(moves) != sorted(moves.values()):
         return chosen

@@ -28,8 +28,7 @@ def nothing_quantised(network: Network) -> bool:
     except NotReadError:
         return True
     return all(
-        layer.scheme in ("float32", "float64") and on_grid(layer).stored is None
-        for layer in layers
+        layer.scheme in ("float32", "float64") and on_grid(layer).stored is None for layer in layers
     )
 
 

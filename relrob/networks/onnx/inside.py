@@ -42,9 +42,7 @@ def values_inside(
     rows: dict[str, list[NDArray[Any]]] = {name: [] for name in names}
     for image in fed(images, network):
         row = image if order is None else image[order]
-        found = session.run(
-            list(rows), {given.name: row.reshape((1, *shape) if batch else shape)}
-        )
+        found = session.run(list(rows), {given.name: row.reshape((1, *shape) if batch else shape)})
         for name, values in zip(rows, found, strict=True):
             rows[name].append(np.asarray(values).ravel())
     return {name: np.stack(held) for name, held in rows.items()}

@@ -17,7 +17,16 @@ from relrob.networks.onnx.constants import Constant, attributes, derived, held
 from relrob.networks.weighted import Codes, NotReadError, Stored, Weighted, stored_of
 
 # Operators whose weights are not read.
-_OTHER: Final = ("LSTM", "GRU", "RNN", "ConvTranspose", "Einsum", "Attention", "Gather", "QAttention")
+_OTHER: Final = (
+    "LSTM",
+    "GRU",
+    "RNN",
+    "ConvTranspose",
+    "Einsum",
+    "Attention",
+    "Gather",
+    "QAttention",
+)
 # The dimensions of an ONNX kernel (out, channels, height, width) in our order.
 _TURN: Final = (0, 2, 3, 1)
 
