@@ -1,4 +1,4 @@
-"""`compare_weights`: the weights of the quantised network against the reference's, layer by layer."""
+"""`compare_weights`: the weights of the quantised network against the reference's, by layer."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relrob.audit.activations import activation_faults, activations
-from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
 from relrob.audit.matching import foreign, matched
