@@ -20,6 +20,7 @@ class Entry:
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
     - `tool`: the package that does the work, where its version decides the result.
+    - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Entry:
     runtime: str = ""
     calibrated: bool = False
     tool: str = ""
+    extra: str = ""
 
     @property
     def typed(self) -> str:
@@ -163,9 +165,30 @@ EVALUATORS: tuple[Entry, ...] = (
         "LiteRT's reference kernels (.tflite)",
     ),
     Entry(
+        "tflm",
+        "relrob.networks.litert.tflm:open_tflm",
+        "TFLM, the microcontrollers' interpreter (.tflite; pip install 'relrob[tflm]')",
+        extra="tflm",
+    ),
+    Entry(
         "onnxruntime",
         "relrob.networks.onnx.runtime:open_onnxruntime",
-        "onnxruntime on the CPU (.onnx, and float MLPs)",
+        "onnxruntime on the CPU, all optimisations (.onnx, and float MLPs)",
+    ),
+    Entry(
+        "onnxruntime:disabled",
+        "relrob.networks.onnx.runtime:open_onnxruntime",
+        "the same without optimisation of the graph (.onnx)",
+    ),
+    Entry(
+        "onnxruntime:basic",
+        "relrob.networks.onnx.runtime:open_onnxruntime",
+        "the same with its basic optimisations (.onnx)",
+    ),
+    Entry(
+        "onnxruntime:extended",
+        "relrob.networks.onnx.runtime:open_onnxruntime",
+        "the same with its extended optimisations (.onnx)",
     ),
     Entry(
         "fixed",

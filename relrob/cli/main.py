@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
+    "runtimes": ("relrob.cli.runtimes:command", "Compare the runtimes of one file."),
     "ladder": ("relrob.cli.ladder:command", "Count and draw the ladder around one image."),
     "train": ("relrob.cli.train:command", "Train a reference network."),
     "quantise": ("relrob.cli.quantise:command", "Quantise a trained network."),

@@ -20,7 +20,7 @@ from relrob.cli.common import (
 )
 from relrob.registry import QUANTISERS, SOLVERS, load, names
 
-_RUNTIMES = "xnnpack, builtin or reference for .tflite; onnxruntime for .onnx; keras"
+_RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onnx; keras"
 
 
 @click.command("verify")

@@ -9,22 +9,29 @@ from typing import Final
 
 from relrob.domain.network import Network
 
-# The level that `onnx_runtime` asks for.
-ONNX_OPTIMISATION: Final = "all"
-_LITERT: Final = ("xnnpack", "builtin", "reference")
+# Each runtime that is onnxruntime, and its level of optimisation of the graph.
+ONNX_LEVELS: Final = {
+    "onnxruntime": "all",
+    "onnxruntime:disabled": "disabled",
+    "onnxruntime:basic": "basic",
+    "onnxruntime:extended": "extended",
+}
+LITERT: Final = ("xnnpack", "builtin", "reference")
 _INT8: Final = ("amx_int8", "avx512_vnni", "avx_vnni", "avx512bw", "avx2")
 
 
 def runtime_details(network: Network) -> str:
     """One line that names the program's version and all else that makes a difference to its
     results."""
-    if network.runtime == "onnxruntime":
+    if network.runtime in ONNX_LEVELS:
         return (
             f"onnxruntime {_version('onnxruntime')}, graph optimisation: "
-            f"{ONNX_OPTIMISATION}, int8 path: {int8_path()}"
+            f"{ONNX_LEVELS[network.runtime]}, int8 path: {int8_path()}"
         )
-    if network.runtime in _LITERT:
+    if network.runtime in LITERT:
         return f"LiteRT {_version('ai-edge-litert')}"
+    if network.runtime == "tflm":
+        return f"TFLM {_version('tflite-micro')}"
     if network.runtime == "keras":
         return f"Keras {_version('keras')}, TensorFlow {_version('tensorflow')}"
     return f"relrob {_version('relrob')}"

@@ -15,6 +15,7 @@ from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.network import Arithmetic, Dense, Layout, Network
 from relrob.errors import ClassCountError, NetworkError, ShapeError, UsageError
 from relrob.networks.content import conversion_of
+from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.inputs import contract_of
 from relrob.networks.operators import NotDenseError
 from relrob.networks.shapes import Shape, decide_layout, raster, without_batch
@@ -142,15 +143,17 @@ def runtimes(format_name: str, dense: bool, folded: bool = False) -> tuple[str, 
     exactly.
 
     >>> runtimes("tflite", dense=False)
-    ('xnnpack', 'builtin', 'reference')
+    ('xnnpack', 'builtin', 'reference', 'tflm')
     """
     dense = dense and not folded
     real = (REAL,) if dense else ()
     if format_name == "tflite":
-        return ("xnnpack", "builtin", "reference", *real)
+        return ("xnnpack", "builtin", "reference", "tflm", *real)
     if format_name == "fixed":
         return ("fixed",)
-    if format_name in ("onnx", "keras1-h5"):
+    if format_name == "onnx":
+        return (*ONNX_LEVELS, *real)
+    if format_name == "keras1-h5":
         return ("onnxruntime", *real)
     return ("onnxruntime", "keras", *real) if dense else ("keras",)
 

@@ -9,7 +9,7 @@ from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import Evaluator
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.registry import EVALUATORS, find, load
+from relrob.registry import EVALUATORS, find, load, load_extra
 from relrob.system.quiet import quiet_native
 
 
@@ -33,9 +33,15 @@ def open_network(
 
 
 def opener_of(runtime: str) -> Callable[..., Evaluator]:
-    """The function that opens networks on a runtime, imported now. Raises UsageError."""
+    """The function that opens networks on a runtime, imported now.
+
+    Raises UsageError, also where the runtime's package is not installed.
+    """
     entry = find(EVALUATORS, runtime, "runtime")
     with quiet_native():
+        if entry.extra:
+            found: Callable[..., Evaluator] = load_extra(entry.target, entry.extra)
+            return found
         opener: Callable[..., Evaluator] = (
             load_on_tensorflow(entry.target) if entry.tool == "tensorflow" else load(entry.target)
         )

@@ -20,6 +20,7 @@ from relrob.domain.network import Arithmetic, Network
 from relrob.errors import NetworkError
 from relrob.networks.batches import differs_in_batches, one_line, step_of_8_bits
 from relrob.networks.content import runs_weights
+from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.enclosure import Enclosure
 from relrob.networks.evaluator import Evaluator
@@ -38,7 +39,7 @@ TWICE: Final = 24
 # Relative slack, more than float64 loses here.
 _OUTWARD: Final = 1 + 2.0**-16
 _INSIDE: Final[dict[str, str]] = {
-    "onnxruntime": "relrob.networks.onnx.inside:tensors",
+    **dict.fromkeys(ONNX_LEVELS, "relrob.networks.onnx.inside:tensors"),
     "xnnpack": "relrob.networks.litert.inside:tensors",
     "builtin": "relrob.networks.litert.inside:tensors",
     "reference": "relrob.networks.litert.inside:tensors",

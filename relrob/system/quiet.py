@@ -30,6 +30,18 @@ def quiet_native() -> Iterator[None]:
 
     The whole process is affected while the block lasts: keep it short and free of progress bars.
     """
+    with heard() as lines:
+        yield
+    for line in lines:
+        log.debug("%s", line)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Keep the output of C++ code and `print` away from the terminal. The list has its lines after
+    the block, also where the block raises. The whole process is affected, as by `quiet_native`.
+    """
+    lines: list[str] = []
     sys.stderr.flush()
     printed = StringIO()
     with tempfile.TemporaryFile() as sink:
@@ -37,12 +49,11 @@ def quiet_native() -> Iterator[None]:
         try:
             os.dup2(sink.fileno(), 2)
             with redirect_stdout(printed):
-                yield
+                yield lines
         finally:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
-        sink.seek(0)
-        text = printed.getvalue() + sink.read().decode(errors="replace")
-    for line in text.splitlines():
-        log.debug("%s", line)
+            sink.seek(0)
+            text = printed.getvalue() + sink.read().decode(errors="replace")
+            lines += text.splitlines()

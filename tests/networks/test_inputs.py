@@ -28,6 +28,7 @@ from relrob.networks.batches import (
     run_in_batches,
 )
 from relrob.networks.content import checked_bytes, runs_weights
+from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.load import load_network, runtimes
 from relrob.system.files import sha256_bytes
@@ -162,9 +163,10 @@ def test_who_runs_weights_and_who_runs_the_file(
 @pytest.mark.parametrize(
     ("format_name", "dense", "able"),
     [
-        ("tflite", True, ("xnnpack", "builtin", "reference", "real")),
-        ("tflite", False, ("xnnpack", "builtin", "reference")),
-        ("onnx", False, ("onnxruntime",)),
+        ("tflite", True, ("xnnpack", "builtin", "reference", "tflm", "real")),
+        ("tflite", False, ("xnnpack", "builtin", "reference", "tflm")),
+        ("onnx", False, tuple(ONNX_LEVELS)),
+        ("onnx", True, (*ONNX_LEVELS, "real")),
         ("keras1-h5", True, ("onnxruntime", "real")),
         ("keras", True, ("onnxruntime", "keras", "real")),
         ("keras", False, ("keras",)),
@@ -183,7 +185,9 @@ def test_a_network_over_the_reals_is_its_file_or_nothing(tmp_path: Path) -> None
         Arithmetic.REAL,
         True,
     )
-    with pytest.raises(UsageError, match=r"'real' cannot run .*; accepted: onnxruntime$"):
+    with pytest.raises(
+        UsageError, match=r"'real' cannot run .*; accepted: onnxruntime, .*:extended$"
+    ):
         load_network(_scaled(tmp_path / "f.onnx"), **asked)
     with pytest.raises(
         UsageError, match=r"'real' cannot run .*b\.onnx \(a network in format onnx\)"

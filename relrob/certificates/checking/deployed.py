@@ -27,7 +27,13 @@ _FLOATS: Final = {
 _RUNTIMES: Final = {
     "tflite": ("xnnpack", "builtin", "reference"),
     "fixed": ("fixed",),
-    "onnx": ("onnxruntime", "real"),
+    "onnx": (
+        "onnxruntime",
+        "onnxruntime:disabled",
+        "onnxruntime:basic",
+        "onnxruntime:extended",
+        "real",
+    ),
     "keras": ("onnxruntime", "keras", "real"),
     "keras-h5": ("onnxruntime", "keras", "real"),
     "keras1-h5": ("onnxruntime", "real"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order, run_in_batches
+from relrob.networks.details import LITERT
 from relrob.networks.litert.dynamic import dynamic_full
 from relrob.networks.litert.file import LiteRtFile, litert_file
 from relrob.networks.litert.flat import NotModelledError
@@ -38,7 +39,6 @@ from relrob.networks.litert.softmax import int8_softmax
 
 log = logging.getLogger(__name__)
 Step = Callable[[Floats], Floats]
-RUNTIMES = ("xnnpack", "builtin", "reference")
 # Images at a time: a multiple of every batch of the interpreter, so that its float operators see
 # the same batches.
 _CHUNK = 1024
@@ -52,7 +52,7 @@ def emulator(network: Network, data: bytes | None = None, threads: int = 0) -> E
     products by NumPy alone. Any other number runs XNNPACK's int8 kernels on so many threads, which
     is several times faster. Raises NetworkError when the file has changed.
     """
-    if network.format != "tflite" or network.runtime not in RUNTIMES:
+    if network.format != "tflite" or network.runtime not in LITERT:
         return None
     file = litert_file(network, data)
     try:

@@ -13,6 +13,7 @@ import numpy as np
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.batches import pixel_order
+from relrob.networks.details import LITERT
 from relrob.networks.enclosure import (
     LOOSE,
     EnclosedLayer,
@@ -86,6 +87,8 @@ def modelled(file: LiteRtFile, runtime: str) -> Modelled:
 
 def black_box(file: LiteRtFile, runtime: str) -> str:
     """The reason why the file is only run on a runtime. "" where it is modelled."""
+    if runtime not in LITERT:
+        return "TFLM's kernels are not modelled"
     try:
         modelled(file, runtime)
     except NotModelledError as reason:

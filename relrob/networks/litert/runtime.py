@@ -71,7 +71,7 @@ def rounds_by_place(network: Network, data: bytes | None = None) -> bool:
     `data`: the file's bytes, read from `network.path` when not given. Raises NetworkError when the
     file is not the one that was loaded.
     """
-    if network.runtime == "reference":
+    if network.runtime in ("reference", "tflm"):
         return False
     file = litert_file(network, data)
     if network.black_box:

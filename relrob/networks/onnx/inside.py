@@ -16,6 +16,7 @@ from relrob.networks.batches import pixel_order
 from relrob.networks.content import checked_bytes, runs_weights
 from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
+from relrob.networks.onnx.levels import level_of
 from relrob.networks.shapes import without_batch
 
 
@@ -65,7 +66,11 @@ def tensors(network: Network, image: Floats) -> list[NDArray[Any]]:
         name for node in model.graph.node for name in node.output if name and name not in known
     ]
     model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level_of(network.runtime)
+    session = ort.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
     given = session.get_inputs()[0]
     shape, batch = _image_shape(given, network)
     order = None if own else pixel_order(network)

@@ -23,7 +23,7 @@ from relrob.networks.batches import (
     step_of_8_bits,
 )
 from relrob.networks.content import checked_bytes, runs_weights
-from relrob.networks.details import ONNX_OPTIMISATION
+from relrob.networks.onnx.levels import level_of
 from relrob.networks.onnx.outputs import scores
 from relrob.networks.shapes import without_batch
 from relrob.registry import load
@@ -34,10 +34,6 @@ log = logging.getLogger(__name__)
 _ERRORS_ONLY: Final = 3
 # The most pixels of a fixed batch.
 _MOST_VALUES: Final = 1 << 28
-_LEVELS: Final = {
-    "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
-    "none": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
-}
 _TYPES: Final = {
     "tensor(float)": np.float32,
     "tensor(double)": np.float64,
@@ -92,7 +88,7 @@ def _session(network: Network, model: bytes | str, threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.graph_optimization_level = _LEVELS[ONNX_OPTIMISATION]
+    options.graph_optimization_level = level_of(network.runtime)
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -151,7 +147,7 @@ class OnnxRuntime:
 
     @property
     def runtime(self) -> str:
-        """ "onnxruntime"."""
+        """ "onnxruntime", with its level of optimisation unless that is "all"."""
         return self._network.runtime
 
     @property

@@ -1,0 +1,104 @@
+"""The runtimes of a file compared, as `relrob runtimes` does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from relrob.audit.runtime_report import RuntimeReport
+from relrob.audit.runtimes import SAMPLE, SLOW, Sampling, compare
+from relrob.domain.contract import InputOptions, input_options
+from relrob.domain.events import Listener, silent
+from relrob.domain.network import Network
+from relrob.errors import NetworkError, UsageError
+from relrob.networks.first import try_network
+from relrob.networks.load import load_network
+from relrob.networks.sniff import sniff
+from relrob_datasets.dataset import Dataset
+from relrob_datasets.first import load_guarded
+from relrob_datasets.select import select
+
+
+def compare_runtimes(
+    network: str | Path,
+    *,
+    dataset: str = "mnist",
+    split: str = "test",
+    images: str | Sequence[int] = "all",
+    runtimes: str | Sequence[str] = (),
+    sample: str | int = "auto",
+    seed: int = 0,
+    layout: str = "auto",
+    memory: float | None = None,
+    listener: Listener = silent,
+    **inputs: str | None,
+) -> RuntimeReport:
+    """The labels of a file on each runtime that executes it, image by image.
+
+    `images`: text as for `relrob verify`, or indices. `runtimes`: names, by default all that can
+    execute the format. `sample`: "auto" gives runtimes above 1 ms an image a sample of 1,000; a
+    number gives every runtime a sample of so many; "all" gives none one. `seed` draws the sample.
+    `memory`: GiB that the first reading of the file may take. `inputs`: input_scale, mean, std,
+    channels and output, as for `relrob verify`.
+
+    A runtime that is not there, or that refuses the file, is named in the report with its reason.
+    Raises RelrobError.
+    """
+    how, reads = _sampling(str(sample), seed), input_options(**inputs)
+    names = runtimes.split(",") if isinstance(runtimes, str) else runtimes
+    asked = [name.strip() for name in names if name.strip()]
+    data = load_guarded(dataset, split, memory)
+    chosen = select(data, images) if isinstance(images, str) else _indices(images, data)
+    opened = _network(network, data, asked, layout, reads, memory)
+    return compare(opened, data, asked, listener, images=chosen, sampling=how, memory=memory)
+
+
+def _sampling(sample: str, seed: int) -> Sampling:
+    """The words of `--sample`. Raises UsageError."""
+    if seed < 0:
+        raise UsageError(f"seed {seed}", "a whole number, 0 or more", "--seed 0")
+    if sample in ("auto", "all"):
+        return Sampling(SAMPLE, seed, SLOW if sample == "auto" else float("inf"))
+    if not (sample.isascii() and sample.isdigit() and len(sample) < 10):
+        raise UsageError(f"sample {sample!r}", "auto, all or a number of images", "--sample 1000")
+    return Sampling(int(sample), seed, 0.0)
+
+
+def _indices(images: Sequence[int], data: Dataset) -> tuple[int, ...]:
+    """Indices of the data, ascending, each once. Raises UsageError."""
+    found = np.unique(np.asarray(images, np.int64).reshape(-1))
+    if len(found) == 0 or found[0] < 0 or found[-1] >= len(data):
+        raise UsageError("images outside the data set", f"0..{len(data) - 1}")
+    return tuple(int(index) for index in found)
+
+
+def _network(
+    path: str | Path,
+    data: Dataset,
+    names: Sequence[str],
+    layout: str,
+    inputs: InputOptions,
+    memory: float | None,
+) -> Network:
+    """The file on the first of the runtimes that reads and runs it in a child; by default those of
+    `.tflite` files in turn, because TFLM runs files that LiteRT refuses."""
+    asked: dict[str, Any] = {
+        "image_shape": data.image_shape,
+        "classes": data.classes,
+        "more_classes": not data.classes_known,
+        "layout": layout,
+        "inputs": inputs,
+    }
+    several = sniff(Path(path)) == "tflite"
+    turns = list(names) or ([None, "builtin", "reference", "tflm"] if several else [None])
+    first: NetworkError | UsageError | None = None
+    for runtime in turns:
+        try:
+            try_network(path, memory=memory, runtime=runtime, **asked)
+            return load_network(path, runtime=runtime, **asked)
+        except (NetworkError, UsageError) as error:
+            first = first or error
+    raise first or UsageError("no runtime", "one or more")

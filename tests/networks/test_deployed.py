@@ -1,0 +1,72 @@
+"""Images in batches where they have the bits of images alone, and alone where they have not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pytest
+
+from relrob.domain.arrays import Floats
+from relrob.networks.deployed import COMPARED, deployed_outputs
+from tests.support import numpy_opened, random_dense
+
+
+@dataclass
+class Rounds:
+    """Two outputs of an image: its sum, and a second one. In a batch they are moved from `place`
+    on, by `by`."""
+
+    best_batch: int = 1
+    place: int = 1 << 30
+    by: float = 0.0
+    second: float = 0.0
+    ran: list[int] = field(default_factory=list)
+    runtime: str = "rounds"
+
+    def outputs(self, images: Floats) -> Floats:
+        self.ran.append(len(images))
+        found = np.stack([images.sum(axis=1), np.full(len(images), self.second)], axis=1)
+        for start in range(0, len(images), self.best_batch):
+            found[start : start + self.best_batch][self.place :, 0] += self.by
+        return found.astype(np.float32)
+
+
+def run(batched: Rounds, images: Floats) -> tuple[Floats, Rounds]:
+    """The outputs, and the evaluator of single images."""
+    alone = Rounds(second=batched.second)
+    opened = replace(numpy_opened(random_dense(0, (4, 2)), (2, 2, 1)), evaluator=batched)
+    return deployed_outputs(replace(opened, replayer=alone), images), alone
+
+
+IMAGES = np.random.default_rng(3).random((300, 4), dtype=np.float32) + np.float32(0.01)
+
+
+@pytest.mark.parametrize("place", [0, 40, 99])
+def test_other_bits_anywhere_in_a_batch_run_every_image_alone(place: int) -> None:
+    found, alone = run(Rounds(best_batch=100, place=place, by=1e-3, second=-1), IMAGES)
+    assert np.array_equal(found, Rounds(second=-1).outputs(IMAGES))
+    assert alone.ran == [COMPARED, 300]
+
+
+def test_equal_bits_run_in_batches() -> None:
+    found, alone = run(Rounds(best_batch=100, second=-1), IMAGES)
+    assert np.array_equal(found, Rounds(second=-1).outputs(IMAGES))
+    assert alone.ran == [COMPARED, 0]
+
+
+def test_images_near_a_tie_always_run_alone() -> None:
+    """Here a batch moves nothing but an image between those that are compared."""
+    images = IMAGES[:100].copy()
+    images[1] = 0.25
+    found, alone = run(Rounds(best_batch=100, second=1), images)
+    assert alone.ran[1] >= 1
+    assert found[1].tolist() == [1, 1]
+    assert alone.ran[1] < 20
+
+
+def test_a_runtime_that_takes_one_image_is_not_asked_twice() -> None:
+    batched = Rounds(best_batch=1)
+    found, alone = run(batched, IMAGES)
+    assert batched.ran == [] and alone.ran == [300]
+    assert len(found) == 300
