@@ -21,9 +21,11 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.planted_cases import MAKERS, Case, Planter, pictures
+from benchmarks.planted_cases import LEVELS, MAKERS, Case, Planter, pictures
 from relrob.audit.judge import diagnose
 from relrob.audit.pair import compare_pair
+from relrob.audit.runtime_faults import runtime_faults
+from relrob.audit.runtimes import compare
 from relrob.audit.weights import compare_weights
 from relrob.domain.network import Network
 from relrob.networks.load import load_network
@@ -63,6 +65,27 @@ def _labelled(case: Case, pair: dict[str, Network], data: Dataset) -> Dataset:
     )
 
 
+def on_runtimes(data: Path) -> list[tuple[str, bool, str]]:
+    """Files on all their runtimes: a name, is it right, and what was found."""
+    rows = []
+    levels = {"inputs": LEVELS}
+    for path, name, options, expected in (
+        ("quantised_formats/mnist_quantized.tflite", "mnist", {}, True),
+        ("quantised_formats/mlp_static_wi8_ai8.tflite", "mnist", {}, False),
+        ("mlperf_tiny/pretrainedResnet_quant.tflite", "cifar", levels, False),
+    ):
+        images = pictures(name, data)
+        network = load_network(
+            data / path, image_shape=images.image_shape, classes=images.classes, **options
+        )
+        report = compare(network, images)
+        found = runtime_faults(report)
+        right = any(each.blocking for each in found) == expected
+        told = "; ".join(each.sentence for each in found) or report.sentence
+        rows.append((f"runtimes of {Path(path).name}", right, told))
+    return rows
+
+
 def main() -> int:
     """Prints the table; 1 where a name is wrong."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -88,6 +111,10 @@ def main() -> int:
             if not right:
                 for each in found:
                     print("      ", each.sentence)
+    if not options.only:
+        for name, right, told in on_runtimes(options.data):
+            wrong, total = wrong + (not right), total + 1
+            print(f"{'ok   ' if right else 'WRONG'} {name:42} {told}", flush=True)
     print(f"{total} pairs, {wrong} wrong")
     return int(wrong > 0)
 
