@@ -53,7 +53,7 @@ def activations(
         inside = load(_INSIDE[quantised.format])
         found = inside(quantised, [codes.name for _, _, codes in wanted], sample)
     # The runtimes' own exceptions; the checks that run the network say more.
-    except Exception:  # noqa: BLE001
+    except Exception:
         return ()
     theirs, rectified = _of_reference(reference, layers, sample)
     sample = fed(sample, quantised)
@@ -170,7 +170,7 @@ def _values(reference: Network, layers: Sequence[Weighted], images: Floats) -> l
     try:
         inside = load(_INSIDE[reference.format])
         rows = inside(reference, [layer.tensor for layer in layers], images)
-    except Exception:  # noqa: BLE001
+    except Exception:
         return []
     return [np.asarray(rows[layer.tensor], np.float64) for layer in layers if layer.tensor in rows]
 
@@ -209,8 +209,8 @@ def _feed(given: Activation) -> Diagnosis:
     units = given.used < _UNITS
     return Diagnosis(
         "input-scale" if levels else "calibration",
-        f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images fill "
-        f"{100 * given.used:.1f} % of that: "
+        f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images "
+        f"fill {100 * given.used:.1f} % of that: "
         + ("the file reads levels" if levels else "it was calibrated on other values"),
         {"low": given.low, "high": given.high, "used": round(given.used, 4)},
         "--input-scale 255"

@@ -1,4 +1,4 @@
-"""Names for the differences between the weights of a quantised network and those of its reference."""
+"""Names for the differences between the weights of a quantised network and its reference's."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _SCALES: Final = (255.0, 127.5)
 # Diagnoses of all weights, from which activations that differ follow.
 WHOLE: Final = ("another-network", "stale-weights")
 _QAT: Final = (
-    "weights cannot tell quantisation-aware training from that: if the file was trained so, compare "
-    "it with the float weights of the same training"
+    "weights cannot tell quantisation-aware training from that: if the file was trained so, "
+    "compare it with the float weights of the same training"
 )
 
 
@@ -57,16 +57,16 @@ def _order(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
     if "bgr" in views:
         yield Diagnosis(
             "channel-order",
-            f"the weights of {label} are the reference's with the channels in reverse order: one of "
-            "the networks reads blue, green, red",
+            f"the weights of {label} are the reference's with the channels in reverse order: one "
+            "of the networks reads blue, green, red",
             {"layer": label},
             "--channels bgr for the network that was trained so",
         )
     if views & {"chw", "hwc"}:
         yield Diagnosis(
             "layout",
-            f"the weights of {label} are the reference's in another order of the pixels: one of the "
-            "networks reads channels, height, width",
+            f"the weights of {label} are the reference's in another order of the pixels: one of "
+            "the networks reads channels, height, width",
             {"layer": label},
             "--layout chw for the network that was trained so",
         )
@@ -115,8 +115,8 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
     return Diagnosis(
         "stale-weights",
         f"the weights of {_of(count, len(telling))} layers resemble the reference's (least cosine "
-        f"{min(cosines):.4f}) and are no rounding of them: {100 * share:.3g} % are more than half a "
-        f"step away, the furthest {worst:.3g} steps. The file was made from another state of the "
+        f"{min(cosines):.4f}) and are no rounding of them: {100 * share:.3g} % are more than half "
+        f"a step away, the furthest {worst:.3g} steps. The file was made from another state of the "
         f"reference (another epoch, fine-tuned); {_QAT}",
         evidence,
         "quantise this reference again",
@@ -200,8 +200,8 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
         out, place = (int(n) for n in places[0])
         sentence = (
             f"{label}: {len(places)} of its {one.left.size:,} weights "
-            f"{'is' if len(places) == 1 else 'are'} no rounding of the reference's; the weight from "
-            f"input {place} to output {out} is {errors[out, place]:+.3g} steps away"
+            f"{'is' if len(places) == 1 else 'are'} no rounding of the reference's; the weight "
+            f"from input {place} to output {out} is {errors[out, place]:+.3g} steps away"
         )
     yield Diagnosis("changed-weights", sentence, evidence, "convert again")
 
@@ -250,8 +250,8 @@ def _swapped(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
         names = " and ".join(match.quantised.label for match in moved[:_NAMED])
         yield Diagnosis(
             "swapped-layers",
-            f"{names} hold each other's weights: each has those of another layer of the reference of "
-            "the same shape",
+            f"{names} hold each other's weights: each has those of another layer of the reference "
+            "of the same shape",
             {"layers": [[match.quantised.label, match.reference.label] for match in moved]},
             "convert again",
         )

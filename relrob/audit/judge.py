@@ -1,4 +1,4 @@
-"""`diagnose` joins the diagnoses that runs give with those that weights give: one right name a fault.
+"""`diagnose` joins the diagnoses of runs with those of weights: one right name a fault.
 
 A fault leaves several traces. Weights, where they are read, say which it is; runs say how a network
 reads its input, which weights do not show; a wrong reading of the input explains activations out of

@@ -1,5 +1,5 @@
-"""The layers of two networks, one beside the other: by shape and by the order of their graphs, never
-by name."""
+"""The layers of two networks, one beside the other: by shape and by the order of their graphs,
+never by name."""
 
 from __future__ import annotations
 

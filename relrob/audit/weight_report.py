@@ -15,8 +15,10 @@ class Activation:
     `layer`: whose `role` ("input" or "output") it is. `low`, `high`: the reals of its end codes.
     `used`: the share of the range between the least and the largest code in use. `at_low`,
     `at_high`: shares of its values at the ends. `floor`: its least code stands for 0 and its values
-    are not below. `wide_codes`: of more than 8 bits. `last`: of the deepest layer. `reference`: the least and the largest value in the reference, None where that is
-    not read; `beyond`: share of the reference's values outside the range, by more than a step.
+    are not below. `wide_codes`: of more than 8 bits. `relu`, `capped`: behind a ReLU, or one with a
+    largest value. `symmetric`: the zero point is the middle code. `last`: of the deepest layer.
+    `reference`: the least and the largest value in the reference, None where that is not read;
+    `beyond`: share of the reference's values outside the range, by more than a step.
     """
 
     layer: str

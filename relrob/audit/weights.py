@@ -1,4 +1,4 @@
-"""`compare_weights`: the weights of the quantised network against the reference's, layer by layer."""
+"""`compare_weights`: the weights of the quantised network against the reference's, by layer."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relrob.audit.activations import activation_faults, activations
-from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
 from relrob.audit.matching import foreign, matched
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
+from relrob.networks.simulated import on_grid
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
 
 
@@ -27,7 +27,7 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     ours: Sequence[Weighted] = ()
     used: tuple[Activation, ...] = ()
     try:
-        theirs = _weights(quantised, "quantised network")
+        theirs = [on_grid(layer) for layer in _weights(quantised, "quantised network")]
         used = activations(quantised, theirs, reference, images)
         ours = _on_one_scale(_weights(reference, "reference"), reference, quantised)
         layers = [compared(match) for match in matched(ours, theirs, reference.image_shape)]

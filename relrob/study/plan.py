@@ -16,6 +16,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.errors import UsageError
 from relrob.networks.details import runtime_details
+from relrob.networks.simulated import nothing_quantised
 from relrob.queries.query import Budget
 from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
@@ -112,8 +113,8 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
 
 def _refuse_floats(quantised: Network) -> None:
     """Refuse a file without quantised weights where a quantised network is asked for. float16 is a
-    scheme. Raises UsageError."""
-    if quantised.scheme == "float32":
+    scheme, and so are float32 weights on a grid. Raises UsageError."""
+    if nothing_quantised(quantised):
         raise UsageError(
             f"nothing is quantised in {quantised.path}: all its weights are float32",
             "a quantised file as QUANTISED",

@@ -14,6 +14,7 @@ from relrob.audit.weights import compare_weights
 from relrob.domain.contract import input_options
 from relrob.domain.network import Dense
 from relrob.networks.load import load_network
+from relrob.networks.simulated import nothing_quantised
 from tests import planted_pairs as plant
 from tests.audit.pairs import SHAPE, codes, dense, dynamic, images, int8, pair
 from tests.make_networks import write_keras1
@@ -284,3 +285,23 @@ def test_the_authors_pair_is_rounded_half_away_and_its_other_layout_is_told() ->
         report = compare_weights(reference, quantised, np.zeros((1, 3072), np.float32))
         assert [each.id for each in report.diagnoses] == expected
         assert all(row["largest_error"] <= 0.501 for row in report.layers)
+
+
+@pytest.mark.parametrize(("bits", "per_channel"), [(4, False), (8, False), (4, True)])
+def test_float_weights_on_a_grid_are_quantised(
+    tmp_path: Path, bits: int, per_channel: bool
+) -> None:
+    found = []
+    for layer in dense().layers:
+        held, scales = codes(layer.weights.T.astype(np.float64), bits, per_channel)
+        weights = (held.astype(np.float32) * scales[:, None]).T
+        found.append(replace(layer, weights=weights))
+    simulated = Dense(tuple(found))
+    path = write_keras1(simulated, tmp_path / "q.h5")
+    network = load_network(path, image_shape=SHAPE, classes=10)
+    other = load_network(write_keras1(dense(), tmp_path / "r.h5"), image_shape=SHAPE, classes=10)
+    report = compare_weights(other, network, images())
+    assert report.diagnoses == ()
+    assert not nothing_quantised(network)
+    assert nothing_quantised(other)
+    assert "simulated" in report.layers[0]["scheme"]

@@ -1,5 +1,5 @@
-"""The weights of a Keras file, without importing Keras: dense layers and convolutions, with the batch
-normalisations behind them folded in."""
+"""The weights of a Keras file, without importing Keras: dense layers and convolutions, with the
+batch normalisations behind them folded in."""
 
 from __future__ import annotations
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import onnx
 
-from relrob.domain.arrays import Doubles, Ints
+from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.content import checked_bytes
+from relrob.networks.onnx.blocks import in_blocks
 from relrob.networks.onnx.constants import Constant, attributes, derived, held
-from relrob.networks.weighted import Codes, NotReadError, Stored, Weighted, stored_of
+from relrob.networks.weighted import Codes, NotReadError, Weighted, stored_of
 
 # Operators whose weights are not read.
 _OTHER: Final = (
@@ -307,28 +308,12 @@ class _Walk:
 
     def nbits(self, node: onnx.NodeProto) -> Weighted | None:
         """MatMulNBits of onnxruntime: 2, 4 or 8 bits in blocks along the inputs."""
-        settings = attributes(node)
-        bits, block = int(settings["bits"]), int(settings["block_size"])
-        inputs, outputs = int(settings["K"]), int(settings["N"])
-        blocks = -(-inputs // block)
         names = [*node.input, *([""] * 6)]
-        if bits not in (2, 4, 8) or names[4] or any(n not in self._constants for n in names[1:3]):
-            raise NotReadError(f"a MatMulNBits of {bits} bits, or with an index of groups")
-        codes = _unpacked(self._constants[names[1]].values, bits)
-        codes = codes.reshape(outputs, -1)[:, :inputs]
-        scales = self._constants[names[2]].values.astype(np.float64).ravel()
-        zeros = np.full(len(scales), 1 << (bits - 1), np.int64)
-        if names[3]:
-            packed = self._constants[names[3]]
-            if packed.kind != "uint8":
-                raise NotReadError("a MatMulNBits with float zero points")
-            rows = _unpacked(packed.values.reshape(outputs, -1), bits).reshape(outputs, -1)
-            zeros = rows[:, :blocks].ravel()
-        if len(scales) != outputs * blocks:
-            raise NotReadError("a MatMulNBits whose scales do not fit its blocks")
-        groups = np.arange(outputs)[:, None] * blocks + np.arange(inputs)[None, :] // block
-        stored = Stored(codes, scales, zeros, groups, 0, (1 << bits) - 1, f"int{bits}")
-        made = Weighted("", "dense", stored.values, (inputs,), stored.scheme, 0, stored)
+        if names[4] or any(name not in self._constants for name in names[1:3]):
+            raise NotReadError("a MatMulNBits with an index of groups, or without constants")
+        zeros = self._constants[names[3]] if names[3] else None
+        packed, scales = (self._constants[name] for name in names[1:3])
+        made = in_blocks(attributes(node), packed, scales, zeros)
         return self._with_bias(made, self._constants.get(names[5]))
 
     def _with_bias(self, layer: Weighted, bias: Constant | None) -> Weighted:
@@ -358,14 +343,6 @@ _PASSING: Final = (
     *("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Cast", "Identity"),
     "Dropout",
 )
-
-
-def _unpacked(packed: Any, bits: int) -> Ints:
-    """Integers of a few bits, the low ones first."""
-    per = 8 // bits
-    whole = np.asarray(packed, np.int64)
-    parts = [(whole >> (bits * place)) & ((1 << bits) - 1) for place in range(per)]
-    return np.stack(parts, axis=-1).reshape(*whole.shape[:-1], -1)
 
 
 def _dense(weights: Constant, turned: bool) -> Weighted:

@@ -17,9 +17,9 @@ _RANGES: Final = ("activation", "range", "used", "cut off")
 def weight_table(report: WeightReport) -> str:
     """Lines of at most 80 columns for a terminal.
 
-    Errors are in steps of the scale, "most" the largest; "beyond": weights that are no rounding of the reference's;
-    "ends": share of the codes at the ends of their range; "zero": share of weights that became 0;
-    "bias": biases beyond rounding.
+    Errors are in steps of the scale, "most" the largest. "beyond": weights that are no rounding of
+    the reference's; "ends": share of the codes at the ends of their range; "zero": share of weights
+    that became 0; "bias": biases beyond rounding.
     """
     lines = [] if report.read else [f"The weights were not compared: {printable(report.reason)}."]
     if report.layers:
