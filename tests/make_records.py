@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from relrob.domain.record import ImageResult, Record, Set, WitnessView
-from relrob.store import tables
+from relrob.store import seals, tables
 from relrob.store.run_directory import FILE, Store, canonical
+from relrob.store.seals import RunSeal
 from relrob.store.witness_file import encode
 
 SHAPES = {1: (28, 28, 1), 3: (32, 32, 3)}
@@ -154,25 +155,20 @@ def make_result(index: int, channels: int = 1) -> ImageResult:
     return ImageResult(record, views, seconds=0.001 * (index + 1))
 
 
-def make_older(directory: Path, images: int) -> Path:
-    """A finished run as relrob wrote it in format 3: no seals, no spot checks, the selection in the
-    configuration."""
+def make_older(directory: Path, images: int, version: int = 3) -> Path:
+    """A finished run as relrob wrote it in format 4, without ties and points proved for each
+    network; or in format 3: no seals, no spot checks, the selection in the configuration."""
     directory.mkdir(parents=True)
-    config = {**make_config(), "format": 3, "indices": list(range(images))}
-    line = next(
-        line for line in tables.SCHEMA[1].splitlines(keepends=True) if "spot_checks" in line
-    )
+    config = make_config() | ({"format": 3, "indices": [*range(images)]} if version == 3 else {})
+    columns = {3: 23, 4: 24}[version]
+    schema = tables.schema(columns)[: 5 if version == 3 else None]
     with closing(sqlite3.connect(directory / FILE)) as connection, connection:
-        for statement in (
-            tables.SCHEMA[0],
-            tables.SCHEMA[1].replace(line, ""),
-            *tables.SCHEMA[2:5],
-            "PRAGMA user_version=3",
-        ):
+        for statement in (*schema, f"PRAGMA user_version={version}"):
             connection.execute(statement)
         connection.execute("INSERT INTO meta VALUES ('config', ?)", (canonical(config),))
+        run = RunSeal()
         for index in range(images):
-            result, row = make_result(index), tables.encode(make_record(index))[:-1]
+            result, row = make_result(index), tables.encode(make_record(index))[:columns]
             places = ", ".join("?" * len(row))
             connection.execute(f"INSERT INTO records VALUES ({places})", row)  # noqa: S608
             for view in result.witnesses:
@@ -180,6 +176,9 @@ def make_older(directory: Path, images: int) -> Path:
                     "INSERT INTO witnesses VALUES (?, ?, ?)", (index, view.network, encode(view))
                 )
             connection.execute("INSERT INTO timings VALUES (?, ?)", (index, result.seconds))
+            run = seals.add(connection, index, version, run) if version > 3 else run
+        if version > 3:
+            seals.write(connection, canonical(config), run)
     return directory
 
 

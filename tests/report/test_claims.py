@@ -10,10 +10,10 @@ import pytest
 
 from relrob.errors import UsageError
 from relrob.report.study.claims import Judgement, claims
-from relrob.report.study.table_rows import Rate, TableRow
+from relrob.report.study.table_rows import TableRow
 from relrob.report.study.text import study_text
 from relrob.store.study_directory import StudyHead
-from tests.report.made_rows import row_of
+from tests.report.made_rows import rate, row_of
 
 
 def judged(rows: list[TableRow], words: str) -> Judgement:
@@ -25,18 +25,18 @@ def test_claims_go_by_intervals() -> None:
     assert claims("", [row_of()]) == []
     robust = "98 % or more"
     assert judged([row_of()], robust) is Judgement.REPRODUCED
-    assert judged([row_of(), row_of(robustness=Rate(980, 1000))], robust) is Judgement.OPEN
-    assert judged([row_of(), row_of(robustness=Rate(0, 0))], robust) is Judgement.OPEN
-    assert judged([row_of(), row_of(robustness=Rate(900, 1000))], robust) is Judgement.NOT
+    assert judged([row_of(), row_of(robustness=rate(980, 1000))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=rate(0, 0))], robust) is Judgement.OPEN
+    assert judged([row_of(), row_of(robustness=rate(900, 1000))], robust) is Judgement.NOT
     falls = "falls with the step"
-    low, high = row_of(step=Fraction(1, 8), transfer=Rate(700, 1000)), row_of()
+    low, high = row_of(step=Fraction(1, 8), transfer=rate(700, 1000)), row_of()
     assert judged([high, low], falls) is Judgement.REPRODUCED
     assert (
-        judged([high, row_of(step=Fraction(1, 2), transfer=Rate(700, 1000))], falls)
+        judged([high, row_of(step=Fraction(1, 2), transfer=rate(700, 1000))], falls)
         is Judgement.NOT
     )
     assert (
-        judged([high, row_of(step=Fraction(1, 8), transfer=Rate(9, 10))], falls) is Judgement.OPEN
+        judged([high, row_of(step=Fraction(1, 8), transfer=rate(9, 10))], falls) is Judgement.OPEN
     )
     accurate = "accuracy"
     assert judged([row_of()], accurate) is Judgement.REPRODUCED
@@ -44,22 +44,22 @@ def test_claims_go_by_intervals() -> None:
     unequal = "loses far more"
     assert judged([row_of()], unequal) is Judgement.REPRODUCED
     assert (
-        judged([row_of(transfer=Rate(1000, 1000), robustness=Rate(980, 1000))], unequal)
+        judged([row_of(transfer=rate(1000, 1000), robustness=rate(980, 1000))], unequal)
         is Judgement.NOT
     )
     assert (
-        judged([row_of(transfer=Rate(9, 10), robustness=Rate(950, 1000))], unequal)
+        judged([row_of(transfer=rate(9, 10), robustness=rate(950, 1000))], unequal)
         is Judgement.OPEN
     )
     radius = "from radius 10 to 20"
-    narrow = row_of(radius=Fraction(10), transfer=Rate(600, 1000))
+    narrow = row_of(radius=Fraction(10), transfer=rate(600, 1000))
     assert judged([narrow, row_of()], radius) is Judgement.REPRODUCED
     assert (
-        judged([row_of(radius=Fraction(10)), row_of(transfer=Rate(600, 1000))], radius)
+        judged([row_of(radius=Fraction(10)), row_of(transfer=rate(600, 1000))], radius)
         is Judgement.NOT
     )
     assert (
-        judged([row_of(radius=Fraction(10), transfer=Rate(8, 10)), row_of()], radius)
+        judged([row_of(radius=Fraction(10), transfer=rate(8, 10)), row_of()], radius)
         is Judgement.OPEN
     )
 
@@ -67,25 +67,25 @@ def test_claims_go_by_intervals() -> None:
 def test_what_is_undecided_speaks_for_nothing_and_against_nothing() -> None:
     """By hand: of 100 images 40 robust and 55 open, at best 95; Wilson's ends of 40 and of 95 of
     100."""
-    half = Rate(40, 100, 96.0, 55)
+    half = rate(40, 100, 96.0, 55)
     assert half.interval is not None and half.interval == pytest.approx((30.94, 97.85), abs=0.01)
-    assert (half.percent, half.highest, half.agrees) == (40.0, 95.0, True)
+    assert (half.percent, half.bounds, half.agrees) == (None, (40.0, 95.0), True)
     robust, unequal = "98 % or more", "loses far more"
     assert (
-        judged([row_of(), row_of(robustness=Rate(400, 1000, None, 600))], robust) is Judgement.OPEN
+        judged([row_of(), row_of(robustness=rate(400, 1000, None, 600))], robust) is Judgement.OPEN
     )
     assert (
-        judged([row_of(), row_of(robustness=Rate(400, 1000, None, 100))], robust) is Judgement.NOT
+        judged([row_of(), row_of(robustness=rate(400, 1000, None, 100))], robust) is Judgement.NOT
     )
     assert (
-        judged([row_of(transfer=Rate(900, 1000), robustness=Rate(0, 1000, None, 1000))], unequal)
+        judged([row_of(transfer=rate(900, 1000), robustness=rate(0, 1000, None, 1000))], unequal)
         is Judgement.OPEN
     )
-    assert judged([row_of(transfer=Rate(0, 1000, None, 1000))], unequal) is not Judgement.REPRODUCED
-    assert "numerator" not in study_text(StudyHead("x", "t"), [row_of()], "markdown")
+    assert judged([row_of(transfer=rate(0, 1000, None, 1000))], unequal) is not Judgement.REPRODUCED
+    assert "could change" not in study_text(StudyHead("x", "t"), [row_of()], "markdown")
     page = study_text(StudyHead("x", "t"), [row_of(unknown=3)], "markdown")
     assert (
-        "undecided for one network or both: 3 in 1 cells.\nThey count in no rate's numerator"
+        "undecided for one network or both: 3 in 1 cells.\nA rate that they could change stands"
         in page
     )
 
@@ -105,17 +105,18 @@ def test_grids_and_runtimes_are_judged_apart() -> None:
 
 
 def test_a_rate_says_whether_the_published_one_can_be_right() -> None:
-    assert Rate(0, 0, 50.0).json() == {
+    assert rate(0, 0, 50.0).json() == {
         "part": 0,
         "whole": 0,
         "undecided": 0,
         "percent": None,
+        "bounds": None,
         "interval": None,
         "published": 50.0,
         "difference": None,
     }
-    near, far = Rate(48, 100, 50.0), Rate(480, 1000, 60.0)
-    assert (near.agrees, far.agrees, Rate(1, 2).agrees) == (True, False, None)
+    near, far = rate(48, 100, 50.0), rate(480, 1000, 60.0)
+    assert (near.agrees, far.agrees, rate(1, 2).agrees) == (True, False, None)
     assert near.difference == pytest.approx(-2)
 
 
@@ -124,13 +125,13 @@ def test_tables_in_every_format() -> None:
     rows = [
         row_of(),
         row_of(
-            runtime="xnn|pack", step=None, robustness=Rate(0, 0), fooled=Rate(400, 10_000, 35.48)
+            runtime="xnn|pack", step=None, robustness=rate(0, 0), fooled=rate(400, 10_000, 35.48)
         ),
     ]
     page = study_text(head, rows, "markdown")
     assert "\\* the published rate lies outside our interval." in page
     assert "lies outside our interval" not in study_text(
-        head, [row_of(robustness=Rate(0, 0), fooled=Rate(1, 9))], "markdown"
+        head, [row_of(robustness=rate(0, 0), fooled=rate(1, 9))], "markdown"
     )
     assert page.startswith("# A \\| title\n") and "| 98.69 | +1.31 \\* |" in page
     lines = [line for line in page.splitlines() if line.startswith("| g ")]

@@ -29,11 +29,11 @@ from relrob.report.study.figures import figures
 from relrob.report.study.galleries import set_galleries, table_one
 from relrob.report.study.parquet_file import parquet_bytes
 from relrob.report.study.published import on_8bit_grid, published
-from relrob.report.study.table_rows import Rate, TableRow
+from relrob.report.study.table_rows import TableRow
 from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
 from relrob.store.summary import Summary
 from tests.cli_case import Case, relrob_command
-from tests.report.made_rows import row_of
+from tests.report.made_rows import rate, row_of
 from tests.study.grids import study_file
 
 
@@ -44,11 +44,11 @@ def cells_of(*more: dict[str, Any]) -> list[TableRow]:
 ROWS = cells_of(
     {
         "step": Fraction(1),
-        "transfer": Rate(90, 100, 98.9),
-        "by_label": {0: Rate(1, 4), 7: Rate(3, 4)},
+        "transfer": rate(90, 100, 98.9),
+        "by_label": {0: rate(1, 4), 7: rate(3, 4)},
     },
-    {"step": Fraction(1, 2), "transfer": Rate(80, 100), "by_label": {0: Rate(0, 4), 7: Rate(1, 4)}},
-    {"step": Fraction(1, 4), "radius": Fraction(10), "robustness": Rate(0, 0)},
+    {"step": Fraction(1, 2), "transfer": rate(80, 100), "by_label": {0: rate(0, 4), 7: rate(1, 4)}},
+    {"step": Fraction(1, 4), "radius": Fraction(10), "robustness": rate(0, 0)},
     {"step": Fraction(1, 4), "runtime": "xnnpack"},
     {"step": None},
 )
@@ -119,10 +119,10 @@ def test_lines_are_the_rates() -> None:
 
 
 def test_a_range_shows_every_rate_but_not_the_whole_interval_of_three_images() -> None:
-    assert drawing._range([Rate(3, 3), Rate(0, 0)]) == pytest.approx((99.94, 100.06))
-    low, high = drawing._range([Rate(990, 1000, 97.0), Rate(2, 4)])
+    assert drawing._range([rate(3, 3), rate(0, 0)]) == pytest.approx((99.94, 100.06))
+    low, high = drawing._range([rate(990, 1000, 97.0), rate(2, 4)])
     assert low < 50 and high > 100
-    assert drawing._range([Rate(0, 10)])[0] == 0
+    assert drawing._range([rate(0, 10)])[0] == 0
 
 
 def test_every_figure_is_a_picture_and_the_same_each_time() -> None:

@@ -24,7 +24,8 @@ from tests.make_records import changed, make_header, make_record
 HEADER = (
     "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,"
     "reference_effective,"
-    "quantised_effective,transferred,reference_margin,quantised_margin,decided_by,seconds,reason"
+    "quantised_effective,transferred,reference_margin,quantised_margin,decided_by,seconds,reason,"
+    "ties,reference_proved,quantised_proved"
 )
 
 
@@ -61,13 +62,16 @@ def test_csv_is_the_contract_to_the_letter() -> None:
         decided_by="enumerate,bounds",
         reference_margin=1 / 3,
         quantised_margin=-1e-12,
+        ties="quantised, clean reference",
+        reference_proved=2**70,
+        quantised_proved=0,
     )
     text = images_csv([misclassified, full], {4: 0.1 + 0.2})
     assert text.split("\n") == [
         HEADER,
         f"4,4,4,4,R^mixed,NOT_ROBUST,NOT_ROBUST,{2**78 + 4},40,42,30,0.333333333,-1e-12,"
-        '"enumerate,bounds",0.3,',
-        "6,6,7,6,L_ic,,,,,,,,,,,",
+        f'"enumerate,bounds",0.3,,"quantised, clean reference",{2**70},0',
+        "6,6,7,6,L_ic,,,,,,,,,,,,,,",
         "",
     ]
 
@@ -108,7 +112,8 @@ def test_tables_hold_every_number(images: int) -> None:
         if images == 28:
             for cell in (
                 "50.0%, 4 of 8 (95%: 21.5 to 78.5%)",
-                "58.3%, 280 of 480 effective points",
+                "25.0 to 50.0%, 4 to 8 of 16 (95%: 10.2 to 72.0%)",
+                "6.2 to 95.6%: the points of some images are not counted",
                 "1,000 to 302,231,",
             ):
                 assert cell in text

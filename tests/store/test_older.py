@@ -82,3 +82,43 @@ def test_a_kill_while_an_older_store_is_carried_over_leaves_it(tmp_path: Path) -
         assert store.done() == frozenset(range(IMAGES))
         sweep(old)
     assert [path.name for path in old.iterdir()] == [FILE]
+
+
+def test_a_sealed_store_of_format_4_is_read_and_carried_over_in_silence(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its seals hold before and after, and its images count as sealed."""
+    old = make_older(tmp_path / "old", IMAGES, 4)
+    before = (old / FILE).read_bytes()
+    with Store.read(old) as store, Store.read(filled(tmp_path / "new")) as new:
+        assert (store.records(), store.config) == (new.records(), new.config)
+        assert store.older == frozenset()
+    assert (old / FILE).read_bytes() == before
+    with Store.open(old, make_config()) as store:
+        store.append(make_result(IMAGES))
+    with Store.read(old) as store, Store.open(tmp_path / "new", make_config()) as new:
+        new.append(make_result(IMAGES))
+        assert (store.records(), store.content_sha256()) == (new.records(), new.content_sha256())
+        assert store.older == frozenset()
+    assert "not sealed" not in caplog.text
+    statement('UPDATE records SET thin = 9 WHERE "index" = 3')(old)
+    with refused("image 3 in "):
+        Store.read(old)
+
+
+def test_ties_of_older_records_are_told_by_their_margins(tmp_path: Path) -> None:
+    old = make_older(tmp_path / "old", IMAGES)
+    statement('UPDATE records SET quantised_margin = 0.0 WHERE "index" IN (0, 1, 3)')(old)
+    statement('UPDATE records SET reference_margin = 0.0 WHERE "index" = 3')(old)
+    with Store.read(old) as store:
+        told = {record.index: record.ties for record in store.records() if record.ties}
+        assert told == {1: "quantised", 3: "reference, quantised"}
+        assert {record.reference_proved for record in store.records()} == {None}
+
+
+@pytest.mark.parametrize("line", ["ALTER TABLE records ADD COLUMN more", "DROP TABLE timings"])
+def test_a_store_of_format_4_with_other_tables_is_refused(tmp_path: Path, line: str) -> None:
+    old = make_older(tmp_path / "old", IMAGES, 4)
+    statement(line)(old)
+    with refused("not a store of this relrob"):
+        Store.read(old)

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from relrob.report.figure_file import STYLE, files
 from relrob.report.study.table_rows import Rate, TableRow
-from relrob.store.proportions import Proportion
+from relrob.store.proportions import Bounds, Proportion
 
 _BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
 _STYLE: Final[Any] = {
@@ -113,34 +113,29 @@ def _line(
     lines to cells of undecided images.
     """
     points = [
-        (float(_step(row)) * 2**shift, rate)
+        (float(_step(row)) * 2**shift, rate.bounds, rate.interval)
         for row in sorted(rows, key=_step)
-        if (rate := pick(row)).bounds is not None
+        if (rate := pick(row)).bounds is not None and rate.interval is not None
     ]
     if not points:
         return
-    steps = [step for step, _ in points]
-    values = [math.nan if rate.percent is None else rate.percent for _, rate in points]
-    (line,) = axes.plot(steps, values, linewidth=1.4, markersize=5, **style)
-    colour = line.get_color()
-    axes.errorbar(
-        steps,
-        [(rate.bounds or (0.0, 0.0))[0] for _, rate in points],
-        yerr=_arms([rate for _, rate in points]),
-        fmt="none",
-        ecolor=colour,
-        elinewidth=1.4,
-        capsize=2.5,
+    known = [math.nan if low < high else low for _, (low, high), _ in points]
+    steps, arms = [step for step, _, _ in points], [_arms(*ends) for _, *ends in points]
+    down, up = zip(*arms, strict=True)
+    bars = {"capsize": 2.5, "elinewidth": 1.4}
+    drawn = axes.errorbar(
+        steps, known, yerr=[down, up], linewidth=1.4, markersize=5, **bars, **style
     )
-    for step, rate in points:
-        if rate.percent is None and rate.bounds is not None:
-            axes.vlines(step, *rate.bounds, colors=colour, linewidth=5, alpha=0.45)
+    colour = drawn.lines[0].get_color() if drawn.lines[0] is not None else None
+    for (step, (low, high), _), (below, above) in zip(points, arms, strict=True):
+        if low < high:
+            axes.vlines(step, low, high, colors=colour, linewidth=5, alpha=0.45)
+            axes.vlines(step, low - below, low + above, colors=colour, linewidth=1.4)
 
 
-def _arms(rates: Sequence[Rate]) -> list[list[float]]:
-    """How far each interval reaches below and above the least rate."""
-    ends = [(rate.interval or (0.0, 0.0), (rate.bounds or (0.0, 0.0))[0]) for rate in rates]
-    return [[at - low for (low, _), at in ends], [high - at for (_, high), at in ends]]
+def _arms(bounds: Bounds, interval: Bounds) -> Bounds:
+    """How far an interval reaches below and above the least rate."""
+    return bounds[0] - interval[0], interval[1] - bounds[0]
 
 
 def _robust(rows: Sequence[TableRow]) -> Figure:
