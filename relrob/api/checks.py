@@ -12,6 +12,7 @@ from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.judge import diagnose
 from relrob.audit.pair import compare_pair
 from relrob.audit.pair_report import PairReport
+from relrob.audit.runtime_faults import runtime_faults
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import compare
 from relrob.audit.weights import WeightReport, compare_weights
@@ -126,8 +127,8 @@ def check(subject: Subject, listener: Listener) -> Checked:
     diagnoses = diagnose(pair, weights)
     for told in (pair.sentence, *(f"{found.id}: {found.sentence}" for found in diagnoses)):
         listener(Event("note", told))
-    runtimes = compare(quantised, data, (), listener)
-    return Checked(pair, weights, diagnoses, runtimes)
+    runtimes = compare(quantised, data, (), listener, memory=subject.request.memory)
+    return Checked(pair, weights, (*diagnoses, *runtime_faults(runtimes)), runtimes)
 
 
 def runtimes_sentence(report: RuntimeReport) -> str:
