@@ -150,10 +150,10 @@ def refuse_idle(given: Iterable[str], asked: Asked) -> None:
         words = idle(option, asked)
         if words:
             regions = USES[option].regions
-            others = "" if asked["region"] in regions else f"it with {', '.join(regions)}"
+            others = "" if asked["region"] in regions else f"with {', '.join(regions)}"
             raise UsageError(
                 f"{spelled(option)} has no effect with {words}",
-                others,
+                others and f"{spelled(option)} {others}",
                 f"leave out {spelled(option)}",
             )
 
