@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from relrob.errors import RelrobError
 from relrob.system.version import VERSION
 
 TYPE_CHECKING = False
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from relrob.api.verify import verify
 
 __version__ = VERSION
-__all__ = ["__version__", "ladder", "quantise", "train", "verify"]
+__all__ = ["RelrobError", "__version__", "ladder", "quantise", "train", "verify"]
 
 _LAZY = ("verify", "ladder", "train", "quantise")
 

@@ -13,6 +13,7 @@ from relrob.regions.exact import parse_fraction
 from relrob.regions.graph import check_covering, graph, refuse_large, write_graphml
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.registry import load
+from relrob.study.pool import leave_unguarded
 from relrob.study.region import described, features_of
 from relrob.system.child import check_memory
 from relrob.system.files import check_writable, readable, write_atomic
@@ -44,6 +45,7 @@ def ladder(
     `graphml` and `drawing` (.png or .svg): files to write. `memory`: GiB that the first reading of
     a file may take. Raises RelrobError, also for a ladder that is too large for a graph.
     """
+    leave_unguarded()
     check_memory(memory)
     region = Ladder(
         parse_fraction(str(radius), "radius"),

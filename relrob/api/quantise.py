@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,9 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.registry import QUANTISERS
+from relrob.study.options import spelled
+from relrob.study.pool import leave_unguarded
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.first import load_guarded
@@ -34,9 +38,9 @@ def quantise(
     *,
     scheme: str = "int8",
     dataset: str = "mnist",
-    calibration: int = DEFAULT_COUNT,
-    calibration_split: str = "train",
-    seed: int = 0,
+    calibration: int | None = None,
+    calibration_split: str | None = None,
+    seed: int | None = None,
     layout: str = "auto",
     memory: float | None = None,
     listener: Listener = silent,
@@ -45,14 +49,20 @@ def quantise(
     `relrob quantise --json`.
 
     `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
-    `calibration` images from `calibration_split`, by `seed`. `memory`: GiB that the first reading
+    `calibration` images (512) from `calibration_split` (train), by `seed` (0); other schemes
+    refuse these three. `memory`: GiB that the first reading
     of a file may take. Raises RelrobError.
     """
+    leave_unguarded()
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
         raise UsageError(
             f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}"
         )
+    _refuse_idle(
+        scheme,
+        {"calibration": calibration, "calibration_split": calibration_split, "seed": seed},
+    )
     check_writable(path)
     test = load_guarded(dataset, "test", memory)
     shape, more = test.image_shape, not test.classes_known
@@ -67,7 +77,8 @@ def quantise(
     check_quantisable(network)
     drawn: Calibration | None = None
     if needs_calibration(scheme):
-        drawn = draw(load_guarded(dataset, calibration_split, memory), calibration, seed)
+        images = load_guarded(dataset, calibration_split or "train", memory)
+        drawn = draw(images, DEFAULT_COUNT if calibration is None else calibration, seed or 0)
     how = f", calibrated on {drawn.name}" if drawn else ""
     listener(Event("note", f"quantising {reference} as {scheme}{how}"))
     data = quantised_bytes(network, scheme, drawn, shape)
@@ -96,6 +107,19 @@ def quantise(
         "runtime": quantised.runtime,
         "seconds": round(time.monotonic() - started, 2),
     }
+
+
+def _refuse_idle(scheme: str, given: Mapping[str, Any]) -> None:
+    """Refuse options of calibration that are not None, where the scheme needs none. Raises
+    UsageError."""
+    typed = [name for name, value in given.items() if value is not None]
+    if typed and not needs_calibration(scheme):
+        calibrated = [entry.name for entry in QUANTISERS if entry.calibrated]
+        raise UsageError(
+            f"{spelled(typed[0])} has no effect with scheme {scheme}, which needs no calibration",
+            f"{spelled(typed[0])} with {', '.join(calibrated)}",
+            f"leave out {spelled(typed[0])}",
+        )
 
 
 def shown_accuracy(network: Network, test: Dataset) -> float:

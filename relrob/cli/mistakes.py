@@ -38,7 +38,7 @@ def tell(error: BaseException) -> int | None:
         click.echo(f"relrob: {capped(printable(str(mistake)), MOST)}", err=True)
     if interrupt.as_json():
         _write(mistake, mistake.exit_code)
-    if isinstance(error, OSError):
+    if isinstance(error, OSError) and error.errno not in NO_DESCRIPTORS:
         # Without this Python would write again as it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     return mistake.exit_code
