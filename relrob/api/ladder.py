@@ -18,7 +18,7 @@ from relrob.study.region import described, features_of
 from relrob.system.child import check_memory
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset
-from relrob_datasets.first import load_guarded, load_image_guarded
+from relrob_datasets.first import load_guarded, load_image_guarded, refuse_memory
 from relrob_datasets.select import select
 
 _REPORT = "relrob.report.ladder"
@@ -96,6 +96,7 @@ def _image(
 ) -> tuple[Dataset, int]:
     """The data set that holds the image, and its index there. Raises UsageError, DatasetError."""
     if text.isascii() and text.isdigit():
+        refuse_memory(memory, dataset or "mnist")
         data = load_guarded(dataset or "mnist", split or "test", memory)
         return data, select(data, text)[0]
     if dataset is not None or split is not None:

@@ -57,7 +57,8 @@ def run_named(
 
     `rerun`: images to decide again: "never", "unknown" or "always". `references`: data set to its
     reference network. `only`: grids to run, all when empty. `changes`: options of `relrob verify`
-    that replace the study's where a run uses them. `workers` and `scheduler`: as for `relrob.verify`. Raises RelrobError.
+    that replace the study's where a run uses them. `workers` and `scheduler`: as for
+    `relrob.verify`. Raises RelrobError.
     """
     leave_unguarded()
     spec = find_spec(name, changes or {}, references or {}, only)

@@ -7,9 +7,8 @@ wherever a file may stand.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from glob import escape, glob
 from importlib.resources import files as package_files
-from os.path import isfile
+from pathlib import Path
 from typing import Final
 
 import click
@@ -47,9 +46,10 @@ def _or_files(names: Iterable[str], start: str) -> list[CompletionItem]:
     """Names, and files by the shell; where names match, bash shows them alone, so that files are
     listed here too."""
     found = _starting(names, start)
-    here = glob(f"{escape(start)}*") if found and start else []
+    here = [each.name for each in Path().iterdir() if each.is_file()] if found else []
     # The shell's own completion comes first: bash forgets what stood before it.
-    return [CompletionItem(start, type="file"), *found, *_starting(filter(isfile, here), start)]
+    shell = CompletionItem(start, type="file")
+    return [shell, *found, *_starting(sorted(here), start)]
 
 
 def datasets(

@@ -71,8 +71,8 @@ def as_json() -> bool:
 def say(before: str = "") -> None:
     """Write the line once, past all buffers, and under --json the document."""
     global _said
-    line, document = ("", "") if _said else (LINE, DOCUMENT if as_json() else "")
-    _said = True
+    again, _said = _said, True
+    line, document = ("", "") if again else (LINE, DOCUMENT if as_json() else "")
     # Nobody may read them any more.
     with suppress(OSError):
         os.write(_errors, f"{before}{line}".encode())

@@ -21,7 +21,6 @@ from relrob.errors import UsageError, printable
 from relrob.registry import load
 
 
-
 @click.group("study")
 def command() -> None:
     """Run studies: grids of runs, resumable, shown beside published numbers.

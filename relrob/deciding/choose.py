@@ -10,6 +10,7 @@ from relrob.deciding.auto import Auto, AutoBall, named
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.errors import UsageError
+from relrob.networks.enclose import enclosure_of
 from relrob.queries.solver import Solver
 from relrob.regions.ball import BallSet
 from relrob.regions.ladder import RungSet
@@ -27,25 +28,30 @@ def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
     region. Raises UsageError."""
     if network.black_box:
         raise UsageError(
-            f"balls need a modelled network; {network.path} is run as a black box:"
-            f" {network.black_box}",
-            hint="--region ladder",
+            f"{network.path} has no bounds in region {region.kind}: {network.black_box}",
+            "networks whose every layer has bounds",
+            "--region ladder, where every point is run",
         )
-    refusals = []
+    refusals: dict[str, list[str]] = {}
     for entry in registry.solvers(region.kind, name):
         solver: Solver[BallSet] = registry.load(entry.target)()
         refusal = solver.accepts(region, (network,))
         if refusal is None:
             return solver
-        refusals.append(f"solver {entry.method}: {refusal}")
+        refusals.setdefault(refusal, []).append(entry.method)
     if not refusals:
         raise UsageError(
             f"solver {name!r} for region {region.kind}",
             f"auto, {registry.names(registry.solvers(region.kind))}",
         )
-    raise UsageError(
-        f"{network.path} in region {region.kind}: {'; '.join(refusals)}", hint="--region ladder"
-    )
+    if enclosure_of(network) is None:
+        raise UsageError(
+            f"{network.path} has no bounds in region {region.kind}",
+            "float MLPs, dense .tflite files and fixed-point networks",
+            "--region ladder",
+        )
+    told = "; ".join(f"{', '.join(dict.fromkeys(by))}: {why}" for why, by in refusals.items())
+    raise UsageError(f"{network.path} in region {region.kind}: {told}", hint="--region ladder")
 
 
 def chosen(points: Points, networks: Sequence[Network], asked: str | Solver[Any]) -> Solver[Points]:

@@ -1,5 +1,8 @@
-"""What a region reaches around the images of a run, said before the run: its points, the cost of its
-cheapest move, and images around which it is the image alone, or every image there is."""
+"""What a region reaches around the images of a run, said before the run.
+
+Its points, the cost of its cheapest move, and images around which it is the image alone, or every
+image there is.
+"""
 
 from __future__ import annotations
 
@@ -46,9 +49,7 @@ class Extents:
                 "images: their region is the image alone"
             )
         if self.whole:
-            told.append(
-                f"the region is all of [0,1]^n around {self.whole} of {self.images} images"
-            )
+            told.append(f"the region is all of [0,1]^n around {self.whole} of {self.images} images")
         elif self.nearly:
             told.append("the region is nearly all of [0,1]^n")
         return told

@@ -15,6 +15,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.errors import UsageError
 from relrob.networks.details import runtime_details
+from relrob.networks.enclose import enclosure_of
 from relrob.queries.query import Budget
 from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
@@ -120,6 +121,8 @@ def make_plan(
             "the other order",
         )
     check_solver(request.solver, region, (reference, quantised))
+    if request.certificates:
+        _check_certificates(region, (reference, quantised), listener)
     header = {
         **_header(request, region, asked.data, indices, reference, quantised),
         "effective_rule": effective.value,
@@ -157,6 +160,29 @@ def make_plan(
         header=header,
         config=config,
     )
+
+
+def _check_certificates(
+    region: Region, networks: tuple[Network, Network], listener: Listener
+) -> None:
+    """Refuse certificates where no proof can rest on bounds, and name the network of which there
+    are none. Raises UsageError."""
+    boxes = [each for each in networks if enclosure_of(each) is None]
+    # On a ladder the points of a black box are run beside the bounds of the other network.
+    if len(boxes) == len(networks):
+        raise UsageError(
+            f"--certificates has no effect: no bounds for {_unbounded(boxes[0])}",
+            "networks that have bounds: float MLPs, dense .tflite files, fixed point",
+            "leave out --certificates",
+        )
+    for box in boxes if region.kind != "ladder" else ():
+        listener(Event("note", f"no certificates for {_unbounded(box)}"))
+
+
+def _unbounded(network: Network) -> str:
+    """The network and its layer that has no bounds."""
+    why = network.black_box
+    return f"{network.path}{f' ({why})' if why else ''}"
 
 
 def _header(

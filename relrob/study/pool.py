@@ -157,8 +157,8 @@ def _brief(worker: _Worker, work: bytes, waiting: deque[int]) -> None:
     """Send a worker what it is to do, and its first item. Raises RelrobError where it has ended."""
     try:
         worker.pipe.send_bytes(work)
-    except (BrokenPipeError, ConnectionResetError) as error:
-        raise _no_start() from error
+    except (BrokenPipeError, ConnectionResetError):
+        raise _no_start() from None
     _give(worker, waiting)
 
 

@@ -237,7 +237,7 @@ def _combinations(where: str, options: dict[str, Any]) -> list[dict[str, Any]]:
     except UsageError as error:
         raise UsageError(f"{where}: {error}") from error
     if any("radius" not in cell for cell in found):
-        hint = "a number or a list, such as radius = [\"10\", \"20\"], or a region with a radius"
+        hint = 'a number or a list, such as radius = ["10", "20"], or a region with a radius'
         raise UsageError(f"{where}: no radius", hint)
     return found
 
