@@ -110,8 +110,6 @@ def make_plan(
     stages = stages or Stages([request])
     asked = check_request(request, stages, listener)
     region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
-    for words in (before(region, asked.data.images, indices), *asked.extents.notes()):
-        listener(Event("note", words))
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
     if reference.scheme != "float32" and quantised.scheme == "float32":
@@ -140,6 +138,8 @@ def make_plan(
     }
     config_digest = sha256_bytes(canonical(config).encode())
     Store.check(run_directory(out, config_digest), config)
+    for words in (before(region, asked.data.images, indices), *asked.extents.notes()):
+        listener(Event("note", words))
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
