@@ -91,9 +91,9 @@ def map_unordered(
                 assert item is not None  # noqa: S101 - only busy workers are waited for
                 try:
                     answer = worker.pipe.recv()
-                except (EOFError, ConnectionResetError) as error:
+                except (EOFError, ConnectionResetError):
                     if not worker.ready:
-                        raise _no_start() from error
+                        raise _no_start() from None
                     log.warning("a worker process died over image %d", item)
                     if item in tried:
                         yield Unanswered(item)
