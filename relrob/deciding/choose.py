@@ -30,7 +30,7 @@ def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
         raise UsageError(
             f"{network.path} has no bounds in region {region.kind}: {network.black_box}",
             "networks whose every layer has bounds",
-            "--region ladder, where every point is run",
+            "--region ladder",
         )
     refusals: dict[str, list[str]] = {}
     for entry in registry.solvers(region.kind, name):

@@ -264,8 +264,8 @@ def _extents(summary: Summary) -> list[str]:
         )
     if document.get("whole"):
         told.append(
-            f"Regions that are all of [0,1]^n: those of {document['whole']} images; no network is "
-            "robust there."
+            f"Regions that are all of [0,1]^n: those of {document['whole']} images; a network is "
+            "robust there only if it gives every image one label."
         )
     return told
 
