@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 
 from relrob.cli.main import COMMANDS, group
+from relrob.domain.presets import PRESETS
 from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
 from relrob.store.summary import Summary
@@ -57,6 +58,12 @@ def registries() -> str:
         ("Quantisation schemes", QUANTISERS),
     )
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
+
+
+def presets() -> str:
+    """Regions by name."""
+    rows = [f"| `{preset.name}` | {preset.summary} |" for preset in PRESETS]
+    return "\n".join(["| `--region` | is |", "| --- | --- |", *rows])
 
 
 def commands() -> str:
