@@ -28,7 +28,7 @@ def tell(error: BaseException) -> int | None:
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()
         return 2
-    mistake = _mistake(error)
+    mistake = mistake_of(error)
     if mistake is None:
         if interrupt.as_json() and not isinstance(error, SystemExit):
             name = type(error).__name__
@@ -54,7 +54,7 @@ def _write(mistake: RelrobError, code: int) -> None:
         sys.stdout.flush()
 
 
-def _mistake(error: BaseException) -> RelrobError | None:
+def mistake_of(error: BaseException) -> RelrobError | None:
     """A mistake of the user's in relrob's form (given; accepted; try); None for another error."""
     if isinstance(error, RelrobError):
         return error
