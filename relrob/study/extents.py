@@ -121,7 +121,7 @@ def _span(ends: Sequence[str]) -> str:
 def number(value: Fraction) -> str:
     """A fraction as users type it, or six digits of one that nobody would.
 
-    >>> number(Fraction(5, 2)), number(Fraction(1, 3**20))
-    ('5/2', '2.86797e-10')
+    >>> number(Fraction(5, 2)), number(Fraction(1, 3**30))
+    ('5/2', '4.85694e-15')
     """
     return str(value) if len(str(value)) <= 12 else f"{float(value):.6g}"

@@ -69,8 +69,15 @@ def test_each_option_is_used_or_refused(option: str, region: str) -> None:
         return
     with pytest.raises(UsageError) as told:
         asked(region, **{option: value})
-    assert str(told.value).startswith(f"{spelled(option)} has no effect with ")
-    assert str(told.value).endswith(f"try: leave out {spelled(option)}")
+    assert str(told.value).startswith(f"{spelled(option, value)} has no effect with ")
+    assert str(told.value).endswith(f"try: leave out {spelled(option, value)}")
+
+
+def test_all_options_of_one_reason_are_named_in_one_line() -> None:
+    with pytest.raises(UsageError) as told:
+        asked("linf", step="1/4", features="5", counts=False, quantise="qdq")
+    names = "--step, --features, --no-counts"
+    assert str(told.value) == (f"{names} have no effect with region linf; try: leave out {names}")
 
 
 def test_every_option_has_an_entry() -> None:
