@@ -12,6 +12,7 @@ import click
 
 from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
+from relrob.domain.presets import PRESETS
 from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
 from relrob.store.summary import Summary
@@ -58,6 +59,12 @@ def registries() -> str:
         ("Quantisation schemes", QUANTISERS),
     )
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
+
+
+def presets() -> str:
+    """Regions by name."""
+    rows = [f"| `{preset.name}` | {preset.summary} |" for preset in PRESETS]
+    return "\n".join(["| `--region` | is |", "| --- | --- |", *rows])
 
 
 def commands() -> str:

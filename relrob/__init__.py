@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
+from relrob.errors import RelrobError
 from relrob.system.version import VERSION
 
 TYPE_CHECKING = False

@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from relrob.errors import DatasetError
+from relrob.errors import DatasetError, UsageError
 from relrob.registry import load as load_object
 from relrob.system.child import guarded, size_of
 from relrob_datasets import manifest as manifests
@@ -56,6 +56,17 @@ def load_images_guarded(
     return load_images(name_or_path, split, read_as, whole)
 
 
+def refuse_memory(memory: float | None, name: str) -> None:
+    """Refuse a limit for the reading of a data set whose files have published checksums: no foreign
+    file is read. Raises UsageError."""
+    if memory is not None and manifests.find(name) is not None:
+        raise UsageError(
+            f"--memory has no effect with {name}, whose files have published checksums",
+            "--memory with a file of your own",
+            "leave out --memory",
+        )
+
+
 def load_image_guarded(path: Path, memory: float | None = None, read_as: ReadAs = GIVEN) -> Dataset:
     """`relrob_datasets.single.load_image`, after a child has loaded the image. `memory`: GiB, None
     for the default. Raises DatasetError."""
@@ -92,6 +103,7 @@ def check(
 ) -> tuple[Dataset, ...]:
     """Check images on the disk by loading them: one split, or each split of a named set that is
     here. Raises DatasetError."""
+    refuse_memory(memory, name_or_path)
     manifest = manifests.find(name_or_path)
     if manifest and split is None:
         return tuple(load_known(manifest, here) for here in splits_here(manifest) or ("test",))

@@ -23,6 +23,7 @@ from relrob.report.audit.write import audit_json, begin_in, write_audit
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.plan import make_plan
+from relrob.study.pool import leave_unguarded
 from relrob.study.request import Request, request_of
 from relrob.study.run import crew
 from relrob.study.stages import Stages
@@ -79,6 +80,7 @@ def audit(
     Raises RelrobError, whose one line names the mistake; AlarmError (exit code 4) where a run
     contradicts a proof: then there is no verdict.
     """
+    leave_unguarded()
     begin, held, count = monotonic(), asked(policy, options), crew(workers, None)
     seconds, given = seconds_of(str(time)), _regioned(options)
     radius, step = given.pop("radius", None), given.pop("step", None)

@@ -13,11 +13,12 @@ from relrob.regions.exact import parse_fraction
 from relrob.regions.graph import check_covering, graph, refuse_large, write_graphml
 from relrob.regions.ladder import RungSet, rung_set
 from relrob.registry import load
+from relrob.study.pool import leave_unguarded
 from relrob.study.region import described, features_of
 from relrob.system.child import check_memory
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset, Images
-from relrob_datasets.first import load_image_guarded, load_images_guarded
+from relrob_datasets.first import load_image_guarded, load_images_guarded, refuse_memory
 from relrob_datasets.read_as import ReadAs
 from relrob_datasets.select import select
 
@@ -48,6 +49,7 @@ def ladder(
     files to write. `memory`: GiB that the first reading of a file may take. Raises RelrobError,
     also for a ladder that is too large for a graph.
     """
+    leave_unguarded()
     check_memory(memory)
     region = Ladder(
         parse_fraction(str(radius), "radius"),
@@ -106,6 +108,7 @@ def _image(
 ) -> tuple[Dataset | Images, int]:
     """The data set that holds the image, and its index there. Raises UsageError, DatasetError."""
     if text.isascii() and text.isdigit():
+        refuse_memory(memory, dataset or "mnist")
         data = load_images_guarded(dataset or "mnist", split or "test", memory, read_as)
         return data, select(data, text)[0]
     if dataset is not None or split is not None:

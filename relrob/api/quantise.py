@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,10 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
+from relrob.registry import QUANTISERS
 from relrob.study.data import in_units, labelled
+from relrob.study.options import spelled
+from relrob.study.pool import leave_unguarded
 from relrob.system.files import check_writable, readable, write_atomic
 from relrob_datasets.dataset import Dataset, Images
 from relrob_datasets.first import class_names, load_images_guarded
@@ -44,9 +48,9 @@ def quantise(
     *,
     scheme: str = "int8",
     dataset: str = "mnist",
-    calibration: int = DEFAULT_COUNT,
-    calibration_split: str = "train",
-    seed: int = 0,
+    calibration: int | None = None,
+    calibration_split: str | None = None,
+    seed: int | None = None,
     layout: str = "auto",
     classes: str | Path | None = None,
     labels: str = "given",
@@ -63,16 +67,22 @@ def quantise(
     `relrob quantise --json`.
 
     `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
-    `calibration` images from `calibration_split`, by `seed`. `classes`, `labels`, `range` and
-    `images_layout`: how the data are read (docs/data.md). `input_scale`, `mean`, `std`, `channels`:
-    the input contract (docs/inputs.md), through which these are fed. `memory`: GiB that the first
-    reading of a file may take. Raises RelrobError.
+    `calibration` images (512) from `calibration_split` (train), by `seed` (0); other schemes
+    refuse these three. `classes`, `labels`, `range` and `images_layout`: how the data are read
+    (docs/data.md). `input_scale`, `mean`, `std`, `channels`: the input contract (docs/inputs.md),
+    through which these are fed. `memory`: GiB that the first reading of a file may take. Raises
+    RelrobError.
     """
+    leave_unguarded()
     started, path = time.monotonic(), Path(output)
     if path.suffix != suffix(scheme):
         raise UsageError(
             f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}"
         )
+    _refuse_idle(
+        scheme,
+        {"calibration": calibration, "calibration_split": calibration_split, "seed": seed},
+    )
     check_writable(path)
     names = class_names(None if classes is None else str(classes), memory)
     read_as = ReadAs(names, labels, range, images_layout)
@@ -94,7 +104,14 @@ def quantise(
     check_quantisable(network)
     drawn: Calibration | None = None
     if needs_calibration(scheme):
-        drawn = _drawn(dataset, images, calibration_split, calibration, seed, memory)
+        drawn = _drawn(
+            dataset,
+            images,
+            calibration_split or "train",
+            DEFAULT_COUNT if calibration is None else calibration,
+            seed or 0,
+            memory,
+        )
     how = f", calibrated on {drawn.name}" if drawn else ""
     listener(Event("note", f"quantising {reference} as {scheme}{how}"))
     data = quantised_bytes(network, scheme, drawn, shape)
@@ -140,6 +157,19 @@ def _drawn(
         )
     chosen = calibration_images(dataset, images, split, memory)
     return draw(chosen, count, seed, own=judged(images, split))
+
+
+def _refuse_idle(scheme: str, given: Mapping[str, Any]) -> None:
+    """Refuse options of calibration that are not None, where the scheme needs none. Raises
+    UsageError."""
+    typed = [name for name, value in given.items() if value is not None]
+    if typed and not needs_calibration(scheme):
+        calibrated = [entry.name for entry in QUANTISERS if entry.calibrated]
+        raise UsageError(
+            f"{spelled(typed[0])} has no effect with scheme {scheme}, which needs no calibration",
+            f"{spelled(typed[0])} with {', '.join(calibrated)}",
+            f"leave out {spelled(typed[0])}",
+        )
 
 
 def shown_accuracy(network: Network, test: Dataset) -> float:

@@ -20,6 +20,7 @@ from relrob.report.study.text import study_json, study_text
 from relrob.store.study_directory import CellResult, StudyHead, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
 from relrob.study.options import spelled
+from relrob.study.pool import leave_unguarded
 from relrob.study.run import crew
 from relrob.study.spec import builtin, find_spec, read_spec
 from relrob.system.files import write_atomic
@@ -58,9 +59,10 @@ def run_named(
 
     `rerun`: images to decide again: "never", "unknown" or "always". `references`: data set to its
     reference network. `only`: grids to run, all when empty. `changes`: options of `relrob verify`
-    that replace the study's where a run uses them. `workers`, `scheduler`: as for `relrob.verify`.
-    Raises RelrobError.
+    that replace the study's where a run uses them. `workers` and `scheduler`: as for
+    `relrob.verify`. Raises RelrobError.
     """
+    leave_unguarded()
     spec = find_spec(name, changes or {}, references or {}, only)
     count = crew(workers, scheduler)
     for option in changes or {}:
@@ -90,6 +92,7 @@ def study(
     `changes`: options of `relrob verify` that replace the study's, such as images="0:10". Raises
     RelrobError.
     """
+    leave_unguarded()
     found = run_named(
         name,
         None if out is None else Path(out),

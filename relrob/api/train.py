@@ -9,6 +9,7 @@ from typing import Any
 from relrob.api.quantise import shown_accuracy
 from relrob.domain.events import Event, Listener, silent
 from relrob.networks.load import load_network
+from relrob.study.pool import leave_unguarded
 from relrob.system.files import readable
 from relrob.training.architectures import check_training, default_architecture
 from relrob.training.reference import trainer
@@ -30,6 +31,7 @@ def train(
     `arch`: the paper's for the data set when None; `epochs`: the architecture's when None. Imports
     TensorFlow. Raises RelrobError.
     """
+    leave_unguarded()
     started, path, name = time.monotonic(), Path(output), arch or default_architecture(dataset)
     check_training(name, path, seed, epochs)
     test = load_guarded(dataset, "test")

@@ -12,6 +12,7 @@ from relrob.store.run_directory import Store
 from relrob.store.summarise import summarise
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
+from relrob.study.pool import leave_unguarded
 from relrob.study.request import request_of
 from relrob.study.run import crew, keep_networks, run
 from relrob.system.files import sweep
@@ -53,6 +54,7 @@ def verify(
 
     Raises RelrobError, whose one line names the mistake, the accepted values and a remedy.
     """
+    leave_unguarded()
     request = request_of(radius, step, reference, quantised, options, {"export": export})
     count = crew(workers, scheduler)
     directory = None if out is None else Path(out)

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from relrob.errors import printable
+from relrob.cli import completion
+from relrob.errors import UsageError, printable
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -28,7 +29,12 @@ def _set_level(ctx: click.Context, param: click.Parameter, value: int | bool) ->
 def common_options(function: F) -> F:
     """Add --json, -q and -v. The command receives `as_json` (bool) and `quiet` (bool)."""
     function = click.option(
-        "--json", "as_json", is_flag=True, help="JSON on standard output, nothing else."
+        "--json",
+        "as_json",
+        is_flag=True,
+        # Before --format, which asks for it.
+        is_eager=True,
+        help="JSON on standard output, nothing else.",
     )(function)
     function = click.option("-q", "--quiet", is_flag=True, callback=_keep, help="Errors only.")(
         function
@@ -81,6 +87,11 @@ def image_options(function: F) -> F:
         metavar="LO:HI",
         help="Values of the data that pixels 0 to 1 stand for, or auto: for tables of features.",
     )(function)
+
+
+def crew(workers: str, scheduler: str | None) -> str | None:
+    """The text of --workers; None where the user left it to a cluster."""
+    return workers if scheduler is None or typed(workers=workers) else None
 
 
 def memory_option(function: F) -> F:
@@ -139,6 +150,28 @@ def ladder_options(function: F) -> F:
     return click.option(
         "--features", default="20", show_default=True, help="Most salient groups of axes, or all."
     )(function)
+
+
+def format_option(function: F) -> F:
+    """Add --format, which --json sets to json. The command receives `form` (text)."""
+    return click.option(
+        "--format",
+        "form",
+        default="markdown",
+        show_default=True,
+        callback=_form,
+        help=f"{', '.join(completion.FORMATS[:-1])} or {completion.FORMATS[-1]}.",
+        shell_complete=completion.words(*completion.FORMATS),
+    )(function)
+
+
+def _form(ctx: click.Context, param: click.Parameter, value: str) -> str:
+    """json under --json. Raises UsageError where another form is asked for too."""
+    if not ctx.params.get("as_json"):
+        return value
+    if typed(form=value) and value != "json":
+        raise UsageError(f"--format {value} with --json", "one of the two", "leave out --json")
+    return "json"
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

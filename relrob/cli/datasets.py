@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from relrob.cli import completion
 from relrob.cli.common import common_options, memory_option, print_json
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import printable
@@ -48,7 +49,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
 
 
 @command.command("get")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.dataset_names)
 @click.option(
     "--from",
     "from_path",
@@ -76,8 +77,13 @@ def get_command(name: str, from_path: Path | None, as_json: bool, quiet: bool) -
 
 
 @command.command("verify")
-@click.argument("name")
-@click.option("--split", metavar="NAME", help="train or test; every split on disk when not given.")
+@click.argument("name", shell_complete=completion.datasets)
+@click.option(
+    "--split",
+    metavar="NAME",
+    help="train or test; every split on disk when not given.",
+    shell_complete=completion.words(*completion.SPLITS),
+)
 @memory_option
 @common_options
 def verify_command(

@@ -16,6 +16,16 @@ if TYPE_CHECKING:
 
 CODE = 130
 LINE = "relrob: interrupted; the same command takes up a run where it stopped\n"
+# The same under --json, on standard output.
+DOCUMENT = """{
+  "error": {
+    "given": "interrupted",
+    "accepted": "",
+    "hint": "the same command, which takes up a run where it stopped",
+    "exit_code": 130
+  }
+}
+"""
 # Seconds for the program to end in good order.
 PATIENCE = 20
 _IMPORTING = ("<frozen importlib._bootstrap>", "<frozen importlib._bootstrap_external>")
@@ -52,13 +62,22 @@ def ignore() -> None:
         signal.alarm(0)
 
 
+def as_json() -> bool:
+    """Is --json among the words of the command line?"""
+    options = sys.argv[1:]
+    return "--json" in options[: options.index("--") if "--" in options else None]
+
+
 def say(before: str = "") -> None:
-    """Write the line once, past all buffers."""
+    """Write the line once, past all buffers, and under --json the document."""
     global _said
-    line, _said = "" if _said else LINE, True
-    # Nobody may read it any more.
+    again, _said = _said, True
+    line, document = ("", "") if again else (LINE, DOCUMENT if as_json() else "")
+    # Nobody may read them any more.
     with suppress(OSError):
         os.write(_errors, f"{before}{line}".encode())
+    with suppress(OSError):
+        os.write(1, document.encode())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from relrob.cli import completion
 from relrob.cli.common import (
     common_options,
     image_options,
@@ -22,12 +23,20 @@ from relrob.registry import load
 
 
 @click.command("ladder")
-@click.argument("image")
+@click.argument("image", shell_complete=completion.path)
 @click.option("--radius", required=True, help="Radius in pixel units, exact: 10, 1/2.")
 @click.option("--step", required=True, help="Manipulation step in (0, 1], exact: 0.25, 1/64.")
 @ladder_options
-@click.option("--dataset", help="Data set of which IMAGE is an index.  [default: mnist]")
-@click.option("--split", help="Its split.  [default: test]")
+@click.option(
+    "--dataset",
+    help="Data set of which IMAGE is an index.  [default: mnist]",
+    shell_complete=completion.datasets,
+)
+@click.option(
+    "--split",
+    help="Its split.  [default: test]",
+    shell_complete=completion.words(*completion.SPLITS),
+)
 @image_options
 @click.option(
     "--graphml",

@@ -3,25 +3,20 @@ and an exit code."""
 
 from __future__ import annotations
 
-import errno
 import io
 import logging
 import os
 import sys
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
-from relrob.cli import interrupt
-from relrob.errors import RelrobError, capped, printable
+from relrob.cli import interrupt, mistakes
+from relrob.errors import printable
 from relrob.registry import load
-from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
 from relrob.system.version import VERSION
 
-# The most characters of a line about an error.
-MOST = 1000
 COMMANDS: dict[str, tuple[str, str]] = {
     "verify": (
         "relrob.cli.verify:command",
@@ -115,37 +110,6 @@ def open_streams() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
-def usage_line(error: click.ClickException) -> str:
-    """A line of relrob's form (given; accepted; try) from click's message."""
-    given = " ".join(error.format_message().split()).rstrip(".")
-    context = error.ctx if isinstance(error, click.UsageError) else None
-    accepted = ""
-    if (
-        isinstance(error, click.MissingParameter)
-        and isinstance(error.param, click.Option)
-        and error.param.help
-    ):
-        accepted = f"; accepted: {error.param.help.rstrip('.')}"
-    path = context.command_path if context else "relrob"
-    return f"{given[:1].lower()}{given[1:]}{accepted}; try: {path} --help"
-
-
-def say(line: str) -> None:
-    """Write one line on standard error, unless nobody reads it any more."""
-    with suppress(OSError):
-        click.echo(f"relrob: {capped(printable(line), MOST)}", err=True)
-
-
-def system_line(error: OSError) -> str:
-    """A line about a refusal of the operating system."""
-    if error.errno in NO_DESCRIPTORS:
-        return f"{error.strerror}; try: {DESCRIPTORS}"
-    if error.errno == errno.ENAMETOOLONG:
-        return f"a name is longer than the file system takes: {error.filename}"
-    told = f"cannot write the output: {error.strerror or error}"
-    return f"{told}; try: free space, or another place for it"
-
-
 def run() -> int:
     """Run the command that the arguments name; returns the exit code, which is 130 after any
     Ctrl-C."""
@@ -161,33 +125,10 @@ def run() -> int:
         if isinstance(error, SystemExit) and sys.stdout is not output:
             # click replaces standard output, and exits, when nobody reads it any more.
             return 0
-        code = refused(error)
+        code = mistakes.tell(error)
         if code is None:
             raise
         return code
-
-
-def refused(error: BaseException) -> int | None:
-    """Write one line about a mistake of the user's; returns the exit code, or None for another
-    error."""
-    if isinstance(error, RelrobError):
-        say(str(error))
-        return error.exit_code
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        error.show()
-        return 2
-    if isinstance(error, click.ClickException):
-        say(usage_line(error))
-        return 2
-    if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-        say("too many open files; try: ulimit -n 1024")
-        return 2
-    if isinstance(error, OSError):
-        say(system_line(error))
-        # Without this Python would write again as it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 2
-    return None
 
 
 class PlainFormatter(logging.Formatter):

@@ -8,12 +8,14 @@ from typing import Any
 
 import click
 
+from relrob.cli import completion
 from relrob.cli.common import (
     common_options,
     data_options,
     input_options,
     memory_option,
     print_json,
+    typed,
 )
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
@@ -23,7 +25,13 @@ from relrob.registry import QUANTISERS, load, names
 
 @click.command("quantise")
 @click.argument("reference", type=click.Path(path_type=Path))
-@click.option("--scheme", default="int8", show_default=True, help=f"{names(QUANTISERS)}.")
+@click.option(
+    "--scheme",
+    default="int8",
+    show_default=True,
+    help=f"{names(QUANTISERS)}.",
+    shell_complete=completion.schemes,
+)
 @click.option(
     "-o",
     "--output",
@@ -32,7 +40,11 @@ from relrob.registry import QUANTISERS, load, names
     help="File to write: .tflite, .onnx for qdq.",
 )
 @click.option(
-    "--dataset", default="mnist", show_default=True, help="Data set that calibrates and tests it."
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    help="Data set that calibrates and tests it.",
+    shell_complete=completion.datasets,
 )
 @data_options
 @click.option(
@@ -47,6 +59,7 @@ from relrob.registry import QUANTISERS, load, names
     default="train",
     show_default=True,
     help="Split that they are drawn from.",
+    shell_complete=completion.words(*completion.SPLITS),
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of that draw.")
 @click.option(
@@ -54,6 +67,7 @@ from relrob.registry import QUANTISERS, load, names
     default="auto",
     show_default=True,
     help="Pixel order of REFERENCE: auto, hwc or chw.",
+    shell_complete=completion.words(*completion.LAYOUTS),
 )
 @input_options
 @memory_option
@@ -72,7 +86,7 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
     """
     quantise: Callable[..., dict[str, Any]] = load("relrob.api.quantise:quantise")
     with progress(as_json, quiet) as listener:
-        summary = quantise(reference, output, listener=listener, **options)
+        summary = quantise(reference, output, listener=listener, **typed(**options))
     if as_json:
         print_json(summary)
     elif not quiet:

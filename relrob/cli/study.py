@@ -8,11 +8,17 @@ from typing import Any
 
 import click
 
-from relrob.cli.common import common_options, memory_option, print_json, worker_options
+from relrob.cli import completion
+from relrob.cli.common import (
+    common_options,
+    crew,
+    format_option,
+    memory_option,
+    print_json,
+    worker_options,
+)
 from relrob.errors import UsageError, printable
 from relrob.registry import load
-
-_FORMATS = "markdown, csv, latex or json"
 
 
 @click.group("study")
@@ -45,7 +51,7 @@ def list_command(as_json: bool, quiet: bool) -> None:
 
 
 @command.command("run")
-@click.argument("name")
+@click.argument("name", shell_complete=completion.studies)
 @click.option(
     "--out", type=click.Path(path_type=Path), help="Directory of the study, resumed if it exists."
 )
@@ -66,9 +72,12 @@ def list_command(as_json: bool, quiet: bool) -> None:
     default="never",
     show_default=True,
     help="Images to decide again: never, unknown or always.",
+    shell_complete=completion.words(*completion.RERUNS),
 )
 @click.option(
-    "--time-limit", type=float, help="Seconds per image and network, in place of the study's."
+    "--time-limit",
+    type=float,
+    help="Seconds per image and network, in place of the study's; a search has none.",
 )
 @worker_options
 @memory_option
@@ -100,7 +109,7 @@ def run_command(
         found = run_named(
             name,
             out,
-            workers=workers,
+            workers=crew(workers, scheduler),
             scheduler=scheduler,
             rerun=rerun,
             references=dict(_pair(text) for text in references),
@@ -125,7 +134,7 @@ def _pair(text: str) -> tuple[str, str]:
 
 @command.command("show")
 @click.argument("directory", type=click.Path(path_type=Path))
-@click.option("--format", "form", default="markdown", show_default=True, help=f"{_FORMATS}.")
+@format_option
 @common_options
 def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None:
     """Print the tables of the study in DIRECTORY, as far as it was run.
@@ -135,7 +144,7 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
       relrob study show study --format latex
     """
     show_text: Callable[[Path, str], str] = load("relrob.api.study:show_text")
-    click.echo(printable(show_text(directory, "json" if as_json else form), keep="\r\n"), nl=False)
+    click.echo(printable(show_text(directory, form), keep="\r\n"), nl=False)
 
 
 @command.command("figures")

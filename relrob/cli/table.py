@@ -7,16 +7,14 @@ from pathlib import Path
 
 import click
 
-from relrob.cli.common import common_options
+from relrob.cli.common import common_options, format_option
 from relrob.errors import printable
 from relrob.registry import load
 
 
 @click.command("table")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RUN...")
-@click.option(
-    "--format", "form", default="markdown", show_default=True, help="markdown, csv, latex or json."
-)
+@format_option
 @common_options
 def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> None:
     """Print tables of relative robustness and transfer of run directories, beside the published
@@ -29,4 +27,4 @@ def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> No
       relrob table run --format csv
     """
     table_text: Callable[[Sequence[Path], str], str] = load("relrob.api.study:table_text")
-    click.echo(printable(table_text(runs, "json" if as_json else form), keep="\r\n"), nl=False)
+    click.echo(printable(table_text(runs, form), keep="\r\n"), nl=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from relrob.cli import completion
 from relrob.cli.common import common_options, print_json
 from relrob.cli.progress import progress
 from relrob.registry import load
@@ -17,12 +18,17 @@ NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architectu
 
 
 @click.command("train")
-@click.option("--arch", help=f"{NAMES}. Default: the paper's for the data set.")
+@click.option(
+    "--arch",
+    help=f"{NAMES}. Default: the paper's for the data set.",
+    shell_complete=completion.architectures,
+)
 @click.option(
     "--dataset",
     default="mnist",
     show_default=True,
     help="Data set by name, .npz file or directory of pictures.",
+    shell_complete=completion.datasets,
 )
 @click.option(
     "-o",

@@ -8,34 +8,49 @@ from typing import Any
 
 import click
 
+from relrob.cli import completion
 from relrob.cli.common import (
     common_options,
+    crew,
     data_options,
     input_options,
     ladder_options,
     memory_option,
     output_option,
     print_json,
+    typed,
     worker_options,
 )
+from relrob.domain.presets import PRESETS
 from relrob.registry import QUANTISERS, SOLVERS, load, names
 
 _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onnx; keras"
 
 
 @click.command("verify")
-@click.argument("reference", required=False)
-@click.argument("quantised", required=False)
+@click.argument("reference", required=False, shell_complete=completion.path)
+@click.argument("quantised", required=False, shell_complete=completion.path)
 @click.option(
-    "--radius", required=True, help="Radius in pixel units (l0: pixels), exact: 20, 4/255."
+    "--radius",
+    help="Radius in pixel units (l0: pixels), exact: 20, 4/255; 8lv is 8 levels, 8/255.",
 )
 @click.option(
-    "--step", help="Manipulation step in (0, 1], exact: 0.25, 1/64; for ladder and lattice."
+    "--step", help="Manipulation step in (0, 1], exact: 0.25, 1/64; for ladder, search, lattice."
 )
 @click.option(
-    "--dataset", default="mnist", show_default=True, help="Name, PATH.npz or DIRECTORY of pictures."
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    help="Name, PATH.npz or DIRECTORY of pictures.",
+    shell_complete=completion.datasets,
 )
-@click.option("--split", default="test", show_default=True, help="Split of the data set.")
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    help="Split of the data set.",
+    shell_complete=completion.words(*completion.SPLITS),
+)
 @data_options
 @click.option(
     "--images",
@@ -48,21 +63,25 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     default="dynamic",
     show_default=True,
     help=f"Scheme without QUANTISED: {names(QUANTISERS)}.",
+    shell_complete=completion.schemes,
 )
 @click.option(
     "--runtime",
     help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]",
+    shell_complete=completion.runtimes,
 )
 @click.option(
     "--reference-runtime",
     help="Who executes the reference; real: nobody, the function over the reals.  "
     "[default: onnxruntime for float MLPs]",
+    shell_complete=completion.runtimes,
 )
 @click.option(
     "--layout",
     default="auto",
     show_default=True,
     help="Pixel order that the networks read: auto, hwc, chw.",
+    shell_complete=completion.words(*completion.LAYOUTS),
 )
 @input_options
 @output_option
@@ -71,11 +90,17 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     default="ladder",
     show_default=True,
     help="ladder, search (the paper's, no proof), lattice (all of the L1 ball), "
-    "l1, l2, linf or l0 ball.",
+    "l1, l2, linf or l0 ball; or one with its radius: "
+    f"{', '.join(preset.name for preset in PRESETS)}.",
+    shell_complete=completion.regions,
 )
 @ladder_options
 @click.option(
-    "--grid", default="exact", show_default=True, help="exact, or 8bit: the step rounded to m/255."
+    "--grid",
+    default="exact",
+    show_default=True,
+    help="exact, or 8bit: the step rounded to m/255.",
+    shell_complete=completion.words(*completion.GRIDS),
 )
 @click.option(
     "--seed",
@@ -113,8 +138,15 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     "--effective",
     help="Perturbations that decide: closest, all, farthest.  "
     "[default: closest; farthest in a search]",
+    shell_complete=completion.words(*completion.EFFECTIVE),
 )
-@click.option("--solver", default="auto", show_default=True, help=f"auto or {names(SOLVERS)}.")
+@click.option(
+    "--solver",
+    default="auto",
+    show_default=True,
+    help=f"auto or {names(SOLVERS)}.",
+    shell_complete=completion.solvers,
+)
 @click.option(
     "--time-limit", default=60.0, show_default=True, help="Seconds per image and network."
 )
@@ -158,11 +190,13 @@ def command(
     REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained
     once. QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise. The verdict
     speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
+    An option that the run would not use is refused.
 
     \b
     Examples:
       relrob verify --radius 20 --step 0.25
       relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
+      relrob verify --region linf-1 --images 0:5
       relrob verify --region linf --radius 1/255 --images 0:5
       relrob verify ref.h5 q.tflite --dataset cifar10 --input-scale 255 --radius 1 --step 1/4
       relrob verify --region search --radius 20 --step 1/4 --images 0:5
@@ -170,7 +204,13 @@ def command(
     """
     verify: Callable[..., Any] = load("relrob.api.verify:verify")
     with load("relrob.cli.progress:progress")(as_json, quiet) as listener:
-        result = verify(out=out, workers=workers, scheduler=scheduler, listener=listener, **options)
+        result = verify(
+            out=out,
+            workers=crew(workers, scheduler),
+            scheduler=scheduler,
+            listener=listener,
+            **typed(**options),
+        )
     if as_json:
         print_json(result.json())
     elif not quiet:

@@ -25,23 +25,25 @@ def solver_named(name: str) -> Solver[RungSet]:
 def solver_for(region: Region, network: Network, name: str) -> Solver[BallSet]:
     """The solver of balls of that name, or of "auto" the first, that takes the network in such a
     region; nothing is proved of a black box. Raises UsageError."""
-    refusals = []
+    refusals: dict[str, list[str]] = {}
     for entry in registry.solvers(region.kind, name):
         if network.black_box and entry.arithmetic:
-            refusals.append(f"solver {entry.method}: run as a black box: {network.black_box}")
+            why = f"run as a black box: {network.black_box}"
+            refusals.setdefault(why, []).append(entry.method)
             continue
         solver: Solver[BallSet] = registry.load(entry.target)()
         refusal = solver.accepts(region, (network,))
         if refusal is None:
             return solver
-        refusals.append(f"solver {entry.method}: {refusal}")
+        refusals.setdefault(refusal, []).append(entry.method)
     if not refusals:
         raise UsageError(
             f"solver {name!r} for region {region.kind}",
             f"auto, {registry.names(registry.solvers(region.kind))}",
         )
+    told = "; ".join(f"{', '.join(dict.fromkeys(by))}: {why}" for why, by in refusals.items())
     raise UsageError(
-        f"{network.path} in region {region.kind}: {'; '.join(dict.fromkeys(refusals))}",
+        f"{network.path} in region {region.kind}: {told}",
         hint="--solver witness, --region ladder",
     )
 

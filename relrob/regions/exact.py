@@ -13,22 +13,27 @@ from numpy.typing import NDArray
 from relrob.errors import RegionError
 
 _LARGEST_EXPONENT: Final = 400
+# After a number of 8-bit levels, of which white has 255.
+LEVELS: Final = "lv"
 
 
 def parse_fraction(text: str, what: str) -> Fraction:
-    """A number as typed, exactly: "0.25", "1/3", "20". `what`: the option's name.
+    """A number as typed, exactly: "0.25", "1/3", "20", or in 8-bit levels, "8lv". `what`: the
+    option's name.
 
     Raises RegionError.
 
-    >>> parse_fraction("0.1", "step")
-    Fraction(1, 10)
+    >>> parse_fraction("0.1", "step"), parse_fraction("8lv", "radius")
+    (Fraction(1, 10), Fraction(8, 255))
     """
+    plain = text.strip().removesuffix(LEVELS)
+    unit = 1 if plain == text.strip() else 255
     try:
-        if abs(int(text.lower().partition("e")[2] or 0)) > _LARGEST_EXPONENT:
+        if abs(int(plain.lower().partition("e")[2] or 0)) > _LARGEST_EXPONENT:
             raise ValueError("an exponent that would fill the memory")
-        return Fraction(text.strip())
+        return Fraction(plain) / unit
     except (ValueError, ZeroDivisionError) as error:
-        raise RegionError(f"{what} {text!r}", "a number such as 20, 0.25 or 1/64") from error
+        raise RegionError(f"{what} {text!r}", "a number such as 20, 0.25, 1/64 or 8lv") from error
 
 
 def nearest_8bit(step: Fraction) -> Fraction:

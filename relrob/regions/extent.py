@@ -75,7 +75,9 @@ def sure_radius(region: Region) -> Fraction:
     that eight features fit in, as in Duncan et al. 2020, for 20 and 1/4."""
     if isinstance(region, Ladder | Search):
         return 8 * region.axes * region.step
-    return region.step if isinstance(region, Lattice) else Fraction(1, 255)
+    if isinstance(region, Lattice):
+        return region.step
+    return Fraction(1) if region.norm is Norm.L0 else Fraction(1, 255)
 
 
 def counted(region: Region, image: NDArray[Any]) -> int | None:

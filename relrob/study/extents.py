@@ -1,5 +1,8 @@
-"""What a region reaches around the images of a run, said before the run: its points, the cost of its
-cheapest move, and images around which it is the image alone, or every image there is."""
+"""What a region reaches around the images of a run, said before the run.
+
+Its points, the cost of its cheapest move, and images around which it is the image alone, or every
+image there is.
+"""
 
 from __future__ import annotations
 
@@ -118,7 +121,7 @@ def _span(ends: Sequence[str]) -> str:
 def number(value: Fraction) -> str:
     """A fraction as users type it, or six digits of one that nobody would.
 
-    >>> number(Fraction(5, 2)), number(Fraction(1, 3**20))
-    ('5/2', '2.86797e-10')
+    >>> number(Fraction(5, 2)), number(Fraction(1, 3**30))
+    ('5/2', '4.85694e-15')
     """
     return str(value) if len(str(value)) <= 12 else f"{float(value):.6g}"

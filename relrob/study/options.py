@@ -6,7 +6,7 @@ Every option stands in `USES`; a test fails where one does not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -123,15 +123,15 @@ USES: Final[Mapping[str, Use]] = {
 }
 
 
-def spelled(option: str) -> str:
-    """The option as users type it.
+def spelled(option: str, value: Any = None) -> str:
+    """The option as users type it, with that value.
 
-    >>> spelled("strict_radius"), spelled("quantised")
-    ('--strict-radius', 'QUANTISED')
+    >>> spelled("strict_radius"), spelled("quantised"), spelled("counts", False)
+    ('--strict-radius', 'QUANTISED', '--no-counts')
     """
     if option in ("reference", "quantised"):
         return option.upper()
-    return f"--{option.replace('_', '-')}"
+    return f"--{'no-' if value is False else ''}{option.replace('_', '-')}"
 
 
 def idle(option: str, asked: Asked) -> str:
@@ -147,18 +147,22 @@ def idle(option: str, asked: Asked) -> str:
     return dict(use.why).get(kind, f"region {kind}")
 
 
-def refuse_idle(given: Iterable[str], asked: Asked) -> None:
-    """Refuse the first of the options `given` that the run makes no use of. Raises UsageError."""
-    for option in given:
-        words = idle(option, asked)
-        if words:
-            regions = USES[option].regions
-            others = "" if asked["region"] in regions else f"it with {', '.join(regions)}"
-            raise UsageError(
-                f"{spelled(option)} has no effect with {words}",
-                others,
-                f"leave out {spelled(option)}",
-            )
+def refuse_idle(given: Mapping[str, Any], asked: Asked) -> None:
+    """Refuse options that were `given` and of which the run makes no use: in one line all those of
+    one reason. Raises UsageError."""
+    reasons = {option: idle(option, asked) for option in given}
+    words = next(filter(None, reasons.values()), "")
+    if not words:
+        return
+    found = [option for option, reason in reasons.items() if reason == words]
+    names = ", ".join(spelled(option, given[option]) for option in found)
+    kinds = USES[found[0]].regions
+    elsewhere = len(found) == 1 and asked["region"] not in kinds
+    raise UsageError(
+        f"{names} {'has' if len(found) == 1 else 'have'} no effect with {words}",
+        f"{names} with {', '.join(kinds)}" if elsewhere else "",
+        f"leave out {names}",
+    )
 
 
 def filled(given: Mapping[str, Any]) -> dict[str, Any]:

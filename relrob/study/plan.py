@@ -16,6 +16,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.errors import UsageError
 from relrob.networks.details import runtime_details
+from relrob.networks.enclose import enclosure_of
 from relrob.networks.simulated import nothing_quantised
 from relrob.queries.query import Budget
 from relrob.regions.extent import check_region
@@ -138,8 +139,6 @@ def make_plan(
     stages = stages or Stages([request])
     asked = check_request(request, stages, listener)
     region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
-    for words in (before(region, asked.data.images, indices), *asked.extents.notes()):
-        listener(Event("note", words))
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
     if reference.scheme != "float32" and quantised.scheme == "float32":
@@ -152,6 +151,8 @@ def make_plan(
     if request.certificates:
         _check_inputs(reference, quantised)
     check_solver(request.solver, region, (reference, quantised))
+    if request.certificates:
+        _check_certificates(region, (reference, quantised), listener)
     header = {
         **_header(request, region, asked.data, indices, reference, quantised),
         "effective_rule": effective.value,
@@ -172,6 +173,8 @@ def make_plan(
     }
     config_digest = sha256_bytes(canonical(config).encode())
     Store.check(run_directory(out, config_digest), config)
+    for words in (before(region, asked.data.images, indices), *asked.extents.notes()):
+        listener(Event("note", words))
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
@@ -195,6 +198,29 @@ def make_plan(
         header=header,
         config=config,
     )
+
+
+def _check_certificates(
+    region: Region, networks: tuple[Network, Network], listener: Listener
+) -> None:
+    """Refuse certificates where no proof can rest on bounds, and name the network of which there
+    are none. Raises UsageError."""
+    boxes = [each for each in networks if enclosure_of(each) is None]
+    # On a ladder the points of a black box are run beside the bounds of the other network.
+    if len(boxes) == len(networks):
+        raise UsageError(
+            f"--certificates has no effect: no bounds for {_unbounded(boxes[0])}",
+            "networks that have bounds: float MLPs, dense .tflite files, fixed point",
+            "leave out --certificates",
+        )
+    for box in boxes if region.kind != "ladder" else ():
+        listener(Event("note", f"no certificates for {_unbounded(box)}"))
+
+
+def _unbounded(network: Network) -> str:
+    """The network and its layer that has no bounds."""
+    why = network.black_box
+    return f"{network.path}{f' ({why})' if why else ''}"
 
 
 def _header(

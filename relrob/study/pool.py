@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 from relrob.errors import RelrobError
@@ -43,10 +44,11 @@ class _Worker:
     ready: bool = False
 
 
-def _serve(pipe: Connection, make: Callable[[Any], Callable[[int], Any]], given: Any) -> None:
+def _serve(pipe: Connection) -> None:
     """Run a worker: build the function, then answer item after item until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        make, given = pipe.recv()
         function = make(given)
         pipe.send(_READY)
         while True:
@@ -73,10 +75,15 @@ def map_unordered(
     """
     waiting, tried = deque(items), set[int]()
     context = multiprocessing.get_context("spawn")
+    # Not as arguments of the process: a worker that ends before it has read these leaves its
+    # parent waiting for good.
+    work = bytes(ForkingPickler.dumps((make, given)))
     crew: list[_Worker] = []
     try:
         for _ in range(min(workers, len(waiting))):
-            _start(crew, context, make, given, waiting)
+            _start(crew, context)
+        for worker in crew:
+            _brief(worker, work, waiting)
         while any(worker.item is not None for worker in crew):
             for ready in wait([worker.pipe for worker in crew if worker.item is not None]):
                 worker = next(each for each in crew if each.pipe is ready)
@@ -84,9 +91,9 @@ def map_unordered(
                 assert item is not None  # noqa: S101 - only busy workers are waited for
                 try:
                     answer = worker.pipe.recv()
-                except (EOFError, ConnectionResetError) as error:
+                except (EOFError, ConnectionResetError):
                     if not worker.ready:
-                        raise _no_start() from error
+                        raise _no_start() from None
                     log.warning("a worker process died over image %d", item)
                     if item in tried:
                         yield Unanswered(item)
@@ -96,7 +103,7 @@ def map_unordered(
                     crew.remove(worker)
                     _stop(worker)
                     if waiting:
-                        _start(crew, context, make, given, waiting)
+                        _brief(_start(crew, context), work, waiting)
                     continue
                 if isinstance(answer, RelrobError):
                     raise answer
@@ -110,24 +117,31 @@ def map_unordered(
             _stop(worker)
 
 
+def leave_unguarded() -> None:
+    """End this process where it is a worker that runs the caller's script again from its first
+    line: the script has no guard. Its parent tells the user (`_no_start`)."""
+    # multiprocessing marks a worker so while it imports the script.
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(1)
+
+
 def _no_start() -> RelrobError:
-    """The error when a worker ends before it is ready: most often it ran the caller's script
-    again."""
+    """The error when a worker ends before it is ready."""
     return RelrobError(
-        "a worker process ended before its first image",
+        "a worker process ended before its first image, most often because it ran the caller's "
+        "script again",
         "a script that calls relrob below `if __name__ == '__main__':`",
         "workers=1, which starts no process",
     )
 
 
-def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: deque[int]) -> None:
-    """Add a worker with its first item. Raises RelrobError where the machine has no room for
-    one."""
+def _start(crew: list[_Worker], context: Any) -> _Worker:
+    """Add a worker. Raises RelrobError where the machine has no room for one."""
     # A process that Ctrl-C finds half started would write a traceback.
     with _uninterrupted():
         try:
             ours, theirs = context.Pipe()
-            process = context.Process(target=_serve, args=(theirs, make, given), daemon=True)
+            process = context.Process(target=_serve, args=(theirs,), daemon=True)
             process.start()
         except OSError as error:
             raise RelrobError(
@@ -136,6 +150,15 @@ def _start(crew: list[_Worker], context: Any, make: Any, given: Any, waiting: de
         theirs.close()
         worker = _Worker(process, ours)
         crew.append(worker)
+    return worker
+
+
+def _brief(worker: _Worker, work: bytes, waiting: deque[int]) -> None:
+    """Send a worker what it is to do, and its first item. Raises RelrobError where it has ended."""
+    try:
+        worker.pipe.send_bytes(work)
+    except (BrokenPipeError, ConnectionResetError):
+        raise _no_start() from None
     _give(worker, waiting)
 
 

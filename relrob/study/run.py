@@ -61,7 +61,7 @@ def crew(workers: int | str | None, scheduler: str | None) -> int:
     """The number of worker processes here, 1 for None. Raises UsageError, also for a scheduler that
     cannot be used, and for `workers` beside one."""
     if workers is not None:
-        refuse_idle(("workers",), {"region": KINDS[0], "scheduler": scheduler})
+        refuse_idle({"workers": workers}, {"region": KINDS[0], "scheduler": scheduler})
     count = worker_count(str(1 if workers is None else workers))
     check_scheduler(scheduler)
     return count

@@ -164,8 +164,8 @@ def read_spec(
         }
         for chosen in _combinations(f"study {name}, {title}", options):
             own = references.get(_dataset(chosen))
-            cell = chosen if own is None else {**chosen, "reference": own}
-            cells.append(Cell(title, _without_idle(changes, cell)))
+            found = chosen if own is None else {**chosen, "reference": own}
+            cells.append(Cell(title, _without_idle(changes, found)))
         if len(cells) > MOST_CELLS:
             raise UsageError(
                 f"study {name}: more than {MOST_CELLS:,} runs", "fewer grids, or shorter lists"

@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 from PIL import Image
 
 from relrob.cli.ladder import command
-from relrob.cli.main import refused
+from relrob.cli.mistakes import tell
 from relrob.errors import RelrobError
 from relrob.regions.knapsack import Knapsack
 from relrob_datasets import load
@@ -39,7 +39,7 @@ def found(*words: str) -> dict[str, Any]:
 def refusal(*words: str) -> str:
     with pytest.raises(RelrobError) as raised:
         invoke(*words)
-    assert refused(raised.value) == 2
+    assert tell(raised.value) == 2
     return str(raised.value)
 
 

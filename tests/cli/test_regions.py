@@ -223,7 +223,7 @@ BAD: list[tuple[str, list[str], str]] = [
     (
         "certificates without rules",
         ["--region", "l2", "--radius", "1", "--certificates"],
-        "certificates of an l2 ball, for which there are no rules",
+        "--certificates has no effect with region l2, for which there are no rules",
     ),
     (
         "a grid of nothing",

@@ -171,4 +171,32 @@ MUTANTS = (
         "return np.arange(len(masks))",
         ("tests/regions/test_search_features.py",),
     ),
+    Mutant(
+        "extent: a region whose radius is the cheapest move is one point",
+        "relrob/regions/extent.py",
+        "self.cheapest > self.radius",
+        "self.cheapest >= self.radius",
+        ("tests/regions/test_extent.py",),
+    ),
+    Mutant(
+        "extent: features that surely move cost half of what they can",
+        "relrob/regions/extent.py",
+        "region.radius >= region.axes * region.step",
+        "2 * region.radius >= region.axes * region.step",
+        ("tests/regions/test_extent.py",),
+    ),
+    Mutant(
+        "extent: a ball is everything by its nearest corner",
+        "relrob/regions/extent.py",
+        "max(pixel, 1 - pixel)",
+        "min(pixel, 1 - pixel)",
+        ("tests/regions/test_extent.py",),
+    ),
+    Mutant(
+        "exact: levels out of 256",
+        "relrob/regions/exact.py",
+        "== text.strip() else 255",
+        "== text.strip() else 256",
+        ("tests/study/test_options.py", "tests/regions/test_extent.py"),
+    ),
 )

@@ -17,4 +17,32 @@ MUTANTS = (
         "handler(number, frame)",
         ("tests/study/test_pool.py",),
     ),
+    Mutant(
+        "options: one that another region uses",
+        "relrob/study/options.py",
+        'dict(use.why).get(kind, f"region {kind}")',
+        '""',
+        ("tests/study/test_options.py",),
+    ),
+    Mutant(
+        "options: a preset wins over another radius",
+        "relrob/study/options.py",
+        "given.get(option) is not None and not _same",
+        "given.get(option) is None and not _same",
+        ("tests/study/test_options.py",),
+    ),
+    Mutant(
+        "extents: some regions of one point refuse a run",
+        "relrob/study/extents.py",
+        "if all(each.vacuous",
+        "if any(each.vacuous",
+        ("tests/regions/test_extent.py",),
+    ),
+    Mutant(
+        "pool: a worker that runs the script again goes on",
+        "relrob/study/pool.py",
+        "raise SystemExit(1)",
+        "return",
+        ("tests/cli/test_mistakes.py",),
+    ),
 )

@@ -338,9 +338,7 @@ def test_balls_name_the_reason_of_a_black_box(
     )
     assert run() == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(
-        f"relrob: balls need a modelled network; {case.quantised} is run as a black box: "
-    )
+    assert line.startswith(f"relrob: {case.quantised} has no bounds in region linf: ")
     assert line.endswith("; try: --region ladder")
 
 

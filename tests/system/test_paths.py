@@ -12,7 +12,7 @@ import pytest
 from relrob.certificates.checking.check import check
 from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.write import certificate
-from relrob.cli.main import system_line
+from relrob.cli.mistakes import mistake_of
 from relrob.deciding.decide import decide
 from relrob.errors import CertificateError, NetworkError, StoreError
 from relrob.networks.load import load_network
@@ -106,4 +106,6 @@ def test_a_store_is_a_regular_file(tmp_path: Path) -> None:
 def test_a_name_that_is_too_long_is_called_so() -> None:
     with pytest.raises(OSError, match="too long") as caught:
         Path("a" * 300).stat()
-    assert system_line(caught.value).startswith("a name is longer than the file system takes: aaa")
+    assert str(mistake_of(caught.value)).startswith(
+        "a name is longer than the file system takes: aaa"
+    )

@@ -76,6 +76,7 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
     images, reference, quantised = header.dataset, header.reference, header.quantised
     decided = [f"{_solvers(name)} ({count})" for name, count in summary.decided_by]
     return [
+        *_headline(summary),
         ("reference", f"{printable(reference.path)}, accuracy {_accuracy(reference)}"),
         *_ways("reference", reference),
         (
@@ -90,6 +91,14 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
         ("arithmetic", _arithmetic(summary)),
         ("decided by", "; ".join(decided) or "nothing"),
     ]
+
+
+def _headline(summary: Summary) -> list[tuple[str, str]]:
+    """What to know before anything else: a search proves nothing."""
+    if summary.header.region.kind != "search":
+        return []
+    told = "nothing is proved: ROBUST means that a search met no image that fools the network"
+    return [("search", told)]
 
 
 def _ways(name: str, network: NetworkHeader) -> list[tuple[str, str]]:
@@ -223,9 +232,26 @@ def notes(summary: Summary) -> list[str]:
         f"Clean regressions: {summary.clean_regressions} (the reference is right and the "
         "quantised network wrong with no perturbation at all).",
         *ties(summary),
+        *_extents(summary),
         *_events(summary),
         _work(summary),
     ]
+
+
+def _extents(summary: Summary) -> list[str]:
+    """Images whose region is that image alone, and images whose region is every image."""
+    document, told = summary.header.json(), []
+    if document.get("vacuous"):
+        told.append(
+            f"Regions of one point: {document['vacuous']} images, around which the radius is below "
+            "the cost of any move; a verdict there speaks of the image alone."
+        )
+    if document.get("whole"):
+        told.append(
+            f"Regions that are all of [0,1]^n: those of {document['whole']} images; a network is "
+            "robust there only if it gives every image one label."
+        )
+    return told
 
 
 def _rule(summary: Summary) -> str:
