@@ -10,7 +10,9 @@ from typing import Any, Final, TypeVar
 
 import click
 
+from relrob.audit.diagnosis import IDS
 from relrob.audit.rules import RULES, Rule
+from relrob.cli import completion
 from relrob.cli.common import (
     common_options,
     data_options,
@@ -26,21 +28,61 @@ from relrob.registry import load
 F = TypeVar("F", bound=Callable[..., Any])
 # Options of `relrob verify` that an audit has as well, with their help.
 _RUN: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
-    ("--dataset", {"help": "Name, PATH.npz or DIRECTORY of pictures.  [default: mnist]"}),
-    ("--split", {"help": "Split of the data set.  [default: test]"}),
-    ("--runtime", {"help": "Who executes the quantised file.  [default: xnnpack or onnxruntime]"}),
+    (
+        "--dataset",
+        {
+            "help": "Name, PATH.npz or DIRECTORY of pictures.  [default: mnist]",
+            "shell_complete": completion.datasets,
+        },
+    ),
+    (
+        "--split",
+        {
+            "help": "Split of the data set.  [default: test]",
+            "shell_complete": completion.words(*completion.SPLITS),
+        },
+    ),
+    (
+        "--runtime",
+        {
+            "help": "Who executes the quantised file.  [default: xnnpack or onnxruntime]",
+            "shell_complete": completion.runtimes,
+        },
+    ),
     (
         "--reference-runtime",
-        {"help": "Who executes the reference.  [default: onnxruntime or keras]"},
+        {
+            "help": "Who executes the reference.  [default: onnxruntime for float MLPs]",
+            "shell_complete": completion.runtimes,
+        },
     ),
-    ("--layout", {"help": "Pixel order that the networks read: auto, hwc, chw.  [default: auto]"}),
-    ("--region", {"help": "As for relrob verify.  [default: linf-2: 2/255 a pixel]"}),
-    ("--radius", {"help": "Of a region without one of its own."}),
+    (
+        "--layout",
+        {
+            "help": "Pixel order that the networks read: auto, hwc, chw.  [default: auto]",
+            "shell_complete": completion.words(*completion.LAYOUTS),
+        },
+    ),
+    (
+        "--region",
+        {
+            "help": "As for relrob verify.  [default: linf-2, which is 2/255 a pixel]",
+            "shell_complete": completion.regions,
+        },
+    ),
+    ("--radius", {"help": "Of a region without one of its own; alone, of an L-infinity ball."}),
     ("--step", {"help": "Of a ladder or a lattice."}),
     ("--features", {"help": "Of a ladder."}),
     ("--axes", {"type": int, "help": "Of a ladder."}),
-    ("--solver", {"help": "auto, or one of relrob solvers.  [default: auto]"}),
+    (
+        "--solver",
+        {
+            "help": "auto, or one of relrob solvers.  [default: auto]",
+            "shell_complete": completion.solvers,
+        },
+    ),
 )
+_DIAGNOSES: Final = completion.words(*IDS)
 
 
 def rule_options(function: F) -> F:
@@ -68,8 +110,8 @@ def run_options(function: F) -> F:
 
 
 @click.command("audit")
-@click.argument("reference", required=False)
-@click.argument("quantised", required=False)
+@click.argument("reference", required=False, shell_complete=completion.path)
+@click.argument("quantised", required=False, shell_complete=completion.path)
 @run_options
 @data_options
 @input_options
@@ -84,7 +126,13 @@ def run_options(function: F) -> F:
 @click.option("--time", default="5m", show_default=True, help="For the whole audit: 90s, 5m, 1h.")
 @click.option("--policy", type=click.Path(path_type=Path), help="The policy.toml to hold.")
 @rule_options
-@click.option("--allow", multiple=True, metavar="DIAGNOSIS", help="Let it pass; may be repeated.")
+@click.option(
+    "--allow",
+    multiple=True,
+    metavar="DIAGNOSIS",
+    help="Let it pass; may be repeated.",
+    shell_complete=_DIAGNOSES,
+)
 @click.option(
     "--baseline",
     type=click.Path(path_type=Path),

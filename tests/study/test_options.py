@@ -47,6 +47,15 @@ EXPECTED: dict[str, tuple[Any, tuple[str, ...]]] = {
     "counts": (False, ("ladder",)),
     "certificates": (True, ("ladder", "lattice", "l1", "linf", "l0")),
     "memory": (1.0, _ALL),
+    "classes": ("names.txt", _ALL),
+    "labels": ("reference", _ALL),
+    "range": ("-1:1", _ALL),
+    "images_layout": ("chw", _ALL),
+    "input_scale": ("255", _ALL),
+    "mean": ("0.5", _ALL),
+    "std": ("0.25", _ALL),
+    "channels": ("bgr", _ALL),
+    "output": ("scores", _ALL),
     "export": ("q.smt2", ("ladder", "lattice", "l1", "linf")),
 }
 BESIDE = ("export",)
