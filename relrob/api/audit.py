@@ -11,6 +11,7 @@ from relrob.api.checks import Checked, Subject, check, runtimes_sentence, subjec
 from relrob.api.results import AuditResult, VerifyResult
 from relrob.api.verify import verify_plan
 from relrob.audit.baseline import Baseline, changes, read_baseline
+from relrob.audit.diagnosis import IDS
 from relrob.audit.facts import Facts, facts_of
 from relrob.audit.gate import judge, verdict_of
 from relrob.audit.headline import changed_since, headline
@@ -20,6 +21,7 @@ from relrob.audit.sample import POINTS, images_for, sample, seconds_each, second
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.report.audit.write import audit_json, begin_in, write_audit
+from relrob.report.run.rates import ties
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.plan import make_plan
@@ -260,8 +262,11 @@ def _sentences(
     """What the audit found, the robustness first."""
     first = headline(rows)
     if looked.stopped:
-        first = f"robustness was not run: {', '.join(looked.stopped)}"
+        named = "; ".join(f"{name}: {IDS[name]}" for name in looked.stopped)
+        first = f"{named}; so robustness was not run"
     told = [first, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
+    if looked.run is not None:
+        told += ties(looked.run.summary)
     if old is not None:
         told.append(changed_since(changes(facts, old.facts)))
     return tuple(each for each in told if each)
