@@ -81,7 +81,7 @@ def load_network(
     head = _head(source, dense, classes, name)
     if head and dense is not None and dense.classes == 1:
         dense = two_outputs(dense)
-    outputs = classes
+    outputs = 2 if head else classes
     for found in () if head else (source.classes, dense.classes if dense is not None else None):
         if found is not None and (found < classes or (found > classes and not more_classes)):
             raise ShapeError(
