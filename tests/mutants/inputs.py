@@ -39,10 +39,10 @@ MUTANTS = (
         ("tests/networks/test_contract.py",),
     ),
     Mutant(
-        "contract: mean and std in the other order",
+        "contract: the mean added",
         "relrob/networks/feed.py",
-        "    values = values - mean if mean.any() else values\n    values = values / std if (std != 1).any() else values\n",
-        "    values = values / std if (std != 1).any() else values\n    values = values - mean if mean.any() else values\n",
+        "values - mean if",
+        "values + mean if",
         ("tests/networks/test_contract.py",),
     ),
     Mutant(

@@ -117,7 +117,7 @@ def test_the_evaluator_feeds_what_numpy_computes(
     images, network = pictures(seed), loaded(file, contract)
     expected = by_hand(contract, images)
     assert fed(images, network).tobytes() == np.ascontiguousarray(expected).tobytes()
-    session = ort.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
+    session: Any = ort.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
     rows = np.concatenate([session.run(None, {"x": row[None]})[0] for row in expected])
     assert np.array_equal(open_network(network, batch=1).outputs(images), rows)
 
@@ -246,7 +246,7 @@ def points(network: Network, seed: int, ladder: Ladder) -> tuple[Query[Any], NDA
     rungs = rung_set(ladder, black_and_white(seed))
     masks = np.concatenate([*all_masks(rungs)])
     values = by_hand(network.contract, rungs.images(masks))
-    session = ort.InferenceSession(network.path, providers=["CPUExecutionProvider"])
+    session: Any = ort.InferenceSession(network.path, providers=["CPUExecutionProvider"])
     labels = np.array([session.run(None, {"x": row[None]})[0].argmax() for row in values])
     base = session.run(None, {"x": by_hand(network.contract, rungs.base[None])})[0]
     return Query(rungs, Label(int(base.argmax())), (opened(network),), Budget(60), True), labels

@@ -81,14 +81,17 @@ def test_the_grid_of_an_input_says_the_scale(
     path = tmp_path / "n.tflite"
     path.write_bytes(data)
     network = load_network(path, image_shape=SHAPE, classes=5, inputs=ASKED)
-    assert (network.contract, told in network.contract_from) == (InputContract(scale), True)
+    assert (network.contract, told in network.contract_from) == (
+        InputContract(Fraction(scale)),
+        True,
+    )
     assert (network.contract_from == "") == (told == "")
     # Nobody asked.
     assert load_network(path, image_shape=SHAPE, classes=5).contract.identity
     like = InputContract(Fraction(7))
     told_by = load_network(path, image_shape=SHAPE, classes=5, inputs=ASKED, like=like)
     silent = scale == 1 and data != b"" and told == "" and data != eight_bits(1 / 255, -128)
-    assert told_by.contract == (like if silent else InputContract(scale))
+    assert told_by.contract == (like if silent else InputContract(Fraction(scale)))
 
 
 def test_an_option_wins_over_the_file_and_says_so(
@@ -189,7 +192,7 @@ def test_one_output_decides_between_two_classes(tmp_path: Path, end: str, least:
             True,
         )
         assert probed(network).black_box == ""
-        session = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
+        session: Any = ort.InferenceSession(data, providers=["CPUExecutionProvider"])
         image = np.random.default_rng(seed).integers(0, 256, SHAPE, dtype=np.uint8)
         rungs = rung_set(Ladder(Fraction(4), Fraction(1, 2), 8, 2), image)
         masks = np.concatenate([*blocks(rungs)])
@@ -209,7 +212,7 @@ def blocks(rungs: Any) -> Any:
 
 
 def test_ties_of_one_output_are_class_0() -> None:
-    below, above = np.nextafter(np.float32(0.5), np.float32([0, 1]))
+    below, above = np.nextafter(np.float32(0.5), np.array([0, 1], np.float32))
     p = np.array([[0.5], [above], [below], [0], [1], [np.nan]], np.float32)
     assert labels(two_columns(p, "probability")).tolist() == [0, 1, 0, 0, 1, -1]
     tiny = np.float32(2.0**-149)
@@ -270,7 +273,7 @@ def test_the_output_with_the_scores_is_taken(tmp_path: Path, zipmap: bool) -> No
     network = probed(load_network(path, image_shape=SHAPE, classes=3))
     assert (network.contract.output, network.dense is not None) == ("scores", True)
     images = np.random.default_rng(2).random((7, 20), dtype=np.float32)
-    session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    session: Any = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     expected = by_label(session, images)
     for batch in (1, None):
         outputs = open_network(network, batch=batch).outputs(images)
