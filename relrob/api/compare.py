@@ -10,15 +10,18 @@ import numpy as np
 
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import SAMPLE, SLOW, Sampling, compare
-from relrob.domain.contract import InputOptions, input_options
-from relrob.domain.events import Listener, silent
+from relrob.domain.contract import InputOptions, constant, input_options
+from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import NetworkError, UsageError
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.sniff import sniff
-from relrob_datasets.dataset import Dataset
-from relrob_datasets.first import load_guarded
+from relrob.study.data import in_units, labelled
+from relrob_datasets.dataset import Images
+from relrob_datasets.first import class_names, load_images_guarded
+from relrob_datasets.names import naming
+from relrob_datasets.read_as import ReadAs
 from relrob_datasets.select import select
 
 
@@ -32,28 +35,43 @@ def compare_runtimes(
     sample: str | int = "auto",
     seed: int = 0,
     layout: str = "auto",
+    classes: str | Path | None = None,
+    labels: str = "given",
+    range: str | None = None,
+    images_layout: str = "auto",
+    input_scale: Any = None,
+    mean: Any = None,
+    std: Any = None,
+    channels: str | None = None,
+    output: str | None = None,
     memory: float | None = None,
     listener: Listener = silent,
-    **inputs: str | None,
 ) -> RuntimeReport:
     """The labels of a file on each runtime that executes it, image by image.
 
     `images`: text as for `relrob verify`, or indices. `runtimes`: names, by default all that can
     execute the format. `sample`: "auto" gives runtimes above 1 ms an image a sample of 1,000; a
     number gives every runtime a sample of so many; "all" gives none one. `seed` draws the sample.
-    `memory`: GiB that the first reading of the file may take. `inputs`: input_scale, mean, std,
-    channels and output, as for `relrob verify`.
+    `classes`, `labels`, `range` and `images_layout`: how the data are read (docs/data.md);
+    `labels="reference"` is for images without labels. `input_scale`, `mean`, `std`, `channels`,
+    `output`: the input contract (docs/inputs.md). `memory`: GiB that the first reading of a file
+    may take.
 
     A runtime that is not there, or that refuses the file, is named in the report with its reason.
     Raises RelrobError.
     """
-    how, reads = _sampling(str(sample), seed), input_options(**inputs)
-    names = runtimes.split(",") if isinstance(runtimes, str) else runtimes
-    asked = [name.strip() for name in names if name.strip()]
-    data = load_guarded(dataset, split, memory)
-    chosen = select(data, images) if isinstance(images, str) else _indices(images, data)
-    opened = _network(network, data, asked, layout, reads, memory)
-    return compare(opened, data, asked, listener, images=chosen, sampling=how, memory=memory)
+    how = _sampling(str(sample), seed)
+    reads = input_options(constant(input_scale), constant(mean), constant(std), channels, output)
+    asked = tuple(runtimes.split(",") if isinstance(runtimes, str) else runtimes)
+    names = tuple(name.strip() for name in asked if name.strip())
+    known = class_names(None if classes is None else str(classes), memory)
+    shown = load_images_guarded(dataset, split, memory, ReadAs(known, labels, range, images_layout))
+    for sentence in shown.reading.sentences:
+        listener(Event("note", sentence))
+    opened = _network(network, shown, names, layout, in_units(reads, shown), memory)
+    data = labelled(shown, opened)
+    chosen = select(data, images) if isinstance(images, str) else _indices(images, len(data))
+    return compare(opened, data, names, listener, images=chosen, sampling=how, memory=memory)
 
 
 def _sampling(sample: str, seed: int) -> Sampling:
@@ -67,17 +85,17 @@ def _sampling(sample: str, seed: int) -> Sampling:
     return Sampling(int(sample), seed, 0.0)
 
 
-def _indices(images: Sequence[int], data: Dataset) -> tuple[int, ...]:
+def _indices(images: Sequence[int], count: int) -> tuple[int, ...]:
     """Indices of the data, ascending, each once. Raises UsageError."""
     found = np.unique(np.asarray(images, np.int64).reshape(-1))
-    if len(found) == 0 or found[0] < 0 or found[-1] >= len(data):
-        raise UsageError("images outside the data set", f"0..{len(data) - 1}")
+    if len(found) == 0 or found[0] < 0 or found[-1] >= count:
+        raise UsageError("images outside the data set", f"0..{count - 1}")
     return tuple(int(index) for index in found)
 
 
 def _network(
     path: str | Path,
-    data: Dataset,
+    data: Images,
     names: Sequence[str],
     layout: str,
     inputs: InputOptions,
@@ -98,7 +116,8 @@ def _network(
     first: NetworkError | UsageError | None = None
     for runtime in turns:
         try:
-            try_network(path, memory=memory, runtime=runtime, **asked)
+            with naming(data):
+                try_network(path, memory=memory, runtime=runtime, **asked)
             return load_network(path, runtime=runtime, **asked)
         except (NetworkError, UsageError) as error:
             first = first or error

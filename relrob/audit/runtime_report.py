@@ -58,7 +58,7 @@ class RuntimePair:
 
     `largest`: the largest difference between outputs of the two for one class, infinite where one
     is no number; `largest_image`: its image, None where there is no difference. `accuracy`: the
-    shares of these images that the two get right.
+    shares of these images that the two get right, None without labels.
 
     Raises ValueError where the numbers cannot be true.
     """
@@ -70,7 +70,7 @@ class RuntimePair:
     named: tuple[int, ...]
     largest: float
     largest_image: int | None
-    accuracy: tuple[float, float] = (0.0, 0.0)
+    accuracy: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if not 0 <= self.ties <= self.differing <= self.images:
@@ -107,7 +107,7 @@ class RuntimePair:
         return {
             "runtimes": list(self.names),
             "images": self.images,
-            "accuracy": [round(share, 6) for share in self.accuracy],
+            "accuracy": [round(share, 6) for share in self.accuracy] if self.accuracy else None,
             "differing": self.differing,
             "ties": self.ties,
             "differing_images": list(self.named),

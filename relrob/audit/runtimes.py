@@ -219,6 +219,7 @@ def _pair(one: _Ran, other: _Ran, data: Dataset, chosen: Ints) -> RuntimePair:
     indices, given = chosen[common], (labels(first), labels(second))
     differ = given[0] != given[1]
     tie = differ & (_tied(first) | _tied(second))
+    right = [_right(each, data, indices) for each in given]
     apart = _largest(*_alike((one.network, first), (other.network, second)))
     at = int(apart.argmax()) if len(apart) else 0
     largest = float(apart[at]) if len(apart) else 0.0
@@ -230,13 +231,16 @@ def _pair(one: _Ran, other: _Ran, data: Dataset, chosen: Ints) -> RuntimePair:
         tuple(int(index) for index in indices[differ][:NAMED]),
         largest,
         int(indices[at]) if largest > 0 else None,
-        (_right(given[0], data, indices), _right(given[1], data, indices)),
+        None if None in right else (right[0] or 0.0, right[1] or 0.0),
     )
 
 
-def _right(given: Ints, data: Dataset, indices: Ints) -> float:
-    """The share of the images of these indices whose label is the right one, 0 of none."""
-    return float(np.mean(given == data.labels[indices])) if len(indices) else 0.0
+def _right(given: Ints, data: Dataset, indices: Ints) -> float | None:
+    """The share of the images of these indices whose label is the right one; None without images,
+    and where a network gave the labels."""
+    if data.reading.labels == "reference" or not len(indices):
+        return None
+    return float(np.mean(given == data.labels[indices]))
 
 
 def _tied(outputs: Floats) -> Bools:

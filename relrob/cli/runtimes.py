@@ -10,6 +10,7 @@ import click
 
 from relrob.cli.common import (
     common_options,
+    data_options,
     input_options,
     memory_option,
     output_option,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 @click.option(
     "--layout", default="auto", show_default=True, help="Pixel order of NETWORK: auto, hwc or chw."
 )
+@data_options
 @input_options
 @output_option
 @memory_option

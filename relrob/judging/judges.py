@@ -16,9 +16,10 @@ from relrob.judging.folded import FoldedDense
 from relrob.judging.nearest import Near, NearestDense
 from relrob.networks.batches import pixel_order
 from relrob.networks.content import gives_logits
+from relrob.networks.deployed import SeenBatches, filled, with_near_ties_alone
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import Enclosure
-from relrob.networks.evaluator import labels, margins, near_ties
+from relrob.networks.evaluator import labels, margins
 from relrob.networks.model import modelled_dense
 from relrob.networks.open import Opened
 from relrob.regions.ladder import RungSet
@@ -55,12 +56,13 @@ class RuntimeJudge:
     more by themselves, since many kernels round by the place in a batch.
 
     `close`: for close calls, whose label the last bit may decide. They run by themselves, unless
-    `_FEW` of them, from all over a batch, have the same bits in it and by themselves.
+    the first close calls of this network, from all over a batch, had the same bits in it and by
+    themselves (`SeenBatches`).
     """
 
     def __init__(self, opened: Opened, rungs: RungSet, label: int, close: bool = False) -> None:
         self._opened, self._rungs, self._label = opened, rungs, label
-        self._alone, self._tried = close, not close
+        self._seen = opened.network.derived.once(SeenBatches, SeenBatches) if close else None
         self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
 
     def see(self, masks: Bools) -> Seen:
@@ -68,21 +70,20 @@ class RuntimeJudge:
             self._images = np.empty((len(masks), len(self._rungs.base)), np.float32)
         self._rungs.fill(self._images, masks)
         images = self._images[: len(masks)]
-        if not self._tried and len(images) >= _FEW:
-            self._alone, self._tried = self._differs(images), True
-        runs = self._opened.replayer if self._alone else self._opened.evaluator
-        outputs = runs.outputs(images)
-        if runs.best_batch > 1 and len(near := near_ties(outputs)):
-            outputs[near] = self._opened.replayer.outputs(images[near])
+        outputs = self._run(images)
         return Seen(labels(outputs), margins(outputs, self._label))
 
-    def _differs(self, images: Floats) -> bool:
-        """Do some images of the batch have other bits by themselves?"""
-        some = np.linspace(0, len(images) - 1, _FEW).astype(int)
-        together = self._opened.evaluator.outputs(images)[some]
-        return not np.array_equal(
-            together, self._opened.replayer.outputs(images[some]), equal_nan=True
-        )
+    def _run(self, images: Floats) -> Floats:
+        """Outputs of the images, in a batch or alone."""
+        opened = self._opened
+        if opened.evaluator.best_batch == 1:
+            return opened.evaluator.outputs(images)
+        if self._seen is None:
+            return with_near_ties_alone(opened, opened.evaluator.outputs(images), images)
+        if self._seen.change(opened, images):
+            return opened.replayer.outputs(images)
+        outputs = opened.evaluator.outputs(filled(images))[: len(images)]
+        return with_near_ties_alone(opened, outputs, images)
 
 
 @final

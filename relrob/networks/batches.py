@@ -4,7 +4,7 @@ compared with images that run alone."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from relrob.domain.network import Layout, Network
 from relrob.errors import NetworkError, ShapeError
 from relrob.networks.feed import fed
 from relrob.networks.shapes import raster
+
+# Images that are fed at once, where so many or fewer run in a call.
+_SLAB: Final = 256
 
 
 def pixel_order(network: Network) -> Ints | None:
@@ -48,18 +51,29 @@ def run_in_batches(
     """
     images = check_images(images, network)
     outputs = np.empty((len(images), network.classes), np.float32)
-    for start in range(0, len(images), size):
-        part = fed(images[start : start + size], network)
-        rows = np.asarray(run(part if order is None else np.ascontiguousarray(part[:, order])))
-        if network.head and rows.size == len(part):
-            rows = two_columns(rows.reshape(-1, 1), network.head)
-        if rows.size != len(part) * network.classes:
-            raise NetworkError(
-                f"{network.path} gave outputs of shape {rows.shape} for {len(part)} images",
-                f"{network.classes} an image",
-            )
-        outputs[start : start + size] = rows.reshape(len(part), network.classes)
+    # Many images are fed and put in order at once, because many run alone.
+    slab = size * max(1, _SLAB // size)
+    for first in range(0, len(images), slab):
+        values = fed(images[first : first + slab], network)
+        values = values if order is None else np.ascontiguousarray(values[:, order])
+        for start in range(0, len(values), size):
+            part = values[start : start + size]
+            rows = _rows(run(part), len(part), network)
+            outputs[first + start : first + start + size] = rows
     return outputs
+
+
+def _rows(given: NDArray[Any], count: int, network: Network) -> NDArray[Any]:
+    """The scores (count, classes) that a runtime gave. Raises NetworkError for another number."""
+    rows = np.asarray(given)
+    if network.head and rows.size == count:
+        rows = two_columns(rows.reshape(-1, 1), network.head)
+    if rows.size != count * network.classes:
+        raise NetworkError(
+            f"{network.path} gave outputs of shape {rows.shape} for {count} images",
+            f"{network.classes} an image",
+        )
+    return rows.reshape(count, network.classes)
 
 
 def two_columns(outputs: NDArray[Any], head: str) -> Floats:

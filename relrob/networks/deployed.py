@@ -3,7 +3,7 @@ to change no bit."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from relrob.networks.batches import differs_in_batches
 from relrob.networks.evaluator import near_ties
 from relrob.networks.open import Opened
 
-# Images that are compared, from all over a batch.
+# Images that are compared, from all over a batch; fewer run alone, or in a batch of so many.
 COMPARED: Final = 64
 
 
@@ -23,16 +23,51 @@ def deployed_outputs(opened: Opened, images: Floats) -> Floats:
     The first batch is compared with `COMPARED` of its images alone. Where it has other bits, every
     image runs alone. Images near a tie always do.
     """
-    size = opened.evaluator.best_batch
-    if size == 1:
+    if opened.evaluator.best_batch == 1 or changes_bits(opened, images):
         return opened.replayer.outputs(images)
-    some = np.unique(np.linspace(0, min(len(images), size) - 1, COMPARED).astype(int))
-    alone = opened.replayer.outputs(images[some])
-    if differs_in_batches(
-        lambda batch: opened.evaluator.outputs(batch)[some], images[:size], alone, None
-    ):
-        return opened.replayer.outputs(images)
-    outputs = opened.evaluator.outputs(images)
+    return with_near_ties_alone(opened, opened.evaluator.outputs(images), images)
+
+
+def with_near_ties_alone(opened: Opened, outputs: Floats, images: Floats) -> Floats:
+    """The outputs of a batch, which they replace, after images near a tie ran alone."""
     near = near_ties(outputs)
-    outputs[near] = opened.replayer.outputs(images[near])
+    if len(near):
+        outputs[near] = opened.replayer.outputs(images[near])
     return outputs
+
+
+def changes_bits(opened: Opened, images: Floats) -> bool:
+    """Do `COMPARED` images, from all over the first batch of these, have other bits in it than
+    alone, or in a batch of their own?"""
+    size = min(len(images), opened.evaluator.best_batch)
+    some = np.unique(np.linspace(0, size - 1, COMPARED).astype(int))
+    alone = opened.replayer.outputs(images[some])
+    run = opened.evaluator.outputs
+    return bool(
+        differs_in_batches(lambda batch: run(batch)[some], images[:size], alone, None)
+        or differs_in_batches(run, images[some], alone, None)
+    )
+
+
+@final
+class SeenBatches:
+    """What the first batch of a network showed: whether batches change bits. Kept with the network
+    (`Network.derived`), so that it is asked once."""
+
+    def __init__(self) -> None:
+        self._changed: bool | None = None
+
+    def change(self, opened: Opened, images: Floats) -> bool:
+        """Must these images run alone? Fewer than `COMPARED` show nothing, and do until more
+        came."""
+        if self._changed is None and len(images) >= COMPARED:
+            self._changed = changes_bits(opened, images)
+        return self._changed is not False
+
+
+def filled(images: Floats) -> Floats:
+    """The images, and the first again and again after them, `COMPARED` at least: a batch of the
+    size that was compared."""
+    if len(images) >= COMPARED:
+        return images
+    return np.concatenate([images, np.repeat(images[:1], COMPARED - len(images), axis=0)])

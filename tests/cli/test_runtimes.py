@@ -103,3 +103,15 @@ def test_a_file_that_the_default_runtime_refuses(words: tuple[str, ...]) -> None
     names = [run["runtime"] for run in found["runtimes"]]
     assert "xnnpack" not in names and "builtin" in names
     assert "xnnpack" in [each["runtime"] for each in found["refused"]]
+
+
+def test_images_without_labels_have_no_accuracy(words: tuple[str, ...], tmp_path: Path) -> None:
+    with np.load(words[2]) as held:
+        np.savez(tmp_path / "bare.npz", images=held["images"])
+    asked = (words[0], "--dataset", str(tmp_path / "bare.npz"), "--labels", "reference")
+    found = told(*asked, "--runtimes", "xnnpack,builtin")
+    assert [run["accuracy"] for run in found["runtimes"]] == [None, None]
+    assert found["pairs"][0]["accuracy"] is None
+    assert told(*words, "--runtimes", "xnnpack,builtin")["pairs"][0]["accuracy"] is not None
+    done = CliRunner().invoke(command, [*asked, "--sample", "30"], catch_exceptions=False)
+    assert "right" not in done.stdout and "30 images, a sample" in done.stdout

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 import numpy as np
 import pytest
 
-from relrob.domain.arrays import Bools
-from relrob.domain.network import Arithmetic
+from relrob.domain.arrays import Bools, Floats
+from relrob.domain.network import Arithmetic, Dense
 from relrob.judging.folded import FoldedDense, Judged
 from relrob.judging.judges import FoldedJudge, RuntimeJudge, judge_of
 from tests.judging.tally_cases import (
@@ -18,7 +18,7 @@ from tests.judging.tally_cases import (
     all_masks,
     small,
 )
-from tests.support import numpy_opened, random_dense
+from tests.support import NumpyEvaluator, numpy_opened, random_dense
 
 
 @pytest.mark.parametrize("softmax", [False, True])
@@ -99,3 +99,43 @@ def test_thin_points_go_to_the_runtime_and_only_they(probabilities: bool) -> Non
             else:
                 wanted = -0.25 if at % 3 == 1 else 0.0
             assert seen.margins[at] == pytest.approx(wanted, abs=1e-5, nan_ok=True)
+
+
+@dataclass
+class Counted:
+    """The network in NumPy, which counts what it runs. Batches of another size than 1 or `exact`
+    make the second output a little larger."""
+
+    dense: Dense
+    best_batch: int
+    exact: tuple[int, ...] = ()
+    runtime: str = "counted"
+    ran: list[int] = field(default_factory=list)
+
+    def outputs(self, images: Floats) -> Floats:
+        self.ran.append(len(images))
+        alone = [NumpyEvaluator(self.dense).outputs(row[None]) for row in images]
+        found = np.concatenate(alone)
+        if self.best_batch > 1 and len(images) not in self.exact:
+            found[:, 1] *= np.float32(1 + 1e-6)
+        return found
+
+
+@pytest.mark.parametrize("exact", [(), (64,), (64, 70)])
+def test_close_calls_have_the_bits_of_images_alone(exact: tuple[int, ...]) -> None:
+    """Whatever the sizes of batches that change them: 70 points are the first batch, then few."""
+    rungs = small(radius="6", features=8)
+    masks = all_masks(rungs)[:70]
+    dense = random_dense(5, (16, 12, CLASSES))
+    alone, batched = Counted(dense, 1), Counted(dense, 100, exact)
+    opened = replace(numpy_opened(dense, (4, 4, 1)), evaluator=batched, replayer=alone)
+    expected = Counted(dense, 1).outputs(rungs.images(masks)).astype(np.float64)
+    best = np.delete(expected, LABEL, axis=1).max(axis=1)
+    for rows in (slice(0, 9), slice(None), slice(0, 9), slice(20, 60)):
+        judge = RuntimeJudge(opened, rungs, LABEL, close=True)
+        seen = judge.see(masks[rows])
+        assert seen.labels.tolist() == expected[rows].argmax(axis=1).tolist()
+        assert np.array_equal(seen.margins, expected[rows, LABEL] - best[rows])
+    # A new judge asks nothing that an earlier one of the same network has seen.
+    asked = {(): [70], (64,): [70], (64, 70): [70, 64, 70, 64, 64]}
+    assert batched.ran == asked[exact]

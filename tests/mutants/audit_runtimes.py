@@ -58,8 +58,8 @@ MUTANTS = (
     Mutant(
         "runtimes: the start of a batch compared",
         "relrob/networks/deployed.py",
-        "np.unique(np.linspace(0, min(len(images), size) - 1, COMPARED).astype(int))",
-        "np.arange(min(len(images), size, COMPARED))",
+        "np.unique(np.linspace(0, size - 1, COMPARED).astype(int))",
+        "np.arange(min(size, COMPARED))",
         _DEPLOYED,
     ),
     Mutant(

@@ -8,19 +8,22 @@ import numpy as np
 import pytest
 
 from relrob.domain.arrays import Floats
-from relrob.networks.deployed import COMPARED, deployed_outputs
+from relrob.networks.deployed import COMPARED, SeenBatches, deployed_outputs, filled
+from relrob.networks.open import Opened
 from tests.support import numpy_opened, random_dense
 
 
 @dataclass
 class Rounds:
-    """Two outputs of an image: its sum, and a second one. In a batch they are moved from `place`
-    on, by `by`."""
+    """Two outputs of an image: its sum, and a second one. In a batch of `least` or more, the first
+    is moved from `place` on, by `by`; in a smaller one everywhere, by `small`."""
 
     best_batch: int = 1
     place: int = 1 << 30
     by: float = 0.0
     second: float = 0.0
+    least: int = 0
+    small: float = 0.0
     ran: list[int] = field(default_factory=list)
     runtime: str = "rounds"
 
@@ -28,15 +31,25 @@ class Rounds:
         self.ran.append(len(images))
         found = np.stack([images.sum(axis=1), np.full(len(images), self.second)], axis=1)
         for start in range(0, len(images), self.best_batch):
-            found[start : start + self.best_batch][self.place :, 0] += self.by
+            part = found[start : start + self.best_batch]
+            if 1 < len(part) < self.least:
+                part[:, 0] += self.small
+            else:
+                part[self.place :, 0] += self.by
         return found.astype(np.float32)
+
+
+def opened_on(batched: Rounds) -> tuple[Opened, Rounds]:
+    """A network on it, and the evaluator of single images."""
+    alone = Rounds(second=batched.second)
+    opened = numpy_opened(random_dense(0, (4, 2)), (2, 2, 1))
+    return replace(opened, evaluator=batched, replayer=alone), alone
 
 
 def run(batched: Rounds, images: Floats) -> tuple[Floats, Rounds]:
     """The outputs, and the evaluator of single images."""
-    alone = Rounds(second=batched.second)
-    opened = replace(numpy_opened(random_dense(0, (4, 2)), (2, 2, 1)), evaluator=batched)
-    return deployed_outputs(replace(opened, replayer=alone), images), alone
+    opened, alone = opened_on(batched)
+    return deployed_outputs(opened, images), alone
 
 
 IMAGES = np.random.default_rng(3).random((300, 4), dtype=np.float32) + np.float32(0.01)
@@ -52,7 +65,7 @@ def test_other_bits_anywhere_in_a_batch_run_every_image_alone(place: int) -> Non
 def test_equal_bits_run_in_batches() -> None:
     found, alone = run(Rounds(best_batch=100, second=-1), IMAGES)
     assert np.array_equal(found, Rounds(second=-1).outputs(IMAGES))
-    assert alone.ran == [COMPARED, 0]
+    assert alone.ran == [COMPARED]
 
 
 def test_images_near_a_tie_always_run_alone() -> None:
@@ -70,3 +83,32 @@ def test_a_runtime_that_takes_one_image_is_not_asked_twice() -> None:
     found, alone = run(batched, IMAGES)
     assert batched.ran == [] and alone.ran == [300]
     assert len(found) == 300
+
+
+def test_other_bits_in_a_small_batch_run_every_image_alone() -> None:
+    """Few images run in a batch of `COMPARED`, which may round in a way of its own."""
+    found, _ = run(Rounds(best_batch=100, second=-1, least=100, small=1e-3), IMAGES[:100])
+    assert np.array_equal(found, Rounds(second=-1).outputs(IMAGES[:100]))
+
+
+def test_the_first_batch_that_shows_something_is_remembered() -> None:
+    opened, alone = opened_on(Rounds(best_batch=100, second=-1))
+    seen = SeenBatches()
+    assert seen.change(opened, IMAGES[: COMPARED - 1]) is True
+    assert alone.ran == []
+    assert seen.change(opened, IMAGES[:100]) is False
+    assert seen.change(opened, IMAGES[:5]) is False
+    assert seen.change(opened, IMAGES) is False
+    assert alone.ran == [COMPARED]
+    moved, _ = opened_on(Rounds(best_batch=100, place=0, by=1e-3, second=-1))
+    other = SeenBatches()
+    assert other.change(moved, IMAGES) is True
+    assert other.change(moved, IMAGES[:5]) is True
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65])
+def test_few_images_fill_a_batch(count: int) -> None:
+    images = filled(IMAGES[:count])
+    assert len(images) == max(count, COMPARED)
+    assert np.array_equal(images[:count], IMAGES[:count])
+    assert (images[count:] == IMAGES[0]).all()

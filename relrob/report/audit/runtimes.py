@@ -39,7 +39,7 @@ def _pair(row: RuntimePair, sampled: bool) -> list[str]:
         return [f"{both}: equal outputs on {row.images:,} images"]
     far = f"differ by up to {row.largest:.3g}" if math.isfinite(row.largest) else "are not numbers"
     outputs = f"outputs {far} (image {row.largest_image})"
-    if sampled:
+    if sampled and row.accuracy:
         outputs += f", {_percent(row.accuracy[0])} and {_percent(row.accuracy[1])} right"
     if not row.differing:
         return [f"{both}: the same labels on {row.images:,} images, {outputs}"]
