@@ -16,11 +16,11 @@ from click.shell_completion import ShellComplete
 
 from relrob.cli import completion
 from relrob.cli.main import group
+from relrob.domain.region import KINDS
 from relrob.networks.shapes import LAYOUTS
 from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, scheme
 from relrob.relative.sets import Effective
 from relrob.study.campaign import RERUNS
-from relrob.study.region import KINDS
 from relrob.study.spec import builtin
 from relrob.training.architectures import ARCHITECTURES
 from relrob_datasets.manifest import MANIFESTS

@@ -87,8 +87,8 @@ def test_names_that_are_no_utf8(mine: Path) -> None:
 USAGE: list[tuple[list[str], str]] = [
     (
         ["verify"],
-        "missing option '--radius'; accepted: Radius in pixel units (l0: pixels), exact: 20, "
-        "4/255; try: relrob verify --help",
+        "region 'ladder' without --radius; accepted: a radius, or --region ladder-paper, linf-1, "
+        "linf-2, linf-4, linf-8; try: --radius 20, or --region ladder-paper",
     ),
     (["verify", "--radius", "1"], "a ladder without a step; accepted: a number in (0, 1]"),
     (["datasets", "drop"], "no such command 'drop'; try: relrob datasets --help"),
@@ -141,13 +141,13 @@ def test_mistakes_are_one_line_before_any_work(
 
 def test_another_configuration_is_refused_before_the_accuracies(mine: Path) -> None:
     assert program(mine, verify("--out", "taken", "-q")).returncode == 0
-    told = one_line(program(mine, verify("--out", "taken", "--radius", "1")))
-    assert "another configuration: " in told and "region.radius is 2.0 there and 1.0 here" in told
+    told = one_line(program(mine, verify("--out", "taken", "--radius", "3/2")))
+    assert "another configuration: " in told and "region.radius is 2.0 there and 1.5 here" in told
 
 
 def test_a_cache_that_takes_nothing_is_refused_before_training(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    images = ["--radius", "1", "--step", "1/2", "--images", "0:1"]
+    images = ["--radius", "5", "--step", "1/2", "--images", "0:1"]
     for place in ("file", "file/below", "/proc/nothing"):
         told = one_line(
             program(tmp_path, ["verify", *images], env={"RELROB_CACHE": str(Path(tmp_path, place))})

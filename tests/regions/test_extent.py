@@ -20,7 +20,7 @@ from relrob.study.extents import before, extents_of, number
 
 LEVELS = np.array([[[0], [3], [255]], [[128], [254], [77]]], np.uint8)
 FLOATS = np.array([[[0.25], [0.5]], [[0.75], [1.0]]], np.float32)
-IMAGES = [LEVELS, FLOATS]
+IMAGES: list[NDArray[Any]] = [LEVELS, FLOATS]
 QUARTER = Fraction(1, 4)
 
 

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 from relrob.domain.region import Ladder, Search
 from relrob.errors import RegionError
 from relrob.networks.open import Opened
+from relrob.regions.extent import check_region
 from relrob.regions.search_features import groups_of, repicked
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.relative.sets import Effective
-from relrob.study.region import check_region, described, region_of
+from relrob.study.region import described, region_of
 from relrob.study.request import Request
 from tests.cli_case import Case, relrob_command
 from tests.relative.test_search import slow_search
