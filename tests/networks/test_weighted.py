@@ -171,7 +171,7 @@ def product(kind: str) -> bytes:
         case _:
             packed = RNG.integers(0, 256, (6, 2, 16)).astype(np.uint8)
             held = {"w": packed, "ws": np.abs(floats(12))}
-            settings = {"K": 40, "N": 6, "bits": 4, "block_size": 32}
+            settings: dict[str, Any] = {"K": 40, "N": 6, "bits": 4, "block_size": 32}
             nodes = [
                 node("MatMulNBits", ["x", "w", "ws"], ["y"], domain="com.microsoft", **settings)
             ]

@@ -159,7 +159,8 @@ class _Walk:
                 case "Add" if layer.bias is None:
                     made = replace(layer, bias=values, bias_steps=steps)
                 case "Add":
-                    made = replace(layer, bias=layer.bias + values)
+                    before = np.zeros(outputs) if layer.bias is None else layer.bias
+                    made = replace(layer, bias=before + values)
                 case "Mul":
                     made = layer.folded_in(values, np.zeros(outputs))
                 case _:
