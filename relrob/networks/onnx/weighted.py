@@ -270,7 +270,7 @@ class _Walk:
                 parts = [other, *(makers[other].input if other in makers else ())]
                 found = [each for each in parts if each in self._constants]
                 if found:
-                    return found[0]
+                    return str(found[0])
             name = reader.output[0]
         raise NotReadError("integer sums without a constant scale")
 
