@@ -29,7 +29,7 @@ def report(count: int = 400, labelled: bool = True, **options: Any) -> PairRepor
     """A pair that differs on every seventh image, by one class up or down."""
     truth = np.arange(count) % 10
     one, other = truth.copy(), truth.copy()
-    other[::7] = (other[::7] + 1) % 10
+    other[::7] = (other[::7] + 1 + np.arange(len(other[::7])) % 4) % 10
     one[::35] = (one[::35] + 1) % 10
     tied = np.arange(count) % 14 == 0
     return PairReport(
