@@ -25,10 +25,12 @@ _NORMAL: Final = 1.4826  # the standard deviation of a normal variable over its 
 _GRIDS: Final = (256, 32768, 65536)  # steps of 8 and 16 bits of a softmax
 
 # Above these a network of at least 8 bits has no faithful quantisation that was measured.
-ANOTHER: Final = 0.25
+ANOTHER: Final = 0.265
 STALE: Final = 0.15
 DRIFTED: Final = 0.05
 SLOPE: Final = 0.03
+# Logits that follow the reference's by less than half, or more than half as much again, are others.
+FOLLOWS: Final = 0.5
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Kinship:
     def verdict(self) -> str:
         """For a quantised network of at least 8 bits: "another-network", "stale-weights", or ""
         where it may be faithful."""
-        if self.noise >= ANOTHER:
+        if self.noise >= ANOTHER or abs(self.slope - 1) > FOLLOWS:
             return "another-network"
         drifted = abs(self.slope - 1) > SLOPE + 4 * self.slope_error
         return "stale-weights" if self.noise >= STALE or (self.noise >= DRIFTED and drifted) else ""
@@ -71,7 +73,7 @@ def kinship(reference: Floats, quantised: Floats) -> Kinship | None:
     the label.
     """
     step = max(_grid(reference), _grid(quantised))
-    x_all, y_all = _differences(reference, quantised, step)
+    x_all, y_all = _differences(reference, quantised)
     labels = np.asarray(reference.argmax(axis=1), np.int64)
     spread = _spread(x_all, labels)
     near = _log_softmax(x_all) > max(_FLOOR, np.log(_STEPS * step) if step else _FLOOR)
@@ -89,7 +91,7 @@ def kinship(reference: Floats, quantised: Floats) -> Kinship | None:
 def log_margins(outputs: Floats) -> Doubles:
     """The largest logit minus the next of each row (n, classes) -> (n,), of logits or
     probabilities. It is NaN for a row with NaN."""
-    top = np.partition(_logits(outputs, _grid(outputs)), -2, axis=1)[:, -2:]
+    top = np.partition(_logits(outputs), -2, axis=1)[:, -2:]
     return np.asarray(top[:, 1] - top[:, 0])
 
 
@@ -99,6 +101,16 @@ def probabilities(outputs: Floats) -> bool:
     with np.errstate(invalid="ignore"):
         one = np.abs(wide.sum(axis=1) - 1).max(initial=0.0) < 0.1
         return bool(one and wide.min(initial=0.0) >= 0 and wide.max(initial=0.0) <= 1)
+
+
+def divergence(outputs: Floats, aim: Doubles) -> float:
+    """The mean Kullback-Leibler divergence of the outputs' probabilities from those of `aim` (n,
+    classes), none below 2^-9. For true labels, whose rows hold one 1, it is the mean of -log of
+    their probability. It is infinite where an output is no number."""
+    with np.errstate(invalid="ignore"):
+        mine, theirs = (np.maximum(each, 2.0**-9) for each in (as_probabilities(outputs), aim))
+        found = float((aim * (np.log(theirs) - np.log(mine))).sum(axis=1).mean())
+    return max(found, 0.0) if np.isfinite(found) else float("inf")
 
 
 def as_probabilities(outputs: Floats) -> Doubles:
@@ -118,16 +130,17 @@ def _grid(outputs: Floats) -> float:
     return next((1 / n for n in _GRIDS if np.array_equal(wide * n, np.rint(wide * n))), 0.0)
 
 
-def _logits(outputs: Floats, step: float) -> Doubles:
-    """Logits, up to a number for each row. A probability of 0 counts as half a step."""
+def _logits(outputs: Floats) -> Doubles:
+    """Logits, up to a number for each row. A probability of 0 counts as half a step of its grid."""
     wide = outputs.astype(np.float64)
-    return np.log(np.maximum(wide, step / 2 or 1e-37)) if probabilities(outputs) else wide
+    least = _grid(outputs) / 2 or 1e-37
+    return np.log(np.maximum(wide, least)) if probabilities(outputs) else wide
 
 
-def _differences(reference: Floats, quantised: Floats, step: float) -> tuple[Doubles, Doubles]:
+def _differences(reference: Floats, quantised: Floats) -> tuple[Doubles, Doubles]:
     """The logits of both minus that of the reference's label, (n, classes) each."""
     rows, labels = np.arange(len(reference)), reference.argmax(axis=1)
-    both = (_logits(outputs, step) for outputs in (reference, quantised))
+    both = (_logits(outputs) for outputs in (reference, quantised))
     x, y = (logits - logits[rows, labels][:, None] for logits in both)
     return x, y
 

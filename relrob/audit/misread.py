@@ -3,7 +3,7 @@ so."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -12,14 +12,19 @@ from numpy.typing import NDArray
 
 from relrob.audit.classes import SKILL, skill
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.inputs import ENOUGH, Right, Tried, found_reading
+from relrob.audit.inputs import ENOUGH, Aim, Tried, found_reading, tried_on
 from relrob.audit.pair_report import PairReport
 from relrob.audit.reading import (
+    AS_IS,
     DATA,
+    RESHAPED,
+    TURNED,
     Reader,
     Reading,
     is_scale,
+    present,
     same_values,
+    usual,
 )
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.events import Event, Listener
@@ -29,8 +34,13 @@ from relrob.networks.evaluator import labels
 _ROLES: Final = ("reference", "quantised network")
 # Without labels both networks are only read in another way where they then agree so far.
 _AGREE: Final = 0.95
+_APART: Final = 0.9
+_SOME: Final = 200
 # So much accuracy a reading may cost that brings the two networks together.
 _COST: Final = 0.01
+
+
+Pair = tuple[Tried | None, Tried | None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +48,7 @@ class Misread:
     """The reading that fits each network better than the present one, None where none does, and
     the diagnoses."""
 
-    tried: tuple[Tried | None, Tried | None]
+    tried: Pair
     diagnoses: tuple[Diagnosis, ...]
 
 
@@ -58,10 +68,13 @@ def misread(
     if _good(report):
         return Misread((None, None), ())
     listener(Event("note", "other readings of the images: scales, channels, layouts"))
-    find = _by_labels if report.labels is not None else _by_agreement
-    tried = find(report, readers, outputs, pixels)
+    tried = (
+        _by_agreement(readers, outputs, pixels)
+        if report.labels is None
+        else _by_labels(report.labels, readers, outputs, pixels)
+    )
     networks = (readers[0].network, readers[1].network)
-    return Misread(tried, _diagnoses(tried, networks, _before(report, tried)))
+    return Misread(tried, _diagnoses(tried, networks, _shares(report, tried)))
 
 
 def _good(report: PairReport) -> bool:
@@ -70,96 +83,105 @@ def _good(report: PairReport) -> bool:
 
 
 def _by_labels(
-    report: PairReport, readers: Sequence[Reader], outputs: Sequence[Floats], pixels: NDArray[Any]
-) -> tuple[Tried | None, Tried | None]:
-    truth = report.labels
-    assert_truth: Ints = np.zeros(0, np.int64) if truth is None else truth
-    first = found_reading(readers[0], pixels, outputs[0], _equal_to(assert_truth))
-    theirs = labels(outputs[0]) if first is None else first.labels
-    target = theirs if skill(theirs, assert_truth) >= SKILL else assert_truth
-    second = found_reading(
-        readers[1],
-        pixels,
-        outputs[1],
-        _equal_to(target),
-        () if first is None else (first.reading,),
-    )
-    if second is not None:
-        before = float((labels(outputs[1]) == assert_truth).mean())
-        if float((second.labels == assert_truth).mean()) < before - _COST:
-            second = None
+    truth: Ints, readers: Sequence[Reader], outputs: Sequence[Floats], pixels: NDArray[Any]
+) -> Pair:
+    """The reference against the true labels, the quantised network against the reference's, or the
+    true ones where the reference is near chance."""
+    true = Aim.true(truth, readers[0].network.classes)
+    first = found_reading(readers[0], pixels, outputs[0], true)
+    theirs = Aim.other(outputs[0] if first is None else first.outputs)
+    liked = () if first is None else (first.reading,)
+    aim = theirs if skill(theirs.labels, truth) >= SKILL else true
+    second = found_reading(readers[1], pixels, outputs[1], aim, liked)
+    before = float((labels(outputs[1]) == truth).mean())
+    if second is not None and float((second.labels == truth).mean()) < before - _COST:
+        second = None
     return first, second
 
 
 def _by_agreement(
-    report: PairReport, readers: Sequence[Reader], outputs: Sequence[Floats], pixels: NDArray[Any]
-) -> tuple[Tried | None, Tried | None]:
-    """The one network whose other reading brings the two together; if neither does, both."""
-    second = found_reading(readers[1], pixels, outputs[1], _equal_to(labels(outputs[0])))
-    first = found_reading(readers[0], pixels, outputs[0], _equal_to(labels(outputs[1])))
-    best = max((first, second), key=lambda each: -1.0 if each is None else each.share)
-    if best is not None and best.share >= _AGREE:
-        return (first, None) if best is first else (None, second)
-    return None, None
+    readers: Sequence[Reader], outputs: Sequence[Floats], pixels: NDArray[Any]
+) -> Pair:
+    """The one network whose other reading brings the two together. If neither does, both."""
+    aims = [Aim.other(each) for each in outputs]
+    second = found_reading(readers[1], pixels, outputs[1], aims[0])
+    if second is not None and second.share >= _AGREE:
+        return None, second
+    first = found_reading(readers[0], pixels, outputs[0], aims[1])
+    if first is not None and first.share >= _AGREE:
+        return first, None
+    apart = (aims[0].labels == aims[1].labels).mean() < _APART
+    return _together(readers, aims[1], pixels) if apart else (None, None)
 
 
-def _equal_to(target: Ints) -> Right:
-    return lambda given, images: given == target[images]
+def _together(readers: Sequence[Reader], aim: Aim, pixels: NDArray[Any]) -> Pair:
+    """The reading under which both networks agree most, where that is far and not on one label."""
+    some = np.random.default_rng(0).permutation(len(pixels))[:_SOME]
+    readings = [
+        each for each in usual(readers[0].network, pixels) if each.order in (AS_IS, DATA, RESHAPED)
+    ]
+    if present(readers[0].network).contract != present(readers[1].network).contract:
+        return None, None
+    agreed = []
+    for each in readings:
+        one, other = (labels(reader.outputs(pixels[some], each)) for reader in readers)
+        most = np.unique(one, return_counts=True)[1].max() / len(one)
+        agreed.append(0.0 if most > _AGREE else float((one == other).mean()))
+    best = readings[int(np.argmax(agreed))]
+    first = tried_on(readers[0], pixels, aim, best)
+    second = tried_on(readers[1], pixels, Aim.other(first.outputs), best)
+    return (replace(first, right=second.right), second) if second.share >= _AGREE else (None, None)
 
 
-def _before(
-    report: PairReport, tried: tuple[Tried | None, Tried | None]
-) -> tuple[tuple[float, float], ...]:
+def _shares(report: PairReport, tried: Pair) -> tuple[tuple[float, float], ...]:
     """For each network the share of right labels before and after: of the data's, or else of the
     other network's."""
-    sides = (report.reference.labels, report.quantised.labels)
+    now = (report.reference.labels, report.quantised.labels)
+    then = [old if each is None else each.labels for old, each in zip(now, tried, strict=True)]
     target = report.labels
-    found = []
-    for at, each in enumerate(tried):
-        right = sides[1 - at] if target is None else target
-        after = sides[at] if each is None else each.labels
-        found.append((float((sides[at] == right).mean()), float((after == right).mean())))
-    return tuple(found)
+    return tuple(
+        (
+            float((now[at] == (now[1 - at] if target is None else target)).mean()),
+            float((then[at] == (then[1 - at] if target is None else target)).mean()),
+        )
+        for at in (0, 1)
+    )
 
 
 def _diagnoses(
-    tried: tuple[Tried | None, Tried | None],
-    networks: tuple[Network, Network],
-    shares: tuple[tuple[float, float], ...],
+    tried: Pair, networks: tuple[Network, Network], shares: tuple[tuple[float, float], ...]
 ) -> tuple[Diagnosis, ...]:
-    """One for each kind of change, about one network or both."""
-    found: list[Diagnosis] = []
-    for name, said in _KINDS:
-        told = [
-            (at, words)
-            for at, each in enumerate(tried)
-            if each is not None and (words := said(each.reading, networks[at]))[0] == name
-        ]
-        if not told:
-            continue
-        places = [at for at, _ in told]
-        _, what, option = told[0][1]
-        both = len(told) == 2
-        who = "both networks read" if both else f"the {_ROLES[places[0]]} reads"
-        before, after = shares[places[0]]
-        numbers = f"{100 * after:.1f} % of the labels are right so, {100 * before:.1f} % as given"
-        reading = tried[places[0]]
-        found.append(
-            Diagnosis(
-                name,
-                f"{who} {what}: {numbers}",
-                {
-                    "networks": ["reference" if at == 0 else "quantised" for at in places],
-                    "reading": reading.reading.name if reading else "",
-                    "contract": reading.reading.contract.json() if reading else {},
-                    "order": reading.reading.order if reading else "",
-                    "before": [round(shares[at][0], 6) for at in places],
-                    "after": [round(shares[at][1], 6) for at in places],
-                },
-                option if both else _alone(option, places[0]),
-            )
-        )
-    return tuple(found)
+    """One for each kind of change and each way to read, about one network or both."""
+    told: dict[Words, list[tuple[int, Tried]]] = {}
+    for words_of in (_values, _channels, _order):
+        for at, each in enumerate(tried):
+            if each is not None and (words := words_of(each.reading, networks[at])) != NOTHING:
+                told.setdefault(words, []).append((at, each))
+    return tuple(_diagnosis(words, sides, shares) for words, sides in told.items())
+
+
+def _diagnosis(
+    words: Words, sides: Sequence[tuple[int, Tried]], shares: tuple[tuple[float, float], ...]
+) -> Diagnosis:
+    name, what, option = words
+    places = [at for at, _ in sides]
+    both, reading = len(sides) == 2, sides[0][1].reading
+    who = "both networks read" if both else f"the {_ROLES[places[0]]} reads"
+    before, after = shares[places[0]]
+    return Diagnosis(
+        name,
+        f"{who} {what}: {100 * after:.1f} % of the labels are right so, {100 * before:.1f} % "
+        "as given",
+        {
+            "networks": ["reference" if at == 0 else "quantised" for at in places],
+            "reading": reading.name,
+            "contract": reading.contract.json(),
+            "order": reading.order,
+            "before": [round(shares[at][0], 6) for at in places],
+            "after": [round(shares[at][1], 6) for at in places],
+        },
+        option if both else _alone(option, places[0]),
+    )
 
 
 def _alone(option: str, at: int) -> str:
@@ -193,15 +215,10 @@ def _channels(reading: Reading, network: Network) -> Words:
 def _order(reading: Reading, network: Network) -> Words:
     if reading.order == DATA:
         return "layout", "images that are stored as (C, H, W)", "--images-layout chw"
-    if reading.order != "turned":
+    if reading.order == RESHAPED:
+        option = "images.reshape(-1, C, H, W).transpose(0, 2, 3, 1)"
+        return "layout", "images of (C, H, W) that were reshaped and not turned", option
+    if reading.order != TURNED:
         return NOTHING
     wanted = "hwc" if network.layout is Layout.CHW else "chw"
     return "layout", f"values in the order {', '.join(wanted.upper())}", f"--layout {wanted}"
-
-
-_KINDS: Final[tuple[tuple[str, Callable[[Reading, Network], Words]], ...]] = (
-    ("input-scale", _values),
-    ("normalisation", _values),
-    ("channel-order", _channels),
-    ("layout", _order),
-)

@@ -22,6 +22,8 @@ from relrob.networks.shapes import raster
 AS_IS: Final = "as is"
 TURNED: Final = "turned"  # the other layout of the network
 DATA: Final = "data"  # the images are stored as (C, H, W)
+RESHAPED: Final = "reshaped"  # so they were, and got the shape (H, W, C) without being turned
+OWN: Final = "the images' own mean and std"
 _COLOURS: Final = (1, 3, 4)
 
 LEVELS: Final = InputContract(Fraction(255))
@@ -57,7 +59,7 @@ USUAL: Final = {
 @dataclass(frozen=True)
 class Reading:
     """One way for a network to read images: `name` of `contract`, and the `order` of the values:
-    `AS_IS`, `TURNED` or `DATA`."""
+    `AS_IS`, `TURNED`, `DATA` or `RESHAPED`."""
 
     name: str
     contract: InputContract
@@ -105,7 +107,7 @@ def usual(network: Network, pixels: NDArray[Any]) -> tuple[Reading, ...]:
 def _values(channels: int, own: InputContract | None) -> list[tuple[str, InputContract]]:
     """The contracts of images of so many channels."""
     found = dict(USUAL.get(channels, {**_ANY, **_BYTES}))
-    return [*found.items(), *([("the images' own mean and std", own)] if own is not None else [])]
+    return [*found.items(), *([(OWN, own)] if own is not None else [])]
 
 
 def _orders(network: Network) -> Iterator[str]:
@@ -114,6 +116,7 @@ def _orders(network: Network) -> Iterator[str]:
     yield AS_IS
     if channels in _COLOURS[1:] and height * width > 1:
         yield TURNED
+        yield RESHAPED
     if height in _COLOURS and min(width, channels) > max(_COLOURS):
         yield DATA
 
@@ -160,6 +163,7 @@ class Reader:
         if reading.order == DATA:
             depth, height, width = shape
             shape = (height, width, depth)
+        if reading.order in (DATA, RESHAPED):
             images = np.ascontiguousarray(images[:, np.argsort(raster(Layout.CHW, shape))])
         shown = replace(network, image_shape=shape, contract=reading.contract, dense=None)
         values = fed(images, shown)

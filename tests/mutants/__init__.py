@@ -5,6 +5,7 @@ A module for each room of the code that is spoilt.
 
 from tests.mutants import (
     attacks,
+    audit_pair,
     audit_weights,
     bounding,
     branching,
@@ -30,6 +31,7 @@ from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
 
 MUTANTS: tuple[Mutant, ...] = (
     *attacks.MUTANTS,
+    *audit_pair.MUTANTS,
     *audit_weights.MUTANTS,
     *bounding.MUTANTS,
     *branching.MUTANTS,

@@ -1,0 +1,94 @@
+"""Orders of classes against every order, tables against loops, and what chance gives."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from relrob.audit.classes import confusion, constant, permutation, renamed, skill
+from relrob.domain.arrays import Ints
+
+
+def noisy(order: tuple[int, ...], count: int, errors: float, seed: int = 0) -> tuple[Ints, Ints]:
+    """Labels, and those of a network whose class i is class `order[i]`, some of them wrong."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, len(order), count)
+    other = np.argsort(order)[labels]
+    wrong = rng.random(count) < errors
+    other[wrong] = rng.integers(0, len(order), int(wrong.sum()))
+    return labels, other
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_order_is_the_best_of_all(seed: int) -> None:
+    order = tuple(int(at) for at in np.random.default_rng(seed).permutation(5))
+    first, second = noisy(order, 200, 0.1, seed)
+    found = permutation(first, second, 5)
+    agreed = {each: int((np.array(each)[second] == first).sum()) for each in permutations(range(5))}
+    best = max(agreed, key=lambda each: agreed[each])
+    if best == (0, 1, 2, 3, 4):
+        assert found is None
+        return
+    assert found is not None and found.order == best == order
+    assert (renamed(second, found) == first).sum() == agreed[best]
+    assert found.before == (first == second).mean()
+    assert found.moved == tuple(sorted((row, at) for at, row in enumerate(order) if row != at))
+
+
+@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(("classes", "count"), [(10, 12), (10, 40), (3, 9), (2, 30), (10, 1000)])
+def test_labels_by_chance_have_no_order(seed: int, classes: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    first, second = rng.integers(0, classes, (2, count))
+    assert permutation(first, second, classes) is None
+    assert permutation(first, np.full(count, 1), classes) is None
+
+
+def test_a_few_errors_are_no_order() -> None:
+    first, second = noisy((0, 1, 2, 3), 400, 0.3)
+    assert permutation(first, second, 4) is None
+    # Two classes that a network confuses are not swapped.
+    mixed = first.copy()
+    mixed[first == 2] = np.random.default_rng(1).integers(2, 4, int((first == 2).sum()))
+    assert permutation(first, mixed, 4) is None
+
+
+def test_classes_without_images_stay() -> None:
+    first, second = noisy((1, 0, 2), 100, 0.0)
+    found = permutation(first, second, 6)
+    assert found is not None and found.order == (1, 0, 2, 3, 4, 5)
+    assert found.text == "classes 0 and 1 are swapped"
+
+
+def test_confusion_is_a_count() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.integers(-1, 4, (2, 300))
+    table = confusion(first, second, 4)
+    for one in range(4):
+        for other in range(4):
+            assert table[one, other] == sum(
+                a == one and b == other for a, b in zip(first, second, strict=True)
+            )
+
+
+def test_one_label_for_all() -> None:
+    spread = np.arange(100) % 10
+    same = np.full(100, 4)
+    assert constant(same, spread) == (4, 1.0)
+    same[:2] = 5
+    assert constant(same, spread) == (4, 0.98)
+    same[:3] = 5
+    assert constant(same, spread) is None
+    # Images of one class have one label.
+    assert constant(np.full(100, 4), np.full(100, 4)) is None
+    assert constant(np.array([4]), np.array([5])) is None
+
+
+def test_skill_is_what_chance_does_not_give() -> None:
+    truth = np.array([0] * 6 + [1] * 4)
+    assert skill(truth, truth) == 1.0
+    assert skill(np.zeros(10, np.int64), truth) == 0.0
+    assert skill(np.array([0] * 6 + [1] * 2 + [0] * 2), truth) == pytest.approx(0.5)
+    assert skill(np.zeros(3, np.int64), np.zeros(3, np.int64)) == 1.0
