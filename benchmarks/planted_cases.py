@@ -394,10 +394,6 @@ def pictures(name: str, folder: Path) -> Dataset:
 
 
 MAKERS: Final = (
-    faithful,
-    lite_faults,
-    onnx_faults,
-    trained_faults,
-    normalised,
-    resnet_faults,
+    *(faithful, lite_faults, onnx_faults, trained_faults),
+    *(normalised, resnet_faults),
 )
