@@ -345,8 +345,8 @@ def onnx_faults(at: Planter) -> Iterator[Case]:
     for name, values in (("normal", noise), ("uniform", even)):
         wide = planted_onnx.quantised(plain, values)
         # Uniform noise of 0..1 happens to have the ranges of the images.
-        expected = ("calibration",) if name == "normal" else ()
-        yield Case(f"calibrated on {name} noise, CNN QDQ", cnn, at.write(wide, ".onnx"), expected)
+        names = ("calibration",) if name == "normal" else ()
+        yield Case(f"calibrated on {name} noise, CNN QDQ", cnn, at.write(wide, ".onnx"), names)
     dark = planted_onnx.quantised(plain, images * 0.1)
     yield Case(
         "calibrated on dark images, CNN QDQ",
@@ -394,10 +394,6 @@ def pictures(name: str, folder: Path) -> Dataset:
 
 
 MAKERS: Final = (
-    faithful,
-    lite_faults,
-    onnx_faults,
-    trained_faults,
-    normalised,
-    resnet_faults,
+    *(faithful, lite_faults, onnx_faults, trained_faults),
+    *(normalised, resnet_faults),
 )

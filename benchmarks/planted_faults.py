@@ -68,10 +68,11 @@ def _labelled(case: Case, pair: dict[str, Network], data: Dataset) -> Dataset:
 def on_runtimes(data: Path) -> list[tuple[str, bool, str]]:
     """Files on all their runtimes: a name, is it right, and what was found."""
     rows = []
-    levels = {"inputs": LEVELS}
+    levels: dict[str, Any] = {"inputs": LEVELS}
+    none: dict[str, Any] = {}
     for path, name, options, expected in (
-        ("quantised_formats/mnist_quantized.tflite", "mnist", {}, True),
-        ("quantised_formats/mlp_static_wi8_ai8.tflite", "mnist", {}, False),
+        ("quantised_formats/mnist_quantized.tflite", "mnist", none, True),
+        ("quantised_formats/mlp_static_wi8_ai8.tflite", "mnist", none, False),
         ("mlperf_tiny/pretrainedResnet_quant.tflite", "cifar", levels, False),
     ):
         images = pictures(name, data)

@@ -84,7 +84,7 @@ class _Images(CalibrationDataReader):  # type: ignore[misc]
     def __init__(self, images: Array) -> None:
         self._left = iter(images.astype(np.float32))
 
-    def get_next(self) -> dict[str, Array] | None:
+    def get_next(self) -> Any:
         """The next image, None at the end."""
         image = next(self._left, None)
         return None if image is None else {"x": image[None]}

@@ -19,7 +19,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.networks.evaluator import labels
 
 # Images of the first and the second round, and readings that reach the next round.
-_ROUNDS: Final = ((48, 8), (240, 4))
+_ROUNDS: Final = ((24, 6), (160, 3))
 # Images of the last round.
 _LAST: Final = 2000
 # So large a share of right labels needs no other reading.
@@ -98,7 +98,7 @@ def found_reading(
     `outputs`: of all images as they are read now. `aim`: the labels that are right, those of
     the data or of the other network. `preferred`: readings that win where they are as good.
 
-    Every reading runs 48 images, eight run 240 and about four 2,000; the one that is found runs
+    Every reading runs 24 images, six run 160 and about three 2,000; the one that is found runs
     all.
     """
     if float((labels(outputs) == aim.labels).mean()) >= ENOUGH:

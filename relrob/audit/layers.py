@@ -93,7 +93,8 @@ def _bias_beyond(ours: Weighted, theirs: Weighted, difference: Doubles | None) -
     if theirs.scheme == "float16" and theirs.bias_steps is None:
         relative = 2.0**-10
     largest = np.abs(wanted).max(initial=0.0)
-    return np.abs(difference) > _BIAS * step + relative * max(largest, 1e-3)
+    beyond: Bools = np.abs(difference) > _BIAS * step + relative * max(largest, 1e-3)
+    return beyond
 
 
 def row(one: Compared) -> dict[str, Any]:

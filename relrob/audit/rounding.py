@@ -166,7 +166,8 @@ def _against_rule(wanted: Doubles, stored: Stored) -> Bools:
     follows = np.abs(ratio / middle - 1) < AGREE
     if follows[usual].mean() < MOST:
         return np.zeros(count, bool)
-    return usual & ~follows
+    off: Bools = usual & ~follows
+    return off
 
 
 def moved(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[Ints, Ints]:

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relrob.audit.faults_by_runs import constant_output
 from relrob.audit.pair import compare_pair
-from relrob.audit.pair_report import PairReport
+from relrob.audit.pair_report import PairReport, Side
 from relrob.audit.reading import LEVELS, SIGNED, USUAL
 from relrob.domain.contract import InputContract
 from relrob.domain.events import Event
@@ -317,3 +318,20 @@ def test_networks_of_other_classes_are_no_pair(tmp_path: Path) -> None:
     other = Files(tmp_path).onnx(few, "few", classes=3)
     with pytest.raises(ShapeError, match="two networks of the same images"):
         compare_pair(one, other, data())
+
+
+def test_outputs_that_are_no_numbers_are_a_fault() -> None:
+    given = np.arange(50) % 5
+    broken = given.copy()
+    broken[[7, 9]] = -1
+    none = np.zeros(50, bool)
+    sides = [
+        Side(f"{at}.onnx", str(at), "qdq", "onnxruntime", labels, none)
+        for at, labels in enumerate((given, broken))
+    ]
+    (found,) = constant_output(PairReport(*sides, given, 5, np.ones(50)))
+    assert found.id == "constant-output"
+    assert found.sentence == (
+        "the quantised network gives no numbers (NaN) on 2 of 50 images, first image 7"
+    )
+    assert found.evidence == {"quantised": {"no_label": 2, "images": [7, 9]}}

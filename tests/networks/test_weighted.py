@@ -133,7 +133,8 @@ def product(kind: str) -> bytes:
     weights, bias = floats(40, 6), floats(6)
     codes = RNG.integers(-127, 128, (40, 6)).astype(np.int8)
     scale = (np.abs(floats(6)) + np.float32(0.1)) / np.float32(127)
-    grid = {"s": np.float32(0.05), "z": np.uint8(7)}
+    grid: dict[str, Any] = {"s": np.float32(0.05), "z": np.uint8(7)}
+    held: dict[str, Any]
     node = helper.make_node
     match kind:
         case "gemm":
@@ -171,7 +172,7 @@ def product(kind: str) -> bytes:
         case _:
             packed = RNG.integers(0, 256, (6, 2, 16)).astype(np.uint8)
             held = {"w": packed, "ws": np.abs(floats(12))}
-            settings = {"K": 40, "N": 6, "bits": 4, "block_size": 32}
+            settings: dict[str, Any] = {"K": 40, "N": 6, "bits": 4, "block_size": 32}
             nodes = [
                 node("MatMulNBits", ["x", "w", "ws"], ["y"], domain="com.microsoft", **settings)
             ]

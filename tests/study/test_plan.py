@@ -170,3 +170,13 @@ def test_networks_in_the_other_order_are_refused(case: Case) -> None:
         UsageError, match=r"is quantised and .* is not; accepted: REFERENCE QUANTISED"
     ):
         make_plan(replace(asked, reference=asked.quantised, quantised=asked.reference))
+
+
+def test_a_file_in_which_nothing_is_quantised_is_refused_as_the_quantised_one(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=r"nothing is quantised in .*ref\.onnx") as error:
+        make_plan(replace(request_of(case), quantised=str(case.reference)))
+    assert "\n" not in str(error.value)
+    assert "may be the REFERENCE" in str(error.value)

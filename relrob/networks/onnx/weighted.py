@@ -159,7 +159,8 @@ class _Walk:
                 case "Add" if layer.bias is None:
                     made = replace(layer, bias=values, bias_steps=steps)
                 case "Add":
-                    made = replace(layer, bias=layer.bias + values)
+                    before = np.zeros(outputs) if layer.bias is None else layer.bias
+                    made = replace(layer, bias=before + values)
                 case "Mul":
                     made = layer.folded_in(values, np.zeros(outputs))
                 case _:
@@ -269,7 +270,7 @@ class _Walk:
                 parts = [other, *(makers[other].input if other in makers else ())]
                 found = [each for each in parts if each in self._constants]
                 if found:
-                    return found[0]
+                    return str(found[0])
             name = reader.output[0]
         raise NotReadError("integer sums without a constant scale")
 
