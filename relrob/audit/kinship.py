@@ -167,14 +167,20 @@ def _spread(x: Doubles, labels: Ints) -> float:
 def _line(x: Doubles, y: Doubles) -> tuple[float, Doubles]:
     """The slope of a line through most of the points, and the rest of all of them."""
     most: Bools = np.ones(len(x), bool)
-    for _ in range(4):
-        columns = np.stack([x[most], np.ones(int(most.sum()))], axis=1)
-        slope, offset = np.linalg.lstsq(columns, y[most], rcond=None)[0]
-        rest: Doubles = y - slope * x - offset
+    slope, rest = _fitted(x, y, most)
+    for _ in range(3):
         most = np.abs(rest) <= 3 * max(_deviation(rest), 1e-12)
         if most.sum() < _FEWEST:
             break
-    return float(slope), rest
+        slope, rest = _fitted(x, y, most)
+    return slope, rest
+
+
+def _fitted(x: Doubles, y: Doubles, these: Bools) -> tuple[float, Doubles]:
+    """The slope of the line of least squares through these points, and the rest of all."""
+    columns = np.stack([x[these], np.ones(int(these.sum()))], axis=1)
+    slope, offset = np.linalg.lstsq(columns, y[these], rcond=None)[0]
+    return float(slope), y - slope * x - offset
 
 
 def _deviation(values: Doubles) -> float:
