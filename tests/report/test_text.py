@@ -215,7 +215,7 @@ def test_what_a_file_gets_has_no_colours_and_no_blanks_at_line_ends() -> None:
     assert text == "\n".join(line.rstrip() for line in text.splitlines())
 
 
-@pytest.mark.parametrize("module", [table, wording])
+@pytest.mark.parametrize("module", [rates, table, wording])
 def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
