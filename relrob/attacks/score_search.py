@@ -116,10 +116,10 @@ class _Search:
 def _better(
     search: _Search, candidates: list[Doubles], moves: Doubles, best: Doubles
 ) -> tuple[Doubles, Doubles]:
-    """The candidate of the smallest margin where that is below the best one."""
+    """The candidate of the smallest margin, unless that is above the best one."""
     seen = search.see(candidates)
     least = int(seen.argmin())
-    return (candidates[least], seen[[least]]) if seen[least] < best[0] else (moves, best)
+    return (candidates[least], seen[[least]]) if seen[least] <= best[0] else (moves, best)
 
 
 def _corner(rng: np.random.Generator, ball: BallSet, shape: tuple[int, int, int]) -> Doubles:
@@ -133,7 +133,7 @@ def _corner(rng: np.random.Generator, ball: BallSet, shape: tuple[int, int, int]
         return np.where(ups.reshape(-1) == 1, ball.up, -ball.down)
     few = min(size, max(1, int(2 ** rng.uniform(0, np.log2(max(2 * ball.radius, 2))))))
     chosen = rng.choice(size, few, replace=False)
-    return _into(ball, _moved(rng, ball, np.zeros(size), chosen))
+    return _into(rng, ball, _moved(rng, ball, np.zeros(size), chosen))
 
 
 def _square(
@@ -154,7 +154,7 @@ def _square(
             some = grid[..., channel].reshape(-1)
             new[some] = ball.up[some] if rng.random() < 0.5 else -ball.down[some]
         return new
-    return _into(ball, _moved(rng, ball, moves, grid.reshape(-1)))
+    return _into(rng, ball, _moved(rng, ball, moves, grid.reshape(-1)))
 
 
 def _moved(rng: np.random.Generator, ball: BallSet, moves: Doubles, chosen: np.ndarray) -> Doubles:
@@ -169,14 +169,21 @@ def _moved(rng: np.random.Generator, ball: BallSet, moves: Doubles, chosen: np.n
     return new
 
 
-def _into(ball: BallSet, moves: Doubles) -> Doubles:
-    """The moves made smaller by one factor until their norm is the radius."""
-    if ball.norm is Norm.L0:
-        return moves
-    order = 1 if ball.norm is Norm.L1 else 2
-    length, radius = float(np.linalg.norm(moves, order)), float(ball.region.radius)
-    shorter: Doubles = moves * min(1.0, radius / length) if length else moves
-    return shorter
+def _into(rng: np.random.Generator, ball: BallSet, moves: Doubles) -> Doubles:
+    """The moves brought into the ball: shorter by one factor (L2), or as many of them, in random
+    order, as the radius allows (L1 and lattices, where few large moves reach farthest)."""
+    radius = float(ball.region.radius)
+    if ball.norm is Norm.L2:
+        length = float(np.linalg.norm(moves))
+        return moves * min(1.0, radius / length) if length else moves
+    if ball.norm is Norm.L1:
+        order = rng.permutation(len(moves))
+        before = np.cumsum(np.abs(moves[order])) - np.abs(moves[order])
+        new = np.zeros_like(moves)
+        left = np.maximum(radius - before, 0.0)
+        new[order] = np.sign(moves[order]) * np.minimum(np.abs(moves[order]), left)
+        return new
+    return moves
 
 
 def _side(spent: float, shape: tuple[int, int, int]) -> int:

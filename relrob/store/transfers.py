@@ -73,20 +73,27 @@ def _open(record: Record, few: int, most: int | None) -> _Open | None:
     """Of a region of p points, e effective for the reference (`few` <= e <= `most`, or p) and q
     for the quantised network, t = at least e + q - p and at most min(e, q) transfer.
 
-    A point (1, 1) never lowers the share and (0, 1) never raises it. So the share is least for as
-    many e as leave t at 0, and greatest for as many as transfer.
+    A point (1, 1) never lowers the share and (0, 1) never raises it. So the share is least for the
+    least q and as many e as leave t at 0, and greatest for the greatest q and as many e as
+    transfer.
     """
     points = record.points
     if points is None:
         return None
-    high = points if most is None else most
+    high, (least_q, most_q) = points if most is None else most, _quantised(record, points)
+    alone = min(max(points - least_q, few), high)
+    shared = max(few, min(most_q, high))
+    return _Open((max(0, alone + least_q - points), alone), (min(shared, most_q), shared))
+
+
+def _quantised(record: Record, points: int) -> _Counts:
+    """The least and the greatest number of effective perturbations of the quantised network."""
     if record.quantised_verdict == Status.ROBUST:
-        return _Open((0, high), (0, few))
+        return 0, 0
     known = record.quantised_effective
-    alone = high if known is None else min(max(points - known, few), high)
-    least = (0 if known is None else max(0, alone + known - points), alone)
-    shared = high if known is None else max(few, min(known, high))
-    return _Open(least, (shared if known is None else min(shared, known), shared))
+    if known is not None:
+        return known, known
+    return int(record.quantised_verdict == Status.NOT_ROBUST), points
 
 
 def _share(images: Sequence[_Counts | _Open | None]) -> PointShare:

@@ -2,6 +2,9 @@
 gallery of witnesses.
 
 python reports/quickstart/make.py RUN_DIRECTORY
+python reports/quickstart/make.py --records
+
+The second writes summary and table again from the counts in summary.json.
 """
 
 from __future__ import annotations
@@ -13,7 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from relrob.registry import load
+from relrob.report.run.table import table_markdown
+from relrob.report.run.write import summary_json
 from relrob.store.run_directory import Store
+from relrob.store.summary import Summary
 from relrob.system.files import write_atomic
 
 HERE = Path(__file__).resolve().parent
@@ -38,5 +44,13 @@ def main(run: Path) -> None:
     write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")
 
 
+def again() -> None:
+    """summary.json and table.md in the form of this relrob; the counts stay."""
+    document = json.loads((HERE / "summary.json").read_text(encoding="utf-8"))
+    summary = Summary.of(document)
+    write_atomic(HERE / "summary.json", summary_json(summary))
+    write_atomic(HERE / "table.md", table_markdown(summary))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    again() if sys.argv[1] == "--records" else main(Path(sys.argv[1]))

@@ -16,7 +16,7 @@ import pytest
 import relrob
 from relrob.errors import NetworkError, StoreError, UsageError
 from relrob.networks.load import load_network
-from relrob.report.run.wording import rates
+from relrob.report.run.rates import rates
 from relrob.store.summarise import summarise
 from relrob.study.request import Request, request_of
 from relrob.system import files

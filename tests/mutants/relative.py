@@ -48,4 +48,18 @@ MUTANTS = (
         "return None",
         ("tests/relative/test_search.py",),
     ),
+    Mutant(
+        "ties: a tie is one whatever is clearer",
+        "relrob/deciding/replay.py",
+        "witness.margin == 0 and not clearer",
+        "witness.margin == 0",
+        ("tests/relative/test_ties.py",),
+    ),
+    Mutant(
+        "ties: networks swapped",
+        "relrob/relative/classify.py",
+        "*(bool(tied(out)[0]) for out in clean)",
+        "*(bool(tied(out)[0]) for out in reversed(clean))",
+        ("tests/relative/test_ties.py",),
+    ),
 )

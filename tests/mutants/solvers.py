@@ -48,4 +48,18 @@ MUTANTS = (
             "tests/solvers/test_smt_ball.py",
         ),
     ),
+    Mutant(
+        "witness: a search that met none is a proof",
+        "solvers/relrob_solvers/witness_ball.py",
+        "return Finding(False, (), found.least, found.tried, stopped=Reason.UNBOUNDED)",
+        "return Finding(True, (), found.least, found.tried)",
+        ("tests/relative/test_ties.py",),
+    ),
+    Mutant(
+        "witness: the batch has the last word",
+        "relrob/attacks/score_search.py",
+        "if int(labels(self._alone(image[None, :]))[0]) != self._label:",
+        "if True:",
+        ("tests/solvers/test_witness_ball.py",),
+    ),
 )

@@ -333,13 +333,14 @@ def test_balls_name_the_reason_of_a_black_box(
         "--out",
         str(tmp_path / "out"),
     ]
-    monkeypatch.setattr(
-        "sys.argv", ["relrob", "verify", *given, "--region", "linf", "--radius", "1/255"]
-    )
+    ball = ["--region", "linf", "--radius", "1/255", "--solver", "bounds"]
+    monkeypatch.setattr("sys.argv", ["relrob", "verify", *given, *ball])
     assert run() == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(f"relrob: {case.quantised} has no bounds in region linf: ")
-    assert line.endswith("; try: --region ladder")
+    assert line.startswith(
+        f"relrob: {case.quantised} in region linf: bounds: run as a black box: "
+    )
+    assert line.endswith("; try: --solver witness, --region ladder")
 
 
 class Unwritten:

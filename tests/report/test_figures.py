@@ -349,3 +349,22 @@ def test_witnesses_of_a_cell_are_those_of_its_store(study: Path) -> None:
         for record in records_of(cell)
         for view in witnesses_of(cell, record.index)
     ] == [view.cost for view in views]
+
+
+def test_undecided_images_are_bars_without_a_marker() -> None:
+    """Of ten images four robust and three open: 40 to 70 %, the interval of 4 and of 7 of 10."""
+    rows = [row_of(robustness=rate(4, 10, None, 3)), row_of(step=Fraction(1, 2))]
+    axes = drawing._rates(rows).axes[0]
+    (container,) = axes.containers
+    assert isinstance(container, ErrorbarContainer) and container.lines[0] is not None
+    ys = np.asarray(container.lines[0].get_xydata())[:, 1]
+    assert np.isnan(ys[0]) and ys[1] == 100
+    spans = [
+        [tuple(float(y) for _, y in path.vertices) for path in drawn.get_paths()]
+        for drawn in axes.collections
+    ]
+    assert [pytest.approx((40, 70))] in spans
+    assert [pytest.approx((16.82, 89.22), abs=0.01)] in spans
+    open_ = row_of(by_label={0: rate(1, 4, None, 2)}, step=Fraction(1, 2))
+    bars_ = [c for c in drawing._fooled([open_]).axes[0].containers if isinstance(c, BarContainer)]
+    assert [[p.get_height() for p in c.patches] for c in bars_] == [[25.0], [50.0]]

@@ -14,8 +14,9 @@ import pytest
 from rich.console import Console
 
 from relrob.domain.record import Record, Set
-from relrob.report.run import table, terminal, wording
+from relrob.report.run import rates, table, terminal, wording
 from relrob.report.run.csv_file import images_csv
+from relrob.report.run.rates import headline
 from relrob.report.run.table import table_markdown
 from relrob.store.summarise import summarise
 from relrob.store.summary import Summary
@@ -214,7 +215,7 @@ def test_what_a_file_gets_has_no_colours_and_no_blanks_at_line_ends() -> None:
     assert text == "\n".join(line.rstrip() for line in text.splitlines())
 
 
-@pytest.mark.parametrize("module", [table, wording])
+@pytest.mark.parametrize("module", [rates, table, wording])
 def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
     result = doctest.testmod(module)
     assert result.attempted > 0
@@ -238,3 +239,82 @@ def test_black_boxes_conversions_and_spot_checks_are_told() -> None:
     assert "- quantised: run as a black box: tensor 5 is stored sparse" in table_markdown(summary)
     silent = table_markdown(summary_of(3))
     assert "black box" not in silent and "spot checks" not in silent
+
+
+def told(*verdicts: tuple[str, str, str], **changes: Any) -> Summary:
+    """The summary of images with these (reference, quantised, set), proved unless changed."""
+    given: dict[str, Any] = {
+        **{
+            "points": 9,
+            "reference_proved": 9,
+            "quantised_proved": 9,
+            "decided_by": "branch,branch",
+        },
+        **changes,
+    }
+    records = [
+        changed(Record(20 + i, 1, 1, 1, Set(which), one, two), **given)
+        for i, (one, two, which) in enumerate(verdicts)
+    ]
+    return summarise(records, make_header(len(records)), 0.0)
+
+
+KEPT = ("ROBUST", "ROBUST", "R_Q^FP")
+LOST = ("ROBUST", "NOT_ROBUST", "R^FP")
+OPEN = ("ROBUST", "UNKNOWN", "unknown")
+DARK = ("UNKNOWN", "UNKNOWN", "unknown")
+
+
+def test_the_headline_keeps_proofs_runs_and_what_is_undecided_apart() -> None:
+    assert headline(told(*[KEPT] * 3, LOST, OPEN, OPEN, DARK)) == (
+        "Of 6 images where the reference is robust, the quantised network is proved robust on 3, "
+        "fooled on 1 (image 23), 2 undecided; the reference is undecided on 1 more."
+    )
+    run = headline(told(KEPT, KEPT, quantised_proved=0))
+    assert "the quantised network is robust on 2, every point run." in run and "proved" not in run
+    both = headline(told(KEPT, KEPT, reference_proved=0, quantised_proved=0))
+    assert "robust (every point run), the" in both and "proved" not in both
+    search = headline(told(KEPT, decided_by="search,search"))
+    assert "which proves nothing), the quantised" in search and "proved" not in search
+    assert headline(told(DARK)) == (
+        "On no image is the reference known to be robust; it is undecided on 1."
+    )
+    assert headline(told()) == "On no image is the reference robust."
+    mixed = summarise(
+        [
+            changed(Record(i, 1, 1, 1, Set.RQFP, "ROBUST", "ROBUST", 9), quantised_proved=i % 2)
+            for i in range(3)
+        ],
+        make_header(3),
+        0.0,
+    )
+    assert "proved robust on 1, robust on 2, every point run" in headline(mixed)
+
+
+def test_no_rate_is_claimed_of_what_is_undecided() -> None:
+    """Four undecided images of four; eleven kept and eight undecided of nineteen."""
+    dark = told(*[DARK] * 4)
+    rows = {row.name: row for row in wording.set_rows(dark)}
+    assert (rows["R"].share, rows["R"].interval) == ("0.0 to 100.0%", "0.0 to 100.0%")
+    assert dark.json()["relative_robustness"] is None
+    page = table_markdown(told(*[KEPT] * 11, *[OPEN] * 8))
+    assert "57.9 to 100.0%, 11 to 19 of 19 (95%: 36.3 to 100.0%)" in page
+    assert "| R\\_Q^FP | 11 | R | 57.9 to 100.0% | 36.3 to 100.0% |" in page
+    assert "| R^FP | 0 | R | 0.0 to 42.1% | 0.0 to 63.7% |" in page
+
+
+def test_ties_are_told() -> None:
+    summary = told(LOST, ties="quantised, clean reference")
+    text = plain(printed(summary, 300))
+    assert "Ties: on 1 image (image 20) the quantised network is fooled by a tie alone" in text
+    assert "1 on the reference, 0 on the quantised network" in text
+    found = summary.json()
+    assert (found["ties"], found["tie_images"]) == (1, [20])
+    assert found["other_ties"] == {"reference": 0, "clean_reference": 1, "clean_quantised": 0}
+    assert "Ties" not in printed(told(LOST)) and told(LOST).json()["ties"] == 0
+    assert "Ties of the reference: on 1 image" in printed(told(LOST, ties="reference"))
+
+
+def test_points_proved_for_one_network_count_as_such() -> None:
+    text = plain(printed(told(KEPT, evaluated=9, quantised_proved=0), 300))
+    assert "0 proved for both networks without running either (9 without running the" in text

@@ -95,7 +95,9 @@ def headline(summary: Summary) -> str:
 
 def _robust_on(by: Grounds | None, images: int) -> list[str]:
     """On how many images the quantised network is robust, by what that rests on."""
-    if by is None or not images:
+    if not images:
+        return []
+    if by is None:
         return [f"robust on {images}"]
     parts = [f"proved robust on {by.proved}"] if by.proved else []
     parts += [f"robust on {by.run}, {_RUN}"] if by.run else []
