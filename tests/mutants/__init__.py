@@ -6,8 +6,8 @@ A module for each room of the code that is spoilt.
 from tests.mutants import (
     attacks,
     audit_gate,
-    audit_runtimes,
     audit_pair,
+    audit_runtimes,
     audit_weights,
     bounding,
     branching,

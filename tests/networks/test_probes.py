@@ -337,9 +337,7 @@ def test_balls_name_the_reason_of_a_black_box(
     monkeypatch.setattr("sys.argv", ["relrob", "verify", *given, *ball])
     assert run() == 2
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.startswith(
-        f"relrob: {case.quantised} in region linf: bounds: run as a black box: "
-    )
+    assert line.startswith(f"relrob: {case.quantised} in region linf: bounds: run as a black box: ")
     assert line.endswith("; try: --solver witness, --region ladder")
 
 
