@@ -7,7 +7,7 @@ where neither does, and between them it cannot say.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -28,7 +28,8 @@ class Measured:
 
     `low_of`, `high_of`: the images that each bound is a share of, where undecided images may be
     among them or not. `images`: those that speak against the network, ascending. `against`: of a
-    difference, the images that count the other way.
+    difference, the images that count the other way; `shown`: only what is shown of it counts, the
+    lower end of its interval.
     """
 
     low: int
@@ -38,6 +39,17 @@ class Measured:
     high_of: int | None = None
     images: tuple[int, ...] = ()
     against: int | None = None
+    shown: bool = False
+
+    @property
+    def least(self) -> float:
+        """The lower end of a difference, 95 %: of b images one way and c the other, b of b + c has
+        a Wilson interval from p on, so that the difference is at least (2 p - 1) (b + c) of all; 0
+        where none is shown."""
+        against = self.against or 0
+        apart = self.low + 2 * against
+        share = wilson(self.low + against, apart)[0] if apart else 0.5
+        return max(0.0, (2 * share - 1) * apart / max(self.of, 1))
 
     @property
     def exact(self) -> tuple[Fraction, Fraction]:
@@ -49,6 +61,8 @@ class Measured:
 
     def shares(self, population: bool) -> tuple[Fraction | float, Fraction | float]:
         """Both bounds as shares; of all images like these, by 95 % intervals, for `population`."""
+        if self.shown:
+            return self.least, self.least
         if not population or not self.of:
             return self.exact
         if self.against is not None:
@@ -132,7 +146,8 @@ def _judged(rule: Rule, limit: Threshold, measured: Measured | None, policy: Pol
     good = [end <= limit.value if rule.most else end >= limit.value for end in ends]
     passed = True if all(good) else None if any(good) else False
     least = "at most" if rule.most else "at least"
-    sentence = f"{_shown(rule, measured)}, {least} {limit.text()}"
+    shown = f" ({100 * measured.least:.2f}% shown)" if measured.shown else ""
+    sentence = f"{_shown(rule, measured)}{shown}, {least} {limit.text()}"
     return RuleResult(rule.id, measured, limit.text(), passed, sentence, counts=rule.counts)
 
 
@@ -179,6 +194,11 @@ def _drop(facts: Facts, old: Facts | None) -> Measured | None:
     lost, won = min(found, key=lambda pair: len(pair[0]) - len(pair[1]))
     net = len(lost) - len(won)
     return Measured(net, net, facts.images, images=tuple(sorted(lost)), against=len(won))
+
+
+def _shown_drop(facts: Facts, old: Facts | None) -> Measured | None:
+    found = _drop(facts, old)
+    return None if found is None else replace(found, shown=True)
 
 
 def _agreement(facts: Facts, old: Facts | None) -> Measured:
@@ -247,6 +267,7 @@ def _runtimes(facts: Facts, old: Facts | None) -> Measured | None:
 
 
 _MEASURES: Final[dict[str, Callable[[Facts, Facts | None], Measured | None]]] = {
+    "max-shown-accuracy-drop": _shown_drop,
     "max-accuracy-drop": _drop,
     "min-agreement": _agreement,
     "max-clean-regressions": _regressions,

@@ -141,6 +141,35 @@ def test_intervals_for_a_population_hold_the_measured_value(
     assert here.measured is not None and here.measured.low == lost - gained
 
 
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(120, 2000))
+def test_a_drop_that_is_shown_is_no_more_than_the_measured_one(
+    lost: int, gained: int, images: int
+) -> None:
+    """And grows with each image that is lost."""
+    found = []
+    for more in (lost, lost + 1):
+        rows = [
+            Row(n, 1, 1 if n < images - gained else 0, 0 if n < more else 1) for n in range(images)
+        ]
+        measured = judged("max-shown-accuracy-drop", "1%", rows).measured
+        assert measured is not None and measured.least <= max(more - gained, 0) / images + 1e-12
+        found.append(measured.least)
+    assert found[0] <= found[1]
+
+
+def test_two_images_of_a_hundred_show_no_drop_and_two_hundred_of_ten_thousand_do() -> None:
+    for lost, gained, images, passed in (
+        (2, 0, 100, True),
+        (22, 0, 1000, False),
+        (250, 50, 10_000, False),
+        (120, 50, 10_000, True),
+    ):
+        rows = [
+            Row(n, 1, 1 if n < images - gained else 0, 0 if n < lost else 1) for n in range(images)
+        ]
+        assert judged("max-shown-accuracy-drop", "1%", rows).passed is passed
+
+
 def test_default_policy_gates_on_proved_losses_and_leaves_undecided_images_alone() -> None:
     kept, unknown, gone = ("ROBUST", "ROBUST"), ("ROBUST", "UNKNOWN"), ("ROBUST", "NOT_ROBUST")
     many = [row(n, kept) for n in range(80)]

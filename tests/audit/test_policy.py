@@ -65,7 +65,7 @@ def test_rules_that_a_file_does_not_name_keep_their_default(tmp_path: Path) -> N
     assert policy.lines == {"max-lost": 4, "min-agreement": 5}
     shown = {name: limit.text() for name, limit in policy.thresholds}
     assert shown == {
-        "max-accuracy-drop": "1%",
+        "max-shown-accuracy-drop": "1%",
         "min-agreement": "97%",
         "max-proved-lost": "5%",
         "max-run-lost": "10%",

@@ -40,7 +40,14 @@ MUTANTS = (
         GATE,
     ),
     Mutant(
-        "gate: diagnoses that do not block fail",
+        "gate: a drop is shown at once",
+        "relrob/audit/gate.py",
+        "        share = wilson(self.low + against, apart)[0] if apart else 0.5\n",
+        "        share = (self.low + against) / apart if apart else 0.5\n",
+        GATE,
+    ),
+    Mutant(
+        "gate: diagnoses that are known fail",
         "relrob/audit/gate.py",
         "known = {*(policy.allowed or ()), *(old.blocking if old else ())}",
         "known = {*(policy.allowed or ())}",
