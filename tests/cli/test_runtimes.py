@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import relrob
-from relrob.cli.main import refused
+from relrob.cli.mistakes import refused
 from relrob.cli.runtimes import command
 from relrob.errors import RelrobError
 from tests.litert_edits import scale
