@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 import relrob
-from relrob.cli.mistakes import refused
+from relrob.cli.mistakes import tell
 from relrob.cli.runtimes import command
 from relrob.errors import RelrobError
 from tests.litert_edits import scale
@@ -77,7 +77,7 @@ def test_the_terminal_shows_each_pair(words: tuple[str, ...]) -> None:
 def test_mistakes_are_one_line(words: tuple[str, ...], more: tuple[str, ...], line: str) -> None:
     with pytest.raises(RelrobError) as raised:
         CliRunner().invoke(command, [*words, *more], catch_exceptions=False)
-    assert refused(raised.value) == 2
+    assert tell(raised.value) == 2
     assert line in str(raised.value)
 
 
