@@ -21,30 +21,9 @@ from relrob.bounding.sets import At
 from relrob.bounding.slopes import optimised
 from relrob.domain.arrays import Doubles
 from relrob.networks.enclosure import Deviation, Enclosure
-from relrob.regions.hulls import knapsack_support
+from relrob.regions.hulls import KnapsackHull
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class _Budgeted:
-    """Free features: `costs` (f,) > 0 and `room`, the rest of the radius, float64."""
-
-    costs: Doubles
-    room: float
-
-    def support(self, gains: Doubles) -> Doubles:
-        """A fractional knapsack a column: (f, n) -> (n,)."""
-        return knapsack_support(gains, self.costs, self.room)
-
-    def maximiser(self, gains: Doubles) -> Doubles:
-        """The knapsack's own z (f,)."""
-        order = np.argsort(-np.maximum(gains, 0.0) / self.costs, kind="stable")
-        spent = self.costs[order]
-        moves = np.zeros_like(gains)
-        moves[order] = np.clip((self.room - (np.cumsum(spent) - spent)) / spent, 0.0, 1.0)
-        return np.where(gains > 0, moves, 0.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +85,7 @@ class LadderBounds:
         """The part as the first layer sees it; `largest`: the one largest pixel, None for any."""
         free, first = list(part.free), self._first(largest)
         room = min(part.room, sum(self.rungs.costs[g] for g in free))
-        hull = _Budgeted(self._costs[free], float(Fraction(room, self.rungs.denominator)))
+        hull = KnapsackHull(self._costs[free], float(Fraction(room, self.rungs.denominator)))
         start = first.base + first.moves[list(part.moved)].sum(axis=0)
         return At(start, first.moves[free], hull, first.deviation, first.magnitude)
 

@@ -179,7 +179,7 @@ class LinearBounds:
         """The branching score (n,) of each neuron of each hidden layer.
 
         The score is the intercept term of an unstable ReLU in the form that bounds the most
-        threatened margin of `found` (BaBSR: Bunel et al. 2020, without its bias term).
+        threatened margin of `found` (BaBSR: Bunel et al. 2020, JMLR 21(42), without its bias term).
         """
         worst = int(found.low.argmin())
         with np.errstate(all="ignore"):

@@ -1,6 +1,9 @@
-"""The support function of the knapsack hull: the maximum of a linear function over the set."""
+"""The hull of the moves of a ladder: a knapsack, its support function and its maximisers."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import final
 
 import numpy as np
 
@@ -19,3 +22,27 @@ def knapsack_support(gains: Doubles, costs: Doubles, budget: float) -> Doubles:
     before = np.cumsum(spent, axis=0) - spent
     share = np.clip((budget * (1 + TERMS_SLACK) - before) / spent, 0.0, 1.0)
     return np.asarray((np.take_along_axis(gains, order, axis=0) * share).sum(axis=0))
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class KnapsackHull:
+    """{ z in [0,1]^f : costs.z <= room }: the moves of the free features of a part of a ladder.
+
+    `costs` (f,) > 0 and `room`, the rest of the radius, float64.
+    """
+
+    costs: Doubles
+    room: float
+
+    def support(self, gains: Doubles) -> Doubles:
+        """A fractional knapsack a column: (f, n) -> (n,)."""
+        return knapsack_support(gains, self.costs, self.room)
+
+    def maximiser(self, gains: Doubles) -> Doubles:
+        """The knapsack's own z (f,)."""
+        order = np.argsort(-np.maximum(gains, 0.0) / self.costs, kind="stable")
+        spent = self.costs[order]
+        moves = np.zeros_like(gains)
+        moves[order] = np.clip((self.room - (np.cumsum(spent) - spent)) / spent, 0.0, 1.0)
+        return np.where(gains > 0, moves, 0.0)

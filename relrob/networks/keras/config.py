@@ -25,7 +25,8 @@ DENSE = {
     *("InputLayer", "Dense", "Flatten", "Reshape", "Permute", "Activation", "ReLU", "Softmax"),
     *("Rescaling", "Normalization", "BatchNormalization", *IDENTITIES),
 }
-BLACK_BOX = {
+# Layers over space. They treat the images of a batch apart, whatever their settings.
+SPATIAL = {
     *(
         f"{kind}{n}D"
         for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling")
@@ -34,24 +35,15 @@ BLACK_BOX = {
     *(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
     *(f"ZeroPadding{n}D" for n in (1, 2, 3)),
     *(f"{kind}{n}D" for kind in ("DepthwiseConv", "SeparableConv") for n in (1, 2)),
-    *(
-        "Conv1DTranspose",
-        "Conv2DTranspose",
-        "LayerNormalization",
-        "GroupNormalization",
-        "UnitNormalization",
-    ),
-    *(
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-        "Concatenate",
-        "Dot",
-        "RepeatVector",
-    ),
+    *("Conv1DTranspose", "Conv2DTranspose"),
+}
+# Layers of several inputs that work value by value.
+MERGING = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
+BLACK_BOX = {
+    *SPATIAL,
+    *MERGING,
+    *("LayerNormalization", "GroupNormalization", "UnitNormalization"),
+    *("Concatenate", "Dot", "RepeatVector"),
     *("LeakyReLU", "PReLU", "ELU", "EinsumDense", "MultiHeadAttention", "Resizing", "CenterCrop"),
     *("Sequential", "Functional", "Model"),
 }

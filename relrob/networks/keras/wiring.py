@@ -7,51 +7,17 @@ from collections import Counter
 from typing import Final
 
 from relrob.networks.keras.calls import Tensor
-from relrob.networks.keras.config import MODELS, LayerConfig, Model
+from relrob.networks.keras.config import IDENTITIES, MERGING, MODELS, SPATIAL, LayerConfig, Model
 from relrob.networks.operators import NotDenseError
 
 # Layers that treat the images of a batch apart, whatever their settings, and that round alike in
 # any place of it.
 _APART: Final = {
-    *(
-        f"{kind}{n}D"
-        for kind in ("Conv", "MaxPooling", "AveragePooling", "Cropping", "UpSampling")
-        for n in (1, 2, 3)
-    ),
-    *(f"Global{kind}Pooling{n}D" for kind in ("Max", "Average") for n in (1, 2, 3)),
-    *(f"ZeroPadding{n}D" for n in (1, 2, 3)),
-    *(f"{kind}{n}D" for kind in ("DepthwiseConv", "SeparableConv") for n in (1, 2)),
-    *(
-        "Conv1DTranspose",
-        "Conv2DTranspose",
-        "Add",
-        "Subtract",
-        "Multiply",
-        "Average",
-        "Maximum",
-        "Minimum",
-    ),
-    *(
-        "RepeatVector",
-        "LeakyReLU",
-        "PReLU",
-        "InputLayer",
-        "Dense",
-        "Flatten",
-        "Permute",
-        "Activation",
-        "ReLU",
-    ),
-    *(
-        "Reshape",
-        "Dropout",
-        "SpatialDropout1D",
-        "SpatialDropout2D",
-        "AlphaDropout",
-        "GaussianDropout",
-        "GaussianNoise",
-    ),
-    *("ActivityRegularization", "Identity"),
+    *SPATIAL,
+    *MERGING,
+    *IDENTITIES,
+    *("RepeatVector", "LeakyReLU", "PReLU", "InputLayer", "Dense", "Flatten", "Permute"),
+    *("Activation", "ReLU", "Reshape"),
 }
 # Layers that treat images apart along some axes only: along the last, or along one that is counted
 # from the front, with the batch, and is not the first.
