@@ -396,5 +396,5 @@ def test_solvers_of_litert_agree_with_every_point(
     if decide(asked, "auto").verdicts[0].status is Status.ROBUST:
         rng = np.random.default_rng(seed)
         moves = rng.choice([-1, 1, 0.5], (300, 20)) / 60
-        near = np.clip(ball.base + moves.astype(np.float32) * np.float32(0.999), 0, 1)
+        near: Floats = np.clip(ball.base + moves * 0.999, 0, 1).astype(np.float32)
         assert (open_network(network, batch=1).outputs(near).argmax(axis=1) == label).all()
