@@ -298,7 +298,7 @@ def test_a_scale_is_a_layer_inside_and_weights_multiplied(file: Path, seed: int)
     larger = Dense((replace(layer, weights=layer.weights * np.float32(256)), *rest))
     times = write_onnx(larger, file.with_name("times.onnx"))
     ladder = Ladder(Fraction(3), Fraction(1, 2), 8, 3)
-    found = []
+    found: list[tuple[Any, ...]] = []
     for one in (network, loaded(inside(file, 256)), loaded(times)):
         rungs = rung_set(ladder, black_and_white(seed))
         label = int(open_network(network).outputs(rungs.base[None]).argmax())

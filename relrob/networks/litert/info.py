@@ -152,8 +152,8 @@ def _reads(model: Any, given: Any) -> tuple[InputContract, str] | None:
     for operator in graph.operators:
         if tensor.type != _Type.FLOAT32 or operator.inputs is None or not len(operator.inputs):
             break
-        given, made = operator.inputs, operator.outputs
-        if made is None or len(made) != 1 or graph.tensors[int(given[0])] is not tensor:
+        read, made = operator.inputs, operator.outputs
+        if made is None or len(made) != 1 or graph.tensors[int(read[0])] is not tensor:
             continue
         if _builtin(_code(model, operator)) not in (_Op.QUANTIZE, _Op.RESHAPE):
             break
