@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import Any, Final
 
 from relrob import registry
@@ -142,7 +143,7 @@ def request_of(
         given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
-    if given.get("classes") is not None:
+    if isinstance(given.get("classes"), PurePath):
         given["classes"] = str(given["classes"])
     paths = [None if path is None else str(path) for path in (reference, quantised)]
     return Request(
