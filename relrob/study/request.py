@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import PurePath
 from typing import Any, Final
 
 from relrob import registry
@@ -151,7 +152,7 @@ def request_of(
         given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):
         given["features"] = str(given["features"])
-    if given.get("classes") is not None:
+    if isinstance(given.get("classes"), PurePath):
         given["classes"] = str(given["classes"])
     texts = {"radius": radius, "step": step, "reference": reference, "quantised": quantised}
     given |= {name: str(value) for name, value in texts.items() if value is not None}

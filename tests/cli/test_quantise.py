@@ -80,7 +80,9 @@ def test_train_then_quantise(data: Path, tmp_path: Path) -> None:
         summary = json.loads(out)
         assert err == ""
         assert summary["sha256"] == sha256_file(tmp_path / name)
-        assert summary["calibration"] == ("grey/train, 50 images, seed 4" if calibrated else None)
+        assert summary["calibration"] == (
+            "grey/test, 50 images, seed 4 (images that it is judged by)" if calibrated else None
+        )
         assert (summary["scheme"], summary["path"]) == (scheme, str(tmp_path / name))
         assert summary["reference"] == {"path": str(network), "sha256": sha256_file(network)}
         assert summary["accuracy"] > 0.9 and summary["seconds"] > 0
