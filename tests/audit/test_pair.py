@@ -26,6 +26,7 @@ from tests.audit.trained import (
     SHAPE,
     Files,
     data,
+    first_layer,
     images,
     in_order,
     reading,
@@ -337,3 +338,16 @@ def test_outputs_that_are_no_numbers_are_a_fault() -> None:
         "the quantised network gives no numbers (NaN) on 2 of 50 images, first image 7"
     )
     assert found.evidence == {"quantised": {"no_label": 2, "images": [7, 9]}}
+
+
+def test_what_makes_no_difference_is_not_named(tmp_path: Path) -> None:
+    rows = trained().layers[0].weights.reshape(36, 3, -1)
+    grey = first_layer(trained(), np.repeat(rows[:, 1:2], 3, axis=1).reshape(108, -1) / 3)
+    levels, _ = images()
+    shown = data(pixels=np.repeat(levels[..., 1:2], 3, axis=3))
+    network, files = reading(grey, IMAGENET), Files(tmp_path)
+    pair = files.onnx(network, contract=BGR), files.tflite(network, contract=BGR)
+    assert [each.id for each in compare_pair(*pair, shown).diagnoses] in (
+        ["normalisation"],
+        ["input-scale"],
+    )
