@@ -106,6 +106,10 @@ def _read(path: Path, split: str, read_as: ReadAs, whole: bool) -> _Arrays:
             arrays = {key: archive[name] for key, name in wanted.items() if name in names}
             also = [name for key, name in keras.items() if splits and key != split]
             others = tuple(archive[name] for name in also) if read_as.range == AUTO else ()
+    if splits and split not in splits:
+        raise DatasetError(
+            f"{path} holds {', '.join(names)}: no split {split!r}", ", ".join(splits)
+        )
     if "images" not in arrays or not all(
         isinstance(array, np.ndarray) for array in (*arrays.values(), *others)
     ):
@@ -191,7 +195,7 @@ def _labelling(path: Path, found: _Arrays, read_as: ReadAs) -> _Labelling:
     least = given or len(names)
     if found.labels is None:
         return _Labelling(None, least or 1, least > 0, names)
-    labels, notes = found.labels, ()
+    labels, notes = found.labels, tuple[str, ...]()
     if labels.ndim == 2 and labels.shape[1] == 1:
         # A column, as Keras has it.
         labels = labels[:, 0]

@@ -54,7 +54,7 @@ def load_pictures(folder: Path, split: str, read_as: ReadAs = GIVEN, whole: bool
         listed = (
             _from_table(folder, table, read_as)
             if table.is_file()
-            else _loose(folder)
+            else _loose(folder, read_as.classes)
             if read_as.labels == "reference"
             else _from_folders(folder, read_as)
         )
@@ -104,7 +104,7 @@ def _from_table(folder: Path, table: Path, read_as: ReadAs) -> _Listed:
             raise DatasetError(f"{table} lists {path.name} twice", "each picture once")
         seen.add(path)
     used = [word for name, word in found.columns.items() if given or name == "filename"]
-    notes = ()
+    notes: tuple[str, ...] = ()
     if found.spare:
         notes = (f"labels.csv: read by its columns {' and '.join(used)}",)
     if not given:
@@ -155,12 +155,12 @@ def _folders(folder: Path) -> list[Path]:
     )
 
 
-def _loose(folder: Path) -> _Listed:
+def _loose(folder: Path, classes: tuple[str, ...]) -> _Listed:
     """All pictures of the folder and its sub-folders, without labels."""
     paths = [picture for place in (folder, *_folders(folder)) for picture in _pictures(place)]
     if not paths:
         raise DatasetError(f"{folder} has no pictures", f"files that end in {', '.join(SUFFIXES)}")
-    return _Listed(tuple(paths), None, 1)
+    return _Listed(tuple(paths), None, len(classes) or 1, classes)
 
 
 def _from_folders(folder: Path, read_as: ReadAs) -> _Listed:
@@ -184,9 +184,9 @@ def _from_folders(folder: Path, read_as: ReadAs) -> _Listed:
         )
     if not listed:
         raise DatasetError(f"{folder} has no labelled pictures", ACCEPTED)
-    there = {path.parent.name for path, _ in listed}
-    empty = [name for name in names if name not in there]
-    empty += [name for name in classes.names if name not in names]
+    there = {label for _, label in listed}
+    every = enumerate(classes.names) if classes.names else zip(classes.labels, names, strict=True)
+    empty = [name for label, name in every if label not in there]
     notes = [f"classes without pictures: {listed_names(empty)}"] if empty else []
     if loose:
         notes.append(f"pictures beside the folders of classes, left out: {len(loose)}")

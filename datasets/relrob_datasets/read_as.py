@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats, Levels
-from relrob.errors import DatasetError, UsageError
+from relrob.errors import DatasetError, UsageError, printable
 
 LABELS: Final = ("given", "reference")
 LAYOUTS: Final = ("auto", "hwc", "chw")
@@ -24,6 +25,9 @@ _NUMBER: Final = re.compile(
 # The ends of what an input contract can say (`relrob.domain.contract`).
 _LEAST: Final = Fraction(1, 2**30)
 _MOST: Final = Fraction(2**30)
+# Rows that are turned into pixels at a time: they need eight bytes a value.
+_BLOCK: Final = 1024
+_DIGITS: Final = 6
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,10 @@ class Range:
     def pixels(self, values: NDArray[Any], where: str) -> Levels | Floats:
         """(value - low)/(high - low), nearest float32; levels 0..255 stay as they are where the
         range is theirs. Raises DatasetError for values outside the range."""
-        if values.dtype == np.uint8 and (self.low, self.high) == (0, 255):
+        if values.dtype == np.uint8 and self == LEVELS:
             return values
         low, high = float(self.low), float(self.high)
-        wide = values.astype(np.float64)
-        least, most = (float(wide.min()), float(wide.max())) if wide.size else (low, high)
+        least, most = (float(values.min()), float(values.max())) if values.size else (low, high)
         if least < low or most > high:
             raise DatasetError(
                 f"{where} has values in [{least:g}, {most:g}]",
@@ -77,7 +80,14 @@ class Range:
                 f"--range {_spelled_float(min(least, low))}:{_spelled_float(max(most, high))}, "
                 "or --range auto",
             )
-        return ((wide - low) / (high - low)).astype(np.float32)
+        pixels = np.empty(values.shape, np.float32)
+        for start in range(0, len(values), _BLOCK):
+            wide = values[start : start + _BLOCK].astype(np.float64)
+            pixels[start : start + _BLOCK] = (wide - low) / (high - low)
+        return pixels
+
+
+LEVELS: Final = Range(Fraction(0), Fraction(255))
 
 
 def _spelled(number: Fraction) -> str:
@@ -151,14 +161,16 @@ class Reading:
     notes: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
-        """What a summary says of it: nothing for pixels and numbers as they are."""
-        named = {"classes": list(self.class_names), "named_by": self.named_by}
+        """What a summary says of it, as printable text: nothing for pixels and numbers as they
+        are."""
+        names = [printable(name) for name in self.class_names]
+        named = {"classes": names, "named_by": self.named_by}
         return {
             **({"labels": self.labels} if self.labels != "data" else {}),
             **(named if self.class_names else {}),
             **({"range": self.range.text} if self.range is not None else {}),
             **({"layout": self.layout} if self.layout != "hwc" else {}),
-            **({"notes": list(self.notes)} if self.notes else {}),
+            **({"notes": [printable(note) for note in self.notes]} if self.notes else {}),
         }
 
     @property
@@ -221,8 +233,9 @@ def ranged(
 
 
 def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
-    """The least and the largest value. Raises DatasetError where they are equal."""
-    full = [array.astype(np.float64) for array in arrays if array.size]
+    """The least and the largest value, rounded outwards to six digits. Raises DatasetError where
+    they are equal."""
+    full = [array for array in arrays if array.size]
     if not full:
         raise DatasetError(f"{where} is empty", "at least one value")
     low, high = min(float(each.min()) for each in full), max(float(each.max()) for each in full)
@@ -230,4 +243,12 @@ def _own(arrays: tuple[NDArray[Any], ...], where: str) -> Range:
         raise DatasetError(
             f"{where} has the one value {low:g}, of which no range comes", "--range LO:HI"
         )
-    return Range(Fraction(_spelled_float(low)), Fraction(_spelled_float(high)))
+    ends = [
+        Context(prec=_DIGITS, rounding=rounding).plus(Decimal(end))
+        for end, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING))
+    ]
+    first, last = Fraction(ends[0]), Fraction(ends[1])
+    # Ends below the least that an input contract knows are put outside of it.
+    first = first if abs(first) >= _LEAST else -_LEAST if first < 0 else Fraction(0)
+    last = last if abs(last) >= _LEAST else _LEAST if last > 0 else Fraction(0)
+    return Range(first, last)

@@ -141,15 +141,15 @@ def _screened(
     reader: Reader, pixels: NDArray[Any], aim: Aim, now: Tried, left: Sequence[Reading]
 ) -> list[Reading]:
     """The few of these readings that do best on the first images."""
+    scored: list[tuple[float, Reading]] = [(0.0, each) for each in left]
     for size, kept in _ROUNDS:
-        scores = [
-            float((labels(reader.outputs(pixels[:size], each)) == aim.labels[:size]).mean())
-            for each in left
+        scored = [
+            (float((labels(reader.outputs(pixels[:size], each)) == aim.labels[:size]).mean()), each)
+            for _, each in scored
         ]
-        best = sorted(range(len(left)), key=lambda at: -scores[at])[:kept]
-        left = [left[at] for at in best]
-    least = float(now.right[:size].mean()) - _SLACK
-    return [each for each, place in zip(left, best, strict=True) if scores[place] >= least]
+        scored = sorted(scored, key=lambda pair: -pair[0])[:kept]
+    least = float(now.right[: _ROUNDS[-1][0]].mean()) - _SLACK
+    return [each for score, each in scored if score >= least]
 
 
 def far_better(each: Tried, now: Tried, calmer: float) -> bool:

@@ -154,29 +154,40 @@ def _log_softmax(logits: Doubles) -> Doubles:
 def _spread(x: Doubles, labels: Ints) -> float:
     """The median over pairs of a label and another class of the differences' deviation."""
     found = [
-        _deviation(x[labels == label][:, other])
+        np.delete(_deviations(x[labels == label]), label)
         for label in np.unique(labels)
         if (labels == label).sum() >= _FEW_IMAGES
-        for other in range(x.shape[1])
-        if other != label
     ]
-    finite = [each for each in found if np.isfinite(each)]
-    return float(np.median(finite)) if finite else 0.0
+    every = np.concatenate([np.zeros(0), *found])
+    every = every[np.isfinite(every)]
+    return float(np.median(every)) if len(every) else 0.0
 
 
 def _line(x: Doubles, y: Doubles) -> tuple[float, Doubles]:
     """The slope of a line through most of the points, and the rest of all of them."""
     most: Bools = np.ones(len(x), bool)
-    for _ in range(4):
-        columns = np.stack([x[most], np.ones(int(most.sum()))], axis=1)
-        slope, offset = np.linalg.lstsq(columns, y[most], rcond=None)[0]
-        rest: Doubles = y - slope * x - offset
+    slope, rest = _fitted(x, y, most)
+    for _ in range(3):
         most = np.abs(rest) <= 3 * max(_deviation(rest), 1e-12)
         if most.sum() < _FEWEST:
             break
-    return float(slope), rest
+        slope, rest = _fitted(x, y, most)
+    return slope, rest
+
+
+def _fitted(x: Doubles, y: Doubles, these: Bools) -> tuple[float, Doubles]:
+    """The slope of the line of least squares through these points, and the rest of all."""
+    columns = np.stack([x[these], np.ones(int(these.sum()))], axis=1)
+    slope, offset = np.linalg.lstsq(columns, y[these], rcond=None)[0]
+    return float(slope), y - slope * x - offset
 
 
 def _deviation(values: Doubles) -> float:
     """A standard deviation that a few far values do not move."""
-    return float(_NORMAL * np.median(np.abs(values - np.median(values))))
+    return float(_deviations(values[:, None])[0])
+
+
+def _deviations(values: Doubles) -> Doubles:
+    """That of each column."""
+    middle = np.median(values, axis=0)
+    return np.asarray(_NORMAL * np.median(np.abs(values - middle), axis=0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from relrob.audit.exact import mcnemar
 from relrob.audit.kinship import Kinship
 from relrob.domain.arrays import Bools, Doubles, Ints, read_only
 from relrob.store.proportions import wilson
+
+# The most classes whose whole confusion is written.
+_SHOWN: Final = 50
 
 
 @dataclass(frozen=True)
@@ -241,7 +244,8 @@ class PairReport:
             "gains": list(self.gains),
             "p_value": self.p_value,
             "classes": [vars(row) for row in self.rows],
-            "confusion": self.confusion.tolist(),
+            "confusion": self.confusion.tolist() if self.classes <= _SHOWN else None,
+            "changes": [list(each) for each in self.changes],
             "kinship": self.kinship.json() if self.kinship else None,
             "diagnosis": [each.json() for each in self.diagnoses],
             "candidates": [each.json() for each in self.candidates],

@@ -76,10 +76,11 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
     if as_json:
         print_json(summary)
     elif not quiet:
+        own = summary.get("data", {}).get("labels") == "reference"
         click.echo(
             f"{output}: {summary['scheme']}, {summary['bytes']:,} bytes, "
-            f"{summary['accuracy']:.2%} of {summary['images']:,} test images right "
-            f"on {summary['runtime']}"
+            f"{summary['accuracy']:.2%} of {summary['images']:,} test images "
+            f"{'labelled as by the reference' if own else 'right'} on {summary['runtime']}"
         )
         if summary["calibration"]:
             click.echo(printable(f"calibrated on {summary['calibration']}"))

@@ -27,8 +27,9 @@ def modelled_dense(network: Network) -> Dense | None:
 
     It is `network.dense` where the file reads pixels as they are. Any other contract is steps on
     constants before the first layer, whose roundings are modelled as those of a layer inside the
-    file (docs/soundness.md). The network keeps it. Raises NetworkError where the file has changed
-    since it was loaded.
+    file (docs/inputs.md, "Bounds, judges and replays"). The network keeps it.
+
+    Raises NetworkError where the file has changed since it was loaded.
     """
     if network.dense is None or network.contract.plain:
         return network.dense

@@ -68,7 +68,7 @@ def alone(contract: InputContract, name: str, at: int) -> Fault:
     pair = [trained(), trained()]
     pair[at] = reading(trained(), contract)
     role = ("reference", "quantised")[at]
-    return Fault(*pair, (name,), f"{contract.text()} is right for the {role}", (role,))
+    return Fault(pair[0], pair[1], (name,), f"{contract.text()} is right for the {role}", (role,))
 
 
 def constant(dense: Dense) -> Dense:
@@ -152,9 +152,11 @@ FAULTS: dict[str, Callable[[], Fault]] = {
 def test_a_planted_fault_has_one_name(name: str, tmp_path: Path) -> None:
     fault, files = FAULTS[name](), Files(tmp_path)
     shown = fault.data()
-    shape = {"image_shape": shown.image_shape}
+    shape = shown.image_shape
     report = compare_pair(
-        files.onnx(fault.reference, **shape), files.tflite(fault.quantised, **shape), shown
+        files.onnx(fault.reference, image_shape=shape),
+        files.tflite(fault.quantised, image_shape=shape),
+        shown,
     )
     assert [each.id for each in report.diagnoses] == list(fault.names)
     assert [each.id for each in report.candidates] == list(fault.candidates)
@@ -329,7 +331,7 @@ def test_outputs_that_are_no_numbers_are_a_fault() -> None:
         Side(f"{at}.onnx", str(at), "qdq", "onnxruntime", labels, none)
         for at, labels in enumerate((given, broken))
     ]
-    (found,) = constant_output(PairReport(*sides, given, 5, np.ones(50)))
+    (found,) = constant_output(PairReport(sides[0], sides[1], given, 5, np.ones(50)))
     assert found.id == "constant-output"
     assert found.sentence == (
         "the quantised network gives no numbers (NaN) on 2 of 50 images, first image 7"

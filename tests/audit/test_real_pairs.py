@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from relrob.audit.pair import compare_pair
 from relrob.audit.pair_report import PairReport
@@ -42,7 +43,8 @@ def compared(one: str, other: str, data: Dataset, **options: Any) -> PairReport:
     """The pair of two files."""
     words: dict[str, Any] = {"image_shape": data.image_shape, "classes": 10} | options
     reference = load_network(shared_data(one), **words)
-    quantised = load_network(shared_data(other), **words | {"inherit": reference.layout})
+    words["inherit"] = reference.layout
+    quantised = load_network(shared_data(other), **words)
     return compare_pair(reference, quantised, data)
 
 
@@ -147,7 +149,7 @@ def test_a_flat_network_that_reads_colours_apart() -> None:
 
 def test_images_that_are_stored_colour_by_colour() -> None:
     data = archive(TRIAL + "07/cifar_te.npz")
-    turned = np.ascontiguousarray(data.images.transpose(0, 3, 1, 2))
+    turned: NDArray[np.uint8] = np.asarray(data.images.transpose(0, 3, 1, 2), np.uint8)
     chw = Dataset("images", "test", turned, data.labels, 10, "")
     pair = AUTHORS + "cifar10_weights_keras1.h5", AUTHORS + "converted_model_cifar.tflite"
     report = compared(*pair, chw)

@@ -18,7 +18,7 @@ from relrob.domain.network import Dense, Layer, Network
 from relrob.networks.load import load_network
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.read_as import Reading
-from tests.make_kernels import Full, Kind, write
+from tests.make_kernels import Full, Kind, Step, write
 from tests.make_networks import write_onnx
 
 Array = NDArray[Any]
@@ -134,7 +134,7 @@ def rounded_to(dense: Dense, bits: int) -> Dense:
 
 def dynamic(dense: Dense, bits: int = 8) -> bytes:
     """The dynamic-range `.tflite` file, with weights rounded per channel to so many bits."""
-    steps = []
+    steps: list[Full | Step] = []
     for layer in dense.layers:
         rows = layer.weights.T.astype(np.float64)
         most = (1 << (bits - 1)) - 1

@@ -138,6 +138,7 @@ def test_numbered_folders_may_have_names_too(tmp_path: Path) -> None:
         save(tmp_path / "n" / name / "x.png")
     data = load(str(tmp_path / "n"), read_as=ReadAs(classes=NAMES))
     assert data.labels.tolist() == [0, 2] and data.reading.class_names == NAMES
+    assert data.reading.notes == ("classes without pictures: ant",)
     # a class may be called by a number: its name counts
     named = load(str(tmp_path / "n"), read_as=ReadAs(classes=("2", "1", "0")))
     assert named.labels.tolist() == [0, 2] and named.images.shape[0] == 2

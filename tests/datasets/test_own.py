@@ -173,7 +173,7 @@ def test_keras_names_of_a_split_are_understood(tmp_path: Path) -> None:
     assert load(str(path)).labels.tolist() == list(range(len(GREY)))
     assert load(str(path), "train").labels.tolist() == [2]
     assert not load(str(path)).classes_known
-    with pytest.raises(DatasetError, match="x_test"):
+    with pytest.raises(DatasetError, match=r"x_test.*no split 'validation'; accepted: test, train"):
         load(str(path), "validation")
 
 

@@ -61,7 +61,7 @@ MUTANTS = (
         "datasets: values outside the range are clipped",
         _AT + "read_as.py",
         "if least < low or most > high:",
-        "wide = np.clip(wide, low, high)\n        if False:",
+        "values = np.clip(values, low, high)\n        if False:",
         READ,
     ),
     Mutant(
@@ -79,21 +79,21 @@ MUTANTS = (
         READ,
     ),
     Mutant(
-        "study: own labels where the reference's were asked for",
+        "datasets: own labels where the reference's were asked for",
         _AT + "npz.py",
         'arrays.get("labels") if read_as.labels == "given" else None',
         'arrays.get("labels")',
         READ,
     ),
     Mutant(
-        "study: the reading is not in the configuration",
+        "datasets: the reading is not in the configuration",
         "relrob/study/plan.py",
         "            **asked.data.reading.identity(),\n",
         "",
         DATA,
     ),
     Mutant(
-        "study: calibration on the judged images is not said",
+        "datasets: calibration on the judged images is not said",
         "relrob/study/networks.py",
         ", own=judged(data)",
         "",

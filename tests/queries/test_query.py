@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from relrob.domain.contract import InputContract
 from relrob.domain.network import Layout, Network
 from relrob.domain.region import Ball, Ladder, Lattice, Norm
 from relrob.errors import DatasetError, ShapeError
@@ -61,6 +62,7 @@ FLOATS = IMAGE.astype(np.float32) / np.float32(255)
 CHANGES: dict[str, Query[Any]] = {
     "the network's bytes": replace(QUERY, networks=opened(sha256="b" * 64)),
     "the runtime": replace(QUERY, networks=opened(runtime="keras")),
+    "the contract": replace(QUERY, networks=opened(contract=InputContract(Fraction(255)))),
     "the layout": replace(QUERY, networks=opened(layout=Layout.CHW)),
     "two networks": replace(QUERY, networks=opened() * 2),
     "the radius": query(replace(LADDER, radius=Fraction(20) + Fraction(1, 10**30))),

@@ -41,10 +41,13 @@ def of_pixels(
     even = bool((factor == factor[0]).all()) and not offset.any()
     if isinstance(first, Int8Full):
         cut = max(first.given.bottom - float(offset.min()), 0.0)
+        moved = float(((first.given.scale / 2 + cut) / factor).max())
+        cap = float(((first.given.top - offset) / factor).min())
         found = replace(
             found,
-            moved=float(((first.given.scale / 2 + cut) / factor).max()) * LOOSE,
-            input_cap=max(float(((first.given.top - offset) / factor).min()), 0.0),
+            # Where even black lies above the top, it is cut by the distance.
+            moved=(moved + max(-cap, 0.0)) * LOOSE,
+            input_cap=max(cap, 0.0),
             off_grid=not even,
         )
     if isinstance(first, DynamicFull) and not even:

@@ -182,13 +182,17 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> TableRow:
 
 
 def _described(header: Header) -> str:
-    """The kind of region, and where they differ from the paper's the number of features and the
-    arithmetic of the reference."""
+    """The kind of region, and where they differ from the paper's the number of features, the
+    arithmetic of the reference, and how the data were read."""
     region, words = header.region, [header.region.kind]
     if region.kind == "ladder" and region.features != FEATURES:
         words.append(f"F = {region.features}")
     if header.reference.arithmetic == Arithmetic.REAL:
         words.append("reals")
+    if header.dataset.labels == "reference":
+        words.append("labels of the reference")
+    if header.dataset.range:
+        words.append(f"in units of {header.dataset.range}")
     return ", ".join(words)
 
 
