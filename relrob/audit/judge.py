@@ -49,10 +49,8 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
-    runs, read = list(pair.diagnoses), list(weights.diagnoses)
+    runs, read = [*pair.diagnoses, *pair.candidates], list(weights.diagnoses)
     known = {each.id for each in read}
-    if not weights.read:
-        runs += pair.candidates
     if weights.read:
         runs = [each for each in runs if not _refuted(each, known)]
     elif known & set(KINSHIP):

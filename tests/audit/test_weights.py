@@ -14,7 +14,8 @@ from relrob.audit.weights import compare_weights
 from relrob.domain.contract import input_options
 from relrob.domain.network import Dense
 from relrob.networks.load import load_network
-from relrob.networks.simulated import nothing_quantised
+from relrob.networks.simulated import nothing_quantised, on_grid
+from relrob.networks.weighted import Weighted
 from tests import planted_pairs as plant
 from tests.audit.pairs import SHAPE, codes, dense, dynamic, images, int8, pair
 from tests.make_networks import write_keras1
@@ -305,3 +306,10 @@ def test_float_weights_on_a_grid_are_quantised(
     assert not nothing_quantised(network)
     assert nothing_quantised(other)
     assert "simulated" in report.layers[0]["scheme"]
+
+
+def test_a_few_values_that_are_no_multiples_are_no_grid() -> None:
+    values = np.random.default_rng(2).choice([-1.0, 0.3, 0.41], (20, 20))
+    layer = Weighted("layer", "dense", values, (20,), "float32", 1)
+    assert on_grid(layer) is layer
+    assert on_grid(replace(layer, values=np.sign(values) * 0.25)).scheme == "simulated per tensor"
