@@ -27,6 +27,12 @@ RESOLVERS: Final = {
     "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     "reference": OpResolverType.BUILTIN_REF,
 }
+LEVELS: Final = {
+    "onnxruntime": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
+    "onnxruntime:disabled": ort.GraphOptimizationLevel.ORT_DISABLE_ALL,
+    "onnxruntime:basic": ort.GraphOptimizationLevel.ORT_ENABLE_BASIC,
+    "onnxruntime:extended": ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED,
+}
 
 
 class RefusedError(Exception):
@@ -51,8 +57,8 @@ def opened(runtime: str, data: bytes, suffix: str) -> Run:
     RefusedError."""
     try:
         with silenced():
-            if runtime == "onnxruntime":
-                return _onnx(data)
+            if runtime in LEVELS:
+                return _onnx(data, LEVELS[runtime])
             return (
                 _keras(data, suffix) if runtime in ("keras", "default") else _litert(runtime, data)
             )
@@ -90,8 +96,9 @@ def _litert(runtime: str, data: bytes) -> Run:
     return run
 
 
-def _onnx(data: bytes) -> Run:
+def _onnx(data: bytes, level: ort.GraphOptimizationLevel) -> Run:
     options = ort.SessionOptions()
+    options.graph_optimization_level = level
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = 4
     session = ort.InferenceSession(data, options, providers=["CPUExecutionProvider"])

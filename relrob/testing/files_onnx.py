@@ -13,6 +13,12 @@ from relrob.domain.arrays import Floats
 from relrob.testing.drafts import Drawn, Weights
 
 BASES: Final = ("gemm", "gemm", "matmul", "mixed")
+RUNTIMES: Final = (
+    *("onnxruntime",) * 3,
+    "onnxruntime:disabled",
+    "onnxruntime:basic",
+    "onnxruntime:extended",
+)
 OPSETS: Final = (7, 8, 9, 10, 11, 12, 13, 13, 14, 15, 16, 17, 18, 19, 20, 21)
 
 
@@ -153,6 +159,8 @@ def draft(
         made.base += ", softmax"
         at = made.node("Softmax", [at], axis=int(rng.choice([1, -1])) if made.opset >= 11 else 1)
     made.outputs = [at]
+    # A draw of its own: the files of a seed stay what they were.
+    made.runtime = str(rng.spawn(1)[0].choice(RUNTIMES))
     return made
 
 
