@@ -64,18 +64,8 @@ def test_train_then_quantise(data: Path, tmp_path: Path) -> None:
         ("int8", "r.tflite", True),
         ("qdq", "q.onnx", True),
     ):
-        words = (
-            "--dataset",
-            data,
-            "--scheme",
-            scheme,
-            "--calibration",
-            50,
-            "--seed",
-            4,
-            "-o",
-            tmp_path / name,
-        )
+        drawn = ("--calibration", 50, "--seed", 4) if calibrated else ()
+        words = ("--dataset", data, "--scheme", scheme, *drawn, "-o", tmp_path / name)
         out, err = invoke(quantise_module.command, network, *words, "--json")
         summary = json.loads(out)
         assert err == ""

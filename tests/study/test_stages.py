@@ -53,7 +53,7 @@ def test_one_run_does_each_stage_once(request_of: Request, done: list[str]) -> N
 def test_runs_that_differ_in_their_region_share_everything(
     request_of: Request, done: list[str], tmp_path: Path
 ) -> None:
-    requests = [replace(request_of, radius=radius) for radius in ("1", "2", "3")]
+    requests = [replace(request_of, radius=radius) for radius in ("2", "3", "4")]
     stages = Stages(requests)
     assert networkx.is_directed_acyclic_graph(stages.graph)
     assert stages.graph.number_of_nodes() == len(ALL) + 3
