@@ -123,7 +123,9 @@ def counted(draw: st.DrawFn) -> list[Record]:
             ("NOT_ROBUST" if each else "ROBUST") if know or (each and draw(st.booleans())) else ""
             for each, know in zip((one, two), known, strict=True)
         ]
-        record = Record(index, 1, 1, 1, Set.UNKNOWN, *(v or "UNKNOWN" for v in verdicts), POINTS)
+        record = Record(
+            index, 1, 1, 1, Set.UNKNOWN, verdicts[0] or "UNKNOWN", verdicts[1] or "UNKNOWN", POINTS
+        )
         effective = [
             len(each) if know else None for each, know in zip((one, two), known, strict=True)
         ]
