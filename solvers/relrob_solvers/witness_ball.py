@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import final
+from typing import Final, final
 
 from relrob.attacks.score_search import score_search
 from relrob.domain.network import Network
@@ -15,12 +15,14 @@ from relrob.queries.findings import Finding, Findings, alone
 from relrob.queries.query import Query
 from relrob.regions.ball import BallSet
 
+_NAME: Final = "witness"
+
 
 @final
 class Searched:
     """Seconds an image; UNKNOWN where no witness is met. For networks that have no bounds."""
 
-    name = "witness"
+    name = _NAME
     complete = False
 
     def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
@@ -43,5 +45,5 @@ def _find(query: Query[BallSet], opened: Opened) -> Finding:
         Deadline(query.budget.seconds),
     )
     if found.witness is None:
-        return Finding(False, (), found.least, found.tried, stopped=Reason.UNBOUNDED)
-    return Finding(False, (found.witness,), found.least, found.tried)
+        return Finding(False, (), found.least, found.tried, _NAME, Reason.UNBOUNDED)
+    return Finding(False, (found.witness,), found.least, found.tried, _NAME)

@@ -51,8 +51,8 @@ MUTANTS = (
     Mutant(
         "witness: a search that met none is a proof",
         "solvers/relrob_solvers/witness_ball.py",
-        "return Finding(False, (), found.least, found.tried, stopped=Reason.UNBOUNDED)",
-        "return Finding(True, (), found.least, found.tried)",
+        "return Finding(False, (), found.least, found.tried, _NAME, Reason.UNBOUNDED)",
+        "return Finding(True, (), found.least, found.tried, _NAME)",
         ("tests/relative/test_ties.py",),
     ),
     Mutant(

@@ -360,7 +360,7 @@ def test_undecided_images_are_bars_without_a_marker() -> None:
     ys = np.asarray(container.lines[0].get_xydata())[:, 1]
     assert np.isnan(ys[0]) and ys[1] == 100
     spans = [
-        [tuple(float(y) for _, y in path.vertices) for path in drawn.get_paths()]
+        [tuple(np.asarray(path.vertices)[:, 1].tolist()) for path in drawn.get_paths()]
         for drawn in axes.collections
     ]
     assert [pytest.approx((40, 70))] in spans

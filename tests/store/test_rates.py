@@ -80,7 +80,7 @@ def test_bounds_are_those_of_all_decisions(given_: list[tuple[str, str, str]]) -
         ends = summary.shares[name].bounds
         assert found[f"{key}_bounds"] == (None if ends is None else list(ends))
         assert found[key] is None or found[f"{key}_bounds"] == [found[key]] * 2
-    unsure = dict.fromkeys(("R", "R_NOT"), False)
+    unsure: dict[str, bool] = {"R": False, "R_NOT": False}
     for reference, _, which in given_:
         for whole, against in (("R", "NOT_ROBUST"), ("R_NOT", "ROBUST")):
             unsure[whole] |= which == "unknown" and reference != against
@@ -123,7 +123,9 @@ def counted(draw: st.DrawFn) -> list[Record]:
             ("NOT_ROBUST" if each else "ROBUST") if know or (each and draw(st.booleans())) else ""
             for each, know in zip((one, two), known, strict=True)
         ]
-        record = Record(index, 1, 1, 1, Set.UNKNOWN, *(v or "UNKNOWN" for v in verdicts), POINTS)
+        record = Record(
+            index, 1, 1, 1, Set.UNKNOWN, verdicts[0] or "UNKNOWN", verdicts[1] or "UNKNOWN", POINTS
+        )
         effective = [
             len(each) if know else None for each, know in zip((one, two), known, strict=True)
         ]
