@@ -122,9 +122,15 @@ def _line(
     known = [math.nan if low < high else low for _, (low, high), _ in points]
     steps, arms = [step for step, _, _ in points], [_arms(*ends) for _, *ends in points]
     down, up = zip(*arms, strict=True)
-    bars = {"capsize": 2.5, "elinewidth": 1.4}
     drawn = axes.errorbar(
-        steps, known, yerr=[down, up], linewidth=1.4, markersize=5, **bars, **style
+        steps,
+        known,
+        yerr=[down, up],
+        linewidth=1.4,
+        markersize=5,
+        capsize=2.5,
+        elinewidth=1.4,
+        **style,
     )
     colour = drawn.lines[0].get_color() if drawn.lines[0] is not None else None
     for (step, (low, high), _), (below, above) in zip(points, arms, strict=True):
