@@ -92,6 +92,9 @@ def quantise(
         try_network(reference, memory=memory, **asked)
     network = load_network(reference, **asked)
     check_quantisable(network)
+    if not network.contract.plain:
+        said = f", as {network.contract_from} says" if network.contract_from else ""
+        listener(Event("note", f"{reference} reads pixels by {network.contract.text()}{said}"))
     drawn: Calibration | None = None
     if needs_calibration(scheme):
         drawn = _drawn(dataset, images, calibration_split, calibration, seed, memory)

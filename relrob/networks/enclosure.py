@@ -107,7 +107,7 @@ class EnclosedLayer:
             if moved is None:
                 step = self.share * high.max(axis=-1, keepdims=True) + self.moved
                 lost = step + np.maximum(high - self.input_cap, 0)
-                moved = lost if self.off_grid else np.where(high > 0, lost, 0.0)
+                moved = np.where((high > 0) | self.off_grid, lost, 0.0)
             if len(self.weights) > WIDEST:
                 rest = np.full((*high.shape[:-1], len(self.bias)), inf)
             elif self.terms:

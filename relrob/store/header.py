@@ -46,7 +46,8 @@ class NetworkHeader:
     `black_box`: the reason why the network is run point by point; "" where it is modelled.
     `conversion`: the form in which the file runs, "" where it runs as it is. `input`: the input
     contract under its options' words, empty where the file reads pixels as they are; `input_from`:
-    the part of the file that says it, or "".
+    the part of the file that says it, or "". `head`: the meaning of its one output for two classes,
+    "logit" or "probability", or "".
     """
 
     path: str = ""
@@ -59,6 +60,7 @@ class NetworkHeader:
     conversion: str = ""
     input: Mapping[str, str] = field(default_factory=dict)
     input_from: str = ""
+    head: str = ""
 
 
 @dataclass(frozen=True)

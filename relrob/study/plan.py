@@ -237,7 +237,9 @@ def _header(
 
 def _input(network: Network) -> dict[str, Any]:
     """The contract, and where it was read, as entries of the summary; none for the identity."""
-    told = {} if network.contract.identity else {"input": network.contract.json()}
+    told: dict[str, Any] = {}
+    if not network.contract.identity:
+        told["input"] = network.contract.json()
     if network.head:
         told["head"] = network.head
     return told | ({"input_from": network.contract_from} if network.contract_from else {})

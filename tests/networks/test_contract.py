@@ -298,7 +298,7 @@ def test_a_scale_is_a_layer_inside_and_weights_multiplied(file: Path, seed: int)
     larger = Dense((replace(layer, weights=layer.weights * np.float32(256)), *rest))
     times = write_onnx(larger, file.with_name("times.onnx"))
     ladder = Ladder(Fraction(3), Fraction(1, 2), 8, 3)
-    found = []
+    found: list[tuple[Any, ...]] = []
     for one in (network, loaded(inside(file, 256)), loaded(times)):
         rungs = rung_set(ladder, black_and_white(seed))
         label = int(open_network(network).outputs(rungs.base[None]).argmax())
@@ -361,3 +361,40 @@ def test_constants_out_of_float32_are_no_model(tmp_path: Path) -> None:
 
 def matmul() -> Any:
     return helper.make_node("MatMul", ["x", "w"], ["y"])
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    contract=contracts().filter(lambda c: not c.bgr and len(c.mean) < 2 and len(c.std) < 2),
+    name=st.sampled_from(["int8", "dynamic", "dynamic-asymmetric", "float", "int8-float-ends"]),
+    runtime=st.sampled_from(["xnnpack", "builtin"]),
+    solver=st.sampled_from(["auto", "branch", "milp"]),
+)
+def test_solvers_of_litert_agree_with_every_point(
+    tmp_path_factory: pytest.TempPathFactory,
+    seed: int,
+    contract: InputContract,
+    name: str,
+    runtime: str,
+    solver: str,
+) -> None:
+    path = tmp_path_factory.mktemp("litert") / "n.tflite"
+    path.write_bytes(FILES[name])
+    plain = load_network(path, image_shape=(4, 5, 1), classes=5, runtime=runtime)
+    network = replace(plain, contract=contract)
+    image = np.random.default_rng(seed).integers(0, 256, (4, 5, 1), dtype=np.uint8)
+    rungs = rung_set(Ladder(Fraction(2), Fraction(1, 2), 6, 2), image)
+    images = rungs.images(np.concatenate([*all_masks(rungs)]))
+    said = open_network(network, batch=1).outputs(images).argmax(axis=1)
+    label = int(open_network(network, batch=1).outputs(rungs.base[None]).argmax())
+    query = Query(rungs, Label(label), (opened(network),), Budget(30), False)
+    verdict = decide(query, solver).verdicts[0]
+    assert verdict.status is (Status.NOT_ROBUST if (said != label).any() else Status.ROBUST)
+    ball = ball_set(Ball(Norm.LINF, Fraction(1, 60)), image)
+    asked = Query(ball, Label(label), (opened(network),), Budget(1))
+    if decide(asked, "auto").verdicts[0].status is Status.ROBUST:
+        rng = np.random.default_rng(seed)
+        moves = rng.choice([-1, 1, 0.5], (300, 20)) / 60
+        near: Floats = np.clip(ball.base + moves * 0.999, 0, 1).astype(np.float32)
+        assert (open_network(network, batch=1).outputs(near).argmax(axis=1) == label).all()

@@ -16,14 +16,19 @@ from relrob.api.quantise import quantise
 from relrob.api.verify import verify
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import draw
+from relrob.domain.network import Dense, Layer
 from relrob.errors import QuantiseError, StoreError, UsageError
+from relrob.networks.accuracy import as_floats
 from relrob.networks.load import load_network
+from relrob.networks.onnx.export import to_onnx
+from relrob.networks.open import open_network
 from relrob.study.plan import make_plan
 from relrob.study.request import request_of
 from relrob.study.spec import read_spec
 from relrob.study.stages import Stages
 from relrob_datasets import load
 from tests.cli_case import Case, make_case
+from tests.support import random_dense
 
 OPTIONS: dict[str, Any] = {"radius": "3", "step": "1/2", "features": 8, "axes": 3, "images": "0:8"}
 
@@ -151,3 +156,21 @@ def test_runs_of_other_contracts_share_no_network(case: Case) -> None:
     ]
     kinds = [node[0] for node in Stages(asked).graph]
     assert [kinds.count(kind) for kind in ("data", "reference", "quantised")] == [1, 2, 2]
+
+
+def test_one_output_is_told(case: Case, tmp_path: Path) -> None:
+    """A run of two classes by one logit: verdicts, counts and the words of the report."""
+    first = random_dense(2, (64, 24, 4)).layers[0]
+    dense = Dense((first, Layer(first.weights[:24, :1], first.bias[:1], False)))
+    path, data = tmp_path / "one.onnx", tmp_path / "two.npz"
+    path.write_bytes(to_onnx(dense))
+    with np.load(case.data) as held:
+        images = held["images"]
+    two = load_network(path, image_shape=(8, 8, 1), classes=2)
+    labels = open_network(two).outputs(as_floats(images)).argmax(axis=1)
+    np.savez(data, images=images, labels=labels, classes=2)
+    told = verify(path, path, dataset=str(data), out=tmp_path / "run", **OPTIONS)
+    assert told["reference"]["head"] == "logit"
+    assert told["reference"]["accuracy"] == 1
+    table = (tmp_path / "run" / "table.md").read_text(encoding="utf-8")
+    assert "one output, a logit: class 1 above 0" in table

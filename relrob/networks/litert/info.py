@@ -99,7 +99,7 @@ def _chosen(path: str, graph: Any, asked: str) -> tuple[Any, str]:
     ShapeError."""
     places = [] if graph.outputs is None else [int(place) for place in graph.outputs]
     inside = [place for place in places if 0 <= place < len(graph.tensors)]
-    named = {(graph.tensors[n].name or b"").decode(errors="replace"): n for n in inside}
+    named = {_name(graph.tensors[n]): n for n in inside}
     if len(places) == 1 and not asked:
         return places[0], ""
     if len(named) != len(places) or not places:
@@ -115,6 +115,11 @@ def _chosen(path: str, graph: Any, asked: str) -> tuple[Any, str]:
             f"--output {next(iter(named))}",
         )
     return named[chosen[0]], chosen[0] if len(places) > 1 else ""
+
+
+def _name(tensor: Any) -> str:
+    """Its name as text."""
+    return (tensor.name or b"").decode(errors="replace")
 
 
 def _scores(tensor: Any) -> bool:
@@ -147,12 +152,12 @@ def _reads(model: Any, given: Any) -> tuple[InputContract, str] | None:
     for operator in graph.operators:
         if tensor.type != _Type.FLOAT32 or operator.inputs is None or not len(operator.inputs):
             break
-        reader = operator.outputs is not None and len(operator.outputs) == 1
-        if not reader or graph.tensors[int(operator.inputs[0])] is not tensor:
+        read, made = operator.inputs, operator.outputs
+        if made is None or len(made) != 1 or graph.tensors[int(read[0])] is not tensor:
             continue
         if _builtin(_code(model, operator)) not in (_Op.QUANTIZE, _Op.RESHAPE):
             break
-        tensor = graph.tensors[int(operator.outputs[0])]
+        tensor = graph.tensors[int(made[0])]
     least = {_Type.INT8: -128, _Type.UINT8: 0}.get(tensor.type)
     held = tensor.quantization
     if least is None or held is None or held.scale is None or len(held.scale) != 1:
@@ -267,7 +272,7 @@ def _check_weights(path: str, model: Any) -> None:
                 continue
             values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), kind)
             if not np.isfinite(values).all():
-                name = (tensor.name or b"").decode(errors="replace")
+                name = _name(tensor)
                 raise NetworkError(
                     f"{path}: tensor {name!r} has NaN or infinite weights",
                     "finite values",

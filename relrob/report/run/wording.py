@@ -100,13 +100,16 @@ def facts(summary: Summary) -> list[tuple[str, str]]:
 
 
 def _ways(name: str, network: NetworkHeader) -> list[tuple[str, str]]:
-    """A line for a network that is a black box, one for its input contract, and one for a file that
-    runs in another form."""
+    """A line each for a network that is a black box, for its input contract, for a single output,
+    and for a file that runs in another form."""
     told = []
     if network.black_box:
         told.append((name, f"run as a black box: {printable(network.black_box)}"))
     if network.input:
         told.append((name, _reads(network)))
+    if network.head:
+        least = "1/2" if network.head == "probability" else "0"
+        told.append((name, f"one output, a {printable(network.head)}: class 1 above {least}"))
     if network.conversion:
         told.append((name, f"runs as {printable(network.conversion)}"))
     return told
