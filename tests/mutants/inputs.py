@@ -20,8 +20,8 @@ MUTANTS = (
     Mutant(
         "contract: forgotten in runs and replays",
         "relrob/networks/batches.py",
-        "part = fed(images[start : start + size], network)",
-        "part = images[start : start + size]",
+        "values = fed(images[first : first + slab], network)",
+        "values = images[first : first + slab]",
         ("tests/networks/test_contract.py",),
     ),
     Mutant(

@@ -122,8 +122,8 @@ MUTANTS = (
     Mutant(
         "a black box judged by its weights",
         "relrob/judging/judges.py",
-        "if dense is None or network.black_box or",
-        "if dense is None or",
+        "if network.black_box or network.arithmetic is",
+        "if network.arithmetic is",
         (
             "tests/deciding/test_auto.py",
             "tests/solvers/test_branch_ladder.py",
