@@ -3,6 +3,7 @@ weights, its runtimes."""
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,7 +16,8 @@ from relrob.audit.pair_report import PairReport
 from relrob.audit.runtime_faults import runtime_faults
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import compare
-from relrob.audit.weights import WeightReport, compare_weights
+from relrob.audit.weight_report import WeightReport
+from relrob.audit.weights import compare_weights
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.domain.region import Region
@@ -121,14 +123,17 @@ class Checked:
 def check(subject: Subject, listener: Listener) -> Checked:
     """All checks; the pair's own sentence is told before the others begin. Raises RelrobError."""
     reference, quantised, data = subject.reference, subject.quantised, subject.data
-    pair = compare_pair(reference, quantised, data, listener)
+    pair = compare_pair(reference, quantised, data, listener, len(os.sched_getaffinity(0)))
+    listener(Event("note", pair.sentence))
     few = np.arange(min(len(data), _WEIGHED))
     weights = compare_weights(reference, quantised, data.pixels(few.tolist()))
     diagnoses = diagnose(pair, weights)
-    for told in (pair.sentence, *(f"{found.id}: {found.sentence}" for found in diagnoses)):
-        listener(Event("note", told))
+    for found in diagnoses:
+        listener(Event("note", f"{found.id}: {found.sentence}"))
     runtimes = compare(quantised, data, (), listener, memory=subject.request.memory)
-    return Checked(pair, weights, (*diagnoses, *runtime_faults(runtimes)), runtimes)
+    return Checked(
+        pair, weights, (*diagnoses, *runtime_faults(runtimes, quantised.runtime)), runtimes
+    )
 
 
 def runtimes_sentence(report: RuntimeReport) -> str:

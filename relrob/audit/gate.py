@@ -202,7 +202,7 @@ def _shown_drop(facts: Facts, old: Facts | None) -> Measured | None:
 
 
 def _agreement(facts: Facts, old: Facts | None) -> Measured:
-    differ = _less(facts.differ, old and old.differ)
+    differ = _less(facts.differ, old.differ if old else None)
     same = facts.images - len(differ)
     return Measured(same, same, facts.images, images=tuple(sorted(differ)))
 
@@ -210,19 +210,19 @@ def _agreement(facts: Facts, old: Facts | None) -> Measured:
 def _regressions(facts: Facts, old: Facts | None) -> Measured | None:
     if not facts.labelled:
         return None
-    return _count(_less(facts.regressions, old and old.regressions), facts.images)
+    return _count(_less(facts.regressions, old.regressions if old else None), facts.images)
 
 
 def _proved_lost(facts: Facts, old: Facts | None) -> Measured | None:
     if not facts.looked:
         return None
-    return _count(_less(facts.lost, old and old.lost), len(facts.robust))
+    return _count(_less(facts.lost, old.lost if old else None), len(facts.robust))
 
 
 def _run_lost(facts: Facts, old: Facts | None) -> Measured | None:
     if not facts.looked:
         return None
-    known = old and old.lost | old.fooled
+    known = old.lost | old.fooled if old else None
     return _count(_less(facts.fooled, known), len(facts.withstood))
 
 
@@ -244,7 +244,7 @@ def _lost(facts: Facts, old: Facts | None) -> Measured | None:
 def _undecided(facts: Facts, old: Facts | None) -> Measured | None:
     if not facts.looked:
         return None
-    return _count(_less(facts.undecided, old and old.undecided), len(facts.asked))
+    return _count(_less(facts.undecided, old.undecided if old else None), len(facts.asked))
 
 
 def _relative(facts: Facts, old: Facts | None) -> Measured | None:

@@ -54,8 +54,8 @@ def seconds_each(seconds: float, cores: int, images: int) -> float:
     2.4
     """
     each = SHARE * seconds * cores / (2 * max(images, 1))
-    digits = 2 - math.floor(math.log10(each))
-    return max(LEAST, math.floor(each * 10**digits + 1e-9) / 10**digits)
+    scale = 10.0 ** (2 - math.floor(math.log10(each)))
+    return max(LEAST, math.floor(each * scale + 1e-9) / scale)
 
 
 def seconds_of(text: str) -> float:

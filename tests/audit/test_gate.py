@@ -89,8 +89,8 @@ def test_a_verdict_holds_however_undecided_images_turn_out(
     """Brute force: the share that is lost, of every completion."""
     limit = Fraction(int(share[:-1]), 100)
     truths = set()
-    for rows in completions(verdicts):
-        robust = [pair for pair in rows if pair[0] == "ROBUST"]
+    for completed in completions(verdicts):
+        robust = [pair for pair in completed if pair[0] == "ROBUST"]
         lost = sum(pair[1] == "NOT_ROBUST" for pair in robust)
         truths.add(Fraction(lost, max(len(robust), 1)) <= limit)
     rows = [row(number, pair) for number, pair in enumerate(verdicts)]

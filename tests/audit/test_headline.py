@@ -49,7 +49,11 @@ def test_searches_prove_nothing_and_shared_witnesses_lose_nothing() -> None:
         "the quantised network was fooled on 1 (image 0)"
     )
     facts = facts_of(rows)
-    assert (facts.fooled, facts.lost, facts.undecided) == ({0}, set(), {0, 1, 2})
+    assert (facts.fooled, facts.lost, facts.undecided) == (
+        frozenset({0}),
+        frozenset(),
+        frozenset({0, 1, 2}),
+    )
 
 
 def test_nothing_sampled_and_nothing_robust() -> None:

@@ -33,7 +33,8 @@ class Quarters:
 
     def outputs(self, images: Floats) -> Floats:
         wide = images.astype(np.float64) + np.array([0, self.bonus])
-        return (np.rint(wide * 4) / 4).astype(np.float32)
+        found: Floats = (np.rint(wide * 4) / 4).astype(np.float32)
+        return found
 
 
 def network(bonus: float) -> Opened:

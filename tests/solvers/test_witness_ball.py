@@ -19,7 +19,7 @@ from relrob.registry import SOLVERS, load, solvers
 
 SHAPE = (4, 3, 2)
 IMAGE = np.full(SHAPE, 0.5, np.float32)
-REGIONS = [
+REGIONS: list[Ball | Lattice] = [
     Ball(Norm.LINF, Fraction(1, 4)),
     Ball(Norm.L2, Fraction(1)),
     Ball(Norm.L1, Fraction(2)),

@@ -77,8 +77,8 @@ def test_bounds_are_those_of_all_decisions(given_: list[tuple[str, str, str]]) -
             assert min(ratios) == max(ratios) == pytest.approx(share.value, abs=1e-6)
     found = summary.json()
     for key, name in (("relative_robustness", "R_Q^FP"), ("adversarial_transfer", "R^0")):
-        ends = summary.shares[name].bounds
-        assert found[f"{key}_bounds"] == (None if ends is None else list(ends))
+        bounds = summary.shares[name].bounds
+        assert found[f"{key}_bounds"] == (None if bounds is None else list(bounds))
         assert found[key] is None or found[f"{key}_bounds"] == [found[key]] * 2
     unsure: dict[str, bool] = {"R": False, "R_NOT": False}
     for reference, _, which in given_:

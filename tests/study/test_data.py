@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import onnxruntime
 import pytest
 
 import relrob
+from relrob.api.results import VerifyResult
 from relrob.domain.events import Event
 from relrob.errors import ClassCountError, DatasetError, RelrobError, UsageError
 from relrob.networks.onnx.export import to_onnx
@@ -46,7 +48,7 @@ def asked(case: Case, **options: Any) -> Request:
     return replace(case.request("0:4"), **options)
 
 
-def run(case: Case, **options: Any) -> dict[str, Any]:
+def run(case: Case, **options: Any) -> VerifyResult:
     return relrob.verify(
         case.reference,
         case.quantised,
@@ -59,7 +61,7 @@ def run(case: Case, **options: Any) -> dict[str, Any]:
     )
 
 
-def texts(summary: dict[str, Any]) -> tuple[str, str]:
+def texts(summary: Mapping[str, Any]) -> tuple[str, str]:
     """What the terminal shows, in one line, and table.md."""
     document = {key: value for key, value in summary.items() if key != "directory"}
     words = " ".join(rendered(Summary.of(document)).split())

@@ -3,6 +3,7 @@ digests, and files made by `--quantise`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,7 +52,7 @@ def divided(case: Case) -> Path:
     return path
 
 
-def counted(summary: dict[str, Any]) -> tuple[Any, ...]:
+def counted(summary: Mapping[str, Any]) -> tuple[Any, ...]:
     """What must not depend on the form of a network."""
     points = summary["points"]["covered"]
     return summary["sets"], points, summary["transfer_points"], summary["reference"]["accuracy"]

@@ -56,8 +56,8 @@ def test_a_study_runs_resumes_and_exports_the_same_bytes(case: Case, tmp_path: P
             row["adversarial_transfer"]["part"] == sets.all_transfer
             and row["fooled"]["part"] == sets.not_robust
         )
-        labels = {label for label, (_, every) in cell.by_label.items() for _ in range(every)}
-        assert sum(fooled for fooled, _ in cell.by_label.values()) == sets.not_robust
+        labels = {label for label, (*_, every) in cell.by_label.items() for _ in range(every)}
+        assert sum(fooled for fooled, *_ in cell.by_label.values()) == sets.not_robust
         assert {str(label) for label in labels} == set(row["fooled_by_label"])
         one = row["fooled_by_label"]["0"]
         told = [
