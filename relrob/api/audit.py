@@ -21,7 +21,7 @@ from relrob.audit.sample import POINTS, images_for, sample, seconds_each, second
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.report.audit.write import audit_json, begin_in, write_audit
-from relrob.report.run.rates import ties
+from relrob.report.run.rates import ties, undecided
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.plan import make_plan
@@ -264,9 +264,11 @@ def _sentences(
     if looked.stopped:
         named = "; ".join(f"{name}: {IDS[name]}" for name in looked.stopped)
         first = f"{named}; so robustness was not run"
-    told = [first, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
-    if looked.run is not None:
-        told += ties(looked.run.summary)
+    summary = looked.run.summary if looked.run else None
+    why = undecided(summary) if summary else []
+    told = [first, *why, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
+    if summary is not None:
+        told += ties(summary)
     if old is not None:
         told.append(changed_since(changes(facts, old.facts)))
     return tuple(each for each in told if each)

@@ -137,9 +137,15 @@ def check(subject: Subject, listener: Listener) -> Checked:
 
 
 def runtimes_sentence(report: RuntimeReport) -> str:
-    """The two runtimes that differ most, and the accuracy of each, in words."""
-    told = f"runtimes: {report.sentence}"
-    right = [
-        f"{name} {100 * share:.2f}%" for name, share in report.accuracy.items() if share is not None
-    ]
-    return f"{told}; right: {', '.join(right)}" if len(right) > 1 else told
+    """The two runtimes that differ most, and the accuracy of each, in words: each beside those that
+    ran the same images."""
+    told, worst = f"runtimes: {report.sentence}", report.worst
+    if worst is None or not worst.differing:
+        return told
+    shares = dict[str, list[str]]()
+    for run in report.runs:
+        if run.accuracy is not None:
+            which = f"{'a sample of ' if run.sampled else ''}{run.images:,}"
+            shares.setdefault(which, []).append(f"{run.name} {100 * run.accuracy:.2f}%")
+    right = [f"{', '.join(each)} of {which}" for which, each in shares.items()]
+    return f"{told}; right: {'; '.join(right)}" if right else told

@@ -88,7 +88,7 @@ def test_a_sentence_names_the_two_that_differ_most() -> None:
     few = RuntimePair(("builtin", "tflm"), 1000, 5, 0, (1, 2, 3, 4, 5), 0.1, 1)
     assert replace(REPORT, rows=(PAIR, few)).sentence.startswith("builtin and tflm give other")
     assert replace(REPORT, rows=(SAME, EQUAL)).sentence == (
-        "xnnpack, builtin, tflm give the same labels"
+        "xnnpack, builtin, tflm give the same labels on 1,000 images"
     )
     alone = replace(REPORT, runs=RUNS[:1], rows=())
     assert alone.sentence == "nothing to compare: xnnpack alone runs it"
