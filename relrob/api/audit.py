@@ -14,7 +14,7 @@ from relrob.audit.baseline import Baseline, changes, read_baseline
 from relrob.audit.diagnosis import IDS
 from relrob.audit.facts import Facts, facts_of
 from relrob.audit.gate import judge, verdict_of
-from relrob.audit.headline import changed_since, headline
+from relrob.audit.headline import beside, changed_since, headline
 from relrob.audit.policy import Policy, asked
 from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
@@ -266,7 +266,7 @@ def _sentences(
         first = f"{named}; so robustness was not run"
     summary = looked.run.summary if looked.run else None
     why = undecided(summary) if summary else []
-    told = [first, *why, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
+    told = [first, beside(rows), *why, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
     if summary is not None:
         told += ties(summary)
     if old is not None:
