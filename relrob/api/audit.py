@@ -20,6 +20,7 @@ from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
+from relrob.report.audit.details import details
 from relrob.report.audit.write import audit_json, begin_in, write_audit
 from relrob.report.run.rates import ties, undecided
 from relrob.store.images import spelled
@@ -229,7 +230,8 @@ def _concluded(
             "robustness": 0.0 if looked.run is None else looked.run.summary.seconds,
         },
     }
-    write_audit(directory, document, rows)
+    more = details(checked.pair, checked.weights, checked.runtimes)
+    write_audit(directory, document, rows, more)
     return AuditResult(
         verdict_of(rules),
         told,

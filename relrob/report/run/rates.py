@@ -139,9 +139,21 @@ def ties(summary: Summary) -> list[str]:
 def undecided(summary: Summary) -> list[str]:
     """A sentence about the images that are undecided, by their reasons, the most frequent first."""
     by_count = sorted(summary.reasons, key=lambda pair: -pair[1])
-    told = "; ".join(f"on {_images(count)}, {reason}" for reason, count in by_count[:_REASONS])
+    some = by_count[:_REASONS]
+    told = "; ".join(f"on {_images(count)}, {_once(reason)}" for reason, count in some)
     more = sum(count for _, count in by_count[_REASONS:])
     return [f"Undecided {told}{f'; {more} more' if more else ''}."] if told else []
+
+
+def _once(reason: str) -> str:
+    """A reason that holds for both networks, told once.
+
+    >>> _once("reference: late; quantised: late"), _once("quantised: late")
+    ('both networks: late', 'quantised: late')
+    """
+    _, _, first = reason.partition("reference: ")
+    said, _, second = first.partition("; quantised: ")
+    return f"both networks: {said}" if said and said == second else reason
 
 
 def _images(count: int) -> str:
