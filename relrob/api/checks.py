@@ -77,6 +77,8 @@ def subject_of(request: Request, stages: Stages, listener: Listener) -> Subject:
     """Read the images and both networks. Raises RelrobError."""
     data = stages.data(request, listener)
     region = region_of(request, data.image_shape[2])
+    # TensorFlow, which reads Keras files, takes seconds to begin.
+    listener(Event("note", f"reading {request.reference} and {request.quantised}"))
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
     if reference.scheme != "float32" and quantised.scheme == "float32":
