@@ -37,6 +37,7 @@ from relrob.networks.batches import one_line
 from relrob.networks.content import checked_bytes
 from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
+from relrob.networks.onnx.outputs import with_output
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.system.files import check_temporary
 from relrob.system.quiet import quiet_native
@@ -78,8 +79,8 @@ def quantise(
 
 
 def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
-    """The float graph: the user's file, or one exported from the weights, rows in the file's own
-    pixel order."""
+    """The float graph: the user's file up to its scores, or one exported from the weights, rows in
+    the file's own pixel order."""
     dense = reference.dense
     if dense is not None and reference.format != "onnx":
         first = dense.layers[0]
@@ -88,7 +89,8 @@ def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
             to_onnx(replace(dense, layers=(rows, *dense.layers[1:])))
         )
     checked_bytes(reference)
-    return onnx.load(reference.path)
+    # onnxruntime calibrates every output, and labels have no ranges.
+    return with_output(onnx.load(reference.path), reference.path, reference.contract.output)[0]
 
 
 def _input(model: onnx.ModelProto, path: str, image_shape: Shape) -> tuple[str, tuple[int, ...]]:
@@ -124,6 +126,7 @@ def _run(model: onnx.ModelProto, reader: CalibrationDataReader, folder: Path) ->
     )
     onnx.save(model, source)
     quant_pre_process(source, prepared)
+    onnx.save(_flat_biases(onnx.load(prepared)), prepared)
     quantize_static(
         prepared,
         target,
@@ -136,6 +139,18 @@ def _run(model: onnx.ModelProto, reader: CalibrationDataReader, folder: Path) ->
         calibrate_method=CalibrationMethod.MinMax,
     )
     return onnx.load(target)
+
+
+def _flat_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the biases (1, n) of Gemm, as fused from skl2onnx's MatMul and Add, as (n,):
+    with a scale an output channel onnxruntime 1.31 takes no others."""
+    biases = {
+        node.input[2] for node in model.graph.node if node.op_type == "Gemm" and len(node.input) > 2
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in biases and len(tensor.dims) == 2 and tensor.dims[0] == 1:
+            tensor.dims[:] = tensor.dims[1:]
+    return model
 
 
 @contextmanager
