@@ -197,13 +197,12 @@ def classifier(zipmap: bool) -> bytes:
 
 
 @pytest.mark.parametrize("zipmap", [False, True])
-def test_a_classifier_with_a_label_is_quantised_up_to_its_scores(
-    tmp_path: Path, zipmap: bool
-) -> None:
+def test_a_classifier_of_skl2onnx_is_quantised_with_its_label(tmp_path: Path, zipmap: bool) -> None:
     path = tmp_path / "sk.onnx"
     path.write_bytes(classifier(zipmap))
     reference = load_network(path, image_shape=SHAPE, classes=10)
     data = quantised_bytes(reference, "qdq", CALIBRATION, SHAPE)
-    assert [value.name for value in onnx.load_model_from_string(data).graph.output] != ["label"]
+    outputs = onnx.load_model_from_string(data).graph.output
+    assert [value.name for value in outputs] == ["label", "scores"]
     found, truth = run(data, tmp_path), make_networks.forward(DENSE, IMAGES)
     assert (found.argmax(axis=1) == truth.argmax(axis=1)).mean() > 0.93

@@ -37,7 +37,6 @@ from relrob.networks.batches import one_line
 from relrob.networks.content import checked_bytes
 from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
-from relrob.networks.onnx.outputs import with_output
 from relrob.networks.shapes import Shape, raster, without_batch
 from relrob.system.files import check_temporary
 from relrob.system.quiet import quiet_native
@@ -79,8 +78,8 @@ def quantise(
 
 
 def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
-    """The float graph: the user's file up to its scores, or one exported from the weights, rows in
-    the file's own pixel order."""
+    """The float graph: the user's file, or one exported from the weights, rows in the file's own
+    pixel order."""
     dense = reference.dense
     if dense is not None and reference.format != "onnx":
         first = dense.layers[0]
@@ -89,8 +88,7 @@ def _source(reference: Network, image_shape: Shape) -> onnx.ModelProto:
             to_onnx(replace(dense, layers=(rows, *dense.layers[1:])))
         )
     checked_bytes(reference)
-    # onnxruntime calibrates every output, and labels have no ranges.
-    return with_output(onnx.load(reference.path), reference.path, reference.contract.output)[0]
+    return onnx.load(reference.path)
 
 
 def _input(model: onnx.ModelProto, path: str, image_shape: Shape) -> tuple[str, tuple[int, ...]]:
