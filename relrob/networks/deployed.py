@@ -52,7 +52,11 @@ def changes_bits(opened: Opened, images: Floats) -> bool:
 @final
 class SeenBatches:
     """What the first batch of a network showed: whether batches change bits. Kept with the network
-    (`Network.derived`), so that it is asked once."""
+    (`Network.derived`), so that it is asked once.
+
+    Noise is asked as well, because the first images may show nothing: where no hidden neuron is
+    active, each kernel gives the same bits.
+    """
 
     def __init__(self) -> None:
         self._changed: bool | None = None
@@ -61,8 +65,16 @@ class SeenBatches:
         """Must these images run alone? Fewer than `COMPARED` show nothing, and do until more
         came."""
         if self._changed is None and len(images) >= COMPARED:
-            self._changed = changes_bits(opened, images)
+            self._changed = changes_bits(opened, images) or changes_bits(opened, _noise(images))
         return self._changed is not False
+
+
+def _noise(images: Floats) -> Floats:
+    """As many noisy images as are compared: noise alone, and noise over these images."""
+    noise = np.random.default_rng(0).random((COMPARED, images.shape[1]), dtype=np.float32)
+    half = COMPARED // 2
+    noise[half:] = (noise[half:] + images[:half]) / 2
+    return noise
 
 
 def filled(images: Floats) -> Floats:

@@ -49,6 +49,13 @@ MUTANTS = (
         _DEPLOYED,
     ),
     Mutant(
+        "runtimes: images that show nothing believed",
+        "relrob/networks/deployed.py",
+        "changes_bits(opened, images) or changes_bits(opened, _noise(images))",
+        "changes_bits(opened, images)",
+        _DEPLOYED,
+    ),
+    Mutant(
         "runtimes: near ties in a batch",
         "relrob/networks/deployed.py",
         "    near = near_ties(outputs)\n",
