@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from relrob.domain.arrays import Floats
-from relrob.networks.deployed import COMPARED, SeenBatches, changes_bits, deployed_outputs, filled
+from relrob.networks.deployed import (
+    COMPARED,
+    SeenBatches,
+    changes_bits,
+    deployed_outputs,
+    filled,
+    with_near_ties_alone,
+)
 from relrob.networks.open import Opened
 from tests.support import numpy_opened, random_dense
 
@@ -118,6 +125,18 @@ def test_images_that_show_nothing_are_not_believed() -> None:
     opened, _ = opened_on(Rounds(best_batch=100, factor=1 + 1e-6, second=-1))
     assert not changes_bits(opened, black)
     assert SeenBatches().change(opened, black) is True
+
+
+def test_one_logit_near_zero_runs_alone() -> None:
+    """Beside its 0 it looks sure, however small it is: other images tell how large logits are."""
+    opened, alone = opened_on(Rounds(best_batch=100, by=-2e-6, place=0, second=0))
+    one = replace(opened, network=replace(opened.network, dense=None, head="logit"))
+    images = np.concatenate([IMAGES[:4], np.full((4, 4), 2.5e-7, np.float32)])
+    expected = Rounds(second=0).outputs(images)
+    assert (one.evaluator.outputs(images)[4:, 0] < 0).all() and (expected[4:, 0] > 0).all()
+    found = with_near_ties_alone(one, one.evaluator.outputs(images), images)
+    assert np.array_equal(found[4:], expected[4:])
+    assert alone.ran == [COMPARED, 4]
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65])
