@@ -96,7 +96,7 @@ def audit(
     begin_in(directory)
     Store.check(directory / RUN)
     checked = check(subject, listener)
-    stopped = _stopping(checked, held)
+    stopped = _stopping(checked, held, old)
     run: VerifyResult | None = None
     if stopped:
         listener(Event("note", f"robustness is not run: {', '.join(stopped)}"))
@@ -191,12 +191,13 @@ def _place(subject: Subject, chosen: Sampled) -> Path:
     return Path("relrob-runs") / f"audit-{sha256_bytes(canonical(told).encode())[:16]}"
 
 
-def _stopping(checked: Checked, held: Policy) -> tuple[str, ...]:
-    """Blocking diagnoses that the policy does not let pass: there is no use in more work."""
-    allowed = held.allowed
-    return (
-        () if allowed is None else tuple(each for each in checked.blocking if each not in allowed)
-    )
+def _stopping(checked: Checked, held: Policy, old: Baseline | None) -> tuple[str, ...]:
+    """Blocking diagnoses that neither the policy nor the baseline lets pass: there is no use in
+    more work. Where they pass, the robustness must be known."""
+    if held.allowed is None:
+        return ()
+    known = {*held.allowed, *(old.facts.blocking if old else ())}
+    return tuple(each for each in checked.blocking if each not in known)
 
 
 def _concluded(

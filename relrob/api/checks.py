@@ -69,6 +69,7 @@ def _network(network: Network, typed: str) -> dict[str, Any]:
         "runtime": network.runtime,
         "arithmetic": network.arithmetic.value,
         "contract": network.contract.text(),
+        "layout": network.layout.value,
         **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
     }
 

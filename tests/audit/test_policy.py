@@ -72,6 +72,7 @@ def test_rules_that_a_file_does_not_name_keep_their_default(tmp_path: Path) -> N
         "max-proved-lost": "5%",
         "max-run-lost": "10%",
         "max-lost": "3",
+        "max-crashed": "0",
     }
     less = changed(policy, {"max-lost": OFF, "max-undecided": "4"}, ["calibration"])
     assert less.threshold("max-lost") is None

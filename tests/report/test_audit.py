@@ -237,6 +237,9 @@ def test_the_lines_of_images_are_those_of_a_run(tmp_path: Path) -> None:
         ("dataset", {"sha256": "e" * 64, "split": "test", "labels": "given"}, "data set: dddd"),
         ("dataset", {"sha256": "d" * 64, "split": "train", "labels": "given"}, "split: test"),
         ("reference", {"sha256": "c" * 64}, "reference: aaaa"),
+        ("reference", {"sha256": "a" * 64, "contract": "--input-scale 255"}, "reading of the"),
+        ("reference", {"sha256": "a" * 64, "layout": "chw"}, "layout of the reference"),
+        ("reference", {"sha256": "a" * 64, "runtime": "keras"}, "runtime of the reference"),
         ("region", {"kind": "l1"}, "region"),
     ],
 )

@@ -226,7 +226,7 @@ def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
 def test_black_boxes_conversions_and_spot_checks_are_told() -> None:
     network = make_header(3)["quantised"] | {
         "black_box": "tensor 5 is stored sparse\x1b[2J",
-        "conversion": "ONNX",
+        "conversion": "as ONNX",
     }
     records = [changed(make_record(index), spot_checks=602 * index) for index in range(3)]
     summary = summarise(records, make_header(3) | {"quantised": network}, 1.0)
