@@ -120,13 +120,6 @@ MUTANTS = (
         PAIR,
     ),
     Mutant(
-        "pair: readings that calm nothing run thousands of images",
-        "relrob/audit/inputs.py",
-        "if each.share >= least and each.loss <= most]",
-        "if each.share >= least]",
-        PAIR,
-    ),
-    Mutant(
         "pair: a reading must calm the first images as it calms all",
         "relrob/audit/inputs.py",
         "most = min(_UNSURE * aim.calmer, 1.0) * loss",
