@@ -166,6 +166,8 @@ def test_an_audit_in_python_has_records_of_all_images(audited: AuditResult) -> N
     assert [*audited.directory.glob("*")] != []
     tree = ElementTree.parse(audited.directory / "junit.xml")  # noqa: S314
     assert len(list(tree.iter("testcase"))) == len(audited.rules)
+    page = (audited.directory / "table.md").read_text()
+    assert page.startswith("# relrob audit: ") and "\n## The runtimes\n" in page
 
 
 def test_bounds_are_those_of_the_run(audited: AuditResult) -> None:

@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 GATE = ("tests/audit/test_gate.py", "tests/audit/test_headline.py", "tests/report/test_audit.py")
+DOUBTS = ("tests/cli/test_doubts.py",)
 MUTANTS = (
     Mutant(
         "gate: a rule passes by its better bound",
@@ -115,5 +116,26 @@ MUTANTS = (
         'if rule["passed"] is False]',
         'if not rule["passed"]]',
         ("tests/report/test_audit.py",),
+    ),
+    Mutant(
+        "doubts: images of the first classes alone are run",
+        "relrob/api/doubts.py",
+        "np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()",
+        "list(range(min(count, most, 100)))",
+        DOUBTS,
+    ),
+    Mutant(
+        "doubts: a reference near chance is no reason to run",
+        "relrob/api/doubts.py",
+        "return near_chance or reference - quantised > MUCH",
+        "return reference - quantised > MUCH",
+        DOUBTS,
+    ),
+    Mutant(
+        "doubts: what was found is not told",
+        "relrob/api/verify.py",
+        '    return replace(plan, header={**plan.header, "warnings": warnings})',
+        "    return plan",
+        DOUBTS,
     ),
 )

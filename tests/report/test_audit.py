@@ -208,7 +208,8 @@ def test_the_summary_of_the_job_is_appended(tmp_path: Path) -> None:
 def test_words() -> None:
     told = terminal(BLOCKED)
     assert told.startswith("DO NOT SHIP\n\nOf 10 images where the reference is robust, ")
-    assert "FAILED      max-proved-lost          1 of 10, at most 5%" in told
+    assert "FAILED  max-proved-lost          1 of 10, at most 5%" in told
+    assert max(map(len, told.splitlines())) <= 80
     page = markdown(BLOCKED)
     assert page.startswith("# relrob audit: do not ship\n")
     assert "permuted-classes \\<b\\>\\|" in page
