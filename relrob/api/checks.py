@@ -124,10 +124,9 @@ class Checked:
 
 
 def check(subject: Subject, listener: Listener) -> Checked:
-    """All checks; the pair's own sentence is told before the others begin. Raises RelrobError."""
+    """All checks; each fault is told when it is found. Raises RelrobError."""
     reference, quantised, data = subject.reference, subject.quantised, subject.data
     pair = compare_pair(reference, quantised, data, listener, len(os.sched_getaffinity(0)))
-    listener(Event("note", pair.sentence))
     few = np.arange(min(len(data), _WEIGHED))
     weights = compare_weights(reference, quantised, data.pixels(few.tolist()))
     diagnoses = diagnose(pair, weights)

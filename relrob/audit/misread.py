@@ -35,6 +35,9 @@ _ROLES: Final = ("reference", "quantised network")
 # Without labels both networks are only read in another way where they then agree so far.
 _AGREE: Final = 0.95
 _APART: Final = 0.9
+# and by so much more than if one always said the other's most frequent label, as networks do on
+# images that are nothing to them, such as noise.
+_BEYOND: Final = 0.8
 _SOME: Final = 200
 # So much accuracy a reading may cost that brings the two networks together.
 _COST: Final = 0.01
@@ -105,10 +108,10 @@ def _by_agreement(
     """The one network whose other reading brings the two together. If neither does, both."""
     aims = [Aim.other(each) for each in outputs]
     second = found_reading(readers[1], pixels, outputs[1], aims[0])
-    if second is not None and second.share >= _AGREE:
+    if second is not None and _agree(second, aims[0]):
         return None, second
     first = found_reading(readers[0], pixels, outputs[0], aims[1])
-    if first is not None and first.share >= _AGREE:
+    if first is not None and _agree(first, aims[1]):
         return first, None
     apart = (aims[0].labels == aims[1].labels).mean() < _APART
     return _together(readers, aims[1], pixels) if apart else (None, None)
@@ -125,12 +128,25 @@ def _together(readers: Sequence[Reader], aim: Aim, pixels: NDArray[Any]) -> Pair
     agreed = []
     for each in readings:
         one, other = (labels(reader.outputs(pixels[some], each)) for reader in readers)
-        most = np.unique(one, return_counts=True)[1].max() / len(one)
-        agreed.append(0.0 if most > _AGREE else float((one == other).mean()))
+        agreed.append(float((one == other).mean()) if _beyond_chance(other, one) else 0.0)
     best = readings[int(np.argmax(agreed))]
     first = tried_on(readers[0], pixels, aim, best)
-    second = tried_on(readers[1], pixels, Aim.other(first.outputs), best)
-    return (replace(first, right=second.right), second) if second.share >= _AGREE else (None, None)
+    theirs = Aim.other(first.outputs)
+    second = tried_on(readers[1], pixels, theirs, best)
+    if not _agree(second, theirs):
+        return None, None
+    return replace(first, right=second.right), second
+
+
+def _agree(tried: Tried, aim: Aim) -> bool:
+    """Do the labels of a reading agree with the other network's so far, and beyond chance?"""
+    return tried.share >= _AGREE and _beyond_chance(tried.labels, aim.labels)
+
+
+def _beyond_chance(one: Ints, other: Ints) -> bool:
+    """Do two networks agree for another reason than that both give one label to nearly all?"""
+    most = np.unique(other, return_counts=True)[1].max() / len(other)
+    return bool(most <= _AGREE and skill(one, other) >= _BEYOND)
 
 
 def _shares(report: PairReport, tried: Pair) -> tuple[tuple[float, float], ...]:

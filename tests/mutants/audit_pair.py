@@ -147,4 +147,18 @@ MUTANTS = (
         "len(sides) == 2 or words[0] in VALUES",
         PAIR,
     ),
+    Mutant(
+        "pair: one label for most images has an order of classes",
+        "relrob/audit/classes.py",
+        "if share - chance < SKILL * (1 - chance):",
+        "if chance > 1:",
+        ("tests/audit/test_classes.py",),
+    ),
+    Mutant(
+        "pair: two classes that moved are always swapped",
+        "relrob/audit/classes.py",
+        " and self.moved[0] == self.moved[1][::-1]",
+        "",
+        ("tests/audit/test_classes.py",),
+    ),
 )
