@@ -157,13 +157,19 @@ def _diagnoses(
         for at, each in enumerate(tried):
             if each is not None and (words := words_of(each.reading, networks[at])) != NOTHING:
                 told.setdefault(words, []).append((at, each))
-    return tuple(_diagnosis(words, sides, shares) for words, sides in told.items())
+    return tuple(
+        _diagnosis(words, sides, shares, _hint(words, sides, networks))
+        for words, sides in told.items()
+    )
 
 
 def _diagnosis(
-    words: Words, sides: Sequence[tuple[int, Tried]], shares: tuple[tuple[float, float], ...]
+    words: Words,
+    sides: Sequence[tuple[int, Tried]],
+    shares: tuple[tuple[float, float], ...],
+    hint: str,
 ) -> Diagnosis:
-    name, what, option = words
+    name, what, _ = words
     places = [at for at, _ in sides]
     both, reading = len(sides) == 2, sides[0][1].reading
     who = "both networks read" if both else f"the {_ROLES[places[0]]} reads"
@@ -180,12 +186,24 @@ def _diagnosis(
             "before": [round(shares[at][0], 6) for at in places],
             "after": [round(shares[at][1], 6) for at in places],
         },
-        option if both else _alone(option, places[0]),
+        hint,
     )
 
 
+def _hint(
+    words: Words, sides: Sequence[tuple[int, Tried]], networks: tuple[Network, Network]
+) -> str:
+    """The option, which holds for both networks, or the action where it is wrong for one."""
+    option = words[2]
+    at, tried = sides[0]
+    other, wanted = networks[1 - at].contract, tried.reading.contract
+    # Its file may say already how the other network reads: then the option changes nothing there.
+    read_so = words[0] in VALUES and same_values(other, wanted) and other.bgr == wanted.bgr
+    return option if len(sides) == 2 or read_so else _alone(option, at)
+
+
 def _alone(option: str, at: int) -> str:
-    """The action where one network alone is read in another way; options hold for both."""
+    """The action where the option is right for one network and wrong for the other."""
     if at == 0:
         return f"{option} is right for the reference alone: quantise this reference again"
     return f"{option} is right for the quantised network alone: quantise the reference again"
@@ -193,6 +211,7 @@ def _alone(option: str, at: int) -> str:
 
 Words = tuple[str, str, str]  # id, what is read, option
 NOTHING: Final = ("", "", "")
+VALUES: Final = ("input-scale", "normalisation", "channel-order")
 
 
 def _values(reading: Reading, network: Network) -> Words:

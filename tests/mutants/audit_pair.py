@@ -119,4 +119,32 @@ MUTANTS = (
         "if near else ()",
         PAIR,
     ),
+    Mutant(
+        "pair: readings that calm nothing run thousands of images",
+        "relrob/audit/inputs.py",
+        "if each.share >= least and each.loss <= most]",
+        "if each.share >= least]",
+        PAIR,
+    ),
+    Mutant(
+        "pair: a reading must calm the first images as it calms all",
+        "relrob/audit/inputs.py",
+        "most = min(_UNSURE * aim.calmer, 1.0) * loss",
+        "most = aim.calmer / 4 * loss",
+        PAIR,
+    ),
+    Mutant(
+        "pair: an option for both is said to be for one",
+        "relrob/audit/misread.py",
+        "len(sides) == 2 or read_so",
+        "len(sides) == 2",
+        PAIR,
+    ),
+    Mutant(
+        "pair: an option for one is said to be for both",
+        "relrob/audit/misread.py",
+        "len(sides) == 2 or read_so",
+        "len(sides) == 2 or words[0] in VALUES",
+        PAIR,
+    ),
 )

@@ -48,7 +48,7 @@ MUTANTS = (
     Mutant(
         "digest without the runtime",
         "relrob/queries/query.py",
-        "opened.network.runtime, ",
+        "                opened.network.runtime,\n",
         "",
         ("tests/queries/test_query.py",),
     ),

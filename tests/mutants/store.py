@@ -12,8 +12,8 @@ MUTANTS = (
     Mutant(
         "store: older rows pass for sealed ones",
         "relrob/store/older.py",
-        "index, FORMAT, run)",
-        "index, 4, run)",
+        "formats.get(index, FORMAT)",
+        "formats.get(index, 5)",
         STORE,
     ),
     Mutant(
