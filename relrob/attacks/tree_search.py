@@ -130,7 +130,7 @@ class TreeSearch:
         return Visits(masks, np.array(list(self._seen.values()), dtype=np.int64), self._evaluations)
 
     def _round(self, root: _Node) -> bool:
-        """Expand one node; False when that ended the search."""
+        """Expand one node; False when that ended the search, or no feature is left to add."""
         node = root
         while node.children is not None:
             if not node.children:
@@ -138,6 +138,8 @@ class TreeSearch:
             node = node.best()
         free = [g for g in range(self._rungs.features) if g not in node.features]
         node.children = tuple(_Node((*node.features, g), node) for g in free)
+        if not free:
+            return False
         draws = np.array(
             [[self._rng.permutation(len(free) - 1) for _ in range(self._rollouts)] for _ in free]
         )

@@ -90,7 +90,7 @@ def load_network(
             )
         outputs = found or outputs
     runtime = _runtime(name, source.format, dense is not None, folded, runtime)
-    # An MLP that was read has no operator that mixes images.
+    # An MLP that was read has no operator that mixes images, but its products may round by number.
     network = Network(
         path=name,
         sha256=source.sha256,
@@ -111,7 +111,7 @@ def load_network(
         else source.black_box(runtime)
         if source.format in MODELLED
         else unread,
-        apart=source.apart or dense is not None,
+        apart=(source.apart or dense is not None) and not source.by_number(runtime),
         head=head,
     )
     contract, told = contract_of(name, source, inputs, like)

@@ -31,6 +31,9 @@ class Source:
     not known.
     `reads`: the contract that the file says, and the part of it that says so; None where none does.
 
+    `by_number(runtime)`: may the last bits of an image depend on the number of images in its batch
+    on that runtime? Then it runs alone, also where the file is modelled.
+
     `black_box(runtime)`: the reason why nothing of the file is modelled on that runtime, or "". It
     speaks of formats whose weights are not read as `Dense`.
     """
@@ -47,6 +50,7 @@ class Source:
     output: str = ""
     head: str = ""
     reads: tuple[InputContract, str] | None = None
+    by_number: Callable[[str], bool] = lambda runtime: False
     black_box: Callable[[str], str] = lambda runtime: ""
 
 

@@ -134,6 +134,31 @@ def test_a_batched_search_is_the_one_that_looks_at_one_image_at_a_time(
         assert not (strict and any(beyond))
 
 
+@pytest.mark.parametrize("shape", [(1, 2), (2, 2)])
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_search_of_few_features_ends_when_all_sets_were_seen(
+    seed: int, strict: bool, shape: tuple[int, int]
+) -> None:
+    """Radii from one that reaches nothing to one that reaches every set."""
+    image = np.random.default_rng(seed).integers(0, 256, size=shape, dtype=np.uint8)
+    features = int(np.prod(shape))
+    opened = numpy_opened(random_dense(seed, (features, 7, 3)), (*shape, 1))
+    for radius in ("1/8", "1/2", "2"):
+        ladder = Ladder(Fraction(radius), Fraction(1, 4), None, features)
+        rungs = rung_set(ladder, image)
+        given = (label_of(opened, rungs, ()), 2, 500, strict, (seed, 5))
+        everything = rung_set(replace(ladder, radius=Fraction(features)), image)
+
+        def see(masks: Any, points: RungSet = everything) -> Any:
+            return opened.replayer.outputs(points.images(masks)).argmax(axis=1)
+
+        found = TreeSearch(rungs, see, *given).run()
+        sets, looked = slow_search(opened, rungs, *given)
+        assert [frozenset(np.flatnonzero(mask).tolist()) for mask in found.masks] == sets
+        assert found.evaluations == looked
+
+
 def test_the_original_looks_beyond_the_radius_and_finds_more() -> None:
     beyond = 0
     for seed in range(24):

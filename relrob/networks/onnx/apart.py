@@ -64,8 +64,6 @@ _FLATTENED: Final = (
     "LogSoftmax",
     "Hardmax",
 )
-# From this IR version on a caller may replace weights.
-_OVERRIDDEN: Final = 4
 _QDQ: Final = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -98,10 +96,6 @@ def _known(model: onnx.ModelProto) -> bool:
     held = {tensor.name for tensor in graph.initializer} | {
         each.values.name for each in graph.sparse_initializer
     }
-    if model.ir_version >= _OVERRIDDEN and any(value.name in held for value in graph.input):
-        # weights that a caller may replace are not packed, and products of one row sum in another
-        # order
-        return False
     given = next(value.name for value in graph.input if value.name not in held)
     kept = _Kept(int(versions[0]), _shapes(model))
     kept.constants.update({tensor.name: tensor for tensor in graph.initializer})

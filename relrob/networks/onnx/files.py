@@ -4,6 +4,7 @@ scheme told."""
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from relrob.networks.onnx.apart import treats_apart
 from relrob.networks.onnx.dense import build
 from relrob.networks.onnx.lengths import refuse_lengths
 from relrob.networks.onnx.outputs import with_output
+from relrob.networks.onnx.packed import rounds_by_number
 from relrob.networks.onnx.random import refuse_random
 from relrob.networks.source import Source
 from relrob.system.files import sha256_bytes
@@ -77,6 +79,7 @@ def read_onnx(path: str, data: bytes, output: str = "") -> Source:
         apart=treats_apart(model),
         output=chosen,
         head=_head(model),
+        by_number=partial(rounds_by_number, model),
     )
 
 
