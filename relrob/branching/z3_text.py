@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from enum import Enum
+from threading import Event, Thread
 from typing import Any, Final, final
 
 import z3
@@ -11,6 +13,8 @@ import z3
 from relrob.system.quiet import checked
 
 _SEED: Final = 0
+# Seconds beyond its own limit after which z3 is interrupted, and between two interrupts.
+_GRACE: Final = 0.25
 
 
 class Said(Enum):
@@ -19,6 +23,27 @@ class Said(Enum):
     MODEL = "sat"
     NONE = "unsat"
     NOTHING = "unknown"
+
+
+@contextmanager
+def _interrupted(solver: z3.Solver, seconds: float) -> Iterator[None]:
+    """Interrupt z3 again and again after so many seconds: its own limit strikes once, and was seen
+    to be missed."""
+    ended = Event()
+
+    def remind() -> None:
+        left = seconds
+        while not ended.wait(left):
+            solver.interrupt()
+            left = _GRACE
+
+    thread = Thread(target=remind, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 @final
@@ -34,9 +59,12 @@ class Z3:
         self._solver.from_string(text)
 
     def ask(self, seconds: float) -> Said:
-        """Is there a model? NOTHING at a limit."""
+        """Is there a model? NOTHING at a limit, or without time left."""
+        if seconds <= 0:
+            return Said.NOTHING
         self._solver.set("timeout", max(1, int(min(seconds, 1e6) * 1000)))
-        return Said(str(checked(self._solver)))
+        with _interrupted(self._solver, min(seconds, 1e6) + _GRACE):
+            return Said(str(checked(self._solver)))
 
     def model_holds(self) -> bool:
         """Is every assertion true in the model? z3's tactics for QF_LIA were seen to give models

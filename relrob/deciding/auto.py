@@ -167,7 +167,11 @@ class _Steps:
         each = list(findings.each)
         for number, found in self._asked.items():
             counted = not found.proved and each[number].effective is not None
-            each[number] = replace(each[number], step=found.step) if counted else found
+            each[number] = (
+                replace(each[number], step=found.step)
+                if counted
+                else replace(found, cut=each[number].cut)
+            )
         run = max(findings.evaluated, *(found.evaluated for found in each))
         return Findings(tuple(each), findings.transfer, min(run, self._query.points.count))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from typing import Final
 
 from relrob.domain.arrays import Floats
 
@@ -74,6 +75,10 @@ class Record:
     quantised_proved: int | None = None
 
 
+# The reason of a record with two verdicts whose set rests on one witness.
+COUNTS_CUT: Final = (
+    "counts: the time limit ended them, and the one witness that was found decides the set"
+)
 RECORD_COLUMNS: tuple[str, ...] = tuple(field.name for field in fields(Record))
 
 

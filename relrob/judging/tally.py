@@ -139,6 +139,7 @@ class Tally:
             stopped=None if self.finished or self.fooled else Reason.TIME,
             effective=self.effective if counted and self.finished else None,
             close_calls=self.close_calls,
+            cut=counted and not self.finished,
         )
 
 

@@ -66,6 +66,7 @@ class Finding:
     solvers were asked; `stopped`: why it gave up.
 
     `effective`: exact number of misclassified points, None where not every point was visited;
+    `cut`: the time limit ended a count that the query asked for;
     `close_calls`: points that folded arithmetic left to the runtime; `proof`: the ground of a
     certificate, where the query asked for it; `corners`: moves (d,) that the bounds of a proof
     about a ball point at, `least`: the margin that these prove.
@@ -82,6 +83,7 @@ class Finding:
     proof: Proof | None = None
     corners: tuple[Doubles, ...] = ()
     least: float | None = None
+    cut: bool = False
 
 
 @dataclass(frozen=True)

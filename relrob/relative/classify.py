@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Floats
-from relrob.domain.record import TIES, ImageResult, Record, Set
+from relrob.domain.record import COUNTS_CUT, TIES, ImageResult, Record, Set
 from relrob.domain.region import Ball, Ladder, Lattice
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
@@ -139,6 +139,9 @@ def _record(
         for role, verdict, opened in zip(ROLES, decision.verdicts, networks, strict=True)
         if verdict.reason is not None
     ]
+    both = reference.status is quantised.status is Status.NOT_ROBUST
+    if both and transfer is None and any(finding.cut for finding in counted):
+        reasons.append(COUNTS_CUT)
     return replace(
         clean,
         reference_verdict=reference.status.value,

@@ -4,7 +4,7 @@ differ in everything."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -12,7 +12,7 @@ import pytest
 
 from relrob.domain.arrays import Bools
 from relrob.domain.network import Network
-from relrob.domain.record import Set
+from relrob.domain.record import COUNTS_CUT, Set
 from relrob.domain.region import Ladder, Region
 from relrob.domain.verdict import Reason
 from relrob.networks.evaluator import margins
@@ -157,6 +157,36 @@ def test_without_counts_the_witness_is_tried_on_the_quantised_network(
     record = classify(setting(pair, Findings(each, None, 5)), 0, IMAGE, pair.label).record
     assert record.set is expected
     assert (record.transferred, record.closest_effective, record.proved) == (None, None, 0)
+
+
+@pytest.mark.parametrize("rule", Effective)
+@pytest.mark.parametrize("cut", [(True, False), (False, True), (True, True), (False, False)])
+def test_a_set_that_rests_on_one_witness_says_that_counts_were_ended(
+    pair: Pair, cut: tuple[bool, bool], rule: Effective
+) -> None:
+    first = fooled(pair.both, None, -1, 0)
+    each = (replace(first, cut=cut[0]), replace(first, cut=cut[1]))
+    record = classify(setting(pair, Findings(each, None, 5), rule), 0, IMAGE, pair.label).record
+    assert record.set is Set.R0
+    assert record.reason == (COUNTS_CUT if any(cut) else "")
+    # A robust quantised network takes no perturbation over: no count could say otherwise.
+    sure = Finding(True, (pair.none,), 0.5, 3, effective=0)
+    found = Findings((replace(first, proposals=(pair.only_reference,), cut=True), sure), None, 5)
+    record = classify(setting(pair, found, rule), 0, IMAGE, pair.label).record
+    assert (record.set, record.reason) == (Set.RQ, "")
+
+
+@pytest.mark.parametrize("solver", ["auto", "branch", "enumerate"])
+def test_counts_without_time_for_them_are_said_to_be_ended(pair: Pair, solver: str) -> None:
+    asked = Setting(pair.reference, pair.quantised, LADDER, solver, Budget(1e-6), counts=True)
+    record = classify(asked, 0, IMAGE, pair.label).record
+    verdicts = {record.reference_verdict, record.quantised_verdict}
+    assert record.transferred is None
+    assert (record.reason == COUNTS_CUT) == (verdicts == {"NOT_ROBUST"})
+    assert record.reason
+    assert classify(replace(asked, counts=False), 0, IMAGE, pair.label).record.reason != COUNTS_CUT
+    whole = classify(replace(asked, budget=Budget(60)), 0, IMAGE, pair.label).record
+    assert (whole.reason, whole.transferred is None) == ("", False)
 
 
 def test_reasons_and_disagreements_of_both_networks_are_kept(pair: Pair) -> None:

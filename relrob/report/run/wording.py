@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.domain.record import COUNTS_CUT
 from relrob.report.run.data_words import data_facts
 from relrob.report.run.rates import share, span, ties
 from relrob.store.header import NetworkHeader
@@ -282,12 +283,22 @@ def _events(summary: Summary) -> list[str]:
     for each that there was."""
     told = []
     if summary.sets.unknown:
-        reasons = "; ".join(f"{printable(reason)} ({count})" for reason, count in summary.reasons)
+        reasons = "; ".join(
+            f"{printable(reason)} ({count})"
+            for reason, count in summary.reasons
+            if reason != COUNTS_CUT
+        )
         told.append(
             f"Undecided images: {summary.sets.unknown} (reference {summary.unknown_reference}, "
             f"quantised {summary.unknown_quantised}). A share that they could change stands as "
             "the least and the greatest that they allow, and its interval reaches from the one "
             f"to the other. Reasons: {reasons or 'none recorded'}."
+        )
+    cut = dict(summary.reasons).get(COUNTS_CUT, 0)
+    if cut:
+        told.append(
+            f"Counts ended by the time limit: {cut} images. The one witness that was found for the "
+            "reference puts each of them in R_Q or R^0."
         )
     if summary.disagreements:
         told.append(
