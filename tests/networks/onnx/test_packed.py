@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -10,7 +11,6 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.domain.arrays import Floats
 from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.load import load_network
 from relrob.networks.onnx.levels import level_of
@@ -60,7 +60,7 @@ def a_model(way: str, product: str) -> onnx.ModelProto:
     return wrapped(nodes, tensors, element, more)
 
 
-def codes(weights: Floats) -> list[onnx.TensorProto]:
+def codes(weights: Any) -> list[onnx.TensorProto]:
     """The codes "m" of a matrix, their scale and zero point."""
     return [
         numpy_helper.from_array(np.rint(weights * 30).astype(np.int8), "m"),
