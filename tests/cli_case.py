@@ -18,17 +18,19 @@ from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.study.request import Request
 from relrob_datasets import load
-from tests.support import random_dense
+from tests.support import random_dense, rounded
 
 
 @dataclass(frozen=True)
 class Case:
-    """A small data set whose labels the reference mostly gives, the reference, and its QDQ form."""
+    """A small data set whose labels the reference mostly gives; the reference, its QDQ form, and
+    one with weights rounded to 8 bits, which has bounds."""
 
     folder: Path
     data: Path
     reference: Path
     quantised: Path
+    simulated: Path
 
     def arguments(self, *more: str) -> list[str]:
         """A complete command line."""
@@ -43,8 +45,7 @@ class Case:
             "3",
             "--images",
             "all",
-            "--workers",
-            "1",
+            *(() if "--scheduler" in more else ("--workers", "1")),
         ]
         return [
             "verify",
@@ -86,7 +87,9 @@ def make_case(folder: Path) -> Case:
     data = load(str(folder / "data.npz"), "test")
     network = load_network(folder / "ref.onnx", image_shape=(8, 8, 1), classes=4)
     (folder / "q.onnx").write_bytes(quantised_bytes(network, "qdq", draw(data, 20), (8, 8, 1)))
-    return Case(folder, folder / "data.npz", folder / "ref.onnx", folder / "q.onnx")
+    (folder / "grid.onnx").write_bytes(to_onnx(rounded(dense, 8)))
+    names = ("data.npz", "ref.onnx", "q.onnx", "grid.onnx")
+    return Case(folder, *(folder / name for name in names))
 
 
 def environment(cwd: Path, cache: Path | None = None) -> dict[str, str]:

@@ -6,12 +6,14 @@ from __future__ import annotations
 import doctest
 import importlib
 import importlib.util
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from relrob.report.run.csv_file import COLUMNS
 from tests.support import ROOT
 
 DOCUMENTS = [
@@ -135,3 +137,13 @@ def test_code_cites_documents_that_a_stranger_has() -> None:
             assert re.search(rf"^#+ {re.escape(heading)}$", prose(ROOT / name), re.MULTILINE), (
                 f"{ids(path)}: {heading}"
             )
+
+
+def test_the_interface_names_every_key_and_column() -> None:
+    """docs/interface.md against the keys of a real summary and the columns of images.csv."""
+    text = (ROOT / "docs" / "interface.md").read_text()
+    told = set(re.findall(r"`([A-Za-z_^0-9]+)`", text))
+    summary = json.loads((ROOT / "reports" / "quickstart" / "summary.json").read_text())
+    given = {key for key in summary if not key.endswith("_bounds")}
+    assert given - told == set()
+    assert set(COLUMNS) - told == set()

@@ -139,12 +139,12 @@ def _regular(path: Path) -> Path:
     return path
 
 
-def _pictures(folder: Path) -> list[Path]:
-    """The pictures in a folder, by name."""
+def _pictures(folder: Path, besides: Sequence[Path] = ()) -> list[Path]:
+    """The pictures in a folder, by name, but for the folders of classes `besides`."""
     return sorted(
         _regular(path)
         for path in folder.iterdir()
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and path not in besides
     )
 
 
@@ -157,7 +157,8 @@ def _folders(folder: Path) -> list[Path]:
 
 def _loose(folder: Path, classes: tuple[str, ...]) -> _Listed:
     """All pictures of the folder and its sub-folders, without labels."""
-    paths = [picture for place in (folder, *_folders(folder)) for picture in _pictures(place)]
+    folders = _folders(folder)
+    paths = [picture for place in (folder, *folders) for picture in _pictures(place, folders)]
     if not paths:
         raise DatasetError(f"{folder} has no pictures", f"files that end in {', '.join(SUFFIXES)}")
     return _Listed(tuple(paths), None, len(classes) or 1, classes)
@@ -165,7 +166,8 @@ def _loose(folder: Path, classes: tuple[str, ...]) -> _Listed:
 
 def _from_folders(folder: Path, read_as: ReadAs) -> _Listed:
     """The pictures of each sub-folder, with its class."""
-    folders, loose = _folders(folder), _pictures(folder)
+    folders = _folders(folder)
+    loose = _pictures(folder, folders)
     names = [path.name for path in folders]
     if loose and not folders:
         raise DatasetError(

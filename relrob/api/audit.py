@@ -14,14 +14,15 @@ from relrob.audit.baseline import Baseline, changes, read_baseline
 from relrob.audit.diagnosis import IDS
 from relrob.audit.facts import Facts, facts_of
 from relrob.audit.gate import judge, verdict_of
-from relrob.audit.headline import changed_since, headline
+from relrob.audit.headline import beside, changed_since, headline
 from relrob.audit.policy import Policy, asked
 from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
+from relrob.report.audit.details import details
 from relrob.report.audit.write import audit_json, begin_in, write_audit
-from relrob.report.run.rates import ties
+from relrob.report.run.rates import ties, undecided
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.plan import make_plan
@@ -95,7 +96,7 @@ def audit(
     begin_in(directory)
     Store.check(directory / RUN)
     checked = check(subject, listener)
-    stopped = _stopping(checked, held)
+    stopped = _stopping(checked, held, old)
     run: VerifyResult | None = None
     if stopped:
         listener(Event("note", f"robustness is not run: {', '.join(stopped)}"))
@@ -190,12 +191,13 @@ def _place(subject: Subject, chosen: Sampled) -> Path:
     return Path("relrob-runs") / f"audit-{sha256_bytes(canonical(told).encode())[:16]}"
 
 
-def _stopping(checked: Checked, held: Policy) -> tuple[str, ...]:
-    """Blocking diagnoses that the policy does not let pass: there is no use in more work."""
-    allowed = held.allowed
-    return (
-        () if allowed is None else tuple(each for each in checked.blocking if each not in allowed)
-    )
+def _stopping(checked: Checked, held: Policy, old: Baseline | None) -> tuple[str, ...]:
+    """Blocking diagnoses that neither the policy nor the baseline lets pass: there is no use in
+    more work. Where they pass, the robustness must be known."""
+    if held.allowed is None:
+        return ()
+    known = {*held.allowed, *(old.facts.blocking if old else ())}
+    return tuple(each for each in checked.blocking if each not in known)
 
 
 def _concluded(
@@ -229,7 +231,8 @@ def _concluded(
             "robustness": 0.0 if looked.run is None else looked.run.summary.seconds,
         },
     }
-    write_audit(directory, document, rows)
+    more = details(checked.pair, checked.weights, checked.runtimes)
+    write_audit(directory, document, rows, more)
     return AuditResult(
         verdict_of(rules),
         told,
@@ -264,9 +267,11 @@ def _sentences(
     if looked.stopped:
         named = "; ".join(f"{name}: {IDS[name]}" for name in looked.stopped)
         first = f"{named}; so robustness was not run"
-    told = [first, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
-    if looked.run is not None:
-        told += ties(looked.run.summary)
+    summary = looked.run.summary if looked.run else None
+    why = undecided(summary) if summary else []
+    told = [first, beside(rows), *why, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
+    if summary is not None:
+        told += ties(summary)
     if old is not None:
         told.append(changed_since(changes(facts, old.facts)))
     return tuple(each for each in told if each)

@@ -69,6 +69,7 @@ def _network(network: Network, typed: str) -> dict[str, Any]:
         "runtime": network.runtime,
         "arithmetic": network.arithmetic.value,
         "contract": network.contract.text(),
+        "layout": network.layout.value,
         **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
     }
 
@@ -77,6 +78,8 @@ def subject_of(request: Request, stages: Stages, listener: Listener) -> Subject:
     """Read the images and both networks. Raises RelrobError."""
     data = stages.data(request, listener)
     region = region_of(request, data.image_shape[2])
+    # TensorFlow, which reads Keras files, takes seconds to begin.
+    listener(Event("note", f"reading {request.reference} and {request.quantised}"))
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
     if reference.scheme != "float32" and quantised.scheme == "float32":
@@ -121,10 +124,9 @@ class Checked:
 
 
 def check(subject: Subject, listener: Listener) -> Checked:
-    """All checks; the pair's own sentence is told before the others begin. Raises RelrobError."""
+    """All checks; each fault is told when it is found. Raises RelrobError."""
     reference, quantised, data = subject.reference, subject.quantised, subject.data
     pair = compare_pair(reference, quantised, data, listener, len(os.sched_getaffinity(0)))
-    listener(Event("note", pair.sentence))
     few = np.arange(min(len(data), _WEIGHED))
     weights = compare_weights(reference, quantised, data.pixels(few.tolist()))
     diagnoses = diagnose(pair, weights)
@@ -137,9 +139,15 @@ def check(subject: Subject, listener: Listener) -> Checked:
 
 
 def runtimes_sentence(report: RuntimeReport) -> str:
-    """The two runtimes that differ most, and the accuracy of each, in words."""
-    told = f"runtimes: {report.sentence}"
-    right = [
-        f"{name} {100 * share:.2f}%" for name, share in report.accuracy.items() if share is not None
-    ]
-    return f"{told}; right: {', '.join(right)}" if len(right) > 1 else told
+    """The two runtimes that differ most, and the accuracy of each, in words: each beside those that
+    ran the same images."""
+    told, worst = f"runtimes: {report.sentence}", report.worst
+    if worst is None or not worst.differing:
+        return told
+    shares = dict[str, list[str]]()
+    for run in report.runs:
+        if run.accuracy is not None:
+            which = f"{'a sample of ' if run.sampled else ''}{run.images:,}"
+            shares.setdefault(which, []).append(f"{run.name} {100 * run.accuracy:.2f}%")
+    right = [f"{', '.join(each)} of {which}" for which, each in shares.items()]
+    return f"{told}; right: {'; '.join(right)}" if right else told

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from relrob.audit.classes import SKILL
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import SAMPLE, SLOW, Sampling, compare
+from relrob.domain.arrays import Ints
 from relrob.domain.contract import InputOptions, constant, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
@@ -71,7 +73,23 @@ def compare_runtimes(
     opened = _network(network, shown, names, layout, in_units(reads, shown), memory)
     data = labelled(shown, opened)
     chosen = select(data, images) if isinstance(images, str) else _indices(images, len(data))
-    return compare(opened, data, names, listener, images=chosen, sampling=how, memory=memory)
+    report = compare(opened, data, names, listener, images=chosen, sampling=how, memory=memory)
+    if told := _near_chance(report, data.labels[list(chosen)]):
+        listener(Event("note", told))
+    return report
+
+
+def _near_chance(report: RuntimeReport, labels: Ints) -> str:
+    """A hint where no runtime is right much more often than the most frequent class; else ""."""
+    chance = float(np.bincount(labels).max() / len(labels))
+    best = max((share for share in report.accuracy.values() if share is not None), default=1.0)
+    if chance == 1 or (best - chance) / (1 - chance) >= SKILL:
+        return ""
+    return (
+        f"at most {best:.1%} of the labels are right, the most frequent class is {chance:.1%} of "
+        "them: a network that reads pixels otherwise needs --layout chw, --input-scale, --mean and "
+        "--std, or --channels bgr; relrob audit tries them"
+    )
 
 
 def _sampling(sample: str, seed: int) -> Sampling:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from relrob.api.results import VerifyResult
 from relrob.domain.events import Event, Listener, silent
+from relrob.registry import load
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
 from relrob.store.summarise import summarise
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.pool import leave_unguarded
-from relrob.study.request import request_of
+from relrob.study.request import Request, request_of
 from relrob.study.run import crew, keep_networks, run
+from relrob.study.stages import Stages
 from relrob.system.files import sweep
 
 
@@ -58,10 +61,27 @@ def verify(
     request = request_of(radius, step, reference, quantised, options, {"export": export})
     count = crew(workers, scheduler)
     directory = None if out is None else Path(out)
-    plan = make_plan(request, listener, directory)
+    stages = Stages([request])
+    plan = _doubted(make_plan(request, listener, directory, stages), stages, request, listener)
     if export is not None:
         write_questions(plan, Path(export), listener)
     return verify_plan(plan, directory, count, listener, scheduler)
+
+
+def _doubted(plan: Plan, stages: Stages, request: Request, listener: Listener) -> Plan:
+    """The plan with what speaks against the pair among its warnings. Networks that relrob trained
+    are not doubted."""
+    if request.reference is None:
+        return plan
+    accuracies = (plan.header["reference"]["accuracy"], plan.header["quantised"]["accuracy"])
+    data = stages.data(request, listener)
+    found: list[str] = load("relrob.api.doubts:doubts")(
+        plan.reference, plan.quantised, data, accuracies
+    )
+    if not found:
+        return plan
+    warnings = [*plan.header.get("warnings", ()), *found]
+    return replace(plan, header={**plan.header, "warnings": warnings})
 
 
 def verify_plan(

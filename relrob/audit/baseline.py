@@ -37,12 +37,16 @@ _NEEDED: Final = (
     "reference_verdict",
     "quantised_verdict",
 )
+_HEX: Final = 64  # letters of a digest
 # What both audits must be about: words for the message, and where it stands in audit.json.
 _SAME: Final = (
     ("data set", ("dataset", "sha256")),
     ("split", ("dataset", "split")),
     ("labels", ("dataset", "labels")),
     ("reference", ("reference", "sha256")),
+    ("reading of the reference", ("reference", "contract")),
+    ("layout of the reference", ("reference", "layout")),
+    ("runtime of the reference", ("reference", "runtime")),
     ("region", ("region",)),
 )
 
@@ -110,7 +114,9 @@ def _at(document: Any, keys: Sequence[str]) -> Any:
 
 def _short(value: Any) -> str:
     """A digest in sixteen letters; a region in JSON."""
-    return value[:16] if isinstance(value, str) else json.dumps(value, sort_keys=True)
+    if isinstance(value, str):
+        return value[:16] if len(value) == _HEX else value or "pixels as they are"
+    return json.dumps(value, sort_keys=True)
 
 
 def _document(path: Path) -> dict[str, Any]:

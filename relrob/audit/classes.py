@@ -46,7 +46,7 @@ class Permutation:
         >>> Permutation(((3, 8), (8, 3)), 0.8, 0.99, (0, 1, 2, 8, 4, 5, 6, 7, 3, 9)).text
         'classes 3 and 8 are swapped'
         """
-        if len(self.moved) == 2:
+        if len(self.moved) == 2 and self.moved[0] == self.moved[1][::-1]:
             return f"classes {self.moved[0][0]} and {self.moved[0][1]} are swapped"
         steps = ", ".join(f"{one} -> {other}" for one, other in self.moved)
         return f"classes are permuted ({steps})"
@@ -66,7 +66,8 @@ def permutation(first: Ints, second: Ints, classes: int) -> Permutation | None:
 
     It solves the assignment problem of the confusion. An order is believed only where each half of
     the images confirms the order of the other half: agreement of at least a half, at most half of
-    the disagreements left, and a difference beyond chance (McNemar, 1e-6).
+    the disagreements left, a difference beyond chance (McNemar, 1e-6), and better than the most
+    frequent class alone.
     """
     same = first == second
     if same.all() or len(first) < 2:
@@ -82,6 +83,10 @@ def permutation(first: Ints, second: Ints, classes: int) -> Permutation | None:
     p = mcnemar(int((same & ~after).sum()), int((after & ~same).sum()))
     share, left = float(after.mean()), float((~after).mean() / (~same).mean())
     if share < max(_AGREE, float(same.mean())) or left > _LEFT or p > _CHANCE:
+        return None
+    # One label for nearly all images, on both sides, agrees under some order of the classes.
+    chance = _most(first)[1]
+    if share - chance < SKILL * (1 - chance):
         return None
     moved = _moved(order, confusion(first, second, classes))
     return Permutation(moved, float(same.mean()), share, order) if moved else None

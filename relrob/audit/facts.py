@@ -23,7 +23,7 @@ class Facts:
     reference is undecided and the quantised network is not known to be robust; `held`, the
     reference is undecided and the quantised network robust; `withstood`, nothing fooled the
     undecided reference; `fooled`, of these, the quantised network was; `undecided`, one network or
-    both.
+    both; `crashed`, of these, a solver stopped with an error.
 
     `runtimes`: (most labels that differ between two runtimes, images compared), None where one
     runtime alone was there.
@@ -46,6 +46,7 @@ class Facts:
     withstood: Images
     fooled: Images
     undecided: Images
+    crashed: Images
     runtimes: tuple[int, int] | None = None
 
     @property
@@ -89,5 +90,6 @@ def facts_of(
         withstood=_of(withstood),
         fooled=_of(row for row in withstood if row.quantised_verdict == "NOT_ROBUST"),
         undecided=_of(row for row in asked if row.undecided),
+        crashed=_of(row for row in asked if row.crashed),
         runtimes=runtimes,
     )

@@ -247,6 +247,13 @@ def _undecided(facts: Facts, old: Facts | None) -> Measured | None:
     return _count(_less(facts.undecided, old.undecided if old else None), len(facts.asked))
 
 
+def _crashed(facts: Facts, old: Facts | None) -> Measured | None:
+    """An error is no property of a release: a baseline excuses none."""
+    if not facts.looked:
+        return None
+    return _count(facts.crashed, len(facts.asked))
+
+
 def _relative(facts: Facts, old: Facts | None) -> Measured | None:
     """Bounds of |R_Q^FP| / |R|: one less the bounds of the share that is lost."""
     lost = _lost(facts, old)
@@ -277,4 +284,5 @@ _MEASURES: Final[dict[str, Callable[[Facts, Facts | None], Measured | None]]] = 
     "max-undecided": _undecided,
     "min-relative": _relative,
     "max-runtime-disagreement": _runtimes,
+    "max-crashed": _crashed,
 }

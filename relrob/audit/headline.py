@@ -82,6 +82,24 @@ def _searched(rows: Sequence[Row]) -> str:
     )
 
 
+def beside(rows: Sequence[Row]) -> str:
+    """The sampled images of which the headline does not speak, because the reference fails there;
+    "" where there are none."""
+    sampled = [row for row in rows if row.sampled]
+    wrong = [row.index for row in sampled if not row.reference_verdict]
+    fooled = [
+        row.index
+        for row in sampled
+        if row.reference_verdict and not (row.reference_ground or row.withstood)
+    ]
+    told = []
+    if wrong:
+        told.append(f"wrong on {len(wrong)} unperturbed ({named(wrong)})")
+    if fooled:
+        told.append(f"fooled on {len(fooled)} ({named(fooled)})")
+    return f"the reference itself is {' and '.join(told)} of {len(sampled)}" if told else ""
+
+
 def changed_since(changes: Changes) -> str:
     """What is new since the baseline, and what is mended."""
     told = []

@@ -35,6 +35,9 @@ _ROLES: Final = ("reference", "quantised network")
 # Without labels both networks are only read in another way where they then agree so far.
 _AGREE: Final = 0.95
 _APART: Final = 0.9
+# and by so much more than if one always said the other's most frequent label, as networks do on
+# images that are nothing to them, such as noise.
+_BEYOND: Final = 0.8
 _SOME: Final = 200
 # So much accuracy a reading may cost that brings the two networks together.
 _COST: Final = 0.01
@@ -105,10 +108,10 @@ def _by_agreement(
     """The one network whose other reading brings the two together. If neither does, both."""
     aims = [Aim.other(each) for each in outputs]
     second = found_reading(readers[1], pixels, outputs[1], aims[0])
-    if second is not None and second.share >= _AGREE:
+    if second is not None and _agree(second, aims[0]):
         return None, second
     first = found_reading(readers[0], pixels, outputs[0], aims[1])
-    if first is not None and first.share >= _AGREE:
+    if first is not None and _agree(first, aims[1]):
         return first, None
     apart = (aims[0].labels == aims[1].labels).mean() < _APART
     return _together(readers, aims[1], pixels) if apart else (None, None)
@@ -125,12 +128,25 @@ def _together(readers: Sequence[Reader], aim: Aim, pixels: NDArray[Any]) -> Pair
     agreed = []
     for each in readings:
         one, other = (labels(reader.outputs(pixels[some], each)) for reader in readers)
-        most = np.unique(one, return_counts=True)[1].max() / len(one)
-        agreed.append(0.0 if most > _AGREE else float((one == other).mean()))
+        agreed.append(float((one == other).mean()) if _beyond_chance(other, one) else 0.0)
     best = readings[int(np.argmax(agreed))]
     first = tried_on(readers[0], pixels, aim, best)
-    second = tried_on(readers[1], pixels, Aim.other(first.outputs), best)
-    return (replace(first, right=second.right), second) if second.share >= _AGREE else (None, None)
+    theirs = Aim.other(first.outputs)
+    second = tried_on(readers[1], pixels, theirs, best)
+    if not _agree(second, theirs):
+        return None, None
+    return replace(first, right=second.right), second
+
+
+def _agree(tried: Tried, aim: Aim) -> bool:
+    """Do the labels of a reading agree with the other network's so far, and beyond chance?"""
+    return tried.share >= _AGREE and _beyond_chance(tried.labels, aim.labels)
+
+
+def _beyond_chance(one: Ints, other: Ints) -> bool:
+    """Do two networks agree for another reason than that both give one label to nearly all?"""
+    most = np.unique(other, return_counts=True)[1].max() / len(other)
+    return bool(most <= _AGREE and skill(one, other) >= _BEYOND)
 
 
 def _shares(report: PairReport, tried: Pair) -> tuple[tuple[float, float], ...]:
@@ -157,13 +173,19 @@ def _diagnoses(
         for at, each in enumerate(tried):
             if each is not None and (words := words_of(each.reading, networks[at])) != NOTHING:
                 told.setdefault(words, []).append((at, each))
-    return tuple(_diagnosis(words, sides, shares) for words, sides in told.items())
+    return tuple(
+        _diagnosis(words, sides, shares, _hint(words, sides, networks))
+        for words, sides in told.items()
+    )
 
 
 def _diagnosis(
-    words: Words, sides: Sequence[tuple[int, Tried]], shares: tuple[tuple[float, float], ...]
+    words: Words,
+    sides: Sequence[tuple[int, Tried]],
+    shares: tuple[tuple[float, float], ...],
+    hint: str,
 ) -> Diagnosis:
-    name, what, option = words
+    name, what, _ = words
     places = [at for at, _ in sides]
     both, reading = len(sides) == 2, sides[0][1].reading
     who = "both networks read" if both else f"the {_ROLES[places[0]]} reads"
@@ -180,12 +202,24 @@ def _diagnosis(
             "before": [round(shares[at][0], 6) for at in places],
             "after": [round(shares[at][1], 6) for at in places],
         },
-        option if both else _alone(option, places[0]),
+        hint,
     )
 
 
+def _hint(
+    words: Words, sides: Sequence[tuple[int, Tried]], networks: tuple[Network, Network]
+) -> str:
+    """The option, which holds for both networks, or the action where it is wrong for one."""
+    option = words[2]
+    at, tried = sides[0]
+    other, wanted = networks[1 - at].contract, tried.reading.contract
+    # Its file may say already how the other network reads: then the option changes nothing there.
+    read_so = words[0] in VALUES and same_values(other, wanted) and other.bgr == wanted.bgr
+    return option if len(sides) == 2 or read_so else _alone(option, at)
+
+
 def _alone(option: str, at: int) -> str:
-    """The action where one network alone is read in another way; options hold for both."""
+    """The action where the option is right for one network and wrong for the other."""
     if at == 0:
         return f"{option} is right for the reference alone: quantise this reference again"
     return f"{option} is right for the quantised network alone: quantise the reference again"
@@ -193,6 +227,7 @@ def _alone(option: str, at: int) -> str:
 
 Words = tuple[str, str, str]  # id, what is read, option
 NOTHING: Final = ("", "", "")
+VALUES: Final = ("input-scale", "normalisation", "channel-order")
 
 
 def _values(reading: Reading, network: Network) -> Words:

@@ -59,6 +59,7 @@ def compare_pair(
         reference.classes,
         log_margins(outputs[0]),
     )
+    listener(Event("note", report.sentence))
     return _diagnosed(report, readers, outputs, data.images, listener)
 
 

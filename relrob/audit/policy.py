@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import textwrap
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -119,7 +121,8 @@ def _known(given: Mapping[str, Any], accepted: Sequence[str], where: str) -> Non
     """Raise UsageError for the first key that is not accepted."""
     for name in given:
         if name not in accepted:
-            raise UsageError(f"{where} {name!r}", ", ".join(accepted))
+            near = get_close_matches(name, accepted, 1)
+            raise UsageError(f"{where} {name!r}", ", ".join(accepted), *near)
 
 
 def _diagnoses(listed: Any) -> tuple[str, ...]:
@@ -163,8 +166,8 @@ def policy_text(policy: Policy) -> str:
         text = found.text() if found else OFF
         least = "At most" if rule.most else "At least"
         lines += [
-            f"# {least}: {rule.measures}",
-            f"#   (a share is of {rule.of}).",
+            *_comment(f"{least}: {rule.measures}"),
+            *_comment(f"  (a share is of {rule.of})."),
             f"{rule.id} = {text if text.isdigit() else chr(34) + text + chr(34)}",
         ]
     lines += [
@@ -174,3 +177,8 @@ def policy_text(policy: Policy) -> str:
         f"population = {str(policy.population).lower()}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _comment(text: str) -> list[str]:
+    """Lines of at most 80 columns."""
+    return textwrap.wrap(text, 80, initial_indent="# ", subsequent_indent="#   ")

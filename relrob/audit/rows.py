@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Final
 
 from relrob.domain.record import Record
-from relrob.domain.verdict import Status
+from relrob.domain.verdict import Reason, Status
 from relrob.store.grounds import ground
 
 _ROBUST, _FOOLED, _UNKNOWN = (status.value for status in Status)
@@ -74,6 +74,11 @@ class Row:
         """Is a network undecided?"""
         return _UNKNOWN in (self.reference_verdict, self.quantised_verdict)
 
+    @property
+    def crashed(self) -> bool:
+        """Is a network undecided because a solver stopped with an error?"""
+        return Reason.CRASH.value in self.reason
+
 
 COLUMNS: Final = tuple(field.name for field in fields(Row))
 
@@ -96,6 +101,10 @@ def rows_of(
             rows.append(Row(index, truth, one, other))
             continue
         known = {name: getattr(record, name) for name in COLUMNS if name in vars(record)}
+        # An image that killed its workers was labelled by the checks alone.
+        for network, label in (("reference", one), ("quantised", other)):
+            if known[f"{network}_label"] < 0:
+                known[f"{network}_label"] = label
         known["set"] = record.set.value
         for network in ("reference", "quantised"):
             if known[f"{network}_verdict"] == _ROBUST:

@@ -135,6 +135,16 @@ RULES: Final[tuple[Rule, ...]] = (
         "images that two runtimes of the quantised file label differently, of the worst two",
         "deploy on the runtime that was audited, and name it with --runtime",
     ),
+    Rule(
+        "max-crashed",
+        True,
+        True,
+        "the sampled images that the reference gets right",
+        "0",
+        True,
+        "images that are undecided because a solver stopped with an error, not for want of time",
+        "give the workers more memory, or take another --solver; a crash is a bug to report",
+    ),
 )
 
 

@@ -161,7 +161,9 @@ class RuntimeReport:
                 f"nothing to compare: {self.names[0] if self.names else 'no runtime'} alone runs it"
             )
         if worst.differing == 0:
-            return f"{', '.join(self.names)} give the same labels"
+            fewest = min(row.images for row in self.rows)
+            where = f" on {fewest:,} images" if fewest < self.images else ""
+            return f"{', '.join(self.names)} give the same labels{where}"
         return worst.sentence
 
     def row(self, one: str, other: str) -> RuntimePair:

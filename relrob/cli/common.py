@@ -63,11 +63,13 @@ def data_options(function: F) -> F:
         "--labels",
         default="given",
         show_default=True,
+        shell_complete=completion.words(*completion.LABELS),
         help="given with the images, or reference: the reference network's own labels.",
     )(function)
     function = click.option(
         "--classes",
         metavar="FILE",
+        shell_complete=completion.path,
         help="Class names, one a line in the order of the network's outputs, or a .csv or .json "
         "of name,label.",
     )(function)
@@ -80,6 +82,7 @@ def image_options(function: F) -> F:
         "--images-layout",
         default="auto",
         show_default=True,
+        shell_complete=completion.words(*completion.LAYOUTS),
         help="Order of images (n, ., ., .) in a .npz: auto, hwc, chw.",
     )(function)
     return click.option(
@@ -131,8 +134,10 @@ def input_options(function: F) -> F:
             "says, else 1]",
         ),
     }
+    offered = {"--channels": completion.words(*completion.CHANNELS)}
     for name, (kind, told) in words.items():
-        function = click.option(name, metavar=kind, help=told)(function)
+        option = click.option(name, metavar=kind, help=told, shell_complete=offered.get(name))
+        function = option(function)
     return function
 
 

@@ -25,6 +25,8 @@ GRIDS: Final = ("exact", "8bit")
 LAYOUTS: Final = ("auto", "hwc", "chw")
 SPLITS: Final = ("test", "train")
 FORMATS: Final = ("markdown", "csv", "latex", "json")
+LABELS: Final = ("given", "reference")
+CHANNELS: Final = ("rgb", "bgr")
 RERUNS: Final = ("never", "unknown", "always")
 
 
@@ -84,6 +86,20 @@ def architectures(
 regions: Final = words(*KINDS, *(preset.name for preset in PRESETS))
 solvers: Final = words("auto", *(entry.typed for entry in SOLVERS))
 runtimes: Final = words(*(entry.name for entry in EVALUATORS))
+
+
+def runtime_list(
+    context: click.Context, parameter: click.Parameter, start: str
+) -> list[CompletionItem]:
+    """Names of runtimes behind those that stand there, with commas."""
+    before, comma, last = start.rpartition(",")
+    return [
+        CompletionItem(f"{before}{comma}{entry.name}")
+        for entry in EVALUATORS
+        if entry.name.startswith(last)
+    ]
+
+
 schemes: Final = words(
     *(entry.name for entry in QUANTISERS if ":" not in entry.name), "fixed:8", "fixed:16"
 )

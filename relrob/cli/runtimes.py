@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from relrob.cli import completion
 from relrob.cli.common import (
     common_options,
     data_options,
@@ -25,13 +26,26 @@ if TYPE_CHECKING:
 
 @click.command("runtimes")
 @click.argument("network", type=click.Path(path_type=Path))
-@click.option("--dataset", default="mnist", show_default=True, help="Data set that is run.")
-@click.option("--split", default="test", show_default=True, help="Its split.")
+@click.option(
+    "--dataset",
+    default="mnist",
+    show_default=True,
+    help="Data set that is run.",
+    shell_complete=completion.datasets,
+)
+@click.option(
+    "--split",
+    default="test",
+    show_default=True,
+    help="Its split.",
+    shell_complete=completion.words(*completion.SPLITS),
+)
 @click.option("--images", default="all", show_default=True, help="0:100, 3,17,4 or per-class:10.")
 @click.option(
     "--runtimes",
     default="",
     metavar="NAME,...",
+    shell_complete=completion.runtime_list,
     help="Some of them.  [default: all that can execute the format]",
 )
 @click.option(
@@ -42,7 +56,11 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of that sample.")
 @click.option(
-    "--layout", default="auto", show_default=True, help="Pixel order of NETWORK: auto, hwc or chw."
+    "--layout",
+    default="auto",
+    show_default=True,
+    help="Pixel order of NETWORK: auto, hwc or chw.",
+    shell_complete=completion.words(*completion.LAYOUTS),
 )
 @data_options
 @input_options

@@ -23,7 +23,7 @@ class Status(StrEnum):
 class Reason(Enum):
     """The reason why a verdict is UNKNOWN; its value is the sentence that the user reads."""
 
-    TIME = "the time limit ended the search before every point was visited"
+    TIME = "the time limit ended the search before all was decided"
     BOUNDS = "the bounds are not tight enough to decide"
     REPLAY = "a solver's witness was classified right when the named runtime replayed it"
     CRASH = "the solver stopped with an error"

@@ -30,10 +30,23 @@ def deployed_outputs(opened: Opened, images: Floats) -> Floats:
 
 def with_near_ties_alone(opened: Opened, outputs: Floats, images: Floats) -> Floats:
     """The outputs of a batch, which they replace, after images near a tie ran alone."""
-    near = near_ties(outputs)
+    near = near_ties(outputs, _scale(opened, images))
     if len(near):
         outputs[near] = opened.replayer.outputs(images[near])
     return outputs
+
+
+def _scale(opened: Opened, images: Floats) -> float:
+    """The magnitude of the one logit of a network on noise, which is kept with the network; 0 for
+    other networks, whose outputs tell it."""
+    if opened.network.head != "logit":
+        return 0.0
+
+    def made() -> float:
+        found = np.abs(opened.replayer.outputs(_noise(images[:1])))
+        return float(found[np.isfinite(found)].max(initial=0.0))
+
+    return opened.network.derived.once(_scale, made)
 
 
 def changes_bits(opened: Opened, images: Floats) -> bool:
@@ -52,7 +65,11 @@ def changes_bits(opened: Opened, images: Floats) -> bool:
 @final
 class SeenBatches:
     """What the first batch of a network showed: whether batches change bits. Kept with the network
-    (`Network.derived`), so that it is asked once."""
+    (`Network.derived`), so that it is asked once.
+
+    Noise is asked as well, because the first images may show nothing: where no hidden neuron is
+    active, each kernel gives the same bits.
+    """
 
     def __init__(self) -> None:
         self._changed: bool | None = None
@@ -61,8 +78,16 @@ class SeenBatches:
         """Must these images run alone? Fewer than `COMPARED` show nothing, and do until more
         came."""
         if self._changed is None and len(images) >= COMPARED:
-            self._changed = changes_bits(opened, images)
+            self._changed = changes_bits(opened, images) or changes_bits(opened, _noise(images))
         return self._changed is not False
+
+
+def _noise(images: Floats) -> Floats:
+    """As many noisy images as are compared: noise alone, and noise over these images."""
+    noise = np.random.default_rng(0).random((COMPARED, images.shape[1]), dtype=np.float32)
+    half = COMPARED // 2
+    noise[half:] = (noise[half:] + np.resize(images, (half, images.shape[1]))) / 2
+    return noise
 
 
 def filled(images: Floats) -> Floats:

@@ -48,15 +48,17 @@ def tied(outputs: Floats) -> Bools:
     return most
 
 
-def near_ties(outputs: Floats) -> Ints:
+def near_ties(outputs: Floats, scale: float = 0.0) -> Ints:
     """Rows whose label another rounding could change, (n, classes) -> (n,).
 
     The two largest outputs of such a row are as good as equal, or one of its outputs is no number.
+    `scale`: a usual magnitude of outputs, where those of a row tell none: one logit stands beside a
+    0, and is small at every near tie.
     """
     wide = outputs.astype(np.float64)
     top = np.partition(wide, -2, axis=1)[:, -2:]
     with np.errstate(invalid="ignore"):
-        sure = top[:, 1] - top[:, 0] > _NEAR * np.abs(wide).max(axis=1)
+        sure = top[:, 1] - top[:, 0] > _NEAR * np.maximum(np.abs(wide).max(axis=1), scale)
     return np.flatnonzero(~sure)
 
 

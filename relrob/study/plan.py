@@ -243,6 +243,7 @@ def _header(
             "runtime_details": runtime_details(network),
             **({"black_box": network.black_box} if network.black_box else {"modelled": True}),
             **({"conversion": network.conversion} if network.conversion else {}),
+            **({"layout": network.layout.value} if request.layout != "auto" else {}),
             **_input(network),
         }
     del networks["reference"]["scheme"]

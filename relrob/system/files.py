@@ -17,6 +17,7 @@ import platformdirs
 from relrob.errors import RelrobError, StoreError, printable
 
 _PREFIX = ".relrob-partial-"
+_NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 DESCRIPTORS = "ulimit -n 1024, which lets a program open more files"
 
@@ -106,7 +107,7 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
         raise
     except OSError as error:
         raise StoreError(
-            f"cannot {doing} {path}: {error.strerror or error}", hint=_remedy(path, error)
+            f"cannot {doing} {path}: {error.strerror or error}", hint=_remedy(path, error, doing)
         ) from error
 
 
@@ -127,11 +128,13 @@ def check_temporary() -> None:
         ) from error
 
 
-def _remedy(path: Path, error: OSError) -> str:
-    """The remedy: RELROB_CACHE for the cache, free space for a full disk, another place
-    otherwise."""
+def _remedy(path: Path, error: OSError, doing: str) -> str:
+    """The remedy: RELROB_CACHE for the cache, free space for a full disk, another place for what is
+    written, the right path of what is read."""
     if error.errno in NO_DESCRIPTORS:
         return DESCRIPTORS
+    if doing == "read" and error.errno in _NO_FILE:
+        return "check the path"
     full = "free space, or " if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
     cache = _cache_root()
     if path == cache or cache in path.parents:

@@ -156,7 +156,7 @@ def _case(
     said = max(int(labels(networks[0].replayer.outputs(rungs.base[None, :]))[0]), 0)
     return Case(
         name,
-        Query(rungs, Label(said if label is None else label), networks, Budget(600), True),
+        Query(rungs, Label(said if label is None else label), networks, Budget(3600), True),
         image,
         ladder,
     )

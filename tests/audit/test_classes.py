@@ -7,7 +7,7 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from relrob.audit.classes import confusion, constant, permutation, renamed, skill
+from relrob.audit.classes import Permutation, confusion, constant, permutation, renamed, skill
 from relrob.domain.arrays import Ints
 
 
@@ -53,6 +53,21 @@ def test_a_few_errors_are_no_order() -> None:
     mixed = first.copy()
     mixed[first == 2] = np.random.default_rng(1).integers(2, 4, int((first == 2).sum()))
     assert permutation(first, mixed, 4) is None
+
+
+def test_one_label_for_most_images_is_no_order() -> None:
+    """On noise one network says 5 nearly always, and the other 11."""
+    rng = np.random.default_rng(0)
+    first, second = np.full(300, 5), np.full(300, 11)
+    for labels in (first, second):
+        labels[rng.choice(300, 54, replace=False)] = rng.integers(0, 12, 54)
+    assert permutation(first, second, 12) is None
+    assert (first == np.where(second == 11, 5, second)).mean() > 0.6
+
+
+def test_two_classes_that_moved_are_not_always_swapped() -> None:
+    found = Permutation(((5, 11), (11, 9)), 0.1, 0.9, ())
+    assert found.text == "classes are permuted (5 -> 11, 11 -> 9)"
 
 
 def test_classes_without_images_stay() -> None:

@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relrob.audit.facts import facts_of
-from relrob.audit.gate import EXIT, RuleResult, judge, verdict_of
+from relrob.audit.gate import EXIT, REFUSED, SHIP, RuleResult, judge, verdict_of
 from relrob.audit.policy import Policy, changed, default_policy
-from relrob.audit.rows import Row
+from relrob.audit.rows import Row, rows_of
 from relrob.audit.rules import DIAGNOSES, OFF, RULES, rule_of, threshold_of
+from relrob.domain.record import Record, Set
+from relrob.domain.verdict import Reason
 from relrob.errors import UsageError
 
 VERDICTS = ("ROBUST", "NOT_ROBUST", "UNKNOWN")
@@ -46,6 +48,33 @@ def judged(name: str, threshold: object, rows: list[Row], population: bool = Fal
     policy = replace(asking(name, threshold), population=population)
     (found,) = judge(policy, facts_of(rows))
     return found
+
+
+def crashed(index: int, reference: str = "ROBUST") -> Row:
+    """An image on which the solver of the quantised network stopped."""
+    reason = f"quantised: {Reason.CRASH.value}"
+    return replace(row(index, (reference, "UNKNOWN")), reason=reason)
+
+
+def test_a_crash_is_no_pass_and_no_baseline_excuses_it() -> None:
+    """Nothing is proved lost where nothing was decided."""
+    rows = [row(0, ("ROBUST", "ROBUST")), crashed(1), row(2, ("ROBUST", "UNKNOWN"))]
+    facts = facts_of(rows)
+    assert facts.crashed == {1}
+    rules = judge(default_policy(), facts, facts)
+    assert verdict_of(rules) == REFUSED
+    assert [rule.id for rule in rules if rule.passed is False] == ["max-crashed"]
+    assert verdict_of(judge(default_policy(), facts_of([rows[0], rows[2]]))) == SHIP
+    assert verdict_of(judge(changed(default_policy(), {"max-crashed": 1}), facts)) == SHIP
+
+
+def test_an_image_that_killed_its_workers_keeps_the_labels_of_the_checks() -> None:
+    """Its record has none, and two that are absent would agree."""
+    record = Record(0, 1, -1, -1, Set.UNKNOWN, "UNKNOWN", "UNKNOWN", reason=Reason.CRASH.value)
+    rows = rows_of([1, 1], [1, 1], [2, 1], [record], {})
+    assert (rows[0].reference_label, rows[0].quantised_label) == (1, 2)
+    facts = facts_of(rows)
+    assert facts.differ == facts.regressions == facts.crashed == {0}
 
 
 pairs = st.lists(st.sampled_from(PAIRS), min_size=1, max_size=12)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from relrob.audit.baseline import changes
 from relrob.audit.facts import facts_of
-from relrob.audit.headline import changed_since, headline
+from relrob.audit.headline import beside, changed_since, headline
 from relrob.audit.rows import Row
 from tests.audit.made import KEPT, LOST, OPEN, sampled
 
@@ -54,6 +54,25 @@ def test_searches_prove_nothing_and_shared_witnesses_lose_nothing() -> None:
         frozenset(),
         frozenset({0, 1, 2}),
     )
+
+
+def test_images_on_which_the_reference_fails_are_told_beside() -> None:
+    """With the headline's images they are all that were sampled."""
+    rows = [
+        sampled(0, KEPT),
+        sampled(1, LOST),
+        sampled(2, OPEN),
+        sampled(3, ("NOT_ROBUST", "NOT_ROBUST")),
+        sampled(4, (UNKNOWN, "NOT_ROBUST"), witness=2),  # the reference is fooled there as well
+        sampled(5, ("", "")),
+        Row(6, 1, 2, 2),
+    ]
+    assert headline(rows).startswith("of 3 images")
+    assert beside(rows) == (
+        "the reference itself is wrong on 1 unperturbed (image 5) and fooled on 2 (images 3, 4) "
+        "of 6"
+    )
+    assert beside(rows[:3]) == beside([]) == ""
 
 
 def test_nothing_sampled_and_nothing_robust() -> None:

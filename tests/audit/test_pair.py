@@ -7,14 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from relrob.audit.faults_by_runs import constant_output
 from relrob.audit.pair import compare_pair
 from relrob.audit.pair_report import PairReport, Side
-from relrob.audit.reading import LEVELS, SIGNED, USUAL
+from relrob.audit.reading import LEVELS, SIGNED, USUAL, Reader, Reading
+from relrob.domain.arrays import Floats
 from relrob.domain.contract import InputContract
 from relrob.domain.events import Event
 from relrob.domain.network import Dense, Layer, Layout
@@ -202,6 +205,38 @@ def test_options_that_are_right_are_let_alone(contract: InputContract, tmp_path:
     assert compare_pair(*pair, data()).diagnoses == ()
 
 
+@pytest.mark.parametrize("contract", [LEVELS, BGR])
+def test_an_option_that_one_file_says_already_is_right_for_both(
+    contract: InputContract, tmp_path: Path
+) -> None:
+    """As of an int8 file whose scale of the input is 1: it reads levels, and its reference is not
+    known to."""
+    network, files = reading(trained(), contract), Files(tmp_path)
+    pair = files.onnx(network), files.tflite(network, contract=contract)
+    (found,) = compare_pair(*pair, data()).diagnoses
+    assert found.hint == contract.text()
+    assert found.evidence["networks"] == ["reference"]
+
+
+def test_few_images_run_again_for_a_pair_that_is_read_as_it_should_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reference that is often wrong is no reason to run thousands of images in other readings."""
+    ran = list[int]()
+    outputs = Reader.outputs
+
+    def counted(reader: Reader, pixels: NDArray[Any], way: Reading) -> Floats:
+        ran.append(len(pixels))
+        return outputs(reader, pixels, way)
+
+    monkeypatch.setattr(Reader, "outputs", counted)
+    network, files = states(0)[4], Files(tmp_path)
+    report = compare_pair(files.onnx(network), files.tflite(network), data())
+    first = report.reference_accuracy
+    assert first is not None and first.share < 0.96
+    assert ran[:2] == [len(data())] * 2 and max(ran[2:]) <= 160
+
+
 def test_an_option_that_is_wrong_is_taken_back(tmp_path: Path) -> None:
     files = Files(tmp_path)
     for contract, name in ((IMAGENET, "normalisation"), (BGR, "channel-order")):
@@ -311,7 +346,9 @@ def test_the_listener_is_told_of_each_stage(tmp_path: Path) -> None:
         data(),
         heard.append,
     )
-    assert [each.text.split()[0] for each in heard] == ["labels", "labels", "other"]
+    assert [each.text.split()[0] for each in heard] == ["labels", "labels", "labels", "other"]
+    # The first numbers stand before the readings, which may take long.
+    assert "labels agree on 1," in heard[2].text and "as given" not in heard[2].text
 
 
 def test_networks_of_other_classes_are_no_pair(tmp_path: Path) -> None:

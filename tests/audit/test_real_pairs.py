@@ -16,6 +16,7 @@ from relrob.domain.contract import InputContract, InputOptions, exactly
 from relrob.networks.load import load_network
 from relrob_datasets import load
 from relrob_datasets.dataset import Dataset
+from relrob_datasets.read_as import Reading
 from tests.support import shared_data
 
 FORMATS, TINY, AUTHORS = "quantised_formats/", "mlperf_tiny/", "duncan2020/"
@@ -155,3 +156,27 @@ def test_images_that_are_stored_colour_by_colour() -> None:
     report = compared(*pair, chw)
     assert names(report) == (["layout"], [])
     assert report.diagnoses[0].hint == "--images-layout chw"
+
+
+@pytest.mark.parametrize("kind", ["normal", "uniform"])
+def test_noise_brings_no_reading_that_two_networks_share(kind: str) -> None:
+    """The keyword spotter on seeded noise of its range, labelled by the float file: both give one
+    label to nearly all noise that is scaled down, which is no agreement."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(-40, 25, (300, 49, 10, 1)) if kind == "normal" else None
+    values = rng.uniform(-123, 25, (300, 49, 10, 1)) if noise is None else noise.clip(-123, 25)
+    contract = InputContract(Fraction(148), (Fraction(123),))
+    networks = [
+        load_network(
+            shared_data(TINY + name),
+            image_shape=(49, 10, 1),
+            classes=12,
+            inputs=exactly(contract),
+        )
+        for name in ("kws_ref_model_float32.tflite", "kws_ref_model.tflite")
+    ]
+    pixels = ((values + 123) / 148).astype(np.float32)
+    reading = Reading(labels="reference")
+    data = Dataset("noise", "test", pixels, np.zeros(300, np.int64), 12, "", reading=reading)
+    report = compare_pair(networks[0], networks[1], data)
+    assert (report.diagnoses, report.labels) == ((), None)

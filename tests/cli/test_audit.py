@@ -22,11 +22,14 @@ import relrob
 from relrob.api.results import AuditResult
 from relrob.audit.policy import default_policy, policy_of
 from relrob.cli.main import group
+from relrob.compress.build import quantised_bytes
+from relrob.compress.calibration import draw
 from relrob.errors import AlarmError, RelrobError
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.registry import load
 from relrob.store.summary import Summary
+from relrob_datasets import load as load_images
 from tests.cli_case import environment, make_case
 from tests.support import ROOT, random_dense
 
@@ -163,6 +166,8 @@ def test_an_audit_in_python_has_records_of_all_images(audited: AuditResult) -> N
     assert [*audited.directory.glob("*")] != []
     tree = ElementTree.parse(audited.directory / "junit.xml")  # noqa: S314
     assert len(list(tree.iter("testcase"))) == len(audited.rules)
+    page = (audited.directory / "table.md").read_text()
+    assert page.startswith("# relrob audit: ") and "\n## The runtimes\n" in page
 
 
 def test_bounds_are_those_of_the_run(audited: AuditResult) -> None:
@@ -262,6 +267,25 @@ def test_only_new_regressions_fail_against_a_baseline(
     assert "since the baseline, newly lost: none" in " ".join(document["sentences"])
     assert run(*words, "--baseline", "first", "--region", "linf-1", "--out", "third") == 2
     assert "is of another region" in capfd.readouterr().err
+
+
+def test_a_baseline_whose_diagnosis_passes_does_not_spare_the_robustness(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Its fault is known, and says nothing of the images that are lost now."""
+    data = load_images(str(here / "images.npz"), "test")
+    other = load_network(here / "other.onnx", image_shape=(8, 8, 1), classes=4)
+    (here / "other_int8.onnx").write_bytes(quantised_bytes(other, "qdq", draw(data, 20), (8, 8, 1)))
+    words = ["audit", "model.onnx", "other_int8.onnx", "--dataset", "images.npz", *FAST]
+    assert run(*words, "--images", "0:8", "--out", "blocked") == 1
+    old = json.loads((here / "blocked" / "audit.json").read_text())
+    assert old["robustness"]["skipped"] == "another-network"
+    capfd.readouterr()
+    code = run(*words, "--images", "0:8", "--baseline", "blocked", "--out", "known", "--json")
+    document = json.loads(capfd.readouterr().out)
+    assert "skipped" not in document["robustness"]
+    (rule,) = [each for each in document["rules"] if each["id"] == "max-proved-lost"]
+    assert rule["verdict"] == "failed" and code == 1
 
 
 WRONG: list[tuple[list[str], str]] = [

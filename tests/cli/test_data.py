@@ -100,7 +100,7 @@ def test_a_study_says_whose_labels(mine: Path) -> None:
     (mine / "s.toml").write_text(
         '[defaults]\nreference = "ref.onnx"\ndataset = "data.npz"\nquantise = "qdq"\n'
         'images = "0:2"\nstep = "1/2"\nfeatures = "4"\nlabels = "reference"\nrange = "0:256"\n'
-        '[[grid]]\nradius = "2"\n'
+        '[[grid]]\nradius = "8"\n'
     )
     done = program(mine, ["study", "run", "s.toml", "--out", "study", "--workers", "1"])
     assert done.returncode == 0, done.stderr

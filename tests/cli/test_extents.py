@@ -17,8 +17,8 @@ def files(case: Case) -> list[str]:
 
 
 def modelled(case: Case) -> list[str]:
-    """The same, with the reference as the deployed network too: both have bounds."""
-    return [word if word != str(case.quantised) else str(case.reference) for word in files(case)]
+    """The same, with a simulated quantisation: both networks have bounds."""
+    return [word if word != str(case.quantised) else str(case.simulated) for word in files(case)]
 
 
 def test_regions_of_one_point_are_counted(case: Case, tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ import relrob
 from relrob.cli.mistakes import tell
 from relrob.cli.runtimes import command
 from relrob.errors import RelrobError
+from relrob.networks.load import load_network
+from relrob.networks.open import open_network
 from tests.litert_edits import scale
 from tests.make_litert import GRID, edited, plain_files
 
@@ -115,3 +117,20 @@ def test_images_without_labels_have_no_accuracy(words: tuple[str, ...], tmp_path
     assert told(*words, "--runtimes", "xnnpack,builtin")["pairs"][0]["accuracy"] is not None
     done = CliRunner().invoke(command, [*asked, "--sample", "30"], catch_exceptions=False)
     assert "right" not in done.stdout and "30 images, a sample" in done.stdout
+
+
+def test_labels_near_chance_are_hinted_at(words: tuple[str, ...], tmp_path: Path) -> None:
+    images = np.load(words[2])["images"]
+    network = load_network(words[0], image_shape=(4, 5, 1), classes=5, runtime="xnnpack")
+    given = open_network(network).outputs(
+        images.reshape(60, 20).astype(np.float32) / np.float32(255)
+    )
+    own = given.argmax(axis=1)
+    for name, labels, hinted in (
+        ("right", own, False),
+        ("wrong", (own + 1 + np.arange(60) % 3) % 5, True),
+    ):
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, images=images, labels=labels)
+        done = CliRunner().invoke(command, [words[0], "--dataset", str(path)])
+        assert ("--layout chw, --input-scale" in done.stderr) is hinted

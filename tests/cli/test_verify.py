@@ -27,7 +27,8 @@ from tests.cli_case import Case, environment, relrob_command
 HEADER = (
     "index,label,reference_label,quantised_label,set,reference_verdict,quantised_verdict,points,"
     "reference_effective,"
-    "quantised_effective,transferred,reference_margin,quantised_margin,decided_by,seconds,reason"
+    "quantised_effective,transferred,reference_margin,quantised_margin,decided_by,seconds,reason,"
+    "ties,reference_proved,quantised_proved"
 )
 KEYS = [
     *(

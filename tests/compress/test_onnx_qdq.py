@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import TensorProto, helper, numpy_helper
 
 from relrob.compress.build import quantised_bytes
 from relrob.compress.calibration import Calibration
@@ -157,3 +157,52 @@ def test_what_cannot_be_quantised_is_refused(tmp_path: Path) -> None:
         quantised_bytes(
             load_network(path, image_shape=SHAPE, classes=10), "qdq", CALIBRATION, SHAPE
         )
+
+
+def classifier(zipmap: bool) -> bytes:
+    """DENSE as skl2onnx writes a classifier: MatMul, Add of (1, n), a label beside the scores."""
+    nodes, held, value = list[Any](), list[Any](), "x"
+    for number, layer in enumerate(DENSE.layers):
+        names = [f"{word}{number}" for word in ("w", "b", "m", "a", "r")]
+        held += [
+            numpy_helper.from_array(layer.weights, names[0]),
+            numpy_helper.from_array(layer.bias[None], names[1]),
+        ]
+        nodes += [
+            helper.make_node("MatMul", [value, names[0]], [names[2]]),
+            helper.make_node("Add", [names[2], names[1]], [names[3]]),
+            helper.make_node("Relu" if layer.relu else "Softmax", [names[3]], [names[4]]),
+        ]
+        value = names[4]
+    nodes.append(helper.make_node("ArgMax", [value], ["label"], axis=1, keepdims=0))
+    if zipmap:
+        labels = list(range(10))
+        nodes.append(
+            helper.make_node(
+                "ZipMap", [value], ["scores"], domain="ai.onnx.ml", classlabels_int64s=labels
+            )
+        )
+        maps = helper.make_map_type_proto(
+            TensorProto.INT64, helper.make_tensor_type_proto(TensorProto.FLOAT, [])
+        )
+        scores = helper.make_value_info("scores", helper.make_sequence_type_proto(maps))
+    else:
+        nodes.append(helper.make_node("Identity", [value], ["scores"]))
+        scores = helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["n", 10])
+    label = helper.make_tensor_value_info("label", TensorProto.INT64, ["n"])
+    given = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 108])
+    graph = helper.make_graph(nodes, "sk", [given], [label, scores], held)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    return bytes(helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString())
+
+
+@pytest.mark.parametrize("zipmap", [False, True])
+def test_a_classifier_of_skl2onnx_is_quantised_with_its_label(tmp_path: Path, zipmap: bool) -> None:
+    path = tmp_path / "sk.onnx"
+    path.write_bytes(classifier(zipmap))
+    reference = load_network(path, image_shape=SHAPE, classes=10)
+    data = quantised_bytes(reference, "qdq", CALIBRATION, SHAPE)
+    outputs = onnx.load_model_from_string(data).graph.output
+    assert [value.name for value in outputs] == ["label", "scores"]
+    found, truth = run(data, tmp_path), make_networks.forward(DENSE, IMAGES)
+    assert (found.argmax(axis=1) == truth.argmax(axis=1)).mean() > 0.93

@@ -283,8 +283,9 @@ def test_solvers_are_named_or_refused(tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="solver"):
             solver_for(ball, network, name)
     box = numpy_opened(random_dense(1, (36, 4)), SHAPE, black_box=True).network
-    with pytest.raises(UsageError, match="no bounds for this network"):
-        solver_for(ball, box, "auto")
+    assert solver_for(ball, box, "auto").name == "witness"
+    with pytest.raises(UsageError, match="no bounds"):
+        solver_for(ball, box, "branch")
 
 
 def test_no_time_is_unknown_or_true() -> None:

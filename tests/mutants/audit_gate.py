@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 GATE = ("tests/audit/test_gate.py", "tests/audit/test_headline.py", "tests/report/test_audit.py")
+DOUBTS = ("tests/cli/test_doubts.py",)
 MUTANTS = (
     Mutant(
         "gate: a rule passes by its better bound",
@@ -47,6 +48,34 @@ MUTANTS = (
         GATE,
     ),
     Mutant(
+        "gate: a baseline excuses errors",
+        "relrob/audit/gate.py",
+        "return _count(facts.crashed, len(facts.asked))",
+        "return _count(_less(facts.crashed, old.crashed if old else None), len(facts.asked))",
+        GATE,
+    ),
+    Mutant(
+        "rows: an image that killed its workers has two labels alike",
+        "relrob/audit/rows.py",
+        'if known[f"{network}_label"] < 0:',
+        'if known[f"{network}_label"] < -1:',
+        GATE,
+    ),
+    Mutant(
+        "baseline: of another reading of the reference",
+        "relrob/audit/baseline.py",
+        '    ("reading of the reference", ("reference", "contract")),\n',
+        "",
+        GATE,
+    ),
+    Mutant(
+        "audit: a known diagnosis spares the robustness",
+        "relrob/api/audit.py",
+        "known = {*held.allowed, *(old.facts.blocking if old else ())}",
+        "known = {*held.allowed}",
+        ("tests/cli/test_audit.py",),
+    ),
+    Mutant(
         "gate: diagnoses that are known fail",
         "relrob/audit/gate.py",
         "known = {*(policy.allowed or ()), *(old.blocking if old else ())}",
@@ -87,5 +116,26 @@ MUTANTS = (
         'if rule["passed"] is False]',
         'if not rule["passed"]]',
         ("tests/report/test_audit.py",),
+    ),
+    Mutant(
+        "doubts: images of the first classes alone are run",
+        "relrob/api/doubts.py",
+        "np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()",
+        "list(range(min(count, most, 100)))",
+        DOUBTS,
+    ),
+    Mutant(
+        "doubts: a reference near chance is no reason to run",
+        "relrob/api/doubts.py",
+        "return near_chance or reference - quantised > MUCH",
+        "return reference - quantised > MUCH",
+        DOUBTS,
+    ),
+    Mutant(
+        "doubts: what was found is not told",
+        "relrob/api/verify.py",
+        '    return replace(plan, header={**plan.header, "warnings": warnings})',
+        "    return plan",
+        DOUBTS,
     ),
 )

@@ -49,10 +49,24 @@ MUTANTS = (
         _DEPLOYED,
     ),
     Mutant(
+        "runtimes: one logit is sure beside its 0",
+        "relrob/networks/deployed.py",
+        'if opened.network.head != "logit":',
+        "if True:",
+        _DEPLOYED,
+    ),
+    Mutant(
+        "runtimes: images that show nothing believed",
+        "relrob/networks/deployed.py",
+        "changes_bits(opened, images) or changes_bits(opened, _noise(images))",
+        "changes_bits(opened, images)",
+        _DEPLOYED,
+    ),
+    Mutant(
         "runtimes: near ties in a batch",
         "relrob/networks/deployed.py",
-        "    near = near_ties(outputs)\n",
-        "    near = near_ties(outputs)[:0]\n",
+        "    near = near_ties(outputs, _scale(opened, images))\n",
+        "    near = near_ties(outputs, _scale(opened, images))[:0]\n",
         _DEPLOYED,
     ),
     Mutant(

@@ -4,6 +4,13 @@ from tests.mutants.planting import Mutant
 
 MUTANTS = (
     Mutant(
+        "contract: fed again to an operator inside",
+        "relrob/networks/litert/native.py",
+        "        contract=IDENTITY,\n",
+        "",
+        ("tests/networks/litert/test_native.py",),
+    ),
+    Mutant(
         "contract: forgotten in the judge",
         "relrob/judging/judges.py",
         "    dense = modelled_dense(network)\n    if dense",

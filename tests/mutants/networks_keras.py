@@ -127,4 +127,18 @@ MUTANTS = (
         '    "sigmoid",',
         ("tests/networks/test_places.py",),
     ),
+    Mutant(
+        "a merge with anything in batches",
+        "relrob/networks/keras/wiring.py",
+        "not (merges and call.listed)",
+        "not merges",
+        ("tests/networks/keras/test_wiring.py",),
+    ),
+    Mutant(
+        "a merge with arguments in batches",
+        "relrob/networks/keras/calls.py",
+        "and not _arguments(each[3] if len(each) == 4 else {})",
+        "",
+        ("tests/networks/keras/test_wiring.py",),
+    ),
 )

@@ -18,6 +18,13 @@ MUTANTS = (
         ("tests/study/test_pool.py",),
     ),
     Mutant(
+        "plan: another order of pixels is the same run",
+        "relrob/study/plan.py",
+        '{"layout": network.layout.value} if request.layout',
+        "{} if request.layout",
+        ("tests/study/test_plan.py",),
+    ),
+    Mutant(
         "options: one that another region uses",
         "relrob/study/options.py",
         'dict(use.why).get(kind, f"region {kind}")',

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from relrob.domain.arrays import Floats
-from relrob.networks.deployed import COMPARED, SeenBatches, deployed_outputs, filled
+from relrob.networks.deployed import (
+    COMPARED,
+    SeenBatches,
+    changes_bits,
+    deployed_outputs,
+    filled,
+    with_near_ties_alone,
+)
 from relrob.networks.open import Opened
 from tests.support import numpy_opened, random_dense
 
@@ -16,7 +23,8 @@ from tests.support import numpy_opened, random_dense
 @dataclass
 class Rounds:
     """Two outputs of an image: its sum, and a second one. In a batch of `least` or more, the first
-    is moved from `place` on, by `by`; in a smaller one everywhere, by `small`."""
+    is moved from `place` on, by `by`; in a smaller one everywhere, by `small`. In any batch it is
+    multiplied by `factor`."""
 
     best_batch: int = 1
     place: int = 1 << 30
@@ -24,6 +32,7 @@ class Rounds:
     second: float = 0.0
     least: int = 0
     small: float = 0.0
+    factor: float = 1.0
     ran: list[int] = field(default_factory=list)
     runtime: str = "rounds"
 
@@ -32,6 +41,7 @@ class Rounds:
         found = np.stack([images.sum(axis=1), np.full(len(images), self.second)], axis=1)
         for start in range(0, len(images), self.best_batch):
             part = found[start : start + self.best_batch]
+            part[:, 0] *= self.factor if len(part) > 1 else 1.0
             if 1 < len(part) < self.least:
                 part[:, 0] += self.small
             else:
@@ -102,11 +112,31 @@ def test_the_first_batch_that_shows_something_is_remembered() -> None:
     assert seen.change(opened, IMAGES[:100]) is False
     assert seen.change(opened, IMAGES[:5]) is False
     assert seen.change(opened, IMAGES) is False
-    assert alone.ran == [COMPARED]
+    assert alone.ran == [COMPARED, COMPARED]
     moved, _ = opened_on(Rounds(best_batch=100, place=0, by=1e-3, second=-1))
     other = SeenBatches()
     assert other.change(moved, IMAGES) is True
     assert other.change(moved, IMAGES[:5]) is True
+
+
+def test_images_that_show_nothing_are_not_believed() -> None:
+    """Black images have the same bits in a batch, where no neuron is active; others have not."""
+    black = np.zeros((COMPARED, 4), np.float32)
+    opened, _ = opened_on(Rounds(best_batch=100, factor=1 + 1e-6, second=-1))
+    assert not changes_bits(opened, black)
+    assert SeenBatches().change(opened, black) is True
+
+
+def test_one_logit_near_zero_runs_alone() -> None:
+    """Beside its 0 it looks sure, however small it is: other images tell how large logits are."""
+    opened, alone = opened_on(Rounds(best_batch=100, by=-2e-6, place=0, second=0))
+    one = replace(opened, network=replace(opened.network, dense=None, head="logit"))
+    images = np.concatenate([IMAGES[:4], np.full((4, 4), 2.5e-7, np.float32)])
+    expected = Rounds(second=0).outputs(images)
+    assert (one.evaluator.outputs(images)[4:, 0] < 0).all() and (expected[4:, 0] > 0).all()
+    found = with_near_ties_alone(one, one.evaluator.outputs(images), images)
+    assert np.array_equal(found[4:], expected[4:])
+    assert alone.ran == [COMPARED, 4]
 
 
 @pytest.mark.parametrize("count", [1, 63, 64, 65])

@@ -133,7 +133,7 @@ def test_a_run_stops_with_exit_code_4_and_stores_nothing_of_the_image(
 ) -> None:
     monkeypatch.setattr(certain, "proves", lambda *_: True)
     monkeypatch.setattr(bounds, "greedy", lambda tally, rungs: None)
-    twice = replace(case, quantised=case.reference)
+    twice = replace(case, quantised=case.simulated)
     monkeypatch.setattr(
         "sys.argv",
         ["relrob", *twice.arguments("--out", str(tmp_path / "out"), "--solver", "bounds")],

@@ -208,7 +208,8 @@ def test_the_summary_of_the_job_is_appended(tmp_path: Path) -> None:
 def test_words() -> None:
     told = terminal(BLOCKED)
     assert told.startswith("DO NOT SHIP\n\nOf 10 images where the reference is robust, ")
-    assert "FAILED      max-proved-lost          1 of 10, at most 5%" in told
+    assert "FAILED  max-proved-lost          1 of 10, at most 5%" in told
+    assert max(map(len, told.splitlines())) <= 80
     page = markdown(BLOCKED)
     assert page.startswith("# relrob audit: do not ship\n")
     assert "permuted-classes \\<b\\>\\|" in page
@@ -236,6 +237,9 @@ def test_the_lines_of_images_are_those_of_a_run(tmp_path: Path) -> None:
         ("dataset", {"sha256": "e" * 64, "split": "test", "labels": "given"}, "data set: dddd"),
         ("dataset", {"sha256": "d" * 64, "split": "train", "labels": "given"}, "split: test"),
         ("reference", {"sha256": "c" * 64}, "reference: aaaa"),
+        ("reference", {"sha256": "a" * 64, "contract": "--input-scale 255"}, "reading of the"),
+        ("reference", {"sha256": "a" * 64, "layout": "chw"}, "layout of the reference"),
+        ("reference", {"sha256": "a" * 64, "runtime": "keras"}, "runtime of the reference"),
         ("region", {"kind": "l1"}, "region"),
     ],
 )

@@ -5,14 +5,20 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from relrob.api.checks import runtimes_sentence
+from relrob.audit.pair_report import PairReport, Side
 from relrob.audit.runtime_report import (
     RefusedRuntime,
     RuntimePair,
     RuntimeReport,
     RuntimeRun,
 )
+from relrob.audit.weight_report import WeightReport
+from relrob.report.audit.details import details
+from relrob.report.audit.pair import pair_markdown
 from relrob.report.audit.runtimes import text
 
 RUNS = (
@@ -88,11 +94,38 @@ def test_a_sentence_names_the_two_that_differ_most() -> None:
     few = RuntimePair(("builtin", "tflm"), 1000, 5, 0, (1, 2, 3, 4, 5), 0.1, 1)
     assert replace(REPORT, rows=(PAIR, few)).sentence.startswith("builtin and tflm give other")
     assert replace(REPORT, rows=(SAME, EQUAL)).sentence == (
-        "xnnpack, builtin, tflm give the same labels"
+        "xnnpack, builtin, tflm give the same labels on 1,000 images"
     )
     alone = replace(REPORT, runs=RUNS[:1], rows=())
     assert alone.sentence == "nothing to compare: xnnpack alone runs it"
     assert "fewer than two runtimes run the file" in text(alone)
+
+
+def test_accuracies_stand_beside_those_of_the_same_images() -> None:
+    """87.02 % of all images and 50 % of a sample do not compare."""
+    assert runtimes_sentence(REPORT) == (
+        f"runtimes: {REPORT.sentence}; "
+        "right: xnnpack 86.97%, builtin 87.02% of 2,500; tflm 50.00% of a sample of 1,000"
+    )
+    unlabelled = replace(REPORT, runs=tuple(replace(run, accuracy=None) for run in RUNS))
+    assert runtimes_sentence(unlabelled) == f"runtimes: {REPORT.sentence}"
+    same = replace(REPORT, rows=(SAME, EQUAL))
+    assert runtimes_sentence(same) == f"runtimes: {same.sentence}"
+
+
+def test_the_page_has_the_numbers_of_each_check() -> None:
+    """In blocks that no name of a layer can end."""
+    side = Side("a", "0" * 64, "int8", "xnnpack", np.zeros(3, np.int64), np.zeros(3, bool))
+    pair = PairReport(side, side, np.zeros(3, np.int64), 2, np.ones(3))
+    page = details(pair, WeightReport(False, "a name with ``` in it"), REPORT)
+    assert [line for line in page.splitlines() if line.startswith("## ")] == [
+        "## The pair on clean images",
+        "## The weights",
+        "## The runtimes",
+    ]
+    assert pair_markdown(pair).rstrip() in page
+    assert "````text\nThe weights were not compared: a name with ``` in it.\n````\n" in page
+    assert f"```text\n{text(REPORT)}\n```\n" in page
 
 
 @pytest.mark.parametrize(("largest", "told"), [(float("inf"), "outputs are not numbers")])

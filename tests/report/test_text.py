@@ -7,6 +7,7 @@ import csv
 import doctest
 import io
 import re
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -16,7 +17,7 @@ from rich.console import Console
 from relrob.domain.record import Record, Set
 from relrob.report.run import rates, table, terminal, wording
 from relrob.report.run.csv_file import images_csv
-from relrob.report.run.rates import headline
+from relrob.report.run.rates import headline, undecided
 from relrob.report.run.table import table_markdown
 from relrob.store.summarise import summarise
 from relrob.store.summary import Summary
@@ -225,7 +226,7 @@ def test_the_examples_in_docstrings_run(module: ModuleType) -> None:
 def test_black_boxes_conversions_and_spot_checks_are_told() -> None:
     network = make_header(3)["quantised"] | {
         "black_box": "tensor 5 is stored sparse\x1b[2J",
-        "conversion": "ONNX",
+        "conversion": "as ONNX",
     }
     records = [changed(make_record(index), spot_checks=602 * index) for index in range(3)]
     summary = summarise(records, make_header(3) | {"quantised": network}, 1.0)
@@ -301,6 +302,24 @@ def test_no_rate_is_claimed_of_what_is_undecided() -> None:
     assert "57.9 to 100.0%, 11 to 19 of 19 (95%: 36.3 to 100.0%)" in page
     assert "| R\\_Q^FP | 11 | R | 57.9 to 100.0% | 36.3 to 100.0% |" in page
     assert "| R^FP | 0 | R | 0.0 to 42.1% | 0.0 to 63.7% |" in page
+
+
+def test_undecided_images_are_told_by_their_reasons() -> None:
+    """The most frequent first, three of them."""
+    reasons = (("quantised: a", 1), ("quantised: b", 4), ("quantised: c", 2), ("reference: d", 3))
+    summary = replace(told(KEPT), reasons=reasons)
+    assert undecided(summary) == [
+        "Undecided on 4 images, quantised: b; on 3 images, reference: d; on 2 images, "
+        "quantised: c; 1 more."
+    ]
+    assert undecided(replace(summary, reasons=reasons[:1])) == [
+        "Undecided on 1 image, quantised: a."
+    ]
+    both = (("reference: a (b); quantised: a (b)", 7),)
+    assert undecided(replace(summary, reasons=both)) == [
+        "Undecided on 7 images, both networks: a (b)."
+    ]
+    assert undecided(told(KEPT)) == []
 
 
 def test_ties_are_told() -> None:

@@ -29,7 +29,7 @@ from relrob.study.spec import read_spec
 from relrob.study.stages import Stages
 from relrob_datasets import load
 from tests.cli_case import Case, make_case
-from tests.support import random_dense
+from tests.support import random_dense, rounded
 
 OPTIONS: dict[str, Any] = {"radius": "3", "step": "1/2", "features": 8, "axes": 3, "images": "0:8"}
 
@@ -41,8 +41,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 @pytest.fixture(scope="module")
 def divided(case: Case) -> Path:
-    """The reference with a division by 255 inside: it reads levels, and does not say so."""
-    model = onnx.load(case.reference)
+    """The rounded reference with a division by 255 inside: it reads levels, and does not say so."""
+    model = onnx.load(case.simulated)
     first = model.graph.node[0]
     model.graph.initializer.append(numpy_helper.from_array(np.array(255, np.float32), "white"))
     model.graph.node.insert(0, helper.make_node("Div", [first.input[0], "white"], ["pixel"]))
@@ -60,7 +60,7 @@ def counted(summary: Mapping[str, Any]) -> tuple[Any, ...]:
 
 def test_levels_inside_and_out_are_one_run(case: Case, divided: Path, tmp_path: Path) -> None:
     plain = verify(
-        case.reference, case.reference, dataset=str(case.data), out=tmp_path / "a", **OPTIONS
+        case.simulated, case.simulated, dataset=str(case.data), out=tmp_path / "a", **OPTIONS
     )
     levels = verify(
         divided, divided, dataset=str(case.data), input_scale=255, out=tmp_path / "b", **OPTIONS
@@ -73,7 +73,7 @@ def test_levels_inside_and_out_are_one_run(case: Case, divided: Path, tmp_path: 
         assert levels[role]["input"] == {"input_scale": "255"}
         assert "input" not in plain[role]
     assert "reads 255 x pixel" in (tmp_path / "b" / "table.md").read_text(encoding="utf-8")
-    asked = request_of(reference=case.reference, quantised=case.reference, **given(case))
+    asked = request_of(reference=case.simulated, quantised=case.simulated, **given(case))
     assert not {"input", "head", "input_from"} & set(make_plan(asked).config["reference"])
     with pytest.raises(StoreError, match="input"):
         verify(divided, divided, dataset=str(case.data), out=tmp_path / "b", **OPTIONS)
@@ -156,12 +156,12 @@ def test_runs_of_other_contracts_share_no_network(case: Case) -> None:
         for scale in (1, 255)
     ]
     kinds = [node[0] for node in Stages(asked).graph]
-    assert [kinds.count(kind) for kind in ("data", "reference", "quantised")] == [1, 2, 2]
+    assert [kinds.count(kind) for kind in ("images", "reference", "quantised")] == [1, 2, 2]
 
 
 def test_one_output_is_told(case: Case, tmp_path: Path) -> None:
     """A run of two classes by one logit: verdicts, counts and the words of the report."""
-    first = random_dense(2, (64, 24, 4)).layers[0]
+    first = rounded(random_dense(2, (64, 24, 4)), 8).layers[0]
     dense = Dense((first, Layer(first.weights[:24, :1], first.bias[:1], False)))
     path, data = tmp_path / "one.onnx", tmp_path / "two.npz"
     path.write_bytes(to_onnx(dense))

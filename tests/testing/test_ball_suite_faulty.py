@@ -265,7 +265,7 @@ def test_records_that_are_false_are_noticed(
 def test_the_program_reports_and_fails(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert main(["--cases", "120", "--seed", "2", "--no-files", "--rotate"]) == 0
+    assert main(["--cases", "120", "--seed", "3", "--no-files", "--rotate"]) == 0
     said = capsys.readouterr().out
     assert (
         "13 of 13 solver classes answered" in said

@@ -124,6 +124,7 @@ def _run(model: onnx.ModelProto, reader: CalibrationDataReader, folder: Path) ->
     )
     onnx.save(model, source)
     quant_pre_process(source, prepared)
+    onnx.save(_flat_biases(onnx.load(prepared)), prepared)
     quantize_static(
         prepared,
         target,
@@ -136,6 +137,18 @@ def _run(model: onnx.ModelProto, reader: CalibrationDataReader, folder: Path) ->
         calibrate_method=CalibrationMethod.MinMax,
     )
     return onnx.load(target)
+
+
+def _flat_biases(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with the biases (1, n) of Gemm, as fused from skl2onnx's MatMul and Add, as (n,):
+    with a scale an output channel onnxruntime 1.31 takes no others."""
+    biases = {
+        node.input[2] for node in model.graph.node if node.op_type == "Gemm" and len(node.input) > 2
+    }
+    for tensor in model.graph.initializer:
+        if tensor.name in biases and len(tensor.dims) == 2 and tensor.dims[0] == 1:
+            tensor.dims[:] = tensor.dims[1:]
+    return model
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 # Arguments of a call beside its input that change nothing when a model is asked for its answer.
 _IDLE: dict[str, tuple[Any, ...]] = {"training": (None, False), "mask": (None,)}
+_MORE = "arguments other than one tensor"
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,14 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer: the tensors that it reads, and a reason why it is not modelled, or
-    ""."""
+    """One call of a layer: the tensors that it reads, and a reason why it is not modelled, or "".
+
+    `listed`: its one argument is a list of tensors, as of layers that merge.
+    """
 
     feeds: tuple[Tensor, ...]
     odd: str = ""
+    listed: bool = False
 
 
 def calls_of(nodes: Any) -> tuple[Call, ...]:
@@ -89,15 +93,28 @@ def _modern(node: dict[str, Any]) -> Call:
     config = first.get("config") if first.get("class_name") == "__keras_tensor__" else None
     history = config.get("keras_history") if isinstance(config, dict) else None
     if _triple(history) is None or set(node) - {"args", "kwargs"}:
-        return Call(feeds, "arguments other than one tensor")
+        listed = set(node) <= {"args", "kwargs"} and _lists_tensors(given) and not _arguments(named)
+        return Call(feeds, _MORE, listed)
     return Call(feeds, _arguments(named))
+
+
+def _lists_tensors(given: Any) -> bool:
+    """Is it [[tensor, tensor, ...]]?"""
+    if not isinstance(given, list) or len(given) != 1 or not isinstance(given[0], list):
+        return False
+    classes = [each.get("class_name") if isinstance(each, dict) else "" for each in given[0]]
+    return len(_tensors(given)) == len(classes) == classes.count("__keras_tensor__")
 
 
 def _legacy(node: Any) -> Call:
     """[["layer", call, output, {...}], ...]."""
     feeds = tuple(_tensors(node))
     if not isinstance(node, list) or len(node) != 1 or _triple(node[0]) is None:
-        return Call(feeds, "arguments other than one tensor")
+        listed = isinstance(node, list) and all(
+            _triple(each) is not None and not _arguments(each[3] if len(each) == 4 else {})
+            for each in node
+        )
+        return Call(feeds, _MORE, listed)
     return Call(feeds, _arguments(node[0][3] if len(node[0]) == 4 else {}))
 
 

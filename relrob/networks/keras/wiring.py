@@ -22,6 +22,8 @@ _APART: Final = {
 # Layers that treat images apart along some axes only: along the last, or along one that is counted
 # from the front, with the batch, and is not the first.
 _ALONG: Final = {"Softmax", "Normalization", "BatchNormalization", "Concatenate"}
+# Layers whose one argument is a list of tensors, all of the same images.
+_MERGING: Final = {*MERGING, "Concatenate"}
 # Activations whose last bits do not depend on the place in a batch. Those that are made of
 # exponentials, logarithms and inverse roots do.
 _ROUNDED_ALIKE: Final = (
@@ -154,7 +156,9 @@ def treats_apart(model: Model) -> bool:
 def _apart(layer: LayerConfig) -> bool:
     """Does one layer treat the images of a batch apart? Models in models are not looked into."""
     settings, axis = layer.settings, layer.settings.get("axis", -1)
-    if layer.kind in MODELS or any(call.odd for call in layer.calls):
+    merges = layer.kind in _MERGING
+    odd = any(call.odd and not (merges and call.listed) for call in layer.calls)
+    if layer.kind in MODELS or odd:
         return False
     if settings.get("activation") not in _ROUNDED_ALIKE or settings.get("target_shape", [1]) == []:
         return False

@@ -9,6 +9,7 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
+from relrob.domain.contract import IDENTITY
 from relrob.domain.network import Network
 from relrob.networks.litert.interpreter import LiteRt, best_batch
 from relrob.system.files import sha256_bytes
@@ -28,6 +29,9 @@ def native(
         classes=widths[1],
         image_shape=shape,
         dense=None,
+        # The part reads what the operators before it give, and no pixels.
+        contract=IDENTITY,
+        head="",
     )
     return LiteRt(small, part, 1, best_batch(network))
 

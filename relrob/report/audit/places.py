@@ -33,7 +33,7 @@ def uri(path: str) -> str:
 def measures(rule: str) -> str:
     """What a rule measures."""
     if rule == DIAGNOSES:
-        return "blocking diagnoses of the pair: another network, a wrong input scale, ..."
+        return "blocking diagnoses of the pair, such as another network or a wrong input scale"
     return next(each.measures for each in RULES if each.id == rule)
 
 

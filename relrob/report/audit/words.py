@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from relrob.errors import printable
 from relrob.report.run.table import escape
 
+COLUMNS: Final = 80
 MARK = {"passed": "passed", "failed": "FAILED", "cannot say": "cannot say", "not measured": "-"}
 
 
@@ -18,17 +20,25 @@ def capital(text: str) -> str:
 
 
 def terminal(document: Mapping[str, Any]) -> str:
-    """The verdict, the sentences, and a line for each rule."""
+    """The verdict, the sentences, and a line for each rule, in lines of 80 columns."""
     lines = [document["verdict"].upper(), ""]
-    lines += [capital(sentence) for sentence in document["sentences"]]
-    lines += [f"  {diagnosis_line(each)}" for each in diagnoses(document)]
+    lines += [_filled(capital(sentence)) for sentence in document["sentences"]]
+    lines += [_filled(f"  {diagnosis_line(each)}", "    ") for each in diagnoses(document)]
     lines.append("")
     width = max((len(rule["id"]) for rule in document["rules"]), default=0)
+    mark = max((len(MARK[rule["verdict"]]) for rule in document["rules"]), default=0)
     for rule in document["rules"]:
-        lines.append(
-            f"{MARK[rule['verdict']]:<10}  {rule['id']:<{width}}  {printable(rule['sentence'])}"
-        )
+        head = f"{MARK[rule['verdict']]:<{mark}}  {rule['id']:<{width}}  "
+        lines.append(_filled(head + printable(rule["sentence"]), " " * len(head)))
     return "\n".join(lines)
+
+
+def _filled(text: str, after: str = "") -> str:
+    """Lines of at most 80 columns where words allow; the second and later ones begin with
+    `after`."""
+    return textwrap.fill(
+        text, COLUMNS, subsequent_indent=after, break_long_words=False, break_on_hyphens=False
+    )
 
 
 def diagnoses(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:

@@ -25,11 +25,12 @@ def audit_json(document: Mapping[str, Any]) -> str:
     return text + "\n"
 
 
-def files_of(document: Mapping[str, Any], rows: Sequence[Row]) -> dict[str, str]:
-    """Names and texts; audit.json comes last, so that a directory with one is complete."""
+def files_of(document: Mapping[str, Any], rows: Sequence[Row], more: str = "") -> dict[str, str]:
+    """Names and texts; audit.json comes last, so that a directory with one is complete. `more`:
+    Markdown for the end of table.md."""
     return {
         "images.csv": rows_csv(rows),
-        "table.md": markdown(document),
+        "table.md": "\n".join(part for part in (markdown(document), more) if part),
         "junit.xml": junit_xml(document),
         "audit.sarif": sarif_json(document),
         "audit.json": audit_json(document),
@@ -50,7 +51,9 @@ def begin_in(directory: Path) -> None:
         document.unlink(missing_ok=True)
 
 
-def write_audit(directory: Path, document: Mapping[str, Any], rows: Sequence[Row]) -> None:
+def write_audit(
+    directory: Path, document: Mapping[str, Any], rows: Sequence[Row], more: str = ""
+) -> None:
     """Write the files, each whole or not at all. Raises StoreError."""
-    for name, text in files_of(document, rows).items():
+    for name, text in files_of(document, rows, more).items():
         write_atomic(directory / name, text)

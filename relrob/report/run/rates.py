@@ -12,6 +12,7 @@ from relrob.store.summary import Summary
 from relrob.store.transfers import PointShare
 
 _NAMED: Final = 5  # images that a sentence names
+_REASONS: Final = 3  # that a sentence names
 _RUN: Final = "every point run"
 _SEARCHED: Final = "as far as a search saw, which proves nothing"
 
@@ -133,6 +134,26 @@ def ties(summary: Summary) -> list[str]:
             "network."
         )
     return told
+
+
+def undecided(summary: Summary) -> list[str]:
+    """A sentence about the images that are undecided, by their reasons, the most frequent first."""
+    by_count = sorted(summary.reasons, key=lambda pair: -pair[1])
+    some = by_count[:_REASONS]
+    told = "; ".join(f"on {_images(count)}, {_once(reason)}" for reason, count in some)
+    more = sum(count for _, count in by_count[_REASONS:])
+    return [f"Undecided {told}{f'; {more} more' if more else ''}."] if told else []
+
+
+def _once(reason: str) -> str:
+    """A reason that holds for both networks, told once.
+
+    >>> _once("reference: late; quantised: late"), _once("quantised: late")
+    ('both networks: late', 'quantised: late')
+    """
+    _, _, first = reason.partition("reference: ")
+    said, _, second = first.partition("; quantised: ")
+    return f"both networks: {said}" if said and said == second else reason
 
 
 def _images(count: int) -> str:

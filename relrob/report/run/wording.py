@@ -114,7 +114,7 @@ def _ways(name: str, network: NetworkHeader) -> list[tuple[str, str]]:
         least = "1/2" if network.head == "probability" else "0"
         told.append((name, f"one output, a {printable(network.head)}: class 1 above {least}"))
     if network.conversion:
-        told.append((name, f"runs as {printable(network.conversion)}"))
+        told.append((name, f"runs {printable(network.conversion)}"))
     return told
 
 
@@ -235,11 +235,18 @@ def notes(summary: Summary) -> list[str]:
         _rule(summary),
         f"Clean regressions: {summary.clean_regressions} (the reference is right and the "
         "quantised network wrong with no perturbation at all).",
+        *_warnings(summary),
         *ties(summary),
         *_extents(summary),
         *_events(summary),
         _work(summary),
     ]
+
+
+def _warnings(summary: Summary) -> list[str]:
+    """Faults of the pair of networks, and a loss of accuracy."""
+    told = summary.header.json().get("warnings")
+    return [f"Warning: {printable(text)}." for text in told] if isinstance(told, list) else []
 
 
 def _extents(summary: Summary) -> list[str]:

@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 
 from relrob.errors import NetworkError, UnsupportedLayerError
+from relrob.networks.keras.calls import calls_of
+from relrob.networks.keras.config import LayerConfig, Model
+from relrob.networks.keras.wiring import treats_apart
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from tests.edit_keras import Config, edited, entries, named, renamed, rewire
@@ -205,6 +208,42 @@ def test_layers_that_mix_images_run_one_at_a_time(
         open_network(network, batch=1).outputs(IMAGES),
     )
     assert np.allclose(together, alone, atol=1e-5) or not apart
+
+
+@pytest.mark.parametrize(
+    ("merge", "apart"),
+    [
+        (lambda k, x, y: k.Add()([x, y]), True),
+        (lambda k, x, y: k.Maximum()([x, y, x]), True),
+        (lambda k, x, y: k.Concatenate()([x, y]), True),
+        (lambda k, x, y: k.Concatenate(axis=1)([y, x]), True),
+        (lambda k, x, y: k.Dot(axes=-1)([x, y]), False),  # not known: its axes are not read
+        (lambda k, x, y: k.Add()([x, np.ones((1, 8), np.float32)]), False),
+    ],
+)
+def test_branches_that_meet_treat_images_apart(
+    merge: Callable[[Any, Any, Any], Any], apart: bool, tmp_path: Path
+) -> None:
+    """As in residual networks, which would take ten times as long one image at a time."""
+    layers = keras().layers
+    given = layers.Input(SHAPE)
+    flat = layers.Flatten()(given)
+    met = merge(layers, layers.Dense(8, "relu")(flat), layers.Dense(8, "tanh")(flat))
+    path = save(keras().Model(given, layers.Dense(8)(met)), tmp_path / "n.keras")
+    network = load_network(path, image_shape=SHAPE, classes=8)
+    assert (network.dense, network.apart) == (None, apart)
+    together = open_network(network).outputs(IMAGES)
+    assert np.allclose(together, open_network(network, batch=1).outputs(IMAGES), atol=1e-5)
+
+
+@pytest.mark.parametrize("fault", ["axis", "argument", "none"])
+def test_calls_of_keras_2_with_several_tensors(fault: str) -> None:
+    """Lists [layer, call, output, arguments]; those of MLPerf Tiny's ResNet8 have such an Add."""
+    feeds = [["a", 0, 0, {}], ["b", 0, 0, {"y": 1} if fault == "argument" else {}]]
+    (call,) = calls_of([feeds])
+    assert call.odd and call.listed == (fault != "argument")
+    layer = LayerConfig("Concatenate", "c", 1, {"axis": 0 if fault == "axis" else -1}, (call,))
+    assert treats_apart(Model((layer,), False, (), ())) == (fault == "none")
 
 
 def test_keras_1_weights_that_lost_a_layer_are_refused(tmp_path: Path) -> None:

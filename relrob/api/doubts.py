@@ -1,0 +1,95 @@
+"""What a run says of a pair of files that may be the wrong ones: the audit's checks of weights, and
+those of runs where too few labels are right."""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from relrob.audit.classes import SKILL
+from relrob.audit.diagnosis import Diagnosis
+from relrob.audit.judge import Diagnosed, diagnose
+from relrob.audit.pair import compare_pair
+from relrob.audit.weights import compare_weights
+from relrob.compress.accuracy_loss import MUCH
+from relrob.domain.arrays import Ints
+from relrob.domain.network import Network
+from relrob.errors import RelrobError
+from relrob_datasets.dataset import Dataset
+
+log = logging.getLogger(__name__)
+# Images whose activations are held against the ranges of the file, and images that both networks
+# label where something is wrong.
+WEIGHED: Final = 64
+LABELLED: Final = 1000
+
+
+@dataclass(frozen=True)
+class _NoRuns:
+    """What runs show where the accuracies give no reason to ask."""
+
+    diagnoses: tuple[Diagnosis, ...] = ()
+    candidates: tuple[Diagnosis, ...] = ()
+
+
+def doubts(
+    reference: Network, quantised: Network, data: Dataset, accuracies: tuple[float, float]
+) -> list[str]:
+    """A text for each fault of the pair, which is logged too.
+
+    Weights are always compared. Runs are, on at most 1,000 images, where the reference is near
+    chance or the quantised network is right on a point less: `accuracies` of both, shares of all
+    images.
+    """
+    try:
+        weights = compare_weights(reference, quantised, data.pixels(_spread(len(data), WEIGHED)))
+        runs: Diagnosed = _NoRuns()
+        if _suspicious(data, *accuracies):
+            runs = compare_pair(
+                reference,
+                quantised,
+                _some(data),
+                threads=len(os.sched_getaffinity(0)),
+            )
+    except RelrobError:  # the run itself says what is wrong with a file
+        return []
+    texts = [_text(found) for found in diagnose(runs, weights) if found.blocking]
+    for text in texts:
+        log.warning("%s", text)
+    return texts
+
+
+def _suspicious(data: Dataset, reference: float, quantised: float) -> bool:
+    """Do the accuracies ask for an explanation?"""
+    chance = _chance(data.labels)
+    near_chance = chance < 1 and (reference - chance) / (1 - chance) < SKILL
+    return near_chance or reference - quantised > MUCH
+
+
+def _chance(labels: Ints) -> float:
+    """The share of the most frequent class."""
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most `most` of `count` indices, evenly apart: data sets may be sorted by class."""
+    found: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
+    return found
+
+
+def _some(data: Dataset) -> Dataset:
+    chosen = _spread(len(data), LABELLED)
+    return replace(data, images=data.images[chosen], labels=data.labels[chosen])
+
+
+def _text(found: Diagnosis) -> str:
+    """In a line.
+
+    >>> _text(Diagnosis("layout", "the reference reads C,H,W", hint="--layout chw"))
+    'layout: the reference reads C,H,W; try: --layout chw'
+    """
+    return f"{found.id}: {found.sentence}" + (f"; try: {found.hint}" if found.hint else "")
