@@ -157,4 +157,11 @@ MUTANTS = (
             "tests/solvers/test_smt_ball.py",
         ),
     ),
+    Mutant(
+        "z3: its own limit is trusted",
+        "relrob/branching/z3_text.py",
+        "solver.interrupt()",
+        "pass",
+        ("tests/branching/test_z3_text.py",),
+    ),
 )

@@ -62,4 +62,11 @@ MUTANTS = (
         "*(bool(tied(out)[0]) for out in reversed(clean))",
         ("tests/relative/test_ties.py",),
     ),
+    Mutant(
+        "counts: ended unsaid",
+        "relrob/judging/tally.py",
+        "cut=counted and not self.finished",
+        "cut=False",
+        ("tests/relative/test_classify.py",),
+    ),
 )
