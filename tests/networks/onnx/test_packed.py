@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from relrob.domain.arrays import Floats
 from relrob.networks.details import ONNX_LEVELS
 from relrob.networks.load import load_network
 from relrob.networks.onnx.levels import level_of
@@ -60,12 +61,12 @@ def a_model(way: str, product: str) -> onnx.ModelProto:
     return wrapped(nodes, tensors, element, more)
 
 
-def codes(weights: Floats) -> list[onnx.TensorProto]:
+def codes(weights: NDArray[Any]) -> list[onnx.TensorProto]:
     """The codes "m" of a matrix, their scale and zero point."""
     return [
         numpy_helper.from_array(np.rint(weights * 30).astype(np.int8), "m"),
-        numpy_helper.from_array(np.float32(1 / 30), "s"),
-        numpy_helper.from_array(np.int8(0), "z"),
+        numpy_helper.from_array(np.array(1 / 30, np.float32), "s"),
+        numpy_helper.from_array(np.array(0, np.int8), "z"),
     ]
 
 
@@ -74,8 +75,8 @@ def of_codes(product: str, behind: str) -> onnx.ModelProto:
     weights = RNG.standard_normal((WIDTH, WIDTH)).astype(np.float32)
     last = RNG.standard_normal((WIDTH, CLASSES)).astype(np.float32)
     tensors = [*codes(weights), numpy_helper.from_array(last, "v")]
-    tensors += [numpy_helper.from_array(np.float32(1 / 9), "t")]
-    tensors += [numpy_helper.from_array(np.uint8(0), "u")]
+    tensors += [numpy_helper.from_array(np.array(1 / 9, np.float32), "t")]
+    tensors += [numpy_helper.from_array(np.array(0, np.uint8), "u")]
     nodes, at = [CODES], "x"
     for number, step in enumerate(["Q", product, *behind.split()]):
         name = f"n{number}"
