@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.networks.details import ONNX_LEVELS
@@ -109,7 +110,7 @@ def differ(model: onnx.ModelProto, runtime: str) -> bool:
     options = ort.SessionOptions()
     options.graph_optimization_level = level_of(runtime)
     options.intra_op_num_threads = 1
-    session = ort.InferenceSession(
+    session: Any = ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     half = model.graph.input[0].type.tensor_type.elem_type == TensorProto.FLOAT16
