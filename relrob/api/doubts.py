@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 # label where something is wrong.
 WEIGHED: Final = 64
 LABELLED: Final = 1000
+# Fewer images tell nothing of an accuracy.
+FEWEST: Final = 20
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def doubts(
 ) -> list[str]:
     """A text for each fault of the pair, which is logged too.
 
-    Weights are always compared. Runs are, on at most 1,000 images, where the reference is near
+    Weights are always compared. Runs are, on 20 to 1,000 images, where the reference is near
     chance or the quantised network is right on a point less: `accuracies` of both, shares of all
     images.
     """
@@ -65,6 +67,8 @@ def doubts(
 
 def _suspicious(data: Dataset, reference: float, quantised: float) -> bool:
     """Do the accuracies ask for an explanation?"""
+    if len(data) < FEWEST:
+        return False
     chance = _chance(data.labels)
     near_chance = chance < 1 and (reference - chance) / (1 - chance) < SKILL
     return near_chance or reference - quantised > MUCH
