@@ -21,7 +21,7 @@ from relrob.audit.weights import compare_weights
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.domain.region import Region
-from relrob.errors import UsageError
+from relrob.study.plan import refuse_other_order
 from relrob.study.region import described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
@@ -82,12 +82,7 @@ def subject_of(request: Request, stages: Stages, listener: Listener) -> Subject:
     listener(Event("note", f"reading {request.reference} and {request.quantised}"))
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
-    if reference.scheme != "float32" and quantised.scheme == "float32":
-        raise UsageError(
-            f"reference {reference.path} is quantised and {quantised.path} is not",
-            "REFERENCE QUANTISED",
-            "the other order",
-        )
+    refuse_other_order(reference, quantised)
     labelled = data.reading.labels != "reference"
     return Subject(request, data, reference, quantised, region, labelled)
 

@@ -112,6 +112,16 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     return Asked(region, budget, effective, data, indices, extents)
 
 
+def refuse_other_order(reference: Network, quantised: Network) -> None:
+    """Refuse a quantised reference beside a float network. Raises UsageError."""
+    if reference.scheme != "float32" and quantised.scheme == "float32":
+        raise UsageError(
+            f"reference {reference.path} is quantised and {quantised.path} is not",
+            "REFERENCE QUANTISED",
+            "the other order",
+        )
+
+
 def _refuse_floats(quantised: Network) -> None:
     """Refuse a file without quantised weights where a quantised network is asked for. float16 is a
     scheme, and so are float32 weights on a grid. Raises UsageError."""
@@ -141,12 +151,7 @@ def make_plan(
     region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
     reference = stages.reference(request, listener)
     quantised = stages.quantised(request, listener)
-    if reference.scheme != "float32" and quantised.scheme == "float32":
-        raise UsageError(
-            f"reference {reference.path} is quantised and {quantised.path} is not",
-            "REFERENCE QUANTISED",
-            "the other order",
-        )
+    refuse_other_order(reference, quantised)
     _refuse_floats(quantised)
     if request.certificates:
         _check_inputs(reference, quantised)
