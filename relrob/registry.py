@@ -21,6 +21,7 @@ class Entry:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
+    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
@@ -37,6 +38,7 @@ class Entry:
     calibrated: bool = False
     tool: str = ""
     extra: str = ""
+    needs: str = ""
 
     @property
     def typed(self) -> str:
@@ -287,6 +289,15 @@ QUANTISERS: tuple[Entry, ...] = (
         runtime="onnxruntime",
         calibrated=True,
         tool="onnxruntime",
+    ),
+)
+
+ATTACKS: tuple[Entry, ...] = (
+    Entry(
+        "fgsm",
+        "relrob.attacks.fgsm:Fgsm",
+        "one step along the sign of the gradient (Goodfellow et al. 2015)",
+        needs="gradients",
     ),
 )
 

@@ -1,0 +1,70 @@
+"""Losses of attacks as functions of logits, with their derivatives: what `Gradients.pulled` asks.
+
+A loss is large where the attack does well. Losses are per image; nothing is averaged over a batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from relrob.attacks.goal import Goal
+from relrob.domain.arrays import Doubles, Floats, Ints
+
+# From logits (m, classes) and the images' rows to (loss (m,), derivative (m, classes)).
+Loss = Callable[[Floats, Ints], tuple[Doubles, Floats]]
+
+
+def cross_entropy(goal: Goal) -> Loss:
+    """-log softmax of the true label; with targets, log softmax of the target. Source: Goodfellow
+    et al. 2015, Kurakin et al. 2017."""
+    chosen = goal.labels if goal.targets is None else goal.targets
+    sign = 1.0 if goal.targets is None else -1.0
+
+    def loss(logits: Floats, rows: Ints) -> tuple[Doubles, Floats]:
+        wide = logits.astype(np.float64)
+        wide = wide - wide.max(axis=1, keepdims=True)
+        powers = np.exp(wide)
+        total = powers.sum(axis=1)
+        picked = (np.arange(len(logits)), chosen[rows])
+        slope = powers / total[:, None]
+        slope[picked] -= 1.0
+        return sign * (np.log(total) - wide[picked]), (sign * slope).astype(np.float32)
+
+    return loss
+
+
+def margin(goal: Goal) -> Loss:
+    """The largest other logit minus the true label's, above 0 where the network is wrong; with
+    targets, the target's logit minus the largest other."""
+
+    def loss(logits: Floats, rows: Ints) -> tuple[Doubles, Floats]:
+        here = np.arange(len(logits))
+        mine = goal.labels[rows] if goal.targets is None else goal.targets[rows]
+        wide = logits.astype(np.float64)
+        value = wide[here, mine]
+        wide[here, mine] = -np.inf
+        rival = wide.argmax(axis=1)
+        sign = 1.0 if goal.targets is None else -1.0
+        slope = np.zeros(logits.shape, np.float32)
+        slope[here, rival], slope[here, mine] = sign, -sign
+        return sign * (wide[here, rival] - value), slope
+
+    return loss
+
+
+def seeds_of(loss: Loss, rows: Ints) -> tuple[Callable[[Floats], Floats], list[Doubles]]:
+    """(the seeds of `loss` for candidates of the images `rows`, a list that the losses of each
+    chunk are appended to)."""
+    values: list[Doubles] = []
+    at = 0
+
+    def seeds(logits: Floats) -> Floats:
+        nonlocal at
+        found, slope = loss(logits, rows[at : at + len(logits)])
+        at += len(logits)
+        values.append(found)
+        return slope
+
+    return seeds, values

@@ -1,0 +1,75 @@
+"""Checks of an attack's parameters, and an attack from its text."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, get_type_hints
+
+from relrob.attacks.attack import Attack
+from relrob.errors import UsageError
+from relrob.registry import ATTACKS, find, load
+
+
+def positive(name: str, value: float, most: float = float("inf")) -> None:
+    """Raise UsageError unless 0 < value <= most."""
+    if not 0 < value <= most:
+        accepted = "a number above 0" if most == float("inf") else f"above 0, up to {most:g}"
+        raise UsageError(f"{name} {value:g}", accepted)
+
+
+def whole(name: str, value: int, least: int = 1) -> None:
+    """Raise UsageError unless value >= least."""
+    if value < least:
+        raise UsageError(f"{name} {value}", f"a whole number, {least} or more")
+
+
+def among(name: str, value: str, words: tuple[str, ...]) -> None:
+    """Raise UsageError unless value is one of the words."""
+    if value not in words:
+        raise UsageError(f"{name} {value!r}", ", ".join(words))
+
+
+def named(text: str, **options: Any) -> tuple[str, Attack]:
+    """(the full text, the attack) of "name:parameter=value:..."; `options`: parameters that stand
+    apart from the text. The full text has every parameter, so that it is the same however the
+    attack was asked for.
+
+    Raises UsageError that lists the attacks, or the attack's parameters: none is ignored.
+
+    >>> named("fgsm:eps=0.25")[0]
+    'fgsm:eps=0.25'
+    """
+    name, *parts = text.split(":")
+    made = load(find(ATTACKS, name, "attack").target)
+    hints = get_type_hints(made)
+    accepted = [field.name for field in fields(made)]
+    given = {key: str(value) for key, value in options.items() if value is not None}
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UsageError(f"{part!r} in attack {text!r}", "parameter=value", f"{name}:eps=0.1")
+        given[key.replace("-", "_")] = value
+    for key in given:
+        if key not in accepted:
+            raise UsageError(
+                f"attack {name} has no parameter {key!r}", ", ".join(accepted) or "none"
+            )
+    attack: Attack = made(**{key: _read(key, value, hints[key]) for key, value in given.items()})
+    words = [f"{key}={getattr(attack, key)}" for key in accepted]
+    return ":".join([name, *words]), attack
+
+
+def _read(key: str, value: str, kind: Any) -> Any:
+    """The value of a parameter from its text: a float ("8/255" too), a whole number, a word."""
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[value.lower()]
+        if kind is int:
+            return int(value)
+        if kind is float:
+            above, _, below = value.partition("/")
+            return float(above) / float(below or 1)
+    except (ValueError, KeyError, ZeroDivisionError):
+        words = {bool: "true or false", int: "a whole number", float: "a number, such as 8/255"}
+        raise UsageError(f"{key} {value!r}", words[kind]) from None
+    return value
