@@ -300,9 +300,33 @@ ATTACKS: tuple[Entry, ...] = (
         needs="gradients",
     ),
     Entry(
+        "ifgsm",
+        "relrob.attacks.iterated:Ifgsm",
+        "steps along the sign of the gradient, clipped (Kurakin et al. 2017, Zhao et al. 2018)",
+        needs="gradients",
+    ),
+    Entry(
+        "ifgm",
+        "relrob.attacks.iterated:Ifgm",
+        "steps along the gradient itself (Zhao et al. 2018)",
+        needs="gradients",
+    ),
+    Entry(
         "pgd",
         "relrob.attacks.pgd:Pgd",
         "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
+        needs="gradients",
+    ),
+    Entry(
+        "apgd-ce",
+        "relrob.attacks.apgd:ApgdCe",
+        "auto-PGD on the cross-entropy, with steps that it halves itself (Croce & Hein 2020)",
+        needs="gradients",
+    ),
+    Entry(
+        "apgd-t",
+        "relrob.attacks.apgd:ApgdT",
+        "auto-PGD on the DLR loss, one target class after the other (Croce & Hein 2020)",
         needs="gradients",
     ),
 )
