@@ -29,7 +29,9 @@ def cross_entropy(goal: Goal) -> Loss:
         total = powers.sum(axis=1)
         picked = (np.arange(len(logits)), chosen[rows])
         slope = powers / total[:, None]
-        slope[picked] -= 1.0
+        # The slope at the chosen label, p - 1, without the cancellation of a p near 1.
+        slope[picked] = 0.0
+        slope[picked] = -slope.sum(axis=1)
         return sign * (np.log(total) - wide[picked]), (sign * slope).astype(np.float32)
 
     return loss
