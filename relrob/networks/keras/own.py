@@ -11,13 +11,20 @@ PACKAGE: Final = "relrob"
 MODULES: Final = ("relrob.networks.keras.own_layers", "relrob.networks.keras.quantisers")
 _BASE: Final = frozenset({"name", "trainable", "dtype", "autocast", "activity_regularizer"})
 # The settings of each layer in a file beside those that all layers have. All of them treat the
-# images of a batch apart and round alike in any place of it.
+# images of a batch apart and round alike in any place of it, but for `STEPPED`.
 OWN: Final = MappingProxyType(
     {
         "ImageStandardisation": frozenset[str](),
         "ChannelPadding": frozenset({"before", "after"}),
+        "FixedPoint": frozenset({"width", "point", "halves"}),
+        "DoReFa": frozenset({"bits", "scale"}),
+        "APoT": frozenset({"bits"}),
+        "Mask": frozenset[str](),
     }
 )
+# Layers that make a step of a rounding: an input whose last bit depends on its place in a batch
+# gives another level there.
+STEPPED: Final = ("FixedPoint", "DoReFa", "APoT")
 
 
 def owned(entry: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import keras
 from keras import ops
 
+from relrob.networks.keras import quantisers
 from relrob.networks.keras.own import PACKAGE
 
 
@@ -70,5 +71,6 @@ class ChannelPadding(keras.layers.Layer):
 
 # All layers of ours by the name in files, as `keras.saving.load_model` takes them.
 LAYERS: Final[dict[str, Any]] = {
-    f"{PACKAGE}>{layer.__name__}": layer for layer in (ImageStandardisation, ChannelPadding)
+    **quantisers.LAYERS,
+    **{f"{PACKAGE}>{layer.__name__}": layer for layer in (ImageStandardisation, ChannelPadding)},
 }
