@@ -299,6 +299,12 @@ ATTACKS: tuple[Entry, ...] = (
         "one step along the sign of the gradient (Goodfellow et al. 2015)",
         needs="gradients",
     ),
+    Entry(
+        "pgd",
+        "relrob.attacks.pgd:Pgd",
+        "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
+        needs="gradients",
+    ),
 )
 
 
