@@ -7,11 +7,14 @@ its runtime, and no proof rests on them. Values are (n, *dims), `dims` in the or
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Final
+
+import numpy as np
 
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
-from relrob.networks.weighted import Codes
+from relrob.networks.weighted import Codes, NotReadError
 from relrob.registry import load
 
 READERS: Final = {
@@ -148,6 +151,58 @@ Step = (
     | Shaped
     | Padded
 )
+
+
+def dims_after(step: Step, dims: tuple[int, ...]) -> tuple[int, ...]:
+    """The dimensions of an image behind a step whose source has `dims`. Raises NotReadError where
+    the step does not fit them."""
+    match step:
+        case Product():
+            fan, outputs = step.weights.shape
+            found = prod(dims) if step.flat else dims[-1]
+            if fan != found:
+                raise NotReadError(f"a product with {fan} rows of {found} values")
+            return (outputs,) if step.flat else (*dims[:-1], outputs)
+        case Convolution() | Pool():
+            return _window_dims(step, dims)
+        case Mean() if step.keep:
+            return tuple(1 if axis in step.axes else n for axis, n in enumerate(dims))
+        case Mean():
+            return tuple(n for axis, n in enumerate(dims) if axis not in step.axes)
+        case Affine():
+            return np.broadcast_shapes(dims, step.factor.shape, step.shift.shape)
+        case Shaped():
+            if prod(step.dims) != prod(dims):
+                raise NotReadError(f"{dims} shaped as {step.dims}")
+            return step.dims
+        case Padded():
+            return tuple(n + sum(pad) for n, pad in zip(dims, step.pads, strict=True))
+        case _:
+            return dims
+
+
+def _window_dims(step: Convolution | Pool, dims: tuple[int, ...]) -> tuple[int, ...]:
+    if len(dims) != 3:
+        raise NotReadError(f"a window over images of {dims}")
+    conv = isinstance(step, Convolution)
+    reach = step.kernel.shape[:2] if conv else step.window
+    dilations = step.dilations if conv else (1, 1)
+    channels = dims[0] if step.first else dims[2]
+    if conv and channels != step.kernel.shape[2] * step.groups:
+        raise NotReadError(f"a kernel {step.kernel.shape} over {channels} channels")
+    depth = step.kernel.shape[3] if conv else channels
+    sizes = [
+        (size + sum(pad) - (each - 1) * dilation - 1) // stride + 1
+        for size, pad, each, dilation, stride in zip(
+            dims[1:] if step.first else dims[:2],
+            step.pads,
+            reach,
+            dilations,
+            step.strides,
+            strict=True,
+        )
+    ]
+    return (depth, *sizes) if step.first else (*sizes, depth)
 
 
 @dataclass(frozen=True, eq=False)
