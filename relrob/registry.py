@@ -323,6 +323,12 @@ ATTACKS: tuple[Entry, ...] = (
         needs="gradients",
     ),
     Entry(
+        "pgd",
+        "relrob.attacks.pgd:Pgd",
+        "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
+        needs="gradients",
+    ),
+    Entry(
         "deepfool",
         "relrob.attacks.deepfool:DeepFool",
         "the nearest boundary of the linearised network, in L2 (Moosavi-Dezfooli et al. 2016)",

@@ -116,11 +116,13 @@ class Victim:
         candidate; k passes each."""
         count, width = classes.shape
         wide = np.repeat(candidates, width, axis=0)
-        chosen = classes.reshape(-1)
+        left = classes.reshape(-1)
 
         def one_each(logits: Floats) -> Floats:
+            nonlocal left
             weights = np.zeros_like(logits)
-            weights[np.arange(len(chosen)), chosen] = 1.0
+            weights[np.arange(len(logits)), left[: len(logits)]] = 1.0
+            left = left[len(logits) :]
             return weights
 
         logits, gradients = self.pulled(wide, np.repeat(rows, width), one_each)
