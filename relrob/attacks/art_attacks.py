@@ -9,31 +9,20 @@ generator that nothing can seed: they are given one that is drawn here in the sa
 
 from __future__ import annotations
 
-import random
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from inspect import signature
-from typing import Any, ClassVar, Final, final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from relrob.attacks.art_estimator import Estimator, by_gradients, evasion, seeded
 from relrob.attacks.goal import Goal
-from relrob.attacks.losses import cross_entropy, seeds_of
 from relrob.attacks.parameters import among, whole, within
 from relrob.attacks.universal import Fitted, added
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
-
-with warnings.catch_warnings():
-    # It misses PyTorch, aloud.
-    warnings.simplefilter("ignore")
-    from art.attacks import evasion
-    from art.estimators.classification import ClassGradientsMixin, ClassifierMixin
-    from art.estimators.estimator import BaseEstimator, LossGradientsMixin, NeuralNetworkMixin
 
 _NORMS: Final = {Norm.L2: 2, Norm.LINF: np.inf}
 _BOTH: Final = ("l2", "linf")
@@ -204,7 +193,7 @@ class ArtUap:
         there were it does not tell."""
         _refuse_targets("art:uap", goal)
         rows = np.arange(len(images))
-        estimator = _Estimator(victim, rows, True)
+        estimator = Estimator(victim, rows, True)
         attack = evasion.UniversalPerturbation(
             estimator,
             attacker="fgsm",
@@ -215,7 +204,7 @@ class ArtUap:
             norm=np.inf,
             verbose=False,
         )
-        with _seeded(rng):
+        with seeded(rng):
             attack.generate(estimator.shaped(images), y=goal.labels)
         noise = np.asarray(attack.noise, np.float32).reshape(-1)
         return Fitted(noise, float(attack.fooling_rate), bool(attack.converged), 0)
@@ -310,9 +299,9 @@ def _generated(
     size: int = attack.batch_size
     for first in range(0, len(images), size):
         rows = np.arange(first, min(first + size, len(images)))
-        estimator = _Estimator(victim, rows, _by_gradients(attack.art))
+        estimator = Estimator(victim, rows, by_gradients(attack.art))
         made = _made(attack, estimator, goal)
-        with _seeded(rng):
+        with seeded(rng):
             shaped = estimator.shaped(images[rows])
             proposed = made.generate(shaped, y=_labels(attack, goal, rows))
         found[rows] = proposed.reshape(len(rows), -1)
@@ -342,16 +331,16 @@ def _from_starts(
         else:
             victim.remark(rows, "no start")
             continue
-        estimator = _Estimator(victim, rows, False)
+        estimator = Estimator(victim, rows, False)
         shaped, begin = estimator.shaped(images[rows]), estimator.shaped(start)
         made = _made(attack, estimator, goal)
-        with _seeded(rng):
+        with seeded(rng):
             proposed = made.generate(shaped, y=_labels(attack, goal, rows), x_adv_init=begin)
         found[row] = proposed.reshape(-1)
     return found
 
 
-def _made(attack: Any, estimator: _Estimator, goal: Goal) -> Any:
+def _made(attack: Any, estimator: Estimator, goal: Goal) -> Any:
     """The attack of ART. Raises UsageError with ART's own words."""
     accepted = signature(attack.art.__init__).parameters
     given = {field.name: getattr(attack, field.name) for field in fields(attack)}
@@ -365,80 +354,3 @@ def _made(attack: Any, estimator: _Estimator, goal: Goal) -> Any:
         return attack.art(estimator, **given)
     except (ValueError, TypeError) as error:
         raise UsageError(f"ART refuses this: {error}") from error
-
-
-def _by_gradients(art: Any) -> bool:
-    needs = art._estimator_requirements
-    return ClassGradientsMixin in needs or LossGradientsMixin in needs
-
-
-@contextmanager
-def _seeded(rng: np.random.Generator) -> Iterator[None]:
-    """The global generators, seeded; as they were before, afterwards."""
-    held, held_too = random.getstate(), np.random.get_state()
-    random.seed(int(rng.integers(2**32)))
-    np.random.seed(int(rng.integers(2**32)))
-    try:
-        yield
-    finally:
-        random.setstate(held)
-        np.random.set_state(held_too)
-
-
-@final
-class _Estimator(  # type: ignore[misc]
-    ClassGradientsMixin, ClassifierMixin, LossGradientsMixin, NeuralNetworkMixin, BaseEstimator
-):
-    """A victim as ART sees it, for the attacked images `rows`."""
-
-    def __init__(self, victim: Victim, rows: Ints, by_gradients: bool) -> None:
-        super().__init__(channels_first=False, model=None, clip_values=(0.0, 1.0))
-        self.nb_classes = victim.classes
-        self._victim, self._rows, self._by_gradients = victim, rows, by_gradients
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(H, W, C)."""
-        return self._victim.image_shape
-
-    def shaped(self, images: Floats) -> Floats:
-        """(m, H, W, C)."""
-        return images.reshape(-1, *self.input_shape)
-
-    def predict(self, x: Any, batch_size: int = 128, **options: Any) -> Floats:
-        """Logits of the model, or outputs of the runtime."""
-        flat = self._flat(x)
-        if self._by_gradients:
-            return self._victim.logits(flat, self._counted(flat))
-        return self._victim.outputs(flat, self._counted(flat))
-
-    def loss_gradient(self, x: Any, y: Any, **options: Any) -> Floats:
-        """Of the cross-entropy of labels (m,) or their unit vectors (m, classes)."""
-        flat = self._flat(x)
-        labels = np.asarray(y).argmax(axis=1) if np.ndim(y) == 2 else np.asarray(y)
-        seeds, _ = seeds_of(cross_entropy(Goal(labels)), np.arange(len(flat)))
-        return self.shaped(self._victim.pulled(flat, self._counted(flat), seeds)[1])
-
-    def class_gradient(self, x: Any, label: Any = None, **options: Any) -> Floats:
-        """Of all logits, of one, or of one an image: (m, 1 or classes, H, W, C)."""
-        flat = self._flat(x)
-        chosen = np.arange(self.nb_classes)[None] if label is None else np.reshape(label, (-1, 1))
-        classes = np.broadcast_to(chosen, (len(flat), chosen.shape[1])).astype(np.int64)
-        _, gradients = self._victim.jacobian(flat, self._counted(flat), classes)
-        return gradients.reshape(*classes.shape, *self.input_shape)
-
-    def fit(self, x: Any, y: Any, **options: Any) -> None:
-        """Not this one."""
-        raise NotImplementedError
-
-    def get_activations(self, *args: Any, **options: Any) -> Any:
-        """Not of this one."""
-        raise NotImplementedError
-
-    def _flat(self, images: Any) -> Floats:
-        return np.asarray(images, np.float32).reshape(len(images), -1)
-
-    def _counted(self, flat: Floats) -> Ints:
-        """ART does not say which candidate belongs to which image of its batch."""
-        counted: Ints = self._rows[np.arange(len(flat)) % len(self._rows)]
-        return counted
