@@ -292,6 +292,29 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
 )
 
+_ART: tuple[Entry, ...] = tuple(
+    Entry(
+        f"art:{name}",
+        f"relrob.attacks.art_attacks:Art{attribute}",
+        f"ART's {words} (pip install 'relrob[art]')",
+        needs=needs,
+        extra="art",
+    )
+    for name, attribute, words, needs in (
+        ("fgsm", "Fgsm", "FastGradientMethod, L-infinity", "gradients"),
+        ("bim", "Bim", "BasicIterativeMethod", "gradients"),
+        ("pgd", "Pgd", "ProjectedGradientDescent", "gradients"),
+        ("deepfool", "DeepFool", "DeepFool", "gradients"),
+        ("jsma", "Jsma", "SaliencyMapMethod", "gradients"),
+        ("cw", "CarliniWagner", "CarliniL2Method", "gradients"),
+        ("elastic-net", "ElasticNet", "ElasticNet, L1", "gradients"),
+        ("uap", "Uap", "UniversalPerturbation with FGSM inside", "gradients"),
+        ("boundary", "Boundary", "BoundaryAttack", "labels"),
+        ("hopskipjump", "HopSkipJump", "HopSkipJump", "labels"),
+        ("square", "Square", "SquareAttack", "outputs"),
+    )
+)
+
 ATTACKS: tuple[Entry, ...] = (
     Entry(
         "fgsm",
@@ -371,6 +394,7 @@ ATTACKS: tuple[Entry, ...] = (
         "one perturbation for all images, by gradient ascent on batches (Shafahi et al. 2020)",
         needs="gradients",
     ),
+    *_ART,
 )
 
 
