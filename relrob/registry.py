@@ -395,6 +395,24 @@ ATTACKS: tuple[Entry, ...] = (
         needs="gradients",
     ),
     *_ART,
+    Entry(
+        "square",
+        "relrob.attacks.square:Square",
+        "random squares, kept where the loss grows (Andriushchenko et al. 2020)",
+        needs="outputs",
+    ),
+    Entry(
+        "boundary",
+        "relrob.attacks.boundary:Boundary",
+        "a walk along the boundary, by labels alone (Brendel et al. 2018), in ART's form",
+        needs="labels",
+    ),
+    Entry(
+        "hopskipjump",
+        "relrob.attacks.hop_skip_jump:HopSkipJump",
+        "gradients at the boundary, by labels alone (Chen et al. 2020)",
+        needs="labels",
+    ),
 )
 
 
