@@ -110,8 +110,9 @@ class TransferResult:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """The sources, likewise."""
-        return _short([each.origin.network for each in self.sets])
+        """The sources, likewise, told apart by attack where it must be."""
+        names = _short([each.origin.network for each in self.sets])
+        return _told_apart(names, [each.origin.attack for each in self.sets])
 
     def cell(self, source: int, target: int) -> Cell:
         """The cell of two numbers."""
@@ -177,12 +178,30 @@ def _source(found: AdversarialSet) -> dict[str, Any]:
 
 
 def _short(paths: Sequence[str]) -> tuple[str, ...]:
+    """File names, or paths where two networks have one file name."""
     names = [readable(Path(path).name) for path in paths]
     whole = [readable(path) for path in paths]
-    return tuple(
-        name if names.count(name) == 1 or path == name else path
-        for name, path in zip(names, whole, strict=True)
-    )
+    alike = {name for name, path in zip(names, whole, strict=True) if _others(name, names, whole)}
+    return tuple(path if name in alike else name for name, path in zip(names, whole, strict=True))
+
+
+def _others(name: str, names: Sequence[str], paths: Sequence[str]) -> bool:
+    """Do several paths have this file name?"""
+    return len({path for each, path in zip(names, paths, strict=True) if each == name}) > 1
+
+
+def _told_apart(names: Sequence[str], attacks: Sequence[str]) -> tuple[str, ...]:
+    """The names, with the attack where one network is the source of several sets: its name, or its
+    whole text; then the number of the set."""
+    pairs = list(zip(names, attacks, strict=True))
+    for labels in (
+        list(names),
+        [f"{name} {attack.partition(':')[0]}" for name, attack in pairs],
+        [f"{name} {attack}" for name, attack in pairs],
+    ):
+        if len(set(labels)) == len(labels):
+            return tuple(labels)
+    return tuple(f"{name} {attack} ({at})" for at, (name, attack) in enumerate(pairs, 1))
 
 
 def _counts(values: Ints) -> dict[str, float]:
