@@ -64,9 +64,21 @@ class AttackResult:
             "gradients": _counts(run.gradients),
             "history": _history(run.history),
             "words": _words(run.words),
-            **({"fitted_on": origin.fitted_on} if origin.fitted_on else {}),
+            "fitted": self._fitted(),
             "file": None if self.path is None else readable(self.path),
             "seconds": round(run.seconds, 3),
+        }
+
+    def _fitted(self) -> dict[str, Any] | None:
+        """The universal perturbation: a fit that ended because it fooled enough has converged."""
+        fitted = self.crafted.fitted
+        if fitted is None:
+            return None
+        return {
+            "on": self.samples.origin.fitted_on,
+            "fooling": round(fitted.fooling, 6),
+            "converged": fitted.converged,
+            "passes": fitted.passes,
         }
 
     def _model(self) -> dict[str, Any] | None:

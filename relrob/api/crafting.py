@@ -163,9 +163,9 @@ def made_set(task: Task, opened: Opened, listener: Listener) -> Made:
     images, goal = data.pixels(indices.tolist()), _goal(task, data.labels[indices], outputs[taken])
     listener(Event("note", f"{asked.text} on {network.path}: {len(indices):,} images"))
     found = crafted(asked, opened, images, goal, _fit(task, opened))
-    samples = set_of(
-        found.attacked, _origin(task, network), network, indices, goal.targets, found.delta
-    )
+    delta = None if found.fitted is None else found.fitted.perturbation
+    origin = _origin(task, network)
+    samples = set_of(found.attacked, origin, network, indices, goal.targets, delta)
     return Made(samples, found, right)
 
 

@@ -12,7 +12,7 @@ from relrob.attacks.attack import Attack, Attacked, attacked, generator
 from relrob.attacks.goal import Goal
 from relrob.attacks.model_of import gradients_of
 from relrob.attacks.parameters import named
-from relrob.attacks.universal import Shift, Universal
+from relrob.attacks.universal import Applied, Fitted, Universal
 from relrob.attacks.victim import Gradients, Victim
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
@@ -79,12 +79,12 @@ def _entry(text: str) -> Entry:
 
 @dataclass(frozen=True, eq=False)
 class Crafted:
-    """`attacked`: the examples after their replay; `delta` (d,): the perturbation that they share,
-    or None; `model`: the differentiable model that the attack followed, or None; `agreement`: the
+    """`attacked`: the examples after their replay; `fitted`: the perturbation that they share, or
+    None; `model`: the differentiable model that the attack followed, or None; `agreement`: the
     share of the clean images to which the model gives the network's own label, or None."""
 
     attacked: Attacked
-    delta: Floats | None
+    fitted: Fitted | None
     model: Gradients | None
     agreement: float | None
 
@@ -99,30 +99,17 @@ def crafted(
     """Attack flat images (n, d) float32 in [0, 1].
 
     `fit`: the images and goal that a universal perturbation is fitted on, None for the same ones;
-    their queries then count for these. Raises ShapeError, UsageError.
+    only their queries count for single images. Raises ShapeError, UsageError.
     """
     model, begin = asked.model(opened.network), time.perf_counter()
-    attack, delta, victim = asked.attack, None, None
-    if isinstance(attack, Universal):
-        shown, wanted = fit or (images, goal)
-        victim = Victim(opened, len(shown), model)
-        delta = attack.fit(victim, shown, wanted, generator(asked.seed, asked.text))
-        attack = Shift(delta, attack.norm)
+    attack, fitted = asked.attack, None
+    if fit is not None and isinstance(attack, Universal):
+        victim = Victim(opened, len(fit[0]), model)
+        fitted = attack.fit(victim, *fit, generator(asked.seed, asked.text))
+        attack = Applied(fitted.perturbation)
     found = attacked(attack, asked.text, opened, images, goal, model=model, seed=asked.seed)
-    if victim is not None and fit is None:
-        found = replace(
-            found,
-            queries=found.queries + victim.queries,
-            gradients=found.gradients + victim.gradients,
-            history=tuple(victim.history),
-            words=victim.words,
-        )
     agreement = None
     if model is not None:
         agreement = float(np.mean(labels(model.logits(images)) == found.clean))
-    return Crafted(
-        replace(found, seconds=time.perf_counter() - begin),
-        delta,
-        model,
-        agreement,
-    )
+    done = replace(found, seconds=time.perf_counter() - begin)
+    return Crafted(done, fitted or found.fitted, model, agreement)

@@ -90,8 +90,13 @@ def _remarks(found: Document) -> list[str]:
             f"on the model, {model['success_on_network']:,} on the file, {model['lost']:,} lost"
         )
     lines += [f"{text}: {count:,} images" for text, count in found["words"].items()]
-    if "fitted_on" in found:
-        lines.append(f"one perturbation, fitted on {found['fitted_on']}")
+    fitted = found["fitted"]
+    if fitted is not None:
+        ended = "converged" if fitted["converged"] else "did not converge"
+        lines.append(
+            f"one perturbation, fitted on {fitted['on']}: it fools {percent(fitted['fooling'])} of "
+            f"them on the model, and {ended} in {fitted['passes']:,} passes"
+        )
     lost = found["unrecognisable"]
     if lost["count"]:
         without = number(lost["norms_without"]["l2"]["mean"])
