@@ -133,7 +133,9 @@ class TransferResult:
     def json(self) -> dict[str, Any]:
         """The document of `relrob transfer --json`; the same command gives the same bytes, but for
         the key `seconds`."""
-        rates = matrix(self.cells, len(self.networks), len(self.sets))
+        rows, columns = len(self.networks), len(self.sets)
+        rates = matrix(self.cells, rows, columns)
+        targeted = any(found.targets is not None for found in self.sets)
         return {
             "relrob": VERSION,
             "targets": [
@@ -153,6 +155,7 @@ class TransferResult:
                 "evasion_rate": rates,
                 "row_means": means(rates),
                 "column_means": means([list(column) for column in zip(*rates, strict=True)]),
+                "targeted_rate": matrix(self.cells, rows, columns, True) if targeted else None,
             },
             "scenarios": [
                 {"name": self.names[each.network], **each.json()} for each in self.scenarios

@@ -143,13 +143,15 @@ def scenarios(cells: Sequence[Cell], columns: Sequence[int], full: int) -> tuple
     )
 
 
-def matrix(cells: Sequence[Cell], rows: int, columns: int) -> list[list[float | None]]:
-    """Evasion rates, a row a target and a column a source, rounded to 6 digits; None where there
-    is no example."""
+def matrix(
+    cells: Sequence[Cell], rows: int, columns: int, targeted: bool = False
+) -> list[list[float | None]]:
+    """Evasion rates, or with `targeted` the shares of the target's label: a row a target, a column
+    a source, rounded to 6 digits; None where there is none."""
     found: list[list[float | None]] = [[None] * columns for _ in range(rows)]
     for each in cells:
-        if each.metrics.samples:
-            found[each.target][each.source] = round(each.metrics.evasion_rate, 6)
+        rate = each.metrics.targeted_rate if targeted else each.metrics.evasion_rate
+        found[each.target][each.source] = None if np.isnan(rate) else round(rate, 6)
     return found
 
 

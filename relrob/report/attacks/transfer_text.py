@@ -51,7 +51,9 @@ def _matrix(found: Document) -> list[str]:
 
 def _cells(found: Document) -> list[str]:
     """Accuracy before and after, and what becomes of the source's successes."""
+    targeted = found["matrix"]["targeted_rate"] is not None
     head = ["examples of, on", "clean", "adversarial", "transferred", "top 2", "mean l2"]
+    head += ["target's label"] if targeted else []
     rows = []
     for each in found["cells"]:
         target = found["targets"][each["target"]]
@@ -63,6 +65,7 @@ def _cells(found: Document) -> list[str]:
                 f"{each['transferred']:,} of {each['source_success']:,}",
                 f"{each['in_top_2']:,} of {each['samples']:,}",
                 number(each["norms"]["l2"]["mean"]),
+                *([percent(each["targeted_rate"])] if targeted else []),
             ]
         )
     return _table(head, rows)
