@@ -59,7 +59,10 @@ def named(text: str, **options: Any) -> tuple[str, Attack]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UsageError(f"{part!r} in attack {text!r}", "parameter=value", f"{name}:eps=0.1")
-        given[key.replace("-", "_")] = value
+        key = key.replace("-", "_")
+        if key in given:
+            raise UsageError(f"attack {text!r} with {key} twice", f"one {key}")
+        given[key] = value
     for key in given:
         if key not in accepted:
             raise UsageError(

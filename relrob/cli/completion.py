@@ -16,7 +16,7 @@ from click.shell_completion import CompletionItem
 
 from relrob.domain.presets import PRESETS
 from relrob.domain.region import KINDS
-from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, load
+from relrob.registry import ATTACKS, EVALUATORS, QUANTISERS, SOLVERS, load
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -100,6 +100,7 @@ def runtime_list(
     ]
 
 
+attacks: Final = words(*(entry.name for entry in ATTACKS))
 schemes: Final = words(
     *(entry.name for entry in QUANTISERS if ":" not in entry.name), "fixed:8", "fixed:16"
 )
