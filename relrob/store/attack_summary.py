@@ -108,19 +108,36 @@ class AttackSummary:
 
 
 @dataclass(frozen=True)
+class GradientModel:
+    """Where the gradients of a network come from: `model` in words, "" without; `of`: the network
+    whose model it is; `exact`: is it that network but for rounding? `agreement`: the share of
+    images to which it gives the label that the attacked file gives."""
+
+    model: str = ""
+    of: str = ""
+    exact: bool = False
+    agreement: float | None = None
+
+    def json(self) -> dict[str, Any]:
+        """The fields."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
 class Attacks:
-    """All attacks of a run. `seed` of their random numbers; `gradients`: for each network, where
-    its gradients come from, or "" without."""
+    """All attacks of a run. `seed` of their random numbers; `gradients`: of each network."""
 
     seed: int
-    gradients: tuple[str, str]
+    gradients: tuple[GradientModel, GradientModel]
     each: tuple[AttackSummary, ...]
 
     def json(self) -> dict[str, Any]:
         """The key `attacks` of summary.json."""
         return {
             "seed": self.seed,
-            "gradients": dict(zip(NETWORKS, self.gradients, strict=True)),
+            "gradients": {
+                name: each.json() for name, each in zip(NETWORKS, self.gradients, strict=True)
+            },
             "seconds": round(sum(each.seconds for each in self.each), _DIGITS),
             "each": [each.json() for each in self.each],
         }
@@ -128,9 +145,8 @@ class Attacks:
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Attacks:
         """From its JSON."""
-        one, other = (document["gradients"][name] for name in NETWORKS)
         each = tuple(AttackSummary.of(each) for each in document["each"])
-        return cls(document["seed"], (one, other), each)
+        return cls(document["seed"], _models(document), each)
 
 
 def summarised(
@@ -145,10 +161,9 @@ def summarised(
     by: dict[tuple[str, str], list[tuple[Record, AttackRecord]]] = {}
     for record, each in rows:
         by.setdefault((each.attack, each.network), []).append((record, each))
-    one, other = (asked["gradients"][name] for name in NETWORKS)
     return Attacks(
         asked["seed"],
-        (one, other),
+        _models(asked),
         tuple(
             AttackSummary(
                 each["attack"],
@@ -159,6 +174,11 @@ def summarised(
             for each, label in zip(asked["each"], labels, strict=True)
         ),
     )
+
+
+def _models(document: Mapping[str, Any]) -> tuple[GradientModel, GradientModel]:
+    one, other = (GradientModel(**document["gradients"][name]) for name in NETWORKS)
+    return one, other
 
 
 def _on(rows: Sequence[tuple[Record, AttackRecord]], network: str) -> OnNetwork:
