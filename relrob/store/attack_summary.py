@@ -210,9 +210,9 @@ def _on(rows: Sequence[tuple[Record, AttackRecord]], network: str) -> OnNetwork:
 
 def labels_of(texts: Sequence[str]) -> list[str]:
     """A short label for each attack: its name, and with attacks of the same name the parameters
-    that tell them apart.
+    that tell them apart, rounded where that is enough.
 
-    >>> labels_of(["fgsm:eps=0.1", "pgd:eps=0.1:steps=40", "pgd:eps=0.3:steps=40"])
+    >>> labels_of(["fgsm:eps=0.1", "pgd:eps=0.10000000000000001:steps=40", "pgd:eps=0.3:steps=40"])
     ['fgsm', 'pgd:eps=0.1', 'pgd:eps=0.3']
     """
     parts = [text.split(":") for text in texts]
@@ -222,5 +222,15 @@ def labels_of(texts: Sequence[str]) -> list[str]:
     for name, mine in zip(names, own, strict=True):
         alike = [set(each) for other, each in zip(names, own, strict=True) if other == name]
         shared = set.intersection(*alike)
-        told.append(":".join([name, *(part for part in mine if part not in shared)]))
-    return told
+        told.append([name, *(part for part in mine if part not in shared)])
+    short = [":".join(map(_rounded, each)) for each in told]
+    return short if len(set(short)) == len(short) else [":".join(each) for each in told]
+
+
+def _rounded(part: str) -> str:
+    """ "eps=0.0313725" for "eps=0.03137254901960784"; other words as they are."""
+    name, equals, value = part.partition("=")
+    try:
+        return f"{name}={float(value):g}" if equals else part
+    except ValueError:
+        return part
