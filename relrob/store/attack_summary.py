@@ -131,16 +131,23 @@ class Attacks:
     gradients: tuple[GradientModel, GradientModel]
     each: tuple[AttackSummary, ...]
 
-    def json(self) -> dict[str, Any]:
-        """The key `attacks` of summary.json."""
-        return {
+    @property
+    def seconds(self) -> float:
+        """Of all attacks on both networks."""
+        return round(sum(each.seconds for each in self.each), _DIGITS)
+
+    def json(self, timed: bool = True) -> dict[str, Any]:
+        """The key `attacks` of summary.json; without `timed`, that of audit.json, which is the same
+        whatever the clock says."""
+        found: dict[str, Any] = {
             "seed": self.seed,
             "gradients": {
                 name: each.json() for name, each in zip(NETWORKS, self.gradients, strict=True)
             },
-            "seconds": round(sum(each.seconds for each in self.each), _DIGITS),
+            "seconds": self.seconds,
             "each": [each.json() for each in self.each],
         }
+        return found if timed else _untimed(found)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Attacks:
@@ -174,6 +181,19 @@ def summarised(
             for each, label in zip(asked["each"], labels, strict=True)
         ),
     )
+
+
+def _untimed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the key "seconds", at any depth."""
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            found[name] = _untimed(value)
+        elif isinstance(value, list):
+            found[name] = [_untimed(each) for each in value]
+        elif name != "seconds":
+            found[name] = value
+    return found
 
 
 def _models(document: Mapping[str, Any]) -> tuple[GradientModel, GradientModel]:
@@ -216,7 +236,7 @@ def labels_of(texts: Sequence[str]) -> list[str]:
     ['fgsm', 'pgd:eps=0.1', 'pgd:eps=0.3']
     """
     parts = [text.split(":") for text in texts]
-    names = [":".join(part for part in each if "=" not in part) for each in parts]
+    names = [name_of(text) for text in texts]
     own = [[part for part in each if "=" in part] for each in parts]
     told = []
     for name, mine in zip(names, own, strict=True):
@@ -225,6 +245,15 @@ def labels_of(texts: Sequence[str]) -> list[str]:
         told.append([name, *(part for part in mine if part not in shared)])
     short = [":".join(map(_rounded, each)) for each in told]
     return short if len(set(short)) == len(short) else [":".join(each) for each in told]
+
+
+def name_of(text: str) -> str:
+    """The name of an attack in its text.
+
+    >>> name_of("art:deepfool:max_iter=5")
+    'art:deepfool'
+    """
+    return ":".join(part for part in text.split(":") if "=" not in part)
 
 
 def _rounded(part: str) -> str:

@@ -18,7 +18,7 @@ from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
 from relrob.registry import ATTACKS, Entry, find
 from relrob.relative.beside import NETWORKS, Armed
-from relrob.store.attack_summary import GradientModel
+from relrob.store.attack_summary import GradientModel, name_of
 
 _GRADIENTS: Final = "gradients"
 _MOST: Final = 1000  # images on which a model and a file are compared
@@ -57,7 +57,7 @@ def attacks_of(text: str | None, region: Region) -> tuple[str, ...]:
 
 def entry_of(text: str) -> Entry:
     """The line of the registry of an attack's text."""
-    return find(ATTACKS, ":".join(part for part in text.split(":") if "=" not in part), "attack")
+    return find(ATTACKS, name_of(text), "attack")
 
 
 def _full(text: str, region: Region) -> str:
@@ -97,7 +97,7 @@ def models_of(texts: Sequence[str], networks: tuple[Network, Network]) -> tuple[
     )
     if one.model is None and other.model is None:
         raise UsageError(
-            f"attack {needy[0].partition(':')[0]}, which takes gradients, where "
+            f"attack {name_of(needy[0])}, which takes gradients, where "
             f"{networks[0].path} and {networks[1].path} have none",
             ", ".join(entry.name for entry in ATTACKS if entry.needs != _GRADIENTS),
         )

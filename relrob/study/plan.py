@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from relrob import registry
 from relrob.compress.accuracy_loss import accuracy_warnings
 from relrob.deciding.choose import check_solver
@@ -17,11 +15,11 @@ from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.errors import UsageError
+from relrob.networks.accuracy import as_floats
 from relrob.networks.details import runtime_details
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.simulated import nothing_quantised
 from relrob.queries.query import Budget
-from relrob.regions.exact import fed
 from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
 from relrob.store.images import spelled
@@ -197,9 +195,8 @@ def make_plan(
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {**({"warnings": lost} if lost else {}), **asked.extents.json()}
     if asked.attacks:
-        images = np.stack([fed(asked.data.images[index]) for index in indices])
-        pair = (reference, quantised)
-        header["attacks"] = header_of(asked.attacks, request.seed, pair, images)
+        images = as_floats(asked.data.images[list(indices)])
+        header["attacks"] = header_of(asked.attacks, request.seed, (reference, quantised), images)
     header = {"relrob": VERSION, "run": config_digest, **header}
     read_as, labels = planned(request, asked.data, stages.data(request, listener))
     return Plan(
