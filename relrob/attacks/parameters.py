@@ -19,6 +19,12 @@ def positive(name: str, value: float, most: float = float("inf")) -> None:
         raise UsageError(f"{name} {value:g}", accepted)
 
 
+def within(name: str, value: float, least: float, most: float) -> None:
+    """Raise UsageError unless least <= value <= most."""
+    if not least <= value <= most:
+        raise UsageError(f"{name} {value:g}", f"{least:g} to {most:g}")
+
+
 def whole(name: str, value: int, least: int = 1) -> None:
     """Raise UsageError unless value >= least."""
     if value < least:

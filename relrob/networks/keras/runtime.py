@@ -20,6 +20,7 @@ from relrob.domain.network import Network
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line, padded, pixel_order, probe_images, run_in_batches
 from relrob.networks.content import checked_bytes
+from relrob.networks.keras.own_layers import LAYERS
 from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import without_batch
 from relrob.system.files import sha256_path
@@ -81,7 +82,9 @@ def loaded_model(network: Network, content: bytes) -> Any:
         copy = Path(folder) / f"network{'.keras' if network.format == 'keras' else '.h5'}"
         copy.write_bytes(content)
         try:
-            return keras.saving.load_model(copy, compile=False, safe_mode=True)
+            return keras.saving.load_model(
+                copy, custom_objects=LAYERS, compile=False, safe_mode=True
+            )
         # Keras raises ValueError, TypeError, KeyError, OSError and errors of its layers.
         except Exception as error:
             raise NetworkError(
