@@ -21,7 +21,8 @@ class Entry:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
-    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network.
+    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network; `radius`: the parameter
+      that is the radius of the ball that they search, "" where they have none.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
@@ -39,6 +40,7 @@ class Entry:
     tool: str = ""
     extra: str = ""
     needs: str = ""
+    radius: str = ""
 
     @property
     def typed(self) -> str:
@@ -321,6 +323,7 @@ ATTACKS: tuple[Entry, ...] = (
         "relrob.attacks.fgsm:Fgsm",
         "one step along the sign of the gradient (Goodfellow et al. 2015)",
         needs="gradients",
+        radius="eps",
     ),
     Entry(
         "ifgsm",
@@ -339,6 +342,7 @@ ATTACKS: tuple[Entry, ...] = (
         "relrob.attacks.pgd:Pgd",
         "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
         needs="gradients",
+        radius="eps",
     ),
     Entry(
         "apgd-ce",

@@ -13,6 +13,7 @@ from click.core import ParameterSource
 
 from relrob.cli import completion
 from relrob.errors import UsageError, printable
+from relrob.registry import ATTACKS, names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -191,6 +192,17 @@ def memory_option(function: F) -> F:
         "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
     )
     return click.option("--memory", type=float, metavar="GIB", help=words)(function)
+
+
+def attacks_option(function: F) -> F:
+    """Add --attacks. The command receives `attacks` (text or None)."""
+    return click.option(
+        "--attacks",
+        metavar="NAME,...",
+        help="Attacks to try on both networks beside the proofs, with commas between: "
+        f"{names(ATTACKS)}; pgd:steps=10 sets a parameter. In a ball they take its radius.",
+        shell_complete=completion.attacks,
+    )(function)
 
 
 def worker_options(function: F) -> F:
