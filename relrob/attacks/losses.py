@@ -54,6 +54,17 @@ def margin(goal: Goal) -> Loss:
     return loss
 
 
+def weighted(weights: Floats) -> Loss:
+    """The sum of the logits times these weights (rows, classes), one row an image: the gradient of
+    any one logit, or of a difference."""
+
+    def loss(logits: Floats, rows: Ints) -> tuple[Doubles, Floats]:
+        mine = weights[rows].astype(np.float32)
+        return (logits.astype(np.float64) * mine).sum(axis=1), mine
+
+    return loss
+
+
 def seeds_of(loss: Loss, rows: Ints) -> tuple[Callable[[Floats], Floats], list[Doubles]]:
     """(the seeds of `loss` for candidates of the images `rows`, a list that the losses of each
     chunk are appended to)."""

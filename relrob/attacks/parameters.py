@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from math import isfinite
 from typing import Any, get_type_hints
 
 from relrob.attacks.attack import Attack
+from relrob.domain.region import Norm
 from relrob.errors import UsageError
 from relrob.registry import ATTACKS, find, load
 
 
 def positive(name: str, value: float, most: float = float("inf")) -> None:
-    """Raise UsageError unless 0 < value <= most."""
-    if not 0 < value <= most:
+    """Raise UsageError unless 0 < value <= most and value is finite."""
+    if not (0 < value <= most and isfinite(value)):
         accepted = "a number above 0" if most == float("inf") else f"above 0, up to {most:g}"
         raise UsageError(f"{name} {value:g}", accepted)
+
+
+def within(name: str, value: float, least: float, most: float) -> None:
+    """Raise UsageError unless least <= value <= most."""
+    if not least <= value <= most:
+        raise UsageError(f"{name} {value:g}", f"{least:g} to {most:g}")
 
 
 def whole(name: str, value: int, least: int = 1) -> None:
@@ -69,7 +77,14 @@ def _read(key: str, value: str, kind: Any) -> Any:
         if kind is float:
             above, _, below = value.partition("/")
             return float(above) / float(below or 1)
+        if kind is Norm:
+            return Norm(value)
     except (ValueError, KeyError, ZeroDivisionError):
-        words = {bool: "true or false", int: "a whole number", float: "a number, such as 8/255"}
+        words = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number, such as 8/255",
+            Norm: ", ".join(Norm),
+        }
         raise UsageError(f"{key} {value!r}", words[kind]) from None
     return value

@@ -12,6 +12,7 @@ from relrob.domain.network import Dense, Layout, Network
 from relrob.errors import QuantiseError
 from relrob.networks.batches import one_line
 from relrob.networks.content import checked_bytes
+from relrob.networks.keras.own_layers import LAYERS
 from relrob.networks.shapes import Shape, raster
 
 
@@ -42,7 +43,9 @@ def from_file(reference: Network) -> Any:
         copy = Path(folder) / ("network.keras" if reference.format == "keras" else "network.h5")
         copy.write_bytes(content)
         try:
-            return keras.models.load_model(copy, compile=False, safe_mode=True)
+            return keras.models.load_model(
+                copy, custom_objects=LAYERS, compile=False, safe_mode=True
+            )
         # Keras raises errors of any class on a file that it cannot read.
         except Exception as error:
             raise QuantiseError(

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from relrob.errors import NetworkError, UnsupportedLayerError
 from relrob.networks.keras.calls import Call, Tensor, calls_of, ends_of
+from relrob.networks.keras.own import OWN, PACKAGE, owned
 
 IDENTITIES = {
     *(
@@ -46,6 +47,7 @@ BLACK_BOX = {
     *("Concatenate", "Dot", "RepeatVector"),
     *("LeakyReLU", "PReLU", "ELU", "EinsumDense", "MultiHeadAttention", "Resizing", "CenterCrop"),
     *("Sequential", "Functional", "Model"),
+    *OWN,
 }
 MODELS = {"Sequential", "Functional", "Model"}
 # The most models within one another. Keras takes minutes for thirty.
@@ -226,6 +228,8 @@ def _check(layer: LayerConfig, entry: dict[str, Any], path: str) -> None:
         foreign = module not in (None, *_ALLOWED) or (
             named not in (None, kind) and module != "keras"
         )
+        if (isinstance(kind, str) and kind in OWN) or str(named).startswith(f"{PACKAGE}>"):
+            foreign = not owned(inner)
         if kind in ("Lambda", "__lambda__", "function", "TFSMLayer") or foreign:
             raise UnsupportedLayerError(
                 f"{path}: {layer} holds {kind!r} of module {module!r}", _ACCEPTED, _HINT

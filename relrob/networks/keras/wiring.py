@@ -8,6 +8,7 @@ from typing import Final
 
 from relrob.networks.keras.calls import Tensor
 from relrob.networks.keras.config import IDENTITIES, MERGING, MODELS, SPATIAL, LayerConfig, Model
+from relrob.networks.keras.own import OWN, STEPPED
 from relrob.networks.operators import NotDenseError
 
 # Layers that treat the images of a batch apart, whatever their settings, and that round alike in
@@ -16,6 +17,7 @@ _APART: Final = {
     *SPATIAL,
     *MERGING,
     *IDENTITIES,
+    *(name for name in OWN if name not in STEPPED),
     *("RepeatVector", "LeakyReLU", "PReLU", "InputLayer", "Dense", "Flatten", "Permute"),
     *("Activation", "ReLU", "Reshape"),
 }

@@ -1,0 +1,1 @@
+"""Pruning: weights, filters and activations that a network does without."""
