@@ -121,10 +121,15 @@ def every(directory: Path) -> dict[str, Finished]:
     return {name: done for name, done in found.items() if done is not None}
 
 
-def pack(directory: Path, output: Path) -> int:
-    """Write all finished stages as one .zip, the same bytes for the same stages; returns their
-    number. Raises StoreError where a file is not the one that its stage wrote."""
-    stages = every(directory)
+def pack(directory: Path, output: Path, only: Collection[str] | None = None) -> int:
+    """Write finished stages, all or those of these digests, as one .zip; returns their number. The
+    same stages give the same bytes.
+
+    Raises StoreError where a file is not the one that its stage wrote.
+    """
+    stages = {
+        digest: done for digest, done in every(directory).items() if only is None or digest in only
+    }
     if not stages:
         raise StoreError(f"{directory} has no finished stages", "a study of stages that was run")
     with atomic_path(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -216,14 +216,14 @@ def _csv(rows: Sequence[TableRow]) -> str:
 def _latex(rows: Sequence[TableRow]) -> str:
     parts = []
     for title, _, pick in _TABLES:
-        shown = [" & ".join(_tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
+        shown = [" & ".join(tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
         parts.append(
             "\n".join(
                 [
                     f"% {title}",
                     r"\begin{tabular}{llrrrrlrr}",
                     r"\toprule",
-                    " & ".join(_tex(name) for name in _HEAD) + r" \\",
+                    " & ".join(tex(name) for name in _HEAD) + r" \\",
                     r"\midrule",
                     *shown,
                     r"\bottomrule",
@@ -234,10 +234,10 @@ def _latex(rows: Sequence[TableRow]) -> str:
     return "% needs the package booktabs\n" + "\n\n".join(parts) + "\n"
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
     """The text with every character escaped that LaTeX takes for a command.
 
-    >>> print(_tex("95 % of R_Q"))
+    >>> print(tex("95 % of R_Q"))
     95 \\% of R\\_Q
     """
     marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.stage import Stage
-from relrob.errors import RelrobError, StoreError
+from relrob.errors import RelrobError, StoreError, UsageError
+from relrob.registry import load_extra
 from relrob.store.stage_directory import finished
 from relrob.study.pipeline.spec import Pipeline
 from relrob.study.pipeline.work import worker
@@ -31,11 +32,16 @@ def run_pipeline(
     workers: int,
     only: Sequence[str] = (),
     listener: Listener = silent,
+    scheduler: str | None = None,
 ) -> None:
     """Finish the stages of the groups `only`, all when empty, and those that they read.
 
-    Raises RelrobError: the first that a stage raised, after the stages beside it ended.
+    `scheduler`: the address of a Dask scheduler, whose workers work in place of `workers`. Raises
+    RelrobError, the first that a stage raised; what is finished stays.
     """
+    for name in only:
+        if name not in pipeline.groups:
+            raise UsageError(f"group {name!r}", ", ".join(pipeline.groups))
     asked = wanted(pipeline, only)
     write_index(pipeline, directory)
     sweep(directory)
@@ -46,7 +52,7 @@ def run_pipeline(
         waiting = {stage.digest for stage in open_}
         ready = [s for s in open_ if not waiting & set(s.links.values())]
         jobs = tuple((stage, pipeline.kinds[stage.kind].target) for stage in ready)
-        for answer in map_unordered(worker, (str(directory), jobs), range(len(jobs)), workers):
+        for answer in _answers(directory, jobs, workers, scheduler):
             if isinstance(answer, Unanswered):
                 raise RelrobError(
                     f"two workers died over {ready[answer.item].described}",
@@ -58,6 +64,18 @@ def run_pipeline(
             listener(Event("stages", text, done, len(asked)))
         open_ = [stage for stage in open_ if stage not in ready]
     listener(Event("note", f"all {len(asked)} stages done in {time.monotonic() - began:,.0f} s"))
+
+
+def _answers(
+    directory: Path, jobs: tuple[tuple[Stage, str], ...], workers: int, scheduler: str | None
+) -> Iterator[Any]:
+    """(number, seconds) of each stage that is finished, in any order; `Unanswered` for one that
+    killed its workers."""
+    if scheduler is None:
+        return map_unordered(worker, (str(directory), jobs), range(len(jobs)), workers)
+    target = "relrob.study.pipeline.cluster:map_on_cluster"
+    found: Iterator[Any] = load_extra(target, "distributed")(directory, jobs, scheduler)
+    return found
 
 
 def wanted(pipeline: Pipeline, only: Sequence[str] = ()) -> list[Stage]:

@@ -22,7 +22,6 @@ unless `across` lists the axis.
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -31,6 +30,7 @@ from typing import Any, Final
 from relrob.domain.stage import Stage
 from relrob.errors import UsageError
 from relrob.study.pipeline.kinds import KINDS, Kind
+from relrob.study.spec import parsed
 from relrob.system.files import sha256_bytes
 
 MOST_STAGES: Final = 10_000
@@ -59,7 +59,7 @@ class Pipeline:
 
 
 def is_pipeline(given: dict[str, Any]) -> bool:
-    """Does a parsed TOML file describe stages, and not grids of runs?"""
+    """Does a study's parsed text describe stages, and not grids of runs?"""
     return any(kind in given for kind in KINDS)
 
 
@@ -68,10 +68,7 @@ def read_pipeline(
 ) -> Pipeline:
     """A study from its text. `profile`: "" takes the file's first. Raises UsageError that names the
     group and the option."""
-    try:
-        given = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"study {name}: {error}", "a TOML file") from error
+    given = parsed(name, text)
     for key in given:
         if key not in (*_HEAD, *kinds):
             raise UsageError(f"study {name}: option {key!r}", ", ".join((*_HEAD, *kinds)))
