@@ -64,11 +64,13 @@ def test_only_pairs_that_both_have_count() -> None:
 def test_a_direction_needs_the_whole_interval_and_three_seeds(
     low: float, high: float, clusters: int, sign: int, says: Judgement
 ) -> None:
-    assert Effect((low + high) / 2, low, high, None, clusters, clusters).judged(sign) is says
+    assert (
+        Effect((low + high) / 2, low, high, None, clusters, clusters, clusters).judged(sign) is says
+    )
 
 
 def test_a_margin_moves_the_bar() -> None:
-    found = Effect(0.2, 0.1, 0.3, 1.0, 3, 3)
+    found = Effect(0.2, 0.1, 0.3, 1.0, 3, 3, 3)
     assert found.judged(1, margin=0.05) is Judgement.REPRODUCED
     assert found.judged(1, margin=0.2) is Judgement.OPEN
     assert found.judged(1, margin=0.4) is Judgement.NOT
@@ -84,4 +86,13 @@ def test_a_margin_moves_the_bar() -> None:
     ],
 )
 def test_nearness_needs_both_ends(low: float, high: float, says: Judgement) -> None:
-    assert Effect(0.0, low, high, None, 3, 3).near(0.03) is says
+    assert Effect(0.0, low, high, None, 3, 3, 3).near(0.03) is says
+
+
+def test_runs_are_the_units_of_one_seed_and_the_text_says_so() -> None:
+    runs = {(0, run): value for run, value in enumerate([0.1, 0.2, 0.3])}
+    found = effect(runs, dict.fromkeys(runs, 0.0))
+    assert found is not None
+    assert (found.clusters, found.pairs, found.seeds) == (3, 3, 1)
+    assert "1 seed, 3 pairs" in found.text
+    assert found.judged(+1) is Judgement.REPRODUCED

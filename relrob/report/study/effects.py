@@ -3,7 +3,9 @@
 A claim of a direction is reproduced where the whole interval lies on its side of 0, not reproduced
 where it lies on the other, and inconclusive otherwise, or with fewer than `LEAST` pairs. The
 interval is the percentile interval (Efron and Tibshirani 1993, chapter 13) of the mean of paired
-differences. Pairs that share a training seed are drawn together: they are not independent.
+differences. Pairs that share a training seed are drawn together: they are not independent. Where
+there is one seed only, runs are the units, and the finding speaks of this one network; its text
+says so.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ _SEED: Final = 20_291
 class Effect:
     """`mean`: of the differences, first less second; `low`, `high`: its 95 % interval; `size`: the
     mean over the standard deviation of the differences (Cohen's d of pairs), None where that is 0
-    or there is one pair; `clusters`: independent units; `pairs`."""
+    or there is one pair; `clusters`: independent units; `pairs`; `seeds`: training seeds."""
 
     mean: float
     low: float
@@ -34,6 +36,7 @@ class Effect:
     size: float | None
     clusters: int
     pairs: int
+    seeds: int
 
     def judged(self, sign: int, margin: float = 0.0) -> Judgement:
         """The claim that the difference has this sign (+1 or -1), by more than `margin`."""
@@ -57,7 +60,8 @@ class Effect:
         """The numbers of a table's cell."""
         size = "" if self.size is None else f", d = {self.size:.2f}"
         ends = f"({self.low:+.3f} to {self.high:+.3f})"
-        return f"{self.mean:+.3f} {ends}{size}, {self.clusters} seeds, {self.pairs} pairs"
+        seeds = "1 seed" if self.seeds == 1 else f"{self.seeds} seeds"
+        return f"{self.mean:+.3f} {ends}{size}, {seeds}, {self.pairs} pairs"
 
 
 def effect(
@@ -73,14 +77,16 @@ def effect(
     clusters: dict[Hashable, list[float]] = {}
     for key in keys:
         clusters.setdefault(key[0], []).append(first[key] - second[key])
-    groups = [np.array(values) for values in clusters.values()]
+    seeds = len(clusters)
+    units = list(clusters.values()) if seeds > 1 else [[d] for v in clusters.values() for d in v]
+    groups = [np.array(values) for values in units]
     every = np.concatenate(groups)
     means = _resampled(groups)
     spread = float(every.std(ddof=1)) if len(every) > 1 else 0.0
     low, high = np.percentile(means, [2.5, 97.5])
     mean = float(every.mean())
     size = mean / spread if spread > 0 else None
-    return Effect(mean, float(low), float(high), size, len(groups), len(every))
+    return Effect(mean, float(low), float(high), size, len(groups), len(every), seeds)
 
 
 def _resampled(groups: list[Doubles]) -> Doubles:

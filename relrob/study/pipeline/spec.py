@@ -16,8 +16,9 @@ attack = "fgsm:eps=0.25"
 images = "$images"
 
 An option that names another group is an input (`INPUTS`). Each stage of that group makes a stage of
-this one. Where the two have an axis in common, and where two inputs have, the values are equal,
-unless `across` lists the axis.
+this one; where the option is a list of groups, its name is an axis with the group as value. Where
+the two have an axis in common, and where two inputs have, the values are equal, unless `across`
+lists the axis.
 """
 
 from __future__ import annotations
@@ -187,16 +188,18 @@ def _stages(
     axes = [key for key, value in options.items() if isinstance(value, list)]
     roles = [role for role in kind.inputs if role in group]
     offered = [_offered(made, group[role]) for role in roles]
+    several = [role for role in roles if isinstance(group[role], list)]
     found = []
     for values in product(*lists.values()):
         chosen = dict(zip(lists, values, strict=True))
         own = {key: chosen[key] for key in axes}
         for inputs in product(*offered):
-            joint = _joined(own, dict(zip(roles, inputs, strict=True)), across)
+            linked = dict(zip(roles, inputs, strict=True))
+            told = {role: linked[role].group for role in several}
+            joint = _joined({**own, **told}, linked, across)
             if joint is not None:
                 kind.check(where, chosen)
                 whole = {**chosen, "version": kind.version}
-                linked = dict(zip(roles, inputs, strict=True))
                 found.append(Stage(kind.name, group["name"], joint, whole, linked))
     if not found:
         raise UsageError(
