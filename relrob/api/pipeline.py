@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
+from relrob.registry import load
+from relrob.report.study.claims import PaperClaim
+from relrob.report.study.stage_rows import Rows
 from relrob.report.study.stage_text import GroupRows, stages_json, stages_text
 from relrob.store.stage_directory import finished, pack, unpack
 from relrob.study.pipeline.campaign import INDEX, read_index, run_pipeline
 from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.spec import find_text, parsed
+
+# The claims of published studies, by the name in a study's `report`.
+CLAIMS: Final = {
+    "zhao2018": "relrob.report.study.claims_zhao:claims",
+    "matachana2020": "relrob.report.study.claims_matachana:claims",
+    "shrestha2024": "relrob.report.study.claims_shrestha:claims",
+}
 
 
 def is_staged(name: str) -> bool:
@@ -51,16 +61,19 @@ def run_stages(
 
 
 def show_stages(directory: Path) -> dict[str, Any]:
-    """The results of the stages that are finished, group by group. Raises StoreError."""
+    """The results of the stages that are finished, group by group, and the judged claims of the
+    study that they repeat. Raises StoreError."""
     index = read_index(directory)
-    document = stages_json(index["title"], _groups(directory, index))
+    groups = _groups(directory, index)
+    document = stages_json(index["title"], groups, _claims(index, groups))
     return {"study": index["study"], "profile": index["profile"], **document}
 
 
 def show_stages_text(directory: Path, form: str) -> str:
     """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
     index = read_index(directory)
-    return stages_text(index["title"], _groups(directory, index), form)
+    groups = _groups(directory, index)
+    return stages_text(index["title"], groups, form, _claims(index, groups))
 
 
 def stage_lines(directory: Path) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
@@ -84,6 +97,12 @@ def import_stages(source: Path, directory: Path) -> tuple[int, int]:
     """Add the stages of a .zip that `export_stages` wrote: (added, there already). All digests are
     checked. Raises StoreError."""
     return unpack(source, directory)
+
+
+def _claims(index: dict[str, Any], groups: list[GroupRows]) -> list[PaperClaim]:
+    """The judged claims of the published study, none where the study repeats none."""
+    target = CLAIMS.get(index["report"])
+    return [] if target is None else list(load(target)(Rows.of(groups)))
 
 
 def _groups(directory: Path, index: dict[str, Any]) -> list[GroupRows]:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Final
 
+from scipy.stats import spearmanr
+
 from relrob.report.study.claims import Judgement, PaperClaim
 from relrob.report.study.effects import effect
 from relrob.report.study.judging import about, together
@@ -253,13 +255,7 @@ def _similar(rows: Rows) -> PaperClaim:
 
 
 def _rank_correlation(first: list[float], second: list[float]) -> float:
-    """Spearman's, ties ranked by their mean."""
-    ranks = []
-    for values in (first, second):
-        ordered = sorted(values)
-        ranks.append([ordered.index(v) + (ordered.count(v) - 1) / 2 for v in values])
-    means = [sum(rank) / len(rank) for rank in ranks]
-    moved = [[r - mean for r in rank] for rank, mean in zip(ranks, means, strict=True)]
-    top = sum(a * b for a, b in zip(*moved, strict=True))
-    below = (sum(a * a for a in moved[0]) * sum(b * b for b in moved[1])) ** 0.5
-    return float(top / below) if below else 0.0
+    """Spearman's; 0 where one side is constant."""
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return 0.0
+    return float(spearmanr(first, second).statistic)

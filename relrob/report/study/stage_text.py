@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from relrob.errors import UsageError
 from relrob.report.run.table import escape
-from relrob.report.study.text import tex
+from relrob.report.study.claims import PaperClaim
+from relrob.report.study.text import claims_json, claims_markdown, tex
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
 
@@ -33,20 +34,27 @@ class GroupRows:
         return list(dict.fromkeys(key for row in self.rows for key in row))
 
 
-def stages_text(title: str, groups: Sequence[GroupRows], form: str) -> str:
-    """The study in one of FORMATS. Raises UsageError for another."""
+def stages_text(
+    title: str, groups: Sequence[GroupRows], form: str, claims: Sequence[PaperClaim] = ()
+) -> str:
+    """The study in one of FORMATS; the claims stand in Markdown and JSON. Raises UsageError for
+    another format."""
     makers = {
-        "markdown": lambda: _markdown(title, groups),
+        "markdown": lambda: _markdown(title, groups, claims),
         "csv": lambda: _csv(groups),
         "latex": lambda: "\n".join(_latex(group) for group in groups if group.rows),
-        "json": lambda: json.dumps(stages_json(title, groups), indent=2, allow_nan=False) + "\n",
+        "json": lambda: (
+            json.dumps(stages_json(title, groups, claims), indent=2, allow_nan=False) + "\n"
+        ),
     }
     if form not in makers:
         raise UsageError(f"format {form!r}", ", ".join(FORMATS))
     return makers[form]()
 
 
-def stages_json(title: str, groups: Sequence[GroupRows]) -> dict[str, Any]:
+def stages_json(
+    title: str, groups: Sequence[GroupRows], claims: Sequence[PaperClaim] = ()
+) -> dict[str, Any]:
     """The document of `--format json`."""
     return {
         "title": title,
@@ -60,6 +68,7 @@ def stages_json(title: str, groups: Sequence[GroupRows]) -> dict[str, Any]:
             }
             for each in groups
         ],
+        "claims": claims_json(claims),
     }
 
 
@@ -76,8 +85,8 @@ def shown(value: Any) -> str:
     return "" if value is None else str(value)
 
 
-def _markdown(title: str, groups: Sequence[GroupRows]) -> str:
-    lines = [f"# {escape(title)}", ""]
+def _markdown(title: str, groups: Sequence[GroupRows], claims: Sequence[PaperClaim]) -> str:
+    lines = [f"# {escape(title)}", "", *claims_markdown(claims)]
     for each in groups:
         lines += [f"## {escape(each.group)}", "", f"{each.done} of {each.stages} stages done.", ""]
         if each.rows:

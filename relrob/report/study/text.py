@@ -11,7 +11,7 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.report.run.rates import counted
 from relrob.report.run.table import escape
-from relrob.report.study.claims import claims
+from relrob.report.study.claims import PaperClaim, claims
 from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.proportions import Proportion
 from relrob.store.study_directory import StudyHead
@@ -69,11 +69,29 @@ def study_json(head: StudyHead, rows: Sequence[TableRow]) -> dict[str, Any]:
         "study": head.study,
         "title": head.title,
         "cells": [row.json() for row in rows],
-        "claims": [
-            {"claim": each.says, "judgement": each.judgement.value, "why": each.why}
-            for each in judged
-        ],
+        "claims": claims_json(judged),
     }
+
+
+def claims_json(judged: Sequence[PaperClaim]) -> list[dict[str, str]]:
+    """Judged claims as JSON."""
+    return [
+        {"claim": each.says, "judgement": each.judgement.value, "why": each.why} for each in judged
+    ]
+
+
+def claims_markdown(judged: Sequence[PaperClaim]) -> list[str]:
+    """Lines of the table of judged claims, none without claims."""
+    if not judged:
+        return []
+    return [
+        "## Claims of the paper",
+        "",
+        "| claim | verdict | numbers |",
+        "| --- | --- | --- |",
+        *(_line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged),
+        "",
+    ]
 
 
 def _cells(row: TableRow, rate: Rate) -> tuple[str, ...]:
@@ -127,18 +145,7 @@ def _markdown(head: StudyHead, rows: Sequence[TableRow]) -> str:
             "its interval reaches from the one to the other."
         )
     lines.append("")
-    judged = claims(head.published, rows)
-    if judged:
-        lines += [
-            "## Claims of the paper",
-            "",
-            "| claim | verdict | numbers |",
-            "| --- | --- | --- |",
-        ]
-        lines += [
-            _line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged
-        ]
-        lines.append("")
+    lines += claims_markdown(claims(head.published, rows))
     lines += [f"- {escape(note)}" for note in _PAPER.get(head.published, ())]
     return "\n".join(lines).rstrip("\n") + "\n"
 
