@@ -349,12 +349,14 @@ ATTACKS: tuple[Entry, ...] = (
         "relrob.attacks.apgd:ApgdCe",
         "auto-PGD on the cross-entropy, with steps that it halves itself (Croce & Hein 2020)",
         needs="gradients",
+        radius="eps",
     ),
     Entry(
         "apgd-t",
         "relrob.attacks.apgd:ApgdT",
         "auto-PGD on the DLR loss, one target class after the other (Croce & Hein 2020)",
         needs="gradients",
+        radius="eps",
     ),
     Entry(
         "deepfool",
@@ -385,18 +387,21 @@ ATTACKS: tuple[Entry, ...] = (
         "relrob.attacks.uap:Uap",
         "one perturbation for all images, from FGSM steps (Moosavi-Dezfooli et al. 2017)",
         needs="gradients",
+        radius="xi",
     ),
     Entry(
         "uap-deepfool",
         "relrob.attacks.uap:UapDeepFool",
         "one perturbation for all images, from DeepFool steps (Moosavi-Dezfooli et al. 2017)",
         needs="gradients",
+        radius="xi",
     ),
     Entry(
         "sgd-uap",
         "relrob.attacks.sgd_uap:SgdUap",
         "one perturbation for all images, by gradient ascent on batches (Shafahi et al. 2020)",
         needs="gradients",
+        radius="eps",
     ),
     *_ART,
     Entry(
@@ -404,6 +409,7 @@ ATTACKS: tuple[Entry, ...] = (
         "relrob.attacks.square:Square",
         "random squares, kept where the loss grows (Andriushchenko et al. 2020)",
         needs="outputs",
+        radius="eps",
     ),
     Entry(
         "boundary",
