@@ -7,9 +7,10 @@ from math import isfinite
 from typing import Any, get_type_hints
 
 from relrob.attacks.attack import Attack
+from relrob.attacks.table import ATTACKS
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
-from relrob.registry import ATTACKS, find, load, load_extra
+from relrob.registry import find, load, load_extra
 
 
 def positive(name: str, value: float, most: float = float("inf")) -> None:

@@ -11,9 +11,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from relrob.attacks.table import ATTACKS
 from relrob.cli import completion
 from relrob.errors import UsageError, printable
-from relrob.registry import ATTACKS, names
+from relrob.registry import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
