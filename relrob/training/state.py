@@ -49,11 +49,10 @@ class State:
 
 @final
 class StateFile:
-    """The file beside the output, "ref.keras.training", of one training alone."""
+    """The file of one training alone, whose digest is `key`."""
 
-    def __init__(self, output: Path, key: str) -> None:
-        self.path = output.with_name(f"{output.name}.training")
-        self._key = key
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self._key = path, key
 
     def write(self, state: State) -> None:
         """Replace the state. Raises StoreError."""

@@ -29,7 +29,9 @@ from relrob.training.step import Learner
 _METHOD = "relrob.compress.in_training.named:named"
 
 
-def train(asked: Training, output: Path, listener: Listener = silent) -> None:
+def train(
+    asked: Training, output: Path, listener: Listener = silent, state: Path | None = None
+) -> None:
     """Train on the training split and write a `.keras` file that reads pixels in [0, 1] and ends in
     logits.
 
@@ -37,8 +39,8 @@ def train(asked: Training, output: Path, listener: Listener = silent) -> None:
     split is never read.
 
     The same arguments give the same bytes on the same machine. The file appears whole at the end or
-    not at all. A state beside it, "OUTPUT.training", is written after each epoch and removed at the
-    end: the same call goes on from it. Raises UsageError, DatasetError, ShapeError, StoreError,
+    not at all. A `state`, "OUTPUT.training" beside it by default, is written after each epoch and
+    removed at the end: the same call goes on from it. Raises UsageError, DatasetError, ShapeError, StoreError,
     TrainingError.
     """
     asked.check_output(output)
@@ -50,7 +52,8 @@ def train(asked: Training, output: Path, listener: Listener = silent) -> None:
     count = len(images) - held
     if count < 1:
         raise DatasetError(f"{asked.dataset} has {len(images)} training images", "two or more")
-    file = StateFile(output, _key(asked, data.sha256))
+    place = output.with_name(f"{output.name}.training") if state is None else state
+    file = StateFile(place, _key(asked, data.sha256))
     # TensorFlow prints that it looks for a GPU, the first time.
     with quiet_native():
         tf.config.list_logical_devices()
