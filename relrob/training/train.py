@@ -40,8 +40,9 @@ def train(
 
     The same arguments give the same bytes on the same machine. The file appears whole at the end or
     not at all. A `state`, "OUTPUT.training" beside it by default, is written after each epoch and
-    removed at the end: the same call goes on from it. Raises UsageError, DatasetError, ShapeError, StoreError,
-    TrainingError.
+    removed at the end: the same call goes on from it.
+
+    Raises UsageError, DatasetError, ShapeError, StoreError, TrainingError.
     """
     asked.check_output(output)
     recipe, architecture = asked.recipe, asked.architecture
