@@ -294,65 +294,6 @@ QUANTISERS: tuple[Entry, ...] = (
     ),
 )
 
-ATTACKS: tuple[Entry, ...] = (
-    Entry(
-        "fgsm",
-        "relrob.attacks.fgsm:Fgsm",
-        "one step along the sign of the gradient (Goodfellow et al. 2015)",
-        needs="gradients",
-        radius="eps",
-    ),
-    Entry(
-        "pgd",
-        "relrob.attacks.pgd:Pgd",
-        "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
-        needs="gradients",
-        radius="eps",
-    ),
-    Entry(
-        "deepfool",
-        "relrob.attacks.deepfool:DeepFool",
-        "the nearest boundary of the linearised network, in L2 (Moosavi-Dezfooli et al. 2016)",
-        needs="gradients",
-    ),
-    Entry(
-        "ddn",
-        "relrob.attacks.ddn:Ddn",
-        "gradients for the direction, a radius that shrinks and grows, in L2 (Rony et al. 2019)",
-        needs="gradients",
-    ),
-    Entry(
-        "cw",
-        "relrob.attacks.carlini_wagner:CarliniWagner",
-        "distance and margin in one objective, in L2 (Carlini and Wagner 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "jsma",
-        "relrob.attacks.jsma:Jsma",
-        "two pixels at a time by their saliency, in L0 (Papernot et al. 2016)",
-        needs="gradients",
-    ),
-    Entry(
-        "uap",
-        "relrob.attacks.uap:Uap",
-        "one perturbation for all images, from FGSM steps (Moosavi-Dezfooli et al. 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "uap-deepfool",
-        "relrob.attacks.uap:UapDeepFool",
-        "one perturbation for all images, from DeepFool steps (Moosavi-Dezfooli et al. 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "sgd-uap",
-        "relrob.attacks.sgd_uap:SgdUap",
-        "one perturbation for all images, by gradient ascent on batches (Shafahi et al. 2020)",
-        needs="gradients",
-    ),
-)
-
 
 def names(table: tuple[Entry, ...]) -> str:
     """The words that users type, for messages: "a, b, c"."""

@@ -14,9 +14,10 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem
 
+from relrob.attacks.table import ATTACKS
 from relrob.domain.presets import PRESETS
 from relrob.domain.region import KINDS
-from relrob.registry import ATTACKS, EVALUATORS, QUANTISERS, SOLVERS, Entry, load
+from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, Entry, load
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

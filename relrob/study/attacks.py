@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from relrob.attacks.model_of import agreement, gradients_of
 from relrob.attacks.parameters import named
+from relrob.attacks.table import ATTACKS
 from relrob.attacks.universal import Universal
 from relrob.attacks.victim import Gradients
 from relrob.domain.arrays import Floats
@@ -17,7 +18,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Ball, Norm, Region
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
-from relrob.registry import ATTACKS, Entry, find
+from relrob.registry import Entry, find
 from relrob.relative.beside import NETWORKS, Armed
 from relrob.store.attack_summary import GradientModel, name_of
 

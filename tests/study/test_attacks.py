@@ -16,6 +16,7 @@ import pytest
 import relrob
 from relrob.attacks.dense_gradients import DenseGradients
 from relrob.attacks.parameters import named
+from relrob.attacks.table import ATTACKS
 from relrob.cli.main import run
 from relrob.deciding.decide import Decision
 from relrob.deciding.decide import decide as honest
@@ -25,7 +26,6 @@ from relrob.domain.verdict import Status
 from relrob.errors import UsageError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.registry import ATTACKS
 from relrob.relative import classify
 from relrob.store.run_directory import Store
 from relrob.study import attacks
