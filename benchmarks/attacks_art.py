@@ -1,4 +1,4 @@
-"""Our attacks by labels and outputs against those of ART 1.20, paired, A B A, in one run.
+"""Our attacks by labels against those of ART 1.20, paired, A B A, in one run.
 
     relrob quantise mnist_weights_keras1.h5 --scheme int8 -o q.tflite
     python benchmarks/attacks_art.py q.tflite [--images 100] [--rounds 2] [--batch 64]
@@ -27,7 +27,7 @@ from relrob.cli.main import tune_blas
 
 tune_blas()
 
-from art.attacks.evasion import BoundaryAttack, HopSkipJump, SquareAttack  # noqa: E402
+from art.attacks.evasion import BoundaryAttack, HopSkipJump  # noqa: E402
 from art.estimators.classification import BlackBoxClassifier  # noqa: E402
 
 from relrob.domain.arrays import Floats, Ints  # noqa: E402
@@ -41,9 +41,6 @@ PAIRS: Final = {
     "hopskipjump:steps=10": lambda c, b: HopSkipJump(c, b, max_iter=10, verbose=False),
     "boundary:steps=50": lambda c, b: BoundaryAttack(
         c, b, targeted=False, max_iter=50, verbose=False
-    ),
-    "square:eps=0.1:queries=1000": lambda c, b: SquareAttack(
-        c, eps=0.1, max_iter=1000, batch_size=b, verbose=False
     ),
 }
 
@@ -79,7 +76,7 @@ def main() -> None:
     data = load("mnist", "test")
     network = load_network(asked.network, image_shape=data.image_shape, classes=10)
     ready = opened(network, 1)
-    images = np.asarray(data.images[: asked.images], np.float32).reshape(asked.images, -1)
+    images = data.pixels(range(asked.images))
     clean = ready.evaluator.outputs(images).argmax(axis=1)
     for text in asked.attack or PAIRS:
         ratios, controls = [], []
