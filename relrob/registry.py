@@ -21,7 +21,8 @@ class Entry:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
-    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network.
+    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network; `radius`: the parameter
+      that is the radius of the ball that they search, "" where they have none.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
@@ -39,6 +40,7 @@ class Entry:
     tool: str = ""
     extra: str = ""
     needs: str = ""
+    radius: str = ""
 
     @property
     def typed(self) -> str:
@@ -289,63 +291,6 @@ QUANTISERS: tuple[Entry, ...] = (
         runtime="onnxruntime",
         calibrated=True,
         tool="onnxruntime",
-    ),
-)
-
-ATTACKS: tuple[Entry, ...] = (
-    Entry(
-        "fgsm",
-        "relrob.attacks.fgsm:Fgsm",
-        "one step along the sign of the gradient (Goodfellow et al. 2015)",
-        needs="gradients",
-    ),
-    Entry(
-        "pgd",
-        "relrob.attacks.pgd:Pgd",
-        "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
-        needs="gradients",
-    ),
-    Entry(
-        "deepfool",
-        "relrob.attacks.deepfool:DeepFool",
-        "the nearest boundary of the linearised network, in L2 (Moosavi-Dezfooli et al. 2016)",
-        needs="gradients",
-    ),
-    Entry(
-        "ddn",
-        "relrob.attacks.ddn:Ddn",
-        "gradients for the direction, a radius that shrinks and grows, in L2 (Rony et al. 2019)",
-        needs="gradients",
-    ),
-    Entry(
-        "cw",
-        "relrob.attacks.carlini_wagner:CarliniWagner",
-        "distance and margin in one objective, in L2 (Carlini and Wagner 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "jsma",
-        "relrob.attacks.jsma:Jsma",
-        "two pixels at a time by their saliency, in L0 (Papernot et al. 2016)",
-        needs="gradients",
-    ),
-    Entry(
-        "uap",
-        "relrob.attacks.uap:Uap",
-        "one perturbation for all images, from FGSM steps (Moosavi-Dezfooli et al. 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "uap-deepfool",
-        "relrob.attacks.uap:UapDeepFool",
-        "one perturbation for all images, from DeepFool steps (Moosavi-Dezfooli et al. 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "sgd-uap",
-        "relrob.attacks.sgd_uap:SgdUap",
-        "one perturbation for all images, by gradient ascent on batches (Shafahi et al. 2020)",
-        needs="gradients",
     ),
 )
 

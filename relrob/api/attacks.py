@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from relrob.attacks.table import ATTACKS
 from relrob.domain.region import Norm
-from relrob.registry import ATTACKS, Entry, load
+from relrob.registry import Entry, load
 
 
 @dataclass(frozen=True)

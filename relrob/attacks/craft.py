@@ -12,6 +12,7 @@ from relrob.attacks.attack import Attack, Attacked, attacked, generator
 from relrob.attacks.goal import Goal
 from relrob.attacks.model_of import gradients_of
 from relrob.attacks.parameters import named
+from relrob.attacks.table import ATTACKS
 from relrob.attacks.universal import Applied, Fitted, Universal
 from relrob.attacks.victim import Gradients, Victim
 from relrob.domain.arrays import Floats
@@ -19,7 +20,7 @@ from relrob.domain.network import Network
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
-from relrob.registry import ATTACKS, Entry
+from relrob.registry import Entry
 
 
 @dataclass(frozen=True)

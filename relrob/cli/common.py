@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from relrob.attacks.table import ATTACKS
 from relrob.cli import completion
 from relrob.errors import UsageError, printable
+from relrob.registry import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -114,7 +116,7 @@ def attack_option(required: bool) -> Callable[[F], F]:
         "--attack",
         required=required,
         metavar="NAME[:PARAMETER=VALUE...]",
-        shell_complete=completion.attacks,
+        shell_complete=completion.attack_names,
         help="An attack, perhaps with parameters: fgsm:eps=0.1; relrob attacks lists them.",
     )
 
@@ -191,6 +193,17 @@ def memory_option(function: F) -> F:
         "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
     )
     return click.option("--memory", type=float, metavar="GIB", help=words)(function)
+
+
+def attacks_option(function: F) -> F:
+    """Add --attacks. The command receives `attacks` (text or None)."""
+    return click.option(
+        "--attacks",
+        metavar="NAME,...",
+        help="Attacks to try on both networks beside the proofs, with commas between: "
+        f"{names(ATTACKS)}; pgd:steps=10 sets a parameter. In a ball they take its radius.",
+        shell_complete=completion.attacks,
+    )(function)
 
 
 def worker_options(function: F) -> F:
