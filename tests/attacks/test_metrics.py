@@ -54,7 +54,9 @@ def test_rates_are_counts_of_single_examples() -> None:
         (Norm.LINF, distance.chebyshev),
     ],
 )
-def test_distances_are_scipys_over_successes_alone(norm: Norm, theirs: Callable[..., float]) -> None:
+def test_distances_are_scipys_over_successes_alone(
+    norm: Norm, theirs: Callable[..., float]
+) -> None:
     clean, adversarial = images(7, 12), images(7, 12, 3)
     success = np.array([True, False, True, True, False, False, True])
     pairs = zip(adversarial[success].astype(float), clean[success].astype(float), strict=True)
