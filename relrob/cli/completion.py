@@ -107,6 +107,7 @@ def _listed(table: tuple[Entry, ...]) -> Completer:
 
 runtime_list: Final = _listed(EVALUATORS)
 attacks: Final = _listed(ATTACKS)
+attack_names: Final = words(*(entry.name for entry in ATTACKS))
 schemes: Final = words(
     *(entry.name for entry in QUANTISERS if ":" not in entry.name), "fixed:8", "fixed:16"
 )
