@@ -75,7 +75,7 @@ def _attacks(attacks: Attacks) -> Table:
     first, *others = attack_words.HEAD
     table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", overflow="fold")
     for row in attack_words.attack_rows(attacks):
         name, *cells = row.cells
         table.add_row(Text("  " * row.depth + name, "cyan" if not row.depth else ""), *cells)
