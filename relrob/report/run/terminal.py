@@ -71,7 +71,7 @@ def _sets(summary: Summary) -> Table:
 
 def _attacks(attacks: Attacks) -> Table:
     """A row for each attack, and below it one for each network."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     first, *others = attack_words.HEAD
     table.add_column(first, overflow="fold")
     for name in others:
