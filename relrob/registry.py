@@ -21,6 +21,8 @@ class Entry:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
+      `example`: of a scheme with parameters. `of_mlps`: the scheme that stands in for it where the
+      reference is an MLP of plain dense layers.
     - Attacks: `needs`: "gradients", "outputs" or "labels" of the network.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
@@ -39,6 +41,8 @@ class Entry:
     tool: str = ""
     extra: str = ""
     needs: str = ""
+    example: str = ""
+    of_mlps: str = ""
 
     @property
     def typed(self) -> str:
@@ -280,6 +284,47 @@ QUANTISERS: tuple[Entry, ...] = (
         runtime="fixed",
         calibrated=True,
         tool="numpy",
+        example="fixed:8",
+    ),
+    Entry(
+        "q:W:P",
+        "relrob.compress.post_training.keras_levels:quantise",
+        "fixed point of W bits, P of them before the point, of weights and activations (.keras; "
+        "Zhao et al. 2018)",
+        suffix=".keras",
+        runtime="keras",
+        tool="tensorflow",
+        example="q:8:2",
+        of_mlps="q-integer",
+    ),
+    Entry(
+        "q-integer:W:P",
+        "relrob.compress.post_training.fixed_format:quantise",
+        "the same of an MLP, exact integers (.npz)",
+        suffix=".npz",
+        runtime="fixed",
+        tool="numpy",
+        example="q-integer:8:2",
+    ),
+    Entry(
+        "dorefa:K",
+        "relrob.compress.post_training.keras_levels:quantise",
+        "DoReFa's 2^K levels, K = 1 to 16, fitted after training (.keras)",
+        suffix=".keras",
+        runtime="keras",
+        calibrated=True,
+        tool="tensorflow",
+        example="dorefa:4",
+    ),
+    Entry(
+        "apot:B",
+        "relrob.compress.post_training.keras_levels:quantise",
+        "additive powers of two of B = 2 to 4 bits, fitted after training (.keras)",
+        suffix=".keras",
+        runtime="keras",
+        calibrated=True,
+        tool="tensorflow",
+        example="apot:4",
     ),
     Entry(
         "qdq",
@@ -291,6 +336,15 @@ QUANTISERS: tuple[Entry, ...] = (
         tool="onnxruntime",
     ),
 )
+
+# The least and the largest value of each parameter of a scheme, by the word before its first colon.
+_RANGES: dict[str, tuple[tuple[int, int], ...]] = {
+    "fixed": ((2, 16),),
+    "q": ((2, 32), (1, 32)),
+    "q-integer": ((2, 32), (1, 32)),
+    "dorefa": ((1, 16),),
+    "apot": ((2, 4),),
+}
 
 ATTACKS: tuple[Entry, ...] = (
     Entry(
@@ -333,12 +387,20 @@ def scheme(name: str) -> Entry:
     >>> scheme("fixed:8").name
     'fixed:B'
     """
-    kind, _, bits = name.partition(":")
-    if kind == "fixed" and bits.isascii() and bits.isdigit() and 2 <= int(bits[:3]) <= 16:
-        name = "fixed:B"
-    elif kind == "fixed":
-        raise UsageError(f"scheme {name!r}", "fixed:2 to fixed:16", "fixed:8")
-    return find(QUANTISERS, name, "scheme")
+    kind, *rest = name.split(":")
+    ranges = _RANGES.get(kind)
+    if ranges is None:
+        return find(QUANTISERS, name, "scheme")
+    entry = next(e for e in QUANTISERS if e.name.partition(":")[0] == kind)
+    whole = [int(part[:3]) for part in rest if part.isascii() and part.isdigit()]
+    if len(whole) != len(rest) or len(rest) != len(ranges):
+        whole = [-1] * len(ranges)
+    fits = all(low <= n <= high for n, (low, high) in zip(whole, ranges, strict=True))
+    if not fits or whole[-1] > whole[0]:
+        ends = (":".join([kind, *(str(pair[side]) for pair in ranges)]) for side in (0, 1))
+        more = ", P up to W" if len(ranges) == 2 else ""
+        raise UsageError(f"scheme {name!r}", " to ".join(ends) + more, entry.example)
+    return entry
 
 
 def load(target: str) -> Any:

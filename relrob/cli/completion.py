@@ -100,6 +100,4 @@ def runtime_list(
     ]
 
 
-schemes: Final = words(
-    *(entry.name for entry in QUANTISERS if ":" not in entry.name), "fixed:8", "fixed:16"
-)
+schemes: Final = words(*(entry.example or entry.name for entry in QUANTISERS))
