@@ -23,7 +23,8 @@ class Entry:
       names another; `calibrated`: they learn the ranges of activations from images.
       `example`: of a scheme with parameters. `of_mlps`: the scheme that stands in for it where the
       reference is an MLP of plain dense layers.
-    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network.
+    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network; `radius`: the parameter
+      that is the radius of the ball that they search, "" where they have none.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
@@ -43,6 +44,7 @@ class Entry:
     needs: str = ""
     example: str = ""
     of_mlps: str = ""
+    radius: str = ""
 
     @property
     def typed(self) -> str:
@@ -345,15 +347,6 @@ _RANGES: dict[str, tuple[tuple[int, int], ...]] = {
     "dorefa": ((1, 16),),
     "apot": ((2, 4),),
 }
-
-ATTACKS: tuple[Entry, ...] = (
-    Entry(
-        "fgsm",
-        "relrob.attacks.fgsm:Fgsm",
-        "one step along the sign of the gradient (Goodfellow et al. 2015)",
-        needs="gradients",
-    ),
-)
 
 
 def names(table: tuple[Entry, ...]) -> str:

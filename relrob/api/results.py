@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from relrob.audit.gate import EXIT, SHIP, RuleResult
 from relrob.audit.rows import Row
-from relrob.domain.record import Record
+from relrob.domain.record import AttackRecord, Record
 from relrob.registry import load_extra
 from relrob.store.study_directory import CellResult
 from relrob.store.summary import Summary
@@ -28,12 +28,13 @@ class VerifyResult(Mapping[str, Any]):
     as values.
 
     `summary`: its counts and rates; `records`: one an image, in the order asked for; `directory`:
-    of the run.
+    of the run; `attacks`: index to what attacks found around that image, where they were asked for.
     """
 
     summary: Summary
     records: tuple[Record, ...]
     directory: Path
+    attacks: Mapping[int, tuple[AttackRecord, ...]] = field(default_factory=dict)
 
     @property
     def witnesses(self) -> tuple[Path, ...]:

@@ -45,7 +45,7 @@ def verify(
       images_layout, images (text, or indices), quantise, runtime, reference_runtime, layout,
       input_scale, mean, std (numbers, or one a channel), channels, output, region, features, axes,
       grid, seed, evaluations, rollouts, strict_radius, include_misclassified, repick, effective,
-      solver, time_limit, counts, certificates, memory.
+      solver, time_limit, counts, certificates, attacks (text, or a list of attacks), memory.
     - `export`: NAME.smt2. The questions about each image are written first, as
       NAME-INDEX-reference.smt2 and NAME-INDEX-quantised.smt2.
     - `out`: the run directory, relrob-runs/DIGEST by default. The same call resumes the run in it;
@@ -99,8 +99,10 @@ def verify_plan(
         keep_networks(plan, directory)
         run(plan, store, workers, listener, scheduler)
         seconds = store.seconds()
-        records = store.records(plan.indices)
-        summary = summarise(records, plan.header, sum(seconds[index] for index in plan.indices))
+        records, attacks = store.records(plan.indices), store.attacks()
+        spent = sum(seconds[index] for index in plan.indices)
+        summary = summarise(records, plan.header, spent, attacks)
         listener(Event("note", f"writing {directory}"))
         write_run(directory, summary, plan.indices)
-    return VerifyResult(summary, tuple(records), directory)
+    found = {index: attacks[index] for index in plan.indices if index in attacks}
+    return VerifyResult(summary, tuple(records), directory, found)

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 
 from relrob.attacks.goal import Goal
+from relrob.attacks.universal import Fitted, Universal, added
 from relrob.attacks.victim import Gradients, Victim
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.region import Norm
@@ -28,7 +29,8 @@ CHANGED = 1e-6
 class Attack(Protocol):
     """A frozen dataclass whose fields are the parameters, with the field's names: `eps`, `steps`.
 
-    What it asks of a network (gradients, outputs or labels) is a fact of `relrob.registry.ATTACKS`.
+    What it asks of a network (gradients, outputs or labels) is a fact of its entry in
+    `relrob.attacks.table.ATTACKS`.
     """
 
     @property
@@ -50,6 +52,7 @@ class Attacked:
     `clean`, `found` (n,): the labels of both on the runtime, each image alone. `success` (n,): does
     `found` meet the goal? `on_model` (n,): does the differentiable model say so? None without a
     model. `queries`, `gradients` (n,), `history`, `words`: as in `Victim`. `seconds`: of it all.
+    `fitted`: the perturbation that all images share, of a universal attack.
     """
 
     attack: str
@@ -66,6 +69,7 @@ class Attacked:
     history: tuple[Doubles, ...]
     words: dict[int, str]
     seconds: float
+    fitted: Fitted | None = None
 
     def distances(self, norm: Norm) -> Doubles:
         """Distances (n,) of the proposals from their images, in [0,1] units."""
@@ -94,7 +98,12 @@ def attacked(
         raise ShapeError(f"{len(goal.labels)} labels for {len(images)} images", "one an image")
     begin = time.perf_counter()
     victim = Victim(opened, len(images), model)
-    proposed = attack.run(victim, images, goal, generator(seed, text))
+    rng, fitted = generator(seed, text), None
+    if isinstance(attack, Universal):
+        fitted = attack.fit(victim, images, goal, rng)
+        proposed = added(images, fitted.perturbation)
+    else:
+        proposed = attack.run(victim, images, goal, rng)
     if proposed.shape != images.shape:
         raise ShapeError(f"{text} proposed images {proposed.shape}", f"{images.shape}")
     proposed = np.where(np.isnan(proposed), images, proposed)
@@ -115,6 +124,7 @@ def attacked(
         tuple(victim.history),
         victim.words,
         time.perf_counter() - begin,
+        fitted,
     )
 
 

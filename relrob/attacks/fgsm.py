@@ -10,6 +10,7 @@ import numpy as np
 from relrob.attacks.goal import Goal
 from relrob.attacks.losses import cross_entropy, seeds_of
 from relrob.attacks.parameters import positive
+from relrob.attacks.projection import Around
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Floats
 from relrob.domain.region import Norm
@@ -30,4 +31,5 @@ class Fgsm:
         rows = np.arange(len(images))
         seeds, _ = seeds_of(cross_entropy(goal), rows)
         _, gradients = victim.pulled(images, rows, seeds)
-        return np.clip(images + np.float32(self.eps) * np.sign(gradients), 0.0, 1.0)
+        moved = images + np.float32(self.eps) * np.sign(gradients)
+        return Around(images, self.eps, self.norm).nearest(moved)

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from math import isfinite
 from typing import Any, get_type_hints
 
 from relrob.attacks.attack import Attack
+from relrob.attacks.table import ATTACKS
+from relrob.domain.region import Norm
 from relrob.errors import UsageError
-from relrob.registry import ATTACKS, find, load
+from relrob.registry import find, load, load_extra
 
 
 def positive(name: str, value: float, most: float = float("inf")) -> None:
-    """Raise UsageError unless 0 < value <= most."""
-    if not 0 < value <= most:
+    """Raise UsageError unless 0 < value <= most and value is finite."""
+    if not (0 < value <= most and isfinite(value)):
         accepted = "a number above 0" if most == float("inf") else f"above 0, up to {most:g}"
         raise UsageError(f"{name} {value:g}", accepted)
+
+
+def within(name: str, value: float, least: float, most: float) -> None:
+    """Raise UsageError unless least <= value <= most."""
+    if not least <= value <= most:
+        raise UsageError(f"{name} {value:g}", f"{least:g} to {most:g}")
 
 
 def whole(name: str, value: int, least: int = 1) -> None:
@@ -40,7 +49,10 @@ def named(text: str, **options: Any) -> tuple[str, Attack]:
     'fgsm:eps=0.25'
     """
     name, *parts = text.split(":")
-    made = load(find(ATTACKS, name, "attack").target)
+    if name == "art" and parts:
+        name, parts = f"art:{parts[0]}", parts[1:]
+    entry = find(ATTACKS, name, "attack")
+    made = load_extra(entry.target, entry.extra) if entry.extra else load(entry.target)
     hints = get_type_hints(made)
     accepted = [field.name for field in fields(made)]
     given = {key: str(value) for key, value in options.items() if value is not None}
@@ -48,7 +60,10 @@ def named(text: str, **options: Any) -> tuple[str, Attack]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UsageError(f"{part!r} in attack {text!r}", "parameter=value", f"{name}:eps=0.1")
-        given[key.replace("-", "_")] = value
+        key = key.replace("-", "_")
+        if key in given:
+            raise UsageError(f"attack {text!r} with {key} twice", f"one {key}")
+        given[key] = value
     for key in given:
         if key not in accepted:
             raise UsageError(
@@ -69,7 +84,14 @@ def _read(key: str, value: str, kind: Any) -> Any:
         if kind is float:
             above, _, below = value.partition("/")
             return float(above) / float(below or 1)
+        if kind is Norm:
+            return Norm(value)
     except (ValueError, KeyError, ZeroDivisionError):
-        words = {bool: "true or false", int: "a whole number", float: "a number, such as 8/255"}
+        words = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number, such as 8/255",
+            Norm: ", ".join(Norm),
+        }
         raise UsageError(f"{key} {value!r}", words[kind]) from None
     return value

@@ -96,6 +96,11 @@ class Victim:
         """Labels (m,) of candidates, as for `outputs`."""
         return labels(self.outputs(candidates, rows))
 
+    def judged(self, logits: Floats, candidates: Floats, rows: Ints) -> Ints:
+        """Labels (m,) of candidates whose logits on the model are known: the model's where it is
+        the network itself, else the runtime's. A file's emulation is never believed."""
+        return labels(logits) if self.model.exact else self.labels(candidates, rows)
+
     def logits(self, candidates: Floats, rows: Ints) -> Floats:
         """Logits (m, classes) of the differentiable model, counted as its passes."""
         np.add.at(self.gradients, rows, 1)
@@ -111,11 +116,13 @@ class Victim:
         candidate; k passes each."""
         count, width = classes.shape
         wide = np.repeat(candidates, width, axis=0)
-        chosen = classes.reshape(-1)
+        left = classes.reshape(-1)
 
         def one_each(logits: Floats) -> Floats:
+            nonlocal left
             weights = np.zeros_like(logits)
-            weights[np.arange(len(chosen)), chosen] = 1.0
+            weights[np.arange(len(logits)), left[: len(logits)]] = 1.0
+            left = left[len(logits) :]
             return weights
 
         logits, gradients = self.pulled(wide, np.repeat(rows, width), one_each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Final
 
@@ -104,15 +104,53 @@ class WitnessView:
     moved: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class AttackRecord:
+    """What one attack found around one image on one network; every success was replayed, alone.
+
+    `attack`: its full text; `network`: "reference" or "quantised". `inside`: is an image that fools
+    the network known inside the region? `distance`: of the nearest one found anywhere, in the
+    attack's norm, None where there is none; `label`: the network's label of that one, -1 without.
+    `on_model`: does the attack's proposal fool the differentiable model? None without a model.
+    `transfers`: does the nearest one fool the other network as well? None where there is none.
+    `queries`, `gradients`: candidates that were run, passes of the model. `remark`: words such as
+    "no signal", or "". `seconds` is no part of what is compared.
+    """
+
+    attack: str
+    network: str
+    inside: bool = False
+    distance: float | None = None
+    label: int = -1
+    on_model: bool | None = None
+    transfers: bool | None = None
+    queries: int = 0
+    gradients: int = 0
+    remark: str = ""
+    seconds: float = field(default=0.0, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.found != (self.transfers is not None):
+            raise ValueError("a transfer belongs to an image that was found, and to it alone")
+        if self.inside and not self.found:
+            raise ValueError("what lies inside the region was found")
+
+    @property
+    def found(self) -> bool:
+        """Was an image that fools the network found anywhere?"""
+        return self.distance is not None
+
+
 @dataclass(frozen=True, eq=False)
 class ImageResult:
     """The results of one image of a run.
 
     `record`; `witnesses`; `seconds`: the time that it took, apart from the record; `certificates`:
-    of its ROBUST verdicts, (network, bytes) each, where they were asked for.
+    of its ROBUST verdicts, (network, bytes) each, where they were asked for; `attacks`: likewise.
     """
 
     record: Record
     witnesses: tuple[WitnessView, ...]
     seconds: float
     certificates: tuple[tuple[str, bytes], ...] = ()
+    attacks: tuple[AttackRecord, ...] = ()

@@ -77,6 +77,13 @@ class BallSet:
             return False
         return _within(self.region, [Fraction(float(image[i])) - self.exact[i] for i in changed])
 
+    def near(self, image: Floats) -> Floats | None:
+        """The point of the region that `image` (d,) is, but for rounding; on a lattice, the one
+        that whole steps towards it reach. None where it is outside."""
+        if self.contains(image):
+            return image
+        return self.point(image.astype(np.float64) - self.base)
+
     def cost(self, image: Proposal) -> Fraction:
         """Exact L1 change of an image (d,), as it is fed."""
         changed = np.flatnonzero(image != self.base)

@@ -163,6 +163,10 @@ class RungSet:
         rebuilt = self.images(mask[None, :])[0]
         return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.ladder.radius
 
+    def near(self, image: Floats) -> Floats | None:
+        """The point of the ladder that `image` (d,) is; None where it is none."""
+        return image if self.contains(image) else None
+
 
 def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     """The ladder around an image (any shape, uint8 levels or float32 in [0,1]).

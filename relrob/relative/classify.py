@@ -27,6 +27,7 @@ from relrob.queries.query import Budget, Query
 from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
 from relrob.regions.points import Points, points_of
+from relrob.relative.beside import Armed, Around, beside
 from relrob.relative.sets import Effective, set_of
 from relrob.relative.views import witness_view
 
@@ -38,7 +39,8 @@ ROLES = ("reference", "quantised")
 @dataclass(frozen=True, eq=False)
 class Setting:
     """What every image of a run shares; `solver`: a method of the registry, or a solver;
-    `effective`, `counts`: of ladders, whose points are counted."""
+    `effective`, `counts`: of ladders, whose points are counted; `arms`: attacks to try beside the
+    solver, `seed` of their random numbers."""
 
     reference: Opened
     quantised: Opened
@@ -48,10 +50,13 @@ class Setting:
     effective: Effective = Effective.CLOSEST
     counts: bool = False
     certify: bool = False
+    arms: tuple[Armed, ...] = ()
+    seed: int = 0
 
 
 def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> ImageResult:
-    """Decide one image (H, W, C). Cost: a solver run over the region on both networks."""
+    """Decide one image (H, W, C). Cost: a solver run over the region on both networks, and the
+    attacks. Raises AlarmError where a run contradicts a proof."""
     begin = time.perf_counter()
     networks = (setting.reference, setting.quantised)
     points = points_of(setting.region, image)
@@ -83,7 +88,9 @@ def classify(setting: Setting, index: int, image: NDArray[Any], label: int) -> I
         if verdict.witness is not None
     )
     certificates = _certificates(query, decision, image) if setting.certify else ()
-    return ImageResult(row, views, time.perf_counter() - begin, certificates)
+    around = Around(index, label, points, said, decision.verdicts)
+    attacks = beside(setting.arms, networks, around, setting.seed)
+    return ImageResult(row, views, time.perf_counter() - begin, certificates, attacks)
 
 
 def ties_of(fooled: Sequence[bool], clean: Sequence[Floats]) -> str:

@@ -1,6 +1,6 @@
-"""Stores of an older relrob, read as they are or carried over. Format 4 lacks the last columns of a
-record. Format 3 lacks spot checks and seals too, and keeps the selection of images in its
-configuration."""
+"""Stores of an older relrob, read as they are or carried over. Format 5 lacks the table of attacks.
+Format 4 lacks the last columns of a record too. Format 3 lacks spot checks and seals as well, and
+keeps the selection of images in its configuration."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from relrob.system.files import atomic_path
 FORMAT: Final = 3  # the last one without seals
 SEALED: Final = 4
 _CONFIGURED: Final = 4  # of a configuration that is the same in stores of later formats
-_LAST: Final = {FORMAT: "clean_regression", SEALED: "spot_checks"}
+_LAST: Final = {FORMAT: "clean_regression", SEALED: "spot_checks", 5: "quantised_proved"}
 COLUMNS: Final = {
     version: tables.COLUMNS[: tables.COLUMNS.index(last) + 1] for version, last in _LAST.items()
 }

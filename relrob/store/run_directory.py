@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, final
 
-from relrob.domain.record import ImageResult, Record, WitnessView
+from relrob.domain.record import AttackRecord, ImageResult, Record, WitnessView
 from relrob.errors import StoreError
-from relrob.store import older, seals, tables, witness_file
+from relrob.store import attack_rows, older, seals, tables, witness_file
 from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import (
     ELSEWHERE,
@@ -169,7 +169,7 @@ class Store:
                     'SELECT sha256 FROM seals WHERE "index" = ?', values
                 ).fetchall():
                     run = run.changed(seal, -1)
-            for table in ("seals", "witnesses", "certificates", "timings", "records"):
+            for table in ("seals", "witnesses", "certificates", "timings", "attacks", "records"):
                 self._connection.executemany(_DELETE.format(table), given)
             seals.write(self._connection, self._checked.config, run)
         self._run = run
@@ -192,7 +192,8 @@ class Store:
                 'SELECT * FROM records WHERE "index" = ?', (index,)
             ).fetchone()
             if stored is not None:
-                self._check_same(index, stored == row, witnesses)
+                same = stored == row and self.attacks(index).get(index, ()) == result.attacks
+                self._check_same(index, same, witnesses)
                 return
             self._connection.execute(tables.INSERT, row)
             blobs = [
@@ -204,6 +205,7 @@ class Store:
             self._connection.execute(
                 "INSERT INTO timings VALUES (?, ?)", (index, float(result.seconds))
             )
+            attack_rows.insert(self._connection, index, result.attacks)
             run = seals.add(self._connection, index, tables.VERSION, self._run)
             seals.write(self._connection, self._checked.config, run)
         self._run = run
@@ -252,6 +254,11 @@ class Store:
             witness_file.decode(data, f"of image {at}") for at, _, data in self.witness_files(index)
         ]
 
+    def attacks(self, index: int | None = None) -> dict[int, tuple[AttackRecord, ...]]:
+        """Index to what attacks found around the image; of one image, or of all."""
+        with sqlite_errors(self._path):
+            return attack_rows.read(self._connection, index)
+
     def seconds(self) -> dict[int, float]:
         """Index to the seconds that the image took. No record holds a time."""
         found = self._query('SELECT * FROM timings ORDER BY "index"')
@@ -265,9 +272,12 @@ class Store:
         views: dict[int, list[WitnessView]] = {}
         for view in self.witnesses():
             views.setdefault(view.index, []).append(view)
+        attacks = self.attacks()
         for record in self.records():
             digests = [witness_file.digest(view) for view in views.get(record.index, [])]
-            sha.update(json.dumps([tables.encode(record), digests]).encode() + b"\n")
+            found = attack_rows.timeless(attacks.get(record.index, ()))
+            told = [tables.encode(record), digests, *([found] if found else [])]
+            sha.update(json.dumps(told).encode() + b"\n")
         return sha.hexdigest()
 
     def _query(self, statement: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -358,7 +368,7 @@ def _version(path: Path, connection: sqlite3.Connection) -> int:
         "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"
     ).fetchall()
     expected = older.COLUMNS.get(version, tables.COLUMNS)
-    made = [(text,) for text in tables.schema(len(expected))]
+    made = [(text,) for text in tables.schema(len(expected), version)]
     same = columns == expected and (version < older.SEALED or statements == made)
     if not version or not same:
         raise StoreError(

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.errors import StoreError
+from relrob.store import attack_rows
 from relrob.store.sqlite_file import RESTORE
 
 _MODULUS: Final = 2**256
@@ -48,7 +49,8 @@ class RunSeal:
 class Held:
     """All that the store holds of one image, with digests for blobs.
 
-    `format`: the format of the store that the image was decided for.
+    `format`: the format of the store that the image was decided for. `attacks`: None in a store
+    of a format that has none, whose seals do not speak of them.
     """
 
     format: int
@@ -56,11 +58,14 @@ class Held:
     witnesses: tuple[tuple[str, str], ...]
     certificates: tuple[tuple[str, str], ...]
     seconds: tuple[float, ...]
+    attacks: tuple[tuple[Any, ...], ...] | None = None
 
     def seal(self) -> str:
         """SHA-256 (hex) of every field. Raises TypeError for a value of a type that no record
         has."""
-        return hashlib.sha256(json.dumps(list(vars(self).values())).encode()).hexdigest()
+        values = list(vars(self).values())
+        told = values[:-1] if self.attacks is None else values
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def rows_there(
@@ -84,7 +89,11 @@ def rows_there(
     seconds: defaultdict[int, list[float]] = defaultdict(list)
     for at, spent in connection.execute(f"SELECT * FROM timings{where}", values):  # noqa: S608
         seconds[at].append(spent)
-    for at in sorted({*records, *blobs[0], *blobs[1], *seconds, *formats}):
+    attacks: defaultdict[int, list[tuple[Any, ...]]] = defaultdict(list)
+    for row in attack_rows.rows(connection, index):
+        attacks[row[0]].append(row)
+    kept = attack_rows.there(connection)
+    for at in sorted({*records, *blobs[0], *blobs[1], *seconds, *attacks, *formats}):
         witnesses, certificates = (tuple(found.get(at, ())) for found in blobs)
         yield (
             at,
@@ -94,6 +103,7 @@ def rows_there(
                 witnesses,
                 certificates,
                 tuple(seconds.get(at, ())),
+                tuple(attacks.get(at, ())) if kept else None,
             ),
         )
 

@@ -111,9 +111,10 @@ def _read_run(directory: Path) -> CellResult:
 def _read(place: Path, grid: str, options: dict[str, Any], header: Mapping[str, Any]) -> CellResult:
     with Store.read(place) as store:
         indices = asked(header)
-        records, spent = store.records(indices), store.seconds()
+        records, spent, attacks = store.records(indices), store.seconds(), store.attacks()
         older.warn(place / FILE, store.older)
-    summary = summarise(records, header, sum(spent[record.index] for record in records))
+    seconds = sum(spent[record.index] for record in records)
+    summary = summarise(records, header, seconds, attacks)
     return cell_of(grid, options, place, summary, records, indices)
 
 

@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from relrob.domain.record import TIES, Record, Set
+from relrob.domain.record import TIES, AttackRecord, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
+from relrob.store.attack_summary import summarised
 from relrob.store.grounds import grounds
 from relrob.store.header import Header
 from relrob.store.rates import SetSizes, Undecided
@@ -33,14 +34,23 @@ _ADMITS: Mapping[Set, tuple[frozenset[str], frozenset[str]]] = {
 }
 
 
-def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: float) -> Summary:
+def summarise(
+    records: Sequence[Record],
+    header: Mapping[str, Any],
+    seconds: float,
+    attacks: Mapping[int, Sequence[AttackRecord]] | None = None,
+) -> Summary:
     """The summary of some records.
 
     `header`: the keys of `relrob.store.header`, and whatever else summary.json is to end with.
-    `seconds`: of work. Raises StoreError when a record contradicts itself.
+    `seconds`: of work. `attacks`: index to what attacks found, where the header names any. Raises
+    StoreError when a record contradicts itself, or an attack contradicts a verdict.
     """
+    found, asked = attacks or {}, header.get("attacks")
     for record in records:
         _check(record)
+        _check_attacks(record, found.get(record.index, ()))
+    header = {name: value for name, value in header.items() if name != "attacks"}
     right = [record for record in records if record.set is not Set.L_IC]
     decided = [record for record in right if record.set is not Set.UNKNOWN]
     evaluated = sum(record.evaluated for record in decided)
@@ -79,6 +89,7 @@ def summarise(records: Sequence[Record], header: Mapping[str, Any], seconds: flo
         ),
         lost=_first(record for record in records if record.set is Set.RFP),
         ties=_ties(records),
+        attacks=None if asked is None else summarised(asked, records, found),
     )
 
 
@@ -146,6 +157,16 @@ def _check(record: Record) -> None:
         few, many = getattr(record, part), getattr(record, whole)
         if few is not None and many is not None and few > many:
             raise StoreError(f"image {record.index} has {part} {few} above {whole} {many}")
+
+
+def _check_attacks(record: Record, found: Sequence[AttackRecord]) -> None:
+    """Raise StoreError where an image inside the region stands beside a ROBUST."""
+    for each in found:
+        if each.inside and getattr(record, f"{each.network}_verdict") == Status.ROBUST:
+            raise StoreError(
+                f"image {record.index} is ROBUST on the {each.network} network, and {each.attack} "
+                "fools it inside the region"
+            )
 
 
 def _total(counts: Iterable[int | None]) -> int | None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.store.attack_summary import Attacks
 from relrob.store.grounds import Grounds
 from relrob.store.header import LEADING, Header
 from relrob.store.proportions import Bounds, Proportion, pair
@@ -35,7 +36,7 @@ _OWN: Final = {
     *_COUNTS,
     *("sets", "points", "seconds", "intervals", "spot_checks", "effective", "region_points"),
     *("decided_by", "reasons", "undecided", "robust_by", "lost_images", "ties", "tie_images"),
-    "other_ties",
+    *("other_ties", "attacks"),
 }
 
 
@@ -98,6 +99,7 @@ class Summary:
     `reasons`: reason of UNKNOWN to images, both as pairs in alphabetical order. `robust_by`: what
     ROBUST rests on, of the reference in R and of the quantised network in R_Q^FP; None in older
     summaries. `lost`: the first images of R^FP. `ties`: labels that the order of the outputs gives.
+    `attacks`: what they found, None where none was asked for.
     """
 
     header: Header
@@ -121,6 +123,7 @@ class Summary:
     robust_by: tuple[Grounds, Grounds] | None = None
     lost: tuple[int, ...] = ()
     ties: Ties = Ties()
+    attacks: Attacks | None = None
 
     @property
     def shares(self) -> dict[str, Proportion]:
@@ -199,6 +202,7 @@ class Summary:
             "ties": self.ties.fooled,
             "tie_images": list(self.ties.images),
             "other_ties": {name: getattr(self.ties, name) for name in _OTHER_TIES},
+            **({} if self.attacks is None else {"attacks": self.attacks.json()}),
             **document,
         }
 
@@ -235,6 +239,7 @@ class Summary:
                 tuple(document.get("tie_images", ())),
                 **document.get("other_ties", {}),
             ),
+            attacks=Attacks.of(document["attacks"]) if "attacks" in document else None,
             **{name: document[name] for name in _COUNTS},
         )
 

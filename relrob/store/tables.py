@@ -11,8 +11,9 @@ from typing import Any
 from relrob.domain.record import RECORD_COLUMNS, Record, Set
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
+from relrob.store import attack_rows
 
-VERSION = 5
+VERSION = 6
 COLUMNS = RECORD_COLUMNS
 _LARGEST = 2**63 - 1
 
@@ -91,9 +92,9 @@ _FIELDS: tuple[tuple[str, _Kind], ...] = tuple(
 )
 
 
-def schema(columns: int) -> tuple[str, ...]:
-    """The statements that make the tables of a store whose records have the first so many
-    columns."""
+def schema(columns: int, version: int = VERSION) -> tuple[str, ...]:
+    """The statements that make the tables of a store of that format, whose records have the first
+    so many columns."""
     records = ",\n  ".join(
         f'"{name}" {kind.sql.format(c=chr(34) + name + chr(34))}'
         for name, kind in _FIELDS[:columns]
@@ -102,6 +103,7 @@ def schema(columns: int) -> tuple[str, ...]:
         _META,
         f'CREATE TABLE records (\n  {records},\n  PRIMARY KEY ("index")\n)',
         *_BESIDE,
+        *([attack_rows.TABLE] if version >= attack_rows.SINCE else []),
     )
 
 

@@ -48,8 +48,8 @@ def _quantise(asked: Asked) -> str:
 
 
 def _seed(asked: Asked) -> str:
-    """A search draws; so does the calibration of a scheme."""
-    if asked["region"] == "search":
+    """A search draws; so do attacks, and the calibration of a scheme."""
+    if asked["region"] == "search" or asked["attacks"] is not None:
         return ""
     if asked["quantised"] is not None:
         return f"region {asked['region']} and a QUANTISED of your own, where nothing is drawn"
@@ -111,6 +111,7 @@ USES: Final[Mapping[str, Use]] = {
     "time_limit": Use(_DECIDED),
     "counts": Use(("ladder",), _counts),
     "certificates": Use(("ladder", "lattice", "l1", "linf", "l0"), _certificates, _NO_RULES),
+    "attacks": Use(_DECIDED, why=_NO_RULES[:1]),
     "memory": Use(idle=_memory),
     # How the data are read, and what the networks read of them.
     **{name: Use() for name in ("classes", "labels", "range", "images_layout")},

@@ -76,6 +76,7 @@ class Request:
     time_limit: float = 60.0
     counts: bool = True
     certificates: bool = False
+    attacks: str | None = None
     memory: float | None = None
 
     def __post_init__(self) -> None:
@@ -150,6 +151,8 @@ def request_of(
             "text such as '0:100', or indices such as [3, 17, 4]",
             f"images=[{images}]",
         )
+    if isinstance(given.get("attacks"), (list, tuple)):
+        given["attacks"] = ",".join(map(str, given["attacks"]))
     for name in CONSTANTS:
         given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):

@@ -36,7 +36,7 @@ from relrob.errors import QuantiseError
 from relrob.networks.feed import fed
 from relrob.networks.keras.quantisers import APoT, DoReFa
 from relrob.networks.shapes import Shape, raster, without_batch
-from relrob.training.train import saved
+from relrob.training.saving import saved
 
 # The most values of one activation that fit its range.
 _FITTED: Final = 100_000

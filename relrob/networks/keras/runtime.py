@@ -43,7 +43,7 @@ def open_keras(
         batch = 1
     # TensorFlow prints that it looks for a GPU, the first time.
     with quiet_native():
-        _limit(threads)
+        limit_threads(threads)
     if network.format == "savedmodel":
         return Keras(network, *_from_directory(network), batch)
     opened = Keras(network, *_from_file(network, checked_bytes(network, data)), batch)
@@ -72,11 +72,17 @@ def _check_steps(opened: Keras, network: Network) -> None:
 
 def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
     """The model of a file, and the shape of its input."""
+    model = loaded_model(network, content)
+    return (lambda images: model(images, training=False)), input_shape(network, model)
+
+
+def loaded_model(network: Network, content: bytes) -> Any:
+    """The Keras model of a file, not compiled. Raises NetworkError."""
     with quiet_native(), tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / f"network{'.keras' if network.format == 'keras' else '.h5'}"
         copy.write_bytes(content)
         try:
-            model: Any = keras.saving.load_model(
+            return keras.saving.load_model(
                 copy, custom_objects=LAYERS, compile=False, safe_mode=True
             )
         # Keras raises ValueError, TypeError, KeyError, OSError and errors of its layers.
@@ -84,19 +90,16 @@ def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
             raise NetworkError(
                 f"Keras refuses {network.path}: {one_line(error)}", "a model that it can load"
             ) from error
-    shape = model.input_shape if model.built else (None, *network.image_shape)
-    return (lambda images: model(images, training=False)), shape
+
+
+def input_shape(network: Network, model: Any) -> Any:
+    """The shape of a model's input, its batch first and None where open."""
+    return model.input_shape if model.built else (None, *network.image_shape)
 
 
 def _from_directory(network: Network) -> tuple[Any, Any]:
     """The model of a SavedModel, and the shape of its input."""
-    if sha256_path(Path(network.path)) != network.sha256:
-        raise NetworkError(
-            f"{network.path} has changed since it was loaded",
-            "the directory that was loaded",
-            "load it again",
-        )
-    function = frozen(network.path)
+    function = frozen_function(network)
     shape = function.inputs[0].shape
     return (lambda images: function(images)[0]), shape.as_list() if shape.rank else (
         None,
@@ -104,7 +107,18 @@ def _from_directory(network: Network) -> tuple[Any, Any]:
     )
 
 
-def _limit(threads: int) -> None:
+def frozen_function(network: Network) -> Any:
+    """The frozen function of a SavedModel. Raises NetworkError where it has changed."""
+    if sha256_path(Path(network.path)) != network.sha256:
+        raise NetworkError(
+            f"{network.path} has changed since it was loaded",
+            "the directory that was loaded",
+            "load it again",
+        )
+    return frozen(network.path)
+
+
+def limit_threads(threads: int) -> None:
     """Use the CPU alone, and so many threads. TensorFlow takes both only before its first use in a
     process."""
     try:
