@@ -23,6 +23,7 @@ from relrob.compress.calibration import (
     judged,
 )
 from relrob.compress.source import ended, rebuilt
+from relrob.compress.table import QUANTISERS
 from relrob.domain.contract import constant, exactly, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
@@ -31,7 +32,6 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.registry import QUANTISERS
 from relrob.study.data import in_units, labelled
 from relrob.study.options import spelled
 from relrob.study.pool import leave_unguarded

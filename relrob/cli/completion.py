@@ -15,9 +15,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from relrob.attacks.table import ATTACKS
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
 from relrob.domain.region import KINDS
-from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, Entry, load
+from relrob.registry import EVALUATORS, SOLVERS, Entry, load
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 

@@ -19,8 +19,9 @@ from relrob.cli.common import (
 )
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
+from relrob.compress.table import QUANTISERS
 from relrob.errors import printable
-from relrob.registry import QUANTISERS, load, names
+from relrob.registry import load, names
 
 
 @click.command("quantise")

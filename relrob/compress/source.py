@@ -3,9 +3,9 @@ anew."""
 
 from __future__ import annotations
 
+from relrob.compress.table import scheme as scheme_entry
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError
-from relrob.registry import scheme as scheme_entry
 
 _KERAS = ("keras", "keras-h5")
 

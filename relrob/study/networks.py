@@ -17,12 +17,12 @@ from relrob.compress.build import (
 )
 from relrob.compress.calibration import Calibration, calibration_images, draw, judged
 from relrob.compress.source import form_of, own_file, rebuilt
+from relrob.compress.table import scheme as scheme_entry
 from relrob.domain.contract import exactly
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
-from relrob.registry import scheme as scheme_entry
 from relrob.study.data import in_units
 from relrob.study.request import Request
 from relrob.system.files import cache_dir, check_writable, sha256_bytes, write_atomic
