@@ -1,0 +1,49 @@
+"""Stages that make networks, trained or compressed, and look at their values."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import numpy as np
+
+from relrob.networks.accuracy import accuracy
+from relrob.networks.keras.backend import load_on_tensorflow
+from relrob.store.stage_directory import Row
+from relrob.study.pipeline.make_attacks import network_of, opened_network
+from relrob.study.pipeline.work import Input, Job
+from relrob.system.files import write_atomic
+from relrob_datasets import load
+
+# The file of a network.
+NETWORK: Final = "net.keras"
+# The file of distributions.
+CURVES: Final = "cdf.json"
+
+
+def distribution(job: Job) -> list[Row]:
+    """The values of the source: weights, and activations on images drawn at random (Z: ten)."""
+    data = load(job.options["dataset"], "test")
+    rng = np.random.default_rng(0)
+    places = np.sort(rng.choice(len(data.labels), job.options["images"], replace=False))
+    images = data.pixels(places.tolist()).reshape(-1, *data.image_shape)
+    target = "relrob.compress.distribution:"
+    found = load_on_tensorflow(f"{target}distributions")(network_of(job.inputs["source"]), images)
+    curves = {
+        name: [round(float(v), 6) for v in load_on_tensorflow(f"{target}cumulative")(values)]
+        for name, values in found.items()
+    }
+    write_atomic(job.folder / CURVES, json.dumps(curves) + "\n")
+    row: Row = {}
+    for name, values in found.items():
+        figures = load_on_tensorflow(f"{target}figures")(values)
+        row |= {f"{name}_{key}": value for key, value in figures.items()}
+    return [row]
+
+
+def measured(source: Input, dataset: str) -> Row:
+    """The clean accuracy of a network on the whole test split."""
+    data = load(dataset, "test")
+    opened = opened_network(source, data)
+    found = accuracy(opened.evaluator, data.images, data.labels)
+    return {"accuracy": round(found, 6), "images": len(data.labels)}
