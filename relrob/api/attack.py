@@ -26,7 +26,7 @@ def attack(
     network: str | Path,
     attack: str,
     *,
-    dataset: str | None = None,
+    dataset: str | Path | None = None,
     split: str | None = None,
     images: str | Sequence[int] | None = None,
     sample: int | None = None,

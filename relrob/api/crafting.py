@@ -41,7 +41,7 @@ class Choice:
     `classes`, `labels`, `range`, `images_layout`: how data are read (docs/data.md).
     """
 
-    dataset: str | None = None
+    dataset: str | Path | None = None
     split: str | None = None
     images: str | Sequence[int] | None = None
     sample: int | None = None
@@ -73,8 +73,8 @@ class Choice:
     def read(self, how: HowRead, listener: Listener) -> Images:
         """The images of data set and split. Raises DatasetError, UsageError."""
         read_as = ReadAs((), self.labels or "given", self.range, self.images_layout or "auto")
-        name, split = self.dataset or "mnist", self.split or "test"
-        return read_data(name, split, read_as, self.classes, how.memory, listener)
+        name = "mnist" if self.dataset is None else str(self.dataset)
+        return read_data(name, self.split or "test", read_as, self.classes, how.memory, listener)
 
 
 @dataclass(frozen=True, eq=False)

@@ -39,7 +39,7 @@ def transfer(
     samples: Paths = (),
     reference: str | Path | None = None,
     attack: str | None = None,
-    dataset: str | None = None,
+    dataset: str | Path | None = None,
     split: str | None = None,
     images: str | Sequence[int] | None = None,
     sample: int | None = None,
@@ -99,6 +99,8 @@ def transfer(
     if kept:
         _refuse({"source": _listed(source) or None, **vars(choice), **crafting})
         found = _applied(kept, _once([*full, *others]), how, wanted, listener)
+    elif not sources:
+        raise UsageError("no source", "networks to attack, or --samples", "--source NET")
     else:
         asked = _asked(crafting, choice)
         attacking = _once([*sources, *(others if full else [])])
@@ -174,8 +176,6 @@ def _crafted(
     listener: Listener,
 ) -> _Found:
     """Sets that are crafted now on `sources`, which are among the targets. Raises RelrobError."""
-    if not sources:
-        raise UsageError("no source", "networks to attack, or --samples", "--source NET")
     by_source = None if wanted is Filter.BOTH_CORRECT else wanted
     chosen = source_filter(by_source or Filter.SOURCE_CORRECT)
     shown = choice.read(how, listener)

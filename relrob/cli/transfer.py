@@ -39,15 +39,18 @@ def spread(words: list[str]) -> list[str]:
     for at, word in enumerate(words):
         if word == "--":
             return [*found, *words[at:]]
-        if word.startswith("-") and word != "-":
+        if _named(word):
             option = word if word in _SEVERAL else ""
-            if not option or at + 1 == len(words) or words[at + 1].startswith("-"):
+            if not option or at + 1 == len(words) or _named(words[at + 1]):
                 found.append(word)
-        elif option:
-            found += [option, word]
         else:
-            found.append(word)
+            found += [option, word] if option else [word]
     return found
+
+
+def _named(word: str) -> bool:
+    """Is it an option?"""
+    return word.startswith("-") and word != "-"
 
 
 @final
