@@ -21,11 +21,7 @@ def distributions(path: Path, images: Floats) -> dict[str, Doubles]:
     """All values, flat: the "weights" of kernels, and "activations", the outputs of ReLUs and of
     layers that quantise these, on images (n, H, W, C)."""
     model = keras.saving.load_model(path, custom_objects=LAYERS, compile=False, safe_mode=True)
-    kernels = [
-        np.asarray(layer.get_weights()[0], np.float64).ravel()
-        for layer in model.layers
-        if type(layer).__name__ in _WEIGHTED
-    ]
+    kernels = _kernels(model)
     tensors = [layer.output for layer in model.layers if _activates(layer)]
     # One layer may be read by many: its last form counts, the quantised one.
     found = keras.Model(model.inputs, tensors)(images, training=False) if tensors else []
@@ -35,6 +31,24 @@ def distributions(path: Path, images: Floats) -> dict[str, Doubles]:
         "weights": np.concatenate(kernels) if kernels else np.zeros(0),
         "activations": np.concatenate(outputs) if outputs else np.zeros(0),
     }
+
+
+def counted(path: Path) -> dict[str, float]:
+    """`parameters`: numbers that are trained; `density`: the share of weights of kernels, all but
+    biases and normalisations, that are not 0."""
+    model = keras.saving.load_model(path, custom_objects=LAYERS, compile=False, safe_mode=True)
+    weights = np.concatenate(_kernels(model))
+    count = sum(int(np.prod(each.shape)) for each in model.trainable_weights)
+    return {"parameters": count, "density": round(float((weights != 0).mean()), 6)}
+
+
+def _kernels(model: Any) -> list[Doubles]:
+    """The kernels of a model, flat."""
+    return [
+        np.asarray(layer.get_weights()[0], np.float64).ravel()
+        for layer in model.layers
+        if type(layer).__name__ in _WEIGHTED
+    ]
 
 
 def _activates(layer: Any) -> bool:

@@ -35,7 +35,7 @@ def attack(job: Job) -> list[Row]:
     if options["select"] not in _SELECT:
         raise UsageError(f"select {options['select']!r}", ", ".join(_SELECT))
     data = load(options["dataset"], options["split"])
-    opened = opened_network(job.inputs["source"], data)
+    opened = opened_network(network_of(job.inputs["source"]), data)
     chosen = _SELECT[options["select"]]
     places = np.arange(len(data.labels))
     most = int(options["images"])
@@ -69,7 +69,7 @@ def evaluate(job: Job) -> list[Row]:
     image it labels rightly too."""
     samples = read_set(job.inputs["samples"].only(SAMPLES))
     data = load(job.options["dataset"], samples.origin.split)
-    opened = opened_network(job.inputs["target"], data)
+    opened = opened_network(network_of(job.inputs["target"]), data)
     clean = labels(deployed_outputs(opened, samples.images))
     right: Any = clean == samples.labels
     chosen = Filter.BOTH_CORRECT if job.options["both_correct"] else Filter.NONE
@@ -100,9 +100,9 @@ def flat(found: Cell) -> Row:
     }
 
 
-def opened_network(source: Input, data: Dataset) -> Opened:
-    """The network of a stage, open on its runtime."""
-    network = load_network(network_of(source), image_shape=data.image_shape, classes=data.classes)
+def opened_network(path: Path, data: Dataset) -> Opened:
+    """The network of a file, open on its default runtime."""
+    network = load_network(path, image_shape=data.image_shape, classes=data.classes)
     return Opened(network, open_network(network), open_network(network, batch=1))
 
 

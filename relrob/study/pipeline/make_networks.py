@@ -3,22 +3,50 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from relrob.domain.events import silent
 from relrob.networks.accuracy import accuracy
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.store.stage_directory import Row
 from relrob.study.pipeline.make_attacks import network_of, opened_network
-from relrob.study.pipeline.work import Input, Job
+from relrob.study.pipeline.work import Job
 from relrob.system.files import write_atomic
+from relrob.training.asked import Training
+from relrob.training.reference import trainer
 from relrob_datasets import load
 
 # The file of a network.
 NETWORK: Final = "net.keras"
 # The file of distributions.
 CURVES: Final = "cdf.json"
+
+
+# The file of a training that was not finished.
+_STATE: Final = "net.training"
+
+
+def train(job: Job) -> list[Row]:
+    """Train a network, from given weights on where there is a start. A training that was killed
+    goes on from its state in the stage's folder."""
+    options, start = job.options, job.inputs.get("start")
+    augment = tuple(word for word in options["augment"].split(",") if word)
+    asked = Training(
+        options["arch"],
+        options["dataset"],
+        options["seed"],
+        options["profile"],
+        augment=augment,
+        start=None if start is None else network_of(start),
+        compress=options["compress"],
+    )
+    output = job.folder / NETWORK
+    if not output.exists():
+        trainer()(asked, output, silent, job.folder / _STATE)
+    return [{**measured(output, options["dataset"]), "recipe": repr(asked.recipe)}]
 
 
 def distribution(job: Job) -> list[Row]:
@@ -41,9 +69,11 @@ def distribution(job: Job) -> list[Row]:
     return [row]
 
 
-def measured(source: Input, dataset: str) -> Row:
-    """The clean accuracy of a network on the whole test split."""
+def measured(path: Path, dataset: str) -> Row:
+    """The clean accuracy of a network on the whole test split, its parameters, and its density: the
+    share of its kernels' weights that are not 0."""
     data = load(dataset, "test")
-    opened = opened_network(source, data)
+    opened = opened_network(path, data)
     found = accuracy(opened.evaluator, data.images, data.labels)
-    return {"accuracy": round(found, 6), "images": len(data.labels)}
+    counted = load_on_tensorflow("relrob.compress.distribution:counted")(path)
+    return {"accuracy": round(found, 6), "images": len(data.labels), **counted}
