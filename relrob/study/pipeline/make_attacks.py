@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -16,12 +15,10 @@ from relrob.domain.events import silent
 from relrob.errors import UsageError
 from relrob.networks.deployed import deployed_outputs
 from relrob.networks.evaluator import labels
-from relrob.networks.load import load_network
-from relrob.networks.open import Opened, open_network
 from relrob.store.stage_directory import Row
-from relrob.study.pipeline.work import Input, Job
+from relrob.study.pipeline.made import network_of, opened_network
+from relrob.study.pipeline.work import Job
 from relrob_datasets import load
-from relrob_datasets.dataset import Dataset
 
 # The file of an adversarial set.
 SAMPLES: Final = "adv.npz"
@@ -98,15 +95,3 @@ def flat(found: Cell) -> Row:
         "in_top_2": found.in_top_2,
         "transfer_rate": document["transfer_rate"],
     }
-
-
-def opened_network(path: Path, data: Dataset) -> Opened:
-    """The network of a file, open on its default runtime."""
-    network = load_network(path, image_shape=data.image_shape, classes=data.classes)
-    return Opened(network, open_network(network), open_network(network, batch=1))
-
-
-def network_of(source: Input) -> Path:
-    """The file of the network that a stage made. Raises RelrobError."""
-    suffixes = (".keras", ".tflite", ".onnx", ".npz")
-    return source.only(next(s for s in suffixes if any(n.endswith(s) for n in source.files)))

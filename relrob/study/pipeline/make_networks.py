@@ -12,7 +12,7 @@ from relrob.domain.events import silent
 from relrob.networks.accuracy import accuracy
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.store.stage_directory import Row
-from relrob.study.pipeline.make_attacks import network_of, opened_network
+from relrob.study.pipeline.made import network_of, opened_network
 from relrob.study.pipeline.work import Job
 from relrob.system.files import write_atomic
 from relrob.training.asked import Training
