@@ -7,9 +7,10 @@ from math import isfinite
 from typing import Any, get_type_hints
 
 from relrob.attacks.attack import Attack
+from relrob.attacks.table import ATTACKS
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
-from relrob.registry import ATTACKS, find, load
+from relrob.registry import find, load, load_extra
 
 
 def positive(name: str, value: float, most: float = float("inf")) -> None:
@@ -48,7 +49,10 @@ def named(text: str, **options: Any) -> tuple[str, Attack]:
     'fgsm:eps=0.25'
     """
     name, *parts = text.split(":")
-    made = load(find(ATTACKS, name, "attack").target)
+    if name == "art" and parts:
+        name, parts = f"art:{parts[0]}", parts[1:]
+    entry = find(ATTACKS, name, "attack")
+    made = load_extra(entry.target, entry.extra) if entry.extra else load(entry.target)
     hints = get_type_hints(made)
     accepted = [field.name for field in fields(made)]
     given = {key: str(value) for key, value in options.items() if value is not None}
@@ -56,7 +60,10 @@ def named(text: str, **options: Any) -> tuple[str, Attack]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UsageError(f"{part!r} in attack {text!r}", "parameter=value", f"{name}:eps=0.1")
-        given[key.replace("-", "_")] = value
+        key = key.replace("-", "_")
+        if key in given:
+            raise UsageError(f"attack {text!r} with {key} twice", f"one {key}")
+        given[key] = value
     for key in given:
         if key not in accepted:
             raise UsageError(

@@ -26,7 +26,8 @@ class SgdUap:
 
     With targets, y_i is the target, and the loss goes down: an image whose target is farther than
     `beta` does not pull. `restarts` shuffle the images anew; the perturbation that fools most is
-    kept. Source: compare docs/attacks.md.
+    kept. Source: Shafahi et al. 2020, algorithm 1; the constants are those of the code that
+    Matachana et al. published.
     """
 
     eps: float = 10 / 255

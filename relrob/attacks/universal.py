@@ -21,7 +21,8 @@ class Fitted:
 
     `perturbation` (d,) float32, in raster order. `fooling`: the share of the images that it was
     fitted on which meet the goal with it, on the model. `converged`: did the fit end because that
-    was enough? A fit that always spends all its passes has not. `passes`: over the images.
+    was enough? A fit that always spends all its passes has not. `passes`: over the images, 0 where
+    nobody tells.
 
     Raises ShapeError where the perturbation is not flat, UsageError where it is not finite.
     """
