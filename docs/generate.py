@@ -10,12 +10,16 @@ from pathlib import Path
 
 import click
 
+from relrob.api.attacks import attacks as known_attacks
 from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
-from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
+from relrob.registry import EVALUATORS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
 from relrob.store.summary import Summary
+from relrob.training.architectures import ARCHITECTURES
+from relrob.training.recipes import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "reports" / "quickstart"
@@ -61,10 +65,45 @@ def registries() -> str:
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
 
 
+def attacks() -> str:
+    """The attacks with their parameters."""
+    rows = []
+    for each in known_attacks():
+        told = " ".join(f"{key}={value}" for key, value in each.parameters.items())
+        shown = f"`{told}`" if told else f"`relrob[{each.extra}]`" if each.extra else ""
+        rows.append(f"| `{each.name}` | {each.summary} | {each.needs} | {each.norm} | {shown} |")
+    head = ["| attack | is | needs | keeps small | parameters |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
+
+
 def presets() -> str:
     """Regions by name."""
     rows = [f"| `{preset.name}` | {preset.summary} |" for preset in PRESETS]
     return "\n".join(["| `--region` | is |", "| --- | --- |", *rows])
+
+
+def networks() -> str:
+    """The networks that are trained here."""
+    rows = [
+        f"| `{each.name}` | {each.summary} | {_recipe(each.quick)} | {_recipe(each.full)} |"
+        for each in ARCHITECTURES
+    ]
+    return "\n".join(["| `--arch` | is | quick | full |", "| --- | --- | --- | --- |", *rows])
+
+
+def _recipe(recipe: Recipe) -> str:
+    """A recipe in a cell of a table."""
+    rates = [
+        f"{rate:g}" + (f" from epoch {start + 1}" if start else "") for start, rate in recipe.rates
+    ]
+    words = [f"{recipe.epochs} epochs", f"batch {recipe.batch}"]
+    words += [f"{recipe.optimiser} {', '.join(rates)}"]
+    words += [f"decay {recipe.decay:g} of {recipe.decayed}"] if recipe.decay else []
+    words += [f"width x {recipe.width:g}"] if recipe.width != 1 else []
+    words += [f"{recipe.images:,} images"] if recipe.images else []
+    words += [" + ".join(recipe.augment)] if recipe.augment else []
+    words += ["best epoch kept"] if recipe.keep == "best" else []
+    return "; ".join(words)
 
 
 def commands() -> str:

@@ -12,12 +12,15 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from relrob.api.attack import attack
+    from relrob.api.attacks import attacks
     from relrob.api.audit import audit
     from relrob.api.compare import compare_runtimes
     from relrob.api.ladder import ladder
     from relrob.api.quantise import quantise
     from relrob.api.study import study, table
     from relrob.api.train import train
+    from relrob.api.transfer import transfer
     from relrob.api.verify import verify
     from relrob.domain.events import Event
     from relrob.errors import RelrobError
@@ -27,6 +30,8 @@ __all__ = [
     "Event",
     "RelrobError",
     "__version__",
+    "attack",
+    "attacks",
     "audit",
     "compare_runtimes",
     "ladder",
@@ -34,21 +39,24 @@ __all__ = [
     "study",
     "table",
     "train",
+    "transfer",
     "verify",
 ]
 
 _LAZY = {
     "Event": "relrob.domain.events:Event",
     "RelrobError": "relrob.errors:RelrobError",
+    "attack": "relrob.api.attack:attack",
     "compare_runtimes": "relrob.api.compare:compare_runtimes",
     "ladder": "relrob.api.ladder:ladder",
     "quantise": "relrob.api.quantise:quantise",
     "table": "relrob.api.study:table",
     "train": "relrob.api.train:train",
+    "transfer": "relrob.api.transfer:transfer",
     "verify": "relrob.api.verify:verify",
 }
 # Packages that are called like functions (`relrob.registry.Door`).
-_DOORS = ("audit", "study")
+_DOORS = ("attacks", "audit", "study")
 
 
 def __getattr__(name: str) -> Any:

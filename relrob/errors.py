@@ -94,6 +94,10 @@ class QuantiseError(RelrobError):
     """A network cannot be quantised in the scheme asked for."""
 
 
+class TrainingError(RelrobError):
+    """A training came to nothing: its loss is no number."""
+
+
 class RegionError(RelrobError):
     """A region of perturbed images is not well defined, or too large for the operation."""
 

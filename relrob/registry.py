@@ -21,7 +21,10 @@ class Entry:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
-    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network.
+      `example`: of a scheme with parameters. `of_mlps`: the scheme that stands in for it where the
+      reference is an MLP of plain dense layers.
+    - Attacks: `needs`: "gradients", "outputs" or "labels" of the network; `radius`: the parameter
+      that is the radius of the ball that they search, "" where they have none.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
@@ -39,6 +42,9 @@ class Entry:
     tool: str = ""
     extra: str = ""
     needs: str = ""
+    example: str = ""
+    of_mlps: str = ""
+    radius: str = ""
 
     @property
     def typed(self) -> str:
@@ -220,159 +226,6 @@ EVALUATORS: tuple[Entry, ...] = (
     ),
 )
 
-QUANTISERS: tuple[Entry, ...] = (
-    Entry(
-        "dynamic",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT dynamic range, one scale a weight tensor (the paper's)",
-        suffix=".tflite",
-        runtime="xnnpack",
-        tool="tensorflow",
-    ),
-    Entry(
-        "dynamic-per-channel",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT dynamic range, one scale an output channel",
-        suffix=".tflite",
-        runtime="xnnpack",
-        tool="tensorflow",
-    ),
-    Entry(
-        "int8",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT full int8, int8 in and out, one scale an output channel",
-        suffix=".tflite",
-        runtime="xnnpack",
-        calibrated=True,
-        tool="tensorflow",
-    ),
-    Entry(
-        "int8-per-tensor",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT full int8, one scale a weight tensor",
-        suffix=".tflite",
-        runtime="xnnpack",
-        calibrated=True,
-        tool="tensorflow",
-    ),
-    Entry(
-        "int16x8",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT int16 activations, int8 weights",
-        suffix=".tflite",
-        runtime="xnnpack",
-        calibrated=True,
-        tool="tensorflow",
-    ),
-    Entry(
-        "float16",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT float16 weights",
-        suffix=".tflite",
-        runtime="xnnpack",
-        tool="tensorflow",
-    ),
-    Entry(
-        "fixed:B",
-        "relrob.compress.post_training.fixed_point:quantise",
-        "fixed point of B = 2 to 16 bits, exact integers (.npz)",
-        suffix=".npz",
-        runtime="fixed",
-        calibrated=True,
-        tool="numpy",
-    ),
-    Entry(
-        "qdq",
-        "relrob.compress.post_training.onnx_qdq:quantise",
-        "onnxruntime static QDQ int8",
-        suffix=".onnx",
-        runtime="onnxruntime",
-        calibrated=True,
-        tool="onnxruntime",
-    ),
-)
-
-_ART: tuple[Entry, ...] = tuple(
-    Entry(
-        f"art:{name}",
-        f"relrob.attacks.art_attacks:Art{attribute}",
-        f"ART's {words} (pip install 'relrob[art]')",
-        needs=needs,
-        extra="art",
-    )
-    for name, attribute, words, needs in (
-        ("fgsm", "Fgsm", "FastGradientMethod, L-infinity", "gradients"),
-        ("bim", "Bim", "BasicIterativeMethod", "gradients"),
-        ("pgd", "Pgd", "ProjectedGradientDescent", "gradients"),
-        ("deepfool", "DeepFool", "DeepFool", "gradients"),
-        ("jsma", "Jsma", "SaliencyMapMethod", "gradients"),
-        ("cw", "CarliniWagner", "CarliniL2Method", "gradients"),
-        ("elastic-net", "ElasticNet", "ElasticNet, L1", "gradients"),
-        ("uap", "Uap", "UniversalPerturbation with FGSM inside", "gradients"),
-        ("boundary", "Boundary", "BoundaryAttack", "labels"),
-        ("hopskipjump", "HopSkipJump", "HopSkipJump", "labels"),
-        ("square", "Square", "SquareAttack", "outputs"),
-    )
-)
-
-ATTACKS: tuple[Entry, ...] = (
-    Entry(
-        "fgsm",
-        "relrob.attacks.fgsm:Fgsm",
-        "one step along the sign of the gradient (Goodfellow et al. 2015)",
-        needs="gradients",
-    ),
-    Entry(
-        "pgd",
-        "relrob.attacks.pgd:Pgd",
-        "projected gradient descent with restarts, in L-infinity or L2 balls (Madry et al. 2018)",
-        needs="gradients",
-    ),
-    Entry(
-        "deepfool",
-        "relrob.attacks.deepfool:DeepFool",
-        "the nearest boundary of the linearised network, in L2 (Moosavi-Dezfooli et al. 2016)",
-        needs="gradients",
-    ),
-    Entry(
-        "ddn",
-        "relrob.attacks.ddn:Ddn",
-        "gradients for the direction, a radius that shrinks and grows, in L2 (Rony et al. 2019)",
-        needs="gradients",
-    ),
-    Entry(
-        "cw",
-        "relrob.attacks.carlini_wagner:CarliniWagner",
-        "distance and margin in one objective, in L2 (Carlini and Wagner 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "jsma",
-        "relrob.attacks.jsma:Jsma",
-        "two pixels at a time by their saliency, in L0 (Papernot et al. 2016)",
-        needs="gradients",
-    ),
-    Entry(
-        "uap",
-        "relrob.attacks.uap:Uap",
-        "one perturbation for all images, from FGSM steps (Moosavi-Dezfooli et al. 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "uap-deepfool",
-        "relrob.attacks.uap:UapDeepFool",
-        "one perturbation for all images, from DeepFool steps (Moosavi-Dezfooli et al. 2017)",
-        needs="gradients",
-    ),
-    Entry(
-        "sgd-uap",
-        "relrob.attacks.sgd_uap:SgdUap",
-        "one perturbation for all images, by gradient ascent on batches (Shafahi et al. 2020)",
-        needs="gradients",
-    ),
-    *_ART,
-)
-
 
 def names(table: tuple[Entry, ...]) -> str:
     """The words that users type, for messages: "a, b, c"."""
@@ -397,20 +250,6 @@ def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
         if entry.name == name:
             return entry
     raise UsageError(f"{what} {name!r}", names(table))
-
-
-def scheme(name: str) -> Entry:
-    """The quantisation scheme of that name; "fixed:8" is fixed:B with B = 8. Raises UsageError.
-
-    >>> scheme("fixed:8").name
-    'fixed:B'
-    """
-    kind, _, bits = name.partition(":")
-    if kind == "fixed" and bits.isascii() and bits.isdigit() and 2 <= int(bits[:3]) <= 16:
-        name = "fixed:B"
-    elif kind == "fixed":
-        raise UsageError(f"scheme {name!r}", "fixed:2 to fixed:16", "fixed:8")
-    return find(QUANTISERS, name, "scheme")
 
 
 def load(target: str) -> Any:

@@ -156,12 +156,13 @@ def make_result(index: int, channels: int = 1) -> ImageResult:
 
 
 def make_older(directory: Path, images: int, version: int = 3) -> Path:
-    """A finished run as relrob wrote it in format 4, without ties and points proved for each
-    network; or in format 3: no seals, no spot checks, the selection in the configuration."""
+    """A finished run as relrob wrote it in format 5, without attacks; in format 4, without ties and
+    points proved for each network too; or in format 3: no seals, no spot checks, the selection in
+    the configuration."""
     directory.mkdir(parents=True)
     config = make_config() | ({"format": 3, "indices": [*range(images)]} if version == 3 else {})
-    columns = {3: 23, 4: 24}[version]
-    schema = tables.schema(columns)[: 5 if version == 3 else None]
+    columns = {3: 23, 4: 24, 5: 27}[version]
+    schema = tables.schema(columns, version)[: 5 if version == 3 else None]
     with closing(sqlite3.connect(directory / FILE)) as connection, connection:
         for statement in (*schema, f"PRAGMA user_version={version}"):
             connection.execute(statement)

@@ -14,7 +14,7 @@ from relrob.audit.baseline import Baseline, changes, read_baseline
 from relrob.audit.diagnosis import IDS
 from relrob.audit.facts import Facts, facts_of
 from relrob.audit.gate import judge, verdict_of
-from relrob.audit.headline import beside, changed_since, headline
+from relrob.audit.headline import attacked, beside, changed_since, headline
 from relrob.audit.policy import Policy, asked
 from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
@@ -23,6 +23,7 @@ from relrob.errors import UsageError
 from relrob.report.audit.details import details
 from relrob.report.audit.write import audit_json, begin_in, write_audit
 from relrob.report.run.rates import ties, undecided
+from relrob.store.attack_summary import Attacks
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.plan import make_plan
@@ -75,7 +76,7 @@ def audit(
     - `time`: for the whole audit, "5m"; it sets the time limit of an image.
     - `options`: rules (max_lost=3, min_agreement="97%", allow=["stale-weights"]), and options of
       `relrob.verify`: dataset, split, runtime, reference_runtime, region, radius, step, features,
-      axes, solver, memory, layout, and the input contract.
+      axes, solver, attacks, memory, layout, and the input contract. Attacks come on top of `time`.
     - `out`: the directory of the audit, relrob-runs/audit-DIGEST by default. The same call resumes
       an interrupted audit in it.
     - `listener`: is called with each `relrob.Event`, a stage or a note.
@@ -85,13 +86,13 @@ def audit(
     """
     leave_unguarded()
     begin, held, count = monotonic(), asked(policy, options), crew(workers, None)
-    seconds, given = seconds_of(str(time)), _regioned(options)
+    seconds, given = seconds_of(str(time)), _regioned(options, seed)
     radius, step = given.pop("radius", None), given.pop("step", None)
     first = request_of(radius, step, reference, quantised, given)
     stages = Stages([first])
     subject = subject_of(first, stages, listener)
     chosen = _sampled(subject, images, interval, seed, seconds * count)
-    directory = Path(out) if out is not None else _place(subject, chosen)
+    directory = Path(out) if out is not None else _place(subject, chosen, first.attacks)
     old = None if baseline is None else read_baseline(Path(baseline), subject.json())
     begin_in(directory)
     Store.check(directory / RUN)
@@ -145,16 +146,23 @@ class _Looked:
         )
         return found | {name: summary[name] for name in kept if name in summary}
 
+    @property
+    def attacks(self) -> Attacks | None:
+        """What attacks found, None where none was tried."""
+        return None if self.run is None else self.run.summary.attacks
 
-def _regioned(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, with the region of an audit where none was. Raises
-    UsageError."""
+
+def _regioned(options: dict[str, Any], seed: int) -> dict[str, Any]:
+    """The options that were given, with the region of an audit where none was, and the `seed` where
+    attacks draw. Raises UsageError."""
     given = {name: value for name, value in options.items() if value is not None}
     if given.get("region") == "search":
         raise UsageError(
             "region search, which proves nothing", "linf-2, ladder and others", "--region linf-2"
         )
     given.setdefault("region", REGION if "radius" not in given else BALL)
+    if "attacks" in given:
+        given["seed"] = seed
     return given
 
 
@@ -185,9 +193,10 @@ def _known(checked: Checked, stages: Stages, request: Request) -> None:
             stages.keep_accuracy(name, request, found.share)
 
 
-def _place(subject: Subject, chosen: Sampled) -> Path:
+def _place(subject: Subject, chosen: Sampled, attacks: str | None) -> Path:
     """The default directory: the same for the same audit."""
     told = {**subject.json(), "images": spelled(chosen.images), "seconds": chosen.seconds}
+    told |= {} if attacks is None else {"attacks": attacks}
     return Path("relrob-runs") / f"audit-{sha256_bytes(canonical(told).encode())[:16]}"
 
 
@@ -224,11 +233,12 @@ def _concluded(
         **subject.json(),
         **checked.json(),
         "robustness": looked.json(),
-        "attacks": {},
+        "attacks": {} if looked.attacks is None else looked.attacks.json(timed=False),
         "baseline": _baseline(old, facts),
         "seconds": {
             "audit": round(monotonic() - begin, 3),
             "robustness": 0.0 if looked.run is None else looked.run.summary.seconds,
+            **({} if looked.attacks is None else {"attacks": looked.attacks.seconds}),
         },
     }
     more = details(checked.pair, checked.weights, checked.runtimes)
@@ -256,7 +266,8 @@ def _rows(
     pair, records = checked.pair, () if run is None else run.records
     given = (subject.data.labels, pair.reference_labels, pair.quantised_labels)
     labels, reference, quantised = (each.tolist() for each in given)
-    return rows_of(labels, reference, quantised, records, witnesses)
+    found = {} if run is None else run.attacks
+    return rows_of(labels, reference, quantised, records, witnesses, found)
 
 
 def _sentences(
@@ -269,7 +280,14 @@ def _sentences(
         first = f"{named}; so robustness was not run"
     summary = looked.run.summary if looked.run else None
     why = undecided(summary) if summary else []
-    told = [first, beside(rows), *why, checked.pair.sentence, runtimes_sentence(checked.runtimes)]
+    told = [
+        first,
+        beside(rows),
+        attacked(rows),
+        *why,
+        checked.pair.sentence,
+        runtimes_sentence(checked.runtimes),
+    ]
     if summary is not None:
         told += ties(summary)
     if old is not None:

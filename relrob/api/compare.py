@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from relrob.api.subjects import chosen_images
 from relrob.audit.classes import SKILL
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import SAMPLE, SLOW, Sampling, compare
@@ -24,7 +25,6 @@ from relrob_datasets.dataset import Images
 from relrob_datasets.first import class_names, load_images_guarded
 from relrob_datasets.names import naming
 from relrob_datasets.read_as import ReadAs
-from relrob_datasets.select import select
 
 
 def compare_runtimes(
@@ -72,9 +72,10 @@ def compare_runtimes(
         listener(Event("note", sentence))
     opened = _network(network, shown, names, layout, in_units(reads, shown), memory)
     data = labelled(shown, opened)
-    chosen = select(data, images) if isinstance(images, str) else _indices(images, len(data))
-    report = compare(opened, data, names, listener, images=chosen, sampling=how, memory=memory)
-    if told := _near_chance(report, data.labels[list(chosen)]):
+    chosen = chosen_images(data, images)
+    places = tuple(int(index) for index in chosen)
+    report = compare(opened, data, names, listener, images=places, sampling=how, memory=memory)
+    if told := _near_chance(report, data.labels[chosen]):
         listener(Event("note", told))
     return report
 
@@ -101,14 +102,6 @@ def _sampling(sample: str, seed: int) -> Sampling:
     if not (sample.isascii() and sample.isdigit() and len(sample) < 10):
         raise UsageError(f"sample {sample!r}", "auto, all or a number of images", "--sample 1000")
     return Sampling(int(sample), seed, 0.0)
-
-
-def _indices(images: Sequence[int], count: int) -> tuple[int, ...]:
-    """Indices of the data, ascending, each once. Raises UsageError."""
-    found = np.unique(np.asarray(images, np.int64).reshape(-1))
-    if len(found) == 0 or found[0] < 0 or found[-1] >= count:
-        raise UsageError("images outside the data set", f"0..{count - 1}")
-    return tuple(int(index) for index in found)
 
 
 def _network(

@@ -9,6 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from relrob.api.pipeline import (
+    export_stages,
+    holds_stages,
+    is_staged,
+    run_stages,
+    show_stages,
+    show_stages_text,
+    stage_lines,
+)
 from relrob.api.results import StudyResult
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.record import RECORD_COLUMNS
@@ -20,26 +29,38 @@ from relrob.report.study.text import study_json, study_text
 from relrob.store.study_directory import CellResult, StudyHead, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
 from relrob.study.options import spelled
+from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.pool import leave_unguarded
 from relrob.study.run import crew
-from relrob.study.spec import builtin, find_spec, read_spec
+from relrob.study.spec import builtin, find_spec, parsed, read_spec
 from relrob.system.files import write_atomic
 
 _CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
 
 
 def list_studies() -> list[dict[str, Any]]:
-    """The studies that come with relrob: `name`, `title`, `grids` and the number of `cells`."""
-    specs = [read_spec(name, text, {}, {}) for name, text in builtin().items()]
-    return [
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "grids": list(spec.grids),
-            "cells": len(spec.cells),
+    """The studies that come with relrob: `name` and `title`; `grids` and the number of `cells`, or
+    `groups`, the number of `stages` and the `profiles`."""
+    return [_listed(name, text) for name, text in builtin().items()]
+
+
+def _listed(name: str, text: str) -> dict[str, Any]:
+    if is_pipeline(parsed(name, text)):
+        pipeline = read_pipeline(name, text)
+        return {
+            "name": name,
+            "title": pipeline.title,
+            "groups": list(pipeline.groups),
+            "stages": len(pipeline.stages),
+            "profiles": list(pipeline.profiles),
         }
-        for spec in specs
-    ]
+    spec = read_spec(name, text, {}, {})
+    return {
+        "name": name,
+        "title": spec.title,
+        "grids": list(spec.grids),
+        "cells": len(spec.cells),
+    }
 
 
 def run_named(
@@ -47,32 +68,58 @@ def run_named(
     out: Path | None = None,
     *,
     workers: int | str | None = None,
-    rerun: str = "never",
+    rerun: str | None = None,
     references: dict[str, str] | None = None,
     only: tuple[str, ...] = (),
     changes: dict[str, Any] | None = None,
     scheduler: str | None = None,
+    profile: str | None = None,
     listener: Listener = silent,
 ) -> dict[str, Any]:
     """Run a study, or the rest of an interrupted one; returns the document of `show`, and
     "directory".
 
-    `rerun`: images to decide again: "never", "unknown" or "always". `references`: data set to its
-    reference network. `only`: grids to run, all when empty. `changes`: options of `relrob verify`
-    that replace the study's where a run uses them. `workers` and `scheduler`: as for
-    `relrob.verify`. Raises RelrobError.
+    `rerun`: images to decide again: "never" (None), "unknown" or "always". `references`: data set
+    to its reference network. `only`: grids or groups to run, all when empty. `changes`: options of
+    `relrob verify` that replace the study's where a run uses them. `workers` and `scheduler`: as
+    for `relrob.verify`. `profile`: of a study of stages, which takes none of `rerun`, `references`
+    and `changes`. Raises RelrobError.
     """
     leave_unguarded()
-    spec = find_spec(name, changes or {}, references or {}, only)
     count = crew(workers, scheduler)
+    if is_staged(name):
+        _refuse(name, {**(changes or {}), "reference": references, "rerun": rerun})
+        return run_stages(
+            name,
+            out,
+            profile=profile or "",
+            workers=count,
+            only=only,
+            scheduler=scheduler,
+            listener=listener,
+        )
+    if profile is not None:
+        raise UsageError(f"--profile for {name}, a study of runs", hint="leave out --profile")
+    spec = find_spec(name, changes or {}, references or {}, only)
     for option in changes or {}:
         others = sum(option not in cell.options for cell in spec.cells)
         if others:
             words = f"{spelled(option)} has no effect on {others} of {len(spec.cells)} runs"
             listener(Event("note", words))
     directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
-    run_study(spec, directory, count, rerun, listener, scheduler)
+    run_study(spec, directory, count, rerun or "never", listener, scheduler)
     return {**show(directory), "directory": str(directory)}
+
+
+def _refuse(name: str, options: dict[str, Any]) -> None:
+    """Raise UsageError for an option that a study of stages makes no use of."""
+    for option, value in options.items():
+        if value:
+            raise UsageError(
+                f"study {name}: {spelled(option)} has no effect on stages",
+                "--profile, --only, --workers",
+                f"leave out {spelled(option)}",
+            )
 
 
 def study(
@@ -80,16 +127,18 @@ def study(
     *,
     out: str | Path | None = None,
     workers: int | str | None = None,
-    rerun: str = "never",
+    rerun: str | None = None,
     reference: dict[str, str] | None = None,
     only: Sequence[str] = (),
+    profile: str | None = None,
     scheduler: str | None = None,
     listener: Listener = silent,
     **changes: Any,
 ) -> StudyResult:
     """Run a study, or the rest of an interrupted one, with the words of `relrob study run`.
 
-    `changes`: options of `relrob verify` that replace the study's, such as images="0:10". Raises
+    `changes`: options of `relrob verify` that replace the study's, such as images="0:10". The
+    result of a study of stages has no cells; its records are the rows of all groups. Raises
     RelrobError.
     """
     leave_unguarded()
@@ -101,10 +150,13 @@ def study(
         references=reference,
         only=tuple(only),
         changes=changes,
+        profile=profile,
         scheduler=scheduler,
         listener=listener,
     )
     directory = Path(found.pop("directory"))
+    if holds_stages(directory):
+        return StudyResult((), directory, json.dumps(found), *stage_lines(directory))
     _, cells = read_study(directory)
     lines = tuple(tuple(line) for cell in cells for line in _lines(cell))
     names = (*_CELL, *RECORD_COLUMNS)
@@ -119,12 +171,16 @@ def table(*runs: str | Path, format: str = "markdown") -> str:
 def show(directory: Path) -> dict[str, Any]:
     """A study as far as it was run, as the document of `relrob study show --format json`: cells
     with rates, intervals and published numbers, and the paper's claims. Raises StoreError."""
+    if holds_stages(directory):
+        return show_stages(directory)
     head, _, rows = _shown(directory)
     return study_json(head, rows)
 
 
 def show_text(directory: Path, form: str) -> str:
     """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
+    if holds_stages(directory):
+        return show_stages_text(directory, form)
     head, _, rows = _shown(directory)
     return study_text(head, rows, form)
 
@@ -172,11 +228,14 @@ def write_figures(directory: Path, output: Path) -> list[str]:
 
 
 def export_records(directory: Path, output: Path) -> int:
-    """Write a line for each image and cell as .csv or .parquet; returns the number of lines.
+    """Write a line for each image and cell as .csv or .parquet; returns the number of lines. Of a
+    study of stages, write its finished stages as .zip; returns their number.
 
     No line holds a time, so two runs with the same seeds give the same bytes. Raises UsageError,
     StoreError.
     """
+    if holds_stages(directory):
+        return export_stages(directory, output)
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
     _, cells = read_study(directory)

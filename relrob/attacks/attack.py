@@ -29,7 +29,8 @@ CHANGED = 1e-6
 class Attack(Protocol):
     """A frozen dataclass whose fields are the parameters, with the field's names: `eps`, `steps`.
 
-    What it asks of a network (gradients, outputs or labels) is a fact of `relrob.registry.ATTACKS`.
+    What it asks of a network (gradients, outputs or labels) is a fact of its entry in
+    `relrob.attacks.table.ATTACKS`.
     """
 
     @property

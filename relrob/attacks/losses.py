@@ -29,7 +29,9 @@ def cross_entropy(goal: Goal) -> Loss:
         total = powers.sum(axis=1)
         picked = (np.arange(len(logits)), chosen[rows])
         slope = powers / total[:, None]
-        slope[picked] -= 1.0
+        # The slope at the chosen label, p - 1, without the cancellation of a p near 1.
+        slope[picked] = 0.0
+        slope[picked] = -slope.sum(axis=1)
         return sign * (np.log(total) - wide[picked]), (sign * slope).astype(np.float32)
 
     return loss
@@ -50,6 +52,31 @@ def margin(goal: Goal) -> Loss:
         slope = np.zeros(logits.shape, np.float32)
         slope[here, rival], slope[here, mine] = sign, -sign
         return sign * (wide[here, rival] - value), slope
+
+    return loss
+
+
+def dlr(labels: Ints, targets: Ints) -> Loss:
+    """The targeted difference of logits ratio: -(z_y - z_t) / (z_1 - (z_3 + z_4) / 2), z_1 >= z_2
+    >= ... the sorted logits. Source: Croce & Hein 2020, eq. 7. It needs 4 logits.
+
+    `labels` (n,): y of each image. `targets` (n,): t.
+    """
+
+    def loss(logits: Floats, rows: Ints) -> tuple[Doubles, Floats]:
+        here = np.arange(len(logits))
+        wide = logits.astype(np.float64)
+        order = np.argsort(-wide, axis=1, kind="stable")
+        first, third, fourth = order[:, 0], order[:, 2], order[:, 3]
+        mine, theirs = labels[rows], targets[rows]
+        gap = wide[here, mine] - wide[here, theirs]
+        spread = wide[here, first] - (wide[here, third] + wide[here, fourth]) / 2 + 1e-12
+        slope = np.zeros_like(wide)
+        for place, share in ((first, 1.0), (third, -0.5), (fourth, -0.5)):
+            slope[here, place] += share * gap / spread**2
+        slope[here, mine] -= 1 / spread
+        slope[here, theirs] += 1 / spread
+        return -gap / spread, slope.astype(np.float32)
 
     return loss
 

@@ -7,9 +7,10 @@ from math import isfinite
 from typing import Any, get_type_hints
 
 from relrob.attacks.attack import Attack
+from relrob.attacks.table import ATTACKS
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
-from relrob.registry import ATTACKS, find, load, load_extra
+from relrob.registry import find, load, load_extra
 
 
 def positive(name: str, value: float, most: float = float("inf")) -> None:
@@ -59,7 +60,10 @@ def named(text: str, **options: Any) -> tuple[str, Attack]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UsageError(f"{part!r} in attack {text!r}", "parameter=value", f"{name}:eps=0.1")
-        given[key.replace("-", "_")] = value
+        key = key.replace("-", "_")
+        if key in given:
+            raise UsageError(f"attack {text!r} with {key} twice", f"one {key}")
+        given[key] = value
     for key in given:
         if key not in accepted:
             raise UsageError(

@@ -7,6 +7,7 @@ image at the end of a ball is no witness against a proof by an ulp.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -35,15 +36,10 @@ class Around:
     def __post_init__(self) -> None:
         check_norm(self.norm)
 
-    def of(self, rows: slice | np.ndarray) -> Around:
-        """The balls around some of the images."""
-        return Around(self.images[rows], self.eps, self.norm)
-
     def nearest(self, candidates: Floats) -> Floats:
         """The nearest image of each ball to its candidate (n, d), and clipped to [0,1]: float32."""
         if self.norm is Norm.LINF:
-            low, high = ends(self.images, self.eps)
-            return np.clip(candidates, low, high).astype(np.float32)
+            return np.clip(candidates, *self._ends).astype(np.float32)
         moves = candidates.astype(np.float64) - self.images
         lengths = np.sqrt((moves * moves).sum(axis=1))
         factors = np.minimum(1.0, self.eps / np.maximum(lengths, 1e-300))
@@ -55,17 +51,28 @@ class Around:
             factors[out] *= 1 - _SHORTER * 4.0**number
         return found
 
-    def drawn(self, rng: np.random.Generator) -> Floats:
+    @cached_property
+    def _ends(self) -> tuple[Floats, Floats]:
+        return ends(self.images, self.eps)
+
+    def drawn(self, rng: np.random.Generator, outermost: bool = False) -> Floats:
         """An image of each ball: uniform in the L-infinity ball (Madry et al. 2018), and in L2 a
-        uniform direction with the radius of a uniform point of the ball; then clipped to [0,1]."""
+        uniform direction with the radius of a uniform point of the ball; then clipped to [0,1].
+
+        `outermost`: on the way from the image through it to the edge of the ball (Croce & Hein
+        2020).
+        """
         count, size = self.images.shape
         if self.norm is Norm.LINF:
-            moves = rng.uniform(-self.eps, self.eps, (count, size))
+            moves = rng.uniform(-1, 1, (count, size))
+            if outermost:
+                moves /= np.abs(moves).max(axis=1, keepdims=True)
         else:
             moves = rng.standard_normal((count, size))
             moves /= np.sqrt((moves * moves).sum(axis=1, keepdims=True))
-            moves *= self.eps * rng.random((count, 1)) ** (1 / size)
-        return self.nearest((self.images + moves).astype(np.float32))
+            if not outermost:
+                moves *= rng.random((count, 1)) ** (1 / size)
+        return self.nearest((self.images + self.eps * moves).astype(np.float32))
 
 
 def ends(images: Floats, eps: float) -> tuple[Floats, Floats]:

@@ -35,7 +35,8 @@ Function = Callable[[Any], Any]
 @final
 class TapeGradients:
     """A function of TensorFlow as the model of a network. `shape`: of one image as the function
-    reads it. `size`: images a call where the function fixes it."""
+    reads it. `size`: images a call where the function fixes it. `apart`: the function treats images
+    apart, even where the network is not known to."""
 
     def __init__(
         self,
@@ -46,11 +47,12 @@ class TapeGradients:
         exact: bool,
         name: str,
         size: int = 0,
+        apart: bool = False,
     ) -> None:
         self._network, self._shape, self._size = network, shape, size
         self._pixels = Pixels(network)
         self._exact, self._name = exact, name
-        self._chunk = size or (_CHUNK if network.apart else 1)
+        self._chunk = size or (_CHUNK if apart or network.apart else 1)
 
         def logits(values: Any) -> Any:
             rows = tf.reshape(tf.cast(function(values), tf.float32), (tf.shape(values)[0], -1))

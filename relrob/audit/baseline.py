@@ -25,6 +25,8 @@ _TEXT: Final = frozenset(
         "reason",
         "reference_ground",
         "quantised_ground",
+        "reference_attacked",
+        "quantised_attacked",
     }
 )
 _REAL: Final = frozenset({"reference_margin", "quantised_margin"})

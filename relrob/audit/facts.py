@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from relrob.audit.rows import Row
+from relrob.audit.rows import NOTHING, Row
 
 Images = frozenset[int]
 
@@ -27,6 +27,10 @@ class Facts:
 
     `runtimes`: (most labels that differ between two runtimes, images compared), None where one
     runtime alone was there.
+
+    `attacked`: sampled images on which attacks were tried on the quantised network; `beaten`, one
+    of them fooled it inside the region; `resisted`, the reference was tried too and withstood all
+    of them; `newly_beaten`, of these, those that are beaten.
     """
 
     images: int
@@ -48,6 +52,10 @@ class Facts:
     undecided: Images
     crashed: Images
     runtimes: tuple[int, int] | None = None
+    attacked: Images = frozenset()
+    beaten: Images = frozenset()
+    resisted: Images = frozenset()
+    newly_beaten: Images = frozenset()
 
     @property
     def robust(self) -> Images:
@@ -70,6 +78,7 @@ def facts_of(
     robust = [row for row in asked if row.reference_verdict == "ROBUST"]
     unknown = [row for row in asked if row.reference_verdict == "UNKNOWN"]
     withstood = [row for row in unknown if row.withstood]
+    resisted = [row for row in rows if row.quantised_attacked and row.reference_attacked == NOTHING]
     good = {row.index: row.quantised_label == row.label for row in rows}
     better = {row.index: row.reference_label == row.label for row in rows}
     return Facts(
@@ -92,4 +101,8 @@ def facts_of(
         undecided=_of(row for row in asked if row.undecided),
         crashed=_of(row for row in asked if row.crashed),
         runtimes=runtimes,
+        attacked=_of(row for row in rows if row.quantised_attacked),
+        beaten=_of(row for row in rows if row.beaten),
+        resisted=_of(resisted),
+        newly_beaten=_of(row for row in resisted if row.beaten),
     )

@@ -273,6 +273,18 @@ def _runtimes(facts: Facts, old: Facts | None) -> Measured | None:
     return Measured(max(most - before, 0), max(most - before, 0), of)
 
 
+def _attacked(facts: Facts, old: Facts | None) -> Measured | None:
+    if not facts.attacked:
+        return None
+    return _count(_less(facts.beaten, old.beaten if old else None), len(facts.attacked))
+
+
+def _newly_attacked(facts: Facts, old: Facts | None) -> Measured | None:
+    if not facts.attacked:
+        return None
+    return _count(_less(facts.newly_beaten, old.beaten if old else None), len(facts.resisted))
+
+
 _MEASURES: Final[dict[str, Callable[[Facts, Facts | None], Measured | None]]] = {
     "max-shown-accuracy-drop": _shown_drop,
     "max-accuracy-drop": _drop,
@@ -285,4 +297,6 @@ _MEASURES: Final[dict[str, Callable[[Facts, Facts | None], Measured | None]]] = 
     "min-relative": _relative,
     "max-runtime-disagreement": _runtimes,
     "max-crashed": _crashed,
+    "max-attacked": _attacked,
+    "max-newly-attacked": _newly_attacked,
 }

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from relrob.audit.baseline import Changes
-from relrob.audit.rows import Row
+from relrob.audit.rows import NOTHING, Row
 
 MOST: Final = 5  # images that a sentence names
 
@@ -98,6 +98,25 @@ def beside(rows: Sequence[Row]) -> str:
     if fooled:
         told.append(f"fooled on {len(fooled)} ({named(fooled)})")
     return f"the reference itself is {' and '.join(told)} of {len(sampled)}" if told else ""
+
+
+def attacked(rows: Sequence[Row]) -> str:
+    """On which images attacks fooled the quantised network inside the region; "" where none was
+    tried."""
+    tried = [row for row in rows if row.quantised_attacked]
+    if not tried:
+        return ""
+    beaten = [row for row in tried if row.beaten]
+    alone = [row.index for row in beaten if row.reference_attacked == NOTHING]
+    which = f" ({named([row.index for row in beaten])})" if beaten else ""
+    told = (
+        f"of {_images(len(tried))} attacked, an attack fooled the quantised network inside the "
+        f"region on {len(beaten)}{which}"
+    )
+    if not beaten:
+        return told
+    also = f" ({named(alone)})" if 0 < len(alone) < len(beaten) else ""
+    return f"{told}, and the reference withstood all attacks on {len(alone)} of these{also}"
 
 
 def changed_since(changes: Changes) -> str:

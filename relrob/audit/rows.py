@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Final
 
-from relrob.domain.record import Record
+from relrob.domain.record import AttackRecord, Record
 from relrob.domain.verdict import Reason, Status
+from relrob.store.attack_summary import name_of
 from relrob.store.grounds import ground
 
+NOTHING: Final = "none"
 _ROBUST, _FOOLED, _UNKNOWN = (status.value for status in Status)
 
 
@@ -20,6 +22,8 @@ class Row:
 
     `witness_reference_label`: the reference's label of the image that fools the quantised network,
     None where there is none. `*_ground`: of ROBUST, "proved" or "run" (every point was).
+    `*_attacked`: the attacks that fooled the network inside the region, with ", " between, or
+    "none"; "" where it was not attacked.
     """
 
     index: int
@@ -40,6 +44,8 @@ class Row:
     witness_reference_label: int | None = None
     reference_ground: str = ""
     quantised_ground: str = ""
+    reference_attacked: str = ""
+    quantised_attacked: str = ""
 
     @property
     def sampled(self) -> bool:
@@ -79,6 +85,11 @@ class Row:
         """Is a network undecided because a solver stopped with an error?"""
         return Reason.CRASH.value in self.reason
 
+    @property
+    def beaten(self) -> bool:
+        """Did an attack fool the quantised network inside the region?"""
+        return self.quantised_attacked not in ("", NOTHING)
+
 
 COLUMNS: Final = tuple(field.name for field in fields(Row))
 
@@ -89,9 +100,10 @@ def rows_of(
     quantised: Sequence[int],
     records: Sequence[Record],
     witnesses: dict[int, int],
+    attacks: Mapping[int, Sequence[AttackRecord]] | None = None,
 ) -> tuple[Row, ...]:
     """A row for each image. `witnesses`: image to the reference's label of the quantised network's
-    witness."""
+    witness; `attacks`: image to what attacks found."""
     decided = {record.index: record for record in records}
     rows = []
     for index, clean in enumerate(zip(labels, reference, quantised, strict=True)):
@@ -109,5 +121,13 @@ def rows_of(
         for network in ("reference", "quantised"):
             if known[f"{network}_verdict"] == _ROBUST:
                 known[f"{network}_ground"] = ground(record, network).value
+            known[f"{network}_attacked"] = _attacked(network, (attacks or {}).get(index, ()))
         rows.append(Row(**known, witness_reference_label=witnesses.get(index)))
     return tuple(rows)
+
+
+def _attacked(network: str, found: Sequence[AttackRecord]) -> str:
+    """The names of the attacks that fooled the network inside the region."""
+    tried = [each for each in found if each.network == network]
+    names = dict.fromkeys(name_of(each.attack) for each in tried if each.inside)
+    return (", ".join(names) or NOTHING) if tried else ""

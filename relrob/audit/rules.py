@@ -145,6 +145,28 @@ RULES: Final[tuple[Rule, ...]] = (
         "images that are undecided because a solver stopped with an error, not for want of time",
         "give the workers more memory, or take another --solver; a crash is a bug to report",
     ),
+    Rule(
+        "max-attacked",
+        True,
+        True,
+        "the sampled images on which the quantised network was attacked",
+        OFF,
+        False,
+        "images where an attack (--attacks) fooled the quantised network inside the region, "
+        "replayed",
+        "look at the column quantised_attacked of images.csv; train with a larger margin",
+    ),
+    Rule(
+        "max-newly-attacked",
+        True,
+        True,
+        "the attacked images where the reference withstood every attack inside the region",
+        "10%",
+        True,
+        "such images where an attack fooled the quantised network inside the region, replayed",
+        "look at the columns reference_attacked and quantised_attacked of images.csv; a finer "
+        "scheme loses fewer",
+    ),
 )
 
 

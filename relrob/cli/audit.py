@@ -14,6 +14,7 @@ from relrob.audit.diagnosis import IDS
 from relrob.audit.rules import RULES, Rule
 from relrob.cli import completion
 from relrob.cli.common import (
+    attacks_option,
     common_options,
     data_options,
     input_options,
@@ -116,13 +117,14 @@ def run_options(function: F) -> F:
 @data_options
 @input_options
 @output_option
+@attacks_option
 @click.option("--images", help="Images for robustness, as for relrob verify.  [default: a sample]")
 @click.option(
     "--interval",
     type=float,
     help="The sample: enough images for +-X percentage points at 95%.  [default: 10]",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the sample.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the sample, and of attacks.")
 @click.option("--time", default="5m", show_default=True, help="For the whole audit: 90s, 5m, 1h.")
 @click.option("--policy", type=click.Path(path_type=Path), help="The policy.toml to hold.")
 @rule_options

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from relrob.attacks.table import ATTACKS
 from relrob.cli import completion
 from relrob.errors import UsageError, printable
+from relrob.registry import names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -92,6 +94,94 @@ def image_options(function: F) -> F:
     )(function)
 
 
+def parameter_options(function: F) -> F:
+    """Add the parameters that most attacks have, and --seed. The command receives `eps`, `steps`,
+    `restarts` (texts) and `seed` (int)."""
+    function = click.option(
+        "--seed", type=int, default=0, show_default=True, help="Seed of whatever is drawn."
+    )(function)
+    told = {
+        "--restarts": "Its parameter restarts: random starts.",
+        "--steps": "Its parameter steps: iterations.",
+        "--eps": "Its parameter eps, in pixel units: 0.1, 8/255.",
+    }
+    for name, words in told.items():
+        function = click.option(name, metavar="X", help=words)(function)
+    return function
+
+
+def attack_option(required: bool) -> Callable[[F], F]:
+    """Add --attack. The command receives `attack` (text, or None where it is not required)."""
+    return click.option(
+        "--attack",
+        required=required,
+        metavar="NAME[:PARAMETER=VALUE...]",
+        shell_complete=completion.attack_names,
+        help="An attack, perhaps with parameters: fgsm:eps=0.1; relrob attacks lists them.",
+    )
+
+
+def choice_options(function: F) -> F:
+    """Add the options that choose images: the data set with --split, --images, --sample, the label
+    to reach, the images to fit on, and how data and pixels are read. The command receives those of
+    `relrob.api.crafting.Choice`, and `layout`."""
+    told = {
+        "--fit-split": ("SPLIT", completion.words(*completion.SPLITS), _FIT_SPLIT),
+        "--fit-images": ("IMAGES", None, _FIT_IMAGES),
+        "--target-label": ("LABEL", completion.words("next", "random", "least"), _TARGET),
+    }
+    function = layout_option(data_options(function))
+    for name, (kind, offered, words) in told.items():
+        option = click.option(name, metavar=kind, help=words, shell_complete=offered)
+        function = option(function)
+    function = click.option(
+        "--sample", type=int, metavar="N", help="So many of these, drawn by --seed."
+    )(function)
+    function = click.option(
+        "--images", default="0:100", show_default=True, help="0:100, 3,17,4, all or per-class:10."
+    )(function)
+    return dataset_options(function)
+
+
+_TARGET = (
+    "The label that examples shall get: a number, next, random, least (likely).  "
+    "[default: any wrong one]"
+)
+_FIT_IMAGES = (
+    "Images that a universal perturbation is fitted on.  [default: those that are attacked]"
+)
+_FIT_SPLIT = "Split that these are from.  [default: --split]"
+
+
+def dataset_options(function: F) -> F:
+    """Add --dataset and --split. The command receives `dataset` and `split`."""
+    function = click.option(
+        "--split",
+        default="test",
+        show_default=True,
+        help="Its split.",
+        shell_complete=completion.words(*completion.SPLITS),
+    )(function)
+    return click.option(
+        "--dataset",
+        default="mnist",
+        show_default=True,
+        help="Name, PATH.npz or DIRECTORY of pictures.",
+        shell_complete=completion.datasets,
+    )(function)
+
+
+def layout_option(function: F) -> F:
+    """Add --layout. The command receives `layout`."""
+    return click.option(
+        "--layout",
+        default="auto",
+        show_default=True,
+        help="Pixel order that the networks read: auto, hwc, chw.",
+        shell_complete=completion.words(*completion.LAYOUTS),
+    )(function)
+
+
 def crew(workers: str, scheduler: str | None) -> str | None:
     """The text of --workers; None where the user left it to a cluster."""
     return workers if scheduler is None or typed(workers=workers) else None
@@ -103,6 +193,17 @@ def memory_option(function: F) -> F:
         "GiB that the first reading of a file may take, besides three times its size.  [default: 2]"
     )
     return click.option("--memory", type=float, metavar="GIB", help=words)(function)
+
+
+def attacks_option(function: F) -> F:
+    """Add --attacks. The command receives `attacks` (text or None)."""
+    return click.option(
+        "--attacks",
+        metavar="NAME,...",
+        help="Attacks to try on both networks beside the proofs, with commas between: "
+        f"{names(ATTACKS)}; pgd:steps=10 sets a parameter. In a ball they take its radius.",
+        shell_complete=completion.attacks,
+    )(function)
 
 
 def worker_options(function: F) -> F:

@@ -14,9 +14,11 @@ from typing import Final
 import click
 from click.shell_completion import CompletionItem
 
+from relrob.attacks.table import ATTACKS
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
 from relrob.domain.region import KINDS
-from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, load
+from relrob.registry import EVALUATORS, SOLVERS, Entry, load
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -88,18 +90,23 @@ solvers: Final = words("auto", *(entry.typed for entry in SOLVERS))
 runtimes: Final = words(*(entry.name for entry in EVALUATORS))
 
 
-def runtime_list(
-    context: click.Context, parameter: click.Parameter, start: str
-) -> list[CompletionItem]:
-    """Names of runtimes behind those that stand there, with commas."""
-    before, comma, last = start.rpartition(",")
-    return [
-        CompletionItem(f"{before}{comma}{entry.name}")
-        for entry in EVALUATORS
-        if entry.name.startswith(last)
-    ]
+def _listed(table: tuple[Entry, ...]) -> Completer:
+    """Names of a table behind those that stand there, with commas."""
+
+    def complete(
+        context: click.Context, parameter: click.Parameter, start: str
+    ) -> list[CompletionItem]:
+        before, comma, last = start.rpartition(",")
+        return [
+            CompletionItem(f"{before}{comma}{entry.name}")
+            for entry in table
+            if entry.name.startswith(last)
+        ]
+
+    return complete
 
 
-schemes: Final = words(
-    *(entry.name for entry in QUANTISERS if ":" not in entry.name), "fixed:8", "fixed:16"
-)
+runtime_list: Final = _listed(EVALUATORS)
+attacks: Final = _listed(ATTACKS)
+attack_names: Final = words(*(entry.name for entry in ATTACKS))
+schemes: Final = words(*(entry.example or entry.name for entry in QUANTISERS))

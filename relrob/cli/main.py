@@ -29,11 +29,17 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
+    "attack": ("relrob.cli.attack:command", "Find adversarial examples, and replay each of them."),
+    "transfer": (
+        "relrob.cli.transfer:command",
+        "Apply adversarial examples to other networks: a matrix, three scenarios.",
+    ),
     "runtimes": ("relrob.cli.runtimes:command", "Compare the runtimes of one file."),
     "ladder": ("relrob.cli.ladder:command", "Count and draw the ladder around one image."),
     "train": ("relrob.cli.train:command", "Train a reference network."),
     "quantise": ("relrob.cli.quantise:command", "Quantise a trained network."),
     "datasets": ("relrob.cli.datasets:command", "List, fetch and check data sets."),
+    "attacks": ("relrob.cli.attacks:command", "List the attacks and their parameters."),
     "solvers": ("relrob.cli.solvers:command", "List the decision procedures."),
 }
 

@@ -15,6 +15,7 @@ from relrob.cli.common import (
     format_option,
     memory_option,
     print_json,
+    typed,
     worker_options,
 )
 from relrob.errors import UsageError, printable
@@ -45,7 +46,9 @@ def list_command(as_json: bool, quiet: bool) -> None:
         print_json({"studies": studies})
         return
     for study in studies:
-        click.echo(f"{study['name']:<14}{study['cells']} runs in {', '.join(study['grids'])}")
+        parts = study.get("grids") or study["groups"]
+        count = f"{study['cells']} runs" if "cells" in study else f"{study['stages']} stages"
+        click.echo(f"{study['name']:<14}{count} in {', '.join(parts)}")
         if not quiet:
             click.echo(f"{'':<14}{study['title']}")
 
@@ -66,7 +69,13 @@ def list_command(as_json: bool, quiet: bool) -> None:
     metavar="DATASET=PATH",
     help="Network for a data set; may be repeated.",
 )
-@click.option("--only", multiple=True, metavar="GRID", help="Run this grid alone; may be repeated.")
+@click.option(
+    "--only", multiple=True, metavar="GRID", help="Run this grid or group alone; may be repeated."
+)
+@click.option(
+    "--profile",
+    help="Values of a study of stages: quick or full, or what its file has.  [default: the first]",
+)
 @click.option(
     "--rerun",
     default="never",
@@ -88,6 +97,7 @@ def run_command(
     images: str | None,
     references: tuple[str, ...],
     only: tuple[str, ...],
+    profile: str | None,
     rerun: str,
     time_limit: float | None,
     workers: str,
@@ -97,7 +107,7 @@ def run_command(
     quiet: bool,
 ) -> None:
     """Run the study NAME (see `relrob study list`), or your own FILE.toml. An interrupted study
-    resumes.
+    resumes. A study of stages trains, compresses and attacks networks; its stages are made once.
 
     \b
     Example:
@@ -111,17 +121,20 @@ def run_command(
             out,
             workers=crew(workers, scheduler),
             scheduler=scheduler,
-            rerun=rerun,
+            rerun=typed(rerun=rerun).get("rerun"),
             references=dict(_pair(text) for text in references),
             only=only,
             changes={key: value for key, value in changes.items() if value is not None},
+            profile=profile,
             listener=listener,
         )
     directory = found.pop("directory")
     if as_json:
         print_json(found)
     elif not quiet:
-        click.echo(f"{len(found['cells'])} runs. Tables: relrob study show {directory}")
+        done = sum(group["done"] for group in found.get("groups", ()))
+        count = f"{len(found['cells'])} runs" if "cells" in found else f"{done} stages"
+        click.echo(f"{count}. Tables: relrob study show {directory}")
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -175,12 +188,13 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help="The .csv or .parquet file to write.",
+    help="The .csv or .parquet file to write; .zip for a study of stages.",
 )
 @common_options
 def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
     """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for
-    the same seeds.
+    the same seeds. Of a study of stages, a .zip carries all that is finished to another machine,
+    networks and adversarial images included (`relrob study import`).
 
     Parquet needs pyarrow: pip install 'relrob[parquet]'.
 
@@ -189,7 +203,32 @@ def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) ->
       relrob study export study -o records.csv
     """
     lines: int = load("relrob.api.study:export_records")(directory, output)
+    what = "stages" if output.suffix == ".zip" else "lines"
     if as_json:
-        print_json({"path": str(output), "lines": lines})
+        print_json({"path": str(output), what: lines})
     elif not quiet:
-        click.echo(f"{lines} lines in {output}")
+        click.echo(f"{lines} {what} in {output}")
+
+
+@command.command("import")
+@click.argument("source", type=click.Path(path_type=Path), shell_complete=completion.path)
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Directory of the study that gets the stages; made where it does not exist.",
+)
+@common_options
+def import_command(source: Path, out: Path, as_json: bool, quiet: bool) -> None:
+    """Add the finished stages of SOURCE, a .zip that `relrob study export` wrote, to a study. Every
+    file is checked against its digest. `relrob study run NAME --out DIR` then goes on from there.
+
+    \b
+    Example:
+      relrob study import stages.zip --out study
+    """
+    added, there = load("relrob.api.pipeline:import_stages")(source, out)
+    if as_json:
+        print_json({"directory": str(out), "added": added, "there": there})
+    elif not quiet:
+        click.echo(f"{added} stages added to {out}, {there} were there already")

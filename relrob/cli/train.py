@@ -1,4 +1,4 @@
-"""`relrob train`: train a reference network."""
+"""`relrob train`: train a network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from relrob.cli import completion
 from relrob.cli.common import common_options, print_json
 from relrob.cli.progress import progress
 from relrob.registry import load
-from relrob.training.architectures import ARCHITECTURES
+from relrob.training.architectures import ARCHITECTURES, PROFILES
+from relrob.training.recipes import AUGMENTS
 
 NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architecture in ARCHITECTURES)
 
@@ -41,7 +42,35 @@ NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architectu
     "--seed", type=int, default=0, show_default=True, help="Seed of weights, order and dropout."
 )
 @click.option(
-    "--epochs", type=int, help="Passes over the training images. Default: the architecture's."
+    "--profile",
+    default="quick",
+    show_default=True,
+    help="quick (minutes to an hour on two cores) or full (the paper's recipe).",
+    shell_complete=completion.words(*PROFILES),
+)
+@click.option("--epochs", type=int, help="Passes over the training images. Default: the recipe's.")
+@click.option("--limit", type=int, help="The first so many training images alone.")
+@click.option(
+    "--patience",
+    type=int,
+    help="End after so many epochs without a better loss on the validation images, and keep the "
+    "best.",
+)
+@click.option(
+    "--augment",
+    multiple=True,
+    help=f"{', '.join(AUGMENTS)}: beside the recipe's own; several times.",
+    shell_complete=completion.words(*AUGMENTS),
+)
+@click.option(
+    "--start",
+    type=click.Path(path_type=Path),
+    help="A .keras file of the same architecture: train on from its weights.",
+)
+@click.option(
+    "--compress",
+    default="",
+    help="Compress in training: dorefa:2, apot:3, q:8:2, sfp:0.9, ...",
 )
 @common_options
 def command(
@@ -49,23 +78,41 @@ def command(
     dataset: str,
     output: Path,
     seed: int,
+    profile: str,
     epochs: int | None,
+    limit: int | None,
+    patience: int | None,
+    augment: tuple[str, ...],
+    start: Path | None,
+    compress: str,
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train a reference network on the training split and measure it on the test split.
+    """Train a network on the training split and measure it on the test split.
 
     It reads pixels in [0, 1] and ends in logits. The same seed on the same machine gives the same
-    file.
+    file. A killed training leaves its state beside the output: the same command goes on from it.
 
     \b
     Example:
       relrob train --arch mlp-512x2 --dataset mnist -o ref.keras
+      relrob train --arch lenet5 --profile quick -o lenet5.keras
     """
     train: Callable[..., dict[str, Any]] = load("relrob.api.train:train")
     with progress(as_json, quiet) as listener:
         summary = train(
-            output, arch=arch, dataset=dataset, seed=seed, epochs=epochs, listener=listener
+            output,
+            arch=arch,
+            dataset=dataset,
+            seed=seed,
+            profile=profile,
+            epochs=epochs,
+            limit=limit,
+            patience=patience,
+            augment=augment,
+            start=start,
+            compress=compress,
+            listener=listener,
         )
     if as_json:
         print_json(summary)

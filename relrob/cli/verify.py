@@ -10,6 +10,7 @@ import click
 
 from relrob.cli import completion
 from relrob.cli.common import (
+    attacks_option,
     common_options,
     crew,
     data_options,
@@ -21,8 +22,9 @@ from relrob.cli.common import (
     typed,
     worker_options,
 )
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
-from relrob.registry import QUANTISERS, SOLVERS, load, names
+from relrob.registry import SOLVERS, load, names
 
 _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onnx; keras"
 
@@ -106,7 +108,7 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     "--seed",
     default=0,
     show_default=True,
-    help="Seed of whatever is drawn (calibration images, a search).",
+    help="Seed of whatever is drawn (calibration images, a search, attacks).",
 )
 @click.option(
     "--evaluations",
@@ -161,6 +163,7 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     is_flag=True,
     help="Write a certificate for each ROBUST verdict that rests on bounds.",
 )
+@attacks_option
 @click.option(
     "--export",
     type=click.Path(path_type=Path),
@@ -190,7 +193,8 @@ def command(
     REFERENCE: .keras, .h5, .onnx, SavedModel; left out: the paper's MLP for the data set, trained
     once. QUANTISED: .tflite or .onnx; left out: REFERENCE quantised with --quantise. The verdict
     speaks of every perturbed image of the region, on the runtime named. An interrupted run resumes.
-    An option that the run would not use is refused.
+    An option that the run would not use is refused. An image that an attack finds inside a region
+    that was proved ROBUST is an alarm (exit code 4).
 
     \b
     Examples:
@@ -198,6 +202,7 @@ def command(
       relrob verify --radius 10 --step 1/4 --images 0:5 --quantise int8 --json
       relrob verify --region linf-1 --images 0:5
       relrob verify --region linf --radius 1/255 --images 0:5
+      relrob verify --region linf-8 --images 0:5 --attacks fgsm,pgd
       relrob verify ref.h5 q.tflite --dataset cifar10 --input-scale 255 --radius 1 --step 1/4
       relrob verify --region search --radius 20 --step 1/4 --images 0:5
       relrob verify --radius 10 --step 1/2 --images 3 --features 10 --export question.smt2

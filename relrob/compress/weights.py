@@ -17,8 +17,8 @@ _TRIED: Final = np.linspace(0.02, 1.0, 99)
 
 
 def dorefa_weights(weights: Numbers, bits: int) -> Doubles:
-    """Zhou et al. 2016 (DoReFa), equations 8 and 9: the sign times the mean magnitude for 1 bit, with
-    sign(0) = +1; else 2^bits levels over tanh, of which the largest magnitude becomes 1.
+    """Zhou et al. 2016 (DoReFa), equations 8 and 9: the sign times the mean magnitude for 1 bit,
+    with sign(0) = +1; else 2^bits levels over tanh, of which the largest magnitude becomes 1.
 
     >>> dorefa_weights(np.array([0.0, -3.0]), 1).tolist()
     [1.5, -1.5]
@@ -40,8 +40,8 @@ def apot_weights(weights: Numbers, bits: int, alpha: float) -> Doubles:
 
 
 def normalised(weights: Numbers) -> Doubles:
-    """Mean 0 and deviation 1 over the layer, with n - 1 for n as in PyTorch: Li et al. 2020, section
-    3.3."""
+    """Mean 0 and deviation 1 over the layer, with n - 1 for n as in PyTorch: Li et al. 2020,
+    section 3.3."""
     wide = np.asarray(weights, np.float64)
     return (wide - wide.mean()) / wide.std(ddof=1)
 
@@ -55,8 +55,8 @@ def eight_bits(weights: Numbers) -> Doubles:
 
 
 def fitted_alpha(values: Numbers, levels: Doubles) -> float:
-    """The scale at which magnitudes at the nearest of `levels` have the least mean square error: the
-    best of 99 shares of the largest. 1 where all values are 0."""
+    """The scale at which magnitudes at the nearest of `levels` have the least mean square error:
+    the best of 99 shares of the largest. 1 where all values are 0."""
     found = np.abs(np.asarray(values, np.float64)).reshape(-1)
     most = float(found.max(initial=0.0))
     if not most:

@@ -27,8 +27,8 @@ _TERMS: Final[dict[int, tuple[tuple[float, ...], ...]]] = {
 
 @dataclass(frozen=True)
 class FixedFormat:
-    """Two's complement of `width` bits, `point` of them before the point, the sign among these: Zhao
-    et al. 2018, section 4.2, as the authors' quantiser (Mayo) reads it.
+    """Two's complement of `width` bits, `point` of them before the point, the sign among these:
+    Zhao et al. 2018, section 4.2, as the authors' quantiser (Mayo) reads it.
 
     `width` 2 to 32, `point` 1 to `width`. Raises UsageError.
 
@@ -86,7 +86,7 @@ def uniform(values: Numbers, bits: int) -> Doubles:
     [0.6667, 1.0]
     """
     steps = 2**bits - 1
-    return np.asarray(np.rint(np.asarray(values, np.float64) * steps) / steps)
+    return np.asarray(np.rint(np.asarray(values, np.float64) * steps) / steps, np.float64)
 
 
 def power_levels(bits: int) -> Doubles:

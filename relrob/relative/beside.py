@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -97,23 +97,20 @@ def _tried(
     if inside is not None and image.verdicts[which].status is Status.ROBUST:
         raise _alarm(armed, which, opened, image, inside)
     nearest = found.adversarial[0] if found.success[0] and inside is None else inside
-    record = AttackRecord(
+    there = nearest is not None
+    return AttackRecord(
         armed.text,
         name,
         inside=inside is not None,
+        distance=_distance(armed, image, nearest) if there else None,
+        label=_said(opened, nearest) if there else -1,
         on_model=None if found.on_model is None else bool(found.on_model[0]),
+        transfers=_said(networks[1 - which], nearest) != image.label if there else None,
         queries=int(found.queries[0]),
         gradients=int(found.gradients[0]),
         remark=found.words.get(0, ""),
+        seconds=time.perf_counter() - begin,
     )
-    if nearest is not None:
-        record = replace(
-            record,
-            distance=_distance(armed, image, nearest),
-            label=_said(opened, nearest),
-            transfers=_said(networks[1 - which], nearest) != image.label,
-        )
-    return replace(record, seconds=time.perf_counter() - begin)
 
 
 def _inside(opened: Opened, image: Around, proposal: Floats) -> Floats | None:

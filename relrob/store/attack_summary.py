@@ -108,29 +108,52 @@ class AttackSummary:
 
 
 @dataclass(frozen=True)
-class Attacks:
-    """All attacks of a run. `seed` of their random numbers; `gradients`: for each network, where
-    its gradients come from, or "" without."""
+class GradientModel:
+    """Where the gradients of a network come from: `model` in words, "" without; `of`: the network
+    whose model it is; `exact`: is it that network but for rounding? `agreement`: the share of
+    images to which it gives the label that the attacked file gives."""
 
-    seed: int
-    gradients: tuple[str, str]
-    each: tuple[AttackSummary, ...]
+    model: str = ""
+    of: str = ""
+    exact: bool = False
+    agreement: float | None = None
 
     def json(self) -> dict[str, Any]:
-        """The key `attacks` of summary.json."""
-        return {
+        """The fields."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Attacks:
+    """All attacks of a run. `seed` of their random numbers; `gradients`: of each network."""
+
+    seed: int
+    gradients: tuple[GradientModel, GradientModel]
+    each: tuple[AttackSummary, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Of all attacks on both networks."""
+        return round(sum(each.seconds for each in self.each), _DIGITS)
+
+    def json(self, timed: bool = True) -> dict[str, Any]:
+        """The key `attacks` of summary.json; without `timed`, that of audit.json, which is the same
+        whatever the clock says."""
+        found: dict[str, Any] = {
             "seed": self.seed,
-            "gradients": dict(zip(NETWORKS, self.gradients, strict=True)),
-            "seconds": round(sum(each.seconds for each in self.each), _DIGITS),
+            "gradients": {
+                name: each.json() for name, each in zip(NETWORKS, self.gradients, strict=True)
+            },
+            "seconds": self.seconds,
             "each": [each.json() for each in self.each],
         }
+        return found if timed else _untimed(found)
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Attacks:
         """From its JSON."""
-        one, other = (document["gradients"][name] for name in NETWORKS)
         each = tuple(AttackSummary.of(each) for each in document["each"])
-        return cls(document["seed"], (one, other), each)
+        return cls(document["seed"], _models(document), each)
 
 
 def summarised(
@@ -145,10 +168,9 @@ def summarised(
     by: dict[tuple[str, str], list[tuple[Record, AttackRecord]]] = {}
     for record, each in rows:
         by.setdefault((each.attack, each.network), []).append((record, each))
-    one, other = (asked["gradients"][name] for name in NETWORKS)
     return Attacks(
         asked["seed"],
-        (one, other),
+        _models(asked),
         tuple(
             AttackSummary(
                 each["attack"],
@@ -159,6 +181,24 @@ def summarised(
             for each, label in zip(asked["each"], labels, strict=True)
         ),
     )
+
+
+def _untimed(document: dict[str, Any]) -> dict[str, Any]:
+    """The document without the key "seconds", at any depth."""
+    found: dict[str, Any] = {}
+    for name, value in document.items():
+        if isinstance(value, dict):
+            found[name] = _untimed(value)
+        elif isinstance(value, list):
+            found[name] = [_untimed(each) for each in value]
+        elif name != "seconds":
+            found[name] = value
+    return found
+
+
+def _models(document: Mapping[str, Any]) -> tuple[GradientModel, GradientModel]:
+    one, other = (GradientModel(**document["gradients"][name]) for name in NETWORKS)
+    return one, other
 
 
 def _on(rows: Sequence[tuple[Record, AttackRecord]], network: str) -> OnNetwork:
@@ -190,17 +230,36 @@ def _on(rows: Sequence[tuple[Record, AttackRecord]], network: str) -> OnNetwork:
 
 def labels_of(texts: Sequence[str]) -> list[str]:
     """A short label for each attack: its name, and with attacks of the same name the parameters
-    that tell them apart.
+    that tell them apart, rounded where that is enough.
 
-    >>> labels_of(["fgsm:eps=0.1", "pgd:eps=0.1:steps=40", "pgd:eps=0.3:steps=40"])
+    >>> labels_of(["fgsm:eps=0.1", "pgd:eps=0.10000000000000001:steps=40", "pgd:eps=0.3:steps=40"])
     ['fgsm', 'pgd:eps=0.1', 'pgd:eps=0.3']
     """
     parts = [text.split(":") for text in texts]
-    names = [":".join(part for part in each if "=" not in part) for each in parts]
+    names = [name_of(text) for text in texts]
     own = [[part for part in each if "=" in part] for each in parts]
     told = []
     for name, mine in zip(names, own, strict=True):
         alike = [set(each) for other, each in zip(names, own, strict=True) if other == name]
         shared = set.intersection(*alike)
-        told.append(":".join([name, *(part for part in mine if part not in shared)]))
-    return told
+        told.append([name, *(part for part in mine if part not in shared)])
+    short = [":".join(map(_rounded, each)) for each in told]
+    return short if len(set(short)) == len(short) else [":".join(each) for each in told]
+
+
+def name_of(text: str) -> str:
+    """The name of an attack in its text.
+
+    >>> name_of("art:deepfool:max_iter=5")
+    'art:deepfool'
+    """
+    return ":".join(part for part in text.split(":") if "=" not in part)
+
+
+def _rounded(part: str) -> str:
+    """ "eps=0.0313725" for "eps=0.03137254901960784"; other words as they are."""
+    name, equals, value = part.partition("=")
+    try:
+        return f"{name}={float(value):g}" if equals else part
+    except ValueError:
+        return part

@@ -3,10 +3,7 @@ no code."""
 
 from __future__ import annotations
 
-import hashlib
-import io
-import warnings
-import zipfile
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +11,8 @@ from numpy.typing import NDArray
 from relrob.domain.arrays import Floats, read_only
 from relrob.domain.record import WitnessView
 from relrob.errors import StoreError
+from relrob.system.npz import digest_of, packed, unpacked
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)
 # The most bytes of an unpacked witness; an image of 1000 x 1000 colours needs 24 MB.
 _LARGEST = 1 << 28
 
@@ -51,18 +48,7 @@ def encode(view: WitnessView) -> bytes:
     `original` and `perturbed` are (H, W, C) float32, `moved` is (m,) int64; labels, margins and the
     cost (text) are scalars. Raises StoreError for images of another size than the shape's.
     """
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, array in _arrays(view).items():
-            member = io.BytesIO()
-            np.lib.format.write_array(member, array, version=(1, 0), allow_pickle=False)
-            info = zipfile.ZipInfo(f"{name}.npy", date_time=_EPOCH)
-            # The bytes must not depend on the operating system.
-            info.create_system = 3
-            archive.writestr(
-                info, member.getvalue(), compress_type=zipfile.ZIP_DEFLATED, compresslevel=6
-            )
-    return buffer.getvalue()
+    return packed(_arrays(view))
 
 
 def decode(data: bytes, which: str = "") -> WitnessView:
@@ -71,10 +57,7 @@ def decode(data: bytes, which: str = "") -> WitnessView:
     Raises StoreError when the bytes are no witness.
     """
     try:
-        with warnings.catch_warnings():
-            # NumPy warns of headers that it has to repair.
-            warnings.simplefilter("error")
-            return _decoded(data)
+        return _decoded(unpacked(data, _LARGEST))
     except (
         # NumPy hands the header to Python's parser, and zipfile raises errors of any kind.
         Exception
@@ -86,33 +69,25 @@ def decode(data: bytes, which: str = "") -> WitnessView:
         ) from error
 
 
-def _decoded(data: bytes) -> WitnessView:
-    with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        size = sum(info.file_size for info in archive.infolist())
-    if size > _LARGEST:
-        raise ValueError(f"{size} bytes when unpacked")
-    with np.load(io.BytesIO(data), allow_pickle=False) as members:
-        original: Floats = members["original"]
-        height, width, channels = original.shape
-        return WitnessView(
-            index=int(members["index"]),
-            network=str(members["network"]),
-            label=int(members["label"]),
-            original=read_only(original.astype(np.float32).reshape(-1)),
-            perturbed=read_only(members["perturbed"].astype(np.float32).reshape(-1)),
-            shape=(int(height), int(width), int(channels)),
-            reference_label=int(members["reference_label"]),
-            quantised_label=int(members["quantised_label"]),
-            reference_margin=float(members["reference_margin"]),
-            quantised_margin=float(members["quantised_margin"]),
-            cost=str(members["cost"]),
-            moved=tuple(int(feature) for feature in members["moved"]),
-        )
+def _decoded(members: dict[str, NDArray[Any]]) -> WitnessView:
+    original: Floats = members["original"]
+    height, width, channels = original.shape
+    return WitnessView(
+        index=int(members["index"]),
+        network=str(members["network"]),
+        label=int(members["label"]),
+        original=read_only(original.astype(np.float32).reshape(-1)),
+        perturbed=read_only(members["perturbed"].astype(np.float32).reshape(-1)),
+        shape=(int(height), int(width), int(channels)),
+        reference_label=int(members["reference_label"]),
+        quantised_label=int(members["quantised_label"]),
+        reference_margin=float(members["reference_margin"]),
+        quantised_margin=float(members["quantised_margin"]),
+        cost=str(members["cost"]),
+        moved=tuple(int(feature) for feature in members["moved"]),
+    )
 
 
 def digest(view: WitnessView) -> str:
     """SHA-256 (hex) of a witness's values. It does not depend on their compression."""
-    sha = hashlib.sha256()
-    for name, array in _arrays(view).items():
-        sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode() + array.tobytes())
-    return sha.hexdigest()
+    return digest_of(_arrays(view))

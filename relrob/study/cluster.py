@@ -142,7 +142,7 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
 
     Raises the RelrobError that a worker raised, and UsageError for a scheduler that cannot be used.
     """
-    with _connected(address) as client:
+    with connected(address) as client:
         with warnings.catch_warnings():
             # Dask warns of more than 10 MB, which a network can have.
             warnings.simplefilter("ignore")
@@ -167,7 +167,7 @@ def map_on_cluster(plan: Plan, items: Iterable[int], address: str) -> Iterator[A
 def check(address: str) -> None:
     """Raise, before the work, the UsageError that `map_on_cluster` would raise for the
     scheduler."""
-    _connected(address).close()
+    connected(address).close()
 
 
 def _check_form(address: str) -> None:
@@ -184,7 +184,7 @@ def _check_form(address: str) -> None:
         )
 
 
-def _connected(address: str) -> Any:
+def connected(address: str) -> Any:
     """A client of a scheduler that has workers. Raises UsageError."""
     _check_form(address)
     # The message of Dask is said below, in one line.

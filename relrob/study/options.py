@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from relrob import registry
+from relrob.compress.table import scheme as scheme_entry
 from relrob.domain.presets import BY_NAME
 from relrob.domain.region import KINDS
 from relrob.errors import RegionError, UsageError
@@ -48,14 +48,14 @@ def _quantise(asked: Asked) -> str:
 
 
 def _seed(asked: Asked) -> str:
-    """A search draws; so does the calibration of a scheme."""
-    if asked["region"] == "search":
+    """A search draws; so do attacks, and the calibration of a scheme."""
+    if asked["region"] == "search" or asked["attacks"] is not None:
         return ""
     if asked["quantised"] is not None:
         return f"region {asked['region']} and a QUANTISED of your own, where nothing is drawn"
     scheme = asked["quantise"]
     none = f"region {asked['region']} and scheme {scheme}, where nothing is drawn"
-    return "" if registry.scheme(scheme).calibrated else none
+    return "" if scheme_entry(scheme).calibrated else none
 
 
 def _counts(asked: Asked) -> str:
@@ -111,6 +111,7 @@ USES: Final[Mapping[str, Use]] = {
     "time_limit": Use(_DECIDED),
     "counts": Use(("ladder",), _counts),
     "certificates": Use(("ladder", "lattice", "l1", "linf", "l0"), _certificates, _NO_RULES),
+    "attacks": Use(_DECIDED, why=_NO_RULES[:1]),
     "memory": Use(idle=_memory),
     # How the data are read, and what the networks read of them.
     **{name: Use() for name in ("classes", "labels", "range", "images_layout")},

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relrob import registry
 from relrob.compress.accuracy_loss import accuracy_warnings
+from relrob.compress.table import scheme as scheme_entry
 from relrob.deciding.choose import check_solver
 from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.errors import UsageError
+from relrob.networks.accuracy import as_floats
 from relrob.networks.details import runtime_details
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.simulated import nothing_quantised
@@ -23,6 +24,7 @@ from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
+from relrob.study.attacks import attacks_of, header_of
 from relrob.study.data import notes, planned
 from relrob.study.extents import Extents, before, extents_of
 from relrob.study.region import described, region_of
@@ -57,6 +59,8 @@ class Plan:
     certificates: bool
     header: dict[str, Any]
     config: dict[str, Any]
+    attacks: tuple[str, ...] = ()
+    seed: int = 0
 
     @property
     def digest(self) -> str:
@@ -72,8 +76,8 @@ def run_directory(out: Path | None, digest: str) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """What a request asks: the region, how it is decided, the images `indices` of `data`, and what
-    the region reaches around them."""
+    """What a request asks: the region, how it is decided, the images `indices` of `data`, what the
+    region reaches around them, and the full texts of attacks."""
 
     region: Region
     budget: Budget
@@ -81,6 +85,7 @@ class Asked:
     data: Images
     indices: tuple[int, ...]
     extents: Extents
+    attacks: tuple[str, ...]
 
 
 def _check_inputs(*networks: Network) -> None:
@@ -99,9 +104,9 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     """Refuse what can be refused before a network is trained, quantised or run. Raises
     RelrobError."""
     region, budget = region_of(request), Budget(request.time_limit)
-    effective = _effective(request, region)
+    effective, attacks = _effective(request, region), attacks_of(request.attacks, region)
     if request.quantised is None:
-        registry.scheme(request.quantise)
+        scheme_entry(request.quantise)
     data = stages.images(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
@@ -109,7 +114,7 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     extents = extents_of(region, data.images, indices)
     if request.reference is not None:
         stages.reference(request, listener)
-    return Asked(region, budget, effective, data, indices, extents)
+    return Asked(region, budget, effective, data, indices, extents, attacks)
 
 
 def refuse_other_order(reference: Network, quantised: Network) -> None:
@@ -175,6 +180,11 @@ def make_plan(
         "effective": effective.value,
         "counts": request.counts,
         **({"certificates": True} if request.certificates else {}),
+        **(
+            {"attacks": {"each": list(asked.attacks), "seed": request.seed}}
+            if asked.attacks
+            else {}
+        ),
     }
     config_digest = sha256_bytes(canonical(config).encode())
     Store.check(run_directory(out, config_digest), config)
@@ -184,6 +194,9 @@ def make_plan(
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {**({"warnings": lost} if lost else {}), **asked.extents.json()}
+    if asked.attacks:
+        images = as_floats(asked.data.images[list(indices)])
+        header["attacks"] = header_of(asked.attacks, request.seed, (reference, quantised), images)
     header = {"relrob": VERSION, "run": config_digest, **header}
     read_as, labels = planned(request, asked.data, stages.data(request, listener))
     return Plan(
@@ -202,6 +215,8 @@ def make_plan(
         certificates=request.certificates,
         header=header,
         config=config,
+        attacks=asked.attacks,
+        seed=request.seed,
     )
 
 

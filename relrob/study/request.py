@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from relrob import registry
 from relrob.compress.build import suffix
+from relrob.compress.source import of_mlps
 from relrob.domain.contract import InputOptions, constant, input_options
 from relrob.domain.presets import BY_NAME
 from relrob.errors import UsageError
@@ -75,6 +76,7 @@ class Request:
     time_limit: float = 60.0
     counts: bool = True
     certificates: bool = False
+    attacks: str | None = None
     memory: float | None = None
 
     def __post_init__(self) -> None:
@@ -106,7 +108,8 @@ class Request:
         check_memory(self.memory)
         _ = self.inputs
         if self.quantised is None:
-            able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
+            endings = dict.fromkeys((suffix(self.quantise), suffix(of_mlps(self.quantise))))
+            able = tuple(r for end in endings for r in runtimes(SUFFIXES[end], dense=False))
             if self.runtime is not None and self.runtime not in able:
                 raise UsageError(
                     f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}",
@@ -148,6 +151,8 @@ def request_of(
             "text such as '0:100', or indices such as [3, 17, 4]",
             f"images=[{images}]",
         )
+    if isinstance(given.get("attacks"), (list, tuple)):
+        given["attacks"] = ",".join(map(str, given["attacks"]))
     for name in CONSTANTS:
         given[name] = constant(given.get(name))
     if isinstance(given.get("features"), int):

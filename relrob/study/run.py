@@ -23,6 +23,7 @@ from relrob.networks.open import Opened, open_network
 from relrob.relative.classify import Setting, classify
 from relrob.relative.search import SearchSetting, classify_search
 from relrob.store.run_directory import Store
+from relrob.study.attacks import armed
 from relrob.study.data import data_of
 from relrob.study.options import refuse_idle
 from relrob.study.plan import Plan
@@ -100,6 +101,8 @@ def make_classifier(plan: Plan) -> Callable[[int], ImageResult]:
         effective=plan.effective,
         counts=plan.counts,
         certify=plan.certificates,
+        arms=armed(plan.attacks, (plan.reference, plan.quantised)),
+        seed=plan.seed,
     )
     return lambda index: classify(setting, index, data.images[index], int(data.labels[index]))
 

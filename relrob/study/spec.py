@@ -91,9 +91,15 @@ def find_spec(
     `changes`: options that replace those of every grid. `references`: data set to reference
     network. `only`: grids to keep, all when empty. Raises UsageError.
     """
+    return read_spec(*find_text(name), changes, references, only)
+
+
+def find_text(name: str) -> tuple[str, str]:
+    """(name, TOML text) of the built-in study of that name, or of the one in a file. Raises
+    UsageError."""
     known = builtin()
     if name in known:
-        return read_spec(name, known[name], changes, references, only)
+        return name, known[name]
     path = Path(name)
     if path.suffix != ".toml":
         raise UsageError(
@@ -113,7 +119,22 @@ def find_spec(
         text = data.decode()
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8", "a TOML file") from error
-    return read_spec(path.stem, text, changes, references, only)
+    return path.stem, text
+
+
+def parsed(name: str, text: str) -> dict[str, Any]:
+    """The tables of a study's text. Raises UsageError."""
+    try:
+        deep = max((line.count(".") for line in text.splitlines()), default=0)
+        if deep > MOST_DOTS:
+            raise UsageError(f"study {name}: a line with {deep:,} dots", f"{MOST_DOTS} at most")
+        return tomllib.loads(text)
+    except (
+        # Numbers of thousands of digits and deep nesting raise these too.
+        ValueError,
+        RecursionError,
+    ) as error:
+        raise UsageError(f"study {name}: {error}", "a TOML file") from error
 
 
 def read_spec(
@@ -127,17 +148,7 @@ def read_spec(
 
     Raises UsageError that names the grid and the option.
     """
-    try:
-        deep = max((line.count(".") for line in text.splitlines()), default=0)
-        if deep > MOST_DOTS:
-            raise UsageError(f"study {name}: a line with {deep:,} dots", f"{MOST_DOTS} at most")
-        given = tomllib.loads(text)
-    except (
-        # Numbers of thousands of digits and deep nesting raise these too.
-        ValueError,
-        RecursionError,
-    ) as error:
-        raise UsageError(f"study {name}: {error}", "a TOML file") from error
+    given = parsed(name, text)
     _named(f"study {name}: option", given, _HEAD)
     grids, defaults = given.get("grid", []), given.get("defaults", {})
     if (

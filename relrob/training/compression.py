@@ -36,7 +36,7 @@ class Compression(Protocol):
         ...
 
     def trained(self, model: Any) -> list[Any]:
-        """The variables for the optimiser, in a fixed order: those of the model and the method's."""
+        """The variables for the optimiser, in a fixed order: the model's and the method's own."""
         ...
 
     def rates(self) -> Mapping[str, tuple[float, float]]:

@@ -9,7 +9,8 @@ import relrob_datasets
 from relrob.domain.events import Event, Listener, silent
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.system.files import cache_dir
-from relrob.training.architectures import RECIPE, check_training, find_architecture
+from relrob.training.architectures import RECIPE, find_architecture
+from relrob.training.asked import Training
 
 
 def trainer() -> Any:
@@ -29,17 +30,16 @@ def cache_name(dataset: str, arch: str, seed: int) -> str:
 
 
 def cached_reference(dataset: str, arch: str, seed: int = 0, listener: Listener = silent) -> Path:
-    """Path of the trained network. Training takes seconds to minutes where the cache lacks it, and
-    leaves no file when interrupted.
+    """Path of the trained network. Training takes seconds to minutes where the cache lacks it. An
+    interrupted one leaves its state, and no network.
 
     Raises UsageError, DatasetError, StoreError.
     """
     find_architecture(arch)
     path = cache_dir() / "networks" / cache_name(dataset, arch, seed)
     if not path.is_file():
-        check_training(arch, path, seed)
         listener(
             Event("note", f"training {arch} on {dataset}, seed {seed}, once; it is kept as {path}")
         )
-        trainer()(arch, dataset, path, seed=seed, listener=listener)
+        trainer()(Training(arch, dataset, seed), path, listener)
     return path

@@ -73,6 +73,7 @@ def test_rules_that_a_file_does_not_name_keep_their_default(tmp_path: Path) -> N
         "max-run-lost": "10%",
         "max-lost": "3",
         "max-crashed": "0",
+        "max-newly-attacked": "10%",
     }
     less = changed(policy, {"max-lost": OFF, "max-undecided": "4"}, ["calibration"])
     assert less.threshold("max-lost") is None

@@ -148,7 +148,7 @@ def test_weights_become_a_keras_model_in_the_files_own_order(layout: Layout, sof
 def test_shared_objects_are_counted_in_order_of_appearance() -> None:
     """Keras numbers them by their address in memory; equal addresses stay equal, everything else
     stays as it is."""
-    renumbered: Any = load("relrob.training.train:_renumbered")
+    renumbered: Any = load("relrob.training.saving:_renumbered")
     first, second = 140_001, 139_002
 
     def content(one: int, two: int) -> dict[str, Any]:
@@ -169,7 +169,7 @@ def test_shared_objects_are_counted_in_order_of_appearance() -> None:
 def test_training_sees_scaled_pixels(standardise: bool, kind: type) -> None:
     levels = np.random.default_rng(0).integers(0, 256, (40, 6))
     images = levels.astype(np.uint8) if kind is np.uint8 else (levels / 255).astype(np.float32)
-    scaled = load("relrob.training.train:Scaling").of(images, standardise).apply(images).numpy()
+    scaled = load("relrob.training.scaling:Scaling").of(images, standardise).apply(images).numpy()
     exact = levels / 255
     expected = (exact - exact.mean()) / exact.std() if standardise else exact
     np.testing.assert_allclose(scaled, expected, atol=1e-5)
@@ -179,7 +179,7 @@ def test_training_sees_scaled_pixels(standardise: bool, kind: type) -> None:
 def test_models_share_their_layers_and_repeat_by_seed() -> None:
     architecture: Any = load("relrob.training.architectures:ARCHITECTURES")[0]
     made = [
-        load("relrob.training.models:models")(architecture, (2, 2, 1), 4, seed)
+        load("relrob.training.models:models")(architecture, architecture.quick, (2, 2, 1), 4, seed)
         for seed in (3, 3, 4)
     ]
     weights = [[np.asarray(array) for array in plain.get_weights()] for _, plain in made]

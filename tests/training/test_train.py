@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from relrob.domain.events import Event
+from relrob.domain.events import Event, silent
 from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.networks.accuracy import accuracy
 from relrob.networks.load import load_network
@@ -27,6 +27,7 @@ from relrob.training.architectures import (
     default_architecture,
     find_architecture,
 )
+from relrob.training.asked import Training
 from relrob_datasets import load as load_dataset
 from tests import make_networks
 from tests.support import ROOT
@@ -36,7 +37,9 @@ TINY: dict[str, Any] = {"epochs": 2, "limit": 400}
 
 def train(path: Path, **options: Any) -> Path:
     """The MNIST architecture on the first images of MNIST."""
-    reference.trainer()("mlp-512x2", "mnist", path, **{**TINY, **options})
+    settings = {**TINY, **options}
+    listener = settings.pop("listener", silent)
+    reference.trainer()(Training("mlp-512x2", "mnist", **settings), path, listener)
     return path
 
 
@@ -119,7 +122,7 @@ def test_the_default_recipe_reaches_98_percent(tmp_path: Path) -> None:
 
 
 def test_scaling_folds_into_the_first_layer(tmp_path: Path) -> None:
-    with_scaling = load("relrob.training.train:Scaling")
+    with_scaling = load("relrob.training.scaling:Scaling")
     images = np.random.default_rng(0).integers(0, 256, (50, 6), dtype=np.uint8)
     scaling = with_scaling.of(images, True)
     assert with_scaling.of(images, False) == with_scaling(255.0, 0.0, 1.0)
@@ -152,7 +155,7 @@ def test_mistakes_are_named_before_any_training(
     arch: str,
     dataset: str,
     name: str,
-    options: dict[str, int],
+    options: dict[str, Any],
     error: type[RelrobError],
     words: str,
     tmp_path: Path,
@@ -160,18 +163,25 @@ def test_mistakes_are_named_before_any_training(
     (tmp_path / "file").write_text("not a folder")
     (tmp_path / "folder.keras").mkdir()
     with pytest.raises(error) as caught:
-        reference.trainer()(arch, dataset, tmp_path / name, **options)
+        reference.trainer()(Training(arch, dataset, **options), tmp_path / name)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.keras"]
 
 
-def test_an_interrupt_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_an_interrupt_leaves_a_state_alone_and_the_same_call_goes_on(tmp_path: Path) -> None:
     def interrupt(event: Event) -> None:
         raise KeyboardInterrupt
 
+    path = tmp_path / "deep" / "a.keras"
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "deep" / "a.keras", listener=interrupt)
-    assert not list(tmp_path.iterdir())
+        train(path, listener=interrupt)
+    assert [each.name for each in path.parent.iterdir()] == ["a.keras.training"]
+    events: list[Event] = []
+    train(path, listener=events.append)
+    assert "goes on after epoch 1 of 2" in events[0].text
+    assert [event.text[:9] for event in events[1:]] == ["epoch 2/2"]
+    assert path.read_bytes() == train(tmp_path / "whole.keras").read_bytes()
+    assert [each.name for each in path.parent.iterdir()] == ["a.keras"]
 
 
 def test_architectures() -> None:

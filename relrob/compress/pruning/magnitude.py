@@ -24,8 +24,8 @@ def kept(weights: Numbers, threshold: float) -> Bools:
 
 
 def thresholds(kernels: Sequence[Numbers], density: float, scope: str = "layer") -> list[float]:
-    """A threshold for each kernel at which the share `density` of the weights stays, rounded to whole
-    weights: of each kernel ("layer"), or of all of them with one threshold ("global").
+    """A threshold for each kernel at which the share `density` of the weights stays, rounded to
+    whole weights: of each kernel ("layer"), or of all of them with one threshold ("global").
 
     Weights as large as the threshold stay, so that equal ones can keep more. Raises UsageError.
     """

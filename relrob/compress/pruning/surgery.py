@@ -19,8 +19,8 @@ _UPPER: Final = 1.1
 
 @dataclass(frozen=True)
 class Surgery:
-    """The share of steps at which masks change: (1 + `gamma` k)^-`power` at step k, none from `last`
-    on (Guo et al. 2016, section 3.3, and its code)."""
+    """The share of steps at which masks change: (1 + `gamma` k)^-`power` at step k, none from
+    `last` on (Guo et al. 2016, section 3.3, and its code)."""
 
     gamma: float = 1e-3
     power: float = 1.0
@@ -46,16 +46,16 @@ def updated(mask: Bools, weights: Numbers, threshold: float) -> Bools:
 
 
 def first_threshold(weights: Numbers, bias: Numbers, rate: float) -> float:
-    """max(mean + `rate` deviation, 0) over the magnitudes of weights and biases that are not 0, once
-    before the first step: the authors' own code."""
+    """max(mean + `rate` deviation, 0) over the magnitudes of weights and biases that are not 0,
+    once before the first step: the authors' own code."""
     size = np.abs(np.concatenate([weights.reshape(-1), bias.reshape(-1)]).astype(np.float64))
     live = size[size > 0]
     return max(float(live.mean() + rate * live.std()), 0.0) if live.size else 0.0
 
 
 def running_threshold(weights: Numbers, alpha: float) -> float:
-    """mean + `alpha` deviation over the magnitudes of all weights of the kernel, at each change: the
-    tool of Zhao et al. 2018 (Mayo). `alpha` may be negative."""
+    """mean + `alpha` deviation over the magnitudes of all weights of the kernel, at each change:
+    the tool of Zhao et al. 2018 (Mayo). `alpha` may be negative."""
     size = np.abs(np.asarray(weights, np.float64))
     return float(size.mean() + alpha * size.std())
 

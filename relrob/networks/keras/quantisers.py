@@ -66,15 +66,15 @@ def uniform_levels(values: Any, bits: int, scale: float = 1.0) -> Any:
 def power_of_two_levels(values: Any, bits: int, alpha: Any) -> Any:
     """APoT's activations: a float32 tensor clipped to [0, `alpha`], at the nearest level.
 
-    Gradients are those of Li et al. 2020, equation 8: to the values 1 up to `alpha` and 0 beyond; to
-    `alpha` 1 beyond it, and (Q - x) / alpha inside.
+    Gradients are those of Li et al. 2020, equation 8: to the values 1 up to `alpha` and 0 beyond;
+    to `alpha` 1 beyond it, and (Q - x) / alpha inside.
     """
     levels = power_levels(bits).astype(np.float32)
 
     @tf.custom_gradient  # type: ignore[misc, untyped-decorator, unused-ignore]
     def straight(x: Any, scale: Any) -> tuple[Any, Callable[[Any], Any]]:
         shares = tf.clip_by_value(x / scale, 0.0, 1.0)
-        made = scale * tf.gather(levels, _places(shares, levels))
+        made = scale * tf.gather(levels, places(shares, levels))
         beyond = x > scale
 
         def gradients(upstream: Any) -> tuple[Any, Any]:
@@ -87,16 +87,20 @@ def power_of_two_levels(values: Any, bits: int, alpha: Any) -> Any:
     return straight(values, alpha)
 
 
-def _places(shares: Any, levels: Any) -> Any:
-    """The number of the nearest level of each share, the lower one where two are as near."""
+def places(shares: Any, levels: Any) -> Any:
+    """The number of the nearest of some float32 levels for each share, the lower one where two are
+    as near."""
     between = np.nextafter(middles(levels.astype(np.float64)).astype(np.float32), np.float32(2))
     return tf.raw_ops.Bucketize(input=shares, boundaries=between.tolist())
 
 
 @keras.saving.register_keras_serializable(package=PACKAGE)
 class FixedPoint(keras.layers.Layer):
-    """Activations in fixed point Q(`width`, `point`): Zhao et al. 2018, section 4.2. Any shape, to the
-    same shape. Raises UsageError for another format, ValueError for other `halves`."""
+    """Activations in fixed point Q(`width`, `point`): Zhao et al. 2018, section 4.2.
+
+    Any shape, to the same shape. Raises UsageError for another format, ValueError for other
+    `halves`.
+    """
 
     def __init__(self, width: int, point: int, halves: str = "even", **options: Any) -> None:
         super().__init__(**options)

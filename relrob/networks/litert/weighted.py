@@ -95,8 +95,8 @@ class _Walk:
             stored,
             bias,
             steps,
-            given=_codes(given),
-            result=_codes(result),
+            given=codes_of(given),
+            result=codes_of(result),
             relu=activation in (RELU, _RELU6),
             capped=activation == _RELU6,
             tied=steps is not None,
@@ -110,7 +110,7 @@ class _Walk:
             layer,
             relu=True,
             capped=operator.kind == "RELU6",
-            result=_codes(result),
+            result=codes_of(result),
             tensor=str(operator.outputs[0]),
         )
 
@@ -170,7 +170,7 @@ def _integers(held: Tensor) -> Ints:
     return codes
 
 
-def _codes(tensor: Tensor) -> Codes | None:
+def codes_of(tensor: Tensor) -> Codes | None:
     """The codes of an activation, None for floats."""
     if tensor.type not in _ENDS or tensor.scales is None or len(tensor.scales) != 1:
         return None

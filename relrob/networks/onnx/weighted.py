@@ -37,7 +37,7 @@ def read_weighted(network: Network) -> tuple[Weighted, ...]:
     model = onnx.load_model_from_string(checked_bytes(network))
     if any(t.data_location == onnx.TensorProto.EXTERNAL for t in model.graph.initializer):
         raise NotReadError("weights in other files are not read")
-    return _Walk(model.graph).layers()
+    return Walk(model.graph).layers()
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Value:
     linear: bool = False
 
 
-class _Walk:
+class Walk:
     """The nodes in order."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:
@@ -70,33 +70,43 @@ class _Walk:
     def layers(self) -> tuple[Weighted, ...]:
         """All layers with weights."""
         for position, node in enumerate(self._graph.node, start=1):
-            constant = derived(node, self._constants)
-            if constant is not None:
-                self._constants[node.output[0]] = constant
+            if self.takes_constant(node):
                 continue
             if node.op_type in _OTHER:
                 raise NotReadError(f"the weights of node {position} ({node.op_type}) are not read")
             self._visit(node, f"node {position} {node.name or node.output[0]!r} ({node.op_type})")
         return tuple(self._found)
 
+    def takes_constant(self, node: onnx.NodeProto) -> bool:
+        """Does a node make a constant, which is kept?"""
+        constant = derived(node, self._constants)
+        if constant is not None:
+            self._constants[node.output[0]] = constant
+        return constant is not None
+
+    def layer(self, node: onnx.NodeProto) -> Weighted | None:
+        """The weights of one node alone, None where it has none of its own."""
+        reader = _LAYERS.get(node.op_type)
+        return None if reader is None else reader(self, node)
+
+    def constant(self, name: str) -> Constant | None:
+        """A constant of the graph, None where it holds none of that name."""
+        return self._constants.get(name)
+
     def _visit(self, node: onnx.NodeProto, label: str) -> None:
         """One node that depends on the image."""
-        reader = _LAYERS.get(node.op_type)
         depth = max(
             (self._values[name].depth for name in node.input if name in self._values), default=0
         )
-        if reader is not None:
-            made = reader(self, node)
-            if made is not None:
-                first = next((n for n in node.input if n in self._values), "")
-                given = made.given or (self._values[first].codes if first else None)
-                made = replace(
-                    made, label=label, depth=depth + 1, given=given, tensor=node.output[0]
-                )
-                self._found.append(made)
-                value = _Value(depth + 1, len(self._found) - 1, made.result, linear=True)
-                self._values[node.output[0]] = value
-                return
+        made = self.layer(node)
+        if made is not None:
+            first = next((n for n in node.input if n in self._values), "")
+            given = made.given or (self._values[first].codes if first else None)
+            made = replace(made, label=label, depth=depth + 1, given=given, tensor=node.output[0])
+            self._found.append(made)
+            value = _Value(depth + 1, len(self._found) - 1, made.result, linear=True)
+            self._values[node.output[0]] = value
+            return
         for name in node.output:
             self._values[name] = _Value(depth)
         self._follow(node)
@@ -172,7 +182,7 @@ class _Walk:
         """The codes of a value; QLinearAdd adds a bias on the way."""
         out = node.output[0]
         if node.op_type == "QLinearAdd":
-            codes = self._codes(out, node.input[6], node.input[7])
+            codes = self.codes(out, node.input[6], node.input[7])
             if value.owner is not None and node.input[3] in self._constants:
                 layer = self._found[value.owner]
                 bias = self._scaled(node.input[3], node.input[4], node.input[5])
@@ -181,7 +191,7 @@ class _Walk:
                 )
                 self._found[value.owner] = replace(layer, bias=bias.floats, bias_steps=steps)
         else:
-            codes = self._codes(out, node.input[1], node.input[2] if len(node.input) > 2 else "")
+            codes = self.codes(out, node.input[1], node.input[2] if len(node.input) > 2 else "")
         if value.owner is not None:
             layer = self._found[value.owner]
             # The codes' zero may be the floor of a ReLU that was taken away.
@@ -191,7 +201,7 @@ class _Walk:
             )
         self._values[out] = replace(value, codes=codes)
 
-    def _codes(self, name: str, scale: str, zero: str) -> Codes | None:
+    def codes(self, name: str, scale: str, zero: str) -> Codes | None:
         """The codes that scale and zero point describe."""
         if scale not in self._constants or (zero and zero not in self._constants):
             return None
@@ -293,9 +303,9 @@ class _Walk:
         turned = gemm and bool(attributes(node).get("transB", 0))
         weights = self._scaled(names[3], names[4], names[5], 0 if conv or turned else -1)
         made = _convolution(weights) if conv else _dense(weights, turned)
-        bias, scale, zero = (8, 6, 7) if conv else (6, 7, 8)
-        given = self._codes(names[0], names[1], names[2])
-        result = self._codes(node.output[0], names[scale], names[zero])
+        bias, scale, zero = (6, 7, 8) if gemm else (8, 6, 7)
+        given = self.codes(names[0], names[1], names[2])
+        result = self.codes(node.output[0], names[scale], names[zero])
         if (conv or gemm) and names[bias] in self._constants and given is not None:
             steps = np.broadcast_to(
                 given.scale * (np.ones(1) if weights.scales is None else weights.scales),
@@ -327,18 +337,18 @@ class _Walk:
         return replace(layer, bias=values, bias_steps=steps, tied=bias.kind == "int32")
 
 
-_LAYERS: Final[dict[str, Callable[[_Walk, onnx.NodeProto], Weighted | None]]] = {
-    "Gemm": _Walk.gemm,
-    "MatMul": _Walk.matmul,
-    "Conv": _Walk.conv,
-    "MatMulInteger": _Walk.integer,
-    "ConvInteger": _Walk.integer,
-    "DynamicQuantizeMatMul": _Walk.dynamic,
-    "MatMulIntegerToFloat": _Walk.dynamic,
-    "QLinearMatMul": _Walk.qlinear,
-    "QLinearConv": _Walk.qlinear,
-    "QGemm": _Walk.qlinear,
-    "MatMulNBits": _Walk.nbits,
+_LAYERS: Final[dict[str, Callable[[Walk, onnx.NodeProto], Weighted | None]]] = {
+    "Gemm": Walk.gemm,
+    "MatMul": Walk.matmul,
+    "Conv": Walk.conv,
+    "MatMulInteger": Walk.integer,
+    "ConvInteger": Walk.integer,
+    "DynamicQuantizeMatMul": Walk.dynamic,
+    "MatMulIntegerToFloat": Walk.dynamic,
+    "QLinearMatMul": Walk.qlinear,
+    "QLinearConv": Walk.qlinear,
+    "QGemm": Walk.qlinear,
+    "MatMulNBits": Walk.nbits,
 }
 _PASSING: Final = (
     *("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "MaxPool", "Cast", "Identity"),

@@ -100,7 +100,26 @@ def _robustness(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ),
         ("sets", ", ".join(f"{name} {count}" for name, count in sets.items())),
         ("relative robustness", bounds),
+        *_attacks(document["attacks"]),
     ]
+
+
+def _attacks(found: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A line for each attack that was tried."""
+    lines = []
+    for each in found.get("each", ()):
+        told = []
+        for name in ("reference", "quantised"):
+            on = each[name]
+            nearest = (
+                "" if on["nearest"] is None else f", nearest {on['nearest']:.3g} {each['norm']}"
+            )
+            told.append(
+                f"{name}: fooled inside the region on {on['witnessed']} of {on['attacked']}, "
+                f"anywhere on {on['found']}{nearest}"
+            )
+        lines.append((f"attack {each['label']}", "; ".join(told)))
+    return lines
 
 
 def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:

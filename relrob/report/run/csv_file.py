@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
-from relrob.domain.record import Record
+from relrob.domain.record import AttackRecord, Record
+from relrob.report.run import attack_words
+from relrob.store.attack_summary import Attacks
 
 COLUMNS: tuple[str, ...] = (
     "index",
@@ -38,13 +40,19 @@ def cell(value: object) -> str:
     return f"{value:.9g}" if isinstance(value, float) else str(value)
 
 
-def images_csv(records: Iterable[Record], seconds: Mapping[int, float]) -> str:
+def images_csv(
+    records: Iterable[Record],
+    seconds: Mapping[int, float],
+    attacks: Attacks | None = None,
+    found: Mapping[int, Sequence[AttackRecord]] | None = None,
+) -> str:
     """The header and one line an image, by ascending index; LF ends, quotes only where a cell needs
-    them."""
+    them. With `attacks`, columns of what they `found` follow."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*COLUMNS, *attack_words.columns(attacks)))
     for record in sorted(records, key=lambda record: record.index):
         cells = vars(record) | {"seconds": seconds.get(record.index)}
-        writer.writerow([cell(cells[name]) for name in COLUMNS])
+        tried = attack_words.cells(attacks, (found or {}).get(record.index, ()))
+        writer.writerow([*(cell(cells[name]) for name in COLUMNS), *map(cell, tried)])
     return buffer.getvalue()

@@ -6,7 +6,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from relrob.report.run import rates, wording
+from relrob.report.run import attack_words, rates, wording
+from relrob.store.attack_summary import Attacks
 from relrob.store.summary import Summary
 
 _STYLE = {
@@ -29,6 +30,9 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print()
     console.print(_pairs(rates.rates(summary), style="bold"))
     console.print()
+    if summary.attacks is not None:
+        console.print(_attacks(summary.attacks))
+        console.print()
     console.print(_pairs([("-", note) for note in wording.notes(summary)]))
 
 
@@ -62,4 +66,17 @@ def _sets(summary: Summary) -> Table:
         style = _STYLE.get(row.name, "") if row.count else "dim"
         name = Text("  " * row.depth + row.name, style)
         table.add_row(name, str(row.count), row.share, row.interval, Text(row.meaning))
+    return table
+
+
+def _attacks(attacks: Attacks) -> Table:
+    """A row for each attack, and below it one for each network."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    first, *others = attack_words.HEAD
+    table.add_column(first, overflow="fold")
+    for name in others:
+        table.add_column(name, justify="right", overflow="fold")
+    for row in attack_words.attack_rows(attacks):
+        name, *cells = row.cells
+        table.add_row(Text("  " * row.depth + name, "cyan" if not row.depth else ""), *cells)
     return table

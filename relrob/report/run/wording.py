@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relrob.domain.record import COUNTS_CUT
+from relrob.report.run.attack_words import attack_notes
 from relrob.report.run.data_words import data_facts
 from relrob.report.run.rates import share, span, ties
 from relrob.store.header import NetworkHeader
@@ -239,6 +240,7 @@ def notes(summary: Summary) -> list[str]:
         *ties(summary),
         *_extents(summary),
         *_events(summary),
+        *attack_notes(summary),
         _work(summary),
     ]
 

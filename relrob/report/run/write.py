@@ -9,7 +9,7 @@ from pathlib import Path
 
 from relrob import registry
 from relrob.report.run.csv_file import images_csv
-from relrob.report.run.table import table_markdown
+from relrob.report.run.table import image_table, table_markdown
 from relrob.store.run_directory import Store
 from relrob.store.summary import Summary
 from relrob.store.witness_file import decode
@@ -30,10 +30,11 @@ def write_run(directory: Path, summary: Summary, indices: Collection[int] | None
     directory, a full disk.
     """
     with Store.read(directory) as store:
+        records, found = store.records(indices), store.attacks()
         files = {
             "summary.json": summary_json(summary),
-            "images.csv": images_csv(store.records(indices), store.seconds()),
-            "table.md": table_markdown(summary),
+            "images.csv": images_csv(records, store.seconds(), summary.attacks, found),
+            "table.md": table_markdown(summary) + image_table(summary, records, found),
         }
         wanted = store.done() if indices is None else frozenset(indices)
         witnesses = [each for each in store.witness_files() if each[0] in wanted]

@@ -11,7 +11,7 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.report.run.rates import counted
 from relrob.report.run.table import escape
-from relrob.report.study.claims import claims
+from relrob.report.study.claims import PaperClaim, claims
 from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.proportions import Proportion
 from relrob.store.study_directory import StudyHead
@@ -69,11 +69,29 @@ def study_json(head: StudyHead, rows: Sequence[TableRow]) -> dict[str, Any]:
         "study": head.study,
         "title": head.title,
         "cells": [row.json() for row in rows],
-        "claims": [
-            {"claim": each.says, "judgement": each.judgement.value, "why": each.why}
-            for each in judged
-        ],
+        "claims": claims_json(judged),
     }
+
+
+def claims_json(judged: Sequence[PaperClaim]) -> list[dict[str, str]]:
+    """Judged claims as JSON."""
+    return [
+        {"claim": each.says, "judgement": each.judgement.value, "why": each.why} for each in judged
+    ]
+
+
+def claims_markdown(judged: Sequence[PaperClaim]) -> list[str]:
+    """Lines of the table of judged claims, none without claims."""
+    if not judged:
+        return []
+    return [
+        "## Claims of the paper",
+        "",
+        "| claim | verdict | numbers |",
+        "| --- | --- | --- |",
+        *(_line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged),
+        "",
+    ]
 
 
 def _cells(row: TableRow, rate: Rate) -> tuple[str, ...]:
@@ -127,18 +145,7 @@ def _markdown(head: StudyHead, rows: Sequence[TableRow]) -> str:
             "its interval reaches from the one to the other."
         )
     lines.append("")
-    judged = claims(head.published, rows)
-    if judged:
-        lines += [
-            "## Claims of the paper",
-            "",
-            "| claim | verdict | numbers |",
-            "| --- | --- | --- |",
-        ]
-        lines += [
-            _line([escape(each.says), each.judgement.value, escape(each.why)]) for each in judged
-        ]
-        lines.append("")
+    lines += claims_markdown(claims(head.published, rows))
     lines += [f"- {escape(note)}" for note in _PAPER.get(head.published, ())]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -216,14 +223,14 @@ def _csv(rows: Sequence[TableRow]) -> str:
 def _latex(rows: Sequence[TableRow]) -> str:
     parts = []
     for title, _, pick in _TABLES:
-        shown = [" & ".join(_tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
+        shown = [" & ".join(tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
         parts.append(
             "\n".join(
                 [
                     f"% {title}",
                     r"\begin{tabular}{llrrrrlrr}",
                     r"\toprule",
-                    " & ".join(_tex(name) for name in _HEAD) + r" \\",
+                    " & ".join(tex(name) for name in _HEAD) + r" \\",
                     r"\midrule",
                     *shown,
                     r"\bottomrule",
@@ -234,10 +241,10 @@ def _latex(rows: Sequence[TableRow]) -> str:
     return "% needs the package booktabs\n" + "\n\n".join(parts) + "\n"
 
 
-def _tex(text: str) -> str:
+def tex(text: str) -> str:
     """The text with every character escaped that LaTeX takes for a command.
 
-    >>> print(_tex("95 % of R_Q"))
+    >>> print(tex("95 % of R_Q"))
     95 \\% of R\\_Q
     """
     marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}

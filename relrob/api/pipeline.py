@@ -1,0 +1,122 @@
+"""Studies of stages in Python: run, show, and carry to another machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.events import Event, Listener, silent
+from relrob.errors import UsageError
+from relrob.registry import load
+from relrob.report.study.claims import PaperClaim
+from relrob.report.study.stage_rows import Rows
+from relrob.report.study.stage_text import GroupRows, stages_json, stages_text
+from relrob.store.stage_directory import finished, pack, unpack
+from relrob.study.pipeline.campaign import INDEX, read_index, run_pipeline
+from relrob.study.pipeline.spec import is_pipeline, read_pipeline
+from relrob.study.spec import find_text, parsed
+
+# The claims of published studies, by the name in a study's `report`.
+CLAIMS: Final = {
+    "zhao2018": "relrob.report.study.claims_zhao:claims",
+    "matachana2020": "relrob.report.study.claims_matachana:claims",
+    "shrestha2024": "relrob.report.study.claims_shrestha:claims",
+}
+
+
+def is_staged(name: str) -> bool:
+    """Is this a study of stages, and not of grids of runs? Raises UsageError where there is none
+    of that name."""
+    return is_pipeline(parsed(*find_text(name)))
+
+
+def holds_stages(directory: Path) -> bool:
+    """Does the directory hold a study of stages?"""
+    return (directory / INDEX).is_file()
+
+
+def run_stages(
+    name: str,
+    out: Path | None = None,
+    *,
+    profile: str = "",
+    workers: int = 1,
+    only: Sequence[str] = (),
+    scheduler: str | None = None,
+    listener: Listener = silent,
+) -> dict[str, Any]:
+    """Run a study of stages, or the rest of an interrupted one; returns the document of
+    `show_stages` and "directory".
+
+    `profile`: of the study's file, its first when "". `only`: groups to finish, with all that they
+    read; all groups when empty. Raises RelrobError.
+    """
+    pipeline = read_pipeline(*find_text(name), profile)
+    label = f"study-{pipeline.name}" + (f"-{pipeline.profile}" if pipeline.profile else "")
+    directory = out if out is not None else Path("relrob-runs") / label
+    listener(Event("note", f"profile {pipeline.profile or 'none'}, {len(pipeline.stages)} stages"))
+    run_pipeline(pipeline, directory, workers, only, listener, scheduler)
+    return {**show_stages(directory), "directory": str(directory)}
+
+
+def show_stages(directory: Path) -> dict[str, Any]:
+    """The results of the stages that are finished, group by group, and the judged claims of the
+    study that they repeat. Raises StoreError."""
+    index = read_index(directory)
+    groups = _groups(directory, index)
+    document = stages_json(index["title"], groups, _claims(index, groups))
+    return {"study": index["study"], "profile": index["profile"], **document}
+
+
+def show_stages_text(directory: Path, form: str) -> str:
+    """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
+    index = read_index(directory)
+    groups = _groups(directory, index)
+    return stages_text(index["title"], groups, form, _claims(index, groups))
+
+
+def stage_lines(directory: Path) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
+    """(columns, lines) of all rows: the group, then every column of every group, None where a row
+    lacks it. Raises StoreError."""
+    groups = _groups(directory, read_index(directory))
+    columns = list(dict.fromkeys(column for each in groups for column in each.columns))
+    lines = [(each.group, *map(row.get, columns)) for each in groups for row in each.rows]
+    return ("group", *columns), tuple(lines)
+
+
+def export_stages(directory: Path, output: Path) -> int:
+    """Write the finished stages as one .zip for `import_stages`; returns their number. The same
+    stages give the same bytes. Raises UsageError, StoreError."""
+    if output.suffix != ".zip":
+        raise UsageError(f"output {output}", "a file name that ends in .zip")
+    return pack(directory, output)
+
+
+def import_stages(source: Path, directory: Path) -> tuple[int, int]:
+    """Add the stages of a .zip that `export_stages` wrote: (added, there already). All digests are
+    checked. Raises StoreError."""
+    return unpack(source, directory)
+
+
+def _claims(index: dict[str, Any], groups: list[GroupRows]) -> list[PaperClaim]:
+    """The judged claims of the published study, none where the study repeats none."""
+    target = CLAIMS.get(index["report"])
+    return [] if target is None else list(load(target)(Rows.of(groups)))
+
+
+def _groups(directory: Path, index: dict[str, Any]) -> list[GroupRows]:
+    found: dict[str, list[dict[str, Any]]] = {}
+    for entry in index["stages"]:
+        found.setdefault(entry["group"], []).append(entry)
+    return [_rows(directory, group, entries) for group, entries in found.items()]
+
+
+def _rows(directory: Path, group: str, entries: list[dict[str, Any]]) -> GroupRows:
+    rows, done = [], 0
+    for entry in entries:
+        stage = finished(directory, entry["stage"])
+        if stage is not None:
+            done += 1
+            rows += [{**entry["axes"], **row} for row in stage.rows]
+    return GroupRows(group, entries[0]["kind"], len(entries), done, tuple(rows))

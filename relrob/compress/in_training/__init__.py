@@ -1,0 +1,1 @@
+"""Compression while a network is trained."""

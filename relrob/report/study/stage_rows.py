@@ -1,0 +1,58 @@
+"""The rows of a study of stages, picked by group and axes, for claims and tables."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from relrob.report.study.stage_text import GroupRows
+
+# The axes that tell repetitions from each other; the first is the independent unit.
+UNIT: Final = ("seed", "run")
+
+Values = dict[tuple[Hashable, ...], float]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """All rows of a study, by group."""
+
+    groups: Mapping[str, Sequence[Mapping[str, Any]]]
+
+    @staticmethod
+    def of(groups: Iterable[GroupRows]) -> Rows:
+        """From the groups of a study's directory."""
+        return Rows({each.group: each.rows for each in groups})
+
+    def picked(self, group: str, **axes: Any) -> list[Mapping[str, Any]]:
+        """The rows of a group with these axes; None stands for a row that lacks the axis, or has
+        the empty text."""
+        return [
+            row
+            for row in self.groups.get(group, ())
+            if all(_there(row.get(key)) == _there(value) for key, value in axes.items())
+        ]
+
+    def values(self, group: str, metric: str, **axes: Any) -> Values:
+        """(seed, run) to a metric of a group's rows with these axes. Rows without the metric are
+        left out; several of one seed and run are averaged."""
+        found: dict[tuple[Hashable, ...], list[float]] = {}
+        for row in self.picked(group, **axes):
+            if row.get(metric) is not None:
+                found.setdefault(tuple(row.get(key) for key in UNIT), []).append(row[metric])
+        return {key: sum(values) / len(values) for key, values in found.items()}
+
+    def mean(self, group: str, metric: str, **axes: Any) -> float | None:
+        """The mean over seeds and runs, None where there are none."""
+        values = self.values(group, metric, **axes)
+        return sum(values.values()) / len(values) if values else None
+
+    def axis(self, group: str, name: str) -> list[Any]:
+        """The values of an axis in a group, in the order of the study, without the empty one."""
+        found = dict.fromkeys(row.get(name) for row in self.groups.get(group, ()))
+        return [value for value in found if value not in (None, "")]
+
+
+def _there(value: Any) -> Any:
+    return None if value == "" else value

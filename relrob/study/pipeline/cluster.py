@@ -1,0 +1,75 @@
+"""Stages on a Dask cluster: each task gets the files of its inputs, and sends those of its stage.
+
+No disk need be shared. What a task computed is checked by its digests when it comes home. Imports
+Dask's `distributed`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from distributed import as_completed
+
+from relrob.domain.stage import Stage
+from relrob.errors import RelrobError, UsageError
+from relrob.store.stage_directory import pack, unpack
+from relrob.study.cluster import connected
+from relrob.study.pipeline.work import work
+from relrob.system.version import VERSION
+
+Job = tuple[Stage, str]
+
+
+def remote(stage: Stage, target: str, inputs: bytes, version: str) -> tuple[bytes, float]:
+    """A task: (the stage as `pack` writes it, the seconds that it took)."""
+    if version != VERSION:
+        raise UsageError(f"a worker has relrob {VERSION}", f"{version}, as the driver has")
+    with tempfile.TemporaryDirectory(prefix="relrob-stage-") as folder:
+        directory, archive = Path(folder) / "study", Path(folder) / "stages.zip"
+        if inputs:
+            archive.write_bytes(inputs)
+            unpack(archive, directory)
+        seconds = work(directory, stage, target)
+        pack(directory, archive, {stage.digest})
+        return archive.read_bytes(), seconds
+
+
+def map_on_cluster(
+    directory: Path, jobs: Sequence[Job], address: str
+) -> Iterator[tuple[int, float]]:
+    """(number, seconds) of each job as its stage comes home to `directory`.
+
+    Raises the RelrobError that a task raised, and one where the cluster failed.
+    """
+    with (
+        connected(address) as client,
+        client.as_current(),
+        tempfile.TemporaryDirectory(prefix="relrob-") as folder,
+    ):
+        archive = Path(folder) / "stages.zip"
+        futures: dict[Any, int] = {}
+        for number, (stage, target) in enumerate(jobs):
+            data = b""
+            if stage.inputs:
+                pack(directory, archive, set(stage.links.values()))
+                data = archive.read_bytes()
+            key = f"relrob-stage-{stage.digest}"
+            shipped = client.scatter(data) if data else data
+            futures[client.submit(remote, stage, target, shipped, VERSION, key=key)] = number
+        for future in as_completed(list(futures)):
+            try:
+                answer, seconds = future.result()
+            except RelrobError:
+                raise
+            except Exception as error:
+                stage = jobs[futures[future]][0]
+                raise RelrobError(
+                    f"{stage.described} failed on the cluster ({type(error).__name__}: {error})",
+                    hint="the same command: what is finished stays",
+                ) from error
+            archive.write_bytes(answer)
+            unpack(archive, directory)
+            yield futures[future], seconds

@@ -1,0 +1,98 @@
+"""Effects of pairs against scipy's bootstrap, and the rules by which claims are judged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import bootstrap
+
+from relrob.report.study.claims import Judgement
+from relrob.report.study.effects import Effect, effect
+
+
+def test_the_interval_is_the_one_of_scipys_bootstrap() -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.normal(0.5, 0.2, 30), rng.normal(0.4, 0.2, 30)
+    found = effect(
+        {(k,): float(v) for k, v in enumerate(first)},
+        {(k,): float(v) for k, v in enumerate(second)},
+    )
+    assert found is not None
+    theirs = bootstrap(
+        (first - second,), np.mean, method="percentile", n_resamples=20_000, rng=rng
+    ).confidence_interval
+    assert found.mean == pytest.approx(float((first - second).mean()))
+    assert found.low == pytest.approx(theirs.low, abs=0.01)
+    assert found.high == pytest.approx(theirs.high, abs=0.01)
+    assert found.size == pytest.approx(
+        float((first - second).mean() / (first - second).std(ddof=1))
+    )
+
+
+def test_pairs_of_one_seed_are_one_unit() -> None:
+    """A hundred copies of each difference tell no more than one."""
+    base = {(seed, 0): value for seed, value in enumerate([0.3, -0.1, 0.2])}
+    copies = {(seed, run): base[seed, 0] for seed in range(3) for run in range(100)}
+    zero = dict.fromkeys(copies, 0.0)
+    one, many = effect(base, zero), effect(copies, zero)
+    assert one is not None
+    assert many is not None
+    assert (many.low, many.high) == pytest.approx((one.low, one.high))
+    assert many.clusters == 3
+    assert one.low == pytest.approx(-0.1)
+    assert one.high == pytest.approx(0.3)
+
+
+def test_only_pairs_that_both_have_count() -> None:
+    found = effect({(0, 0): 1.0, (1, 0): 2.0}, {(1, 0): 1.5, (2, 0): 0.0})
+    assert found is not None
+    assert (found.mean, found.pairs, found.size) == (0.5, 1, None)
+    assert effect({(0, 0): 1.0}, {(1, 0): 1.0}) is None
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "clusters", "sign", "says"),
+    [
+        (0.1, 0.3, 3, 1, Judgement.REPRODUCED),
+        (0.1, 0.3, 3, -1, Judgement.NOT),
+        (-0.3, -0.1, 3, -1, Judgement.REPRODUCED),
+        (-0.1, 0.3, 3, 1, Judgement.OPEN),
+        (0.0, 0.0, 3, 1, Judgement.OPEN),
+        (0.1, 0.3, 2, 1, Judgement.OPEN),
+    ],
+)
+def test_a_direction_needs_the_whole_interval_and_three_seeds(
+    low: float, high: float, clusters: int, sign: int, says: Judgement
+) -> None:
+    assert (
+        Effect((low + high) / 2, low, high, None, clusters, clusters, clusters).judged(sign) is says
+    )
+
+
+def test_a_margin_moves_the_bar() -> None:
+    found = Effect(0.2, 0.1, 0.3, 1.0, 3, 3, 3)
+    assert found.judged(1, margin=0.05) is Judgement.REPRODUCED
+    assert found.judged(1, margin=0.2) is Judgement.OPEN
+    assert found.judged(1, margin=0.4) is Judgement.NOT
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "says"),
+    [
+        (-0.01, 0.02, Judgement.REPRODUCED),
+        (-0.01, 0.04, Judgement.OPEN),
+        (0.04, 0.06, Judgement.NOT),
+        (-0.06, -0.04, Judgement.NOT),
+    ],
+)
+def test_nearness_needs_both_ends(low: float, high: float, says: Judgement) -> None:
+    assert Effect(0.0, low, high, None, 3, 3, 3).near(0.03) is says
+
+
+def test_runs_are_the_units_of_one_seed_and_the_text_says_so() -> None:
+    runs = {(0, run): value for run, value in enumerate([0.1, 0.2, 0.3])}
+    found = effect(runs, dict.fromkeys(runs, 0.0))
+    assert found is not None
+    assert (found.clusters, found.pairs, found.seeds) == (3, 3, 1)
+    assert "1 seed, 3 pairs" in found.text
+    assert found.judged(+1) is Judgement.REPRODUCED
