@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from relrob.attacks.parameters import named
+from relrob.attacks.table import ATTACKS
 from relrob.errors import UsageError
-from relrob.registry import ATTACKS
 from tests import attack_cases as cases
 from tests.make_networks import forward
 from tests.support import random_dense
@@ -119,7 +119,7 @@ def test_without_art_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
 def test_no_other_attack_imports_art_or_tensorflow() -> None:
     code = (
         "import sys; from relrob.attacks.parameters import named\n"
-        "from relrob.registry import ATTACKS\n"
+        "from relrob.attacks.table import ATTACKS\n"
         "[named(each.name) for each in ATTACKS if not each.extra]\n"
         "print(*{'art', 'tensorflow', 'keras'} & {*sys.modules})"
     )
