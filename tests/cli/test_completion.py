@@ -65,6 +65,11 @@ VALUES: list[tuple[str, set[str]]] = [
     ("runtimes --runtimes xnnpack,b", {"xnnpack,builtin"}),
     ("audit --allow st", {"stale-weights"}),
     ("audit --region linf-", {"linf-1", "linf-2", "linf-4", "linf-8"}),
+    ("attack n --attack ap", {"apgd-ce", "apgd-t"}),
+    ("attack n --filter ", {"none", "source_correct"}),
+    ("transfer --filter b", {"both_correct"}),
+    ("transfer --target-label ", {"next", "random", "least"}),
+    ("attacks pg", {"pgd"}),
     ("datasets get ", {each.name for each in MANIFESTS}),
 ]
 
