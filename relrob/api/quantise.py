@@ -22,7 +22,8 @@ from relrob.compress.calibration import (
     draw,
     judged,
 )
-from relrob.compress.source import rebuilt
+from relrob.compress.source import ended, rebuilt
+from relrob.compress.table import QUANTISERS
 from relrob.domain.contract import constant, exactly, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
@@ -31,7 +32,6 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.registry import QUANTISERS
 from relrob.study.data import in_units, labelled
 from relrob.study.options import spelled
 from relrob.study.pool import leave_unguarded
@@ -66,8 +66,9 @@ def quantise(
     """Quantise `reference` and write it as `output`; returns the document of
     `relrob quantise --json`.
 
-    `output` ends in .tflite, .onnx for qdq, or .npz for fixed:B. Schemes that need calibration draw
-    `calibration` images (512) from `calibration_split` (train), by `seed` (0); other schemes
+    `output` ends in .tflite, .onnx for qdq, .npz for fixed:B, or .keras for q:W:P, dorefa:K and
+    apot:B; q:W:P of an MLP is exact integers where it ends in .npz. Schemes that need calibration
+    draw `calibration` images (512) from `calibration_split` (train), by `seed` (0); other schemes
     refuse these three. `classes`, `labels`, `range` and `images_layout`: how the data are read
     (docs/data.md). `input_scale`, `mean`, `std`, `channels`: the input contract (docs/inputs.md),
     through which these are fed. `memory`: GiB that the first reading of a file may take. Raises
@@ -75,6 +76,7 @@ def quantise(
     """
     leave_unguarded()
     started, path = time.monotonic(), Path(output)
+    scheme = ended(scheme, path.suffix)
     if path.suffix != suffix(scheme):
         raise UsageError(
             f"output {path} for scheme {scheme}", f"a file name that ends in {suffix(scheme)}"

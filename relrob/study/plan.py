@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relrob import registry
 from relrob.compress.accuracy_loss import accuracy_warnings
+from relrob.compress.table import scheme as scheme_entry
 from relrob.deciding.choose import check_solver
 from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener, silent
@@ -106,7 +106,7 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     region, budget = region_of(request), Budget(request.time_limit)
     effective, attacks = _effective(request, region), attacks_of(request.attacks, region)
     if request.quantised is None:
-        registry.scheme(request.quantise)
+        scheme_entry(request.quantise)
     data = stages.images(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
