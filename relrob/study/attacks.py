@@ -23,7 +23,7 @@ from relrob.relative.beside import NETWORKS, Armed
 from relrob.store.attack_summary import GradientModel, name_of
 
 _GRADIENTS: Final = "gradients"
-_MOST: Final = 1000  # images on which a model and a file are compared
+COMPARED: Final = 1000  # images at most on which a model and a file are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +138,7 @@ def _measured(network: Network, lent: Lent, images: Floats) -> GradientModel:
     if lent.model is None:
         return GradientModel()
     batches = open_network(network)
-    same = agreement(lent.model, Opened(network, batches, batches), images[:_MOST])
+    same = agreement(lent.model, Opened(network, batches, batches), images)
     return GradientModel(lent.model.name, lent.of, lent.model.exact, round(same, 6))
 
 

@@ -67,8 +67,8 @@ MUTANTS = (
     Mutant(
         "beside: attacks are no part of the configuration",
         "relrob/study/plan.py",
-        'config["attacks"] = {"each"',
-        'header["attacks"] = {"each"',
+        "            if asked.attacks\n            else {}",
+        "            if False\n            else {}",
         _RUNS,
     ),
     Mutant(
