@@ -212,9 +212,14 @@ def test_a_witness_of_a_ladder_counts_as_inside() -> None:
     index = next(index for index, wrong in found_in.items() if wrong)
     image, point = around(index, region), found_in[index][0]
     assert beside([told(point)], NETWORKS, image, 0)[1].inside
-    nudged = point + np.where(point < 0.5, 1e-4, -1e-4).astype(np.float32)
-    found = beside([told(nudged)], NETWORKS, image, 0)[1]
-    assert (found.inside, found.found) == (False, said(1, nudged) != image.label)
+    base = image.points.base
+    further = base + np.float32(1.25) * (point - base)
+    found = beside([told(further)], NETWORKS, image, 0)[1]
+    assert found.inside
+    both = [moved_by(each, base) for each in (point, further) if said(1, each) != image.label]
+    assert found.distance == float(min(both))
+    back = base - (point - base)
+    assert not beside([told(back)], NETWORKS, image, 0)[1].inside
     with pytest.raises(AlarmError):
         beside([told(point)], NETWORKS, replace(image, verdicts=[verdict(Status.ROBUST)] * 2), 0)
 
