@@ -75,7 +75,8 @@ def test_of_any_image_the_farthest_features_within_the_radius_count() -> None:
     sizes = set[int]()
     for seed in range(40):
         rungs = rung_set(LADDER, image_of(seed))
-        image = np.random.default_rng(100 + seed).random(25).astype(np.float32)
+        noise = np.random.default_rng(100 + seed).normal(scale=0.1, size=25)
+        image = np.clip(rungs.base + noise, 0, 1).astype(np.float32)
         found, wanted = rungs.near(image), farthest(rungs, image)
         sizes.add(len(wanted))
         if not wanted:
