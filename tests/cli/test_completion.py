@@ -48,6 +48,7 @@ VALUES: list[tuple[str, set[str]]] = [
     ("verify --quantise int", {"int8", "int8-per-tensor", "int16x8"}),
     ("verify --effective ", set(Effective)),
     ("verify --grid ", {"exact", "8bit"}),
+    ("verify --attacks fgsm,pg", {"fgsm,pgd"}),
     ("verify --layout ", set(LAYOUTS)),
     ("verify --split ", {"train", "test"}),
     ("study run --rerun ", set(RERUNS)),
