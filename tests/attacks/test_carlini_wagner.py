@@ -1,4 +1,4 @@
-"""Carlini and Wagner's attack: ART's numbers, exact distances on one layer, the margin that is asked
+"""Carlini and Wagner's attack: ART's numbers, exact distances on one layer, the margin asked
 for."""
 
 from __future__ import annotations

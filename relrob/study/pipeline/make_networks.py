@@ -25,6 +25,8 @@ NETWORK: Final = "net.keras"
 CURVES: Final = "cdf.json"
 
 
+# The file of what was asked for, in words.
+_RECIPE: Final = "recipe.txt"
 # The file of a training that was not finished.
 _STATE: Final = "net.training"
 
@@ -46,7 +48,8 @@ def train(job: Job) -> list[Row]:
     output = job.folder / NETWORK
     if not output.exists():
         trainer()(asked, output, silent, job.folder / _STATE)
-    return [{**measured(output, options["dataset"]), "recipe": repr(asked.recipe)}]
+    write_atomic(job.folder / _RECIPE, f"{asked}\n{asked.recipe!r}\n")
+    return [measured(output, options["dataset"])]
 
 
 def distribution(job: Job) -> list[Row]:
