@@ -82,8 +82,8 @@ def check_source(reference: Network, scheme: str) -> None:
         raise QuantiseError(
             f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq"
         )
-    if ending == ".keras" and reference.format not in _KERAS:
-        raise QuantiseError(f"{what} has no way into Keras", "MLPs, .keras, .h5", "the scheme int8")
+    if ending == ".keras":
+        check_keras(reference)
     if ending == ".onnx" and reference.format != "onnx":
         raise QuantiseError(f"{what} has no way into ONNX", "MLPs and .onnx", "the scheme int8")
     if ending == ".npz":
@@ -91,4 +91,15 @@ def check_source(reference: Network, scheme: str) -> None:
             f"{what} as {scheme}",
             "a float MLP of plain dense layers",
             "another scheme, such as int8",
+        )
+
+
+def check_keras(reference: Network) -> None:
+    """Raise QuantiseError for a network that has no way into a Keras file."""
+    if reference.format not in _KERAS and not plain(reference):
+        raise QuantiseError(
+            f"{reference.path} ({reference.format}, more than plain dense layers) has no way into "
+            "Keras",
+            "MLPs, .keras, .h5",
+            "the scheme int8",
         )
