@@ -117,7 +117,7 @@ def written(
     )
     test = labelled(images, network)
     before, after = shown_accuracy(network, test), shown_accuracy(made, test)
-    lost = accuracy_warnings(before, after)
+    lost = accuracy_warnings(before, after, "pruned" if "method" in how else "quantised")
     document = {
         "path": readable(path),
         "sha256": made.sha256,

@@ -12,7 +12,7 @@ from relrob.api.compressing import HowData, Reference, read_reference, written
 from relrob.api.subjects import HowRead
 from relrob.compress.calibration import Calibration, calibration_images
 from relrob.compress.pruning.asked import Pruning
-from relrob.compress.source import check_keras
+from relrob.compress.source import check_keras, in_keras
 from relrob.domain.contract import constant, input_options
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
@@ -24,6 +24,7 @@ from relrob.study.options import spelled
 from relrob.study.pool import leave_unguarded
 from relrob.system.files import check_writable
 from relrob.system.quiet import quiet_native
+from relrob_datasets.dataset import Dataset
 
 
 def prune(
@@ -90,7 +91,8 @@ def prune(
     lessons = _lessons(read, seed or 0) if asked.epochs else None
     made: bytes = pruned(read.network, asked, drawn, lessons, shape, listener)
     said = {"method": asked.text, "calibration": drawn.name if drawn else None}
-    found, network = written(read, path, made, said)
+    conversion = in_keras(read.network)
+    found, network = written(read, path, made, said, conversion=conversion)
     return {**found, **_densities(network)}
 
 
@@ -108,7 +110,7 @@ def _refuse_idle(asked: Pruning, given: dict[str, Any]) -> None:
 def _lessons(read: Reference, seed: int) -> Any:
     """The images of the training split. Raises DatasetError."""
     images = calibration_images(read.dataset, read.images, "train", read.memory)
-    data = labelled(images, read.network)
+    data = images if isinstance(images, Dataset) else labelled(images, read.network)
     made = load_on_tensorflow("relrob.compress.pruning.keras_file:Lessons")
     return made(data.pixels, np.asarray(data.labels, np.int64), seed)
 
@@ -119,10 +121,9 @@ def _densities(network: Network) -> dict[str, Any]:
         layers = weights_of(network)
     except NotReadError:
         return {}
-    kept = {each.label: np.count_nonzero(each.values) / each.values.size for each in layers}
-    total = sum(np.count_nonzero(each.values) for each in layers)
-    size = sum(each.values.size for each in layers)
+    kept = {each.label: int(np.count_nonzero(each.values)) for each in layers}
+    size = {each.label: each.values.size for each in layers}
     return {
-        "density": round(total / size, 6),
-        "layers": {label: round(share, 6) for label, share in kept.items()},
+        "density": round(sum(kept.values()) / sum(size.values()), 6),
+        "layers": {label: round(kept[label] / size[label], 6) for label in kept},
     }

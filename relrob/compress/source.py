@@ -28,13 +28,15 @@ def own_file(reference: Network, scheme: str) -> bool:
 def rebuilt(reference: Network, scheme: str) -> str:
     """The form that is quantised. "" stands for the user's network in the form of its own tools."""
     ending = scheme_entry(scheme).suffix
-    if ending == ".tflite" and plain(reference) and reference.format not in _KERAS:
-        return "rebuilt in Keras from dense layers"
     if ending == ".onnx" and reference.format != "onnx":
         return "rebuilt in ONNX from dense layers"
-    if ending == ".keras" and plain(reference) and reference.format not in _KERAS:
-        return "rebuilt in Keras from dense layers"
-    return ""
+    return in_keras(reference) if ending in (".keras", ".tflite") else ""
+
+
+def in_keras(reference: Network) -> str:
+    """The form that becomes a Keras file; "" stands for the user's own file."""
+    anew = plain(reference) and reference.format not in _KERAS
+    return "rebuilt in Keras from dense layers" if anew else ""
 
 
 def form_of(reference: Network, scheme: str, runtime: str | None = None) -> str:
