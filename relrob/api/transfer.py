@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from relrob.api.attack_results import TransferResult
-from relrob.api.crafting import Choice, given, made_set, source_filter, task_of
+from relrob.api.crafting import Choice, given, source_filter, task_of
 from relrob.api.subjects import HowRead, data_of_set, opened_file
 from relrob.attacks.adversarial_set import AdversarialSet
 from relrob.attacks.craft import Asked
+from relrob.attacks.making import made_set
 from relrob.attacks.selection import Filter
 from relrob.attacks.set_file import read_set
 from relrob.attacks.transfer import Cell, cell, filter_of, scenarios

@@ -108,4 +108,5 @@ def _listed(table: tuple[Entry, ...]) -> Completer:
 
 runtime_list: Final = _listed(EVALUATORS)
 attacks: Final = _listed(ATTACKS)
+attack_names: Final = words(*(entry.name for entry in ATTACKS))
 schemes: Final = words(*(entry.example or entry.name for entry in QUANTISERS))

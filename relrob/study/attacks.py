@@ -15,7 +15,7 @@ from relrob.attacks.universal import Universal
 from relrob.attacks.victim import Gradients
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
-from relrob.domain.region import Ball, Norm, Region
+from relrob.domain.region import Norm, Region
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
 from relrob.registry import Entry, find
@@ -72,7 +72,7 @@ def _full(text: str, region: Region) -> str:
             f"relrob attack --attack {name_of(text)}",
         )
     typed = {part.partition("=")[0].replace("-", "_") for part in text.split(":") if "=" in part}
-    norm = region.norm if isinstance(region, Ball) else None
+    norm = next((norm for norm in Norm if norm.value == region.kind), None)
     if norm not in (Norm.LINF, Norm.L2):
         return full
     given: dict[str, Any] = {}

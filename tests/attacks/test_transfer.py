@@ -31,9 +31,9 @@ def said(opened: Opened, images: Floats) -> list[int]:
 def made(source: Opened, chosen: Filter = Filter.NONE, aim: int | None = None) -> AdversarialSet:
     """Examples that are noise over random images."""
     rng = np.random.default_rng(7)
-    images = rng.random((COUNT, 20), dtype=np.float32)
+    images: Floats = rng.random((COUNT, 20), dtype=np.float32)
     noise = rng.standard_normal((COUNT, 20)).astype(np.float32)
-    adversarial = np.clip(images + np.float32(0.3) * noise, 0, 1)
+    adversarial = np.clip(images + np.float32(0.3) * noise, 0, 1).astype(np.float32)
     return AdversarialSet(
         replace(ORIGIN, filter=chosen),
         SHAPE,

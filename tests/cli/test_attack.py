@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 import relrob
 from relrob.attacks.set_file import read_set
+from relrob.attacks.table import ATTACKS
 from relrob.cli import attack, attacks, transfer
 from relrob.cli.mistakes import tell
 from relrob.errors import RelrobError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
-from relrob.registry import ATTACKS
 from tests.cli_case import Case
 
 
