@@ -10,6 +10,7 @@ from typing import Any, Protocol, final
 from numpy.typing import NDArray
 
 from relrob.compress.graph import Graph, rewired
+from relrob.compress.in_training.masked_units import MaskedUnits
 from relrob.compress.in_training.masks import (
     Choose,
     Masks,
@@ -65,6 +66,7 @@ class Trained:
     step: Callable[[Sequence[Any], int], None] | None = None
     epoch: Callable[[Sequence[Any], int], None] = untouched
     memory: Memory | None = None
+    look: Callable[[Any, Any], None] = lambda model, images: None
     factors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     closes_units: bool = False
     _names: list[str] = field(default_factory=list)
@@ -99,6 +101,10 @@ class Trained:
         for variable, value in zip(fixed, moved, strict=True) if training else ():
             variable.assign(value)
         return found
+
+    def shown(self, model: Any, images: Any) -> None:
+        """As in `Compression`."""
+        self.look(model, images)
 
     def after_step(self, model: Any, number: int) -> None:
         """As in `Compression`."""
@@ -161,6 +167,9 @@ def named(text: str) -> Compression:
         return softened(method.text, method.share)
     if method.kind == "magnitude":
         return once(method.text, largest(method.share))
+    if method.kind == "pp":
+        units = MaskedUnits(method.block, method.share, method.granularity)
+        return Trained(method.text, plain, units.insertions, look=units.look)
     return operated(method.text, method.share, method.gradients)
 
 

@@ -49,9 +49,9 @@ def quantise(
     what its reference reads. Raises QuantiseError."""
     kind, *numbers = scheme.split(":")
     with tf.device("/CPU:0"):
-        graph = graph_of(reference, scheme, image_shape)
         if kind == "q":
-            return saved(_fixed(graph, FixedFormat(int(numbers[0]), int(numbers[1]))))
+            return fixed(reference, FixedFormat(int(numbers[0]), int(numbers[1])))
+        graph = graph_of(reference, scheme, image_shape)
         if calibration is None:
             raise QuantiseError("calibration images are missing", "a Calibration")
         images = arranged(calibration.images, reference, graph.model.input_shape, image_shape)
@@ -78,12 +78,18 @@ def arranged(images: Floats, reference: Network, dims: Any, image_shape: Shape) 
     return values[:, raster(reference.layout, image_shape)].reshape(len(images), *shape)
 
 
-def _fixed(graph: Graph, form: FixedFormat) -> Any:
-    """Kernels and biases in the format, and every ReLU; images and logits as they are."""
-    made = rewired(graph.model, after=grid_behind(graph, form))
-    for layer in graph.kernels:
-        _put(made, layer, [form.quantised(value) for value in layer.get_weights()])
-    return made
+def fixed(
+    reference: Network, form: FixedFormat, weights: bool = True, activations: bool = True
+) -> bytes:
+    """The `.keras` bytes of the network with kernels and biases in the format (`weights`), and
+    every ReLU (`activations`); images and logits as they are. Raises QuantiseError."""
+    with tf.device("/CPU:0"):
+        words = f"q:{form.width}:{form.point}"
+        graph = graph_of(reference, words, reference.image_shape)
+        made = rewired(graph.model, after=grid_behind(graph, form) if activations else None)
+        for layer in graph.kernels if weights else ():
+            _put(made, layer, [form.quantised(value) for value in layer.get_weights()])
+        return saved(made)
 
 
 def _fitted(graph: Graph, kind: str, bits: int, images: Floats) -> Any:

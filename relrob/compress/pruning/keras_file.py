@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
@@ -14,22 +13,19 @@ from numpy.typing import NDArray
 from relrob.compress.calibration import Calibration
 from relrob.compress.finetune import finetuned
 from relrob.compress.graph import Graph, rewired
+from relrob.compress.in_training.masked_units import MaskedUnits, mask_of
 from relrob.compress.in_training.named import Trained, once, operated, plain, softened
 from relrob.compress.in_training.parse import GRADIENTS
 from relrob.compress.post_training.keras_levels import arranged, graph_of
-from relrob.compress.pruning.activations import GRANULARITIES, kept_units
+from relrob.compress.pruning.activations import GRANULARITIES
 from relrob.compress.pruning.asked import SCOPES, Pruning
 from relrob.compress.pruning.magnitude import kept, thresholds
 from relrob.domain.arrays import Bools, Floats, Ints
 from relrob.domain.events import Listener, silent
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, UsageError
-from relrob.networks.keras.quantisers import Mask
 from relrob.networks.shapes import Shape
 from relrob.training.saving import saved
-
-# Images whose activations are held at a time.
-_CHUNK: Final = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,17 +105,10 @@ def _masked(
 ) -> Any:
     """The model with a mask behind a block; where the block is a dense layer, the same without the
     mask: the columns of masked units are 0."""
-    block = _block(graph, asked.block)
-    probe = keras.Model(graph.model.inputs[0], graph.model.get_layer(block).output)
-    total = sum(
-        np.asarray(probe(tf.constant(part), training=False), np.float64).sum(axis=0)
-        for part in np.array_split(images, -(-len(images) // _CHUNK))
-    )
-    means = np.asarray(total / len(images))
-    mask = kept_units(means, asked.share, asked.granularity or GRANULARITIES[0])
-    name = f"{block}_mask"
-    made = rewired(graph.model, after={block: Mask(name=name)})
-    made.get_layer(name).set_weights([mask.astype(np.float32)])
+    units = MaskedUnits(asked.block or "", asked.share, asked.granularity or GRANULARITIES[0])
+    block = units.found(graph)
+    made = rewired(graph.model, *units.insertions(graph))
+    units.look(made, images)
     made = trained(made, Trained(asked.text, plain))
     owner = _dense_of(graph, block)
     if not owner:
@@ -129,25 +118,15 @@ def _masked(
         if layer.weights:
             layer.set_weights(made.get_layer(layer.name).get_weights())
     kernel, bias = bare.get_layer(owner).get_weights()
+    mask = mask_of(made).astype(np.float32)
     bare.get_layer(owner).set_weights([kernel * mask, bias * mask])
     return bare
-
-
-def _block(graph: Graph, name: str | None) -> str:
-    """The layer whose outputs are masked. Raises UsageError."""
-    blocks = graph.rectified
-    if name is not None and name not in blocks:
-        raise UsageError(f"block {name!r}", f"a layer that ends in a ReLU: {', '.join(blocks)}")
-    last = [block for block in blocks if graph.only_last(block)]
-    if name is None and not last:
-        raise UsageError("no ReLU feeds the last layer alone", f"--block {' or '.join(blocks)}")
-    return name or last[-1]
 
 
 def _dense_of(graph: Graph, block: str) -> str:
     """The dense layer with biases whose outputs, and no others, the block rectifies; "" where it is
     none."""
-    owner = block if block not in graph.feeds or graph.is_kernel(block) else graph.feeds[block][0]
+    owner = block if graph.is_kernel(block) else graph.feeds[block][0]
     readers = [name for name, sources in graph.feeds.items() if owner in sources]
     layer = graph.model.get_layer(owner)
     alone = owner == block or readers == [block]
