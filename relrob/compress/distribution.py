@@ -11,6 +11,7 @@ import numpy as np
 
 from relrob.domain.arrays import Doubles, Floats
 from relrob.networks.keras.own_layers import LAYERS
+from relrob.system.quiet import quiet_native
 
 # The grid of all networks: every multiple of 1/64 from -4 to 4.
 GRID: Final = np.arange(-256, 257) / 64.0
@@ -24,7 +25,8 @@ def distributions(path: Path, images: Floats) -> dict[str, Doubles]:
     kernels = _kernels(model)
     tensors = [layer.output for layer in model.layers if _activates(layer)]
     # One layer may be read by many: its last form counts, the quantised one.
-    found = keras.Model(model.inputs, tensors)(images, training=False) if tensors else []
+    with quiet_native():
+        found = keras.Model(model.inputs, tensors)([images], training=False) if tensors else []
     several = found if isinstance(found, list) else [found]
     outputs = [np.asarray(each, np.float64).ravel() for each in several]
     return {
