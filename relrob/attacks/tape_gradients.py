@@ -64,7 +64,7 @@ class TapeGradients:
             return rows
 
         spec = tf.TensorSpec((size or None, *shape), tf.float32)
-        self._call = tf.function(logits, input_signature=[spec])
+        self._call = tf.function(logits, input_signature=[spec], autograph=False)
 
     @property
     def classes(self) -> int:
