@@ -10,10 +10,12 @@ from pathlib import Path
 
 import click
 
+from relrob.api.attacks import attacks as known_attacks
 from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
-from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
+from relrob.registry import EVALUATORS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
 from relrob.store.summary import Summary
 from relrob.training.architectures import ARCHITECTURES
@@ -61,6 +63,17 @@ def registries() -> str:
         ("Quantisation schemes", QUANTISERS),
     )
     return "\n\n".join(f"### {title}\n\n{table(entries)}" for title, entries in parts)
+
+
+def attacks() -> str:
+    """The attacks with their parameters."""
+    rows = []
+    for each in known_attacks():
+        told = " ".join(f"{key}={value}" for key, value in each.parameters.items())
+        shown = f"`{told}`" if told else f"`relrob[{each.extra}]`" if each.extra else ""
+        rows.append(f"| `{each.name}` | {each.summary} | {each.needs} | {each.norm} | {shown} |")
+    head = ["| attack | is | needs | keeps small | parameters |", "| --- | --- | --- | --- | --- |"]
+    return "\n".join([*head, *rows])
 
 
 def presets() -> str:

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from relrob.api.attack_results import AttackResult
-from relrob.api.crafting import Choice, Made, made_set, source_filter, task_of
+from relrob.api.crafting import Choice, source_filter, task_of
 from relrob.api.subjects import HowRead, opened_file
 from relrob.attacks.craft import Asked
+from relrob.attacks.making import Made, made_set
 from relrob.attacks.metrics import metrics_of
 from relrob.attacks.recognition import recognition
 from relrob.attacks.set_file import write_set

@@ -103,7 +103,8 @@ def crafted(
     only their queries count for single images. Raises ShapeError, UsageError.
     """
     model, begin = asked.model(opened.network), time.perf_counter()
-    attack, fitted = asked.attack, None
+    attack: Attack = asked.attack
+    fitted = None
     if fit is not None and isinstance(attack, Universal):
         victim = Victim(opened, len(fit[0]), model)
         fitted = attack.fit(victim, *fit, generator(asked.seed, asked.text))

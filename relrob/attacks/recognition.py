@@ -74,4 +74,4 @@ def in_top(outputs: Floats, labels: Ints, count: int) -> Bools:
 
 def _centred(images: Floats) -> Doubles:
     wide = images.astype(np.float64)
-    return wide - wide.mean(axis=1, keepdims=True)
+    return np.asarray(wide - wide.mean(axis=1, keepdims=True))

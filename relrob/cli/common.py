@@ -116,7 +116,7 @@ def attack_option(required: bool) -> Callable[[F], F]:
         "--attack",
         required=required,
         metavar="NAME[:PARAMETER=VALUE...]",
-        shell_complete=completion.attacks,
+        shell_complete=completion.attack_names,
         help="An attack, perhaps with parameters: fgsm:eps=0.1; relrob attacks lists them.",
     )
 

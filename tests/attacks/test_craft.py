@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -37,9 +39,7 @@ def test_the_text_has_every_parameter() -> None:
         ("fgsm:0.1", {}, "'0.1' in attack"),
     ],
 )
-def test_parameters_are_typed_or_refused(
-    text: str, parameters: dict[str, object], words: str
-) -> None:
+def test_parameters_are_typed_or_refused(text: str, parameters: dict[str, Any], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Asked.of(text, **parameters)
 

@@ -31,9 +31,9 @@ def said(opened: Opened, images: Floats) -> list[int]:
 def made(source: Opened, chosen: Filter = Filter.NONE, aim: int | None = None) -> AdversarialSet:
     """Examples that are noise over random images."""
     rng = np.random.default_rng(7)
-    images = rng.random((COUNT, 20), dtype=np.float32)
+    images: Floats = rng.random((COUNT, 20), dtype=np.float32)
     noise = rng.standard_normal((COUNT, 20)).astype(np.float32)
-    adversarial = np.clip(images + np.float32(0.3) * noise, 0, 1)
+    adversarial = np.clip(images + np.float32(0.3) * noise, 0, 1).astype(np.float32)
     return AdversarialSet(
         replace(ORIGIN, filter=chosen),
         SHAPE,
@@ -97,6 +97,17 @@ def test_a_cell_without_examples_has_no_rates() -> None:
     assert one.metrics.samples == 0 and one.transfer_rate is None
     assert one.json()["evasion_rate"] is one.json()["transfer_rate"] is None
     assert matrix([one], 1, 1) == [[None]]
+
+
+def test_the_first_examples_that_count_are_kept() -> None:
+    source, target = network(1), network(2)
+    found = made(source)
+    found = replace(found, indices=found.indices[::-1].copy())
+    right = np.array(said(target, found.images)) == found.labels
+    places = np.flatnonzero(right & (found.clean == found.labels))[-5:]
+    evaded = np.array(said(target, found.adversarial))[places] != found.labels[places]
+    one = cell(0, 0, found, target, right, Filter.BOTH_CORRECT, 5)
+    assert (one.metrics.samples, one.metrics.evaded) == (5, int(evaded.sum()))
 
 
 def test_a_filter_cannot_bring_images_back() -> None:
