@@ -128,7 +128,7 @@ def test_it_breaks_as_many_as_art_does() -> None:
     images = np.random.default_rng(3).random((40, 64), dtype=np.float32)
     goal = Goal(labelled(opened.evaluator.outputs, images))
     rates = []
-    for text in ("square:eps=0.25:queries=150", "art:square:eps=0.25:max_iter=150"):
+    for text in ("square:eps=0.25:queries=150:rescale=true", "art:square:eps=0.25:max_iter=150"):
         full, attack = named(text)
         rates.append(attacked(attack, full, opened, images, goal).success.mean())
     assert 0.2 < rates[0] < 1
