@@ -13,8 +13,9 @@ import click
 from relrob.api.attacks import attacks as known_attacks
 from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
-from relrob.registry import EVALUATORS, QUANTISERS, Entry, load, solvers
+from relrob.registry import EVALUATORS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
 from relrob.store.summary import Summary
 from relrob.training.architectures import ARCHITECTURES

@@ -21,6 +21,8 @@ class Entry:
       UNKNOWN comes only from the budget.
     - Schemes: `suffix` of the files that they write; `runtime` that executes these unless the user
       names another; `calibrated`: they learn the ranges of activations from images.
+      `example`: of a scheme with parameters. `of_mlps`: the scheme that stands in for it where the
+      reference is an MLP of plain dense layers.
     - Attacks: `needs`: "gradients", "outputs" or "labels" of the network; `radius`: the parameter
       that is the radius of the ball that they search, "" where they have none.
     - `tool`: the package that does the work, where its version decides the result.
@@ -40,6 +42,8 @@ class Entry:
     tool: str = ""
     extra: str = ""
     needs: str = ""
+    example: str = ""
+    of_mlps: str = ""
     radius: str = ""
 
     @property
@@ -222,78 +226,6 @@ EVALUATORS: tuple[Entry, ...] = (
     ),
 )
 
-QUANTISERS: tuple[Entry, ...] = (
-    Entry(
-        "dynamic",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT dynamic range, one scale a weight tensor (the paper's)",
-        suffix=".tflite",
-        runtime="xnnpack",
-        tool="tensorflow",
-    ),
-    Entry(
-        "dynamic-per-channel",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT dynamic range, one scale an output channel",
-        suffix=".tflite",
-        runtime="xnnpack",
-        tool="tensorflow",
-    ),
-    Entry(
-        "int8",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT full int8, int8 in and out, one scale an output channel",
-        suffix=".tflite",
-        runtime="xnnpack",
-        calibrated=True,
-        tool="tensorflow",
-    ),
-    Entry(
-        "int8-per-tensor",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT full int8, one scale a weight tensor",
-        suffix=".tflite",
-        runtime="xnnpack",
-        calibrated=True,
-        tool="tensorflow",
-    ),
-    Entry(
-        "int16x8",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT int16 activations, int8 weights",
-        suffix=".tflite",
-        runtime="xnnpack",
-        calibrated=True,
-        tool="tensorflow",
-    ),
-    Entry(
-        "float16",
-        "relrob.compress.post_training.litert:quantise",
-        "LiteRT float16 weights",
-        suffix=".tflite",
-        runtime="xnnpack",
-        tool="tensorflow",
-    ),
-    Entry(
-        "fixed:B",
-        "relrob.compress.post_training.fixed_point:quantise",
-        "fixed point of B = 2 to 16 bits, exact integers (.npz)",
-        suffix=".npz",
-        runtime="fixed",
-        calibrated=True,
-        tool="numpy",
-    ),
-    Entry(
-        "qdq",
-        "relrob.compress.post_training.onnx_qdq:quantise",
-        "onnxruntime static QDQ int8",
-        suffix=".onnx",
-        runtime="onnxruntime",
-        calibrated=True,
-        tool="onnxruntime",
-    ),
-)
-
 
 def names(table: tuple[Entry, ...]) -> str:
     """The words that users type, for messages: "a, b, c"."""
@@ -318,20 +250,6 @@ def find(table: tuple[Entry, ...], name: str, what: str) -> Entry:
         if entry.name == name:
             return entry
     raise UsageError(f"{what} {name!r}", names(table))
-
-
-def scheme(name: str) -> Entry:
-    """The quantisation scheme of that name; "fixed:8" is fixed:B with B = 8. Raises UsageError.
-
-    >>> scheme("fixed:8").name
-    'fixed:B'
-    """
-    kind, _, bits = name.partition(":")
-    if kind == "fixed" and bits.isascii() and bits.isdigit() and 2 <= int(bits[:3]) <= 16:
-        name = "fixed:B"
-    elif kind == "fixed":
-        raise UsageError(f"scheme {name!r}", "fixed:2 to fixed:16", "fixed:8")
-    return find(QUANTISERS, name, "scheme")
 
 
 def load(target: str) -> Any:

@@ -92,7 +92,7 @@ def audit(
     stages = Stages([first])
     subject = subject_of(first, stages, listener)
     chosen = _sampled(subject, images, interval, seed, seconds * count)
-    directory = Path(out) if out is not None else _place(subject, chosen)
+    directory = Path(out) if out is not None else _place(subject, chosen, first.attacks)
     old = None if baseline is None else read_baseline(Path(baseline), subject.json())
     begin_in(directory)
     Store.check(directory / RUN)
@@ -193,9 +193,10 @@ def _known(checked: Checked, stages: Stages, request: Request) -> None:
             stages.keep_accuracy(name, request, found.share)
 
 
-def _place(subject: Subject, chosen: Sampled) -> Path:
+def _place(subject: Subject, chosen: Sampled, attacks: str | None) -> Path:
     """The default directory: the same for the same audit."""
     told = {**subject.json(), "images": spelled(chosen.images), "seconds": chosen.seconds}
+    told |= {} if attacks is None else {"attacks": attacks}
     return Path("relrob-runs") / f"audit-{sha256_bytes(canonical(told).encode())[:16]}"
 
 

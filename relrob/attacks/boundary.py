@@ -127,21 +127,25 @@ class _Walk:
         noise = rng.standard_normal((samples, self._images.shape[1]), dtype=np.float32)
         noise /= np.linalg.norm(noise, axis=1, keepdims=True)
         going = [int(row) for row in np.flatnonzero(self._walking)]
-        around = np.array([row for row in going if self._drawn[row] is None], np.int64)
-        towards = [(row, drawn) for row in going if (drawn := self._drawn[row]) is not None]
-        parts = [self._around(around, noise)]
-        parts += [self._towards(row, drawn) for row, drawn in towards]
-        counts = [samples] * len(around) + [len(drawn) for _, drawn in towards]
-        owners = [*around, *(row for row, _ in towards)]
-        candidates = np.concatenate(parts)
-        reached = self._sight.reached(candidates, self._rows[np.repeat(owners, counts)])
-        ends = np.cumsum(counts)
-        for owner, end, count in zip(owners, ends, counts, strict=True):
-            own = slice(end - count, end)
-            self._turn(int(owner), candidates[own], reached[own])
+        around = [row for row in going if self._drawn[row] is None]
+        drawn = {row: pool for row in going if (pool := self._drawn[row]) is not None}
+        counts = [samples] * len(around) + [len(pool) for pool in drawn.values()]
+        owners = np.array([*around, *drawn], np.int64)
+        each = np.repeat(owners, counts)
+        size = len(around) * samples
+        candidates = np.empty((len(each), self._images.shape[1]), np.float32)
+        self._around(np.array(around, np.int64), noise, candidates[:size])
+        self._towards(each[size:], list(drawn.values()), candidates[size:])
+        reached = self._sight.reached(candidates, self._rows[each])
+        starts = np.cumsum([0, *counts[:-1]])
+        hits = np.add.reduceat(reached, starts, dtype=np.int64)
+        self._adapt(owners, hits / counts, len(around))
+        own = [slice(start, start + count) for start, count in zip(starts, counts, strict=True)]
+        for row, part, hit in zip(owners.tolist(), own, hits.tolist(), strict=True):
+            self._turn(row, candidates[part][reached[part]] if hit else None)
         self.trace.append(self._least.copy())
 
-    def _around(self, rows: Ints, noise: Floats) -> Floats:
+    def _around(self, rows: Ints, noise: Floats, out: Floats) -> None:
         """Moves (m * samples, d) of length `delta` times the distance, orthogonal to the way to the
         image, and back onto the sphere around it."""
         ways = self._images[rows] - self._at[rows]
@@ -150,38 +154,51 @@ class _Walk:
         delta = self._delta[rows].astype(np.float32)
         slant = np.sqrt(1 + delta * delta)
         length = delta * gaps / slant
-        along = length[:, None] * (ways @ noise.T) + (gaps * (1 / slant - 1))[:, None]
-        moved = length[:, None, None] * noise
-        moved -= along[:, :, None] * ways[:, None, :]
-        moved += self._at[rows][:, None, :]
-        return np.clip(moved, 0, 1, out=moved).reshape(-1, noise.shape[1])
+        # One product an image, whose bits do not depend on the others.
+        shares = (ways[:, None, :] @ noise.T)[:, 0]
+        along = length[:, None] * shares + (gaps * (1 / slant - 1))[:, None]
+        blocks = out.reshape(len(rows), *noise.shape)
+        for number in range(len(rows)):
+            moved = blocks[number]
+            np.multiply(noise, length[number], out=moved)
+            moved -= along[number, :, None] * ways[number]
+            moved += self._at[rows[number]]
+            np.clip(moved, 0, 1, out=moved)
 
-    def _towards(self, row: int, drawn: Floats) -> Floats:
-        """The candidates of an image drawn towards it by the share `epsilon`."""
-        moved = drawn + np.float32(self._epsilon[row]) * (self._images[row] - drawn)
-        return np.clip(moved, 0, 1)
+    def _towards(self, each: Ints, drawn: list[Floats], out: Floats) -> None:
+        """The candidates of the images `each` (m,) drawn towards them by the share `epsilon`."""
+        if drawn:
+            np.concatenate(drawn, out=out)
+            moves = self._images[each]
+            moves -= out
+            moves *= self._epsilon[each, None].astype(np.float32)
+            out += moves
+            np.clip(out, 0, 1, out=out)
 
-    def _turn(self, row: int, candidates: Floats, reached: Bools) -> None:
-        """Change lengths and phase of an image by the labels of its candidates."""
+    def _adapt(self, rows: Ints, shares: Doubles, around: int) -> None:
+        """Change the lengths of the phase that each image is in: `delta` of the first `around`."""
+        factors = np.where(shares > _MANY, 1 / self._attack.adapt, 1.0)
+        factors = np.where(shares < _FEW, self._attack.adapt, factors)
+        self._delta[rows[:around]] *= factors[:around]
+        self._epsilon[rows[around:]] *= factors[around:]
+        self._trial[rows] += 1
+
+    def _turn(self, row: int, reached: Floats | None) -> None:
+        """Change the phase of an image, whose candidates `reached` are adversarial, if any is."""
         drawn = self._drawn[row]
-        lengths, share = self._delta if drawn is None else self._epsilon, reached.mean()
-        if share < _FEW:
-            lengths[row] *= self._attack.adapt
-        elif share > _MANY:
-            lengths[row] /= self._attack.adapt
-        self._trial[row] += 1
         last = self._trial[row] == self._attack.trials
-        if drawn is None and reached.any():
-            self._drawn[row], self._trial[row] = candidates[reached], 0
-        elif drawn is not None and (reached.any() or last):
-            self._settle(row, candidates[reached] if reached.any() else drawn)
-            self._walking[row] = reached.any() and self._step[row] < self._attack.steps
+        if drawn is None and reached is not None:
+            self._drawn[row], self._trial[row] = reached, 0
+        elif drawn is not None and (reached is not None or last):
+            self._settle(row, drawn if reached is None else reached)
+            self._walking[row] = reached is not None and self._step[row] < self._attack.steps
         elif last:
             self._walking[row] = False
 
     def _settle(self, row: int, points: Floats) -> None:
         """Stand at the nearest of these adversarial points, and begin the next step."""
-        gaps = np.linalg.norm(points - self._images[row], axis=1)
+        moves = points - self._images[row]
+        gaps = np.sqrt(np.einsum("ij,ij->i", moves, moves))
         nearest = int(gaps.argmin())
         self._at[row], self._drawn[row], self._trial[row] = points[nearest], None, 0
         self._step[row] += 1

@@ -11,10 +11,10 @@ from relrob.attacks.attack import distances
 from relrob.attacks.decisions import STARTS, Sight, closest
 from relrob.attacks.goal import Goal
 from relrob.attacks.parameters import among, whole
+from relrob.attacks.projection import check_norm
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.region import Norm
-from relrob.errors import UsageError
 
 # Candidates that are made at once.
 _TOGETHER: Final = 1024
@@ -44,8 +44,7 @@ class HopSkipJump:
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        if self.norm not in (Norm.L2, Norm.LINF):
-            raise UsageError(f"norm {self.norm} of hopskipjump", "l2, linf")
+        check_norm(self.norm)
         for name in ("steps", "evaluations", "most", "draws", "restarts"):
             whole(name, getattr(self, name))
         among("start", self.start, STARTS)

@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from relrob.attacks.squares import halved, side
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.region import Norm
 from relrob.networks.evaluator import labels, margins
@@ -60,8 +61,9 @@ def score_search(
     while search.open and search.tried < 1 + _CORNERS:
         moves, best = _better(search, [_corner(rng, ball, shape) for _ in range(8)], moves, best)
     while search.open:
-        side = _side(search.tried / images, shape)
-        squares = [_square(rng, ball, shape, moves, side) for _ in range(_TOGETHER)]
+        covered = halved(_FIRST, search.tried / images, _HALVED)
+        edge = side(covered, *shape[:2])
+        squares = [_square(rng, ball, shape, moves, edge) for _ in range(_TOGETHER)]
         moves, best = _better(search, squares, moves, best)
     return Sought(search.witness, search.least, search.tried)
 
@@ -141,11 +143,11 @@ def _square(
     ball: BallSet,
     shape: tuple[int, int, int],
     moves: Doubles,
-    side: int,
+    edge: int,
 ) -> Doubles:
     """The moves with a square of the image moved anew."""
     height, width, channels = shape
-    tall, wide = min(side, height), min(side, width)
+    tall, wide = min(edge, height), min(edge, width)
     top, left = int(rng.integers(0, height - tall + 1)), int(rng.integers(0, width - wide + 1))
     grid = np.arange(len(moves)).reshape(shape)[top : top + tall, left : left + wide]
     if ball.norm is Norm.LINF:
@@ -184,9 +186,3 @@ def _into(rng: np.random.Generator, ball: BallSet, moves: Doubles) -> Doubles:
         new[order] = np.sign(moves[order]) * np.minimum(np.abs(moves[order]), left)
         return new
     return moves
-
-
-def _side(spent: float, shape: tuple[int, int, int]) -> int:
-    """The side of a square when a share of the search is spent."""
-    covered = _FIRST / 2 ** sum(spent > share for share in _HALVED)
-    return max(1, round(float(np.sqrt(covered * shape[0] * shape[1]))))

@@ -12,12 +12,12 @@ from relrob.attacks.attack import distances
 from relrob.attacks.goal import Goal
 from relrob.attacks.losses import Loss, cross_entropy, margin
 from relrob.attacks.parameters import among, positive, whole
+from relrob.attacks.projection import check_norm
 from relrob.attacks.square_moves import L2Moves, LinfMoves, Moves
 from relrob.attacks.squares import halved
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.domain.region import Norm
-from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
 
 # The remark about an image whose outputs told nothing: its loss was the same at every candidate.
@@ -54,8 +54,7 @@ class Square:
     restarts: int = 1
 
     def __post_init__(self) -> None:
-        if self.norm not in (Norm.L2, Norm.LINF):
-            raise UsageError(f"norm {self.norm} of square", "linf, l2")
+        check_norm(self.norm)
         positive("eps", self.eps, 1 if self.norm is Norm.LINF else float("inf"))
         positive("first", self.first, 1)
         whole("queries", self.queries)
@@ -84,17 +83,17 @@ class Square:
         losses = np.full(len(best), np.nan)
         losses[rows] = score.run(best[rows], rows)
         often = max(1, self.queries // _NOTES)
-        for step in range(self.queries):
+        for step in range(self.queries - 1):
             if step % often == 0:
-                gaps = distances(best, moves.images, self.norm)
-                score.victim.note(np.where(score.won, gaps, np.inf))
+                score.note(best, self.norm)
             rows = rows[~score.won[rows]]
-            if step == self.queries - 1 or not len(rows):
-                return
+            if not len(rows):
+                break
             candidates = moves.moved(best[rows], rows, self.covered(step), rng)
             seen = score.run(candidates, rows)
             better = (seen >= losses[rows]) | score.won[rows]
             best[rows[better]], losses[rows[better]] = candidates[better], seen[better]
+        score.note(best, self.norm)
 
     def covered(self, step: int) -> float:
         """The share of the image under the square of a step, from 0 on."""
@@ -107,7 +106,7 @@ class _Score:
     `moved` (n,): was the loss of a candidate another than the image's own?"""
 
     def __init__(self, victim: Victim, goal: Goal, loss: Loss, images: Floats) -> None:
-        self.victim, self._goal, self._loss = victim, goal, loss
+        self._victim, self._images, self._goal, self._loss = victim, images, goal, loss
         every = np.arange(len(images))
         outputs = victim.outputs(images, every)
         self._logarithms = _probabilities(outputs)
@@ -121,11 +120,15 @@ class _Score:
 
     def run(self, candidates: Floats, rows: Ints) -> Doubles:
         """Losses (m,) of candidates (m, d), large where the attack does well."""
-        outputs = self.victim.outputs(candidates, rows)
+        outputs = self._victim.outputs(candidates, rows)
         losses = self._losses(outputs, rows)
         self.won[rows] = self._goal.reached(labels(outputs), rows)
         self.moved[rows] |= losses != self._clean[rows]
         return losses
+
+    def note(self, best: Floats, norm: Norm) -> None:
+        """Report the distances of the images that are adversarial among `best` (n, d)."""
+        self._victim.note(np.where(self.won, distances(best, self._images, norm), np.inf))
 
 
 def _probabilities(outputs: Floats) -> bool:

@@ -6,6 +6,7 @@ from typing import Final, Protocol, final
 
 import numpy as np
 
+from relrob.attacks.projection import ends
 from relrob.attacks.squares import eta, side
 from relrob.domain.arrays import Floats, Ints
 
@@ -18,11 +19,6 @@ _TINY: Final = np.float32(1e-12)
 
 class Moves(Protocol):
     """Random perturbations of the images (n, d), the same for each image."""
-
-    @property
-    def images(self) -> Floats:
-        """The images (n, d)."""
-        ...
 
     def first(self, rng: np.random.Generator) -> Floats:
         """The images (n, d) perturbed as a restart begins."""
@@ -39,13 +35,8 @@ class LinfMoves:
     """Vertical stripes first, then squares, each channel by plus or minus eps."""
 
     def __init__(self, images: Floats, eps: float, shape: tuple[int, int, int]) -> None:
-        self.images, self._shape, self._eps = images, (-1, *shape), eps
-        wide = images.astype(np.float64)
-        # The ends of the ball, rounded inwards.
-        low, high = (wide - eps).astype(np.float32), (wide + eps).astype(np.float32)
-        low = np.where(low < wide - eps, np.nextafter(low, np.float32(2)), low)
-        high = np.where(high > wide + eps, np.nextafter(high, np.float32(-2)), high)
-        self._low, self._high = np.clip(low, 0, 1), np.clip(high, 0, 1)
+        self._shape = (-1, *shape)
+        self._low, self._high = ends(images, eps)
 
     def first(self, rng: np.random.Generator) -> Floats:
         """Each column and channel up or down as a whole."""
@@ -72,7 +63,7 @@ class L2Moves:
     in another (section 4.3 of the paper, and the authors' code)."""
 
     def __init__(self, images: Floats, eps: float, shape: tuple[int, int, int]) -> None:
-        self.images, self._shape, self._eps = images, (-1, *shape), eps
+        self._images, self._shape, self._eps = images, (-1, *shape), eps
 
     def first(self, rng: np.random.Generator) -> Floats:
         """The tiling, scaled to eps."""
@@ -84,7 +75,7 @@ class L2Moves:
             for left in range(spare, width - tile + 1, tile):
                 bump = eta(tile, bool(rng.random() < 0.5))[:, :, None] * _signs(rng, channels)
                 moves[0, top : top + tile, left : left + tile] += bump
-        return self._ball(self.images, moves.reshape(1, -1))
+        return self._ball(self._images, moves.reshape(1, -1))
 
     def moved(self, best: Floats, rows: Ints, covered: float, rng: np.random.Generator) -> Floats:
         """The perturbation with a new bump in one window, and none in the other."""
@@ -95,7 +86,7 @@ class L2Moves:
             for top, left in ((_place(rng, height, size), _place(rng, width, size)) for _ in "12")
         )
         bump = eta(size, bool(rng.random() < 0.5))[:, :, None] * _signs(rng, channels)
-        images = self.images[rows]
+        images = self._images[rows]
         moves = (best - images).reshape(self._shape)
         mask = np.zeros((height, width, 1), np.float32)
         mask[one[1:]] = mask[two[1:]] = 1

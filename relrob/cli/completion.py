@@ -15,9 +15,10 @@ import click
 from click.shell_completion import CompletionItem
 
 from relrob.attacks.table import ATTACKS
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
 from relrob.domain.region import KINDS
-from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, Entry, load
+from relrob.registry import EVALUATORS, SOLVERS, Entry, load
 
 Completer = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
@@ -108,6 +109,4 @@ def _listed(table: tuple[Entry, ...]) -> Completer:
 runtime_list: Final = _listed(EVALUATORS)
 attacks: Final = _listed(ATTACKS)
 attack_names: Final = words(*(entry.name for entry in ATTACKS))
-schemes: Final = words(
-    *(entry.name for entry in QUANTISERS if ":" not in entry.name), "fixed:8", "fixed:16"
-)
+schemes: Final = words(*(entry.example or entry.name for entry in QUANTISERS))

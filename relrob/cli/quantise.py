@@ -19,8 +19,9 @@ from relrob.cli.common import (
 )
 from relrob.cli.progress import progress
 from relrob.compress.calibration import DEFAULT_COUNT
+from relrob.compress.table import QUANTISERS
 from relrob.errors import printable
-from relrob.registry import QUANTISERS, load, names
+from relrob.registry import load, names
 
 
 @click.command("quantise")
@@ -37,7 +38,7 @@ from relrob.registry import QUANTISERS, load, names
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="File to write: .tflite, .onnx for qdq.",
+    help="File to write: .tflite; .onnx for qdq; .keras for q, dorefa, apot; .npz for integers.",
 )
 @click.option(
     "--dataset",
@@ -52,7 +53,7 @@ from relrob.registry import QUANTISERS, load, names
     type=int,
     default=DEFAULT_COUNT,
     show_default=True,
-    help="Images drawn to calibrate int8, int16x8, qdq.",
+    help="Images drawn to calibrate int8, int16x8, qdq and others.",
 )
 @click.option(
     "--calibration-split",
@@ -77,8 +78,10 @@ def command(reference: Path, output: Path, as_json: bool, quiet: bool, **options
     file on the test split.
 
     `dynamic` has one scale a weight tensor and symmetric inputs, as in Duncan et al. 2020;
-    `dynamic-per-channel` is what today's converter does unasked. The same command gives the same
-    bytes.
+    `dynamic-per-channel` is what today's converter does unasked. `q:W:P`, `dorefa:K` and `apot:B`
+    are the formats of Zhao et al. 2018, Shrestha & Grossmann 2024 and Matachana et al. 2020, and
+    `q:W:P` of an MLP with a .npz is exact integers, which can be proved. The same command gives
+    the same bytes.
 
     \b
     Example:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from relrob.cli.common import common_options, print_json
-from relrob.registry import EVALUATORS, QUANTISERS, solvers
+from relrob.compress.table import QUANTISERS
+from relrob.registry import EVALUATORS, solvers
 
 
 @click.command("solvers")

@@ -22,8 +22,9 @@ from relrob.cli.common import (
     typed,
     worker_options,
 )
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
-from relrob.registry import QUANTISERS, SOLVERS, load, names
+from relrob.registry import SOLVERS, load, names
 
 _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onnx; keras"
 

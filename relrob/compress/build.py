@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from relrob.compress.calibration import Calibration
 from relrob.compress.source import check_source
+from relrob.compress.table import scheme as scheme_entry
 from relrob.domain.network import Network
 from relrob.errors import QuantiseError, ShapeError, UsageError
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.registry import load
-from relrob.registry import scheme as scheme_entry
 from relrob.system.quiet import quiet_native
 
 

@@ -164,8 +164,21 @@ class RungSet:
         return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.ladder.radius
 
     def near(self, image: Floats) -> Floats | None:
-        """The point of the ladder that `image` (d,) is; None where it is none."""
-        return image if self.contains(image) else None
+        """The point of the ladder that `image` (d,) is, or else the one that it points at: of the
+        features whose pixels have come part of their way, on the whole, those that have come the
+        farthest, while the radius allows. None where there is no such feature."""
+        if self.contains(image):
+            return image
+        here = self.base[self.axes].astype(np.float64)
+        way, come = self.moved - here, image[self.axes] - here
+        length = np.abs(way).sum(axis=1)
+        share = (come * np.sign(way)).sum(axis=1) / np.maximum(length, 1e-300)
+        mask, left = np.zeros(self.features, np.bool_), self.budget
+        for feature in np.argsort(-share, kind="stable"):
+            if share[feature] > 0 and self.costs[feature] <= left:
+                mask[feature] = True
+                left -= self.costs[feature]
+        return self.images(mask[None, :])[0] if mask.any() else None
 
 
 def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:

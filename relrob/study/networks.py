@@ -16,13 +16,13 @@ from relrob.compress.build import (
     suffix,
 )
 from relrob.compress.calibration import Calibration, calibration_images, draw, judged
-from relrob.compress.source import own_file, rebuilt
+from relrob.compress.source import form_of, own_file, rebuilt
+from relrob.compress.table import scheme as scheme_entry
 from relrob.domain.contract import exactly
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Layout, Network
 from relrob.networks.first import try_network
 from relrob.networks.load import load_network
-from relrob.registry import scheme as scheme_entry
 from relrob.study.data import in_units
 from relrob.study.request import Request
 from relrob.system.files import cache_dir, check_writable, sha256_bytes, write_atomic
@@ -73,9 +73,10 @@ def quantised_network(
     path = _quantise(request, data, reference, listener)
     # A file that relrob makes reads what its reference reads, and has one output.
     made = {"inputs": exactly(reference.contract), "like": None}
-    runtime = request.runtime or default_runtime(request.quantise)
+    scheme = form_of(reference, request.quantise, request.runtime)
+    runtime = request.runtime or default_runtime(scheme)
     network = load_network(path, **{**asked, "runtime": runtime, **made})
-    how = rebuilt(reference, request.quantise)
+    how = rebuilt(reference, scheme)
     if how:
         listener(Event("note", f"the quantised network: {Path(reference.path).name}, {how}"))
         network = replace(network, conversion=how)
@@ -87,7 +88,7 @@ def _quantise(
 ) -> Path:
     """The path of the quantised reference in the cache. Its name is a digest of all that decides
     its bytes."""
-    scheme = request.quantise
+    scheme = form_of(reference, request.quantise, request.runtime)
     check_quantisable(reference)
     calibration: Calibration | None = None
     if needs_calibration(scheme):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from relrob import registry
+from relrob.compress.table import scheme as scheme_entry
 from relrob.domain.presets import BY_NAME
 from relrob.domain.region import KINDS
 from relrob.errors import RegionError, UsageError
@@ -55,7 +55,7 @@ def _seed(asked: Asked) -> str:
         return f"region {asked['region']} and a QUANTISED of your own, where nothing is drawn"
     scheme = asked["quantise"]
     none = f"region {asked['region']} and scheme {scheme}, where nothing is drawn"
-    return "" if registry.scheme(scheme).calibrated else none
+    return "" if scheme_entry(scheme).calibrated else none
 
 
 def _counts(asked: Asked) -> str:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from relrob import registry
 from relrob.compress.accuracy_loss import accuracy_warnings
+from relrob.compress.table import scheme as scheme_entry
 from relrob.deciding.choose import check_solver
 from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener, silent
@@ -24,7 +24,7 @@ from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
-from relrob.study.attacks import attacks_of, header_of
+from relrob.study.attacks import COMPARED, attacks_of, header_of
 from relrob.study.data import notes, planned
 from relrob.study.extents import Extents, before, extents_of
 from relrob.study.region import described, region_of
@@ -106,7 +106,7 @@ def check_request(request: Request, stages: Stages, listener: Listener = silent)
     region, budget = region_of(request), Budget(request.time_limit)
     effective, attacks = _effective(request, region), attacks_of(request.attacks, region)
     if request.quantised is None:
-        registry.scheme(request.quantise)
+        scheme_entry(request.quantise)
     data = stages.images(request, listener)
     region = region_of(request, data.image_shape[2])
     indices = select(data, request.images)
@@ -195,7 +195,7 @@ def make_plan(
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {**({"warnings": lost} if lost else {}), **asked.extents.json()}
     if asked.attacks:
-        images = as_floats(asked.data.images[list(indices)])
+        images = as_floats(asked.data.images[list(indices[:COMPARED])])
         header["attacks"] = header_of(asked.attacks, request.seed, (reference, quantised), images)
     header = {"relrob": VERSION, "run": config_digest, **header}
     read_as, labels = planned(request, asked.data, stages.data(request, listener))

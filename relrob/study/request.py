@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from relrob import registry
 from relrob.compress.build import suffix
+from relrob.compress.source import of_mlps
 from relrob.domain.contract import InputOptions, constant, input_options
 from relrob.domain.presets import BY_NAME
 from relrob.errors import UsageError
@@ -107,7 +108,8 @@ class Request:
         check_memory(self.memory)
         _ = self.inputs
         if self.quantised is None:
-            able = runtimes(SUFFIXES[suffix(self.quantise)], dense=False)
+            endings = dict.fromkeys((suffix(self.quantise), suffix(of_mlps(self.quantise))))
+            able = tuple(r for end in endings for r in runtimes(SUFFIXES[end], dense=False))
             if self.runtime is not None and self.runtime not in able:
                 raise UsageError(
                     f"runtime {self.runtime!r} cannot run a network of scheme {self.quantise}",

@@ -36,7 +36,8 @@ def mixed(images: Any, labels: Any, seed: Any) -> tuple[Any, Any, Any]:
     """Mixup (Zhang et al. 2018): lambda x_i + (1 - lambda) x_j, the labels of all j, and lambda,
     uniform in [0, 1], which is Beta(1, 1); one for the batch."""
     share = tf.random.stateless_uniform((), _fold(seed, 5))
-    order = tf.random.experimental.stateless_shuffle(tf.range(tf.shape(images)[0]), _fold(seed, 6))
+    count: Any = tf.shape(images)[0]
+    order = tf.argsort(tf.random.stateless_uniform((count,), _fold(seed, 6)))
     return (
         share * images + (1.0 - share) * tf.gather(images, order),
         tf.gather(labels, order),
@@ -46,13 +47,14 @@ def mixed(images: Any, labels: Any, seed: Any) -> tuple[Any, Any, Any]:
 
 def _fold(seed: Any, number: int) -> Any:
     """A seed of its own for each draw."""
-    return tf.random.experimental.stateless_fold_in(seed, number)
+    return tf.random.fold_in(seed, number)
 
 
 def _cropped(images: Any, seed: Any) -> Any:
     """Moved by up to four pixels each way, black where nothing was (He et al. 2016, section
     4.2)."""
-    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    count: Any = tf.shape(images)[0]
+    height, width = images.shape[1:3]
     around = tf.pad(images, ((0, 0), (_PAD, _PAD), (_PAD, _PAD), (0, 0)))
     moves = tf.random.stateless_uniform((2, count, 1), seed, 0, 2 * _PAD + 1, tf.int32)
     rows = tf.gather(around, moves[0] + tf.range(height)[None], axis=1, batch_dims=1)
@@ -61,13 +63,15 @@ def _cropped(images: Any, seed: Any) -> Any:
 
 def _flipped(images: Any, seed: Any) -> Any:
     """Half of the images, left to right."""
-    turned = tf.random.stateless_uniform((tf.shape(images)[0], 1, 1, 1), seed) < 0.5
+    count: Any = tf.shape(images)[0]
+    turned = tf.random.stateless_uniform((count, 1, 1, 1), seed) < 0.5
     return tf.where(turned, images[:, :, ::-1], images)
 
 
 def _recoloured(images: Any, seed: Any) -> Any:
     """Brightness, saturation, hue and contrast of each image, clipped to [0, 1]."""
-    draws = tf.random.stateless_uniform((tf.shape(images)[0], 4), seed)
+    count: Any = tf.shape(images)[0]
+    draws = tf.random.stateless_uniform((count, 4), seed)
 
     def one(pair: tuple[Any, Any]) -> Any:
         image, draw = pair
@@ -83,7 +87,8 @@ def _recoloured(images: Any, seed: Any) -> Any:
 def _cut_out(images: Any, seed: Any, neutral: tuple[float, ...]) -> Any:
     """A square of half the side around a pixel of the image, which may lie across its border
     (DeVries and Taylor 2017)."""
-    count, height, width = tf.shape(images)[0], images.shape[1], images.shape[2]
+    count: Any = tf.shape(images)[0]
+    height, width = images.shape[1:3]
     draws = tf.random.stateless_uniform((2, count, 1), seed)
     inside = []
     for draw, size in ((draws[0], height), (draws[1], width)):

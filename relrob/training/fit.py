@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from relrob.domain.arrays import Ints
 from relrob.domain.events import Event, Listener
@@ -17,6 +18,8 @@ from relrob.training.step import Learner, optimiser_of, step_of, validation_of
 
 # Number of batches between two events.
 EVERY: Final = 20
+# The most validation images that a method of compression is shown.
+SHOWN: Final = 1000
 
 
 def fit(
@@ -45,6 +48,7 @@ def fit(
         note = f"the training goes on after epoch {first} of {recipe.epochs} ({file.path})"
         listener(Event("note", note))
     elif learner.compression is not None:
+        learner.compression.shown(learner.model, learner.scaling.apply(held[0][:SHOWN]))
         learner.compression.after_epoch(learner.model, 0)
     for epoch in range(first, recipe.epochs):
         if recipe.optimiser != "adam-cosine":
@@ -99,19 +103,18 @@ def _assign(learner: Learner, variables: list[Any], arrays: Arrays, own: Named) 
         learner.compression.restore(learner.model, own)
 
 
-def _order(rng: np.random.Generator, count: int, steps: int, batch: int) -> Ints:
+def _order(rng: np.random.Generator, count: int, steps: int, batch: int) -> NDArray[np.int32]:
     """Indices (steps, batch): as many passes over the images as they need, each in an order of its
     own."""
     passes = -(-steps * batch // count)
     drawn = np.concatenate([rng.permutation(count) for _ in range(passes)])
-    found: Ints = drawn[: steps * batch].astype(np.int32).reshape(steps, batch)
-    return found
+    return drawn[: steps * batch].astype(np.int32).reshape(steps, batch)
 
 
 def _epoch(
     learner: Learner,
     step: Callable[[Any, Any], Any],
-    order: Ints,
+    order: NDArray[np.int32],
     progress: tuple[int, int],
     listener: Listener,
 ) -> float:

@@ -91,11 +91,12 @@ def step_of(
             logits = learner.logits(pixels, True)
             loss: Any = loss_of(right, logits)
             if "mixup" in words:
-                loss = share * loss + (1.0 - share) * loss_of(other, logits)
+                beside: Any = loss_of(other, logits)
+                loss = share * loss + (1.0 - share) * beside
             total = loss
             for variable, decay in decays:
                 total += decay * tf.nn.l2_loss(variable)
-        gradients = tape.gradient(total, variables)
+        gradients: Any = tape.gradient(total, variables)
         for number_of, factor in factors:
             gradients[number_of] *= factor
         optimiser.apply(gradients, variables)

@@ -116,7 +116,7 @@ def _compression(text: str) -> Compression | None:
 def _begin(model: Any, start: Path) -> None:
     """Give the model the weights of a file, layer by layer of the same name. Raises ShapeError."""
     try:
-        source = keras.saving.load_model(
+        source: Any = keras.saving.load_model(
             start, custom_objects=LAYERS, compile=False, safe_mode=True
         )
     # Keras raises errors of any class on a file that it cannot read.

@@ -16,9 +16,10 @@ from click.shell_completion import ShellComplete
 
 from relrob.cli import completion
 from relrob.cli.main import group
+from relrob.compress.table import QUANTISERS, scheme
 from relrob.domain.region import KINDS
 from relrob.networks.shapes import LAYOUTS
-from relrob.registry import EVALUATORS, QUANTISERS, SOLVERS, scheme
+from relrob.registry import EVALUATORS, SOLVERS
 from relrob.relative.sets import Effective
 from relrob.study.campaign import RERUNS
 from relrob.study.spec import builtin
@@ -47,13 +48,17 @@ VALUES: list[tuple[str, set[str]]] = [
     ("verify --quantise int", {"int8", "int8-per-tensor", "int16x8"}),
     ("verify --effective ", set(Effective)),
     ("verify --grid ", {"exact", "8bit"}),
+    ("verify --attacks fgsm,pg", {"fgsm,pgd"}),
     ("verify --layout ", set(LAYOUTS)),
     ("verify --split ", {"train", "test"}),
     ("study run --rerun ", set(RERUNS)),
     ("study show --format ", {"markdown", "csv", "latex", "json"}),
     ("table --format c", {"csv"}),
     ("train --arch ", {each.name for each in ARCHITECTURES}),
-    ("quantise --scheme q", {"qdq"}),
+    ("train --profile ", {"quick", "full"}),
+    ("train --augment c", {"crop", "colours", "cutout"}),
+    ("train --compress d", {"dorefa:2"}),
+    ("quantise --scheme q", {"qdq", "q:8:2", "q-integer:8:2"}),
     ("quantise --calibration-split t", {"train", "test"}),
     ("audit --labels ", {"given", "reference"}),
     ("verify --channels ", {"rgb", "bgr"}),

@@ -14,9 +14,9 @@ import pytest
 
 from relrob.compress.build import default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import Calibration, draw
+from relrob.compress.table import QUANTISERS
 from relrob.domain.network import Network
 from relrob.errors import DatasetError, QuantiseError, RelrobError, ShapeError, UsageError
-from relrob.registry import QUANTISERS
 from relrob_datasets import Dataset
 from tests.support import ROOT, random_dense
 

@@ -12,12 +12,12 @@ import pytest
 
 from relrob.compress.build import default_runtime, needs_calibration, quantised_bytes, suffix
 from relrob.compress.calibration import Calibration
+from relrob.compress.table import scheme
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer, Network
 from relrob.errors import QuantiseError, UsageError
 from relrob.networks.fixed.file import parse_fixed
 from relrob.networks.fixed.network import FixedNetwork
-from relrob.registry import scheme
 from tests.cli_case import Case, relrob_command
 from tests.support import NumpyEvaluator, random_dense
 

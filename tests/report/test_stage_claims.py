@@ -145,7 +145,11 @@ def zhao(four_bits: float = 0.4, sparse: float = 0.8, zeros: float = 0.9) -> Row
             {**row, "transfer_rate": 0.9}
             for row in rows(lambda t: 0.05 if t == "surgery:0.05" else left(t), every, key)
         ]
-        groups[f"lenet5-{attack}-apart"] = [{"seed": s, "transfer_rate": 0.3} for s in range(3)]
+        groups[f"lenet5-{attack}-apart"] = [
+            {"seed": s, "target.seed": t, "transfer_rate": 1.0 if s == t else 0.3}
+            for s in range(3)
+            for t in range(3)
+        ]
     return Rows(groups)
 
 
@@ -169,6 +173,7 @@ def matachana(masked: float = 0.7) -> Rows:
     """Full, one pruned and one quantised network; three runs of one seed."""
     names = ("full", "sfp", "pp2", "q2")
     uer = {("q2", "q2"): 0.5, ("full", "q2"): masked, ("pp2", "q2"): masked, ("q2", "full"): 0.4}
+    uer[("q2", "pp2")] = 0.4
     uer |= {("sfp", name): 0.4 for name in names[2:]} | {("sfp", "full"): 0.4}
     transfer = [
         {"seed": 0, "run": r, "source": s, "target": t}

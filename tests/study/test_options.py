@@ -10,10 +10,10 @@ import click
 import pytest
 
 from relrob.cli.verify import command
+from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import BY_NAME, PRESETS
 from relrob.domain.region import KINDS
 from relrob.errors import RegionError, UsageError
-from relrob.registry import QUANTISERS
 from relrob.study.options import USES, filled, idle, spelled
 from relrob.study.region import region_of
 from relrob.study.request import Request, asked_with, request_of
@@ -134,7 +134,7 @@ def test_options_that_hang_on_others(more: dict[str, Any], words: str) -> None:
 
 def test_a_seed_is_used_where_a_scheme_draws() -> None:
     for entry in QUANTISERS:
-        scheme = entry.name.replace(":B", ":8")
+        scheme = entry.example or entry.name
         given = {**vars(Request("1")), "quantise": scheme}
         assert (idle("seed", given) == "") is entry.calibrated
 

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from relrob import registry
 from relrob.cli.main import COMMANDS
+from relrob.compress.table import QUANTISERS
 from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.system import files
 from relrob.system.quiet import quiet_native
@@ -228,7 +229,7 @@ def test_chatter_goes_to_the_log_and_the_streams_come_back(
     assert capfd.readouterr() == ("and this\n", "heard again\n")
 
 
-TABLES = {"solver": registry.SOLVERS, "runtime": registry.EVALUATORS, "scheme": registry.QUANTISERS}
+TABLES = {"solver": registry.SOLVERS, "runtime": registry.EVALUATORS, "scheme": QUANTISERS}
 
 
 @pytest.mark.parametrize("what", sorted(TABLES))

@@ -16,7 +16,7 @@ IMAGES = RNG.random((400, 8, 8, 3), dtype=np.float32)
 def augmented(words: tuple[str, ...], step: int = 1, neutral: tuple[float, ...] = (0.0,)) -> Any:
     make_networks.keras()
     changed = load("relrob.training.augment:augmented")
-    return changed(IMAGES, words, np.array([7, step], np.int32), neutral).numpy()
+    return np.asarray(changed(IMAGES, words, np.array([7, step], np.int32), neutral))
 
 
 def test_a_step_draws_the_same_changes_again_and_another_others() -> None:

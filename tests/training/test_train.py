@@ -155,7 +155,7 @@ def test_mistakes_are_named_before_any_training(
     arch: str,
     dataset: str,
     name: str,
-    options: dict[str, int],
+    options: dict[str, Any],
     error: type[RelrobError],
     words: str,
     tmp_path: Path,

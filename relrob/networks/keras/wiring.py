@@ -164,6 +164,9 @@ def _apart(layer: LayerConfig) -> bool:
         return False
     if settings.get("activation") not in _ROUNDED_ALIKE or settings.get("target_shape", [1]) == []:
         return False
+    if layer.kind == "Rescaling":
+        # Lists of numbers could lie along the batch.
+        return all(isinstance(settings.get(name, 0), (int, float)) for name in ("scale", "offset"))
     if layer.kind in _ALONG:
         axes = axis if isinstance(axis, list) else [axis]
         return all(isinstance(n, int) and (n >= 1 or n == -1) for n in axes)

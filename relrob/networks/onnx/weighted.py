@@ -303,7 +303,7 @@ class Walk:
         turned = gemm and bool(attributes(node).get("transB", 0))
         weights = self._scaled(names[3], names[4], names[5], 0 if conv or turned else -1)
         made = _convolution(weights) if conv else _dense(weights, turned)
-        bias, scale, zero = (8, 6, 7) if conv else (6, 7, 8)
+        bias, scale, zero = (6, 7, 8) if gemm else (8, 6, 7)
         given = self.codes(names[0], names[1], names[2])
         result = self.codes(node.output[0], names[scale], names[zero])
         if (conv or gemm) and names[bias] in self._constants and given is not None:

@@ -71,11 +71,11 @@ def _sets(summary: Summary) -> Table:
 
 def _attacks(attacks: Attacks) -> Table:
     """A row for each attack, and below it one for each network."""
-    table = Table(box=None, pad_edge=False, padding=(0, 1))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     first, *others = attack_words.HEAD
     table.add_column(first, overflow="fold")
     for name in others:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(name, justify="right", overflow="fold")
     for row in attack_words.attack_rows(attacks):
         name, *cells = row.cells
         table.add_row(Text("  " * row.depth + name, "cyan" if not row.depth else ""), *cells)

@@ -232,7 +232,7 @@ def _heritage(rows: Rows, net: str) -> PaperClaim:
     says = "10. attacks transfer more between nets of one heritage than between nets trained apart"
     each, parts = [], []
     for attack, words in ATTACKS:
-        apart = rows.values(f"{net}-{attack}-apart", "transfer_rate")
+        apart = _apart(rows, f"{net}-{attack}-apart")
         for suffix in ("full-comp", "comp-full"):
             kin: dict[Any, list[float]] = {}
             for _, text in _light(rows, net):
@@ -245,6 +245,16 @@ def _heritage(rows: Rows, net: str) -> PaperClaim:
                 each.append(found.judged(+1))
                 parts.append(f"{words} {suffix}: {found.text}")
     return PaperClaim(says, together(each, max(len(each), 1)), "; ".join(parts) or "no rows")
+
+
+def _apart(rows: Rows, group: str) -> Values:
+    """(seed, run) to the transfer rate to nets of other seeds, their mean."""
+    found: dict[tuple[Any, ...], list[float]] = {}
+    for row in rows.picked(group):
+        rate, seed = row.get("transfer_rate"), row.get("seed")
+        if rate is not None and row.get("target.seed") != seed:
+            found.setdefault((seed, row.get("run")), []).append(rate)
+    return {key: sum(values) / len(values) for key, values in found.items()}
 
 
 def _light(rows: Rows, net: str) -> Sequence[tuple[float, str]]:

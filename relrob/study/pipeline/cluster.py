@@ -44,7 +44,11 @@ def map_on_cluster(
 
     Raises the RelrobError that a task raised, and one where the cluster failed.
     """
-    with connected(address) as client, tempfile.TemporaryDirectory(prefix="relrob-") as folder:
+    with (
+        connected(address) as client,
+        client.as_current(),
+        tempfile.TemporaryDirectory(prefix="relrob-") as folder,
+    ):
         archive = Path(folder) / "stages.zip"
         futures: dict[Any, int] = {}
         for number, (stage, target) in enumerate(jobs):

@@ -49,7 +49,14 @@ KINDS: Final = {
             "train",
             "relrob.study.pipeline.make_networks:train",
             {"start": False},
-            {"arch": "", "dataset": "mnist", "compress": "", "profile": "quick", "seed": 0},
+            {
+                "arch": "",
+                "dataset": "mnist",
+                "compress": "",
+                "augment": "",
+                "profile": "quick",
+                "seed": 0,
+            },
         ),
         Kind(
             "compress",
@@ -67,6 +74,7 @@ KINDS: Final = {
                 "split": "test",
                 "images": 1000,
                 "select": "correct",
+                "target_label": -1,
                 "run": 0,
             },
         ),
@@ -74,7 +82,7 @@ KINDS: Final = {
             "evaluate",
             "relrob.study.pipeline.make_attacks:evaluate",
             {"samples": True, "target": True},
-            {"dataset": "mnist"},
+            {"dataset": "mnist", "both_correct": False},
         ),
         Kind(
             "distribution",

@@ -79,11 +79,13 @@ def read_pipeline(
     if profile and profile not in profiles:
         raise UsageError(f"study {name} has no profile {profile!r}", ", ".join(profiles) or "none")
     chosen = profile or next(iter(profiles), "")
-    groups = _groups(name, given, kinds)
+    groups = [
+        (kind, _filled(f"study {name}, {group['name']}", group, profiles.get(chosen, {})))
+        for kind, group in _groups(name, given, kinds)
+    ]
     made: dict[str, list[Stage]] = {}
     for kind, group in _in_order(name, groups):
-        values = _filled(f"study {name}, {group['name']}", group, profiles.get(chosen, {}))
-        made[group["name"]] = _stages(f"study {name}, {group['name']}", kind, values, made)
+        made[group["name"]] = _stages(f"study {name}, {group['name']}", kind, group, made)
         if sum(map(len, made.values())) > MOST_STAGES:
             raise UsageError(f"study {name}: more than {MOST_STAGES:,} stages", "shorter lists")
     stages = tuple(stage for group in made.values() for stage in group)
