@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relrob.api.audit import audit
     from relrob.api.compare import compare_runtimes
     from relrob.api.ladder import ladder
+    from relrob.api.prune import prune
     from relrob.api.quantise import quantise
     from relrob.api.study import study, table
     from relrob.api.train import train
@@ -35,6 +36,7 @@ __all__ = [
     "audit",
     "compare_runtimes",
     "ladder",
+    "prune",
     "quantise",
     "study",
     "table",
@@ -49,6 +51,7 @@ _LAZY = {
     "attack": "relrob.api.attack:attack",
     "compare_runtimes": "relrob.api.compare:compare_runtimes",
     "ladder": "relrob.api.ladder:ladder",
+    "prune": "relrob.api.prune:prune",
     "quantise": "relrob.api.quantise:quantise",
     "table": "relrob.api.study:table",
     "train": "relrob.api.train:train",

@@ -31,7 +31,9 @@ def attack(
     """An attack by its text on a network in plain NumPy; `labels`: those that it gives, unless
     others are named; `exact`: is the model of gradients the network itself?"""
     full, made = named(text)
-    opened = numpy_opened(dense, (1, dense.inputs, 1))
+    side = round(dense.inputs**0.5)
+    square = (side, side, 1) if side * side == dense.inputs else (1, dense.inputs, 1)
+    opened = numpy_opened(dense, square)
     goal = Goal(forward(dense, images).argmax(axis=1) if labels is None else labels, targets)
     model = DenseGradients(dense, exact)
     return attacked(made, full, opened, images, goal, model=model, seed=seed)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from relrob.api.quantise import shown_accuracy
+from relrob.api.compressing import shown_accuracy
 from relrob.domain.events import Event, Listener, silent
 from relrob.networks.load import load_network
 from relrob.study.pool import leave_unguarded

@@ -14,6 +14,8 @@ from relrob.domain.network import Network
 from relrob.networks.flow import Affine, Clip, Flow, Product, Rounded, RowRounded, Shaped
 
 _CHUNK: Final = 4096
+# The share of a code by which a value may miss the ends and keep its gradient: roundings.
+SLACK: Final = 0.01
 # Which values a gradient passes on its way back; None: all.
 Gate = Bools | None
 
@@ -98,10 +100,15 @@ class ChainGradients:
 def _rounded(values: Floats, step: Rounded) -> tuple[Floats, Gate]:
     """(values on the grid of the codes, which of them lie within its ends); halves go up."""
     codes = step.codes
-    places = np.floor(values / np.float32(codes.scale) + np.float32(codes.zero + 0.5))
-    inside = None if step.end else (places >= codes.least) & (places <= codes.most)
-    kept = np.clip(places, np.float32(codes.least), np.float32(codes.most))
+    exact = values / np.float32(codes.scale) + np.float32(codes.zero)
+    inside = None if step.end else _inside(exact, codes.least, codes.most)
+    kept = np.floor(exact + np.float32(0.5)).clip(np.float32(codes.least), np.float32(codes.most))
     return (kept - np.float32(codes.zero)) * np.float32(codes.scale), inside
+
+
+def _inside(places: Floats, least: int, most: int) -> Bools:
+    """Which places lie within the ends of the codes, before they are rounded?"""
+    return np.asarray((places >= least - SLACK) & (places <= most + SLACK))
 
 
 def _by_rows(values: Floats, symmetric: bool) -> Floats:

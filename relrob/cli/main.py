@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "ladder": ("relrob.cli.ladder:command", "Count and draw the ladder around one image."),
     "train": ("relrob.cli.train:command", "Train a reference network."),
     "quantise": ("relrob.cli.quantise:command", "Quantise a trained network."),
+    "prune": ("relrob.cli.prune:command", "Prune a trained network."),
     "datasets": ("relrob.cli.datasets:command", "List, fetch and check data sets."),
     "attacks": ("relrob.cli.attacks:command", "List the attacks and their parameters."),
     "solvers": ("relrob.cli.solvers:command", "List the decision procedures."),

@@ -1,1 +1,1 @@
-"""Quantisation: a float network in, the file of a quantised network out."""
+"""Compression: a float network in, the file of a quantised or pruned network out."""

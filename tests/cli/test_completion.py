@@ -55,6 +55,9 @@ VALUES: list[tuple[str, set[str]]] = [
     ("study show --format ", {"markdown", "csv", "latex", "json"}),
     ("table --format c", {"csv"}),
     ("train --arch ", {each.name for each in ARCHITECTURES}),
+    ("train --profile ", {"quick", "full"}),
+    ("train --augment c", {"crop", "colours", "cutout"}),
+    ("train --compress d", {"dorefa:2"}),
     ("quantise --scheme q", {"qdq", "q:8:2", "q-integer:8:2"}),
     ("quantise --calibration-split t", {"train", "test"}),
     ("audit --labels ", {"given", "reference"}),
@@ -66,6 +69,11 @@ VALUES: list[tuple[str, set[str]]] = [
     ("runtimes --runtimes xnnpack,b", {"xnnpack,builtin"}),
     ("audit --allow st", {"stale-weights"}),
     ("audit --region linf-", {"linf-1", "linf-2", "linf-4", "linf-8"}),
+    ("attack n --attack ap", {"apgd-ce", "apgd-t"}),
+    ("attack n --filter ", {"none", "source_correct"}),
+    ("transfer --filter b", {"both_correct"}),
+    ("transfer --target-label ", {"next", "random", "least"}),
+    ("attacks pg", {"pgd"}),
     ("datasets get ", {each.name for each in MANIFESTS}),
 ]
 

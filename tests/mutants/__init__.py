@@ -5,6 +5,7 @@ A module for each room of the code that is spoilt.
 
 from tests.mutants import (
     attacks,
+    attacks_gradients,
     audit_gate,
     audit_pair,
     audit_runtimes,
@@ -35,6 +36,7 @@ from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
 
 MUTANTS: tuple[Mutant, ...] = (
     *attacks.MUTANTS,
+    *attacks_gradients.MUTANTS,
     *audit_gate.MUTANTS,
     *audit_runtimes.MUTANTS,
     *audit_pair.MUTANTS,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, final
 
@@ -15,6 +15,7 @@ from relrob.compress.in_training.straight import replaced
 from relrob.compress.pruning.filters import kept_filters
 from relrob.compress.pruning.magnitude import kept, thresholds
 from relrob.compress.pruning.surgery import Surgery, rate_of, running_threshold, updated
+from relrob.domain.arrays import Bools
 from relrob.errors import QuantiseError
 
 State = dict[str, NDArray[Any]]
@@ -53,23 +54,34 @@ def untouched(layers: Sequence[Any], number: int) -> None:
     """After a step or an epoch at which nothing changes."""
 
 
+Choose = Callable[[list[NDArray[Any]]], list[Bools]]
+
+
+def largest(density: float) -> Choose:
+    """Of each kernel the share `density` of its weights that are largest: Han et al. 2015."""
+
+    def choose(kernels: list[NDArray[Any]]) -> list[Bools]:
+        levels = thresholds(kernels, density)
+        return [kept(*pair) for pair in zip(kernels, levels, strict=True)]
+
+    return choose
+
+
 @final
 @dataclass(frozen=True, eq=False)
 class OneShot:
-    """The share `density` of each kernel's weights stays, those of largest magnitude before the
-    first epoch (Han et al. 2015). The others stay 0: they have no gradient."""
+    """The weights of each kernel that `choose` takes before the first epoch stay. The others stay
+    0: they have no gradient."""
 
-    density: float
+    choose: Choose
     masks: Masks = field(default_factory=Masks)
 
     def after_epoch(self, layers: Sequence[Any], epoch: int) -> None:
         """Choose before the first epoch."""
         if epoch == 0:
-            arrays = [layer.kernel.numpy() for layer in layers]
-            for layer, array, least in zip(
-                layers, arrays, thresholds(arrays, self.density), strict=True
-            ):
-                self.masks.put(layer.name, kept(array, least))
+            chosen = self.choose([layer.kernel.numpy() for layer in layers])
+            for layer, mask in zip(layers, chosen, strict=True):
+                self.masks.put(layer.name, mask)
 
     def forward(self, layer: str, kind: str, value: Any) -> Any:
         """The masked kernel; its gradient is masked too."""

@@ -10,15 +10,18 @@ from typing import Any, Protocol, final
 from numpy.typing import NDArray
 
 from relrob.compress.graph import Graph, rewired
+from relrob.compress.in_training.masked_units import MaskedUnits
 from relrob.compress.in_training.masks import (
+    Choose,
     Masks,
     OneShot,
     Operated,
     SoftFilters,
     filtered,
+    largest,
     untouched,
 )
-from relrob.compress.in_training.parse import Method, method_of
+from relrob.compress.in_training.parse import method_of
 from relrob.compress.in_training.weight_levels import (
     APOT_RATES,
     DoReFaLevels,
@@ -63,6 +66,7 @@ class Trained:
     step: Callable[[Sequence[Any], int], None] | None = None
     epoch: Callable[[Sequence[Any], int], None] = untouched
     memory: Memory | None = None
+    look: Callable[[Any, Any], None] = lambda model, images: None
     factors: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     closes_units: bool = False
     _names: list[str] = field(default_factory=list)
@@ -97,6 +101,10 @@ class Trained:
         for variable, value in zip(fixed, moved, strict=True) if training else ():
             variable.assign(value)
         return found
+
+    def shown(self, model: Any, images: Any) -> None:
+        """As in `Compression`."""
+        self.look(model, images)
 
     def after_step(self, model: Any, number: int) -> None:
         """As in `Compression`."""
@@ -155,31 +163,42 @@ def named(text: str) -> Compression:
     if method.form is not None:
         grid = GridLevels(method.form)
         return Trained(method.text, grid.forward, grid.insertions)
-    return _masked(method)
-
-
-def _masked(method: Method) -> Compression:
-    """A method that prunes."""
     if method.kind == "sfp":
-        soft = SoftFilters(method.share)
-        return Trained(method.text, _same, chosen=filtered, epoch=soft.after_epoch)
-    masks = Masks()
+        return softened(method.text, method.share)
     if method.kind == "magnitude":
-        once = OneShot(method.share, masks)
-        return Trained(
-            method.text, once.forward, own=masks.made, epoch=once.after_epoch, memory=masks
-        )
-    surgeon = Operated(method.share, method.gradients, masks=masks)
+        return once(method.text, largest(method.share))
+    if method.kind == "pp":
+        units = MaskedUnits(method.block, method.share, method.granularity)
+        return Trained(method.text, plain, units.insertions, look=units.look)
+    return operated(method.text, method.share, method.gradients)
+
+
+def softened(text: str, keep: float) -> Trained:
+    """Soft filter pruning that keeps a share of filters."""
+    return Trained(text, plain, chosen=filtered, epoch=SoftFilters(keep).after_epoch)
+
+
+def once(text: str, choose: Choose) -> Trained:
+    """Weights that are chosen before the first epoch."""
+    masks = Masks()
+    shot = OneShot(choose, masks)
+    return Trained(text, shot.forward, own=masks.made, epoch=shot.after_epoch, memory=masks)
+
+
+def operated(text: str, density: float, gradients: str) -> Trained:
+    """Dynamic network surgery."""
+    masks = Masks()
+    surgeon = Operated(density, gradients, masks=masks)
     return Trained(
-        method.text,
+        text,
         surgeon.forward,
         own=masks.made,
-        step=surgeon.after_step if method.gradients == "full" else None,
+        step=surgeon.after_step if gradients == "full" else None,
         epoch=surgeon.after_epoch,
         memory=surgeon,
     )
 
 
-def _same(layer: str, kind: str, value: Any) -> Any:
+def plain(layer: str, kind: str, value: Any) -> Any:
     """Weights as they are."""
     return value

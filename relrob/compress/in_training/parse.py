@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from relrob.compress.pruning.activations import GRANULARITIES
 from relrob.domain.formats import FixedFormat
 from relrob.errors import UsageError
 
@@ -16,6 +17,7 @@ METHODS: Final[dict[str, str]] = {
     "magnitude": "magnitude:0.3",
     "surgery": "surgery:0.1",
     "sfp": "sfp:0.9",
+    "pp": "pp:2:0.7",
 }
 DOREFA_BITS: Final = (1, 16)
 APOT_BITS: Final = (2, 4)
@@ -24,9 +26,9 @@ GRADIENTS: Final = ("full", "masked")
 
 @dataclass(frozen=True)
 class Method:
-    """A method by its `kind`: `bits` of DoReFa and APoT, `form` of fixed point, `share` of weights
-    or filters that stay, `gradients` of pruned weights. Those of other methods are 0, None and
-    ""."""
+    """A method by its `kind`: `bits` of DoReFa and APoT, `form` of fixed point, `share` of weights,
+    filters or units that stay, `gradients` of pruned weights, `block` and `granularity` of a mask
+    of activations. Those of other methods are 0, None and ""."""
 
     kind: str
     text: str
@@ -34,6 +36,8 @@ class Method:
     form: FixedFormat | None = None
     share: float = 0.0
     gradients: str = ""
+    block: str = ""
+    granularity: str = ""
 
 
 def parse(text: str) -> str:
@@ -60,6 +64,8 @@ def method_of(text: str) -> Method:
         width, point = (_whole(part) for part in rest) if len(rest) == 2 else (0, 0)
         form = FixedFormat(width, point)
         return Method(kind, f"q:{width}:{point}", form=form)
+    if kind == "pp":
+        return _masked(text, rest)
     gradients = rest[1] if kind == "surgery" and len(rest) == 2 else "full"
     parts = 2 if kind == "surgery" else 1
     share = _share(rest[0]) if 1 <= len(rest) <= parts else 0.0
@@ -70,6 +76,17 @@ def method_of(text: str) -> Method:
     tail = f":{gradients}" if kind == "surgery" else ""
     own = gradients if kind == "surgery" else ""
     return Method(kind, f"{kind}:{share:g}{tail}", share=share, gradients=own)
+
+
+def _masked(text: str, rest: list[str]) -> Method:
+    """A mask behind a block: its number or name, the share that stays, "unit" or "channel"."""
+    block, share, granularity = [*rest, "unit"][:3] if 2 <= len(rest) <= 3 else ("", "", "")
+    plain = block.isascii() and block.replace("_", "").isalnum()
+    if not plain or not 0 < _share(share) <= 1 or granularity not in GRANULARITIES:
+        words = "pp:BLOCK:SHARE or pp:BLOCK:SHARE:channel, 0 < SHARE <= 1"
+        raise UsageError(f"compression {text!r}", words, METHODS["pp"])
+    own = f"pp:{block}:{_share(share):g}:{granularity}"
+    return Method("pp", own, share=_share(share), block=block, granularity=granularity)
 
 
 def _whole(text: str) -> int:

@@ -49,36 +49,47 @@ def quantise(
     what its reference reads. Raises QuantiseError."""
     kind, *numbers = scheme.split(":")
     with tf.device("/CPU:0"):
-        if reference.dense is not None and plain(reference):
-            model = from_dense(reference.dense, reference.layout, image_shape)
-        else:
-            model = from_file(reference)
-        try:
-            model = plain_graph(model)
-            graph = Graph(model)
-        except QuantiseError as error:
-            raise QuantiseError(f"{reference.path} as {scheme}: {error}") from error
         if kind == "q":
-            return saved(_fixed(graph, FixedFormat(int(numbers[0]), int(numbers[1]))))
+            return fixed(reference, FixedFormat(int(numbers[0]), int(numbers[1])))
+        graph = graph_of(reference, scheme, image_shape)
         if calibration is None:
             raise QuantiseError("calibration images are missing", "a Calibration")
-        images = _arranged(calibration.images, reference, model.input_shape, image_shape)
+        images = arranged(calibration.images, reference, graph.model.input_shape, image_shape)
         return saved(_fitted(graph, kind, int(numbers[0]), images))
 
 
-def _arranged(images: Floats, reference: Network, dims: Any, image_shape: Shape) -> Floats:
+def graph_of(reference: Network, how: str, image_shape: Shape) -> Graph:
+    """The graph of a network's Keras model: of its file, or rebuilt from plain dense layers. `how`:
+    what is made of it, for messages. Raises QuantiseError."""
+    if reference.dense is not None and plain(reference):
+        model = from_dense(reference.dense, reference.layout, image_shape)
+    else:
+        model = from_file(reference)
+    try:
+        return Graph(plain_graph(model))
+    except QuantiseError as error:
+        raise QuantiseError(f"{reference.path} as {how}: {error}") from error
+
+
+def arranged(images: Floats, reference: Network, dims: Any, image_shape: Shape) -> Floats:
     """Flat (H, W, C) images as the network reads them: (k, *shape)."""
     shape, _ = without_batch(tuple(-1 if n is None else n for n in dims), image_shape)
     values = fed(images, reference)
     return values[:, raster(reference.layout, image_shape)].reshape(len(images), *shape)
 
 
-def _fixed(graph: Graph, form: FixedFormat) -> Any:
-    """Kernels and biases in the format, and every ReLU; images and logits as they are."""
-    made = rewired(graph.model, after=grid_behind(graph, form))
-    for layer in graph.kernels:
-        _put(made, layer, [form.quantised(value) for value in layer.get_weights()])
-    return made
+def fixed(
+    reference: Network, form: FixedFormat, weights: bool = True, activations: bool = True
+) -> bytes:
+    """The `.keras` bytes of the network with kernels and biases in the format (`weights`), and
+    every ReLU (`activations`); images and logits as they are. Raises QuantiseError."""
+    with tf.device("/CPU:0"):
+        words = f"q:{form.width}:{form.point}"
+        graph = graph_of(reference, words, reference.image_shape)
+        made = rewired(graph.model, after=grid_behind(graph, form) if activations else None)
+        for layer in graph.kernels if weights else ():
+            _put(made, layer, [form.quantised(value) for value in layer.get_weights()])
+        return saved(made)
 
 
 def _fitted(graph: Graph, kind: str, bits: int, images: Floats) -> Any:
