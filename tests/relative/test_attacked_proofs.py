@@ -13,7 +13,7 @@ import relrob
 MANY = ("pgd", "apgd-ce", "hopskipjump", "boundary")
 ONCE = ("fgsm", "ifgsm", "ifgm", "apgd-t", "deepfool", "ddn", "cw", "jsma", "square")
 ATTACKS = [*(f"{name}:restarts=50" for name in MANY), *ONCE]
-REGIONS = {
+REGIONS: dict[str, dict[str, Any]] = {
     "ladder": {"radius": 20, "step": "1/4", "counts": False},
     "linf": {"region": "linf", "radius": "1/255"},
 }
