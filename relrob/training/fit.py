@@ -37,7 +37,7 @@ def fit(
     steps = recipe.steps or count // batch
     total = recipe.epochs * steps
     optimiser = optimiser_of(recipe, total)
-    step = step_of(learner, data, optimiser, seed)
+    step = step_of(learner, data, optimiser, batch, seed)
     validation = validation_of(learner, *held)
     variables = [*learner.kept(), *optimiser.variables]
     rng = np.random.default_rng(seed)

@@ -69,10 +69,10 @@ def optimiser_of(recipe: Recipe, steps: int) -> Any:
 
 
 def step_of(
-    learner: Learner, data: tuple[Any, Ints], optimiser: Any, seed: int
+    learner: Learner, data: tuple[Any, Ints], optimiser: Any, batch: int, seed: int
 ) -> Callable[[Any, Any], Any]:
-    """One compiled step of the optimiser: (indices of images, number of the step) -> the loss
-    without decay. The whole training set stays in memory."""
+    """One compiled step of the optimiser: (int32 indices of a batch of images, int32 number of the
+    step) -> the loss without decay. The whole training set stays in memory."""
     variables = learner.variables
     optimiser.build(variables)
     factors, decays = _rates(learner, variables)
@@ -102,7 +102,10 @@ def step_of(
         optimiser.apply(gradients, variables)
         return loss
 
-    compiled: Callable[[Any, Any], Any] = tf.function(step)
+    signature = [tf.TensorSpec((batch,), tf.int32), tf.TensorSpec((), tf.int32)]
+    compiled: Callable[[Any, Any], Any] = tf.function(
+        step, input_signature=signature
+    ).get_concrete_function()
     return compiled
 
 
@@ -140,7 +143,7 @@ def validation_of(learner: Learner, images: Any, labels: Ints) -> Callable[[], t
     compiled = tf.function(
         lambda stored: learner.logits(learner.scaling.apply(stored), False),
         input_signature=signature,
-    )
+    ).get_concrete_function()
 
     def measured() -> tuple[float, float]:
         parts = [
