@@ -74,7 +74,6 @@ def step_of(
     """One compiled step of the optimiser: (int32 indices of a batch of images, int32 number of the
     step) -> the loss without decay. The whole training set stays in memory."""
     variables = learner.variables
-    optimiser.build(variables)
     factors, decays = _rates(learner, variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     images, labels = tf.constant(data[0]), tf.constant(data[1])
@@ -129,12 +128,13 @@ def _rates(
 
 def decayed(variable: Any, which: str) -> bool:
     """Does a recipe that decays `which` weights decay this variable?"""
-    kernel = variable.path.endswith("/kernel")
+    path: str = variable.path
+    kernel = path.endswith("/kernel")
     if which == CONVOLUTIONS:
         return kernel and len(variable.shape) == 4
     if which in (NONE, ALL, KERNELS):
         return which == ALL or (which == KERNELS and kernel)
-    return variable.path == f"{which}/kernel" or variable.path.endswith(f"/{which}/kernel")
+    return path == f"{which}/kernel" or path.endswith(f"/{which}/kernel")
 
 
 def validation_of(learner: Learner, images: Any, labels: Ints) -> Callable[[], tuple[float, float]]:
