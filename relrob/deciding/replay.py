@@ -11,7 +11,7 @@ from relrob.networks.content import gives_logits
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding
-from relrob.queries.properties import Label
+from relrob.queries.properties import Property
 from relrob.queries.query import Query
 from relrob.regions.points import Points
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def replay(
-    opened: Opened, points: Points, wanted: Label, proposal: Proposal
+    opened: Opened, points: Points, wanted: Property, proposal: Proposal
 ) -> tuple[float, Witness | None]:
     """(margin, witness) of one proposed point on the runtime as deployed, one image at a time; no
     witness if it is right there.

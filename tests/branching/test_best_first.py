@@ -34,7 +34,7 @@ def started(
     opened, leaves = problem.networks[1], list[Leaf]()
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None
-    tally = Tally(judge_of(opened, problem.points, problem.label), problem.label, 60.0)
+    tally = Tally(judge_of(opened, problem.points, problem.wanted), 60.0)
     bounds = CertainLabels(enclosure, problem.points, problem.label) if bounded else None
     return tally, BestFirst(tally, bounds, parts, leaf, leaves), leaves
 

@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant(
         "digest without the label",
         "relrob/queries/query.py",
-        ", self.wanted.label])",
+        ", *self.wanted.described()])",
         "])",
         ("tests/queries/test_query.py",),
     ),
