@@ -129,8 +129,8 @@ MUTANTS = (
     Mutant(
         "another property's near ties are those of labels",
         "relrob/judging/judges.py",
-        "        return with_near_ties_alone(opened, outputs, images, self._wanted.near_ties)\n\n\n",
-        "        return with_near_ties_alone(opened, outputs, images)\n\n\n",
+        "outputs, images, self._wanted.near_ties)",
+        "outputs, images)",
         ("tests/judging/test_property.py",),
     ),
     Mutant(
