@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final
+from typing import ClassVar, Final
 
 from relrob.errors import RegionError
 
@@ -166,6 +166,7 @@ class Lattice:
 
     radius: Fraction
     step: Fraction
+    norm: ClassVar[Norm] = Norm.L1
 
     def __post_init__(self) -> None:
         _check_radius(self.radius)

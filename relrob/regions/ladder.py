@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +61,7 @@ class RungSet:
     costs: tuple[int, ...]
     budget: int
     denominator: int
-    joint: ClassVar[bool] = True  # networks are asked together: points are counted on both
+    joint: ClassVar[Literal[True]] = True  # networks are asked together: points are counted on both
 
     @property
     def region(self) -> Ladder:
