@@ -29,10 +29,11 @@ def replay(
     """
     image = points.at(proposal)
     outputs = opened.replayer.outputs(image[None, :])
-    said, margin = int(labels(outputs)[0]), float(wanted.margins(outputs)[0])
-    if not wanted.fails(outputs)[0]:
+    said, margin = labels(outputs), float(wanted.margins(outputs)[0])
+    if not wanted.fails(outputs, said)[0]:
         return margin, None
-    return margin, Witness(image, points.moved_by(proposal), points.cost(proposal), said, margin)
+    label = int(said[0])
+    return margin, Witness(image, points.moved_by(proposal), points.cost(proposal), label, margin)
 
 
 def pronounced(query: Query[Points], opened: Opened, finding: Finding, solver: str) -> Verdict:

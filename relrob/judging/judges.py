@@ -75,8 +75,8 @@ class RuntimeJudge:
         self._rungs.fill(self._images, masks)
         images = self._images[: len(masks)]
         outputs = self._run(images)
-        wanted = self._wanted
-        return Seen(labels(outputs), wanted.fails(outputs), wanted.margins(outputs))
+        said, wanted = labels(outputs), self._wanted
+        return Seen(said, wanted.fails(outputs, said), wanted.margins(outputs))
 
     def _run(self, images: Floats) -> Floats:
         """Outputs of the images, in a batch or alone."""

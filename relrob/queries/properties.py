@@ -9,7 +9,7 @@ import numpy as np
 
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.errors import DatasetError, UsageError
-from relrob.networks.evaluator import labels, margins, near_ties
+from relrob.networks.evaluator import margins, near_ties
 
 
 class Property(Protocol):
@@ -23,8 +23,9 @@ class Property(Protocol):
         """How far a row is from failing, (n, classes) -> (n,); below 0 only where it fails."""
         ...
 
-    def fails(self, outputs: Floats) -> Bools:
-        """Where the property does not hold, (n, classes) -> (n,); true for a row with NaN."""
+    def fails(self, outputs: Floats, said: Ints) -> Bools:
+        """Where the property does not hold, (n, classes) -> (n,); true for a row with NaN. `said`
+        (n,): the labels of the rows."""
         ...
 
     def near_ties(self, outputs: Floats, scale: float) -> Ints:
@@ -62,9 +63,9 @@ class Label:
         property fails."""
         return margins(outputs, self.label)
 
-    def fails(self, outputs: Floats) -> Bools:
-        """Where the property does not hold, (n, classes) -> (n,)."""
-        return np.asarray(labels(outputs) != self.label, dtype=np.bool_)
+    def fails(self, outputs: Floats, said: Ints) -> Bools:
+        """Where the rows have other labels, (n, classes) -> (n,). `said` (n,): their labels."""
+        return np.asarray(said != self.label, dtype=np.bool_)
 
     def near_ties(self, outputs: Floats, scale: float) -> Ints:
         """Rows whose two largest outputs are as good as equal, (n, classes) -> (k,)."""

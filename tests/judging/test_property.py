@@ -51,7 +51,7 @@ class AtLeast:
     def margins(self, outputs: Floats) -> Doubles:
         return np.asarray(outputs[:, self.number].astype(np.float64) - self.least)
 
-    def fails(self, outputs: Floats) -> Bools:
+    def fails(self, outputs: Floats, said: Ints) -> Bools:
         return np.asarray(~(outputs[:, self.number] >= self.least))
 
     def near_ties(self, outputs: Floats, scale: float) -> Ints:
