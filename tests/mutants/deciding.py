@@ -69,7 +69,7 @@ MUTANTS = (
     Mutant(
         "replay skipped",
         "relrob/deciding/replay.py",
-        "if not wanted.fails(outputs)[0]:",
+        "if not wanted.fails(outputs, said)[0]:",
         "if said == -9:",
     ),
     Mutant(
