@@ -101,7 +101,7 @@ def test_verdicts_and_proofs_are_complete(
             assert covered(problem, leaves) == problem.points.count
             split += len(leaves) > 3
         else:
-            assert problem.points.cost(tally.hint) <= problem.points.ladder.radius
+            assert problem.points.cost(tally.hint) <= problem.points.region.radius
             image = problem.points.images(tally.hint[None, :])
             assert int(problem.networks[1].evaluator.outputs(image).argmax()) != problem.label
     assert min(found.values()) > 15

@@ -75,7 +75,7 @@ MUTANTS = (
     Mutant(
         "region not checked in replay",
         "relrob/regions/ladder.py",
-        "> self.ladder.radius or not self.contains(image):",
+        "> self.region.radius or not self.contains(image):",
         "< 0:",
     ),
     Mutant(

@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant(
         "digest of a ladder's costs alone",
         "relrob/regions/ladder.py",
-        'f"{self.ladder} {self.costs}',
+        'f"{self.region} {self.costs}',
         'f"{self.costs}',
         ("tests/queries/test_query.py",),
     ),
