@@ -37,7 +37,7 @@ from relrob.registry import QUANTISERS, load, names
     "--output",
     type=click.Path(path_type=Path),
     required=True,
-    help="File to write: .tflite, .onnx for qdq.",
+    help="File to write: .tflite, .onnx for qdq, .npz for fixed:B.",
 )
 @click.option(
     "--dataset",
@@ -52,7 +52,7 @@ from relrob.registry import QUANTISERS, load, names
     type=int,
     default=DEFAULT_COUNT,
     show_default=True,
-    help="Images drawn to calibrate int8, int16x8, qdq.",
+    help="Images drawn to calibrate int8, int16x8, fixed:B, qdq.",
 )
 @click.option(
     "--calibration-split",
