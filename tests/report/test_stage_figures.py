@@ -21,10 +21,6 @@ MADE: dict[str, Callable[[], Rows]] = {
     "matachana2020": matachana,
     "shrestha2024": shrestha,
 }
-    "zhao2018": zhao,
-    "matachana2020": matachana,
-    "shrestha2024": shrestha,
-}
 
 
 @pytest.mark.parametrize("report", list(DRAWN))
