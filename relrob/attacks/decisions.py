@@ -140,7 +140,8 @@ def _between(images: Floats, points: Floats, share: Doubles, norm: Norm) -> Floa
     if norm is Norm.LINF:
         reach = share[:, None].astype(np.float32)
         return np.clip(np.clip(points, images - reach, images + reach), 0, 1)
-    return np.clip(images + share[:, None].astype(np.float32) * (points - images), 0, 1)
+    moved = images + share[:, None].astype(np.float32) * (points - images)
+    return np.asarray(np.clip(moved, 0, 1), np.float32)
 
 
 def _wide(picture: Floats, rows: Ints) -> Floats:

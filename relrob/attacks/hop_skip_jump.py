@@ -141,7 +141,7 @@ def _jumped(sight: Sight, points: Floats, rows: Ints, ways: Floats, reach: Doubl
         if not len(left):
             break
         tried = points[left] + reach[left, None].astype(np.float32) * ways[left]
-        tried = np.clip(tried, 0, 1)
+        tried = np.asarray(np.clip(tried, 0, 1), np.float32)
         reached = sight.reached(tried, rows[left])
         points[left[reached]] = tried[reached]
         left = left[~reached]
