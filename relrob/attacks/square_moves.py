@@ -47,10 +47,11 @@ class LinfMoves:
     def moved(self, best: Floats, rows: Ints, covered: float, rng: np.random.Generator) -> Floats:
         """A square in each channel up or down as far as the ball goes."""
         _, height, width, channels = self._shape
-        size = min(side(covered, height, width), height, width)
-        top, left = _place(rng, height, size), _place(rng, width, size)
+        edge = side(covered, height, width)
+        tall, wide = min(edge, height), min(edge, width)
+        top, left = _place(rng, height, tall), _place(rng, width, wide)
         up = rng.random(channels) < 0.5
-        window = (slice(None), slice(top, top + size), slice(left, left + size))
+        window = (slice(None), slice(top, top + tall), slice(left, left + wide))
         found = best.copy()
         low, high = (ends.reshape(self._shape)[window][rows] for ends in (self._low, self._high))
         found.reshape(self._shape)[window] = np.where(up, high, low)
