@@ -286,10 +286,10 @@ def test_no_number_is_no_class_and_wrong() -> None:
 
 def test_a_record_that_contradicts_itself_does_not_exist() -> None:
     AttackRecord("a", "reference", True, 0.5, 3, None, False)
-    for wrong in (
-        {"inside": True},
-        {"distance": 0.5},
-        {"transfers": True},
+    for inside, distance, transfers in (
+        (True, None, None),
+        (False, 0.5, None),
+        (False, None, True),
     ):
         with pytest.raises(ValueError, match="found"):
-            AttackRecord("a", "reference", **wrong)
+            AttackRecord("a", "reference", inside, distance, -1, None, transfers)
