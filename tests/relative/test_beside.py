@@ -214,12 +214,12 @@ def test_a_witness_of_a_ladder_counts_as_inside() -> None:
     image, point = around(index, region), found_in[index][0]
     assert beside([told(point)], NETWORKS, image, 0)[1].inside
     base = image.points.base
-    further = base + np.float32(1.25) * (point - base)
+    further = (base + np.float32(1.25) * (point - base)).astype(np.float32)
     found = beside([told(further)], NETWORKS, image, 0)[1]
     assert found.inside
     both = [moved_by(each, base) for each in (point, further) if said(1, each) != image.label]
     assert found.distance == float(min(both))
-    back = base - (point - base)
+    back = (base - (point - base)).astype(np.float32)
     assert not beside([told(back)], NETWORKS, image, 0)[1].inside
     with pytest.raises(AlarmError):
         beside([told(point)], NETWORKS, replace(image, verdicts=[verdict(Status.ROBUST)] * 2), 0)
