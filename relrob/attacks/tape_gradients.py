@@ -97,7 +97,8 @@ class TapeGradients:
             part = images[at : at + self._chunk]
             rows = slice(at, at + len(part))
             values = self._values(part)
-            with tf.GradientTape() as tape:
+            tape: Any = tf.GradientTape()
+            with tape:
                 tape.watch(values)
                 logits = self._call(values)
             found[rows] = logits.numpy()[: len(part)]

@@ -33,7 +33,7 @@ def fit(text: str, dense: Dense, images: Floats, goal: Goal, rng: Any = None) ->
     return attack.fit(victim, images, goal, rng or generator(0, full))
 
 
-def labels_of(dense: Dense, images: Floats) -> Ints:
+def labels_of(dense: Dense, images: Floats | Doubles) -> Ints:
     return np.asarray(forward(dense, images).argmax(axis=1))
 
 
@@ -202,7 +202,7 @@ def test_a_perturbation_is_flat_finite_and_of_the_size_of_the_images() -> None:
     with pytest.raises(ShapeError, match="shape"):
         Applied(np.zeros((2, 3), np.float32))
     with pytest.raises(UsageError, match="NaN"):
-        Fitted(np.float32([np.nan]), 0, False, 1)
+        Fitted(cases.single([np.nan]), 0, False, 1)
     with pytest.raises(ShapeError, match="3 pixels"):
         added(cases.images(2), np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="read-only"):

@@ -91,7 +91,8 @@ def stepped(which: int, image: Around, eps: float) -> Floats:
     target = np.eye(4, dtype=np.float32)[[image.label]]
     base = image.points.base
     _, slopes = MODELS[which].pulled(base[None, :], lambda logits: softmax(logits) - target)
-    return np.clip(base + np.float32(eps) * np.sign(slopes[0]), 0, 1).astype(np.float32)
+    moved: Floats = np.clip(base + np.float32(eps) * np.sign(slopes[0]), 0, 1).astype(np.float32)
+    return moved
 
 
 def moved_by(proposal: Floats, base: Floats) -> Fraction:
@@ -148,8 +149,8 @@ def test_what_is_found_is_true_of_a_plain_forward_pass(eps: float) -> None:
 
 
 def softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def test_an_image_inside_a_region_called_robust_is_an_alarm() -> None:
@@ -291,4 +292,4 @@ def test_a_record_that_contradicts_itself_does_not_exist() -> None:
         {"transfers": True},
     ):
         with pytest.raises(ValueError, match="found"):
-            AttackRecord("a", "reference", **wrong)  # type: ignore[arg-type]
+            AttackRecord("a", "reference", **wrong)

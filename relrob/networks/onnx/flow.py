@@ -227,7 +227,7 @@ class _Walk:
             case "Sub":
                 self.add(Affine(source, _ONE if later else -_ONE, -values if later else values))
             case "Div" if later:
-                self.add(Affine(source, np.asarray(1 / values), _NONE))
+                self.add(Affine(source, np.asarray(1 / values, np.float32), _NONE))
             case _:
                 raise NotReadError(f"{node.op_type} of a constant by a value")
 
