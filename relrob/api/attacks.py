@@ -7,7 +7,7 @@ from typing import Any
 
 from relrob.attacks.table import ATTACKS
 from relrob.domain.region import Norm
-from relrob.registry import Entry, load
+from relrob.registry import Entry, find, load, load_extra
 
 
 @dataclass(frozen=True)
@@ -15,8 +15,8 @@ class AttackInfo:
     """An attack: its name, a sentence, what it `needs` of a network ("gradients", "outputs" or
     "labels"), the `norm` that it keeps small and its `parameters` with their defaults.
 
-    Norm and parameters are "" and empty for an attack of another package, which is not imported for
-    a list; `extra`: that of `pip install relrob[EXTRA]` which brings it.
+    Norm and parameters are "" and empty for an attack of another package, which is imported only
+    where it is named; `extra`: that of `pip install relrob[EXTRA]` which brings it.
     """
 
     name: str
@@ -31,15 +31,18 @@ class AttackInfo:
         return dict(vars(self))
 
 
-def attacks() -> tuple[AttackInfo, ...]:
-    """All attacks, in the order of the registry."""
-    return tuple(_info(entry) for entry in ATTACKS)
+def attacks(*names: str) -> tuple[AttackInfo, ...]:
+    """All attacks, or those of some names. Raises UsageError for an unknown name, and for an attack
+    of a package that is not installed."""
+    if not names:
+        return tuple(_info(entry) for entry in ATTACKS)
+    return tuple(_info(find(ATTACKS, name, "attack"), True) for name in names)
 
 
-def _info(entry: Entry) -> AttackInfo:
-    if entry.extra:
+def _info(entry: Entry, wanted: bool = False) -> AttackInfo:
+    if entry.extra and not wanted:
         return AttackInfo(entry.name, entry.summary, entry.needs, "", {}, entry.extra)
-    made = load(entry.target)
+    made = load_extra(entry.target, entry.extra) if entry.extra else load(entry.target)
     defaults = {
         field.name: "required" if field.default is MISSING else str(field.default)
         for field in fields(made)
@@ -51,4 +54,5 @@ def _info(entry: Entry) -> AttackInfo:
         entry.needs,
         norm.value if isinstance(norm, Norm) else "",
         defaults,
+        entry.extra,
     )

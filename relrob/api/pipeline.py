@@ -76,6 +76,17 @@ def show_stages_text(directory: Path, form: str) -> str:
     return stages_text(index["title"], groups, form, _claims(index, groups))
 
 
+def stage_figures(directory: Path) -> dict[str, bytes]:
+    """File name to content of the published study's figures from the stages that are finished.
+    Raises StoreError."""
+    index = read_index(directory)
+    rows = Rows.of(_groups(directory, index))
+    drawn: dict[str, bytes] = load("relrob.report.study.stage_figures:figures")(
+        index["report"], rows
+    )
+    return drawn
+
+
 def stage_lines(directory: Path) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
     """(columns, lines) of all rows: the group, then every column of every group, None where a row
     lacks it. Raises StoreError."""

@@ -16,6 +16,7 @@ from relrob.api.pipeline import (
     run_stages,
     show_stages,
     show_stages_text,
+    stage_figures,
     stage_lines,
 )
 from relrob.api.results import StudyResult
@@ -218,10 +219,13 @@ def _theirs(cell: CellResult) -> bool:
 def write_figures(directory: Path, output: Path) -> list[str]:
     """Draw the figures and galleries of a study into `output`, as far as it was run; returns the
     names of the files. Raises StoreError."""
-    _, cells, rows = _shown(directory)
-    drawn: dict[str, bytes] = load("relrob.report.study.figures:figures")(rows)
-    for make in ("set_galleries", "table_one"):
-        drawn |= load(f"relrob.report.study.galleries:{make}")(cells)
+    if holds_stages(directory):
+        drawn = stage_figures(directory)
+    else:
+        _, cells, rows = _shown(directory)
+        drawn = load("relrob.report.study.figures:figures")(rows)
+        for make in ("set_galleries", "table_one"):
+            drawn |= load(f"relrob.report.study.galleries:{make}")(cells)
     for name, data in drawn.items():
         write_atomic(output / name, data)
     return sorted(drawn)

@@ -45,6 +45,7 @@ def transfer(
     images: str | Sequence[int] | None = None,
     sample: int | None = None,
     filter: str | None = None,
+    keep: int | None = None,
     target_label: str | int | None = None,
     seed: int | None = None,
     fit_images: str | Sequence[int] | None = None,
@@ -70,7 +71,8 @@ def transfer(
     networks that `attack` is run on, and options that choose images are those of `relrob.attack`;
     the targets are the sources and those of `target`. `reference`: the full-precision network,
     which comes first; it and every target attack too, for the three scenarios of Zhao et al. 2018.
-    `filter`: "none", "source_correct" or "both_correct", which looks at each pair. `runtime`,
+    `filter`: "none", "source_correct" or "both_correct", which looks at each pair; `keep`: the
+    first so many of these. `runtime`,
     `layout`, `input_scale` and so on hold for all networks; those after the first take its pixel
     order and input contract where nothing else says them.
 
@@ -95,6 +97,8 @@ def transfer(
     )
     full, kept = [] if reference is None else [str(reference)], _listed(samples)
     wanted = None if filter is None else Filter.of(filter)
+    if keep is not None and keep < 1:
+        raise UsageError(f"keep {keep}", "a whole number, 1 or more", "--keep 1000")
     sources, others = [*full, *_listed(source)], _listed(target)
     crafting = {"attack": attack, "seed": seed, **parameters}
     if kept:
@@ -110,7 +114,7 @@ def transfer(
     known = [(each.network.sha256, each.network.runtime) for each in found.opened]
     made_by = [(each.origin.sha256, each.origin.runtime) for each in found.sets]
     columns = tuple(known.index(each) if each in known else -1 for each in made_by)
-    cells = tuple(found.cells(wanted))
+    cells = tuple(found.cells(wanted, keep))
     return TransferResult(
         tuple(each.network for each in found.opened),
         found.accuracies,
@@ -132,10 +136,10 @@ class _Found:
     accuracies: tuple[float, ...]
     right: Sequence[Sequence[Bools]]
 
-    def cells(self, wanted: Filter | None) -> list[Cell]:
+    def cells(self, wanted: Filter | None, most: int | None) -> list[Cell]:
         """By source, then target. Raises UsageError."""
         return [
-            cell(column, row, found, each, self.right[row][column], filter_of(wanted, found))
+            cell(column, row, found, each, self.right[row][column], filter_of(wanted, found), most)
             for column, found in enumerate(self.sets)
             for row, each in enumerate(self.opened)
         ]

@@ -9,6 +9,8 @@ generator that nothing can seed: they are given one that is drawn here in the sa
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from inspect import signature
 from typing import Any, ClassVar, Final
@@ -193,8 +195,8 @@ class ArtUap:
         there were it does not tell."""
         _refuse_targets("art:uap", goal)
         rows = np.arange(len(images))
-        estimator = Estimator(victim, rows, True)
-        attack = evasion.UniversalPerturbation(
+        estimator: Any = Estimator(victim, rows, True)
+        attack: Any = evasion.UniversalPerturbation(
             estimator,
             attacker="fgsm",
             attacker_params={"eps": self.step},
@@ -204,7 +206,7 @@ class ArtUap:
             norm=np.inf,
             verbose=False,
         )
-        with seeded(rng):
+        with seeded(rng), _one_line():
             attack.generate(estimator.shaped(images), y=goal.labels)
         noise = np.asarray(attack.noise, np.float32).reshape(-1)
         return Fitted(noise, float(attack.fooling_rate), bool(attack.converged), 0)
@@ -301,8 +303,8 @@ def _generated(
         rows = np.arange(first, min(first + size, len(images)))
         estimator = Estimator(victim, rows, by_gradients(attack.art))
         made = _made(attack, estimator, goal)
-        with seeded(rng):
-            shaped = estimator.shaped(images[rows])
+        shaped = estimator.shaped(images[rows])
+        with seeded(rng), _one_line():
             proposed = made.generate(shaped, y=_labels(attack, goal, rows))
         found[rows] = proposed.reshape(len(rows), -1)
     return found
@@ -334,7 +336,7 @@ def _from_starts(
         estimator = Estimator(victim, rows, False)
         shaped, begin = estimator.shaped(images[rows]), estimator.shaped(start)
         made = _made(attack, estimator, goal)
-        with seeded(rng):
+        with seeded(rng), _one_line():
             proposed = made.generate(shaped, y=_labels(attack, goal, rows), x_adv_init=begin)
         found[row] = proposed.reshape(-1)
     return found
@@ -350,7 +352,14 @@ def _made(attack: Any, estimator: Estimator, goal: Goal) -> Any:
         given["targeted"] = goal.targets is not None
     if "verbose" in accepted:
         given["verbose"] = False
-    try:
+    with _one_line():
         return attack.art(estimator, **given)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """ART's complaints as ours: of a parameter, or of images that are not square."""
+    try:
+        yield
     except (ValueError, TypeError) as error:
         raise UsageError(f"ART refuses this: {error}") from error

@@ -86,7 +86,7 @@ class Estimator(  # type: ignore[misc]
         _, gradients = self._victim.jacobian(flat, self._counted(flat), classes)
         return gradients.reshape(*classes.shape, *self.input_shape)
 
-    def fit(self, x: Any, y: Any, **options: Any) -> None:
+    def fit(self, x: Any, y: Any, *args: Any, **options: Any) -> None:
         """Not this one."""
         raise NotImplementedError
 

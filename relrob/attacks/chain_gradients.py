@@ -3,7 +3,7 @@ straight-through gradients."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from relrob.domain.network import Network
 from relrob.networks.flow import Affine, Clip, Flow, Product, Rounded, RowRounded, Shaped
 
 _CHUNK: Final = 4096
+# The share of a code by which a value may miss the ends and keep its gradient: roundings.
+SLACK: Final = 0.01
 # Which values a gradient passes on its way back; None: all.
 Gate = Bools | None
 
@@ -59,7 +61,8 @@ class ChainGradients:
         return found, gradients
 
     def _forward(self, images: Floats) -> tuple[Floats, list[Gate]]:
-        values, gates = self._pixels.values(images), list[Gate]()
+        values: Any = self._pixels.values(images)
+        gates: list[Gate] = []
         for step in self._flow.steps:
             gate: Gate = None
             match step:
@@ -98,10 +101,15 @@ class ChainGradients:
 def _rounded(values: Floats, step: Rounded) -> tuple[Floats, Gate]:
     """(values on the grid of the codes, which of them lie within its ends); halves go up."""
     codes = step.codes
-    places = np.floor(values / np.float32(codes.scale) + np.float32(codes.zero + 0.5))
-    inside = None if step.end else (places >= codes.least) & (places <= codes.most)
-    kept = np.clip(places, np.float32(codes.least), np.float32(codes.most))
+    exact = values / np.float32(codes.scale) + np.float32(codes.zero)
+    inside = None if step.end else _inside(exact, codes.least, codes.most)
+    kept = np.floor(exact + np.float32(0.5)).clip(np.float32(codes.least), np.float32(codes.most))
     return (kept - np.float32(codes.zero)) * np.float32(codes.scale), inside
+
+
+def _inside(places: Floats, least: int, most: int) -> Bools:
+    """Which places lie within the ends of the codes, before they are rounded?"""
+    return np.asarray((places >= least - SLACK) & (places <= most + SLACK))
 
 
 def _by_rows(values: Floats, symmetric: bool) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -52,11 +53,11 @@ class Asked:
         return isinstance(self.attack, Universal)
 
     def model(self, network: Network) -> Gradients | None:
-        """The differentiable model of a network that the attack follows; None where it needs none.
-        Raises UsageError for a network without one."""
+        """The differentiable model of a network that the attack follows, which the network keeps;
+        None where it needs none. Raises UsageError for a network without one."""
         if self.needs != "gradients":
             return None
-        found = gradients_of(network)
+        found = network.derived.once(gradients_of, partial(gradients_of, network))
         if found is None:
             raise UsageError(
                 f"{_entry(self.text).name} needs gradients, which relrob does not have of "

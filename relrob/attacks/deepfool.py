@@ -14,6 +14,7 @@ from relrob.attacks.parameters import among, whole, within
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.region import Norm
+from relrob.networks.evaluator import tied
 
 # The authors' code goes this much farther than each boundary, and ART's adds so much to each norm.
 _BEYOND: Final = 1e-4
@@ -32,7 +33,9 @@ class DeepFool:
     asked with the overshoot; "art": clipped after every step, the overshoot once, at the end. At
     few steps they differ much (docs/attacks.md).
 
-    With targets, the boundary between the target and the class that is largest now.
+    A quantised network has ties of logits, where the distance to the boundary is 0 and no step
+    leads on; such an image is remarked. With targets, the boundary between the target and the class
+    that is largest now.
     """
 
     steps: int = 50
@@ -69,6 +72,7 @@ class DeepFool:
                 victim.note(least)
             going, logits = going[~won], logits[~won]
             if step == self.steps or not len(going):
+                victim.remark(rows[going[tied(logits)]], "stopped at a tie of logits")
                 break
             move, moving = self._move(victim, at[going], logits, goal, rows[going], rivals[going])
             victim.remark(rows[going[~moving]], "no signal")
@@ -108,9 +112,9 @@ class DeepFool:
         factor: Doubles = gap / (length**2 + _TINY)
         if self.form == "authors":
             factor = (gap / (length + 1e-8) + _BEYOND) / (length + 1e-8)
-        moves = factor[:, None].astype(np.float32) * slopes[here, nearest]
-        return moves, np.asarray(length > 0)
+        moves = factor[:, None] * slopes[here, nearest]
+        return moves.astype(np.float32), np.asarray(length > 0)
 
 
 def _beyond(images: Floats, moves: Floats, overshoot: float) -> Floats:
-    return np.clip(images + np.float32(1 + overshoot) * moves, 0.0, 1.0)
+    return np.asarray(np.clip(images + np.float32(1 + overshoot) * moves, 0.0, 1.0), np.float32)

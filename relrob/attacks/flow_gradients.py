@@ -8,6 +8,7 @@ from typing import Any, assert_never
 import numpy as np
 import tensorflow as tf
 
+from relrob.attacks.chain_gradients import SLACK
 from relrob.attacks.tape_gradients import TapeGradients
 from relrob.domain.network import Network
 from relrob.networks.flow import (
@@ -126,10 +127,11 @@ def _rounded(x: Any, step: Rounded) -> Any:
     """The nearest reals with a code; halves go up."""
     codes = step.codes
     scale, zero = np.float32(codes.scale), np.float32(codes.zero)
-    places = tf.floor(x / scale + (zero + np.float32(0.5)))
-    inside = tf.cast((places >= codes.least) & (places <= codes.most), tf.float32)
-    found = (tf.clip_by_value(places, float(codes.least), float(codes.most)) - zero) * scale
-    way = x if step.end else x * inside
+    exact = x / scale + zero
+    inside = (exact >= codes.least - SLACK) & (exact <= codes.most + SLACK)
+    places = tf.clip_by_value(tf.floor(exact + 0.5), float(codes.least), float(codes.most))
+    found = (places - zero) * scale
+    way = x if step.end else x * tf.cast(inside, tf.float32)
     return way + tf.stop_gradient(found - way)
 
 

@@ -13,7 +13,7 @@ from relrob.attacks.goal import Goal
 from relrob.attacks.losses import seeds_of, weighted
 from relrob.attacks.parameters import among, within
 from relrob.attacks.victim import Victim
-from relrob.domain.arrays import Bools, Floats, Ints
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
 
@@ -59,7 +59,7 @@ class Jsma:
             least[going[won]] = distances(at[going[won]], images[going[won]], self.norm)
             victim.note(least)
             free = at < 1 if self.theta > 0 else at > 0
-            open_ones = (found != wanted[going]) & (free[going].sum(axis=1) >= 2)
+            open_ones = (found != wanted[going]) & free[going].any(axis=1)
             going = going[open_ones & (changed[going].mean(axis=1) <= self.gamma)]
             pairs, some = self._pairs(victim, at[going], going, wanted[going], free[going])
             going, pairs = going[some], pairs[some]
@@ -77,6 +77,7 @@ class Jsma:
         one = np.eye(victim.classes, dtype=np.float32)[wanted]
         toward = sign * _gradients(victim, at, rows, one)
         if self.mode == "art":
+            # A pixel that cannot be changed any more stands in for a second one where none is left.
             toward[~free] = -np.inf
             pairs = np.argpartition(toward, -2, axis=1)[:, -2:] if len(at) else np.zeros((0, 2))
             return pairs.astype(np.int64), np.ones(len(at), np.bool_)
@@ -110,7 +111,7 @@ def best_pair(alpha: Floats, beta: Floats, among_these: Ints) -> tuple[int, int]
     return int(among_these[kept[first]]), int(among_these[kept[second]])
 
 
-def staircases(one: Floats, other: Floats, count: int) -> Ints:
+def staircases(one: Doubles, other: Doubles, count: int) -> Ints:
     """Points that fewer than `count` others surpass in both coordinates, and perhaps some more, in
     ascending order."""
     order = np.lexsort((-other, -one))

@@ -43,7 +43,8 @@ class Around:
         moves = candidates.astype(np.float64) - self.images
         lengths = np.sqrt((moves * moves).sum(axis=1))
         factors = np.minimum(1.0, self.eps / np.maximum(lengths, 1e-300))
-        for number in range(12):
+        found = self.images
+        for number in range(13):
             found = np.clip(self.images + factors[:, None] * moves, 0.0, 1.0).astype(np.float32)
             out = distances(found, self.images, Norm.L2) > self.eps
             if not out.any():

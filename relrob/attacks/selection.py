@@ -63,6 +63,20 @@ def drawn(candidates: Ints, count: int, seed: int) -> Ints:
     return np.asarray(candidates[np.sort(places)])
 
 
+def first(kept: Bools, indices: Ints, most: int | None) -> Bools:
+    """Those of the kept images (n,) that are the first `most` by their `indices` (n,); all of them
+    for None. Source: the code of Shrestha and Großmann 2024, which attacks 2,000 images and keeps
+    the first 1,000 that the target labels rightly.
+
+    >>> first(np.array([True, False, True, True]), np.array([9, 1, 4, 6]), 2).tolist()
+    [False, False, True, True]
+    """
+    places = np.flatnonzero(kept)
+    found = np.zeros(len(kept), np.bool_)
+    found[places[np.argsort(indices[places], kind="stable")[:most]]] = True
+    return found
+
+
 def targets_of(text: str, labels: Ints, classes: int, least: Ints, seed: int) -> Ints:
     """The label (n,) that each image shall get.
 

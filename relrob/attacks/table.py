@@ -13,20 +13,21 @@ _ART: tuple[Entry, ...] = tuple(
         f"relrob.attacks.art_attacks:Art{attribute}",
         f"ART's {words} (pip install 'relrob[art]')",
         needs=needs,
+        radius=radius,
         extra="art",
     )
-    for name, attribute, words, needs in (
-        ("fgsm", "Fgsm", "FastGradientMethod, L-infinity", "gradients"),
-        ("bim", "Bim", "BasicIterativeMethod", "gradients"),
-        ("pgd", "Pgd", "ProjectedGradientDescent", "gradients"),
-        ("deepfool", "DeepFool", "DeepFool", "gradients"),
-        ("jsma", "Jsma", "SaliencyMapMethod", "gradients"),
-        ("cw", "CarliniWagner", "CarliniL2Method", "gradients"),
-        ("elastic-net", "ElasticNet", "ElasticNet, L1", "gradients"),
-        ("uap", "Uap", "UniversalPerturbation with FGSM inside", "gradients"),
-        ("boundary", "Boundary", "BoundaryAttack", "labels"),
-        ("hopskipjump", "HopSkipJump", "HopSkipJump", "labels"),
-        ("square", "Square", "SquareAttack", "outputs"),
+    for name, attribute, words, needs, radius in (
+        ("fgsm", "Fgsm", "FastGradientMethod, L-infinity", "gradients", "eps"),
+        ("bim", "Bim", "BasicIterativeMethod", "gradients", "eps"),
+        ("pgd", "Pgd", "ProjectedGradientDescent", "gradients", "eps"),
+        ("deepfool", "DeepFool", "DeepFool", "gradients", ""),
+        ("jsma", "Jsma", "SaliencyMapMethod", "gradients", ""),
+        ("cw", "CarliniWagner", "CarliniL2Method", "gradients", ""),
+        ("elastic-net", "ElasticNet", "ElasticNet, L1", "gradients", ""),
+        ("uap", "Uap", "UniversalPerturbation with FGSM inside", "gradients", "eps"),
+        ("boundary", "Boundary", "BoundaryAttack", "labels", ""),
+        ("hopskipjump", "HopSkipJump", "HopSkipJump", "labels", ""),
+        ("square", "Square", "SquareAttack", "outputs", "eps"),
     )
 )
 
@@ -116,7 +117,6 @@ ATTACKS: tuple[Entry, ...] = (
         needs="gradients",
         radius="eps",
     ),
-    *_ART,
     Entry(
         "square",
         "relrob.attacks.square:Square",
@@ -136,4 +136,5 @@ ATTACKS: tuple[Entry, ...] = (
         "gradients at the boundary, by labels alone (Chen et al. 2020)",
         needs="labels",
     ),
+    *_ART,
 )

@@ -28,6 +28,9 @@ from relrob.system.quiet import quiet_native
 # Images in one pass: the activations of each are kept for the way back.
 _CHUNK: Final = 64
 _LEAST: Final = 1e-37
+_PROBES: Final = 3
+# The share of the largest output by which a batch may differ, where a rounding became a step.
+_STEPS: Final = 0.05
 # From values (n, *shape) that the file reads to logits (n, classes), or (n, 1) with a head.
 Function = Callable[[Any], Any]
 
@@ -94,7 +97,8 @@ class TapeGradients:
             part = images[at : at + self._chunk]
             rows = slice(at, at + len(part))
             values = self._values(part)
-            with tf.GradientTape() as tape:
+            tape: Any = tf.GradientTape()
+            with tape:
                 tape.watch(values)
                 logits = self._call(values)
             found[rows] = logits.numpy()[: len(part)]
@@ -135,9 +139,22 @@ def keras_gradients(network: Network, threads: int = 1) -> TapeGradients:
         sizes = tuple(-1 if n is None else int(n) for n in dims)
         image, _ = without_batch((-1, *sizes[1:]), network.image_shape)
         size = max(sizes[0], 0)
+        probes = padded(Pixels(network).values(probe_images(network)), size or _PROBES)
+        outputs = np.asarray(function(tf.constant(probes.reshape(-1, *image))))
         if not before:
-            function = _as_logits(function, network, image, size)
-        return TapeGradients(network, function, image, exact=True, name="GradientTape", size=size)
+            function = _as_logits(function, network, outputs.reshape(len(probes), -1))
+        apart = not size and _alike(function, probes.reshape(-1, *image))
+        return TapeGradients(
+            network, function, image, exact=True, name="GradientTape", size=size, apart=apart
+        )
+
+
+def _alike(function: Function, values: Any) -> bool:
+    """Do images in a batch have the outputs that they have alone, up to roundings, which layers
+    that make steps enlarge?"""
+    together = np.asarray(function(tf.constant(values)))
+    alone = np.concatenate([np.asarray(function(tf.constant(each[None]))) for each in values])
+    return bool(np.abs(together - alone).max() <= _STEPS * np.abs(alone).max())
 
 
 def _before_end(model: Any) -> tuple[Any, bool]:
@@ -158,12 +175,9 @@ def _before_end(model: Any) -> tuple[Any, bool]:
     return model, False
 
 
-def _as_logits(function: Function, network: Network, shape: tuple[int, ...], size: int) -> Function:
-    """The logarithms of outputs that are probabilities; other functions as they are."""
-    probes = Pixels(network).values(probe_images(network))
-    count = size or (len(probes) if network.apart else 1)
-    probes = padded(probes[:count], count).reshape(count, *shape)
-    outputs = np.asarray(function(tf.constant(probes))).reshape(count, -1)
+def _as_logits(function: Function, network: Network, outputs: Floats) -> Function:
+    """The logarithms of outputs that are probabilities; other functions as they are. `outputs`
+    (n, k): of some images."""
     if network.head == "probability":
         return lambda values: _log(function(values)) - _log(1 - function(values))
     if network.head or (outputs < 0).any() or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3):

@@ -18,7 +18,7 @@ import numpy as np
 from relrob.attacks.adversarial_set import AdversarialSet
 from relrob.attacks.metrics import Metrics, averaged, metrics_of
 from relrob.attacks.recognition import Recognition, in_top, recognition
-from relrob.attacks.selection import Filter
+from relrob.attacks.selection import Filter, first
 from relrob.domain.arrays import Bools
 from relrob.errors import UsageError
 from relrob.networks.deployed import deployed_outputs
@@ -64,13 +64,20 @@ class Cell:
 
 
 def cell(
-    source: int, target: int, found: AdversarialSet, opened: Opened, right: Bools, chosen: Filter
+    source: int,
+    target: int,
+    found: AdversarialSet,
+    opened: Opened,
+    right: Bools,
+    chosen: Filter,
+    most: int | None = None,
 ) -> Cell:
     """The cell of a set of examples on an open target.
 
-    `right` (n,): does the target label the clean images rightly? `chosen`: which examples count.
+    `right` (n,): does the target label the clean images rightly? `chosen`: which examples count,
+    of these the first `most` in the order of the data.
     """
-    kept = chosen.kept(np.asarray(found.clean == found.labels), right)
+    kept = first(chosen.kept(np.asarray(found.clean == found.labels), right), found.indices, most)
     adversarial, images, truth = found.adversarial[kept], found.images[kept], found.labels[kept]
     targets = None if found.targets is None else found.targets[kept]
     outputs = (

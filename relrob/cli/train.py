@@ -11,6 +11,7 @@ import click
 from relrob.cli import completion
 from relrob.cli.common import common_options, print_json
 from relrob.cli.progress import progress
+from relrob.compress.in_training.parse import METHODS
 from relrob.registry import load
 from relrob.training.architectures import ARCHITECTURES, PROFILES
 from relrob.training.recipes import AUGMENTS
@@ -66,11 +67,13 @@ NAMES = "; ".join(f"{architecture.name} ({architecture.summary})" for architectu
     "--start",
     type=click.Path(path_type=Path),
     help="A .keras file of the same architecture: train on from its weights.",
+    shell_complete=completion.path,
 )
 @click.option(
     "--compress",
     default="",
-    help="Compress in training: dorefa:2, apot:3, q:8:2, sfp:0.9, ...",
+    help=f"Compress in training: {', '.join(METHODS.values())}.",
+    shell_complete=completion.words(*METHODS.values()),
 )
 @common_options
 def command(

@@ -101,6 +101,9 @@ class Spread(click.Command):
     "[default: source_correct, or that of the samples]",
 )
 @click.option(
+    "--keep", type=int, metavar="N", help="Of these the first N, for each source and target."
+)
+@click.option(
     "--runtime",
     shell_complete=completion.runtimes,
     help="Who executes all the networks.  [default: the format's own]",

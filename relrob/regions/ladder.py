@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,19 +54,14 @@ class RungSet:
     1/`denominator`; `budget`: the radius in the same units.
     """
 
-    ladder: Ladder
+    region: Ladder
     base: Floats
     axes: Ints
     moved: Floats
     costs: tuple[int, ...]
     budget: int
     denominator: int
-    joint: ClassVar[bool] = True  # networks are asked together: points are counted on both
-
-    @property
-    def region(self) -> Ladder:
-        """The ladder as a value."""
-        return self.ladder
+    joint: ClassVar[Literal[True]] = True  # networks are asked together: points are counted on both
 
     @property
     def features(self) -> int:
@@ -138,7 +133,7 @@ class RungSet:
         of the ladder: a solver must never propose such a point."""
         mask: Bools = np.asarray(proposal, dtype=np.bool_)
         image: Floats = self.images(mask[None, :])[0]
-        if self.cost(mask) > self.ladder.radius or not self.contains(image):
+        if self.cost(mask) > self.region.radius or not self.contains(image):
             raise RelrobError(
                 "a solver proposed a perturbed image outside the region",
                 hint="reporting this as a bug",
@@ -151,7 +146,7 @@ class RungSet:
 
     def described(self) -> bytes:
         """What tells these points from all others."""
-        costs = f"{self.ladder} {self.costs} {self.budget}/{self.denominator}"
+        costs = f"{self.region} {self.costs} {self.budget}/{self.denominator}"
         arrays = (self.base.tobytes(), self.axes.tobytes(), self.moved.tobytes())
         return b"\n".join((costs.encode(), *arrays))
 
@@ -161,11 +156,24 @@ class RungSet:
         shown = image[self.axes]
         mask = (shown == self.moved).all(axis=1) & (self.moved != self.base[self.axes]).any(axis=1)
         rebuilt = self.images(mask[None, :])[0]
-        return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.ladder.radius
+        return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.region.radius
 
     def near(self, image: Floats) -> Floats | None:
-        """The point of the ladder that `image` (d,) is; None where it is none."""
-        return image if self.contains(image) else None
+        """The point of the ladder that `image` (d,) is, or else the one that it points at: of the
+        features whose pixels have come part of their way, on the whole, those that have come the
+        farthest, while the radius allows. None where there is no such feature."""
+        if self.contains(image):
+            return image
+        here = self.base[self.axes].astype(np.float64)
+        way, come = self.moved - here, image[self.axes] - here
+        length = np.abs(way).sum(axis=1)
+        share = (come * np.sign(way)).sum(axis=1) / np.maximum(length, 1e-300)
+        mask, left = np.zeros(self.features, np.bool_), self.budget
+        for feature in np.argsort(-share, kind="stable"):
+            if share[feature] > 0 and self.costs[feature] <= left:
+                mask[feature] = True
+                left -= self.costs[feature]
+        return self.images(mask[None, :])[0] if mask.any() else None
 
 
 def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
@@ -192,7 +200,7 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     budget = int(ladder.radius * one)
     shape = (features, ladder.axes)
     return RungSet(
-        ladder=ladder,
+        region=ladder,
         base=read_only(fed(image)),
         axes=read_only(np.array(chosen, dtype=np.int64).reshape(shape)),
         moved=read_only(nearest_float32s(moved, one).reshape(shape)),

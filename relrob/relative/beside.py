@@ -96,16 +96,17 @@ def _tried(
     inside = _inside(opened, image, found.adversarial[0])
     if inside is not None and image.verdicts[which].status is Status.ROBUST:
         raise _alarm(armed, which, opened, image, inside)
-    nearest = found.adversarial[0] if found.success[0] and inside is None else inside
-    there = nearest is not None
+    there = [found.adversarial[0]] if found.success[0] else []
+    there += [] if inside is None else [inside]
+    nearest = min(there, key=lambda each: _distance(armed, image, each), default=None)
     return AttackRecord(
         armed.text,
         name,
         inside=inside is not None,
-        distance=_distance(armed, image, nearest) if there else None,
-        label=_said(opened, nearest) if there else -1,
+        distance=None if nearest is None else _distance(armed, image, nearest),
+        label=-1 if nearest is None else _said(opened, nearest),
         on_model=None if found.on_model is None else bool(found.on_model[0]),
-        transfers=_said(networks[1 - which], nearest) != image.label if there else None,
+        transfers=None if nearest is None else _said(networks[1 - which], nearest) != image.label,
         queries=int(found.queries[0]),
         gradients=int(found.gradients[0]),
         remark=found.words.get(0, ""),
@@ -114,8 +115,8 @@ def _tried(
 
 
 def _inside(opened: Opened, image: Around, proposal: Floats) -> Floats | None:
-    """The point of the region that the proposal is, but for rounding, where it fools the network;
-    else None."""
+    """The point of the region that the proposal is, or that it is rounded to, where that fools the
+    network; else None."""
     point = image.points.near(proposal)
     return None if point is None or _said(opened, point) == image.label else point
 

@@ -36,7 +36,8 @@ TABLE: Final = f"""CREATE TABLE attacks (
   {_LINES},
   PRIMARY KEY ("index", attack, network)
 )"""
-_INSERT: Final = f"INSERT INTO attacks VALUES ({', '.join('?' * (len(_COLUMNS) + 1))})"  # noqa: S608
+_MARKS: Final = ", ".join("?" * (len(_COLUMNS) + 1))
+_INSERT: Final = f"INSERT INTO attacks VALUES ({_MARKS})"  # noqa: S608
 
 
 def there(connection: sqlite3.Connection) -> bool:

@@ -23,7 +23,7 @@ from relrob.relative.beside import NETWORKS, Armed
 from relrob.store.attack_summary import GradientModel, name_of
 
 _GRADIENTS: Final = "gradients"
-_MOST: Final = 1000  # images on which a model and a file are compared
+COMPARED: Final = 1000  # images at most on which a model and a file are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +40,7 @@ def attacks_of(text: str | None, region: Region) -> tuple[str, ...]:
     In an L-infinity or L2 ball, an attack that searches such a ball takes the region's own radius,
     unless its text names another. Raises UsageError.
 
+    >>> from relrob.domain.region import Ball
     >>> attacks_of("fgsm,fgsm:eps=0.5", Ball(Norm.LINF, Fraction(1, 4)))
     ('fgsm:eps=0.25', 'fgsm:eps=0.5')
     """
@@ -72,9 +73,9 @@ def _full(text: str, region: Region) -> str:
             f"relrob attack --attack {name_of(text)}",
         )
     typed = {part.partition("=")[0].replace("-", "_") for part in text.split(":") if "=" in part}
-    norm = next((norm for norm in Norm if norm.value == region.kind), None)
-    if norm not in (Norm.LINF, Norm.L2):
+    if region.kind not in (Norm.LINF, Norm.L2):
         return full
+    norm = Norm(region.kind)
     given: dict[str, Any] = {}
     own = {field.name for field in fields(attack)}  # type: ignore[arg-type]
     if "norm" in own - typed:
@@ -137,7 +138,7 @@ def _measured(network: Network, lent: Lent, images: Floats) -> GradientModel:
     if lent.model is None:
         return GradientModel()
     batches = open_network(network)
-    same = agreement(lent.model, Opened(network, batches, batches), images[:_MOST])
+    same = agreement(lent.model, Opened(network, batches, batches), images)
     return GradientModel(lent.model.name, lent.of, lent.model.exact, round(same, 6))
 
 

@@ -24,7 +24,7 @@ from relrob.regions.extent import check_region
 from relrob.relative.sets import Effective
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
-from relrob.study.attacks import attacks_of, header_of
+from relrob.study.attacks import COMPARED, attacks_of, header_of
 from relrob.study.data import notes, planned
 from relrob.study.extents import Extents, before, extents_of
 from relrob.study.region import described, region_of
@@ -195,7 +195,7 @@ def make_plan(
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
     header |= {**({"warnings": lost} if lost else {}), **asked.extents.json()}
     if asked.attacks:
-        images = as_floats(asked.data.images[list(indices)])
+        images = as_floats(asked.data.images[list(indices[:COMPARED])])
         header["attacks"] = header_of(asked.attacks, request.seed, (reference, quantised), images)
     header = {"relrob": VERSION, "run": config_digest, **header}
     read_as, labels = planned(request, asked.data, stages.data(request, listener))
@@ -233,7 +233,7 @@ def _check_certificates(
             "networks that have bounds: float MLPs, dense .tflite files, fixed point",
             "leave out --certificates",
         )
-    for box in boxes if region.kind != "ladder" else ():
+    for box in () if region.joint else boxes:
         listener(Event("note", f"no certificates for {_unbounded(box)}"))
 
 

@@ -40,6 +40,7 @@ class Training:
     compress: str = ""
 
     def __post_init__(self) -> None:
+        self.architecture.recipe(self.profile)
         for name, least, value in (
             ("epochs", 1, self.epochs),
             ("limit", 2, self.limit),

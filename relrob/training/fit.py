@@ -37,8 +37,7 @@ def fit(
     steps = recipe.steps or count // batch
     total = recipe.epochs * steps
     optimiser = optimiser_of(recipe, total)
-    step = step_of(learner, data, optimiser, seed)
-    validation = validation_of(learner, *held)
+    optimiser.build(learner.variables)
     variables = [*learner.kept(), *optimiser.variables]
     rng = np.random.default_rng(seed)
     state = _resumed(learner, file.read(), variables, rng)
@@ -50,6 +49,9 @@ def fit(
     elif learner.compression is not None:
         learner.compression.shown(learner.model, learner.scaling.apply(held[0][:SHOWN]))
         learner.compression.after_epoch(learner.model, 0)
+    # They are traced now, when the compression is as the first step needs it.
+    step = step_of(learner, data, optimiser, batch, seed)
+    validation = validation_of(learner, *held)
     for epoch in range(first, recipe.epochs):
         if recipe.optimiser != "adam-cosine":
             optimiser.learning_rate = recipe.rate(epoch)

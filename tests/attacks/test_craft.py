@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from relrob.attacks import craft
 from relrob.attacks.attack import generator
 from relrob.attacks.craft import Asked, crafted
 from relrob.attacks.goal import Goal
@@ -49,8 +50,12 @@ def test_a_seed_below_0_is_refused() -> None:
         Asked.of("fgsm", -1)
 
 
-def test_a_network_without_gradients_is_refused_in_one_line() -> None:
-    hidden = numpy_opened(random_dense(1, (20, 12, 4)), SHAPE, black_box=True)
+def test_a_network_without_gradients_is_refused_in_one_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hidden = numpy_opened(random_dense(1, (20, 12, 4)), SHAPE)
+    monkeypatch.setattr(craft, "gradients_of", lambda network: None)
+    assert Asked.of("boundary").model(hidden.network) is None
     with pytest.raises(UsageError, match="fgsm needs gradients"):
         Asked.of("fgsm").model(hidden.network)
 

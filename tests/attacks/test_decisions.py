@@ -57,6 +57,18 @@ def test_boundary_walks_to_the_plane() -> None:
     assert np.median(few.distances(Norm.L2) / truth) > 2
 
 
+def test_the_last_bisection_ends_on_the_boundary() -> None:
+    images = drawn(8)
+    plain, finished = (
+        run(Boundary(steps=5, finish=each), linear(), images) for each in (False, True)
+    )
+    weights, bias = plane()
+    assert (finished.distances(Norm.L2) < plain.distances(Norm.L2)).all()
+    height = np.abs(score(finished.adversarial, weights, bias))
+    assert (height < 0.01 * np.abs(score(plain.adversarial, weights, bias))).all()
+    assert (finished.queries - plain.queries == 10).all()
+
+
 def _art(text: str, images: Floats) -> tuple[Attacked, Attacked]:
     """Our attack and ART's of the same steps, on one network."""
     opened = numpy_opened(random_dense(5, (16, 24, 3)), (4, 4, 1))

@@ -6,12 +6,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from relrob.attacks.goal import Goal
 from relrob.attacks.parameters import named
+from relrob.attacks.victim import Seeds, Victim
 from relrob.domain.arrays import Doubles, Floats
-from relrob.domain.network import Dense, Layer
+from relrob.domain.network import Dense
 from relrob.errors import UsageError
 from tests import attack_cases as cases
 from tests.make_networks import forward
+from tests.support import numpy_opened
 
 
 @pytest.mark.parametrize("form", ["authors", "art"])
@@ -38,7 +41,7 @@ def test_the_step_is_along_the_normal_of_the_nearest_boundary() -> None:
 
 
 def test_two_layers_of_known_distance() -> None:
-    image = np.float32([[0.6, 0.55], [0.52, 0.6]])
+    image = cases.single([[0.6, 0.55], [0.52, 0.6]])
     found = cases.attack("deepfool:overshoot=0.001", cases.cone(), image)
     left = 0.25 - np.abs(image - 0.5).sum(axis=1)
     assert found.clean.tolist() == [0, 0] and found.found.tolist() == [1, 1]
@@ -150,11 +153,26 @@ def test_the_history_ends_at_the_distance_found() -> None:
     assert np.allclose(found.history[-1], cases.norms(found), rtol=1e-4)
 
 
-def nearly(dense: Dense) -> Dense:
-    """The network with logits that differ a little, as a quantised file's do."""
-    last = dense.layers[-1]
-    bias = last.bias + np.float32([0.2, -0.2, 0.1, 0.0, -0.1])
-    return Dense((*dense.layers[:-1], Layer(last.weights, bias, relu=False)))
+class Tied:
+    """Logits as coarse as those of a quantised network: always the same, with a slope all the
+    same."""
+
+    classes, exact, name = 2, True, "ties"
+
+    def logits(self, images: Floats) -> Floats:
+        return np.zeros((len(images), 2), np.float32)
+
+    def pulled(self, images: Floats, seeds: Seeds) -> tuple[Floats, Floats]:
+        logits = self.logits(images)
+        return logits, seeds(logits)[:, :1] * np.ones_like(images)
+
+
+def test_a_tie_that_no_step_leaves_is_remarked() -> None:
+    made = named("deepfool:steps=3")[1]
+    opened = numpy_opened(cases.constant(2), (6, 6, 1))
+    victim, images = Victim(opened, 2, Tied()), cases.images(2)
+    made.run(victim, images, Goal(np.zeros(2, np.int64)), np.random.default_rng(0))
+    assert victim.words == {0: "stopped at a tie of logits", 1: "stopped at a tie of logits"}
 
 
 def test_an_emulation_is_not_believed_but_the_file_asked() -> None:

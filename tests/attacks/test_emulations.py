@@ -28,6 +28,7 @@ from relrob.networks.flow import Affine, Clip, Flow, Product, Rounded, RowRounde
 from relrob.networks.load import load_network
 from relrob.networks.weighted import Codes
 from relrob.registry import load
+from tests.attacks.floats import floats
 from tests.attacks.test_gradients import SHAPE, close, drawn, opened
 from tests.make_networks import convert, keras, save, softmax, write_tflite
 from tests.support import numpy_opened, random_dense, shared_data
@@ -42,7 +43,7 @@ def cosines(one: Floats, other: Floats) -> Floats:
 
 
 def gradient(model: Gradients, images: Floats) -> Floats:
-    weights = np.float32([1, -2, 0.5, 0.25])
+    weights = floats([1, -2, 0.5, 0.25])
     return model.pulled(images, lambda logits: np.broadcast_to(weights, logits.shape))[1]
 
 
@@ -162,7 +163,7 @@ def test_both_back_ends_give_a_chain_the_same_gradients() -> None:
     flow = Flow(
         (4, 4, 3),
         (
-            Affine(0, np.float32(2), np.float32(-1)),
+            Affine(0, floats(2), floats(-1)),
             Shaped(1, (48,)),
             RowRounded(2, symmetric=False),
             Product(3, first.weights, first.bias),

@@ -23,6 +23,7 @@ from relrob.domain.network import Network
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
 from relrob.registry import load
+from tests.attacks.floats import floats
 from tests.make_networks import forward, keras, save, softmax, write_keras, write_onnx
 from tests.support import numpy_opened, random_dense
 
@@ -155,7 +156,7 @@ def test_a_tape_and_weights_give_one_mlp_the_same_gradients(folder: Path) -> Non
     taped = gradients_of(_without_weights(hidden))
     assert taped is not None and taped.name == "GradientTape"
     images = drawn(5, 48)
-    weights = np.float32([1, -2, 0.5, 0])
+    weights = floats([1, -2, 0.5, 0])
 
     def seeds(logits: Floats) -> Floats:
         return np.broadcast_to(weights, logits.shape)
@@ -201,3 +202,41 @@ def test_the_tape_is_tensorflows_own_gradient(folder: Path) -> None:
 
 def _without_weights(network: Network) -> Network:
     return replace(network, dense=None)
+
+
+def test_steps_of_quantised_layers_are_passed_straight_through(folder: Path) -> None:
+    kit, own = keras(), load("relrob.networks.keras.quantisers:DoReFa")
+    kit.utils.set_random_seed(3)
+    layers = kit.layers
+    parts = [
+        layers.Input(SHAPE),
+        layers.Conv2D(4, 3, padding="same"),
+        layers.ReLU(),
+        own(bits=2),
+        layers.Flatten(),
+        layers.Dense(4),
+    ]
+    path = save(kit.Sequential(parts), folder / "dorefa.keras")
+    network = load_network(path, image_shape=SHAPE, classes=4)
+    assert not network.apart
+    model = gradients_of(network)
+    assert model is not None and model.exact
+    images = drawn(20, 48)
+    weights = floats([1, -1, 0, 0])
+    _, gradients = model.pulled(images, lambda logits: np.broadcast_to(weights, logits.shape))
+    # The gradient of 2-bit activations is that of a clip to [0, 1].
+    plain = kit.Sequential([*parts[:3], layers.ReLU(max_value=1), *parts[4:]])
+    tf = load("tests.tensorflow_here:tensorflow")
+    values = tf.constant(images.reshape(-1, *SHAPE))
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = tf.reduce_sum(plain(values) @ tf.constant(weights[:, None]))
+    assert np.allclose(gradients, tape.gradient(total, values).numpy().reshape(20, -1), atol=1e-5)
+    calls: list[int] = []
+
+    def counted(logits: Floats) -> Floats:
+        calls.append(len(logits))
+        return np.zeros_like(logits)
+
+    model.pulled(images, counted)
+    assert calls == [20]

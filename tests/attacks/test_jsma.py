@@ -19,12 +19,13 @@ from tests.make_networks import forward
 @pytest.mark.parametrize("gamma", [0.1, 1.0])
 def test_the_images_of_art(theta: float, gamma: float) -> None:
     pytest.importorskip("art", reason="needs relrob[art]")
-    dense, images = cases.deep(1), cases.images(15, low=0, high=1)
-    targets = (forward(dense, images).argmax(axis=1) + 1 + np.arange(15) % 4) % 5
+    dense, images = cases.deep(1), cases.images(8, low=0, high=1)
+    targets = (forward(dense, images).argmax(axis=1) + 1 + np.arange(8) % 4) % 5
     mine = cases.attack(f"jsma:theta={theta}:gamma={gamma}", dense, images, targets=targets)
     text = f"art:jsma:theta={theta}:gamma={gamma}"
     theirs = cases.attack(text, dense, images, targets=targets)
-    assert mine.success.any()
+    assert (mine.adversarial != images).any(axis=1).all()
+    assert (mine.success == theirs.success).all() and (gamma < 1 or mine.success.any())
     assert np.allclose(mine.adversarial, theirs.adversarial, atol=1e-6)
 
 
@@ -48,7 +49,7 @@ def test_no_more_pixels_than_gamma_and_two(mode: str) -> None:
     changed = distances(few.adversarial, images, Norm.L0)
     assert changed.max() <= 0.1 * cases.PIXELS + 2 and changed.max() >= 2
     many = cases.attack(f"jsma:theta=1:gamma=1:mode={mode}", dense, images)
-    assert many.success.mean() >= few.success.mean() and many.success.any()
+    assert many.success.any() and distances(many.adversarial, images, Norm.L0).max() > 6
 
 
 def test_the_best_pair_is_that_of_all_pairs() -> None:
@@ -75,7 +76,7 @@ def test_the_best_pair_is_that_of_all_pairs() -> None:
 def test_the_pairwise_map_avoids_pixels_that_help_the_other_classes() -> None:
     weights = np.zeros((cases.PIXELS, 3), np.float32)
     weights[0], weights[1], weights[2], weights[3] = (0, 3, 4), (0, 3, 4), (0, 2, -2), (0, 2, -2)
-    dense = Dense((Layer(weights, np.float32([5, 0, 0]), relu=False),))
+    dense = Dense((Layer(weights, cases.single([5, 0, 0]), relu=False),))
     images, targets = cases.images(2), np.array([1, 1])
     moved = [
         np.flatnonzero((found.adversarial != images).any(axis=0)).tolist()

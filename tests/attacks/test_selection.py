@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from relrob.attacks.selection import Filter, drawn, targets_of
+from relrob.attacks.selection import Filter, drawn, first, targets_of
 from relrob.errors import UsageError
 
 SOURCE = np.array([True, True, False, False])
@@ -51,6 +51,15 @@ def test_too_large_a_draw_is_refused() -> None:
         drawn(np.arange(4), 5, 0)
     with pytest.raises(UsageError, match="sample of 0"):
         drawn(np.arange(4), 0, 0)
+
+
+def test_the_first_are_those_of_least_index() -> None:
+    rng = np.random.default_rng(1)
+    kept, indices = rng.random(50) < 0.6, rng.permutation(200)[:50]
+    for most in (1, 7, 30, 100):
+        wanted = sorted(indices[kept].tolist())[:most]
+        assert sorted(indices[first(kept, indices, most)].tolist()) == wanted
+    assert first(kept, indices, None).tolist() == kept.tolist()
 
 
 def test_targets() -> None:

@@ -124,12 +124,12 @@ def test_the_bump_of_l2() -> None:
 
 def test_it_breaks_as_many_as_art_does() -> None:
     pytest.importorskip("art", reason="needs pip install 'relrob[art]'")
-    opened = numpy_opened(random_dense(5, (64, 24, 3)), (8, 8, 1))
-    images = np.random.default_rng(3).random((20, 64), dtype=np.float32)
+    opened = numpy_opened(random_dense(5, (64, 24, 10)), (8, 8, 1))
+    images = np.random.default_rng(3).random((40, 64), dtype=np.float32)
     goal = Goal(labelled(opened.evaluator.outputs, images))
     rates = []
-    for text in ("square:eps=0.15:queries=60", "art:square:eps=0.15:max_iter=60"):
+    for text in ("square:eps=0.25:queries=150:rescale=true", "art:square:eps=0.25:max_iter=150"):
         full, attack = named(text)
         rates.append(attacked(attack, full, opened, images, goal).success.mean())
     assert 0.2 < rates[0] < 1
-    assert rates[0] >= rates[1] - 0.05
+    assert rates[0] >= rates[1] - 0.1

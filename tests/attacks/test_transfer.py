@@ -99,6 +99,17 @@ def test_a_cell_without_examples_has_no_rates() -> None:
     assert matrix([one], 1, 1) == [[None]]
 
 
+def test_the_first_examples_that_count_are_kept() -> None:
+    source, target = network(1), network(2)
+    found = made(source)
+    found = replace(found, indices=found.indices[::-1].copy())
+    right = np.array(said(target, found.images)) == found.labels
+    places = np.flatnonzero(right & (found.clean == found.labels))[-5:]
+    evaded = np.array(said(target, found.adversarial))[places] != found.labels[places]
+    one = cell(0, 0, found, target, right, Filter.BOTH_CORRECT, 5)
+    assert (one.metrics.samples, one.metrics.evaded) == (5, int(evaded.sum()))
+
+
 def test_a_filter_cannot_bring_images_back() -> None:
     left_out, every = made(network(1), Filter.SOURCE_CORRECT), made(network(1))
     with pytest.raises(UsageError, match="chosen by source_correct"):

@@ -115,6 +115,8 @@ def test_a_kept_set_says_what_crafting_again_says(case: Case, tmp_path: Path) ->
     # The accuracy of a set is over the images that are in it.
     assert now["targets"][0]["accuracy"] == 0.9
     assert kept["targets"][0]["accuracy"] == 1
+    few = told(transfer.command, "--samples", path, *targets, "--keep", "7")
+    assert {each["samples"] for each in few["cells"]} == {7}
     white, grid, _ = kept["cells"]
     assert white["transferred"] == white["source_success"] > 0
     assert 0 < grid["transferred"] <= grid["source_success"]
@@ -192,6 +194,7 @@ MISTAKES: list[tuple[click.Command, list[str], str]] = [
     (transfer.command, ["--source", "REF", "--attack", "fgsm", "--filter", "x"], "filter 'x'"),
     (transfer.command, ["--samples", "DATA", "--target", "REF"], "no adversarial set"),
     (transfer.command, ["--samples", "SET"], "no target"),
+    (transfer.command, ["--samples", "SET", "--target", "REF", "--keep", "0"], "keep 0"),
     (transfer.command, ["--samples", "SET", "--target", "REF", "--filter", "none"], "chosen by"),
     (
         transfer.command,
@@ -259,3 +262,7 @@ def test_the_list_has_every_attack_with_its_parameters() -> None:
     lines = ran(attacks.command).stdout
     assert all(entry.summary in lines for entry in ATTACKS)
     assert "eps=0.1" in lines
+    only = json.loads(ran(attacks.command, "pgd", "--json").stdout)["attacks"]
+    assert only == [each for each in found if each["name"] == "pgd"]
+    with pytest.raises(RelrobError, match="attack 'nosuch'; accepted: fgsm"):
+        ran(attacks.command, "nosuch")

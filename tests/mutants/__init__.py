@@ -5,10 +5,13 @@ A module for each room of the code that is spoilt.
 
 from tests.mutants import (
     attacks,
+    attacks_black_box,
+    attacks_gradients,
     audit_gate,
     audit_pair,
     audit_runtimes,
     audit_weights,
+    beside,
     bounding,
     branching,
     certificates,
@@ -34,10 +37,13 @@ from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
 
 MUTANTS: tuple[Mutant, ...] = (
     *attacks.MUTANTS,
+    *attacks_black_box.MUTANTS,
+    *attacks_gradients.MUTANTS,
     *audit_gate.MUTANTS,
     *audit_runtimes.MUTANTS,
     *audit_pair.MUTANTS,
     *audit_weights.MUTANTS,
+    *beside.MUTANTS,
     *bounding.MUTANTS,
     *branching.MUTANTS,
     *certificates.MUTANTS,

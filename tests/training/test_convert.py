@@ -22,7 +22,7 @@ SHAPE = (32, 32, 3)
 @pytest.mark.parametrize(
     ("arch", "scheme", "error"),
     # float16 weights keep 11 bits, int8 the order of magnitude
-    [("cifarnet", "float16", 0.01), ("cifarnet", "int8", 0.2), ("resnet20", "int8", 0.2)],
+    [("cifarnet", "float16", 0.01), ("resnet20", "int8", 0.2)],
 )
 def test_a_converted_network_computes_the_same(
     arch: str, scheme: str, error: float, tmp_path: Path

@@ -180,9 +180,11 @@ class _Walk:
             raise NotReadError(f"the codes of {node.output[0]!r} are not read")
 
     def pooled(self, node: onnx.NodeProto) -> None:
-        """MaxPool and AveragePool."""
+        """MaxPool and AveragePool, also of codes."""
         source = self.of(node)
-        self.add(pool(source, node, self._dims[source]))
+        made = self.add(pool(source, node, self._dims[source]))
+        if node.op_type == "QLinearAveragePool":
+            self.rounded(made, node.output[0], node.input[3], node.input[4])
 
     def mean(self, node: onnx.NodeProto) -> None:
         """GlobalAveragePool, also of codes, and ReduceMean."""
@@ -225,7 +227,7 @@ class _Walk:
             case "Sub":
                 self.add(Affine(source, _ONE if later else -_ONE, -values if later else values))
             case "Div" if later:
-                self.add(Affine(source, np.asarray(1 / values), _NONE))
+                self.add(Affine(source, np.asarray(1 / values, np.float32), _NONE))
             case _:
                 raise NotReadError(f"{node.op_type} of a constant by a value")
 
@@ -315,7 +317,7 @@ _READERS: Final[dict[str, Callable[[_Walk, onnx.NodeProto], None]]] = {
     **dict.fromkeys(("QLinearMatMul", "DynamicQuantizeMatMul"), _Walk.product),
     "MatMulIntegerToFloat": _Walk.product,
     **dict.fromkeys(("Conv", "ConvInteger", "QLinearConv"), _Walk.convolved),
-    **dict.fromkeys(("MaxPool", "AveragePool"), _Walk.pooled),
+    **dict.fromkeys(("MaxPool", "AveragePool", "QLinearAveragePool"), _Walk.pooled),
     **dict.fromkeys(("GlobalAveragePool", "QLinearGlobalAveragePool"), _Walk.mean),
     "ReduceMean": _Walk.mean,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _Walk.arithmetic),

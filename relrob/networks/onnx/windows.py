@@ -37,7 +37,8 @@ def pool(source: int, node: onnx.NodeProto, dims: tuple[int, ...]) -> Pool:
     high, wide = settings["kernel_shape"]
     window = int(high), int(wide)
     strides, dilations, pads = _window(node, window, dims)
-    if settings.get("ceil_mode", 0) or dilations != (1, 1) or settings.get("storage_order", 0):
+    odd = any(settings.get(name, 0) for name in ("ceil_mode", "storage_order", "channels_last"))
+    if odd or dilations != (1, 1):
         raise NotReadError(f"a {node.op_type} with ceil_mode, dilations or another order")
     padding = bool(settings.get("count_include_pad", 0))
     return Pool(source, node.op_type == "MaxPool", window, strides, pads, True, padding)

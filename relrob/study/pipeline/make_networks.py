@@ -9,6 +9,8 @@ from typing import Final
 import numpy as np
 
 from relrob.domain.events import silent
+from relrob.domain.formats import FixedFormat
+from relrob.errors import UsageError
 from relrob.networks.accuracy import accuracy
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.store.stage_directory import Row
@@ -25,6 +27,7 @@ NETWORK: Final = "net.keras"
 CURVES: Final = "cdf.json"
 
 
+_PARTS: Final = ("weights", "activations")
 # The file of what was asked for, in words.
 _RECIPE: Final = "recipe.txt"
 # The file of a training that was not finished.
@@ -50,6 +53,33 @@ def train(job: Job) -> list[Row]:
         trainer()(asked, output, silent, job.folder / _STATE)
     write_atomic(job.folder / _RECIPE, f"{asked}\n{asked.recipe!r}\n")
     return [measured(output, options["dataset"])]
+
+
+def compress(job: Job) -> list[Row]:
+    """Quantise a network after training: "q:W:P", or "q:W:P:weights" and "q:W:P:activations" for
+    one of the two alone (Zhao et al. 2018, section 4.2)."""
+    scheme, part = split_method(job.options["method"])
+    data = load(job.options["dataset"], "test")
+    network = opened_network(network_of(job.inputs["source"]), data).network
+    made: bytes = load_on_tensorflow("relrob.compress.post_training.keras_levels:fixed")(
+        network, scheme, part in ("", "weights"), part in ("", "activations")
+    )
+    write_atomic(job.folder / NETWORK, made)
+    return [measured(job.folder / NETWORK, job.options["dataset"])]
+
+
+def split_method(text: str) -> tuple[FixedFormat, str]:
+    """(the format, "weights", "activations" or "" for both). Raises UsageError.
+
+    >>> split_method("q:4:1:weights")[1]
+    'weights'
+    """
+    kind, *rest = text.split(":")
+    numbers = all(part.isascii() and part.isdigit() for part in rest[:2])
+    part = rest[2] if len(rest) == 3 else ""
+    if kind != "q" or len(rest) not in (2, 3) or not numbers or part not in ("", *_PARTS):
+        raise UsageError(f"method {text!r}", "q:W:P, q:W:P:weights, q:W:P:activations", "q:8:2")
+    return FixedFormat(int(rest[0]), int(rest[1])), part
 
 
 def distribution(job: Job) -> list[Row]:
