@@ -126,6 +126,7 @@ def keras_gradients(network: Network, threads: int = 1) -> TapeGradients:
     """
     with quiet_native():
         limit_threads(threads)
+        function: Any
         if network.format == "savedmodel":
             frozen = frozen_function(network)
             shape = frozen.inputs[0].shape
