@@ -102,14 +102,14 @@ def ours(text: str, ready: Opened, images: Floats, clean: Ints, seed: int) -> Re
     found = attacked(attack, full, ready, images, Goal(clean), seed=seed)
     spent = time.process_time() - begin, time.perf_counter() - wall
     gaps = distances_of(ready, images, found.adversarial, clean)
-    each = [second / len(images) for second in spent]
-    return Result(*each, float(found.queries.mean()), gaps)
+    seconds, clock = (second / len(images) for second in spent)
+    return Result(seconds, clock, float(found.queries.mean()), gaps)
 
 
 def distances_of(ready: Opened, images: Floats, found: Floats, clean: Ints) -> Floats:
     """L2 distances (n,), infinity where an image that is run alone keeps its label."""
     won = ready.replayer.outputs(np.asarray(found, np.float32)).argmax(axis=1) != clean
-    return np.where(won, np.linalg.norm(found - images, axis=1), np.inf)
+    return np.asarray(np.where(won, np.linalg.norm(found - images, axis=1), np.inf), np.float32)
 
 
 def art(text: str, ready: Opened, images: Floats, clean: Ints, batch: int, seed: int) -> Result:
@@ -129,8 +129,8 @@ def art(text: str, ready: Opened, images: Floats, clean: Ints, batch: int, seed:
     wall, begin = time.perf_counter(), time.process_time()
     found = attack.generate(images.reshape(-1, *shape)).reshape(images.shape)
     spent = time.process_time() - begin, time.perf_counter() - wall
-    each = [second / len(images) for second in spent]
-    return Result(*each, asked / len(images), distances_of(ready, images, found, clean))
+    seconds, clock = (second / len(images) for second in spent)
+    return Result(seconds, clock, asked / len(images), distances_of(ready, images, found, clean))
 
 
 def spelled(numbers: list[float]) -> str:

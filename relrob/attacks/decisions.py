@@ -73,7 +73,7 @@ class Sight:
 
         def noise(seed: int) -> Callable[[Ints], Floats]:
             return lambda rows: _wide(
-                np.random.default_rng(seed).random(size, dtype=np.float32), rows
+                np.random.default_rng(seed).random((size,), dtype=np.float32), rows
             )
 
         def blocks(seed: int, side: int) -> Callable[[Ints], Floats]:
