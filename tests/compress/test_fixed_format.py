@@ -54,7 +54,8 @@ def exact(dense: Dense, width: int, point: int, levels: Ints) -> list[list[Fract
     low, high = -(2 ** (width - 1)), 2 ** (width - 1) - 1
 
     def grid(value: Any) -> Fraction:
-        return min(max(Fraction(round(Fraction(float(value)) / step)), low), high) * step
+        code: int = min(max(round(Fraction(float(value)) / step), low), high)
+        return code * step
 
     values = [[Fraction(int(k), 255) for k in row] for row in levels]
     for layer in dense.layers:
@@ -97,8 +98,12 @@ def test_the_division_by_255_is_exact_at_its_closest_calls() -> None:
     for weight, bias in product((-128, -1, 1, 85, 127), (-3, 0, 5)):
         dense = Dense(
             (
-                Layer(np.float32([[weight / 64]]), np.float32([bias / 64]), relu=True),
-                Layer(np.float32([[1.0, 0.5]]), np.float32([0, 0]), relu=False),
+                Layer(
+                    np.array([[weight / 64]], np.float32),
+                    np.array([bias / 64], np.float32),
+                    relu=True,
+                ),
+                Layer(np.array([[1.0, 0.5]], np.float32), np.array([0, 0], np.float32), relu=False),
             )
         )
         alone = Network("m.onnx", "0" * 64, "onnx", "numpy", 1, 2, (1, 1, 1), dense=dense)

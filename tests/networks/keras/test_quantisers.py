@@ -49,7 +49,7 @@ def gradient(made: Any, values: Any, of: Any = None) -> Any:
 @pytest.mark.parametrize(("width", "point"), [(4, 1), (8, 2), (16, 4), (28, 4)])
 def test_fixed_point_is_that_of_the_format(width: int, point: int) -> None:
     form, made = FixedFormat(width, point), layer("FixedPoint", width=width, point=point)
-    values = np.concatenate([VALUES, form.step * np.float32([0.5, 1.5, -0.5, -2.5])])
+    values = np.concatenate([VALUES, form.step * np.array([0.5, 1.5, -0.5, -2.5], np.float32)])
     wanted = form.quantised(values).astype(np.float32)
     assert np.array_equal(made(values[None]).numpy()[0], wanted)
     low, high = form.lowest * form.step, form.highest * form.step
@@ -59,7 +59,7 @@ def test_fixed_point_is_that_of_the_format(width: int, point: int) -> None:
 
 def test_halves_go_up_where_asked() -> None:
     made = layer("FixedPoint", width=8, point=8, halves="up")
-    found = made(np.float32([[0.5, 1.5, 2.5, -0.5, -1.5, 0.49999997]])).numpy()[0]
+    found = made(np.array([[0.5, 1.5, 2.5, -0.5, -1.5, 0.49999997]], np.float32)).numpy()[0]
     assert found.tolist() == [1, 2, 3, 0, -1, 0]
 
 
