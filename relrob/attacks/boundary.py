@@ -63,15 +63,11 @@ class Boundary:
     def run(self, victim: Victim, images: Floats, goal: Goal, rng: np.random.Generator) -> Floats:
         """All images round by round together; none changes the course of another."""
         sight = Sight(victim, goal, images)
-        every = np.arange(len(images))
-        done = sight.reached(images, every)
-        return closest(
-            self.restarts,
-            lambda own: self._restart(sight, every[~done], own),
-            rng,
-            images,
-            self.norm,
-        )
+
+        def restart(rows: Ints, own: np.random.Generator) -> tuple[Floats, Bools]:
+            return self._restart(sight, rows, own)
+
+        return closest(sight, self.restarts, restart, rng, self.norm)
 
     def _restart(self, sight: Sight, rows: Ints, rng: np.random.Generator) -> tuple[Floats, Bools]:
         """The nearest points (n, d) that were met, and the images for which there is one (n,)."""

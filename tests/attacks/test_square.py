@@ -60,7 +60,7 @@ def test_labels_alone_are_no_signal_and_are_not_called_robust(norm: Norm) -> Non
     logits = linear()
 
     def one_hot(images: Floats) -> Floats:
-        return np.eye(2, dtype=np.float32)[logits(images).argmax(axis=1)]
+        return np.asarray(np.eye(2, dtype=np.float32)[logits(images).argmax(axis=1)])
 
     weights, bias = plane()
     eps = 0.5 * float(np.abs(score(images, weights, bias)).min()) / np.abs(weights).sum()
@@ -85,11 +85,11 @@ def test_probabilities_tell_as_much_as_logits(loss: str) -> None:
     opened = numpy_opened(dense, (4, 4, 1))
 
     def logits(x: Floats) -> Floats:
-        return 3 * opened.evaluator.outputs(x)
+        return np.asarray(3 * opened.evaluator.outputs(x))
 
     def softmax(x: Floats) -> Floats:
         wide = np.exp(logits(x).astype(np.float64))
-        return (wide / wide.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(wide / wide.sum(axis=1, keepdims=True), np.float32)
 
     attack = Square(eps=0.15, queries=300, loss=loss, rescale=True)
     one, other = (run(attack, function, images, classes=4) for function in (logits, softmax))

@@ -43,13 +43,6 @@ MUTANTS = (
         _DECISIONS,
     ),
     Mutant(
-        "hopskipjump: the mean label stays",
-        "relrob/attacks/hop_skip_jump.py",
-        "signs - means)",
-        "signs + 3 * means)",
-        _DECISIONS,
-    ),
-    Mutant(
         "hopskipjump: away from the adversarial side",
         "relrob/attacks/hop_skip_jump.py",
         "np.where(reached, 1.0, -1.0)",
