@@ -45,8 +45,12 @@ def seeded(rng: np.random.Generator) -> Iterator[None]:
 
 
 @final
-class Estimator(  # type: ignore[misc]
-    ClassGradientsMixin, ClassifierMixin, LossGradientsMixin, NeuralNetworkMixin, BaseEstimator
+class Estimator(
+    ClassGradientsMixin,  # type: ignore[misc]
+    ClassifierMixin,  # type: ignore[misc]
+    LossGradientsMixin,  # type: ignore[misc]
+    NeuralNetworkMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
 ):
     """A victim as ART sees it, for the attacked images `rows`."""
 

@@ -189,7 +189,7 @@ class _Objective:
 
     def _squares(self, at: Floats, rows: Ints) -> Doubles:
         moves = at - self.images[rows]
-        return np.einsum("ij,ij->i", moves, moves, dtype=np.float64)
+        return np.asarray(np.einsum("ij,ij->i", moves, moves, dtype=np.float64))
 
 
 def pixels(spot: Floats) -> Floats:

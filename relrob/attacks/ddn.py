@@ -71,7 +71,7 @@ class Ddn:
 
 
 def _length(moves: Floats) -> Doubles:
-    return np.sqrt(np.einsum("ij,ij->i", moves, moves, dtype=np.float64))
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", moves, moves, dtype=np.float64)))
 
 
 def _unit(gradients: Floats, rng: np.random.Generator) -> Floats:

@@ -75,7 +75,7 @@ def added(images: Floats, perturbation: Floats) -> Floats:
         raise ShapeError(
             f"a perturbation of {perturbation.size} pixels", f"{images.shape[1]}, as the images"
         )
-    return np.clip(images + perturbation, 0.0, 1.0)
+    return np.asarray(np.clip(images + perturbation, 0.0, 1.0), np.float32)
 
 
 def checked(perturbation: Floats) -> Floats:

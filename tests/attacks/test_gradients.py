@@ -137,7 +137,7 @@ def test_a_keras_cnn_by_a_tape_before_its_softmax(end: str, folder: Path) -> Non
     assert model is not None and model.exact and model.name == "GradientTape"
     images = drawn(70, 48)
     outputs = opened(network).evaluator.outputs(images)
-    logits = model.logits(images)
+    logits: Any = model.logits(images)
     if end != "logits":
         assert not np.allclose(logits.sum(axis=1), 1, atol=0.1)
         logits = softmax(logits.astype(np.float64))

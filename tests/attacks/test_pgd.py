@@ -211,8 +211,8 @@ def test_drawn_images_fill_their_ball() -> None:
 
 def test_the_steepest_move_has_length_one() -> None:
     gradients: Floats = floats([[3, -4], [1e-30, 0], [0, 0]])
-    assert np.allclose(steepest(gradients, Norm.L2), [[0.6, -0.8], [1, 0], [0, 0]])
-    assert np.array_equal(steepest(gradients, Norm.LINF), [[1, -1], [1, 0], [0, 0]])
+    assert np.allclose(steepest(gradients, Norm.L2), floats([[0.6, -0.8], [1, 0], [0, 0]]))
+    assert np.array_equal(steepest(gradients, Norm.LINF), floats([[1, -1], [1, 0], [0, 0]]))
     with pytest.raises(UsageError, match="norm l1"):
         Around(gradients, 0.1, Norm.L1)
 

@@ -20,6 +20,7 @@ from relrob.errors import RelrobError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from tests.cli_case import Case
+from tests.support import shared_data
 
 
 def ran(command: click.Command, *words: str | Path) -> Result:
@@ -266,3 +267,23 @@ def test_the_list_has_every_attack_with_its_parameters() -> None:
     assert only == [each for each in found if each["name"] == "pgd"]
     with pytest.raises(RelrobError, match="attack 'nosuch'; accepted: fgsm"):
         ran(attacks.command, "nosuch")
+
+
+def test_a_deployed_file_is_attacked_through_its_model(tmp_path: Path) -> None:
+    """An int8 .tflite: gradients of its emulation, success on the file itself, and transfer to the
+    float network that it was made from."""
+    file, path = shared_data("quantised_formats/mlp_static_wi8_ai8.tflite"), tmp_path / "adv.npz"
+    words = ("--attack", "pgd:steps=10", "--eps", "0.1", "--images", "0:40", "-o", path)
+    found = told(attack.command, file, *words)
+    kept = read_set(path)
+    network = load_network(file, image_shape=(28, 28, 1), classes=10)
+    alone = open_network(network, batch=1).outputs(kept.adversarial).argmax(axis=1)
+    wrong = int((alone != kept.labels).sum())
+    assert found["metrics"]["success"] == found["model"]["success_on_network"] == wrong > 20
+    assert not found["model"]["exact"] and found["model"]["agreement"] >= 0.95
+    assert found["model"]["lost"] <= found["model"]["success_on_model"]
+    shown = ran(attack.command, file, *words)
+    assert "successes on the model" in shown.stdout and "on the file" in shown.stdout
+    floats = shared_data("quantised_formats/mlp.onnx")
+    (one,) = told(transfer.command, "--samples", path, "--target", floats)["cells"]
+    assert one["source_success"] == wrong and one["transfer_rate"] > 0.8

@@ -214,12 +214,12 @@ def test_a_witness_of_a_ladder_counts_as_inside() -> None:
     image, point = around(index, region), found_in[index][0]
     assert beside([told(point)], NETWORKS, image, 0)[1].inside
     base = image.points.base
-    further = base + np.float32(1.25) * (point - base)
+    further = (base + np.float32(1.25) * (point - base)).astype(np.float32)
     found = beside([told(further)], NETWORKS, image, 0)[1]
     assert found.inside
     both = [moved_by(each, base) for each in (point, further) if said(1, each) != image.label]
     assert found.distance == float(min(both))
-    back = base - (point - base)
+    back = (base - (point - base)).astype(np.float32)
     assert not beside([told(back)], NETWORKS, image, 0)[1].inside
     with pytest.raises(AlarmError):
         beside([told(point)], NETWORKS, replace(image, verdicts=[verdict(Status.ROBUST)] * 2), 0)
@@ -286,10 +286,10 @@ def test_no_number_is_no_class_and_wrong() -> None:
 
 def test_a_record_that_contradicts_itself_does_not_exist() -> None:
     AttackRecord("a", "reference", True, 0.5, 3, None, False)
-    for wrong in (
-        {"inside": True},
-        {"distance": 0.5},
-        {"transfers": True},
+    for inside, distance, transfers in (
+        (True, None, None),
+        (False, 0.5, None),
+        (False, None, True),
     ):
         with pytest.raises(ValueError, match="found"):
-            AttackRecord("a", "reference", **wrong)
+            AttackRecord("a", "reference", inside, distance, -1, None, transfers)

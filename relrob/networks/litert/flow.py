@@ -225,7 +225,8 @@ class _Walk:
 
     def shaped(self, operator: Operator) -> None:
         """RESHAPE and TRANSPOSE."""
-        out, turn = self._flat.at(operator.outputs[0]), ()
+        out = self._flat.at(operator.outputs[0])
+        turn: tuple[int, ...] = ()
         if operator.kind == "TRANSPOSE":
             order = [int(place) for place in self._flat.at(operator.inputs[1]).values().ravel()]
             if order[0] != 0:

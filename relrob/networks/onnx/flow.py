@@ -276,7 +276,8 @@ class _Walk:
     def shaped(self, node: onnx.NodeProto) -> None:
         """Reshape, Flatten, Squeeze, Unsqueeze and Transpose."""
         source, settings = self.of(node), attributes(node)
-        dims, turn = self._dims[source], ()
+        dims = self._dims[source]
+        turn: tuple[int, ...] = ()
         match node.op_type:
             case "Transpose":
                 order = [int(each) for each in settings.get("perm", ())]
