@@ -26,6 +26,7 @@ from relrob.audit.judge import diagnose
 from relrob.audit.pair import compare_pair
 from relrob.audit.runtime_faults import runtime_faults
 from relrob.audit.runtimes import compare
+from relrob.audit.sample import WEIGHED, spread
 from relrob.audit.weights import compare_weights
 from relrob.domain.network import Network
 from relrob.networks.load import load_network
@@ -47,7 +48,8 @@ def judged(case: Case, data: Dataset) -> tuple[Any, ...]:
         )
     start = time.perf_counter()
     runs = compare_pair(pair["reference"], pair["quantised"], _labelled(case, pair, data))
-    weights = compare_weights(pair["reference"], pair["quantised"], data.pixels(range(200)))
+    some = data.pixels(spread(200, WEIGHED))
+    weights = compare_weights(pair["reference"], pair["quantised"], some)
     found = diagnose(runs, weights)
     alone = [each.id for each in (*runs.diagnoses, *runs.candidates)]
     return found, alone, runs.agreement, time.perf_counter() - start

@@ -20,7 +20,8 @@ ROOT: Final = Path(__file__).resolve().parents[1]
 LIBRARY: Final = ("relrob", "solvers", "datasets")
 COLUMNS: Final = 100
 SHARED: Final = 10
-KINDS: Final = {"Ladder", "Search", "Ball", "Lattice"}
+# Regions, and their points around an image.
+KINDS: Final = {"Ladder", "Search", "Ball", "Lattice", "RungSet", "BallSet"}
 # Where it may be asked which kind of region something is.
 ASKED_IN: Final = ("relrob/regions/", "relrob/bounding/", "relrob/certificates/", "solvers/")
 
@@ -131,19 +132,34 @@ def too_wide(everything: list[Source]) -> list[str]:
 
 
 def asks_kinds(library: list[Source]) -> list[str]:
-    """Files outside `ASKED_IN` that ask by isinstance which kind of region something is."""
-    found = []
-    for source in library:
-        asked = any(
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "isinstance"
-            and KINDS & {name.id for name in ast.walk(node.args[1]) if isinstance(name, ast.Name)}
-            for node in ast.walk(source.tree)
-        )
-        if asked and not source.path.startswith(ASKED_IN):
-            found.append(source.path)
-    return found
+    """Files outside `ASKED_IN` that ask by its class which kind of region, or of points, something
+    is: by isinstance, by `type(x) is`, or by the pattern of a match."""
+    return [
+        source.path
+        for source in library
+        if not source.path.startswith(ASKED_IN) and any(map(_asks_kind, ast.walk(source.tree)))
+    ]
+
+
+def _asks_kind(node: ast.AST) -> bool:
+    """Does a node compare a class with one of `KINDS`?"""
+    if isinstance(node, ast.Call):
+        return _calls(node, "isinstance") and _names_kind(*node.args[1:])
+    if isinstance(node, ast.Compare):
+        return any(_calls(side, "type") for side in ast.walk(node)) and _names_kind(node)
+    return isinstance(node, ast.MatchClass) and _names_kind(node.cls)
+
+
+def _calls(node: ast.AST, name: str) -> bool:
+    """Is a node the call of a function of that name?"""
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == name
+
+
+def _names_kind(*nodes: ast.AST) -> bool:
+    """Do these nodes name one of `KINDS`, bare or behind its module?"""
+    inside = [each for node in nodes for each in ast.walk(node)]
+    names = {each.id for each in inside if isinstance(each, ast.Name)}
+    return bool(KINDS & (names | {each.attr for each in inside if isinstance(each, ast.Attribute)}))
 
 
 def repeated(library: list[Source]) -> list[tuple[str, str]]:

@@ -65,16 +65,19 @@ def linear_distance(dense: Dense, these: Floats, labels: Ints) -> Doubles:
     return np.asarray(ratio.min(axis=1))
 
 
+def single(values: Any) -> Floats:
+    """Numbers as a float32 array."""
+    return np.array(values, np.float32)
+
+
 def cone() -> Dense:
     """Two pixels, two layers: label 1 where |x - 0.5| + |y - 0.5| > 0.25, so that the nearest image
     of label 1 to the middle is at L2 distance 0.25 / sqrt(2), and of (0.5 + a, 0.5) at
     (0.25 - a) / sqrt(2)."""
-    first = np.float32([[1, -1, 0, 0], [0, 0, 1, -1]])
-    bias = np.float32([-0.5, 0.5, -0.5, 0.5])
-    last = np.float32([[0, 1], [0, 1], [0, 1], [0, 1]])
-    return Dense(
-        (Layer(first, bias, relu=True), Layer(last, np.float32([0.25, 0]), relu=False)),
-    )
+    first = single([[1, -1, 0, 0], [0, 0, 1, -1]])
+    last = single([[0, 1], [0, 1], [0, 1], [0, 1]])
+    outward = Layer(first, single([-0.5, 0.5, -0.5, 0.5]), relu=True)
+    return Dense((outward, Layer(last, single([0.25, 0]), relu=False)))
 
 
 def constant(classes: int = 3) -> Dense:

@@ -116,8 +116,8 @@ def fails(path: Path, network: Path, run: bool = False) -> bool:
 
 def document(image: Any, rungs: RungSet) -> dict[str, Any]:
     """What the checker builds a ladder from."""
-    region = {"kind": "ladder", "radius": str(rungs.ladder.radius), "step": str(rungs.ladder.step)}
-    shape = {"features": rungs.features, "axes": rungs.ladder.axes}
+    region = {"kind": "ladder", "radius": str(rungs.region.radius), "step": str(rungs.region.step)}
+    shape = {"features": rungs.features, "axes": rungs.region.axes}
     return {
         "region": region | shape,
         "image": {"dtype": str(image.dtype), "hex": image.tobytes().hex()},

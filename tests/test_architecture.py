@@ -53,9 +53,29 @@ def test_planted_faults_are_counted() -> None:
     assert house.cycle([one]) == []
     assert house.inner_imports([one, two]) == ["relrob/a.py:5"]
     assert house.too_wide([made("x.py", f"y = '{'z' * 95}'\n"), two]) == ["x.py:1"]
-    asks = "def f(r):\n    return isinstance(r, Ball | Lattice)\n"
-    assert house.asks_kinds([made("relrob/c.py", asks)]) == ["relrob/c.py"]
-    assert house.asks_kinds([made("relrob/regions/c.py", asks)]) == []
+
+
+@pytest.mark.parametrize(
+    ("asks", "counted"),
+    [
+        ("isinstance(r, Ball | Lattice)", True),
+        ("not isinstance(r.points, (int, points.RungSet))", True),
+        ("type(r) is BallSet", True),
+        ("type(r) in {Search: 1}", True),
+        ("Ball(r)", False),
+        ("isinstance(Ball, type)", False),
+        ("type(r) is int and Ball", False),
+    ],
+)
+def test_questions_for_kinds_are_counted(asks: str, counted: bool) -> None:
+    text = f"def f(r):\n    return {asks}\n"
+    assert house.asks_kinds([made("relrob/c.py", text)]) == (["relrob/c.py"] if counted else [])
+    assert house.asks_kinds([made("relrob/regions/c.py", text)]) == []
+
+
+def test_patterns_for_kinds_are_counted() -> None:
+    text = "match r:\n    case int() | Ladder():\n        x = 1\n"
+    assert house.asks_kinds([made("relrob/c.py", text)]) == ["relrob/c.py"]
 
 
 @pytest.mark.parametrize(("lines", "found"), [(9, 0), (10, 1)])

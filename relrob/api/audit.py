@@ -103,7 +103,7 @@ def audit(
         listener(Event("note", f"robustness is not run: {', '.join(stopped)}"))
     else:
         closely = {**given, "images": chosen.images, "time_limit": chosen.seconds}
-        if subject.region.kind == "ladder":
+        if subject.region.joint:
             closely["counts"] = False
         request = request_of(radius, step, reference, quantised, closely)
         _known(checked, stages, request)

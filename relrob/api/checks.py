@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
+from typing import Any
 
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.judge import diagnose
@@ -16,6 +14,7 @@ from relrob.audit.pair_report import PairReport
 from relrob.audit.runtime_faults import runtime_faults
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import compare
+from relrob.audit.sample import WEIGHED, spread
 from relrob.audit.weight_report import WeightReport
 from relrob.audit.weights import compare_weights
 from relrob.domain.events import Event, Listener
@@ -27,8 +26,6 @@ from relrob.study.request import Request
 from relrob.study.stages import Stages
 from relrob.system.files import readable
 from relrob_datasets.dataset import Dataset
-
-_WEIGHED: Final = 256  # images on which ranges of activations are compared
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +119,7 @@ def check(subject: Subject, listener: Listener) -> Checked:
     """All checks; each fault is told when it is found. Raises RelrobError."""
     reference, quantised, data = subject.reference, subject.quantised, subject.data
     pair = compare_pair(reference, quantised, data, listener, len(os.sched_getaffinity(0)))
-    few = np.arange(min(len(data), _WEIGHED))
-    weights = compare_weights(reference, quantised, data.pixels(few.tolist()))
+    weights = compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
     diagnoses = diagnose(pair, weights)
     for found in diagnoses:
         listener(Event("note", f"{found.id}: {found.sentence}"))

@@ -14,6 +14,7 @@ from relrob.audit.classes import SKILL
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.judge import Diagnosed, diagnose
 from relrob.audit.pair import compare_pair
+from relrob.audit.sample import WEIGHED, spread
 from relrob.audit.weights import compare_weights
 from relrob.compress.accuracy_loss import MUCH
 from relrob.domain.arrays import Ints
@@ -22,9 +23,7 @@ from relrob.errors import RelrobError
 from relrob_datasets.dataset import Dataset
 
 log = logging.getLogger(__name__)
-# Images whose activations are held against the ranges of the file, and images that both networks
-# label where something is wrong.
-WEIGHED: Final = 64
+# Images that both networks label where something is wrong.
 LABELLED: Final = 1000
 # Fewer images tell nothing of an accuracy.
 FEWEST: Final = 20
@@ -48,7 +47,7 @@ def doubts(
     images.
     """
     try:
-        weights = compare_weights(reference, quantised, data.pixels(_spread(len(data), WEIGHED)))
+        weights = compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
         runs: Diagnosed = _NoRuns()
         if _suspicious(data, *accuracies):
             runs = compare_pair(
@@ -79,14 +78,8 @@ def _chance(labels: Ints) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def _spread(count: int, most: int) -> list[int]:
-    """At most `most` of `count` indices, evenly apart: data sets may be sorted by class."""
-    found: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
-    return found
-
-
 def _some(data: Dataset) -> Dataset:
-    chosen = _spread(len(data), LABELLED)
+    chosen = spread(len(data), LABELLED)
     return replace(data, images=data.images[chosen], labels=data.labels[chosen])
 
 

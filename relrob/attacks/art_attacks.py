@@ -195,8 +195,8 @@ class ArtUap:
         there were it does not tell."""
         _refuse_targets("art:uap", goal)
         rows = np.arange(len(images))
-        estimator = Estimator(victim, rows, True)
-        attack = evasion.UniversalPerturbation(
+        estimator: Any = Estimator(victim, rows, True)
+        attack: Any = evasion.UniversalPerturbation(
             estimator,
             attacker="fgsm",
             attacker_params={"eps": self.step},

@@ -45,8 +45,12 @@ def seeded(rng: np.random.Generator) -> Iterator[None]:
 
 
 @final
-class Estimator(  # type: ignore[misc]
-    ClassGradientsMixin, ClassifierMixin, LossGradientsMixin, NeuralNetworkMixin, BaseEstimator
+class Estimator(
+    ClassGradientsMixin,  # type: ignore[misc]
+    ClassifierMixin,  # type: ignore[misc]
+    LossGradientsMixin,  # type: ignore[misc]
+    NeuralNetworkMixin,  # type: ignore[misc]
+    BaseEstimator,  # type: ignore[misc]
 ):
     """A victim as ART sees it, for the attacked images `rows`."""
 
@@ -86,7 +90,7 @@ class Estimator(  # type: ignore[misc]
         _, gradients = self._victim.jacobian(flat, self._counted(flat), classes)
         return gradients.reshape(*classes.shape, *self.input_shape)
 
-    def fit(self, x: Any, y: Any, **options: Any) -> None:
+    def fit(self, x: Any, y: Any, *args: Any, **options: Any) -> None:
         """Not this one."""
         raise NotImplementedError
 

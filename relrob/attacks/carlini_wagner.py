@@ -89,14 +89,14 @@ class CarliniWagner:
 
     def _descend(self, objective: _Objective, rows: Ints, weight: Doubles) -> Bools:
         """Descend from the images `rows`; (m,): was the margin ever reached?"""
-        spot = objective.start[rows].copy()
+        spot = objective.start[rows]
         at, rate = objective.images[rows], np.full(len(rows), self.rate)
         won = np.zeros(len(rows), np.bool_)
         for _ in range(self.steps):
             loss, slope, reached = objective.pulled(at, spot, rows, weight)
             won |= reached
             best, rate = self._search(objective, spot, -slope, rows, weight, loss, rate)
-            spot -= best[:, None].astype(np.float32) * slope
+            spot = np.asarray(spot - best[:, None].astype(np.float32) * slope, np.float32)
             at = np.where(best[:, None] > 0, pixels(spot), at)
         return won | objective.kept(at, rows)
 
@@ -116,7 +116,8 @@ class CarliniWagner:
 
         def tried(ask: Ints) -> None:
             moved = spot[ask] + rate[ask].astype(np.float32)[:, None] * direction[ask]
-            now[ask] = objective.loss(pixels(moved), rows[ask], weight[ask])
+            tries = pixels(moved.astype(np.float32))
+            now[ask] = objective.loss(tries, rows[ask], weight[ask])
             lower = ask[now[ask] < lowest[ask]]
             best[lower], lowest[lower] = rate[lower], now[lower]
 
@@ -166,10 +167,10 @@ class _Objective:
         gain = np.concatenate(gains)
         pull = weight * (gain < self._kappa) if self._clipped else weight
         slope = 2 * (at - self.images[rows]) - pull[:, None].astype(np.float32) * gradients
-        slope *= (1 - np.square(np.tanh(spot))) / np.float32(2 * _SMOOTH)
+        slope = slope * (1 - np.square(np.tanh(spot))) / np.float32(2 * _SMOOTH)
         reached = self._keep(at, logits, gain, rows)
         loss = weight * np.maximum(self._kappa - gain, 0.0) + self._squares(at, rows)
-        return loss, slope, reached
+        return loss, np.asarray(slope, np.float32), reached
 
     def kept(self, at: Floats, rows: Ints) -> Bools:
         """Do these reach the margin? Keeps the best."""
@@ -188,7 +189,7 @@ class _Objective:
 
     def _squares(self, at: Floats, rows: Ints) -> Doubles:
         moves = at - self.images[rows]
-        return np.einsum("ij,ij->i", moves, moves, dtype=np.float64)
+        return np.asarray(np.einsum("ij,ij->i", moves, moves, dtype=np.float64))
 
 
 def pixels(spot: Floats) -> Floats:

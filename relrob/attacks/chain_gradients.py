@@ -3,7 +3,7 @@ straight-through gradients."""
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -61,7 +61,8 @@ class ChainGradients:
         return found, gradients
 
     def _forward(self, images: Floats) -> tuple[Floats, list[Gate]]:
-        values, gates = self._pixels.values(images), list[Gate]()
+        values: Any = self._pixels.values(images)
+        gates: list[Gate] = []
         for step in self._flow.steps:
             gate: Gate = None
             match step:

@@ -57,20 +57,21 @@ class Ddn:
             best[better], least[better] = at[better], length[better]
             victim.note(least)
             rate = 0.01 + 0.99 * (1 + np.cos(np.pi * step / self.steps)) / 2
-            moves += np.float32(rate) * _unit(gradients, rng)
+            moves = np.asarray(moves + np.float32(rate) * _unit(gradients, rng), np.float32)
             radius = np.minimum(radius * np.where(won, 1 - self.gamma, 1 + self.gamma), most)
             moves *= (radius / np.maximum(_length(moves), 1e-12)).astype(np.float32)[:, None]
-            at = self._rounded(images + moves)
+            at = self._rounded(np.asarray(images + moves, np.float32))
         return np.where(np.isinf(least)[:, None], at, best)
 
     def _rounded(self, images: Floats) -> Floats:
         if self.levels:
-            images = np.rint(images * np.float32(self.levels - 1)) / np.float32(self.levels - 1)
-        return np.clip(images, 0.0, 1.0)
+            most = np.float32(self.levels - 1)
+            images = np.asarray(np.rint(images * most) / most, np.float32)
+        return np.asarray(np.clip(images, 0.0, 1.0), np.float32)
 
 
 def _length(moves: Floats) -> Doubles:
-    return np.sqrt(np.einsum("ij,ij->i", moves, moves, dtype=np.float64))
+    return np.asarray(np.sqrt(np.einsum("ij,ij->i", moves, moves, dtype=np.float64)))
 
 
 def _unit(gradients: Floats, rng: np.random.Generator) -> Floats:

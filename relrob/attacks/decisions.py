@@ -22,8 +22,8 @@ from relrob.domain.region import Norm
 STARTS: Final = ("any", "uniform")
 # Pictures that are tried after uniform noise.
 _OTHERS: Final = 100
-# (points (n, d), is each an adversarial image? (n,)) of one restart.
-Run = Callable[[np.random.Generator], tuple[Floats, Bools]]
+# One restart: from the rows under attack (m,) to (points (n, d), is each adversarial? (n,)).
+Run = Callable[[Ints, np.random.Generator], tuple[Floats, Bools]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class Sight:
 
         def noise(seed: int) -> Callable[[Ints], Floats]:
             return lambda rows: _wide(
-                np.random.default_rng(seed).random(size, dtype=np.float32), rows
+                np.random.default_rng(seed).random((size,), dtype=np.float32), rows
             )
 
         def blocks(seed: int, side: int) -> Callable[[Ints], Floats]:
@@ -119,14 +119,16 @@ class Sight:
         return points
 
 
-def closest(
-    restarts: int, run: Run, rng: np.random.Generator, images: Floats, norm: Norm
-) -> Floats:
+def closest(sight: Sight, restarts: int, run: Run, rng: np.random.Generator, norm: Norm) -> Floats:
     """Of so many restarts the nearest adversarial image of each (n, d), and the image itself where
-    there is none. Every restart has random numbers of its own."""
-    kept, least = images.copy(), np.full(len(images), np.inf)
+    there is none, or where it is adversarial already: it costs one query. Every restart has random
+    numbers of its own."""
+    images, every = sight.images, np.arange(len(sight.images))
+    done = sight.reached(images, every)
+    kept, least = images.copy(), np.where(done, 0.0, np.inf)
+    sight.victim.note(least)
     for seed in rng.integers(2**62, size=restarts):
-        points, found = run(np.random.default_rng(int(seed)))
+        points, found = run(every[~done], np.random.default_rng(int(seed)))
         gaps = np.where(found, distances(points, images, norm), np.inf)
         better = gaps < least
         kept[better], least[better] = points[better], gaps[better]
@@ -138,7 +140,8 @@ def _between(images: Floats, points: Floats, share: Doubles, norm: Norm) -> Floa
     if norm is Norm.LINF:
         reach = share[:, None].astype(np.float32)
         return np.clip(np.clip(points, images - reach, images + reach), 0, 1)
-    return np.clip(images + share[:, None].astype(np.float32) * (points - images), 0, 1)
+    moved = images + share[:, None].astype(np.float32) * (points - images)
+    return np.asarray(np.clip(moved, 0, 1), np.float32)
 
 
 def _wide(picture: Floats, rows: Ints) -> Floats:

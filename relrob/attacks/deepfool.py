@@ -112,9 +112,9 @@ class DeepFool:
         factor: Doubles = gap / (length**2 + _TINY)
         if self.form == "authors":
             factor = (gap / (length + 1e-8) + _BEYOND) / (length + 1e-8)
-        moves = factor[:, None].astype(np.float32) * slopes[here, nearest]
-        return moves, np.asarray(length > 0)
+        moves = factor[:, None] * slopes[here, nearest]
+        return moves.astype(np.float32), np.asarray(length > 0)
 
 
 def _beyond(images: Floats, moves: Floats, overshoot: float) -> Floats:
-    return np.clip(images + np.float32(1 + overshoot) * moves, 0.0, 1.0)
+    return np.asarray(np.clip(images + np.float32(1 + overshoot) * moves, 0.0, 1.0), np.float32)

@@ -23,5 +23,5 @@ def greedy(tally: Tally, rungs: RungSet) -> None:
         tally.searched += len(block)
         best = int(seen.margins.argmin())
         mask, spent = block[best], spent + rungs.costs[options[best]]
-        if seen.labels[best] != tally.label:
+        if seen.fails[best]:
             tally.hint, tally.step = mask.copy(), WITNESS

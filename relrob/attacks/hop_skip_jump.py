@@ -52,15 +52,11 @@ class HopSkipJump:
     def run(self, victim: Victim, images: Floats, goal: Goal, rng: np.random.Generator) -> Floats:
         """All images step by step together; none changes the course of another."""
         sight = Sight(victim, goal, images)
-        every = np.arange(len(images))
-        done = sight.reached(images, every)
-        return closest(
-            self.restarts,
-            lambda own: self._restart(sight, every[~done], own),
-            rng,
-            images,
-            self.norm,
-        )
+
+        def restart(rows: Ints, own: np.random.Generator) -> tuple[Floats, Bools]:
+            return self._restart(sight, rows, own)
+
+        return closest(sight, self.restarts, restart, rng, self.norm)
 
     def _restart(self, sight: Sight, rows: Ints, rng: np.random.Generator) -> tuple[Floats, Bools]:
         """The nearest points (n, d) that were met, and the images for which there is one (n,)."""
@@ -145,7 +141,7 @@ def _jumped(sight: Sight, points: Floats, rows: Ints, ways: Floats, reach: Doubl
         if not len(left):
             break
         tried = points[left] + reach[left, None].astype(np.float32) * ways[left]
-        tried = np.clip(tried, 0, 1)
+        tried = np.asarray(np.clip(tried, 0, 1), np.float32)
         reached = sight.reached(tried, rows[left])
         points[left[reached]] = tried[reached]
         left = left[~reached]

@@ -99,4 +99,4 @@ def _clipped(here: Floats, moves: Floats, images: Floats, radius: float, clip_re
         return Around(images, radius, Norm.LINF).nearest(here + moves)
     if clip_ref == "previous":
         moves = np.clip(moves, np.float32(-radius), np.float32(radius))
-    return np.clip(here + moves, np.float32(0), np.float32(1))
+    return np.asarray(np.clip(here + moves, np.float32(0), np.float32(1)))

@@ -13,7 +13,7 @@ from relrob.attacks.goal import Goal
 from relrob.attacks.losses import seeds_of, weighted
 from relrob.attacks.parameters import among, within
 from relrob.attacks.victim import Victim
-from relrob.domain.arrays import Bools, Floats, Ints
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
 
@@ -111,7 +111,7 @@ def best_pair(alpha: Floats, beta: Floats, among_these: Ints) -> tuple[int, int]
     return int(among_these[kept[first]]), int(among_these[kept[second]])
 
 
-def staircases(one: Floats, other: Floats, count: int) -> Ints:
+def staircases(one: Doubles, other: Doubles, count: int) -> Ints:
     """Points that fewer than `count` others surpass in both coordinates, and perhaps some more, in
     ascending order."""
     order = np.lexsort((-other, -one))

@@ -52,7 +52,8 @@ class Pgd:
             for _ in range(self.steps):
                 seeds, _ = seeds_of(loss, rows)
                 _, gradients = victim.pulled(here, rows, seeds)
-                here = around.nearest(here + np.float32(length) * steepest(gradients, self.norm))
+                moves = np.float32(length) * steepest(gradients, self.norm)
+                here = around.nearest(here + np.asarray(moves, np.float32))
             return [here]
 
         return restarted(victim, images, goal, self.norm, [one_run] * self.restarts)

@@ -39,10 +39,12 @@ class Around:
     def nearest(self, candidates: Floats) -> Floats:
         """The nearest image of each ball to its candidate (n, d), and clipped to [0,1]: float32."""
         if self.norm is Norm.LINF:
-            return np.clip(candidates, *self._ends).astype(np.float32)
+            low, high = self._ends
+            return np.asarray(np.clip(candidates, low, high), np.float32)
         moves = candidates.astype(np.float64) - self.images
         lengths = np.sqrt((moves * moves).sum(axis=1))
         factors = np.minimum(1.0, self.eps / np.maximum(lengths, 1e-300))
+        found = self.images
         for number in range(13):
             found = np.clip(self.images + factors[:, None] * moves, 0.0, 1.0).astype(np.float32)
             out = distances(found, self.images, Norm.L2) > self.eps
@@ -95,9 +97,9 @@ def steepest(gradients: Floats, norm: Norm) -> Floats:
     """The move of length 1 in `norm` along which a loss with these gradients (n, d) grows most;
     none where a gradient is 0."""
     if norm is Norm.LINF:
-        return np.sign(gradients)
+        return np.asarray(np.sign(gradients), np.float32)
     wide = gradients.astype(np.float64)
     # A gradient may be too small for its square to be a number.
     wide /= np.maximum(np.abs(wide).max(axis=1, keepdims=True, initial=0.0), 1e-300)
     lengths = np.sqrt((wide * wide).sum(axis=1, keepdims=True))
-    return (wide / np.maximum(lengths, 1e-300)).astype(np.float32)
+    return np.asarray(wide / np.maximum(lengths, 1e-300), np.float32)

@@ -47,10 +47,11 @@ class LinfMoves:
     def moved(self, best: Floats, rows: Ints, covered: float, rng: np.random.Generator) -> Floats:
         """A square in each channel up or down as far as the ball goes."""
         _, height, width, channels = self._shape
-        size = min(side(covered, height, width), height, width)
-        top, left = _place(rng, height, size), _place(rng, width, size)
+        edge = side(covered, height, width)
+        tall, wide = min(edge, height), min(edge, width)
+        top, left = _place(rng, height, tall), _place(rng, width, wide)
         up = rng.random(channels) < 0.5
-        window = (slice(None), slice(top, top + size), slice(left, left + size))
+        window = (slice(None), slice(top, top + tall), slice(left, left + wide))
         found = best.copy()
         low, high = (ends.reshape(self._shape)[window][rows] for ends in (self._low, self._high))
         found.reshape(self._shape)[window] = np.where(up, high, low)
@@ -87,12 +88,14 @@ class L2Moves:
         )
         bump = eta(size, bool(rng.random() < 0.5))[:, :, None] * _signs(rng, channels)
         images = self._images[rows]
-        moves = (best - images).reshape(self._shape)
+        moves: Floats = (best - images).reshape(self._shape)
         mask = np.zeros((height, width, 1), np.float32)
         mask[one[1:]] = mask[two[1:]] = 1
-        spare = np.maximum(np.float32(self._eps) ** 2 - _squares(moves, (1, 2, 3)), 0) / channels
+        free = np.float32(self._eps) ** 2 - _squares(moves, (1, 2, 3))
+        spare = np.maximum(free, 0) / channels
         length = np.sqrt(spare + _squares(moves * mask, (1, 2, 3)))
-        new = bump + moves[one] / (_TINY + np.sqrt(_squares(moves[one], (1, 2))))
+        own = moves[one]
+        new: Floats = bump + own / (_TINY + np.sqrt(_squares(own, (1, 2))))
         new = new / (_TINY + np.sqrt(_squares(new, (1, 2)))) * length
         moves[two] = 0
         moves[one] = new
@@ -102,7 +105,7 @@ class L2Moves:
         """The images with the moves scaled to eps, clipped."""
         lengths = np.linalg.norm(moves, axis=1, keepdims=True) + _TINY
         scaled = moves * (np.float32(self._eps * _SHORT) / lengths)
-        return np.clip(images + scaled, 0, 1)
+        return np.asarray(np.clip(images + scaled, 0, 1), np.float32)
 
 
 def _squares(moves: Floats, axes: tuple[int, ...]) -> Floats:

@@ -25,7 +25,7 @@ def halved(first: float, spent: float, at: Sequence[float]) -> float:
     >>> halved(0.8, 0.003, (0.001, 0.005))
     0.4
     """
-    return first / 2 ** sum(spent > share for share in at)
+    return float(first / 2 ** sum(spent > share for share in at))
 
 
 def eta(size: int, turned: bool) -> Floats:

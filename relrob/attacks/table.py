@@ -117,7 +117,6 @@ ATTACKS: tuple[Entry, ...] = (
         needs="gradients",
         radius="eps",
     ),
-    *_ART,
     Entry(
         "square",
         "relrob.attacks.square:Square",
@@ -137,4 +136,5 @@ ATTACKS: tuple[Entry, ...] = (
         "gradients at the boundary, by labels alone (Chen et al. 2020)",
         needs="labels",
     ),
+    *_ART,
 )

@@ -64,7 +64,7 @@ class TapeGradients:
             return rows
 
         spec = tf.TensorSpec((size or None, *shape), tf.float32)
-        self._call = tf.function(logits, input_signature=[spec])
+        self._call = tf.function(logits, input_signature=[spec], autograph=False)
 
     @property
     def classes(self) -> int:
@@ -97,7 +97,8 @@ class TapeGradients:
             part = images[at : at + self._chunk]
             rows = slice(at, at + len(part))
             values = self._values(part)
-            with tf.GradientTape() as tape:
+            tape: Any = tf.GradientTape()
+            with tape:
                 tape.watch(values)
                 logits = self._call(values)
             found[rows] = logits.numpy()[: len(part)]
@@ -125,6 +126,7 @@ def keras_gradients(network: Network, threads: int = 1) -> TapeGradients:
     """
     with quiet_native():
         limit_threads(threads)
+        function: Any
         if network.format == "savedmodel":
             frozen = frozen_function(network)
             shape = frozen.inputs[0].shape

@@ -4,7 +4,7 @@ of other networks."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -51,10 +51,14 @@ class Applied:
     """A kept perturbation (d,) as an attack on any network and images: x' = clip(x + it, 0, 1)."""
 
     perturbation: Floats
-    norm: ClassVar[Norm] = Norm.LINF
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "perturbation", checked(self.perturbation))
+
+    @property
+    def norm(self) -> Norm:
+        """The largest change of a pixel."""
+        return Norm.LINF
 
     def run(self, victim: Victim, images: Floats, goal: Goal, rng: np.random.Generator) -> Floats:
         """No query, no gradient. Raises ShapeError where the images have another size."""
@@ -71,7 +75,7 @@ def added(images: Floats, perturbation: Floats) -> Floats:
         raise ShapeError(
             f"a perturbation of {perturbation.size} pixels", f"{images.shape[1]}, as the images"
         )
-    return np.clip(images + perturbation, 0.0, 1.0)
+    return np.asarray(np.clip(images + perturbation, 0.0, 1.0), np.float32)
 
 
 def checked(perturbation: Floats) -> Floats:

@@ -1,7 +1,7 @@
 """The codes of activations: do their ranges fit the images?
 
-A calibration chooses, for each activation, the reals that codes can stand for. Here a sample of the
-images is run, and the codes in use, and where the reference is read its own activations too, are
+A calibration chooses, for each activation, the reals that codes can stand for. Here some of the
+images are run, and the codes in use, and where the reference is read its own activations too, are
 held against that range.
 """
 
@@ -22,10 +22,9 @@ from relrob.networks.feed import fed
 from relrob.networks.weighted import Codes, NotReadError, Weighted, weights_of
 from relrob.registry import load
 
-# Images that are run, and the shares of hidden activations and of outputs that may lie beyond their
-# codes. Calibrations on a few images, and those by a percentile, leave up to 2 % and 7 % on pairs
-# that agree on 99 % of the labels.
-SAMPLE: Final = 64
+# The shares of hidden activations and of outputs that may lie beyond their codes. Calibrations on a
+# few images, and those by a percentile, leave up to 2 % and 7 % on pairs that agree on 99 % of the
+# labels.
 BEYOND: Final = 0.05
 BEYOND_LAST: Final = 0.15
 # A range of which less than this is in use was calibrated on something else.
@@ -44,19 +43,18 @@ _INSIDE: Final = {
 def activations(
     quantised: Network, layers: Sequence[Weighted], reference: Network, images: Floats
 ) -> tuple[Activation, ...]:
-    """The activations of the quantised network on at most `SAMPLE` images (n, d), each once."""
+    """The activations of the quantised network on the images (n, d), each once."""
     wanted = list(_wanted(layers))
     if not wanted or quantised.format not in _INSIDE or not len(images):
         return ()
-    sample = images[np.linspace(0, len(images) - 1, min(SAMPLE, len(images))).astype(int)]
     try:
         inside = load(_INSIDE[quantised.format])
-        found = inside(quantised, [codes.name for _, _, codes in wanted], sample)
+        found = inside(quantised, [codes.name for _, _, codes in wanted], images)
     # The runtimes' own exceptions; the checks that run the network say more.
     except Exception:
         return ()
-    theirs, rectified = _of_reference(reference, layers, sample)
-    sample = fed(sample, quantised)
+    theirs, rectified = _of_reference(reference, layers, images)
+    sample = fed(images, quantised)
     deepest = max(layer.depth for layer in layers)
     return tuple(
         _activation(

@@ -10,35 +10,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from relrob.audit.facts import Facts, facts_of
-from relrob.audit.rows import COLUMNS, Row
+from relrob.audit.rows import COLUMNS, READERS, Row
 from relrob.errors import StoreError, UsageError
 from relrob.system.files import disk_errors, read_regular
 
 DOCUMENT: Final = "audit.json"
 IMAGES: Final = "images.csv"
-_TEXT: Final = frozenset(
-    {
-        "set",
-        "reference_verdict",
-        "quantised_verdict",
-        "decided_by",
-        "reason",
-        "reference_ground",
-        "quantised_ground",
-        "reference_attacked",
-        "quantised_attacked",
-    }
-)
-_REAL: Final = frozenset({"reference_margin", "quantised_margin"})
-_NEEDED: Final = (
-    "index",
-    "label",
-    "reference_label",
-    "quantised_label",
-    "set",
-    "reference_verdict",
-    "quantised_verdict",
-)
+# The columns without which a line says nothing; an audit of an earlier version has these.
+_NEEDED: Final = COLUMNS[: COLUMNS.index("quantised_verdict") + 1]
 _HEX: Final = 64  # letters of a digest
 # What both audits must be about: words for the message, and where it stands in audit.json.
 _SAME: Final = (
@@ -157,10 +136,8 @@ def _rows(path: Path) -> tuple[Row, ...]:
 def _cells(line: Mapping[str, str | None]) -> dict[str, Any]:
     """The fields of a row that a line has."""
     found: dict[str, Any] = {}
-    for name in COLUMNS:
-        text = line.get(name)
-        if name in _TEXT:
-            found[name] = text or ""
-        elif text:
-            found[name] = float(text) if name in _REAL else int(text)
+    for name, read in READERS.items():
+        text = line.get(name) or ""
+        if text or read is str:
+            found[name] = read(text)
     return found

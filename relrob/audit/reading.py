@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from relrob.audit.sample import spread
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.contract import InputContract
 from relrob.domain.network import Layout, Network
@@ -131,7 +132,7 @@ def _own(pixels: NDArray[Any]) -> InputContract | None:
     channels = pixels.shape[-1]
     if channels not in _COLOURS:
         return None
-    some = pixels[np.unique(np.linspace(0, len(pixels) - 1, 1000).astype(int))]
+    some = pixels[spread(len(pixels), 1000)]
     values = as_floats(some).reshape(-1, channels).astype(np.float64)
     means, stds = values.mean(axis=0), values.std(axis=0)
     if stds.min() < 1e-3:

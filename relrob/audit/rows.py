@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Final
+from typing import Final, get_args, get_type_hints
 
 from relrob.domain.record import AttackRecord, Record
 from relrob.domain.verdict import Reason, Status
@@ -92,6 +92,11 @@ class Row:
 
 
 COLUMNS: Final = tuple(field.name for field in fields(Row))
+# From the text of a cell to the field's value; an empty cell is None.
+READERS: Final = {
+    name: next(read for read in (str, float, int) if read is hint or read in get_args(hint))
+    for name, hint in get_type_hints(Row).items()
+}
 
 
 def rows_of(

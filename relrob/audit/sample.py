@@ -1,4 +1,5 @@
-"""How many images an audit looks at closely, which ones, and how long it may spend on each."""
+"""How many images an audit looks at closely, which ones, and how long it may spend on each; images
+evenly apart for what needs no chance."""
 
 from __future__ import annotations
 
@@ -14,6 +15,17 @@ _Z: Final = NormalDist().inv_cdf(0.975)
 POINTS: Final = 10.0  # half the width of the interval, in percentage points
 SHARE: Final = 0.8  # of the time of an audit that goes into robustness
 LEAST: Final = 0.1  # seconds, below which no solver does anything
+WEIGHED: Final = 64  # images whose activations are held against the ranges of a file
+
+
+def spread(count: int, most: int) -> list[int]:
+    """At most `most` of `count` indices, evenly apart: data sets may be sorted by class.
+
+    >>> spread(10, 4), spread(2, 4)
+    ([0, 3, 6, 9], [0, 1])
+    """
+    found: list[int] = np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()
+    return found
 
 
 def images_for(points: float, all_images: int) -> int:

@@ -18,7 +18,8 @@ from relrob.networks.weighted import NotReadError, Weighted, weights_of
 
 def compare_weights(reference: Network, quantised: Network, images: Floats) -> WeightReport:
     """Dequantised weights, biases and scales of the quantised network against the reference, and
-    the codes of its activations on `images` (n, d), float32 in [0, 1].
+    the codes of its activations on `images` (n, d), float32 in [0, 1], some of the data set's
+    (`relrob.audit.sample.spread`).
 
     The weights take milliseconds a million, the activations a run of both networks. A file that is
     not read, or layers that do not match, give a report that says so.

@@ -24,7 +24,7 @@ class Settled:
     true label's margin, from below where the label is right, from above where it is wrong; `slopes`
     (F,): the change of that margin by each feature; `proof`: the bounds that prove the true label;
     `least`: proved lower bound of the margin of `label`; `gains` (F,): the loss of that margin by
-    each feature.
+    each feature; `wrong`: the label is not the true one.
     """
 
     label: int | None
@@ -33,6 +33,7 @@ class Settled:
     proof: Margins | None = None
     least: float = -inf
     gains: Doubles = field(default_factory=lambda: np.zeros(0))
+    wrong: bool = False
 
 
 @final
@@ -60,7 +61,7 @@ class CertainLabels:
                     self._enclosure.shown(float(end))
                     for end in (margins.high[rival], found.low.min())
                 )
-                return Settled(other, high, margins.slopes, None, least, found.gains)
+                return Settled(other, high, margins.slopes, None, least, found.gains, wrong=True)
         return Settled(None, float(margins.low.min()), margins.slopes)
 
 

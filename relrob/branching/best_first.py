@@ -91,7 +91,7 @@ class BestFirst:
             return
         tally.settled(part, settled)
         step = "" if part.path else BOUNDS
-        if settled.label == tally.label:
+        if not settled.wrong:
             tally.margin, tally.step = min(tally.margin, settled.margin), step
             self._leaves.append(Leaf(part.path, bound=True))
         else:
@@ -135,7 +135,7 @@ class BestFirst:
         seen = tally.see(masks)
         tally.tried += len(masks)
         tally.close_calls += seen.close_calls
-        wrong = np.flatnonzero(seen.labels != tally.label)
+        wrong = np.flatnonzero(seen.fails)
         if len(wrong):
             costs = part.rungs.cost_units(masks[wrong])
             tally.hint = masks[wrong[int(costs.argmin())]].copy()

@@ -51,13 +51,13 @@ def solve(query: Query[RungSet], ask: Ask, most: int) -> Findings:
 
 def _decide(opened: Opened, query: Query[RungSet], ask: Ask, most: int) -> Finding:
     """One network: a cheap search for a witness, then its parts."""
-    judge, spots = judge_of(opened, query.points, query.label), query.spots.of(opened)
-    tally = Tally(judge, query.label, query.budget.seconds, spots=spots)
-    enclosure = enclosure_of(opened.network)
+    judge, spots = judge_of(opened, query.points, query.wanted), query.spots.of(opened)
+    tally = Tally(judge, query.budget.seconds, spots=spots)
+    label, enclosure = query.label, enclosure_of(opened.network)
     greedy(tally, query.points)
     if tally.hint is None and enclosure is not None:
         with tally.clock():
-            bounds = LadderBounds(enclosure, query.points, query.label)
+            bounds = LadderBounds(enclosure, query.points, label)
         _search(tally, bounds, ask, most)
     return tally.finding(query.counts)
 
@@ -98,7 +98,7 @@ def run(tally: Tally, masks: Bools) -> None:
     """Run some points; the first that is wrong becomes the tally's hint."""
     seen = tally.see(masks)
     tally.searched += len(masks)
-    wrong = np.flatnonzero(seen.labels != tally.label)
+    wrong = np.flatnonzero(seen.fails)
     if len(wrong):
         tally.hint = masks[wrong[0]].copy()
 

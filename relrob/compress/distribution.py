@@ -21,7 +21,7 @@ _WEIGHTED: Final = ("Conv2D", "Dense", "DepthwiseConv2D")
 def distributions(path: Path, images: Floats) -> dict[str, Doubles]:
     """All values, flat: the "weights" of kernels, and "activations", the outputs of ReLUs and of
     layers that quantise these, on images (n, H, W, C)."""
-    model = keras.saving.load_model(path, custom_objects=LAYERS, compile=False, safe_mode=True)
+    model = _model(path)
     kernels = _kernels(model)
     tensors = [layer.output for layer in model.layers if _activates(layer)]
     # One layer may be read by many: its last form counts, the quantised one.
@@ -35,10 +35,14 @@ def distributions(path: Path, images: Floats) -> dict[str, Doubles]:
     }
 
 
+def _model(path: Path) -> Any:
+    return keras.saving.load_model(path, custom_objects=LAYERS, compile=False, safe_mode=True)
+
+
 def counted(path: Path) -> dict[str, float]:
     """`parameters`: numbers that are trained; `density`: the share of weights of kernels, all but
     biases and normalisations, that are not 0."""
-    model = keras.saving.load_model(path, custom_objects=LAYERS, compile=False, safe_mode=True)
+    model = _model(path)
     weights = np.concatenate(_kernels(model))
     count = sum(int(np.prod(each.shape)) for each in model.trainable_weights)
     return {"parameters": count, "density": round(float((weights != 0).mean()), 6)}

@@ -111,7 +111,7 @@ def rewired(
         made = layer(*given, **options)
         return then[layer.name](made) if layer.name in then else made
 
-    functional = plain_graph(model)
+    functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
     copied = keras.models.clone_model(functional, call_function=called)
     for layer in functional.layers:
         if layer.weights:
@@ -120,13 +120,16 @@ def rewired(
 
 
 def plain_graph(model: Any) -> Any:
-    """A model as a Functional one of one input and one output, of the same layers. Raises
-    QuantiseError."""
+    """A copy of a model as a Functional one of one input and one output, in which layers are called
+    as often as the output needs them. Raises QuantiseError."""
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise QuantiseError(
             f"a model of {len(model.inputs)} inputs and {len(model.outputs)} outputs", "one each"
         )
-    return keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    functional = keras.Model(model.inputs[0], model.outputs[0], name=model.name)
+    copied = keras.models.clone_model(functional)
+    copied.set_weights(functional.get_weights())
+    return copied
 
 
 def _sources(layer: Any) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ def normalised(weights: Numbers) -> Doubles:
     """Mean 0 and deviation 1 over the layer, with n - 1 for n as in PyTorch: Li et al. 2020,
     section 3.3."""
     wide = np.asarray(weights, np.float64)
-    return (wide - wide.mean()) / wide.std(ddof=1)
+    return np.asarray((wide - wide.mean()) / wide.std(ddof=1))
 
 
 def eight_bits(weights: Numbers) -> Doubles:

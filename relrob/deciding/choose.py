@@ -73,7 +73,7 @@ def _by_method(
 
 def check_solver(name: str, region: Region, networks: tuple[Network, Network]) -> None:
     """Refuse a solver that does not take such a region and such networks. Raises UsageError."""
-    if region.kind == "ladder":
+    if region.joint:
         solver_named(name)
         return
     if region.kind == "search":

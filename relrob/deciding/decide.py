@@ -61,7 +61,7 @@ def _decided(query: Query[Points], asked: str | Solver[Any]) -> Decision:
     networks = [opened.network for opened in query.networks]
     solver = chosen(query.points, networks, asked)
     findings = guarded(solver, query)
-    if isinstance(query.points, BallSet):  # solvers of ladders have each part checked as it closes
+    if query.points.joint is False:  # solvers of ladders have each part checked as it closes
         for opened, finding in zip(query.networks, findings.each, strict=True):
             _check(query, query.points, opened, finding)
     query.spots.finish()

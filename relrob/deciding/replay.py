@@ -11,7 +11,7 @@ from relrob.networks.content import gives_logits
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding
-from relrob.queries.properties import Label
+from relrob.queries.properties import Property
 from relrob.queries.query import Query
 from relrob.regions.points import Points
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def replay(
-    opened: Opened, points: Points, wanted: Label, proposal: Proposal
+    opened: Opened, points: Points, wanted: Property, proposal: Proposal
 ) -> tuple[float, Witness | None]:
     """(margin, witness) of one proposed point on the runtime as deployed, one image at a time; no
     witness if it is right there.
@@ -29,10 +29,11 @@ def replay(
     """
     image = points.at(proposal)
     outputs = opened.replayer.outputs(image[None, :])
-    said, margin = int(labels(outputs)[0]), float(wanted.margins(outputs)[0])
-    if not wanted.fails(outputs)[0]:
+    said, margin = labels(outputs), float(wanted.margins(outputs)[0])
+    if not wanted.fails(outputs, said)[0]:
         return margin, None
-    return margin, Witness(image, points.moved_by(proposal), points.cost(proposal), said, margin)
+    label = int(said[0])
+    return margin, Witness(image, points.moved_by(proposal), points.cost(proposal), label, margin)
 
 
 def pronounced(query: Query[Points], opened: Opened, finding: Finding, solver: str) -> Verdict:

@@ -61,12 +61,12 @@ class FixedFormat:
     @property
     def lowest(self) -> int:
         """The least code."""
-        return -(2 ** (self.width - 1))
+        return -(1 << (self.width - 1))
 
     @property
     def highest(self) -> int:
         """The largest code."""
-        return 2 ** (self.width - 1) - 1
+        return (1 << (self.width - 1)) - 1
 
     def codes(self, values: Numbers) -> Ints:
         """The codes of values of any shape: round(x 2^fraction), halves to even, saturated."""
@@ -75,7 +75,7 @@ class FixedFormat:
 
     def quantised(self, values: Numbers) -> Doubles:
         """The values that the codes stand for, exact in float64."""
-        return self.codes(values) * self.step
+        return np.asarray(self.codes(values) * self.step, np.float64)
 
 
 def uniform(values: Numbers, bits: int) -> Doubles:

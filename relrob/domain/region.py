@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
-from typing import Final
+from typing import ClassVar, Final
 
 from relrob.errors import RegionError
 
@@ -42,6 +42,7 @@ class Ladder:
     features: int | None = 20
     axes: int = 10
     seed: int = 0
+    joint: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.radius <= 0:
@@ -92,6 +93,7 @@ class Search:
     misclassified: bool = False
     repick: bool = False
     ladder: Ladder = field(init=False, repr=False, compare=False)
+    joint: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "ladder", Ladder(self.radius, self.step, None, self.axes))
@@ -141,6 +143,7 @@ class Ball:
 
     norm: Norm
     radius: Fraction
+    joint: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_radius(self.radius)
@@ -166,6 +169,8 @@ class Lattice:
 
     radius: Fraction
     step: Fraction
+    norm: ClassVar[Norm] = Norm.L1
+    joint: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         _check_radius(self.radius)
@@ -178,7 +183,10 @@ class Lattice:
         return "lattice"
 
 
+# The regions that solvers decide. Where they are `joint`, points are counted, on both networks at
+# once (`relrob.regions.points`).
+Decided = Ladder | Ball | Lattice
 # The regions that a run can ask about.
-Region = Ladder | Search | Ball | Lattice
+Region = Decided | Search
 # Their kinds, as users type them.
 KINDS: Final = ("ladder", "search", "lattice", *(norm.value for norm in Norm))

@@ -26,7 +26,7 @@ def question(opened: Opened, points: Points, label: int) -> str:
 
     Raises UsageError for a network without bounds, and for a ball that is no polytope.
     """
-    if isinstance(points, RungSet):
+    if points.joint is True:
         return ladder_question(opened, points, label)
     return _ball_question(opened, points, label)
 

@@ -26,6 +26,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.network import Dense
 from relrob.domain.rounding import TERMS_SLACK, float32_error, layer_error
 from relrob.judging.pointwise import Hidden, MarginErrors, settled
+from relrob.queries.properties import Property, label_of
 from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet
 
@@ -226,14 +227,17 @@ def _costs(rungs: RungSet) -> _Costs:
 
 @final
 class FoldedDense:
-    """`dense` on the ladder `rungs`, for the true label `label`.
+    """`dense` on the ladder `rungs`, for the property `wanted`, which asks for a label.
 
     `threshold`: all margins above it in magnitude are certain, and some below it; it is infinite
     where float32 may overflow, and then no label is certain. `neurons`: number of ReLUs that are
     still evaluated. Building costs a few products of the weight matrices.
+
+    Raises UsageError for another property.
     """
 
-    def __init__(self, dense: Dense, rungs: RungSet, label: int) -> None:
+    def __init__(self, dense: Dense, rungs: RungSet, wanted: Property) -> None:
+        label = label_of(wanted, "folded arithmetic")
         # An overflow ends in an infinite threshold.
         with np.errstate(all="ignore"):
             self._build(dense, rungs, label)

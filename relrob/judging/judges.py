@@ -19,9 +19,10 @@ from relrob.networks.content import gives_logits
 from relrob.networks.deployed import SeenBatches, filled, with_near_ties_alone
 from relrob.networks.enclose import dynamic_layers, row_quantiser
 from relrob.networks.enclosure import Enclosure
-from relrob.networks.evaluator import labels, margins
+from relrob.networks.evaluator import labels
 from relrob.networks.model import modelled_dense
 from relrob.networks.open import Opened
+from relrob.queries.properties import Label, Property, label_of
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
 
@@ -34,19 +35,20 @@ _FEW: Final = 64
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The final labels (n,) and margins (n,) of a block of points, and its number of close
-    calls."""
+    """The final answers about a block of points: their labels (n,), where the property fails (n,),
+    its margins (n,), and the number of close calls."""
 
     labels: Ints
+    fails: Bools
     margins: Doubles
     close_calls: int = 0
 
 
 class Judge(Protocol):
-    """Labels points of one ladder."""
+    """Judges points of one ladder by one property."""
 
     def see(self, masks: Bools) -> Seen:
-        """Labels and margins of the points with these masks."""
+        """The answers about the points with these masks."""
         ...
 
 
@@ -60,8 +62,10 @@ class RuntimeJudge:
     themselves (`SeenBatches`).
     """
 
-    def __init__(self, opened: Opened, rungs: RungSet, label: int, close: bool = False) -> None:
-        self._opened, self._rungs, self._label = opened, rungs, label
+    def __init__(
+        self, opened: Opened, rungs: RungSet, wanted: Property, close: bool = False
+    ) -> None:
+        self._opened, self._rungs, self._wanted = opened, rungs, wanted
         self._seen = opened.network.derived.once(SeenBatches, SeenBatches) if close else None
         self._images: Floats = np.empty((0, len(rungs.base)), np.float32)
 
@@ -71,7 +75,8 @@ class RuntimeJudge:
         self._rungs.fill(self._images, masks)
         images = self._images[: len(masks)]
         outputs = self._run(images)
-        return Seen(labels(outputs), margins(outputs, self._label))
+        said, wanted = labels(outputs), self._wanted
+        return Seen(said, wanted.fails(outputs, said), wanted.margins(outputs))
 
     def _run(self, images: Floats) -> Floats:
         """Outputs of the images, in a batch or alone."""
@@ -79,24 +84,28 @@ class RuntimeJudge:
         if opened.evaluator.best_batch == 1:
             return opened.evaluator.outputs(images)
         if self._seen is None:
-            return with_near_ties_alone(opened, opened.evaluator.outputs(images), images)
-        if self._seen.change(opened, images):
+            outputs = opened.evaluator.outputs(images)
+        elif self._seen.change(opened, images):
             return opened.replayer.outputs(images)
-        outputs = opened.evaluator.outputs(filled(images))[: len(images)]
-        return with_near_ties_alone(opened, outputs, images)
+        else:
+            outputs = opened.evaluator.outputs(filled(images))[: len(images)]
+        return with_near_ties_alone(opened, outputs, images, self._wanted.near_ties)
 
 
 @final
 class FoldedJudge:
-    """Judges in folded arithmetic, and leaves close calls to the runtime, one image at a time.
+    """Judges labels in folded arithmetic, and leaves close calls to the runtime, one image at a
+    time.
 
     Margins are of logits, also where the runtime gives probabilities. There a close call keeps the
     magnitude of the folded margin, and takes its sign from the runtime.
     """
 
-    def __init__(self, opened: Opened, rungs: RungSet, label: int, folded: FoldedDense) -> None:
-        self._folded, self._label = folded, label
-        self._runtime = RuntimeJudge(opened, rungs, label, close=True)
+    def __init__(
+        self, opened: Opened, rungs: RungSet, wanted: Property, folded: FoldedDense
+    ) -> None:
+        self._folded, self._label = folded, label_of(wanted, "folded arithmetic")
+        self._runtime = RuntimeJudge(opened, rungs, wanted, close=True)
         self._logits = gives_logits(opened.network)
 
     def see(self, masks: Bools) -> Seen:
@@ -106,19 +115,18 @@ class FoldedJudge:
         if len(close):
             again = self._runtime.see(masks[close])
             found[close], least[close] = again.labels, self._margins(least[close], again)
-        return Seen(found, least, len(close))
+        return Seen(found, found != self._label, least, len(close))
 
     def _margins(self, folded: Doubles, again: Seen) -> Doubles:
         """Margins of close calls; an overflow in folded arithmetic leaves only the sign."""
         if self._logits:
             return again.margins
-        right = again.labels == self._label
-        return np.where(right, np.fmax(folded, 0.0), np.fmin(folded, 0.0))
+        return np.where(again.fails, np.fmin(folded, 0.0), np.fmax(folded, 0.0))
 
 
 @final
 class NearestJudge:
-    """Judges by `NearestDense`, and asks the runtime where that is not enough.
+    """Judges labels by `NearestDense`, and asks the runtime where that is not enough.
 
     The runtime gives every label that is not sure, and the smallest margin of each block. Of many
     probabilities that are nearly equal, it gives the smallest of those that should be smallest.
@@ -126,9 +134,12 @@ class NearestJudge:
     differ, the runtime alone judges.
     """
 
-    def __init__(self, opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure) -> None:
-        self._opened, self._rungs, self._label, self._enclosure = opened, rungs, label, enclosure
-        self._runtime = RuntimeJudge(opened, rungs, label)
+    def __init__(
+        self, opened: Opened, rungs: RungSet, wanted: Property, enclosure: Enclosure
+    ) -> None:
+        self._opened, self._rungs, self._wanted = opened, rungs, wanted
+        self._enclosure, self._label = enclosure, label_of(wanted, "rounding to the nearest level")
+        self._runtime = RuntimeJudge(opened, rungs, wanted)
         self._dense: NearestDense | None = None
         self._tried = False
 
@@ -162,7 +173,7 @@ class NearestJudge:
             self._dense = None
             return self._runtime.see(masks)
         near.labels[where], near.margins[where] = again.labels, again.margins
-        return Seen(near.labels, near.margins)
+        return Seen(near.labels, near.labels != self._label, near.margins)
 
     def _made(self) -> NearestDense | None:
         """The network on the ladder, with bounds of its neurons over the whole ladder; None where
@@ -178,7 +189,7 @@ class NearestJudge:
         top = 255 if layers[0].asymmetric else 127
         order, quantiser = pixel_order(network), row_quantiser(network)
         gap = self._enclosure.gap if self._enclosure.probabilities else None
-        made = NearestDense(layers, top, self._rungs, self._label, highest, order, quantiser, gap)
+        made = NearestDense(layers, top, self._rungs, self._wanted, highest, order, quantiser, gap)
         return made if made.exact else None
 
 
@@ -192,21 +203,23 @@ def _kept(near: Near, where: Ints, again: Seen) -> bool:
     )
 
 
-def nearest_judge(opened: Opened, rungs: RungSet, label: int, enclosure: Enclosure | None) -> Judge:
-    """The judge of `judge_of`; for an enclosed dynamic-range network one that gives the same and
-    spares the runtime most points."""
-    if enclosure is None or dynamic_layers(opened.network) is None:
-        return judge_of(opened, rungs, label)
-    return NearestJudge(opened, rungs, label, enclosure)
+def nearest_judge(
+    opened: Opened, rungs: RungSet, wanted: Property, enclosure: Enclosure | None
+) -> Judge:
+    """The judge of `judge_of`; of labels of an enclosed dynamic-range network one that gives the
+    same and spares the runtime most points."""
+    if enclosure is None or not isinstance(wanted, Label) or dynamic_layers(opened.network) is None:
+        return judge_of(opened, rungs, wanted)
+    return NearestJudge(opened, rungs, wanted, enclosure)
 
 
-def judge_of(opened: Opened, rungs: RungSet, label: int) -> Judge:
-    """The folded judge where the network is a float MLP, otherwise the runtime's. (A label that is
-    certain for every float32 evaluation is certain over the reals.)"""
+def judge_of(opened: Opened, rungs: RungSet, wanted: Property) -> Judge:
+    """The folded judge of labels where the network is a float MLP, otherwise the runtime's. (A
+    label that is certain for every float32 evaluation is certain over the reals.)"""
     network = opened.network
     if network.black_box or network.arithmetic is Arithmetic.INTEGER:
-        return RuntimeJudge(opened, rungs, label)
+        return RuntimeJudge(opened, rungs, wanted)
     dense = modelled_dense(network)
-    if dense is None:
-        return RuntimeJudge(opened, rungs, label)
-    return FoldedJudge(opened, rungs, label, FoldedDense(dense, rungs, label))
+    if dense is None or not isinstance(wanted, Label):
+        return RuntimeJudge(opened, rungs, wanted)
+    return FoldedJudge(opened, rungs, wanted, FoldedDense(dense, rungs, wanted))

@@ -26,6 +26,7 @@ import numpy as np
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.networks.exact_dot import SINGLE
 from relrob.networks.litert.layers import DynamicFull
+from relrob.queries.properties import Property, label_of
 from relrob.regions.ladder import RungSet
 
 _U: Final = 2.0**-24
@@ -105,8 +106,8 @@ class _Doubt:
 
 @final
 class NearestDense:
-    """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the true label
-    `label`.
+    """Dynamic-range `layers` (ReLU, ..., ReLU, none) on the ladder `rungs`, for the property
+    `wanted`, which asks for a label.
 
     `order`: raster index of each value that the file reads; None for raster order.
     `highest`: upper bounds of each layer's pre-activations over the ladder; for the last layer, of
@@ -117,6 +118,8 @@ class NearestDense:
     `gap`: given where the runtime's outputs, and so the margins, are probabilities: logits that
     differ by more keep their order.
     `exact`: False where integer sums leave float32; then nothing may be judged.
+
+    Raises UsageError for another property.
     """
 
     def __init__(
@@ -124,14 +127,15 @@ class NearestDense:
         layers: Sequence[DynamicFull],
         top: int,
         rungs: RungSet,
-        label: int,
+        wanted: Property,
         highest: Sequence[Doubles],
         order: Ints | None = None,
         quantiser: Callable[[Floats], Floats] | None = None,
         gap: float | None = None,
     ) -> None:
         self._quantiser, self._gap = quantiser, gap
-        self._rungs, self._label, self._top = rungs, label, top
+        self._rungs, self._top = rungs, top
+        self._label = label_of(wanted, "rounding to the nearest level")
         live = [~(high <= 0) for high in highest[:-1]]
         first = layers[0]
         self._weights = np.empty(first.weights.shape, np.float32)

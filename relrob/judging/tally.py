@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from relrob.bounding.certain import Settled
-from relrob.domain.arrays import Bools, Ints
+from relrob.domain.arrays import Bools
 from relrob.domain.verdict import Reason
 from relrob.judging.judges import Judge, Seen
 from relrob.queries.findings import Finding
@@ -41,7 +41,6 @@ class Tally:
     """
 
     judge: Judge
-    label: int
     limit: float
     hint: Bools | None = None
     searched: int = 0
@@ -92,29 +91,28 @@ class Tally:
         finally:
             self.spent += time.perf_counter() - begin
 
-    def visit(self, masks: Bools, rungs: RungSet) -> Ints:
-        """Judge a block of the enumeration and count it. Returns its labels."""
+    def visit(self, masks: Bools, rungs: RungSet) -> Seen:
+        """Judge a block of the enumeration and count it."""
         seen = self.see(masks)
         self.visited += len(masks)
         self.close_calls += seen.close_calls
-        where = np.flatnonzero(seen.labels != self.label)
+        where = np.flatnonzero(seen.fails)
         if len(where):
             self.effective += len(where)
             costs = rungs.cost_units(masks[where])
             best = int(costs.argmin())
             if self.closest is None or costs[best] < self.closest_cost:
                 self.closest, self.closest_cost = masks[where[best]].copy(), costs[best]
-        return seen.labels
+        return seen
 
-    def accept(self, part: Part, said: int, margin: float) -> None:
-        """Count a part whose points all have the proved label `said`.
+    def accept(self, part: Part, fails: bool, margin: float) -> None:
+        """Count a part on all of whose points the property was proved to hold, or to fail.
 
-        `margin`: bound of the true label's margins, from below, or from above where `said` is
-        wrong.
+        `margin`: bound of the property's margins, from below, or from above where it fails.
         """
         self.proved += part.count
         self.margin = min(self.margin, margin)
-        if said != self.label:
+        if fails:
             self.effective += part.count
             if self.closest is None or part.spent < self.closest_cost:
                 cheapest = np.zeros(part.rungs.features, dtype=np.bool_)

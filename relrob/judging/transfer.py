@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -10,6 +11,39 @@ from relrob.domain.arrays import Bools, Ints
 from relrob.queries.findings import Share, Transfer
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import Part
+
+
+class Said(Protocol):
+    """What a network says of n points (`relrob.judging.judges.Seen`)."""
+
+    @property
+    def labels(self) -> Ints:
+        """Their labels (n,)."""
+        ...
+
+    @property
+    def fails(self) -> Bools:
+        """Where the property fails (n,)."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Same:
+    """What is said of `n` points that all have one label, by proof; -1 for none."""
+
+    n: int
+    label: int
+    wrong: bool
+
+    @property
+    def labels(self) -> Ints:
+        """The label, (n,)."""
+        return np.full(self.n, self.label, dtype=np.int64)
+
+    @property
+    def fails(self) -> Bools:
+        """Is it wrong? (n,)"""
+        return np.full(self.n, self.wrong, dtype=np.bool_)
 
 
 class _Extreme:
@@ -43,36 +77,39 @@ class TransferCount:
     """Counts the transfer from the first network to the second, by blocks of points and by whole
     parts."""
 
-    def __init__(self, rungs: RungSet, label: int) -> None:
-        self._rungs, self._label = rungs, label
+    def __init__(self, rungs: RungSet) -> None:
+        self._rungs = rungs
         self._everything = Share()
         self._closest, self._farthest = _Extreme(1), _Extreme(-1)
 
-    def add_points(self, masks: Bools, first: Ints, second: Ints) -> None:
-        """Add points (n, F) with the labels (n,) of the two networks."""
-        where = np.flatnonzero(first != self._label)
+    def add_points(self, masks: Bools, first: Said, second: Said) -> None:
+        """Add points (n, F) with what the two networks say of them."""
+        where = np.flatnonzero(first.fails)
         if not len(where):
             return
-        transfers = second[where] != self._label
-        same = transfers & (first[where] == second[where])
+        transfers = second.fails[where]
+        same = transfers & (first.labels[where] == second.labels[where])
         self._everything = add_shares(self._everything, _share(transfers, same))
         costs = self._rungs.cost_units(masks[where])
         for extreme, best in ((self._closest, costs.min()), (self._farthest, costs.max())):
             at = np.asarray(costs == best, dtype=np.bool_)
             extreme.add(best, _share(transfers[at], same[at]))
 
-    def add_part(self, part: Part, first: int, second: int, dearest: tuple[int, int]) -> None:
-        """Add a part whose points all have these labels; `dearest`: (largest cost of a point,
-        number of such points)."""
-        if first == self._label:
+    def add_part(
+        self, part: Part, fails: tuple[bool, bool], same: bool, dearest: tuple[int, int]
+    ) -> None:
+        """Add a part on all of whose points the property `fails` or holds for either network;
+        `same`: they say the same label; `dearest`: (largest cost of a point, number of such
+        points)."""
+        if not fails[0]:
             return
-        transfers, same = int(second != self._label), int(first == second)
+        transfers, alike = int(fails[1]), int(fails[1] and same)
         self._everything = add_shares(
-            self._everything, Share(part.count, part.count * transfers, part.count * same)
+            self._everything, Share(part.count, part.count * transfers, part.count * alike)
         )
-        self._closest.add(part.spent, Share(1, transfers, same))
+        self._closest.add(part.spent, Share(1, transfers, alike))
         cost, ways = dearest
-        self._farthest.add(cost, Share(ways, ways * transfers, ways * same))
+        self._farthest.add(cost, Share(ways, ways * transfers, ways * alike))
 
     @property
     def result(self) -> Transfer:

@@ -3,11 +3,12 @@ to change no bit."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, final
 
 import numpy as np
 
-from relrob.domain.arrays import Floats
+from relrob.domain.arrays import Floats, Ints
 from relrob.networks.batches import differs_in_batches
 from relrob.networks.evaluator import near_ties
 from relrob.networks.open import Opened
@@ -28,9 +29,15 @@ def deployed_outputs(opened: Opened, images: Floats) -> Floats:
     return with_near_ties_alone(opened, opened.evaluator.outputs(images), images)
 
 
-def with_near_ties_alone(opened: Opened, outputs: Floats, images: Floats) -> Floats:
-    """The outputs of a batch, which they replace, after images near a tie ran alone."""
-    near = near_ties(outputs, _scale(opened, images))
+def with_near_ties_alone(
+    opened: Opened,
+    outputs: Floats,
+    images: Floats,
+    ties: Callable[[Floats, float], Ints] = near_ties,
+) -> Floats:
+    """The outputs of a batch, which they replace, after images near a tie ran alone. `ties`: the
+    rows of these, by the outputs and their usual magnitude."""
+    near = ties(outputs, _scale(opened, images))
     if len(near):
         outputs[near] = opened.replayer.outputs(images[near])
     return outputs

@@ -184,13 +184,14 @@ def dims_after(step: Step, dims: tuple[int, ...]) -> tuple[int, ...]:
 def _window_dims(step: Convolution | Pool, dims: tuple[int, ...]) -> tuple[int, ...]:
     if len(dims) != 3:
         raise NotReadError(f"a window over images of {dims}")
-    conv = isinstance(step, Convolution)
-    reach = step.kernel.shape[:2] if conv else step.window
-    dilations = step.dilations if conv else (1, 1)
     channels = dims[0] if step.first else dims[2]
-    if conv and channels != step.kernel.shape[2] * step.groups:
-        raise NotReadError(f"a kernel {step.kernel.shape} over {channels} channels")
-    depth = step.kernel.shape[3] if conv else channels
+    if isinstance(step, Convolution):
+        *reach, inputs, depth = step.kernel.shape
+        dilations = step.dilations
+        if channels != inputs * step.groups:
+            raise NotReadError(f"a kernel {step.kernel.shape} over {channels} channels")
+    else:
+        reach, depth, dilations = [*step.window], channels, (1, 1)
     sizes = [
         (size + sum(pad) - (each - 1) * dilation - 1) // stride + 1
         for size, pad, each, dilation, stride in zip(

@@ -42,6 +42,18 @@ READERS: dict[str, str] = {
     "fixed": "relrob.networks.fixed.file:read_fixed",
 }
 
+_KERAS: Final = ("keras",)
+# The programs that run the files of a format, as `Source.format` has it; the default first.
+RUNTIMES: Final[dict[str, tuple[str, ...]]] = {
+    "keras": _KERAS,
+    "keras-h5": _KERAS,
+    "savedmodel": _KERAS,
+    "keras1-h5": ("onnxruntime",),
+    "onnx": tuple(ONNX_LEVELS),
+    "tflite": ("xnnpack", "builtin", "reference", "tflm"),
+    "fixed": ("fixed",),
+}
+
 
 def load_network(
     path: str | Path,
@@ -145,17 +157,11 @@ def runtimes(format_name: str, dense: bool, folded: bool = False) -> tuple[str, 
     >>> runtimes("tflite", dense=False)
     ('xnnpack', 'builtin', 'reference', 'tflm')
     """
-    dense = dense and not folded
-    real = (REAL,) if dense else ()
-    if format_name == "tflite":
-        return ("xnnpack", "builtin", "reference", "tflm", *real)
-    if format_name == "fixed":
-        return ("fixed",)
-    if format_name == "onnx":
-        return (*ONNX_LEVELS, *real)
-    if format_name == "keras1-h5":
-        return ("onnxruntime", *real)
-    return ("onnxruntime", "keras", *real) if dense else ("keras",)
+    own = RUNTIMES[format_name]
+    if not dense or folded or format_name == "fixed":
+        return own
+    # Plain dense layers are exported to ONNX rather than run on TensorFlow.
+    return ("onnxruntime", *own, REAL) if own == _KERAS else (*own, REAL)
 
 
 def _runtime(name: str, format_name: str, dense: bool, folded: bool, asked: str | None) -> str:

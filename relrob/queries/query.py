@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from relrob.errors import DatasetError, ShapeError, UsageError
+from relrob.errors import ShapeError, UsageError
 from relrob.networks.open import Opened
-from relrob.queries.properties import Label
+from relrob.queries.properties import Property, label_of
 from relrob.queries.spots import Spots
 from relrob.regions.points import Points
 
@@ -36,12 +36,12 @@ class Query(Generic[P_co]):
     are. `certify`: keep what a certificate needs. `spots`: where points of what is proved are run.
     The last four say how the answer is found, and are no part of the digest.
 
-    Raises ShapeError when an image has not as many values as a network reads, DatasetError when a
-    network has no such class.
+    Raises ShapeError when an image has not as many values as a network reads, and what the property
+    raises of a network that cannot be asked (DatasetError where it has no such class).
     """
 
     points: P_co
-    wanted: Label
+    wanted: Property
     networks: tuple[Opened, ...]
     budget: Budget
     counts: bool = False
@@ -54,15 +54,13 @@ class Query(Generic[P_co]):
                 raise ShapeError(
                     f"an image of {len(self.points.base)} values", f"{network.inputs} values"
                 )
-            if not 0 <= self.label < network.classes:
-                raise DatasetError(
-                    f"label {self.label}", f"0 to {network.classes - 1}, the network's classes"
-                )
+            self.wanted.check(network.classes)
 
     @property
     def label(self) -> int:
-        """The label that is wanted."""
-        return self.wanted.label
+        """The label that is wanted. Raises UsageError for another property: whoever asks for a
+        label answers queries about labels alone."""
+        return label_of(self.wanted, "this solver")
 
     @property
     def digest(self) -> str:
@@ -77,5 +75,5 @@ class Query(Generic[P_co]):
             ]
             for opened in self.networks
         ]
-        head = json.dumps([networks, type(self.wanted).__name__, self.wanted.label])
+        head = json.dumps([networks, *self.wanted.described()])
         return hashlib.sha256(head.encode() + b"\n" + self.points.described()).hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,7 +36,8 @@ class BallSet:
     up: Doubles
     norm: Norm
     radius: float
-    joint: ClassVar[bool] = False  # each network is asked alone: there is nothing to count on both
+    # Each network is asked alone: there is nothing to count on both.
+    joint: ClassVar[Literal[False]] = False
     count: ClassVar[None] = None  # no solver visits every image
 
     def at(self, proposal: Proposal) -> Floats:
@@ -181,8 +182,7 @@ def ball_set(region: Ball | Lattice, image: NDArray[Any]) -> BallSet:
     exact = tuple(
         Fraction(int(v), 255) if levels else Fraction(float(v)) for v in (flat if levels else base)
     )
-    radius = _up(region.radius)
-    norm = Norm.L1 if isinstance(region, Lattice) else region.norm
+    norm, radius = region.norm, _up(region.radius)
     # On a lattice the clean image and every moved pixel are rounded.
     if lattice:
         radius = float(np.nextafter(radius + len(base) * 2 * _HALF_UNIT, np.inf))

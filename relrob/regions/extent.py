@@ -101,24 +101,19 @@ def far(region: Region, inputs: int) -> bool:
     Only then can it be all of [0,1]^n. (For L2 that is a quarter of the squares.)"""
     if isinstance(region, Ladder | Search):
         return False
-    norm = _norm(region)
+    norm = region.norm
     farthest = 1 if norm is Norm.LINF else inputs
     return _powered(region) >= Fraction(farthest, 4 if norm is Norm.L2 else 2)
 
 
-def _norm(region: Ball | Lattice) -> Norm:
-    """The norm of its moves."""
-    return Norm.L1 if isinstance(region, Lattice) else region.norm
-
-
 def _powered(region: Ball | Lattice) -> Fraction:
     """The radius, or the square of an L2 ball's."""
-    return region.radius**2 if _norm(region) is Norm.L2 else region.radius
+    return region.radius**2 if region.norm is Norm.L2 else region.radius
 
 
 def _farthest(region: Ball | Lattice, image: NDArray[Any]) -> Fraction:
     """The distance from the image to the corner of [0,1]^n farthest from it; of L2: its square."""
-    norm = _norm(region)
+    norm = region.norm
     pixels = [Fraction(float(value)) for value in fed(image)]
     moves = [max(pixel, 1 - pixel) for pixel in pixels]
     if norm is Norm.L0:

@@ -84,7 +84,7 @@ def check_covering(rungs: RungSet, view: Any) -> Covering:
         spent = sum((Fraction(rungs.costs[f], rungs.denominator) for f in node), Fraction(0))
         for feature in set(range(rungs.features)) - set(node):
             affordable = (
-                spent + Fraction(rungs.costs[feature], rungs.denominator) <= rungs.ladder.radius
+                spent + Fraction(rungs.costs[feature], rungs.denominator) <= rungs.region.radius
             )
             complete &= affordable == (tuple(sorted((*node, feature))) in view)
     depth = networkx.single_source_shortest_path_length(view, ())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import Any, ClassVar, final
+from typing import Any, ClassVar, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,19 +54,14 @@ class RungSet:
     1/`denominator`; `budget`: the radius in the same units.
     """
 
-    ladder: Ladder
+    region: Ladder
     base: Floats
     axes: Ints
     moved: Floats
     costs: tuple[int, ...]
     budget: int
     denominator: int
-    joint: ClassVar[bool] = True  # networks are asked together: points are counted on both
-
-    @property
-    def region(self) -> Ladder:
-        """The ladder as a value."""
-        return self.ladder
+    joint: ClassVar[Literal[True]] = True  # networks are asked together: points are counted on both
 
     @property
     def features(self) -> int:
@@ -138,7 +133,7 @@ class RungSet:
         of the ladder: a solver must never propose such a point."""
         mask: Bools = np.asarray(proposal, dtype=np.bool_)
         image: Floats = self.images(mask[None, :])[0]
-        if self.cost(mask) > self.ladder.radius or not self.contains(image):
+        if self.cost(mask) > self.region.radius or not self.contains(image):
             raise RelrobError(
                 "a solver proposed a perturbed image outside the region",
                 hint="reporting this as a bug",
@@ -151,7 +146,7 @@ class RungSet:
 
     def described(self) -> bytes:
         """What tells these points from all others."""
-        costs = f"{self.ladder} {self.costs} {self.budget}/{self.denominator}"
+        costs = f"{self.region} {self.costs} {self.budget}/{self.denominator}"
         arrays = (self.base.tobytes(), self.axes.tobytes(), self.moved.tobytes())
         return b"\n".join((costs.encode(), *arrays))
 
@@ -161,7 +156,7 @@ class RungSet:
         shown = image[self.axes]
         mask = (shown == self.moved).all(axis=1) & (self.moved != self.base[self.axes]).any(axis=1)
         rebuilt = self.images(mask[None, :])[0]
-        return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.ladder.radius
+        return bool(np.array_equal(rebuilt, image)) and self.cost(mask) <= self.region.radius
 
     def near(self, image: Floats) -> Floats | None:
         """The point of the ladder that `image` (d,) is, or else the one that it points at: of the
@@ -205,7 +200,7 @@ def rung_set(ladder: Ladder, image: NDArray[Any]) -> RungSet:
     budget = int(ladder.radius * one)
     shape = (features, ladder.axes)
     return RungSet(
-        ladder=ladder,
+        region=ladder,
         base=read_only(fed(image)),
         axes=read_only(np.array(chosen, dtype=np.int64).reshape(shape)),
         moved=read_only(nearest_float32s(moved, one).reshape(shape)),

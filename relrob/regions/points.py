@@ -1,8 +1,9 @@
 """The points of a region around one image: the only place that asks which kind of region it is.
 
-Both sets of points answer alike where a witness is replayed (`at`, `cost`, `moved`), where an
+Both sets of points answer alike where a witness is replayed (`at`, `cost`, `moved_by`), where an
 attack's image is placed (`contains`, `near`) and where a record is made (`base`, `region`, `count`,
-`joint`). Hot code is typed by the set itself.
+`joint`). Hot code is typed by the set itself; `joint`, which is True of a ladder alone, tells type
+checkers which one it is.
 """
 
 from __future__ import annotations

@@ -113,9 +113,9 @@ def groups_of(region: Search, image: NDArray[Any]) -> Groups:
     within, belongs = (
         _overlapping(region, image) if region.repick else (rung_set(region.ladder, image), None)
     )
-    far = replace(within.ladder, radius=Fraction(image.size))
+    far = replace(within.region, radius=Fraction(image.size))
     return Groups(
-        within, replace(within, ladder=far, budget=image.size * within.denominator), belongs
+        within, replace(within, region=far, budget=image.size * within.denominator), belongs
     )
 
 
@@ -152,6 +152,6 @@ def _overlapping(region: Search, image: NDArray[Any]) -> tuple[RungSet, Bools]:
         belongs[list(having), part] = True
     costs = tuple(sum(single.costs[row[axis]] for axis in mine) for mine in parts.values())
     whole = replace(
-        single, ladder=region.ladder, axes=read_only(axes), moved=read_only(moved), costs=costs
+        single, region=region.ladder, axes=read_only(axes), moved=read_only(moved), costs=costs
     )
     return whole, read_only(belongs)

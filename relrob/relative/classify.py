@@ -15,7 +15,7 @@ from relrob.certificates.writing.write import certificate
 from relrob.deciding.decide import Decision, decide
 from relrob.domain.arrays import Floats
 from relrob.domain.record import COUNTS_CUT, TIES, ImageResult, Record, Set
-from relrob.domain.region import Ball, Ladder, Lattice
+from relrob.domain.region import Decided
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import RelrobError
 from relrob.networks.batches import one_line
@@ -44,7 +44,7 @@ class Setting:
 
     reference: Opened
     quantised: Opened
-    region: Ladder | Ball | Lattice
+    region: Decided
     solver: str | Solver[Any]
     budget: Budget
     effective: Effective = Effective.CLOSEST

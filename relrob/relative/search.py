@@ -24,6 +24,7 @@ from relrob.networks.enclose import enclosure_of
 from relrob.networks.evaluator import labels, margins
 from relrob.networks.open import Opened
 from relrob.queries.findings import Share
+from relrob.queries.properties import Label
 from relrob.regions.search_features import Groups, groups_of
 from relrob.relative.classify import ROLES, ties_of
 from relrob.relative.sets import Effective
@@ -48,7 +49,8 @@ class _Watcher:
 
     def __init__(self, opened: Opened, groups: Groups, label: int) -> None:
         self._opened, self._groups, self._label = opened, groups, label
-        self._judge = nearest_judge(opened, groups.everything, label, enclosure_of(opened.network))
+        wanted, enclosure = Label(label), enclosure_of(opened.network)
+        self._judge = nearest_judge(opened, groups.everything, wanted, enclosure)
         self.margin = np.inf
 
     def see(self, masks: Bools) -> Ints:

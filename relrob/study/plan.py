@@ -233,7 +233,7 @@ def _check_certificates(
             "networks that have bounds: float MLPs, dense .tflite files, fixed point",
             "leave out --certificates",
         )
-    for box in boxes if region.kind != "ladder" else ():
+    for box in () if region.joint else boxes:
         listener(Event("note", f"no certificates for {_unbounded(box)}"))
 
 

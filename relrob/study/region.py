@@ -69,9 +69,6 @@ def described(region: Region) -> dict[str, Any]:
     values = {field.name: getattr(region, field.name) for field in fields(region)}
     if "step" in values:
         found["step"], exact["step"] = float(values["step"]), str(values["step"])
-    if region.kind == "ladder":
-        found["features"] = values["features"] if values["features"] is not None else "all"
-        found["axes"], found["seed"] = values["axes"], values["seed"]
     if region.kind == "search":
         found["features"] = "all"
         found |= {name: values[name] for name in ("axes", "seed", "rollouts", "evaluations")}
@@ -79,4 +76,7 @@ def described(region: Region) -> dict[str, Any]:
         found["include_misclassified"] = values["misclassified"]
         if values["repick"]:
             found["repick"] = True
+    else:
+        others = (name for name in values if name not in ("norm", "radius", "step"))
+        found |= {name: "all" if values[name] is None else values[name] for name in others}
     return {**found, "exact": exact}

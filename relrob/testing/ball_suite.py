@@ -119,11 +119,10 @@ def _verdict(case: BallCase, number: int, verdict: Verdict, complete: bool) -> I
 
 def _witness(case: BallCase, number: int, witness: Witness) -> Iterator[str]:
     """It is a point of the region that the network gets wrong."""
-    image, region, points = witness.image, case.problem.points.region, case.question.points
-    at = np.flatnonzero((points == image).all(axis=1))
-    known = inside(image, points[0], region) if isinstance(region, Ball) else len(at) > 0
+    image, region, question = witness.image, case.problem.points.region, case.question
+    at = np.flatnonzero((question.points == image).all(axis=1))
     said = int(labels(case.problem.networks[number].replayer.outputs(image[None, :]))[0])
-    if not known or (case.question.every and not len(at)):
+    if not (len(at) if question.every else inside(image, question.points[0], region)):
         yield "the witness is no point of the region"
     if len(at) and int(case.said[number][at[0]]) != said:
         yield "the witness has another label than it had"

@@ -92,7 +92,7 @@ def _case(
     said = tuple(labels(each.replayer.outputs(asked.points)) for each in networks)
     label = max(int(said[0][0]), 0) if label is None else label
     points = points_of(asked.region, asked.image)
-    assert isinstance(points, BallSet)  # noqa: S101 - no ladders here
+    assert points.joint is False  # noqa: S101 - no ladders here
     problem = Query(points, Label(label), networks, Budget(SECONDS))
     return BallCase(f"{name} {asked.region.kind}", problem, asked, said, asked.every)
 

@@ -273,8 +273,9 @@ def wide_points(rng: np.random.Generator, base: Floats, ball: Ball, moves: Doubl
     return np.array([base, *(point for point in points if inside(point, base, ball))], np.float32)
 
 
-def inside(point: Floats, base: Floats, ball: Ball) -> bool:
-    """Is a point (d,) in the ball around `base` (d,)? Exact."""
+def inside(point: Floats, base: Floats, ball: Ball | Lattice) -> bool:
+    """Is a point (d,) in the ball around `base` (d,)? Exact; the grid of a lattice is not asked
+    for."""
     return bool(((point >= 0) & (point <= 1)).all()) and measured(
         point, base, ball.norm
     ) <= room_of(ball)
@@ -293,6 +294,6 @@ def measured(point: Floats, base: Floats, norm: Norm) -> Fraction:
     return sum((_cost(norm, move) for move in moves), Fraction(0))
 
 
-def room_of(ball: Ball) -> Fraction:
+def room_of(ball: Ball | Lattice) -> Fraction:
     """The largest `measured` in the ball: its radius, for L2 the square."""
     return ball.radius**2 if ball.norm is Norm.L2 else ball.radius

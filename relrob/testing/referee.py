@@ -215,7 +215,7 @@ class _Judge:
         """Do the bounds of the whole ladder hold for every point whose outputs are not cut off?"""
         file = self._file
         rungs = points_of(file.question.region, file.question.image)
-        if enclosure.probabilities or not isinstance(rungs, RungSet):
+        if enclosure.probabilities or rungs.joint is False:
             return
         last, rows = enclosure.layers[-1], file.rows
         # Float32 rounds.

@@ -37,8 +37,7 @@ def fit(
     steps = recipe.steps or count // batch
     total = recipe.epochs * steps
     optimiser = optimiser_of(recipe, total)
-    step = step_of(learner, data, optimiser, seed)
-    validation = validation_of(learner, *held)
+    optimiser.build(learner.variables)
     variables = [*learner.kept(), *optimiser.variables]
     rng = np.random.default_rng(seed)
     state = _resumed(learner, file.read(), variables, rng)
@@ -50,6 +49,9 @@ def fit(
     elif learner.compression is not None:
         learner.compression.shown(learner.model, learner.scaling.apply(held[0][:SHOWN]))
         learner.compression.after_epoch(learner.model, 0)
+    # They are traced now, when the compression is as the first step needs it.
+    step = step_of(learner, data, optimiser, batch, seed)
+    validation = validation_of(learner, *held)
     for epoch in range(first, recipe.epochs):
         if recipe.optimiser != "adam-cosine":
             optimiser.learning_rate = recipe.rate(epoch)
@@ -62,26 +64,39 @@ def fit(
             raise TrainingError(
                 f"the loss is {loss} after epoch {epoch + 1}", "a finite loss", "another --seed"
             )
-        own = learner.compression.state() if learner.compression is not None else {}
-        if recipe.keep == "best" and measured < best.loss:
-            arrays = [variable.numpy() for variable in learner.kept()]
-            best = Best(measured, epoch + 1, arrays, own)
+        best = _better(learner, best, measured, epoch + 1)
         ended = recipe.patience is not None and epoch + 1 - best.epoch >= recipe.patience
-        arrays = [variable.numpy() for variable in variables]
-        generator = json.dumps(rng.bit_generator.state)
-        file.write(State(recipe.epochs if ended else epoch + 1, generator, arrays, own, best))
-        text = (
-            f"epoch {epoch + 1}/{recipe.epochs}: loss {loss:.4f}, validation accuracy "
-            f"{accuracy:.4f}"
-        )
-        done = total if ended else (epoch + 1) * steps
-        listener(Event("train", text, done, total))
+        done = recipe.epochs if ended else epoch + 1
+        file.write(_state(learner, done, rng, variables, best))
+        text = f"epoch {epoch + 1}/{recipe.epochs}: loss {loss:.4f}, validation accuracy "
+        listener(Event("train", f"{text}{accuracy:.4f}", done * steps, total))
         if ended:
             break
     if best.epoch:
         _assign(learner, learner.kept(), best.variables, best.own)
         note = f"kept: epoch {best.epoch}, of validation loss {best.loss:.4f}"
         listener(Event("note", note))
+
+
+def _better(learner: Learner, best: Best, measured: float, epoch: int) -> Best:
+    """The best epoch so far, where the recipe keeps it."""
+    if learner.recipe.keep != "best" or measured >= best.loss:
+        return best
+    arrays = [variable.numpy() for variable in learner.kept()]
+    return Best(measured, epoch, arrays, _own(learner))
+
+
+def _state(
+    learner: Learner, epoch: int, rng: np.random.Generator, variables: list[Any], best: Best
+) -> State:
+    """All that the next epoch needs."""
+    arrays = [variable.numpy() for variable in variables]
+    return State(epoch, json.dumps(rng.bit_generator.state), arrays, _own(learner), best)
+
+
+def _own(learner: Learner) -> Named:
+    """What the compression remembers beside variables."""
+    return learner.compression.state() if learner.compression is not None else {}
 
 
 def _resumed(

@@ -69,12 +69,11 @@ def optimiser_of(recipe: Recipe, steps: int) -> Any:
 
 
 def step_of(
-    learner: Learner, data: tuple[Any, Ints], optimiser: Any, seed: int
+    learner: Learner, data: tuple[Any, Ints], optimiser: Any, batch: int, seed: int
 ) -> Callable[[Any, Any], Any]:
-    """One compiled step of the optimiser: (indices of images, number of the step) -> the loss
-    without decay. The whole training set stays in memory."""
+    """One compiled step of the optimiser: (int32 indices of a batch of images, int32 number of the
+    step) -> the loss without decay. The whole training set stays in memory."""
     variables = learner.variables
-    optimiser.build(variables)
     factors, decays = _rates(learner, variables)
     loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     images, labels = tf.constant(data[0]), tf.constant(data[1])
@@ -102,7 +101,10 @@ def step_of(
         optimiser.apply(gradients, variables)
         return loss
 
-    compiled: Callable[[Any, Any], Any] = tf.function(step)
+    signature = [tf.TensorSpec((batch,), tf.int32), tf.TensorSpec((), tf.int32)]
+    compiled: Callable[[Any, Any], Any] = tf.function(
+        step, input_signature=signature
+    ).get_concrete_function()
     return compiled
 
 
@@ -126,12 +128,13 @@ def _rates(
 
 def decayed(variable: Any, which: str) -> bool:
     """Does a recipe that decays `which` weights decay this variable?"""
-    kernel = variable.path.endswith("/kernel")
+    path: str = variable.path
+    kernel = path.endswith("/kernel")
     if which == CONVOLUTIONS:
         return kernel and len(variable.shape) == 4
     if which in (NONE, ALL, KERNELS):
         return which == ALL or (which == KERNELS and kernel)
-    return variable.path == f"{which}/kernel" or variable.path.endswith(f"/{which}/kernel")
+    return path == f"{which}/kernel" or path.endswith(f"/{which}/kernel")
 
 
 def validation_of(learner: Learner, images: Any, labels: Ints) -> Callable[[], tuple[float, float]]:
@@ -140,7 +143,7 @@ def validation_of(learner: Learner, images: Any, labels: Ints) -> Callable[[], t
     compiled = tf.function(
         lambda stored: learner.logits(learner.scaling.apply(stored), False),
         input_signature=signature,
-    )
+    ).get_concrete_function()
 
     def measured() -> tuple[float, float]:
         parts = [

@@ -43,18 +43,18 @@ class Bounds:
 
 def _find(opened: Opened, query: Query[RungSet]) -> Finding:
     """A witness, a proof, or neither."""
-    judge, spots = judge_of(opened, query.points, query.label), query.spots.of(opened)
-    tally = Tally(judge, query.label, query.budget.seconds, spots=spots)
+    judge, spots = judge_of(opened, query.points, query.wanted), query.spots.of(opened)
+    tally, label = Tally(judge, query.budget.seconds, spots=spots), query.label
     greedy(tally, query.points)
     enclosure = enclosure_of(opened.network)
     stopped: Reason | None = None
     if tally.hint is None and enclosure is not None:
         part = whole(query.points)
         with tally.clock():
-            settled = CertainLabels(enclosure, query.points, query.label).settle(part)
+            settled = CertainLabels(enclosure, query.points, label).settle(part)
         if settled.label is not None:
             tally.settled(part, settled)
-            tally.accept(part, settled.label, settled.margin)
+            tally.accept(part, settled.wrong, settled.margin)
             tally.finished, tally.step = True, BOUNDS
         else:
             stopped = Reason.BOUNDS

@@ -16,8 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, final
 
-import numpy as np
-
 from relrob.attacks.greedy import greedy
 from relrob.bounding.certain import CertainLabels, Settled
 from relrob.branching.best_first import BestFirst
@@ -26,7 +24,7 @@ from relrob.domain.network import Network
 from relrob.domain.region import Region
 from relrob.judging.judges import BLOCK, nearest_judge
 from relrob.judging.tally import BOUNDS, Tally, charged
-from relrob.judging.transfer import TransferCount
+from relrob.judging.transfer import Said, Same, TransferCount
 from relrob.networks.enclose import enclosure_of
 from relrob.networks.open import Opened
 from relrob.queries.findings import Finding, Findings, LadderProof, Leaf
@@ -40,10 +38,11 @@ LEAF: Final = 12_000  # a bound costs as much as running some thousands of point
 
 @dataclass
 class _Side:
-    """One network in the search: its tally, its bounds where it has an enclosure, the parts that
-    its proof rests on, and its own search for a verdict, once begun."""
+    """One network in the search: its tally, the label that is wanted, its bounds where it has an
+    enclosure, the parts that its proof rests on, and its own search for a verdict, once begun."""
 
     tally: Tally
+    right: int
     bounds: CertainLabels | None
     leaves: list[Leaf] = field(default_factory=list)
     search: BestFirst | None = None
@@ -55,10 +54,10 @@ class _Side:
         with self.tally.clock():
             return self.bounds.settle(part)
 
-    def accept(self, part: Part, label: int, settled: Settled) -> None:
-        """Bounds gave the whole part this label."""
+    def accept(self, part: Part, settled: Settled) -> None:
+        """Bounds gave the whole part one label."""
         self.tally.settled(part, settled)
-        self.tally.accept(part, label, settled.margin)
+        self.tally.accept(part, settled.wrong, settled.margin)
         self.leaves.append(Leaf(part.path, bound=True))
         if not part.path:
             self.tally.step = self.tally.step or BOUNDS
@@ -121,7 +120,7 @@ class _Work:
     def __init__(self, query: Query[RungSet], leaf: int) -> None:
         self._query, self._leaf = query, leaf
         self._sides = [_side(opened, query) for opened in query.networks]
-        self._transfers = TransferCount(query.points, query.label)
+        self._transfers = TransferCount(query.points)
         self._stack = [_Task(whole(query.points), (None,) * len(self._sides))]
         self._ran, self._counted = 0, False
         for side in self._sides:
@@ -219,11 +218,11 @@ def _shared(tallies: list[Tally]) -> Iterator[None]:
 
 def _side(opened: Opened, query: Query[RungSet]) -> _Side:
     enclosure = enclosure_of(opened.network)
-    judge = nearest_judge(opened, query.points, query.label, enclosure)
-    tally = Tally(judge, query.label, query.budget.seconds, spots=query.spots.of(opened))
+    judge, right = nearest_judge(opened, query.points, query.wanted, enclosure), query.label
+    tally = Tally(judge, query.budget.seconds, spots=query.spots.of(opened))
     with tally.clock():
-        bounds = None if enclosure is None else CertainLabels(enclosure, query.points, query.label)
-    return _Side(tally, bounds)
+        bounds = None if enclosure is None else CertainLabels(enclosure, query.points, right)
+    return _Side(tally, right, bounds)
 
 
 def _step(
@@ -238,14 +237,14 @@ def _step(
             settled = side.settle(part)
             if settled is not None and settled.label is not None:
                 labels[number] = settled.label
-                side.accept(part, settled.label, settled)
+                side.accept(part, settled)
             elif settled is not None:
                 slopes = (
                     settled.slopes
                 )  # where one network is open the next, if looser, would be too
     waiting = [number for number, label in enumerate(labels) if label is None and active[number]]
     if not waiting:
-        return _settled(part, labels, active, transfers), 0
+        return _settled(sides, part, labels, active, transfers), 0
     if slopes is None:
         _run(sides, waiting, part, labels, active, transfers)
         return [], part.count
@@ -253,16 +252,20 @@ def _step(
 
 
 def _settled(
-    part: Part, labels: list[int | None], active: list[bool], transfers: TransferCount
+    sides: list[_Side],
+    part: Part,
+    labels: list[int | None],
+    active: list[bool],
+    transfers: TransferCount,
 ) -> list[_Task]:
     """Count a part that every active network has one label on; split it if its costs are too many
     to add up."""
     if len(labels) == 2 and all(active):
-        first, second = labels
+        one, two = (side.right != label for side, label in zip(sides, labels, strict=True))
         dearest = part.dearest()
         if dearest is None:
             return [_Task(half, tuple(labels)) for half in part.split(part.free[0])]
-        transfers.add_part(part, int(first or 0), int(second or 0), dearest)
+        transfers.add_part(part, (one, two), labels[0] == labels[1], dearest)
     return []
 
 
@@ -278,8 +281,9 @@ def _run(
     for number in waiting:
         sides[number].leaves.append(Leaf(part.path, bound=False))
     for masks in charged(part.blocks(BLOCK), [sides[number].tally for number in waiting]):
-        said = [
-            np.full(len(masks), -1 if label is None else label, dtype=np.int64) for label in labels
+        said: list[Said] = [
+            Same(len(masks), -1 if label is None else label, label != side.right)
+            for side, label in zip(sides, labels, strict=True)
         ]
         for number in waiting:
             if not sides[number].tally.late:

@@ -36,12 +36,12 @@ def _verdict_only(tally: Tally, rungs: RungSet) -> None:
     tally.finished = True
 
 
-def _count(tallies: list[Tally], rungs: RungSet, label: int) -> Transfer | None:
+def _count(tallies: list[Tally], rungs: RungSet) -> Transfer | None:
     """Greedy first, then every point on every network until each is done or late; transfer counts
     if two were completed."""
     for tally in tallies:
         greedy(tally, rungs)
-    transfers = TransferCount(rungs, label)
+    transfers = TransferCount(rungs)
     for rung in charged(rungs.rungs(BLOCK), tallies):
         found = [tally.visit(rung.masks, rungs) for tally in tallies if not tally.late]
         if not found:
@@ -57,7 +57,7 @@ def _count(tallies: list[Tally], rungs: RungSet, label: int) -> Transfer | None:
 
 @final
 class Enumerate:
-    """Visits every point. Complete: UNKNOWN comes only from the time limit."""
+    """Visits every point, for any property. Complete: UNKNOWN comes only from the time limit."""
 
     name = "enumerate"
     complete = True
@@ -68,11 +68,11 @@ class Enumerate:
 
     def solve(self, query: Query[RungSet]) -> Findings:
         """Counts everything, or stops each network at its verdict."""
-        rungs, label, limit = query.points, query.label, query.budget.seconds
-        tallies = [Tally(judge_of(opened, rungs, label), label, limit) for opened in query.networks]
+        rungs, wanted, limit = query.points, query.wanted, query.budget.seconds
+        tallies = [Tally(judge_of(opened, rungs, wanted), limit) for opened in query.networks]
         transfer = None
         if query.counts:
-            transfer = _count(tallies, rungs, label)
+            transfer = _count(tallies, rungs)
         else:
             for tally in tallies:
                 _verdict_only(tally, rungs)

@@ -52,7 +52,7 @@ def plane(seed: int = 0) -> tuple[Floats, float]:
 
 def score(images: Floats, weights: Floats, bias: float) -> Floats:
     """w x + b, the same for an image in any batch."""
-    return (images * weights).sum(axis=1) + np.float32(bias)
+    return np.asarray((images * weights).sum(axis=1) + np.float32(bias))
 
 
 def linear(seed: int = 0) -> Callable[[Floats], Floats]:
@@ -83,7 +83,7 @@ def drawn(count: int, seed: int = 1) -> Floats:
 
 def labelled(function: Callable[[Floats], Floats], images: Floats) -> Ints:
     """The network's own labels."""
-    return function(images).argmax(axis=1)
+    return np.asarray(function(images).argmax(axis=1), np.int64)
 
 
 def run(

@@ -102,6 +102,16 @@ def test_more_restarts_are_never_worse(attack: Attack) -> None:
     assert (gaps[1] <= gaps[0]).all()
 
 
+@each
+@pytest.mark.parametrize("shape", [(1, 16, 1), (16, 1, 1), (2, 4, 2), (1, 2, 8)])
+def test_images_of_any_shape_are_attacked(attack: Attack, shape: tuple[int, int, int]) -> None:
+    images = drawn(4)
+    opened, _ = opened_function(linear(), 2, shape)
+    found = attacked(attack, "test", opened, images, Goal(labelled(linear(), images)))
+    assert found.success.mean() >= 0.5
+    assert ((found.adversarial >= 0) & (found.adversarial <= 1)).all()
+
+
 @pytest.mark.parametrize(
     "text",
     [

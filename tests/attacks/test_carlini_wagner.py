@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from relrob.attacks.parameters import named
+from relrob.domain.arrays import Doubles, Floats, Ints
+from relrob.domain.network import Dense
 from relrob.errors import UsageError
 from tests import attack_cases as cases
 from tests.make_networks import forward
@@ -49,7 +51,7 @@ def test_the_paper_form_bisects_to_the_exact_distance_of_one_layer() -> None:
     assert (cases.norms(coarse) >= cases.norms(found) * 0.999).all()
 
 
-def margins(dense: cases.Dense, images: cases.Floats, labels: cases.Ints) -> cases.Doubles:
+def margins(dense: Dense, images: Floats, labels: Ints) -> Doubles:
     """The largest other logit minus the label's."""
     logits = forward(dense, images)
     here = np.arange(len(images))

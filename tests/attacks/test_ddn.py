@@ -28,7 +28,7 @@ def test_near_the_exact_distance_of_one_layer_and_never_below_it(classes: int, m
 
 
 def test_the_middle_of_a_cone() -> None:
-    image = np.float32([[0.51, 0.48], [0.6, 0.52], [0.55, 0.58]])
+    image = cases.single([[0.51, 0.48], [0.6, 0.52], [0.55, 0.58]])
     found = cases.attack("ddn:steps=200:start=0.3", cases.cone(), image)
     left = 0.25 - np.abs(image - 0.5).sum(axis=1)
     ratio = cases.norms(found) / (left / np.sqrt(2))
@@ -67,7 +67,7 @@ def test_it_never_finds_what_is_not_there() -> None:
 
 
 def test_levels_put_every_try_on_their_grid() -> None:
-    images = np.rint(cases.images(10) * 15).astype(np.float32) / np.float32(15)
+    images = (np.rint(cases.images(10) * 15) / 15).astype(np.float32)
     found = cases.attack("ddn:levels=16", cases.deep(), images)
     assert found.success.any()
     assert np.allclose(found.adversarial * 15, np.rint(found.adversarial * 15), atol=1e-4)

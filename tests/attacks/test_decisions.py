@@ -57,6 +57,18 @@ def test_boundary_walks_to_the_plane() -> None:
     assert np.median(few.distances(Norm.L2) / truth) > 2
 
 
+def test_the_last_bisection_ends_on_the_boundary() -> None:
+    images = drawn(8)
+    plain, finished = (
+        run(Boundary(steps=5, finish=each), linear(), images) for each in (False, True)
+    )
+    weights, bias = plane()
+    assert (finished.distances(Norm.L2) < plain.distances(Norm.L2)).all()
+    height = np.abs(score(finished.adversarial, weights, bias))
+    assert (height < 0.01 * np.abs(score(plain.adversarial, weights, bias))).all()
+    assert (finished.queries - plain.queries == 10).all()
+
+
 def _art(text: str, images: Floats) -> tuple[Attacked, Attacked]:
     """Our attack and ART's of the same steps, on one network."""
     opened = numpy_opened(random_dense(5, (16, 24, 3)), (4, 4, 1))
@@ -105,14 +117,15 @@ def test_a_start_that_uniform_noise_misses_is_found_among_other_pictures(
 def test_a_target_is_reached_from_another_image_of_the_call(
     made: type[HopSkipJump] | type[Boundary],
 ) -> None:
-    def corners(images: Floats) -> Floats:
-        top, bottom = images[:, :8].min(axis=1), images[:, 8:].min(axis=1)
-        return np.stack([np.full_like(top, 0.9), top, bottom], axis=1)
+    images = np.random.default_rng(7).random((3, 16), dtype=np.float32)
 
-    images = np.zeros((3, 16), np.float32)
-    images[1, :8], images[2, 8:] = 1, 1
+    def near(images_: Floats) -> Floats:
+        """Labels 1 and 2 in boxes around two images, which no picture of ours falls into."""
+        one, two = (0.4 - np.abs(images_ - images[row]).max(axis=1) for row in (1, 2))
+        return np.stack([np.zeros_like(one), one, two], axis=1)
+
     targets = np.array([2, 2, 1])
-    found = run(made(steps=5), corners, images, classes=3, targets=targets)
+    found = run(made(steps=5), near, images, classes=3, targets=targets)
     assert found.found.tolist() == targets.tolist()
-    # The nearest image of label 2 is a bottom of 0.9.
-    assert found.distances(Norm.L2)[0] < np.sqrt(8)
+    apart = np.linalg.norm(images[[2, 2, 1]] - images, axis=1)
+    assert (found.distances(Norm.L2) < 0.8 * apart).all()

@@ -41,7 +41,7 @@ def test_the_step_is_along_the_normal_of_the_nearest_boundary() -> None:
 
 
 def test_two_layers_of_known_distance() -> None:
-    image = np.float32([[0.6, 0.55], [0.52, 0.6]])
+    image = cases.single([[0.6, 0.55], [0.52, 0.6]])
     found = cases.attack("deepfool:overshoot=0.001", cases.cone(), image)
     left = 0.25 - np.abs(image - 0.5).sum(axis=1)
     assert found.clean.tolist() == [0, 0] and found.found.tolist() == [1, 1]

@@ -23,6 +23,7 @@ from relrob.domain.network import Network
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
 from relrob.registry import load
+from tests.attacks.floats import floats
 from tests.make_networks import forward, keras, save, softmax, write_keras, write_onnx
 from tests.support import numpy_opened, random_dense
 
@@ -136,7 +137,7 @@ def test_a_keras_cnn_by_a_tape_before_its_softmax(end: str, folder: Path) -> Non
     assert model is not None and model.exact and model.name == "GradientTape"
     images = drawn(70, 48)
     outputs = opened(network).evaluator.outputs(images)
-    logits = model.logits(images)
+    logits: Any = model.logits(images)
     if end != "logits":
         assert not np.allclose(logits.sum(axis=1), 1, atol=0.1)
         logits = softmax(logits.astype(np.float64))
@@ -155,7 +156,7 @@ def test_a_tape_and_weights_give_one_mlp_the_same_gradients(folder: Path) -> Non
     taped = gradients_of(_without_weights(hidden))
     assert taped is not None and taped.name == "GradientTape"
     images = drawn(5, 48)
-    weights = np.float32([1, -2, 0.5, 0])
+    weights = floats([1, -2, 0.5, 0])
 
     def seeds(logits: Floats) -> Floats:
         return np.broadcast_to(weights, logits.shape)
@@ -221,7 +222,7 @@ def test_steps_of_quantised_layers_are_passed_straight_through(folder: Path) -> 
     model = gradients_of(network)
     assert model is not None and model.exact
     images = drawn(20, 48)
-    weights = np.float32([1, -1, 0, 0])
+    weights = floats([1, -1, 0, 0])
     _, gradients = model.pulled(images, lambda logits: np.broadcast_to(weights, logits.shape))
     # The gradient of 2-bit activations is that of a clip to [0, 1].
     plain = kit.Sequential([*parts[:3], layers.ReLU(max_value=1), *parts[4:]])

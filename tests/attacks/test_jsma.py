@@ -76,7 +76,7 @@ def test_the_best_pair_is_that_of_all_pairs() -> None:
 def test_the_pairwise_map_avoids_pixels_that_help_the_other_classes() -> None:
     weights = np.zeros((cases.PIXELS, 3), np.float32)
     weights[0], weights[1], weights[2], weights[3] = (0, 3, 4), (0, 3, 4), (0, 2, -2), (0, 2, -2)
-    dense = Dense((Layer(weights, np.float32([5, 0, 0]), relu=False),))
+    dense = Dense((Layer(weights, cases.single([5, 0, 0]), relu=False),))
     images, targets = cases.images(2), np.array([1, 1])
     moved = [
         np.flatnonzero((found.adversarial != images).any(axis=0)).tolist()

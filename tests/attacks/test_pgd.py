@@ -17,6 +17,7 @@ from relrob.domain.region import Norm
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
 from tests.attacks.art_nets import art_classifier
+from tests.attacks.floats import floats
 from tests.attacks.test_steps import DENSE, art_images, cases, same, tried
 from tests.support import random_dense
 
@@ -29,7 +30,7 @@ def linear(seed: int = 0) -> Dense:
     weights = np.zeros((36, 4), np.float32)
     weights[:, 0] = np.random.default_rng(seed).standard_normal(36)
     weights[:, 1] = -weights[:, 0]
-    return Dense((Layer(weights, np.float32([0, 0, -50, -60]), relu=False),))
+    return Dense((Layer(weights, floats([0, 0, -50, -60]), relu=False),))
 
 
 @pytest.mark.parametrize("norm", NORMS)
@@ -65,7 +66,7 @@ def test_proposals_stay_in_their_ball_and_the_seed_decides(
     assert found.adversarial.min() >= 0 and found.adversarial.max() <= 1
     other = tried(text, DENSE, images, Goal(true), seed=1)
     assert other.adversarial.tobytes() != found.adversarial.tobytes()
-    assert np.array_equal(found.success, found.on_model)
+    assert found.on_model is not None and np.array_equal(found.success, found.on_model)
     step = np.array(found.history[-1])
     assert np.array_equal(np.isfinite(step), found.success)
 
@@ -189,10 +190,10 @@ def test_projections_end_inside_as_exact_numbers(norm: Norm, eps: float) -> None
 
 
 def test_the_nearest_image_of_an_l2_ball() -> None:
-    image, far = np.float32([[0.5, 0.5]]), np.float32([[0.5 + 0.3, 0.5 + 0.4]])
+    image, far = floats([[0.5, 0.5]]), floats([[0.5 + 0.3, 0.5 + 0.4]])
     assert np.allclose(Around(image, 0.25, Norm.L2).nearest(far), [[0.65, 0.7]], atol=1e-6)
     assert np.array_equal(Around(image, 0.6, Norm.L2).nearest(far), far)
-    low, high = ends(np.float32([[0.1, 0.9]]), 0.25)
+    low, high = ends(floats([[0.1, 0.9]]), 0.25)
     assert np.allclose(low, [[0, 0.65]]) and np.allclose(high, [[0.35, 1]])
 
 
@@ -209,9 +210,9 @@ def test_drawn_images_fill_their_ball() -> None:
 
 
 def test_the_steepest_move_has_length_one() -> None:
-    gradients: Floats = np.float32([[3, -4], [1e-30, 0], [0, 0]])
-    assert np.allclose(steepest(gradients, Norm.L2), [[0.6, -0.8], [1, 0], [0, 0]])
-    assert np.array_equal(steepest(gradients, Norm.LINF), [[1, -1], [1, 0], [0, 0]])
+    gradients: Floats = floats([[3, -4], [1e-30, 0], [0, 0]])
+    assert np.allclose(steepest(gradients, Norm.L2), floats([[0.6, -0.8], [1, 0], [0, 0]]))
+    assert np.array_equal(steepest(gradients, Norm.LINF), floats([[1, -1], [1, 0], [0, 0]]))
     with pytest.raises(UsageError, match="norm l1"):
         Around(gradients, 0.1, Norm.L1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,13 +23,12 @@ from relrob.errors import ShapeError, UsageError
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.registry import load
+from tests.attacks.floats import floats
 from tests.support import numpy_opened, random_dense
 
 SHAPE = (2, 2, 1)
 # Class 1 where the first pixel is above 1/2, else class 0; class 2 never.
-STEP = Dense(
-    (Layer(np.float32([[-1, 1, 0]] + [[0, 0, 0]] * 3), np.float32([0.5, -0.5, -9]), False),)
-)
+STEP = Dense((Layer(floats([[-1, 1, 0]] + [[0, 0, 0]] * 3), floats([0.5, -0.5, -9]), False),))
 
 
 def victim_of(images: int, dense: Dense = STEP) -> Victim:
@@ -41,7 +40,7 @@ class Proposes:
     """An attack that proposes what it is told to."""
 
     what: Callable[[Floats], Floats]
-    norm: ClassVar[Norm] = Norm.LINF
+    norm: Norm = Norm.LINF
 
     def run(self, victim: Victim, images: Floats, goal: Goal, rng: np.random.Generator) -> Floats:
         return self.what(images)
@@ -58,7 +57,7 @@ def tried(what: Callable[[Floats], Floats], images: Floats, goal: Goal) -> Any:
     )
 
 
-IMAGES = np.float32([[0.2, 0.1, 0.9, 0.5], [0.4, 0, 0, 0]])
+IMAGES = floats([[0.2, 0.1, 0.9, 0.5], [0.4, 0, 0, 0]])
 
 
 def test_a_goal_is_another_label_or_a_target() -> None:
@@ -85,7 +84,7 @@ def test_nothing_that_an_attack_says_is_believed() -> None:
 
 
 def test_proposals_are_clipped_and_have_no_nan() -> None:
-    wild = np.float32([[-3, np.nan, np.inf, 2], [np.nan, np.nan, np.nan, -np.inf]])
+    wild = floats([[-3, np.nan, np.inf, 2], [np.nan, np.nan, np.nan, -np.inf]])
     found = tried(lambda _: wild, IMAGES, Goal(np.array([0, 0])))
     assert found.adversarial.tolist() == [[0, IMAGES[0, 1], 1, 1], [IMAGES[1, 0], 0, 0, 0]]
     assert found.adversarial.dtype == np.float32
@@ -110,7 +109,7 @@ def test_the_replay_runs_images_alone() -> None:
             self._flipped = flipped
 
         def outputs(self, images: Floats) -> Floats:
-            one = np.float32([[0, 1, 0] if self._flipped else [1, 0, 0]])
+            one = floats([[0, 1, 0] if self._flipped else [1, 0, 0]])
             return np.repeat(one, len(images), axis=0)
 
     network = numpy_opened(STEP, SHAPE).network
@@ -172,8 +171,9 @@ def test_the_slope_of_a_loss_is_its_derivative(name: str, targeted: bool) -> Non
     rows = np.arange(5, 25)
     loss = LOSSES[name](Goal(true, (true + 2) % 6 if targeted else None))
     _, slope = loss(logits, rows)
+    wide: Any = logits.astype(np.float64)
     for place in range(6):
-        up, down = logits.astype(np.float64), logits.astype(np.float64)
+        up, down = wide.copy(), wide.copy()
         up[:, place] += 1e-5
         down[:, place] -= 1e-5
         change = (loss(up, rows)[0] - loss(down, rows)[0]) / 2e-5
@@ -188,7 +188,7 @@ def test_losses_are_above_their_threshold_where_the_goal_is_reached() -> None:
 
 
 def test_a_sure_network_keeps_a_slope() -> None:
-    logits = np.float32([[60, 0, 1]])
+    logits = floats([[60, 0, 1]])
     _, slope = cross_entropy(Goal(np.array([0])))(logits, np.array([0]))
     assert slope[0, 0] < 0 < slope[0, 1] < slope[0, 2]
     assert np.isclose(slope[0, 0], -slope[0, 1:].sum(), rtol=1e-5)
@@ -206,7 +206,7 @@ def test_seeds_follow_the_chunks() -> None:
 
 
 def test_distances_of_two_images() -> None:
-    one, other = np.float32([[0, 0.5, 1, 0.25]]), np.float32([[0, 0, 0, 0.25]])
+    one, other = floats([[0, 0.5, 1, 0.25]]), floats([[0, 0, 0, 0.25]])
     found = {norm: float(distances(one, other, norm)[0]) for norm in Norm}
     assert found == {Norm.L0: 2, Norm.L1: 1.5, Norm.L2: 1.25**0.5, Norm.LINF: 1}
     assert distances(one + np.float32(5e-7), one, Norm.L0)[0] == 0
@@ -253,9 +253,10 @@ def test_a_wrong_text_is_refused_in_one_line(text: str, told: str) -> None:
 @pytest.mark.parametrize("entry", [entry for entry in ATTACKS if not entry.extra], ids=str)
 def test_every_attack_of_the_table_is_frozen_and_named(entry: Any) -> None:
     text, attack = named(entry.name)
+    values: Any = attack
     assert isinstance(attack.norm, Norm) and entry.needs in ("gradients", "outputs", "labels")
     assert text.split(":")[len(entry.name.split(":")) :] == [
-        f"{field.name}={getattr(attack, field.name)}" for field in fields(attack)
+        f"{field.name}={getattr(attack, field.name)}" for field in fields(values)
     ]
     assert named(text) == (text, attack)
     assert type(attack) is load(entry.target) and len(entry.summary) < 100

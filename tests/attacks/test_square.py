@@ -60,7 +60,7 @@ def test_labels_alone_are_no_signal_and_are_not_called_robust(norm: Norm) -> Non
     logits = linear()
 
     def one_hot(images: Floats) -> Floats:
-        return np.eye(2, dtype=np.float32)[logits(images).argmax(axis=1)]
+        return np.asarray(np.eye(2, dtype=np.float32)[logits(images).argmax(axis=1)])
 
     weights, bias = plane()
     eps = 0.5 * float(np.abs(score(images, weights, bias)).min()) / np.abs(weights).sum()
@@ -85,11 +85,11 @@ def test_probabilities_tell_as_much_as_logits(loss: str) -> None:
     opened = numpy_opened(dense, (4, 4, 1))
 
     def logits(x: Floats) -> Floats:
-        return 3 * opened.evaluator.outputs(x)
+        return np.asarray(3 * opened.evaluator.outputs(x))
 
     def softmax(x: Floats) -> Floats:
         wide = np.exp(logits(x).astype(np.float64))
-        return (wide / wide.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(wide / wide.sum(axis=1, keepdims=True), np.float32)
 
     attack = Square(eps=0.15, queries=300, loss=loss, rescale=True)
     one, other = (run(attack, function, images, classes=4) for function in (logits, softmax))
@@ -124,12 +124,12 @@ def test_the_bump_of_l2() -> None:
 
 def test_it_breaks_as_many_as_art_does() -> None:
     pytest.importorskip("art", reason="needs pip install 'relrob[art]'")
-    opened = numpy_opened(random_dense(5, (64, 24, 3)), (8, 8, 1))
-    images = np.random.default_rng(3).random((20, 64), dtype=np.float32)
+    opened = numpy_opened(random_dense(5, (64, 24, 10)), (8, 8, 1))
+    images = np.random.default_rng(3).random((40, 64), dtype=np.float32)
     goal = Goal(labelled(opened.evaluator.outputs, images))
     rates = []
-    for text in ("square:eps=0.15:queries=60", "art:square:eps=0.15:max_iter=60"):
+    for text in ("square:eps=0.25:queries=150:rescale=true", "art:square:eps=0.25:max_iter=150"):
         full, attack = named(text)
         rates.append(attacked(attack, full, opened, images, goal).success.mean())
     assert 0.2 < rates[0] < 1
-    assert rates[0] >= rates[1] - 0.05
+    assert rates[0] >= rates[1] - 0.1

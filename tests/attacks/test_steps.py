@@ -17,6 +17,7 @@ from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Norm
 from relrob.networks.evaluator import labels
 from tests.attacks.art_nets import SHAPE, art_classifier, ours
+from tests.attacks.floats import floats
 from tests.support import random_dense
 
 SIZES = (36, 24, 16, 5)
@@ -91,7 +92,7 @@ def test_ifgm_is_its_formula() -> None:
     eps = 0.05
     expected: dict[str, Floats] = {}
     for clip_ref in ("previous", "clean", "none"):
-        here = images
+        here: Any = images
         for _ in range(3):
             move = eps * gradient(here, goal)
             if clip_ref == "previous":
@@ -120,24 +121,12 @@ def test_ifgm_does_not_depend_on_the_batch() -> None:
 @pytest.mark.parametrize("name", ["ifgsm", "ifgm"])
 def test_a_model_that_reads_twice_the_range_moves_half_as_far(name: str) -> None:
     images, true = cases()
-    centred = Dense(
-        (
-            Layer(DENSE.layers[0].weights / 2, DENSE.layers[0].bias, True),
-            *DENSE.layers[1:],
-        )
-    )
-    # The same function of values v = 2 x - 1, up to the bias that stands for the shift.
-    shifted = Dense(
-        (
-            Layer(
-                centred.layers[0].weights,
-                centred.layers[0].bias + centred.layers[0].weights.sum(axis=0),
-                True,
-            ),
-            *centred.layers[1:],
-        )
-    )
-    eps, values = 0.03, 2 * images - 1
+    first, *others = DENSE.layers
+    # The same function of values v = 2 x - 1: x W + b = v (W / 2) + (b + the sum of W / 2).
+    half = floats(first.weights / 2)
+    shifted = Dense((Layer(half, first.bias + half.sum(axis=0), relu=True), *others))
+    eps = 0.03
+    values: Any = 2 * images - 1
     for _ in range(3):
         seeds, _ = seeds_of(cross_entropy(Goal(true)), np.arange(len(images)))
         slope = DenseGradients(shifted).pulled(values, seeds)[1]
@@ -155,7 +144,7 @@ def test_a_constant_network_and_one_that_breaks(name: str) -> None:
     assert not found.success.any() and np.array_equal(found.adversarial, images)
     weights = np.zeros((36, 5), np.float32)
     weights[:, 0], weights[:, 1] = -1, 1
-    linear = Dense((Layer(weights, np.float32([35.9, -35.9, -99, -99, -99]), False),))
+    linear = Dense((Layer(weights, floats([35.9, -35.9, -99, -99, -99]), False),))
     near = np.full((8, 36), 0.99, np.float32)
     assert tried(f"{name}:eps=0.5", linear, near, Goal(np.zeros(8, int))).success.all()
 

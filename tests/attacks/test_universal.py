@@ -33,7 +33,7 @@ def fit(text: str, dense: Dense, images: Floats, goal: Goal, rng: Any = None) ->
     return attack.fit(victim, images, goal, rng or generator(0, full))
 
 
-def labels_of(dense: Dense, images: Floats) -> Ints:
+def labels_of(dense: Dense, images: Floats | Doubles) -> Ints:
     return np.asarray(forward(dense, images).argmax(axis=1))
 
 
@@ -102,7 +102,7 @@ def test_uap_tried_ahead_is_uap_one_by_one(seed: int) -> None:
     text = "uap:eps=0.15:xi=0.25:delta=0.1:passes=3"
     mine = fit(text, dense, images, Goal(labels), InOrder(orders))
     assert np.allclose(mine.perturbation, noise, atol=1e-5) and noise.any()
-    assert (mine.passes, mine.fooling) == (passes, pytest.approx(fooled))
+    assert mine.passes == passes and mine.fooling == pytest.approx(fooled)
     assert mine.converged == (fooled >= 0.9)
 
 
@@ -202,7 +202,7 @@ def test_a_perturbation_is_flat_finite_and_of_the_size_of_the_images() -> None:
     with pytest.raises(ShapeError, match="shape"):
         Applied(np.zeros((2, 3), np.float32))
     with pytest.raises(UsageError, match="NaN"):
-        Fitted(np.float32([np.nan]), 0, False, 1)
+        Fitted(cases.single([np.nan]), 0, False, 1)
     with pytest.raises(ShapeError, match="3 pixels"):
         added(cases.images(2), np.zeros(3, np.float32))
     with pytest.raises(ValueError, match="read-only"):

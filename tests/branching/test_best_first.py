@@ -34,7 +34,7 @@ def started(
     opened, leaves = problem.networks[1], list[Leaf]()
     enclosure = enclosure_of(opened.network)
     assert enclosure is not None
-    tally = Tally(judge_of(opened, problem.points, problem.label), problem.label, 60.0)
+    tally = Tally(judge_of(opened, problem.points, problem.wanted), 60.0)
     bounds = CertainLabels(enclosure, problem.points, problem.label) if bounded else None
     return tally, BestFirst(tally, bounds, parts, leaf, leaves), leaves
 
@@ -101,7 +101,7 @@ def test_verdicts_and_proofs_are_complete(
             assert covered(problem, leaves) == problem.points.count
             split += len(leaves) > 3
         else:
-            assert problem.points.cost(tally.hint) <= problem.points.ladder.radius
+            assert problem.points.cost(tally.hint) <= problem.points.region.radius
             image = problem.points.images(tally.hint[None, :])
             assert int(problem.networks[1].evaluator.outputs(image).argmax()) != problem.label
     assert min(found.values()) > 15

@@ -244,7 +244,7 @@ def test_the_first_point_that_is_wrong_is_the_hint() -> None:
         int(said[0]),
         np.flatnonzero(said != said[0]),
     )
-    tally = Tally(judge_of(opened, rungs, label), label, 60.0)
+    tally = Tally(judge_of(opened, rungs, Label(label)), 60.0)
     cubes.run(tally, masks[: wrong[0]])
     assert tally.hint is None and tally.searched == wrong[0]
     cubes.run(tally, masks[wrong[0] :])

@@ -23,7 +23,12 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def audit(case: Case, out: Path, **more: Any) -> AuditResult:
-    given = {"attacks": ["fgsm", "pgd"], "region": "linf-8", "images": "0:8", "time": "20s"}
+    given: dict[str, Any] = {
+        "attacks": ["fgsm", "pgd"],
+        "region": "linf-8",
+        "images": "0:8",
+        "time": "20s",
+    }
     return relrob.audit(
         case.reference, case.simulated, dataset=str(case.data), out=out, **given | more
     )

@@ -48,7 +48,8 @@ class TableJudge:
     def see(self, masks: Bools) -> Seen:
         self.blocks += 1
         at = masks @ (1 << np.arange(masks.shape[1]))
-        return Seen(self.table[at], self.least[at], int((at % 5 == 0).sum()))
+        labels = self.table[at]
+        return Seen(labels, labels != LABEL, self.least[at], int((at % 5 == 0).sum()))
 
 
 def judge(seed: int, features: int = 6, wrong: float = 0.4) -> TableJudge:
@@ -59,7 +60,7 @@ def judge(seed: int, features: int = 6, wrong: float = 0.4) -> TableJudge:
 
 
 def tally(judge: TableJudge, limit: float = 60.0) -> Tally:
-    return Tally(judge, LABEL, limit)
+    return Tally(judge, limit)
 
 
 def split_up(part: Part, depth: int) -> Iterator[Part]:

@@ -15,6 +15,7 @@ from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging import folded
 from relrob.judging.folded import FoldedDense
+from relrob.queries.properties import Label
 from relrob.regions.ladder import rung_set
 from tests import hostile
 from tests.hostile import ONE_POINT, WHITE, said, session
@@ -40,7 +41,7 @@ def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
     answers += [said(run(images)), np.array([int(said(run(one[None, :]))[0]) for one in images])]
     exact = hostile.exact_logits(dense, images)
     for label in range(dense.classes):
-        fold = FoldedDense(dense, rungs, label)
+        fold = FoldedDense(dense, rungs, Label(label))
         judged = fold.judge(masks)
         sure = ~judged.close
         for answer in answers:
@@ -61,7 +62,7 @@ def test_hostile_networks_are_not_merely_all_thin() -> None:
     for seed in range(200):
         shown = hostile.image(seed)
         rungs = rung_set(hostile.ladder(seed, shown), shown)
-        fold = FoldedDense(hostile.network(seed), rungs, 0)
+        fold = FoldedDense(hostile.network(seed), rungs, Label(0))
         judged = fold.judge(rungs.knapsack.masks(0, rungs.count))
         certain, close = certain + int((~judged.close).sum()), close + int(judged.close.sum())
         infinite += fold.threshold == float("inf")
@@ -105,7 +106,7 @@ def test_coefficients_that_overflow_prove_nothing() -> None:
     shown = np.zeros(hostile.SHAPE, np.uint8)
     shown.reshape(-1)[:2] = 255
     rungs = rung_set(Ladder(Fraction(1), Fraction(1, 2), 2, 1), shown)
-    judged = FoldedDense(Dense((first, second, last)), rungs, 0).judge(
+    judged = FoldedDense(Dense((first, second, last)), rungs, Label(0)).judge(
         rungs.knapsack.masks(0, rungs.count)
     )
     assert (judged.close | (judged.labels == 1)).all()
@@ -121,6 +122,6 @@ def test_flushed_subnormal_weights_of_large_activations_are_within_the_error() -
         Layer(shrink, np.zeros(2, np.float32), False),
     )
     rungs = rung_set(ONE_POINT, WHITE)
-    judged = FoldedDense(Dense(layers), rungs, 0).judge(rungs.knapsack.masks(0, 1))
+    judged = FoldedDense(Dense(layers), rungs, Label(0)).judge(rungs.knapsack.masks(0, 1))
     assert judged.margins[0] == np.float32(2.0**-27)
     assert judged.close[0]

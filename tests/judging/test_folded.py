@@ -14,6 +14,7 @@ from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
 from relrob.networks.evaluator import labels, margins
+from relrob.queries.properties import Label
 from relrob.regions.hulls import knapsack_support
 from relrob.regions.ladder import RungSet, rung_set
 from tests.support import NumpyEvaluator, random_dense
@@ -65,7 +66,7 @@ def test_margins_are_within_the_stated_error(
     images = rungs.images(masks)
     truth = real_forward(dense, images)
     for label in range(dense.classes):
-        folded = FoldedDense(dense, rungs, label)
+        folded = FoldedDense(dense, rungs, Label(label))
         judged = folded.judge(masks)
         assert np.abs(judged.margins - margins_of(truth, label)).max() <= folded.threshold
         sure = ~judged.close
@@ -78,7 +79,7 @@ def test_certain_labels_hold_in_any_order_of_summation() -> None:
     for seed in range(6):
         dense, rungs = random_dense(seed, (36, 24, 24, 4)), ladder(seed, "4", "1/2")
         masks = rungs.knapsack.masks(0, rungs.count)
-        judged = FoldedDense(dense, rungs, 1).judge(masks)
+        judged = FoldedDense(dense, rungs, Label(1)).judge(masks)
         images = rungs.images(masks)
         for number in np.argsort(np.abs(judged.margins))[:40]:
             said = int(np.argmax(shuffled_forward(dense, images[number], rng)))
@@ -96,7 +97,7 @@ def test_a_tie_is_thin() -> None:
     rungs = ladder(0, "3", "1/4")
     masks = rungs.knapsack.masks(0, rungs.count)
     for label in (0, 1):
-        judged = FoldedDense(twin, rungs, label).judge(masks)
+        judged = FoldedDense(twin, rungs, Label(label)).judge(masks)
         ahead = (
             real_forward(twin, rungs.images(masks))[:, label]
             > real_forward(twin, rungs.images(masks))[:, 2]
@@ -111,17 +112,19 @@ def test_neurons_at_zero_for_ever_and_biases_only() -> None:
     )
     last = Layer(np.eye(5, 2, dtype=np.float32), np.array([0.5, 0.0], np.float32), relu=False)
     rungs = ladder(1, "3", "1/4")
-    judged = FoldedDense(Dense((first, last)), rungs, 0).judge(rungs.knapsack.masks(0, rungs.count))
+    judged = FoldedDense(Dense((first, last)), rungs, Label(0)).judge(
+        rungs.knapsack.masks(0, rungs.count)
+    )
     assert np.allclose(judged.margins, 0.5)
     assert not judged.close.any()
-    assert FoldedDense(Dense((first, last)), rungs, 0).neurons == 0
+    assert FoldedDense(Dense((first, last)), rungs, Label(0)).neurons == 0
 
 
 def test_folding_removes_most_neurons_on_a_small_region() -> None:
     dense = random_dense(5, (36, 64, 64, 4))
     assert (
-        FoldedDense(dense, ladder(5, "1/2", "1/16"), 0).neurons
-        < FoldedDense(dense, ladder(5, "9", "1"), 0).neurons
+        FoldedDense(dense, ladder(5, "1/2", "1/16"), Label(0)).neurons
+        < FoldedDense(dense, ladder(5, "9", "1"), Label(0)).neurons
         < 128
     )
 
@@ -131,7 +134,7 @@ def test_overflowing_weights_leave_everything_to_the_runtime() -> None:
     last = Layer(np.full((4, 2), 3e38, np.float32), np.zeros(2, np.float32), relu=False)
     rungs = ladder(1, "3", "1/4")
     with np.errstate(all="ignore"):
-        judged = FoldedDense(Dense((huge, last)), rungs, 0).judge(
+        judged = FoldedDense(Dense((huge, last)), rungs, Label(0)).judge(
             rungs.knapsack.masks(0, rungs.count)
         )
     assert judged.close.all()

@@ -12,6 +12,7 @@ from relrob.domain.arrays import Bools, Floats
 from relrob.domain.network import Arithmetic, Dense
 from relrob.judging.folded import FoldedDense, Judged
 from relrob.judging.judges import FoldedJudge, RuntimeJudge, judge_of
+from relrob.queries.properties import Label
 from tests.judging.tally_cases import (
     CLASSES,
     LABEL,
@@ -28,7 +29,10 @@ def test_both_judges_give_the_runtimes_labels(softmax: bool) -> None:
     for seed in range(5):
         opened = numpy_opened(random_dense(seed, (16, 12, CLASSES), softmax), (4, 4, 1))
         outputs = opened.evaluator.outputs(rungs.images(masks)).astype(np.float64)
-        by_runtime, by_folding = RuntimeJudge(opened, rungs, LABEL), judge_of(opened, rungs, LABEL)
+        by_runtime, by_folding = (
+            RuntimeJudge(opened, rungs, Label(LABEL)),
+            judge_of(opened, rungs, Label(LABEL)),
+        )
         assert isinstance(by_folding, FoldedJudge)
         for rows in (
             slice(0, 3),
@@ -48,7 +52,7 @@ def test_both_judges_give_the_runtimes_labels(softmax: bool) -> None:
 def test_only_float_mlps_are_folded(arithmetic: Arithmetic, dense: bool) -> None:
     opened = numpy_opened(random_dense(0, (16, 12, CLASSES)), (4, 4, 1), black_box=not dense)
     opened = replace(opened, network=replace(opened.network, arithmetic=arithmetic))
-    assert isinstance(judge_of(opened, small(), LABEL), RuntimeJudge)
+    assert isinstance(judge_of(opened, small(), Label(LABEL)), RuntimeJudge)
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ def test_thin_points_go_to_the_runtime_and_only_they(probabilities: bool) -> Non
         np.zeros(len(rows), np.bool_),
     ):
         said = Judged(np.full(len(rows), 7, dtype=np.int64), folded, close)
-        judge = FoldedJudge(opened, rungs, label, cast(FoldedDense, Said(said)))
+        judge = FoldedJudge(opened, rungs, Label(label), cast(FoldedDense, Said(said)))
         seen = judge.see(masks[rows])
         runtime = outputs[rows]
         assert seen.close_calls == close.sum()
@@ -132,7 +136,7 @@ def test_close_calls_have_the_bits_of_images_alone(exact: tuple[int, ...]) -> No
     expected = Counted(dense, 1).outputs(rungs.images(masks)).astype(np.float64)
     best = np.delete(expected, LABEL, axis=1).max(axis=1)
     for rows in (slice(0, 9), slice(None), slice(0, 9), slice(20, 60)):
-        judge = RuntimeJudge(opened, rungs, LABEL, close=True)
+        judge = RuntimeJudge(opened, rungs, Label(LABEL), close=True)
         seen = judge.see(masks[rows])
         assert seen.labels.tolist() == expected[rows].argmax(axis=1).tolist()
         assert np.array_equal(seen.margins, expected[rows, LABEL] - best[rows])

@@ -87,7 +87,7 @@ def nearest(network: Network, rungs: RungSet, label: int, looked_up: bool = True
     ]
     levels = 255 if network.runtime == "xnnpack" or layers[0].asymmetric else 127
     quantiser = row_quantiser(network) if looked_up else None
-    return NearestDense(layers, levels, rungs, label, highest, quantiser=quantiser)
+    return NearestDense(layers, levels, rungs, Label(label), highest, quantiser=quantiser)
 
 
 @pytest.mark.parametrize(("runtime", "asymmetric"), CASES)
@@ -172,7 +172,7 @@ def test_a_look_up_that_contradicts_the_rounding_is_not_believed(tmp_path: Path)
     assert layers is not None
     highest = [np.full(len(layer.bias), 9.0) for layer in layers]
     dense = NearestDense(
-        layers, 255, rungs, 0, highest, quantiser=lambda images: images + np.float32(0.01)
+        layers, 255, rungs, Label(0), highest, quantiser=lambda images: images + np.float32(0.01)
     )
     assert np.isinf(dense.judge(every_mask(rungs)).error).any()
 
@@ -203,10 +203,13 @@ def test_a_block_has_the_labels_and_the_smallest_margin_of_the_runtime(
         opened = opened_file(a_file(tmp_path, seed), runtime)
         rungs = rungs_of(seed, ("1/4", "1/2", "1/8")[seed % 3])
         masks = every_mask(rungs)
-        judge = nearest_judge(opened, rungs, 0, enclosure_of(opened.network))
+        judge = nearest_judge(opened, rungs, Label(0), enclosure_of(opened.network))
         assert isinstance(judge, NearestJudge)
         for rows in (slice(0, 20), slice(None), slice(100, 300), slice(40, 110)):
-            ours, theirs = judge.see(masks[rows]), RuntimeJudge(opened, rungs, 0).see(masks[rows])
+            ours, theirs = (
+                judge.see(masks[rows]),
+                RuntimeJudge(opened, rungs, Label(0)).see(masks[rows]),
+            )
             assert ours.labels.tolist() == theirs.labels.tolist()
             assert (
                 ours.margins.argmin() == theirs.margins.argmin()
@@ -234,7 +237,7 @@ def test_most_points_are_spared(tmp_path: Path) -> None:
     rungs = rungs_of(1)
     counting = Counting(opened.evaluator)
     judge = nearest_judge(
-        replace(opened, evaluator=counting), rungs, 0, enclosure_of(opened.network)
+        replace(opened, evaluator=counting), rungs, Label(0), enclosure_of(opened.network)
     )
     masks = every_mask(rungs)
     judge.see(masks)
@@ -247,9 +250,9 @@ def test_a_runtime_that_breaks_the_promise_judges_alone(
     opened = opened_file(a_file(tmp_path, 1), "xnnpack")
     rungs = rungs_of(1)
     shifted_one = replace(opened, evaluator=Counting(opened.evaluator, shift=5.0))
-    judge = nearest_judge(shifted_one, rungs, 0, enclosure_of(opened.network))
+    judge = nearest_judge(shifted_one, rungs, Label(0), enclosure_of(opened.network))
     masks = every_mask(rungs)
-    theirs = RuntimeJudge(shifted_one, rungs, 0).see(masks)
+    theirs = RuntimeJudge(shifted_one, rungs, Label(0)).see(masks)
     for _ in range(2):
         seen = judge.see(masks)
         assert (
@@ -268,7 +271,7 @@ def test_a_promise_broken_later_ends_in_no_verdict(
     judge = nearest_judge(
         replace(opened, evaluator=Counting(opened.evaluator, shift=5.0, after=1)),
         rungs,
-        0,
+        Label(0),
         enclosure_of(opened.network),
     )
     masks = every_mask(rungs)
@@ -325,10 +328,10 @@ def test_rows_of_zeros_and_tiny_rows_are_left_to_the_runtime(tmp_path: Path) -> 
     )
     rungs = rungs_of(1)
     highest = [np.full(70, 1.0), np.full(5, 1.0)]
-    found = NearestDense(layers, 255, rungs, 0, highest).judge(every_mask(rungs))
+    found = NearestDense(layers, 255, rungs, Label(0), highest).judge(every_mask(rungs))
     assert np.isinf(found.error).all() and not found.sure.any()
     black = rung_set(Ladder(Fraction(20), Fraction(1, 4), 9, 4), np.zeros((8, 8), np.uint8))
-    found = NearestDense(layers, 255, black, 0, highest).judge(np.zeros((1, 9), np.bool_))
+    found = NearestDense(layers, 255, black, Label(0), highest).judge(np.zeros((1, 9), np.bool_))
     assert np.isinf(found.error).all()
 
 
@@ -348,9 +351,9 @@ def test_sums_that_leave_float32_are_refused(tmp_path: Path) -> None:
         False,
     )
     rungs = rungs_of(1)
-    assert not NearestDense((first, wide), 255, rungs, 0, [np.ones(70000), np.ones(5)]).exact
+    assert not NearestDense((first, wide), 255, rungs, Label(0), [np.ones(70000), np.ones(5)]).exact
     assert not NearestDense(
-        (first, wide), 255, rungs, 0, [np.full(70000, np.inf), np.ones(5)]
+        (first, wide), 255, rungs, Label(0), [np.full(70000, np.inf), np.ones(5)]
     ).exact
 
 

@@ -13,6 +13,7 @@ from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
 from relrob.judging.pointwise import Hidden, MarginErrors, settled
+from relrob.queries.properties import Label
 from relrob.regions.ladder import RungSet, rung_set
 from tests.support import random_dense
 
@@ -107,7 +108,7 @@ def test_what_is_certain_stands_however_sums_round(sizes: tuple[int, ...]) -> No
         dense = centred(
             strained(seed, sizes), rungs, masks, label, [0.0, 0.3, 0.6, 1.0][seed // 4 % 4]
         )
-        fold = FoldedDense(dense, rungs, label)
+        fold = FoldedDense(dense, rungs, Label(label))
         judged = fold.judge(masks)
         for mask, said, margin, left in zip(
             masks, judged.labels, judged.margins, judged.close, strict=True

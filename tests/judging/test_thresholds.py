@@ -15,6 +15,7 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
 from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
+from relrob.queries.properties import Label
 from relrob.queries.solver import Solver
 from relrob.regions.ladder import RungSet, rung_set
 from relrob_solvers.branch_ladder import Branch
@@ -68,7 +69,7 @@ def test_the_threshold_is_at_least_highams_bound_and_its_own_error(sizes: tuple[
         for label in range(dense.classes):
             others = [other for other in range(dense.classes) if other != label]
             runtime = [float((error[:, label] + error[:, other]).max()) for other in others]
-            threshold = FoldedDense(dense, rungs, label).threshold
+            threshold = FoldedDense(dense, rungs, Label(label)).threshold
             assert threshold >= max(runtime)
             if len(sizes) == 2:
                 own = [coefficient_error(dense, rungs, label, other) for other in others]
@@ -83,7 +84,7 @@ def test_the_error_of_a_kept_neuron_is_carried_on() -> None:
     for seed in range(80):
         dense, shown = random_dense(seed, (12, 1, 2)), hostile.image(3 * seed + 1)
         rungs = rung_set(Ladder(Fraction(9), Fraction(1, 2), 12, 1), shown)
-        fold = FoldedDense(dense, rungs, 0)
+        fold = FoldedDense(dense, rungs, Label(0))
         if fold.neurons != 1:
             continue
         weights, zero = dense.layers[0].weights, np.zeros((12, 1), np.float32)
@@ -102,8 +103,8 @@ def test_the_error_of_a_kept_neuron_is_carried_on() -> None:
 def test_thin_is_up_to_the_threshold(part: float) -> None:
     """A margin is moved by its bias to a part of the threshold."""
     rungs = rung_set(ONE_POINT, WHITE)
-    threshold = FoldedDense(linear([[0.5, 0.5]] * 8, [0, 0]), rungs, 0).threshold
+    threshold = FoldedDense(linear([[0.5, 0.5]] * 8, [0, 0]), rungs, Label(0)).threshold
     dense = linear([[0.5, 0.5]] * 8, [part * threshold, 0])
-    judged = FoldedDense(dense, rungs, 0).judge(rungs.knapsack.masks(0, 1))
+    judged = FoldedDense(dense, rungs, Label(0)).judge(rungs.knapsack.masks(0, 1))
     assert judged.margins[0] == pytest.approx(part * threshold, rel=1e-3)
     assert judged.close[0] == (abs(part) < 1)

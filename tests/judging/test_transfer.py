@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from itertools import product
 
-import numpy as np
 import pytest
 
 from relrob.domain.arrays import Bools, Ints
-from relrob.judging.transfer import TransferCount
+from relrob.judging.transfer import Same, TransferCount
 from relrob.queries.findings import Share
 from relrob.regions.ladder import RungSet
 from relrob.regions.part import whole
@@ -43,24 +42,26 @@ def naive_transfer(rungs: RungSet, masks: Bools, first: Ints, second: Ints) -> l
 def test_transfer_of_points_is_a_plain_count(seed: int, size: int) -> None:
     rungs = small(seed=seed)
     masks = all_masks(rungs)
-    first, second = judge(seed).see(masks).labels, judge(seed + 100).see(masks).labels
-    count = TransferCount(rungs, LABEL)
+    one, two = judge(seed), judge(seed + 100)
+    count = TransferCount(rungs)
     for at in range(0, len(masks), size):
-        count.add_points(masks[at : at + size], first[at : at + size], second[at : at + size])
+        some = masks[at : at + size]
+        count.add_points(some, one.see(some), two.see(some))
     assert [count.result.all, count.result.closest, count.result.farthest] == naive_transfer(
-        rungs, masks, first, second
+        rungs, masks, one.see(masks).labels, two.see(masks).labels
     )
 
 
 @pytest.mark.parametrize(("first", "second"), list(product(range(CLASSES), repeat=2)))
 def test_transfer_of_parts_is_that_of_their_points(first: int, second: int) -> None:
     rungs = small()
-    by_part, by_point = TransferCount(rungs, LABEL), TransferCount(rungs, LABEL)
+    by_part, by_point = TransferCount(rungs), TransferCount(rungs)
     for number, part in enumerate(split_up(whole(rungs), 3)):
         said = first if number % 3 else LABEL  # some parts are right whatever the case
         dearest = part.dearest()
         assert dearest is not None
-        by_part.add_part(part, said, second, dearest)
+        by_part.add_part(part, (said != LABEL, second != LABEL), said == second, dearest)
         every = part.masks(0, part.count)
-        by_point.add_points(every, np.full(part.count, said), np.full(part.count, second))
+        pair = [Same(part.count, label, label != LABEL) for label in (said, second)]
+        by_point.add_points(every, *pair)
     assert by_part.result == by_point.result

@@ -5,6 +5,7 @@ A module for each room of the code that is spoilt.
 
 from tests.mutants import (
     attacks,
+    attacks_black_box,
     attacks_gradients,
     audit_gate,
     audit_pair,
@@ -36,6 +37,7 @@ from tests.mutants.planting import CORE, Mutant, copied, fails, killed, spoilt
 
 MUTANTS: tuple[Mutant, ...] = (
     *attacks.MUTANTS,
+    *attacks_black_box.MUTANTS,
     *attacks_gradients.MUTANTS,
     *audit_gate.MUTANTS,
     *audit_runtimes.MUTANTS,

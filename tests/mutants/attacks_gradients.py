@@ -68,8 +68,8 @@ MUTANTS = (
     Mutant(
         "pgd: never projected",
         "relrob/attacks/pgd.py",
-        "here = around.nearest(here + np.float32(length) * steepest(gradients, self.norm))",
-        "here = here + np.float32(length) * steepest(gradients, self.norm)",
+        "here = around.nearest(here + np.asarray(moves, np.float32))",
+        "here = here + np.asarray(moves, np.float32)",
         _PGD,
     ),
     Mutant(

@@ -119,7 +119,7 @@ MUTANTS = (
     ),
     Mutant(
         "doubts: images of the first classes alone are run",
-        "relrob/api/doubts.py",
+        "relrob/audit/sample.py",
         "np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)).tolist()",
         "list(range(min(count, most, 100)))",
         DOUBTS,

@@ -65,8 +65,8 @@ MUTANTS = (
     Mutant(
         "runtimes: near ties in a batch",
         "relrob/networks/deployed.py",
-        "    near = near_ties(outputs, _scale(opened, images))\n",
-        "    near = near_ties(outputs, _scale(opened, images))[:0]\n",
+        "    near = ties(outputs, _scale(opened, images))\n",
+        "    near = ties(outputs, _scale(opened, images))[:0]\n",
         _DEPLOYED,
     ),
     Mutant(

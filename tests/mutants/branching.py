@@ -61,7 +61,7 @@ MUTANTS = (
     Mutant(
         "search: wrong everywhere is right",
         "relrob/branching/best_first.py",
-        "if settled.label == tally.label:",
+        "if not settled.wrong:",
         "if settled.label >= 0:",
         (
             "tests/deciding/test_auto.py",

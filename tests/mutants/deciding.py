@@ -69,13 +69,13 @@ MUTANTS = (
     Mutant(
         "replay skipped",
         "relrob/deciding/replay.py",
-        "if not wanted.fails(outputs)[0]:",
+        "if not wanted.fails(outputs, said)[0]:",
         "if said == -9:",
     ),
     Mutant(
         "region not checked in replay",
         "relrob/regions/ladder.py",
-        "> self.ladder.radius or not self.contains(image):",
+        "> self.region.radius or not self.contains(image):",
         "< 0:",
     ),
     Mutant(

@@ -120,6 +120,27 @@ MUTANTS = (
         "_SOFTMAX: Final = 0.0",
     ),
     Mutant(
+        "another property judged in folded arithmetic",
+        "relrob/judging/judges.py",
+        "if dense is None or not isinstance(wanted, Label):",
+        "if dense is None:",
+        ("tests/judging/test_property.py",),
+    ),
+    Mutant(
+        "another property's near ties are those of labels",
+        "relrob/judging/judges.py",
+        "outputs, images, self._wanted.near_ties)",
+        "outputs, images)",
+        ("tests/judging/test_property.py",),
+    ),
+    Mutant(
+        "bounds call a wrong label right",
+        "relrob/bounding/certain.py",
+        "found.gains, wrong=True)",
+        "found.gains, wrong=False)",
+        ("tests/solvers/test_branch_ladder.py",),
+    ),
+    Mutant(
         "a black box judged by its weights",
         "relrob/judging/judges.py",
         "if network.black_box or network.arithmetic is",
@@ -193,7 +214,7 @@ MUTANTS = (
     Mutant(
         "ties ignored",
         "relrob/judging/tally.py",
-        "        where = np.flatnonzero(seen.labels != self.label)",
+        "        where = np.flatnonzero(seen.fails)",
         "        where = np.flatnonzero(seen.margins < 0)",
     ),
     Mutant(
@@ -211,8 +232,8 @@ MUTANTS = (
     Mutant(
         "branch: proved wrong is right",
         "relrob/judging/tally.py",
-        "        if said != self.label:",
-        "        if said < 0:",
+        "        if fails:",
+        "        if False:",
         (
             "tests/solvers/test_soundness.py",
             "tests/judging/test_certainty.py",
@@ -253,14 +274,14 @@ MUTANTS = (
     Mutant(
         "transfer over the wrong network",
         "relrob/judging/transfer.py",
-        "        where = np.flatnonzero(first != self._label)",
-        "        where = np.flatnonzero(second != self._label)",
+        "        where = np.flatnonzero(first.fails)",
+        "        where = np.flatnonzero(second.fails)",
     ),
     Mutant(
         "transfer to itself",
         "relrob/judging/transfer.py",
-        "        transfers = second[where] != self._label",
-        "        transfers = first[where] != self._label",
+        "        transfers = second.fails[where]",
+        "        transfers = first.fails[where]",
     ),
     Mutant(
         "closest and farthest swapped",

@@ -88,8 +88,8 @@ MUTANTS = (
     Mutant(
         "real: folded weights taken for the file's",
         "relrob/networks/load.py",
-        "dense = dense and not folded",
-        "dense = dense",
+        "if not dense or folded or",
+        "if not dense or",
         ("tests/networks/test_real.py", "tests/networks/test_inputs.py"),
     ),
     Mutant(

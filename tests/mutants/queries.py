@@ -41,7 +41,7 @@ MUTANTS = (
     Mutant(
         "digest without the label",
         "relrob/queries/query.py",
-        ", self.wanted.label])",
+        ", *self.wanted.described()])",
         "])",
         ("tests/queries/test_query.py",),
     ),
@@ -55,7 +55,7 @@ MUTANTS = (
     Mutant(
         "digest of a ladder's costs alone",
         "relrob/regions/ladder.py",
-        'f"{self.ladder} {self.costs}',
+        'f"{self.region} {self.costs}',
         'f"{self.costs}',
         ("tests/queries/test_query.py",),
     ),

@@ -105,8 +105,8 @@ MUTANTS = (
     Mutant(
         "contains: < at the radius",
         "relrob/regions/ladder.py",
-        "self.cost(mask) <= self.ladder.radius",
-        "self.cost(mask) < self.ladder.radius",
+        "self.cost(mask) <= self.region.radius",
+        "self.cost(mask) < self.region.radius",
     ),
     Mutant(
         "a cost in float",

@@ -13,8 +13,8 @@ MUTANTS = (
     Mutant(
         "suite: a witness may lie outside",
         "relrob/testing/ball_suite.py",
-        "if not known or",
-        "if",
+        "else inside(image, question.points[0], region)):",
+        "else True):",
         ("tests/testing/test_ball_suite_faulty.py",),
     ),
 )

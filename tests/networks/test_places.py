@@ -28,6 +28,7 @@ from relrob.networks.keras.wiring import treats_apart
 from relrob.networks.load import load_network
 from relrob.networks.open import Opened, open_network
 from relrob.networks.probes import probed
+from relrob.queries.properties import Label
 from relrob.regions.ladder import rung_set
 from tests.support import random_dense
 
@@ -182,7 +183,7 @@ def test_a_needle_that_only_an_image_alone_shows(tmp_path: Path) -> None:
     expected = alone(session, rungs.images(masks)).argmax(axis=1)
     assert 0 < expected.sum() < len(masks)
     opened = Opened(network, open_network(network), open_network(network, batch=1))
-    assert np.array_equal(judge_of(opened, rungs, 0).see(masks).labels, expected)
+    assert np.array_equal(judge_of(opened, rungs, Label(0)).see(masks).labels, expected)
 
 
 def test_weights_that_a_caller_may_replace_keep_images_apart(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def test_points_near_a_tie_are_judged_alone(modelled: bool) -> None:
     assert (Shaken(Plain(), 64).outputs(rungs.images(masks)).argmax(axis=1) == 1).all(), (
         "nothing to be careful about"
     )
-    judge = judge_of(opened, rungs, 0) if modelled else RuntimeJudge(opened, rungs, 0)
+    judge = judge_of(opened, rungs, Label(0)) if modelled else RuntimeJudge(opened, rungs, Label(0))
     assert isinstance(judge, FoldedJudge) is modelled
     seen = judge.see(masks)
     assert (seen.labels == 0).all()

@@ -62,7 +62,7 @@ def farthest(rungs: RungSet, image: Floats) -> set[int]:
         along = sum(c * (1 if w > 0 else -1) for c, w in zip(come, way, strict=True) if w)
         length = sum(map(abs, way))
         shares.append((-along / length if length else Fraction(0), feature))
-    chosen, left = set[int](), rungs.ladder.radius
+    chosen, left = set[int](), rungs.region.radius
     for share, feature in sorted(shares):
         cost = Fraction(rungs.costs[feature], rungs.denominator)
         if share < 0 and cost <= left:

@@ -76,7 +76,7 @@ class Overlapping:
     """Features of an image by the rule above, moved and paid for one pixel at a time."""
 
     def __init__(self, region: Search, image: Any) -> None:
-        self.ladder, self.denominator = Ladder(region.radius, region.step, None, region.axes), 1
+        self.region, self.denominator = Ladder(region.radius, region.step, None, region.axes), 1
         height, width, channels = image.shape
         places = [(h, w, c) for c in range(channels) for h in range(height) for w in range(width)]
         found = scanned([int(image[place]) for place in places], region.axes)

@@ -91,7 +91,8 @@ def stepped(which: int, image: Around, eps: float) -> Floats:
     target = np.eye(4, dtype=np.float32)[[image.label]]
     base = image.points.base
     _, slopes = MODELS[which].pulled(base[None, :], lambda logits: softmax(logits) - target)
-    return np.clip(base + np.float32(eps) * np.sign(slopes[0]), 0, 1).astype(np.float32)
+    moved: Floats = np.clip(base + np.float32(eps) * np.sign(slopes[0]), 0, 1).astype(np.float32)
+    return moved
 
 
 def moved_by(proposal: Floats, base: Floats) -> Fraction:
@@ -148,8 +149,8 @@ def test_what_is_found_is_true_of_a_plain_forward_pass(eps: float) -> None:
 
 
 def softmax(logits: Floats) -> Floats:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return powers / powers.sum(axis=1, keepdims=True)
+    powers: Floats = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def test_an_image_inside_a_region_called_robust_is_an_alarm() -> None:
@@ -213,12 +214,12 @@ def test_a_witness_of_a_ladder_counts_as_inside() -> None:
     image, point = around(index, region), found_in[index][0]
     assert beside([told(point)], NETWORKS, image, 0)[1].inside
     base = image.points.base
-    further = base + np.float32(1.25) * (point - base)
+    further = (base + np.float32(1.25) * (point - base)).astype(np.float32)
     found = beside([told(further)], NETWORKS, image, 0)[1]
     assert found.inside
     both = [moved_by(each, base) for each in (point, further) if said(1, each) != image.label]
     assert found.distance == float(min(both))
-    back = base - (point - base)
+    back = (base - (point - base)).astype(np.float32)
     assert not beside([told(back)], NETWORKS, image, 0)[1].inside
     with pytest.raises(AlarmError):
         beside([told(point)], NETWORKS, replace(image, verdicts=[verdict(Status.ROBUST)] * 2), 0)
@@ -285,10 +286,10 @@ def test_no_number_is_no_class_and_wrong() -> None:
 
 def test_a_record_that_contradicts_itself_does_not_exist() -> None:
     AttackRecord("a", "reference", True, 0.5, 3, None, False)
-    for wrong in (
-        {"inside": True},
-        {"distance": 0.5},
-        {"transfers": True},
+    for inside, distance, transfers in (
+        (True, None, None),
+        (False, 0.5, None),
+        (False, None, True),
     ):
         with pytest.raises(ValueError, match="found"):
-            AttackRecord("a", "reference", **wrong)  # type: ignore[arg-type]
+            AttackRecord("a", "reference", inside, distance, -1, None, transfers)

@@ -80,7 +80,7 @@ def slow_search(
         children[node] = [(*node, g) for g in free]
         draws = [[rng.permutation(len(free) - 1) for _ in range(rollouts)] for _ in free]
         for child, walks in zip(children[node], draws, strict=True):
-            best, beyond = 0.0, cost(child) > rungs.ladder.radius
+            best, beyond = 0.0, cost(child) > rungs.region.radius
             wrong = False
             if not (strict and beyond):
                 order.setdefault(frozenset(child))
@@ -93,14 +93,14 @@ def slow_search(
                 here, left = child, deque(others[at] for at in walk)
                 while left:
                     here = (*here, left.popleft())
-                    if strict and cost(here) > rungs.ladder.radius:
+                    if strict and cost(here) > rungs.region.radius:
                         break
                     order.setdefault(frozenset(here))
                     looked += 1
                     if label_of(opened, rungs, here) != right:
                         best = max(best, float(cost(here)))
                         break
-                    if cost(here) > rungs.ladder.radius:
+                    if cost(here) > rungs.region.radius:
                         break
             for length in range(len(child) + 1):
                 reward[child[:length]] = reward.get(child[:length], 0.0) + best
@@ -115,7 +115,7 @@ def test_a_batched_search_is_the_one_that_looks_at_one_image_at_a_time(
 ) -> None:
     opened, rungs = numpy_opened(random_dense(seed, (36, 7, 3)), SHAPE), rungs_of(seed)
     right = label_of(opened, rungs, ())
-    everything = rung_set(replace(rungs.ladder, radius=Fraction(36)), image_of(seed))
+    everything = rung_set(replace(rungs.region, radius=Fraction(36)), image_of(seed))
 
     def see(masks: Any) -> Any:
         return opened.replayer.outputs(everything.images(masks)).argmax(axis=1)

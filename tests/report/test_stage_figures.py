@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -14,7 +16,11 @@ DRAWN = {
     "matachana2020": ("targeted-by-label", "transfer-matrix", "uer-by-eps"),
     "shrestha2024": ("attacks-by-bits-mnist",),
 }
-MADE = {"zhao2018": zhao, "matachana2020": matachana, "shrestha2024": shrestha}
+MADE: dict[str, Callable[[], Rows]] = {
+    "zhao2018": zhao,
+    "matachana2020": matachana,
+    "shrestha2024": shrestha,
+}
 
 
 @pytest.mark.parametrize("report", list(DRAWN))

@@ -17,7 +17,7 @@ from relrob.deciding.decide import Decision, decide
 from relrob.domain.network import Dense
 from relrob.domain.region import Ladder
 from relrob.domain.verdict import Reason, Status
-from relrob.judging.transfer import TransferCount
+from relrob.judging.transfer import Same, TransferCount
 from relrob.networks.load import load_network
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.open import Opened, open_network
@@ -251,14 +251,15 @@ def test_points_and_parts_add_up_alike() -> None:
         rungs = rungs_of(seed, ("3", "1/2"))
         moved, others = whole(rungs).split(0)
         parts = [moved, *others.split(others.free[-1])]
-        by_part, by_point = TransferCount(rungs, 0), TransferCount(rungs, 0)
+        by_part, by_point = TransferCount(rungs), TransferCount(rungs)
         for number, part in enumerate(parts):
             first, second = (number + seed) % 3, number % 2
             dearest = part.dearest()
             assert dearest is not None
-            by_part.add_part(part, first, second, dearest)
+            by_part.add_part(part, (first != 0, second != 0), first == second, dearest)
             for masks in part.blocks(5):
-                by_point.add_points(masks, np.full(len(masks), first), np.full(len(masks), second))
+                said = [Same(len(masks), label, label != 0) for label in (first, second)]
+                by_point.add_points(masks, *said)
         assert by_part.result == by_point.result
 
 

@@ -193,7 +193,7 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
     dense, label = EDGES[name]
     rungs = rung_set(ONE_POINT, WHITE)
     assert rungs.count == 1
-    judged = FoldedDense(dense, rungs, label).judge(rungs.knapsack.masks(0, 1))
+    judged = FoldedDense(dense, rungs, Label(label)).judge(rungs.knapsack.masks(0, 1))
     assert judged.close.all()
     run = session(hostile.write_onnx(dense, file))
     right = said(run(rungs.base[None, :]))[0] == label

@@ -44,7 +44,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
 
 
 def run_of(case: Case, out: Path, images: str = "0:12", **more: Any) -> Any:
-    given = {"region": "linf-8", "attacks": "fgsm,pgd,pgd:eps=0.3", "time_limit": 5.0}
+    given: dict[str, Any] = {"region": "linf-8", "attacks": "fgsm,pgd,pgd:eps=0.3"}
+    given["time_limit"] = 5.0
     return relrob.verify(
         case.reference,
         case.simulated,

@@ -193,7 +193,7 @@ def test_an_order_that_is_not_kept_is_noticed() -> None:
     def whole_only(problem: Query[RungSet], findings: Findings) -> Findings:
         return (
             each_finding(findings, proved=True, proposals=())
-            if problem.points.ladder == case.ladder
+            if problem.points.region == case.ladder
             else findings
         )
 

@@ -171,15 +171,16 @@ def test_recipes() -> None:
     assert resnet.recipe("full", dataset="svhn").epochs == 20
     with pytest.raises(UsageError, match="profile 'fast'"):
         resnet.recipe("fast")
+    right = Recipe(1, 1, "sgd", ((0, 0.1),))
+    wrong: dict[str, Any]
     for wrong in (
         {"optimiser": "adagrad"},
         {"augment": ("spin",)},
         {"rates": ((1, 0.1),)},
         {"epochs": 0},
     ):
-        settings = {"epochs": 1, "batch": 1, "optimiser": "sgd", "rates": ((0, 0.1),), **wrong}
         with pytest.raises(ValueError, match="recipe"):
-            Recipe(**settings)
+            replace(right, **wrong)
 
 
 def test_images_of_another_shape_are_refused() -> None:

@@ -67,7 +67,7 @@ def ladder_certificate(
     if maker.failure:
         log.warning("no certificate for %s: %s", opened.network.path, maker.failure)
         return None
-    ladder = rungs.ladder
+    ladder = rungs.region
     content: dict[str, Any] = {
         **head(opened.network, image, label, role),
         "gap": maker.gap if any("bound" in part for part in parts) else 0.0,

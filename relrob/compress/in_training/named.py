@@ -9,7 +9,7 @@ from typing import Any, Protocol, final
 
 from numpy.typing import NDArray
 
-from relrob.compress.graph import Graph, rewired
+from relrob.compress.graph import Graph, plain_graph, rewired
 from relrob.compress.in_training.masked_units import MaskedUnits
 from relrob.compress.in_training.masks import (
     Choose,
@@ -78,9 +78,9 @@ class Trained:
 
     def prepared(self, model: Any) -> Any:
         """A copy of the model, with layers put in. Raises QuantiseError."""
-        graph = Graph(model)
+        graph = Graph(plain_graph(model))
         self._names[:] = self.chosen(graph)
-        made = rewired(model, *self.insertions(graph))
+        made = rewired(graph.model, *self.insertions(graph))
         self.own(self._layers(made))
         return made
 

@@ -21,7 +21,7 @@ from relrob.compress.calibration import Calibration
 from relrob.compress.graph import Graph, plain_graph, rewired
 from relrob.compress.in_training.weight_levels import grid_behind
 from relrob.compress.post_training.keras_model import from_dense, from_file
-from relrob.compress.source import plain
+from relrob.compress.source import in_keras
 from relrob.compress.weights import (
     apot_weights,
     dorefa_scale,
@@ -61,7 +61,7 @@ def quantise(
 def graph_of(reference: Network, how: str, image_shape: Shape) -> Graph:
     """The graph of a network's Keras model: of its file, or rebuilt from plain dense layers. `how`:
     what is made of it, for messages. Raises QuantiseError."""
-    if reference.dense is not None and plain(reference):
+    if reference.dense is not None and in_keras(reference):
         model = from_dense(reference.dense, reference.layout, image_shape)
     else:
         model = from_file(reference)

@@ -17,11 +17,10 @@ _LARGEST = 16.0
 def read_flow(network: Network) -> Flow:
     """The steps; outputs are scaled by one factor, which changes no label."""
     fixed = parse_fixed(network.path, checked_bytes(network))
-    scale, none = np.float32(fixed.pixel_scale), np.zeros((), np.float32)
-    steps: list[Step] = [
-        Affine(0, scale, none),
-        Rounded(1, Codes("pixels", 1.0, 0, fixed.low, fixed.high)),
-    ]
+    none = np.zeros((), np.float32)
+    steps: list[Step] = []
+    steps.append(Affine(0, np.full((), fixed.pixel_scale, np.float32), none))
+    steps.append(Rounded(1, Codes("pixels", 1.0, 0, fixed.low, fixed.high)))
     for number, layer in enumerate(fixed.layers, start=1):
         unit = 2.0**-layer.shift
         weights = (layer.weights * unit).astype(np.float32)
@@ -31,5 +30,6 @@ def read_flow(network: Network) -> Flow:
         steps.append(Rounded(len(steps), codes))
     last = fixed.layers[-1]
     most = max(abs(last.low), abs(last.high))
-    steps.append(Affine(len(steps), np.float32(min(1.0, _LARGEST / most)), none))
+    factor = np.full((), min(1.0, _LARGEST / most), np.float32)
+    steps.append(Affine(len(steps), factor, none))
     return Flow((fixed.inputs,), tuple(steps))

@@ -85,14 +85,18 @@ class _Walk:
             raise NotReadError(f"{operator.name} is not read")
         reader(self, operator)
         out = self._flat.tensors[operator.outputs[0]]
-        fused = _FUSED.get(int(operator.options.get("fusedActivationFunction") or 0))
-        if operator.options.get("fusedActivationFunction") and fused is None:
-            raise NotReadError(f"{operator.name} has another activation than ReLU")
-        if fused is not None:
-            self._add(Clip(len(self._steps), *fused))
+        self._activated(operator)
         self._value[out.number] = len(self._steps)
         if operator.kind not in ("RESHAPE", "MAX_POOL_2D", "DEQUANTIZE", "TRANSPOSE"):
             self._rounded(out)
+
+    def _activated(self, operator: Operator) -> None:
+        """The activation that is fused with an operator."""
+        kind = operator.options.get("fusedActivationFunction") or 0
+        if isinstance(kind, int) and kind in _FUSED:
+            self._add(Clip(len(self._steps), *_FUSED[kind]))
+        elif kind:
+            raise NotReadError(f"{operator.name} has another activation than ReLU")
 
     def _constant(self, operator: Operator) -> None:
         """A step on sizes or constants, which gives no value."""
@@ -221,7 +225,8 @@ class _Walk:
 
     def shaped(self, operator: Operator) -> None:
         """RESHAPE and TRANSPOSE."""
-        out, turn = self._flat.at(operator.outputs[0]), ()
+        out = self._flat.at(operator.outputs[0])
+        turn: tuple[int, ...] = ()
         if operator.kind == "TRANSPOSE":
             order = [int(place) for place in self._flat.at(operator.inputs[1]).values().ravel()]
             if order[0] != 0:

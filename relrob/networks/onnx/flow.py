@@ -227,7 +227,7 @@ class _Walk:
             case "Sub":
                 self.add(Affine(source, _ONE if later else -_ONE, -values if later else values))
             case "Div" if later:
-                self.add(Affine(source, np.asarray(1 / values), _NONE))
+                self.add(Affine(source, np.asarray(1 / values, np.float32), _NONE))
             case _:
                 raise NotReadError(f"{node.op_type} of a constant by a value")
 
@@ -276,7 +276,8 @@ class _Walk:
     def shaped(self, node: onnx.NodeProto) -> None:
         """Reshape, Flatten, Squeeze, Unsqueeze and Transpose."""
         source, settings = self.of(node), attributes(node)
-        dims, turn = self._dims[source], ()
+        dims = self._dims[source]
+        turn: tuple[int, ...] = ()
         match node.op_type:
             case "Transpose":
                 order = [int(each) for each in settings.get("perm", ())]

@@ -1,8 +1,7 @@
-"""The comparison of two networks on clean images as text: a terminal's lines, or Markdown."""
+"""The comparison of two networks on clean images as Markdown."""
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,25 +9,14 @@ from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.pair_report import PairReport, Share
 from relrob.errors import printable
 
-_WIDTH: Final = 80
 # Rows of the confusion, and images named.
 _CELLS: Final = 8
 _IMAGES: Final = 10
 Row = Sequence[str]
 
 
-def pair_table(report: PairReport) -> str:
-    """Lines of at most 80 columns for a terminal."""
-    parts = [_aligned(_summary(report)), *_said(report)]
-    if report.rows:
-        parts.append(_aligned(_classes(report)))
-    if report.changes:
-        parts.append(_aligned(_changes(report)))
-    return "\n\n".join(parts)
-
-
 def pair_markdown(report: PairReport) -> str:
-    """The same as Markdown tables."""
+    """Tables of what was measured, of classes and of changes of label, and what they mean."""
     parts = [_piped(_summary(report)), *(f"- {line}" for line in _sentences(report))]
     if report.rows:
         parts.append(_piped(_classes(report)))
@@ -100,11 +88,6 @@ def _diagnosis(each: Diagnosis) -> str:
     return f"{each.id}: {printable(each.sentence)}.{hint}"
 
 
-def _said(report: PairReport) -> list[str]:
-    lines = [textwrap.fill(each, _WIDTH, break_on_hyphens=False) for each in _sentences(report)]
-    return ["\n".join(lines)] if lines else []
-
-
 def _classes(report: PairReport) -> list[Row]:
     """Accuracy of both networks by class."""
     head: Row = ("class", "images", "reference", "quantised", "change")
@@ -129,18 +112,6 @@ def _changes(report: PairReport) -> list[Row]:
     rows: list[Row] = [(str(one), str(other), f"{k:,}") for one, other, k in report.changes]
     more = len(rows) - _CELLS
     return [head, *rows[:_CELLS], *([(f"{more} more pairs", "", "")] if more > 0 else [])]
-
-
-def _aligned(rows: Sequence[Row]) -> str:
-    """The first column to the left, the others to the right."""
-    sizes = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(size) if place else cell.ljust(size)
-            for place, (cell, size) in enumerate(zip(row, sizes, strict=True))
-        ).rstrip()
-        for row in rows
-    )
 
 
 def _piped(rows: Sequence[Row]) -> str:

@@ -258,4 +258,5 @@ def _rank_correlation(first: list[float], second: list[float]) -> float:
     """Spearman's; 0 where one side is constant."""
     if len(set(first)) < 2 or len(set(second)) < 2:
         return 0.0
-    return float(spearmanr(first, second).statistic)
+    found: Any = spearmanr(first, second)
+    return float(found.statistic)

@@ -10,9 +10,9 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -65,7 +65,7 @@ class Effect:
 
 
 def effect(
-    first: Mapping[tuple[Hashable, ...], float], second: Mapping[tuple[Hashable, ...], float]
+    first: Mapping[tuple[Any, ...], float], second: Mapping[tuple[Any, ...], float]
 ) -> Effect | None:
     """The effect of the pairs that both have; None where there are none.
 
@@ -74,7 +74,7 @@ def effect(
     keys = [key for key in first if key in second]
     if not keys:
         return None
-    clusters: dict[Hashable, list[float]] = {}
+    clusters: dict[Any, list[float]] = {}
     for key in keys:
         clusters.setdefault(key[0], []).append(first[key] - second[key])
     seeds = len(clusters)

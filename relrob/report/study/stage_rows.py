@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from relrob.report.study.stage_text import GroupRows
 # The axes that tell repetitions from each other; the first is the independent unit.
 UNIT: Final = ("seed", "run")
 
-Values = dict[tuple[Hashable, ...], float]
+Values = dict[tuple[Any, ...], float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +37,7 @@ class Rows:
     def values(self, group: str, metric: str, **axes: Any) -> Values:
         """(seed, run) to a metric of a group's rows with these axes. Rows without the metric are
         left out; several of one seed and run are averaged."""
-        found: dict[tuple[Hashable, ...], list[float]] = {}
+        found: dict[tuple[Any, ...], list[float]] = {}
         for row in self.picked(group, **axes):
             if row.get(metric) is not None:
                 found.setdefault(tuple(row.get(key) for key in UNIT), []).append(row[metric])

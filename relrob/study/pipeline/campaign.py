@@ -127,6 +127,7 @@ def read_index(directory: Path) -> dict[str, Any]:
         raise StoreError(f"{directory} holds no study of stages", f"one with a {INDEX}")
     with disk_errors(path, "read"):
         text = path.read_text(encoding="utf-8", errors="replace")
+    found: Any = None
     try:
         found = json.loads(text)
         whole = found["format"] == _FORMAT and all(

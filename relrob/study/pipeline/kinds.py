@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 from relrob.errors import UsageError
-
-# Raises UsageError for options that a stage cannot have.
-Check = Callable[[dict[str, Any]], None]
+from relrob.registry import load
 
 
 @dataclass(frozen=True)
@@ -19,17 +16,20 @@ class Kind:
     `inputs`: role to "is it needed?". `options`: name to default; the type of the default is the
     type of the option. `version` is among the options of every stage: it goes up when a change of
     code changes results. `target`: "module:attribute" of the function that makes it
-    (`relrob.study.pipeline.work.Make`), imported in the worker.
+    (`relrob.study.pipeline.work.Make`), imported in the worker. `checks`: that of a function which
+    raises UsageError for options that cannot be.
     """
 
     name: str
     target: str
     inputs: dict[str, bool]
     options: dict[str, Any]
+    checks: str = ""
     version: int = 1
 
     def check(self, where: str, options: dict[str, Any]) -> None:
-        """Raise UsageError for an option of another type than its default."""
+        """Raise UsageError for an option of another type than its default, or that the kind's own
+        check refuses."""
         for key, default in self.options.items():
             value = options[key]
             number = isinstance(default, float) and isinstance(value, int)
@@ -38,6 +38,11 @@ class Kind:
             )
             if not (same or (number and not isinstance(value, bool))):
                 raise UsageError(f"{where}: {key} = {value!r}", f"a {_WORDS[type(default)]}")
+        if self.checks:
+            try:
+                load(self.checks)(options)
+            except UsageError as error:
+                raise UsageError(f"{where}: {error}") from error
 
 
 _WORDS: Final = {str: "text", int: "whole number", float: "number", bool: "true or false"}
@@ -57,12 +62,14 @@ KINDS: Final = {
                 "profile": "quick",
                 "seed": 0,
             },
+            checks="relrob.study.pipeline.checks:train",
         ),
         Kind(
             "compress",
             "relrob.study.pipeline.make_networks:compress",
             {"source": True},
             {"method": "", "dataset": "mnist", "seed": 0},
+            checks="relrob.study.pipeline.checks:compress",
         ),
         Kind(
             "attack",
@@ -77,18 +84,21 @@ KINDS: Final = {
                 "target_label": -1,
                 "run": 0,
             },
+            checks="relrob.study.pipeline.checks:attack",
         ),
         Kind(
             "evaluate",
             "relrob.study.pipeline.make_attacks:evaluate",
             {"samples": True, "target": True},
             {"dataset": "mnist", "both_correct": False},
+            checks="relrob.study.pipeline.checks:images",
         ),
         Kind(
             "distribution",
             "relrob.study.pipeline.make_networks:distribution",
             {"source": True},
             {"dataset": "mnist", "images": 10},
+            checks="relrob.study.pipeline.checks:images",
         ),
     )
 }

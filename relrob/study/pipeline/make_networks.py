@@ -9,12 +9,11 @@ from typing import Final
 import numpy as np
 
 from relrob.domain.events import silent
-from relrob.domain.formats import FixedFormat
-from relrob.errors import UsageError
 from relrob.networks.accuracy import accuracy
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.store.stage_directory import Row
 from relrob.study.pipeline.made import network_of, opened_network
+from relrob.study.pipeline.methods import split_method
 from relrob.study.pipeline.work import Job
 from relrob.system.files import write_atomic
 from relrob.training.asked import Training
@@ -27,7 +26,6 @@ NETWORK: Final = "net.keras"
 CURVES: Final = "cdf.json"
 
 
-_PARTS: Final = ("weights", "activations")
 # The file of what was asked for, in words.
 _RECIPE: Final = "recipe.txt"
 # The file of a training that was not finished.
@@ -66,20 +64,6 @@ def compress(job: Job) -> list[Row]:
     )
     write_atomic(job.folder / NETWORK, made)
     return [measured(job.folder / NETWORK, job.options["dataset"])]
-
-
-def split_method(text: str) -> tuple[FixedFormat, str]:
-    """(the format, "weights", "activations" or "" for both). Raises UsageError.
-
-    >>> split_method("q:4:1:weights")[1]
-    'weights'
-    """
-    kind, *rest = text.split(":")
-    numbers = all(part.isascii() and part.isdigit() for part in rest[:2])
-    part = rest[2] if len(rest) == 3 else ""
-    if kind != "q" or len(rest) not in (2, 3) or not numbers or part not in ("", *_PARTS):
-        raise UsageError(f"method {text!r}", "q:W:P, q:W:P:weights, q:W:P:activations", "q:8:2")
-    return FixedFormat(int(rest[0]), int(rest[1])), part
 
 
 def distribution(job: Job) -> list[Row]:

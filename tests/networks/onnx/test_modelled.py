@@ -21,6 +21,7 @@ from relrob.domain.region import Ladder
 from relrob.judging.folded import FoldedDense
 from relrob.networks.enclosure import float32_enclosure
 from relrob.networks.open import open_network
+from relrob.queries.properties import Label
 from relrob.regions.ladder import rung_set
 from tests.chained_onnx import (
     CLASSES,
@@ -78,7 +79,7 @@ def test_labels_that_are_certain_are_those_of_the_file(
         pixels = np.random.default_rng(seed).integers(0, 256, SHAPE).astype(np.uint8)
         rungs = rung_set(ladder, pixels)
         masks = rungs.knapsack.masks(0, rungs.count)
-        judged = FoldedDense(network.dense, rungs, seed % CLASSES).judge(masks)
+        judged = FoldedDense(network.dense, rungs, Label(seed % CLASSES)).judge(masks)
         for run in runs(data):
             said = run.run(None, {"x": rungs.images(masks)})[0].argmax(axis=1)
             assert np.array_equal(
@@ -148,7 +149,8 @@ def test_labels_that_the_file_loses_in_its_steps_are_not_certain(
         said = runs(data)[1].run(None, {"x": rungs.images(masks)})[0].argmax(axis=1)
         for label in range(CLASSES):
             believed, judged = (
-                FoldedDense(dense, rungs, label).judge(masks) for dense in (alone, network.dense)
+                FoldedDense(dense, rungs, Label(label)).judge(masks)
+                for dense in (alone, network.dense)
             )
             lost += int((((said == label) != (believed.labels == label)) & ~believed.close).sum())
             assert not (((said == label) != (judged.labels == label)) & ~judged.close).any()
