@@ -96,7 +96,7 @@ class L2Moves:
         length = np.sqrt(spare + _squares(moves * mask, (1, 2, 3)))
         own = moves[one]
         new: Floats = bump + own / (_TINY + np.sqrt(_squares(own, (1, 2))))
-        new = new / (_TINY + np.sqrt(_squares(new, (1, 2)))) * length
+        new = np.asarray(new / (_TINY + np.sqrt(_squares(new, (1, 2)))) * length, np.float32)
         moves[two] = 0
         moves[one] = new
         return self._ball(images, moves.reshape(len(rows), -1))

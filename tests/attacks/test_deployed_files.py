@@ -31,7 +31,8 @@ def images_of(shape: tuple[int, int, int]) -> Floats:
     if shape[2] == 1:
         return load("mnist", "test").pixels(range(6))
     with np.load(shared_data("cifar10/cifar10_test.npz")) as archive:
-        return (archive["x_test"][:6].reshape(6, -1) / np.float32(255)).astype(np.float32)
+        images: Floats = archive["x_test"][:6].reshape(6, -1) / np.float32(255)
+        return images.astype(np.float32)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -6,9 +6,11 @@ import io
 import time
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from relrob.system.npz import digest_of, packed, unpacked
 
@@ -40,7 +42,7 @@ def test_the_bytes_do_not_depend_on_the_clock(monkeypatch: pytest.MonkeyPatch) -
 
 def test_the_digest_tells_names_types_shapes_and_values_apart() -> None:
     one = np.arange(4, dtype="<i4")
-    others = [
+    others: list[dict[str, NDArray[Any]]] = [
         {"a": one},
         {"b": one},
         {"a": one.astype("<i8")},
