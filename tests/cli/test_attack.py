@@ -154,6 +154,20 @@ def test_three_scenarios(case: Case) -> None:
     assert mine == found and result.cell(1, 0) is result.cells[2]
 
 
+def test_scenarios_of_sets_that_were_kept(case: Case, tmp_path: Path) -> None:
+    """The reference stands first whatever the order of the sets."""
+    files = []
+    for path in (case.simulated, case.reference):
+        files.append(tmp_path / f"{path.stem}.npz")
+        asked = ("--attack", "fgsm", "--eps", "0.1", *data(case))
+        told(attack.command, path, *asked, "-o", files[-1])
+    networks = ("--reference", case.reference, "--target", case.simulated)
+    kept = told(transfer.command, "--samples", *files, *networks)
+    now = told(transfer.command, *networks, "--attack", "fgsm", "--eps", "0.1", *data(case))
+    assert kept["scenarios"] == now["scenarios"] and len(kept["scenarios"]) == 1
+    assert [each["target"] for each in kept["sources"]] == [1, 0]
+
+
 def test_sets_of_one_network_are_told_apart(case: Case, tmp_path: Path) -> None:
     for name, text in (("a", "fgsm"), ("b", "pgd:steps=2"), ("c", "fgsm:eps=0.2")):
         asked = (case.reference, "--attack", text, *data(case))
