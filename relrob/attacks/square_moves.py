@@ -95,7 +95,7 @@ class L2Moves:
         spare = np.maximum(free, 0) / channels
         length = np.sqrt(spare + _squares(moves * mask, (1, 2, 3)))
         own = moves[one]
-        new: Floats = bump + own / (_TINY + np.sqrt(_squares(own, (1, 2))))
+        new = np.asarray(bump + own / (_TINY + np.sqrt(_squares(own, (1, 2)))), np.float32)
         new = np.asarray(new / (_TINY + np.sqrt(_squares(new, (1, 2)))) * length, np.float32)
         moves[two] = 0
         moves[one] = new
