@@ -88,7 +88,7 @@ class L2Moves:
         )
         bump = eta(size, bool(rng.random() < 0.5))[:, :, None] * _signs(rng, channels)
         images = self._images[rows]
-        moves: Floats = (best - images).reshape(self._shape)
+        moves = np.asarray(best - images, np.float32).reshape(self._shape)
         mask = np.zeros((height, width, 1), np.float32)
         mask[one[1:]] = mask[two[1:]] = 1
         free = np.float32(self._eps) ** 2 - _squares(moves, (1, 2, 3))
