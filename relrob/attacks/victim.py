@@ -7,6 +7,7 @@ from typing import Protocol, final
 
 import numpy as np
 
+from relrob.attacks.pieces import pieces
 from relrob.domain.arrays import Doubles, Floats, Ints
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
@@ -90,7 +91,14 @@ class Victim:
         """Outputs (m, classes) of candidates (m, d) on the runtime, in batches. `rows` (m,): the
         attacked image that each is a candidate for."""
         np.add.at(self.queries, rows, 1)
-        return self._opened.evaluator.outputs(np.ascontiguousarray(candidates, np.float32))
+        images = np.ascontiguousarray(candidates, np.float32)
+        runs, parts, first = self._opened.evaluator, [], 0
+        if not len(images):
+            return runs.outputs(images)
+        for size in pieces(len(images), runs.best_batch):
+            parts.append(runs.outputs(images[first : first + size]))
+            first += size
+        return np.concatenate(parts) if len(parts) != 1 else parts[0]
 
     def labels(self, candidates: Floats, rows: Ints) -> Ints:
         """Labels (m,) of candidates, as for `outputs`."""

@@ -7,6 +7,7 @@ held against that range.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
@@ -18,9 +19,12 @@ from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.weight_report import Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
+from relrob.networks.batches import one_line
 from relrob.networks.feed import fed
 from relrob.networks.weighted import Codes, NotReadError, Weighted, weights_of
 from relrob.registry import load
+
+log = logging.getLogger(__name__)
 
 # The shares of hidden activations and of outputs that may lie beyond their codes. Calibrations on a
 # few images, and those by a percentile, leave up to 2 % and 7 % on pairs that agree on 99 % of the
@@ -51,7 +55,8 @@ def activations(
         inside = load(_INSIDE[quantised.format])
         found = inside(quantised, [codes.name for _, _, codes in wanted], images)
     # The runtimes' own exceptions; the checks that run the network say more.
-    except Exception:
+    except Exception as error:
+        log.warning("the activations of %s are not compared (%s)", quantised.path, one_line(error))
         return ()
     theirs, rectified = _of_reference(reference, layers, images)
     sample = fed(images, quantised)

@@ -22,7 +22,6 @@ from relrob.networks.shapes import LAYOUTS
 from relrob.registry import EVALUATORS, SOLVERS
 from relrob.relative.sets import Effective
 from relrob.study.campaign import RERUNS
-from relrob.study.spec import builtin
 from relrob.training.architectures import ARCHITECTURES
 from relrob_datasets.manifest import MANIFESTS
 from tests.cli_case import environment
@@ -124,7 +123,7 @@ def test_names_and_files_complete_together(tmp_path: Path, monkeypatch: pytest.M
     known = {each.name for each in MANIFESTS}
     assert offered("verify --dataset m") == ({"mnist", "mine.npz"}, True)
     assert offered("ladder 3 --dataset ") == (known | {"mine.npz", "due.toml", "other.npz"}, True)
-    assert offered("study run du") == ({*builtin(), "due.toml"}, True)
+    assert offered("study run du") == ({"duncan2020", "due.toml"}, True)
 
 
 def test_the_words_are_those_of_the_library() -> None:

@@ -106,10 +106,10 @@ MUTANTS = (
         _SQUARE,
     ),
     Mutant(
-        "litert: a call too few",
-        "relrob/networks/litert/interpreter.py",
-        "split = [below, *calls(count - below, sizes)]",
+        "pieces: a call too few",
+        "relrob/attacks/pieces.py",
+        "split = [below, *_split(count - below, sizes)]",
         "split = [below]",
-        ("tests/networks/litert/test_batches.py",),
+        ("tests/attacks/test_pieces.py",),
     ),
 )

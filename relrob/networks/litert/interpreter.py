@@ -21,8 +21,6 @@ _RESOLVERS: Final = {
     "builtin": OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     "reference": OpResolverType.BUILTIN_REF,
 }
-# Images that a call of the runtime is worth.
-_CALL: Final = 6
 # Values that are quantised at once, and stay in the processor's cache.
 _CACHED: Final = 2**15
 
@@ -46,7 +44,6 @@ class LiteRt:
         self._order = pixel_order(network)
         self._sizes: list[int] = sorted({batch, *(4**k for k in range(6) if 4**k < batch)})
         self._interpreters: dict[int, _Sized] = {}
-        self._calls: dict[int, list[int]] = {}
 
     @property
     def runtime(self) -> str:
@@ -76,33 +73,11 @@ class LiteRt:
         return run_in_batches(images, self._network, self.best_batch, self._run, self._order)
 
     def _run(self, images: Floats) -> NDArray[Any]:
-        """Up to `best_batch` images on the interpreters that hold them with little padding."""
-        if len(images) not in self._calls:
-            self._calls[len(images)] = calls(len(images), self._sizes)
-        parts, first = [], 0
-        for size in self._calls[len(images)]:
-            some = images[first : first + size]
-            if size not in self._interpreters:
-                self._interpreters[size] = _Sized(self._network, self._data, self._threads, size)
-            parts.append(self._interpreters[size].run(padded(some, size))[: len(some)])
-            first += size
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
-
-
-def calls(count: int, sizes: list[int]) -> list[int]:
-    """The batch sizes of calls that run so many images, the last one padded.
-
-    A call costs its size, padding included, and `_CALL` more.
-
-    >>> calls(600, [1, 4, 16, 64, 256, 1024])
-    [256, 256, 64, 16, 4, 4]
-    """
-    above = next(size for size in sizes if size >= count)
-    below = max((size for size in sizes if size < count), default=0)
-    if below == 0 or above == count:
-        return [above]
-    split = [below, *calls(count - below, sizes)]
-    return split if sum(split) + _CALL * len(split) < above + _CALL else [above]
+        """Up to `best_batch` images on the smallest interpreter that holds them."""
+        size = next(size for size in self._sizes if size >= len(images))
+        if size not in self._interpreters:
+            self._interpreters[size] = _Sized(self._network, self._data, self._threads, size)
+        return self._interpreters[size].run(padded(images, size))[: len(images)]
 
 
 @final
@@ -174,6 +149,8 @@ def quantised(images: Floats, details: dict[str, Any]) -> NDArray[Any]:
         return images
     scale, zero = details["quantization"]
     limits = np.iinfo(kind)
+    if images.ndim == 1:
+        return quantised(images[None], details)[0]
     found = np.empty(images.shape, kind)
     rows = max(1, _CACHED // images.shape[1])
     for first in range(0, len(images), rows):

@@ -1,4 +1,4 @@
-"""Odd numbers of images on LiteRT: calls with little padding, and the same bits as alone."""
+"""Odd numbers of images on LiteRT give the bits of single images; pixels become levels."""
 
 from __future__ import annotations
 
@@ -6,19 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from relrob.networks.litert.interpreter import LiteRt, calls, quantised
+from relrob.networks.litert.interpreter import LiteRt, quantised
 from relrob.networks.load import load_network
 from tests.support import shared_data
-
-SIZES = [1, 4, 16, 64, 256, 1024]
-
-
-def test_the_calls_hold_every_image_and_little_else() -> None:
-    for count in range(1, 1025):
-        split = calls(count, SIZES)
-        assert sum(split) >= count > sum(split[:-1])
-        above = next(size for size in SIZES if size >= count)
-        assert sum(split) + 6 * len(split) <= above + 6
 
 
 def test_odd_batches_give_the_bits_of_single_images() -> None:
@@ -35,3 +25,4 @@ def test_pixels_become_the_levels_of_the_formula() -> None:
     details = {"dtype": np.int8, "quantization": (np.float32(1 / 255), -128)}
     levels = np.clip(np.rint(images / np.float32(1 / 255)) - 128, -128, 127).astype(np.int8)
     assert np.array_equal(quantised(images, details), levels)
+    assert np.array_equal(quantised(images[0], details), levels[0])
