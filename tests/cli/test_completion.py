@@ -124,7 +124,8 @@ def test_names_and_files_complete_together(tmp_path: Path, monkeypatch: pytest.M
     known = {each.name for each in MANIFESTS}
     assert offered("verify --dataset m") == ({"mnist", "mine.npz"}, True)
     assert offered("ladder 3 --dataset ") == (known | {"mine.npz", "due.toml", "other.npz"}, True)
-    assert offered("study run du") == ({*builtin(), "due.toml"}, True)
+    studies = {name for name in builtin() if name.startswith("du")}
+    assert offered("study run du") == (studies | {"due.toml"}, True)
 
 
 def test_the_words_are_those_of_the_library() -> None:
