@@ -31,5 +31,5 @@ class Fgsm:
         rows = np.arange(len(images))
         seeds, _ = seeds_of(cross_entropy(goal), rows)
         _, gradients = victim.pulled(images, rows, seeds)
-        moved: Floats = images + np.float32(self.eps) * np.sign(gradients).astype(np.float32)
+        moved = np.asarray(images + np.float32(self.eps) * np.sign(gradients), np.float32)
         return Around(images, self.eps, self.norm).nearest(moved)

@@ -88,14 +88,14 @@ class L2Moves:
         )
         bump = eta(size, bool(rng.random() < 0.5))[:, :, None] * _signs(rng, channels)
         images = self._images[rows]
-        moves: Floats = (best - images).reshape(self._shape)
+        moves = np.asarray(best - images, np.float32).reshape(self._shape)
         mask = np.zeros((height, width, 1), np.float32)
         mask[one[1:]] = mask[two[1:]] = 1
         free = np.float32(self._eps) ** 2 - _squares(moves, (1, 2, 3))
         spare = np.maximum(free, 0) / channels
         length = np.sqrt(spare + _squares(moves * mask, (1, 2, 3)))
         own = moves[one]
-        new: Floats = bump + own / (_TINY + np.sqrt(_squares(own, (1, 2))))
+        new = np.asarray(bump + own / (_TINY + np.sqrt(_squares(own, (1, 2)))), np.float32)
         new = np.asarray(new / (_TINY + np.sqrt(_squares(new, (1, 2)))) * length, np.float32)
         moves[two] = 0
         moves[one] = new

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relrob.attacks.attack import Attack, Attacked, attacked
+from relrob.attacks.attack import Attacked, attacked
 from relrob.attacks.goal import Goal
 from relrob.domain.arrays import Floats, Ints
 from relrob.domain.network import Network
@@ -87,7 +87,7 @@ def labelled(function: Callable[[Floats], Floats], images: Floats) -> Ints:
 
 
 def run(
-    attack: Attack,
+    attack: Any,  # an Attack; pyright takes a ClassVar for no property
     function: Callable[[Floats], Floats],
     images: Floats,
     classes: int = 2,

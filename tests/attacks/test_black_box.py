@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -16,7 +18,7 @@ from relrob.domain.region import Norm
 from relrob.errors import UsageError
 from tests.attacks.black_box import drawn, labelled, linear, opened_function, run
 
-ATTACKS: dict[str, Attack] = {
+ATTACKS: dict[str, Any] = {
     "square": Square(eps=0.3, queries=200),
     "square in l2": Square(eps=1.0, norm=Norm.L2, queries=200),
     "boundary": Boundary(steps=8),

@@ -128,4 +128,4 @@ def test_a_target_is_reached_from_another_image_of_the_call(
     found = run(made(steps=5), near, images, classes=3, targets=targets)
     assert found.found.tolist() == targets.tolist()
     apart = np.linalg.norm(images[[2, 2, 1]] - images, axis=1)
-    assert (found.distances(Norm.L2) < 0.8 * apart).all()
+    assert (found.distances(Norm.L2) < 0.95 * apart).all()

@@ -160,6 +160,27 @@ def test_apgd_t_needs_four_classes_and_counts_its_targets() -> None:
     assert few.gradients.max() == 1 + 2 * 6 and all_ones.gradients.max() == 1 + 4 * 6
 
 
+def test_the_first_target_is_the_runner_up() -> None:
+    images = (0.5 + 0.1 * np.random.default_rng(6).uniform(-1, 1, (10, 36))).astype(np.float32)
+    true = labels(DenseGradients(linear()).logits(images))
+    found = tried("apgd-t:eps=0.4:steps=10:targets=1", linear(), images, Goal(true))
+    assert found.success.all() and np.array_equal(found.found, 1 - true)
+
+
+def test_auto_pgd_halves_its_step_on_the_way_to_a_peak() -> None:
+    """The loss is largest where the first pixel is 0.55, inside the ball: whole steps jump over
+    it."""
+    weights = np.zeros((36, 2), np.float32)
+    weights[0] = 1, -1
+    hidden = Layer(weights, floats([-0.55, 0.55]), relu=True)
+    rows = floats([[0, -10, 0, 0], [0, -10, 0, 0]])
+    dense = Dense((hidden, Layer(rows, floats([1, 0, -9, -9]), relu=False)))
+    images = np.full((5, 36), 0.5, np.float32)
+    found = tried("apgd-ce:eps=0.1:steps=60", dense, images, Goal(np.zeros(5, int)))
+    assert not found.success.any()
+    assert np.abs(found.adversarial[:, 0] - 0.55).max() < 0.003
+
+
 def test_checkpoints_of_auto_pgd() -> None:
     # Croce & Hein 2020, Sec. 3: p_1 = 0.22, p_(j+1) = p_j + max(p_j - p_(j-1) - 0.03, 0.06).
     places, gap = [0.22], 0.22
