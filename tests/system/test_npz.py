@@ -7,11 +7,9 @@ import time
 import zipfile
 from pathlib import Path
 from typing import Any
-from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from numpy.typing import NDArray
 
 from relrob.system.npz import digest_of, packed, unpacked
