@@ -150,7 +150,7 @@ def quantised(images: Floats, details: dict[str, Any]) -> NDArray[Any]:
     scale, zero = details["quantization"]
     limits = np.iinfo(kind)
     if images.ndim == 1:
-        return quantised(images[None], details)[0]
+        return quantised(images[None], details).reshape(-1)
     found = np.empty(images.shape, kind)
     rows = max(1, _CACHED // images.shape[1])
     for first in range(0, len(images), rows):
