@@ -51,16 +51,30 @@ def _matters(record: Record) -> bool:
 
 
 def _all(record: Record) -> _Counts | _Open | None:
-    if record.transferred is not None and record.reference_effective is not None:
+    if (
+        _decided(record)
+        and record.transferred is not None
+        and record.reference_effective is not None
+    ):
         return record.transferred, record.reference_effective
     most = record.reference_effective
     return _open(record, most if most is not None else _few(record), most)
 
 
 def _closest(record: Record) -> _Counts | _Open | None:
-    if record.closest_transferred is not None and record.closest_effective is not None:
+    if (
+        _decided(record)
+        and record.closest_transferred is not None
+        and record.closest_effective is not None
+    ):
         return record.closest_transferred, record.closest_effective
     return _open(record, _few(record), record.reference_effective)
+
+
+def _decided(record: Record) -> bool:
+    """Are both verdicts known? Where one is not and points are counted all the same, its witness
+    was refuted by the replay, and the counts with it."""
+    return Status.UNKNOWN not in (record.reference_verdict, record.quantised_verdict)
 
 
 def _few(record: Record) -> int:
@@ -91,7 +105,7 @@ def _quantised(record: Record, points: int) -> _Counts:
     if record.quantised_verdict == Status.ROBUST:
         return 0, 0
     known = record.quantised_effective
-    if known is not None:
+    if known is not None and record.quantised_verdict != Status.UNKNOWN:
         return known, known
     return int(record.quantised_verdict == Status.NOT_ROBUST), points
 

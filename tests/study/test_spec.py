@@ -72,7 +72,7 @@ def test_a_study_that_cannot_be_says_where(text: str, words: str) -> None:
 
 
 def test_studies_are_found_by_name_and_by_file(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="duncan2020, or a file"):
+    with pytest.raises(UsageError, match=r"duncan2020, .*, or a file"):
         find_spec("duncan", {}, {})
     with pytest.raises(UsageError, match=r"none\.toml: no such file"):
         find_spec(str(tmp_path / "none.toml"), {}, {})
@@ -85,7 +85,7 @@ def test_studies_are_found_by_name_and_by_file(tmp_path: Path) -> None:
 
 
 def test_the_founding_study_has_every_cell_of_the_paper() -> None:
-    (study,) = list_studies()
+    study = next(each for each in list_studies() if each["name"] == "duncan2020")
     assert (study["name"], study["cells"]) == ("duncan2020", 14 * 4 + 16 * 3)
     spec, there = find_spec("duncan2020", {}, {}), published("duncan2020.csv")
     for dataset, steps in (("mnist", 7), ("cifar10", 8)):
@@ -97,7 +97,7 @@ def test_the_founding_study_has_every_cell_of_the_paper() -> None:
         assert len(cells) == 2 * steps
         assert cells >= {key for key in there if key[0] == dataset}
     assert all(cell.options["quantise"] == "dynamic" for cell in spec.cells)
-    assert list(builtin()) == ["duncan2020"]
+    assert list(builtin()) == ["duncan2020", "matachana2020", "shrestha2024", "zhao2018"]
 
 
 def test_published_numbers_are_those_reported() -> None:
