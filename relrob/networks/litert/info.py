@@ -36,6 +36,8 @@ _NAMES = {
     _Type.STRING: "string",
     _Type.BOOL: "bool",
 }
+# Of codes of images and scores; beyond it, reals of codes leave float32.
+_LARGEST_SCALE = 2.0**100
 _IMAGES = (_Type.FLOAT32, _Type.INT8, _Type.UINT8, _Type.INT16)
 # Operator -> (place of its activation, place of its weights) among its inputs.
 _WEIGHTED = {
@@ -215,11 +217,29 @@ def _end(path: str, graph: Any, indices: Any, what: str, accepted: str) -> Any:
         raise NetworkError(f"{path} has {name} {what}", "float32, int8, uint8 or int16")
     scales: Any = tensor.quantization.scale if tensor.quantization else None
     scale = float(scales[0]) if scales is not None and len(scales) == 1 else 0.0
-    if tensor.type != _Type.FLOAT32 and not 0 < scale < np.inf:
-        raise NetworkError(
-            f"{path} has {name} {what} without a scale", "quantised values with one scale above 0"
-        )
+    if tensor.type != _Type.FLOAT32:
+        _check_codes(path, f"{name} {what}", np.dtype(name), scale, tensor.quantization)
     return tensor
+
+
+def _check_codes(
+    path: str, what: str, kind: np.dtype[Any], scale: float, quantisation: Any
+) -> None:
+    """Raise NetworkError for codes whose reals (q - zero point) * scale would not be told apart in
+    float32, by which labels are given."""
+    if not 0 < scale < np.inf:
+        raise NetworkError(
+            f"{path} has {what} without a scale", "quantised values with one scale above 0"
+        )
+    if scale > _LARGEST_SCALE:
+        raise NetworkError(f"{path} has {what} of scale {scale:g}", f"up to {_LARGEST_SCALE:g}")
+    zeros: Any = quantisation.zeroPoint
+    zero = int(zeros[0]) if zeros is not None and len(zeros) else 0
+    ends = np.iinfo(kind)
+    if not ends.min <= zero <= ends.max:
+        raise NetworkError(
+            f"{path} has {what} with the zero point {zero}", f"{ends.min} to {ends.max}"
+        )
 
 
 def _dims(tensor: Any) -> tuple[int, ...]:

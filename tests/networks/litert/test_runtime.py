@@ -192,6 +192,20 @@ def scaleless(model: Any) -> None:
     graph.tensors[graph.inputs[0]].type = schema.TensorType.INT8
 
 
+def coded(scale: float, zero: int) -> Callable[[Any], None]:
+    """The output is int8, with codes of that scale and zero point."""
+
+    def change(model: Any) -> None:
+        graph = model.subgraphs[0]
+        tensor = graph.tensors[graph.outputs[0]]
+        tensor.type = schema.TensorType.INT8
+        tensor.quantization = schema.QuantizationParametersT()
+        tensor.quantization.scale = np.array([scale], np.float32)
+        tensor.quantization.zeroPoint = np.array([zero], np.int64)
+
+    return change
+
+
 def twice(model: Any) -> None:
     """Two outputs."""
     graph = model.subgraphs[0]
@@ -206,6 +220,10 @@ def twice(model: Any) -> None:
         (words, NetworkError, "string inputs"),
         (scaleless, NetworkError, "int8 inputs without a scale"),
         (twice, ShapeError, "2 outputs"),
+        # (q - zero point) * scale would overflow, or be one float32 for two codes.
+        (coded(0.1, -(2**31)), NetworkError, "int8 outputs with the zero point -2147483648"),
+        (coded(0.1, 128), NetworkError, "zero point 128; accepted: -128 to 127"),
+        (coded(3e38, 0), NetworkError, "int8 outputs of scale 3e"),
     ],
 )
 def test_what_litert_would_not_run_is_named(
