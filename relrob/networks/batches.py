@@ -36,6 +36,10 @@ def check_images(images: NDArray[Any], network: Network) -> Floats:
     return np.ascontiguousarray(images)
 
 
+# Types whose values are float32 values too.
+_EXACT: Final = (np.float32, np.float16, np.int8, np.uint8, np.int16, np.uint16, np.bool_)
+
+
 def run_in_batches(
     images: Floats,
     network: Network,
@@ -59,8 +63,29 @@ def run_in_batches(
         for start in range(0, len(values), size):
             part = values[start : start + size]
             rows = _rows(run(part), len(part), network)
-            outputs[first + start : first + start + size] = rows
+            outputs[first + start : first + start + size] = narrowed(rows)
     return outputs
+
+
+def narrowed(rows: NDArray[Any]) -> Floats:
+    """Rows (n, classes) of float64 or integers as float32 with the same labels.
+
+    float32 can make one value of two, or infinity of both. Then the largest output of a row keeps
+    its place: others that have come up to it are lowered by one float32.
+
+    >>> narrowed(np.array([[1.0, 1.0 + 1e-12]])).argmax(axis=1).tolist()
+    [1]
+    """
+    with np.errstate(over="ignore"):
+        narrow: Floats = rows.astype(np.float32)
+    if rows.dtype in _EXACT:
+        return narrow
+    off = narrow.argmax(axis=1) != rows.argmax(axis=1)
+    for row in np.flatnonzero(off & ~np.isnan(narrow).any(axis=1)):
+        top = rows[row].argmax()
+        raised = (narrow[row] >= narrow[row, top]) & (rows[row] < rows[row, top])
+        narrow[row, raised] = np.nextafter(narrow[row, top], np.float32(-np.inf))
+    return narrow
 
 
 def _rows(given: NDArray[Any], count: int, network: Network) -> NDArray[Any]:
@@ -84,6 +109,11 @@ def two_columns(outputs: NDArray[Any], head: str) -> Floats:
     for p from 1/2 on, and at least 1/2 below. A tie is class 0.
     """
     one = outputs.astype(np.float32, copy=False)
+    if outputs.dtype == np.float64:
+        # A value above the threshold stays above it.
+        edge = np.float32(0.5 if head == "probability" else 0)
+        above = (outputs > edge) & (one <= edge)
+        one = np.where(above, np.nextafter(edge, np.float32(1)), one)
     other = np.float32(1) - one if head == "probability" else np.where(np.isnan(one), one, 0)
     return np.concatenate([other.astype(np.float32, copy=False), one], axis=1)
 

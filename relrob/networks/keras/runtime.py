@@ -196,5 +196,6 @@ class Keras:
             raise NetworkError(
                 f"{self._network.path} has several outputs", "one output, a score a class"
             )
-        array: NDArray[Any] = tf.cast(rows, tf.float32).numpy()
+        wide = rows.dtype in (tf.float64, tf.int32, tf.int64)
+        array: NDArray[Any] = (rows if wide else tf.cast(rows, tf.float32)).numpy()
         return array[: len(images)]
