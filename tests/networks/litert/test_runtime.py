@@ -200,8 +200,8 @@ def coded(scale: float, zero: int) -> Callable[[Any], None]:
         tensor = graph.tensors[graph.outputs[0]]
         tensor.type = schema.TensorType.INT8
         tensor.quantization = schema.QuantizationParametersT()
-        tensor.quantization.scale = np.array([scale], np.float32)
-        tensor.quantization.zeroPoint = np.array([zero], np.int64)
+        tensor.quantization.scale = [scale]
+        tensor.quantization.zeroPoint = [zero]
 
     return change
 
