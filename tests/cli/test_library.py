@@ -47,7 +47,8 @@ def test_a_black_box_brings_no_chatter(tmp_path: Path) -> None:
     """A Keras network that is no MLP runs on TensorFlow, here and in workers, which talks to
     standard error."""
     make = (
-        "import sys, keras; keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), "
+        "import keras; keras.utils.set_random_seed(0); "
+        "keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(2, 3), "
         "keras.layers.Flatten(), keras.layers.Dense(3)]).save('cnn.keras')"
     )
     subprocess.run([sys.executable, "-c", make], cwd=tmp_path, check=True, capture_output=True)
