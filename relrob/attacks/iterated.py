@@ -3,6 +3,7 @@ Algorithm 1; Kurakin et al. 2017)."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -42,12 +43,7 @@ class Ifgsm:
 
     def run(self, victim: Victim, images: Floats, goal: Goal, rng: np.random.Generator) -> Floats:
         """`steps` passes an image."""
-        unit = _UNITS[self.eps_space]
-        here, radius = images, self.eps * unit
-        for _ in range(self.steps):
-            moves = np.float32(radius) * np.sign(_slopes(victim, here, goal))
-            here = _clipped(here, moves, images, radius, self.clip_ref)
-        return here
+        return _iterated(self, victim, images, goal, np.sign)
 
 
 @dataclass(frozen=True)
@@ -70,13 +66,10 @@ class Ifgm:
 
     def run(self, victim: Victim, images: Floats, goal: Goal, rng: np.random.Generator) -> Floats:
         """`steps` passes an image."""
-        unit = _UNITS[self.eps_space]
-        here, radius = images, self.eps * unit
-        for _ in range(self.steps):
-            # By the chain rule, a gradient by model values is `unit` times the one by pixels.
-            moves = np.float32(radius * unit) * _slopes(victim, here, goal)
-            here = _clipped(here, moves, images, radius, self.clip_ref)
-        return here
+        # By the chain rule, a gradient by model values is `unit` times the one by pixels. The
+        # units are powers of 2, so that nothing is rounded.
+        unit = np.float32(_UNITS[self.eps_space])
+        return _iterated(self, victim, images, goal, lambda slopes: unit * slopes)
 
 
 def _check(eps: float, steps: int, clip_ref: str, eps_space: str) -> None:
@@ -84,6 +77,21 @@ def _check(eps: float, steps: int, clip_ref: str, eps_space: str) -> None:
     whole("steps", steps)
     among("clip_ref", clip_ref, CLIP_REFS)
     among("eps_space", eps_space, tuple(_UNITS))
+
+
+def _iterated(
+    attack: Ifgsm | Ifgm,
+    victim: Victim,
+    images: Floats,
+    goal: Goal,
+    direction: Callable[[Floats], Floats],
+) -> Floats:
+    """The images after all steps, each of eps times the `direction` of the gradients (n, d)."""
+    here, radius = images, attack.eps * _UNITS[attack.eps_space]
+    for _ in range(attack.steps):
+        moves = np.float32(radius) * direction(_slopes(victim, here, goal))
+        here = _clipped(here, moves, images, radius, attack.clip_ref)
+    return here
 
 
 def _slopes(victim: Victim, images: Floats, goal: Goal) -> Floats:

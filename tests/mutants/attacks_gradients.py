@@ -96,8 +96,8 @@ MUTANTS = (
     Mutant(
         "ifgm: model space is pixel space",
         "relrob/attacks/iterated.py",
-        "np.float32(radius * unit)",
-        "np.float32(radius)",
+        "lambda slopes: unit * slopes",
+        "lambda slopes: slopes",
         _STEPS,
     ),
     Mutant(
