@@ -96,13 +96,10 @@ def finished(directory: Path, digest: str) -> Finished | None:
     return done
 
 
-def checked_file(directory: Path, digest: str, name: str) -> Path:
+def checked_file(directory: Path, done: Finished, name: str) -> Path:
     """The path of a file of a finished stage, whose bytes are those that the stage wrote. Raises
     StoreError."""
-    done = finished(directory, digest)
-    path = folder_of(directory, digest) / name
-    if done is None or name not in done.files:
-        raise StoreError(f"{path} belongs to no finished stage", "the file of a stage that is done")
+    path = folder_of(directory, done.digest) / name
     with disk_errors(path, "read"):
         same = sha256_file(path) == done.files[name]
     if not same:
@@ -136,7 +133,7 @@ def pack(directory: Path, output: Path, only: Collection[str] | None = None) -> 
         for digest, done in stages.items():
             _write(archive, f"{digest}/{DOCUMENT}", _text(done).encode())
             for name in done.files:
-                data = checked_file(directory, digest, name).read_bytes()
+                data = checked_file(directory, done, name).read_bytes()
                 _write(archive, f"{digest}/{name}", data)
     return len(stages)
 

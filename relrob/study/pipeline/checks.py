@@ -6,23 +6,14 @@ from typing import Any
 
 from relrob.attacks.parameters import named
 from relrob.errors import UsageError
-from relrob.study.pipeline.methods import split_method
-from relrob.training.asked import Training
+from relrob.study.pipeline.methods import SELECT, split_method, training_of
 from relrob_datasets import catalogue
 
 
 def train(options: dict[str, Any]) -> None:
     """Raise UsageError for a training that cannot be."""
     _dataset(options)
-    augment = tuple(word for word in options["augment"].split(",") if word)
-    Training(
-        options["arch"],
-        options["dataset"],
-        options["seed"],
-        options["profile"],
-        augment=augment,
-        compress=options["compress"],
-    )
+    training_of(options)
 
 
 def compress(options: dict[str, Any]) -> None:
@@ -35,8 +26,8 @@ def attack(options: dict[str, Any]) -> None:
     """Raise UsageError for an attack, a choice of images or a run that there is not."""
     _dataset(options)
     named(options["attack"])
-    if options["select"] not in ("correct", "all"):
-        raise UsageError(f"select {options['select']!r}", "correct, all")
+    if options["select"] not in SELECT:
+        raise UsageError(f"select {options['select']!r}", ", ".join(SELECT))
     if options["split"] not in ("test", "train"):
         raise UsageError(f"split {options['split']!r}", "test, train")
     for name, least in (("images", 1), ("run", 0), ("target_label", -1)):

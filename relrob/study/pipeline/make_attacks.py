@@ -12,28 +12,25 @@ from relrob.attacks.selection import Filter, drawn
 from relrob.attacks.set_file import read_set, write_set
 from relrob.attacks.transfer import Cell, cell
 from relrob.domain.events import silent
-from relrob.errors import UsageError
 from relrob.networks.deployed import deployed_outputs
 from relrob.networks.evaluator import labels
 from relrob.store.stage_directory import Row
 from relrob.study.pipeline.made import network_of, opened_network
+from relrob.study.pipeline.methods import SELECT
 from relrob.study.pipeline.work import Job
 from relrob_datasets import load
 
 # The file of an adversarial set.
 SAMPLES: Final = "adv.npz"
-_SELECT: Final = {"correct": Filter.SOURCE_CORRECT, "all": Filter.NONE}
 
 
 def attack(job: Job) -> list[Row]:
     """Attack the source: `images` of the split, drawn by the stage's `run`, of those that it labels
     rightly ("correct") or of all ("all"). The row holds the metrics on the source itself."""
     options = job.options
-    if options["select"] not in _SELECT:
-        raise UsageError(f"select {options['select']!r}", ", ".join(_SELECT))
     data = load(options["dataset"], options["split"])
     opened = opened_network(network_of(job.inputs["source"]), data)
-    chosen = _SELECT[options["select"]]
+    chosen = SELECT[options["select"]]
     places = np.arange(len(data.labels))
     most = int(options["images"])
     if chosen is Filter.NONE and most < len(places):

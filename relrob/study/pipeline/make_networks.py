@@ -13,10 +13,9 @@ from relrob.networks.accuracy import accuracy
 from relrob.networks.keras.backend import load_on_tensorflow
 from relrob.store.stage_directory import Row
 from relrob.study.pipeline.made import network_of, opened_network
-from relrob.study.pipeline.methods import split_method
+from relrob.study.pipeline.methods import split_method, training_of
 from relrob.study.pipeline.work import Job
 from relrob.system.files import write_atomic
-from relrob.training.asked import Training
 from relrob.training.reference import trainer
 from relrob_datasets import load
 
@@ -36,16 +35,7 @@ def train(job: Job) -> list[Row]:
     """Train a network, from given weights on where there is a start. A training that was killed
     goes on from its state in the stage's folder."""
     options, start = job.options, job.inputs.get("start")
-    augment = tuple(word for word in options["augment"].split(",") if word)
-    asked = Training(
-        options["arch"],
-        options["dataset"],
-        options["seed"],
-        options["profile"],
-        augment=augment,
-        start=None if start is None else network_of(start),
-        compress=options["compress"],
-    )
+    asked = training_of(options, None if start is None else network_of(start))
     output = job.folder / NETWORK
     if not output.exists():
         trainer()(asked, output, silent, job.folder / _STATE)

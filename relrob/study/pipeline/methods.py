@@ -1,12 +1,17 @@
-"""Methods of compression after training, as a study of stages writes them."""
+"""What the options of stages mean: trainings, methods of compression, choices of images."""
 
 from __future__ import annotations
 
-from typing import Final
+from pathlib import Path
+from typing import Any, Final
 
+from relrob.attacks.selection import Filter
 from relrob.domain.formats import FixedFormat
 from relrob.errors import UsageError
+from relrob.training.asked import Training
 
+# The images that an attack takes.
+SELECT: Final = {"correct": Filter.SOURCE_CORRECT, "all": Filter.NONE}
 _PARTS: Final = ("weights", "activations")
 
 
@@ -22,3 +27,16 @@ def split_method(text: str) -> tuple[FixedFormat, str]:
     if kind != "q" or len(rest) not in (2, 3) or not numbers or part not in ("", *_PARTS):
         raise UsageError(f"method {text!r}", "q:W:P, q:W:P:weights, q:W:P:activations", "q:8:2")
     return FixedFormat(int(rest[0]), int(rest[1])), part
+
+
+def training_of(options: dict[str, Any], start: Path | None = None) -> Training:
+    """The training of a stage, from the weights of `start` on. Raises UsageError."""
+    return Training(
+        options["arch"],
+        options["dataset"],
+        options["seed"],
+        options["profile"],
+        augment=tuple(word for word in options["augment"].split(",") if word),
+        start=start,
+        compress=options["compress"],
+    )

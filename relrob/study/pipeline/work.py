@@ -69,7 +69,7 @@ def read_input(directory: Path, digest: str) -> Input:
     done = finished(directory, digest)
     if done is None:
         raise RelrobError(f"stage {digest[:12]} is not finished", "inputs first")
-    files = {name: checked_file(directory, digest, name) for name in done.files}
+    files = {name: checked_file(directory, done, name) for name in done.files}
     return Input(digest, done.options, done.rows, files)
 
 
