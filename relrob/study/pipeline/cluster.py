@@ -51,14 +51,18 @@ def map_on_cluster(
     ):
         archive = Path(folder) / "stages.zip"
         futures: dict[Any, int] = {}
+        # A key of its own for each, held until its task ends: the scheduler would drop, at the
+        # release of an earlier future of equal bytes, what a later task still waits for.
+        shipped: dict[int, Any] = {}
         for number, (stage, target) in enumerate(jobs):
             data = b""
             if stage.inputs:
                 pack(directory, archive, set(stage.links.values()))
                 data = archive.read_bytes()
             key = f"relrob-stage-{stage.digest}"
-            shipped = client.scatter(data) if data else data
-            futures[client.submit(remote, stage, target, shipped, VERSION, key=key)] = number
+            shipped[number] = client.scatter(data, hash=False) if data else data
+            task = client.submit(remote, stage, target, shipped[number], VERSION, key=key)
+            futures[task] = number
         for future in as_completed(list(futures)):
             try:
                 answer, seconds = future.result()
@@ -70,6 +74,7 @@ def map_on_cluster(
                     f"{stage.described} failed on the cluster ({type(error).__name__}: {error})",
                     hint="the same command: what is finished stays",
                 ) from error
+            del shipped[futures[future]]
             archive.write_bytes(answer)
             unpack(archive, directory)
             yield futures[future], seconds
