@@ -1,13 +1,14 @@
 """Worker processes, each with one image at a time. A worker that dies costs the work on its image.
 
-Each worker holds its own pipe: the parent knows the image of a dead worker, and a worker whose
-parent was killed reads the end of its pipe and leaves. Ctrl-C is the parent's business.
+Each worker holds its own pipe: the parent knows the image of a dead worker. A worker whose parent
+was killed ends at once, in the middle of its work. Ctrl-C is the parent's business.
 """
 
 from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import threading
 from collections import deque
@@ -47,6 +48,7 @@ class _Worker:
 def _serve(pipe: Connection) -> None:
     """Run a worker: build the function, then answer item after item until the pipe ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
         make, given = pipe.recv()
         function = make(given)
@@ -62,6 +64,14 @@ def _serve(pipe: Connection) -> None:
         return
     except RelrobError as error:
         pipe.send(error)
+
+
+def _end_with_parent() -> None:
+    """End this process as soon as its parent has ended: one item can take hours."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None  # noqa: S101 - only workers call this
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 def map_unordered(

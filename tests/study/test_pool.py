@@ -146,32 +146,50 @@ def test_errors_of_workers_reach_the_parent(make: Callable[[None], Callable[[int
         list(map_unordered(make, None, range(3), 2))
 
 
-def test_workers_leave_when_their_parent_is_killed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("make", ["make_slow", "make_stuck"])
+def test_workers_leave_when_their_parent_is_killed(make: str, tmp_path: Path) -> None:
+    """Between two items, and in the middle of one that would take ten minutes."""
     script = tmp_path / "parent.py"
     script.write_text(
         "import sys\n"
         f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'solvers')!r}, {str(ROOT / 'datasets')!r}]\n"
         "from relrob.study.pool import map_unordered\n"
-        "from tests.study.test_pool import make_slow\n"
+        f"from tests.study.test_pool import {make} as make\n"
         "if __name__ == '__main__':\n"
-        "    for pid in map_unordered(make_slow, None, range(10**6), 2):\n"
-        "        print(pid, flush=True)\n",
+        f"    for _ in map_unordered(make, {str(tmp_path)!r}, range(10**6), 2):\n"
+        "        pass\n",
         encoding="utf-8",
     )
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
-    assert parent.stdout is not None
-    pids = {int(parent.stdout.readline()) for _ in range(20)}
+    parent = subprocess.Popen([sys.executable, str(script)])
+    deadline = time.monotonic() + 120
+    while len(pids := [int(path.name) for path in tmp_path.glob("[0-9]*")]) < 2:
+        assert time.monotonic() < deadline and parent.poll() is None
+        time.sleep(0.05)
     parent.kill()
     parent.wait()
-    parent.stdout.close()
     deadline = time.monotonic() + 60
     while any(_alive(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not any(_alive(pid) for pid in pids)
 
 
-def make_slow(given: None) -> Callable[[int], int]:
+def make_stuck(given: str) -> Callable[[int], int]:
+    """Each item leaves the number of its process in the folder `given`, and takes ten minutes."""
+
     def function(item: int) -> int:
+        Path(given, str(os.getpid())).touch()
+        time.sleep(600)
+        return item
+
+    return function
+
+
+def make_slow(given: str | None) -> Callable[[int], int]:
+    """Each item leaves the number of its process in the folder `given`, if there is one."""
+
+    def function(item: int) -> int:
+        if given is not None:
+            Path(given, str(os.getpid())).touch()
         time.sleep(0.01)
         return os.getpid()
 
