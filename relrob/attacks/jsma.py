@@ -62,6 +62,7 @@ class Jsma:
             open_ones = (found != wanted[going]) & free[going].any(axis=1)
             going = going[open_ones & (changed[going].mean(axis=1) <= self.gamma)]
             pairs, some = self._pairs(victim, at[going], going, wanted[going], free[going])
+            victim.remark(going[~some], "no pair of pixels left")
             going, pairs = going[some], pairs[some]
             for chosen in pairs.T:
                 changed[going, chosen] = True
@@ -72,14 +73,15 @@ class Jsma:
     def _pairs(
         self, victim: Victim, at: Floats, rows: Ints, wanted: Ints, free: Bools
     ) -> tuple[Ints, Bools]:
-        """(pairs of pixel-channels (m, 2), (m,): is there one?)."""
+        """(pairs of pixel-channels (m, 2), or (m, 1) of one-pixel images; (m,): is there one?)."""
         sign = np.float32(np.sign(self.theta))
         one = np.eye(victim.classes, dtype=np.float32)[wanted]
         toward = sign * _gradients(victim, at, rows, one)
         if self.mode == "art":
             # A pixel that cannot be changed any more stands in for a second one where none is left.
             toward[~free] = -np.inf
-            pairs = np.argpartition(toward, -2, axis=1)[:, -2:] if len(at) else np.zeros((0, 2))
+            two = min(2, at.shape[1])
+            pairs = np.argpartition(toward, -two, axis=1)[:, -two:]
             return pairs.astype(np.int64), np.ones(len(at), np.bool_)
         others = sign * _gradients(victim, at, rows, 1 - one)
         found = [

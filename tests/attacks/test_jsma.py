@@ -127,6 +127,17 @@ def test_white_images_have_nothing_to_add_to() -> None:
     assert (found.adversarial == images).all() and not found.success.any()
 
 
+@pytest.mark.parametrize("mode", ["art", "papernot"])
+def test_an_image_of_one_pixel_has_no_pair(mode: str) -> None:
+    """Label 1 where the pixel is above 1/2."""
+    dense = Dense((Layer(cases.single([[-1, 1]]), cases.single([0.5, -0.5]), relu=False),))
+    images = cases.single([[0.2], [0.4]])
+    found = cases.attack(f"jsma:mode={mode}", dense, images)
+    assert found.adversarial.tolist() == ([[1], [1]] if mode == "art" else images.tolist())
+    words = "no pair of pixels left"
+    assert found.words == ({} if mode == "art" else {0: words, 1: words})
+
+
 def test_a_bad_parameter_is_refused_in_one_line() -> None:
     for text in ("theta=0", "theta=2", "gamma=0", "gamma=1.5", "mode=pairs"):
         with pytest.raises(UsageError, match=text.partition("=")[0]):
