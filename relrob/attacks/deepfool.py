@@ -58,7 +58,7 @@ class DeepFool:
         self, victim: Victim, images: Floats, goal: Goal, rows: Ints, tell: bool = False
     ) -> Floats:
         """Images (m, d) for the attacked ones `rows` (m,), each at its first success or after all
-        steps. `tell`: report each step (of all images at once)."""
+        steps. `tell`: report each step (of all images at once), and remark on images."""
         at, total = images.copy(), np.zeros_like(images)
         least = np.full(len(images), np.inf)
         going = np.arange(len(images))
@@ -72,10 +72,12 @@ class DeepFool:
                 victim.note(least)
             going, logits = going[~won], logits[~won]
             if step == self.steps or not len(going):
-                victim.remark(rows[going[tied(logits)]], "stopped at a tie of logits")
+                if tell:
+                    victim.remark(rows[going[tied(logits)]], "stopped at a tie of logits")
                 break
             move, moving = self._move(victim, at[going], logits, goal, rows[going], rivals[going])
-            victim.remark(rows[going[~moving]], "no signal")
+            if tell:
+                victim.remark(rows[going[~moving]], "no signal")
             going, move = going[moving], move[moving]
             if self.form == "art":
                 at[going] = np.clip(at[going] + move, 0.0, 1.0)

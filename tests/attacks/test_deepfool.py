@@ -175,6 +175,13 @@ def test_a_tie_that_no_step_leaves_is_remarked() -> None:
     assert victim.words == {0: "stopped at a tie of logits", 1: "stopped at a tie of logits"}
 
 
+def test_an_attack_that_uses_it_inside_remarks_on_no_image() -> None:
+    victim, images = Victim(numpy_opened(cases.constant(2), (6, 6, 1)), 2, Tied()), cases.images(2)
+    goal = Goal(np.zeros(2, np.int64))
+    named("uap-deepfool:passes=1")[1].run(victim, images, goal, np.random.default_rng(0))
+    assert victim.words == {}
+
+
 def test_an_emulation_is_not_believed_but_the_file_asked() -> None:
     dense, images = cases.deep(), cases.images(20)
     alone = cases.attack("deepfool", dense, images, exact=True)
