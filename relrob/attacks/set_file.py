@@ -112,6 +112,11 @@ def _parsed(arrays: dict[str, NDArray[Any]]) -> AdversarialSet:
     if digest_of(arrays) != digest:
         raise ValueError("its values are not those of its digest; it was damaged or edited")
     origin = _origin(json.loads(str(arrays["about"])))
+    classes = arrays.get("classes")
+    if (None if classes is None else classes.tolist()) != (
+        origin.classes if origin.classes_known else None
+    ):
+        raise ValueError("its classes are not those of its about")
     images, clean = arrays["images"], arrays["clean_images"]
     if images.ndim != 4:
         raise ValueError(f"images of shape {images.shape}")
