@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from relrob.errors import printable
+from relrob.errors import capped, printable
 from relrob.report.attacks.attack_text import Document, number, percent
 
 _SCENARIOS: Final = ("comp_comp", "full_comp", "comp_full")
@@ -16,15 +16,16 @@ _WIDE: Final = 80
 def transfer_text(found: Document) -> str:
     """The networks, the matrix of evasion rates, a line for each cell, and the scenarios."""
     blocks = [_sources(found), _matrix(found), _cells(found), _scenarios(found)]
-    return "\n\n".join(printable("\n".join(block), keep="\n") for block in blocks if block)
+    return "\n\n".join("\n".join(block) for block in blocks if block)
 
 
 def _sources(found: Document) -> list[str]:
     lines = []
     for at, each in enumerate(found["sources"], 1):
+        data = each["dataset"]
         lines.append(
-            f"{at}  {each['name']}: {each['attack']}, {each['success']:,} of {each['samples']:,} "
-            f"succeed ({each['dataset']['name']} {each['dataset']['split']}, "
+            f"{at}  {_shown(each['name'])}: {_shown(each['attack'])}, {each['success']:,} of "
+            f"{each['samples']:,} succeed ({_shown(data['name'])} {_shown(data['split'])}, "
             f"filter {each['filter']})"
         )
     return lines
@@ -83,10 +84,15 @@ def _scenarios(found: Document) -> list[str]:
     return _table(head, rows)
 
 
+def _shown(cell: Any) -> str:
+    """A cell, of which no text that a file gave makes another line, or a very long one."""
+    return printable(capped(str(cell)))
+
+
 def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[str]:
     """Columns as wide as their widest entry, the first one to the left."""
-    lines = [head, *rows]
-    widths = [max(len(str(line[at])) for line in lines) for at in range(len(head))]
+    lines = [[_shown(cell) for cell in line] for line in (head, *rows)]
+    widths = [max(len(line[at]) for line in lines) for at in range(len(head))]
     return [
         "  ".join(
             f"{cell:<{width}}" if at == 0 else f"{cell:>{width}}"
