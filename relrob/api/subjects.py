@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from relrob.attacks.adversarial_set import AdversarialSet
+from relrob.attacks.parameters import whole_number
 from relrob.domain.arrays import Ints
 from relrob.domain.contract import InputContract, InputOptions
 from relrob.domain.events import Event, Listener
@@ -78,11 +79,12 @@ def opened_file(
     data: Images | Dataset,
     how: HowRead,
     like: Network | None = None,
+    contract: InputContract | None = None,
 ) -> Opened:
     """A network file for these images, after a child has read and run it; probed, and opened in
     batches and one image at a time. `like`: the network whose pixel order and input contract it
-    takes where neither the options nor the file say others. Raises RelrobError."""
-    contract: InputContract | None = None if like is None else like.contract
+    takes where neither the options nor the file say others; `contract`: the contract without such a
+    network. Raises RelrobError."""
     asked: dict[str, Any] = {
         "image_shape": data.image_shape,
         "classes": data.classes,
@@ -90,7 +92,7 @@ def opened_file(
         "runtime": how.runtime,
         "layout": how.layout,
         "inputs": in_units(how.inputs, data),
-        "like": contract,
+        "like": contract if like is None else like.contract,
         "inherit": like.layout if like is not None and like.layout is not Layout.HWC else None,
     }
     with naming(data):
@@ -107,10 +109,13 @@ def chosen_images(
         if listener is not None and (note := clipped(data, images)):
             listener(Event("note", note))
         return np.array(select(data, images), np.int64)
-    found = np.unique(np.asarray(images, np.int64).reshape(-1))
-    if len(found) == 0 or found[0] < 0 or found[-1] >= len(data):
-        raise UsageError("images outside the data set", f"0..{len(data) - 1}")
-    return found
+    some = images if isinstance(images, Iterable) else [images]
+    found = sorted({whole_number("image", each, 0, "images=[0, 3, 17]") for each in some})
+    if not found:
+        raise UsageError("no image", f"indices in 0..{len(data) - 1}", "images=[0, 3, 17]")
+    if found[-1] >= len(data):
+        raise UsageError(f"image {found[-1]}", f"0..{len(data) - 1}", "images=[0, 3, 17]")
+    return np.array(found, np.int64)
 
 
 def network_json(network: Network) -> dict[str, Any]:

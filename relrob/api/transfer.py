@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,19 +17,30 @@ from relrob.api.subjects import HowRead, data_of_set, opened_file
 from relrob.attacks.adversarial_set import AdversarialSet
 from relrob.attacks.craft import Asked
 from relrob.attacks.making import made_set
+from relrob.attacks.parameters import whole_number
 from relrob.attacks.selection import Filter
 from relrob.attacks.set_file import read_set
 from relrob.attacks.transfer import Cell, cell, filter_of, scenarios
 from relrob.domain.arrays import Bools, Floats, Ints
-from relrob.domain.contract import constant, input_options
+from relrob.domain.contract import InputContract, constant, contract_of_text, input_options
 from relrob.domain.events import Event, Listener, silent
-from relrob.errors import ShapeError, UsageError
+from relrob.domain.network import Network
+from relrob.errors import (
+    ClassCountError,
+    DatasetError,
+    ShapeError,
+    UsageError,
+    capped,
+    printable,
+)
 from relrob.networks.deployed import deployed_outputs
 from relrob.networks.evaluator import labels as labels_of
 from relrob.networks.open import Opened
 from relrob.study.options import spelled
 from relrob.study.pool import leave_unguarded
 from relrob_datasets.dataset import Dataset, Images
+
+log = logging.getLogger(__name__)
 
 Paths = str | Path | Sequence[str | Path]
 
@@ -97,8 +109,7 @@ def transfer(
     )
     full, kept = [] if reference is None else [str(reference)], _listed(samples)
     wanted = None if filter is None else Filter.of(filter)
-    if keep is not None and keep < 1:
-        raise UsageError(f"keep {keep}", "a whole number, 1 or more", "--keep 1000")
+    most = None if keep is None else whole_number("keep", keep, 1, "--keep 1000")
     sources, others = [*full, *_listed(source)], _listed(target)
     crafting = {"attack": attack, "seed": seed, **parameters}
     if kept:
@@ -111,10 +122,10 @@ def transfer(
         attacking = _once([*sources, *(others if full else [])])
         targets = _once([*sources, *others])
         found = _crafted(asked, choice, attacking, targets, how, wanted, listener)
-    known = [(each.network.sha256, each.network.runtime) for each in found.opened]
-    made_by = [(each.origin.sha256, each.origin.runtime) for each in found.sets]
+    known = [_identity(each.network) for each in found.opened]
+    made_by = [_made_by(each) for each in found.sets]
     columns = tuple(known.index(each) if each in known else -1 for each in made_by)
-    cells = tuple(found.cells(wanted, keep))
+    cells = tuple(found.cells(wanted, most))
     return TransferResult(
         tuple(each.network for each in found.opened),
         found.accuracies,
@@ -157,16 +168,16 @@ def _applied(
     if not networks:
         raise UsageError("no target", "networks to apply the examples to", "--target NET")
     sets = [read_set(path, how.memory) for path in paths]
-    shapes = sorted({found.shape for found in sets})
-    if len(shapes) > 1:
-        raise ShapeError(f"sets of images of {shapes}", "sets of one image shape")
+    _check_alike(sets)
     for found in sets:
         filter_of(wanted, found)
-    opened = _opened(networks, data_of_set(sets[0]), how)
+    contracts = {found.origin.contract for found in sets}
+    made_with = contract_of_text(contracts.pop()) if len(contracts) == 1 else None
+    opened = _opened(networks, data_of_set(sets[0]), how, made_with)
     right = []
     for each in opened:
         listener(Event("note", f"{each.network.path}: {sum(map(len, sets)):,} examples"))
-        right.append([_right(each, found.images, found.labels) for found in sets])
+        right.append([_right_of(each, found) for found in sets])
     shares = tuple(float(np.concatenate(row).mean()) for row in right)
     return _Found(sets, opened, shares, right)
 
@@ -210,16 +221,68 @@ def _asked(crafting: Mapping[str, Any], choice: Choice) -> Asked:
     return asked
 
 
+def _check_alike(sets: Sequence[AdversarialSet]) -> None:
+    """Refuse sets whose images or labels mean different things. Raises ShapeError, DatasetError."""
+    shapes = sorted({found.shape for found in sets})
+    if len(shapes) > 1:
+        raise ShapeError(f"sets of images of {shapes}", "sets of one image shape")
+    ranges = sorted({found.origin.range or "pixels" for found in sets})
+    if len(ranges) > 1:
+        raise DatasetError(f"sets of values {' and '.join(ranges)}", "sets of one range")
+    classes = sorted({found.origin.classes for found in sets if found.origin.classes_known})
+    if len(classes) > 1:
+        raise DatasetError(f"sets of {' and '.join(map(str, classes))} classes", "sets of one data")
+
+
+def _right_of(opened: Opened, found: AdversarialSet) -> Bools:
+    """Which clean images (n,) of a set the network labels rightly. One warning says where it gives
+    others of the labels that it gave when the set was made. Raises ClassCountError."""
+    network, most = opened.network, int(found.labels.max())
+    if most >= network.classes:
+        raise ClassCountError(
+            f"{network.path} has {network.classes} outputs, a set has the label {most}",
+            "an output a class",
+        )
+    said = labels_of(deployed_outputs(opened, found.images))
+    others = int((said != found.clean).sum())
+    if others and (network.sha256, network.runtime) == (found.origin.sha256, found.origin.runtime):
+        log.warning(
+            "%s made a set, and gives %s of its %s clean images other labels now: it read them "
+            "otherwise, with %s; try: the same options, --layout too",
+            network.path,
+            f"{others:,}",
+            f"{len(found):,}",
+            printable(capped(found.origin.contract)) or "no option of the input contract",
+        )
+    return np.asarray(said == found.labels)
+
+
+def _identity(network: Network) -> tuple[str, str, str]:
+    """The file, who executes it, and how pixels become the values that it reads."""
+    return network.sha256, network.runtime, network.contract.text()
+
+
+def _made_by(found: AdversarialSet) -> tuple[str, str, str]:
+    """The same of the source of a set."""
+    return found.origin.sha256, found.origin.runtime, found.origin.contract
+
+
 def _right(opened: Opened, images: Floats, truth: Ints) -> Bools:
     return np.asarray(labels_of(deployed_outputs(opened, images)) == truth)
 
 
-def _opened(paths: Sequence[str], data: Images | Dataset, how: HowRead) -> list[Opened]:
+def _opened(
+    paths: Sequence[str],
+    data: Images | Dataset,
+    how: HowRead,
+    contract: InputContract | None = None,
+) -> list[Opened]:
     """The networks; those after the first take its pixel order and input contract where nothing
-    else says them."""
+    else says them, and the first one takes `contract`."""
     found: list[Opened] = []
     for path in paths:
-        found.append(opened_file(path, data, how, found[0].network if found else None))
+        like = found[0].network if found else None
+        found.append(opened_file(path, data, how, like, contract))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from relrob.attacks.attack import Attack, Attacked, attacked, generator
 from relrob.attacks.goal import Goal
 from relrob.attacks.model_of import gradients_of
-from relrob.attacks.parameters import named
+from relrob.attacks.parameters import named, whole_number
 from relrob.attacks.table import ATTACKS
 from relrob.attacks.universal import Applied, Fitted, Universal
 from relrob.attacks.victim import Gradients, Victim
@@ -29,7 +29,7 @@ class Asked:
     """An attack as the user asked for it: its full `text`, the attack, what it `needs` of a network
     ("gradients", "outputs" or "labels"), and the seed.
 
-    Raises UsageError for a seed below 0.
+    Raises UsageError for a seed that is no whole number, or below 0.
     """
 
     text: str
@@ -38,8 +38,7 @@ class Asked:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise UsageError(f"seed {self.seed}", "a whole number, 0 or more", "--seed 0")
+        object.__setattr__(self, "seed", whole_number("seed", self.seed, 0, "--seed 0"))
 
     @staticmethod
     def of(text: str, seed: int = 0, **parameters: Any) -> Asked:

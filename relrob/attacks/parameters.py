@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from math import isfinite
-from typing import Any, get_type_hints
+from operator import index
+from typing import Any, Final, get_type_hints
 
 from relrob.attacks.attack import Attack
 from relrob.attacks.table import ATTACKS
@@ -12,12 +12,15 @@ from relrob.domain.region import Norm
 from relrob.errors import UsageError
 from relrob.registry import find, load, load_extra
 
+_MOST: Final = 1e15
+
 
 def positive(name: str, value: float, most: float = float("inf")) -> None:
-    """Raise UsageError unless 0 < value <= most and value is finite."""
-    if not (0 < value <= most and isfinite(value)):
-        accepted = "a number above 0" if most == float("inf") else f"above 0, up to {most:g}"
-        raise UsageError(f"{name} {value:g}", accepted)
+    """Raise UsageError unless 0 < value <= most and value is at most 1e15, which float32 and its
+    squares hold."""
+    most = min(most, _MOST)
+    if not 0 < value <= most:
+        raise UsageError(f"{name} {value:g}", f"above 0, up to {most:g}")
 
 
 def within(name: str, value: float, least: float, most: float) -> None:
@@ -30,6 +33,22 @@ def whole(name: str, value: int, least: int = 1) -> None:
     """Raise UsageError unless value >= least."""
     if value < least:
         raise UsageError(f"{name} {value}", f"a whole number, {least} or more")
+
+
+def whole_number(name: str, value: Any, least: int, hint: str) -> int:
+    """A number that stands alone in Python, NumPy's too, as an int. Raises UsageError for a value
+    of another kind, a bool among them, and for one below `least`.
+
+    >>> whole_number("seed", 3, 0, "seed=0")
+    3
+    """
+    try:
+        found = None if isinstance(value, bool) else index(value)
+    except TypeError:
+        found = None
+    if found is None or found < least:
+        raise UsageError(f"{name} {value}", f"a whole number, {least} or more", hint)
+    return found
 
 
 def among(name: str, value: str, words: tuple[str, ...]) -> None:

@@ -11,6 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
+from relrob.attacks.parameters import whole_number
 from relrob.domain.arrays import Bools, Ints
 from relrob.errors import UsageError
 
@@ -30,7 +31,7 @@ class Filter(StrEnum):
         'source_correct'
         """
         try:
-            return Filter(text.strip().replace("-", "_"))
+            return Filter(str(text).strip().replace("-", "_"))
         except ValueError:
             words = ", ".join(each.value for each in Filter)
             raise UsageError(f"filter {text!r}", words, "--filter source_correct") from None
@@ -49,8 +50,7 @@ def drawn(candidates: Ints, count: int, seed: int) -> Ints:
     >>> drawn(np.arange(5), 5, 0).tolist()
     [0, 1, 2, 3, 4]
     """
-    if count < 1:
-        raise UsageError(f"a sample of {count} images", "1 or more", "--sample 1000")
+    count = whole_number("a sample of", count, 1, "--sample 1000")
     if count > len(candidates):
         raise UsageError(
             f"a sample of {count:,} images of {len(candidates):,} that may be attacked",

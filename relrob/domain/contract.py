@@ -10,6 +10,7 @@ from typing import Any, Final
 from relrob.errors import UsageError
 
 _NUMBER: Final = re.compile(r"[+-]?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,2}|/[0-9]{1,30})?")
+_OTHERS: Final = ("mean", "std", "channels")
 # Constants within these ends, and no others, keep every step far from float32's own ends.
 _LEAST: Final = Fraction(1, 2**30)
 _MOST: Final = Fraction(2**30)
@@ -165,6 +166,22 @@ def _numbers(what: str, text: str, example: str) -> tuple[Fraction, ...]:
     except ZeroDivisionError:
         pass
     raise UsageError(f"{what} {text!r}", f"exact numbers: {example}")
+
+
+def contract_of_text(text: str) -> InputContract:
+    """The contract whose `text` this is. Raises UsageError.
+
+    >>> contract_of_text("--input-scale 255 --mean 0.5 --output a b").text()
+    '--input-scale 255 --mean 0.5 --output a b'
+    """
+    words, _, output = text.partition("--output ")
+    parts = words.split()
+    given = dict(zip(parts[::2], parts[1::2], strict=False))
+    known = {f"--{name.replace('_', '-')}": name for name in ("input_scale", *_OTHERS)}
+    if 2 * len(given) != len(parts) or not set(given) <= set(known):
+        raise UsageError(f"input contract {text!r}", "options such as --input-scale 255")
+    options = {known[name]: value for name, value in given.items()}
+    return input_options(**options, output=output or None).over(IDENTITY)
 
 
 def constant(value: Any) -> Any:

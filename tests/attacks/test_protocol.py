@@ -236,6 +236,8 @@ def test_a_text_names_all_parameters() -> None:
         ("fgsm:eps=2", r"eps 2.*up to 1"),
         ("fgsm:eps=nan", r"eps nan"),
         ("ifgm:eps=inf", r"eps inf"),
+        ("ifgm:eps=1e39", r"eps 1e\+39.*up to 1e\+15"),
+        ("boundary:delta=1e300", r"delta 1e\+300.*up to 1e\+15"),
         ("pgd:steps=1.5", r"steps '1.5'.*a whole number"),
         ("pgd:steps=0", r"steps 0.*1 or more"),
         ("pgd:random=maybe", r"random 'maybe'.*true or false"),

@@ -49,8 +49,9 @@ def test_each_candidate_is_drawn_as_often_as_another() -> None:
 def test_too_large_a_draw_is_refused() -> None:
     with pytest.raises(UsageError, match="5 images of 4 that may be attacked; accepted: up to 4"):
         drawn(np.arange(4), 5, 0)
-    with pytest.raises(UsageError, match="sample of 0"):
-        drawn(np.arange(4), 0, 0)
+    for wrong in (0, 2.5, True, "2"):
+        with pytest.raises(UsageError, match=f"sample of {wrong}; accepted: a whole number"):
+            drawn(np.arange(4), wrong, 0)  # type: ignore[arg-type]
 
 
 def test_the_first_are_those_of_least_index() -> None:
