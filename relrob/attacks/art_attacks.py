@@ -23,6 +23,7 @@ from relrob.attacks.parameters import among, whole, within
 from relrob.attacks.universal import Fitted, added
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Floats, Ints
+from relrob.domain.record import NO_START
 from relrob.domain.region import Norm
 from relrob.errors import UsageError
 
@@ -331,7 +332,7 @@ def _from_starts(
             if goal.reached(victim.labels(start, rows), rows)[0]:
                 break
         else:
-            victim.remark(rows, "no start")
+            victim.remark(rows, NO_START)
             continue
         estimator = Estimator(victim, rows, False)
         shaped, begin = estimator.shaped(images[rows]), estimator.shaped(start)

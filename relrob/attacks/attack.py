@@ -17,6 +17,7 @@ from relrob.attacks.goal import Goal
 from relrob.attacks.universal import Fitted, Universal, added
 from relrob.attacks.victim import Gradients, Victim
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.record import NO_SIGNAL
 from relrob.domain.region import Norm
 from relrob.errors import ShapeError
 from relrob.networks.evaluator import labels
@@ -109,6 +110,8 @@ def attacked(
     proposed = np.where(np.isnan(proposed), images, proposed)
     proposed = np.clip(proposed, 0.0, 1.0).astype(np.float32)
     found = labels(opened.replayer.outputs(proposed))
+    success = goal.reached(found)
+    victim.remark(victim.flat(np.flatnonzero(~success)), NO_SIGNAL)
     return Attacked(
         text,
         attack.norm,
@@ -117,7 +120,7 @@ def attacked(
         goal.labels,
         labels(opened.replayer.outputs(images)),
         found,
-        goal.reached(found),
+        success,
         None if model is None else goal.reached(labels(model.logits(proposed))),
         victim.queries,
         victim.gradients,

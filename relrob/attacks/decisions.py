@@ -16,6 +16,7 @@ from relrob.attacks.attack import distances
 from relrob.attacks.goal import Goal
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.record import NO_START
 from relrob.domain.region import Norm
 
 # Starts: uniform noise alone, as ART draws it; or other pictures after it where it misses.
@@ -132,6 +133,7 @@ def closest(sight: Sight, restarts: int, run: Run, rng: np.random.Generator, nor
         gaps = np.where(found, distances(points, images, norm), np.inf)
         better = gaps < least
         kept[better], least[better] = points[better], gaps[better]
+    sight.victim.remark(np.flatnonzero(np.isinf(least)), NO_START)
     return kept
 
 

@@ -13,6 +13,7 @@ from relrob.attacks.goal import Goal
 from relrob.attacks.parameters import among, whole, within
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Bools, Doubles, Floats, Ints
+from relrob.domain.record import NO_SIGNAL
 from relrob.domain.region import Norm
 from relrob.networks.evaluator import tied
 
@@ -77,7 +78,7 @@ class DeepFool:
                 break
             move, moving = self._move(victim, at[going], logits, goal, rows[going], rivals[going])
             if tell:
-                victim.remark(rows[going[~moving]], "no signal")
+                victim.remark(rows[going[~moving]], NO_SIGNAL)
             going, move = going[moving], move[moving]
             if self.form == "art":
                 at[going] = np.clip(at[going] + move, 0.0, 1.0)

@@ -17,11 +17,10 @@ from relrob.attacks.square_moves import L2Moves, LinfMoves, Moves
 from relrob.attacks.squares import halved
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Doubles, Floats, Ints
+from relrob.domain.record import NO_SIGNAL
 from relrob.domain.region import Norm
 from relrob.networks.evaluator import labels
 
-# The remark about an image whose outputs told nothing: its loss was the same at every candidate.
-NO_SIGNAL: Final = "no signal"
 LOSSES: Final = {"margin": margin, "ce": cross_entropy}
 # Steps, of 10,000, after which the squares cover half as much (the paper, section 4.1).
 _HALVED: Final = tuple(step / 10000 for step in (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000))

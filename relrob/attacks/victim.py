@@ -8,7 +8,7 @@ from typing import Protocol, final
 import numpy as np
 
 from relrob.attacks.pieces import pieces
-from relrob.domain.arrays import Doubles, Floats, Ints
+from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.errors import UsageError
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
@@ -65,6 +65,7 @@ class Victim:
         self.gradients: Ints = np.zeros(images, np.int64)
         self.history: list[Doubles] = []
         self.words: dict[int, str] = {}
+        self._slopes: Bools = np.zeros(images, np.bool_)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -117,7 +118,9 @@ class Victim:
     def pulled(self, candidates: Floats, rows: Ints, seeds: Seeds) -> tuple[Floats, Floats]:
         """`Gradients.pulled` of candidates for the images `rows`, counted."""
         np.add.at(self.gradients, rows, 1)
-        return self.model.pulled(np.ascontiguousarray(candidates, np.float32), seeds)
+        found, slopes = self.model.pulled(np.ascontiguousarray(candidates, np.float32), seeds)
+        self._slopes[rows[(slopes != 0).any(axis=1)]] = True
+        return found, slopes
 
     def jacobian(self, candidates: Floats, rows: Ints, classes: Ints) -> tuple[Floats, Floats]:
         """(logits (m, all classes), gradients (m, k, d)) of the logits `classes` (m, k) of each
@@ -141,6 +144,11 @@ class Victim:
         image, infinity where there is none."""
         before = self.history[-1] if self.history else np.full(len(self.queries), np.inf)
         self.history.append(np.minimum(before, distances))
+
+    def flat(self, rows: Ints) -> Ints:
+        """Those of the attacked images `rows` that had passes of the model, and never a gradient
+        other than 0."""
+        return rows[(self.gradients[rows] > 0) & ~self._slopes[rows]]
 
     def remark(self, rows: Ints, words: str) -> None:
         """Say something about attacked images, in a few words."""

@@ -23,7 +23,7 @@ class Row:
     `witness_reference_label`: the reference's label of the image that fools the quantised network,
     None where there is none. `*_ground`: of ROBUST, "proved" or "run" (every point was).
     `*_attacked`: the attacks that fooled the network inside the region, with ", " between, or
-    "none"; "" where it was not attacked.
+    "none"; "" where it was not attacked, or no attack learned anything.
     """
 
     index: int
@@ -132,7 +132,8 @@ def rows_of(
 
 
 def _attacked(network: str, found: Sequence[AttackRecord]) -> str:
-    """The names of the attacks that fooled the network inside the region."""
-    tried = [each for each in found if each.network == network]
+    """The names of the attacks that fooled the network inside the region; an attack that learned
+    nothing was not withstood, and counts as not tried."""
+    tried = [each for each in found if each.network == network and not each.blind]
     names = dict.fromkeys(name_of(each.attack) for each in tried if each.inside)
     return (", ".join(names) or NOTHING) if tried else ""

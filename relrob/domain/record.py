@@ -104,6 +104,13 @@ class WitnessView:
     moved: tuple[int, ...]
 
 
+# Remarks about an image of which an attack learned nothing: no output and no gradient led anywhere,
+# there was no image of another label to start from, or it stopped with an error.
+NO_SIGNAL: Final = "no signal"
+NO_START: Final = "no start"
+STOPPED: Final = "stopped with an error"
+
+
 @dataclass(frozen=True)
 class AttackRecord:
     """What one attack found around one image on one network; every success was replayed, alone.
@@ -139,6 +146,11 @@ class AttackRecord:
     def found(self) -> bool:
         """Was an image that fools the network found anywhere?"""
         return self.distance is not None
+
+    @property
+    def blind(self) -> bool:
+        """Did it learn nothing, so that nothing follows from its failure?"""
+        return not self.found and self.remark.startswith((NO_SIGNAL, NO_START, STOPPED))
 
 
 @dataclass(frozen=True, eq=False)

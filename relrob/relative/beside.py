@@ -18,7 +18,7 @@ from relrob.attacks.attack import Attack, attacked, distances
 from relrob.attacks.goal import Goal
 from relrob.attacks.victim import Gradients
 from relrob.domain.arrays import Floats
-from relrob.domain.record import AttackRecord
+from relrob.domain.record import STOPPED, AttackRecord
 from relrob.domain.verdict import Status, Verdict
 from relrob.errors import AlarmError, RelrobError
 from relrob.networks.batches import one_line
@@ -91,7 +91,7 @@ def _tried(
     except Exception as error:
         log.debug("%s on %s", armed.text, opened.network.path, exc_info=True)
         log.warning("%s stopped with an error on image %d", armed.text, image.index)
-        told = f"stopped with an error ({one_line(error)})"
+        told = f"{STOPPED} ({one_line(error)})"
         return AttackRecord(armed.text, name, remark=told, seconds=time.perf_counter() - begin)
     inside = _inside(opened, image, found.adversarial[0])
     if inside is not None and image.verdicts[which].status is Status.ROBUST:

@@ -23,6 +23,7 @@ from relrob.errors import ShapeError, UsageError
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.registry import load
+from tests import attack_cases as cases
 from tests.attacks.floats import floats
 from tests.support import numpy_opened, random_dense
 
@@ -250,6 +251,21 @@ def test_a_wrong_text_is_refused_in_one_line(text: str, told: str) -> None:
     with pytest.raises(UsageError, match=told) as caught:
         named(text)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("entry", [entry for entry in ATTACKS if not entry.extra], ids=str)
+def test_an_attack_that_learns_nothing_says_so(entry: Any) -> None:
+    """On a network of one label, for the images that it labels so; others are broken already."""
+    short = {"square": ":queries=20", "boundary": ":steps=2", "hopskipjump": ":steps=2"}
+    found = cases.attack(
+        entry.name + short.get(entry.name, ""),
+        cases.constant(4),
+        cases.images(3),
+        labels=np.array([1, 0, 1]),
+    )
+    words = "no start" if entry.needs == "labels" else "no signal"
+    assert found.success.tolist() == [False, True, False]
+    assert found.words == {0: words, 2: words}
 
 
 @pytest.mark.parametrize("entry", [entry for entry in ATTACKS if not entry.extra], ids=str)

@@ -10,9 +10,10 @@ import pytest
 from relrob.attacks.attack import attacked
 from relrob.attacks.goal import Goal
 from relrob.attacks.parameters import named
-from relrob.attacks.square import NO_SIGNAL, Square
+from relrob.attacks.square import Square
 from relrob.attacks.squares import eta
 from relrob.domain.arrays import Floats
+from relrob.domain.record import NO_SIGNAL
 from relrob.domain.region import Norm
 from tests.attacks.black_box import drawn, labelled, linear, plane, run, score
 from tests.support import numpy_opened, random_dense

@@ -106,3 +106,15 @@ def test_rows_name_the_attacks_that_fooled_each_network() -> None:
     told = [(row.reference_attacked, row.quantised_attacked) for row in rows]
     assert told == [("none", "fgsm, pgd"), ("none", ""), ("", "")]
     assert [row.beaten for row in rows] == [True, False, False]
+
+
+@pytest.mark.parametrize("words", ["no signal", "no start", "stopped with an error (ValueError)"])
+def test_an_attack_that_learned_nothing_was_not_withstood(words: str) -> None:
+    blind = AttackRecord(FGSM, "reference", remark=words)
+    beaten = AttackRecord(FGSM, "quantised", True, 0.1, 2, True, False)
+    other = AttackRecord(PGD, "reference", remark="stopped at a tie of logits")
+    records = [Record(i, 1, 1, 1, Set.UNKNOWN, "UNKNOWN", "UNKNOWN") for i in range(2)]
+    found = {0: (blind, beaten), 1: (blind, other, beaten)}
+    rows = rows_of([1, 1], [1, 1], [1, 1], records, {}, found)
+    assert [row.reference_attacked for row in rows] == ["", "none"]
+    assert facts_of(rows).resisted == facts_of(rows).newly_beaten == {1}
