@@ -65,7 +65,8 @@ class Victim:
         self.gradients: Ints = np.zeros(images, np.int64)
         self.history: list[Doubles] = []
         self.words: dict[int, str] = {}
-        self._slopes: Bools = np.zeros(images, np.bool_)
+        self._flat: Bools = np.zeros(images, np.bool_)
+        self._steep: Bools = np.zeros(images, np.bool_)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -119,7 +120,8 @@ class Victim:
         """`Gradients.pulled` of candidates for the images `rows`, counted."""
         np.add.at(self.gradients, rows, 1)
         found, slopes = self.model.pulled(np.ascontiguousarray(candidates, np.float32), seeds)
-        self._slopes[rows[(slopes != 0).any(axis=1)]] = True
+        steep = (slopes != 0).any(axis=1)
+        self._flat[rows[~steep]] = self._steep[rows[steep]] = True
         return found, slopes
 
     def jacobian(self, candidates: Floats, rows: Ints, classes: Ints) -> tuple[Floats, Floats]:
@@ -146,9 +148,8 @@ class Victim:
         self.history.append(np.minimum(before, distances))
 
     def flat(self, rows: Ints) -> Ints:
-        """Those of the attacked images `rows` that had passes of the model, and never a gradient
-        other than 0."""
-        return rows[(self.gradients[rows] > 0) & ~self._slopes[rows]]
+        """Those of the attacked images `rows` whose gradients were asked for, and were all 0."""
+        return rows[self._flat[rows] & ~self._steep[rows]]
 
     def remark(self, rows: Ints, words: str) -> None:
         """Say something about attacked images, in a few words."""

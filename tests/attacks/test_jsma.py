@@ -125,6 +125,7 @@ def test_white_images_have_nothing_to_add_to() -> None:
     images = np.ones((3, cases.PIXELS), np.float32)
     found = cases.attack("jsma", cases.deep(), images)
     assert (found.adversarial == images).all() and not found.success.any()
+    assert found.words == {} and (found.gradients > 0).all()
 
 
 @pytest.mark.parametrize("mode", ["art", "papernot"])
