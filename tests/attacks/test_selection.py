@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,9 +50,10 @@ def test_each_candidate_is_drawn_as_often_as_another() -> None:
 def test_too_large_a_draw_is_refused() -> None:
     with pytest.raises(UsageError, match="5 images of 4 that may be attacked; accepted: up to 4"):
         drawn(np.arange(4), 5, 0)
+    wrong: Any
     for wrong in (0, 2.5, True, "2"):
         with pytest.raises(UsageError, match=f"sample of {wrong}; accepted: a whole number"):
-            drawn(np.arange(4), wrong, 0)  # type: ignore[arg-type]
+            drawn(np.arange(4), wrong, 0)
 
 
 def test_the_first_are_those_of_least_index() -> None:

@@ -55,8 +55,9 @@ def test_numbers_of_numpy_are_numbers(case: Case, tmp_path: Path) -> None:
             out=tmp_path / f"{type(seed).__name__}.npz",
         )
     assert (tmp_path / "int64.npz").read_bytes() == (tmp_path / "int.npz").read_bytes()
+    keep: Any = 1.5
     with pytest.raises(RelrobError, match=r"keep 1\.5"):
-        relrob.transfer(samples=tmp_path / "int.npz", target=case.reference, keep=1.5)  # type: ignore[arg-type]
+        relrob.transfer(samples=tmp_path / "int.npz", target=case.reference, keep=keep)
 
 
 def kept_set(case: Case, path: Path, **options: Any) -> AdversarialSet:
