@@ -116,7 +116,7 @@ def import_stages(source: Path, directory: Path) -> tuple[int, int]:
 def _claims(index: dict[str, Any], groups: list[GroupRows]) -> list[PaperClaim]:
     """The judged claims of the published study, none where the study repeats none."""
     target = CLAIMS.get(index["report"])
-    return [] if target is None else list(load(target)(Rows.of(groups)))
+    return [] if target is None else list(load(target)(Rows.of(groups).closed()))
 
 
 def _groups(directory: Path, index: dict[str, Any]) -> list[GroupRows]:
