@@ -12,10 +12,12 @@ from relrob.registry import load
 from relrob.report.study.claims import PaperClaim
 from relrob.report.study.stage_rows import Rows
 from relrob.report.study.stage_text import GroupRows, stages_json, stages_text
-from relrob.store.stage_directory import finished, pack, unpack
+from relrob.store.stage_archive import pack, unpack
+from relrob.store.stage_directory import finished
 from relrob.study.pipeline.campaign import INDEX, read_index, run_pipeline
 from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.spec import find_text, parsed
+from relrob.system.files import held
 
 # The claims of published studies, by the name in a study's `report`.
 CLAIMS: Final = {
@@ -106,14 +108,15 @@ def export_stages(directory: Path, output: Path) -> int:
 
 def import_stages(source: Path, directory: Path) -> tuple[int, int]:
     """Add the stages of a .zip that `export_stages` wrote: (added, there already). All digests are
-    checked. Raises StoreError."""
-    return unpack(source, directory)
+    checked. Raises StoreError, also while another process runs the study."""
+    with held(directory):
+        return unpack(source, directory)
 
 
 def _claims(index: dict[str, Any], groups: list[GroupRows]) -> list[PaperClaim]:
     """The judged claims of the published study, none where the study repeats none."""
     target = CLAIMS.get(index["report"])
-    return [] if target is None else list(load(target)(Rows.of(groups)))
+    return [] if target is None else list(load(target)(Rows.of(groups).closed()))
 
 
 def _groups(directory: Path, index: dict[str, Any]) -> list[GroupRows]:

@@ -4,7 +4,9 @@ RELROB_CACHE moves it)."""
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
+import logging
 import os
 import stat
 import tempfile
@@ -17,6 +19,8 @@ import platformdirs
 from relrob.errors import RelrobError, StoreError, printable
 
 _PREFIX = ".relrob-partial-"
+_LOCK = ".relrob-in-use"
+log = logging.getLogger(__name__)
 _NO_FILE = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.EACCES)
 NO_DESCRIPTORS = (errno.EMFILE, errno.ENFILE)
 DESCRIPTORS = "ulimit -n 1024, which lets a program open more files"
@@ -148,6 +152,28 @@ def sweep(directory: Path) -> None:
     with disk_errors(directory):
         for leftover in directory.rglob(f"{_PREFIX}*"):
             leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(directory: Path) -> Iterator[None]:
+    """Hold a directory for this process, which makes it where it is not there. Raises StoreError
+    where another process holds it. A file system without locks holds nothing."""
+    path = directory / _LOCK
+    with disk_errors(path):
+        directory.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StoreError(
+                f"{directory} is in use by another process",
+                "one process at a time",
+                "wait for it, or another directory",
+            ) from error
+        except OSError:
+            log.debug("no locks in %s", directory)
+        yield
 
 
 @contextmanager

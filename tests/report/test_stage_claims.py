@@ -10,6 +10,7 @@ import pytest
 from relrob.report.study import claims_matachana, claims_shrestha, claims_zhao
 from relrob.report.study.claims import Judgement, PaperClaim
 from relrob.report.study.stage_rows import Rows
+from relrob.report.study.stage_text import GroupRows
 
 Row = dict[str, Any]
 LEFT = "adversarial_accuracy"
@@ -169,15 +170,16 @@ def test_other_rows_are_not_reproduced() -> None:
     assert verdicts(found, "7.") == {Judgement.NOT}
 
 
-def matachana(masked: float = 0.7) -> Rows:
+def matachana(masked: float = 0.7, runs: int = 3, lead: float = 0.8) -> Rows:
     """Full, one pruned and one quantised network; three runs of one seed."""
-    names = ("full", "sfp", "pp2", "q2")
+    soft = ("sfp", "sfp-mixup", "sfp-cutout")
+    names = ("full", *soft, "pp2", "q2")
     uer = {("q2", "q2"): 0.5, ("full", "q2"): masked, ("pp2", "q2"): masked, ("q2", "full"): 0.4}
-    uer[("q2", "pp2")] = 0.4
-    uer |= {("sfp", name): 0.4 for name in names[2:]} | {("sfp", "full"): 0.4}
+    uer |= {("q2", "pp2"): 0.4, ("pp2", "full"): lead}
+    uer |= {(one, name): 0.4 for one in soft for name in ("pp2", "q2", "full")}
     transfer = [
         {"seed": 0, "run": r, "source": s, "target": t}
-        | {"evasion_rate": uer.get((s, t), 0.3 if t == "sfp" else 0.8) + 0.001 * r}
+        | {"evasion_rate": uer.get((s, t), 0.3 if t in soft else 0.8) + 0.001 * r}
         for s in names
         for t in names
         for r in range(3)
@@ -189,12 +191,14 @@ def matachana(masked: float = 0.7) -> Rows:
         for r in range(3)
     ]
     targeted = [
-        {"seed": 0, "run": 0, "source": s, "target_label": t}
-        | {"targeted_rate": {"full": 0.5, "sfp": 0.4, "pp2": 0.5, "q2": 0.1}[s] + 0.01 * t}
+        {"seed": 0, "run": r, "source": s, "target_label": t}
+        | {"targeted_rate": {"full": 0.5, "pp2": 0.5, "q2": 0.1}.get(s, 0.4) + 0.01 * t}
         for s in names
         for t in range(10)
+        for r in range(runs)
     ]
-    clean = {"full": 0.9, "sfp": 0.85, "pp2": 0.89, "q2": 0.88}
+    clean = {"full": 0.9, "sfp": 0.85, "sfp-mixup": 0.86, "sfp-cutout": 0.86}
+    clean |= {"pp2": 0.89, "q2": 0.88}
     return Rows(
         {
             **{name: [{"seed": 0, "accuracy": value}] for name, value in clean.items()},
@@ -217,3 +221,60 @@ def test_claims_of_matachana_follow_the_rows() -> None:
 def test_a_study_without_rows_claims_nothing() -> None:
     for module in (claims_matachana, claims_shrestha, claims_zhao):
         assert module.claims(Rows({})) == []
+
+
+def test_one_run_of_one_seed_decides_no_claim_about_targets() -> None:
+    found = claims_matachana.claims(matachana(runs=1))
+    assert verdicts(found, "19.") == {Judgement.OPEN}
+
+
+def test_the_strongest_source_leads_by_more_than_chance() -> None:
+    level = matachana(lead=0.4)
+    rows = [dict(row) for row in level.groups["transfer"]]
+    for row in rows:
+        if (row["source"], row["target"]) == ("pp2", "full"):
+            row["evasion_rate"] = (0.399, 0.402, 0.41)[row["run"]]
+    rows = [{**r, "evasion_rate": 0.4} if r["target"] == r["source"] == "full" else r for r in rows]
+    found = claims_matachana.claims(Rows({**level.groups, "transfer": rows}))
+    assert verdicts(found, "16.") == {Judgement.OPEN}
+
+
+def test_one_under_trained_seed_is_enough() -> None:
+    some = [{"seed": s, "accuracy": 0.98 if s == 1 else 0.995} for s in range(3)]
+    found = claims_shrestha.claims(shrestha(**{"mnist-fp": some}))
+    assert {claim.judgement for claim in found} == {Judgement.OPEN}
+
+
+def test_claims_between_two_networks_need_both_trained() -> None:
+    pairs = {"mnist-fgsm-small": 0.8, "cifar-fgsm-small": 0.1}
+    small = {name: repeated(lambda s, r, v=value: {LEFT: v}) for name, value in pairs.items()}
+    equal = {"lenet5-ifgsm-equal": small["mnist-fgsm-small"]}
+    equal["cifarnet-ifgsm-equal"] = small["cifar-fgsm-small"]
+    for accuracy, says in ((0.9, Judgement.REPRODUCED), (0.5, Judgement.OPEN)):
+        clean = [{"seed": s, "accuracy": accuracy} for s in range(3)]
+        rows = shrestha(**small, **{"cifar-fp": clean})
+        assert verdicts(claims_shrestha.claims(rows), "33.") == {says}
+        every = Rows({**zhao().groups, **equal, "cifarnet": clean})
+        assert verdicts(claims_zhao.claims(every), "8. IFGSM") == {says}
+
+
+def test_a_group_that_is_not_finished_decides_nothing() -> None:
+    groups = [
+        GroupRows(
+            name, "attack", len(rows), len(rows) - (name == "mnist-fgsm"), tuple(map(dict, rows))
+        )
+        for name, rows in shrestha().groups.items()
+    ]
+    found = claims_shrestha.claims(Rows.of(groups).closed())
+    assert verdicts(found, "23.") == {Judgement.OPEN}
+    assert verdicts(found, "24.") == {Judgement.REPRODUCED}
+
+
+def test_ifgsm_is_asked_for_protection_at_low_precision_alone() -> None:
+    rows = zhao(four_bits=0.15)
+    deep = [
+        {**row, LEFT: row[LEFT] + 0.3} if str(row.get("compress")).startswith("q:") else row
+        for row in rows.groups["lenet5-deepfool"]
+    ]
+    found = claims_zhao.claims(Rows({**rows.groups, "lenet5-deepfool": deep}))
+    assert verdicts(found, "9.") == {Judgement.REPRODUCED}

@@ -12,7 +12,7 @@ from typing import Final
 
 from relrob.report.study.claims import Judgement, PaperClaim
 from relrob.report.study.effects import Effect, effect
-from relrob.report.study.judging import about, together
+from relrob.report.study.judging import about, together, trained
 from relrob.report.study.stage_rows import Rows
 
 # Adversarial accuracy that counts as none, and as none for the Boundary attack (the paper's own
@@ -36,7 +36,8 @@ def claims(rows: Rows) -> list[PaperClaim]:
             found += [
                 about(name, claim, rows, f"{key}-fp", _TRAINED[key]) for claim in _of_net(rows, key)
             ]
-    return [*found, *_between(rows)]
+    bars = {f"{key}-fp": least for key, least in _TRAINED.items()}
+    return [*found, *(trained(claim, rows, bars) for claim in _between(rows))]
 
 
 def _of_net(rows: Rows, net: str) -> list[PaperClaim]:

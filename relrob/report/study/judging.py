@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relrob.report.study.claims import Judgement, PaperClaim
 from relrob.report.study.stage_rows import Rows
@@ -18,10 +18,17 @@ def together(each: Sequence[Judgement], asked: int) -> Judgement:
 
 
 def about(name: str, claim: PaperClaim, rows: Rows, group: str, least: float) -> PaperClaim:
-    """The claim with the network's name before it. It is inconclusive where the networks of
-    `group`, which it rests on, have a mean clean accuracy below `least`: they are under-trained."""
-    says, accuracy = f"{name}: {claim.says}", rows.mean(group, "accuracy")
-    if accuracy is not None and accuracy < least:
-        why = f"under-trained: clean accuracy {accuracy:.3f}, below {least:g}; {claim.why}"
-        return PaperClaim(says, Judgement.OPEN, why)
-    return PaperClaim(says, claim.judgement, claim.why)
+    """The claim with the network's name before it, judged as `trained` says."""
+    found = trained(claim, rows, {group: least})
+    return PaperClaim(f"{name}: {found.says}", found.judgement, found.why)
+
+
+def trained(claim: PaperClaim, rows: Rows, least: Mapping[str, float]) -> PaperClaim:
+    """The claim, inconclusive where a network of the groups that it rests on has a clean accuracy
+    below the group's `least`: one that is under-trained, of whichever seed, decides nothing."""
+    for group, bar in least.items():
+        accuracy = min(rows.values(group, "accuracy").values(), default=None)
+        if accuracy is not None and accuracy < bar:
+            why = f"under-trained: clean accuracy {accuracy:.3f}, below {bar:g}; {claim.why}"
+            return PaperClaim(claim.says, Judgement.OPEN, why)
+    return claim

@@ -16,14 +16,23 @@ Values = dict[tuple[Any, ...], float]
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """All rows of a study, by group."""
+    """All rows of a study, by group. `open`: the groups of which stages are still to be made."""
 
     groups: Mapping[str, Sequence[Mapping[str, Any]]]
+    open: frozenset[str] = frozenset()
 
     @staticmethod
     def of(groups: Iterable[GroupRows]) -> Rows:
         """From the groups of a study's directory."""
-        return Rows({each.group: each.rows for each in groups})
+        found = list(groups)
+        unmade = frozenset(each.group for each in found if each.done < each.stages)
+        return Rows({each.group: each.rows for each in found}, unmade)
+
+    def closed(self) -> Rows:
+        """The rows that claims may rest on: a group of which stages are still to be made has none.
+        A claim about every width must not be reproduced by those that happen to be made."""
+        kept = {name: () if name in self.open else rows for name, rows in self.groups.items()}
+        return Rows(kept)
 
     def picked(self, group: str, **axes: Any) -> list[Mapping[str, Any]]:
         """The rows of a group with these axes; None stands for a row that lacks the axis, or has

@@ -6,7 +6,6 @@ it in the same directory.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,13 +16,14 @@ from relrob.domain.stage import Stage
 from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.registry import load_extra
 from relrob.store.stage_directory import finished
+from relrob.store.stage_document import is_digest, sealed, unsealed
 from relrob.study.pipeline.spec import Pipeline
 from relrob.study.pipeline.work import worker
 from relrob.study.pool import Unanswered, map_unordered
-from relrob.system.files import disk_errors, sweep, write_atomic
+from relrob.system.files import disk_errors, held, sweep, write_atomic
 
 INDEX: Final = "pipeline.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 
 
 def run_pipeline(
@@ -43,26 +43,43 @@ def run_pipeline(
         if name not in pipeline.groups:
             raise UsageError(f"group {name!r}", ", ".join(pipeline.groups))
     asked = wanted(pipeline, only)
-    write_index(pipeline, directory)
-    sweep(directory)
-    open_ = [stage for stage in asked if finished(directory, stage.digest) is None]
-    listener(Event("note", f"{len(asked) - len(open_)} of {len(asked)} stages are done already"))
-    done, began = len(asked) - len(open_), time.monotonic()
+    with held(directory):
+        write_index(pipeline, directory)
+        sweep(directory)
+        _finish(pipeline, asked, directory, workers, listener, scheduler)
+
+
+def _finish(
+    pipeline: Pipeline,
+    asked: Sequence[Stage],
+    directory: Path,
+    workers: int,
+    listener: Listener,
+    scheduler: str | None,
+) -> None:
+    """Make the stages that are not finished, wave by wave. A stage whose inputs were made again
+    with another result is made again too, so each is looked at after its inputs."""
+    began, open_ = time.monotonic(), list(asked)
+    unmade = {s.digest for s in asked if finished(directory, s.digest) is None}
+    done = len(asked) - len(unmade)
+    listener(Event("note", f"{done} of {len(asked)} stages are done already"))
     while open_:
         waiting = {stage.digest for stage in open_}
         ready = [s for s in open_ if not waiting & set(s.links.values())]
-        jobs = tuple((stage, pipeline.kinds[stage.kind].target) for stage in ready)
-        for answer in _answers(directory, jobs, workers, scheduler):
+        open_ = [stage for stage in open_ if waiting & set(stage.links.values())]
+        todo = [stage for stage in ready if finished(directory, stage.digest) is None]
+        jobs = tuple((stage, pipeline.kinds[stage.kind].target) for stage in todo)
+        left = len(todo) + sum(stage.digest in unmade for stage in open_)
+        for answer in _answers(directory, jobs, workers, scheduler) if jobs else ():
             if isinstance(answer, Unanswered):
                 raise RelrobError(
-                    f"two workers died over {ready[answer.item].described}",
+                    f"two workers died over {todo[answer.item].described}",
                     hint="more memory, or fewer --workers",
                 )
             number, seconds = answer
-            done += 1
-            text = f"{ready[number].described}: {seconds:,.1f} s"
-            listener(Event("stages", text, done, len(asked)))
-        open_ = [stage for stage in open_ if stage not in ready]
+            left -= 1
+            text = f"{todo[number].described}: {seconds:,.1f} s"
+            listener(Event("stages", text, len(asked) - left, len(asked)))
     listener(Event("note", f"all {len(asked)} stages done in {time.monotonic() - began:,.0f} s"))
 
 
@@ -117,7 +134,7 @@ def write_index(pipeline: Pipeline, directory: Path) -> None:
             for s in pipeline.stages
         ],
     }
-    write_atomic(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+    write_atomic(path, sealed(content))
 
 
 def read_index(directory: Path) -> dict[str, Any]:
@@ -127,17 +144,29 @@ def read_index(directory: Path) -> dict[str, Any]:
         raise StoreError(f"{directory} holds no study of stages", f"one with a {INDEX}")
     with disk_errors(path, "read"):
         text = path.read_text(encoding="utf-8", errors="replace")
-    found: Any = None
     try:
-        found = json.loads(text)
+        found = unsealed(text)
         whole = found["format"] == _FORMAT and all(
             isinstance(found[key], str) for key in ("study", "title", "report", "profile")
         )
-        whole = whole and all(
-            {*each} == {"kind", "group", "axes", "stage"} for each in found["stages"]
-        )
+        whole = whole and all(_is_entry(each) for each in found["stages"])
     except (ValueError, KeyError, TypeError):
-        whole = False
+        found, whole = {}, False
     if not whole:
-        raise StoreError(f"{path} is damaged, or of another version", "one that relrob wrote")
-    return dict(found)
+        raise StoreError(
+            f"{path} is damaged, or of another version",
+            "one that relrob wrote",
+            f"delete {path}, and run the study again: its stages stay",
+        )
+    return found
+
+
+def _is_entry(each: Any) -> bool:
+    """Is it what `write_index` writes of a stage?"""
+    return (
+        {*each} == {"kind", "group", "axes", "stage"}
+        and isinstance(each["kind"], str)
+        and isinstance(each["group"], str)
+        and isinstance(each["axes"], dict)
+        and is_digest(each["stage"])
+    )

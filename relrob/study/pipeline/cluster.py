@@ -15,7 +15,7 @@ from distributed import as_completed
 
 from relrob.domain.stage import Stage
 from relrob.errors import RelrobError, UsageError
-from relrob.store.stage_directory import pack, unpack
+from relrob.store.stage_archive import pack, unpack
 from relrob.study.cluster import connected
 from relrob.study.pipeline.work import work
 from relrob.system.version import VERSION

@@ -14,7 +14,7 @@ from relrob.attacks.transfer import Cell, cell
 from relrob.domain.events import silent
 from relrob.networks.deployed import deployed_outputs
 from relrob.networks.evaluator import labels
-from relrob.store.stage_directory import Row
+from relrob.store.stage_document import Row
 from relrob.study.pipeline.made import network_of, opened_network
 from relrob.study.pipeline.methods import SELECT
 from relrob.study.pipeline.work import Job

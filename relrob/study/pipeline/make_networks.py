@@ -11,7 +11,7 @@ import numpy as np
 from relrob.domain.events import silent
 from relrob.networks.accuracy import accuracy
 from relrob.networks.keras.backend import load_on_tensorflow
-from relrob.store.stage_directory import Row
+from relrob.store.stage_document import Row
 from relrob.study.pipeline.made import network_of, opened_network
 from relrob.study.pipeline.methods import split_method, training_of
 from relrob.study.pipeline.work import Job

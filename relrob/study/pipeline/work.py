@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from relrob.domain.stage import Stage
 from relrob.errors import RelrobError
 from relrob.registry import load
-from relrob.store.stage_directory import Row, checked_file, finished, folder_of, keep
+from relrob.store.stage_directory import begun, checked_file, finished, keep
+from relrob.store.stage_document import Row
 from relrob.system.version import VERSION
 
 
@@ -54,14 +57,19 @@ def work(directory: Path, stage: Stage, target: str) -> float:
     Raises RelrobError. The folder of a stage that fails keeps what its maker left.
     """
     begin = time.monotonic()
-    folder = folder_of(directory, stage.digest)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = begun(directory, stage.digest)
     inputs = {role: read_input(directory, each.digest) for role, each in stage.inputs.items()}
     make: Make = load(target)
     rows = make(Job(stage.digest, dict(stage.options), inputs, folder))
     seconds = time.monotonic() - begin
-    keep(directory, stage, rows, seconds, {"relrob": VERSION})
+    keep(directory, stage, rows, seconds, _tools())
     return seconds
+
+
+def _tools() -> dict[str, str]:
+    """What decides the last bits of results, beside the options."""
+    tools = {name: version(name) for name in ("numpy", "tensorflow", "keras")}
+    return {"relrob": VERSION, **tools, "processors": str(len(os.sched_getaffinity(0)))}
 
 
 def read_input(directory: Path, digest: str) -> Input:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from relrob.api.pipeline import import_stages
 from relrob.domain.events import Event
 from relrob.errors import RelrobError, StoreError, UsageError
-from relrob.store.stage_directory import every, finished, folder_of, pack, unpack
-from relrob.study.pipeline.campaign import run_pipeline, wanted
+from relrob.store.stage_archive import pack, unpack
+from relrob.store.stage_directory import every, finished, folder_of, keep
+from relrob.study.pipeline.campaign import read_index, run_pipeline, wanted
 from relrob.study.pipeline.spec import read_pipeline
+from relrob.system.files import held
 from tests.study.pipeline.toy import KINDS, TEXT
 
 PIPELINE = read_pipeline("sums", TEXT, "", KINDS)
@@ -163,3 +166,42 @@ def test_a_forged_or_damaged_archive_adds_nothing_false(study: Path, tmp_path: P
 def test_an_empty_study_cannot_be_carried(tmp_path: Path) -> None:
     with pytest.raises(RelrobError, match="no finished stages"):
         pack(tmp_path, tmp_path / "one.zip")
+
+
+def test_a_stage_whose_input_came_out_otherwise_is_made_again(study: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(study, copy)
+    stage = next(s for s in PIPELINE.stages if s.group == "both")
+    left = stage.inputs["left"]
+    before = finished(copy, stage.digest)
+    keep(copy, left, [{"value": 1000}], 1.0, {})
+    told: list[Event] = []
+    run_pipeline(PIPELINE, copy, 1, listener=told.append)
+    again = [s for s in PIPELINE.stages if left.digest in s.links.values()]
+    assert len([event for event in told if event.stage == "stages"]) == len(again)
+    after = finished(copy, stage.digest)
+    assert before is not None
+    assert after is not None
+    assert after.read["left"] != before.read["left"]
+
+
+def test_a_second_process_is_refused_a_directory_in_use(study: Path) -> None:
+    with held(study), pytest.raises(StoreError, match="in use by another process"):
+        run_pipeline(PIPELINE, study, 1)
+    with held(study), pytest.raises(StoreError, match="in use by another process"):
+        import_stages(study / "none.zip", study)
+    run_pipeline(PIPELINE, study, 1)
+
+
+def test_no_flipped_bit_of_the_index_gives_other_axes(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study, tmp_path / "copy")
+    path = tmp_path / "copy" / "pipeline.json"
+    whole, data = read_index(study), path.read_bytes()
+    for number in range(0, len(data), 3):
+        flipped = bytearray(data)
+        flipped[number] ^= 1 << number % 7
+        path.write_bytes(flipped)
+        try:
+            assert read_index(tmp_path / "copy") == whole
+        except StoreError as error:
+            assert "run the study again" in str(error)

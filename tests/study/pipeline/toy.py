@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from relrob.errors import UsageError
-from relrob.store.stage_directory import Row
+from relrob.store.stage_document import Row
 from relrob.study.pipeline.kinds import Kind
 from relrob.study.pipeline.work import Job
 

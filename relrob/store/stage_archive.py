@@ -1,0 +1,141 @@
+"""Finished stages of a study as one .zip, which carries them to another machine."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+from relrob.errors import RelrobError, StoreError
+from relrob.store.stage_directory import FOLDER, checked_file, document, every, folder_of
+from relrob.store.stage_document import DOCUMENT, Finished, is_digest, is_plain, stage_of, text_of
+from relrob.system.files import atomic_path, check_writable, disk_errors, sha256_bytes, write_atomic
+
+# The most bytes of one file of a stage, and of a stage.json.
+LARGEST: Final = 1 << 30
+_MOST_TEXT: Final = 1 << 26
+_CLOCK: Final = (1980, 1, 1, 0, 0, 0)
+
+
+def pack(directory: Path, output: Path, only: Collection[str] | None = None) -> int:
+    """Write finished stages, all or those of these digests, as one .zip; returns their number. The
+    same stages give the same bytes.
+
+    Raises StoreError where a file is not the one that its stage wrote.
+    """
+    stages = {
+        digest: done for digest, done in every(directory).items() if only is None or digest in only
+    }
+    if not stages:
+        raise StoreError(f"{directory} has no finished stages", "a study of stages that was run")
+    with atomic_path(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        for digest, done in stages.items():
+            _write(archive, f"{digest}/{DOCUMENT}", text_of(done).encode())
+            for name in done.files:
+                data = checked_file(directory, done, name).read_bytes()
+                _write(archive, f"{digest}/{name}", data)
+    return len(stages)
+
+
+def unpack(source: Path, directory: Path) -> tuple[int, int]:
+    """Add the stages of a .zip that `pack` wrote to a study's directory: (added, there already).
+
+    Every digest is checked before a stage counts. Raises StoreError for a damaged file, and before
+    anything is added where a stage is there already with another result, or one was made from
+    another result than the directory has. Stages added until an error stay.
+    """
+    try:
+        with disk_errors(source, "read"), zipfile.ZipFile(source) as archive:
+            sizes = _members(archive, source)
+            stages = {digest: _stage(archive, source, digest, sizes[digest]) for digest in sizes}
+            there = {digest for digest in stages if document(directory, digest) is not None}
+            _refuse_others(source, directory, stages)
+            room = sum(
+                sum(names.values()) for digest, names in sizes.items() if digest not in there
+            )
+            check_writable(directory / FOLDER / "stage", max(room, 1 << 16))
+            for digest, done in stages.items():
+                if digest not in there:
+                    _add(archive, source, directory, done)
+    except (RelrobError, MemoryError):
+        raise
+    # zipfile and zlib raise errors of many classes on a damaged file.
+    except Exception as error:
+        raise StoreError(
+            f"{source} is damaged ({error})", "a .zip that relrob study export wrote"
+        ) from error
+    return len(stages) - len(there), len(there)
+
+
+def _members(archive: zipfile.ZipFile, source: Path) -> dict[str, dict[str, int]]:
+    """Digest to the names of its files and their sizes. Raises StoreError for any other name."""
+    found: dict[str, dict[str, int]] = {}
+    for info in archive.infolist():
+        digest, _, name = info.filename.partition("/")
+        if not is_digest(digest) or not is_plain(name) or name in found.get(digest, {}):
+            raise StoreError(f"{source} holds {info.filename!r}", "files of stages, DIGEST/NAME")
+        most = _MOST_TEXT if name == DOCUMENT else LARGEST
+        if info.file_size > most:
+            raise StoreError(
+                f"{source}: {info.filename} has {info.file_size:,} bytes", f"{most:,} at most"
+            )
+        found.setdefault(digest, {})[name] = info.file_size
+    return found
+
+
+def _stage(archive: zipfile.ZipFile, source: Path, digest: str, names: Collection[str]) -> Finished:
+    """The document of one stage, which names all its files. Raises StoreError."""
+    if DOCUMENT not in names:
+        raise StoreError(f"{source}: stage {digest[:12]} has no {DOCUMENT}", "a whole file")
+    text = archive.read(f"{digest}/{DOCUMENT}").decode("utf-8", "replace")
+    done = stage_of(text, f"{source}: {digest[:12]}")
+    if done.digest != digest or {*done.files, DOCUMENT} != {*names}:
+        raise StoreError(
+            f"{source}: stage {digest[:12]} is not what its name says", "a file as it was exported"
+        )
+    return done
+
+
+def _refuse_others(source: Path, directory: Path, stages: dict[str, Finished]) -> None:
+    """Raise StoreError for stages that do not belong to those of the directory: the same training
+    on two machines makes two networks, whose attacks must not be mixed."""
+    for digest, done in stages.items():
+        mine = document(directory, digest)
+        others = [(digest, done.result, mine)] if mine is not None else []
+        others += [
+            (link, done.read[role], stages.get(link) or document(directory, link))
+            for role, link in done.inputs.items()
+            if role in done.read
+        ]
+        for name, result, known in others:
+            if known is not None and known.result != result:
+                raise StoreError(
+                    f"{source} and {directory} have two results of stage {name[:12]} "
+                    f"({known.kind}), as two machines make them",
+                    "stages of one machine",
+                    "another --out",
+                )
+
+
+def _add(archive: zipfile.ZipFile, source: Path, directory: Path, done: Finished) -> None:
+    """One stage: its files, then its document."""
+    folder = folder_of(directory, done.digest)
+    with disk_errors(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        for name, sha256 in done.files.items():
+            data = archive.read(f"{done.digest}/{name}")
+            if sha256_bytes(data) != sha256:
+                raise StoreError(
+                    f"{source}: {name} of stage {done.digest[:12]} is damaged",
+                    "a file as it was exported",
+                )
+            write_atomic(folder / name, data)
+    write_atomic(folder / DOCUMENT, text_of(done))
+
+
+def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
+    info = zipfile.ZipInfo(name, date_time=_CLOCK)
+    info.compress_type = zipfile.ZIP_DEFLATED
+    archive.writestr(info, data)
