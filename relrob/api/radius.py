@@ -20,7 +20,7 @@ from relrob.study.stages import Stages
 from relrob.system.files import sweep
 
 REGION: Final = "linf"
-TIME_LIMIT: Final = 5.0
+TIME_LIMIT: Final = 4.0
 
 
 def radius(

@@ -90,7 +90,7 @@ from relrob.registry import SOLVERS, load, names
 )
 @click.option(
     "--time-limit",
-    default=5.0,
+    default=4.0,
     show_default=True,
     help="Seconds per image and network, for all radii together; what is open then stays open.",
 )

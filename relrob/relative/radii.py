@@ -9,7 +9,7 @@ smaller regions, a witness for all larger ones (`relrob.regions.nested`).
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from relrob.networks.open import Opened
 from relrob.queries.clock import Deadline
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
+from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
 from relrob.regions.nested import Nest, placed, proposal
 
@@ -67,7 +68,7 @@ class Radii:
             reason="" if decided else self._reason,
         )
 
-    def search(self, solver: str, deadline: Deadline, share: float) -> None:
+    def search(self, solver: str | Solver[Any], deadline: Deadline, share: float) -> None:
         """Halve what is open, again and again, until nothing is or the time is up. `share`: of the
         time left, for one region. Raises AlarmError.
 
@@ -100,7 +101,7 @@ class Radii:
         point = placed(self.nest.points(number), image)
         return point is not None and self._replay(number, point, by)
 
-    def _ask(self, number: int, solver: str, seconds: float) -> Status:
+    def _ask(self, number: int, solver: str | Solver[Any], seconds: float) -> Status:
         """The verdict about one region, by which more is known."""
         points = self.nest.points(number)
         budget = Budget(seconds)

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from relrob.networks.batches import one_line
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 from relrob.queries.clock import Deadline
+from relrob.queries.solver import Solver
 from relrob.queries.spots import Spots
 from relrob.regions.nested import nest_of
 from relrob.relative.beside import Armed
@@ -49,15 +50,15 @@ class RadiusSetting:
     """What every image of a run shares.
 
     `region`: the one of the largest radius; `precision`: the distance of a ball's radii, None for a
-    ladder; `solver`: a method of the registry; `seconds`: for an image and a network; `arms`: the
-    attacks in a region, None where there are none; `seed`: of their random numbers.
+    ladder; `solver`: a method of the registry, or a solver; `seconds`: for an image and a network;
+    `arms`: the attacks in a region, None where there are none; `seed`: of their random numbers.
     """
 
     reference: Opened
     quantised: Opened
     region: Ball | Ladder
     precision: Fraction | None
-    solver: str
+    solver: str | Solver[Any]
     seconds: float
     arms: Arms | None = None
     seed: int = 0
@@ -103,7 +104,9 @@ def measure(
     return RadiusResult(record, views, time.perf_counter() - begin)
 
 
-def solvers_of(asked: str, region: Region, network: Network) -> tuple[str, ...]:
+def solvers_of(
+    asked: str | Solver[Any], region: Region, network: Network
+) -> tuple[str | Solver[Any], ...]:
     """The methods that all radii are tried with, in order: bounds come before `auto` where the
     network has them."""
     if asked != "auto":
