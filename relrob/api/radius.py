@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from relrob.api.results import RadiusResults
 from relrob.api.verify import doubted
 from relrob.domain.events import Event, Listener, silent
+from relrob.errors import UsageError
 from relrob.report.radius.write import write_radius
 from relrob.store.radius_directory import RadiusStore
 from relrob.store.radius_summary import RadiusSummary
@@ -21,6 +23,8 @@ from relrob.system.files import sweep
 
 REGION: Final = "linf"
 TIME_LIMIT: Final = 4.0
+# Options of `relrob.verify` of which a search for radii makes no use.
+_UNUSED: Final = ("radius", "counts", "effective", "certificates")
 
 
 def radius(
@@ -61,6 +65,7 @@ def radius(
     """
     leave_unguarded()
     check_kind(region)
+    _refuse_unused(options)
     asked = {**options, "region": region, "time_limit": time_limit}
     request = request_of(1 if max_radius is None else max_radius, step, reference, quantised, asked)
     count = crew(workers, None)
@@ -82,3 +87,13 @@ def radius(
         listener(Event("note", f"writing {directory}"))
         write_radius(directory, summary, seconds, witnesses)
     return RadiusResults(summary, directory)
+
+
+def _refuse_unused(options: Mapping[str, Any]) -> None:
+    """Refuse options of which no use would be made. Raises UsageError."""
+    for name in _UNUSED:
+        if options.get(name) is not None:
+            remedy = "max_radius" if name == "radius" else f"leave out {name}"
+            raise UsageError(
+                f"option {name!r}, of which a search for radii makes no use", "", remedy
+            )

@@ -98,7 +98,10 @@ def test_a_ladder_is_decided_exactly(case: Case, tmp_path: Path) -> None:
     del given["precision"], given["max_radius"]
     result = relrob.radius(case.reference, case.quantised, **given)
     asked = [record for record in result.records if record.reference is not None]
-    assert asked and all(each.reference.decided and each.quantised.decided for each in asked)  # type: ignore[union-attr]
+    assert asked
+    for each in asked:
+        assert each.reference is not None and each.reference.decided
+        assert each.quantised is not None and each.quantised.decided
     assert result.json()["region"]["radius"] == 9.0
 
 

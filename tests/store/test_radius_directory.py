@@ -92,7 +92,7 @@ def test_another_search_and_the_files_of_others_are_refused(tmp_path: Path) -> N
     filled(tmp_path / "run")
     other = {**CONFIG, "precision": "1/255"}
     for refuse in (RadiusStore.open, RadiusStore.check):
-        with pytest.raises(StoreError, match="precision is 1/2550 there and 1/255 here"):
+        with pytest.raises(StoreError, match="precision is '1/2550' there and '1/255' here"):
             refuse(tmp_path / "run", other)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("x")

@@ -15,6 +15,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
@@ -40,7 +41,8 @@ _LOOKS: Final = {
     Compared.OPEN: "#999999",
 }
 _BANDS: Final = {"reference": ("#0072B2", "-", "///"), "quantised": ("#D55E00", "--", "\\\\\\")}
-_LEAST: Final = 0.006  # of the axis: the side of a rectangle that has none
+_FAINT: Final = 0.05  # opacity of a rectangle: many lie upon each other
+_LEAST: Final = 0.01  # of the axis: the side of a rectangle that has none
 
 
 def figure(summary: RadiusSummary) -> dict[str, bytes]:
@@ -86,13 +88,13 @@ def _pairs(axes: Axes, summary: RadiusSummary) -> None:
         low, high = _ends(record.quantised, most)
         boxes[record.compared].append(Rectangle((left, low), right - left, high - low))
     for word in (Compared.OPEN, Compared.SAME, Compared.MORE, Compared.LESS):
+        colour = _LOOKS[word]
         axes.add_collection(
             PatchCollection(
                 boxes[word],
-                facecolor=_LOOKS[word],
-                edgecolor=_LOOKS[word],
-                alpha=0.25,
-                linewidth=0.8,
+                facecolor=to_rgba(colour, _FAINT),
+                edgecolor=to_rgba(colour, 0.8),
+                linewidth=0.7,
             )
         )
     axes.plot([0, most], [0, most], color="#333333", linewidth=0.8)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -39,7 +39,8 @@ def _images(summary: RadiusSummary) -> Table:
     """A row for each image."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in words.HEAD:
-        table.add_column(name, justify="right" if name in ("image", "label") else "left")
+        justify: Literal["left", "right"] = "right" if name in ("image", "label") else "left"
+        table.add_column(name, justify=justify, no_wrap=True)
     for record in summary.records[:_MOST]:
         cells = words.row(record)
         table.add_row(*cells[:-1], Text(cells[-1], _STYLE.get(cells[-1], "")))
@@ -51,7 +52,7 @@ def _images(summary: RadiusSummary) -> Table:
 def _compared(summary: RadiusSummary) -> Table:
     """A row for each word of the comparison."""
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("quantised is", "images", "meaning"):
+    for name in ("compared", "images", "meaning"):
         table.add_column(name, justify="right" if name == "images" else "left")
     for word in Compared:
         count = summary.compared[word.value]

@@ -10,8 +10,8 @@ from relrob.errors import capped, printable
 from relrob.report.run.rates import named
 from relrob.store.radius_summary import NETWORKS, RadiusSummary, Span
 
-_DIGITS: Final = 4
-HEAD: Final = (*("image", "label", "reference", "quantised", "cost", "quantised is"),)
+_DIGITS: Final = 3
+HEAD: Final = ("image", "label", "reference", "quantised", "cost", "compared")
 MEANINGS: Final = {
     Compared.LESS: "less robust: a witness inside the reference's proved region",
     Compared.SAME: "as robust: both between the same two radii, or above the largest",
@@ -21,19 +21,19 @@ MEANINGS: Final = {
 
 
 def down(value: float) -> str:
-    """Four significant digits, at or below.
+    """Three significant digits, at or below.
 
     >>> down(0.123456), down(-0.123451), down(1.0)
-    ('0.1234', '-0.1235', '1')
+    ('0.123', '-0.124', '1')
     """
     return _rounded(value, ROUND_FLOOR)
 
 
 def up(value: float) -> str:
-    """Four significant digits, at or above.
+    """Three significant digits, at or above.
 
     >>> up(0.123416), up(0.0)
-    ('0.1235', '0')
+    ('0.124', '0')
     """
     return _rounded(value, ROUND_CEILING)
 
@@ -51,7 +51,7 @@ def interval(each: Interval | None) -> str:
 
     >>> from fractions import Fraction
     >>> interval(Interval(Fraction(1, 3), Fraction(2, 3), True, label=1)), interval(None)
-    ('0.3333 to 0.6667', 'wrong itself')
+    ('0.333 to 0.667', 'wrong itself')
     """
     if each is None or each.broken == 0:
         return "wrong itself"

@@ -70,7 +70,7 @@ def markdown(summary: RadiusSummary) -> str:
         _table(("", ""), words.facts(summary)),
         words.headline(summary),
         _table(("", ""), words.medians(summary)),
-        _table(("quantised is", "images", "meaning"), meaning),
+        _table(("compared", "images", "meaning"), meaning),
         _table(words.HEAD, rows),
         "\n".join(f"- {note}" for note in words.notes(summary)),
     ]
