@@ -137,7 +137,7 @@ class Radii:
         # A root that was rounded up may be above a radius that the root itself is not.
         distance = min(self.nest.distance(self._whole.base, witness), self.nest.radius(within))
         number = self.nest.number(distance)
-        if number == 0:
+        if number == 0 and self.proved == 0:
             self.proved, self._proved_by = -1, ""
         elif number <= self.proved:
             raise self._alarm(self.proved, self._proved_by, by)
@@ -150,13 +150,14 @@ class Radii:
     def _approach(self, by: str) -> None:
         """Run images on the way from the clean image of a ball to the witness, and keep the nearest
         that is wrong, if any is."""
-        if self._whole.joint or self.witness is None:
+        points = self._whole
+        if points.joint or self.witness is None:
             return
-        moves = self.witness.image.astype(np.float64) - self._whole.base
+        moves = self.witness.image.astype(np.float64) - points.base
         low, high = 0.0, 1.0
         for _ in range(_ROUNDS):
             shares = np.linspace(low, high, _SEGMENT + 1)
-            made = [(at, self._whole.point(moves * shares[at])) for at in range(1, _SEGMENT)]
+            made = [(at, points.point(moves * shares[at])) for at in range(1, _SEGMENT)]
             images = [(at, image) for at, image in made if image is not None]
             if not images:
                 return

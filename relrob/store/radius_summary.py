@@ -64,7 +64,8 @@ class RadiusSummary:
         every = [each for name in NETWORKS for each in self.intervals(name)]
         known = [end for each in every for end in (each.proved, each.broken) if end is not None]
         most = max(known, default=Fraction(0))
-        radii = [most * step / _POINTS for step in range(_POINTS + 1)] if most else [Fraction(0)]
+        steps = range(_POINTS + 1 if most else 1)
+        radii = [Fraction(float(most * step / _POINTS)) for step in steps]
         return [
             {"radius": float(radius), **{name: self._within(name, radius) for name in NETWORKS}}
             for radius in radii

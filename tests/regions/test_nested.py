@@ -32,7 +32,7 @@ def witness(image: np.ndarray, cost: Fraction = Fraction(0)) -> Witness:
 
 def test_radii_of_a_ladder_are_the_costs_of_its_points() -> None:
     nest, rungs = ladder(), ladder().points(ladder().top)
-    assert rungs.joint
+    assert isinstance(rungs, RungSet)
     costs = [Fraction(cost, rungs.denominator) for cost in rungs.costs]
     sums = {sum(each, Fraction(0)) for k in range(6) for each in combinations(costs, k)}
     assert [nest.radius(k) for k in range(nest.top + 1)] == sorted(sums)
@@ -46,8 +46,10 @@ def test_a_larger_ladder_holds_the_points_of_a_smaller_one() -> None:
         assert isinstance(points, RungSet) and points.count is not None
         assert points.count > before, "every radius adds a point"
         before = points.count
-        for masks in nest.points(number - 1).rungs(8) if number > 1 else ():
-            assert all(points.contains(image) for image in points.images(masks.masks))
+        smaller = nest.points(max(number - 1, 1))
+        assert isinstance(smaller, RungSet)
+        for rung in smaller.rungs(8):
+            assert all(points.contains(image) for image in smaller.images(rung.masks))
 
 
 @pytest.mark.parametrize("norm", [Norm.LINF, Norm.L1, Norm.L2])

@@ -40,7 +40,10 @@ _LOOKS: Final = {
     Compared.MORE: "#009E73",
     Compared.OPEN: "#999999",
 }
-_BANDS: Final = {"reference": ("#0072B2", "-", "///"), "quantised": ("#D55E00", "--", "\\\\\\")}
+_BANDS: Final[dict[str, tuple[str, Any, str]]] = {
+    "reference": ("#0072B2", "-", "///"),
+    "quantised": ("#D55E00", "--", "\\\\\\"),
+}
 _FAINT: Final = 0.05  # opacity of a rectangle: many lie upon each other
 _LEAST: Final = 0.01  # of the axis: the side of a rectangle that has none
 
@@ -59,7 +62,7 @@ def _unit(summary: RadiusSummary) -> str:
     """The region on an axis."""
     kind = summary.header["region"]["kind"]
     norms = {"linf": "$L_\\infty$", "l1": "$L_1$", "l2": "$L_2$", "ladder": "ladder, $L_1$"}
-    return norms.get(kind, kind)
+    return norms.get(kind) or str(kind)
 
 
 def _most(summary: RadiusSummary) -> float:
@@ -112,18 +115,18 @@ def _pairs(axes: Axes, summary: RadiusSummary) -> None:
 
 
 def _curves(axes: Axes, summary: RadiusSummary) -> None:
-    """A band for each network."""
+    """A band for each network. Between two radii, the proofs are those of the larger, and the
+    images without a witness those of the smaller."""
     curve, count = summary.curve(), len(summary.asked)
-    radii = np.array([point["radius"] for point in curve])
+    across = np.repeat([point["radius"] for point in curve], 2)[1:-1]
     handles = []
     for name in NETWORKS:
         colour, line, hatch = _BANDS[name]
-        low, high = 100 * np.array([point[name] for point in curve]).T / count
-        axes.fill_between(
-            radii, low, high, color=colour, alpha=0.2, hatch=hatch, linewidth=0, step="post"
-        )
-        axes.step(radii, low, where="post", color=colour, linestyle=line, linewidth=1.2)
-        axes.step(radii, high, where="post", color=colour, linestyle=line, linewidth=0.8)
+        shares = 100 * np.array([point[name] for point in curve]) / count
+        low, high = np.repeat(shares[1:, 0], 2), np.repeat(shares[:-1, 1], 2)
+        axes.fill_between(across, low, high, color=colour, alpha=0.2, hatch=hatch, linewidth=0)
+        axes.plot(across, low, color=colour, linestyle=line, linewidth=1.2)
+        axes.plot(across, high, color=colour, linestyle=line, linewidth=0.8)
         handles.append(Line2D([], [], color=colour, linestyle=line, label=name))
     axes.set(xlim=(0, _most(summary)), ylim=(0, 102))
     axes.set_xlabel(f"radius ({_unit(summary)})")
