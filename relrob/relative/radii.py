@@ -151,7 +151,7 @@ class Radii:
         """Run images on the way from the clean image of a ball to the witness, and keep the nearest
         that is wrong, if any is."""
         points = self._whole
-        if points.joint or self.witness is None:
+        if points.joint is True or self.witness is None:
             return
         moves = self.witness.image.astype(np.float64) - points.base
         low, high = 0.0, 1.0
