@@ -90,10 +90,13 @@ class Radii:
                 low, high = min(low, number), max(high, number)
 
     def lend(self, witness: Witness | None) -> None:
-        """Try a witness of the other network. Raises AlarmError."""
-        if witness is not None and self.proved >= 0:
-            point = proposal(self._whole, witness.image, witness.moved)
-            self._replay(self.nest.top, point, TRANSFER)
+        """Try a witness of the other network, and in a ball images as far again beyond it. Raises
+        AlarmError."""
+        if witness is None or self.proved < 0:
+            return
+        point = proposal(self._whole, witness.image, witness.moved)
+        if not self._replay(self.nest.top, point, TRANSFER):
+            self._along(witness.image, 1.0, 2.0, TRANSFER)
 
     def meet(self, number: int, image: Floats, by: str) -> bool:
         """Is an image (d,) that somebody proposes wrong, as the point of the region of that number
@@ -111,7 +114,7 @@ class Radii:
         if verdict.status is Status.ROBUST:
             self._prove(number, verdict.solver)
         if verdict.witness is not None and self._take(verdict.witness, verdict.solver, number):
-            self._approach(verdict.solver)
+            self._along(verdict.witness.image, 0.0, 1.0, verdict.solver)
         if verdict.reason is not None:
             self._reason = verdict.reason.value
         return verdict.status
@@ -147,25 +150,25 @@ class Radii:
         self.broken = number
         return True
 
-    def _approach(self, by: str) -> None:
-        """Run images on the way from the clean image of a ball to the witness, and keep the nearest
-        that is wrong, if any is."""
+    def _along(self, image: Floats, low: float, high: float, by: str) -> None:
+        """Run images of a ball from `low` to `high` of the way from the clean image to `image` and
+        beyond, and keep the nearest that is wrong, if any is."""
         points = self._whole
-        if points.joint is True or self.witness is None:
+        if points.joint is True:
             return
-        moves = self.witness.image.astype(np.float64) - points.base
-        low, high = 0.0, 1.0
+        moves = image.astype(np.float64) - points.base
         for _ in range(_ROUNDS):
             shares = np.linspace(low, high, _SEGMENT + 1)
-            made = [(at, points.point(moves * shares[at])) for at in range(1, _SEGMENT)]
+            made = [(at, points.point(moves * shares[at])) for at in range(1, _SEGMENT + 1)]
             images = [(at, image) for at, image in made if image is not None]
             if not images:
                 return
             outputs = self.opened.replayer.outputs(np.stack([image for _, image in images]))
             wrong = np.flatnonzero(labels(outputs) != self.label)
-            at, image = images[int(wrong[0])] if len(wrong) else (_SEGMENT, None)
-            if image is not None:
-                self._replay(self.nest.top, image, by)
+            if not len(wrong):
+                return
+            at, nearest = images[int(wrong[0])]
+            self._replay(self.nest.top, nearest, by)
             low, high = float(shares[at - 1]), float(shares[at])
 
     def _alarm(self, number: int, proved_by: str, broken_by: str) -> AlarmError:
