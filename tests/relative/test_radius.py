@@ -146,7 +146,7 @@ def test_a_network_that_is_wrong_on_the_image_itself_has_radius_0() -> None:
     index = next(i for i in range(200) if said(1, levels(i) / np.float32(255)) != label(i))
     found = measure(setting(LADDER, None), index, levels(index), label(index)).record
     quantised = intervals(found)[1]
-    assert (quantised.proved, quantised.broken, quantised.decided) == (None, 0, True)
+    assert quantised.proved is None and quantised.broken == 0 and quantised.decided
     assert found.compared is Compared.LESS
 
 
