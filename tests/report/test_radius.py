@@ -51,7 +51,7 @@ SUMMARY = RadiusSummary(header(), RECORDS, 1.0)
 @given(st.floats(-1e6, 1e6))
 def test_digits_are_cut_outward(value: float) -> None:
     assert Fraction(words.down(value)) <= Fraction(value) <= Fraction(words.up(value))
-    assert abs(float(words.up(value)) - value) <= 0.011 * abs(value)
+    assert Fraction(words.up(value)) - Fraction(words.down(value)) <= abs(Fraction(value)) / 99
 
 
 @given(st.fractions(0, 1))

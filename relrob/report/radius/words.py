@@ -43,7 +43,8 @@ def _rounded(value: float, how: str) -> str:
     if not exact:
         return "0"
     unit = Decimal(1).scaleb(exact.adjusted() - _DIGITS + 1)
-    return f"{float(exact.quantize(unit, rounding=how)):.{_DIGITS}g}"
+    cut = exact.quantize(unit, rounding=how).normalize()
+    return f"{cut:f}" if -6 < cut.adjusted() < 6 else f"{cut:g}"
 
 
 def interval(each: Interval | None) -> str:
