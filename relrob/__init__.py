@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from relrob.api.ladder import ladder
     from relrob.api.prune import prune
     from relrob.api.quantise import quantise
+    from relrob.api.radius import radius
     from relrob.api.study import study, table
     from relrob.api.train import train
     from relrob.api.transfer import transfer
@@ -38,6 +39,7 @@ __all__ = [
     "ladder",
     "prune",
     "quantise",
+    "radius",
     "study",
     "table",
     "train",
@@ -53,6 +55,7 @@ _LAZY = {
     "ladder": "relrob.api.ladder:ladder",
     "prune": "relrob.api.prune:prune",
     "quantise": "relrob.api.quantise:quantise",
+    "radius": "relrob.api.radius:radius",
     "table": "relrob.api.study:table",
     "train": "relrob.api.train:train",
     "transfer": "relrob.api.transfer:transfer",

@@ -27,7 +27,7 @@ MODULE = re.compile(r"\brelrob(?:_solvers|_datasets)?(?:\.[a-z_][a-z_0-9]*)+")
 FILE = re.compile(r"(?<![\w./-])(?:relrob|solvers|datasets|tests|benchmarks|reports)/[\w./-]*\w")
 CITED = re.compile(r"\b(?:docs/)?[\w-]+\.md\b")
 SECTION = re.compile(r'\b(docs/[\w-]+\.md), "([^"]+)"')
-WRITTEN = {"table.md"}  # names of files that a run writes
+WRITTEN = {"table.md", "radius.md"}  # names of files that a run writes
 PLACEHOLDER = re.compile(r"[A-Z]{3}")
 
 

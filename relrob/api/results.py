@@ -10,8 +10,10 @@ from typing import Any
 
 from relrob.audit.gate import EXIT, SHIP, RuleResult
 from relrob.audit.rows import Row
+from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import AttackRecord, Record
 from relrob.registry import load_extra
+from relrob.store.radius_summary import RadiusSummary
 from relrob.store.study_directory import CellResult
 from relrob.store.summary import Summary
 
@@ -133,3 +135,26 @@ class AuditResult:
     def to_pandas(self) -> Any:
         """The records as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
         return frame(self.records)
+
+
+@dataclass(frozen=True, eq=False)
+class RadiusResults:
+    """Critical radii of `relrob.radius`: `summary`, whose `records` are one an image in the order
+    asked for, and the `directory` with the files."""
+
+    summary: RadiusSummary
+    directory: Path
+
+    @property
+    def records(self) -> tuple[RadiusRecord, ...]:
+        """One an image."""
+        return self.summary.records
+
+    def json(self) -> dict[str, Any]:
+        """radius.json."""
+        return self.summary.json()
+
+    def to_pandas(self) -> Any:
+        """The lines of radius.csv as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
+        make = load_extra("pandas:DataFrame", "pandas")
+        return make([record.row() for record in self.records])

@@ -62,13 +62,13 @@ def verify(
     count = crew(workers, scheduler)
     directory = None if out is None else Path(out)
     stages = Stages([request])
-    plan = _doubted(make_plan(request, listener, directory, stages), stages, request, listener)
+    plan = doubted(make_plan(request, listener, directory, stages), stages, request, listener)
     if export is not None:
         write_questions(plan, Path(export), listener)
     return verify_plan(plan, directory, count, listener, scheduler)
 
 
-def _doubted(plan: Plan, stages: Stages, request: Request, listener: Listener) -> Plan:
+def doubted(plan: Plan, stages: Stages, request: Request, listener: Listener) -> Plan:
     """The plan with what speaks against the pair among its warnings. Networks that relrob trained
     are not doubted."""
     if request.reference is None:

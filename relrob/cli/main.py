@@ -26,6 +26,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "relrob.cli.audit:command",
         "May the quantised network be shipped? One sentence and one exit code.",
     ),
+    "radius": (
+        "relrob.cli.radius:command",
+        "Find each image's certified radius, before and after quantisation.",
+    ),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from relrob.domain.arrays import Floats
+from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Witness
 from relrob.networks.evaluator import labels, margins
@@ -18,7 +19,7 @@ def witness_view(
     networks: tuple[Opened, Opened],
     base: Floats,
     image: NDArray[Any],
-    record: Record,
+    record: Record | RadiusRecord,
     network: str,
     witness: Witness,
 ) -> WitnessView:

@@ -20,6 +20,7 @@ from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
 from relrob.registry import Entry, find
 from relrob.relative.beside import NETWORKS, Armed
+from relrob.relative.radius import Arms
 from relrob.store.attack_summary import GradientModel, name_of
 
 _GRADIENTS: Final = "gradients"
@@ -144,7 +145,17 @@ def _measured(network: Network, lent: Lent, images: Floats) -> GradientModel:
 
 def armed(texts: Sequence[str], networks: tuple[Network, Network]) -> tuple[Armed, ...]:
     """The attacks, ready to run on both networks. Raises UsageError."""
-    lent = models_of(texts, networks)
+    return _armed(texts, models_of(texts, networks))
+
+
+def armed_in(text: str, networks: tuple[Network, Network], largest: Region) -> Arms:
+    """The function that gives the attacks of "fgsm,pgd:steps=10" in a region as large as `largest`
+    or smaller (`attacks_of`). Raises UsageError."""
+    lent = models_of(attacks_of(text, largest), networks)
+    return lambda region: _armed(attacks_of(text, region), lent)
+
+
+def _armed(texts: Sequence[str], lent: tuple[Lent, Lent]) -> tuple[Armed, ...]:
     models = (lent[0].model, lent[1].model)
     return tuple(
         Armed(text, named(text)[1], models if entry_of(text).needs == _GRADIENTS else (None, None))

@@ -3,6 +3,7 @@ solver, budget."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,14 +144,18 @@ def make_plan(
     listener: Listener = silent,
     out: Path | None = None,
     stages: Stages | None = None,
+    check: Callable[..., None] = Store.check,
+    nested: bool = False,
 ) -> Plan:
     """Check everything, load or train and quantise the networks, measure their clean accuracy.
     Raises RelrobError.
 
     `out`: the run directory; one that cannot be used is refused before the work. Nothing is written
-    to it. `stages`: what several runs share, this one among them.
+    to it. `stages`: what several runs share, this one among them. `check`: that of its store,
+    called with a directory, and then with the configuration too. `nested`: the region is only the
+    largest of those that are asked about, so nothing is said about its reach.
     """
-    Store.check(out if out is not None else Path("relrob-runs/new"))
+    check(out if out is not None else Path("relrob-runs/new"))
     stages = stages or Stages([request])
     asked = check_request(request, stages, listener)
     region, budget, effective, indices = asked.region, asked.budget, asked.effective, asked.indices
@@ -187,13 +192,15 @@ def make_plan(
         ),
     }
     config_digest = sha256_bytes(canonical(config).encode())
-    Store.check(run_directory(out, config_digest), config)
-    for words in (before(region, asked.data.images, indices), *asked.extents.notes()):
+    check(run_directory(out, config_digest), config)
+    reach = [] if nested else [before(region, asked.data.images, indices), *asked.extents.notes()]
+    for words in reach:
         listener(Event("note", words))
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
     lost = accuracy_warnings(header["reference"]["accuracy"], header["quantised"]["accuracy"])
-    header |= {**({"warnings": lost} if lost else {}), **asked.extents.json()}
+    header |= {**({"warnings": lost} if lost else {})}
+    header |= {} if nested else asked.extents.json()
     if asked.attacks:
         images = as_floats(asked.data.images[list(indices[:COMPARED])])
         header["attacks"] = header_of(asked.attacks, request.seed, (reference, quantised), images)

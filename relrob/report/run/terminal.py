@@ -22,18 +22,18 @@ _STYLE = {
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Print the facts, the headline, the sets, the rates and the notes; 80 columns are enough."""
-    console.print(_pairs(wording.facts(summary)))
+    console.print(pairs(wording.facts(summary)))
     console.print()
     console.print(Text(rates.headline(summary), style="bold"))
     console.print()
     console.print(_sets(summary))
     console.print()
-    console.print(_pairs(rates.rates(summary), style="bold"))
+    console.print(pairs(rates.rates(summary), style="bold"))
     console.print()
     if summary.attacks is not None:
         console.print(_attacks(summary.attacks))
         console.print()
-    console.print(_pairs([("-", note) for note in wording.notes(summary)]))
+    console.print(pairs([("-", note) for note in wording.notes(summary)]))
 
 
 def rendered(summary: Summary) -> str:
@@ -41,10 +41,15 @@ def rendered(summary: Summary) -> str:
     console = Console(highlight=False)
     with console.capture() as captured:
         print_summary(summary, console)
-    return "\n".join(line.rstrip() for line in captured.get().rstrip().splitlines())
+    return trimmed(captured.get())
 
 
-def _pairs(pairs: list[tuple[str, str]], style: str = "") -> Table:
+def trimmed(text: str) -> str:
+    """The text without spaces at the ends of its lines."""
+    return "\n".join(line.rstrip() for line in text.rstrip().splitlines())
+
+
+def pairs(pairs: list[tuple[str, str]], style: str = "") -> Table:
     """Names and texts in two columns; text that looks like markup stays text."""
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True, style="cyan")

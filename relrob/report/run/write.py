@@ -40,22 +40,22 @@ def write_run(directory: Path, summary: Summary, indices: Collection[int] | None
         witnesses = [each for each in store.witness_files() if each[0] in wanted]
         certificates = [each for each in store.certificates() if each[0] in wanted]
     for name, text in files.items():
-        _keep(directory / name, text.encode())
+        keep(directory / name, text.encode())
     if witnesses:
-        _write_witnesses(directory / "witnesses", witnesses)
+        write_witnesses(directory / "witnesses", witnesses)
     for index, network, data in certificates:
-        _keep(directory / "certificates" / f"{index:05d}-{network}.json", data)
+        keep(directory / "certificates" / f"{index:05d}-{network}.json", data)
 
 
-def _write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:
+def write_witnesses(folder: Path, witnesses: list[tuple[int, str, bytes]]) -> None:
     """Write each .npz as the store has it, and its picture."""
     draw: Callable[..., bytes] = registry.load("relrob.report.run.picture:witness_png")
     for index, network, data in witnesses:
-        _keep(folder / f"{index:05d}-{network}.npz", data)
-        _keep(folder / f"{index:05d}-{network}.png", draw(decode(data)))
+        keep(folder / f"{index:05d}-{network}.npz", data)
+        keep(folder / f"{index:05d}-{network}.png", draw(decode(data)))
 
 
-def _keep(path: Path, data: bytes) -> None:
+def keep(path: Path, data: bytes) -> None:
     """Write the file unless it has these bytes already."""
     with disk_errors(path):
         if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:

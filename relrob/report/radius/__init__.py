@@ -1,0 +1,1 @@
+"""Critical radii as text, tables and a figure."""
