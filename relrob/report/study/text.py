@@ -11,6 +11,7 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.report.run.rates import counted
 from relrob.report.run.table import escape
+from relrob.report.study.latex import latex
 from relrob.report.study.claims import PaperClaim, claims
 from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.proportions import Proportion
@@ -51,7 +52,7 @@ def study_text(head: StudyHead, rows: Sequence[TableRow], form: str) -> str:
     makers: dict[str, Callable[[], str]] = {
         "markdown": lambda: _markdown(head, rows),
         "csv": lambda: _csv(rows),
-        "latex": lambda: _latex(rows),
+        "latex": lambda: latex(rows),
         "json": lambda: (
             json.dumps(study_json(head, rows), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         ),
@@ -218,36 +219,3 @@ def _csv(rows: Sequence[TableRow]) -> str:
             ]
         )
     return text.getvalue()
-
-
-def _latex(rows: Sequence[TableRow]) -> str:
-    parts = []
-    for title, _, pick in _TABLES:
-        shown = [" & ".join(tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
-        parts.append(
-            "\n".join(
-                [
-                    f"% {title}",
-                    r"\begin{tabular}{llrrrrlrr}",
-                    r"\toprule",
-                    " & ".join(tex(name) for name in _HEAD) + r" \\",
-                    r"\midrule",
-                    *shown,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                ]
-            )
-        )
-    return "% needs the package booktabs\n" + "\n\n".join(parts) + "\n"
-
-
-def tex(text: str) -> str:
-    """The text with every character escaped that LaTeX takes for a command.
-
-    >>> print(tex("95 % of R_Q"))
-    95 \\% of R\\_Q
-    """
-    marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(
-        marks.get(letter, f"\\{letter}" if letter in "%_#&${}" else letter) for letter in text
-    )
