@@ -9,7 +9,8 @@ from fractions import Fraction
 import pytest
 
 from relrob.errors import UsageError
-from relrob.report.study.claims import Judgement, claims
+from relrob.report.study.claims import claims
+from relrob.report.study.judgement import Judgement
 from relrob.report.study.table_rows import TableRow
 from relrob.report.study.text import study_text
 from relrob.store.study_directory import StudyHead

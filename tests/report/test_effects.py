@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from relrob.report.study.claims import Judgement
+from relrob.report.study.judgement import Judgement
 from relrob.report.study.effects import Effect, effect
 
 

@@ -98,6 +98,7 @@ def _table(table: _Table, name: str, rows: Sequence[TableRow]) -> str:
         f"\\label{{tab:{table.label}-{re.sub('[^A-Za-z0-9]+', '-', name).strip('-')}}}",
         "\\footnotesize",
         "\\setlength{\\tabcolsep}{2pt}",
+        "\\renewcommand{\\arraystretch}{1.35}",
         f"\\begin{{tabular}}{{@{{}}lrr@{{\\ \\ }}rrrc{'r' if told else ''}@{{}}}}",
         "\\toprule",
         " & ".join(heads) + r" \\",
