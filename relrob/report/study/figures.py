@@ -79,14 +79,23 @@ def _split(
 
 def _parts(rows: Sequence[TableRow]) -> list[tuple[str, list[TableRow]]]:
     """The rows of each figure: those of a data set. Grids of which images are undecided stand in a
-    figure of their own, whose axes they stretch; so do more grids and kernel families than there
-    are looks."""
+    figure of their own, whose axes they stretch; so do grids of radii that the first grid of their
+    data set lacks, and more grids and kernel families than there are looks."""
     open_ = {_series_of(row) for row in rows if row.unknown}
+    first: dict[str, str] = {}
+    radii: dict[str, dict[str, None]] = {}
+    for row in rows:
+        first.setdefault(row.dataset, row.grid)
+        radii.setdefault(row.grid, {})[str(row.radius)] = None
+
+    def name(row: TableRow) -> str:
+        known = radii[first[row.dataset]]
+        other = [radius for radius in radii[row.grid] if radius not in known]
+        parts = [row.dataset, "undecided"] if _series_of(row) in open_ else [row.dataset]
+        return _word("-".join([*parts, "radius", *other] if other else parts))
+
     found = []
-    for dataset, mine in _split(
-        rows,
-        lambda row: _word(row.dataset) + ("-undecided" if _series_of(row) in open_ else ""),
-    ):
+    for dataset, mine in _split(rows, name):
         each = [group for _, group in _split(mine, _series_of)]
         for start in range(0, len(each), len(LOOKS)):
             number = "" if start == 0 else f"-{start // len(LOOKS) + 1}"
