@@ -58,9 +58,9 @@ PACKAGES = (
 PICTURES = (
     (
         "relative-robustness-*.svg",
-        "Relative robustness against the step (crosses: Table II). Shares stand on an angular axis, "
-        "so that the last percents below 100 % can be told apart. Grids with undecided images have "
-        "a figure of their own.",
+        "Relative robustness against the step (crosses: Table II). Shares stand on an angular "
+        "axis, so that the last percents below 100 % can be told apart. Grids with undecided "
+        "images have a figure of their own.",
     ),
     ("transfer-*.svg", "Adversarial transfer against the step (crosses: Table III)."),
     ("robust-*.svg", "Images on which each network is robust, against the step."),
@@ -221,7 +221,9 @@ def write_lines(lines: list[dict[str, Any]]) -> None:
 def line_of(picture: str, shown: Shown) -> dict[str, Any]:
     """A line of witnesses.parquet."""
     view = shown.view
-    levels = [np.rint(np.asarray(x) * 255).astype(np.uint8) for x in (view.original, view.perturbed)]
+    levels = [
+        np.rint(np.asarray(x) * 255).astype(np.uint8) for x in (view.original, view.perturbed)
+    ]
     return {
         "picture": picture,
         "dataset": shown.dataset,

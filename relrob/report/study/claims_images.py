@@ -114,10 +114,10 @@ def difference(one: Proportion, other: Proportion) -> Bounds:
 def _reach(one: tuple[int, int] | None, other: tuple[int, int] | None) -> Bounds:
     if one is None or other is None:
         return -1.0, 1.0
-    (k, n), (l, m) = one, other
+    (k, n), (other_k, m) = one, other
     low, high = wilson(k, n)
-    below, above = wilson(l, m)
-    p, q = k / n, l / m
+    below, above = wilson(other_k, m)
+    p, q = k / n, other_k / m
     return (
         p - q - math.hypot(p - low, above - q),
         p - q + math.hypot(high - p, q - below),

@@ -71,9 +71,7 @@ def table_witnesses(cells: Sequence[CellResult]) -> Frames:
     stepped = [cell for cell in cells if cell.options.get("step")]
     for kind in dict.fromkeys(map(_kind, stepped)):
         mine = {_place(cell): cell for cell in reversed(stepped) if _kind(cell) == kind}
-        often = Counter(
-            index for cell in mine.values() for index in _fooled(records_of(cell))
-        )
+        often = Counter(index for cell in mine.values() for index in _fooled(records_of(cell)))
         if often:
             index = min(often, key=lambda index: (-often[index], index))
             views = {key: _view(cell, index, "reference") for key, cell in mine.items()}

@@ -188,16 +188,18 @@ def _table(frames: Frames, known: Sequence[Shown]) -> Figure:
     high = side + 3 * _LINE * 0.92 + 0.05
     first = known[0]
     none = "None: nothing fools $N$." if None in frames.values() else ""
+    which = f"image {first.view.index} (class {_class(first, first.view.label)})"
+    where = f"{plain(first.dataset, 30)}, {which}; {first.region}, {first.runtime}"
     remark = (
-        f"{plain(first.dataset, 30)}, image {first.view.index} (class {_class(first, first.view.label)}); "
-        f"{first.region}, {first.runtime}. Below a picture: labels of $N$ and $N^Q$,\n"
-        f"pixels changed, $L_1$ cost. {none}".rstrip()
-    )
+        f"{where}. Below a picture:\nlabels of $N$ and $N^Q$, pixels changed, $L_1$ cost. {none}"
+    ).rstrip()
     remark = "\n".join([remark, *([_BEYOND] if any(each.beyond for each in known) else [])])
     top = 0.16
     sheet = _Sheet(top + len(radii) * high + _LINE * (remark.count("\n") + 1.6))
     lefts = [0.17 + place * (side + _GAP) for place in range(len(steps) + 1)]
-    for left, name in zip(lefts, ["original", *(f"$\\delta$ = {step}" for step in steps)], strict=True):
+    for left, name in zip(
+        lefts, ["original", *(f"$\\delta$ = {step}" for step in steps)], strict=True
+    ):
         sheet.text(name, left + side / 2, 0.02, ha="center")
     for number, radius in enumerate(radii):
         at = top + number * high

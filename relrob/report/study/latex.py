@@ -12,7 +12,12 @@ from typing import Final
 
 from relrob.report.study.table_rows import Rate, TableRow
 
-_NAMES: Final = {"mnist": "MNIST", "cifar10": "CIFAR-10", "svhn": "SVHN", "fashion-mnist": "Fashion"}
+_NAMES: Final = {
+    "mnist": "MNIST",
+    "cifar10": "CIFAR-10",
+    "svhn": "SVHN",
+    "fashion-mnist": "Fashion",
+}
 
 
 @dataclass(frozen=True)

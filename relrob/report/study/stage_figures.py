@@ -64,6 +64,7 @@ def _draw(axes: Axes, curve: Curve, look: int, label: str) -> None:
         color=colour,
         marker=marker,
         linestyle=line,
+        markerfacecolor=colour if look < len(LOOKS) else "white",
         markersize=2.8,
         linewidth=0.8,
         elinewidth=0.8,

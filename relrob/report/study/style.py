@@ -70,9 +70,7 @@ _MANY: Final = 4
 _SHORT: Final[Any] = {"handlelength": 0.8, "handletextpad": 0.3, "columnspacing": 0.8}
 
 
-def sheet(
-    rows: int, columns: int, width: float, height: float
-) -> tuple[Figure, list[list[Axes]]]:
+def sheet(rows: int, columns: int, width: float, height: float) -> tuple[Figure, list[list[Axes]]]:
     """A figure of panels, `width` inches wide in all, each line of panels `height` inches high."""
     figure = Figure(figsize=(width, height * rows), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)

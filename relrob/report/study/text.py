@@ -11,9 +11,9 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.report.run.rates import counted
 from relrob.report.run.table import escape
-from relrob.report.study.latex import latex
 from relrob.report.study.claims import claims
 from relrob.report.study.judgement import PaperClaim
+from relrob.report.study.latex import latex
 from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.proportions import Proportion
 from relrob.store.study_directory import StudyHead
