@@ -10,11 +10,9 @@ from fractions import Fraction
 from typing import Final
 
 from relrob.report.study.judgement import Judgement, PaperClaim
-from relrob.report.study.table_rows import TableRow
+from relrob.report.study.table_rows import LEAST, TableRow
 from relrob.store.proportions import Bounds, Proportion, wilson
 
-# Images below which a share is not judged.
-_LEAST: Final = 10
 # The paper's largest gap between two labels, in points, and where it was met.
 _GAP: Final = 63.87
 _LABELS: Final = (1, 6)
@@ -42,7 +40,7 @@ def lost_one(cells: Sequence[TableRow]) -> PaperClaim | None:
     if more:
         why += f", more on {more}, {max(found):,} at most"
         return PaperClaim(says, Judgement.NOT, why)
-    whole = found[1] == len(lost) >= _LEAST and not open_
+    whole = found[1] == len(lost) >= LEAST and not open_
     return PaperClaim(says, Judgement.REPRODUCED if whole else Judgement.OPEN, why)
 
 
@@ -55,7 +53,7 @@ def gap(cells: Sequence[TableRow]) -> PaperClaim | None:
     many, few = (_pooled(row, (label,)) for label in _LABELS)
     says = f"label 1 is fooled {_GAP} points more often than label 6 at radius 10, step 1/2"
     why = f"{_told(many)} less {_told(few)}"
-    if min(many.whole, few.whole) < _LEAST:
+    if min(many.whole, few.whole) < LEAST:
         return PaperClaim(says, Judgement.OPEN, f"{why}: too few images")
     low, high = difference(many, few)
     middle = "" if many.undecided or few.undecided else f" {_points(many, few):.1f} points,"
@@ -68,7 +66,7 @@ def fragile(cells: Sequence[TableRow]) -> PaperClaim | None:
     """Sec. IV-A, of all images of a label."""
     rows = [row for row in cells if row.step in _STEPS and row.dataset == "mnist"]
     pairs = [(_pooled(row, _OFTEN), _pooled(row, _SELDOM)) for row in rows]
-    pairs = [pair for pair in pairs if min(each.whole for each in pair) >= _LEAST]
+    pairs = [pair for pair in pairs if min(each.whole for each in pair) >= LEAST]
     if not pairs:
         return None
     says = "labels 1, 4 and 9 are fooled more often than 0, 2 and 6 at steps 1/2 and 1/4"

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from relrob.report.study.style import COLUMN, GREY, LEAST, SMALL, foot, legend, plain, sheet
-from relrob.report.study.table_rows import Rate, TableRow
+from relrob.report.study.style import COLUMN, GREY, SMALL, foot, legend, plain, sheet
+from relrob.report.study.table_rows import LEAST, Rate, TableRow
 from relrob.store.proportions import Proportion
 
 _HIGH: Final = 1.75  # inches of a panel

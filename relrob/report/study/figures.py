@@ -25,8 +25,8 @@ from matplotlib.lines import Line2D
 from relrob.domain.arrays import Doubles
 from relrob.report.figure_file import files
 from relrob.report.study.class_figures import by_class
-from relrob.report.study.style import COLUMN, GREY, LEAST, LOOKS, PRINT, SMALL, foot, legend, sheet
-from relrob.report.study.table_rows import Rate, TableRow
+from relrob.report.study.style import COLUMN, GREY, LOOKS, PRINT, SMALL, foot, legend, sheet
+from relrob.report.study.table_rows import LEAST, Rate, TableRow
 
 _Pick = Callable[[TableRow], Rate]
 _SPREAD: Final = 0.6  # of the room of a step that its points fill

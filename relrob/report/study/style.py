@@ -23,8 +23,6 @@ PAGE: Final = 7.16
 TEXT: Final = 8.0
 SMALL: Final = 6.5
 GREY: Final = "#555555"
-# Images below which a share says too little to be drawn.
-LEAST: Final = 10
 PRINT: Final[Any] = {
     **STYLE,
     "font.family": ["STIXGeneral", "DejaVu Sans"],

@@ -16,6 +16,8 @@ from relrob.store.study_directory import CellResult
 
 # Features of the ladders of Duncan et al. 2020.
 FEATURES = 20
+# Images below which a share says too little to be drawn or judged.
+LEAST: Final = 10
 # Images of every published cell.
 _IMAGES = 10_000
 # Names of the classes of data sets whose files hold numbers.
