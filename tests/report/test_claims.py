@@ -139,7 +139,7 @@ def test_tables_in_every_format() -> None:
     lines = [line for line in page.splitlines() if line.startswith("| g ")]
     assert len(lines) == 8
     assert [line.replace("\\|", "").count("|") for line in lines] == [11] * 6 + [7] * 2
-    assert lines[6].endswith("| 20 | 1/4 | 25.0 | n < 10 |")
+    assert lines[6].endswith("| 20 | 1/4 | 25.0 | n \\< 10 |")
     assert "10,970" in page and "| reproduced |" in page
     table = list(csv.DictReader(study_text(head, rows, "csv").splitlines()))
     assert [row["robustness_percent"] for row in table] == ["100.0000", ""]
