@@ -263,11 +263,12 @@ def shown_of(line: dict[str, Any]) -> Shown:
         np.frombuffer(line[name], np.uint8).astype(np.float32) / np.float32(255)
         for name in ("original", "perturbed")
     )
+    height, width, channels = map(int, line["shape"].split(","))
     view = WitnessView(
         **{name: line[name] for name in WITNESS},
         original=original,
         perturbed=perturbed,
-        shape=tuple(map(int, line["shape"].split(","))),
+        shape=(height, width, channels),
         reference_margin=float("nan"),
         quantised_margin=float("nan"),
         moved=(),

@@ -170,9 +170,7 @@ def test_one_perturbed_image_lost_on_each_is_refuted_by_one_image_with_more() ->
 def test_the_gap_of_two_labels_is_judged_by_the_interval_of_a_difference() -> None:
     words = "63.87 points"
 
-    def gap(
-        many: tuple[int, ...], few: tuple[int, ...], step: Fraction = Fraction(1, 2)
-    ) -> TableRow:
+    def gap(many: tuple[int, ...], few: tuple[int, ...], step: str = "1/2") -> TableRow:
         labels = {1: rate(*many), 6: rate(*few)}
         return row_of(radius=Fraction(10), step=Fraction(step), by_label=labels)
 

@@ -168,7 +168,8 @@ def test_bars_are_the_shares_of_the_images_that_the_reference_gets_right() -> No
 def test_undecided_images_of_a_class_are_hatched() -> None:
     rows = classes_of({"right_by_label": {0: rate(10, 40, None, 20)}})
     figure = class_figures.by_class(rows)
-    hatched = [each for each in figure.axes[0].containers if each.patches[0].get_hatch()]
+    drawn = [each for each in figure.axes[0].containers if isinstance(each, BarContainer)]
+    hatched = [each for each in drawn if each.patches[0].get_hatch()]
     assert [[patch.get_height() for patch in each.patches] for each in hatched] == [[50.0]]
     assert "undecided" in [text.get_text() for text in figure.legends[0].get_texts()]
 
