@@ -9,7 +9,7 @@ from typing import Any, Final
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.registry import load
-from relrob.report.study.claims import PaperClaim
+from relrob.report.study.judgement import PaperClaim
 from relrob.report.study.stage_rows import Rows
 from relrob.report.study.stage_text import GroupRows, stages_json, stages_text
 from relrob.store.stage_archive import pack, unpack

@@ -225,7 +225,7 @@ def write_figures(directory: Path, output: Path) -> list[str]:
         _, cells, rows = _shown(directory)
         drawn = load("relrob.report.study.figures:figures")(rows)
         for make in ("set_galleries", "table_one"):
-            drawn |= load(f"relrob.report.study.galleries:{make}")(cells)
+            drawn |= load(f"relrob.report.study.gallery_figures:{make}")(cells)
     for name, data in drawn.items():
         write_atomic(output / name, data)
     return sorted(drawn)

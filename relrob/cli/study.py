@@ -167,7 +167,7 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
 )
 @common_options
 def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
-    """Draw the study in DIRECTORY, as far as it was run: SVG and PNG of its rates, and pictures of
+    """Draw the study in DIRECTORY, as far as it was run: SVG and PDF of its rates, and pictures of
     perturbed images.
 
     \b

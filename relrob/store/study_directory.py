@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from relrob.domain.record import Record, WitnessView
+from relrob.domain.record import Record, Set, WitnessView
 from relrob.domain.verdict import Status
 from relrob.errors import StoreError
 from relrob.store import older
@@ -44,7 +44,10 @@ class CellResult:
     `grid`: the grid that it belongs to; `options`: its `dataset`, `radius`, `step` and others.
     `quantised_robust`: images on which the quantised network is robust. `by_label`: label to
     (images in R_NOT, images whose reference is undecided, images). `indices`: the images that were
-    asked for, None for all in the store.
+    asked for, None for all in the store. `right`: label to the images that the reference gets
+    right. `lost`: of each image in R^FP, the perturbed images that the quantised network gets
+    wrong; None where they were not counted. `sizes`: the least and the greatest region of an image
+    on which the reference is robust, in perturbed images; None where there is none.
     """
 
     grid: str
@@ -54,6 +57,9 @@ class CellResult:
     quantised_robust: int
     by_label: dict[int, tuple[int, int, int]]
     indices: Sequence[int] | None = None
+    right: dict[int, int] = field(default_factory=dict)
+    lost: tuple[int | None, ...] = ()
+    sizes: tuple[int, int] | None = None
 
     @property
     def dataset(self) -> str:
@@ -128,7 +134,25 @@ def cell_of(
 ) -> CellResult:
     """A cell with what is counted from its records."""
     robust = sum(record.quantised_verdict == Status.ROBUST for record in records)
-    return CellResult(grid, options, place, summary, robust, _by_label(records), indices)
+    right = Counter(record.label for record in records if record.set is not Set.L_IC)
+    lost = tuple(record.quantised_effective for record in records if record.set is Set.RFP)
+    sizes = [
+        record.points
+        for record in records
+        if record.reference_verdict == Status.ROBUST and record.points is not None
+    ]
+    return CellResult(
+        grid,
+        options,
+        place,
+        summary,
+        robust,
+        _by_label(records),
+        indices,
+        right=dict(sorted(right.items())),
+        lost=lost,
+        sizes=(min(sizes), max(sizes)) if sizes else None,
+    )
 
 
 def _by_label(records: Sequence[Record]) -> dict[int, tuple[int, int, int]]:

@@ -1,14 +1,17 @@
 """Copy what a run of the study duncan2020 says into this folder: README.md with its tables,
-figures, records, provenance; note.md, which is written by hand, goes into README.md.
+figures, records, witnesses that figures show, provenance; note.md, which is written by hand, goes
+into README.md.
 
 python reports/duncan2020/make.py STUDY_DIRECTORY
 python reports/duncan2020/make.py --records
 
-The second makes tables and figures of rates again from records.parquet and provenance.json.
+The second makes tables and figures again from records.parquet, witnesses.parquet and
+provenance.json: nothing is decided or run.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import platform
@@ -16,23 +19,31 @@ import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from fnmatch import fnmatch
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow
 import pyarrow.parquet
 
-from relrob.api.study import export_records, show_text, write_figures
-from relrob.domain.record import Record, Set
+from relrob.api.study import export_records, show_text
+from relrob.domain.record import Record, Set, WitnessView
 from relrob.report.study.figures import figures
+from relrob.report.study.galleries import Frames, Shown, set_witnesses, table_witnesses
+from relrob.report.study.gallery_figures import draw_sets, draw_table
 from relrob.report.study.published import published
-from relrob.report.study.table_rows import FEATURES, study_rows
+from relrob.report.study.table_rows import CLASSES, FEATURES, TableRow, study_rows
 from relrob.report.study.text import study_text
 from relrob.store.study_directory import CellResult, StudyHead, cell_of, read_study
 from relrob.store.summarise import summarise
 from relrob.study.spec import builtin, read_spec
 from relrob.system.files import write_atomic
 
+# The picture of Table I, and what is kept of a witness besides its pixels.
+TABLE = "Table I"
+WITNESS = ("index", "network", "label", "reference_label", "quantised_label", "cost")
 HERE = Path(__file__).resolve().parent
 PACKAGES = (
     "relrob",
@@ -46,33 +57,33 @@ PACKAGES = (
 )
 PICTURES = (
     (
-        "robust.svg",
-        "Images on which each network is robust, against the step, with Wilson intervals; thick "
-        "bars without a marker: from the least to the greatest that undecided images allow.",
+        "relative-robustness-*.svg",
+        "Relative robustness against the step (crosses: Table II). Shares stand on an angular "
+        "axis, so that the last percents below 100 % can be told apart. Grids with undecided "
+        "images have a figure of their own.",
     ),
-    (
-        "rates.svg",
-        "Relative robustness and adversarial transfer against the step; crosses: published "
-        "(Tables II and III). Intervals that rest on fewer than 30 images run out of the picture.",
-    ),
+    ("transfer-*.svg", "Adversarial transfer against the step (crosses: Table III)."),
+    ("robust-*.svg", "Images on which each network is robust, against the step."),
     (
         "fooled-by-label-*.svg",
-        "Images with an effective perturbation, by label: the paper's Figure 6; hatched: undecided "
-        "images.",
+        "Images with an effective perturbation, by class: the paper's Figure 6, of the images that "
+        "the reference gets right.",
     ),
     ("perturbed.svg", "One image at every radius and step: the paper's Table I."),
     (
-        "set-R-FP.png",
+        "set-R-FP.svg",
         "R^FP, the paper's Figure 4: the reference is right on every perturbed image, "
         "the quantised network is not.",
     ),
     (
-        "set-R-Q.png",
+        "set-R-Q.svg",
         "R_Q, the paper's Figure 5: what fools the reference does not fool the quantised network.",
     ),
-    ("set-R-0.png", "R^0: what fools the reference fools both."),
-    ("set-R-mixed.png", "R^mixed: some of what fools the reference fools both."),
+    ("set-R-0.svg", "R^0: what fools the reference fools both."),
+    ("set-R-mixed.svg", "R^mixed: some of what fools the reference fools both."),
 )
+# The grid of Table I's last line is there for its pictures alone.
+UNDRAWN = ("*-radius-40.*", "fooled-by-label-mnist-search-40.*")
 
 
 def grids(cells: Iterable[CellResult]) -> dict[str, dict[str, Any]]:
@@ -142,7 +153,10 @@ def page(text: str, done: dict[str, dict[str, Any]], drawn: list[str]) -> str:
 def main(directory: Path) -> None:
     """Write the report; nothing here is computed anew."""
     head, cells = read_study(directory)
-    done, drawn = grids(cells), write_figures(directory, HERE / "figures")
+    done, rows = grids(cells), study_rows(cells, published(head.published))
+    sets, frames = set_witnesses(cells), table_witnesses(cells)
+    keep_witnesses(sets, frames)
+    drawn = draw(rows, sets, frames)
     export_records(directory, HERE / "records.parquet")
     write_atomic(HERE / "duncan2020.toml", builtin()["duncan2020"])
     for form, name in (("csv", "tables.csv"), ("latex", "tables.tex"), ("json", "tables.json")):
@@ -172,6 +186,102 @@ def main(directory: Path) -> None:
         "packages": {name: version(name) for name in PACKAGES},
     }
     write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")
+
+
+def draw(rows: list[TableRow], sets: dict[Set, list[Shown]], frames: Frames) -> list[str]:
+    """Draw all figures; returns their names."""
+    made = figures(rows) | draw_sets(sets) | draw_table(frames)
+    made = {
+        name: data
+        for name, data in made.items()
+        if not any(fnmatch(name, pattern) for pattern in UNDRAWN)
+    }
+    for old in (HERE / "figures").glob("*"):
+        if old.name not in made:
+            old.unlink()
+    for name, data in made.items():
+        write_atomic(HERE / "figures" / name, data)
+    return sorted(made)
+
+
+def keep_witnesses(sets: dict[Set, list[Shown]], frames: Frames) -> None:
+    """Write witnesses.parquet: a line for each picture, pixels as levels of 255."""
+    lines = [line_of(which.value, one) for which, shown in sets.items() for one in shown]
+    lines += [line_of(TABLE, one) for one in frames.values() if one is not None]
+    write_lines(lines)
+
+
+def write_lines(lines: list[dict[str, Any]]) -> None:
+    """Write witnesses.parquet."""
+    buffer = io.BytesIO()
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(lines), buffer, compression="zstd")
+    write_atomic(HERE / "witnesses.parquet", buffer.getvalue())
+
+
+def line_of(picture: str, shown: Shown) -> dict[str, Any]:
+    """A line of witnesses.parquet."""
+    view = shown.view
+    levels = [
+        np.rint(np.asarray(x) * 255).astype(np.uint8) for x in (view.original, view.perturbed)
+    ]
+    return {
+        "picture": picture,
+        "dataset": shown.dataset,
+        "region": shown.region,
+        "runtime": shown.runtime,
+        "radius": str(shown.radius),
+        "step": str(shown.step),
+        **{name: getattr(view, name) for name in WITNESS},
+        "shape": ",".join(map(str, view.shape)),
+        "original": levels[0].tobytes(),
+        "perturbed": levels[1].tobytes(),
+    }
+
+
+def kept_witnesses(cells: list[CellResult]) -> tuple[dict[Set, list[Shown]], Frames]:
+    """The witnesses of witnesses.parquet: of each set, and of Table I. A cell of Table I without
+    one is None."""
+    lines = pyarrow.parquet.read_table(HERE / "witnesses.parquet").to_pylist()
+    sets: dict[Set, list[Shown]] = {}
+    for line in lines:
+        if line["picture"] != TABLE:
+            sets.setdefault(Set(line["picture"]), []).append(shown_of(line))
+    told = [shown_of(line) for line in lines if line["picture"] == TABLE]
+    there = {(shown.radius, shown.step): shown for shown in told}
+    frames: dict[tuple[Fraction, Fraction], Shown | None] = {
+        (Fraction(cell.options["radius"]), Fraction(cell.options["step"])): None
+        for cell in cells
+        if (cell.dataset, cell.summary.header.region.kind, cell.summary.header.quantised.runtime)
+        == (told[0].dataset, told[0].region, told[0].runtime)
+    }
+    return sets, {key: there.get(key) for key in frames}
+
+
+def shown_of(line: dict[str, Any]) -> Shown:
+    """The witness of a line of witnesses.parquet."""
+    original, perturbed = (
+        np.frombuffer(line[name], np.uint8).astype(np.float32) / np.float32(255)
+        for name in ("original", "perturbed")
+    )
+    height, width, channels = map(int, line["shape"].split(","))
+    view = WitnessView(
+        **{name: line[name] for name in WITNESS},
+        original=original,
+        perturbed=perturbed,
+        shape=(height, width, channels),
+        reference_margin=float("nan"),
+        quantised_margin=float("nan"),
+        moved=(),
+    )
+    return Shown(
+        view,
+        line["dataset"],
+        line["region"],
+        line["runtime"],
+        Fraction(line["radius"]),
+        Fraction(line["step"]),
+        CLASSES.get(line["dataset"], ()),
+    )
 
 
 def kept_cells(made: dict[str, Any]) -> list[CellResult]:
@@ -218,7 +328,7 @@ def record_of(row: dict[str, Any]) -> Record:
 
 
 def again() -> None:
-    """Tables and figures of rates from the records that lie here; galleries stay as they are."""
+    """Tables and figures from the records and witnesses that lie here."""
     made = json.loads((HERE / "provenance.json").read_text(encoding="utf-8"))
     head = StudyHead(
         made["study"],
@@ -226,12 +336,11 @@ def again() -> None:
         "duncan2020.csv",
         made["sha256"],
     )
-    rows = study_rows(kept_cells(made), published(head.published))
-    for name, data in figures(rows).items():
-        write_atomic(HERE / "figures" / name, data)
+    cells = kept_cells(made)
+    rows = study_rows(cells, published(head.published))
+    drawn = draw(rows, *kept_witnesses(cells))
     for form, name in (("csv", "tables.csv"), ("latex", "tables.tex"), ("json", "tables.json")):
         write_atomic(HERE / name, study_text(head, rows, form))
-    drawn = sorted(path.name for path in (HERE / "figures").iterdir())
     text = study_text(head, rows, "markdown")
     write_atomic(HERE / "README.md", page(text, made["grids"], drawn))
 

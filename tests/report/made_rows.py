@@ -33,6 +33,7 @@ def row_of(**more: Any) -> TableRow:
         "quantised_robust": rate(8900, 10_000),
         "unknown": 0,
         "by_label": {0: rate(1, 4), 7: rate(0, 0)},
+        "right_by_label": {0: rate(1, 4), 7: rate(0, 0)},
         "accuracy": (98.27, 98.24),
         "published": None,
     }

@@ -9,7 +9,9 @@ from fractions import Fraction
 import pytest
 
 from relrob.errors import UsageError
-from relrob.report.study.claims import Judgement, claims
+from relrob.report.study.claims import claims
+from relrob.report.study.claims_images import difference
+from relrob.report.study.judgement import Judgement
 from relrob.report.study.table_rows import TableRow
 from relrob.report.study.text import study_text
 from relrob.store.study_directory import StudyHead
@@ -123,7 +125,7 @@ def test_a_rate_says_whether_the_published_one_can_be_right() -> None:
 def test_tables_in_every_format() -> None:
     head = StudyHead("x", "A | title", "duncan2020.csv")
     rows = [
-        row_of(),
+        row_of(right_by_label={0: rate(3, 12), 7: rate(0, 2)}),
         row_of(
             runtime="xnn|pack", step=None, robustness=rate(0, 0), fooled=rate(400, 10_000, 35.48)
         ),
@@ -137,14 +139,14 @@ def test_tables_in_every_format() -> None:
     lines = [line for line in page.splitlines() if line.startswith("| g ")]
     assert len(lines) == 8
     assert [line.replace("\\|", "").count("|") for line in lines] == [11] * 6 + [7] * 2
-    assert lines[6].endswith("| 20 | 1/4 | 25.0 |  |")
+    assert lines[6].endswith("| 20 | 1/4 | 25.0 | n \\< 10 |")
     assert "10,970" in page and "| reproduced |" in page
     table = list(csv.DictReader(study_text(head, rows, "csv").splitlines()))
     assert [row["robustness_percent"] for row in table] == ["100.0000", ""]
     assert table[1]["step"] == "" and table[0]["fooled_published"] == "35.48"
     tex = study_text(head, rows, "latex")
-    assert tex.count("\\toprule") == tex.count("\\end{tabular}") == 3
-    assert "95 \\% (Wilson)" in tex
+    assert tex.count("\\toprule") == tex.count("\\end{tabular}") == 3 * 2
+    assert "search, xnn|pack" in tex and "Wilson interval" in tex
     document = json.loads(study_text(head, rows, "json"))
     assert document["cells"][0]["relative_robustness"]["part"] == 5000
     assert {claim["judgement"] for claim in document["claims"]} <= {
@@ -152,3 +154,76 @@ def test_tables_in_every_format() -> None:
     }
     with pytest.raises(UsageError, match="format 'pdf'"):
         study_text(head, rows, "pdf")
+
+
+def test_one_perturbed_image_lost_on_each_is_refuted_by_one_image_with_more() -> None:
+    words = "exactly one perturbed image"
+    assert judged([row_of(lost=(1,) * 12)], words) is Judgement.REPRODUCED
+    assert judged([row_of(lost=(1,) * 12), row_of(lost=(1, 2))], words) is Judgement.NOT
+    assert judged([row_of(lost=(1,) * 3)], words) is Judgement.OPEN
+    assert judged([row_of(lost=(1,) * 12 + (None,))], words) is Judgement.OPEN
+    open_ = row_of(lost=(1,) * 12, robustness=rate(80, 100, None, 3))
+    assert judged([open_], words) is Judgement.OPEN
+    assert judged([row_of()], words) is Judgement.OPEN
+
+
+def test_the_gap_of_two_labels_is_judged_by_the_interval_of_a_difference() -> None:
+    words = "63.87 points"
+
+    def gap(many: tuple[int, ...], few: tuple[int, ...], step: str = "1/2") -> TableRow:
+        labels = {1: rate(*many), 6: rate(*few)}
+        return row_of(radius=Fraction(10), step=Fraction(step), by_label=labels)
+
+    assert judged([gap((80, 100), (18, 100))], words) is Judgement.REPRODUCED
+    assert judged([gap((40, 100), (18, 100))], words) is Judgement.NOT
+    assert judged([gap((8, 9), (1, 100))], words) is Judgement.OPEN
+    assert not [
+        claim
+        for claim in claims("duncan2020.csv", [gap((80, 100), (18, 100), "1/4")])
+        if words in claim.says
+    ]
+
+
+def test_labels_that_are_fooled_often() -> None:
+    words = "labels 1, 4 and 9"
+    often = {label: rate(80, 100) for label in (1, 4, 9)}
+    seldom = {label: rate(20, 100) for label in (0, 2, 6)}
+    both = row_of(step=Fraction(1, 2), by_label=often | seldom)
+    assert judged([both], words) is Judgement.REPRODUCED
+    swapped = {9 - label: share for label, share in (often | seldom).items()}
+    turned = row_of(
+        by_label={1: rate(1, 100), 4: rate(1, 100), 9: rate(1, 100)}
+        | {label: swapped.get(label, rate(90, 100)) for label in (0, 2, 6)}
+    )
+    assert judged([both, turned], words) is Judgement.NOT
+    open_ = row_of(by_label={1: rate(6, 10), 4: rate(5, 10), 0: rate(5, 10), 2: rate(5, 10)})
+    assert judged([both, open_], words) is Judgement.OPEN
+
+
+def test_a_larger_radius_and_the_sizes_of_searches() -> None:
+    wider = "a larger radius"
+    narrow = row_of(radius=Fraction(10), fooled=rate(100, 1000))
+    assert judged([narrow, row_of(fooled=rate(400, 1000))], wider) is Judgement.REPRODUCED
+    assert judged([narrow, row_of(fooled=rate(40, 1000))], wider) is Judgement.NOT
+    assert judged([narrow, row_of(fooled=rate(101, 1000))], wider) is Judgement.OPEN
+    words = "images around an image of R"
+    assert judged([row_of(sizes=(7119, 19801))], words) is Judgement.REPRODUCED
+    assert judged([row_of(sizes=(436, 7514))], words) is Judgement.NOT
+    ladder = claims("duncan2020.csv", [row_of(sizes=(436, 7514), region="ladder")])
+    assert not [claim for claim in ladder if words in claim.says]
+
+
+def test_a_grid_of_a_radius_that_the_paper_has_no_table_of_has_no_claims() -> None:
+    assert claims("duncan2020.csv", [row_of(radius=Fraction(40))]) == []
+
+
+def test_undecided_images_widen_a_difference_at_both_ends() -> None:
+    one, other = rate(50, 100, None, 10).images, rate(20, 100, None, 30).images
+    low, high = difference(one, other)
+    every = [
+        difference(rate(50 + more, 100).images, rate(20 + less, 100).images)
+        for more in (0, 5, 10)
+        for less in (0, 15, 30)
+    ]
+    assert low == pytest.approx(min(ends[0] for ends in every))
+    assert high == pytest.approx(max(ends[1] for ends in every))

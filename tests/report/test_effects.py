@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from relrob.report.study.claims import Judgement
 from relrob.report.study.effects import Effect, effect
+from relrob.report.study.judgement import Judgement
 
 
 def test_the_interval_is_the_one_of_scipys_bootstrap() -> None:

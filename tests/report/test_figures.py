@@ -4,144 +4,52 @@ same bytes each time."""
 from __future__ import annotations
 
 import csv
-import io
 import json
 import shutil
 import xml.etree.ElementTree as ET
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet
 import pytest
-from matplotlib.container import BarContainer, ErrorbarContainer
-from matplotlib.figure import Figure
-from PIL import Image
 
 from relrob.api.study import export_records, run_named, table_text, write_figures
 from relrob.domain.record import Set
 from relrob.errors import StoreError, UsageError
-from relrob.report.study import figures as drawing
 from relrob.report.study.figures import figures
-from relrob.report.study.galleries import set_galleries, table_one
+from relrob.report.study.galleries import set_witnesses, table_witnesses
+from relrob.report.study.gallery_figures import set_galleries, table_one
 from relrob.report.study.parquet_file import parquet_bytes
 from relrob.report.study.published import on_8bit_grid, published
-from relrob.report.study.table_rows import TableRow
+from relrob.report.study.style import COLUMN
 from relrob.store.study_directory import CellResult, read_study, records_of, witnesses_of
 from relrob.store.summary import Summary
 from tests.cli_case import Case, relrob_command
-from tests.report.made_rows import rate, row_of
+from tests.report.made_rows import row_of
+from tests.report.test_panels import ROWS
 from tests.study.grids import study_file
 
-
-def cells_of(*more: dict[str, Any]) -> list[TableRow]:
-    return [row_of(**each) for each in more]
+_NAMES = {Set.RFP: "R-FP", Set.RQ: "R-Q", Set.R0: "R-0", Set.MIXED: "R-mixed"}
 
 
-ROWS = cells_of(
-    {
-        "step": Fraction(1),
-        "transfer": rate(90, 100, 98.9),
-        "by_label": {0: rate(1, 4), 7: rate(3, 4)},
-    },
-    {"step": Fraction(1, 2), "transfer": rate(80, 100), "by_label": {0: rate(0, 4), 7: rate(1, 4)}},
-    {"step": Fraction(1, 4), "radius": Fraction(10), "robustness": rate(0, 0)},
-    {"step": Fraction(1, 4), "runtime": "xnnpack"},
-    {"step": None},
-)
-
-
-def drawn(draw: Callable[[list[TableRow]], Figure]) -> Figure:
-    return draw([row for row in ROWS if row.step is not None])
-
-
-def bars(figure: Figure) -> dict[str, dict[str, list[float]]]:
-    """Panel title -> step -> heights."""
-    found: dict[str, dict[str, list[float]]] = {}
-    for axes in figure.axes:
-        for container in axes.containers:
-            assert isinstance(container, BarContainer)
-            heights = [patch.get_height() for patch in container.patches]
-            found.setdefault(axes.get_title(), {})[str(container.get_label())] = heights
-    return found
-
-
-def lines(figure: Figure) -> dict[tuple[str, str, str], list[tuple[float, float]]]:
-    """(title, y label, name) -> points of every line with error bars or crosses."""
-    found: dict[tuple[str, str, str], list[tuple[float, float]]] = {}
-    for axes in figure.axes:
-        for container in axes.containers:
-            assert isinstance(container, ErrorbarContainer)
-            line = container.lines[0]
-            assert line is not None
-            points = [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
-            found[axes.get_title(), axes.get_ylabel(), str(container.get_label())] = points
-        for line in axes.get_lines():
-            if "published" in str(line.get_label()):
-                points = [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
-                found[axes.get_title(), axes.get_ylabel(), str(line.get_label())] = points
-    return found
-
-
-def test_bars_are_the_shares_of_each_label() -> None:
-    assert bars(drawn(drawing._fooled)) == {
-        "g, builtin, radius 20": {"1": [25.0, 75.0], "1/2": [0.0, 25.0]},
-        "g, builtin, radius 10": {"1/4": [25.0, 0.0]},
-        "g, xnnpack, radius 20": {"1/4": [25.0, 0.0]},
-    }
-
-
-def test_lines_are_the_rates() -> None:
-    found = lines(drawn(drawing._rates))
-    transfer = {
-        key: points
-        for key, points in found.items()
-        if "transfer" in key[1] and key[0] == "g, builtin"
-    }
-    (ours,) = [points for key, points in transfer.items() if key[2] == "radius 20"]
-    assert [y for _, y in ours] == [80.0, 90.0]
-    assert [x for x, _ in ours] == pytest.approx([0.5, 1.0], rel=0.1)
-    (told,) = [points for key, points in transfer.items() if key[2] == "radius 20, published"]
-    assert [y for _, y in told] == [98.9]
-    robust = lines(drawn(drawing._robust))
-    assert {key[2] for key in robust} == {
-        f"{n}, radius {r}" for n in ("reference", "quantised") for r in (10, 20)
-    }
-    assert {y for key, points in robust.items() for _, y in points if "reference" in key[2]} == {
-        90.0
-    }
-    assert {y for key, points in robust.items() for _, y in points if "quantised" in key[2]} == {
-        89.0
-    }
-
-
-def test_a_range_shows_every_rate_but_not_the_whole_interval_of_three_images() -> None:
-    assert drawing._range([rate(3, 3), rate(0, 0)]) == pytest.approx((99.94, 100.06))
-    low, high = drawing._range([rate(990, 1000, 97.0), rate(2, 4)])
-    assert low < 50 and high > 100
-    assert drawing._range([rate(0, 10)])[0] == 0
-
-
-def test_every_figure_is_a_picture_and_the_same_each_time() -> None:
+def test_every_figure_is_in_print_and_the_same_each_time() -> None:
     made = figures(ROWS)
     assert sorted(made) == [
         f"{name}.{kind}"
-        for name in ("fooled-by-label-g", "rates", "robust")
-        for kind in ("png", "svg")
-    ]
+        for name in ("fooled-by-label-g", "relative-robustness-mnist", "robust-mnist")
+        for kind in ("pdf", "svg")
+    ] + ["transfer-mnist.pdf", "transfer-mnist.svg"]
     assert figures(ROWS) == made
     for name, data in made.items():
         if name.endswith(".svg"):
             drawn = ET.fromstring(data)  # noqa: S314
-            assert drawn.tag.endswith("svg") and b"<dc:date>" not in data
+            assert drawn.get("width") == f"{72 * COLUMN:g}pt" and b"<dc:date>" not in data
         else:
-            picture = Image.open(io.BytesIO(data)).convert("L")
-            assert picture.width > 600 and np.asarray(picture).std() > 10
-    assert figures(cells_of({"step": None})) == {}
-    assert "fooled-by-label-a-b-c.svg" in figures(cells_of({"grid": "a/b  c"}))
+            assert data.startswith(b"%PDF-") and b"CreationDate" not in data
+    assert figures([row_of(step=None)]) == {}
+    assert "fooled-by-label-a-b-c.svg" in figures([row_of(grid="a/b  c")])
 
 
 @pytest.fixture(scope="module")
@@ -151,38 +59,29 @@ def study(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def test_galleries_show_the_first_images_of_each_set(
-    study: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_galleries_show_the_first_images_of_each_set(study: Path) -> None:
     _, cells = read_study(study)
-    seen: list[list[int]] = []
-
-    def noted(views: list[Any], limit: int) -> bytes:
-        seen.append([view.index for view in views])
-        return b"x"
-
-    monkeypatch.setattr("relrob.report.study.galleries.gallery_png", noted)
-    made = set_galleries(cells)
     expected = {}
-    for which, name in (
-        (Set.RFP, "R-FP"),
-        (Set.RQ, "R-Q"),
-        (Set.R0, "R-0"),
-        (Set.MIXED, "R-mixed"),
-    ):
+    for which in (Set.RFP, Set.RQ, Set.R0, Set.MIXED):
         first = dict.fromkeys(
             record.index for cell in cells for record in records_of(cell) if record.set is which
         )
         if first:
-            expected[f"set-{name}.png"] = list(first)[:12]
-    assert dict(zip(made, seen, strict=True)) == expected
-    assert "set-R-0.png" in made
+            expected[which] = list(first)[:12]
+    made = set_witnesses(cells)
+    assert {which: [each.view.index for each in mine] for which, mine in made.items()} == expected
+    assert {each.view.network for each in made[Set.R0]} == {"reference"}
+    assert sorted(set_galleries(cells)) == sorted(
+        f"set-{_NAMES[which]}.{kind}" for which in expected for kind in ("svg", "pdf")
+    )
 
 
 def test_one_image_is_shown_at_every_radius_and_step(study: Path) -> None:
     _, cells = read_study(study)
     made = table_one(cells)
-    assert sorted(made) == ["perturbed.png", "perturbed.svg"] and made == table_one(cells)
+    assert sorted(made) == ["perturbed.pdf", "perturbed.svg"] and made == table_one(cells)
+    frames = table_witnesses(cells)
+    assert len({each.view.index for each in frames.values() if each is not None}) == 1
     robust = [replace(cell, options={**cell.options, "step": None}) for cell in cells]
     assert table_one(robust) == {}
 
@@ -349,22 +248,3 @@ def test_witnesses_of_a_cell_are_those_of_its_store(study: Path) -> None:
         for record in records_of(cell)
         for view in witnesses_of(cell, record.index)
     ] == [view.cost for view in views]
-
-
-def test_undecided_images_are_bars_without_a_marker() -> None:
-    """Of ten images four robust and three open: 40 to 70 %, the interval of 4 and of 7 of 10."""
-    rows = [row_of(robustness=rate(4, 10, None, 3)), row_of(step=Fraction(1, 2))]
-    axes = drawing._rates(rows).axes[0]
-    (container,) = axes.containers
-    assert isinstance(container, ErrorbarContainer) and container.lines[0] is not None
-    ys = np.asarray(container.lines[0].get_xydata())[:, 1]
-    assert np.isnan(ys[0]) and ys[1] == 100
-    spans = [
-        [tuple(np.asarray(path.vertices)[:, 1].tolist()) for path in drawn.get_paths()]
-        for drawn in axes.collections
-    ]
-    assert [pytest.approx((40, 70))] in spans
-    assert [pytest.approx((16.82, 89.22), abs=0.01)] in spans
-    open_ = row_of(by_label={0: rate(1, 4, None, 2)}, step=Fraction(1, 2))
-    bars_ = [c for c in drawing._fooled([open_]).axes[0].containers if isinstance(c, BarContainer)]
-    assert [[p.get_height() for p in c.patches] for c in bars_] == [[25.0], [50.0]]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relrob.report.study import claims_matachana, claims_shrestha, claims_zhao
-from relrob.report.study.claims import Judgement, PaperClaim
+from relrob.report.study.judgement import Judgement, PaperClaim
 from relrob.report.study.stage_rows import Rows
 from relrob.report.study.stage_text import GroupRows
 

@@ -86,7 +86,7 @@ def test_studies_are_found_by_name_and_by_file(tmp_path: Path) -> None:
 
 def test_the_founding_study_has_every_cell_of_the_paper() -> None:
     study = next(each for each in list_studies() if each["name"] == "duncan2020")
-    assert (study["name"], study["cells"]) == ("duncan2020", 14 * 4 + 16 * 3)
+    assert (study["name"], study["cells"]) == ("duncan2020", 14 * 4 + 16 * 3 + 3)
     spec, there = find_spec("duncan2020", {}, {}), published("duncan2020.csv")
     for dataset, steps in (("mnist", 7), ("cifar10", 8)):
         searched = [cell for cell in spec.cells if cell.grid == f"{dataset}-search"]

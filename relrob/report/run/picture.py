@@ -27,7 +27,7 @@ _DARKER, _SAME, _BRIGHTER = (
     (247, 247, 247),
     (200, 84, 10),
 )
-_RAMP = np.array([_DARKER, _SAME, _BRIGHTER], dtype=np.float64)
+RAMP = np.array([_DARKER, _SAME, _BRIGHTER], dtype=np.float64)
 # PNG compression: level 9 saves little on these pictures and takes much longer.
 _LEVEL = 6
 
@@ -137,13 +137,13 @@ def _panels(view: WitnessView, side: int) -> tuple[Image.Image, Image.Image, Ima
         for image in (view.original, view.perturbed)
     ]
     return (
-        _scaled(_rgb(pixels[0]), side),
-        _scaled(_rgb(pixels[1]), side),
-        _scaled(_difference_colours(pixels[1] - pixels[0]), side),
+        _scaled(rgb(pixels[0]), side),
+        _scaled(rgb(pixels[1]), side),
+        _scaled(difference_colours(pixels[1] - pixels[0]), side),
     )
 
 
-def _rgb(image: Floats) -> Levels:
+def rgb(image: Floats) -> Levels:
     """(H, W, C) in [0,1] to (H, W, 3) levels; one channel, or any number but three, as grey."""
     levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     if levels.shape[2] == 3:
@@ -163,13 +163,13 @@ def _strongest(change: Floats) -> NDArray[np.float32]:
     return strongest
 
 
-def _difference_colours(change: Floats) -> Levels:
+def difference_colours(change: Floats) -> Levels:
     """(H, W, C) changes to (H, W, 3) levels: blue is darker, orange brighter, near white equal. The
     largest change has the full colour."""
     signed = _strongest(change).astype(np.float64)
     largest = float(np.abs(signed).max(initial=0))
     position = signed / largest + 1 if largest > 0 else np.ones_like(signed)
-    colours = [np.interp(position, (0, 1, 2), _RAMP[:, colour]) for colour in range(3)]
+    colours = [np.interp(position, (0, 1, 2), RAMP[:, colour]) for colour in range(3)]
     return np.rint(np.stack(colours, axis=2)).astype(np.uint8)
 
 
@@ -227,7 +227,7 @@ def _legend(draw: ImageDraw.ImageDraw, view: WitnessView, left: int, top: int) -
     draw.text((left, top - 1), low, _GREY, font)
     for step in range(strip):
         colour = tuple(
-            round(float(np.interp(2 * step / (strip - 1), (0, 1, 2), _RAMP[:, part])))
+            round(float(np.interp(2 * step / (strip - 1), (0, 1, 2), RAMP[:, part])))
             for part in range(3)
         )
         draw.line((start + step, top, start + step, top + 13), fill=colour)

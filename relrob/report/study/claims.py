@@ -7,11 +7,12 @@ little, in either direction.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import StrEnum
+from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from relrob.report.study.claims_images import fragile, gap, lost_one, sizes
+from relrob.report.study.judgement import Judgement, PaperClaim
 from relrob.report.study.table_rows import Rate, TableRow
 from relrob.store.proportions import Bounds
 
@@ -22,29 +23,15 @@ _COST: Final = 0.03
 # The paper's largest losses of robustness and of transfer, in points.
 _LOSSES: Final = (1.4, 48.0)
 _MAIN: Final = "duncan2020.csv"
-
-
-class Judgement(StrEnum):
-    """The result for a claim."""
-
-    REPRODUCED = "reproduced"
-    NOT = "not reproduced"
-    OPEN = "inconclusive"
-
-
-@dataclass(frozen=True)
-class PaperClaim:
-    """A sentence of the paper, the judgement, and the numbers that it rests on."""
-
-    says: str
-    judgement: Judgement
-    why: str
+# Of its tables and claims.
+_RADII: Final = (10, 20)
 
 
 def claims(published: str, rows: Sequence[TableRow]) -> list[PaperClaim]:
     """The claims of the paper, for each grid and runtime of a study.
 
-    `published`: the table of published numbers beside the study's; another table has no claims.
+    `published`: the table of published numbers beside the study's; another table has no claims. A
+    grid of other radii has none either.
     """
     if published != _MAIN:
         return []
@@ -53,12 +40,19 @@ def claims(published: str, rows: Sequence[TableRow]) -> list[PaperClaim]:
         groups.setdefault((row.grid, row.runtime), []).append(row)
     found = []
     for (grid, runtime), cells in groups.items():
+        if not any(row.radius in _RADII for row in cells):
+            continue
         for claim in (
             _robust(cells),
             _falls(cells),
             _accurate(cells),
             _unequal(cells),
             _radius(cells),
+            _wider(cells),
+            lost_one(cells),
+            gap(cells),
+            fragile(cells),
+            sizes(cells),
         ):
             if claim is not None:
                 found.append(
@@ -177,6 +171,26 @@ def _radius(cells: list[TableRow]) -> PaperClaim | None:
     if _above(wide, narrow):
         return PaperClaim(says, Judgement.REPRODUCED, why)
     return PaperClaim(says, Judgement.NOT if _above(narrow, wide) else Judgement.OPEN, why)
+
+
+def _wider(cells: list[TableRow]) -> PaperClaim | None:
+    """Sec. II-C.2."""
+    says = "a larger radius finds an effective perturbation for more images"
+    pairs = []
+    for step in dict.fromkeys(row.step for row in cells):
+        pairs += list(pairwise(sorted((r for r in cells if r.step == step), key=_radius_of)))
+    if not pairs:
+        return None
+    more = sum(_above(wide.fooled, narrow.fooled) for narrow, wide in pairs)
+    fewer = sum(_above(narrow.fooled, wide.fooled) for narrow, wide in pairs)
+    why = f"of {len(pairs)} pairs of radii surely for more in {more} and for fewer in {fewer}"
+    if fewer:
+        return PaperClaim(says, Judgement.NOT, why)
+    return PaperClaim(says, Judgement.REPRODUCED if more == len(pairs) else Judgement.OPEN, why)
+
+
+def _radius_of(row: TableRow) -> Fraction:
+    return row.radius
 
 
 def _between(low: float, high: float) -> str:

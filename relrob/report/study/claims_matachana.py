@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from scipy.stats import spearmanr
 
-from relrob.report.study.claims import Judgement, PaperClaim
 from relrob.report.study.effects import Effect, effect
+from relrob.report.study.judgement import Judgement, PaperClaim
 from relrob.report.study.judging import about, together
 from relrob.report.study.stage_rows import Rows, Values
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from relrob.report.study.claims import Judgement, PaperClaim
 from relrob.report.study.effects import Effect, effect
+from relrob.report.study.judgement import Judgement, PaperClaim
 from relrob.report.study.judging import about, together, trained
 from relrob.report.study.stage_rows import Rows, Values
 

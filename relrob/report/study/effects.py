@@ -17,7 +17,7 @@ from typing import Any, Final
 import numpy as np
 
 from relrob.domain.arrays import Doubles
-from relrob.report.study.claims import Judgement
+from relrob.report.study.judgement import Judgement
 
 LEAST: Final = 3
 _DRAWS: Final = 10_000

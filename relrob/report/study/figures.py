@@ -1,10 +1,10 @@
-"""A study's figures as SVG and PNG: robust images against the step, both rates beside the published
-ones, fooled images by label.
+"""A study's figures in print, at the width of a column, as SVG and PDF: both rates beside the
+published ones and robust images against the step, and fooled images by class.
 
-Colours are cividis and two of Okabe and Ito's, which the colour-blind can tell apart; line and
-marker differ too. Thin bars are Wilson intervals (95 %). A rate that undecided images could change
-is a thick bar without a marker, from the least to the greatest that they allow. The same rows give
-the same bytes. Imports Matplotlib.
+A thin line is a Wilson interval (95 %); the axes hold it. A share that undecided images could
+change is a thick line without a marker, from the least to the greatest that they allow. The number
+of images stands beside each point. A share of fewer than `LEAST` images is not drawn, and the
+figure says so. The same rows give the same bytes. Imports Matplotlib.
 """
 
 from __future__ import annotations
@@ -12,263 +12,327 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from fractions import Fraction
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Final
 
 import matplotlib
+import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from relrob.report.figure_file import STYLE, files
-from relrob.report.study.table_rows import Rate, TableRow
-from relrob.store.proportions import Bounds, Proportion
+from relrob.domain.arrays import Doubles
+from relrob.report.figure_file import files
+from relrob.report.study.class_figures import by_class
+from relrob.report.study.style import COLUMN, GREY, LOOKS, PRINT, SMALL, foot, legend, sheet
+from relrob.report.study.table_rows import LEAST, Rate, TableRow
 
-_BLUE, _ORANGE, _GREY = "#0072B2", "#D55E00", "#555555"
-_STYLE: Final[Any] = {
-    **STYLE,
-    "font.size": 9.0,
-    "axes.titlesize": 10.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
-# Undecided images on top of a bar.
-_OPEN: Final[Any] = {"hatch": "/////", "linewidth": 0.3}
-# Points of two networks at one step stand so many octaves apart.
-_APART: Final = 0.06
-# Images of a rate whose interval must fit; intervals of fewer run out of the picture.
-_ENOUGH: Final = 30
-_Panel = tuple[str, list[TableRow]]
+_Pick = Callable[[TableRow], Rate]
+_SPREAD: Final = 0.6  # of the room of a step that its points fill
+_HIGH: Final = 1.3  # inches of a panel without the lines of numbers
+_LINE: Final = 7.5  # points of a line of numbers
+_WIDE: Final = 3.2  # points of the line of undecided images
+# Percentages at which an angular axis may have a tick, and how far apart on it, of its length.
+_TICKS: Final = (100, 99.5, 99, 98, 96, 93, 90, 80, 70, 60, 50, 40, 20, 10, 5, 0)
+_APART: Final = 0.075
+_DASH: Final = "\N{EN DASH}"
+
+
+@dataclass(frozen=True)
+class _Series:
+    """Cells of one grid and kernel family at one radius; `look`: its place in `LOOKS`."""
+
+    name: str
+    rows: tuple[TableRow, ...]
+    look: int
 
 
 def figures(rows: Sequence[TableRow]) -> dict[str, bytes]:
-    """File name to content: an .svg and a .png of robust, of rates, and for each grid of
-    fooled-by-label-GRID. Rows without a step are left out."""
+    """File name to content: for each data set relative-robustness-SET, transfer-SET and robust-SET,
+    and for each grid fooled-by-label-GRID, as .svg and .pdf. Rows without a step are left out."""
     stepped = [row for row in rows if row.step is not None]
-    if not stepped:
-        return {}
-    with matplotlib.rc_context(_STYLE):
-        made = files("robust", _robust(stepped)) | files("rates", _rates(stepped))
-        for name, mine in _panels(stepped, lambda row: re.sub("[^A-Za-z0-9_-]+", "-", row.grid)):
-            made |= files(f"fooled-by-label-{name}", _fooled(mine))
+    made: dict[str, bytes] = {}
+    with matplotlib.rc_context(PRINT):
+        for name, mine in _parts(stepped):
+            made |= files(f"relative-robustness-{name}", _robustness(mine))
+            made |= files(f"transfer-{name}", _transfer(mine))
+            made |= files(f"robust-{name}", _robust(mine))
+        for grid, mine in _split(stepped, lambda row: _word(row.grid)):
+            made |= files(f"fooled-by-label-{grid}", by_class(mine))
     return made
 
 
-def _panels(rows: Iterable[TableRow], *names: Callable[[TableRow], str]) -> list[_Panel]:
-    """Rows that agree in all `names`, with a title."""
+def _word(text: str) -> str:
+    """For the name of a file."""
+    return re.sub("[^A-Za-z0-9_-]+", "-", text)
+
+
+def _split(
+    rows: Iterable[TableRow], name: Callable[[TableRow], str]
+) -> list[tuple[str, list[TableRow]]]:
     found: dict[str, list[TableRow]] = {}
     for row in rows:
-        found.setdefault(", ".join(name(row) for name in names), []).append(row)
+        found.setdefault(name(row), []).append(row)
     return list(found.items())
 
 
-def _grid(row: TableRow) -> str:
-    return row.grid
+def _parts(rows: Sequence[TableRow]) -> list[tuple[str, list[TableRow]]]:
+    """The rows of each figure: those of a data set. Grids of which images are undecided stand in a
+    figure of their own, whose axes they stretch; so do grids of radii that the first grid of their
+    data set lacks, and more grids and kernel families than there are looks."""
+    open_ = {_series_of(row) for row in rows if row.unknown}
+    first: dict[str, str] = {}
+    radii: dict[str, dict[str, None]] = {}
+    for row in rows:
+        first.setdefault(row.dataset, row.grid)
+        radii.setdefault(row.grid, {})[str(row.radius)] = None
+
+    def name(row: TableRow) -> str:
+        known = radii[first[row.dataset]]
+        other = [radius for radius in radii[row.grid] if radius not in known]
+        parts = [row.dataset, "undecided"] if _series_of(row) in open_ else [row.dataset]
+        return _word("-".join([*parts, "radius", *other] if other else parts))
+
+    found = []
+    for dataset, mine in _split(rows, name):
+        each = [group for _, group in _split(mine, _series_of)]
+        for start in range(0, len(each), len(LOOKS)):
+            number = "" if start == 0 else f"-{start // len(LOOKS) + 1}"
+            part = [row for group in each[start : start + len(LOOKS)] for row in group]
+            found.append((dataset + number, part))
+    return found
 
 
-def _runtime(row: TableRow) -> str:
-    return row.runtime
+def _series_of(row: TableRow) -> str:
+    return f"{row.grid}, {row.runtime}"
 
 
-def _radius(row: TableRow) -> str:
-    return f"radius {row.radius}"
+def _named(rows: Sequence[TableRow]) -> dict[str, str]:
+    """Series to its name in the legend: the region and the kernels, or the grid where those are
+    not its own."""
+    words = {_series_of(row): f"{row.described}, {row.runtime}" for row in rows}
+    shown = list(words.values())
+    return {key: name if shown.count(name) == 1 else key for key, name in words.items()}
 
 
-def _step(row: TableRow) -> Fraction:
-    """The step of a row that has one."""
-    return row.step if row.step is not None else Fraction(0)
+def _robustness(rows: Sequence[TableRow]) -> Figure:
+    return _by_step(rows, "$|R_Q^{FP}|\\,/\\,|R|$, %", "$|R|$", (lambda row: row.robustness,))
 
 
-def _sheet(rows: int, columns: int, size: tuple[float, float]) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of panels, each of that size in inches."""
-    figure = Figure(figsize=(size[0] * columns, size[1] * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, [list(line) for line in axes]
+def _transfer(rows: Sequence[TableRow]) -> Figure:
+    return _by_step(rows, "$|R^0|\\,/\\,|R^{NOT}|$, %", "$|R^{NOT}|$", (lambda row: row.transfer,))
 
 
-def _steps_axis(axes: Axes, rows: Sequence[TableRow]) -> None:
-    """The steps of the rows, from small to large, evenly spaced where each is twice the one
-    before."""
-    steps = sorted({_step(row) for row in rows})
-    axes.set_xscale("log", base=2)
-    axes.set_xticks([float(step) for step in steps], [str(step) for step in steps])
-    axes.minorticks_off()
-    axes.set_xlabel("step")
+def _robust(rows: Sequence[TableRow]) -> Figure:
+    picks = (lambda row: row.reference_robust, lambda row: row.quantised_robust)
+    return _by_step(rows, "images robust, %", "images", picks)
+
+
+def _by_step(rows: Sequence[TableRow], label: str, whole: str, picks: Sequence[_Pick]) -> Figure:
+    """A panel a radius: a rate against the step, a series a grid and kernel family, below it the
+    number of images of each point. Of two `picks` the second is the quantised network's, hollow."""
+    names, radii = _named(rows), _split(rows, lambda row: str(row.radius))
+    looks = {key: look for look, key in enumerate(names)}
+    high = _HIGH + (len(names) * _LINE + 26) / 72
+    figure, panels = sheet(len(radii), 1, COLUMN, high)
+    for (axes,), (radius, mine) in zip(panels, radii, strict=True):
+        steps = sorted({row.step for row in mine if row.step is not None})
+        series = [
+            _Series(names[key], tuple(cells), looks[key]) for key, cells in _split(mine, _series_of)
+        ]
+        told = {row.step: picks[0](row).published for row in mine if len(picks) == 1}
+        lanes = len(series) * len(picks) + any(value is not None for value in told.values())
+        for number, each in enumerate(series):
+            places = [{row.step: row for row in each.rows}.get(step) for step in steps]
+            for second, pick in enumerate(picks):
+                lane = number * len(picks) + second
+                _line(axes, places, pick, each, _shift(lane, lanes), hollow=second > 0)
+            _numbers(axes, places, picks[0], each, 1 + number)
+        _published(axes, [told.get(step) for step in steps], _shift(lanes - 1, lanes))
+        shares = [pick(row) for row in mine for pick in picks]
+        _scale(axes, *_range(shares, told.values()), angular=len(picks) == 1)
+        axes.set_xlim(-0.5, len(steps) - 0.5)
+        axes.set_xticks(range(len(steps)), [str(step) for step in steps])
+        axes.set_ylabel(label)
+        axes.set_title(f"radius {radius}", loc="left")
+        _head(axes, "step $\\delta$", 0, "black")
+    rates = [pick(row) for row in rows for pick in picks]
+    legend(figure, panels, _keys(rates, len(picks) > 1), columns=2)
+    foot(figure, _remark(rates, whole))
+    return figure
+
+
+def _shift(lane: int, lanes: int) -> float:
+    """How far right of its step a lane of points stands, in steps."""
+    return _SPREAD * ((lane + 0.5) / lanes - 0.5)
 
 
 def _line(
     axes: Axes,
-    rows: Sequence[TableRow],
-    pick: Callable[[TableRow], Rate],
+    places: Sequence[TableRow | None],
+    pick: _Pick,
+    series: _Series,
     shift: float,
-    **style: Any,
+    hollow: bool,
 ) -> None:
-    """Draw a rate with its interval against the step, `shift` octaves to the right.
+    """The rate at each place; nothing where there is no cell or fewer than `LEAST` images."""
+    colour, marker, line, _ = LOOKS[series.look]
+    middle = []
+    for place, row in enumerate(places):
+        rate = None if row is None else pick(row)
+        middle.append(math.nan)
+        if rate is None or rate.bounds is None or rate.interval is None or not drawn(rate):
+            continue
+        axes.vlines(place + shift, *rate.interval, colors=colour, linewidth=0.8)
+        if rate.percent is None:
+            axes.vlines(place + shift, *rate.bounds, colors=colour, linewidth=_WIDE, alpha=0.5)
+        else:
+            middle[-1] = rate.percent
+    axes.plot(
+        [place + shift for place in range(len(places))],
+        middle,
+        color=colour,
+        marker=marker,
+        linestyle=":" if hollow else line,
+        markerfacecolor="white" if hollow else colour,
+        markersize=2.8,
+        markeredgewidth=0.7,
+        linewidth=0.5 if hollow else 0.8,
+        label="_" if hollow else series.name,
+    )
 
-    The shift keeps lines from hiding each other. Cells without a rate are left out, and so are the
-    lines to cells of undecided images.
+
+def drawn(rate: Rate) -> bool:
+    """Are there enough images that are surely in its whole?"""
+    return rate.images.whole >= LEAST
+
+
+def count(rate: Rate) -> str:
+    """The images of its whole, or the least and the greatest number that undecided ones allow."""
+    known = rate.images
+    most = known.whole + known.part_if + known.rest_if + known.free
+    return f"{known.whole:,}" if most == known.whole else f"{known.whole:,}{_DASH}{most:,}"
+
+
+def _numbers(
+    axes: Axes, places: Sequence[TableRow | None], pick: _Pick, series: _Series, line: int
+) -> None:
+    """The images of each point, in a line below the axis."""
+    colour, _, _, letter = LOOKS[series.look]
+    _head(axes, f"$n$ {letter}", line, colour)
+    for place, row in enumerate(places):
+        if row is not None:
+            rate = pick(row)
+            _below(axes, place, count(rate), line, colour if drawn(rate) else GREY, drawn(rate))
+
+
+def _below(axes: Axes, x: float, text: str, line: int, colour: str, strong: bool) -> None:
+    axes.annotate(
+        text if strong else f"({text})",
+        (x, 0),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, -11 - _LINE * line),
+        textcoords="offset points",
+        ha="center",
+        va="baseline",
+        fontsize=SMALL,
+        color=colour,
+        annotation_clip=False,
+    )
+
+
+def _head(axes: Axes, text: str, line: int, colour: str) -> None:
+    """The head of a line below the axis, left of it."""
+    axes.annotate(
+        text,
+        (0, 0),
+        xycoords="axes fraction",
+        xytext=(-4, -11 - _LINE * line),
+        textcoords="offset points",
+        ha="right",
+        va="baseline",
+        fontsize=SMALL,
+        color=colour,
+        annotation_clip=False,
+    )
+
+
+def _published(axes: Axes, values: Sequence[float | None], shift: float) -> None:
+    """The paper's rates as crosses."""
+    points = [(x + shift, value) for x, value in enumerate(values) if value is not None]
+    if points:
+        x, y = zip(*points, strict=True)
+        axes.plot(x, y, "x", color="black", markersize=3.6, markeredgewidth=0.9, label="published")
+
+
+def _range(rates: Iterable[Rate], told: Iterable[float | None]) -> tuple[float, float]:
+    """The percentages to show: all intervals that are drawn, and all published rates."""
+    ends = [rate.interval for rate in rates if rate.interval is not None and drawn(rate)]
+    shown = [value for each in ends for value in each]
+    shown += [value for value in told if value is not None]
+    return (min(shown), max(shown)) if shown else (0.0, 100.0)
+
+
+def _scale(axes: Axes, low: float, high: float, angular: bool) -> None:
+    """An axis that holds these percentages.
+
+    `angular`: equal lengths are equal changes of asin(sqrt(share)), whose variance is the same for
+    every share (Bartlett 1936): so the last percents below 100 % can be told apart.
     """
-    points = [
-        (float(_step(row)) * 2**shift, rate.bounds, rate.interval)
-        for row in sorted(rows, key=_step)
-        if (rate := pick(row)).bounds is not None and rate.interval is not None
-    ]
-    if not points:
+    if not angular:
+        margin = max(high - low, 1) * 0.05
+        axes.set_ylim(low - margin, high + margin)
         return
-    known = [math.nan if low < high else low for _, (low, high), _ in points]
-    steps, arms = [step for step, _, _ in points], [_arms(*ends) for _, *ends in points]
-    down, up = zip(*arms, strict=True)
-    drawn = axes.errorbar(
-        steps,
-        known,
-        yerr=[down, up],
-        linewidth=1.4,
-        markersize=5,
-        capsize=2.5,
-        elinewidth=1.4,
-        **style,
-    )
-    colour = drawn.lines[0].get_color() if drawn.lines[0] is not None else None
-    for (step, (low, high), _), (below, above) in zip(points, arms, strict=True):
-        if low < high:
-            axes.vlines(step, low, high, colors=colour, linewidth=5, alpha=0.45)
-            axes.vlines(step, low - below, low + above, colors=colour, linewidth=1.4)
+    margin = max(_angle(high) - _angle(low), 2) * 0.06
+    axes.set_yscale("function", functions=(_angles, _shares))
+    ticks: list[float] = []
+    apart = (_angle(high) - _angle(low) + 2 * margin) * _APART
+    for tick in _TICKS:
+        near = ticks and _angle(ticks[-1]) - _angle(tick) < apart
+        if low - 0.5 <= tick <= high + 0.5 and not near:
+            ticks.append(tick)
+    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set_ylim(_share(_angle(low) - margin), _share(_angle(high) + margin))
 
 
-def _arms(bounds: Bounds, interval: Bounds) -> Bounds:
-    """How far an interval reaches below and above the least rate."""
-    return bounds[0] - interval[0], interval[1] - bounds[0]
+def _angle(percent: float) -> float:
+    """Degrees, from 0 at 0 % to 90 at 100 %."""
+    return float(_angles(np.array([percent]))[0])
 
 
-def _robust(rows: Sequence[TableRow]) -> Figure:
-    """Images on which each network is robust, against the step: a panel a grid and kernel family, a
-    marker a radius."""
-    panels = _panels(rows, _grid, _runtime)
-    columns = min(2, len(panels))
-    figure, sheet = _sheet(-(-len(panels) // columns), columns, (4.6, 3.3))
-    for number, (title, mine) in enumerate(panels):
-        axes = sheet[number // columns][number % columns]
-        for (name, cells), marker in zip(_panels(mine, _radius), "osD^v", strict=False):
-            for network, pick, shift, style in (
-                ("reference", lambda row: row.reference_robust, -_APART, {"color": _BLUE}),
-                (
-                    "quantised",
-                    lambda row: row.quantised_robust,
-                    _APART,
-                    {"color": _ORANGE, "ls": "--", "mfc": "white"},
-                ),
-            ):
-                _line(axes, cells, pick, shift, marker=marker, label=f"{network}, {name}", **style)
-        axes.set_title(title)
-        axes.set_ylabel("images robust, %")
-        axes.set_ylim(0, 102)
-        _steps_axis(axes, mine)
-        axes.legend(fontsize=8)
-    _blank(sheet, len(panels))
-    return figure
+def _share(angle: float) -> float:
+    return float(_shares(np.array([angle]))[0])
 
 
-def _rates(rows: Sequence[TableRow]) -> Figure:
-    """Relative robustness and transfer against the step, two panels a grid and kernel family, the
-    published ones as crosses."""
-    panels = _panels(rows, _grid, _runtime)
-    figure, sheet = _sheet(len(panels), 2, (4.6, 3.1))
-    kinds: tuple[tuple[str, Callable[[TableRow], Rate]], ...] = (
-        ("relative robustness $|R_Q^{FP}|\\,/\\,|R|$, %", lambda row: row.robustness),
-        ("adversarial transfer $|R^0|\\,/\\,|R_{NOT}|$, %", lambda row: row.transfer),
-    )
-    for line, (title, mine) in zip(sheet, panels, strict=True):
-        for axes, (label, pick) in zip(line, kinds, strict=True):
-            for (name, cells), colour, marker, shift in zip(
-                _panels(mine, _radius),
-                (_BLUE, _ORANGE, _GREY),
-                "osD",
-                (-_APART, _APART, 0.0),
-                strict=False,
-            ):
-                _line(axes, cells, pick, shift, color=colour, marker=marker, label=name)
-                told = [
-                    (float(_step(row)) * 2**shift, pick(row).published)
-                    for row in cells
-                    if pick(row).published is not None
-                ]
-                if told:
-                    x, y = zip(*told, strict=True)
-                    axes.plot(
-                        x,
-                        y,
-                        "x",
-                        color=colour,
-                        markersize=7,
-                        markeredgewidth=1.8,
-                        zorder=4,
-                        label=f"{name}, published",
-                    )
-            axes.set_title(title)
-            axes.set_ylabel(label)
-            axes.set_ylim(*_range(pick(row) for row in mine))
-            _steps_axis(axes, mine)
-        # One legend stands beside both panels.
-        line[-1].legend(fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
+def _angles(percents: Doubles) -> Doubles:
+    """The angles of percentages; beyond 0 and 100 a degree a percent, for the margins."""
+    inside = np.clip(percents, 0, 100)
+    angles: Doubles = np.degrees(np.arcsin(np.sqrt(inside / 100))) + (percents - inside)
+    return angles
 
 
-def _range(rates: Iterable[Rate]) -> tuple[float, float]:
-    """The range of percentages to show.
-
-    It holds every rate, every published rate, and the intervals of rates of `_ENOUGH` images.
-    """
-    shown = [100.0]
-    for rate in rates:
-        shown += [*(rate.bounds or ()), *([] if rate.published is None else [rate.published])]
-        if rate.interval is not None and rate.images.whole >= _ENOUGH:
-            shown.append(rate.interval[0])
-    low = min(shown)
-    margin = max(100 - low, 1) * 0.06
-    return max(low - margin, 0), 100 + margin
+def _shares(angles: Doubles) -> Doubles:
+    inside = np.clip(angles, 0, 90)
+    shares: Doubles = 100 * np.sin(np.radians(inside)) ** 2 + (angles - inside)
+    return shares
 
 
-def _fooled(rows: Sequence[TableRow]) -> Figure:
-    """Images with an effective perturbation, by label: Figure 6 of Duncan et al. 2020. A panel a
-    grid, kernel family and radius."""
-    panels = _panels(rows, _grid, _runtime, _radius)
-    figure, sheet = _sheet(len(panels), 1, (9.0, 2.5))
-    for (axes,), (title, mine) in zip(sheet, panels, strict=True):
-        cells = sorted(mine, key=_step, reverse=True)
-        labels = sorted({label for row in cells for label in row.by_label})
-        width = 0.86 / len(cells)
-        for number, row in enumerate(cells):
-            ends = [row.by_label.get(label, Rate(Proportion())).bounds for label in labels]
-            rates = [bounds[0] if bounds else 0.0 for bounds in ends]
-            open_ = [bounds[1] - bounds[0] if bounds else 0.0 for bounds in ends]
-            left = [place + (number - (len(cells) - 1) / 2) * width for place in range(len(labels))]
-            shade = matplotlib.colormaps["cividis"](0.95 * number / max(len(cells) - 1, 1))
-            axes.bar(
-                left,
-                rates,
-                width,
-                color=shade,
-                edgecolor="white",
-                linewidth=0.3,
-                label=str(row.step),
-            )
-            if any(open_):
-                axes.bar(left, open_, width, rates, color="none", edgecolor=shade, **_OPEN)
-        axes.set_xticks(range(len(labels)), [str(label) for label in labels])
-        axes.grid(visible=False, axis="x")
-        axes.set_ylim(0, 100)
-        axes.set_xlabel("label")
-        axes.set_ylabel("images fooled, %")
-        axes.set_title(title)
-        axes.legend(title="step", fontsize=8, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    return figure
+def _keys(rates: Iterable[Rate], networks: bool) -> list[tuple[Artist, str]]:
+    """What the legend says of marks that are not of one series."""
+    found: list[tuple[Artist, str]] = []
+    if networks:
+        full = {"color": GREY, "marker": "o", "linestyle": "", "markersize": 2.8}
+        found.append((Line2D([], [], **full), "reference"))
+        found.append((Line2D([], [], **full, markerfacecolor="white"), "quantised"))
+    if any(rate.images.undecided and drawn(rate) for rate in rates):
+        wide = Line2D([], [], color=GREY, linewidth=_WIDE, alpha=0.5)
+        found.append((wide, "as undecided images fall"))
+    return found
 
 
-def _blank(sheet: list[list[Axes]], used: int) -> None:
-    """Hide the panels after the first `used` ones."""
-    for axes in [axes for line in sheet for axes in line][used:]:
-        axes.set_visible(False)
+def _remark(rates: Iterable[Rate], whole: str) -> str:
+    few = any(not drawn(rate) for rate in rates)
+    said = f"$n$: {whole}. Thin lines: 95 % (Wilson)."
+    return f"{said} ($n$): fewer than {LEAST}, not drawn." if few else said

@@ -1,139 +1,127 @@
-"""Pictures of a study's witnesses: a contact sheet of each set, and one image over all radii and
-steps (Duncan et al. 2020, Table I).
-
-The pictures show the first images of each set in the study's order, so the same study gives the
-same pictures. Imports Matplotlib.
-"""
+"""Witnesses of a study that its pictures show: the first of each set in the study's order, and one
+image over all radii and steps (Duncan et al. 2020, Figures 4 and 5, Table I)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-import matplotlib
-import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-
-from relrob.domain.arrays import Floats
 from relrob.domain.record import Record, Set, WitnessView
-from relrob.report.figure_file import STYLE, files
-from relrob.report.run.picture import gallery_png
+from relrob.report.study.table_rows import CLASSES
 from relrob.store.study_directory import CellResult, records_of, witnesses_of
 
-_SETS: Final = (
-    (Set.RFP, "quantised"),
-    (Set.RQ, "reference"),
-    (Set.R0, "reference"),
-    (Set.MIXED, "reference"),
-)
-_NAMES: Final = {
-    Set.RFP: "set-R-FP",
-    Set.RQ: "set-R-Q",
-    Set.R0: "set-R-0",
-    Set.MIXED: "set-R-mixed",
+# Set to the network that its witnesses fool.
+SETS: Final = {
+    Set.RFP: "quantised",
+    Set.RQ: "reference",
+    Set.R0: "reference",
+    Set.MIXED: "reference",
 }
-_EACH: Final = 12
+EACH: Final = 12
 
 
-def set_galleries(cells: Sequence[CellResult]) -> dict[str, bytes]:
-    """set-NAME.png for each set that has a witness: R^FP fools the quantised network alone; R_Q,
-    R^0 and R^mixed the reference."""
-    chosen: dict[Set, dict[int, WitnessView]] = {which: {} for which, _ in _SETS}
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """A witness and the cell that it comes from. `classes`: names in the order of labels."""
+
+    view: WitnessView
+    dataset: str
+    region: str
+    runtime: str
+    radius: Fraction
+    step: Fraction | None
+    classes: tuple[str, ...] = ()
+
+    @property
+    def cost(self) -> Fraction:
+        """Its L1 change."""
+        return Fraction(self.view.cost)
+
+    @property
+    def beyond(self) -> bool:
+        """Does it lie beyond the radius of a search?"""
+        return self.region == "search" and self.cost > self.radius
+
+
+# Radius and step to a witness; None where the reference is fooled nowhere.
+Frames = Mapping[tuple[Fraction, Fraction], Shown | None]
+
+
+def set_witnesses(cells: Sequence[CellResult]) -> dict[Set, list[Shown]]:
+    """The first `EACH` images of each set that has a witness: R^FP fools the quantised network
+    alone; R_Q, R^0 and R^mixed the reference."""
+    chosen: dict[Set, dict[int, Shown]] = {which: {} for which in SETS}
     for cell in cells:
-        records = records_of(cell)
-        for which, network in _SETS:
-            for record in records:
-                if len(chosen[which]) == _EACH:
-                    break
-                if record.set is which and record.index not in chosen[which]:
-                    for view in witnesses_of(cell, record.index):
-                        if view.network == network:
-                            chosen[which][record.index] = view
-    return {
-        f"{_NAMES[which]}.png": gallery_png(list(views.values()), _EACH)
-        for which, views in chosen.items()
-        if views
-    }
+        for record in records_of(cell):
+            mine = chosen.get(record.set)
+            if mine is None or len(mine) == EACH or record.index in mine:
+                continue
+            view = _view(cell, record.index, SETS[record.set])
+            if view is not None:
+                mine[record.index] = _shown(cell, view)
+    return {which: list(mine.values()) for which, mine in chosen.items() if mine}
 
 
-def table_one(cells: Sequence[CellResult]) -> dict[str, bytes]:
-    """perturbed.svg and .png: one image at each radius and step of a grid.
-
-    The grid is the first one with a witness; the image has witnesses in most of its cells.
-    """
-    grids = dict.fromkeys(
-        (cell.grid, str(cell.options.get("runtime", "")))
-        for cell in cells
-        if cell.options.get("step")
-    )
-    for grid, runtime in grids:
-        mine = {
-            (Fraction(cell.options["radius"]), Fraction(cell.options["step"])): cell
-            for cell in cells
-            if (cell.grid, str(cell.options.get("runtime", ""))) == (grid, runtime)
-        }
-        fooled = {key: _fooled(records_of(cell)) for key, cell in mine.items()}
-        often = Counter(index for indices in fooled.values() for index in indices)
+def table_witnesses(cells: Sequence[CellResult]) -> Frames:
+    """One image at each radius and step of the first region, of one data set and kernel family,
+    that has a witness. The image has witnesses in most of its cells."""
+    stepped = [cell for cell in cells if cell.options.get("step")]
+    for kind in dict.fromkeys(map(_kind, stepped)):
+        mine = {_place(cell): cell for cell in reversed(stepped) if _kind(cell) == kind}
+        often = Counter(index for cell in mine.values() for index in _fooled(records_of(cell)))
         if often:
             index = min(often, key=lambda index: (-often[index], index))
-            views = {key: _reference_view(cell, index) for key, cell in mine.items()}
-            with matplotlib.rc_context({**STYLE, "font.size": 8.0}):
-                return files(
-                    "perturbed",
-                    _sheet(views, index, ", ".join(name for name in (grid, runtime) if name)),
-                )
+            views = {key: _view(cell, index, "reference") for key, cell in mine.items()}
+            there = {key: index in _indices(cell) for key, cell in mine.items()}
+            return {
+                key: None if view is None else _shown(mine[key], view)
+                for key, view in views.items()
+                if there[key]
+            }
     return {}
 
 
-def _fooled(records: Sequence[Record]) -> list[int]:
+def _kind(cell: CellResult) -> tuple[str, ...]:
+    """What cells of one table have in common."""
+    region = cell.summary.header.region
+    return (
+        cell.dataset,
+        region.kind,
+        str(region.features),
+        cell.summary.header.quantised.runtime,
+        str(cell.options.get("grid", "")),
+    )
+
+
+def _place(cell: CellResult) -> tuple[Fraction, Fraction]:
+    return Fraction(cell.options["radius"]), Fraction(cell.options["step"])
+
+
+def _fooled(records: Iterable[Record]) -> list[int]:
     return [record.index for record in records if record.set in (Set.RQ, Set.R0, Set.MIXED)]
 
 
-def _reference_view(cell: CellResult, index: int) -> WitnessView | None:
-    """The witness against the reference, if there is one."""
-    return next((view for view in witnesses_of(cell, index) if view.network == "reference"), None)
+def _indices(cell: CellResult) -> set[int]:
+    return {record.index for record in records_of(cell)}
 
 
-def _sheet(
-    views: dict[tuple[Fraction, Fraction], WitnessView | None], index: int, title: str
-) -> Figure:
-    """A line of pictures a radius, a column a step; "none" where no perturbation fools the
-    reference."""
-    radii, steps = sorted({radius for radius, _ in views}), sorted({step for _, step in views})
-    figure = Figure(
-        figsize=(1.45 * (len(steps) + 1), 1.75 * len(radii) + 0.35), layout="constrained"
+def _view(cell: CellResult, index: int, network: str) -> WitnessView | None:
+    """The witness against that network, if there is one."""
+    return next((view for view in witnesses_of(cell, index) if view.network == network), None)
+
+
+def _shown(cell: CellResult, view: WitnessView) -> Shown:
+    header = cell.summary.header
+    step = cell.options.get("step")
+    return Shown(
+        view,
+        cell.dataset,
+        header.region.kind,
+        header.quantised.runtime,
+        Fraction(cell.options["radius"]),
+        None if step is None else Fraction(step),
+        header.dataset.classes or CLASSES.get(cell.dataset, ()),
     )
-    sheet = figure.subplots(len(radii), len(steps) + 1, squeeze=False)
-    shown = next(view for view in views.values() if view is not None)
-    for line, radius in zip(sheet, radii, strict=True):
-        _picture(line[0], shown.original, shown.shape, f"radius {radius}\noriginal: {shown.label}")
-        for axes, step in zip(line[1:], steps, strict=True):
-            view = views.get((radius, step))
-            if view is None:
-                axes.set_axis_off()
-                axes.set_title(f"step {step}\nnone", fontsize=8)
-            else:
-                said = f"step {step}\n{view.reference_label}, quantised {view.quantised_label}"
-                _picture(axes, view.perturbed, view.shape, said)
-    figure.suptitle(
-        f"Image {index}, {title}: what fools the reference, and what both networks say", fontsize=9
-    )
-    return figure
-
-
-def _picture(axes: Axes, pixels: Floats, shape: tuple[int, int, int], title: str) -> None:
-    """An image of the data set, pixel for pixel."""
-    image = np.asarray(pixels).reshape(shape)
-    axes.imshow(
-        image if shape[2] == 3 else image.mean(axis=2),
-        cmap="gray",
-        vmin=0,
-        vmax=1,
-        interpolation="nearest",
-    )
-    axes.set_xticks([])
-    axes.set_yticks([])
-    axes.set_title(title, fontsize=8)

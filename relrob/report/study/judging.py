@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from relrob.report.study.claims import Judgement, PaperClaim
+from relrob.report.study.judgement import Judgement, PaperClaim
 from relrob.report.study.stage_rows import Rows
 
 

@@ -1,8 +1,9 @@
-"""Figures of studies of stages as SVG and PNG: the published figures again, from our rows.
+"""Figures of studies of stages in print, as SVG and PDF: the published figures again, from our
+rows, at the width of a column or, with more than two panels a line, of a page.
 
 A point is the mean over seeds and runs; a thin bar reaches from the least to the greatest seed.
-Published numbers, where the paper prints any, are hollow. Colours are Okabe and Ito's; lines and
-markers differ too. The same rows give the same bytes. Imports Matplotlib.
+Published numbers, where the paper prints any, are hollow. The same rows give the same bytes.
+Imports Matplotlib.
 """
 
 from __future__ import annotations
@@ -17,34 +18,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from relrob.report.figure_file import STYLE, files
+from relrob.report.figure_file import files
 from relrob.report.study import claims_matachana as matachana
 from relrob.report.study import claims_shrestha as shrestha
 from relrob.report.study import claims_zhao as zhao
 from relrob.report.study.stage_rows import Rows, Values
+from relrob.report.study.style import COLUMN, LOOKS, PAGE, PRINT, SMALL, legend, sheet
 
-_STYLE: Final[Any] = {
-    **STYLE,
-    "font.size": 8.0,
-    "axes.titlesize": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#DDDDDD",
-    "grid.linewidth": 0.6,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
-# (colour, marker, line) of a series.
-_LOOKS: Final = (
-    ("#0072B2", "o", "-"),
-    ("#D55E00", "s", "--"),
-    ("#009E73", "^", "-."),
-    ("#CC79A7", "D", ":"),
-    ("#555555", "x", "-"),
-)
-_SIZE: Final = (2.6, 2.2)
-_TABLE_6: Final = ("fgsm", "jsma", "uap", "cw", "boundary")
+# The look of what is no series of its own: accuracy without attack.
+_BASE: Final = 4
+_HIGH: Final = 1.5  # inches of a panel
 Curve = list[tuple[float, Values]]
 
 
@@ -54,7 +37,7 @@ def figures(report: str, rows: Rows) -> dict[str, bytes]:
     makers = {"zhao2018": _zhao, "matachana2020": _matachana, "shrestha2024": _shrestha}
     if report not in makers:
         return {}
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(PRINT):
         made: dict[str, bytes] = {}
         for name, figure in makers[report](rows).items():
             made |= files(name, figure)
@@ -62,14 +45,12 @@ def figures(report: str, rows: Rows) -> dict[str, bytes]:
 
 
 def _sheet(rows: int, columns: int) -> tuple[Figure, list[list[Axes]]]:
-    figure = Figure(figsize=(_SIZE[0] * columns, _SIZE[1] * rows + 0.3), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False)
-    return figure, [list(line) for line in axes]
+    return sheet(rows, columns, COLUMN if columns <= 2 else PAGE, _HIGH)
 
 
 def _draw(axes: Axes, curve: Curve, look: int, label: str) -> None:
     """Means against x, each with a bar from the least to the greatest seed."""
-    colour, marker, line = _LOOKS[look % len(_LOOKS)]
+    colour, marker, line, _ = LOOKS[look % len(LOOKS)]
     known = [(x, values) for x, values in curve if values]
     if not known:
         return
@@ -83,8 +64,9 @@ def _draw(axes: Axes, curve: Curve, look: int, label: str) -> None:
         color=colour,
         marker=marker,
         linestyle=line,
-        markersize=3.5,
-        linewidth=1.1,
+        markerfacecolor=colour if look < len(LOOKS) else "white",
+        markersize=2.8,
+        linewidth=0.8,
         elinewidth=0.8,
         label=label,
     )
@@ -97,16 +79,6 @@ def _seeds(values: Values) -> tuple[float, float]:
         found.setdefault(key[0], []).append(value)
     means = [sum(group) / len(group) for group in found.values()]
     return min(means), max(means)
-
-
-def _legend(figure: Figure, axes: Sequence[Sequence[Axes]]) -> None:
-    """One legend for all panels, below them."""
-    told: dict[str, Any] = {}
-    for line in axes:
-        for each in line:
-            for handle, label in zip(*each.get_legend_handles_labels(), strict=True):
-                told.setdefault(label, handle)
-    figure.legend(told.values(), told.keys(), loc="outside lower center", ncols=min(len(told), 4))
 
 
 def _zhao(rows: Rows) -> dict[str, Figure]:
@@ -133,7 +105,7 @@ def _zhao(rows: Rows) -> dict[str, Figure]:
                     each.minorticks_off()
         for line in axes:
             line[0].set_ylabel("accuracy")
-        _legend(figure, axes)
+        legend(figure, axes, columns=4)
         found[f"accuracy-by-{title}"] = figure
     figure, axes = _sheet(1, len(zhao.ATTACKS))
     for each, (attack, words) in zip(axes[0], zhao.ATTACKS, strict=True):
@@ -142,7 +114,7 @@ def _zhao(rows: Rows) -> dict[str, Figure]:
         each.set_title(f"{words}, COMP->COMP")
         each.set_xlabel("accuracy without attack")
     axes[0][0].set_ylabel("accuracy under attack")
-    _legend(figure, axes)
+    legend(figure, axes, columns=4)
     found["attack-by-base-accuracy"] = figure
     return found
 
@@ -156,7 +128,7 @@ def _scenarios(
     points: Sequence[tuple[float, str]],
 ) -> None:
     base = [(x, rows.values(f"{net}-{group}", "accuracy", compress=text)) for x, text in points]
-    _draw(axes, base, 4, "no attack")
+    _draw(axes, base, _BASE, "no attack")
     for look, scenario in enumerate(zhao.SCENARIOS):
         curve = [(x, zhao.accuracy(rows, net, attack, scenario, text)) for x, text in points]
         _draw(axes, curve, look, scenario)
@@ -180,16 +152,16 @@ def _matachana(rows: Rows) -> dict[str, Figure]:
     attacks = [str(text) for text in rows.axis("uap", "attack")]
     figure, axes = _sheet(1, 2)
     for side, names in enumerate((models[: len(models) // 2 + 1], models[len(models) // 2 + 1 :])):
-        for look, model in enumerate(names):
+        for model in names:
             curve = [
                 (_eps(text), rows.values("uap", "evasion_rate", source=model, attack=text))
                 for text in attacks
             ]
-            _draw(axes[0][side], curve, look, model)
+            _draw(axes[0][side], curve, models.index(model), model)
         axes[0][side].set_xlabel("eps, levels of 255")
         axes[0][side].set_ylim(0, 1)
     axes[0][0].set_ylabel("UER, white-box")
-    _legend(figure, axes)
+    legend(figure, axes, columns=4)
     found["uer-by-eps"] = figure
     found["transfer-matrix"] = _matrix(rows, models)
     labels = sorted(rows.axis("targeted", "target_label"))
@@ -213,7 +185,7 @@ def _matrix(rows: Rows, models: Sequence[str]) -> Figure:
             values = matachana.transfer(rows, source, target)
             if values:
                 cells[i, j] = sum(values.values()) / len(values)
-    figure = Figure(figsize=(5.0, 4.4), layout="constrained")
+    figure = Figure(figsize=(COLUMN, COLUMN * 0.85), layout="constrained")
     axes = figure.subplots()
     shown = axes.imshow(cells, cmap="cividis", vmin=0, vmax=1)
     axes.grid(False)
@@ -225,14 +197,14 @@ def _matrix(rows: Rows, models: Sequence[str]) -> Figure:
         for j in range(len(models)):
             if not np.isnan(cells[i, j]):
                 colour = "black" if cells[i, j] > 0.6 else "white"
-                axes.text(j, i, f"{cells[i, j]:.2f}", ha="center", va="center", color=colour)
+                said = f"{cells[i, j]:.2f}"
+                axes.text(j, i, said, ha="center", va="center", color=colour, fontsize=SMALL)
     figure.colorbar(shown, label="UER at eps 10/255")
     return figure
 
 
 def _by_label(rows: Rows, models: Sequence[str], labels: Sequence[int]) -> Figure:
     figure, axes = _sheet(1, 1)
-    figure.set_figwidth(5.0)
     for look, model in enumerate(models):
         curve = [
             (
@@ -245,7 +217,7 @@ def _by_label(rows: Rows, models: Sequence[str], labels: Sequence[int]) -> Figur
     axes[0][0].set_xticks(list(labels))
     axes[0][0].set_xlabel("target label")
     axes[0][0].set_ylabel("TSR")
-    _legend(figure, axes)
+    legend(figure, axes, columns=4)
     return figure
 
 
@@ -277,8 +249,7 @@ def _shrestha(rows: Rows) -> dict[str, Figure]:
         axes[1][0].set_ylabel("L2 of successes")
         for each in axes[1]:
             each.set_xlabel("bits")
-        figure.suptitle(name)
-        _legend(figure, axes)
+        legend(figure, axes, title=name)
         found[f"attacks-by-bits-{net}"] = figure
     return found
 
@@ -302,12 +273,12 @@ def _hollow(axes: Axes, name: str, attack: str, metric: str, texts: Sequence[str
         axes.plot(
             [x for x, _ in known],
             [y for _, y in known],
-            color=_LOOKS[1][0],
+            color=LOOKS[1][0],
             marker="s",
             markerfacecolor="none",
             linestyle=":",
-            linewidth=0.9,
-            markersize=4,
+            linewidth=0.8,
+            markersize=3.2,
             label="published",
         )
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from relrob.errors import UsageError
 from relrob.report.run.table import escape
-from relrob.report.study.claims import PaperClaim
-from relrob.report.study.text import claims_json, claims_markdown, tex
+from relrob.report.study.judgement import PaperClaim
+from relrob.report.study.latex import tex
+from relrob.report.study.text import claims_json, claims_markdown
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
 

@@ -4,9 +4,9 @@ the published ones."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 from relrob.domain.network import Arithmetic
 from relrob.report.study.published import Key, Published, key_of
@@ -16,8 +16,21 @@ from relrob.store.study_directory import CellResult
 
 # Features of the ladders of Duncan et al. 2020.
 FEATURES = 20
+# Images below which a share says too little to be drawn or judged.
+LEAST: Final = 10
 # Images of every published cell.
 _IMAGES = 10_000
+# Names of the classes of data sets whose files hold numbers.
+CLASSES: Final = {
+    "cifar10": (
+        *("airplane", "automobile", "bird", "cat", "deer"),
+        *("dog", "frog", "horse", "ship", "truck"),
+    ),
+    "fashion-mnist": (
+        *("T-shirt", "trouser", "pullover", "dress", "coat"),
+        *("sandal", "shirt", "sneaker", "bag", "boot"),
+    ),
+}
 
 
 @dataclass(frozen=True)
@@ -96,6 +109,12 @@ class TableRow:
     `by_label` gives for each label. `reference_robust` and `quantised_robust` are shares of all
     images; `unknown` of them are undecided. `accuracy`: of both networks, in percent, None where it
     was not measured. `published`: the numbers of the paper for such a cell.
+
+    `right_by_label`: as `by_label`, of the images that the reference gets right; a class that it
+    seldom gets right is seldom fooled, and by that no safer. `classes`: names in the order of
+    labels, () where labels are numbers. `lost`: of each image in R^FP, the perturbed images that
+    the quantised network gets wrong, None where they were not counted; `sizes`: the least and the
+    greatest number of perturbed images around an image of R.
     """
 
     grid: str
@@ -116,6 +135,10 @@ class TableRow:
     by_label: dict[int, Rate]
     accuracy: tuple[float | None, float | None]
     published: Published | None
+    right_by_label: dict[int, Rate] = field(default_factory=dict)
+    classes: tuple[str, ...] = ()
+    lost: tuple[int | None, ...] = ()
+    sizes: tuple[int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -140,6 +163,10 @@ class TableRow:
             "reference_robust": self.reference_robust.json(),
             "quantised_robust": self.quantised_robust.json(),
             "fooled_by_label": {str(label): rate.json() for label, rate in self.by_label.items()},
+            "fooled_of_right_by_label": {
+                str(label): rate.json() for label, rate in self.right_by_label.items()
+            },
+            "lost_perturbations": list(self.lost),
             "unknown": self.unknown,
         }
 
@@ -177,6 +204,14 @@ def _row(cell: CellResult, published: dict[Key, Published]) -> TableRow:
         by_label={label: Rate(_of_all(*counts)) for label, counts in cell.by_label.items()},
         accuracy=(_percent(header.reference.accuracy), _percent(header.quantised.accuracy)),
         published=other,
+        right_by_label={
+            label: Rate(_of_all(fooled, undecided, cell.right[label]))
+            for label, (fooled, undecided, _) in cell.by_label.items()
+            if label in cell.right
+        },
+        classes=header.dataset.classes or CLASSES.get(cell.dataset, ()),
+        lost=cell.lost,
+        sizes=cell.sizes,
     )
 
 

@@ -11,8 +11,10 @@ from typing import Any, Final
 from relrob.errors import UsageError
 from relrob.report.run.rates import counted
 from relrob.report.run.table import escape
-from relrob.report.study.claims import PaperClaim, claims
-from relrob.report.study.table_rows import Rate, TableRow
+from relrob.report.study.claims import claims
+from relrob.report.study.judgement import PaperClaim
+from relrob.report.study.latex import latex
+from relrob.report.study.table_rows import LEAST, Rate, TableRow
 from relrob.store.proportions import Proportion
 from relrob.store.study_directory import StudyHead
 
@@ -51,7 +53,7 @@ def study_text(head: StudyHead, rows: Sequence[TableRow], form: str) -> str:
     makers: dict[str, Callable[[], str]] = {
         "markdown": lambda: _markdown(head, rows),
         "csv": lambda: _csv(rows),
-        "latex": lambda: _latex(rows),
+        "latex": lambda: latex(rows),
         "json": lambda: (
             json.dumps(study_json(head, rows), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
         ),
@@ -151,17 +153,17 @@ def _markdown(head: StudyHead, rows: Sequence[TableRow]) -> str:
 
 
 def _by_label(rows: Sequence[TableRow]) -> list[str]:
-    """Images fooled, label by label: the paper's Figure 6 in numbers."""
-    labels = sorted({label for row in rows for label in row.by_label})
+    """Images fooled, label by label: the paper's Figure 6 in numbers, of the images that the
+    reference gets right, where they are enough."""
+    labels = sorted({label for row in rows for label in row.right_by_label})
     lines = [
-        "## Images fooled, by label, %",
+        "## Images fooled, of those that the reference gets right, by label, %",
         "",
         _line(["grid", "runtime", "radius", "step", *map(str, labels)]),
         "| --- | --- | ---: | ---: |" + " ---: |" * len(labels),
     ]
     for row in rows:
-        rates = [row.by_label.get(label, Rate(Proportion())).bounds for label in labels]
-        shown = ["" if ends is None else _one_or_two(*ends) for ends in rates]
+        shown = [_share(row.right_by_label.get(label, Rate(Proportion()))) for label in labels]
         step = "" if row.step is None else str(row.step)
         lines.append(
             _line([escape(cell) for cell in (row.grid, row.runtime, str(row.radius), step, *shown)])
@@ -169,7 +171,10 @@ def _by_label(rows: Sequence[TableRow]) -> list[str]:
     return [*lines, ""]
 
 
-def _one_or_two(low: float, high: float) -> str:
+def _share(rate: Rate) -> str:
+    if rate.bounds is None or rate.images.whole < LEAST:
+        return "" if rate.bounds is None else f"n < {LEAST}"
+    low, high = rate.bounds
     return f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}"
 
 
@@ -218,36 +223,3 @@ def _csv(rows: Sequence[TableRow]) -> str:
             ]
         )
     return text.getvalue()
-
-
-def _latex(rows: Sequence[TableRow]) -> str:
-    parts = []
-    for title, _, pick in _TABLES:
-        shown = [" & ".join(tex(cell) for cell in _cells(row, pick(row))) + r" \\" for row in rows]
-        parts.append(
-            "\n".join(
-                [
-                    f"% {title}",
-                    r"\begin{tabular}{llrrrrlrr}",
-                    r"\toprule",
-                    " & ".join(tex(name) for name in _HEAD) + r" \\",
-                    r"\midrule",
-                    *shown,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                ]
-            )
-        )
-    return "% needs the package booktabs\n" + "\n\n".join(parts) + "\n"
-
-
-def tex(text: str) -> str:
-    """The text with every character escaped that LaTeX takes for a command.
-
-    >>> print(tex("95 % of R_Q"))
-    95 \\% of R\\_Q
-    """
-    marks = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-    return "".join(
-        marks.get(letter, f"\\{letter}" if letter in "%_#&${}" else letter) for letter in text
-    )
