@@ -1,0 +1,68 @@
+"""Pictures of images: the original, the perturbed one, and what was changed."""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import numpy as np
+
+from relrob.domain.arrays import Floats, Levels
+from relrob.domain.record import WitnessView
+from relrob.report.html.parts import Picture
+from relrob.report.html.run_data import RunData
+from relrob.report.html.thumbnails import Room
+from relrob.report.run.picture import difference_levels
+
+_NETWORKS: Final = ("quantised", "reference")
+
+
+@final
+class Pictures:
+    """The pictures of a run's images, as many as the page has room for."""
+
+    def __init__(self, run: RunData) -> None:
+        self._run, self.room = run, Room()
+
+    def original(self, index: int) -> Picture | None:
+        """The image as it is, None where nothing holds it."""
+        kept = self._run.evidence.pictures.get(index)
+        alt = f"image {index}"
+        if kept is not None:
+            return Picture(self.room.take_made(kept), alt)
+        views = self._run.witnesses(index)
+        if not views:
+            return None
+        return Picture(self.room.take(levels_of(next(iter(views.values())))), alt)
+
+    def perturbed(self, view: WitnessView) -> Picture:
+        """The image that fools the network."""
+        shown = levels(view.perturbed, view.shape)
+        return Picture(self.room.take(shown), f"image {view.index}, perturbed")
+
+    def changed(self, view: WitnessView) -> Picture:
+        """The difference in colours."""
+        alt = f"image {view.index}: darker pixels blue, brighter ones orange"
+        return Picture(self.room.take(difference_levels(view)), alt)
+
+
+def levels_of(view: WitnessView) -> Levels:
+    """The original of a witness."""
+    return levels(view.original, view.shape)
+
+
+def levels(image: Floats, shape: tuple[int, int, int]) -> Levels:
+    """(d,) in [0, 1] to (H, W, 1 or 3) levels; any other number of channels becomes grey."""
+    found: Levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).reshape(shape)
+    if shape[2] in (1, 3):
+        return found
+    grey: Levels = np.rint(found.mean(axis=2, keepdims=True)).astype(np.uint8)
+    return grey
+
+
+def amplified(view: WitnessView) -> str:
+    """By how much the difference is enlarged, and its largest change, in words."""
+    change = np.abs(np.asarray(view.perturbed, np.float64) - np.asarray(view.original, np.float64))
+    largest = float(change.max(initial=0.0))
+    if not largest:
+        return "no pixel differs"
+    return f"change x {1 / largest:.3g}, at most {largest:.3g} a pixel"

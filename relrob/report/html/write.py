@@ -1,0 +1,24 @@
+"""report.html of a finished run, audit or study, from its directory alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from relrob.report.html.page import html
+from relrob.report.html.run_data import open_run
+from relrob.report.html.run_page import run_page
+from relrob.system.files import write_atomic
+
+NAME: Final = "report.html"
+
+
+def run_html(directory: Path) -> str:
+    """The page of a run directory. Raises StoreError."""
+    with open_run(directory) as run:
+        return html(run_page(run))
+
+
+def write_run_page(directory: Path) -> None:
+    """Write report.html into a run directory. Raises StoreError."""
+    write_atomic(directory / NAME, run_html(directory))
