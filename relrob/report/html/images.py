@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Final, final
+from typing import final
 
 import numpy as np
 
-from relrob.domain.arrays import Floats, Levels
+from relrob.domain.arrays import Levels
 from relrob.domain.record import WitnessView
 from relrob.report.html.parts import Picture
 from relrob.report.html.run_data import RunData
-from relrob.report.html.thumbnails import Room
+from relrob.report.html.thumbnails import Room, levels
 from relrob.report.run.picture import difference_levels
-
-_NETWORKS: Final = ("quantised", "reference")
 
 
 @final
@@ -48,15 +46,6 @@ class Pictures:
 def levels_of(view: WitnessView) -> Levels:
     """The original of a witness."""
     return levels(view.original, view.shape)
-
-
-def levels(image: Floats, shape: tuple[int, int, int]) -> Levels:
-    """(d,) in [0, 1] to (H, W, 1 or 3) levels; any other number of channels becomes grey."""
-    found: Levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).reshape(shape)
-    if shape[2] in (1, 3):
-        return found
-    grey: Levels = np.rint(found.mean(axis=2, keepdims=True)).astype(np.uint8)
-    return grey
 
 
 def amplified(view: WitnessView) -> str:

@@ -13,7 +13,7 @@ from typing import Final, final
 import numpy as np
 from PIL import Image
 
-from relrob.domain.arrays import Levels
+from relrob.domain.arrays import Floats, Levels
 
 # The longer side of a picture, in pixels.
 SIDE: Final = 64
@@ -33,6 +33,17 @@ def png_uri(levels: Levels) -> str:
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=9)
     return _START + base64.b64encode(buffer.getvalue()).decode()
+
+
+def picture_of(image: Floats, shape: tuple[int, int, int]) -> str:
+    """An image (d,) in [0, 1] as a data URI."""
+    return png_uri(grey_or_rgb(levels(image, shape)))
+
+
+def levels(image: Floats, shape: tuple[int, int, int]) -> Levels:
+    """(d,) in [0, 1] to (H, W, C) levels."""
+    found: Levels = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8).reshape(shape)
+    return found
 
 
 def grey_or_rgb(levels: Levels) -> Levels:

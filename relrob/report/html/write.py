@@ -5,12 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from relrob.report.html.audit_data import read_audit
+from relrob.report.html.audit_page import audit_page
 from relrob.report.html.page import html
 from relrob.report.html.run_data import open_run
 from relrob.report.html.run_page import run_page
 from relrob.system.files import write_atomic
 
 NAME: Final = "report.html"
+RUN: Final = "run"  # the run directory inside that of an audit
 
 
 def run_html(directory: Path) -> str:
@@ -22,3 +25,17 @@ def run_html(directory: Path) -> str:
 def write_run_page(directory: Path) -> None:
     """Write report.html into a run directory. Raises StoreError."""
     write_atomic(directory / NAME, run_html(directory))
+
+
+def audit_html(directory: Path) -> str:
+    """The page of an audit's directory. Raises StoreError."""
+    audit = read_audit(directory)
+    if audit.document["robustness"].get("skipped"):
+        return html(audit_page(audit, None))
+    with open_run(directory / RUN) as run:
+        return html(audit_page(audit, run))
+
+
+def write_audit_page(directory: Path) -> None:
+    """Write report.html into an audit's directory. Raises StoreError."""
+    write_atomic(directory / NAME, audit_html(directory))

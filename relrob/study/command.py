@@ -1,0 +1,46 @@
+"""The command line that asks for a run again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from relrob.study.options import spelled
+from relrob.study.request import Request
+
+_PLACES = ("reference", "quantised")
+
+
+def verify_command(request: Request) -> str:
+    """`relrob verify` with the options that are not their defaults.
+
+    >>> verify_command(Request("20", "1/4", images="0:5"))
+    'relrob verify --radius 20 --step 1/4 --images 0:5'
+    """
+    typed = {
+        field.name: getattr(request, field.name)
+        for field in fields(Request)
+        if getattr(request, field.name) != field.default
+    }
+    return command("verify", typed)
+
+
+def command(name: str, typed: Mapping[str, Any]) -> str:
+    """A command with what was typed: networks first, then options; lists give an option each.
+
+    >>> command("audit", {"quantised": "q.tflite", "reference": "a b.keras", "allow": ["x", "y"]})
+    "relrob audit 'a b.keras' q.tflite --allow x --allow y"
+    """
+    words = ["relrob", name, *(str(typed[place]) for place in _PLACES if place in typed)]
+    for option, value in typed.items():
+        if option in _PLACES or value is None:
+            continue
+        if isinstance(value, bool):
+            words.append(spelled(option, value))
+        elif isinstance(value, list | tuple):
+            words += [word for each in value for word in (spelled(option), str(each))]
+        else:
+            words += [spelled(option), str(value)]
+    return shlex.join(words)
