@@ -11,7 +11,7 @@ from typing import Any
 from relrob.audit.gate import EXIT, SHIP, RuleResult
 from relrob.audit.rows import Row
 from relrob.domain.record import AttackRecord, Record
-from relrob.registry import load_extra
+from relrob.registry import load, load_extra
 from relrob.store.study_directory import CellResult
 from relrob.store.summary import Summary
 
@@ -51,6 +51,11 @@ class VerifyResult(Mapping[str, Any]):
         """The records as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
         return frame(self.records)
 
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:run_head")(self.summary)
+        return found
+
     def _document(self) -> dict[str, Any]:
         return {**self.summary.json(), "directory": str(self.directory)}
 
@@ -80,6 +85,11 @@ class StudyResult:
     def json(self) -> dict[str, Any]:
         """The document of `relrob study show --format json`."""
         found: dict[str, Any] = json.loads(self.document)
+        return found
+
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:study_head")(self.json())
         return found
 
     def to_pandas(self) -> Any:
@@ -133,3 +143,8 @@ class AuditResult:
     def to_pandas(self) -> Any:
         """The records as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
         return frame(self.records)
+
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:audit_head")(self.json())
+        return found

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any
+from typing import Any, Final
 
 from relrob.study.options import spelled
 from relrob.study.request import Request
 
-_PLACES = ("reference", "quantised")
+_PLACES: Final = ("reference", "quantised")
+# Options that are typed once for each of their values.
+_REPEATED: Final = ("allow",)
 
 
 def verify_command(request: Request) -> str:
@@ -28,7 +30,7 @@ def verify_command(request: Request) -> str:
 
 
 def command(name: str, typed: Mapping[str, Any]) -> str:
-    """A command with what was typed: networks first, then options; lists give an option each.
+    """A command with what was typed: networks first, then options.
 
     >>> command("audit", {"quantised": "q.tflite", "reference": "a b.keras", "allow": ["x", "y"]})
     "relrob audit 'a b.keras' q.tflite --allow x --allow y"
@@ -39,8 +41,10 @@ def command(name: str, typed: Mapping[str, Any]) -> str:
             continue
         if isinstance(value, bool):
             words.append(spelled(option, value))
-        elif isinstance(value, list | tuple):
+        elif option in _REPEATED:
             words += [word for each in value for word in (spelled(option), str(each))]
+        elif isinstance(value, list | tuple):
+            words += [spelled(option), ",".join(map(str, value))]
         else:
             words += [spelled(option), str(value)]
     return shlex.join(words)

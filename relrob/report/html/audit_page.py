@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
-from relrob.audit.rules import DIAGNOSES
 from relrob.report.audit.places import help_of, measures
 from relrob.report.audit.words import capital, diagnoses
 from relrob.report.html import (
@@ -60,17 +60,18 @@ def audit_page(audit: AuditData, run: RunData | None, *more: Section) -> Page:
     evidence = None if run is None else run.evidence
     flips = ({}, "") if evidence is None else (evidence.flips, evidence.flips_told)
     layered = layers.section(document["weights"], *flips)
+    looked = _Looked() if run is None else _robustness(run)
     return Page(
         **head_of(document, run),
         sections=(
             _rules(document),
             *_baseline(document),
-            *(() if run is None else _robustness(run)),
+            *looked.sets,
             *more,
             pair.section(document, audit.rows),
             *((layered,) if layered else ()),
             runtimes.section(document["runtimes"]),
-            *(() if run is None else (rows.section(run, Pictures(run)),)),
+            *looked.images,
             pair.others(audit.rows),
             _provenance(document, run),
             glossary.section(),
@@ -78,11 +79,6 @@ def audit_page(audit: AuditData, run: RunData | None, *more: Section) -> Page:
         footer=f"relrob {document['relrob']}. audit.json, images.csv and table.md beside this page "
         "hold the numbers, junit.xml and audit.sarif the rules.",
     )
-
-
-def head_page(document: Mapping[str, Any]) -> Page:
-    """The head alone, for a notebook."""
-    return Page(**head_of(document, None), sections=(), footer="report.html has the evidence.")
 
 
 def head_of(document: Mapping[str, Any], run: RunData | None) -> dict[str, Any]:
@@ -122,16 +118,22 @@ def head_of(document: Mapping[str, Any], run: RunData | None) -> dict[str, Any]:
 
 def _why(document: Mapping[str, Any]) -> list[str]:
     """The verdict in a sentence for a reader who knows no rules."""
-    said = {name: 0 for name in _RULES} | {}
-    for rule in document["rules"]:
-        said[rule["verdict"]] += 1
-    total = len(document["rules"])
-    what = f"{document['quantised']['path']} may replace {document['reference']['path']}"
+    rules = document["rules"]
+    by = {
+        verdict: [str(rule["id"]) for rule in rules if rule["verdict"] == verdict]
+        for verdict in _RULES
+    }
+    new, old = document["quantised"]["path"], document["reference"]["path"]
     if document["verdict"] == "ship":
-        return [f"By the policy, {what}: no rule of {total} failed."]
+        return [f"By the policy, {new} may replace {old}: none of {len(rules)} rules failed."]
     if document["verdict"] == "cannot say":
-        return [f"Whether {what} cannot be said: {said['cannot say']} of {total} rules are open."]
-    return [f"{said['failed']} of {total} rules failed, so by the policy it is not so that {what}."]
+        named = ", ".join(by["cannot say"])
+        return [f"Whether {new} may replace {old} cannot be said: {named} cannot be decided."]
+    named = ", ".join(by["failed"])
+    return [
+        f"By the policy, {new} may not replace {old}: "
+        f"{len(by['failed'])} of {len(rules)} rules failed ({named})."
+    ]
 
 
 def _accuracy(found: Mapping[str, Any]) -> list[Tile]:
@@ -175,7 +177,7 @@ def _rule(rule: Mapping[str, Any]) -> Line:
     name, images = str(rule["id"]), rule.get("images") or []
     named = ", ".join(map(str, images[:_NAMED]))
     more = f" and {len(images) - _NAMED:,} more" if len(images) > _NAMED else ""
-    failed = rule["verdict"] == "failed"
+    mend = "" if rule["verdict"] == "passed" else help_of(name)
     return Line(
         (
             name,
@@ -184,7 +186,7 @@ def _rule(rule: Mapping[str, Any]) -> Line:
             str(rule["threshold"]),
             f"{named}{more}",
             measures(name),
-            help_of(name) if failed or name != DIAGNOSES else "",
+            mend,
         )
     )
 
@@ -207,14 +209,26 @@ def _images(found: Sequence[Any]) -> str:
     return rows.ranges(whole) if whole else ", ".join(map(str, found)) or "none"
 
 
-def _robustness(run: RunData) -> tuple[Section, ...]:
+@dataclass(frozen=True)
+class _Looked:
+    """What stands on the page of the run: sections about its sets, and about its images."""
+
+    sets: tuple[Section, ...] = ()
+    images: tuple[Section, ...] = ()
+
+
+def _robustness(run: RunData) -> _Looked:
+    """Cards come before the strips and the rows: they get the room for pictures first."""
     pictures = Pictures(run)
     first = worst.section(run, pictures)
-    return (
-        sets.section(run, pictures),
-        first,
-        classes.section(run),
-        proofs.section(run.summary),
+    return _Looked(
+        (
+            sets.section(run, pictures),
+            first,
+            classes.section(run),
+            proofs.section(run.summary),
+        ),
+        (rows.section(run, pictures),),
     )
 
 

@@ -18,8 +18,8 @@ from relrob.report.run.picture import difference_levels
 class Pictures:
     """The pictures of a run's images, as many as the page has room for."""
 
-    def __init__(self, run: RunData) -> None:
-        self._run, self.room = run, Room()
+    def __init__(self, run: RunData, room: Room | None = None) -> None:
+        self._run, self.room = run, room or Room()
 
     def original(self, index: int) -> Picture | None:
         """The image as it is, None where nothing holds it."""

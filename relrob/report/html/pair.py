@@ -39,11 +39,13 @@ def _shares(found: Mapping[str, Any]) -> Table:
         accuracy = found[name].get("accuracy")
         if accuracy is not None:
             rows.append(_share(f"{name} right", accuracy))
-    for name, kind in (("right before, wrong now", "regressions"), ("wrong before, right now", "gains")):
+    changes = (("right before, wrong now", "regressions"), ("wrong before, right now", "gains"))
+    for name, kind in changes:
         rows.append(Line((name, "", f"{len(found[kind]):,}", "")))
     p = found.get("p_value")
     if p is not None:
-        rows.append(Line(("McNemar's exact test", f"p = {p:.3g}", "", "")))
+        told = f"p = {p:.3g}" if p else "p below 1e-300"
+        rows.append(Line(("McNemar's exact test", told, "", "")))
     columns = (
         Column("clean images"),
         Column("share", True),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from relrob.report.html import classes, glossary, layers, proofs, provenance, rows, sets, worst
 from relrob.report.html.images import Pictures
 from relrob.report.html.parts import Page, Section, Tile, Tone
@@ -38,12 +40,7 @@ def run_page(run: RunData, *more: Section) -> Page:
     )
 
 
-def head_page(summary: Summary) -> Page:
-    """The head alone, for a notebook."""
-    return Page(**head_of(summary), sections=(), footer="report.html has the evidence.")
-
-
-def head_of(summary: Summary) -> dict[str, object]:
+def head_of(summary: Summary) -> dict[str, Any]:
     """Verdict, sentences and tiles."""
     verdict, tone = judged(summary)
     header = summary.header

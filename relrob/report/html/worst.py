@@ -43,7 +43,7 @@ def _margin(record: Record) -> float:
 def section(run: RunData, pictures: Pictures) -> Section:
     """The cards, and how many images have none."""
     worst = ordered(run.records)
-    cards = tuple(card for record in worst[:MOST] if (card := _card(run, pictures, record)))
+    cards = tuple(found for record in worst[:MOST] if (found := card(run, pictures, record)))
     more = len(worst) - len(cards)
     blocks: list[Block] = [Cards(cards)] if cards else []
     if more:
@@ -66,7 +66,7 @@ def section(run: RunData, pictures: Pictures) -> Section:
     )
 
 
-def _card(run: RunData, pictures: Pictures, record: Record) -> Card | None:
+def card(run: RunData, pictures: Pictures, record: Record) -> Card | None:
     """The card of an image; None where its witness is gone."""
     views = run.witnesses(record.index)
     view = views.get("quantised") or views.get("reference")
