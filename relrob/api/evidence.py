@@ -80,7 +80,7 @@ def _flips(
     missing = len(views) - len(found)
     told = (
         "Layers are rounded one after the other, the first one first; the one that is named is the "
-        "first with which the label of the witness is wrong. It is a model of the file and no proof."
+        "first with which the label of the witness is wrong. It is a model of the file, no proof."
     )
     if missing:
         told += f" On {missing} lost images the model does not say what the network says."

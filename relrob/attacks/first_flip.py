@@ -2,9 +2,10 @@
 rounded.
 
 With k of its L weighted layers rounded, the network has the codes of the file in layers 1 to k, and
-from there on the reference's weights and no rounding. k = 0 is the reference and k = L the quantised
-network, both as models; the layer that is named is the first k that gives a wrong label. An image is
-left out where either end does not say what the network itself says: no proof rests on this.
+from there on the reference's weights and no rounding. k = 0 is the reference and k = L the
+quantised network, both as models; the layer that is named is the first k that gives a wrong label.
+An image is left out where either end does not say what the network itself says: no proof rests on
+this.
 """
 
 from __future__ import annotations

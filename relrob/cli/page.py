@@ -24,9 +24,7 @@ from relrob.registry import load
     "-o", "--output", type=click.Path(path_type=Path), help="[default: report.html in DIRECTORY]"
 )
 @common_options
-def command(
-    directories: tuple[Path, ...], output: Path | None, as_json: bool, quiet: bool
-) -> None:
+def command(directories: tuple[Path, ...], output: Path | None, as_json: bool, quiet: bool) -> None:
     """Write the page of a finished run, audit or study again.
 
     DIRECTORY: one that `relrob verify`, `relrob audit` or `relrob study run` wrote. The page is one

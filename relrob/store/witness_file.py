@@ -53,7 +53,8 @@ def encode(view: WitnessView) -> bytes:
     """The bytes of the .npz.
 
     `original` and `perturbed` are (H, W, C) float32, `moved` is (m,) int64, `*_scores` are (2,
-    classes) float32 (the original, the perturbed); labels, margins and the cost (text) are scalars. Raises StoreError for images of another size than the shape's.
+    classes) float32 (the original, the perturbed); labels, margins and the cost (text) are scalars.
+    Raises StoreError for images of another size than the shape's.
     """
     return packed(_arrays(view))
 

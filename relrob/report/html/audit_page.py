@@ -109,9 +109,7 @@ def head_of(document: Mapping[str, Any], run: RunData | None) -> dict[str, Any]:
         "title": f"{networks[1]['path']} in place of {networks[0]['path']}",
         "verdict": verdict,
         "tone": tone,
-        "sentences": tuple(
-            [*_why(document), *(capital(sentence) for sentence in document["sentences"])]
-        ),
+        "sentences": (*_why(document), *map(capital, document["sentences"])),
         "tiles": tuple(told),
     }
 
@@ -196,9 +194,7 @@ def _baseline(document: Mapping[str, Any]) -> tuple[Section, ...]:
     old = document.get("baseline")
     if old is None:
         return ()
-    pairs = [
-        (str(name), _images(value)) for name, value in old.items() if isinstance(value, list)
-    ]
+    pairs = [(str(name), _images(value)) for name, value in old.items() if isinstance(value, list)]
     intro = f"Compared with the audit in {old['path']}."
     return (Section("baseline", "Since the last release", intro, (Terms(tuple(pairs)),)),)
 

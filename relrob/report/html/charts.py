@@ -9,6 +9,7 @@ from typing import Final
 
 from markupsafe import Markup, escape
 
+from relrob.errors import capped, printable
 from relrob.report.html.parts import Tone
 
 _WIDE: Final = 720.0
@@ -30,7 +31,12 @@ def svg(width: float, height: float, label: str, body: str, name: str = "") -> M
     """An SVG of that size with a text for readers who do not see it; `body` is markup."""
     kind = f' class="{name}"' if name else ""
     size = f'viewBox="0 0 {_n(width)} {_n(height)}"'
-    return Markup(f'<svg{kind} {size} role="img" aria-label="{escape(label)}">{body}</svg>')  # noqa: S704
+    return Markup(f'<svg{kind} {size} role="img" aria-label="{escaped(label)}">{body}</svg>')  # noqa: S704
+
+
+def escaped(words: str) -> Markup:
+    """Text in markup: readable characters only, and not endless."""
+    return escape(capped(printable(words), 300))
 
 
 def _n(value: float) -> str:
@@ -51,7 +57,7 @@ def rect(x: float, y: float, width: float, height: float, tone: str) -> str:
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> str:
     """A line of text."""
     more = f' class="{kind}"' if kind else ""
-    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}"{more}>{escape(words)}</text>'
+    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}"{more}>{escaped(words)}</text>'
 
 
 def icicle(parts: Sequence[Part], label: str) -> Markup:
@@ -84,7 +90,7 @@ def _bar(part: Part, x: float, y: float, width: float, height: float) -> str:
         words += text(x + width / 2, y + 36, count, "on")
     elif width > len(count) * _LETTER + 4:
         words = text(x + width / 2, y + 28, count, "on")
-    title = f"<title>{escape(told)}: {count}</title>"
+    title = f"<title>{escaped(told)}: {count}</title>"
     inner = rect(x + 0.75, y, max(width - 1.5, 1.5), height, part.tone)
     return f"<g>{title}{inner}{words}</g>"
 

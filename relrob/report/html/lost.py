@@ -32,7 +32,7 @@ def section(cells: Sequence[CellResult]) -> Section:
             lost += len(mine)
             lines.append(_line(cell, mine, records))
             left = min(_EACH, MOST - len(cards))
-            run = RunData(cell.summary, records, {}, Evidence(), {}, store)
+            run = RunData(cell.summary, records, {}, Evidence(), {}, store.witnesses)
             cards += _cards(run, cell, f"c{place}", mine, room)[: max(left, 0)]
     columns = ("grid", "region", "runtime", "radius", "step", "lost", "images")
     table = Table(

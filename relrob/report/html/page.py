@@ -22,20 +22,28 @@ from relrob.report.html.parts import Page
 def html(page: Page) -> str:
     """The file. The same page gives the same text."""
     script = _source("script.js")
-    return _environment().get_template("page.html").render(
-        page=page,
-        style=Markup(_source("style.css")),  # noqa: S704
-        script=Markup(script),  # noqa: S704
-        digest=_digest(script),
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            style=Markup(_source("style.css")),  # noqa: S704
+            script=Markup(script),  # noqa: S704
+            digest=_digest(script),
+        )
     )
 
 
 def head(page: Page) -> str:
     """The verdict, its sentences, the numbers and the first chart, for a notebook: a piece of
     HTML that brings its own style."""
-    return _environment().get_template("head.html").render(
-        page=page,
-        style=Markup(_source("head.css")),  # noqa: S704
+    return (
+        _environment()
+        .get_template("head.html")
+        .render(
+            page=page,
+            style=Markup(_source("head.css")),  # noqa: S704
+        )
     )
 
 

@@ -20,9 +20,7 @@ def section(summary: Summary) -> Section:
     blocks: list[Block] = [alarm(summary)]
     attacks = summary.attacks
     if attacks is None:
-        blocks.append(
-            Notes(("No attack was run beside the solvers; --attacks asks for some.",))
-        )
+        blocks.append(Notes(("No attack was run beside the solvers; --attacks asks for some.",)))
     else:
         blocks += [_table(attacks), Notes(tuple(attack_notes(summary)))]
     return Section(
@@ -54,7 +52,8 @@ def _table(attacks: Attacks) -> Table:
     """The rows of table.md without times."""
     columns = tuple(Column(name, place > 0) for place, name in enumerate(HEAD[:-1]))
     rows = tuple(
-        Line((f"{'· ' * row.depth}{row.cells[0]}", *row.cells[1:-1])) for row in attack_rows(attacks)
+        Line((f"{'· ' * row.depth}{row.cells[0]}", *row.cells[1:-1]))
+        for row in attack_rows(attacks)
     )
     seen = " and ".join(NETWORKS)
     return Table(f"What attacks found on the {seen} network, by verdict", columns, rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,18 +26,18 @@ FIRST: Final = 100
 @dataclass(frozen=True, eq=False)
 class RunData:
     """A finished run. `attacks`: index to what attacks found; `config`: all that decides its
-    records; `store`: open, for witnesses."""
+    records; `find`: image to its witnesses."""
 
     summary: Summary
     records: tuple[Record, ...]
     attacks: Mapping[int, tuple[AttackRecord, ...]]
     evidence: Evidence
     config: Mapping[str, Any]
-    store: Store = field(repr=False)
+    find: Callable[[int], Sequence[WitnessView]] = field(repr=False)
 
     def witnesses(self, index: int) -> dict[str, WitnessView]:
         """Network to its witness around an image."""
-        return {view.network: view for view in self.store.witnesses(index)}
+        return {view.network: view for view in self.find(index)}
 
     @cached_property
     def first(self) -> frozenset[int]:
@@ -80,7 +80,12 @@ def open_run(directory: Path) -> Iterator[RunData]:
             ) from error
         records = tuple(store.records(asked(document)))
         yield RunData(
-            summary, records, store.attacks(), read_evidence(directory), store.config, store
+            summary,
+            records,
+            store.attacks(),
+            read_evidence(directory),
+            store.config,
+            store.witnesses,
         )
 
 

@@ -60,9 +60,7 @@ def _pair(pair: Mapping[str, Any] | None) -> Cell:
 
 def _runs(runs: Sequence[Mapping[str, Any]], refused: Sequence[Mapping[str, Any]]) -> Table:
     """Each runtime with its versions; those that did not run the file with the reason."""
-    rows = [
-        Line((str(run["runtime"]), f"{run['images']:,}", str(run["details"]))) for run in runs
-    ]
+    rows = [Line((str(run["runtime"]), f"{run['images']:,}", str(run["details"]))) for run in runs]
     rows += [
         Line((str(each["runtime"]), Cell("none", Tone.DIM), f"not run: {each['reason']}"))
         for each in refused

@@ -91,8 +91,16 @@ def section(run: RunData, pictures: Pictures) -> Section:
 def _table(summary: Summary) -> Table:
     columns = ("set", "images", "share", "95 % interval", "of", "meaning")
     rows = tuple(
-        Line((f"{'· ' * row.depth}{row.name}", f"{row.count:,}", row.share, row.interval)
-             + (row.whole, row.meaning))
+        Line(
+            (
+                f"{'· ' * row.depth}{row.name}",
+                f"{row.count:,}",
+                row.share,
+                row.interval,
+                row.whole,
+                row.meaning,
+            )
+        )
         for row in set_rows(summary)
     )
     return Table(
@@ -117,9 +125,7 @@ def _strip(run: RunData, pictures: Pictures, which: Set) -> Strip:
         note = f"{more:,} more in the table of images."
     elif more:
         note = "No pictures: nothing that is kept of the run holds them."
-    return Strip(
-        f"{which.value}: {count}", _PLAIN[which], tuple(shown), note, TONES[which]
-    )
+    return Strip(f"{which.value}: {count}", _PLAIN[which], tuple(shown), note, TONES[which])
 
 
 def _shown(

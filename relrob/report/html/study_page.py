@@ -66,18 +66,22 @@ def stages_page(document: Mapping[str, Any], groups: Sequence[GroupRows], digest
         ("study", str(document["study"])),
         ("profile", str(document["profile"]) or "none"),
         ("sha256 of its text", digest),
-        ("command", f"relrob study run {document['study']}"
-         + (f" --profile {document['profile']}" if document["profile"] else "")),
+        (
+            "command",
+            f"relrob study run {document['study']}"
+            + (f" --profile {document['profile']}" if document["profile"] else ""),
+        ),
     )
     return Page(
         **head_of(document),
         sections=(
             *_claims(document),
-            *(_group(place, group) for place, group in enumerate(groups)),
+            _groups(groups),
+            *(_group(place, group) for place, group in enumerate(groups) if group.rows),
             Section("provenance", "Provenance", "", (Terms(pairs, code=True),)),
             glossary.section(),
         ),
-        footer=f"relrob study show of this directory prints the same numbers of {document['study']}.",
+        footer=f"relrob study show prints the same numbers of {document['study']}.",
     )
 
 
@@ -109,6 +113,9 @@ def _verdict(document: Mapping[str, Any], judged: Counter[str], claims: int) -> 
         return f"{document['study']}: {parts} {'cells' if 'cells' in document else 'groups'}", (
             Tone.PLAIN
         )
+    groups = document.get("groups")
+    if groups is not None and not any(group["done"] for group in groups):
+        return "Nothing was run yet", Tone.OPEN
     if judged["not reproduced"]:
         tone = Tone.BAD
     else:
@@ -259,6 +266,32 @@ def _label(rate: Rate | None) -> Cell:
         return Cell("few", Tone.DIM)
     low, high = ends
     return Cell(f"{low:.1f}" if low == high else f"{low:.1f} to {high:.1f}")
+
+
+def _groups(groups: Sequence[GroupRows]) -> Section:
+    """How far each group was run."""
+    lines = tuple(
+        Line(
+            (
+                Cell(group.group, link=f"group-{place}" if group.rows else ""),
+                group.kind,
+                Cell(
+                    f"{group.done:,} of {group.stages:,}",
+                    Tone.OPEN if group.done < group.stages else Tone.PLAIN,
+                ),
+                f"{len(group.rows):,}",
+            )
+        )
+        for place, group in enumerate(groups)
+    )
+    columns = (
+        Column("group"),
+        Column("kind"),
+        Column("stages done", True),
+        Column("rows", True),
+    )
+    table = Table("Groups of stages", columns, lines, tall=len(lines) > 25)
+    return Section("groups", "The groups", "Each group of stages, finished or not.", (table,))
 
 
 def _group(place: int, group: GroupRows) -> Section:
