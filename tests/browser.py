@@ -57,17 +57,24 @@ class Browser:
 
     def call(self, method: str, session: str = "", **params: Any) -> dict[str, Any]:
         """A command's result; events that come before it are kept."""
-        self._next += 1
-        message = {"id": self._next, "method": method, "params": params}
-        message |= {"sessionId": session} if session else {}
-        os.write(self._write, json.dumps(message).encode() + b"\0")
+        number = self.send(method, session, **params)
         while True:
             got = self._message()
-            if got.get("id") == self._next:
+            if got.get("id") == number:
                 assert "error" not in got, (method, got["error"])
                 result: dict[str, Any] = got["result"]
                 return result
-            self._events.append(got)
+            self._keep(got)
+
+    def send(self, method: str, session: str = "", **params: Any) -> int:
+        """Send a command without waiting for its result; returns its number."""
+        self._next += 1
+        message = {"id": self._next, "method": method, "params": params}
+        message |= {"sessionId": session} if session else {}
+        data = json.dumps(message).encode() + b"\0"
+        while data:
+            data = data[os.write(self._write, data) :]
+        return self._next
 
     def events(self, session: str, *methods: str) -> list[dict[str, Any]]:
         """Parameters of the events that came so far."""
@@ -82,7 +89,12 @@ class Browser:
                     del self._events[place]
                     params: dict[str, Any] = each["params"]
                     return params
-            self._events.append(self._message())
+            self._keep(self._message())
+
+    def _keep(self, got: dict[str, Any]) -> None:
+        """Keep an event; the result of a command that nobody waits for is dropped."""
+        if "method" in got:
+            self._events.append(got)
 
     def _message(self) -> dict[str, Any]:
         while b"\0" not in self._rest:
@@ -162,14 +174,7 @@ class Tab:
 
     def _open(self, text: str, headers: dict[str, str]) -> None:
         """Navigate, and answer the one request."""
-        self._browser._next += 1
-        message = {
-            "id": self._browser._next,
-            "method": "Page.navigate",
-            "params": {"url": URL},
-            "sessionId": self._session,
-        }
-        os.write(self._browser._write, json.dumps(message).encode() + b"\0")
+        self._browser.send("Page.navigate", self._session, url=URL)
         paused = self._browser.wait(self._session, "Fetch.requestPaused")
         sent = {"Content-Type": "text/html; charset=utf-8", **headers}
         self._call(
