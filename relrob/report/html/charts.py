@@ -124,21 +124,19 @@ class Column:
 
 
 def columns(classes: Sequence[Column], label: str) -> Markup:
-    """Scores of a network, a column a class; a line across it is the score before."""
+    """Scores of a network, a column a class; a line across it is the score before. Columns stand on
+    0, or on the least score where one is below 0, so that the largest score is the tallest."""
     if not classes:
         return Markup("")
     high, each = 56.0, 22.0
     values = [value for one in classes for value in (one.before, one.after)]
-    low, top = min(0.0, *values), max(0.0, *values)
+    low, top = min(0.0, *values), max(values)
     reach = (top - low) or 1.0
-
-    def y(value: float) -> float:
-        return 4 + high * (top - value) / reach
-
     drawn = []
     for place, one in enumerate(classes):
-        x, ends = 3 + each * place, sorted((y(one.after), y(0)))
-        drawn.append(rect(x, ends[0], each - 8, max(ends[1] - ends[0], 1), one.tone or "dim"))
-        drawn.append(rect(x - 2, y(one.before) - 0.75, each - 4, 1.5, "ink"))
+        x = 3 + each * place
+        tall, before = (high * (value - low) / reach for value in (one.after, one.before))
+        drawn.append(rect(x, 4 + high - tall, each - 8, max(tall, 1), one.tone or "dim"))
+        drawn.append(rect(x - 2, 4 + high - before - 0.75, each - 4, 1.5, "ink"))
         drawn.append(text(x + (each - 8) / 2, high + 17, one.name[:3]))
     return svg(each * len(classes), high + 20, label, "".join(drawn), "scores")

@@ -61,7 +61,9 @@ def section(run: RunData, pictures: Pictures) -> Section:
         "worst",
         "The worst images",
         "A witness is an image inside the region that fools a network; each was replayed on the "
-        "network itself before it came here. Lost images come first, the clearest failure first.",
+        "network itself before it came here. Lost images come first, the clearest failure first. "
+        "Below the pictures stand the scores of both networks by class: green is the true class, "
+        "red the one that is said, and a line across a column is the score without the change.",
         tuple(blocks),
     )
 
