@@ -31,7 +31,8 @@ def svg(width: float, height: float, label: str, body: str, name: str = "") -> M
     """An SVG of that size with a text for readers who do not see it; `body` is markup."""
     kind = f' class="{name}"' if name else ""
     size = f'viewBox="0 0 {_n(width)} {_n(height)}"'
-    return Markup(f'<svg{kind} {size} role="img" aria-label="{escaped(label)}">{body}</svg>')  # noqa: S704
+    opened = f'<svg{kind} {size} role="img" aria-label="{escaped(label)}">'
+    return Markup(f"{opened}{body}</svg>")  # noqa: S704
 
 
 def escaped(words: str) -> Markup:

@@ -70,7 +70,7 @@ def _environment() -> Environment:
 @cache
 def _source(name: str) -> str:
     """The text of a file beside this one."""
-    return (files(__package__) / name).read_text(encoding="utf-8")
+    return (files("relrob.report.html") / name).read_text(encoding="utf-8")
 
 
 def _digest(script: str) -> str:

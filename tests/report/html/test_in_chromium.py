@@ -47,6 +47,21 @@ def test_axe_finds_nothing(browser: Browser, small: str, media: dict[str, str], 
     tab.close()
 
 
+def test_faults_are_noticed(browser: Browser, small: str) -> None:
+    """What the other tests look for can be found."""
+    bad = small.replace(' alt="', ' data-alt="').replace(
+        "<footer>", "<footer style='width:9999px'>"
+    )
+    bad = bad.replace("</main>", "</main><img src='https://example.test/a.png' alt=''>")
+    tab = Tab(browser, bad, width=360)
+    assert tab.value("document.documentElement.scrollWidth") > 360
+    assert tab.value(WIDE) > 0
+    assert any("Content Security Policy" in each for each in tab.complaints)
+    tab.value(axe_source() + ";0")
+    assert any(each.startswith("image-alt") for each in tab.value(AXE))
+    tab.close()
+
+
 def test_the_console_is_silent_and_nothing_is_requested(browser: Browser, small: str) -> None:
     tab = Tab(browser, small)
     assert tab.requests == [URL]

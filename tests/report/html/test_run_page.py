@@ -140,7 +140,7 @@ def test_text_from_files_is_escaped_and_capped() -> None:
     dataset = {"name": bad, "split": "test", "images": 7, "sha256": "e" * 64, "classes": [bad] * 10}
     header = make_header(7)
     networks = {name: {**header[name], "path": bad} for name in ("reference", "quantised")}
-    text = html(run_page(made_run(7, dataset=dataset, **networks)))
+    text = html(run_page(made_run(7, None, dataset=dataset, **networks)))
     assert "<script>alert" not in text and "\u202e" not in text
     assert "&lt;script&gt;alert(1)" in text
     assert "characters ..." in text and len(text) < 400_000
