@@ -72,7 +72,7 @@ def _flips(
     find: Callable[..., list[str | None]] = load("relrob.attacks.first_flip:first_flips")
     try:
         layers = find(*networks, images, wanted, given)
-    except NotReadError as reason:
+    except (NotReadError, RelrobError) as reason:
         return {}, f"Which layer flips the lost images cannot be told: {reason}."
     found = {
         view.index: layer for view, layer in zip(views, layers, strict=True) if layer is not None

@@ -43,7 +43,7 @@ def made_run(images: int, records: Sequence[Record] | None = None, **header: Any
         for record in rows
         if record.reference_verdict
     }
-    gradients = {name: {} for name in ("reference", "quantised")}
+    gradients: dict[str, dict[str, str]] = {name: {} for name in ("reference", "quantised")}
     asked = {"seed": 7, "gradients": gradients, "each": [{"attack": ATTACK, "norm": "linf"}]}
     document = {**make_header(len(rows)), "attacks": asked, **header}
     pictures = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from relrob.errors import StoreError
 from tests.cli_case import Case, relrob_command
 from tests.report.html.test_run_page import Text
 from tests.study.grids import study_file
+from tests.support import ROOT
 
 
 @pytest.fixture(scope="module")
@@ -129,3 +132,14 @@ def test_a_result_shows_its_head_in_a_notebook(run: Path, case: Case) -> None:
     shown = result._repr_html_()
     assert "relative robustness" in shown and "<script" not in shown
     assert shown.count("<div") == shown.count("</div")
+
+
+def test_no_template_engine_is_imported_until_a_page_is_written() -> None:
+    program = (
+        "import sys, relrob.api.verify, relrob.api.audit, relrob.api.study, relrob.api.page; "
+        "print({'jinja2', 'markupsafe', 'PIL'} & set(sys.modules))"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stdout == "set()\n"
