@@ -73,7 +73,8 @@ def judged(summary: Summary) -> tuple[str, Tone]:
         return f"Robustness is kept on {sets.both_robust:,} of {of}, {left}", Tone.OPEN
     if open_.reference:
         return f"Robustness is kept on all {of} that are known to be robust", Tone.OPEN
-    return f"Robustness is kept on all {of}", Tone.GOOD
+    whole = "the one image" if sets.robust == 1 else f"all {of}"
+    return f"Robustness is kept on {whole}", Tone.GOOD
 
 
 def _sentences(summary: Summary) -> list[str]:

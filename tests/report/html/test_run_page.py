@@ -154,7 +154,10 @@ def test_no_verdict_hides_what_is_undecided() -> None:
     kept, lost, open_ = make_record(0), make_record(1), make_record(5)
     robust_open = replace(open_, index=20, reference_verdict="ROBUST", quantised_verdict="UNKNOWN")
     both_open = replace(robust_open, index=21, reference_verdict="UNKNOWN")
-    assert judged(_summary(kept)) == ("Robustness is kept on all 1 image", "good")
+    assert judged(_summary(kept)) == (
+        "Robustness is kept on the one image",
+        "good",
+    )
     assert judged(_summary(kept, lost))[1] == "bad"
     words, tone = judged(_summary(kept, robust_open))
     assert words == "Robustness is kept on 1 of 2 images, 1 undecided" and tone == "open"
