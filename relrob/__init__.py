@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from relrob.api.audit import audit
     from relrob.api.compare import compare_runtimes
     from relrob.api.ladder import ladder
+    from relrob.api.page import page
     from relrob.api.prune import prune
     from relrob.api.quantise import quantise
     from relrob.api.radius import radius
@@ -37,6 +38,7 @@ __all__ = [
     "audit",
     "compare_runtimes",
     "ladder",
+    "page",
     "prune",
     "quantise",
     "radius",
@@ -53,6 +55,7 @@ _LAZY = {
     "attack": "relrob.api.attack:attack",
     "compare_runtimes": "relrob.api.compare:compare_runtimes",
     "ladder": "relrob.api.ladder:ladder",
+    "page": "relrob.api.page:page",
     "prune": "relrob.api.prune:prune",
     "quantise": "relrob.api.quantise:quantise",
     "radius": "relrob.api.radius:radius",

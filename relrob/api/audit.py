@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Any, Final
 
 from relrob.api.checks import Checked, Subject, check, runtimes_sentence, subject_of
+from relrob.api.evidence import keep_evidence
 from relrob.api.results import AuditResult, VerifyResult
 from relrob.api.verify import verify_plan
 from relrob.audit.baseline import Baseline, changes, read_baseline
@@ -20,12 +21,14 @@ from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
+from relrob.registry import load
 from relrob.report.audit.details import details
 from relrob.report.audit.write import audit_json, begin_in, write_audit
 from relrob.report.run.rates import ties, undecided
 from relrob.store.attack_summary import Attacks
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
+from relrob.study.command import command
 from relrob.study.plan import make_plan
 from relrob.study.pool import leave_unguarded
 from relrob.study.request import Request, request_of
@@ -85,7 +88,11 @@ def audit(
     contradicts a proof: then there is no verdict.
     """
     leave_unguarded()
-    begin, held, count = monotonic(), asked(policy, options), crew(workers, None)
+    begin, count = monotonic(), crew(workers, None)
+    told = {"reference": reference, "quantised": quantised, "images": images, "interval": interval}
+    told |= {"time": None if time == TIME else time, "seed": seed or None, "baseline": baseline}
+    told |= {"policy": None if isinstance(policy, Policy) else policy, **options}
+    typed, held = command("audit", told), asked(policy, options)
     seconds, given = seconds_of(str(time)), _regioned(options, seed)
     radius, step = given.pop("radius", None), given.pop("step", None)
     first = request_of(radius, step, reference, quantised, given)
@@ -109,16 +116,21 @@ def audit(
         _known(checked, stages, request)
         plan = make_plan(request, listener, directory / RUN, stages)
         run = verify_plan(plan, directory / RUN, count, listener)
-    return _concluded(subject, checked, _Looked(chosen, stopped, run), held, old, directory, begin)
+        networks, weights = (subject.reference, subject.quantised), checked.weights.json()
+        keep_evidence(run.directory, networks, subject.data, run.records, typed, weights)
+    looked = _Looked(chosen, stopped, run, typed)
+    return _concluded(subject, checked, looked, held, old, directory, begin)
 
 
 @dataclass(frozen=True, eq=False)
 class _Looked:
-    """Robustness: the images, the diagnoses that stopped it, or the run."""
+    """Robustness: the images, the diagnoses that stopped it, or the run. `command`: the one that
+    asks for the audit again."""
 
     chosen: Sampled
     stopped: tuple[str, ...]
     run: VerifyResult | None
+    command: str
 
     def json(self) -> dict[str, Any]:
         """The key robustness of audit.json, without times."""
@@ -225,6 +237,7 @@ def _concluded(
     told = _sentences(checked, looked, rows, facts, old)
     document = {
         "relrob": VERSION,
+        "command": looked.command,
         "verdict": verdict_of(rules),
         "sentence": told[0],
         "sentences": list(told),
@@ -243,6 +256,7 @@ def _concluded(
     }
     more = details(checked.pair, checked.weights, checked.runtimes)
     write_audit(directory, document, rows, more)
+    load("relrob.report.html.write:write_audit_page")(directory)
     return AuditResult(
         verdict_of(rules),
         told,

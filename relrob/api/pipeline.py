@@ -17,7 +17,7 @@ from relrob.store.stage_directory import finished
 from relrob.study.pipeline.campaign import INDEX, read_index, run_pipeline
 from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.spec import find_text, parsed
-from relrob.system.files import held
+from relrob.system.files import held, write_atomic
 
 # The claims of published studies, by the name in a study's `report`.
 CLAIMS: Final = {
@@ -59,6 +59,7 @@ def run_stages(
     directory = out if out is not None else Path("relrob-runs") / label
     listener(Event("note", f"profile {pipeline.profile or 'none'}, {len(pipeline.stages)} stages"))
     run_pipeline(pipeline, directory, workers, only, listener, scheduler)
+    write_atomic(directory / "report.html", stages_html(directory))
     return {**show_stages(directory), "directory": str(directory)}
 
 
@@ -69,6 +70,15 @@ def show_stages(directory: Path) -> dict[str, Any]:
     groups = _groups(directory, index)
     document = stages_json(index["title"], groups, _claims(index, groups))
     return {"study": index["study"], "profile": index["profile"], **document}
+
+
+def stages_html(directory: Path) -> str:
+    """The page of a study of stages, as far as it was run. Raises StoreError."""
+    index = read_index(directory)
+    made: str = load("relrob.report.html.write:stages_html")(
+        show_stages(directory), _groups(directory, index), str(index.get("sha256", ""))
+    )
+    return made
 
 
 def show_stages_text(directory: Path, form: str) -> str:

@@ -12,7 +12,7 @@ from relrob.audit.gate import EXIT, SHIP, RuleResult
 from relrob.audit.rows import Row
 from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import AttackRecord, Record
-from relrob.registry import load_extra
+from relrob.registry import load, load_extra
 from relrob.store.radius_summary import RadiusSummary
 from relrob.store.study_directory import CellResult
 from relrob.store.summary import Summary
@@ -53,6 +53,11 @@ class VerifyResult(Mapping[str, Any]):
         """The records as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
         return frame(self.records)
 
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:run_head")(self.summary)
+        return found
+
     def _document(self) -> dict[str, Any]:
         return {**self.summary.json(), "directory": str(self.directory)}
 
@@ -82,6 +87,11 @@ class StudyResult:
     def json(self) -> dict[str, Any]:
         """The document of `relrob study show --format json`."""
         found: dict[str, Any] = json.loads(self.document)
+        return found
+
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:study_head")(self.json())
         return found
 
     def to_pandas(self) -> Any:
@@ -136,6 +146,10 @@ class AuditResult:
         """The records as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
         return frame(self.records)
 
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:audit_head")(self.json())
+        return found
 
 @dataclass(frozen=True, eq=False)
 class RadiusResults:

@@ -18,6 +18,7 @@ from relrob.api.pipeline import (
     show_stages_text,
     stage_figures,
     stage_lines,
+    stages_html,
 )
 from relrob.api.results import StudyResult
 from relrob.domain.events import Event, Listener, silent
@@ -36,6 +37,7 @@ from relrob.study.run import crew
 from relrob.study.spec import builtin, find_spec, parsed, read_spec
 from relrob.system.files import write_atomic
 
+PAGE: Final = "report.html"
 _CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
 
 
@@ -109,6 +111,7 @@ def run_named(
             listener(Event("note", words))
     directory = out if out is not None else Path("relrob-runs") / f"study-{spec.name}"
     run_study(spec, directory, count, rerun or "never", listener, scheduler)
+    write_atomic(directory / PAGE, study_html(directory))
     return {**show(directory), "directory": str(directory)}
 
 
@@ -184,6 +187,17 @@ def show_text(directory: Path, form: str) -> str:
         return show_stages_text(directory, form)
     head, _, rows = _shown(directory)
     return study_text(head, rows, form)
+
+
+def study_html(directory: Path) -> str:
+    """The page of a study, as far as it was run. Raises StoreError."""
+    if holds_stages(directory):
+        return stages_html(directory)
+    head, cells, rows = _shown(directory)
+    made: str = load("relrob.report.html.write:study_html")(
+        head, cells, rows, study_json(head, rows)
+    )
+    return made
 
 
 def _shown(directory: Path) -> tuple[StudyHead, list[CellResult], list[TableRow]]:

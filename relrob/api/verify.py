@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from relrob.api.evidence import keep_evidence
 from relrob.api.results import VerifyResult
 from relrob.domain.events import Event, Listener, silent
 from relrob.registry import load
 from relrob.report.run.write import write_run
 from relrob.store.run_directory import Store
 from relrob.store.summarise import summarise
+from relrob.study.command import verify_command
 from relrob.study.export import export as write_questions
 from relrob.study.plan import Plan, make_plan, run_directory
 from relrob.study.pool import leave_unguarded
@@ -65,7 +67,11 @@ def verify(
     plan = doubted(make_plan(request, listener, directory, stages), stages, request, listener)
     if export is not None:
         write_questions(plan, Path(export), listener)
-    return verify_plan(plan, directory, count, listener, scheduler)
+    result = verify_plan(plan, directory, count, listener, scheduler)
+    networks, data = (plan.reference, plan.quantised), stages.data(request, listener)
+    keep_evidence(result.directory, networks, data, result.records, verify_command(request))
+    load("relrob.report.html.write:write_run_page")(result.directory)
+    return result
 
 
 def doubted(plan: Plan, stages: Stages, request: Request, listener: Listener) -> Plan:

@@ -30,7 +30,7 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     try:
         theirs = [on_grid(layer) for layer in _weights(quantised, "quantised network")]
         used = activations(quantised, theirs, reference, images)
-        ours = _on_one_scale(_weights(reference, "reference"), reference, quantised)
+        ours = on_one_scale(_weights(reference, "reference"), reference, quantised)
         layers = [compared(match) for match in matched(ours, theirs, reference.image_shape)]
     except NotReadError as error:
         found = (*nothing_quantised(theirs), *foreign(ours, theirs, reference.image_shape))
@@ -51,7 +51,7 @@ def _weights(network: Network, role: str) -> tuple[Weighted, ...]:
         raise NotReadError(f"the {role}: {error}") from error
 
 
-def _on_one_scale(
+def on_one_scale(
     layers: Sequence[Weighted], reference: Network, quantised: Network
 ) -> Sequence[Weighted]:
     """The reference's layers as they would be if it read the pixels on the scale that the quantised

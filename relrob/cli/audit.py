@@ -165,7 +165,7 @@ def command(
     Labels and weights of the pair are compared on all images, the runtimes of the file with each
     other, and robustness on a sample; a policy judges. Exit code 0: ship; 1: do not; 3: the policy
     asks what cannot be said; 4: a run contradicts a proof. DIR holds audit.json, images.csv,
-    table.md, junit.xml and audit.sarif. docs/audit.md tells how to read them.
+    table.md, junit.xml, audit.sarif and the page report.html. docs/audit.md tells how to read them.
 
     \b
     Examples:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     ),
     "study": ("relrob.cli.study:command", "Run grids of runs, beside published numbers."),
     "table": ("relrob.cli.table:command", "Print tables of runs, beside published numbers."),
+    "page": ("relrob.cli.page:command", "Write report.html of a finished directory again."),
     "check": ("relrob.cli.check:command", "Check certificates of ROBUST verdicts by other means."),
     "attack": ("relrob.cli.attack:command", "Find adversarial examples, and replay each of them."),
     "transfer": (

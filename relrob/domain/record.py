@@ -87,7 +87,9 @@ class WitnessView:
     """The facts that a picture of a witness shows. Images are flat float32 (d,), `shape` (H, W, C).
 
     `network`: "reference" or "quantised", the one that the witness fools; the labels and margins:
-    of the perturbed image on each network; `cost`: the exact L1 change, the text of a fraction.
+    of the perturbed image on each network; `cost`: the exact L1 change, the text of a fraction;
+    `*_scores` (2, classes): outputs of that network on the original and on the perturbed image,
+    None in witnesses of an older relrob.
     """
 
     index: int
@@ -102,6 +104,8 @@ class WitnessView:
     quantised_margin: float
     cost: str
     moved: tuple[int, ...]
+    reference_scores: Floats | None = None
+    quantised_scores: Floats | None = None
 
 
 # Remarks about an image of which an attack learned nothing: no output and no gradient led anywhere,

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
-from relrob.domain.arrays import Floats
+from relrob.domain.arrays import Floats, read_only
 from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Witness
@@ -25,7 +26,9 @@ def witness_view(
 ) -> WitnessView:
     """`networks`: reference and quantised; `base`: the clean image as fed (d,), `image` as stored;
     `network`: the one it fools."""
-    outputs = [opened.replayer.outputs(witness.image[None, :]) for opened in networks]
+    both = np.stack([np.asarray(base, np.float32), witness.image])
+    scores = [np.asarray(opened.replayer.outputs(both), np.float32) for opened in networks]
+    outputs = [each[1:] for each in scores]
     height, width, channels = (*image.shape, 1)[:3]
     return WitnessView(
         index=record.index,
@@ -40,4 +43,6 @@ def witness_view(
         quantised_margin=float(margins(outputs[1], record.label)[0]),
         cost=str(witness.cost),
         moved=witness.moved,
+        reference_scores=read_only(scores[0]),
+        quantised_scores=read_only(scores[1]),
     )

@@ -3,7 +3,7 @@ no code."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from relrob.system.npz import digest_of, packed, unpacked
 
 # The most bytes of an unpacked witness; an image of 1000 x 1000 colours needs 24 MB.
 _LARGEST = 1 << 28
+# Members that witnesses of an older relrob lack.
+_SCORES: Final = ("reference_scores", "quantised_scores")
 
 
 def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
@@ -39,14 +41,20 @@ def _arrays(view: WitnessView) -> dict[str, NDArray[np.generic]]:
         "quantised_margin": np.array(view.quantised_margin, dtype="<f8"),
         "cost": np.array(view.cost),
         "moved": np.array(view.moved, dtype="<i8"),
+        **{
+            name: np.asarray(scores, dtype="<f4")
+            for name in _SCORES
+            if (scores := getattr(view, name)) is not None
+        },
     }
 
 
 def encode(view: WitnessView) -> bytes:
     """The bytes of the .npz.
 
-    `original` and `perturbed` are (H, W, C) float32, `moved` is (m,) int64; labels, margins and the
-    cost (text) are scalars. Raises StoreError for images of another size than the shape's.
+    `original` and `perturbed` are (H, W, C) float32, `moved` is (m,) int64, `*_scores` are (2,
+    classes) float32 (the original, the perturbed); labels, margins and the cost (text) are scalars.
+    Raises StoreError for images of another size than the shape's.
     """
     return packed(_arrays(view))
 
@@ -85,6 +93,11 @@ def _decoded(members: dict[str, NDArray[Any]]) -> WitnessView:
         quantised_margin=float(members["quantised_margin"]),
         cost=str(members["cost"]),
         moved=tuple(int(feature) for feature in members["moved"]),
+        **{
+            name: read_only(members[name].astype(np.float32).reshape(2, -1))
+            for name in _SCORES
+            if name in members
+        },
     )
 
 

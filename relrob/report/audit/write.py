@@ -16,7 +16,9 @@ from relrob.report.audit.words import markdown
 from relrob.system.files import check_writable, disk_errors, write_atomic
 
 # Names in the directory of an audit.
-OWN: Final = frozenset({"audit.json", "audit.sarif", "images.csv", "junit.xml", "table.md", "run"})
+OWN: Final = frozenset(
+    {"audit.json", "audit.sarif", "images.csv", "junit.xml", "report.html", "table.md", "run"}
+)
 
 
 def audit_json(document: Mapping[str, Any]) -> str:
@@ -39,7 +41,7 @@ def files_of(document: Mapping[str, Any], rows: Sequence[Row], more: str = "") -
 
 def begin_in(directory: Path) -> None:
     """Refuse a directory that cannot be written, or that holds somebody's files and no audit; the
-    verdict of an earlier audit goes. Raises StoreError."""
+    verdict of an earlier audit goes, and its page. Raises StoreError."""
     document = directory / "audit.json"
     check_writable(document)
     with disk_errors(directory):
@@ -49,6 +51,7 @@ def begin_in(directory: Path) -> None:
                 f"{directory} has files but no audit", "a new or empty directory", "another --out"
             )
         document.unlink(missing_ok=True)
+        (directory / "report.html").unlink(missing_ok=True)
 
 
 def write_audit(

@@ -161,13 +161,13 @@ def image_rows(attacks: Attacks, records: Sequence[Record], found: Found) -> lis
     rows = []
     for record in sorted(records, key=lambda record: record.index):
         by = {(each.attack, each.network): each for each in found.get(record.index, ())}
-        told = (_placed(by.get((each.attack, name))) for each in attacks.each for name in NETWORKS)
+        told = (placed(by.get((each.attack, name))) for each in attacks.each for name in NETWORKS)
         verdicts = (record.reference_verdict, record.quantised_verdict)
         rows.append((str(record.index), *verdicts, *told))
     return rows
 
 
-def _placed(found: AttackRecord | None) -> str:
+def placed(found: AttackRecord | None) -> str:
     """ "0.03 inside", "0.3", "-" where nothing was found, "" where nothing was tried."""
     if found is None:
         return ""

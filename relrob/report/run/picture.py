@@ -87,7 +87,7 @@ def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
         for place, panel in enumerate(_panels(view, small)):
             _paste(canvas, panel, left + place * (small + gap), top)
         name = (
-            f"image {view.index}: true label {view.label}, L1 {_cost(view)}, "
+            f"image {view.index}: true label {view.label}, L1 {cost_text(view)}, "
             f"fools the {view.network}"
         )
         _write(draw, (left, top + small + 5), name, _INK, 13, cell[0])
@@ -119,10 +119,10 @@ def _answers(view: WitnessView) -> list[str]:
 
 def _change(view: WitnessView) -> list[str]:
     count = len(view.moved)
-    return [f"L1 cost {_cost(view)}, {count} feature{'' if count == 1 else 's'} moved"]
+    return [f"L1 cost {cost_text(view)}, {count} feature{'' if count == 1 else 's'} moved"]
 
 
-def _cost(view: WitnessView) -> str:
+def cost_text(view: WitnessView) -> str:
     """The exact cost to four digits; the text itself when it is no number."""
     try:
         return f"{float(Fraction(view.cost)):.4g}"
@@ -171,6 +171,15 @@ def difference_colours(change: Floats) -> Levels:
     position = signed / largest + 1 if largest > 0 else np.ones_like(signed)
     colours = [np.interp(position, (0, 1, 2), RAMP[:, colour]) for colour in range(3)]
     return np.rint(np.stack(colours, axis=2)).astype(np.uint8)
+
+
+def difference_levels(view: WitnessView) -> Levels:
+    """The change of a witness as (H, W, 3) levels, the largest one in full colour."""
+    one, other = (
+        np.asarray(image, dtype=np.float32).reshape(view.shape)
+        for image in (view.original, view.perturbed)
+    )
+    return _difference_colours(other - one)
 
 
 def _scaled(levels: Levels, side: int) -> Image.Image:

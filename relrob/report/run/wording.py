@@ -229,9 +229,9 @@ _RULES: Final = {
 }
 
 
-def notes(summary: Summary) -> list[str]:
+def notes(summary: Summary, timed: bool = True) -> list[str]:
     """Sentences below the tables: the rule of the sets, regressions without perturbation, and the
-    events that some runs have."""
+    events that some runs have. Without `timed`, the same whatever the clock says."""
     return [
         _rule(summary),
         f"Clean regressions: {summary.clean_regressions} (the reference is right and the "
@@ -241,7 +241,7 @@ def notes(summary: Summary) -> list[str]:
         *_extents(summary),
         *_events(summary),
         *attack_notes(summary),
-        _work(summary),
+        _work(summary, timed),
     ]
 
 
@@ -320,15 +320,15 @@ def _events(summary: Summary) -> list[str]:
     return told
 
 
-def _work(summary: Summary) -> str:
+def _work(summary: Summary, timed: bool) -> str:
     """How many perturbed images were run and proved, and the time that it took."""
-    points, time = summary.points, f"{summary.seconds:.1f} s of work."
+    points, time = summary.points, f" {summary.seconds:.1f} s of work." if timed else ""
     if summary.header.region.kind in _KINDS:
-        return f"Images run: {points.evaluated + summary.evaluated_undecided:,}. {time}"
+        return f"Images run: {points.evaluated + summary.evaluated_undecided:,}.{time}"
     return (
         f"Perturbed images: {points.covered:,} covered by the verdicts, {points.evaluated:,} by "
         f"running a network, {points.proved:,} proved for both networks without running either"
-        f"{_each_proved(points)}. {time}"
+        f"{_each_proved(points)}.{time}"
     )
 
 

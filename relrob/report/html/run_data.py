@@ -1,0 +1,105 @@
+"""A run as a page reads it: its summary, records, witnesses and evidence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from relrob.domain.record import AttackRecord, Record, Set, WitnessView
+from relrob.errors import StoreError
+from relrob.store.evidence import Evidence, read_evidence
+from relrob.store.images import asked
+from relrob.store.run_directory import Store
+from relrob.store.summary import Summary
+from relrob.system.files import disk_errors
+
+# Images of which a page keeps a small picture: of a set, and in the table of images.
+SHOWN: Final = 12
+FIRST: Final = 100
+
+
+@dataclass(frozen=True, eq=False)
+class RunData:
+    """A finished run. `attacks`: index to what attacks found; `config`: all that decides its
+    records; `find`: image to its witnesses."""
+
+    summary: Summary
+    records: tuple[Record, ...]
+    attacks: Mapping[int, tuple[AttackRecord, ...]]
+    evidence: Evidence
+    config: Mapping[str, Any]
+    find: Callable[[int], Sequence[WitnessView]] = field(repr=False)
+
+    def witnesses(self, index: int) -> dict[str, WitnessView]:
+        """Network to its witness around an image."""
+        return {view.network: view for view in self.find(index)}
+
+    @cached_property
+    def first(self) -> frozenset[int]:
+        """The images that have a small picture in the table of images."""
+        return frozenset(sorted(record.index for record in self.records)[:FIRST])
+
+    def name(self, label: int) -> str:
+        """A class as a reader knows it: "7", or "7 cat"."""
+        return class_name(label, self.summary.header.dataset.classes)
+
+
+def class_name(label: int, names: Sequence[str]) -> str:
+    """A class as a reader knows it.
+
+    >>> class_name(1, ("cat", "dog")), class_name(7, ()), class_name(-1, ())
+    ('1 dog', '7', 'none')
+    """
+    if label < 0:
+        return "none"
+    return f"{label} {names[label]}" if label < len(names) else str(label)
+
+
+@contextmanager
+def open_run(directory: Path) -> Iterator[RunData]:
+    """The run in a directory. Raises StoreError where it is not finished or damaged."""
+    path = directory / "summary.json"
+    with Store.read(directory) as store:
+        if not path.is_file():
+            raise StoreError(
+                f"{directory} has no summary.json", "a finished run", "relrob verify again"
+            )
+        with disk_errors(path, "read"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+        try:
+            document = json.loads(text)
+            summary = Summary.of(document)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise StoreError(
+                f"{path} is damaged", "a summary.json that relrob verify wrote"
+            ) from error
+        records = tuple(store.records(asked(document)))
+        yield RunData(
+            summary,
+            records,
+            store.attacks(),
+            read_evidence(directory),
+            store.config,
+            store.witnesses,
+        )
+
+
+def without_witness(records: Sequence[Record]) -> list[int]:
+    """The images whose picture a page wants and no witness holds: the first of each set, and of
+    all."""
+    wanted: dict[int, None] = {}
+    for which in Set:
+        wanted |= dict.fromkeys([r.index for r in records if r.set is which][:SHOWN])
+    ordered = sorted(record.index for record in records)
+    wanted |= dict.fromkeys(ordered[:FIRST])
+    fooled = {
+        record.index
+        for record in records
+        if "NOT_ROBUST" in (record.reference_verdict, record.quantised_verdict)
+    }
+    return [index for index in wanted if index not in fooled]
