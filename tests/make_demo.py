@@ -6,10 +6,13 @@ files in the repository are the ones that count: another processor may train oth
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
+from numpy.typing import NDArray
 
 from relrob.api.quantise import quantise
-from relrob.domain.arrays import Floats
+from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Dense, Layer
 from relrob.networks.onnx.export import to_onnx
 from relrob_datasets import load
@@ -19,10 +22,10 @@ SIZES = (784, 48, 32, 10)
 EPOCHS, BATCH, RATE = 6, 100, 1e-3
 
 
-def trained(pixels: Floats, labels: np.ndarray) -> Dense:
+def trained(pixels: Floats, labels: NDArray[np.int64]) -> Dense:
     """An MLP of `SIZES`, trained with Adam on the cross-entropy; the seed is 0."""
     rng = np.random.default_rng(0)
-    pairs = list(zip(SIZES, SIZES[1:], strict=False))
+    pairs = list(itertools.pairwise(SIZES))
     values = [rng.standard_normal(pair) * np.sqrt(2 / pair[0]) for pair in pairs]
     values += [np.zeros(after) for _, after in pairs]
     moments = [(np.zeros_like(each), np.zeros_like(each)) for each in values]
@@ -32,12 +35,12 @@ def trained(pixels: Floats, labels: np.ndarray) -> Dense:
         for start in range(0, len(order), BATCH):
             chosen, step = order[start : start + BATCH], step + 1
             slopes = _slopes(values, pixels[chosen], labels[chosen])
-            for value, (mean, square), slope in zip(values, moments, slopes, strict=True):
-                mean += 0.1 * (slope - mean)
-                square += 0.001 * (slope**2 - square)
-                value -= (
-                    RATE * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
-                )
+            for at, slope in enumerate(slopes):
+                mean, square = moments[at]
+                np.add(0.9 * mean, 0.1 * slope, out=mean)
+                np.add(0.999 * square, 0.001 * slope**2, out=square)
+                scaled = np.sqrt(square / (1 - 0.999**step)) + 1e-8
+                values[at] -= RATE * (mean / (1 - 0.9**step)) / scaled
     last, count = len(pairs) - 1, len(pairs)
     return Dense(
         tuple(
@@ -50,7 +53,7 @@ def trained(pixels: Floats, labels: np.ndarray) -> Dense:
     )
 
 
-def _slopes(values: list[np.ndarray], batch: Floats, labels: np.ndarray) -> list[np.ndarray]:
+def _slopes(values: list[Doubles], batch: Floats, labels: NDArray[np.int64]) -> list[Doubles]:
     """The gradients of the mean cross-entropy, weights first and then biases."""
     count = len(values) // 2
     outputs = [batch.astype(np.float64)]

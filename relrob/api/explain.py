@@ -13,9 +13,7 @@ from relrob.store.study_directory import INDEX, read_index, read_runs
 from relrob.system.files import check_writable, readable, write_atomic
 
 
-def explain(
-    run: str | Path, image: int | str, *, picture: str | Path | None = None
-) -> Explanation:
+def explain(run: str | Path, image: int | str, *, picture: str | Path | None = None) -> Explanation:
     """The explanation of one image of a finished or interrupted run.
 
     `run`: a directory of `relrob verify`, or of `relrob audit`, whose run it holds. `image`: its

@@ -31,10 +31,10 @@ REMEDIES: Final = {
     "--region ladder is finite, and runs every point.",
 }
 _ARITHMETIC: Final = {
-    "real": "real numbers, which no program computes: a float32 runtime may answer otherwise where "
-    "it rounds",
-    "float32": "float32 sums in any order, so it holds for every kernel that adds in float32",
-    "integer": "the exact integer kernels of this runtime",
+    "real": "The proof is about real numbers, where nothing is rounded; a float32 runtime may "
+    "answer otherwise where it rounds.",
+    "float32": "The proof is about float32 arithmetic, with the sums in any order.",
+    "integer": "The proof is about the integer kernels of this runtime, rounding included.",
 }
 _CHAIN: Final = {
     "witness": "a cheap search that comes first and proves nothing",
@@ -98,10 +98,16 @@ def verdict(
         told = [*_unknown(record, name), *_solver(header, record, name)]
     black_box = printable(network.black_box)
     told += [f"The file is run as a black box: {black_box}."] if black_box else []
-    arithmetic = network.arithmetic or header.arithmetic
-    if given == Status.ROBUST and arithmetic in _ARITHMETIC:
-        told.append(f"The verdict is about {_ARITHMETIC[arithmetic]}.")
-    return told
+    return told + (_about(header, record, name) if given == Status.ROBUST else [])
+
+
+def _about(header: Header, record: Record, name: str) -> list[str]:
+    """The arithmetic of a proof, or the runtime of runs."""
+    network: NetworkHeader = getattr(header, name)
+    if ground(record, name) is Ground.PROVED:
+        arithmetic = network.arithmetic or header.arithmetic
+        return [_ARITHMETIC[arithmetic]] if arithmetic in _ARITHMETIC else []
+    return [f"This is about {printable(network.runtime) or 'the runtime'}; another may differ."]
 
 
 def _robust(record: Record, name: str, label: str) -> str:
@@ -134,7 +140,8 @@ def _solver(header: Header, record: Record, name: str) -> list[str]:
         return []
     if method in _CHAIN:
         return [f"Found by {method}: {_CHAIN[method]}."]
-    entries = [each for each in solvers(header.region.kind) if each.typed == method]
+    kind = header.region.kind
+    entries = [each for each in solvers(kind, method) if kind in each.regions]
     if not entries:
         return [f"Decided by {method}."]
     kinds = {each.complete for each in entries}

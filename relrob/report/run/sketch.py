@@ -40,8 +40,13 @@ def sketch(view: WitnessView, columns: int) -> str:
 
 
 def picture(image: NDArray[np.floating]) -> str:
-    """An image (H, W) in [0, 1] as letters, two rows of pixels a line."""
-    return "\n".join(line.rstrip() for line in _inked(np.asarray(image, dtype=np.float64)))
+    """An image (H, W) in [0, 1] as letters, two rows of pixels a line, without the empty lines at
+    both ends."""
+    lines = [line.rstrip() for line in _inked(np.asarray(image, dtype=np.float64))]
+    while lines and not lines[-1]:
+        lines.pop()
+    first = next((at for at, line in enumerate(lines) if line), 0)
+    return "\n".join(lines[first:])
 
 
 def _halves(image: NDArray[np.float64]) -> NDArray[np.float64]:
