@@ -4,12 +4,15 @@ lint`)."""
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 from pathlib import Path
+from types import ModuleType
 
 import click
 
+import relrob
 from relrob.api.attacks import attacks as known_attacks
 from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
@@ -123,6 +126,20 @@ def reference() -> str:
         parts.append(_help(command, f"relrob {name}"))
         if isinstance(command, click.Group):
             parts += [_help(each, f"relrob {name} {sub}") for sub, each in command.commands.items()]
+    return "\n\n".join(parts)
+
+
+def python() -> str:
+    """The functions of `relrob`, with their signatures and what they say of themselves."""
+    parts = []
+    for name in relrob.__all__:
+        found = getattr(relrob, name)
+        function = found.__call__ if isinstance(found, ModuleType) else found
+        if not inspect.isroutine(function):
+            continue
+        words = inspect.cleandoc(inspect.getdoc(function) or "")
+        shown = inspect.signature(function).format(max_width=88)
+        parts.append(f"## relrob.{name}\n\n```text\n{name}{shown}\n```\n\n{words}")
     return "\n\n".join(parts)
 
 

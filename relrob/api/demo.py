@@ -126,9 +126,9 @@ def _image() -> Step:
     data = load("mnist", "test")
     image, label = data.images[IMAGE], int(data.labels[IMAGE])
     said = (
-        f"This is image {IMAGE} of the MNIST test images, a {label}. A small network was trained on "
-        "other images and then quantised to 8-bit weights. Which small changes of the image fool the "
-        "one, which the other?"
+        f"This is image {IMAGE} of the MNIST test images, a {label}. A small network was trained "
+        "on other images and then quantised to 8-bit weights. Which small changes of the image "
+        "fool the one, which the other?"
     )
     scale = 255 if image.dtype.kind == "u" else 1
     return Step("An image", "", (said,), picture(image.reshape(28, 28) / scale))
@@ -177,8 +177,8 @@ def _proof(run: VerifyResult, command: str) -> Step:
     ]
     if record.points is not None:
         told.append(
-            f"Of {record.points:,} images {record.evaluated:,} were run on a network in all; bounds "
-            "on whole sets of images settle the others at once, and count every rounding."
+            f"Of {record.points:,} images {record.evaluated:,} were run on a network in all; "
+            "bounds on whole sets of images settle the others at once, and count every rounding."
         )
     return Step("A proof", command, tuple(told))
 
