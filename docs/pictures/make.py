@@ -12,7 +12,7 @@ HERE = Path(__file__).resolve().parent
 
 def main() -> None:
     """Write ladder.png and witness.png."""
-    relrob.ladder(4, radius=4, step="1/4", features=5, drawing=HERE / "ladder.png")
+    relrob.ladder(4, radius=10, step="1/4", features=6, drawing=HERE / "ladder.png")
     with tempfile.TemporaryDirectory() as folder:
         relrob.demo(Path(folder) / "tour")
         relrob.explain(Path(folder) / "tour" / "witness", 4, picture=HERE / "witness.png")

@@ -7,13 +7,12 @@ version = release = VERSION
 copyright = "the authors of relrob; Apache-2.0"
 extensions = ["myst_parser"]
 exclude_patterns = ["docs/site"]
+root_doc = "index"
 myst_heading_anchors = 6
 myst_enable_extensions = ["strikethrough"]
-# Links to files that are no pages, such as pyproject.toml, are downloads.
-suppress_warnings: list[str] = []
 html_theme = "furo"
 html_title = "relrob"
-html_static_path = ["docs/site/static"]
+html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sphinx = False
 html_copy_source = False
