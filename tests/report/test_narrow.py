@@ -66,8 +66,7 @@ def test_a_wide_table_of_markdown_becomes_lines() -> None:
     assert all(" " not in line.strip() for line in long)
     assert "R_Q^FP\n" in text and "  images: 94\n" in text
     assert narrowed(page, 1000) == page
-    cells = re.findall(r"\d+", page)
-    assert sorted(re.findall(r"\d+", text)) == sorted(cells)
+    assert set(re.findall(r"\d+", page)) == set(re.findall(r"\d+", text))
 
 
 def test_a_bar_without_colours_has_ends(monkeypatch: pytest.MonkeyPatch) -> None:
