@@ -122,8 +122,17 @@ def test_a_sketch_marks_what_changed() -> None:
 def run(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small run."""
     out = tmp_path_factory.mktemp("explained") / "run"
-    options = {"dataset": str(case.data), "radius": 3, "step": "1/2", "features": 8, "axes": 3}
-    relrob.verify(case.reference, case.quantised, **options, images=range(12), out=out)  # type: ignore[arg-type]
+    relrob.verify(
+        case.reference,
+        case.quantised,
+        dataset=str(case.data),
+        radius=3,
+        step="1/2",
+        features=8,
+        axes=3,
+        images=range(12),
+        out=out,
+    )
     return out
 
 
