@@ -5,13 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 FOUND := pyproject.toml constraints.txt
 
-.PHONY: verify test slow lint docs quickstart wheel clean help
+.PHONY: verify test slow lint docs site quickstart wheel clean help
 
 help:
 	@echo "make verify      install, train and quantise once, then: relrob verify --radius 20 --step 0.25"
 	@echo "make test        install with the test extra, run the tests (make slow: the long ones)"
 	@echo "make lint        ruff, mypy --strict, pyright, import-linter"
 	@echo "make docs        write the generated parts of README.md and docs/ again"
+	@echo "make site        build the documentation site in build/site (nothing is fetched, warnings are errors)"
 	@echo "make quickstart  write reports/quickstart again from a run"
 
 verify: $(VENV)/installed
@@ -33,6 +34,9 @@ lint: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-dev
 	$(BIN)/cog -r README.md docs/*.md
+
+site: $(VENV)/installed-dev
+	$(BIN)/python docs/site/build.py build/site
 
 quickstart: $(VENV)/installed-dev
 	$(BIN)/relrob verify --radius 20 --step 0.25 --out relrob-runs/quickstart

@@ -4,12 +4,16 @@ lint`)."""
 from __future__ import annotations
 
 import ast
+import inspect
 import json
 import re
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import click
 
+import relrob
 from relrob.api.attacks import attacks as known_attacks
 from relrob.audit.rules import RULES
 from relrob.cli.main import COMMANDS, group
@@ -124,6 +128,45 @@ def reference() -> str:
         if isinstance(command, click.Group):
             parts += [_help(each, f"relrob {name} {sub}") for sub, each in command.commands.items()]
     return "\n\n".join(parts)
+
+
+def python() -> str:
+    """The functions of `relrob`, with their signatures and what they say of themselves."""
+    parts = []
+    for name in relrob.__all__:
+        found = getattr(relrob, name)
+        function = load(found.DOOR) if isinstance(found, ModuleType) else found
+        if not inspect.isroutine(function):
+            continue
+        words = inspect.cleandoc(inspect.getdoc(function) or "")
+        parts.append(f"## relrob.{name}\n\n```text\n{_call(name, function)}\n```\n\n{words}")
+    return "\n\n".join(parts)
+
+
+def _call(name: str, function: Any) -> str:
+    """The call of a function with its parameters, one a line."""
+    signature = inspect.signature(function)
+    shown, named = (
+        list[str](),
+        any(each.kind is each.VAR_POSITIONAL for each in signature.parameters.values()),
+    )
+    for each in signature.parameters.values():
+        if each.kind is each.KEYWORD_ONLY and not named:
+            shown.append("*")
+            named = True
+        shown.append(_parameter(each))
+    returned = str(signature.return_annotation)
+    return "\n".join([f"{name}(", *(f"    {each}," for each in shown), f") -> {returned}"])
+
+
+def _parameter(each: inspect.Parameter) -> str:
+    """A parameter with its type and default, as it stands in the code."""
+    stars = {each.VAR_POSITIONAL: "*", each.VAR_KEYWORD: "**"}.get(each.kind, "")
+    told = f"{stars}{each.name}: {each.annotation}"
+    if each.default is each.empty:
+        return told
+    default = each.default.__name__ if inspect.isroutine(each.default) else repr(each.default)
+    return f"{told} = {default}"
 
 
 def _help(command: click.Command, path: str) -> str:

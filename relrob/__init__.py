@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from relrob.api.attacks import attacks
     from relrob.api.audit import audit
     from relrob.api.compare import compare_runtimes
+    from relrob.api.demo import demo
+    from relrob.api.explain import explain
     from relrob.api.ladder import ladder
     from relrob.api.page import page
     from relrob.api.prune import prune
@@ -37,6 +39,8 @@ __all__ = [
     "attacks",
     "audit",
     "compare_runtimes",
+    "demo",
+    "explain",
     "ladder",
     "page",
     "prune",
@@ -54,6 +58,8 @@ _LAZY = {
     "RelrobError": "relrob.errors:RelrobError",
     "attack": "relrob.api.attack:attack",
     "compare_runtimes": "relrob.api.compare:compare_runtimes",
+    "demo": "relrob.api.demo:demo",
+    "explain": "relrob.api.explain:explain",
     "ladder": "relrob.api.ladder:ladder",
     "page": "relrob.api.page:page",
     "prune": "relrob.api.prune:prune",

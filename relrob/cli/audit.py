@@ -15,6 +15,7 @@ from relrob.audit.rules import RULES, Rule
 from relrob.cli import completion
 from relrob.cli.common import (
     attacks_option,
+    columns,
     common_options,
     data_options,
     input_options,
@@ -189,7 +190,7 @@ def command(
     if as_json:
         print_json(document)
     elif not quiet:
-        click.echo(load("relrob.report.audit.words:terminal")(document))
+        click.echo(load("relrob.report.audit.words:terminal")(document, columns()))
         click.echo(f"\nDirectory: {result.directory}")
     if os.environ.get("GITHUB_ACTIONS"):
         for line in load("relrob.report.audit.github:tell")(document, os.environ):

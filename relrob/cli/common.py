@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,7 +15,7 @@ from click.core import ParameterSource
 from relrob.attacks.table import ATTACKS
 from relrob.cli import completion
 from relrob.errors import UsageError, printable
-from relrob.registry import names
+from relrob.registry import load, names
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -49,6 +50,20 @@ def common_options(function: F) -> F:
         callback=_set_level,
         help="Say more (-vv: everything).",
     )(function)
+
+
+def columns() -> int:
+    """Columns of a line on standard output: 80 at most, fewer on a narrow terminal, 20 at least."""
+    return max(20, min(80, shutil.get_terminal_size((80, 24)).columns))
+
+
+def echo_page(text: str, form: str) -> None:
+    """Print a page in one of the formats of tables. On a terminal, tables of Markdown that are too
+    wide for it become lines; anywhere else the text is as it is."""
+    if form == "markdown" and sys.stdout.isatty():
+        width = shutil.get_terminal_size((80, 24)).columns
+        text = load("relrob.report.narrow:narrowed")(text, width)
+    click.echo(printable(text, keep="\r\n"), nl=False)
 
 
 def typed(**options: Any) -> dict[str, Any]:

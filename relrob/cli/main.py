@@ -47,6 +47,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "datasets": ("relrob.cli.datasets:command", "List, fetch and check data sets."),
     "attacks": ("relrob.cli.attacks:command", "List the attacks and their parameters."),
     "solvers": ("relrob.cli.solvers:command", "List the decision procedures."),
+    "explain": ("relrob.cli.explain:command", "Say why an image has its verdicts."),
+    "demo": ("relrob.cli.demo:command", "Take a tour of a minute: a ladder, a witness, a proof."),
 }
 
 

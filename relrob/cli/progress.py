@@ -44,7 +44,7 @@ def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
     with `as_json` or `quiet`."""
     if as_json or quiet:
         yield silent
-    elif not sys.stderr.isatty():
+    elif not sys.stderr.isatty() or Console(stderr=True).is_dumb_terminal:
         lines = Lines()
         try:
             yield lines
@@ -54,17 +54,19 @@ def progress(as_json: bool, quiet: bool) -> Iterator[Listener]:
             raise click.Abort from error
     else:
         console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            RateColumn(),
-            TimeRemainingColumn(),
-        )
         with Progress(
-            *columns, console=console, redirect_stdout=False, redirect_stderr=False
+            *_columns(console), console=console, redirect_stdout=False, redirect_stderr=False
         ) as bars:
             yield Bars(bars)
+
+
+def _columns(console: Console) -> list[ProgressColumn]:
+    """The columns of a bar: on a narrow terminal without the rate, and without colours with a bar
+    that has ends."""
+    width = max(4, min(40, console.width - 42))
+    bar = EdgedBar(width) if console.no_color else BarColumn(width)
+    told = [TextColumn("{task.description}"), bar, MofNCompleteColumn()]
+    return [*told, *([RateColumn()] if console.width >= 60 else []), TimeRemainingColumn()]
 
 
 def rate_text(per_second: float | None) -> str:
@@ -96,6 +98,20 @@ class RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The rate, empty until it is known."""
         return Text(rate_text(task.finished_speed or task.speed))
+
+
+@final
+class EdgedBar(ProgressColumn):
+    """A bar that needs no colour: [====      ]."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        super().__init__()
+
+    def render(self, task: Task) -> Text:
+        """The bar, of `width` columns between its ends."""
+        done = round(self._width * task.percentage / 100)
+        return Text(f"[{'=' * done}{' ' * (self._width - done)}]")
 
 
 @final

@@ -12,13 +12,14 @@ from relrob.cli import completion
 from relrob.cli.common import (
     common_options,
     crew,
+    echo_page,
     format_option,
     memory_option,
     print_json,
     typed,
     worker_options,
 )
-from relrob.errors import UsageError, printable
+from relrob.errors import UsageError
 from relrob.registry import load
 
 
@@ -157,7 +158,7 @@ def show_command(directory: Path, form: str, as_json: bool, quiet: bool) -> None
       relrob study show study --format latex
     """
     show_text: Callable[[Path, str], str] = load("relrob.api.study:show_text")
-    click.echo(printable(show_text(directory, form), keep="\r\n"), nl=False)
+    echo_page(show_text(directory, form), form)
 
 
 @command.command("figures")

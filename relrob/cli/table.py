@@ -7,8 +7,7 @@ from pathlib import Path
 
 import click
 
-from relrob.cli.common import common_options, format_option
-from relrob.errors import printable
+from relrob.cli.common import common_options, echo_page, format_option
 from relrob.registry import load
 
 
@@ -27,4 +26,4 @@ def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> No
       relrob table run --format csv
     """
     table_text: Callable[[Sequence[Path], str], str] = load("relrob.api.study:table_text")
-    click.echo(printable(table_text(runs, form), keep="\r\n"), nl=False)
+    echo_page(table_text(runs, form), form)

@@ -10,6 +10,8 @@ from relrob.errors import printable
 from relrob.report.run.table import escape
 
 COLUMNS: Final = 80
+# Columns that a rule's sentence needs beside its name.
+_BESIDE: Final = 30
 MARK = {"passed": "passed", "failed": "FAILED", "cannot say": "cannot say", "not measured": "-"}
 
 
@@ -19,25 +21,31 @@ def capital(text: str) -> str:
     return f"{told[:1].upper()}{told[1:]}{'' if told.endswith('.') else '.'}" if told else ""
 
 
-def terminal(document: Mapping[str, Any]) -> str:
-    """The verdict, the sentences, and a line for each rule, in lines of 80 columns."""
+def terminal(document: Mapping[str, Any], columns: int = COLUMNS) -> str:
+    """The verdict, the sentences, and a line for each rule, in lines of at most `columns`
+    columns."""
     lines = [document["verdict"].upper(), ""]
-    lines += [_filled(capital(sentence)) for sentence in document["sentences"]]
-    lines += [_filled(f"  {diagnosis_line(each)}", "    ") for each in diagnoses(document)]
+    lines += [_filled(capital(sentence), columns) for sentence in document["sentences"]]
+    lines += [_filled(f"  {diagnosis_line(each)}", columns, "    ") for each in diagnoses(document)]
     lines.append("")
     width = max((len(rule["id"]) for rule in document["rules"]), default=0)
     mark = max((len(MARK[rule["verdict"]]) for rule in document["rules"]), default=0)
     for rule in document["rules"]:
-        head = f"{MARK[rule['verdict']]:<{mark}}  {rule['id']:<{width}}  "
-        lines.append(_filled(head + printable(rule["sentence"]), " " * len(head)))
+        told, said = MARK[rule["verdict"]], printable(rule["sentence"])
+        head = f"{told:<{mark}}  {rule['id']:<{width}}  "
+        if len(head) + _BESIDE > columns:
+            lines += [_filled(f"{told}: {rule['id']}", columns, "  ")]
+            lines += [_filled(f"  {said}", columns, "  ")]
+        else:
+            lines.append(_filled(head + said, columns, " " * len(head)))
     return "\n".join(lines)
 
 
-def _filled(text: str, after: str = "") -> str:
-    """Lines of at most 80 columns where words allow; the second and later ones begin with
+def _filled(text: str, columns: int, after: str = "") -> str:
+    """Lines of at most `columns` columns where words allow; the second and later ones begin with
     `after`."""
     return textwrap.fill(
-        text, COLUMNS, subsequent_indent=after, break_long_words=False, break_on_hyphens=False
+        text, columns, subsequent_indent=after, break_long_words=False, break_on_hyphens=False
     )
 
 

@@ -21,17 +21,17 @@ def rendered(summary: RadiusSummary) -> str:
     """The text for standard output; 80 columns are enough."""
     console = Console(highlight=False)
     with console.capture() as captured:
-        console.print(pairs(words.facts(summary)))
+        console.print(pairs(words.facts(summary), console.width))
         console.print()
         console.print(_images(summary))
         console.print()
         console.print(Text(words.headline(summary), style="bold"))
         console.print()
-        console.print(pairs(words.medians(summary), style="bold"))
+        console.print(pairs(words.medians(summary), console.width, style="bold"))
         console.print()
         console.print(_compared(summary))
         console.print()
-        console.print(pairs([("-", note) for note in words.notes(summary)]))
+        console.print(pairs([("-", note) for note in words.notes(summary)], console.width))
     return trimmed(captured.get())
 
 

@@ -9,7 +9,7 @@ from relrob.domain.record import COUNTS_CUT
 from relrob.report.run.attack_words import attack_notes
 from relrob.report.run.data_words import data_facts
 from relrob.report.run.rates import share, span, ties
-from relrob.store.header import NetworkHeader
+from relrob.store.header import Header, NetworkHeader
 from relrob.store.summary import PointCounts, Summary
 
 # set, depth in the tree of sets, the set that it is a share of, meaning
@@ -172,7 +172,16 @@ _KINDS: Final = {
 
 def _region(summary: Summary) -> str:
     """The region in words, with the number of points an image."""
-    region = summary.header.region
+    words, ends = region_words(summary.header), summary.region_points
+    if ends is None:
+        return words
+    count = f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,} to {ends[1]:,}"
+    return f"{words}, {count} points an image"
+
+
+def region_words(header: Header) -> str:
+    """The region in words."""
+    region = header.region
     words = [
         _KINDS.get(region.kind, printable(region.kind)),
         f"radius {printable(region.radius)}",
@@ -183,10 +192,6 @@ def _region(summary: Summary) -> str:
         words.append(f"{printable(region.features)} features of {printable(region.axes)} axes")
     if region.seed is not None:
         words.append(f"seed {printable(region.seed)}")
-    ends = summary.region_points
-    if ends is not None:
-        count = f"{ends[0]:,}" if ends[0] == ends[1] else f"{ends[0]:,} to {ends[1]:,}"
-        words.append(f"{count} points an image")
     return ", ".join(words)
 
 
