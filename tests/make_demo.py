@@ -76,7 +76,8 @@ def main() -> None:
     """Write both files."""
     folder = ROOT / "relrob" / "study" / "builtin"
     data = load("mnist", "train")
-    dense = trained(data.images.reshape(len(data.images), -1) / np.float32(255), data.labels)
+    pixels = data.images.reshape(len(data.images), -1).astype(np.float32) / np.float32(255)
+    dense = trained(pixels, data.labels)
     (folder / "demo.onnx").write_bytes(to_onnx(dense))
     quantise(folder / "demo.onnx", folder / "demo.tflite", scheme="dynamic")
 

@@ -151,6 +151,7 @@ class AuditResult:
         found: str = load("relrob.report.html.heads:audit_head")(self.json())
         return found
 
+
 @dataclass(frozen=True, eq=False)
 class RadiusResults:
     """Critical radii of `relrob.radius`: `summary`, whose `records` are one an image in the order

@@ -103,7 +103,9 @@ def _refuse_others(source: Path, directory: Path, stages: dict[str, Finished]) -
     on two machines makes two networks, whose attacks must not be mixed."""
     for digest, done in stages.items():
         mine = document(directory, digest)
-        others = [(digest, done.result, mine)] if mine is not None else []
+        others: list[tuple[str, str, Finished | None]] = []
+        if mine is not None:
+            others.append((digest, done.result, mine))
         others += [
             (link, done.read[role], stages.get(link) or document(directory, link))
             for role, link in done.inputs.items()

@@ -45,12 +45,14 @@ def test_values_of_python_that_are_no_numbers(
 
 def test_numbers_of_numpy_are_numbers(case: Case, tmp_path: Path) -> None:
     """The file keeps them, and is read again."""
-    for seed in (3, np.int64(3)):
+    images: Any = np.arange(5)
+    seeds: Any = (3, np.int64(3))
+    for seed in seeds:
         relrob.attack(
             case.reference,
             "pgd:steps=2",
             dataset=case.data,
-            images=np.arange(5),
+            images=images,
             seed=seed,
             out=tmp_path / f"{type(seed).__name__}.npz",
         )
@@ -103,7 +105,7 @@ def test_sets_of_other_data_are_refused(
 def test_text_of_a_file_makes_no_line_of_its_own(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "adv.npz"
     kept = kept_set(case, path)
-    evil = {name: f"{name}\nall is robust\x1b[2J" for name in ("attack", "network", "dataset")}
+    evil: Any = {name: f"{name}\nall is robust\x1b[2J" for name in ("attack", "network", "dataset")}
     lines = []
     for origin in (kept.origin, replace(kept.origin, **evil, split="x" * 10_000)):
         write_set(path, replace(kept, origin=origin))

@@ -172,6 +172,6 @@ def test_mistakes_are_one_line(run: Path, tmp_path: Path) -> None:
         (run, robust, tmp_path / "x.gif", "ends in .png"),
     ):
         with pytest.raises(RelrobError, match=said) as caught:
-            relrob.explain(given, image, picture=picture_of)  # type: ignore[arg-type]
+            relrob.explain(given, image, picture=picture_of)
         assert "\n" not in str(caught.value) and caught.value.exit_code == 2
     assert not (tmp_path / "x.png").exists()

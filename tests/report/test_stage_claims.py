@@ -245,9 +245,13 @@ def test_one_under_trained_seed_is_enough() -> None:
     assert {claim.judgement for claim in found} == {Judgement.OPEN}
 
 
+def _always(value: float) -> Callable[[int, int], Row]:
+    return lambda seed, run: {LEFT: value}
+
+
 def test_claims_between_two_networks_need_both_trained() -> None:
     pairs = {"mnist-fgsm-small": 0.8, "cifar-fgsm-small": 0.1}
-    small = {name: repeated(lambda s, r, v=value: {LEFT: v}) for name, value in pairs.items()}
+    small = {name: repeated(_always(value)) for name, value in pairs.items()}
     equal = {"lenet5-ifgsm-equal": small["mnist-fgsm-small"]}
     equal["cifarnet-ifgsm-equal"] = small["cifar-fgsm-small"]
     for accuracy, says in ((0.9, Judgement.REPRODUCED), (0.5, Judgement.OPEN)):

@@ -179,7 +179,7 @@ def difference_levels(view: WitnessView) -> Levels:
         np.asarray(image, dtype=np.float32).reshape(view.shape)
         for image in (view.original, view.perturbed)
     )
-    return _difference_colours(other - one)
+    return difference_colours(other - one)
 
 
 def _scaled(levels: Levels, side: int) -> Image.Image:

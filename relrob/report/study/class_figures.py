@@ -80,7 +80,8 @@ def _panel(axes: Axes, rows: Sequence[TableRow], steps: Sequence[Fraction]) -> N
         axes.bar(lefts, low, width, color=shade, label=str(row.step), linewidth=0)
         if any(rest):
             axes.bar(lefts, rest, width, low, edgecolor=shade, **_OPEN)
-        axes.vlines(lefts, *zip(*ends, strict=True), colors=_BAR, linewidth=0.5)
+        lower, upper = zip(*ends, strict=True)
+        axes.vlines(lefts, lower, upper, colors=_BAR, linewidth=0.5)
         shown += [value for each in ends for value in each]
     axes.set_ylim(0, max(shown, default=100.0) * 1.04)
     axes.set_xlim(-0.6, len(labels) - 0.4)
@@ -96,8 +97,8 @@ def _classes(axes: Axes, rows: Sequence[TableRow], labels: Sequence[int]) -> Non
     axes.set_xticks(range(len(labels)), names)
     if max(map(len, names), default=0) > _LONG:
         axes.tick_params(axis="x", rotation=30, pad=1)
-        for text in axes.get_xticklabels():
-            text.set(ha="right", rotation_mode="anchor")
+        for shown in axes.get_xticklabels():
+            shown.set(ha="right", rotation_mode="anchor")
     axes.annotate("$n$ =", (0, 1), xytext=(-4, 2), **_ABOVE, ha="right")
     for place, label in enumerate(labels):
         wholes = sorted({_of(row, label).images.whole for row in rows})

@@ -13,7 +13,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import matplotlib
 import numpy as np
@@ -323,7 +323,7 @@ def _keys(rates: Iterable[Rate], networks: bool) -> list[tuple[Artist, str]]:
     """What the legend says of marks that are not of one series."""
     found: list[tuple[Artist, str]] = []
     if networks:
-        full = {"color": GREY, "marker": "o", "linestyle": "", "markersize": 2.8}
+        full: dict[str, Any] = {"color": GREY, "marker": "o", "linestyle": "", "markersize": 2.8}
         found.append((Line2D([], [], **full), "reference"))
         found.append((Line2D([], [], **full, markerfacecolor="white"), "quantised"))
     if any(rate.images.undecided and drawn(rate) for rate in rates):
