@@ -18,6 +18,7 @@ from relrob.networks.weighted import NotReadError
 from relrob.registry import load
 from relrob.store.evidence import Evidence, write_evidence
 from relrob.store.run_directory import Store
+from relrob.system.files import readable
 from relrob_datasets.dataset import Dataset
 
 # Images whose layer is looked for.
@@ -43,7 +44,7 @@ def keep_evidence(
     if len(lost) > _FLIPS:
         told = f"{told} The first {_FLIPS} of {len(lost):,} lost images were looked at.".strip()
     evidence = Evidence(
-        command=command,
+        command=readable(command),
         weights=_weights(networks, data) if weights is None else weights,
         flips=flips,
         flips_told=told,

@@ -47,7 +47,7 @@ class Evidence:
 def write_evidence(directory: Path, evidence: Evidence) -> None:
     """Write evidence.json; the same evidence gives the same bytes. Raises StoreError."""
     document = {"format": _FORMAT, **vars(evidence)}
-    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(document, indent=1, allow_nan=False)
     write_atomic(directory / FILE, text + "\n")
 
 

@@ -59,7 +59,7 @@ def test_the_command_writes_a_table_and_its_files(case: Case, tmp_path: Path) ->
             exact = Fraction(found["exact"]["proved"])
             assert Fraction(found["proved"]) <= exact and (exact * 255).denominator == 1
     names = {path.name for path in (tmp_path / "radii").iterdir()}
-    assert {"radius.json", "radius.csv", "radius.md", "radius.svg", "radius.png", FILE} <= names
+    assert {"radius.json", "radius.csv", "radius.md", "radius.svg", "radius.pdf", FILE} <= names
 
 
 def test_python_gives_values_and_an_interrupted_search_goes_on(case: Case, tmp_path: Path) -> None:

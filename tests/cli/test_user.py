@@ -65,7 +65,8 @@ def test_names_that_are_no_utf8(mine: Path) -> None:
     (mine / f"{odd}.onnx").write_bytes((mine / "ref.onnx").read_bytes())
     (mine / f"{odd}.npz").write_bytes((mine / "data.npz").read_bytes())
     done = program(mine, verify("--out", odd, "--json", reference=f"{odd}.onnx", data=f"{odd}.npz"))
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
     summary = json.loads(done.stdout)
     assert (summary["reference"]["path"], summary["dataset"]["name"]) == (
         "od\\xffd.onnx",

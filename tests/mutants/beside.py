@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "beside: attacks on the reference are those on the quantised network",
         "relrob/audit/rows.py",
-        "if each.network == network]",
-        "if each.network]",
+        "if each.network == network and not each.blind]",
+        "if not each.blind]",
         _AUDIT,
     ),
 )

@@ -97,7 +97,7 @@ def test_names_of_files_are_text_and_nothing_else() -> None:
 def test_the_figure_is_the_same_again_and_needs_no_witness() -> None:
     assert figure(SUMMARY) == figure(SUMMARY)
     alone = RadiusSummary(header(), RECORDS[4:], 1.0)
-    assert set(figure(alone)) == {"radius.svg", "radius.png"}
+    assert set(figure(alone)) == {"radius.svg", "radius.pdf"}
 
 
 def test_nothing_to_compare_is_said() -> None:

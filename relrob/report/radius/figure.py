@@ -49,7 +49,7 @@ _LEAST: Final = 0.01  # of the axis: the side of a rectangle that has none
 
 
 def figure(summary: RadiusSummary) -> dict[str, bytes]:
-    """radius.svg and radius.png; the same radii give the same bytes."""
+    """radius.svg and radius.pdf; the same radii give the same bytes."""
     with matplotlib.rc_context(_STYLE):
         sheet = Figure(figsize=_SIZE, layout="constrained")
         left, right = sheet.subplots(1, 2)

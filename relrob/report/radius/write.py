@@ -1,5 +1,5 @@
 """The readable files of a search for critical radii: radius.json, radius.csv, radius.md, radius.svg
-and .png, witnesses."""
+and .pdf, witnesses."""
 
 from __future__ import annotations
 

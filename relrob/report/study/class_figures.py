@@ -107,9 +107,11 @@ def _classes(axes: Axes, rows: Sequence[TableRow], labels: Sequence[int]) -> Non
         at = ((place + 0.6) / (len(labels) + 0.2), 1)
         axes.annotate(text, at, xytext=(0, 2), **_ABOVE, ha="center", color=colour)
         if wholes[-1] < LEAST:
-            said: dict[str, Any] = {"rotation": 90, "fontsize": SMALL, "color": GREY, "ha": "center"}
+            said: dict[str, Any] = {"rotation": 90, "fontsize": SMALL, "color": GREY}
             below = axes.get_xaxis_transform()
-            axes.text(place, 0.03, f"$n$ < {LEAST}", transform=below, va="bottom", **said)
+            axes.text(
+                place, 0.03, f"$n$ < {LEAST}", transform=below, va="bottom", ha="center", **said
+            )
 
 
 _ABOVE: Final[Any] = {
