@@ -23,6 +23,7 @@ from relrob.cli.common import (
     output_option,
     print_json,
     typed,
+    workers_option,
 )
 from relrob.errors import UsageError
 from relrob.registry import load
@@ -143,9 +144,7 @@ def run_options(function: F) -> F:
     help="The audit of the last release: only new regressions fail.",
 )
 @click.option("--print-policy", is_flag=True, help="Print the policy as TOML, and end.")
-@click.option(
-    "--workers", default="auto", show_default=True, help="Processes: auto (one a core) or a number."
-)
+@workers_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

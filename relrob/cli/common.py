@@ -229,6 +229,11 @@ def worker_options(function: F) -> F:
         metavar="ADDRESS",
         help="A running Dask cluster decides the images: tcp://HOST:8786.",
     )(function)
+    return workers_option(function)
+
+
+def workers_option(function: F) -> F:
+    """Add --workers. The command receives `workers` (text)."""
     return click.option(
         "--workers",
         default="auto",

@@ -21,6 +21,7 @@ from relrob.cli.common import (
     output_option,
     print_json,
     typed,
+    workers_option,
 )
 from relrob.compress.table import QUANTISERS
 from relrob.registry import SOLVERS, load, names
@@ -96,12 +97,7 @@ from relrob.registry import SOLVERS, load, names
 )
 @attacks_option
 @click.option("--seed", default=0, show_default=True, help="Seed of calibration and attacks.")
-@click.option(
-    "--workers",
-    default="auto",
-    show_default=True,
-    help="Processes: auto (one a core) or a number.",
-)
+@workers_option
 @click.option(
     "--out",
     type=click.Path(path_type=Path),

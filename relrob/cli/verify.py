@@ -16,6 +16,7 @@ from relrob.cli.common import (
     data_options,
     input_options,
     ladder_options,
+    layout_option,
     memory_option,
     output_option,
     print_json,
@@ -78,13 +79,7 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     "[default: onnxruntime for float MLPs]",
     shell_complete=completion.runtimes,
 )
-@click.option(
-    "--layout",
-    default="auto",
-    show_default=True,
-    help="Pixel order that the networks read: auto, hwc, chw.",
-    shell_complete=completion.words(*completion.LAYOUTS),
-)
+@layout_option
 @input_options
 @output_option
 @click.option(

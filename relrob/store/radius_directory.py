@@ -20,10 +20,9 @@ from relrob.domain.radius import RadiusRecord
 from relrob.domain.record import WitnessView
 from relrob.errors import StoreError
 from relrob.store import witness_file
-from relrob.store.run_directory import canonical
+from relrob.store.run_directory import canonical, refuse_files, refuse_other, writable
 from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import (
-    ELSEWHERE,
     RESTORE,
     connect,
     damaged,
@@ -32,11 +31,9 @@ from relrob.store.sqlite_file import (
     sqlite_errors,
     transaction,
 )
-from relrob.store.tables import differences
 from relrob.system.files import check_writable, disk_errors
 
 FILE: Final = "radius.sqlite"
-_JOURNAL: Final = f"{FILE}-journal"
 _VERSION: Final = 1
 _TABLES: Final = (
     "CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL)",
@@ -71,13 +68,11 @@ class RadiusStore:
             with disk_errors(directory):
                 directory.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(directory))
-                _refuse_files(directory)
-            connection = connect(path, "rwc", stack)
-            with sqlite_errors(path):
-                connection.executescript("PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA")
+                refuse_files(directory, FILE, "search for radii")
+            connection = writable(path, stack)
             if is_empty(path, connection):
                 _create(path, connection, text)
-            _refuse_other(directory, _checked(path, connection)[0], text)
+            refuse_other(directory, _checked(path, connection)[0], text, "search")
             return cls(path, connection, stack.pop_all())
 
     @classmethod
@@ -88,12 +83,13 @@ class RadiusStore:
             check_writable(path)
             if directory.is_dir():
                 with disk_errors(directory):
-                    _refuse_files(directory)
+                    refuse_files(directory, FILE, "search for radii")
             return
         with ExitStack() as stack:
             connection = connect(path, "rw", stack)
             if config is not None and not is_empty(path, connection):
-                _refuse_other(directory, _checked(path, connection)[0], canonical(config))
+                found = _checked(path, connection)[0]
+                refuse_other(directory, found, canonical(config), "search")
 
     def close(self) -> None:
         """Close the file and release the directory."""
@@ -202,22 +198,3 @@ def _checked(path: Path, connection: sqlite3.Connection) -> tuple[str, RunSeal]:
                 hint=RESTORE,
             )
         return config, run
-
-
-def _refuse_files(directory: Path) -> None:
-    """Raise StoreError for a directory with files but no search: it is somebody's work."""
-    if not (directory / FILE).exists() and any(
-        path.name != _JOURNAL for path in directory.iterdir()
-    ):
-        raise StoreError(
-            f"{directory} has files but no search for radii", "a new or empty directory", ELSEWHERE
-        )
-
-
-def _refuse_other(directory: Path, found: str, text: str) -> None:
-    """Raise StoreError unless the configuration `found` is the one asked for, `text`."""
-    if found != text:
-        told = differences(json.loads(found), json.loads(text))
-        raise StoreError(
-            f"{directory} holds a search of another configuration: {told}", hint=ELSEWHERE
-        )

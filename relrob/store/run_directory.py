@@ -79,18 +79,18 @@ class Store:
             with disk_errors(directory):
                 directory.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(locked(directory))
-                _refuse_files(directory)
-            connection = _writable(path, stack)
+                refuse_files(directory, FILE, "run")
+            connection = writable(path, stack)
             if is_empty(path, connection):
                 with sqlite_errors(path), transaction(connection):
                     tables.create(connection)
                     seals.write(connection, text, RunSeal())
             checked = _check(path, connection)
-            _refuse_other(directory, checked.config, text)
+            refuse_other(directory, checked.config, text, "run")
             if checked.version != tables.VERSION:
                 older.carry_over(path, connection, text)
                 connection.close()
-                connection = _writable(path, stack)
+                connection = writable(path, stack)
                 checked = _check(path, connection)
             older.warn(path, checked.older)
             return cls(path, connection, checked, stack.pop_all())
@@ -104,12 +104,13 @@ class Store:
             check_writable(path)
             if directory.is_dir():
                 with disk_errors(directory):
-                    _refuse_files(directory)
+                    refuse_files(directory, FILE, "run")
         elif config is not None:
             with ExitStack() as stack:
                 connection = connect(path, "rw", stack)
                 if not is_empty(path, connection):
-                    _refuse_other(directory, _check(path, connection).config, canonical(config))
+                    found = _check(path, connection).config
+                    refuse_other(directory, found, canonical(config), "run")
 
     @classmethod
     def read(cls, directory: Path) -> Store:
@@ -285,7 +286,7 @@ class Store:
             return self._connection.execute(statement, values).fetchall()
 
 
-def _writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
+def writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
     """A connection whose every commit is on disk when it returns."""
     connection = connect(path, "rwc", stack)
     with sqlite_errors(path):
@@ -295,23 +296,26 @@ def _writable(path: Path, stack: ExitStack) -> sqlite3.Connection:
     return connection
 
 
-def _refuse_files(directory: Path) -> None:
-    """Raise StoreError for a directory with files but no run: it is somebody's work.
+def refuse_files(directory: Path, file: str, what: str) -> None:
+    """Raise StoreError for a directory with files but no store `file`: it is somebody's work.
 
-    A journal without its store is a run that was just begun.
+    A journal without its store is a run that was just begun. `what` the store holds, in words.
     """
-    if not (directory / FILE).exists() and any(
-        path.name != JOURNAL for path in directory.iterdir()
+    if not (directory / file).exists() and any(
+        path.name != f"{file}-journal" for path in directory.iterdir()
     ):
-        raise StoreError(f"{directory} has files but no run", "a new or empty directory", ELSEWHERE)
+        raise StoreError(
+            f"{directory} has files but no {what}", "a new or empty directory", ELSEWHERE
+        )
 
 
-def _refuse_other(directory: Path, found: str, text: str) -> None:
-    """Raise StoreError unless the configuration `found` is the one asked for, `text`."""
+def refuse_other(directory: Path, found: str, text: str, what: str) -> None:
+    """Raise StoreError unless the configuration `found` is the one asked for, `text`. `what` the
+    store holds, in words."""
     if found != text:
         told = tables.differences(json.loads(found), json.loads(text))
         raise StoreError(
-            f"{directory} holds a run of another configuration: {told}", hint=ELSEWHERE
+            f"{directory} holds a {what} of another configuration: {told}", hint=ELSEWHERE
         )
 
 
