@@ -168,6 +168,6 @@ MUTANTS = (
         "relrob/networks/onnx/weighted.py",
         "bias, scale, zero = (6, 7, 8) if gemm else (8, 6, 7)",
         "bias, scale, zero = (8, 6, 7) if conv else (6, 7, 8)",
-        _EMULATIONS,
+        ("tests/networks/test_weighted.py", *_EMULATIONS),
     ),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -76,9 +77,17 @@ def fails(tests: tuple[str, ...], folder: Path, seconds: float = 300) -> bool:
         RuntimeError: the tests cannot be run.
     """
     command = [sys.executable, "-B", "-m", "pytest", "-x", "-q", *tests]
+    # The folder beside the tree is not beside the copy.
+    data = {"RELROB_SHARED_DATA": str(ROOT.parent / "shared" / "data")}
     try:
         run = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, timeout=seconds, check=False
+            command,
+            cwd=folder,
+            env=data | os.environ,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         return True

@@ -9,12 +9,15 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from relrob.networks.load import load_network
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
+from tests.litert_edits import scale
+from tests.make_litert import FILES, OP, add_constant, add_operator, edited
 from tests.make_networks import convert, keras, save
 from tests.support import shared_data
 
@@ -48,6 +51,42 @@ def test_codes_are_dequantised_as_litert_does(name: str) -> None:
     assert len(made) == len(layers) == 3
     for layer, wanted in zip(layers, made, strict=True):
         np.testing.assert_allclose(layer.values, wanted.reshape(layer.shape), rtol=1e-6)
+
+
+def of_four_bits(model: Any, graph: Any) -> None:
+    """The first layer's float weights become codes of 4 bits behind a DEQUANTIZE."""
+    first, outputs = graph.operators[0], graph.outputs
+    shape = graph.tensors[first.inputs[1]].shape
+    place = add_constant(model, graph, 0)
+    held = graph.tensors[place]
+    model.buffers[held.buffer].data = RNG.integers(0, 256, np.prod(shape) // 2).astype(np.uint8)
+    held.shape, held.type = shape, schema.TensorType.INT4
+    scale(place, [0.25], [0])(model, graph)
+    made = add_operator(model, graph, OP.DEQUANTIZE, [place], first.inputs[1])
+    graph.tensors[made.outputs[0]].quantization = None
+    first.inputs = [first.inputs[0], made.outputs[0], *first.inputs[2:]]
+    graph.operators, graph.outputs = [made, *graph.operators[:-1]], outputs
+
+
+def test_two_codes_of_four_bits_share_a_byte_as_in_litert(tmp_path: Path) -> None:
+    """All sixteen codes stand in either half."""
+    path = tmp_path / "n.tflite"
+    path.write_bytes(edited(FILES["float"], of_four_bits))
+    interpreter = Interpreter(
+        str(path),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+    )
+    interpreter.allocate_tensors()
+    given = interpreter.get_input_details()[0]
+    interpreter.set_tensor(given["index"], np.zeros(given["shape"], np.float32))
+    interpreter.invoke()
+    made = interpreter._get_ops_details()[0]
+    assert made["op_name"] == "DEQUANTIZE"
+    wanted = interpreter.get_tensor(made["outputs"][0])
+    assert len(np.unique(wanted)) == 16
+    first, _ = read(path, (1, 20, 1), 5)
+    np.testing.assert_array_equal(first.values, wanted)
 
 
 def test_depthwise_and_plain_convolutions_are_read_by_channel() -> None:
@@ -134,6 +173,7 @@ def product(kind: str) -> bytes:
     codes = RNG.integers(-127, 128, (40, 6)).astype(np.int8)
     scale = (np.abs(floats(6)) + np.float32(0.1)) / np.float32(127)
     grid: dict[str, Any] = {"s": np.float32(0.05), "z": np.uint8(7)}
+    ends: dict[str, Any] = {"t": np.float32(0.06), "u": np.uint8(9)}
     held: dict[str, Any]
     node = helper.make_node
     match kind:
@@ -154,11 +194,11 @@ def product(kind: str) -> bytes:
                 node("Add", ["b", "m"], ["y"]),
             ]
         case "qlinear":
-            held = {"w": codes, "ws": scale, "wz": np.zeros(6, np.int8), **grid}
+            held = {"w": codes, "ws": scale, "wz": np.zeros(6, np.int8), **grid, **ends}
             nodes = [
                 node("QuantizeLinear", ["x", "s", "z"], ["q"]),
-                node("QLinearMatMul", ["q", "s", "z", "w", "ws", "wz", "s", "z"], ["p"]),
-                node("DequantizeLinear", ["p", "s", "z"], ["y"]),
+                node("QLinearMatMul", ["q", "s", "z", "w", "ws", "wz", "t", "u"], ["p"]),
+                node("DequantizeLinear", ["p", "t", "u"], ["y"]),
             ]
         case "integer":
             held = {"w": codes, "ws": np.float32(0.01), "wz": np.int8(3)}
@@ -190,8 +230,12 @@ def test_every_product_is_the_function_that_onnxruntime_computes(tmp_path: Path,
     wanted = images @ layer.values.T + (0 if layer.bias is None else layer.bias)
     coarse = kind == "qlinear"
     if coarse:
-        wanted = np.clip(wanted, -7 * 0.05, (255 - 7) * 0.05)
-    np.testing.assert_allclose(found, wanted, atol=0.0251 if coarse else 1e-4)
+        wanted = np.clip(wanted, -9 * 0.06, (255 - 9) * 0.06)
+        assert layer.given is not None
+        assert layer.result is not None
+        assert (layer.given.zero, layer.given.scale) == (7, pytest.approx(0.05))
+        assert (layer.result.zero, layer.result.scale) == (9, pytest.approx(0.06))
+    np.testing.assert_allclose(found, wanted, atol=0.0301 if coarse else 1e-4)
 
 
 def test_what_is_not_read_is_said(tmp_path: Path) -> None:
