@@ -1,7 +1,5 @@
-"""The checker's reader of `.tflite` files.
-
-LiteRT's outputs lie within its facts, and hostile edits have no rules.
-"""
+"""The checker's reader of `.tflite`: LiteRT's outputs lie within its facts, hostile edits have no
+rules."""
 
 from __future__ import annotations
 
