@@ -16,7 +16,13 @@ ROOT = Path(__file__).resolve().parents[2]
 # A failure is enough: no time for a smaller example, and the same examples each time.
 QUICK = """
 from hypothesis import Phase, settings
-settings.register_profile("mutants", phases=[Phase.generate], derandomize=True, database=None)
+settings.register_profile(
+    "mutants",
+    settings.get_profile("busy"),
+    phases=[Phase.generate],
+    derandomize=True,
+    database=None,
+)
 settings.load_profile("mutants")
 """
 CORE = (
