@@ -1,7 +1,7 @@
 """All planted bugs, by hand (hours): `python -m tests.mutants --record FILE`, which resumes.
 
 Those whose name holds a word: `python -m tests.mutants radius`; those of a file: `--file
-PATH-PART`. Exit code 1 when one survives.
+PATH-PART`. Exit code 1 when one survives, 2 when tests fail without any of them.
 """
 
 from __future__ import annotations
@@ -58,24 +58,27 @@ class Record:
 
 def main(words: list[str], files: list[str], path: Path | None) -> int:
     """Run those chosen, each after its tests passed without any bug, for up to five times as long
-    as they took."""
-    record, survivors = Record(path), 0
+    as they took; tests that fail without any are named, and their bugs left out."""
+    record, survivors, failing = Record(path), 0, set[str]()
     with copied() as folder:
         for mutant in chosen(words, files):
             if record.killed(mutant):
                 continue
             seconds, tests = record.seconds(mutant.tests), " ".join(mutant.tests)
+            if tests in failing:
+                continue
             if seconds is None:
                 start = time.monotonic()
                 if fails(mutant.tests, folder, 3600):
                     sys.stderr.write(f"{tests}: fail without any planted bug; mend that first\n")
-                    return 2
+                    failing.add(tests)
+                    continue
                 seconds = time.monotonic() - start
                 record.tell(f"pass {seconds:.1f} {tests}")
             dead = killed(mutant, folder, 300 + 5 * seconds)
             survivors += not dead
             record.tell(f"{'killed  ' if dead else 'SURVIVED'} {mutant.name}")
-    return 1 if survivors else 0
+    return 2 if failing else 1 if survivors else 0
 
 
 def _arguments() -> argparse.Namespace:

@@ -49,14 +49,15 @@ class Mutant:
 
 @contextmanager
 def copied() -> Iterator[Path]:
-    """A copy of the packages and tests that may be spoilt."""
+    """A copy of the packages and tests that may be spoilt, and of what the tests read."""
     with tempfile.TemporaryDirectory(prefix="relrob-mutants-") as name:
         folder, ignored = Path(name), shutil.ignore_patterns("__pycache__", "*.gz")
-        for part in ("relrob", "solvers", "tests", "datasets"):
+        for part in ("relrob", "solvers", "tests", "datasets", "docs", "reports", "benchmarks"):
             shutil.copytree(ROOT / part, folder / part, ignore=ignored)
         for archive in (ROOT / "datasets").rglob("*.gz"):
             (folder / archive.relative_to(ROOT)).symlink_to(archive)
-        shutil.copy(ROOT / "pyproject.toml", folder)
+        for path in (*ROOT.glob("*.md"), *ROOT.glob("*.toml"), ROOT / "Makefile"):
+            shutil.copy(path, folder)
         with (folder / "tests" / "conftest.py").open("a", encoding="utf-8") as conftest:
             conftest.write(QUICK)
         yield folder
