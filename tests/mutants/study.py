@@ -83,8 +83,8 @@ MUTANTS = (
     Mutant(
         "claims: a compressed network needs no training",
         "relrob/report/study/judging.py",
-        "KEPT * (min(mine) - _CHANCE)",
-        "0 * (min(mine) - _CHANCE)",
+        "KEPT * (dense - _CHANCE)",
+        "0 * (dense - _CHANCE)",
         ("tests/report/test_judging.py",),
     ),
 )

@@ -68,7 +68,7 @@ def test_no_case_of_few_images_is_not_surely_none(images: int, says: Judgement) 
     ("group", "rows", "claim"),
     [
         ("mnist-fgsm", attack_rows({LEFT: 0.6}, {LEFT: 0.5}), "23."),
-        ("mnist-jsma-l0", attack_rows({"l0": 50.0}, {"l0": 40.0}), "JSMA needs a larger L0"),
+        ("mnist-jsma-l0", attack_rows({"l0": 50.0}, {"l0": 40.0}), "need a larger L0"),
         ("mnist-boundary-200", repeated(lambda s, r: {"l2": 4.0}), "32."),
         ("mnist-boundary-1000", repeated(lambda s, r: {"l2": 1.0, "compress": "dorefa:1"}), "32."),
         (

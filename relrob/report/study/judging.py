@@ -51,17 +51,22 @@ class Bar:
 
     def broken(self, rows: Rows) -> str:
         """What is wrong with a network, "" where nothing is."""
-        found = rows.values(self.group, "accuracy", **self.axes)
-        clean = rows.values(self.dense, "accuracy") if self.dense else {}
-        for key, accuracy in found.items():
+        clean: dict[Any, float] = {}
+        for row in _measured(rows, self.dense, {}) if self.dense else ():
+            clean[row.get("seed")] = min(row["accuracy"], clean.get(row.get("seed"), 1.0))
+        for row in _measured(rows, self.group, self.axes):
             bar = self.least
             if bar is None:
-                # A compressed network may have a run axis of its own, the dense one has none.
-                mine = [value for other, value in clean.items() if other[0] == key[0]]
-                bar = _CHANCE + KEPT * (min(mine) - _CHANCE) if mine else 0.0
-            if accuracy < bar:
-                return f"{self.group}: clean accuracy {accuracy:.3f}, below {bar:.3f}"
+                dense = clean.get(row.get("seed"))
+                bar = 0.0 if dense is None else _CHANCE + KEPT * (dense - _CHANCE)
+            if row["accuracy"] < bar:
+                return f"{self.group}: clean accuracy {row['accuracy']:.3f}, below {bar:.3f}"
         return ""
+
+
+def _measured(rows: Rows, group: str, axes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The rows of a group with these axes that have an accuracy, each network by itself."""
+    return [row for row in rows.picked(group, **axes) if row.get("accuracy") is not None]
 
 
 def together(each: Sequence[Judgement], asked: int) -> Judgement:

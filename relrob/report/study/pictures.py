@@ -4,7 +4,7 @@ Matplotlib."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -34,11 +34,21 @@ def pictured(lines: Sequence[Line]) -> Figure:
         for _, examples in lines
     )
     rows = len(lines) + (1 if same else len(lines))
-    figure = Figure(figsize=(width, rows * (side + _TEXT)), layout="constrained")
-    engine: Any = figure.get_layout_engine()
-    engine.set(w_pad=0.01, h_pad=0.01, wspace=0, hspace=0)
+    # No layout engine: its solver orders what it holds by memory addresses.
+    high = rows * (side + _TEXT)
+    figure = Figure(figsize=(width, high))
     axes = figure.subplots(
-        rows, count + 1, squeeze=False, gridspec_kw={"width_ratios": [1.2, *[1] * count]}
+        rows,
+        count + 1,
+        squeeze=False,
+        gridspec_kw={
+            "left": 0,
+            "right": 1,
+            "bottom": 0.02 / high,
+            "top": 1 - _TEXT / high,
+            "wspace": 0.05,
+            "hspace": _TEXT / side,
+        },
     )
     place = 0
     for number, (name, examples) in enumerate(lines):
@@ -57,7 +67,9 @@ def pictured(lines: Sequence[Line]) -> Figure:
 def _line(axes: Sequence[Axes], name: str, images: Floats, told: Sequence[str]) -> None:
     for each in axes:
         each.set_axis_off()
-    axes[0].text(1, 0.5, name, ha="right", va="center", fontsize=SMALL, transform=axes[0].transAxes)
+    axes[0].text(
+        0.95, 0.5, name, ha="right", va="center", fontsize=SMALL, transform=axes[0].transAxes
+    )
     for each, image, text in zip(axes[1:], images, told, strict=False):
         grey = image.shape[2] == 1
         each.imshow(

@@ -29,7 +29,7 @@ def made(rows: Rows, shown: Shown) -> dict[str, Figure]:
     found = _levels(shown)
     for net, name in shrestha.NETS:
         attacks = [
-            a for a in ("fgsm", "jsma", "uap", "cw", "boundary") if f"{net}-{a}" in rows.groups
+            a for a in ("fgsm", "jsma", "uap", "cw", "boundary") if rows.groups.get(f"{net}-{a}")
         ]
         if not attacks:
             continue

@@ -17,7 +17,7 @@ from relrob.report.study.style import LOOKS, legend
 def made(rows: Rows, shown: Shown) -> dict[str, Figure]:
     """Figures 2 and 5 (accuracy against density and width), 3 (by the attack's parameters), 4
     (against base accuracy) and 6 (distributions)."""
-    nets = [(net, name) for net, name in zhao.NETS if net in rows.groups]
+    nets = [(net, name) for net, name in zhao.NETS if rows.groups.get(net)]
     found: dict[str, Figure] = {}
     if not nets:
         return found

@@ -14,12 +14,9 @@ import numpy as np
 import pytest
 
 from relrob.api.pipeline import show_stages, stage_figures
-from relrob.domain.arrays import Ints
 from relrob.store.stage_directory import checked_file, finished
 from relrob.store.stage_outcomes import FILE, decode
 from relrob.study.pipeline.campaign import wanted, write_index
-from relrob.study.pipeline.make_attacks import _drawn
-from relrob.study.pipeline.methods import SELECT
 from relrob.study.pipeline.shelf import Shelf
 from relrob.study.pipeline.spec import Pipeline, read_pipeline
 from relrob.study.pipeline.work import work
@@ -27,7 +24,6 @@ from relrob.study.spec import builtin
 from relrob_datasets import load
 from relrob_datasets.dataset import Dataset
 from relrob_datasets.manifest import Manifest
-from tests.support import numpy_opened, random_dense
 
 Made = Callable[[str, tuple[str, ...], dict[str, str]], tuple[Pipeline, Path]]
 METRICS = ("adversarial_accuracy", "evasion_rate", "targeted_rate", "transfer_rate", "l0", "l2",
@@ -137,24 +133,3 @@ def test_matachana_and_its_matrix(made: Made) -> None:
     ]  # fmt: skip
     assert {row["target_label"] for row in rows["targeted"]} == {3}
     assert json.dumps(document["claims"]).count("SVHN is not in this study") == 2
-
-
-def test_images_are_drawn_from_those_that_the_network_labels_rightly(made: Made) -> None:
-    """As many as asked for, each once, by the run's number; all of them where there are fewer."""
-    opened = numpy_opened(random_dense(0, (784, 10)), (28, 28, 1))
-    data = few(load("mnist", "test"), 2000, "mnist")
-    said = opened.evaluator.outputs(data.pixels(range(2000))).argmax(axis=1)
-    right = np.flatnonzero(said == data.labels)
-    draws: list[Ints] = []
-    for run in range(40):
-        draws.append(_drawn(data, opened, SELECT["correct"], 20, run))
-        assert len(set(draws[-1].tolist())) == 20
-        assert set(draws[-1].tolist()) <= set(right.tolist())
-    assert np.array_equal(draws[0], _drawn(data, opened, SELECT["correct"], 20, 0))
-    # Every right image is as likely as another: 40 draws of 20 reach nearly all of some 200.
-    assert len(set(np.concatenate(draws).tolist())) > 0.9 * len(right)
-    most = len(right) + 5
-    assert np.array_equal(_drawn(data, opened, SELECT["correct"], most, 0), right)
-    every = _drawn(data, opened, SELECT["all"], 20, 3)
-    assert len(set(every.tolist())) == 20
-    assert len(_drawn(data, opened, SELECT["all"], 5000, 3)) == 2000
