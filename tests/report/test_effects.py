@@ -141,10 +141,9 @@ def test_groups_apart_need_no_common_key() -> None:
     second = {(0, run): float(v) for run, v in enumerate(rng.random(3))}
     found = apart(first, second)
     assert found is not None
-    mean = np.mean(list(first.values())) - np.mean(list(second.values()))
-    assert (found.mean, found.clusters, found.pairs, found.seeds) == (
-        pytest.approx(mean), 3, 12, 1
-    )  # fmt: skip
+    mean = float(np.mean(list(first.values())) - np.mean(list(second.values())))
+    assert found.mean == pytest.approx(mean)
+    assert (found.clusters, found.pairs, found.seeds) == (3, 12, 1)
     paired = effect(first, second)
     assert paired is not None
     assert paired.pairs == 3

@@ -81,7 +81,7 @@ _ONE_BIT: Final = (("FP", None), ("1 bit", "dorefa:1"))
 
 def _pictures(shown: Shown) -> dict[str, Figure]:
     """Figures 3 to 7, a file for each data set."""
-    found = {}
+    found: dict[str, Figure] = {}
     for net, name in shrestha.NETS:
         small = shown.examples(f"{net}-fgsm-small")
         planned: dict[str, list[Line]] = {
