@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from relrob.api.stage_files import StageFiles
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.registry import load
@@ -13,7 +14,9 @@ from relrob.report.study.judgement import PaperClaim
 from relrob.report.study.stage_rows import Rows
 from relrob.report.study.stage_text import GroupRows, stages_json, stages_text
 from relrob.store.stage_archive import pack, unpack
-from relrob.store.stage_directory import finished
+from relrob.store.stage_directory import checked_file, finished, missing
+from relrob.store.stage_document import Finished
+from relrob.store.stage_outcomes import FILE, Outcomes, decode
 from relrob.study.pipeline.campaign import INDEX, read_index, run_pipeline
 from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.spec import find_text, parsed
@@ -94,7 +97,7 @@ def stage_figures(directory: Path) -> dict[str, bytes]:
     index = read_index(directory)
     rows = Rows.of(_groups(directory, index))
     drawn: dict[str, bytes] = load("relrob.report.study.stage_figures:figures")(
-        index["report"], rows
+        index["report"], rows, StageFiles(directory, index)
     )
     return drawn
 
@@ -108,12 +111,26 @@ def stage_lines(directory: Path) -> tuple[tuple[str, ...], tuple[tuple[Any, ...]
     return ("group", *columns), tuple(lines)
 
 
-def export_stages(directory: Path, output: Path) -> int:
+def export_stages(
+    directory: Path, output: Path, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> int:
     """Write the finished stages as one .zip for `import_stages`; returns their number. The same
-    stages give the same bytes. Raises UsageError, StoreError."""
+    stages give the same bytes.
+
+    `only`: groups, all when empty. `without`: names of files that are left out; a stage that lacks
+    one keeps its rows, and is made again where another reads the file. Raises UsageError,
+    StoreError.
+    """
     if output.suffix != ".zip":
         raise UsageError(f"output {output}", "a file name that ends in .zip")
-    return pack(directory, output)
+    if not only:
+        return pack(directory, output, None, without)
+    entries = read_index(directory)["stages"]
+    groups = dict.fromkeys(entry["group"] for entry in entries)
+    for name in only:
+        if name not in groups:
+            raise UsageError(f"group {name!r}", ", ".join(groups))
+    return pack(directory, output, {e["stage"] for e in entries if e["group"] in only}, without)
 
 
 def import_stages(source: Path, directory: Path) -> tuple[int, int]:
@@ -137,10 +154,21 @@ def _groups(directory: Path, index: dict[str, Any]) -> list[GroupRows]:
 
 
 def _rows(directory: Path, group: str, entries: list[dict[str, Any]]) -> GroupRows:
-    rows, done = [], 0
+    rows: list[dict[str, Any]] = []
+    outcomes: list[Outcomes | None] = []
+    done = 0
     for entry in entries:
         stage = finished(directory, entry["stage"])
         if stage is not None:
             done += 1
             rows += [{**entry["axes"], **row} for row in stage.rows]
-    return GroupRows(group, entries[0]["kind"], len(entries), done, tuple(rows))
+            outcomes += [_outcomes(directory, stage)] * len(stage.rows)
+    return GroupRows(group, entries[0]["kind"], len(entries), done, tuple(rows), tuple(outcomes))
+
+
+def _outcomes(directory: Path, stage: Finished) -> Outcomes | None:
+    """What became of the images of a stage that attacked some. Raises StoreError."""
+    if FILE not in stage.files or FILE in missing(directory, stage):
+        return None
+    path = checked_file(directory, stage, FILE)
+    return decode(path.read_bytes(), str(path))

@@ -245,15 +245,20 @@ def write_figures(directory: Path, output: Path) -> list[str]:
     return sorted(drawn)
 
 
-def export_records(directory: Path, output: Path) -> int:
+def export_records(
+    directory: Path, output: Path, only: Sequence[str] = (), without: Sequence[str] = ()
+) -> int:
     """Write a line for each image and cell as .csv or .parquet; returns the number of lines. Of a
-    study of stages, write its finished stages as .zip; returns their number.
+    study of stages, write its finished stages as .zip; returns their number. `only` and `without`
+    are for stages (`relrob.api.pipeline.export_stages`).
 
     No line holds a time, so two runs with the same seeds give the same bytes. Raises UsageError,
     StoreError.
     """
     if holds_stages(directory):
-        return export_stages(directory, output)
+        return export_stages(directory, output, only, without)
+    if only or without:
+        raise UsageError("--only or --without for a study of runs", "a study of stages")
     if output.suffix not in (".csv", ".parquet"):
         raise UsageError(f"output {output}", "a file name that ends in .csv or .parquet")
     _, cells = read_study(directory)

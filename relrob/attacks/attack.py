@@ -20,6 +20,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.record import NO_SIGNAL
 from relrob.domain.region import Norm
 from relrob.errors import ShapeError
+from relrob.networks.deployed import labelled_outputs
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 
@@ -50,9 +51,10 @@ class Attacked:
     """What an attack found, after the replay.
 
     `attack`: its text (`relrob.attacks.named`). `images`, `adversarial` (n, d); `labels` (n,) true;
-    `clean`, `found` (n,): the labels of both on the runtime, each image alone. `success` (n,): does
-    `found` meet the goal? `on_model` (n,): does the differentiable model say so? None without a
-    model. `queries`, `gradients` (n,), `history`, `words`: as in `Victim`. `seconds`: of it all.
+    `clean`, `found` (n,): the labels of both on the runtime, those of each image alone. `success`
+    (n,): does `found` meet the goal? `on_model` (n,): does the differentiable model say so? None
+    without a model. `queries`, `gradients` (n,), `history`, `words`: as in `Victim`. `seconds`: of
+    it all.
     `fitted`: the perturbation that all images share, of a universal attack.
     """
 
@@ -118,7 +120,7 @@ def attacked(
         images,
         proposed,
         goal.labels,
-        labels(opened.replayer.outputs(images)),
+        labels(labelled_outputs(opened, images)),
         found,
         success,
         None if model is None else goal.reached(labels(model.logits(proposed))),

@@ -15,7 +15,7 @@ from relrob.domain.arrays import Bools, Floats, Ints
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.errors import UsageError
-from relrob.networks.deployed import deployed_outputs
+from relrob.networks.deployed import deployed_outputs, labelled_outputs
 from relrob.networks.evaluator import labels as labels_of
 from relrob.networks.open import Opened
 from relrob.system.version import VERSION
@@ -51,7 +51,9 @@ def made_set(task: Task, opened: Opened, listener: Listener) -> Made:
     """Attack an open network on the images that the task takes. Raises UsageError where none is
     left."""
     asked, network, data = task.asked, opened.network, task.data
-    outputs = deployed_outputs(opened, data.pixels(task.places.tolist()))
+    # The least likely label takes the bits of each image alone, a label does not.
+    run = deployed_outputs if task.target == "least" else labelled_outputs
+    outputs = run(opened, data.pixels(task.places.tolist()))
     right = np.asarray(labels_of(outputs) == data.labels[task.places])
     taken = np.flatnonzero(task.filter.kept(right, right))
     if not len(taken):

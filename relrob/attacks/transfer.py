@@ -19,9 +19,9 @@ from relrob.attacks.adversarial_set import AdversarialSet
 from relrob.attacks.metrics import Metrics, averaged, metrics_of
 from relrob.attacks.recognition import Recognition, in_top, recognition
 from relrob.attacks.selection import Filter, first
-from relrob.domain.arrays import Bools
+from relrob.domain.arrays import Bools, Ints
 from relrob.errors import UsageError
-from relrob.networks.deployed import deployed_outputs
+from relrob.networks.deployed import labelled_outputs
 from relrob.networks.evaluator import labels
 from relrob.networks.open import Opened
 
@@ -32,7 +32,8 @@ class Cell:
 
     `metrics`: on the target; `successes`: examples among these that succeeded on the source, of
     which `transferred` succeed on the target; `in_top_2`: examples whose true class is among the
-    target's two most likely; `recognition`: those that nobody would recognise.
+    target's two most likely; `recognition`: those that nobody would recognise. `kept` (n,): the
+    examples of the set that count; `said` (k,): the target's labels of these.
     """
 
     source: int
@@ -42,6 +43,8 @@ class Cell:
     transferred: int
     in_top_2: int
     recognition: Recognition
+    kept: Bools
+    said: Ints
 
     @property
     def transfer_rate(self) -> float | None:
@@ -81,7 +84,7 @@ def cell(
     adversarial, images, truth = found.adversarial[kept], found.images[kept], found.labels[kept]
     targets = None if found.targets is None else found.targets[kept]
     outputs = (
-        deployed_outputs(opened, adversarial)
+        labelled_outputs(opened, adversarial)
         if len(truth)
         else np.zeros((0, opened.network.classes), np.float32)
     )
@@ -96,6 +99,8 @@ def cell(
         int((before & success).sum()),
         int(in_top(outputs, truth, 2).sum()),
         recognition(adversarial, images, outputs, truth, success),
+        kept,
+        said,
     )
 
 

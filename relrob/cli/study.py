@@ -191,11 +191,28 @@ def figures_command(directory: Path, output: Path, as_json: bool, quiet: bool) -
     type=click.Path(path_type=Path),
     help="The .csv or .parquet file to write; .zip for a study of stages.",
 )
+@click.option(
+    "--only", multiple=True, metavar="GROUP", help="Stages of this group alone; may be repeated."
+)
+@click.option(
+    "--without",
+    multiple=True,
+    metavar="FILE",
+    help="Files of stages that are left out: adv.npz, net.keras; may be repeated.",
+)
 @common_options
-def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) -> None:
+def export_command(
+    directory: Path,
+    output: Path,
+    only: tuple[str, ...],
+    without: tuple[str, ...],
+    as_json: bool,
+    quiet: bool,
+) -> None:
     """Write the records of the study in DIRECTORY: one line an image and run, the same bytes for
     the same seeds. Of a study of stages, a .zip carries all that is finished to another machine,
-    networks and adversarial images included (`relrob study import`).
+    networks and adversarial images included (`relrob study import`). A stage without its file
+    keeps its results; it is made again where another stage reads the file.
 
     Parquet needs pyarrow: pip install 'relrob[parquet]'.
 
@@ -203,7 +220,7 @@ def export_command(directory: Path, output: Path, as_json: bool, quiet: bool) ->
     Example:
       relrob study export study -o records.csv
     """
-    lines: int = load("relrob.api.study:export_records")(directory, output)
+    lines: int = load("relrob.api.study:export_records")(directory, output, only, without)
     what = "stages" if output.suffix == ".zip" else "lines"
     if as_json:
         print_json({"path": str(output), what: lines})

@@ -9,12 +9,17 @@ from typing import Final, final
 import numpy as np
 
 from relrob.domain.arrays import Floats, Ints
+from relrob.errors import NetworkError
 from relrob.networks.batches import differs_in_batches
-from relrob.networks.evaluator import near_ties
+from relrob.networks.evaluator import NEAR, near_ties
 from relrob.networks.open import Opened
 
 # Images that are compared, from all over a batch; fewer run alone, or in a batch of so many.
 COMPARED: Final = 64
+# A sixteenth of the gap, relative to the largest output, below which two outputs are a near tie.
+_ALIKE: Final = NEAR / 16
+# A step of one level moves an output by a twentieth of the largest at most, in networks of 1 bit.
+_STEP: Final = 0.1
 
 
 def deployed_outputs(opened: Opened, images: Floats) -> Floats:
@@ -27,6 +32,45 @@ def deployed_outputs(opened: Opened, images: Floats) -> Floats:
     if opened.evaluator.best_batch == 1 or changes_bits(opened, images):
         return opened.replayer.outputs(images)
     return with_near_ties_alone(opened, opened.evaluator.outputs(images), images)
+
+
+def labelled_outputs(opened: Opened, images: Floats) -> Floats:
+    """Outputs (n, classes) of flat images (n, d) whose labels are those of each image alone, as far
+    as is known; bits may differ.
+
+    The first batch is compared with `COMPARED` of its images alone. Where an output differs by more
+    than a sixteenth of what makes a near tie, every image runs alone. Where it differs by less,
+    those run alone whose two largest outputs are nearer than `_STEP`: in a layer that rounds to
+    levels, the last bit can become a step. Images near a tie always run alone.
+    """
+    if opened.evaluator.best_batch == 1 or not len(images):
+        return opened.replayer.outputs(images)
+    moved = _moved(opened, images)
+    if not moved <= _ALIKE:
+        return opened.replayer.outputs(images)
+    ties = near_ties if moved == 0 else _unsure
+    return with_near_ties_alone(opened, opened.evaluator.outputs(images), images, ties)
+
+
+def _moved(opened: Opened, images: Floats) -> float:
+    """The largest difference of `COMPARED` images of the first batch from these alone, relative to
+    an image's largest output; NaN or infinity where one is no number."""
+    size = min(len(images), opened.evaluator.best_batch)
+    some = _places(size)
+    alone = opened.replayer.outputs(images[some]).astype(np.float64)
+    try:
+        together = opened.evaluator.outputs(images[:size])[some]
+    except NetworkError:
+        return np.inf
+    with np.errstate(invalid="ignore"):
+        gaps = np.abs(together - alone)
+        scale = np.maximum(np.abs(alone).max(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+        return float((gaps / scale).max())
+
+
+def _unsure(outputs: Floats, scale: float) -> Ints:
+    """Rows whose two largest outputs are nearer than `_STEP` of the largest magnitude."""
+    return near_ties(outputs, scale, _STEP)
 
 
 def with_near_ties_alone(
@@ -60,13 +104,18 @@ def changes_bits(opened: Opened, images: Floats) -> bool:
     """Do `COMPARED` images, from all over the first batch of these, have other bits in it than
     alone, or in a batch of their own?"""
     size = min(len(images), opened.evaluator.best_batch)
-    some = np.unique(np.linspace(0, size - 1, COMPARED).astype(int))
+    some = _places(size)
     alone = opened.replayer.outputs(images[some])
     run = opened.evaluator.outputs
     return bool(
         differs_in_batches(lambda batch: run(batch)[some], images[:size], alone, None)
         or differs_in_batches(run, images[some], alone, None)
     )
+
+
+def _places(size: int) -> Ints:
+    """The places that are compared, from all over a batch of that size."""
+    return np.unique(np.linspace(0, size - 1, COMPARED).astype(int))
 
 
 @final

@@ -10,7 +10,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 
 # A batch and an image alone differ by less, relative to the largest output, where only rounding
 # tells them apart.
-_NEAR: Final = 2.0**-10
+NEAR: Final = 2.0**-10
 
 
 class Evaluator(Protocol):
@@ -48,17 +48,18 @@ def tied(outputs: Floats) -> Bools:
     return most
 
 
-def near_ties(outputs: Floats, scale: float = 0.0) -> Ints:
+def near_ties(outputs: Floats, scale: float = 0.0, share: float = NEAR) -> Ints:
     """Rows whose label another rounding could change, (n, classes) -> (n,).
 
     The two largest outputs of such a row are as good as equal, or one of its outputs is no number.
     `scale`: a usual magnitude of outputs, where those of a row tell none: one logit stands beside a
-    0, and is small at every near tie.
+    0, and is small at every near tie. `share`: of the largest magnitude, up to which two outputs
+    are near.
     """
     wide = outputs.astype(np.float64)
     top = np.partition(wide, -2, axis=1)[:, -2:]
     with np.errstate(invalid="ignore"):
-        sure = top[:, 1] - top[:, 0] > _NEAR * np.maximum(np.abs(wide).max(axis=1), scale)
+        sure = top[:, 1] - top[:, 0] > share * np.maximum(np.abs(wide).max(axis=1), scale)
     return np.flatnonzero(~sure)
 
 

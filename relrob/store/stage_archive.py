@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Final
 
 from relrob.errors import RelrobError, StoreError
-from relrob.store.stage_directory import FOLDER, checked_file, document, every, folder_of
+from relrob.store.stage_directory import (
+    FOLDER,
+    checked_file,
+    document,
+    every,
+    folder_of,
+    missing,
+)
 from relrob.store.stage_document import DOCUMENT, Finished, is_digest, is_plain, stage_of, text_of
 from relrob.system.files import atomic_path, check_writable, disk_errors, sha256_bytes, write_atomic
 
@@ -19,9 +26,15 @@ _MOST_TEXT: Final = 1 << 26
 _CLOCK: Final = (1980, 1, 1, 0, 0, 0)
 
 
-def pack(directory: Path, output: Path, only: Collection[str] | None = None) -> int:
+def pack(
+    directory: Path,
+    output: Path,
+    only: Collection[str] | None = None,
+    without: Collection[str] = (),
+) -> int:
     """Write finished stages, all or those of these digests, as one .zip; returns their number. The
-    same stages give the same bytes.
+    same stages give the same bytes. `without`: names of files that are left out, as are those that
+    the directory lacks.
 
     Raises StoreError where a file is not the one that its stage wrote.
     """
@@ -33,7 +46,8 @@ def pack(directory: Path, output: Path, only: Collection[str] | None = None) -> 
     with atomic_path(output) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
         for digest, done in stages.items():
             _write(archive, f"{digest}/{DOCUMENT}", text_of(done).encode())
-            for name in done.files:
+            left_out = {*without, *missing(directory, done)}
+            for name in (name for name in done.files if name not in left_out):
                 data = checked_file(directory, done, name).read_bytes()
                 _write(archive, f"{digest}/{name}", data)
     return len(stages)
@@ -42,7 +56,8 @@ def pack(directory: Path, output: Path, only: Collection[str] | None = None) -> 
 def unpack(source: Path, directory: Path) -> tuple[int, int]:
     """Add the stages of a .zip that `pack` wrote to a study's directory: (added, there already).
 
-    Every digest is checked before a stage counts. Raises StoreError for a damaged file, and before
+    A stage that is there already gets the files that it lacks. Every digest is checked before a
+    stage counts. Raises StoreError for a damaged file, and before
     anything is added where a stage is there already with another result, or one was made from
     another result than the directory has. Stages added until an error stay.
     """
@@ -57,8 +72,7 @@ def unpack(source: Path, directory: Path) -> tuple[int, int]:
             )
             check_writable(directory / FOLDER / "stage", max(room, 1 << 16))
             for digest, done in stages.items():
-                if digest not in there:
-                    _add(archive, source, directory, done)
+                _add(archive, source, directory, done, sizes[digest], digest in there)
     except (RelrobError, MemoryError):
         raise
     # zipfile and zlib raise errors of many classes on a damaged file.
@@ -86,12 +100,12 @@ def _members(archive: zipfile.ZipFile, source: Path) -> dict[str, dict[str, int]
 
 
 def _stage(archive: zipfile.ZipFile, source: Path, digest: str, names: Collection[str]) -> Finished:
-    """The document of one stage, which names all its files. Raises StoreError."""
+    """The document of one stage, which names its files; some may be left out. Raises StoreError."""
     if DOCUMENT not in names:
         raise StoreError(f"{source}: stage {digest[:12]} has no {DOCUMENT}", "a whole file")
     text = archive.read(f"{digest}/{DOCUMENT}").decode("utf-8", "replace")
     done = stage_of(text, f"{source}: {digest[:12]}")
-    if done.digest != digest or {*done.files, DOCUMENT} != {*names}:
+    if done.digest != digest or not {*names} <= {*done.files, DOCUMENT}:
         raise StoreError(
             f"{source}: stage {digest[:12]} is not what its name says", "a file as it was exported"
         )
@@ -121,20 +135,32 @@ def _refuse_others(source: Path, directory: Path, stages: dict[str, Finished]) -
                 )
 
 
-def _add(archive: zipfile.ZipFile, source: Path, directory: Path, done: Finished) -> None:
-    """One stage: its files, then its document."""
+def _add(
+    archive: zipfile.ZipFile,
+    source: Path,
+    directory: Path,
+    done: Finished,
+    names: Collection[str],
+    there: bool,
+) -> None:
+    """One stage: the files `names`, then its document; of one that is `there`, the files that it
+    lacks."""
     folder = folder_of(directory, done.digest)
-    with disk_errors(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        for name, sha256 in done.files.items():
-            data = archive.read(f"{done.digest}/{name}")
-            if sha256_bytes(data) != sha256:
-                raise StoreError(
-                    f"{source}: {name} of stage {done.digest[:12]} is damaged",
-                    "a file as it was exported",
-                )
-            write_atomic(folder / name, data)
-    write_atomic(folder / DOCUMENT, text_of(done))
+    if not there:
+        with disk_errors(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    for name in missing(directory, done):
+        if name not in names:
+            continue
+        data = archive.read(f"{done.digest}/{name}")
+        if sha256_bytes(data) != done.files[name]:
+            raise StoreError(
+                f"{source}: {name} of stage {done.digest[:12]} is damaged",
+                "a file as it was exported",
+            )
+        write_atomic(folder / name, data)
+    if not there:
+        write_atomic(folder / DOCUMENT, text_of(done))
 
 
 def _write(archive: zipfile.ZipFile, name: str, data: bytes) -> None:

@@ -3,7 +3,8 @@
 stages/DIGEST/ holds the files of a stage. Its stage.json is written last, and has the digest of
 each of them, of the stage's options, and of the stages that it came from. A folder without it is
 work that was not finished. A stage counts only with the very inputs that it read: where one of
-these was made anew with another result, on another machine say, it is to be made again.
+these was made anew with another result, on another machine say, it is to be made again. Files of a
+finished stage may be missing: its rows count, and it is made again when a stage reads the file.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def keep(
 
 def document(directory: Path, digest: str) -> Finished | None:
     """What the stage.json of a stage says, None where there is none. Raises StoreError where it is
-    damaged, or a file of the stage is gone."""
+    damaged."""
     path = folder_of(directory, digest) / DOCUMENT
     if not path.is_file():
         return None
@@ -77,12 +78,13 @@ def document(directory: Path, digest: str) -> Finished | None:
         raise StoreError(
             f"{path} is of another stage", hint=f"delete {path.parent}: it is made again"
         )
-    for name in done.files:
-        if not (path.parent / name).is_file():
-            raise StoreError(
-                f"{path.parent / name} is gone", hint=f"delete {path.parent}: it is made again"
-            )
     return done
+
+
+def missing(directory: Path, done: Finished) -> tuple[str, ...]:
+    """The files of a finished stage that are not there, as those that an export left out."""
+    folder = folder_of(directory, done.digest)
+    return tuple(name for name in done.files if not (folder / name).is_file())
 
 
 def finished(directory: Path, digest: str) -> Finished | None:
@@ -103,6 +105,8 @@ def checked_file(directory: Path, done: Finished, name: str) -> Path:
     """The path of a file of a finished stage, whose bytes are those that the stage wrote. Raises
     StoreError."""
     path = folder_of(directory, done.digest) / name
+    if not path.is_file():
+        raise StoreError(f"{path} is gone", hint="run the study again: the stage is made again")
     with disk_errors(path, "read"):
         same = sha256_file(path) == done.files[name]
     if not same:

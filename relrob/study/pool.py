@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
+from relrob.domain.events import Event, Listener
 from relrob.errors import RelrobError
 
 log = logging.getLogger(__name__)
@@ -50,8 +51,8 @@ def _serve(pipe: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
-        make, given = pipe.recv()
-        function = make(given)
+        make, given, tells = pipe.recv()
+        function = make(given, pipe.send) if tells else make(given)
         pipe.send(_READY)
         while True:
             item = pipe.recv()
@@ -75,26 +76,30 @@ def _end_with_parent() -> None:
 
 
 def map_unordered(
-    make: Callable[[Any], Callable[[int], Any]], given: Any, items: Iterable[int], workers: int
+    make: Callable[..., Callable[[int], Any]],
+    given: Any,
+    items: Iterable[int],
+    workers: int,
+    listener: Listener | None = None,
 ) -> Iterator[Any]:
     """Answers of `make(given)(item)` for each item, from `workers` processes, in any order.
 
-    `Unanswered` stands for an item that killed two workers. `make` is importable and `given`
-    picklable. Closing the iterator stops the workers. Raises the RelrobError that a worker raised,
-    or one when a worker cannot start.
+    `items` may be a deque, to which the caller adds items while it takes answers. `listener`: of
+    the events that workers send; `make(given, send)` is called then. `Unanswered` stands for an
+    item that killed two workers. `make` is importable and `given` picklable. Closing the iterator
+    stops the workers. Raises the RelrobError that a worker raised, or one when a worker cannot
+    start.
     """
-    waiting, tried = deque(items), set[int]()
+    waiting = items if isinstance(items, deque) else deque(items)
+    tried = set[int]()
     context = multiprocessing.get_context("spawn")
     # Not as arguments of the process: a worker that ends before it has read these leaves its
     # parent waiting for good.
-    work = bytes(ForkingPickler.dumps((make, given)))
+    work = bytes(ForkingPickler.dumps((make, given, listener is not None)))
     crew: list[_Worker] = []
     try:
-        for _ in range(min(workers, len(waiting))):
-            _start(crew, context)
-        for worker in crew:
-            _brief(worker, work, waiting)
-        while any(worker.item is not None for worker in crew):
+        while waiting or any(worker.item is not None for worker in crew):
+            _fill(crew, work, waiting, workers, context)
             for ready in wait([worker.pipe for worker in crew if worker.item is not None]):
                 worker = next(each for each in crew if each.pipe is ready)
                 item = worker.item
@@ -112,11 +117,13 @@ def map_unordered(
                         waiting.append(item)
                     crew.remove(worker)
                     _stop(worker)
-                    if waiting:
-                        _brief(_start(crew, context), work, waiting)
                     continue
                 if isinstance(answer, RelrobError):
                     raise answer
+                if isinstance(answer, Event):
+                    if listener is not None:
+                        listener(answer)
+                    continue
                 if not worker.ready:
                     worker.ready = True
                     continue
@@ -125,6 +132,20 @@ def map_unordered(
     finally:
         for worker in crew:
             _stop(worker)
+
+
+def _fill(
+    crew: list[_Worker], work: bytes, waiting: deque[int], workers: int, context: Any
+) -> None:
+    """Give every idle worker an item, and start workers for items that are left."""
+    for worker in crew:
+        if worker.item is None and waiting:
+            _give(worker, waiting)
+    first = len(crew)
+    for _ in range(min(workers - first, len(waiting))):
+        _start(crew, context)
+    for worker in crew[first:]:
+        _brief(worker, work, waiting)
 
 
 def leave_unguarded() -> None:

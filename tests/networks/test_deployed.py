@@ -14,6 +14,7 @@ from relrob.networks.deployed import (
     changes_bits,
     deployed_outputs,
     filled,
+    labelled_outputs,
     with_near_ties_alone,
 )
 from relrob.networks.open import Opened
@@ -145,3 +146,37 @@ def test_few_images_fill_a_batch(count: int) -> None:
     assert len(images) == max(count, COMPARED)
     assert np.array_equal(images[:count], IMAGES[:count])
     assert (images[count:] == IMAGES[0]).all()
+
+
+def labelled(batched: Rounds, images: Floats) -> tuple[Floats, Rounds]:
+    opened, alone = opened_on(batched)
+    return labelled_outputs(opened, images), alone
+
+
+def test_rounding_in_a_batch_changes_no_label_that_is_no_near_tie() -> None:
+    """Outputs are of the size of 2; a near tie is a gap of 2 / 1024."""
+    found, alone = labelled(Rounds(best_batch=100, by=1e-5, place=0, second=-1), IMAGES)
+    assert alone.ran == [COMPARED]
+    assert np.array_equal(found.argmax(axis=1), Rounds(second=-1).outputs(IMAGES).argmax(axis=1))
+    assert not np.array_equal(found, Rounds(second=-1).outputs(IMAGES))
+
+
+def test_images_of_small_margin_run_alone_where_a_batch_rounds_otherwise() -> None:
+    """Where it gives the same bits, near ties alone do."""
+    sums = IMAGES.sum(axis=1)
+    tie = float(np.median(sums))
+    found, alone = labelled(Rounds(best_batch=100, by=1e-5, place=0, second=tie), IMAGES)
+    near = np.abs(sums - tie) <= 0.1 * np.maximum(sums, tie)
+    assert 0 < near.sum() < 150
+    assert alone.ran == [COMPARED, near.sum()]
+    assert np.array_equal(found[near], Rounds(second=tie).outputs(IMAGES)[near])
+    _, alone = labelled(Rounds(best_batch=100, second=tie), IMAGES)
+    tied = np.abs(sums - tie) <= 2.0**-10 * np.maximum(sums, tie)
+    assert alone.ran == ([COMPARED, tied.sum()] if tied.any() else [COMPARED])
+
+
+@pytest.mark.parametrize("place", [0, 40, 99])
+def test_more_than_rounding_in_a_batch_runs_every_image_alone(place: int) -> None:
+    found, alone = labelled(Rounds(best_batch=100, place=place, by=1e-3, second=-1), IMAGES)
+    assert np.array_equal(found, Rounds(second=-1).outputs(IMAGES))
+    assert alone.ran == [COMPARED, 300]

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from relrob.report.study.effects import Effect, effect
+from relrob.domain.arrays import Doubles
+from relrob.report.study.effects import Effect, apart, effect
 from relrob.report.study.judgement import Judgement
+from relrob.report.study.sampled import Sampled, mean_of
 
 
 def test_the_interval_is_the_one_of_scipys_bootstrap() -> None:
@@ -96,3 +98,71 @@ def test_runs_are_the_units_of_one_seed_and_the_text_says_so() -> None:
     assert (found.clusters, found.pairs, found.seeds) == (3, 3, 1)
     assert "1 seed, 3 pairs" in found.text
     assert found.judged(+1) is Judgement.REPRODUCED
+
+
+def shared(count: int, gap: float) -> tuple[dict[tuple[int, int], Sampled], Doubles]:
+    """Three seeds whose differences are `gap` and the same noise of `count` images; this noise."""
+    noise = np.random.default_rng(3).normal(0, 1, count)
+    found = mean_of("mnist", np.arange(count), gap + noise)
+    assert found is not None
+    return {(seed, 0): found for seed in range(3)}, noise
+
+
+def test_images_that_all_seeds_share_widen_the_interval_as_the_draw_of_images_does() -> None:
+    figures, noise = shared(100, 1.0)
+    found = effect(figures, dict.fromkeys(figures, 0.0))
+    theirs = bootstrap((1.0 + noise,), np.mean, method="percentile", rng=1).confidence_interval
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.03)
+    plain = {key: figure.value for key, figure in figures.items()}
+    blind = effect(plain, dict.fromkeys(plain, 0.0))
+    assert blind is not None
+    assert blind.high - blind.low < 1e-9
+
+
+def test_seeds_of_images_of_their_own_share_no_noise() -> None:
+    figures, noise = shared(100, 1.0)
+    own = {}
+    for seed in range(3):
+        found = mean_of("mnist", 1000 * seed + np.arange(100), 1.0 + noise)
+        assert found is not None
+        own[seed, 0] = found
+    together, alone = (effect(each, dict.fromkeys(each, 0.0)) for each in (figures, own))
+    assert together is not None
+    assert alone is not None
+    # Three times as many images; a seed that is drawn twice brings its own twice.
+    shrunk = (alone.high - alone.low) / (together.high - together.low)
+    assert 1 / np.sqrt(3) < shrunk < 0.9
+
+
+def test_groups_apart_need_no_common_key() -> None:
+    rng = np.random.default_rng(9)
+    first = {(seed, run): float(v) for seed in range(3) for run, v in enumerate(rng.random(3) + 1)}
+    second = {(0, run): float(v) for run, v in enumerate(rng.random(3))}
+    found = apart(first, second)
+    assert found is not None
+    mean = float(np.mean(list(first.values())) - np.mean(list(second.values())))
+    assert found.mean == pytest.approx(mean)
+    assert (found.clusters, found.pairs, found.seeds) == (3, 12, 1)
+    paired = effect(first, second)
+    assert paired is not None
+    assert paired.pairs == 3
+    assert apart(first, {}) is None
+    two = apart(first, {(0, 0): 0.1, (0, 1): 0.2})
+    assert two is not None
+    assert two.judged(+1) is Judgement.OPEN
+
+
+def test_the_size_of_groups_apart_is_over_the_spread_of_both() -> None:
+    first = {(seed, 0): value for seed, value in enumerate([1.0, 2.0, 3.0])}
+    second = {(seed, 0): value for seed, value in enumerate([0.0, 0.0, 3.0])}
+    found = apart(first, second)
+    assert found is not None
+    assert found.size == pytest.approx(1.0 / np.sqrt((1.0 + 3.0) / 2))
+
+
+def test_rounding_is_no_spread() -> None:
+    first = {(seed, 0): 0.1 + 0.2 + 0.001 * seed for seed in range(3)}
+    found = effect(first, {(seed, 0): 0.001 * seed for seed in range(3)})
+    assert found is not None
+    assert found.size is None

@@ -7,17 +7,51 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from relrob.report.study.stage_figures import figures, table6
+from relrob.errors import ShapeError
+from relrob.report.study.pictures import pictured
+from relrob.report.study.shown import Curves, Examples
+from relrob.report.study.shrestha_table import table6
+from relrob.report.study.stage_figures import figures
 from relrob.report.study.stage_rows import Rows
-from tests.report.test_stage_claims import matachana, shrestha, zhao
+from tests.report.made_shown import MadeShown
+from tests.report.made_stages import matachana, shrestha, zhao
 
 DRAWN = {
-    "zhao2018": ("accuracy-by-density", "accuracy-by-width", "attack-by-base-accuracy"),
+    "zhao2018": (
+        "accuracy-by-density",
+        "accuracy-by-width",
+        "attack-by-base-accuracy",
+        "distributions",
+        "ifgsm-by-parameters",
+    ),
     "matachana2020": ("targeted-by-label", "transfer-matrix", "uer-by-eps"),
-    "shrestha2024": ("attacks-by-bits-mnist",),
+    "shrestha2024": (
+        "attacks-by-bits-mnist",
+        *(f"boundary-by-width-{net}" for net in ("cifar", "mnist")),
+        "boundary-longer-mnist",
+        *(f"boundary-way-{net}" for net in ("cifar", "mnist")),
+        *(f"fgsm-small-{net}" for net in ("cifar", "mnist")),
+        "weights-1-bit",
+    ),
 }
+
+
+def with_parameters() -> Rows:
+    """Zhao's rows with a grid of eps and iterations: less accuracy the more of both."""
+    rows = zhao()
+    grid = [
+        {"seed": seed, "attack": f"ifgsm:eps={eps}:steps={steps}", "compress": text}
+        | {"adversarial_accuracy": max(0.0, 0.9 - 12 * eps - steps / 40 + 0.02 * seed)}
+        for seed in range(3)
+        for eps in (0.01, 0.02, 0.04)
+        for steps in (4, 8, 12, 16)
+        for text in ("", "surgery:0.5", "surgery:0.05")
+    ]
+    return Rows({**rows.groups, "lenet5-ifgsm-by-parameters": grid})
+
+
 MADE: dict[str, Callable[[], Rows]] = {
-    "zhao2018": zhao,
+    "zhao2018": with_parameters,
     "matachana2020": matachana,
     "shrestha2024": shrestha,
 }
@@ -26,10 +60,37 @@ MADE: dict[str, Callable[[], Rows]] = {
 @pytest.mark.parametrize("report", list(DRAWN))
 def test_each_study_has_its_figures_and_the_same_bytes_twice(report: str) -> None:
     rows = MADE[report]()
-    drawn = figures(report, rows)
+    drawn = figures(report, rows, MadeShown())
     assert sorted({name.rpartition(".")[0] for name in drawn}) == sorted(DRAWN[report])
-    assert drawn == figures(report, rows)
+    assert drawn == figures(report, rows, MadeShown())
     assert all(data[:4] in (b"<?xm", b"%PDF") for data in drawn.values())
+
+
+def test_rows_alone_draw_what_needs_no_file() -> None:
+    names = {name.rpartition(".")[0] for name in figures("shrestha2024", shrestha())}
+    assert names == {"attacks-by-bits-mnist"}
+    left_out = figures("shrestha2024", shrestha(), MadeShown(without="cifar"))
+    assert not [name for name in left_out if "cifar" in name]
+
+
+def examples(attack: str) -> Examples:
+    found = MadeShown().examples("mnist", attack=attack)
+    assert found is not None
+    return found
+
+
+def test_pictures_have_the_clean_images_above_and_a_title_each() -> None:
+    lines = [(str(steps), examples(f"boundary:steps={steps}").first(3)) for steps in (1, 8)]
+    figure = pictured(lines)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[1:4] == ["0", "1", "2"]
+    near, far = (float(titles[4 * line + 1].split(", ")[1]) for line in (2, 1))
+    assert titles[5].startswith("1, ")
+    assert near < far
+    # Other clean images have a line of their own.
+    other = examples("boundary:steps=5")
+    turned = Examples(other.images[::-1], other.adversarial, other.labels, other.found).first(3)
+    assert len(pictured([*lines, ("turned", turned)]).axes) == 6 * 4
 
 
 def test_rows_decide_the_picture() -> None:
@@ -50,3 +111,8 @@ def test_the_published_table_is_whole() -> None:
     assert np.all((np.array(values) >= 0) & (np.array(values) <= 1))
     first = [row for row in rows if row["model"] == "Mnist A" and row["attack"] == "FGSM"]
     assert {row["value"] for row in first if row["bits"] == "1"} >= {"0.845", "5.134"}
+
+
+def test_curves_of_another_grid_are_refused() -> None:
+    with pytest.raises(ShapeError, match=r"curves of \[\(2,\)\]"):
+        Curves(np.zeros(3), {"weights": np.zeros(2)})

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from relrob.domain.events import Event
 from relrob.errors import RelrobError, UsageError
 from relrob.study import pool
 from relrob.study.pool import Unanswered, map_unordered
@@ -55,6 +56,33 @@ def make_hopeless(given: None) -> Callable[[int], int]:
 def test_every_item_once() -> None:
     assert sorted(map_unordered(make_square, 2, range(20), 2)) == [2 * i * i for i in range(20)]
     assert list(map_unordered(make_square, 2, [], 2)) == []
+
+
+def test_items_that_are_added_while_answers_are_taken_are_done_too() -> None:
+    """Each answer below 100 brings two items more, also where every worker was idle."""
+    waiting = deque([1])
+    found = []
+    for answer in map_unordered(make_square, 1, waiting, 2):
+        found.append(answer)
+        if len(found) < 4:
+            waiting.extend((len(found) * 2, len(found) * 2 + 1))
+    assert sorted(found) == [i * i for i in range(1, 8)]
+
+
+def make_telling(given: int, send: Callable[[Event], None]) -> Callable[[int], int]:
+    def function(item: int) -> int:
+        for step in range(given):
+            send(Event("note", f"item {item}", step, given))
+        return item
+
+    return function
+
+
+def test_events_of_workers_reach_the_listener_before_the_answer() -> None:
+    told: list[Event] = []
+    for item in map_unordered(make_telling, 3, range(4), 2, told.append):
+        assert [e.done for e in told if e.text == f"item {item}"] == [0, 1, 2]
+    assert len(told) == 12
 
 
 def test_a_death_costs_one_item_and_only_a_second_one_loses_it(tmp_path: Path) -> None:

@@ -6,6 +6,13 @@ interval is the percentile interval (Efron and Tibshirani 1993, chapter 13) of t
 differences. Pairs that share a training seed are drawn together: they are not independent. Where
 there is one seed only, runs are the units, and the finding speaks of this one network; its text
 says so.
+
+Networks and images are both samples. Seeds may share their images, and then no draw of seeds shows
+what other images would have done. So each draw also moves the mean by a normal number with the
+variance that the images give it (`relrob.report.study.sampled`): an image that several networks
+share counts once, and a difference on the same images has the variance of the paired difference.
+Where every run has images of its own, their spread is in the draws already, and the interval is a
+little too wide.
 """
 
 from __future__ import annotations
@@ -18,10 +25,13 @@ import numpy as np
 
 from relrob.domain.arrays import Doubles
 from relrob.report.study.judgement import Judgement
+from relrob.report.study.sampled import Sampled, combined, covariances, lifted
 
 LEAST: Final = 3
 _DRAWS: Final = 10_000
 _SEED: Final = 20_291
+# A spread of differences below this, as a share of their mean, is none.
+_ROUNDING: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -64,36 +74,81 @@ class Effect:
         return f"{self.mean:+.3f} {ends}{size}, {seeds}, {self.pairs} pairs"
 
 
-def effect(
-    first: Mapping[tuple[Any, ...], float], second: Mapping[tuple[Any, ...], float]
-) -> Effect | None:
+Side = Mapping[tuple[Any, ...], Sampled | float]
+
+
+def effect(first: Side, second: Side) -> Effect | None:
     """The effect of the pairs that both have; None where there are none.
 
     Keys: (cluster, ...), such as (training seed, run). Draws are the same every time.
     """
     keys = [key for key in first if key in second]
-    if not keys:
+    pairs = {key: combined([(1.0, first[key]), (-1.0, second[key])]) for key in keys}
+    return _summed(*_drawn(pairs, 0)) if pairs else None
+
+
+def apart(first: Side, second: Side) -> Effect | None:
+    """The effect of two groups of networks that have nothing in common, such as networks of two
+    data sets: every seed and run of each side counts, and the sides are drawn apart. None where one
+    is empty.
+
+    `clusters` and `seeds` are those of the side that has fewer, `pairs` the values of both. The
+    size is over the root of the mean of both variances.
+    """
+    if not first or not second:
         return None
-    clusters: dict[Any, list[float]] = {}
-    for key in keys:
-        clusters.setdefault(key[0], []).append(first[key] - second[key])
-    seeds = len(clusters)
-    units = list(clusters.values()) if seeds > 1 else [[d] for v in clusters.values() for d in v]
-    groups = [np.array(values) for values in units]
-    every = np.concatenate(groups)
-    means = _resampled(groups)
-    spread = float(every.std(ddof=1)) if len(every) > 1 else 0.0
+    one, other = (_drawn(_lifted(side), stream) for stream, side in enumerate((first, second)))
+    (mine, units, seeds, means), (theirs, few, fewer, against) = one, other
+    spread = float(np.sqrt((_variance(mine) + _variance(theirs)) / 2))
+    mean = float(mine.mean() - theirs.mean())
+    low, high = np.percentile(means - against, [2.5, 97.5])
+    size = mean / spread if spread > _ROUNDING * max(1.0, abs(mean)) else None
+    count = len(mine) + len(theirs)
+    return Effect(mean, float(low), float(high), size, min(units, few), count, min(seeds, fewer))
+
+
+def _lifted(side: Side) -> dict[tuple[Any, ...], Sampled]:
+    return {key: lifted(figure) for key, figure in side.items()}
+
+
+def _variance(values: Doubles) -> float:
+    return float(values.var(ddof=1)) if len(values) > 1 else 0.0
+
+
+def _summed(every: Doubles, units: int, seeds: int, means: Doubles) -> Effect:
+    spread = float(np.sqrt(_variance(every)))
     low, high = np.percentile(means, [2.5, 97.5])
     mean = float(every.mean())
-    size = mean / spread if spread > 0 else None
-    return Effect(mean, float(low), float(high), size, len(groups), len(every), seeds)
+    size = mean / spread if spread > _ROUNDING * max(1.0, abs(mean)) else None
+    return Effect(mean, float(low), float(high), size, units, len(every), seeds)
 
 
-def _resampled(groups: list[Doubles]) -> Doubles:
-    """Means (draws,) of the differences in as many clusters, drawn with replacement."""
-    rng = np.random.default_rng(_SEED)
-    sums = np.array([values.sum() for values in groups])
-    counts = np.array([len(values) for values in groups])
-    chosen = rng.integers(0, len(groups), (_DRAWS, len(groups)))
-    means: Doubles = sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1)
-    return means
+def _drawn(
+    figures: Mapping[tuple[Any, ...], Sampled], stream: int
+) -> tuple[Doubles, int, int, Doubles]:
+    """(all values, independent units, seeds, means (draws,) of these figures in as many clusters,
+    drawn with replacement, and of other images)."""
+    clusters: dict[Any, list[Sampled]] = {}
+    for key, figure in figures.items():
+        clusters.setdefault(key[0], []).append(figure)
+    seeds = len(clusters)
+    units = list(clusters.values()) if seeds > 1 else [[d] for v in clusters.values() for d in v]
+    every = np.array([figure.value for unit in units for figure in unit])
+    return every, len(units), seeds, _resampled(units, stream)
+
+
+def _resampled(units: list[list[Sampled]], stream: int) -> Doubles:
+    rng = np.random.default_rng(_SEED + stream)
+    sums = [combined([(1.0, figure) for figure in unit]) for unit in units]
+    values = np.array([each.value for each in sums])
+    counts = np.array([len(unit) for unit in units])
+    chosen = rng.integers(0, len(units), (_DRAWS, len(units)))
+    whole = counts[chosen].sum(axis=1)
+    means: Doubles = values[chosen].sum(axis=1) / whole
+    shared = covariances(sums)
+    if not shared.any():
+        return means
+    times = (chosen[:, :, None] == np.arange(len(units))).sum(axis=1)
+    variance = np.einsum("ij,jk,ik->i", times, shared, times)
+    noise: Doubles = np.sqrt(np.maximum(variance, 0.0)) / whole
+    return means + noise * rng.standard_normal(_DRAWS)

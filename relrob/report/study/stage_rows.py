@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.report.study.sampled import Sampled, averaged, mean_of
 from relrob.report.study.stage_text import GroupRows
+from relrob.store.stage_outcomes import Outcomes
 
 # The axes that tell repetitions from each other; the first is the independent unit.
 UNIT: Final = ("seed", "run")
 
 Values = dict[tuple[Any, ...], float]
+# The same with the pulls of their images, where these are known.
+Figures = dict[tuple[Any, ...], Sampled]
+# The entry of a row with what became of its images.
+_OUTCOMES: Final = "outcomes"
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +32,7 @@ class Rows:
         """From the groups of a study's directory."""
         found = list(groups)
         unmade = frozenset(each.group for each in found if each.done < each.stages)
-        return Rows({each.group: each.rows for each in found}, unmade)
+        return Rows({each.group: _with_outcomes(each) for each in found}, unmade)
 
     def closed(self) -> Rows:
         """The rows that claims may rest on: a group of which stages are still to be made has none.
@@ -52,6 +58,23 @@ class Rows:
                 found.setdefault(tuple(row.get(key) for key in UNIT), []).append(row[metric])
         return {key: sum(values) / len(values) for key, values in found.items()}
 
+    def sampled(
+        self,
+        group: str,
+        metric: str,
+        where: Callable[[Mapping[str, Any]], bool] = lambda row: True,
+        **axes: Any,
+    ) -> Figures:
+        """The same as `values`, each with the pulls of the images that it was measured on, of the
+        rows alone that `where` accepts."""
+        found: dict[tuple[Any, ...], list[Sampled]] = {}
+        for row in self.picked(group, **axes):
+            if row.get(metric) is not None and where(row):
+                found.setdefault(tuple(row.get(key) for key in UNIT), []).append(
+                    _sampled(row, metric)
+                )
+        return {key: averaged(figures) for key, figures in found.items()}
+
     def mean(self, group: str, metric: str, **axes: Any) -> float | None:
         """The mean over seeds and runs, None where there are none."""
         values = self.values(group, metric, **axes)
@@ -61,6 +84,22 @@ class Rows:
         """The values of an axis in a group, in the order of the study, without the empty one."""
         found = dict.fromkeys(row.get(name) for row in self.groups.get(group, ()))
         return [value for value in found if value not in (None, "")]
+
+
+def _with_outcomes(group: GroupRows) -> Sequence[Mapping[str, Any]]:
+    if not group.outcomes:
+        return group.rows
+    return [{**row, _OUTCOMES: each} for row, each in zip(group.rows, group.outcomes, strict=True)]
+
+
+def _sampled(row: Mapping[str, Any], metric: str) -> Sampled:
+    """A row's metric, whose value is the row's own."""
+    outcomes: Outcomes | None = row.get(_OUTCOMES)
+    each = None if outcomes is None else outcomes.each(metric)
+    if outcomes is None or each is None:
+        return Sampled(float(row[metric]), {})
+    found = mean_of(outcomes.dataset, outcomes.places, each)
+    return Sampled(float(row[metric]), {} if found is None else found.pulls)
 
 
 def _there(value: Any) -> Any:

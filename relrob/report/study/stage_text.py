@@ -14,6 +14,7 @@ from relrob.report.run.table import escape
 from relrob.report.study.judgement import PaperClaim
 from relrob.report.study.latex import tex
 from relrob.report.study.text import claims_json, claims_markdown
+from relrob.store.stage_outcomes import Outcomes
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
 
@@ -21,13 +22,15 @@ FORMATS: Final = ("markdown", "csv", "latex", "json")
 @dataclass(frozen=True)
 class GroupRows:
     """The results of a group: `rows` (the axes of a stage, then a row of it), of `stages` stages
-    `done`."""
+    `done`. `outcomes`: for each row what became of its images, None where nobody wrote it; empty
+    where nobody asked."""
 
     group: str
     kind: str
     stages: int
     done: int
     rows: tuple[dict[str, Any], ...]
+    outcomes: tuple[Outcomes | None, ...] = ()
 
     @property
     def columns(self) -> list[str]:

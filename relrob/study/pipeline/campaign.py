@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,10 +16,11 @@ from relrob.domain.events import Event, Listener, silent
 from relrob.domain.stage import Stage
 from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.registry import load_extra
-from relrob.store.stage_directory import finished
+from relrob.store.stage_directory import finished, missing
 from relrob.store.stage_document import is_digest, sealed, unsealed
+from relrob.study.pipeline.queue import Queue
 from relrob.study.pipeline.spec import Pipeline
-from relrob.study.pipeline.work import worker
+from relrob.study.pipeline.work import processors, worker
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.system.files import disk_errors, held, sweep, write_atomic
 
@@ -57,41 +59,42 @@ def _finish(
     listener: Listener,
     scheduler: str | None,
 ) -> None:
-    """Make the stages that are not finished, wave by wave. A stage whose inputs were made again
-    with another result is made again too, so each is looked at after its inputs."""
-    began, open_ = time.monotonic(), list(asked)
-    unmade = {s.digest for s in asked if finished(directory, s.digest) is None}
-    done = len(asked) - len(unmade)
-    listener(Event("note", f"{done} of {len(asked)} stages are done already"))
-    while open_:
-        waiting = {stage.digest for stage in open_}
-        ready = [s for s in open_ if not waiting & set(s.links.values())]
-        open_ = [stage for stage in open_ if waiting & set(stage.links.values())]
-        todo = [stage for stage in ready if finished(directory, stage.digest) is None]
-        jobs = tuple((stage, pipeline.kinds[stage.kind].target) for stage in todo)
-        left = len(todo) + sum(stage.digest in unmade for stage in open_)
-        for answer in _answers(directory, jobs, workers, scheduler) if jobs else ():
-            if isinstance(answer, Unanswered):
-                raise RelrobError(
-                    f"two workers died over {todo[answer.item].described}",
-                    hint="more memory, or fewer --workers",
-                )
-            number, seconds = answer
-            left -= 1
-            text = f"{todo[number].described}: {seconds:,.1f} s"
-            listener(Event("stages", text, len(asked) - left, len(asked)))
+    """Make the stages that are not finished, each as soon as its own inputs are."""
+    began = time.monotonic()
+    queue = Queue(asked, partial(finished, directory), lambda done: not missing(directory, done))
+    listener(Event("note", f"{queue.done} of {len(asked)} stages are done already"))
+    jobs = tuple((stage, pipeline.kinds[stage.kind].target) for stage in asked)
+    for answer in _answers(directory, jobs, queue, workers, scheduler, listener):
+        if isinstance(answer, Unanswered):
+            raise RelrobError(
+                f"two workers died over {asked[answer.item].described}",
+                hint="more memory, or fewer --workers",
+            )
+        number, seconds = answer
+        queue.finish(number, seconds)
+        text = f"{asked[number].described}: {seconds:,.1f} s"
+        left = queue.left(workers) if queue.done < len(asked) else ""
+        listener(Event("stages", f"{text}; {left}" if left else text, queue.done, len(asked)))
     listener(Event("note", f"all {len(asked)} stages done in {time.monotonic() - began:,.0f} s"))
 
 
 def _answers(
-    directory: Path, jobs: tuple[tuple[Stage, str], ...], workers: int, scheduler: str | None
+    directory: Path,
+    jobs: tuple[tuple[Stage, str], ...],
+    queue: Queue,
+    workers: int,
+    scheduler: str | None,
+    listener: Listener,
 ) -> Iterator[Any]:
     """(number, seconds) of each stage that is finished, in any order; `Unanswered` for one that
-    killed its workers."""
+    killed its workers. Stages that are ready later are taken from the queue as well."""
     if scheduler is None:
-        return map_unordered(worker, (str(directory), jobs), range(len(jobs)), workers)
+        given = (str(directory), jobs, max(1, processors() // workers))
+        return map_unordered(worker, given, queue.ready, workers, listener)
     target = "relrob.study.pipeline.cluster:map_on_cluster"
-    found: Iterator[Any] = load_extra(target, "distributed")(directory, jobs, scheduler)
+    found: Iterator[Any] = load_extra(target, "distributed")(
+        directory, jobs, queue.ready, scheduler
+    )
     return found
 
 

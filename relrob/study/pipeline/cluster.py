@@ -7,6 +7,7 @@ Dask's `distributed`.
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -38,9 +39,10 @@ def remote(stage: Stage, target: str, inputs: bytes, version: str) -> tuple[byte
 
 
 def map_on_cluster(
-    directory: Path, jobs: Sequence[Job], address: str
+    directory: Path, jobs: Sequence[Job], ready: deque[int], address: str
 ) -> Iterator[tuple[int, float]]:
-    """(number, seconds) of each job as its stage comes home to `directory`.
+    """(number, seconds) of each job whose number is in `ready` as its stage comes home to
+    `directory`; the caller adds numbers while it takes answers.
 
     Raises the RelrobError that a task raised, and one where the cluster failed.
     """
@@ -54,27 +56,40 @@ def map_on_cluster(
         # A key of its own for each, held until its task ends: the scheduler would drop, at the
         # release of an earlier future of equal bytes, what a later task still waits for.
         shipped: dict[int, Any] = {}
-        for number, (stage, target) in enumerate(jobs):
-            data = b""
-            if stage.inputs:
-                pack(directory, archive, set(stage.links.values()))
-                data = archive.read_bytes()
-            key = f"relrob-stage-{stage.digest}"
-            shipped[number] = client.scatter(data, hash=False) if data else data
-            task = client.submit(remote, stage, target, shipped[number], VERSION, key=key)
-            futures[task] = number
-        for future in as_completed(list(futures)):
+
+        def submitted() -> list[Any]:
+            """The tasks of all that is ready."""
+            found = []
+            while ready:
+                number = ready.popleft()
+                stage, target = jobs[number]
+                data = b""
+                if stage.inputs:
+                    pack(directory, archive, set(stage.links.values()))
+                    data = archive.read_bytes()
+                key = f"relrob-stage-{stage.digest}"
+                shipped[number] = client.scatter(data, hash=False) if data else data
+                found.append(
+                    client.submit(remote, stage, target, shipped[number], VERSION, key=key)
+                )
+                futures[found[-1]] = number
+            return found
+
+        waiting = as_completed(submitted())
+        for future in waiting:
+            number = futures.pop(future)
             try:
                 answer, seconds = future.result()
             except RelrobError:
                 raise
             except Exception as error:
-                stage = jobs[futures[future]][0]
                 raise RelrobError(
-                    f"{stage.described} failed on the cluster ({type(error).__name__}: {error})",
+                    f"{jobs[number][0].described} failed on the cluster "
+                    f"({type(error).__name__}: {error})",
                     hint="the same command: what is finished stays",
                 ) from error
-            del shipped[futures[future]]
+            del shipped[number]
             archive.write_bytes(answer)
             unpack(archive, directory)
-            yield futures[future], seconds
+            yield number, seconds
+            waiting.update(submitted())

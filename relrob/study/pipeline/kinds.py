@@ -61,6 +61,8 @@ KINDS: Final = {
                 "augment": "",
                 "profile": "quick",
                 "seed": 0,
+                "epochs": 0,
+                "limit": 0,
             },
             checks="relrob.study.pipeline.checks:train",
         ),

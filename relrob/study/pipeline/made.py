@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from relrob.networks.load import load_network
-from relrob.networks.open import Opened, open_network
-from relrob.study.pipeline.work import Input
+from relrob.networks.open import Opened
+from relrob.study.pipeline.work import Input, Job
 from relrob_datasets.dataset import Dataset
 
 
-def opened_network(path: Path, data: Dataset) -> Opened:
-    """The network of a file, open on its default runtime."""
-    network = load_network(path, image_shape=data.image_shape, classes=data.classes)
-    return Opened(network, open_network(network), open_network(network, batch=1))
+def opened_network(job: Job, role: str, data: Dataset) -> Opened:
+    """The network of an input, open on its default runtime. Raises RelrobError."""
+    source = job.inputs[role]
+    path = network_of(source)
+    return job.shelf.opened(path, source.sha256[path.name], data)
 
 
 def network_of(source: Input) -> Path:

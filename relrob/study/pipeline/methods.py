@@ -30,12 +30,15 @@ def split_method(text: str) -> tuple[FixedFormat, str]:
 
 
 def training_of(options: dict[str, Any], start: Path | None = None) -> Training:
-    """The training of a stage, from the weights of `start` on. Raises UsageError."""
+    """The training of a stage, from the weights of `start` on; `epochs` and `limit` 0 are the
+    recipe's. Raises UsageError."""
     return Training(
         options["arch"],
         options["dataset"],
         options["seed"],
         options["profile"],
+        epochs=options["epochs"] or None,
+        limit=options["limit"] or None,
         augment=tuple(word for word in options["augment"].split(",") if word),
         start=start,
         compress=options["compress"],

@@ -56,13 +56,14 @@ def rows_like(pipeline: Pipeline) -> dict[str, list[dict[str, Any]]]:
     """A row for each stage, with every metric that claims read, a little different each."""
     metrics = (
         *("adversarial_accuracy", "evasion_rate", "targeted_rate", "transfer_rate"),
-        *("l0", "l2", "unrecognisable", "weights_zero"),
+        *("l0", "l2", "unrecognisable", "weights_zero", "weights_largest", "activations_largest"),
     )
+    counts = {"images": 10_000, "samples": 100, "success": 50, "unrecognisable_in_top_2": 25}
     found: dict[str, list[dict[str, Any]]] = {}
     for number, stage in enumerate(pipeline.stages):
         before = found.setdefault(stage.group, [])
         value = 0.5 + 1e-6 * number
-        row = {**stage.axes, **dict.fromkeys(metrics, value)}
+        row = {**counts, **stage.axes, **dict.fromkeys(metrics, value)}
         sparse = str(stage.axes.get("compress", "")).startswith(("surgery:0.0", "sfp"))
         before.append({**row, "accuracy": 0.5 if sparse else 0.99})
     return found

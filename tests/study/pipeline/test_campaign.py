@@ -141,7 +141,6 @@ def test_a_forged_or_damaged_archive_adds_nothing_false(study: Path, tmp_path: P
     forged["rows"] = [{"value": 1}]
     for change in (
         {value: b"1000"},
-        {value: None},
         {document: None},
         {document: json.dumps(forged).encode()},
         {f"{stage.digest}/extra.txt": b"x"},
@@ -205,3 +204,33 @@ def test_no_flipped_bit_of_the_index_gives_other_axes(study: Path, tmp_path: Pat
             assert read_index(tmp_path / "copy") == whole
         except StoreError as error:
             assert "run the study again" in str(error)
+
+
+def test_files_that_are_left_out_are_made_again_where_a_stage_reads_them(
+    study: Path, tmp_path: Path
+) -> None:
+    """Rows travel alone; a stage that is to be made brings its inputs' files back."""
+    pack(study, tmp_path / "rows.zip", None, ("value.txt", "calls.txt"))
+    there = tmp_path / "elsewhere"
+    assert unpack(tmp_path / "rows.zip", there) == (len(every(study)), 0)
+    assert every(there).keys() == every(study).keys()
+    told: list[Event] = []
+    run_pipeline(PIPELINE, there, 1, listener=told.append)
+    assert not [event for event in told if event.stage == "stages"]
+    stage = next(s for s in PIPELINE.stages if s.group == "both")
+    shutil.rmtree(folder_of(there, stage.digest))
+    run_pipeline(PIPELINE, there, 1, listener=told.append)
+    made = [event.text for event in told if event.stage == "stages"]
+    assert len(made) == 3
+    assert made[-1].startswith("both ")
+    assert all(calls(there, each.digest) == 1 for each in stage.inputs.values())
+
+
+def test_a_whole_archive_fills_what_another_left_out(study: Path, tmp_path: Path) -> None:
+    pack(study, tmp_path / "rows.zip", None, ("value.txt",))
+    pack(study, tmp_path / "whole.zip")
+    there = tmp_path / "elsewhere"
+    unpack(tmp_path / "rows.zip", there)
+    assert unpack(tmp_path / "whole.zip", there) == (0, len(every(study)))
+    pack(there, tmp_path / "again.zip")
+    assert (tmp_path / "again.zip").read_bytes() == (tmp_path / "whole.zip").read_bytes()

@@ -99,3 +99,13 @@ def test_stages_are_exported_as_zip_alone(there: Path) -> None:
     result = run("export", "s", "-o", "s.csv")
     assert isinstance(result.exception, UsageError)
     assert "ends in .zip" in str(result.exception)
+
+
+def test_groups_are_exported_alone_and_without_some_files(there: Path) -> None:
+    assert run("run", "toy.toml", "--out", "s", "-q").exit_code == 0
+    assert shown("export", "s", "-o", "a.zip", "--only", "a", "--json")["stages"] == 4
+    assert shown("export", "s", "-o", "b.zip", "--without", "value.txt", "--json")["stages"] == 14
+    assert shown("import", "b.zip", "--out", "t", "--json")["added"] == 14
+    result = run("export", "s", "-o", "a.zip", "--only", "c")
+    assert isinstance(result.exception, UsageError)
+    assert "group 'c'; accepted: a, b, both" in str(result.exception)
