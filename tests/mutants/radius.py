@@ -35,7 +35,7 @@ MUTANTS = (
         "radii: a farther witness replaces a nearer one",
         _RADII,
         "and distance >= self._distance",
-        "and distance < self._distance",
+        "and distance < 0",
         _TESTS,
     ),
     Mutant(

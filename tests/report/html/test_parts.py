@@ -75,7 +75,7 @@ def rate(percent: float | None, whole: int, undecided: int = 0) -> dict[str, Any
 def test_the_head_of_a_study_says_what_failed_and_leaves_out_cells_that_tell_nothing() -> None:
     rates = [rate(97.5, 40), rate(99.0, 10), rate(100.0, 12), rate(0.0, 1), rate(None, 20, 5)]
     claims = [{"judgement": each} for each in ("reproduced", "not reproduced", "inconclusive")]
-    document = {
+    document: dict[str, Any] = {
         "study": "s",
         "title": "T",
         "claims": claims,
@@ -120,7 +120,7 @@ def rule(name: str, verdict: str) -> dict[str, Any]:
 def test_rules_say_what_they_are_measured_against_and_help_only_where_it_helps(
     baseline: dict[str, Any] | None,
 ) -> None:
-    document = {
+    document: dict[str, Any] = {
         "rules": [rule("max-proved-lost", "failed"), rule("max-newly-attacked", "not measured")],
         "policy": {"path": ""},
         "pair": {"diagnosis": []},
