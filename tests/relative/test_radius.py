@@ -285,6 +285,7 @@ def test_measure_tries_the_witness_of_the_reference_on_the_quantised_network() -
     assert reference.broken_by == "sees" and quantised.broken_by == "transfer"
     assert quantised.broken is not None and reference.broken is not None
     assert reference.broken <= Fraction(1, 4)
+    assert reference.proved == quantised.proved == 0, "what a solver leaves open is no proof"
 
 
 def test_a_proof_of_a_region_that_holds_a_witness_is_an_alarm() -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import relrob
 from relrob.api.page import page
+from relrob.api.results import RadiusResults
 from relrob.domain.radius import Interval
 from relrob.errors import StoreError
 from relrob.report.html import curves
@@ -126,6 +127,12 @@ def test_hostile_names_stay_text() -> None:
     dataset = {**header["dataset"], "classes": [bad] * 10}
     text = html(radius_page(made_data(12, dataset=dataset, **networks)))
     assert "<script>alert" not in text and "\u202e" not in text
+
+
+def test_a_result_shows_its_head_in_a_notebook(tmp_path: Path) -> None:
+    shown = RadiusResults(made_summary(60), tmp_path)._repr_html_()
+    assert "Less robust after quantisation on 30 of 54 images" in shown
+    assert "<script" not in shown and shown.count("<div") == shown.count("</div")
 
 
 def test_relrob_page_writes_the_page_of_a_search(tmp_path: Path) -> None:
