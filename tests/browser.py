@@ -8,12 +8,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import mimetypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 import pytest
 
@@ -30,6 +32,9 @@ _FLAGS: Final = (
 )
 # A page is served under this name, with the headers that a test wants. Nothing leaves the machine.
 URL: Final = "http://page.test/report.html"
+# The violations that axe-core finds, once `axe_source` was run.
+AXE: Final = """axe.run(document, {resultTypes: ["violations"]}).then(found =>
+  found.violations.map(each => each.id + ": " + each.nodes[0].html.slice(0, 200)))"""
 
 
 def chromium() -> str:
@@ -83,12 +88,15 @@ class Browser:
 
     def wait(self, session: str, method: str) -> dict[str, Any]:
         """The parameters of the next such event, which may have come already."""
+        return self.first(session, method)[1]
+
+    def first(self, session: str, *methods: str) -> tuple[str, dict[str, Any]]:
+        """The first event of these methods, which may have come already, with its parameters."""
         while True:
             for place, each in enumerate(self._events):
-                if each.get("sessionId") == session and each["method"] == method:
+                if each.get("sessionId") == session and each["method"] in methods:
                     del self._events[place]
-                    params: dict[str, Any] = each["params"]
-                    return params
+                    return each["method"], each["params"]
             self._keep(self._message())
 
     def _keep(self, got: dict[str, Any]) -> None:
@@ -158,6 +166,7 @@ class Tab:
         ]
         for domain in ("Page", "Runtime", "Log", "Network"):
             self._call(f"{domain}.enable")
+        self._call("Performance.enable", timeDomain="threadTicks")
         self._call("Fetch.enable")
         self._call(
             "Emulation.setDeviceMetricsOverride",
@@ -177,14 +186,20 @@ class Tab:
         self._browser.send("Page.navigate", self._session, url=URL)
         paused = self._browser.wait(self._session, "Fetch.requestPaused")
         sent = {"Content-Type": "text/html; charset=utf-8", **headers}
+        self._answer(paused, text.encode(), sent)
+        self._browser.wait(self._session, "Page.loadEventFired")
+
+    def _answer(
+        self, paused: dict[str, Any], body: bytes, headers: dict[str, str], code: int = 200
+    ) -> None:
+        """Give a request its answer."""
         self._call(
             "Fetch.fulfillRequest",
             requestId=paused["requestId"],
-            responseCode=200,
-            responseHeaders=[{"name": name, "value": value} for name, value in sent.items()],
-            body=base64.b64encode(text.encode()).decode(),
+            responseCode=code,
+            responseHeaders=[{"name": name, "value": value} for name, value in headers.items()],
+            body=base64.b64encode(body).decode(),
         )
-        self._browser.wait(self._session, "Page.loadEventFired")
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         return self._browser.call(method, self._session, **params)
@@ -213,6 +228,11 @@ class Tab:
         )
         return [json.dumps(each) for each in told]
 
+    def worked(self) -> float:
+        """Seconds of the processor that the page's thread has spent on all its tasks."""
+        found = self._call("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in found if each["name"] == "TaskDuration"))
+
     def printed(self) -> bytes:
         """The page as a PDF."""
         data = self._call("Page.printToPDF", printBackground=True)["data"]
@@ -221,3 +241,30 @@ class Tab:
     def close(self) -> None:
         """Close it."""
         self._browser.call("Target.closeTarget", targetId=self._target)
+
+
+class SiteTab(Tab):
+    """A page of a folder of files, such as a built site; `text` is its path in the folder.
+    `missing`: what it asked for and the folder does not hold."""
+
+    def __init__(self, browser: Browser, folder: Path, path: str, **options: Any) -> None:
+        self._folder, self.missing = folder, list[str]()
+        super().__init__(browser, path, **options)
+
+    def _open(self, text: str, headers: dict[str, str]) -> None:
+        """Navigate, and answer every request until all is there."""
+        start = "http://page.test/"
+        self._browser.send("Page.navigate", self._session, url=start + text)
+        while True:
+            event, params = self._browser.first(
+                self._session, "Fetch.requestPaused", "Page.loadEventFired"
+            )
+            if event == "Page.loadEventFired":
+                return
+            url = str(params["request"]["url"]).partition("?")[0]
+            file = self._folder / unquote(url.removeprefix(start))
+            found = url.startswith(start) and file.is_file()
+            self.missing += [] if found else [url]
+            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
+            body = file.read_bytes() if found else b""
+            self._answer(params, body, {"Content-Type": kind, **headers}, 200 if found else 404)

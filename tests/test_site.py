@@ -1,4 +1,5 @@
-"""The documentation site: it builds without a warning, and its pages ask nothing of the network."""
+"""The documentation site: it builds without a warning, its pages ask nothing of the network, and
+all can read them, in light and in dark."""
 
 from __future__ import annotations
 
@@ -6,10 +7,12 @@ import importlib.util
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.browser import AXE, Browser, SiteTab, axe_source, running
 from tests.support import ROOT
 
 BUILD = ROOT / "docs" / "site" / "build.py"
@@ -57,3 +60,27 @@ def test_links_of_the_site_lead_somewhere(site: Path) -> None:
 
 def test_nothing_of_cog_is_left(site: Path) -> None:
     assert not any("[[[" in page.read_text() for page in site.rglob("docs/cli.html"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    with running(tmp_path_factory.mktemp("chromium")) as found:
+        yield found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("page", ["index", "README", "docs/start", "docs/verdicts", "docs/radius"])
+def test_main_pages_can_be_read_by_all(
+    site: Path, browser: Browser, page: str, width: int, scheme: str
+) -> None:
+    """axe finds nothing, all that a page asks for is there, and nothing sticks out of it."""
+    source, media = axe_source(), {"prefers-color-scheme": scheme}
+    tab = SiteTab(browser, site, f"{page}.html", media=media, width=width)
+    tab.value(source + ";0")
+    assert tab.value(AXE) == []
+    assert tab.missing == [] and tab.complaints == []
+    assert tab.value("document.documentElement.scrollWidth") <= width
+    shade = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)[0]"
+    assert (tab.value(shade) < 128) is (scheme == "dark")
+    tab.close()

@@ -27,6 +27,15 @@ BESIDE = (
     "reports/quickstart/table.md",
 )
 SHOWN = ("docs/site/static/*", "docs/pictures/*", "reports/**/*.png", "reports/**/*.svg")
+# What the theme leaves out for readers by ear and by keyboard: levels of headings, names of
+# landmarks, code and tables that scroll.
+_MENDED = {
+    '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
+    '<aside class="sidebar-drawer">': '<aside class="sidebar-drawer" aria-label="Pages">',
+    '<aside class="toc-drawer">': '<aside class="toc-drawer" aria-label="On this page">',
+    "<pre>": '<pre tabindex="0">',
+    '<div class="table-wrapper': '<div tabindex="0" class="table-wrapper',
+}
 _GENERATED = re.compile(r"<!-- \[\[\[cog.*?\]\]\] -->|<!-- \[\[\[end\]\]\] -->", re.DOTALL)
 _LINK = re.compile(r"(?<!!)\[((?:[^\]\[]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
@@ -71,7 +80,17 @@ def main(out: Path) -> int:
     with tempfile.TemporaryDirectory() as name:
         lay_out(Path(name))
         settings = ["-W", "--keep-going", "-q", "-c", str(ROOT / "docs" / "site")]
-        return build_main(["-b", "html", *settings, "-d", f"{name}/.doctrees", name, str(out)])
+        code = build_main(["-b", "html", *settings, "-d", f"{name}/.doctrees", name, str(out)])
+    for page in out.rglob("*.html"):
+        page.write_text(mended(page.read_text(encoding="utf-8")), encoding="utf-8")
+    return code
+
+
+def mended(text: str) -> str:
+    """A page of the theme that readers by ear and by keyboard can use."""
+    for found, better in _MENDED.items():
+        text = text.replace(found, better)
+    return text
 
 
 if __name__ == "__main__":

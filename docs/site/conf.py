@@ -19,5 +19,6 @@ html_copy_source = False
 html_show_sourcelink = False
 html_use_index = False
 html_theme_options = {"navigation_with_keys": False}
-pygments_style = "friendly"
-pygments_dark_style = "monokai"
+# Colours whose contrast suffices for WCAG AA, of a package that furo needs.
+pygments_style = "a11y-high-contrast-light"
+pygments_dark_style = "a11y-high-contrast-dark"

@@ -8,13 +8,15 @@ from relrob.api.pipeline import holds_stages
 from relrob.api.study import PAGE, study_html
 from relrob.errors import StoreError
 from relrob.registry import load
+from relrob.store.radius_directory import FILE as RADII
 from relrob.store.run_directory import FILE
 from relrob.store.study_directory import INDEX
 from relrob.system.files import write_atomic
 
 
 def page(directory: str | Path, output: str | Path | None = None) -> Path:
-    """Write the page of a run, an audit or a study from what its directory holds; returns the path.
+    """Write the page of a run, an audit, a search for radii or a study from what its directory
+    holds; returns the path.
 
     `output`: report.html in the directory by default. The same directory gives the same bytes.
     Raises StoreError.
@@ -29,11 +31,12 @@ def _html(directory: Path) -> str:
     """By the file that tells the kind of directory."""
     if holds_stages(directory) or (directory / INDEX).is_file():
         return study_html(directory)
-    for name, maker in (("audit.json", "audit_html"), (FILE, "run_html")):
+    kinds = (("audit.json", "audit_html"), (FILE, "run_html"), (RADII, "radius_html"))
+    for name, maker in kinds:
         if (directory / name).is_file():
             made: str = load(f"relrob.report.html.write:{maker}")(directory)
             return made
     raise StoreError(
-        f"{directory} is no finished run, audit or study",
-        "a directory that relrob verify, audit or study run wrote",
+        f"{directory} is no finished run, audit, search for radii or study",
+        "a directory that relrob verify, audit, radius or study run wrote",
     )

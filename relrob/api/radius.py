@@ -10,6 +10,7 @@ from relrob.api.results import RadiusResults
 from relrob.api.verify import doubted
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
+from relrob.registry import load
 from relrob.report.radius.write import write_radius
 from relrob.store.radius_directory import RadiusStore
 from relrob.store.radius_summary import RadiusSummary
@@ -86,6 +87,7 @@ def radius(
         witnesses = [each for each in store.witness_files() if each[0] in set(wanted)]
         listener(Event("note", f"writing {directory}"))
         write_radius(directory, summary, seconds, witnesses)
+    load("relrob.report.html.write:write_radius_page")(directory)
     return RadiusResults(summary, directory)
 
 

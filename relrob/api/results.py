@@ -173,3 +173,8 @@ class RadiusResults:
         """The lines of radius.csv as a pandas DataFrame (relrob[pandas]). Raises UsageError."""
         make = load_extra("pandas:DataFrame", "pandas")
         return make([record.row() for record in self.records])
+
+    def _repr_html_(self) -> str:
+        """The head of its page, for a notebook."""
+        found: str = load("relrob.report.html.heads:radius_head")(self.summary)
+        return found

@@ -28,6 +28,9 @@ from relrob.registry import load, load_extra
 from relrob.report.study.published import on_8bit_grid, published
 from relrob.report.study.table_rows import FEATURES, TableRow, study_rows
 from relrob.report.study.text import study_json, study_text
+from relrob.store.radius_directory import FILE as RADII
+from relrob.store.radius_reading import open_radius
+from relrob.store.radius_summary import RadiusSummary
 from relrob.store.study_directory import CellResult, StudyHead, read_runs, read_study, records_of
 from relrob.study.campaign import run_study
 from relrob.study.options import spelled
@@ -35,7 +38,7 @@ from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.pool import leave_unguarded
 from relrob.study.run import crew
 from relrob.study.spec import builtin, find_spec, parsed, read_spec
-from relrob.system.files import write_atomic
+from relrob.system.files import readable, write_atomic
 
 PAGE: Final = "report.html"
 _CELL: Final = ("grid", "dataset", "region", "radius", "step", "scheme", "runtime")
@@ -211,14 +214,35 @@ def table_text(runs: Sequence[Path], form: str) -> str:
     json.
 
     Runs with the quantisation and the region of Duncan et al. 2020 stand beside the numbers that
-    the paper gives for their data set, radius and step. Raises RelrobError.
+    the paper gives for their data set, radius and step. Directories of `relrob radius` have tables
+    of their own, and none of runs beside them. Raises RelrobError.
     """
+    searches = [run for run in runs if (run / RADII).is_file()]
+    if searches:
+        return _radii(runs, searches, form)
     there = on_8bit_grid(published("duncan2020.csv"))
     rows = []
     for cell in read_runs(runs):
         rows += study_rows([cell], there if _theirs(cell) else {})
     head = StudyHead("table", "Relative robustness and adversarial transfer")
     return study_text(head, rows, form)
+
+
+def _radii(runs: Sequence[Path], searches: Sequence[Path], form: str) -> str:
+    """The tables of finished searches for critical radii."""
+    if len(searches) < len(runs):
+        other = next(run for run in runs if run not in searches)
+        raise UsageError(
+            f"a search for radii, {searches[0]}, beside {other}",
+            "directories of one kind",
+            "a table for each kind",
+        )
+    found = list[tuple[str, RadiusSummary]]()
+    for directory in searches:
+        with open_radius(directory) as data:
+            found.append((readable(directory), data.summary))
+    made: str = load("relrob.report.radius.table:radius_text")(found, form)
+    return made
 
 
 def _theirs(cell: CellResult) -> bool:

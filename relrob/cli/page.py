@@ -25,14 +25,17 @@ from relrob.registry import load
 )
 @common_options
 def command(directories: tuple[Path, ...], output: Path | None, as_json: bool, quiet: bool) -> None:
-    """Write the page of a finished run, audit or study again.
+    """Write the page of a finished run, audit, search for radii or study again.
 
-    DIRECTORY: one that `relrob verify`, `relrob audit` or `relrob study run` wrote. The page is one
-    file that needs nothing beside it: a mail or a build server can carry it.
+    DIRECTORY: one that `relrob verify`, `relrob audit`, `relrob radius` or `relrob study run`
+    wrote. The page is one file that needs nothing beside it: a mail or a build server can carry
+    it. Where the directory of a run or an audit holds a search for radii in a folder named radii,
+    the page shows its curves.
 
     \b
     Example:
       relrob page run
+      relrob radius ref.h5 q.tflite --out run/radii && relrob page run
     """
     if output is not None and len(directories) > 1:
         raise UsageError(

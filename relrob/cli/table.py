@@ -19,11 +19,13 @@ def command(runs: tuple[Path, ...], form: str, as_json: bool, quiet: bool) -> No
     """Print tables of relative robustness and transfer of run directories, beside the published
     numbers where there are any.
 
-    RUN: a directory that `relrob verify` or `relrob study run` wrote, finished or not.
+    RUN: a directory that `relrob verify` or `relrob study run` wrote, finished or not; or each of
+    them one of a finished `relrob radius`, of which the critical radii are printed.
 
     \b
-    Example:
+    Examples:
       relrob table run --format csv
+      relrob table radii
     """
     table_text: Callable[[Sequence[Path], str], str] = load("relrob.api.study:table_text")
     echo_page(table_text(runs, form), form)

@@ -47,6 +47,7 @@ _TABLES: Final = (
 )""",
 )
 _ROWS: Final = 'SELECT * FROM radii ORDER BY "index"'
+_FILES: Final = 'SELECT quantised, reference FROM radii WHERE "index" = ?'
 
 
 @final
@@ -90,6 +91,35 @@ class RadiusStore:
             if config is not None and not is_empty(path, connection):
                 found = _checked(path, connection)[0]
                 refuse_other(directory, found, canonical(config), "search")
+
+    @classmethod
+    def read(cls, directory: Path) -> RadiusStore:
+        """Open a search for reports, finished or not. Raises StoreError: none there, or a damaged
+        one."""
+        path, accepted = directory / FILE, f"a directory with a {FILE} that relrob radius wrote"
+        with disk_errors(path, "read"):
+            there = path.is_file()
+        if not there:
+            raise StoreError(f"{directory} holds no search for radii", accepted)
+        with ExitStack() as stack:
+            connection = connect(path, "rw", stack)
+            if is_empty(path, connection):
+                told = f"{directory} has no search yet: it was stopped as it began"
+                raise StoreError(told, accepted, "relrob radius again")
+            with sqlite_errors(path):
+                connection.execute("PRAGMA query_only=ON")
+            return cls(path, connection, stack.pop_all())
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """All that decides the records."""
+        found: dict[str, Any] = json.loads(self._config)
+        return found
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the canonical configuration: the name of the search."""
+        return hashlib.sha256(self._config.encode()).hexdigest()
 
     def close(self) -> None:
         """Close the file and release the directory."""
@@ -139,6 +169,12 @@ class RadiusStore:
         """Index to the seconds that the image took."""
         with sqlite_errors(self._path):
             return {int(row[0]): float(row[2]) for row in self._connection.execute(_ROWS)}
+
+    def witnesses(self, index: int) -> list[WitnessView]:
+        """Those of an image: "quantised" before "reference". Raises StoreError."""
+        with sqlite_errors(self._path):
+            found = self._connection.execute(_FILES, (index,)).fetchone() or ()
+        return [witness_file.decode(data, f"of image {index}") for data in found if data]
 
     def witness_files(self) -> list[tuple[int, str, bytes]]:
         """(index, network, bytes of the .npz) of every witness."""

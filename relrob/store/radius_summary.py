@@ -13,6 +13,11 @@ from relrob.domain.radius import Compared, Interval, RadiusRecord, above, below
 
 NETWORKS: Final = ("reference", "quantised")
 _POINTS: Final = 40  # of a curve
+# Keys of radius.json that are no header.
+_COUNTED: Final = (
+    *("images", "L_cc", "L_ic", "radii", "compared", "cost", "curve"),
+    *("spot_checks", "seconds", "records"),
+)
 Number = Fraction | float
 Span = tuple[float | None, float | None]
 
@@ -25,6 +30,13 @@ class RadiusSummary:
     header: Mapping[str, Any]
     records: tuple[RadiusRecord, ...]
     seconds: float
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any], records: tuple[RadiusRecord, ...]) -> RadiusSummary:
+        """The summary of a document that `json` made, with its records. Raises KeyError,
+        TypeError, ValueError."""
+        header = {name: value for name, value in document.items() if name not in _COUNTED}
+        return cls(header, records, float(document["seconds"]))
 
     @property
     def asked(self) -> tuple[RadiusRecord, ...]:

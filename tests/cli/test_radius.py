@@ -5,7 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+import signal
 import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,10 +18,11 @@ from typing import Any
 import pytest
 
 import relrob
+from relrob.api.study import table_text
 from relrob.domain.events import Event
-from relrob.errors import RelrobError
+from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.store.radius_directory import FILE, RadiusStore
-from tests.cli_case import Case, relrob_command
+from tests.cli_case import Case, environment, relrob_command
 
 
 def options(case: Case, out: Path, **more: Any) -> dict[str, Any]:
@@ -59,7 +65,15 @@ def test_the_command_writes_a_table_and_its_files(case: Case, tmp_path: Path) ->
             exact = Fraction(found["exact"]["proved"])
             assert Fraction(found["proved"]) <= exact and (exact * 255).denominator == 1
     names = {path.name for path in (tmp_path / "radii").iterdir()}
-    assert {"radius.json", "radius.csv", "radius.md", "radius.svg", "radius.pdf", FILE} <= names
+    assert {
+        "radius.json",
+        "radius.csv",
+        "radius.md",
+        "radius.svg",
+        "radius.pdf",
+        "report.html",
+        FILE,
+    } <= names
 
 
 def test_python_gives_values_and_an_interrupted_search_goes_on(case: Case, tmp_path: Path) -> None:
@@ -84,6 +98,75 @@ def test_python_gives_values_and_an_interrupted_search_goes_on(case: Case, tmp_p
     assert result.records == whole.records
     assert result.json()["run"] == whole.json()["run"]
     assert [record.index for record in result.records] == [0, 1, 2, 3]
+
+
+def test_a_kill_loses_nothing(case: Case, tmp_path: Path) -> None:
+    """SIGKILL after an image was stored, three times, then the same command: the same files as of a
+    search left in peace."""
+    command = [
+        *("radius", str(case.reference), str(case.simulated), "--dataset", str(case.data)),
+        *("--images", "0:8", "--max-radius", "1/20", "--precision", "1/255", "--workers", "1"),
+        *("--time-limit", "600", "--quiet", "--out"),
+    ]
+    war, kills = tmp_path / "war", 0
+    for least in (1, 3, 5):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "relrob", *command, "war"],
+            cwd=tmp_path,
+            env=environment(tmp_path),
+        )
+        while process.poll() is None and stored(war) < least:
+            time.sleep(0.01)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        assert stored(war) >= least
+    assert kills
+    with pytest.raises(RelrobError, match="not finished"):
+        table_text([war], "csv")
+    relrob_command([*command, "war"], tmp_path)
+    relrob_command([*command, "peace"], tmp_path)
+    assert table_text([war], "csv").replace("war", "peace") == table_text(
+        [tmp_path / "peace"], "csv"
+    )
+    for path in (tmp_path / "peace").rglob("*"):
+        if path.suffix in (".md", ".html", ".svg", ".npz", ".png"):
+            other = war / path.relative_to(tmp_path / "peace")
+            assert other.read_bytes() == path.read_bytes(), path.name
+
+
+def stored(directory: Path) -> int:
+    """Images in the store; 0 where it is being made."""
+    if not (directory / FILE).is_file():
+        return 0
+    with suppress(StoreError), RadiusStore.read(directory) as store:
+        return len(store.records())
+    return 0
+
+
+def test_tables_of_searches_stand_side_by_side(case: Case, tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    pair = (case.reference, case.simulated)
+    found = relrob.radius(*pair, **options(case, one))
+    relrob.radius(*pair, **options(case, two, region="l2", precision="1/10", max_radius="1/2"))
+    shown = relrob_command(["table", "one", "two"], tmp_path).stdout
+    lines = shown.splitlines()
+    assert "| one | L-infinity up to 1/10 | " in shown and "| two | L2 up to 1/2 | " in shown
+    assert sum(line.startswith(("| 0 |", "| 3 |")) for line in lines) == 4
+    document = json.loads(relrob_command(["table", "one", "--json"], tmp_path).stdout)
+    assert document["searches"] == [{"search": "one", **found.json()}]
+    rows = list(csv.DictReader(io.StringIO(table_text([one, two], "csv"))))
+    own = list(csv.DictReader(io.StringIO((one / "radius.csv").read_text())))
+    assert len(rows) == 8
+    assert [{**row, "search": ""} for row in rows[:4]] == [
+        {"search": "", **{name: value for name, value in line.items() if name != "seconds"}}
+        for line in own
+    ]
+    with pytest.raises(UsageError, match="format"):
+        table_text([one], "html")
+    study = tmp_path / "run"
+    study.mkdir()
+    with pytest.raises(UsageError, match="of one kind"):
+        table_text([one, study], "csv")
 
 
 def test_several_workers_give_the_same(case: Case, tmp_path: Path) -> None:

@@ -15,12 +15,13 @@ from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer, Network
 from relrob.domain.radius import Compared, Interval, RadiusRecord
 from relrob.domain.region import Ball, Ladder, Norm, Region
+from relrob.domain.verdict import Reason
 from relrob.errors import AlarmError
 from relrob.queries.clock import Deadline
 from relrob.queries.findings import Finding, Findings, alone
 from relrob.queries.query import Query
 from relrob.queries.spots import Spots
-from relrob.regions.nested import nest_of
+from relrob.regions.nested import nest_of, placed
 from relrob.relative.beside import Armed
 from relrob.relative.radii import Radii
 from relrob.relative.radius import RadiusSetting, measure, solvers_of
@@ -252,3 +253,62 @@ def test_a_longer_search_never_knows_less() -> None:
     radii.search("auto", Deadline(HOURS), 1.0)
     assert radii.proved >= before[0] and radii.broken <= before[1]
     assert radii.interval.decided
+
+
+class Sees:
+    """A solver that proposes one image of the network of the reference, and knows nothing else."""
+
+    name, complete = "sees", False
+
+    def __init__(self, image: Floats) -> None:
+        self.image = image
+
+    def accepts(self, region: Region, networks: Sequence[Network]) -> str | None:
+        return None
+
+    def solve(self, query: Query[Any]) -> Findings:
+        """The image where it lies in the region, and of that network alone."""
+        known = query.networks[0] is NETWORKS[0]
+        point = placed(query.points, self.image) if known else None
+        proposals = () if point is None else (point,)
+        return alone((Finding(False, proposals, None, 0, stopped=Reason.UNBOUNDED),))
+
+
+def test_measure_tries_the_witness_of_the_reference_on_the_quantised_network() -> None:
+    """Its own solver finds nothing, so only the loan can break it."""
+    _, image = weak(1, 0)
+    far = np.clip(levels(1).reshape(-1) / 255 + 1.9 * (image - levels(1).reshape(-1) / 255), 0, 1)
+    assert said(0, image) != label(1) and said(1, far.astype(np.float32)) != label(1)
+    region, unit = Ball(Norm.LINF, Fraction(1, 2)), Fraction(1, 40)
+    found = measure(setting(region, unit, solver=Sees(image)), 1, levels(1), label(1)).record
+    reference, quantised = intervals(found)
+    assert reference.broken_by == "sees" and quantised.broken_by == "transfer"
+    assert quantised.broken is not None and reference.broken is not None
+    assert reference.broken <= Fraction(1, 4)
+    assert reference.proved == quantised.proved == 0, "what a solver leaves open is no proof"
+
+
+def test_a_proof_of_a_region_that_holds_a_witness_is_an_alarm() -> None:
+    radii, image = weak(1, 0)
+    assert radii.meet(radii.nest.top, image, "pgd") and radii.broken < radii.nest.top
+    with pytest.raises(AlarmError, match="inside the region"):
+        radii._prove(radii.nest.top, "liar")
+
+
+def test_a_gap_of_one_radius_is_not_decided() -> None:
+    radii, image = weak(1, 0)
+    assert radii.meet(radii.nest.top, image, "pgd")
+    radii.proved = radii.broken - 2  # as if a solver had proved it
+    assert not radii.interval.decided
+    radii.proved = radii.broken - 1
+    assert radii.interval.decided
+
+
+def test_a_farther_witness_does_not_replace_a_nearer_one() -> None:
+    radii, image = weak(1, 0)
+    assert radii.meet(radii.nest.top, image, "pgd")
+    near, base = radii.interval.broken, radii.nest.points(radii.nest.top).base
+    farther = np.clip(base + 1.2 * (image - base), 0, 1).astype(np.float32)
+    assert said(0, farther) != label(1)
+    radii.meet(radii.nest.top, farther, "apgd")
+    assert radii.interval.broken == near and radii.interval.broken_by == "pgd"

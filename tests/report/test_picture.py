@@ -169,3 +169,25 @@ def test_a_contact_sheet_grows_with_its_witnesses_up_to_the_limit(tmp_path: Path
     with pytest.raises(StoreError, match="cannot write"):
         gallery(views, tmp_path / "file" / "sheet.png")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "sheet.png"]
+
+
+def test_a_contact_sheet_has_heads_and_a_key() -> None:
+    """Each word of a head is drawn: the sheet is another one where it is another word."""
+    view = make_witness(4)
+    sheet = picture.gallery_png([view])
+    for change in (
+        {"index": 5},
+        {"label": 3},
+        {"network": "quantised"},
+        {"reference_label": 8},
+        {"quantised_label": 8},
+        {"cost": "1/2"},
+    ):
+        assert picture.gallery_png([replace(view, **change)]) != sheet, change
+    drawn = pixels(sheet)
+    above = drawn[44 + 24 : 44 + 40, MARGIN : MARGIN + 112]  # the name of the first panel
+    assert (above != drawn[0, 0]).any(axis=2).sum() > 20
+    key = drawn[-30:].reshape(-1, 3).astype(int)
+    for colour in ((33, 102, 172), (200, 84, 10)):
+        assert (np.abs(key - colour).sum(axis=1) < 3).any(), colour
+    assert picture.gallery_png([view] * 3, 2) != picture.gallery_png([view] * 2)

@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -17,7 +17,10 @@ import pytest
 
 from relrob.api.study import table_text
 from relrob.store import sqlite_file
+from relrob.store.radius_directory import FILE as RADII
+from relrob.store.radius_directory import RadiusStore
 from relrob.store.run_directory import FILE, Store
+from tests import make_radii
 from tests.make_records import (
     make_config,
     make_record,
@@ -26,6 +29,7 @@ from tests.make_records import (
 from tests.store.stores import filled, refused
 from tests.support import ROOT
 
+Whole = Callable[[Path], frozenset[int]]
 KILLED_AT: dict[str, str] = {
     "before the first byte": "open(path, 'w').close()",
     "while the first transaction is in memory": "c.execute('BEGIN'); "
@@ -135,13 +139,12 @@ def test_one_writer_at_a_time_and_readers_beside_it(
     store.close()
 
 
-def test_kill_9_at_random_moments(tmp_path: Path) -> None:
-    """What was acknowledged is there, what is there is whole, and the end is that of a run that
-    nobody killed."""
-    rng, images, kills = random.Random(7), 150, 0
-    killed, calm = tmp_path / "killed", filled(tmp_path / "calm", images)
-    while len(acknowledged := stored_whole(killed)) < images:
-        command = [sys.executable, "-m", "tests.make_records", str(killed), str(images)]
+def killed_at_random(module: str, place: Path, images: int, whole: Whole) -> None:
+    """Append the images by a program that is killed six times: what was acknowledged is there, and
+    what is there is whole."""
+    rng, kills = random.Random(7), 0
+    while len(acknowledged := whole(place)) < images:
+        command = [sys.executable, "-m", module, str(place), str(images)]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             lines = rng.randint(1, 15) if kills < 6 else images - len(acknowledged)
@@ -153,12 +156,46 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
             told += [int(line) for line in process.stdout.read().split("\n")[:-1]]
         assert process.returncode in (-9, 0)
         assert acknowledged.isdisjoint(told)
-        assert stored_whole(killed) >= acknowledged | set(told)
+        assert whole(place) >= acknowledged | set(told)
     assert kills == 6
+
+
+def test_kill_9_at_random_moments(tmp_path: Path) -> None:
+    """The end is that of a run that nobody killed."""
+    killed, calm = tmp_path / "killed", filled(tmp_path / "calm", 150)
+    killed_at_random("tests.make_records", killed, 150, stored_whole)
     with Store.read(killed) as one, Store.read(calm) as other:
         assert one.content_sha256() == other.content_sha256()
         assert one.records() == other.records()
     assert [path.name for path in killed.iterdir()] == [FILE]
+
+
+def test_kill_9_at_random_moments_of_a_search_for_radii(tmp_path: Path) -> None:
+    """The end is that of a search that nobody killed."""
+    killed, calm = tmp_path / "killed", tmp_path / "calm"
+    killed_at_random("tests.make_radii", killed, 100, radii_whole)
+    make_radii.main(str(calm), "100")
+    with RadiusStore.read(killed) as one, RadiusStore.read(calm) as other:
+        assert one.records() == other.records() and one.seconds() == other.seconds()
+        assert one.witness_files() == other.witness_files()
+    assert [path.name for path in killed.iterdir()] == [RADII]
+
+
+def radii_whole(directory: Path) -> frozenset[int]:
+    """Indices in a search, each checked to have its record, witnesses and seconds as appended."""
+    if not (directory / RADII).exists():
+        return frozenset()
+    with RadiusStore.open(directory, make_radii.CONFIG) as store:
+        found = store.records()
+        assert found == {index: make_radii.made_record(index) for index in found}
+        assert set(store.seconds()) == set(found)
+        expected = {
+            (index, view.network)
+            for index, record in found.items()
+            for view in make_radii.views_of(record)
+        }
+        assert {(index, network) for index, network, _ in store.witness_files()} == expected
+    return frozenset(found)
 
 
 def stored_whole(directory: Path) -> frozenset[int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Any, Final
 
 from relrob.report.audit.places import help_of, measures
@@ -51,6 +52,11 @@ _RULES: Final = {
     "not measured": Tone.DIM,
 }
 _NAMED: Final = 10
+_SINCE: Final = {
+    "new": "newly lost images",
+    "mended": "mended images",
+    "still": "images lost before and now",
+}
 
 
 def audit_page(audit: AuditData, run: RunData | None, *more: Section) -> Page:
@@ -121,7 +127,7 @@ def _why(document: Mapping[str, Any]) -> list[str]:
         verdict: [str(rule["id"]) for rule in rules if rule["verdict"] == verdict]
         for verdict in _RULES
     }
-    new, old = document["quantised"]["path"], document["reference"]["path"]
+    new, old = _short(document)
     if document["verdict"] == "ship":
         return [f"By the policy, {new} may replace {old}: none of {len(rules)} rules failed."]
     if document["verdict"] == "cannot say":
@@ -132,6 +138,15 @@ def _why(document: Mapping[str, Any]) -> list[str]:
         f"By the policy, {new} may not replace {old}: "
         f"{len(by['failed'])} of {len(rules)} rules failed ({named})."
     ]
+
+
+def _short(document: Mapping[str, Any]) -> tuple[str, str]:
+    """The files of the quantised network and the reference, without folders where that tells them
+    apart."""
+    paths = [str(document[name]["path"]) for name in ("quantised", "reference")]
+    names = [PurePath(path).name or path for path in paths]
+    new, old = names if names[0] != names[1] else paths
+    return new, old
 
 
 def _accuracy(found: Mapping[str, Any]) -> list[Tile]:
@@ -149,7 +164,7 @@ def _rules(document: Mapping[str, Any]) -> Section:
     columns = ("rule", "verdict", "measured", "limit", "images", "what it measures", "what to do")
     lines = tuple(_rule(rule) for rule in document["rules"])
     path = document["policy"]["path"]
-    blocks: list[Block] = [Table("Rules", tuple(map(Column, columns)), lines)]
+    blocks: list[Block] = [Table("Rules", tuple(map(Column, columns)), lines, stacked=True)]
     found = diagnoses(document)
     if found:
         blocks.append(
@@ -160,6 +175,7 @@ def _rules(document: Mapping[str, Any]) -> Section:
                     Line((str(each["id"]), str(each["sentence"]), str(each.get("hint", ""))))
                     for each in found
                 ),
+                stacked=True,
             )
         )
     else:
@@ -167,6 +183,17 @@ def _rules(document: Mapping[str, Any]) -> Section:
     skipped = document["robustness"].get("skipped")
     if skipped:
         blocks.append(Notes((f"Robustness was not run: {skipped}.",), Tone.OPEN))
+    if document.get("baseline") is not None:
+        blocks.append(
+            Notes(
+                (
+                    "Measured since the baseline: what the last release had already, such as "
+                    "images lost then and accuracy lost then, is no failure now. The numbers of "
+                    "the pair itself stand in the sections below.",
+                ),
+                Tone.OPEN,
+            )
+        )
     whose = f"of {path}" if path else "of the default policy and the command"
     return Section("rules", "The rules", f"Every rule {whose}, passed ones too.", tuple(blocks))
 
@@ -175,7 +202,7 @@ def _rule(rule: Mapping[str, Any]) -> Line:
     name, images = str(rule["id"]), rule.get("images") or []
     named = ", ".join(map(str, images[:_NAMED]))
     more = f" and {len(images) - _NAMED:,} more" if len(images) > _NAMED else ""
-    mend = "" if rule["verdict"] == "passed" else help_of(name)
+    mend = help_of(name) if rule["verdict"] in ("failed", "cannot say") else ""
     return Line(
         (
             name,
@@ -194,7 +221,7 @@ def _baseline(document: Mapping[str, Any]) -> tuple[Section, ...]:
     old = document.get("baseline")
     if old is None:
         return ()
-    pairs = [(str(name), _images(value)) for name, value in old.items() if isinstance(value, list)]
+    pairs = [(told, _images(old[name])) for name, told in _SINCE.items() if name in old]
     intro = f"Compared with the audit in {old['path']}."
     return (Section("baseline", "Since the last release", intro, (Terms(tuple(pairs)),)),)
 

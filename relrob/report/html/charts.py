@@ -30,7 +30,7 @@ class Part:
 def svg(width: float, height: float, label: str, body: str, name: str = "") -> Markup:
     """An SVG of that size with a text for readers who do not see it; `body` is markup."""
     kind = f' class="{name}"' if name else ""
-    size = f'viewBox="0 0 {_n(width)} {_n(height)}"'
+    size = f'viewBox="0 0 {pixel(width)} {pixel(height)}"'
     opened = f'<svg{kind} {size} role="img" aria-label="{escaped(label)}">'
     return Markup(f"{opened}{body}</svg>")  # noqa: S704
 
@@ -40,10 +40,10 @@ def escaped(words: str) -> Markup:
     return escape(capped(printable(words), 300))
 
 
-def _n(value: float) -> str:
+def pixel(value: float) -> str:
     """A coordinate with a tenth of a pixel.
 
-    >>> _n(3.0), _n(3.14159)
+    >>> pixel(3.0), pixel(3.14159)
     ('3', '3.1')
     """
     return f"{value:.1f}".removesuffix(".0")
@@ -51,14 +51,16 @@ def _n(value: float) -> str:
 
 def rect(x: float, y: float, width: float, height: float, tone: str) -> str:
     """A rectangle."""
-    place = f'x="{_n(x)}" y="{_n(y)}" width="{_n(width)}" height="{_n(height)}"'
+    place = f'x="{pixel(x)}" y="{pixel(y)}" width="{pixel(width)}" height="{pixel(height)}"'
     return f'<rect {place} class="f-{tone or "plain"}"/>'
 
 
 def text(x: float, y: float, words: str, kind: str = "", anchor: str = "middle") -> str:
     """A line of text."""
     more = f' class="{kind}"' if kind else ""
-    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}"{more}>{escaped(words)}</text>'
+    return (
+        f'<text x="{pixel(x)}" y="{pixel(y)}" text-anchor="{anchor}"{more}>{escaped(words)}</text>'
+    )
 
 
 def icicle(parts: Sequence[Part], label: str) -> Markup:
@@ -85,25 +87,33 @@ def _bar(part: Part, x: float, y: float, width: float, height: float) -> str:
     if not part.count:
         return ""
     told, count = part.name, f"{part.count:,}"
+    short = told.partition(":")[0]
+    fitting = [name for name in (told, short) if _fits(width - 6, name, count)]
     words = ""
-    if width > max(len(told), len(count)) * _LETTER + 6:
-        words = text(x + width / 2, y + 19, told, "on")
+    if fitting:
+        words = text(x + width / 2, y + 19, fitting[0], "on")
         words += text(x + width / 2, y + 36, count, "on")
-    elif width > len(count) * _LETTER + 4:
+    elif _fits(width - 4, count):
         words = text(x + width / 2, y + 28, count, "on")
     title = f"<title>{escaped(told)}: {count}</title>"
     inner = rect(x + 0.75, y, max(width - 1.5, 1.5), height, part.tone)
     return f"<g>{title}{inner}{words}</g>"
 
 
+def _fits(width: float, *lines: str) -> bool:
+    """Is each of the lines shorter?"""
+    return width > max(map(len, lines)) * _LETTER
+
+
 def interval(ends: tuple[float, float], value: float | None, tone: Tone, label: str) -> Markup:
     """A share between 0 and 1 with its interval, as long as a cell."""
     width, height = 120.0, 14.0
+    colour = tone or "plain"
     low, high = (4 + (width - 8) * end for end in ends)
     drawn = rect(4, 6.5, width - 8, 1, "rule")
-    drawn += rect(low, 5, max(high - low, 1.5), 4, f"{tone}-soft")
+    drawn += rect(low, 5, max(high - low, 1.5), 4, f"{colour}-soft")
     if value is not None:
-        drawn += f'<circle cx="{_n(4 + (width - 8) * value)}" cy="7" r="4" class="f-{tone}"/>'
+        drawn += f'<circle cx="{pixel(4 + (width - 8) * value)}" cy="7" r="4" class="f-{colour}"/>'
     return svg(width, height, label, drawn, "cell")
 
 
@@ -140,4 +150,5 @@ def columns(classes: Sequence[Column], label: str) -> Markup:
         drawn.append(rect(x, 4 + high - tall, each - 8, max(tall, 1), one.tone or "dim"))
         drawn.append(rect(x - 2, 4 + high - before - 0.75, each - 4, 1.5, "ink"))
         drawn.append(text(x + (each - 8) / 2, high + 17, one.name[:3]))
-    return svg(each * len(classes), high + 20, label, "".join(drawn), "scores")
+    # Never narrower than of ten classes: the browser stretches it to one width, letters and all.
+    return svg(each * max(len(classes), 10), high + 20, label, "".join(drawn), "scores")

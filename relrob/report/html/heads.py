@@ -8,8 +8,10 @@ from typing import Any
 from relrob.report.html.audit_page import head_of as of_audit
 from relrob.report.html.page import head
 from relrob.report.html.parts import Page
+from relrob.report.html.radius_page import head_of as of_radius
 from relrob.report.html.run_page import head_of as of_run
 from relrob.report.html.study_page import head_of as of_study
+from relrob.store.radius_summary import RadiusSummary
 from relrob.store.summary import Summary
 
 _BESIDE = "report.html in the directory has the evidence."
@@ -18,6 +20,11 @@ _BESIDE = "report.html in the directory has the evidence."
 def run_head(summary: Summary) -> str:
     """Of a run."""
     return head(Page(**of_run(summary), sections=(), footer=_BESIDE))
+
+
+def radius_head(summary: RadiusSummary) -> str:
+    """Of a search for critical radii."""
+    return head(Page(**of_radius(summary), sections=(), footer=_BESIDE))
 
 
 def audit_head(document: Mapping[str, Any]) -> str:

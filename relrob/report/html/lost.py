@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
@@ -18,22 +19,26 @@ from relrob.store.run_directory import Store
 from relrob.store.study_directory import CellResult
 
 MOST: Final = 12
-# Cards of one cell, so that more than one is seen.
+# Cards of one cell, so that more than one is seen; grids share `MOST`.
 _EACH: Final = 2
 
 
 def section(cells: Sequence[CellResult]) -> Section:
     """Cards of the first lost images, and a row for each cell with the numbers of all."""
     room, cards, lines, lost = Room(), list[Card](), list[Line](), 0
+    grids, shown = {cell.grid for cell in cells}, Counter[str]()
+    quota = max(_EACH, MOST // max(len(grids), 1))
     for place, cell in enumerate(cells):
         with Store.read(cell.directory) as store:
             records = tuple(store.records(cell.indices))
             mine = [record for record in records if record.set is Set.RFP]
             lost += len(mine)
             lines.append(_line(cell, mine, records))
-            left = min(_EACH, MOST - len(cards))
+            left = max(0, min(_EACH, quota - shown[cell.grid]))
             run = RunData(cell.summary, records, {}, Evidence(), {}, store.witnesses)
-            cards += _cards(run, cell, f"c{place}", mine, room)[: max(left, 0)]
+            found = _cards(run, cell, f"c{place}", mine, room, left) if left else []
+            cards += found
+            shown[cell.grid] += len(found)
     columns = ("grid", "region", "runtime", "radius", "step", "lost", "images")
     table = Table(
         "Images that lose robustness, by cell",
@@ -49,17 +54,24 @@ def section(cells: Sequence[CellResult]) -> Section:
     return Section(
         "lost",
         "Lost images",
-        "On these the reference is robust and the quantised network is fooled.",
+        "On these the reference is robust and the quantised network is fooled. In a search, robust "
+        "means only that the search met nothing that fools the network; elsewhere it is proved, or "
+        "every point was run.",
         (*blocks, table),
     )
 
 
 def _cards(
-    run: RunData, cell: CellResult, prefix: str, lost: Sequence[Record], room: Room
+    run: RunData,
+    cell: CellResult,
+    prefix: str,
+    lost: Sequence[Record],
+    room: Room,
+    most: int,
 ) -> list[Card]:
-    """Of a cell, those that are lost most clearly."""
+    """Of a cell, those that are lost most clearly, at most so many."""
     pictures = Pictures(run, room)
-    found = [worst.card(run, pictures, record) for record in worst.ordered(tuple(lost))[:_EACH]]
+    found = [worst.card(run, pictures, record) for record in worst.ordered(tuple(lost))[:most]]
     return [
         replace(
             card,

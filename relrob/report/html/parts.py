@@ -68,7 +68,9 @@ class Line:
 @dataclass(frozen=True)
 class Table:
     """A table. `keys`: values of a filter by the word `filtered`; with them, rows can be filtered
-    and sorted. `tall`: it scrolls in a window of its own. Raises ValueError for a ragged row."""
+    and sorted. `tall`: it scrolls in a window of its own. `stacked`: on a phone the cells of a row
+    stand one below the other, which reads best where they are sentences. Raises ValueError for a
+    ragged row."""
 
     kind: ClassVar[str] = "table"
     caption: str
@@ -77,6 +79,7 @@ class Table:
     keys: tuple[str, ...] = ()
     filtered: str = ""
     tall: bool = False
+    stacked: bool = False
 
     def __post_init__(self) -> None:
         if any(len(row.cells) != len(self.columns) for row in self.rows):
@@ -85,11 +88,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart with its caption."""
+    """A chart with its caption. `name`: what readers by ear are told; no two on a page share it."""
 
     kind: ClassVar[str] = "figure"
     chart: Markup
     caption: str
+    name: str
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ def section(run: RunData, pictures: Pictures) -> Section:
             "Above: the images by what is known of the reference. Below: what became of them in "
             "the quantised network. The width is the number of images; parts too narrow for "
             "their names stand in the table.",
+            "Bar of the sets",
         ),
         _table(run.summary),
         Strips(tuple(_strip(run, pictures, which) for which in _PLAIN if _of(run, which))),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Any, Final
 
 from relrob.report.html import glossary, lost
@@ -41,10 +42,8 @@ def study_page(
     cells: Sequence[CellResult],
     rows: Sequence[TableRow],
     document: Mapping[str, Any],
-    *more: Section,
 ) -> Page:
-    """The page of a study of runs. `document`: that of `relrob study show --format json`. `more`:
-    sections before the provenance."""
+    """The page of a study of runs. `document`: that of `relrob study show --format json`."""
     return Page(
         **head_of(document),
         sections=(
@@ -52,7 +51,6 @@ def study_page(
             _cells(rows),
             *_labels(rows),
             lost.section(cells),
-            *more,
             _provenance(head, cells),
             glossary.section(),
         ),
@@ -120,22 +118,28 @@ def _verdict(document: Mapping[str, Any], judged: Counter[str], claims: int) -> 
         tone = Tone.BAD
     else:
         tone = Tone.OPEN if judged["inconclusive"] else Tone.GOOD
-    return f"{judged['reproduced']} of {claims} claims reproduced", tone
+    words = f"{judged['reproduced']} of {claims} claims reproduced"
+    against = judged["not reproduced"]
+    return f"{words}, {against} not reproduced" if against else words, tone
 
 
 def _spread(document: Mapping[str, Any]) -> list[str]:
-    """The least and the greatest rate of all cells."""
+    """The least, the median and the greatest rate of the cells that tell one: those with enough
+    robust images, none of them undecided."""
+    cells = [cell["relative_robustness"] for cell in document.get("cells", ())]
     found = [
-        cell["relative_robustness"]["bounds"]
-        for cell in document.get("cells", ())
-        if cell["relative_robustness"]["bounds"] is not None
+        cell["percent"]
+        for cell in cells
+        if cell["percent"] is not None and cell["whole"] >= FEWEST and not cell["undecided"]
     ]
     if not found:
         return []
-    low, high = min(ends[0] for ends in found), max(ends[1] for ends in found)
+    left = len(cells) - len(found)
+    rest = f" (the other {left} have fewer, or undecided ones)" if left else ""
     return [
-        f"Relative robustness, the share of robust images that stay robust, lies between {low:.1f} "
-        f"and {high:.1f} % in {len(found)} cells."
+        f"In {len(found)} of {len(cells)} cells, those with at least {FEWEST} robust images and "
+        f"none undecided{rest}, between {min(found):.1f} and {max(found):.1f} % of the robust "
+        f"images stay robust after quantisation; the median is {median(found):.1f} %."
     ]
 
 
@@ -177,7 +181,7 @@ def _claims(document: Mapping[str, Any]) -> tuple[Section, ...]:
     )
     keys = tuple(dict.fromkeys(line.key for line in lines))
     columns = (Column("claim"), Column("judgement"), Column("numbers"))
-    table = Table("Claims", columns, lines, keys, "judgement", tall=len(lines) > 25)
+    table = Table("Claims", columns, lines, keys, "judgement", tall=len(lines) > 25, stacked=True)
     intro = "A judgement rests on intervals, so few images decide little, in either direction."
     return (Section("claims", "Claims of the paper", intro, (table,)),)
 

@@ -71,7 +71,10 @@ def section(run: RunData, pictures: Pictures) -> Section:
 def card(run: RunData, pictures: Pictures, record: Record) -> Card | None:
     """The card of an image; None where its witness is gone."""
     views = run.witnesses(record.index)
-    view = views.get("quantised") or views.get("reference")
+    # In R_Q the reference's witness is the one that does not fool the quantised network, which may
+    # have another of its own.
+    wanted = ("reference", "quantised") if record.set is Set.RQ else ("quantised", "reference")
+    view = next((views[name] for name in wanted if name in views), None)
     if view is None:
         return None
     badge, tone = _BADGE[record.set]

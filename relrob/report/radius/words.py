@@ -72,6 +72,13 @@ def span(ends: Span | None) -> str:
     return f"at least {down(low)}" if high is None else f"{down(low)} to {up(high)}"
 
 
+def norm(summary: RadiusSummary) -> str:
+    """What a radius is measured in."""
+    kind = str(summary.header["region"]["kind"])
+    names = {"linf": "L-infinity", "l1": "L1", "l2": "L2", "ladder": "ladder, L1"}
+    return names.get(kind, kind)
+
+
 def facts(summary: RadiusSummary) -> list[tuple[str, str]]:
     """The data, the networks and the regions that the radii are about."""
     head = summary.header

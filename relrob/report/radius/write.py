@@ -51,11 +51,12 @@ def radius_csv(records: Sequence[RadiusRecord], seconds: Mapping[int, float]) ->
     for number, found in enumerate(rows):
         if number == 0:
             writer.writerow([*found, "seconds"])
-        writer.writerow([*map(_exact, found.values()), cell(seconds.get(found["index"]))])
+        writer.writerow([*map(exact, found.values()), cell(seconds.get(found["index"]))])
     return buffer.getvalue()
 
 
-def _exact(value: object) -> str:
+def exact(value: object) -> str:
+    """A cell of radius.csv: a radius has all its digits."""
     return repr(value) if isinstance(value, float) else cell(value)
 
 

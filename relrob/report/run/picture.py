@@ -19,6 +19,9 @@ from relrob.system.files import write_atomic
 
 PANEL = 280
 MARGIN = 16
+# Of a contact sheet: a picture, what is between, the lines above and below, title and colour key.
+_SMALL, _GAP, _HEAD, _FOOT, _TITLE, _KEY = 112, 8, 40, 42, 44, 30
+_WIDE = 72  # of a strip of colours
 _Colour = tuple[int, int, int]
 _PAPER, _INK, _GREY, _FRAME = (250, 250, 248), (25, 25, 25), (95, 95, 95), (170, 170, 170)
 # Blue and orange can be told apart by the colour-blind.
@@ -68,32 +71,66 @@ def gallery(views: Sequence[WitnessView], path: Path, limit: int = 24) -> None:
 
 
 def gallery_png(views: Sequence[WitnessView], limit: int = 24) -> bytes:
-    """The contact sheet as a PNG. Raises UsageError for no witness."""
+    """The contact sheet as a PNG: above each witness the image, its class and who is fooled, below
+    it what both networks say and what the change costs. Raises UsageError for no witness."""
     if not views or limit < 1:
         raise UsageError(
             f"a contact sheet of {len(views)} witnesses, at most {limit}", "at least one witness"
         )
     shown = views[:limit]
-    small, gap, text = 112, 8, 46
-    cell = (3 * small + 2 * gap, small + text)
     columns = min(2, len(shown))
     rows = -(-len(shown) // columns)
-    size = (MARGIN + columns * (cell[0] + 2 * MARGIN) - MARGIN, MARGIN + rows * (cell[1] + MARGIN))
+    wide, high = 3 * _SMALL + 2 * _GAP, _HEAD + _SMALL + _FOOT
+    size = (
+        MARGIN + columns * (wide + 2 * MARGIN) - MARGIN,
+        _TITLE + rows * (high + MARGIN) + _KEY,
+    )
     canvas = Image.new("RGB", size, _PAPER)
     draw = ImageDraw.Draw(canvas)
+    _write(draw, (MARGIN, 10), _sheet_title(views, shown), _INK, 15, size[0] - 2 * MARGIN)
     for number, view in enumerate(shown):
-        left = MARGIN + (number % columns) * (cell[0] + 2 * MARGIN)
-        top = MARGIN + (number // columns) * (cell[1] + MARGIN)
-        for place, panel in enumerate(_panels(view, small)):
-            _paste(canvas, panel, left + place * (small + gap), top)
-        name = (
-            f"image {view.index}: true label {view.label}, L1 {cost_text(view)}, "
-            f"fools the {view.network}"
-        )
-        _write(draw, (left, top + small + 5), name, _INK, 13, cell[0])
-        said = f"reference says {view.reference_label}, quantised says {view.quantised_label}"
-        _write(draw, (left, top + small + 23), said, _GREY, 13, cell[0])
+        left = MARGIN + (number % columns) * (wide + 2 * MARGIN)
+        top = _TITLE + (number // columns) * (high + MARGIN)
+        _small(canvas, view, left, top)
+    _key(draw, MARGIN, size[1] - _KEY)
     return _png(canvas)
+
+
+def _sheet_title(views: Sequence[WitnessView], shown: Sequence[WitnessView]) -> str:
+    """What the sheet holds."""
+    count = f"{len(views):,} witness{'' if len(views) == 1 else 'es'}"
+    return count if len(shown) == len(views) else f"The first {len(shown):,} of {count}"
+
+
+def _small(canvas: Image.Image, view: WitnessView, left: int, top: int) -> None:
+    """A witness on a contact sheet."""
+    draw, wide = ImageDraw.Draw(canvas), 3 * _SMALL + 2 * _GAP
+    head = f"image {view.index}, class {view.label}: fools the {view.network} network"
+    _write(draw, (left, top), head, _INK, 14, wide)
+    names = ("original", "perturbed", "difference")
+    at = top + _HEAD
+    for place, (name, panel) in enumerate(zip(names, _panels(view, _SMALL), strict=True)):
+        across = left + place * (_SMALL + _GAP)
+        _write(draw, (across, at - 16), name, _GREY, 11, _SMALL)
+        _paste(canvas, panel, across, at)
+    said = ", ".join(
+        f"{name} says {label} ({'right' if label == view.label else 'WRONG'})"
+        for name, label in (
+            ("reference", view.reference_label),
+            ("quantised", view.quantised_label),
+        )
+    )
+    _write(draw, (left, at + _SMALL + 5), said, _INK, 13, wide)
+    _write(draw, (left, at + _SMALL + 22), _change(view)[0], _GREY, 13, wide)
+
+
+def _key(draw: ImageDraw.ImageDraw, left: int, top: int) -> None:
+    """The colours of differences."""
+    text = "difference: darker"
+    draw.text((left, top), text, _GREY, _font(12))
+    start = left + round(draw.textlength(text, _font(12))) + 8
+    end = _strip(draw, start, top + 1)
+    draw.text((end + 8, top), "brighter; full colour: the largest change", _GREY, _font(12))
 
 
 def _truth(view: WitnessView) -> list[str]:
@@ -226,7 +263,7 @@ def _legend(draw: ImageDraw.ImageDraw, view: WitnessView, left: int, top: int) -
     change = np.asarray(view.perturbed, dtype=np.float64) - np.asarray(
         view.original, dtype=np.float64
     )
-    font, strip = _font(12), 72
+    font = _font(12)
     if not change.any():
         draw.text((left, top - 1), "no pixel differs: wrong without any perturbation", _GREY, font)
         return
@@ -234,14 +271,20 @@ def _legend(draw: ImageDraw.ImageDraw, view: WitnessView, left: int, top: int) -
     low, high = f"darker -{largest}", f"+{largest} brighter"
     start = left + round(draw.textlength(low, font)) + 8
     draw.text((left, top - 1), low, _GREY, font)
-    for step in range(strip):
+    end = _strip(draw, start, top)
+    draw.text((end + 8, top - 1), high, _GREY, font)
+
+
+def _strip(draw: ImageDraw.ImageDraw, start: int, top: int) -> int:
+    """The colours from darker to brighter in a frame; returns where they end."""
+    for step in range(_WIDE):
         colour = tuple(
-            round(float(np.interp(2 * step / (strip - 1), (0, 1, 2), RAMP[:, part])))
+            round(float(np.interp(2 * step / (_WIDE - 1), (0, 1, 2), RAMP[:, part])))
             for part in range(3)
         )
         draw.line((start + step, top, start + step, top + 13), fill=colour)
-    draw.rectangle((start - 1, top - 1, start + strip, top + 14), outline=_FRAME)
-    draw.text((start + strip + 8, top - 1), high, _GREY, font)
+    draw.rectangle((start - 1, top - 1, start + _WIDE, top + 14), outline=_FRAME)
+    return start + _WIDE
 
 
 def _png(canvas: Image.Image) -> bytes:

@@ -10,13 +10,14 @@ from typing import Final
 import pytest
 
 from relrob.report.html.page import html
+from relrob.report.html.radius_page import curves_section, radius_page
 from relrob.report.html.run_page import run_page
-from tests.browser import URL, Browser, Tab, axe_source, running
+from tests.browser import AXE, URL, Browser, Tab, axe_source, running
+from tests.make_radii import made_data
 from tests.report.html.made_runs import made_run
+from tests.report.html.test_run_page import MOST
 
 POLICY: Final = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-AXE: Final = """axe.run(document, {resultTypes: ["violations"]}).then(found =>
-  found.violations.map(each => each.id + ": " + each.nodes[0].html.slice(0, 200)))"""
 SHOWN: Final = (
     "[...document.querySelectorAll('form.filter')].at(-1).querySelector('output').textContent"
 )
@@ -34,15 +35,42 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def small() -> str:
-    return html(run_page(made_run(42)))
+    """A run with the curves of a search for radii."""
+    return html(run_page(made_run(42), curves_section(made_data(42), "radii", frozenset())))
+
+
+@pytest.fixture(scope="module")
+def radii() -> str:
+    """A search for radii."""
+    return html(radius_page(made_data(42)))
+
+
+@pytest.fixture(scope="module")
+def large() -> str:
+    """A run of 1,000 images."""
+    return html(run_page(made_run(1000), curves_section(made_data(1000), "radii", frozenset())))
 
 
 @pytest.mark.parametrize("media", [{}, {"prefers-color-scheme": "dark"}], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 360])
-def test_axe_finds_nothing(browser: Browser, small: str, media: dict[str, str], width: int) -> None:
-    source = axe_source()
-    tab = Tab(browser, small, media=media, width=width)
-    tab.value(source + ";0")
+@pytest.mark.parametrize("which", ["small", "radii"])
+def test_axe_finds_nothing(
+    browser: Browser,
+    request: pytest.FixtureRequest,
+    which: str,
+    media: dict[str, str],
+    width: int,
+) -> None:
+    tab = Tab(browser, request.getfixturevalue(which), media=media, width=width)
+    tab.value(axe_source() + ";0")
+    assert tab.value(AXE) == []
+    tab.close()
+
+
+def test_axe_finds_nothing_on_a_page_of_1000_images(browser: Browser, large: str) -> None:
+    assert len(large.encode()) <= MOST
+    tab = Tab(browser, large)
+    tab.value(axe_source() + ";0")
     assert tab.value(AXE) == []
     tab.close()
 
@@ -69,8 +97,8 @@ def test_the_console_is_silent_and_nothing_is_requested(browser: Browser, small:
     tab.close()
 
 
-def test_a_page_of_1000_images_filters_and_sorts(browser: Browser) -> None:
-    tab = Tab(browser, html(run_page(made_run(1000))))
+def test_a_page_of_1000_images_filters_and_sorts(browser: Browser, large: str) -> None:
+    tab = Tab(browser, large)
     assert tab.value(ROWS) == 1000
     assert tab.value(SHOWN) == "1000 of 1000 rows"
     choose = """(() => { const form = [...document.querySelectorAll('form.filter')].at(-1);
@@ -93,20 +121,25 @@ def test_a_page_of_1000_images_filters_and_sorts(browser: Browser) -> None:
     tab.close()
 
 
+@pytest.mark.parametrize(("which", "rows"), [("small", 42), ("radii", 42), ("large", 1000)])
 def test_without_scripts_every_row_is_there_and_no_dead_control(
-    browser: Browser, small: str
+    browser: Browser, request: pytest.FixtureRequest, which: str, rows: int
 ) -> None:
-    tab = Tab(browser, small, scripts=False)
-    assert tab.value(ROWS) == 42
+    tab = Tab(browser, request.getfixturevalue(which), scripts=False)
+    assert tab.value(ROWS) == rows
     assert tab.value("document.querySelectorAll('thead button').length") == 0
     seen = "[...document.querySelectorAll('form')].filter(each => each.offsetHeight).length"
     assert tab.value(seen) == 0
     tab.close()
 
 
-def test_a_strict_policy_shows_pictures_and_style(browser: Browser, small: str) -> None:
-    tab = Tab(browser, small, headers={"Content-Security-Policy": POLICY})
-    assert tab.value(ROWS) == 42
+@pytest.mark.parametrize(("which", "rows"), [("small", 42), ("radii", 42), ("large", 1000)])
+def test_a_strict_policy_shows_pictures_and_style(
+    browser: Browser, request: pytest.FixtureRequest, which: str, rows: int
+) -> None:
+    text = request.getfixturevalue(which)
+    tab = Tab(browser, text, headers={"Content-Security-Policy": POLICY})
+    assert tab.value(ROWS) == rows
     assert tab.value("[...document.images].every(each => each.naturalWidth > 0)") is True
     assert tab.value("document.images.length") > 40
     assert (
@@ -118,8 +151,11 @@ def test_a_strict_policy_shows_pictures_and_style(browser: Browser, small: str) 
 
 
 @pytest.mark.parametrize("width", [1280, 768, 320])
-def test_nothing_sticks_out(browser: Browser, small: str, width: int) -> None:
-    tab = Tab(browser, small, width=width)
+@pytest.mark.parametrize("which", ["small", "radii"])
+def test_nothing_sticks_out(
+    browser: Browser, request: pytest.FixtureRequest, which: str, width: int
+) -> None:
+    tab = Tab(browser, request.getfixturevalue(which), width=width)
     assert tab.value(WIDE) == 0
     assert tab.value("document.documentElement.scrollWidth") <= width
     tab.close()

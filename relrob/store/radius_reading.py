@@ -1,0 +1,68 @@
+"""A finished search for critical radii as tables and pages read it: radius.json and the store."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from relrob.domain.record import WitnessView
+from relrob.errors import StoreError
+from relrob.store.images import asked
+from relrob.store.radius_directory import RadiusStore
+from relrob.store.radius_summary import RadiusSummary
+from relrob.system.files import disk_errors
+
+# What makes two searches or runs about the same networks and the same data.
+_PAIR = ("dataset", "reference", "quantised")
+
+
+@dataclass(frozen=True, eq=False)
+class RadiusData:
+    """A finished search. `config`: all that decides its records; `find`: image to its
+    witnesses."""
+
+    summary: RadiusSummary
+    config: Mapping[str, Any]
+    find: Callable[[int], Sequence[WitnessView]] = field(repr=False)
+
+    def witnesses(self, index: int) -> dict[str, WitnessView]:
+        """Network to its witness around an image."""
+        return {view.network: view for view in self.find(index)}
+
+
+@contextmanager
+def open_radius(directory: Path) -> Iterator[RadiusData]:
+    """The search in a directory. Raises StoreError where it is not finished or damaged."""
+    path = directory / "radius.json"
+    with RadiusStore.read(directory) as store:
+        if not path.is_file():
+            raise StoreError(
+                f"{directory} has no radius.json: the search is not finished",
+                "a finished search",
+                "relrob radius again",
+            )
+        with disk_errors(path, "read"):
+            text = path.read_text(encoding="utf-8", errors="replace")
+        kept = store.records()
+        try:
+            document = json.loads(text)
+            if document["run"] != store.digest:
+                raise ValueError("of another search")
+            indices = asked(document)
+            wanted = tuple(kept if indices is None else indices)
+            summary = RadiusSummary.of(document, tuple(kept[index] for index in wanted))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise StoreError(
+                f"{path} is damaged", "a radius.json that relrob radius wrote"
+            ) from error
+        yield RadiusData(summary, store.config, store.witnesses)
+
+
+def same_pair(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Are two configurations, each of a run or a search, about the same networks on the same
+    runtimes and the same data set?"""
+    return all(one.get(name) == other.get(name) for name in _PAIR)
