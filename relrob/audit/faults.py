@@ -9,7 +9,7 @@ import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.layers import Compared
-from relrob.audit.matching import UNLIKE
+from relrob.audit.matching import ALIKE, UNLIKE, cosine
 from relrob.networks.weighted import Weighted
 
 # Layers of fewer weights say nothing of a whole network.
@@ -17,6 +17,11 @@ _TELLING: Final = 32
 # Places that evidence names.
 _NAMED: Final = 8
 _SCALES: Final = (255.0, 127.5)
+# So many layers of the reference, unchanged, make a network the reference's.
+_KEPT: Final = 2
+# The cosine of a correction of biases with the biases, at most; and standard deviations of chance.
+_FOLLOWS: Final = 0.6
+_CHANCE: Final = 3.3
 # Diagnoses of all weights, from which activations that differ follow.
 WHOLE: Final = ("another-network", "stale-weights")
 _QAT: Final = (
@@ -32,7 +37,7 @@ def weight_faults(layers: Sequence[Compared]) -> tuple[Diagnosis, ...]:
     if whole is not None:
         return (*found, whole)
     for one in layers:
-        found += [*_scales(one), *_zeros(one), *_weights(one), *_biases(one)]
+        found += [*_scales(one), *_unfit(one), *_zeros(one), *_weights(one), *_biases(one)]
     return (*found, *_swapped(layers))
 
 
@@ -95,7 +100,9 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
         "cosines": [round(each, 4) for each in cosines],
         "beyond_rounding": [int(one.left.sum()) for one in telling],
     }
-    if sum(each < UNLIKE for each in cosines) * 2 > len(cosines):
+    # Layers that are the reference's tell that the others were replaced.
+    kept = sum(not one.wide or one.learned for one in telling)
+    if sum(each < UNLIKE for each in cosines) * 2 > len(cosines) and kept < _KEPT:
         return Diagnosis(
             "another-network",
             f"the weights of {_of(sum(c < UNLIKE for c in cosines), len(cosines))} layers have "
@@ -104,10 +111,11 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
             evidence,
             "quantise this reference, or name the reference of this file",
         )
-    wide = [one for one in telling if one.wide and not one.learned]
+    wide = [one for one in telling if one.resembles]
     drifted = [one for one in telling if one.left.any() and one.bias_wide]
     scattered = len(drifted) * 3 >= 2 * len(telling) and len(telling) > 1
-    if not (len(wide) >= min(2, len(telling)) or scattered):
+    none_is_kept = bool(wide) and all(one.resembles or one.unlike for one in telling)
+    if not (len(wide) >= min(2, len(telling)) or none_is_kept or scattered):
         return None
     worst = max((one.found.largest for one in (wide or drifted)), default=0.0)
     share = sum(int(one.left.sum()) for one in telling) / sum(one.left.size for one in telling)
@@ -161,6 +169,27 @@ def _scales(one: Compared) -> Iterator[Diagnosis]:
     )
 
 
+def _unfit(one: Compared) -> Iterator[Diagnosis]:
+    """Scales by which the weights were rounded, and that do not fit them."""
+    stored, label = one.match.quantised.stored, one.match.quantised.label
+    if stored is None or not one.left.sum() == len(one.scales.groups) == 0:
+        return
+    for groups, told in zip(
+        one.unfit,
+        ("too small: weights are cut off", "too large: few codes are in use"),
+        strict=True,
+    ):
+        if len(groups):
+            places = ", ".join(str(each) for each in groups[:_NAMED])
+            yield Diagnosis(
+                "changed-scale",
+                f"{label}: {_of(len(groups), len(stored.scales))} scales of its weights (number "
+                f"{places}) {'is' if len(groups) == 1 else 'are'} {told}",
+                {"layer": label, "scales": [int(each) for each in groups[:_NAMED]]},
+                "convert again",
+            )
+
+
 def _zeros(one: Compared) -> Iterator[Diagnosis]:
     groups, shifts = one.moved
     label = one.match.quantised.label
@@ -183,7 +212,7 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
     if not one.left.any() or one.match.swapped or (one.wide and one.learned):
         return
     label, errors = one.match.quantised.label, one.found.errors
-    places = np.argwhere(one.left)
+    places, rows = np.argwhere(one.left), int(one.left.any(axis=1).sum())
     places = places[np.argsort(-np.abs(errors[one.left]), kind="stable")]
     evidence = {
         "layer": label,
@@ -193,8 +222,9 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
     }
     if one.wide:
         sentence = (
-            f"{label}: {len(places):,} of its {one.left.size:,} weights are not the reference's "
-            f"(cosine {one.match.cosine:.4f}); the other layers are"
+            f"{label}: {len(places):,} of its {one.left.size:,} weights, of {rows} of its "
+            f"{len(one.left)} outputs, are not the reference's (cosine {one.match.cosine:.4f}"
+            f"{_turned(one)})"
         )
     else:
         out, place = (int(n) for n in places[0])
@@ -206,6 +236,13 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
     yield Diagnosis("changed-weights", sentence, evidence, "convert again")
 
 
+def _turned(one: Compared) -> str:
+    """A square matrix that was not turned, or was turned once too often."""
+    ours, theirs = one.match.reference.values, one.match.quantised.values
+    turned = ours.shape == ours.T.shape and cosine(ours.T, theirs) > ALIKE
+    return f", of the transposed matrix {cosine(ours.T, theirs):.4f}" if turned else ""
+
+
 def _biases(one: Compared) -> Iterator[Diagnosis]:
     """Biases of a layer whose weights are right. A correction of the bias, which some quantisers
     make, is smaller than the error that the rounding of the weights can cause."""
@@ -214,7 +251,8 @@ def _biases(one: Compared) -> Iterator[Diagnosis]:
     if one.wide and not one.learned:
         # The whole layer is another one.
         return
-    if one.bias_wide and bool((np.abs(one.bias) <= _correction(one)).all()):
+    small = (np.abs(one.bias) <= _correction(one)).all()
+    if one.bias_wide and bool(small and not _unrelated(one)):
         return
     label = one.match.quantised.label
     places = np.flatnonzero(one.bias_beyond)
@@ -231,6 +269,18 @@ def _biases(one: Compared) -> Iterator[Diagnosis]:
         },
         "convert again",
     )
+
+
+def _unrelated(one: Compared) -> bool:
+    """Are the biases gone, or others? A correction follows the errors of the weights, and not the
+    biases: its cosine with these is that of chance."""
+    ours, theirs = one.match.reference.bias, one.match.quantised.bias
+    if ours is None or one.bias is None:
+        return False
+    if theirs is None or not theirs.any():
+        return True
+    bound = max(_FOLLOWS, _CHANCE / np.sqrt(len(ours)))
+    return abs(cosine(one.bias, ours)) > bound
 
 
 def _correction(one: Compared) -> Any:
