@@ -38,6 +38,8 @@ _MOVED: Final = 4
 _NEAR: Final = 0.12
 _UNITS: Final = 0.05
 _LEFT_OUT: Final = 0.005
+# The least share of a range that images like those of the calibration fill.
+_FILLED: Final = 0.6
 _INSIDE: Final = {
     "tflite": "relrob.networks.litert.inside:values_inside",
     "onnx": "relrob.networks.onnx.inside:values_inside",
@@ -70,6 +72,7 @@ def activations(
             theirs.get(codes.name),
             sample,
             deepest,
+            layer.relu,
         )
         for layer, role, codes in wanted
         if codes.name in found
@@ -97,6 +100,7 @@ def _activation(
     reference: Doubles | None,
     images: Floats,
     deepest: int,
+    fused: bool,
 ) -> Activation:
     whole = codes.most - codes.least
     relu = layer.relu and role == "output"
@@ -127,6 +131,7 @@ def _activation(
         layer.depth == deepest,
         None if values is None else (float(values.min()), float(values.max())),
         beyond,
+        fused and role == "output",
     )
 
 
@@ -175,7 +180,15 @@ def _values(reference: Network, layers: Sequence[Weighted], images: Floats) -> l
         rows = inside(reference, [layer.tensor for layer in layers], images)
     except Exception:
         return []
-    return [np.asarray(rows[layer.tensor], np.float64) for layer in layers if layer.tensor in rows]
+    return [_reals(rows[layer.tensor], layer.result) for layer in layers if layer.tensor in rows]
+
+
+def _reals(found: NDArray[Any], codes: Codes | None) -> Doubles:
+    """What values stand for: a quantised file may be the reference."""
+    values = np.asarray(found, np.float64)
+    if codes is None or not np.issubdtype(found.dtype, np.integer):
+        return values
+    return (values - codes.zero) * codes.scale
 
 
 def activation_faults(
@@ -183,11 +196,16 @@ def activation_faults(
 ) -> tuple[Diagnosis, ...]:
     """The faults that the codes of activations show. `layers`: of the quantised network. `alone`:
     no other fault is known, of which codes that are out of use could be the effect."""
-    scales = {codes.name: fault for codes, fault in _untied(layers)}
+    scales = dict(_made_otherwise(layers))
+    scales |= {codes.name: fault for codes, fault in _untied(layers) if codes.name not in scales}
     found = list(scales.values())
-    moved = [each for each in used if each.tensor not in scales and _zero_is_off(each)]
+    told = [each for each in used if each.tensor not in scales]
+    moved = [each for each in told if _zero_is_off(each, alone)]
+    others = [each for each in told if each not in moved and each.role == "output"]
+    if not found and _of_other_images(moved, others):
+        return (_shifted(moved),)
     found += [_zero_point(each) for each in moved]
-    rest = [each for each in used if each.tensor not in scales and each not in moved]
+    rest = [each for each in told if each not in moved]
     if found:
         # What follows a wrong scale or zero point has ranges of other values.
         return tuple(found)
@@ -249,13 +267,74 @@ def _untied(layers: Sequence[Weighted]) -> Iterator[tuple[Codes, Diagnosis]]:
         )
 
 
-def _zero_is_off(each: Activation) -> bool:
-    """Does the range have the right width and the wrong place?"""
+def _made_otherwise(layers: Sequence[Weighted]) -> Iterator[tuple[str, Diagnosis]]:
+    """Codes that are read by another scale or zero point than they were made by."""
+    for layer in layers:
+        for role, codes in (("input", layer.given), ("output", layer.result)):
+            if codes is None or codes.made_by is None:
+                continue
+            scale, zero = codes.made_by
+            same = scale == codes.scale
+            found = f"zero point {codes.zero}" if same else f"scale {codes.scale:.6g}"
+            yield (
+                codes.name,
+                Diagnosis(
+                    "changed-zero-point" if same else "changed-scale",
+                    f"{layer.label}: the codes of its {role} {codes.name!r} are read by the {found}"
+                    f" and were made by the {zero if same else f'{scale:.6g}'}",
+                    {
+                        "layer": layer.label,
+                        "tensor": codes.name,
+                        "made_by": [scale, zero],
+                        "read_by": [codes.scale, codes.zero],
+                    },
+                    "convert again",
+                ),
+            )
+
+
+def _of_other_images(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
+    """Are ranges in the wrong place no exception, because no other range fits either?"""
+    return (
+        bool(moved and others)
+        and not any(each.relu for each in moved)
+        and all(_misfit(each) for each in others)
+    )
+
+
+def _shifted(moved: Sequence[Activation]) -> Diagnosis:
+    """Ranges of a calibration on other images, which have the width of the right ones."""
+    first = moved[0]
+    return Diagnosis(
+        "calibration",
+        f"no range of the activations fits these images (the {first.role} of {first.layer} stands "
+        f"for {first.low:.3g} to {first.high:.3g}; {_needed(first)}): the file was calibrated on "
+        "other data",
+        {"moved": {f"{each.layer} {each.role}": [each.low, each.high] for each in moved}},
+        "calibrate on images like these, in the same units",
+    )
+
+
+def _needed(each: Activation) -> str:
+    """What the range should hold, in words."""
+    if each.reference is None:
+        return "the values are not below 0"
+    return f"the reference's values run from {each.reference[0]:.3g} to {each.reference[1]:.3g}"
+
+
+def _misfit(each: Activation) -> bool:
+    """Does the range leave out a part of the reference's values, or hold far more?"""
+    return (each.beyond or 0.0) >= _LEFT_OUT or each.filled < _FILLED
+
+
+def _zero_is_off(each: Activation, alone: bool) -> bool:
+    """Does the range have the right width and the wrong place? The reference's values say so where
+    no other fault moves this network's."""
     if each.symmetric or each.wide_codes:
         return False
     if each.relu and not each.floor:
-        return True
-    if each.reference is None:
+        return not _unrectified(each)
+    if each.reference is None or not alone:
         return False
     low, high = (
         (each.reference[0] - each.low) / each.scale,
@@ -268,16 +347,19 @@ def _zero_is_off(each: Activation) -> bool:
     return near and min(low, high) < -_MOVED and max(low, high) > _MOVED
 
 
+def _unrectified(each: Activation) -> bool:
+    """Does the range hold all that the reference has, and values below 0 besides? Then the ReLU is
+    gone; a zero point that is off loses above what it gains below."""
+    if each.fused or each.reference is None:
+        return False
+    return each.reference[1] - each.high < -each.low / 2
+
+
 def _zero_point(each: Activation) -> Diagnosis:
-    needed = (
-        "the values are not below 0"
-        if each.reference is None
-        else f"the reference's values run from {each.reference[0]:.3g} to {each.reference[1]:.3g}"
-    )
     return Diagnosis(
         "changed-zero-point",
         f"{each.layer}: the zero point {each.zero_point} of its {each.role} gives a range from "
-        f"{each.low:.3g} to {each.high:.3g}; {needed}",
+        f"{each.low:.3g} to {each.high:.3g}; {_needed(each)}",
         {"layer": each.layer, "tensor": each.tensor, "zero_point": each.zero_point},
         "convert again",
     )

@@ -7,6 +7,7 @@ range, and a wrong weight explains labels that differ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 from relrob.audit.diagnosis import Diagnosis
@@ -19,7 +20,7 @@ READING: Final = ("input-scale", "normalisation", "channel-order", "layout")
 # What the file holds; these explain labels that differ.
 CONTENT: Final = (
     *("swapped-layers", "changed-scale", "changed-zero-point", "changed-weights", "changed-bias"),
-    "nothing-quantised",
+    *("changed-operations", "nothing-quantised"),
 )
 RANGES: Final = ("calibration", "saturated-activations")
 # Effects that any of the others can have.
@@ -45,14 +46,16 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     """The faults of a pair, the cause before its effects; several only where there are several.
 
     - Where weights were read, runs do not say whose weights they are; where they were not, what
-      runs suggest stands.
+      runs suggest stands. Where nothing is wrong with the weights and the logits are those of
+      another network, something else is computed with them.
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
     runs, read = [*pair.diagnoses, *pair.candidates], list(weights.diagnoses)
     known = {each.id for each in read}
     if weights.read:
-        runs = [each for each in runs if not _refuted(each, known)]
+        blamed = [] if any(each.blocking for each in read) else _computed(pair.candidates, weights)
+        runs = [*(each for each in runs if not _refuted(each, known)), *blamed]
     elif known & set(KINSHIP):
         runs = [each for each in runs if each.id not in KINSHIP]
     # The option that was tried on the images is the better hint.
@@ -66,6 +69,26 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     if causes:
         found = [each for each in found if not _effect(each, causes)]
     return tuple(sorted(found, key=lambda each: ORDER.index(each.id)))
+
+
+def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Diagnosis]:
+    """The diagnosis of right weights behind wrong logits. Logits that are nearly right tell only
+    where a ReLU is known to be missing, or one too many."""
+    layers = weights.rectified
+    if not suggested or not (layers or suggested[0].id == "another-network"):
+        return []
+    evidence = suggested[0].evidence
+    apart = f"the logits deviate by {100 * evidence['noise']:.0f} % of the reference's spread"
+    which = f"; {', '.join(layers)}: one of the networks has a ReLU there" if layers else ""
+    return [
+        Diagnosis(
+            "changed-operations",
+            f"all weights are the reference's, and {apart}, with the slope "
+            f"{evidence['slope']:.2f}{which}",
+            {**evidence, "layers": list(layers)},
+            "look at activations, pooling, strides, and the order of the features",
+        )
+    ]
 
 
 def _refuted(each: Diagnosis, known: set[str]) -> bool:

@@ -15,8 +15,9 @@ class Activation:
     `layer`: whose `role` ("input" or "output") it is. `low`, `high`: the reals of its end codes.
     `used`: the share of the range between the least and the largest code in use. `at_low`,
     `at_high`: shares of its values at the ends. `floor`: its least code stands for 0 and its values
-    are not below. `wide_codes`: of more than 8 bits. `relu`, `capped`: behind a ReLU, or one with a
-    largest value. `symmetric`: the zero point is the middle code. `last`: of the deepest layer.
+    are not below. `wide_codes`: of more than 8 bits. `relu`: behind a ReLU of either network, and
+    `fused` behind one of this one; `capped`: with a largest value. `symmetric`: the zero point is
+    the middle code. `last`: of the deepest layer.
     `reference`: the least and the largest value in the reference, None where that is not read;
     `beyond`: share of the reference's values outside the range, by more than a step.
     """
@@ -39,6 +40,7 @@ class Activation:
     last: bool = False
     reference: tuple[float, float] | None = None
     beyond: float | None = None
+    fused: bool = False
 
     def json(self) -> dict[str, Any]:
         """The fields."""
@@ -69,7 +71,8 @@ class WeightReport:
     `read`: were both files read and their layers matched? `reason`: why not, or "". `layers`: a
     dictionary a layer of the quantised network, in the order of its graph; the keys stand in
     docs/audit-weights.md. `activations`: the use of the codes of activations on the images.
-    `diagnoses`: the faults by name.
+    `diagnoses`: the faults by name. `rectified`: layers behind which one network alone is known to
+    have a ReLU.
     """
 
     read: bool
@@ -77,6 +80,7 @@ class WeightReport:
     layers: tuple[dict[str, Any], ...] = ()
     activations: tuple[Activation, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    rectified: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """The fields, for `audit.json`."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 from relrob.audit.activations import activation_faults, activations
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
-from relrob.audit.matching import foreign, matched
+from relrob.audit.matching import Match, foreign, matched
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
@@ -41,7 +41,15 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     if not any(each.id in WHOLE for each in found):
         told = [one.match.quantised for one in layers if not len(one.scales.groups)]
         found += activation_faults(used, told, not found)
-    return WeightReport(True, "", tuple(row(one) for one in layers), used, found)
+    rectified = tuple(one.match.quantised.label for one in layers if _rectified(one.match))
+    return WeightReport(True, "", tuple(row(one) for one in layers), used, found, rectified)
+
+
+def _rectified(match: Match) -> bool:
+    """Has one of the layers a ReLU, and the other none, nor codes that begin at 0?"""
+    ours, theirs = match.reference, match.quantised
+    floor = any(one.result and one.result.zero == one.result.least for one in (ours, theirs))
+    return ours.relu != theirs.relu and not floor
 
 
 def _weights(network: Network, role: str) -> tuple[Weighted, ...]:
