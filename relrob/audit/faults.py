@@ -19,6 +19,8 @@ _NAMED: Final = 8
 _SCALES: Final = (255.0, 127.5)
 # So many layers of the reference, unchanged, make a network the reference's.
 _KEPT: Final = 2
+# Factors of a layer's channels that one wrong scale does not explain differ by so large a share.
+_APART: Final = 0.02
 # The cosine of a correction of biases with the biases, at most; and standard deviations of chance.
 _FOLLOWS: Final = 0.6
 _CHANCE: Final = 3.3
@@ -67,6 +69,14 @@ def _order(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
             {"layer": label},
             "--channels bgr for the network that was trained so",
         )
+    if "columns" in views:
+        yield Diagnosis(
+            "layout",
+            f"the weights of {label} are the reference's with rows and columns exchanged: one of "
+            "the networks reads the image column by column",
+            {"layer": label},
+            "turn the kernel, or the images, on one side",
+        )
     if views & {"chw", "hwc"}:
         yield Diagnosis(
             "layout",
@@ -111,6 +121,8 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
             evidence,
             "quantise this reference, or name the reference of this file",
         )
+    if (found := _normalised(layers)) is not None:
+        return found
     wide = [one for one in telling if one.resembles]
     drifted = [one for one in telling if one.left.any() and one.bias_wide]
     scattered = len(drifted) * 3 >= 2 * len(telling) and len(telling) > 1
@@ -127,6 +139,35 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
         f"a step away, the furthest {worst:.3g} steps. The file was made from another state of the "
         f"reference (another epoch, fine-tuned); {_QAT}",
         evidence,
+        "quantise this reference again",
+    )
+
+
+def _normalised(layers: Sequence[Compared]) -> Diagnosis | None:
+    """The diagnosis of batch normalisations of another state: each channel has a factor of its own
+    to the reference's, and another bias."""
+    folded = [one for one in layers if one.match.reference.folded or one.match.quantised.folded]
+    other = [
+        one
+        for one in folded
+        if one.bias_wide
+        and one.match.quantised.stored is not None
+        and 2 * len(one.scales.groups) > len(one.match.quantised.stored.scales) > 1
+        and np.ptp(one.scales.factors) > _APART * np.median(one.scales.factors)
+    ]
+    if not other or len(other) < min(2, len(folded)):
+        return None
+    factors = np.concatenate([one.scales.factors for one in other])
+    return Diagnosis(
+        "stale-weights",
+        f"the integers of {_of(len(other), len(folded))} layers before a batch normalisation are "
+        "the reference's weights rounded, with a factor of its own for each channel "
+        f"({factors.min():.4g} to {factors.max():.4g}), and their biases differ: the "
+        "normalisations are of another state of the reference, or were left out",
+        {
+            "layers": [one.match.quantised.label for one in other],
+            "factors": [round(float(each), 5) for each in (factors.min(), factors.max())],
+        },
         "quantise this reference again",
     )
 

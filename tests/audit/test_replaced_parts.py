@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from onnx import helper
 
 from relrob.domain.network import Dense
 from tests.audit.pairs import codes, dynamic, images, int8, pair
+from tests.make_networks import onnx_bytes
 from tests.support import random_dense
 
 Edit = Callable[[Dense], Dense]
@@ -130,3 +132,42 @@ def test_corrections_of_small_biases_are_none(tmp_path: Path, bits: int) -> None
             network, number, bias=(network.layers[number].bias - lost).astype(np.float32)
         )
         assert pair(tmp_path, network, dynamic(corrected, bits=bits)).names() == []
+
+
+def normalised(network: Dense, seed: int) -> tuple[bytes, Dense]:
+    """The network in ONNX with a batch normalisation behind every hidden layer, and with it folded
+    into the weights."""
+    rng, value, nodes, layers = np.random.default_rng(seed), "x", [], []
+    constants: dict[str, np.ndarray] = {}
+    for number, layer in enumerate(network.layers):
+        name, count = f"{number}", len(layer.bias)
+        constants |= {f"w{name}": layer.weights, f"b{name}": layer.bias}
+        end = f"s{name}" if layer.relu else "y"
+        nodes.append(helper.make_node("Gemm", [value, f"w{name}", f"b{name}"], [end]))
+        if not layer.relu:
+            return onnx_bytes(nodes, constants, ["n", 108], count), Dense((*layers, layer))
+        gamma, variance = rng.uniform(0.5, 1.5, (2, count)).astype(np.float32)
+        beta, mean = rng.normal(0, 0.2, (2, count)).astype(np.float32)
+        held = {"g": gamma, "e": beta, "m": mean, "v": variance}
+        constants |= {each + name: array for each, array in held.items()}
+        inputs = [end, *(each + name for each in held)]
+        nodes.append(helper.make_node("BatchNormalization", inputs, [f"n{name}"]))
+        nodes.append(helper.make_node("Relu", [f"n{name}"], [f"r{name}"]))
+        value, factor = f"r{name}", gamma / np.sqrt(variance + 1e-5)
+        bias = (layer.bias - mean) * factor + beta
+        layers.append(replace(layer, weights=layer.weights * factor, bias=bias))
+    raise AssertionError("a last layer is linear")
+
+
+@pytest.mark.parametrize("sizes", [(108, 24, 24, 10), (108, 24, 10)])
+def test_normalisations_of_another_state_are_stale(tmp_path: Path, sizes: tuple[int, ...]) -> None:
+    network, path = random_dense(3, sizes), tmp_path / "reference.onnx"
+    data, folded = normalised(network, 1)
+    path.write_bytes(data)
+    assert pair(tmp_path, path, dynamic(folded)).names() == []
+    other = normalised(network, 2)[1]
+    (found,) = pair(tmp_path, path, dynamic(other)).report().diagnoses
+    assert found.id == "stale-weights"
+    assert "normalisations are of another state" in found.sentence
+    (found,) = pair(tmp_path, path, dynamic(network)).report().diagnoses
+    assert found.id == "stale-weights"
