@@ -232,7 +232,7 @@ def _feed(given: Activation) -> Diagnosis:
         "input-scale" if levels else "calibration",
         f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images "
         f"fill {100 * given.used:.1f} % of that: "
-        + ("the file reads levels" if levels else "it was calibrated on other values"),
+        + ("these are levels" if levels else "it was calibrated on other values"),
         {"low": given.low, "high": given.high, "used": round(given.used, 4)},
         "--input-scale 255"
         if levels

@@ -321,7 +321,7 @@ def _unrelated(one: Compared) -> bool:
     if theirs is None or not theirs.any():
         return True
     bound = max(_FOLLOWS, _CHANCE / np.sqrt(len(ours)))
-    return abs(cosine(one.bias, ours)) > bound
+    return bool(abs(cosine(one.bias, ours)) > bound)
 
 
 def _correction(one: Compared) -> Any:

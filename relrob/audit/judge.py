@@ -8,6 +8,7 @@ range, and a wrong weight explains labels that differ.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from relrob.audit.diagnosis import Diagnosis
@@ -48,6 +49,8 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     - Where weights were read, runs do not say whose weights they are; where they were not, what
       runs suggest stands. Where nothing is wrong with the weights and the logits are those of
       another network, something else is computed with them.
+    - Codes of the input for levels are the network's own only where images that are read so fit the
+      reference, or by trial the quantised network; else it was calibrated on levels.
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
@@ -58,6 +61,7 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
         runs = [*(each for each in runs if not _refuted(each, known)), *blamed]
     elif known & set(KINSHIP):
         runs = [each for each in runs if each.id not in KINSHIP]
+    runs, read = _calibrated(runs, read)
     # The option that was tried on the images is the better hint.
     tried = {each.id for each in runs}
     read = [each for each in read if each.id not in tried]
@@ -69,6 +73,36 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     if causes:
         found = [each for each in found if not _effect(each, causes)]
     return tuple(sorted(found, key=lambda each: ORDER.index(each.id)))
+
+
+def _calibrated(
+    runs: list[Diagnosis], read: list[Diagnosis]
+) -> tuple[list[Diagnosis], list[Diagnosis]]:
+    """The diagnoses of runs and weights, with a range of the input that nobody reads as one of the
+    calibration; a reading that fits its coarse steps better is an effect. A reading that was tried
+    tells more than the range."""
+    levels = any(
+        each.id == "input-scale" or "reference" in each.evidence.get("networks", ())
+        for each in runs
+        if each.id in READING
+    )
+    if levels:
+        return runs, [each for each in read if not _of_input(each)]
+    if not any(_of_input(each) for each in read):
+        return runs, read
+    return [each for each in runs if each.id not in READING], [
+        replace(
+            each, id="calibration", hint=f"calibrate on images as they are read, or {each.hint}"
+        )
+        if _of_input(each)
+        else each
+        for each in read
+    ]
+
+
+def _of_input(each: Diagnosis) -> bool:
+    """Does the range of the input's codes alone say so?"""
+    return each.id == "input-scale" and "used" in each.evidence
 
 
 def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Diagnosis]:

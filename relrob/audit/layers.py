@@ -56,8 +56,8 @@ class Compared:
         """Is it another state of the reference's layer, and not a few rows of it alone?"""
         if not self.wide or self.learned or self.unlike:
             return False
-        rows = self.left.any(axis=1)
-        return bool(rows.sum() > _ROWS * len(rows) or self.left[rows].mean() <= _FULL)
+        rows = np.flatnonzero(self.left.any(axis=1))
+        return bool(len(rows) > _ROWS * len(self.left) or self.left[rows].mean() <= _FULL)
 
     @property
     def unlike(self) -> bool:

@@ -10,9 +10,10 @@ than the file's leave an interval that is not empty and does not hold 1/s.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.weighted import Stored, Weighted
@@ -186,8 +187,8 @@ def unfit(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[In
     groups, count = stored.groups.ravel(), len(stored.scales)
     wanted, given = reference.values.ravel(), quantised.values.ravel()
 
-    def summed(values: Doubles) -> Doubles:
-        return np.bincount(groups, values, minlength=count)
+    def summed(values: NDArray[Any]) -> Doubles:
+        return np.bincount(groups, values, minlength=count).astype(np.float64)
 
     cut = found.saturated & (np.abs(found.errors) > HALF + FOLDED)
     along = summed(wanted * given) / np.sqrt(

@@ -88,6 +88,24 @@ def test_what_runs_suggest_stands_where_no_weights_were_read() -> None:
     assert [each.id for each in diagnose(runs, other)] == ["another-network"]
 
 
+@pytest.mark.parametrize(
+    ("runs", "networks", "expected"),
+    [
+        ("", (), "calibration"),
+        ("normalisation", ("quantised",), "calibration"),
+        ("normalisation", ("reference", "quantised"), "normalisation"),
+        ("input-scale", ("quantised",), "input-scale"),
+    ],
+)
+def test_codes_for_levels_that_nothing_reads_are_a_calibration(
+    runs: str, networks: tuple[str, ...], expected: str
+) -> None:
+    tried = Diagnosis(runs, "it fits", {"networks": list(networks)}) if runs else None
+    codes = Diagnosis("input-scale", "these are levels", {"used": 0.004}, "--input-scale 255")
+    found = diagnose(Runs((tried,) if tried else ()), WeightReport(True, diagnoses=(codes,)))
+    assert [each.id for each in found] == [expected]
+
+
 def test_what_does_not_block_explains_nothing() -> None:
     note = Diagnosis("calibration", "in other units", blocking=False)
     found = diagnose(Runs(named("constant-output")), WeightReport(True, diagnoses=(note,)))

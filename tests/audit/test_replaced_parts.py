@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from onnx import helper
+from onnx import NodeProto, helper
 
-from relrob.domain.network import Dense
+from relrob.domain.network import Dense, Layer
 from tests.audit.pairs import codes, dynamic, images, int8, pair
 from tests.make_networks import onnx_bytes
 from tests.support import random_dense
@@ -95,8 +95,8 @@ def test_a_network_of_which_nothing_is_left_is_another_or_stale(tmp_path: Path) 
     rng, mixed = np.random.default_rng(2), replaced(1)(network)
     for number in (0, 2):
         weights = network.layers[number].weights
-        weights = weights + rng.normal(0, 0.1 * weights.std(), weights.shape)
-        mixed = put(mixed, number, weights=weights.astype(np.float32))
+        noise = rng.normal(0, 0.1 * float(weights.std()), weights.shape)
+        mixed = put(mixed, number, weights=(weights + noise).astype(np.float32))
     assert pair(tmp_path, network, dynamic(mixed)).names() == ["stale-weights"]
 
 
@@ -137,7 +137,8 @@ def test_corrections_of_small_biases_are_none(tmp_path: Path, bits: int) -> None
 def normalised(network: Dense, seed: int) -> tuple[bytes, Dense]:
     """The network in ONNX with a batch normalisation behind every hidden layer, and with it folded
     into the weights."""
-    rng, value, nodes, layers = np.random.default_rng(seed), "x", [], []
+    rng, value = np.random.default_rng(seed), "x"
+    nodes, layers = list[NodeProto](), list[Layer]()
     constants: dict[str, np.ndarray] = {}
     for number, layer in enumerate(network.layers):
         name, count = f"{number}", len(layer.bias)
