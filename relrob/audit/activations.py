@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.weight_report import Activation
+from relrob.audit.weight_report import LEFT_OUT, Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import one_line
@@ -37,9 +37,6 @@ USED: Final = 0.2
 _MOVED: Final = 4
 _NEAR: Final = 0.12
 _UNITS: Final = 0.05
-_LEFT_OUT: Final = 0.005
-# The least share of a range that images like those of the calibration fill.
-_FILLED: Final = 0.6
 _INSIDE: Final = {
     "tflite": "relrob.networks.litert.inside:values_inside",
     "onnx": "relrob.networks.onnx.inside:values_inside",
@@ -294,12 +291,10 @@ def _made_otherwise(layers: Sequence[Weighted]) -> Iterator[tuple[str, Diagnosis
 
 
 def _of_other_images(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
-    """Are ranges in the wrong place no exception, because no other range fits either?"""
-    return (
-        bool(moved and others)
-        and not any(each.relu for each in moved)
-        and all(_misfit(each) for each in others)
-    )
+    """Are ranges in the wrong place no exception, because half of the others do not fit either?"""
+    if not moved or not others or any(each.relu for each in moved):
+        return False
+    return 2 * sum(each.misfit for each in others) >= len(others)
 
 
 def _shifted(moved: Sequence[Activation]) -> Diagnosis:
@@ -307,7 +302,7 @@ def _shifted(moved: Sequence[Activation]) -> Diagnosis:
     first = moved[0]
     return Diagnosis(
         "calibration",
-        f"no range of the activations fits these images (the {first.role} of {first.layer} stands "
+        f"ranges of activations do not fit these images (the {first.role} of {first.layer} stands "
         f"for {first.low:.3g} to {first.high:.3g}; {_needed(first)}): the file was calibrated on "
         "other data",
         {"moved": {f"{each.layer} {each.role}": [each.low, each.high] for each in moved}},
@@ -320,11 +315,6 @@ def _needed(each: Activation) -> str:
     if each.reference is None:
         return "the values are not below 0"
     return f"the reference's values run from {each.reference[0]:.3g} to {each.reference[1]:.3g}"
-
-
-def _misfit(each: Activation) -> bool:
-    """Does the range leave out a part of the reference's values, or hold far more?"""
-    return (each.beyond or 0.0) >= _LEFT_OUT or each.filled < _FILLED
 
 
 def _zero_is_off(each: Activation, alone: bool) -> bool:
@@ -342,7 +332,7 @@ def _zero_is_off(each: Activation, alone: bool) -> bool:
     )
     near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
     # A range that was calibrated on other images leaves out fewer values.
-    if each.role == "output" and (each.beyond or 0.0) < _LEFT_OUT:
+    if each.role == "output" and (each.beyond or 0.0) < LEFT_OUT:
         return False
     return near and min(low, high) < -_MOVED and max(low, high) > _MOVED
 

@@ -51,6 +51,7 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
       another network, something else is computed with them.
     - Codes of the input for levels are the network's own only where images that are read so fit the
       reference, or by trial the quantised network; else it was calibrated on levels.
+    - Where one network alone reads other values, its first layer holds other weights for that.
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
@@ -62,6 +63,7 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     elif known & set(KINSHIP):
         runs = [each for each in runs if each.id not in KINSHIP]
     runs, read = _calibrated(runs, read)
+    read = [each for each in read if not _first_of_another(each, runs, weights)]
     # The option that was tried on the images is the better hint.
     tried = {each.id for each in runs}
     read = [each for each in read if each.id not in tried]
@@ -100,6 +102,19 @@ def _calibrated(
     ]
 
 
+def _first_of_another(each: Diagnosis, runs: Sequence[Diagnosis], weights: WeightReport) -> bool:
+    """Is it said of the weights of the first layer, which fit values of another scale or mean?"""
+    values = [one for one in runs if one.id in ("input-scale", "normalisation")]
+    alone = any(len(one.evidence.get("networks", ())) == 1 for one in values)
+    first = next((layer.get("layer") for layer in weights.layers), None)
+    return (
+        alone
+        and each.id in (*CONTENT, "input-scale")
+        and first is not None
+        and each.evidence.get("layer") == first
+    )
+
+
 def _of_input(each: Diagnosis) -> bool:
     """Does the range of the input's codes alone say so?"""
     return each.id == "input-scale" and "used" in each.evidence
@@ -107,12 +122,24 @@ def _of_input(each: Diagnosis) -> bool:
 
 def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Diagnosis]:
     """The diagnosis of right weights behind wrong logits. Logits that are nearly right tell only
-    where a ReLU is known to be missing, or one too many."""
+    where a ReLU is known to be missing, or one too many; those of weights that were rounded
+    coarsely tell nothing."""
     layers = weights.rectified
-    if not suggested or not (layers or suggested[0].id == "another-network"):
+    if weights.coarse or not suggested or not (layers or suggested[0].id == "another-network"):
         return []
     evidence = suggested[0].evidence
     apart = f"the logits deviate by {100 * evidence['noise']:.0f} % of the reference's spread"
+    outputs = [one for one in weights.activations if one.role == "output" and one.reference]
+    if outputs and not layers and all(one.misfit for one in outputs):
+        return [
+            Diagnosis(
+                "calibration",
+                f"{apart}, and no range of the activations fits these images: the file was "
+                "calibrated on other data",
+                dict(evidence),
+                "calibrate on images like these, in the same units",
+            )
+        ]
     which = f"; {', '.join(layers)}: one of the networks has a ReLU there" if layers else ""
     return [
         Diagnosis(

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from relrob.audit.diagnosis import Diagnosis
+
+# The share of the reference's values that a range of images like these leaves out, at most, and the
+# share of the range that they fill, at least.
+LEFT_OUT: Final = 0.005
+_FILLED: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ class Activation:
         return (0.0 if self.floor else self.at_low) + (0.0 if self.capped else self.at_high)
 
     @property
+    def misfit(self) -> bool:
+        """Does the range leave out a part of the reference's values, or hold far more?"""
+        return (self.beyond or 0.0) >= LEFT_OUT or self.filled < _FILLED
+
+    @property
     def filled(self) -> float:
         """The share of the range that the values need."""
         if self.reference is None:
@@ -72,7 +82,7 @@ class WeightReport:
     dictionary a layer of the quantised network, in the order of its graph; the keys stand in
     docs/audit-weights.md. `activations`: the use of the codes of activations on the images.
     `diagnoses`: the faults by name. `rectified`: layers behind which one network alone is known to
-    have a ReLU.
+    have a ReLU. `coarse`: did rounding change the weights of many outputs by more than a twentieth?
     """
 
     read: bool
@@ -81,6 +91,7 @@ class WeightReport:
     activations: tuple[Activation, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     rectified: tuple[str, ...] = ()
+    coarse: bool = False
 
     def json(self) -> dict[str, Any]:
         """The fields, for `audit.json`."""

@@ -17,14 +17,16 @@ from onnx import numpy_helper
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.judge import diagnose
 from relrob.audit.pair import compare_pair
+from relrob.audit.reading import SIGNED, USUAL
 from relrob.audit.weight_report import WeightReport
 from relrob.audit.weights import compare_weights
+from relrob.domain.contract import InputContract
 from relrob.domain.network import Dense, Network
 from relrob.networks.load import load_network
 from tests import planted_onnx
 from tests import planted_pairs as plant
 from tests.audit.pairs import Runs, int8, pair
-from tests.audit.trained import SHAPE, data, dynamic, images, trained
+from tests.audit.trained import SHAPE, data, dynamic, images, reading, trained
 from tests.make_networks import write_onnx
 
 
@@ -61,6 +63,24 @@ def test_a_relu_that_is_gone_is_told_and_where(tmp_path: Path, name: str) -> Non
     assert found.id == "changed-operations"
     assert found.evidence["layers"] == ["operator 0 FULLY_CONNECTED"]
     assert "one of the networks has a ReLU there" in found.sentence
+
+
+def test_coarse_weights_excuse_other_logits(tmp_path: Path) -> None:
+    coarse = pair(tmp_path, trained(), dynamic(trained(), 4)).report()
+    assert coarse.coarse
+    assert not pair(tmp_path, trained(), dynamic(trained())).report().coarse
+    runs = Runs(candidates=(Diagnosis("another-network", "so it seems", SUGGESTED),))
+    assert diagnose(runs, coarse) == ()
+
+
+@pytest.mark.parametrize("contract", [SIGNED, USUAL[3]["ImageNet's mean and std"]])
+def test_another_reading_of_one_network_explains_its_first_layer(
+    tmp_path: Path, contract: InputContract
+) -> None:
+    made = pair(tmp_path, trained(), dynamic(reading(trained(), contract)))
+    (found,) = named(made.reference, made.quantised)
+    assert found.id in ("input-scale", "normalisation")
+    assert found.evidence["networks"] == ["quantised"]
 
 
 SUGGESTED = {"noise": 0.2, "slope": 0.9}
