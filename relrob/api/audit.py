@@ -19,6 +19,7 @@ from relrob.audit.headline import attacked, beside, changed_since, headline
 from relrob.audit.policy import Policy, asked
 from relrob.audit.rows import Row, rows_of
 from relrob.audit.sample import POINTS, images_for, sample, seconds_each, seconds_of
+from relrob.deciding.choose import check_solver
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.registry import load
@@ -29,14 +30,14 @@ from relrob.store.attack_summary import Attacks
 from relrob.store.images import spelled
 from relrob.store.run_directory import Store, canonical
 from relrob.study.command import command
-from relrob.study.plan import make_plan
+from relrob.study.plan import check_request, make_plan
 from relrob.study.pool import leave_unguarded
 from relrob.study.request import Request, request_of
 from relrob.study.run import crew
 from relrob.study.stages import Stages
 from relrob.system.files import sha256_bytes
 from relrob.system.version import VERSION
-from relrob_datasets.select import select
+from relrob_datasets.select import clipped, select
 
 REGION: Final = "linf-2"
 BALL: Final = "linf"  # of a radius that is given alone
@@ -98,9 +99,16 @@ def audit(
     first = request_of(radius, step, reference, quantised, given)
     stages = Stages([first])
     subject = subject_of(first, stages, listener)
-    chosen = _sampled(subject, images, interval, seed, seconds * count)
+    chosen = _sampled(subject, images, interval, seed, seconds * count, listener)
     directory = Path(out) if out is not None else _place(subject, chosen, first.attacks)
     old = None if baseline is None else read_baseline(Path(baseline), subject.json())
+    closely = {**given, "images": chosen.images, "time_limit": chosen.seconds}
+    if subject.region.joint:
+        closely["counts"] = False
+    request = request_of(radius, step, reference, quantised, closely)
+    # What can be refused is, before the verdict of an earlier audit goes.
+    check_request(request, stages, listener)
+    check_solver(request.solver, subject.region, (subject.reference, subject.quantised))
     begin_in(directory)
     Store.check(directory / RUN)
     checked = check(subject, listener)
@@ -109,10 +117,6 @@ def audit(
     if stopped:
         listener(Event("note", f"robustness is not run: {', '.join(stopped)}"))
     else:
-        closely = {**given, "images": chosen.images, "time_limit": chosen.seconds}
-        if subject.region.joint:
-            closely["counts"] = False
-        request = request_of(radius, step, reference, quantised, closely)
         _known(checked, stages, request)
         plan = make_plan(request, listener, directory / RUN, stages)
         run = verify_plan(plan, directory / RUN, count, listener)
@@ -179,14 +183,25 @@ def _regioned(options: dict[str, Any], seed: int) -> dict[str, Any]:
 
 
 def _sampled(
-    subject: Subject, images: Any, interval: float | None, seed: int, work: float
+    subject: Subject,
+    images: Any,
+    interval: float | None,
+    seed: int,
+    work: float,
+    listener: Listener,
 ) -> Sampled:
     """The images asked for, or a sample. `work`: seconds of all cores. Raises UsageError,
     DatasetError."""
     data = subject.data
+    if images is not None and interval is not None:
+        raise UsageError(
+            "an interval, which sizes a sample, beside images", "one of the two", "leave one out"
+        )
     if images is not None:
         listed = images if isinstance(images, str) else ",".join(str(index) for index in images)
         found, rule = select(data, listed), "the images asked for"
+        if note := clipped(data, listed):
+            listener(Event("note", note))
     else:
         points = POINTS if interval is None else float(interval)
         found = sample(images_for(points, len(data)), len(data), seed)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.weight_report import Activation
+from relrob.audit.weight_report import LEFT_OUT, Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
 from relrob.networks.batches import one_line
@@ -37,7 +37,6 @@ USED: Final = 0.2
 _MOVED: Final = 4
 _NEAR: Final = 0.12
 _UNITS: Final = 0.05
-_LEFT_OUT: Final = 0.005
 _INSIDE: Final = {
     "tflite": "relrob.networks.litert.inside:values_inside",
     "onnx": "relrob.networks.onnx.inside:values_inside",
@@ -70,6 +69,7 @@ def activations(
             theirs.get(codes.name),
             sample,
             deepest,
+            layer.relu,
         )
         for layer, role, codes in wanted
         if codes.name in found
@@ -97,6 +97,7 @@ def _activation(
     reference: Doubles | None,
     images: Floats,
     deepest: int,
+    fused: bool,
 ) -> Activation:
     whole = codes.most - codes.least
     relu = layer.relu and role == "output"
@@ -127,6 +128,7 @@ def _activation(
         layer.depth == deepest,
         None if values is None else (float(values.min()), float(values.max())),
         beyond,
+        fused and role == "output",
     )
 
 
@@ -175,7 +177,15 @@ def _values(reference: Network, layers: Sequence[Weighted], images: Floats) -> l
         rows = inside(reference, [layer.tensor for layer in layers], images)
     except Exception:
         return []
-    return [np.asarray(rows[layer.tensor], np.float64) for layer in layers if layer.tensor in rows]
+    return [_reals(rows[layer.tensor], layer.result) for layer in layers if layer.tensor in rows]
+
+
+def _reals(found: NDArray[Any], codes: Codes | None) -> Doubles:
+    """What values stand for: a quantised file may be the reference."""
+    values = np.asarray(found, np.float64)
+    if codes is None or not np.issubdtype(found.dtype, np.integer):
+        return values
+    return (values - codes.zero) * codes.scale
 
 
 def activation_faults(
@@ -183,11 +193,16 @@ def activation_faults(
 ) -> tuple[Diagnosis, ...]:
     """The faults that the codes of activations show. `layers`: of the quantised network. `alone`:
     no other fault is known, of which codes that are out of use could be the effect."""
-    scales = {codes.name: fault for codes, fault in _untied(layers)}
+    scales = dict(_made_otherwise(layers))
+    scales |= {codes.name: fault for codes, fault in _untied(layers) if codes.name not in scales}
     found = list(scales.values())
-    moved = [each for each in used if each.tensor not in scales and _zero_is_off(each)]
+    told = [each for each in used if each.tensor not in scales]
+    moved = [each for each in told if _zero_is_off(each, alone)]
+    others = [each for each in told if each not in moved and each.role == "output"]
+    if not found and _of_other_images(moved, others):
+        return (_shifted(moved),)
     found += [_zero_point(each) for each in moved]
-    rest = [each for each in used if each.tensor not in scales and each not in moved]
+    rest = [each for each in told if each not in moved]
     if found:
         # What follows a wrong scale or zero point has ranges of other values.
         return tuple(found)
@@ -214,7 +229,7 @@ def _feed(given: Activation) -> Diagnosis:
         "input-scale" if levels else "calibration",
         f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images "
         f"fill {100 * given.used:.1f} % of that: "
-        + ("the file reads levels" if levels else "it was calibrated on other values"),
+        + ("these are levels" if levels else "it was calibrated on other values"),
         {"low": given.low, "high": given.high, "used": round(given.used, 4)},
         "--input-scale 255"
         if levels
@@ -249,13 +264,67 @@ def _untied(layers: Sequence[Weighted]) -> Iterator[tuple[Codes, Diagnosis]]:
         )
 
 
-def _zero_is_off(each: Activation) -> bool:
-    """Does the range have the right width and the wrong place?"""
+def _made_otherwise(layers: Sequence[Weighted]) -> Iterator[tuple[str, Diagnosis]]:
+    """Codes that are read by another scale or zero point than they were made by."""
+    for layer in layers:
+        for role, codes in (("input", layer.given), ("output", layer.result)):
+            if codes is None or codes.made_by is None:
+                continue
+            scale, zero = codes.made_by
+            same = scale == codes.scale
+            found = f"zero point {codes.zero}" if same else f"scale {codes.scale:.6g}"
+            yield (
+                codes.name,
+                Diagnosis(
+                    "changed-zero-point" if same else "changed-scale",
+                    f"{layer.label}: the codes of its {role} {codes.name!r} are read by the {found}"
+                    f" and were made by the {zero if same else f'{scale:.6g}'}",
+                    {
+                        "layer": layer.label,
+                        "tensor": codes.name,
+                        "made_by": [scale, zero],
+                        "read_by": [codes.scale, codes.zero],
+                    },
+                    "convert again",
+                ),
+            )
+
+
+def _of_other_images(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
+    """Are ranges in the wrong place no exception, because half of the others do not fit either?"""
+    if not moved or not others or any(each.relu for each in moved):
+        return False
+    return 2 * sum(each.misfit for each in others) >= len(others)
+
+
+def _shifted(moved: Sequence[Activation]) -> Diagnosis:
+    """Ranges of a calibration on other images, which have the width of the right ones."""
+    first = moved[0]
+    return Diagnosis(
+        "calibration",
+        f"ranges of activations do not fit these images (the {first.role} of {first.layer} stands "
+        f"for {first.low:.3g} to {first.high:.3g}; {_needed(first)}): the file was calibrated on "
+        "other data",
+        {"moved": {f"{each.layer} {each.role}": [each.low, each.high] for each in moved}},
+        "calibrate on images like these, in the same units",
+    )
+
+
+def _needed(each: Activation) -> str:
+    """What the range should hold, in words."""
+    if each.reference is None:
+        return "the values are not below 0"
+    return f"the reference's values run from {each.reference[0]:.3g} to {each.reference[1]:.3g}"
+
+
+def _zero_is_off(each: Activation, alone: bool) -> bool:
+    """Does the range have the right width and the wrong place? The reference's values say so where
+    no other fault moves this network's."""
     if each.symmetric or each.wide_codes:
         return False
     if each.relu and not each.floor:
-        return True
-    if each.reference is None:
+        return not _unrectified(each)
+    if each.reference is None or not alone:
         return False
     low, high = (
         (each.reference[0] - each.low) / each.scale,
@@ -263,21 +332,24 @@ def _zero_is_off(each: Activation) -> bool:
     )
     near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
     # A range that was calibrated on other images leaves out fewer values.
-    if each.role == "output" and (each.beyond or 0.0) < _LEFT_OUT:
+    if each.role == "output" and (each.beyond or 0.0) < LEFT_OUT:
         return False
     return near and min(low, high) < -_MOVED and max(low, high) > _MOVED
 
 
+def _unrectified(each: Activation) -> bool:
+    """Does the range hold all that the reference has, and values below 0 besides? Then the ReLU is
+    gone; a zero point that is off loses above what it gains below."""
+    if each.fused or each.reference is None:
+        return False
+    return each.reference[1] - each.high < -each.low / 2
+
+
 def _zero_point(each: Activation) -> Diagnosis:
-    needed = (
-        "the values are not below 0"
-        if each.reference is None
-        else f"the reference's values run from {each.reference[0]:.3g} to {each.reference[1]:.3g}"
-    )
     return Diagnosis(
         "changed-zero-point",
         f"{each.layer}: the zero point {each.zero_point} of its {each.role} gives a range from "
-        f"{each.low:.3g} to {each.high:.3g}; {needed}",
+        f"{each.low:.3g} to {each.high:.3g}; {_needed(each)}",
         {"layer": each.layer, "tensor": each.tensor, "zero_point": each.zero_point},
         "convert again",
     )

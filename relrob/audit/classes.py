@@ -107,10 +107,10 @@ def constant(labels: Ints, beside: Ints) -> tuple[int, float] | None:
 
 
 def skill(labels: Ints, truth: Ints) -> float:
-    """(accuracy - chance) / (1 - chance), where chance always says the most frequent class. It is 1
-    where there is one class."""
-    chance = _most(truth)[1]
-    return 1.0 if chance == 1 else (float((labels == truth).mean()) - chance) / (1 - chance)
+    """(accuracy - chance) / (1 - chance), where chance always says the most frequent class. It is
+    the accuracy where there is one class."""
+    chance, right = _most(truth)[1], float((labels == truth).mean())
+    return right if chance == 1 else (right - chance) / (1 - chance)
 
 
 def _most(labels: Ints) -> tuple[int, float]:

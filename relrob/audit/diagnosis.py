@@ -22,6 +22,7 @@ IDS: Final = {
     "changed-scale": "a scale of the quantised network does not fit its weights or activations",
     "changed-zero-point": "a zero point of the quantised network does not fit",
     "swapped-layers": "layers of equal shape stand in another order",
+    "changed-operations": "the weights are the reference's, what is computed with them is not",
     "calibration": "ranges of activations do not fit the images",
     "saturated-activations": "activations leave the range of their codes",
     "nothing-quantised": "the quantised network has no quantised weights",

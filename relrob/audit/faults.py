@@ -9,7 +9,7 @@ import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.layers import Compared
-from relrob.audit.matching import UNLIKE
+from relrob.audit.matching import ALIKE, UNLIKE, cosine
 from relrob.networks.weighted import Weighted
 
 # Layers of fewer weights say nothing of a whole network.
@@ -17,6 +17,13 @@ _TELLING: Final = 32
 # Places that evidence names.
 _NAMED: Final = 8
 _SCALES: Final = (255.0, 127.5)
+# So many layers of the reference, unchanged, make a network the reference's.
+_KEPT: Final = 2
+# Factors of a layer's channels that one wrong scale does not explain differ by so large a share.
+_APART: Final = 0.02
+# The cosine of a correction of biases with the biases, at most; and standard deviations of chance.
+_FOLLOWS: Final = 0.6
+_CHANCE: Final = 3.3
 # Diagnoses of all weights, from which activations that differ follow.
 WHOLE: Final = ("another-network", "stale-weights")
 _QAT: Final = (
@@ -32,7 +39,7 @@ def weight_faults(layers: Sequence[Compared]) -> tuple[Diagnosis, ...]:
     if whole is not None:
         return (*found, whole)
     for one in layers:
-        found += [*_scales(one), *_zeros(one), *_weights(one), *_biases(one)]
+        found += [*_scales(one), *_unfit(one), *_zeros(one), *_weights(one), *_biases(one)]
     return (*found, *_swapped(layers))
 
 
@@ -61,6 +68,14 @@ def _order(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
             "of the networks reads blue, green, red",
             {"layer": label},
             "--channels bgr for the network that was trained so",
+        )
+    if "columns" in views:
+        yield Diagnosis(
+            "layout",
+            f"the weights of {label} are the reference's with rows and columns exchanged: one of "
+            "the networks reads the image column by column",
+            {"layer": label},
+            "turn the kernel, or the images, on one side",
         )
     if views & {"chw", "hwc"}:
         yield Diagnosis(
@@ -95,7 +110,9 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
         "cosines": [round(each, 4) for each in cosines],
         "beyond_rounding": [int(one.left.sum()) for one in telling],
     }
-    if sum(each < UNLIKE for each in cosines) * 2 > len(cosines):
+    # Layers that are the reference's tell that the others were replaced.
+    kept = sum(not one.wide or one.learned for one in telling)
+    if sum(each < UNLIKE for each in cosines) * 2 > len(cosines) and kept < _KEPT:
         return Diagnosis(
             "another-network",
             f"the weights of {_of(sum(c < UNLIKE for c in cosines), len(cosines))} layers have "
@@ -104,10 +121,13 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
             evidence,
             "quantise this reference, or name the reference of this file",
         )
-    wide = [one for one in telling if one.wide and not one.learned]
+    if (found := _normalised(layers)) is not None:
+        return found
+    wide = [one for one in telling if one.resembles]
     drifted = [one for one in telling if one.left.any() and one.bias_wide]
     scattered = len(drifted) * 3 >= 2 * len(telling) and len(telling) > 1
-    if not (len(wide) >= min(2, len(telling)) or scattered):
+    none_is_kept = bool(wide) and all(one.resembles or one.unlike for one in telling)
+    if not (len(wide) >= min(2, len(telling)) or none_is_kept or scattered):
         return None
     worst = max((one.found.largest for one in (wide or drifted)), default=0.0)
     share = sum(int(one.left.sum()) for one in telling) / sum(one.left.size for one in telling)
@@ -119,6 +139,35 @@ def _whole(layers: Sequence[Compared]) -> Diagnosis | None:
         f"a step away, the furthest {worst:.3g} steps. The file was made from another state of the "
         f"reference (another epoch, fine-tuned); {_QAT}",
         evidence,
+        "quantise this reference again",
+    )
+
+
+def _normalised(layers: Sequence[Compared]) -> Diagnosis | None:
+    """The diagnosis of batch normalisations of another state: each channel has a factor of its own
+    to the reference's, and another bias."""
+    folded = [one for one in layers if one.match.reference.folded or one.match.quantised.folded]
+    other = [
+        one
+        for one in folded
+        if one.bias_wide
+        and one.match.quantised.stored is not None
+        and 2 * len(one.scales.groups) > len(one.match.quantised.stored.scales) > 1
+        and np.ptp(one.scales.factors) > _APART * np.median(one.scales.factors)
+    ]
+    if not other or len(other) < min(2, len(folded)):
+        return None
+    factors = np.concatenate([one.scales.factors for one in other])
+    return Diagnosis(
+        "stale-weights",
+        f"the integers of {_of(len(other), len(folded))} layers before a batch normalisation are "
+        "the reference's weights rounded, with a factor of its own for each channel "
+        f"({factors.min():.4g} to {factors.max():.4g}), and their biases differ: the "
+        "normalisations are of another state of the reference, or were left out",
+        {
+            "layers": [one.match.quantised.label for one in other],
+            "factors": [round(float(each), 5) for each in (factors.min(), factors.max())],
+        },
         "quantise this reference again",
     )
 
@@ -161,6 +210,27 @@ def _scales(one: Compared) -> Iterator[Diagnosis]:
     )
 
 
+def _unfit(one: Compared) -> Iterator[Diagnosis]:
+    """Scales by which the weights were rounded, and that do not fit them."""
+    stored, label = one.match.quantised.stored, one.match.quantised.label
+    if stored is None or not one.left.sum() == len(one.scales.groups) == 0:
+        return
+    for groups, told in zip(
+        one.unfit,
+        ("too small: weights are cut off", "too large: few codes are in use"),
+        strict=True,
+    ):
+        if len(groups):
+            places = ", ".join(str(each) for each in groups[:_NAMED])
+            yield Diagnosis(
+                "changed-scale",
+                f"{label}: {_of(len(groups), len(stored.scales))} scales of its weights (number "
+                f"{places}) {'is' if len(groups) == 1 else 'are'} {told}",
+                {"layer": label, "scales": [int(each) for each in groups[:_NAMED]]},
+                "convert again",
+            )
+
+
 def _zeros(one: Compared) -> Iterator[Diagnosis]:
     groups, shifts = one.moved
     label = one.match.quantised.label
@@ -183,7 +253,7 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
     if not one.left.any() or one.match.swapped or (one.wide and one.learned):
         return
     label, errors = one.match.quantised.label, one.found.errors
-    places = np.argwhere(one.left)
+    places, rows = np.argwhere(one.left), int(one.left.any(axis=1).sum())
     places = places[np.argsort(-np.abs(errors[one.left]), kind="stable")]
     evidence = {
         "layer": label,
@@ -193,8 +263,9 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
     }
     if one.wide:
         sentence = (
-            f"{label}: {len(places):,} of its {one.left.size:,} weights are not the reference's "
-            f"(cosine {one.match.cosine:.4f}); the other layers are"
+            f"{label}: {len(places):,} of its {one.left.size:,} weights, of {rows} of its "
+            f"{len(one.left)} outputs, are not the reference's (cosine {one.match.cosine:.4f}"
+            f"{_turned(one)})"
         )
     else:
         out, place = (int(n) for n in places[0])
@@ -206,6 +277,13 @@ def _weights(one: Compared) -> Iterator[Diagnosis]:
     yield Diagnosis("changed-weights", sentence, evidence, "convert again")
 
 
+def _turned(one: Compared) -> str:
+    """A square matrix that was not turned, or was turned once too often."""
+    ours, theirs = one.match.reference.values, one.match.quantised.values
+    turned = ours.shape == ours.T.shape and cosine(ours.T, theirs) > ALIKE
+    return f", of the transposed matrix {cosine(ours.T, theirs):.4f}" if turned else ""
+
+
 def _biases(one: Compared) -> Iterator[Diagnosis]:
     """Biases of a layer whose weights are right. A correction of the bias, which some quantisers
     make, is smaller than the error that the rounding of the weights can cause."""
@@ -214,7 +292,8 @@ def _biases(one: Compared) -> Iterator[Diagnosis]:
     if one.wide and not one.learned:
         # The whole layer is another one.
         return
-    if one.bias_wide and bool((np.abs(one.bias) <= _correction(one)).all()):
+    small = (np.abs(one.bias) <= _correction(one)).all()
+    if one.bias_wide and bool(small and not _unrelated(one)):
         return
     label = one.match.quantised.label
     places = np.flatnonzero(one.bias_beyond)
@@ -231,6 +310,18 @@ def _biases(one: Compared) -> Iterator[Diagnosis]:
         },
         "convert again",
     )
+
+
+def _unrelated(one: Compared) -> bool:
+    """Are the biases gone, or others? A correction follows the errors of the weights, and not the
+    biases: its cosine with these is that of chance."""
+    ours, theirs = one.match.reference.bias, one.match.quantised.bias
+    if ours is None or one.bias is None:
+        return False
+    if theirs is None or not theirs.any():
+        return True
+    bound = max(_FOLLOWS, _CHANCE / np.sqrt(len(ours)))
+    return bool(abs(cosine(one.bias, ours)) > bound)
 
 
 def _correction(one: Compared) -> Any:

@@ -7,6 +7,8 @@ range, and a wrong weight explains labels that differ.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final, Protocol
 
 from relrob.audit.diagnosis import Diagnosis
@@ -19,7 +21,7 @@ READING: Final = ("input-scale", "normalisation", "channel-order", "layout")
 # What the file holds; these explain labels that differ.
 CONTENT: Final = (
     *("swapped-layers", "changed-scale", "changed-zero-point", "changed-weights", "changed-bias"),
-    "nothing-quantised",
+    *("changed-operations", "nothing-quantised"),
 )
 RANGES: Final = ("calibration", "saturated-activations")
 # Effects that any of the others can have.
@@ -45,16 +47,23 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     """The faults of a pair, the cause before its effects; several only where there are several.
 
     - Where weights were read, runs do not say whose weights they are; where they were not, what
-      runs suggest stands.
+      runs suggest stands. Where nothing is wrong with the weights and the logits are those of
+      another network, something else is computed with them.
+    - Codes of the input for levels are the network's own only where images that are read so fit the
+      reference, or by trial the quantised network; else it was calibrated on levels.
+    - Where one network alone reads other values, its first layer holds other weights for that.
     - Where a network reads its input wrongly, ranges of activations say nothing.
     - Where a cause is known, an output that is constant or seldom right is its effect.
     """
     runs, read = [*pair.diagnoses, *pair.candidates], list(weights.diagnoses)
     known = {each.id for each in read}
     if weights.read:
-        runs = [each for each in runs if not _refuted(each, known)]
+        blamed = [] if any(each.blocking for each in read) else _computed(pair.candidates, weights)
+        runs = [*(each for each in runs if not _refuted(each, known)), *blamed]
     elif known & set(KINSHIP):
         runs = [each for each in runs if each.id not in KINSHIP]
+    runs, read = _calibrated(runs, read)
+    read = [each for each in read if not _first_of_another(each, runs, weights)]
     # The option that was tried on the images is the better hint.
     tried = {each.id for each in runs}
     read = [each for each in read if each.id not in tried]
@@ -66,6 +75,81 @@ def diagnose(pair: Diagnosed, weights: WeightReport) -> tuple[Diagnosis, ...]:
     if causes:
         found = [each for each in found if not _effect(each, causes)]
     return tuple(sorted(found, key=lambda each: ORDER.index(each.id)))
+
+
+def _calibrated(
+    runs: list[Diagnosis], read: list[Diagnosis]
+) -> tuple[list[Diagnosis], list[Diagnosis]]:
+    """The diagnoses of runs and weights, with a range of the input that nobody reads as one of the
+    calibration; a reading that fits its coarse steps better is an effect. A reading that was tried
+    tells more than the range."""
+    levels = any(
+        each.id == "input-scale" or "reference" in each.evidence.get("networks", ())
+        for each in runs
+        if each.id in READING
+    )
+    if levels:
+        return runs, [each for each in read if not _of_input(each)]
+    if not any(_of_input(each) for each in read):
+        return runs, read
+    return [each for each in runs if each.id not in READING], [
+        replace(
+            each, id="calibration", hint=f"calibrate on images as they are read, or {each.hint}"
+        )
+        if _of_input(each)
+        else each
+        for each in read
+    ]
+
+
+def _first_of_another(each: Diagnosis, runs: Sequence[Diagnosis], weights: WeightReport) -> bool:
+    """Is it said of the weights of the first layer, which fit values of another scale or mean?"""
+    values = [one for one in runs if one.id in ("input-scale", "normalisation")]
+    alone = any(len(one.evidence.get("networks", ())) == 1 for one in values)
+    first = next((layer.get("layer") for layer in weights.layers), None)
+    return (
+        alone
+        and each.id in (*CONTENT, "input-scale")
+        and first is not None
+        and each.evidence.get("layer") == first
+    )
+
+
+def _of_input(each: Diagnosis) -> bool:
+    """Does the range of the input's codes alone say so?"""
+    return each.id == "input-scale" and "used" in each.evidence
+
+
+def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Diagnosis]:
+    """The diagnosis of right weights behind wrong logits. Logits that are nearly right tell only
+    where a ReLU is known to be missing, or one too many; those of weights that were rounded
+    coarsely tell nothing."""
+    layers = weights.rectified
+    if weights.coarse or not suggested or not (layers or suggested[0].id == "another-network"):
+        return []
+    evidence = suggested[0].evidence
+    apart = f"the logits deviate by {100 * evidence['noise']:.0f} % of the reference's spread"
+    outputs = [one for one in weights.activations if one.role == "output" and one.reference]
+    if outputs and not layers and all(one.misfit for one in outputs):
+        return [
+            Diagnosis(
+                "calibration",
+                f"{apart}, and no range of the activations fits these images: the file was "
+                "calibrated on other data",
+                dict(evidence),
+                "calibrate on images like these, in the same units",
+            )
+        ]
+    which = f"; {', '.join(layers)}: one of the networks has a ReLU there" if layers else ""
+    return [
+        Diagnosis(
+            "changed-operations",
+            f"all weights are the reference's, and {apart}, with the slope "
+            f"{evidence['slope']:.2f}{which}",
+            {**evidence, "layers": list(layers)},
+            "look at activations, pooling, strides, and the order of the features",
+        )
+    ]
 
 
 def _refuted(each: Diagnosis, known: set[str]) -> bool:

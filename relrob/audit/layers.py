@@ -7,14 +7,17 @@ from typing import Any, Final
 
 import numpy as np
 
-from relrob.audit.matching import Match
-from relrob.audit.rounding import FOLDED, Rescaled, Rounding, moved, rescaled, rounding
+from relrob.audit.matching import UNLIKE, Match
+from relrob.audit.rounding import FOLDED, Rescaled, Rounding, moved, rescaled, rounding, unfit
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.weighted import Weighted
 
 # Weights of a layer that may be wrong before the layer is: this many, or this share.
 FEW: Final = 8
 SHARE: Final = 0.01
+# Errors that stand in so few of the rows, and fill so much of them, are those of these rows.
+_ROWS: Final = 0.25
+_FULL: Final = 0.2
 # Steps of its own that a bias may be away: it may be rounded twice.
 _BIAS: Final = 0.6
 # Float32 roundings of a bias that was copied, and of one into which constants were folded.
@@ -26,7 +29,8 @@ _CONSTANTS: Final = 2e-5
 class Compared:
     """A layer and its partner.
 
-    `found`: the errors of the weights. `scales`: groups with a wrong scale; `moved`: groups whose
+    `found`: the errors of the weights. `scales`: groups with a wrong scale; `unfit`: those of
+    roundings by a scale that is too small, and by one that is too large; `moved`: groups whose
     weights have a wrong zero point, by how many steps. `left` (out, fan): errors beyond rounding
     that neither explains. `bias` (out,): difference of the biases as reals, None where one has
     none; `bias_beyond` (out,): more than rounding.
@@ -35,6 +39,7 @@ class Compared:
     match: Match
     found: Rounding
     scales: Rescaled
+    unfit: tuple[Ints, Ints]
     moved: tuple[Ints, Ints]
     left: Bools
     bias: Doubles | None
@@ -45,6 +50,19 @@ class Compared:
         """Are more weights wrong than a few?"""
         count = int(self.left.sum())
         return count > FEW and count > SHARE * self.left.size
+
+    @property
+    def resembles(self) -> bool:
+        """Is it another state of the reference's layer, and not a few rows of it alone?"""
+        if not self.wide or self.learned or self.unlike:
+            return False
+        rows = np.flatnonzero(self.left.any(axis=1))
+        return bool(len(rows) > _ROWS * len(self.left) or self.left[rows].mean() <= _FULL)
+
+    @property
+    def unlike(self) -> bool:
+        """Has it nothing to do with the reference's?"""
+        return self.match.cosine < UNLIKE
 
     @property
     def learned(self) -> bool:
@@ -69,7 +87,14 @@ def compared(match: Match) -> Compared:
         left = left & ~np.isin(theirs.stored.groups, explained)
     difference = _bias_difference(ours, theirs)
     return Compared(
-        match, found, scales, shifts, left, difference, _bias_beyond(ours, theirs, difference)
+        match,
+        found,
+        scales,
+        unfit(ours, theirs, found),
+        shifts,
+        left,
+        difference,
+        _bias_beyond(ours, theirs, difference),
     )
 
 

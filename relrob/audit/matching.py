@@ -27,7 +27,8 @@ class Match:
 
     `quantised` has its inputs in the order of `reference`. `view`: the order that its file has, ""
     for the same, "chw" or "hwc" where the quantised one reads pixels so and the reference does not,
-    "bgr" where they differ in the order of the channels. `place`: its number among the layers of
+    "columns" where one reads them column by column, "bgr" where they differ in the order of the
+    channels. `place`: its number among the layers of
     the quantised network; `partner`: the number at which its weights were expected. `outputs`: the
     class of the reference that each output of a last layer stands for, None where the order is the
     same.
@@ -181,6 +182,8 @@ def _views(
     layer = reference[number]
     _, fan = layer.shape
     height, width, channels = image_shape
+    if layer.depth == 1:
+        yield from _sideways(layer, image_shape)
     if layer.depth == 1 and channels > 1:
         if layer.kind != "dense" and layer.window[-1] == channels:
             yield "bgr", np.arange(fan).reshape(-1, channels)[:, ::-1].ravel()
@@ -196,6 +199,14 @@ def _views(
     if 1 < features < fan:
         yield "", np.arange(fan).reshape(features, -1).T.ravel()
         yield "", np.arange(fan).reshape(-1, features).T.ravel()
+
+
+def _sideways(layer: Weighted, image_shape: tuple[int, int, int]) -> Iterator[tuple[str, Ints]]:
+    """The order of a layer that reads an image column by column, where its sides are equal."""
+    sides = layer.window if layer.kind != "dense" else image_shape
+    if len(sides) == 3 and sides[0] == sides[1] > 1 and layer.shape[1] == np.prod(sides):
+        order = np.arange(layer.shape[1]).reshape(sides)
+        yield "columns", np.ascontiguousarray(order.transpose(1, 0, 2)).ravel()
 
 
 def _with_classes(last: Match) -> Match:

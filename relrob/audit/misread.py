@@ -18,6 +18,7 @@ from relrob.audit.reading import (
     AS_IS,
     DATA,
     RESHAPED,
+    SIDEWAYS,
     TURNED,
     Reader,
     Reading,
@@ -121,7 +122,9 @@ def _together(readers: Sequence[Reader], aim: Aim, pixels: NDArray[Any]) -> Pair
     """The reading under which both networks agree most, where that is far and not on one label."""
     some = np.random.default_rng(0).permutation(len(pixels))[:_SOME]
     readings = [
-        each for each in usual(readers[0].network, pixels) if each.order in (AS_IS, DATA, RESHAPED)
+        each
+        for each in usual(readers[0].network, pixels)
+        if each.order in (AS_IS, DATA, RESHAPED, SIDEWAYS)
     ]
     if present(readers[0].network).contract != present(readers[1].network).contract:
         return None, None
@@ -253,6 +256,9 @@ def _order(reading: Reading, network: Network) -> Words:
     if reading.order == RESHAPED:
         option = "images.reshape(-1, C, H, W).transpose(0, 2, 3, 1)"
         return "layout", "images of (C, H, W) that were reshaped and not turned", option
+    if reading.order == SIDEWAYS:
+        option = "images.transpose(0, 2, 1, 3)"
+        return "layout", "images whose columns are stored first, as (W, H)", option
     if reading.order != TURNED:
         return NOTHING
     wanted = "hwc" if network.layout is Layout.CHW else "chw"

@@ -24,6 +24,7 @@ AS_IS: Final = "as is"
 TURNED: Final = "turned"  # the other layout of the network
 DATA: Final = "data"  # the images are stored as (C, H, W)
 RESHAPED: Final = "reshaped"  # so they were, and got the shape (H, W, C) without being turned
+SIDEWAYS: Final = "columns first"  # the images are stored as (W, H, C)
 OWN: Final = "the images' own mean and std"
 _COLOURS: Final = (1, 3, 4)
 
@@ -60,7 +61,7 @@ USUAL: Final = {
 @dataclass(frozen=True)
 class Reading:
     """One way for a network to read images: `name` of `contract`, and the `order` of the values:
-    `AS_IS`, `TURNED`, `DATA` or `RESHAPED`."""
+    `AS_IS`, `TURNED`, `DATA`, `RESHAPED` or `SIDEWAYS`."""
 
     name: str
     contract: InputContract
@@ -115,6 +116,8 @@ def _orders(network: Network) -> Iterator[str]:
     """The orders of values that make a difference."""
     height, width, channels = network.image_shape
     yield AS_IS
+    if height == width > 1:
+        yield SIDEWAYS
     if channels in _COLOURS[1:] and height * width > 1:
         yield TURNED
         yield RESHAPED
@@ -166,6 +169,9 @@ class Reader:
             shape = (height, width, depth)
         if reading.order in (DATA, RESHAPED):
             images = np.ascontiguousarray(images[:, np.argsort(raster(Layout.CHW, shape))])
+        if reading.order == SIDEWAYS:
+            turned = images.reshape(-1, *shape).transpose(0, 2, 1, 3)
+            images = np.ascontiguousarray(turned).reshape(len(images), -1)
         shown = replace(network, image_shape=shape, contract=reading.contract, dense=None)
         values = fed(images, shown)
         now = raster(network.layout, network.image_shape)

@@ -10,9 +10,10 @@ than the file's leave an interval that is not empty and does not hold 1/s.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from relrob.domain.arrays import Bools, Doubles, Ints
 from relrob.networks.weighted import Stored, Weighted
@@ -26,6 +27,12 @@ FOLDED: Final = 5e-3
 AGREE: Final = 1e-4
 # Share of the groups of a layer that agree on the rule.
 MOST: Final = 0.8
+# A scale of 8 bits is too small where so large a share of its weights is cut off, and those that
+# are left have a cosine below this with the reference's; it is too large where it is so many times
+# that of the rule. Percentiles cut off 1 %, and cutting at half of the largest weight leaves 0.99.
+_CUT: Final = 0.1
+_TURNED: Final = 0.97
+_COARSE: Final = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,6 +175,32 @@ def _against_rule(wanted: Doubles, stored: Stored) -> Bools:
         return np.zeros(count, bool)
     off: Bools = usual & ~follows
     return off
+
+
+def unfit(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[Ints, Ints]:
+    """The groups of 8 bits whose scale is too small for the reference's weights, so that most are
+    cut off, and those whose scale is far too large beside the rule of the others: all of them are
+    roundings."""
+    stored = quantised.stored
+    if stored is None or stored.most - stored.least < 254:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64)
+    groups, count = stored.groups.ravel(), len(stored.scales)
+    wanted, given = reference.values.ravel(), quantised.values.ravel()
+
+    def summed(values: NDArray[Any]) -> Doubles:
+        return np.bincount(groups, values, minlength=count).astype(np.float64)
+
+    cut = found.saturated & (np.abs(found.errors) > HALF + FOLDED)
+    along = summed(wanted * given) / np.sqrt(
+        np.maximum(summed(wanted**2) * summed(given**2), np.finfo(np.float64).tiny)
+    )
+    small = (summed(cut.ravel() & ~found.beyond.ravel()) > _CUT * summed(np.ones(groups.size))) & (
+        along < _TURNED
+    )
+    reach = np.zeros(count)
+    np.maximum.at(reach, groups, np.abs(stored.centred).ravel())
+    large = _against_rule(reference.values, stored) & (_COARSE * reach < reach.max())
+    return np.flatnonzero(small), np.flatnonzero(large)
 
 
 def moved(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[Ints, Ints]:

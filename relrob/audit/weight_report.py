@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Final
 
 from relrob.audit.diagnosis import Diagnosis
+
+# The share of the reference's values that a range of images like these leaves out, at most, and the
+# share of the range that they fill, at least.
+LEFT_OUT: Final = 0.005
+_FILLED: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -15,8 +20,9 @@ class Activation:
     `layer`: whose `role` ("input" or "output") it is. `low`, `high`: the reals of its end codes.
     `used`: the share of the range between the least and the largest code in use. `at_low`,
     `at_high`: shares of its values at the ends. `floor`: its least code stands for 0 and its values
-    are not below. `wide_codes`: of more than 8 bits. `relu`, `capped`: behind a ReLU, or one with a
-    largest value. `symmetric`: the zero point is the middle code. `last`: of the deepest layer.
+    are not below. `wide_codes`: of more than 8 bits. `relu`: behind a ReLU of either network, and
+    `fused` behind one of this one; `capped`: with a largest value. `symmetric`: the zero point is
+    the middle code. `last`: of the deepest layer.
     `reference`: the least and the largest value in the reference, None where that is not read;
     `beyond`: share of the reference's values outside the range, by more than a step.
     """
@@ -39,6 +45,7 @@ class Activation:
     last: bool = False
     reference: tuple[float, float] | None = None
     beyond: float | None = None
+    fused: bool = False
 
     def json(self) -> dict[str, Any]:
         """The fields."""
@@ -50,6 +57,11 @@ class Activation:
         if self.beyond is not None:
             return self.beyond
         return (0.0 if self.floor else self.at_low) + (0.0 if self.capped else self.at_high)
+
+    @property
+    def misfit(self) -> bool:
+        """Does the range leave out a part of the reference's values, or hold far more?"""
+        return (self.beyond or 0.0) >= LEFT_OUT or self.filled < _FILLED
 
     @property
     def filled(self) -> float:
@@ -69,7 +81,8 @@ class WeightReport:
     `read`: were both files read and their layers matched? `reason`: why not, or "". `layers`: a
     dictionary a layer of the quantised network, in the order of its graph; the keys stand in
     docs/audit-weights.md. `activations`: the use of the codes of activations on the images.
-    `diagnoses`: the faults by name.
+    `diagnoses`: the faults by name. `rectified`: layers behind which one network alone is known to
+    have a ReLU. `coarse`: did rounding change the weights of many outputs by more than a twentieth?
     """
 
     read: bool
@@ -77,6 +90,8 @@ class WeightReport:
     layers: tuple[dict[str, Any], ...] = ()
     activations: tuple[Activation, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    rectified: tuple[str, ...] = ()
+    coarse: bool = False
 
     def json(self) -> dict[str, Any]:
         """The fields, for `audit.json`."""

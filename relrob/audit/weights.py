@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
+
+import numpy as np
 
 from relrob.audit.activations import activation_faults, activations
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
-from relrob.audit.matching import foreign, matched
+from relrob.audit.matching import Match, foreign, matched
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.simulated import on_grid
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
+
+# The relative error of an output's weights that is coarse, and the share of outputs that have it.
+_COARSE: Final = 0.05
+_MANY: Final = 0.1
 
 
 def compare_weights(reference: Network, quantised: Network, images: Floats) -> WeightReport:
@@ -41,7 +48,25 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     if not any(each.id in WHOLE for each in found):
         told = [one.match.quantised for one in layers if not len(one.scales.groups)]
         found += activation_faults(used, told, not found)
-    return WeightReport(True, "", tuple(row(one) for one in layers), used, found)
+    rectified = tuple(one.match.quantised.label for one in layers if _rectified(one.match))
+    coarse = any(_coarse(one.match) for one in layers)
+    return WeightReport(True, "", tuple(row(one) for one in layers), used, found, rectified, coarse)
+
+
+def _coarse(match: Match) -> bool:
+    """Did rounding change a tenth of the outputs' weights much? 8 bits for each output change them
+    by 1 %, 4 bits by 12 %."""
+    ours, theirs = match.reference.values, match.quantised.values
+    size = np.linalg.norm(ours, axis=1)
+    far = np.linalg.norm(theirs - ours, axis=1) > _COARSE * size
+    return bool(far[size > 0].mean() > _MANY) if size.any() else False
+
+
+def _rectified(match: Match) -> bool:
+    """Has one of the layers a ReLU, and the other none, nor codes that begin at 0?"""
+    ours, theirs = match.reference, match.quantised
+    floor = any(one.result and one.result.zero == one.result.least for one in (ours, theirs))
+    return ours.relu != theirs.relu and not floor
 
 
 def _weights(network: Network, role: str) -> tuple[Weighted, ...]:

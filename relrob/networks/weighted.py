@@ -31,7 +31,8 @@ class NotReadError(Exception):
 class Codes:
     """How integers stand for activations: code q in `least` .. `most` for (q - `zero`) * `scale`.
 
-    `name`: the tensor in its file.
+    `name`: the tensor in its file. `made_by`: the scale and zero point by which the integers were
+    made, where those by which they are read are others; else None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Codes:
     zero: int
     least: int
     most: int
+    made_by: tuple[float, int] | None = None
 
     @property
     def bottom(self) -> float:
@@ -49,6 +51,13 @@ class Codes:
     def top(self) -> float:
         """The largest real that has a code."""
         return (self.most - self.zero) * self.scale
+
+    def read_by(self, other: Codes | None) -> Codes:
+        """These integers, read by the scale and zero point of other codes, where there are any."""
+        made = self.scale, self.zero
+        if other is None or made == (other.scale, other.zero):
+            return self
+        return replace(self, scale=other.scale, zero=other.zero, made_by=made)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,4 +29,4 @@ def test_what_is_no_diagnosis(name: str, sentence: str, evidence: dict[str, obje
 
 
 def test_every_name_has_one_meaning() -> None:
-    assert len(set(IDS.values())) == len(IDS) == 18
+    assert len(set(IDS.values())) == len(IDS) == 19

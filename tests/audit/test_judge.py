@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from relrob.audit.diagnosis import IDS, Diagnosis
 from relrob.audit.judge import EFFECTS, ORDER, RANGES, READING, diagnose
-from relrob.audit.weight_report import WeightReport
+from relrob.audit.weight_report import Activation, WeightReport
 from tests.audit.pairs import Runs
 
 
@@ -86,6 +87,39 @@ def test_what_runs_suggest_stands_where_no_weights_were_read() -> None:
     assert diagnose(runs, WeightReport(False, "no reader")) == runs.candidates
     other = WeightReport(False, "other layers", diagnoses=named("another-network"))
     assert [each.id for each in diagnose(runs, other)] == ["another-network"]
+
+
+@pytest.mark.parametrize(
+    ("runs", "networks", "expected"),
+    [
+        ("", (), "calibration"),
+        ("normalisation", ("quantised",), "calibration"),
+        ("normalisation", ("reference", "quantised"), "normalisation"),
+        ("input-scale", ("quantised",), "input-scale"),
+    ],
+)
+def test_codes_for_levels_that_nothing_reads_are_a_calibration(
+    runs: str, networks: tuple[str, ...], expected: str
+) -> None:
+    tried = Diagnosis(runs, "it fits", {"networks": list(networks)}) if runs else None
+    codes = Diagnosis("input-scale", "these are levels", {"used": 0.004}, "--input-scale 255")
+    found = diagnose(Runs((tried,) if tried else ()), WeightReport(True, diagnoses=(codes,)))
+    assert [each.id for each in found] == [expected]
+
+
+def test_logits_behind_ranges_of_other_images_are_a_calibration() -> None:
+    evidence = {"noise": 0.4, "slope": 0.8}
+    runs = Runs(candidates=(Diagnosis("another-network", "so it seems", evidence),))
+    fits = Activation(
+        "layer 1", "output", "t", 0.1, -128, 0.0, 25.5, 1.0, 0.0, 0.0, True, reference=(0.0, 20.0)
+    )
+    for used, expected in (
+        ((replace(fits, beyond=0.01), replace(fits, reference=(0.0, 9.0))), "calibration"),
+        ((fits, replace(fits, beyond=0.01)), "changed-operations"),
+        ((), "changed-operations"),
+    ):
+        report = WeightReport(True, activations=used)
+        assert [each.id for each in diagnose(runs, report)] == [expected]
 
 
 def test_what_does_not_block_explains_nothing() -> None:

@@ -121,6 +121,13 @@ FAULTS: dict[str, Callable[[], Fault]] = {
         "images.reshape(-1, C, H, W)",
         data=lambda: data(pixels=images()[0].transpose(0, 3, 1, 2).reshape(-1, *SHAPE)),
     ),
+    "data column by column": lambda: Fault(
+        trained(),
+        trained(),
+        ("layout",),
+        "images.transpose(0, 2, 1, 3)",
+        data=lambda: data(pixels=images()[0].transpose(0, 2, 1, 3)),
+    ),
     "swapped classes": lambda: Fault(
         trained(), renamed(trained(), SWAPPED), ("permuted-classes",), "convert", ("quantised",)
     ),

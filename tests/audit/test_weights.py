@@ -56,6 +56,10 @@ PLANTED: dict[str, tuple[Callable[[plant.Lite], None], str]] = {
         plant.inputs_reordered(np.arange(108).reshape(-1, 3)[:, ::-1].ravel()),
         "channel-order",
     ),
+    "column by column": (
+        plant.inputs_reordered(np.arange(108).reshape(6, 6, 3).transpose(1, 0, 2).ravel()),
+        "layout",
+    ),
     "channels, height, width": (
         plant.inputs_reordered(np.arange(108).reshape(-1, 3).T.ravel()),
         "layout",

@@ -35,6 +35,7 @@ from tests.support import ROOT, random_dense
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FAST = ("--time", "20s", "--workers", "1")
+TINY = ("--radius", "1/1000", "--step", "1", "--features", "2", "--axes", "4")
 PAIR = ("model.onnx", "model_int8.onnx", "--dataset", "images.npz")
 
 
@@ -293,6 +294,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["model.onnx"], "REFERENCE QUANTISED"),
     ([*PAIR, "--time", "soon"], "time 'soon'"),
     ([*PAIR, "--interval", "70"], "interval"),
+    ([*PAIR, "--interval", "20", "--images", "0:4"], "beside images; accepted: one of the two"),
     ([*PAIR, "--policy", "none.toml"], "cannot read none.toml"),
     ([*PAIR, "--max-lost", "many"], "max-lost = 'many'"),
     ([*PAIR, "--allow", "rust"], "diagnosis 'rust'; accepted: another-network"),
@@ -312,6 +314,27 @@ def test_wrong_use_is_one_line(
     assert run("audit", *words, "-q") == 2
     told = capfd.readouterr()
     assert line in told.err and told.err.count("\n") == 1 and told.out == ""
+
+
+def test_what_is_refused_leaves_the_verdict_of_an_earlier_audit(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    old = here / "kept" / "audit.json"
+    old.parent.mkdir()
+    old.write_text("{}")
+    for words, line in (
+        (["--attacks", "magic"], "attack 'magic'"),
+        (["--solver", "magic"], "solver 'magic'"),
+        (["--region", "ladder", *TINY], "is the image alone"),
+    ):
+        assert run("audit", *PAIR, *words, "--images", "0:2", "--out", "kept", "-q") == 2
+        assert line in capfd.readouterr().err
+        assert old.read_text() == "{}"
+
+
+def test_images_that_are_not_there_are_named(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run("audit", *PAIR, "--images", "0:99999", "--region", "ladder", *TINY) == 2
+    assert "images 0:99999: the set has" in capfd.readouterr().err
 
 
 def test_an_alarm_leaves_no_verdict(

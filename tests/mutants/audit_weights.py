@@ -3,6 +3,7 @@
 from tests.mutants.planting import Mutant
 
 _TESTS = ("tests/audit/test_weights.py", "tests/audit/test_judge.py")
+_PARTS = ("tests/audit/test_replaced_parts.py", "tests/audit/test_computed_otherwise.py")
 _READERS = ("tests/networks/test_weighted.py", "tests/audit/test_weights.py")
 
 MUTANTS = (
@@ -110,5 +111,54 @@ MUTANTS = (
         "_EXACT: Final = 1e-3",
         "_EXACT: Final = 1.0",
         _TESTS,
+    ),
+    Mutant(
+        "faults: layers that are the reference's tell nothing",
+        "relrob/audit/faults.py",
+        "_KEPT: Final = 2",
+        "_KEPT: Final = 99",
+        _PARTS,
+    ),
+    Mutant(
+        "faults: a few wrong outputs make another state",
+        "relrob/audit/layers.py",
+        "_ROWS: Final = 0.25",
+        "_ROWS: Final = -1.0",
+        _PARTS,
+    ),
+    Mutant(
+        "bias: one that is gone is a correction",
+        "relrob/audit/faults.py",
+        "if theirs is None or not theirs.any():\n        return True",
+        "if theirs is None or not theirs.any():\n        return False",
+        _PARTS,
+    ),
+    Mutant(
+        "scale: one that wastes codes fits",
+        "relrob/audit/rounding.py",
+        "_COARSE: Final = 4.0",
+        "_COARSE: Final = 400.0",
+        _PARTS,
+    ),
+    Mutant(
+        "judge: right weights compute what they should",
+        "relrob/audit/judge.py",
+        'not (layers or suggested[0].id == "another-network")',
+        "not layers",
+        _TESTS + _PARTS,
+    ),
+    Mutant(
+        "activations: a ReLU that is gone is a zero point",
+        "relrob/audit/activations.py",
+        "return not _unrectified(each)",
+        "return True",
+        _PARTS,
+    ),
+    Mutant(
+        "reader: codes are read by what made them",
+        "relrob/networks/weighted.py",
+        "if other is None or made == (other.scale, other.zero):",
+        "if other is None or made:",
+        _PARTS,
     ),
 )

@@ -101,7 +101,8 @@ class Walk:
         made = self.layer(node)
         if made is not None:
             first = next((n for n in node.input if n in self._values), "")
-            given = made.given or (self._values[first].codes if first else None)
+            before = self._values[first].codes if first else None
+            given = made.given if before is None else before.read_by(made.given)
             made = replace(made, label=label, depth=depth + 1, given=given, tensor=node.output[0])
             self._found.append(made)
             value = _Value(depth + 1, len(self._found) - 1, made.result, linear=True)
@@ -121,7 +122,11 @@ class Walk:
             self._coded(node, value)
             return
         if node.op_type == "DequantizeLinear":
-            self._values[out] = value
+            read = self.codes(out, node.input[1], "".join(node.input[2:3]))
+            codes = None if value.codes is None else value.codes.read_by(read)
+            self._values[out] = replace(value, codes=codes)
+            if value.owner is not None and codes is not None:
+                self._found[value.owner] = replace(self._found[value.owner], result=codes)
             return
         owner = value.owner
         if owner is None or self._readers.get(source, 0) > 1:
@@ -191,7 +196,7 @@ class Walk:
                 )
                 self._found[value.owner] = replace(layer, bias=bias.floats, bias_steps=steps)
         else:
-            codes = self.codes(out, node.input[1], node.input[2] if len(node.input) > 2 else "")
+            codes = self.codes(out, node.input[1], "".join(node.input[2:3]))
         if value.owner is not None:
             layer = self._found[value.owner]
             # The codes' zero may be the floor of a ReLU that was taken away.
