@@ -200,7 +200,7 @@ def activation_faults(
     moved = [each for each in told if _zero_is_off(each, alone)]
     others = [each for each in told if each not in moved and each.role == "output"]
     if not found and _of_other_images(moved, others):
-        return (_shifted(moved),)
+        return (_shifted(moved, others),)
     found += [_zero_point(each) for each in moved]
     rest = [each for each in told if each not in moved]
     if found:
@@ -208,7 +208,7 @@ def activation_faults(
         return tuple(found)
     if not alone:
         rest = [each for each in rest if each.reference is not None]
-    narrow = [each for each in rest if each.saturated > (BEYOND_LAST if each.last else BEYOND)]
+    narrow = [each for each in rest if _narrow(each)]
     wide = [each for each in rest if each.filled < USED and not each.wide_codes]
     given = [each for each in wide if each.role == "input"]
     if given:
@@ -297,8 +297,9 @@ def _of_other_images(moved: Sequence[Activation], others: Sequence[Activation]) 
     return 2 * sum(each.misfit for each in others) >= len(others)
 
 
-def _shifted(moved: Sequence[Activation]) -> Diagnosis:
-    """Ranges of a calibration on other images, which have the width of the right ones."""
+def _shifted(moved: Sequence[Activation], others: Sequence[Activation]) -> Diagnosis:
+    """Ranges of a calibration on other images, some of which have the width of the right ones. It
+    is no fault where all leave out as few values as those of a calibration on a few images may."""
     first = moved[0]
     return Diagnosis(
         "calibration",
@@ -307,7 +308,13 @@ def _shifted(moved: Sequence[Activation]) -> Diagnosis:
         "other data",
         {"moved": {f"{each.layer} {each.role}": [each.low, each.high] for each in moved}},
         "calibrate on images like these, in the same units",
+        blocking=any(map(_narrow, (*moved, *others))),
     )
+
+
+def _narrow(each: Activation) -> bool:
+    """Does the range leave out more than a calibration on a few images may?"""
+    return each.saturated > (BEYOND_LAST if each.last else BEYOND)
 
 
 def _needed(each: Activation) -> str:

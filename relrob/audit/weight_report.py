@@ -11,6 +11,8 @@ from relrob.audit.diagnosis import Diagnosis
 # share of the range that they fill, at least.
 LEFT_OUT: Final = 0.005
 _FILLED: Final = 0.6
+# The largest values of images like these go beyond a range by less than that, whatever their share.
+_OVERFULL: Final = 1.15
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,9 @@ class Activation:
 
     @property
     def misfit(self) -> bool:
-        """Does the range leave out a part of the reference's values, or hold far more?"""
-        return (self.beyond or 0.0) >= LEFT_OUT or self.filled < _FILLED
+        """Does the range leave out a part of the reference's values, or some that are far outside,
+        or hold far more?"""
+        return (self.beyond or 0.0) >= LEFT_OUT or not _FILLED <= self.filled <= _OVERFULL
 
     @property
     def filled(self) -> float:
