@@ -113,9 +113,13 @@ def test_logits_behind_ranges_of_other_images_are_a_calibration() -> None:
     fits = Activation(
         "layer 1", "output", "t", 0.1, -128, 0.0, 25.5, 1.0, 0.0, 0.0, True, reference=(0.0, 20.0)
     )
+    far = replace(fits, reference=(0.0, 40.0))
     for used, expected in (
         ((replace(fits, beyond=0.01), replace(fits, reference=(0.0, 9.0))), "calibration"),
         ((fits, replace(fits, beyond=0.01)), "changed-operations"),
+        # The ranges before the layer that computes something else fit.
+        ((fits, far, far), "changed-operations"),
+        ((far, fits, far), "calibration"),
         ((), "changed-operations"),
     ):
         report = WeightReport(True, activations=used)

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from relrob.audit.judge import diagnose
 from relrob.audit.pair import compare_pair
 from relrob.audit.pair_report import PairReport
 from relrob.audit.reading import LEVELS
+from relrob.audit.weights import compare_weights
 from relrob.domain.contract import InputContract, InputOptions, exactly
 from relrob.networks.load import load_network
 from relrob_datasets import load
@@ -180,3 +182,33 @@ def test_noise_brings_no_reading_that_two_networks_share(kind: str) -> None:
     data = Dataset("noise", "test", pixels, np.zeros(300, np.int64), 12, "", reading=reading)
     report = compare_pair(networks[0], networks[1], data)
     assert (report.diagnoses, report.labels) == ((), None)
+
+
+def features(kind: str, seed: int) -> NDArray[Any]:
+    """Seeded features (300, 49, 10, 1) of the keyword spotter, unlike those of its calibration."""
+    rng = np.random.default_rng(seed)
+    if kind == "normal":
+        values = rng.normal(0, 20, (300, 49, 10))
+    elif kind == "walk":
+        steps = np.cumsum(rng.normal(0, 2.5, (300, 49, 10)), axis=1)
+        values = steps * np.linspace(1, 0.3, 10) - 20 * np.exp(-np.arange(10))
+    else:
+        values = rng.normal(0, 1, (300, 49, 10)) * np.linspace(30, 4, 10)
+        values = values - 10 * np.exp(-np.arange(10) / 2)
+    return values.clip(-120, 25)[..., None]
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+@pytest.mark.parametrize("kind", ["normal", "walk", "coefficients"])
+def test_features_unlike_those_of_the_calibration_are_no_other_fault(kind: str, seed: int) -> None:
+    pixels = ((features(kind, seed) + 124) / 150).astype(np.float32)
+    contract = exactly(InputContract(Fraction(150), (Fraction(124),)))
+    one, two = (
+        load_network(shared_data(TINY + name), image_shape=(49, 10, 1), classes=12, inputs=contract)
+        for name in ("kws_ref_model_float32.tflite", "kws_ref_model.tflite")
+    )
+    reading = Reading(labels="reference")
+    data = Dataset("noise", "test", pixels, np.zeros(300, np.int64), 12, "", reading=reading)
+    weights = compare_weights(one, two, pixels.reshape(300, -1)[:256])
+    found = diagnose(compare_pair(one, two, data), weights)
+    assert {each.id for each in found} <= {"calibration"}
