@@ -35,7 +35,7 @@ from relrob.study.pool import leave_unguarded
 from relrob.study.request import Request, request_of
 from relrob.study.run import crew
 from relrob.study.stages import Stages
-from relrob.system.files import sha256_bytes
+from relrob.system.files import readable, sha256_bytes
 from relrob.system.version import VERSION
 from relrob_datasets.select import clipped, select
 
@@ -327,7 +327,7 @@ def _sentences(
 def _policy(held: Policy) -> dict[str, Any]:
     """The key policy of audit.json."""
     return {
-        "path": held.path,
+        "path": readable(held.path),
         "lines": dict(held.lines),
         "thresholds": {name: limit.text() for name, limit in held.thresholds},
         "allowed": None if held.allowed is None else list(held.allowed),
@@ -339,4 +339,4 @@ def _baseline(old: Baseline | None, facts: Facts) -> dict[str, Any] | None:
     """The key baseline of audit.json."""
     if old is None:
         return None
-    return {"path": old.directory, **changes(facts, old.facts).json()}
+    return {"path": readable(old.directory), **changes(facts, old.facts).json()}

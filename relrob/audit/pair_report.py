@@ -15,6 +15,7 @@ from relrob.audit.exact import mcnemar
 from relrob.audit.kinship import Kinship
 from relrob.domain.arrays import Bools, Doubles, Ints, read_only
 from relrob.store.proportions import wilson
+from relrob.system.files import readable
 
 # The most classes whose whole confusion is written.
 _SHOWN: Final = 50
@@ -73,7 +74,7 @@ class Side:
     def json(self) -> dict[str, Any]:
         """The file, and how many images tie or have no label."""
         return {
-            "path": self.path,
+            "path": readable(self.path),
             "sha256": self.sha256,
             "scheme": self.scheme,
             "runtime": self.runtime,

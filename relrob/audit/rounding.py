@@ -33,6 +33,7 @@ MOST: Final = 0.8
 _CUT: Final = 0.1
 _TURNED: Final = 0.97
 _COARSE: Final = 4.0
+_TINY: Final = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +200,11 @@ def unfit(reference: Weighted, quantised: Weighted, found: Rounding) -> tuple[In
     )
     reach = np.zeros(count)
     np.maximum.at(reach, groups, np.abs(stored.centred).ravel())
+    # Quantisers keep the scales of tiny weights above a bound of their own.
+    largest = np.zeros(count)
+    np.maximum.at(largest, groups, np.abs(wanted))
     large = _against_rule(reference.values, stored) & (_COARSE * reach < reach.max())
+    large &= largest > _TINY * np.median(largest)
     return np.flatnonzero(small), np.flatnonzero(large)
 
 

@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.system.files import readable
+
 # Images that a difference names.
 NAMED: Final = 20
 
@@ -176,7 +178,7 @@ class RuntimeReport:
     def json(self) -> dict[str, Any]:
         """The document of `relrob runtimes --json`, and the part `runtimes` of `audit.json`."""
         return {
-            "network": {"path": self.path, "sha256": self.sha256},
+            "network": {"path": readable(self.path), "sha256": self.sha256},
             "data": self.data,
             "images": self.images,
             "sample": {"images": self.sample, "seed": self.seed, "for": self.rule},

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from relrob.study.options import spelled
 from relrob.study.request import Request
+from relrob.system.files import readable
 
 _PLACES: Final = ("reference", "quantised")
 # Options that are typed once for each of their values.
@@ -47,4 +48,17 @@ def command(name: str, typed: Mapping[str, Any]) -> str:
             words += [spelled(option), ",".join(map(str, value))]
         else:
             words += [spelled(option), str(value)]
-    return shlex.join(words)
+    return " ".join(_quoted(word) for word in words)
+
+
+def _quoted(word: str) -> str:
+    """A word as a shell reads it. Bytes that are no UTF-8 stand in the quotes of bash that take
+    escapes.
+
+    >>> _quoted("n\\udcff.tflite")
+    "$'n\\\\xff.tflite'"
+    """
+    if not any("\ud800" <= letter <= "\udfff" for letter in word):
+        return shlex.quote(word)
+    escaped = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{readable(escaped)}'"

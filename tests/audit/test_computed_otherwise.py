@@ -171,6 +171,22 @@ def test_a_scale_that_cuts_off_or_wastes_codes_does_not_fit(tmp_path: Path) -> N
         assert made.report().diagnoses == ()
 
 
+def test_scales_of_tiny_weights_may_be_bounded(tmp_path: Path) -> None:
+    first, last = trained().layers
+    weights = first.weights.copy()
+    weights[:, 3] *= np.float32(1e-3)
+    tiny = Dense((replace(first, weights=weights), last))
+
+    def bounded(file: plant.Lite) -> None:
+        scales, held = file.scales(0, 1), file.values(0, 1)
+        scales[3] = scales.max()
+        held[3] = np.rint(weights[:, 3] / scales[3])
+        file.put(0, 1, held)
+        file.put_scales(0, 1, scales)
+
+    assert pair(tmp_path, tiny, plant.lite(dynamic(tiny), bounded)).report().diagnoses == ()
+
+
 def test_ranges_of_one_grey_image_are_a_calibration(tmp_path: Path) -> None:
     grey = np.full((1, 108), 0.9, np.float32)
     made = pair(tmp_path, trained(), int8(trained(), grey))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import re
 import shlex
 import shutil
@@ -330,6 +331,18 @@ def test_what_is_refused_leaves_the_verdict_of_an_earlier_audit(
         assert run("audit", *PAIR, *words, "--images", "0:2", "--out", "kept", "-q") == 2
         assert line in capfd.readouterr().err
         assert old.read_text() == "{}"
+
+
+def test_a_name_that_is_no_utf8_is_audited_and_shown(here: Path) -> None:
+    name = os.fsdecode(b"q\xff.onnx")
+    shutil.copy("model_int8.onnx", name)
+    result = relrob.audit(
+        "model.onnx", name, dataset="images.npz", images="0:1", time="20s", workers=1, out="named"
+    )
+    document = json.loads((here / "named" / "audit.json").read_text(encoding="utf-8"))
+    assert document["quantised"]["path"] == document["pair"]["quantised"]["path"] == "q\\xff.onnx"
+    assert "model.onnx $'q\\xff.onnx'" in document["command"]
+    assert (result.directory / "report.html").is_file()
 
 
 def test_images_that_are_not_there_are_named(here: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from typing import Final
 
 from relrob.audit.runtime_report import RuntimePair, RuntimeReport
 from relrob.errors import printable
+from relrob.system.files import readable
 
 # Images that a line names.
 _SHOWN: Final = 8
@@ -24,7 +25,7 @@ def text(report: RuntimeReport) -> str:
 def _table(report: RuntimeReport) -> list[str]:
     """A row for each runtime that ran."""
     width = max([len(name) for name in report.names], default=0)
-    lines = [f"{report.path} on {report.data}"]
+    lines = [f"{readable(report.path)} on {report.data}"]
     for run in report.runs:
         right = "" if run.accuracy is None else f"{_percent(run.accuracy)} right of "
         how = ", a sample" if run.sampled else ""
