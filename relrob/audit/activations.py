@@ -291,8 +291,9 @@ def _made_otherwise(layers: Sequence[Weighted]) -> Iterator[tuple[str, Diagnosis
 
 
 def _of_other_images(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
-    """Are ranges in the wrong place no exception, because half of the others do not fit either?"""
-    if not moved or not others or any(each.relu for each in moved):
+    """Are ranges of outputs in the wrong place no exception, because half of the others do not fit
+    either?"""
+    if not moved or not others or any(each.relu or each.role == "input" for each in moved):
         return False
     return 2 * sum(each.misfit for each in others) >= len(others)
 
@@ -345,9 +346,9 @@ def _zero_is_off(each: Activation, alone: bool) -> bool:
 
 
 def _unrectified(each: Activation) -> bool:
-    """Does the range hold all that the reference has, and values below 0 besides? Then the ReLU is
-    gone; a zero point that is off loses above what it gains below."""
-    if each.fused or each.reference is None:
+    """Does the range hold all that the reference has, and all values below 0 besides? Then the ReLU
+    is gone; a zero point that is off loses above what it gains below, and cuts off below 0."""
+    if each.fused or each.reference is None or each.at_low > BEYOND:
         return False
     return each.reference[1] - each.high < -each.low / 2
 
