@@ -33,9 +33,9 @@ def command(directories: tuple[Path, ...], output: Path | None, as_json: bool, q
     the page shows its curves.
 
     \b
-    Example:
+    Examples:
+      relrob radius ref.h5 q.tflite --out run/radii
       relrob page run
-      relrob radius ref.h5 q.tflite --out run/radii && relrob page run
     """
     if output is not None and len(directories) > 1:
         raise UsageError(

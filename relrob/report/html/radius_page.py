@@ -160,9 +160,11 @@ def judged(summary: RadiusSummary) -> tuple[str, Tone]:
     of = f"{n:,} image{'' if n == 1 else 's'}"
     if found[Compared.LESS]:
         return f"Less robust after quantisation on {found[Compared.LESS]:,} of {of}", Tone.BAD
+    whole = "the one image" if n == 1 else f"all {of}"
+    if found[Compared.OPEN] == n:
+        return f"Undecided on {whole}: more robust or less, nothing is certain", Tone.OPEN
     if found[Compared.OPEN]:
         return f"No certain loss; {found[Compared.OPEN]:,} of {of} are open", Tone.OPEN
-    whole = "the one image" if n == 1 else f"all {of}"
     return f"At least as robust after quantisation on {whole}", Tone.GOOD
 
 

@@ -116,6 +116,8 @@ def test_no_verdict_hides_what_is_open() -> None:
 
     assert judged(of(0, 2, 4))[1] == "bad"
     assert judged(of(0, 1)) == ("No certain loss; 1 of 2 images are open", "open")
+    words, tone = judged(of(1, 3))
+    assert words.startswith("Undecided on all 2 images") and tone == "open"
     assert judged(of(0, 2))[1] == "good" and judged(of(0))[0].endswith("the one image")
     assert judged(of(9))[1] == "open"
 
