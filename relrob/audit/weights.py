@@ -9,11 +9,13 @@ from relrob.audit.activations import activation_faults, activations
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
 from relrob.audit.matching import foreign, matched
+from relrob.audit.sample import WEIGHED, spread
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.simulated import on_grid
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
+from relrob_datasets.dataset import Dataset
 
 
 def compare_weights(reference: Network, quantised: Network, images: Floats) -> WeightReport:
@@ -42,6 +44,12 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
         told = [one.match.quantised for one in layers if not len(one.scales.groups)]
         found += activation_faults(used, told, not found)
     return WeightReport(True, "", tuple(row(one) for one in layers), used, found)
+
+
+def weights_on(reference: Network, quantised: Network, data: Dataset) -> WeightReport:
+    """`compare_weights` on images of the data set, evenly apart. Raises RelrobError for a file that
+    is not there any more."""
+    return compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
 
 
 def _weights(network: Network, role: str) -> tuple[Weighted, ...]:
