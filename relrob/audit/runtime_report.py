@@ -6,6 +6,8 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.errors import how_many
+
 # Images that a difference names.
 NAMED: Final = 20
 
@@ -94,7 +96,7 @@ class RuntimePair:
         ties = f", {self.ties:,} of them ties" if self.ties else ""
         return (
             f"{self.first} and {self.second} give other labels on {self.differing:,} of "
-            f"{self.images:,} images{ties}"
+            f"{how_many(self.images, 'image')}{ties}"
         )
 
     @property
@@ -162,7 +164,7 @@ class RuntimeReport:
             )
         if worst.differing == 0:
             fewest = min(row.images for row in self.rows)
-            where = f" on {fewest:,} images" if fewest < self.images else ""
+            where = f" on {how_many(fewest, 'image')}" if fewest < self.images else ""
             return f"{', '.join(self.names)} give the same labels{where}"
         return worst.sentence
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.errors import how_many
 from relrob.report.audit.places import help_of, measures
 from relrob.report.audit.words import capital, diagnoses
 from relrob.report.html import (
@@ -98,7 +99,7 @@ def head_of(document: Mapping[str, Any], run: RunData | None) -> dict[str, Any]:
         Tile(
             "labels agree",
             f"{100 * agreement['share']:.2f}%",
-            f"{agreement['count']:,} of {agreement['of']:,} images",
+            f"{agreement['count']:,} of {how_many(agreement['of'], 'image')}",
         ),
         *_accuracy(document["pair"]),
     ]
@@ -234,10 +235,10 @@ def _provenance(document: Mapping[str, Any], run: RunData | None) -> Section:
     pairs = [("command", document["command"])] if document.get("command") else []
     pairs += [
         ("relrob", document["relrob"]),
-        ("data set", f"{data['images']:,} images of {data['name']} {data['split']}"),
+        ("data set", f"{how_many(data['images'], 'image')} of {data['name']} {data['split']}"),
         ("data set sha256", data["sha256"]),
         ("labels", data["labels"]),
-        ("sample", f"{found['images']:,} images, {found['rule']}"),
+        ("sample", f"{how_many(found['images'], 'image')}, {found['rule']}"),
     ]
     for name in ("reference", "quantised"):
         pairs += network_lines(name, document[name])
