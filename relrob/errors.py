@@ -32,6 +32,15 @@ def capped(text: str, longest: int = LONGEST) -> str:
     return f"{head} [... {len(text) - kept:,} characters ...] {tail}"
 
 
+def how_many(count: int, thing: str) -> str:
+    """A number of things, with the thing in the singular where there is one.
+
+    >>> how_many(1, "image"), how_many(1200, "image"), how_many(2, "pass")
+    ('1 image', '1,200 images', '2 passes')
+    """
+    return f"{count:,} {thing}{'' if count == 1 else 'es' if thing.endswith('s') else 's'}"
+
+
 class RelrobError(Exception):
     """A mistake that the user can mend; the command line prints its one line and exits with
     `exit_code`."""

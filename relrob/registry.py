@@ -24,7 +24,8 @@ class Entry:
       `example`: of a scheme with parameters. `of_mlps`: the scheme that stands in for it where the
       reference is an MLP of plain dense layers.
     - Attacks: `needs`: "gradients", "outputs" or "labels" of the network; `radius`: the parameter
-      that is the radius of the ball that they search, "" where they have none.
+      that is the radius of the ball that they search, "" where they have none; `universal`: they
+      make one perturbation for all images.
     - `tool`: the package that does the work, where its version decides the result.
     - `extra`: that of `pip install relrob[EXTRA]` without which the entry is absent.
     """
@@ -45,6 +46,7 @@ class Entry:
     example: str = ""
     of_mlps: str = ""
     radius: str = ""
+    universal: bool = False
 
     @property
     def typed(self) -> str:

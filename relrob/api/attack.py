@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from relrob.api.attack_results import AttackResult
 from relrob.api.crafting import Choice, source_filter, task_of
 from relrob.api.subjects import HowRead, opened_file
@@ -13,7 +15,7 @@ from relrob.attacks.craft import Asked
 from relrob.attacks.making import Made, made_set
 from relrob.attacks.metrics import metrics_of
 from relrob.attacks.recognition import recognition
-from relrob.attacks.set_file import write_set
+from relrob.attacks.set_file import most_bytes, write_set
 from relrob.domain.contract import constant, input_options
 from relrob.domain.events import Listener, silent
 from relrob.errors import UsageError
@@ -87,6 +89,8 @@ def attack(
     opened = opened_file(network, shown, how)
     asked.model(opened.network)
     task = task_of(choice, asked, chosen, shown, opened.network, how, listener)
+    if path is not None:
+        check_writable(path, most_bytes(task.most, int(np.prod(shown.image_shape))))
     made = made_set(task, opened, listener)
     if path is not None:
         write_set(path, made.samples)

@@ -120,8 +120,8 @@ def audit(
         _known(checked, stages, request)
         plan = make_plan(request, listener, directory / RUN, stages)
         run = verify_plan(plan, directory / RUN, count, listener)
-        networks, weights = (subject.reference, subject.quantised), checked.weights.json()
-        keep_evidence(run.directory, networks, subject.data, run.records, typed, weights)
+        networks = (subject.reference, subject.quantised)
+        keep_evidence(run.directory, networks, subject.data, run.records, typed, checked.weights)
     looked = _Looked(chosen, stopped, run, typed)
     return _concluded(subject, checked, looked, held, old, directory, begin)
 

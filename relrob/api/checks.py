@@ -14,9 +14,8 @@ from relrob.audit.pair_report import PairReport
 from relrob.audit.runtime_faults import runtime_faults
 from relrob.audit.runtime_report import RuntimeReport
 from relrob.audit.runtimes import compare
-from relrob.audit.sample import WEIGHED, spread
 from relrob.audit.weight_report import WeightReport
-from relrob.audit.weights import compare_weights
+from relrob.audit.weights import weights_on
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
 from relrob.domain.region import Region
@@ -119,7 +118,7 @@ def check(subject: Subject, listener: Listener) -> Checked:
     """All checks; each fault is told when it is found. Raises RelrobError."""
     reference, quantised, data = subject.reference, subject.quantised, subject.data
     pair = compare_pair(reference, quantised, data, listener, len(os.sched_getaffinity(0)))
-    weights = compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
+    weights = weights_on(reference, quantised, data)
     diagnoses = diagnose(pair, weights)
     for found in diagnoses:
         listener(Event("note", f"{found.id}: {found.sentence}"))

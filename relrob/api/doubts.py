@@ -14,8 +14,9 @@ from relrob.audit.classes import SKILL
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.judge import Diagnosed, diagnose
 from relrob.audit.pair import compare_pair
-from relrob.audit.sample import WEIGHED, spread
-from relrob.audit.weights import compare_weights
+from relrob.audit.sample import spread
+from relrob.audit.weight_report import WeightReport
+from relrob.audit.weights import weights_on
 from relrob.compress.accuracy_loss import MUCH
 from relrob.domain.arrays import Ints
 from relrob.domain.network import Network
@@ -38,16 +39,20 @@ class _NoRuns:
 
 
 def doubts(
-    reference: Network, quantised: Network, data: Dataset, accuracies: tuple[float, float]
+    reference: Network,
+    quantised: Network,
+    data: Dataset,
+    accuracies: tuple[float, float],
+    weights: WeightReport | None = None,
 ) -> list[str]:
     """A text for each fault of the pair, which is logged too.
 
-    Weights are always compared. Runs are, on 20 to 1,000 images, where the reference is near
-    chance or the quantised network is right on a point less: `accuracies` of both, shares of all
-    images.
+    Weights are always compared, now unless `weights` are given. Runs are, on 20 to 1,000 images,
+    where the reference is near chance or the quantised network is right on a point less:
+    `accuracies` of both, shares of all images.
     """
     try:
-        weights = compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
+        compared = weights or weights_on(reference, quantised, data)
         runs: Diagnosed = _NoRuns()
         if _suspicious(data, *accuracies):
             runs = compare_pair(
@@ -58,7 +63,7 @@ def doubts(
             )
     except RelrobError:  # the run itself says what is wrong with a file
         return []
-    texts = [_text(found) for found in diagnose(runs, weights) if found.blocking]
+    texts = [_text(found) for found in diagnose(runs, compared) if found.blocking]
     for text in texts:
         log.warning("%s", text)
     return texts

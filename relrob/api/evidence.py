@@ -3,20 +3,20 @@ small pictures."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
-from relrob.audit.sample import WEIGHED, spread
-from relrob.audit.weights import compare_weights
+from relrob.audit.weight_report import WeightReport
+from relrob.audit.weights import weights_on
 from relrob.domain.network import Network
 from relrob.domain.record import Record, Set, WitnessView
 from relrob.errors import RelrobError
 from relrob.networks.weighted import NotReadError
 from relrob.registry import load
-from relrob.store.evidence import Evidence, write_evidence
+from relrob.store.evidence import Evidence, damage, read_evidence, write_evidence
 from relrob.store.run_directory import Store
 from relrob.system.files import readable
 from relrob_datasets.dataset import Dataset
@@ -31,10 +31,10 @@ def keep_evidence(
     data: Dataset,
     records: Sequence[Record],
     command: str,
-    weights: Mapping[str, Any] | None = None,
+    weights: WeightReport | None,
 ) -> None:
-    """Write evidence.json into a run directory. `weights`: the comparison, where it was made.
-    Raises StoreError."""
+    """Write evidence.json into a run directory. `weights`: the comparison, None where it could not
+    be made. Raises StoreError."""
     lost = [record.index for record in records if record.set is Set.RFP]
     views = []
     with Store.read(directory) as store:
@@ -45,7 +45,7 @@ def keep_evidence(
         told = f"{told} The first {_FLIPS} of {len(lost):,} lost images were looked at.".strip()
     evidence = Evidence(
         command=readable(command),
-        weights=_weights(networks, data) if weights is None else weights,
+        weights=None if weights is None else weights.json(),
         flips=flips,
         flips_told=told,
         pictures=_pictures(data, records),
@@ -53,12 +53,27 @@ def keep_evidence(
     write_evidence(directory, evidence)
 
 
-def _weights(networks: tuple[Network, Network], data: Dataset) -> dict[str, Any] | None:
-    """The weights of both files side by side; None where a file cannot be read again."""
+def compared(
+    directory: Path, reference: Network, quantised: Network, data: Dataset
+) -> WeightReport | None:
+    """The weights of both files side by side: as a run directory, which may be yet to be made,
+    keeps them, or else compared now. None where a file cannot be read again. Raises StoreError for
+    a damaged evidence.json."""
+    kept = read_evidence(directory).weights
+    if kept is not None:
+        with damage(directory):
+            return WeightReport.of(kept)
     try:
-        return compare_weights(*networks, data.pixels(spread(len(data), WEIGHED))).json()
+        return weights_on(reference, quantised, data)
     except RelrobError:
         return None
+
+
+def keep_weights(directory: Path, weights: WeightReport) -> None:
+    """Write the comparison into a run directory that has no evidence.json yet, so that an
+    interrupted run need not make it again. Raises StoreError."""
+    if read_evidence(directory) == Evidence():
+        write_evidence(directory, Evidence(weights=weights.json()))
 
 
 def _flips(

@@ -80,11 +80,13 @@ def opened_file(
     how: HowRead,
     like: Network | None = None,
     contract: InputContract | None = None,
+    order: Layout | None = None,
 ) -> Opened:
     """A network file for these images, after a child has read and run it; probed, and opened in
     batches and one image at a time. `like`: the network whose pixel order and input contract it
-    takes where neither the options nor the file say others; `contract`: the contract without such a
-    network. Raises RelrobError."""
+    takes where neither the options nor the file say others; `order` and `contract`: those that it
+    takes without such a network. Raises RelrobError."""
+    order = order if like is None else like.layout
     asked: dict[str, Any] = {
         "image_shape": data.image_shape,
         "classes": data.classes,
@@ -93,7 +95,7 @@ def opened_file(
         "layout": how.layout,
         "inputs": in_units(how.inputs, data),
         "like": contract if like is None else like.contract,
-        "inherit": like.layout if like is not None and like.layout is not Layout.HWC else None,
+        "inherit": None if order is Layout.HWC else order,
     }
     with naming(data):
         try_network(path, memory=how.memory, **asked)

@@ -24,13 +24,14 @@ from relrob.attacks.transfer import Cell, cell, filter_of, scenarios
 from relrob.domain.arrays import Bools, Floats, Ints
 from relrob.domain.contract import InputContract, constant, contract_of_text, input_options
 from relrob.domain.events import Event, Listener, silent
-from relrob.domain.network import Network
+from relrob.domain.network import Layout, Network
 from relrob.errors import (
     ClassCountError,
     DatasetError,
     ShapeError,
     UsageError,
     capped,
+    how_many,
     printable,
 )
 from relrob.networks.deployed import deployed_outputs
@@ -172,11 +173,13 @@ def _applied(
     for found in sets:
         filter_of(wanted, found)
     contracts = {found.origin.contract for found in sets}
+    orders = {found.origin.layout for found in sets}
     made_with = contract_of_text(contracts.pop()) if len(contracts) == 1 else None
-    opened = _opened(networks, data_of_set(sets[0]), how, made_with)
+    order = orders.pop() if len(orders) == 1 else None
+    opened = _opened(networks, data_of_set(sets[0]), how, made_with, order)
     right = []
     for each in opened:
-        listener(Event("note", f"{each.network.path}: {sum(map(len, sets)):,} examples"))
+        listener(Event("note", f"{each.network.path}: {how_many(sum(map(len, sets)), 'example')}"))
         right.append([_right_of(each, found) for found in sets])
     shares = tuple(float(np.concatenate(row).mean()) for row in right)
     return _Found(sets, opened, shares, right)
@@ -248,23 +251,25 @@ def _right_of(opened: Opened, found: AdversarialSet) -> Bools:
     if others and (network.sha256, network.runtime) == (found.origin.sha256, found.origin.runtime):
         log.warning(
             "%s made a set, and gives %s of its %s clean images other labels now: it read them "
-            "otherwise, with %s; try: the same options, --layout too",
+            "otherwise, in the order %s, with %s; try: the same options",
             network.path,
             f"{others:,}",
             f"{len(found):,}",
+            found.origin.layout.value,
             printable(capped(found.origin.contract)) or "no option of the input contract",
         )
     return np.asarray(said == found.labels)
 
 
-def _identity(network: Network) -> tuple[str, str, str]:
+def _identity(network: Network) -> tuple[str, ...]:
     """The file, who executes it, and how pixels become the values that it reads."""
-    return network.sha256, network.runtime, network.contract.text()
+    return network.sha256, network.runtime, network.contract.text(), network.layout.value
 
 
-def _made_by(found: AdversarialSet) -> tuple[str, str, str]:
+def _made_by(found: AdversarialSet) -> tuple[str, ...]:
     """The same of the source of a set."""
-    return found.origin.sha256, found.origin.runtime, found.origin.contract
+    origin = found.origin
+    return origin.sha256, origin.runtime, origin.contract, origin.layout.value
 
 
 def _right(opened: Opened, images: Floats, truth: Ints) -> Bools:
@@ -276,13 +281,14 @@ def _opened(
     data: Images | Dataset,
     how: HowRead,
     contract: InputContract | None = None,
+    order: Layout | None = None,
 ) -> list[Opened]:
     """The networks; those after the first take its pixel order and input contract where nothing
-    else says them, and the first one takes `contract`."""
+    else says them, and the first one takes `contract` and `order`."""
     found: list[Opened] = []
     for path in paths:
         like = found[0].network if found else None
-        found.append(opened_file(path, data, how, like, contract))
+        found.append(opened_file(path, data, how, like, contract, order))
     return found
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from relrob.api.evidence import keep_evidence
+from relrob.api.evidence import compared, keep_evidence, keep_weights
 from relrob.api.results import VerifyResult
+from relrob.audit.weight_report import WeightReport
 from relrob.domain.events import Event, Listener, silent
 from relrob.registry import load
 from relrob.report.run.write import write_run
@@ -64,25 +65,34 @@ def verify(
     count = crew(workers, scheduler)
     directory = None if out is None else Path(out)
     stages = Stages([request])
-    plan = doubted(make_plan(request, listener, directory, stages), stages, request, listener)
+    plan = make_plan(request, listener, directory, stages)
+    networks, data = (plan.reference, plan.quantised), stages.data(request, listener)
+    weights = compared(run_directory(directory, plan.digest), *networks, data)
+    plan = doubted(plan, stages, request, listener, weights)
     if export is not None:
         write_questions(plan, Path(export), listener)
-    result = verify_plan(plan, directory, count, listener, scheduler)
-    networks, data = (plan.reference, plan.quantised), stages.data(request, listener)
-    keep_evidence(result.directory, networks, data, result.records, verify_command(request))
+    result = verify_plan(plan, directory, count, listener, scheduler, weights)
+    typed = verify_command(request)
+    keep_evidence(result.directory, networks, data, result.records, typed, weights)
     load("relrob.report.html.write:write_run_page")(result.directory)
     return result
 
 
-def doubted(plan: Plan, stages: Stages, request: Request, listener: Listener) -> Plan:
-    """The plan with what speaks against the pair among its warnings. Networks that relrob trained
-    are not doubted."""
+def doubted(
+    plan: Plan,
+    stages: Stages,
+    request: Request,
+    listener: Listener,
+    weights: WeightReport | None = None,
+) -> Plan:
+    """The plan with what speaks against the pair among its warnings. `weights`: their comparison,
+    made now where it is None. Networks that relrob trained are not doubted."""
     if request.reference is None:
         return plan
     accuracies = (plan.header["reference"]["accuracy"], plan.header["quantised"]["accuracy"])
     data = stages.data(request, listener)
     found: list[str] = load("relrob.api.doubts:doubts")(
-        plan.reference, plan.quantised, data, accuracies
+        plan.reference, plan.quantised, data, accuracies, weights
     )
     if not found:
         return plan
@@ -96,13 +106,16 @@ def verify_plan(
     workers: int,
     listener: Listener = silent,
     scheduler: str | None = None,
+    weights: WeightReport | None = None,
 ) -> VerifyResult:
     """Decide the images of a plan that its directory does not hold yet, and write the reports
-    there."""
+    there, before all others the comparison of the `weights`."""
     directory = run_directory(out, plan.digest)
     with Store.open(directory, plan.config) as store:
         sweep(directory)
         keep_networks(plan, directory)
+        if weights is not None:
+            keep_weights(directory, weights)
         run(plan, store, workers, listener, scheduler)
         seconds = store.seconds()
         records, attacks = store.records(plan.indices), store.attacks()

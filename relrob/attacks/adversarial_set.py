@@ -11,7 +11,7 @@ from relrob.attacks.attack import Attacked
 from relrob.attacks.goal import Goal
 from relrob.attacks.selection import Filter
 from relrob.domain.arrays import Bools, Floats, Ints, read_only
-from relrob.domain.network import Network
+from relrob.domain.network import Layout, Network
 from relrob.domain.region import Norm
 from relrob.errors import DatasetError
 
@@ -22,10 +22,11 @@ class Origin:
 
     `attack`: its text, with every parameter; `norm`: the distance that it keeps small; `seed`;
     `fitted_on`: the images that a universal perturbation was fitted on, "" for other attacks.
-    `network`: the path as typed, its `sha256`, `runtime`, `scheme`, and `contract` (the options of
-    what it reads). `dataset`, `split`, `data_sha256`: of the clean images; `range`: the values that
-    pixels 0 to 1 stand for, LO:HI, "" for pixels; `filter`: which images were attacked. `classes`:
-    how many the data have, or at least have where `classes_known` is False. `version`: of relrob.
+    `network`: the path as typed, its `sha256`, `runtime`, `scheme`, `contract` (the options of what
+    it reads), and `layout` (the order in which it reads pixels). `dataset`, `split`, `data_sha256`:
+    of the clean images; `range`: the values that pixels 0 to 1 stand for, LO:HI, "" for pixels;
+    `filter`: which images were attacked. `classes`: how many the data have, or at least have where
+    `classes_known` is False. `version`: of relrob.
     """
 
     attack: str
@@ -45,6 +46,7 @@ class Origin:
     version: str
     range: str = ""
     fitted_on: str = ""
+    layout: Layout = Layout.HWC
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,11 +10,11 @@ import numpy as np
 from relrob.attacks.adversarial_set import AdversarialSet, Origin, set_of
 from relrob.attacks.craft import Asked, Crafted, crafted
 from relrob.attacks.goal import Goal
-from relrob.attacks.selection import Filter, drawn, targets_of
+from relrob.attacks.selection import Filter, drawn, sample_size, targets_of
 from relrob.domain.arrays import Bools, Floats, Ints
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
-from relrob.errors import UsageError
+from relrob.errors import UsageError, how_many
 from relrob.networks.deployed import deployed_outputs, labelled_outputs
 from relrob.networks.evaluator import labels as labels_of
 from relrob.networks.open import Opened
@@ -35,6 +35,13 @@ class Task:
     sample: int | None = None
     target: str | None = None
     fit: tuple[Dataset, Ints] | None = None
+
+    @property
+    def most(self) -> int:
+        """The most images that it can take. Raises UsageError for a sample that is no number."""
+        if self.sample is None:
+            return len(self.places)
+        return min(sample_size(self.sample), len(self.places))
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +65,7 @@ def made_set(task: Task, opened: Opened, listener: Listener) -> Made:
     taken = np.flatnonzero(task.filter.kept(right, right))
     if not len(taken):
         raise UsageError(
-            f"{network.path} labels none of {len(right):,} images rightly",
+            f"{network.path} labels none of {how_many(len(right), 'image')} rightly",
             "images that it labels rightly",
             "--filter none, or the options of the input contract",
         )
@@ -66,7 +73,7 @@ def made_set(task: Task, opened: Opened, listener: Listener) -> Made:
         taken = drawn(taken, task.sample, asked.seed)
     indices = task.places[taken]
     images, goal = data.pixels(indices.tolist()), _goal(task, data.labels[indices], outputs[taken])
-    listener(Event("note", f"{asked.text} on {network.path}: {len(indices):,} images"))
+    listener(Event("note", f"{asked.text} on {network.path}: {how_many(len(indices), 'image')}"))
     found = crafted(asked, opened, images, goal, _fit(task, opened))
     delta = None if found.fitted is None else found.fitted.perturbation
     origin = _origin(task, network)
@@ -92,7 +99,7 @@ def _fit(task: Task, opened: Opened) -> tuple[Floats, Goal] | None:
 def _origin(task: Task, network: Network) -> Origin:
     asked, data, fitted = task.asked, task.data, ""
     if task.fit is not None:
-        fitted = f"{len(task.fit[1])} images of {task.fit[0].name} {task.fit[0].split}"
+        fitted = f"{how_many(len(task.fit[1]), 'image')} of {task.fit[0].name} {task.fit[0].split}"
     elif asked.universal:
         fitted = "the attacked images"
     return Origin(
@@ -113,4 +120,5 @@ def _origin(task: Task, network: Network) -> Origin:
         version=VERSION,
         range="" if data.reading.range is None else data.reading.range.text,
         fitted_on=fitted,
+        layout=network.layout,
     )

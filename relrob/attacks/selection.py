@@ -43,6 +43,11 @@ class Filter(StrEnum):
         return source.copy() if self is Filter.SOURCE_CORRECT else np.asarray(source & target)
 
 
+def sample_size(count: int) -> int:
+    """The number of --sample. Raises UsageError unless it is a whole one above 0."""
+    return whole_number("a sample of", count, 1, "--sample 1000")
+
+
 def drawn(candidates: Ints, count: int, seed: int) -> Ints:
     """`count` of the candidates (n,), at random without replacement, in their own order. Raises
     UsageError where there are fewer.
@@ -50,7 +55,7 @@ def drawn(candidates: Ints, count: int, seed: int) -> Ints:
     >>> drawn(np.arange(5), 5, 0).tolist()
     [0, 1, 2, 3, 4]
     """
-    count = whole_number("a sample of", count, 1, "--sample 1000")
+    count = sample_size(count)
     if count > len(candidates):
         raise UsageError(
             f"a sample of {count:,} images of {len(candidates):,} that may be attacked",

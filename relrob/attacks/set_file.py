@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from relrob.attacks.adversarial_set import AdversarialSet, Origin
 from relrob.attacks.selection import Filter
+from relrob.domain.network import Layout
 from relrob.domain.region import Norm
 from relrob.errors import DatasetError, RelrobError
 from relrob.system.child import guarded, size_of
@@ -34,6 +35,13 @@ def set_bytes(found: AdversarialSet) -> bytes:
     """The bytes of the file; the same set gives the same bytes."""
     arrays = _arrays(found)
     return packed({**arrays, "digest": np.array(digest_of(arrays))})
+
+
+def most_bytes(count: int, width: int) -> int:
+    """The most bytes that the file of `count` examples of `width` pixels takes: examples and clean
+    images in float32, eight numbers an example, a perturbation, and what says where they are
+    from."""
+    return 4 * (2 * count + 1) * width + 64 * count + (1 << 16)
 
 
 def write_set(path: Path, found: AdversarialSet) -> None:
@@ -139,10 +147,12 @@ def _origin(about: Any) -> Origin:
     """From the text of `about`. It may raise errors of any class."""
     if about.pop("kind") != _KIND or about.pop("format") != VERSION:
         raise ValueError(f"not in format {VERSION}")
+    # Sets of before 30 November 2026 have no layout.
+    about.setdefault("layout", Layout.HWC.value)
     kinds = {"int": int, "bool": bool}
     for field in fields(Origin):
         kind = kinds.get(str(field.type), str)
         if type(about[field.name]) is not kind:
             raise ValueError(f"{field.name} is {about[field.name]!r}")
     norm, chosen = Norm(about.pop("norm")), Filter(about.pop("filter"))
-    return Origin(norm=norm, filter=chosen, **about)
+    return Origin(norm=norm, filter=chosen, layout=Layout(about.pop("layout")), **about)

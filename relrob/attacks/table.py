@@ -15,6 +15,7 @@ _ART: tuple[Entry, ...] = tuple(
         needs=needs,
         radius=radius,
         extra="art",
+        universal=name == "uap",
     )
     for name, attribute, words, needs, radius in (
         ("fgsm", "Fgsm", "FastGradientMethod, L-infinity", "gradients", "eps"),
@@ -102,6 +103,7 @@ ATTACKS: tuple[Entry, ...] = (
         "one perturbation for all images, from FGSM steps (Moosavi-Dezfooli et al. 2017)",
         needs="gradients",
         radius="xi",
+        universal=True,
     ),
     Entry(
         "uap-deepfool",
@@ -109,6 +111,7 @@ ATTACKS: tuple[Entry, ...] = (
         "one perturbation for all images, from DeepFool steps (Moosavi-Dezfooli et al. 2017)",
         needs="gradients",
         radius="xi",
+        universal=True,
     ),
     Entry(
         "sgd-uap",
@@ -116,6 +119,7 @@ ATTACKS: tuple[Entry, ...] = (
         "one perturbation for all images, by gradient ascent on batches (Shafahi et al. 2020)",
         needs="gradients",
         radius="eps",
+        universal=True,
     ),
     Entry(
         "square",

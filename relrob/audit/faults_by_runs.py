@@ -13,6 +13,7 @@ from relrob.audit.kinship import Kinship
 from relrob.audit.pair_report import PairReport, Side
 from relrob.domain.arrays import Ints
 from relrob.domain.network import Network
+from relrob.errors import how_many
 
 # Fewer images do not tell an untrained network.
 _FEWEST = 20
@@ -45,7 +46,7 @@ def _no_number(name: str, side: Side) -> list[Diagnosis]:
     places = np.flatnonzero(side.labels < 0)
     if not len(places):
         return []
-    count = f"{len(places):,} of {len(side.labels):,} images"
+    count = f"{len(places):,} of {how_many(len(side.labels), 'image')}"
     said = f"the {_role(name)} gives no numbers (NaN) on {count}"
     evidence = {name: {"no_label": len(places), "images": [int(at) for at in places[:20]]}}
     hint = "look for an overflow, such as float16 weights or a division by 0"

@@ -14,6 +14,7 @@ from typing import Any, Final
 from relrob.audit.facts import Facts, Images
 from relrob.audit.policy import Policy
 from relrob.audit.rules import DIAGNOSES, RULES, Rule, Threshold
+from relrob.errors import how_many
 from relrob.store.proportions import wilson
 
 SHIP: Final = "ship"
@@ -163,7 +164,7 @@ def _shown(rule: Rule, measured: Measured) -> str:
         return f"{told} of {measured.of:,}"
     shares = [f"{float(100 * end):.2f}%" for end in measured.exact]
     told = shares[0] if shares[0] == shares[1] else f"{shares[0]} to {shares[1]}"
-    return f"{told} of {measured.of:,} images"
+    return f"{told} of {how_many(measured.of, 'image')}"
 
 
 def _diagnoses(policy: Policy, facts: Facts, old: Facts | None) -> RuleResult:

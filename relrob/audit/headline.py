@@ -7,6 +7,7 @@ from typing import Final
 
 from relrob.audit.baseline import Changes
 from relrob.audit.rows import NOTHING, Row
+from relrob.errors import how_many
 
 MOST: Final = 5  # images that a sentence names
 
@@ -40,11 +41,7 @@ def headline(rows: Sequence[Row]) -> str:
     ]
     clauses.append(_searched([row for row in sampled if row.withstood]))
     told = "; ".join(clause for clause in clauses if clause)
-    return told or f"of {_images(len(sampled))}, the reference is robust on none"
-
-
-def _images(count: int) -> str:
-    return f"{count} image{'' if count == 1 else 's'}"
+    return told or f"of {how_many(len(sampled), 'image')}, the reference is robust on none"
 
 
 def _clause(rows: Sequence[Row], where: str) -> str:
@@ -63,7 +60,7 @@ def _clause(rows: Sequence[Row], where: str) -> str:
     parts.append(f"fooled on {len(fooled)}{f' ({named(fooled)})' if fooled else ''}")
     undecided = len(of.get("undecided", []))
     return (
-        f"of {_images(len(rows))} {where}, the quantised network is {', '.join(parts)}, "
+        f"of {how_many(len(rows), 'image')} {where}, the quantised network is {', '.join(parts)}, "
         f"{undecided} undecided"
     )
 
@@ -77,8 +74,8 @@ def _searched(rows: Sequence[Row]) -> str:
     also = f", and is robust on {proved}" if proved else ""
     which = f" ({named(fooled)})" if fooled else ""
     return (
-        f"of {_images(len(rows))} where nothing is proved of the reference and a search did not "
-        f"fool it, the quantised network was fooled on {len(fooled)}{which}{also}"
+        f"of {how_many(len(rows), 'image')} where nothing is proved of the reference and a search "
+        f"did not fool it, the quantised network was fooled on {len(fooled)}{which}{also}"
     )
 
 
@@ -110,8 +107,8 @@ def attacked(rows: Sequence[Row]) -> str:
     alone = [row.index for row in beaten if row.reference_attacked == NOTHING]
     which = f" ({named([row.index for row in beaten])})" if beaten else ""
     told = (
-        f"of {_images(len(tried))} attacked, an attack fooled the quantised network inside the "
-        f"region on {len(beaten)}{which}"
+        f"of {how_many(len(tried), 'image')} attacked, an attack fooled the quantised network "
+        f"inside the region on {len(beaten)}{which}"
     )
     if not beaten:
         return told

@@ -18,7 +18,7 @@ from relrob.audit.reading import Reader, present
 from relrob.domain.arrays import Floats
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
-from relrob.errors import ShapeError
+from relrob.errors import ShapeError, how_many
 from relrob.networks.evaluator import labels
 from relrob_datasets.dataset import Dataset
 
@@ -47,7 +47,7 @@ def compare_pair(
         )
     readers, outputs = [], []
     for role, network in (("reference", reference), ("quantised", quantised)):
-        listener(Event("note", f"labels of the {role} network on {len(data):,} images"))
+        listener(Event("note", f"labels of the {role} network on {how_many(len(data), 'image')}"))
         reader = Reader(network, threads)
         readers.append(reader)
         outputs.append(reader.outputs(data.images, present(network)))

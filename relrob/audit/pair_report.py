@@ -14,6 +14,7 @@ from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.exact import mcnemar
 from relrob.audit.kinship import Kinship
 from relrob.domain.arrays import Bools, Doubles, Ints, read_only
+from relrob.errors import how_many
 from relrob.store.proportions import wilson
 from relrob.system.files import readable
 
@@ -221,7 +222,7 @@ class PairReport:
     @property
     def sentence(self) -> str:
         """One line for the terminal."""
-        told = f"labels agree on {self.agreeing.k:,} of {self.images:,} images"
+        told = f"labels agree on {self.agreeing.k:,} of {how_many(self.images, 'image')}"
         told += f" ({_percent(self.agreement)})"
         first, second = self.reference_accuracy, self.quantised_accuracy
         if first is not None and second is not None:

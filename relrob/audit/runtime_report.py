@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
+from relrob.errors import how_many
 from relrob.system.files import readable
 
 # Images that a difference names.
@@ -96,7 +97,7 @@ class RuntimePair:
         ties = f", {self.ties:,} of them ties" if self.ties else ""
         return (
             f"{self.first} and {self.second} give other labels on {self.differing:,} of "
-            f"{self.images:,} images{ties}"
+            f"{how_many(self.images, 'image')}{ties}"
         )
 
     @property
@@ -164,7 +165,7 @@ class RuntimeReport:
             )
         if worst.differing == 0:
             fewest = min(row.images for row in self.rows)
-            where = f" on {fewest:,} images" if fewest < self.images else ""
+            where = f" on {how_many(fewest, 'image')}" if fewest < self.images else ""
             return f"{', '.join(self.names)} give the same labels{where}"
         return worst.sentence
 

@@ -22,7 +22,7 @@ from relrob.domain.arrays import Bools, Doubles, Floats, Ints
 from relrob.domain.contract import InputOptions
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
-from relrob.errors import RelrobError, UsageError
+from relrob.errors import RelrobError, UsageError, how_many
 from relrob.networks.content import gives_logits
 from relrob.networks.deployed import deployed_outputs
 from relrob.networks.details import runtime_details
@@ -120,7 +120,7 @@ def compare(
         len(how.of(len(chosen))),
         how.seed,
         how.rule,
-        f"{len(chosen):,} images of {data.name} ({data.split})",
+        f"{how_many(len(chosen), 'image')} of {data.name} ({data.split})",
     )
 
 
@@ -156,7 +156,7 @@ def _run(
     sampled = len(chosen) > how.size and _slow(opened, _images(data, chosen[:_TIMED]), how.slow)
     if sampled:
         places = how.of(len(chosen))
-    listener(Event("note", f"{name}: running {len(places):,} images"))
+    listener(Event("note", f"{name}: running {how_many(len(places), 'image')}"))
     parts = [
         deployed_outputs(opened, _images(data, chosen[places[start : start + _CHUNK]]))
         for start in range(0, len(places), _CHUNK)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -52,6 +53,12 @@ class Activation:
     def json(self) -> dict[str, Any]:
         """The fields."""
         return asdict(self)
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Activation:
+        """From its JSON."""
+        ends = document["reference"]
+        return cls(**{**document, "reference": None if ends is None else (ends[0], ends[1])})
 
     @property
     def saturated(self) -> float:
@@ -105,3 +112,14 @@ class WeightReport:
             "activations": [each.json() for each in self.activations],
             "diagnosis": [each.json() for each in self.diagnoses],
         }
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> WeightReport:
+        """From its JSON. Raises KeyError, TypeError, ValueError for that of anything else."""
+        return cls(
+            document["read"],
+            document["reason"],
+            tuple(document["layers"]),
+            tuple(Activation.of(each) for each in document["activations"]),
+            tuple(Diagnosis(**each) for each in document["diagnosis"]),
+        )

@@ -12,11 +12,13 @@ from relrob.audit.activations import activation_faults, activations
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
 from relrob.audit.matching import Match, foreign, matched
+from relrob.audit.sample import WEIGHED, spread
 from relrob.audit.weight_report import Activation, WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.simulated import on_grid
 from relrob.networks.weighted import NotReadError, Weighted, weights_of
+from relrob_datasets.dataset import Dataset
 
 # The relative error of an output's weights that is coarse, and the share of outputs that have it.
 _COARSE: Final = 0.05
@@ -67,6 +69,12 @@ def _rectified(match: Match) -> bool:
     ours, theirs = match.reference, match.quantised
     floor = any(one.result and one.result.zero == one.result.least for one in (ours, theirs))
     return ours.relu != theirs.relu and not floor
+
+
+def weights_on(reference: Network, quantised: Network, data: Dataset) -> WeightReport:
+    """`compare_weights` on images of the data set, evenly apart. Raises RelrobError for a file that
+    is not there any more."""
+    return compare_weights(reference, quantised, data.pixels(spread(len(data), WEIGHED)))
 
 
 def _weights(network: Network, role: str) -> tuple[Weighted, ...]:

@@ -14,6 +14,7 @@ from click.core import ParameterSource
 
 from relrob.attacks.table import ATTACKS
 from relrob.cli import completion
+from relrob.compress.table import QUANTISERS
 from relrob.errors import UsageError, printable
 from relrob.registry import load, names
 
@@ -194,6 +195,39 @@ def layout_option(function: F) -> F:
         show_default=True,
         help="Pixel order that the networks read: auto, hwc, chw.",
         shell_complete=completion.words(*completion.LAYOUTS),
+    )(function)
+
+
+def quantise_option(function: F) -> F:
+    """Add --quantise. The command receives `quantise` (text)."""
+    return click.option(
+        "--quantise",
+        default="dynamic",
+        show_default=True,
+        help=f"Scheme without QUANTISED: {names(QUANTISERS)}.",
+        shell_complete=completion.schemes,
+    )(function)
+
+
+def runtime_option(function: F) -> F:
+    """Add --runtime, of the quantised file of a pair. The command receives `runtime` (text or
+    None)."""
+    return click.option(
+        "--runtime",
+        help="Who executes the quantised file: xnnpack, builtin, reference, tflm for .tflite; "
+        "onnxruntime for .onnx; keras.  [default: xnnpack or onnxruntime]",
+        shell_complete=completion.runtimes,
+    )(function)
+
+
+def grid_option(function: F) -> F:
+    """Add --grid. The command receives `grid` (text)."""
+    return click.option(
+        "--grid",
+        default="exact",
+        show_default=True,
+        help="exact, or 8bit: the step rounded to m/255.",
+        shell_complete=completion.words(*completion.GRIDS),
     )(function)
 
 

@@ -14,16 +14,18 @@ from relrob.cli.common import (
     common_options,
     data_options,
     dataset_options,
+    grid_option,
     input_options,
     ladder_options,
     layout_option,
     memory_option,
     output_option,
     print_json,
+    quantise_option,
+    runtime_option,
     typed,
     workers_option,
 )
-from relrob.compress.table import QUANTISERS
 from relrob.registry import SOLVERS, load, names
 
 
@@ -50,30 +52,14 @@ from relrob.registry import SOLVERS, load, names
 )
 @click.option("--step", help="Manipulation step of a ladder in (0, 1], exact: 0.25, 1/64.")
 @ladder_options
-@click.option(
-    "--grid",
-    default="exact",
-    show_default=True,
-    help="Of a ladder: exact, or 8bit: the step rounded to m/255.",
-    shell_complete=completion.words(*completion.GRIDS),
-)
+@grid_option
 @dataset_options
 @data_options
 @click.option(
     "--images", default="0:100", show_default=True, help="0:100, 3,17,4, all or per-class:10."
 )
-@click.option(
-    "--quantise",
-    default="dynamic",
-    show_default=True,
-    help=f"Scheme without QUANTISED: {names(QUANTISERS)}.",
-    shell_complete=completion.schemes,
-)
-@click.option(
-    "--runtime",
-    help="Who executes the quantised file.  [default: xnnpack or onnxruntime]",
-    shell_complete=completion.runtimes,
-)
+@quantise_option
+@runtime_option
 @click.option(
     "--reference-runtime",
     help="Who executes the reference.  [default: onnxruntime for float MLPs]",

@@ -14,20 +14,20 @@ from relrob.cli.common import (
     common_options,
     crew,
     data_options,
+    grid_option,
     input_options,
     ladder_options,
     layout_option,
     memory_option,
     output_option,
     print_json,
+    quantise_option,
+    runtime_option,
     typed,
     worker_options,
 )
-from relrob.compress.table import QUANTISERS
 from relrob.domain.presets import PRESETS
 from relrob.registry import SOLVERS, load, names
-
-_RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onnx; keras"
 
 
 @click.command("verify")
@@ -61,18 +61,8 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     show_default=True,
     help="Slice 0:100, list 3,17,4, all, or per-class:10.",
 )
-@click.option(
-    "--quantise",
-    default="dynamic",
-    show_default=True,
-    help=f"Scheme without QUANTISED: {names(QUANTISERS)}.",
-    shell_complete=completion.schemes,
-)
-@click.option(
-    "--runtime",
-    help=f"Who executes the quantised file: {_RUNTIMES}.  [default: xnnpack or onnxruntime]",
-    shell_complete=completion.runtimes,
-)
+@quantise_option
+@runtime_option
 @click.option(
     "--reference-runtime",
     help="Who executes the reference; real: nobody, the function over the reals.  "
@@ -92,13 +82,7 @@ _RUNTIMES = "xnnpack, builtin, reference, tflm for .tflite; onnxruntime for .onn
     shell_complete=completion.regions,
 )
 @ladder_options
-@click.option(
-    "--grid",
-    default="exact",
-    show_default=True,
-    help="exact, or 8bit: the step rounded to m/255.",
-    shell_complete=completion.words(*completion.GRIDS),
-)
+@grid_option
 @click.option(
     "--seed",
     default=0,

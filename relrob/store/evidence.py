@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -59,14 +60,21 @@ def read_evidence(directory: Path) -> Evidence:
         return Evidence()
     with disk_errors(path, "read"):
         text = path.read_text(encoding="utf-8", errors="replace")
-    try:
+    with damage(directory):
         document = json.loads(text)
         if document.pop("format") != _FORMAT:
             raise ValueError("another format")
         for name in ("flips", "pictures"):
             document[name] = {int(index): str(each) for index, each in document[name].items()}
         return Evidence(**document)
+
+
+@contextmanager
+def damage(directory: Path) -> Iterator[None]:
+    """Errors from values that are not those of an evidence.json become StoreError."""
+    try:
+        yield
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
-            f"{path} is damaged", "an evidence.json that relrob wrote", "delete it"
+            f"{directory / FILE} is damaged", "an evidence.json that relrob wrote", "delete it"
         ) from error

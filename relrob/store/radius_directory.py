@@ -21,11 +21,11 @@ from relrob.domain.record import WitnessView
 from relrob.errors import StoreError
 from relrob.store import witness_file
 from relrob.store.run_directory import canonical, refuse_files, refuse_other, writable
-from relrob.store.seals import RunSeal
+from relrob.store.seals import RunSeal, summed
 from relrob.store.sqlite_file import (
     RESTORE,
+    check_whole,
     connect,
-    damaged,
     is_empty,
     locked,
     sqlite_errors,
@@ -218,19 +218,11 @@ def _checked(path: Path, connection: sqlite3.Connection) -> tuple[str, RunSeal]:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
         if version != _VERSION or made != [(text,) for text in _TABLES]:
             raise StoreError(f"{path} is not a store of this relrob", f"format {_VERSION}", RESTORE)
-        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise damaged(path, verdict)
+        check_whole(path, connection)
         meta = dict(connection.execute("SELECT key, value FROM meta").fetchall())
-        config, run = str(meta["config"]), RunSeal()
-        for row in connection.execute(_ROWS):
-            if _seal(row[:-1]) != row[-1]:
-                raise StoreError(f"image {row[0]} in {path} is not as relrob wrote it", "", RESTORE)
-            run = run.changed(row[-1], 1)
-        if meta.get("seal") != run.text(config):
-            raise StoreError(
-                f"{path} is not as relrob wrote it: its configuration was changed, "
-                "or images were added or taken out",
-                hint=RESTORE,
-            )
-        return config, run
+        rows = (
+            (row[0], row[-1] if _seal(row[:-1]) == row[-1] else None)
+            for row in connection.execute(_ROWS)
+        )
+        config = str(meta["config"])
+        return config, summed(path, config, rows, meta.get("seal"))

@@ -25,6 +25,7 @@ from relrob.store.seals import RunSeal
 from relrob.store.sqlite_file import (
     ELSEWHERE,
     RESTORE,
+    check_whole,
     connect,
     damaged,
     is_empty,
@@ -339,9 +340,7 @@ def _check(path: Path, connection: sqlite3.Connection) -> _Checked:
     as relrob wrote it."""
     with sqlite_errors(path), transaction(connection, "DEFERRED"):
         version = _version(path, connection)
-        verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise damaged(path, verdict)
+        check_whole(path, connection)
         config = _config(path, connection)
         if version == older.FORMAT:
             older.check(path, connection)

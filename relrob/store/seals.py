@@ -11,7 +11,7 @@ import hashlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -131,24 +131,40 @@ def check(
     """
     stored = {at: (kind, seal) for at, kind, seal in connection.execute("SELECT * FROM seals")}
     formats = {at: kind for at, (kind, _) in stored.items()}
+    rows = (
+        (at, stored[at][1] if row.record is not None and _has_seal(row, stored.get(at)) else None)
+        for at, row in rows_there(connection, formats)
+    )
+    kept = connection.execute("SELECT value FROM meta WHERE key = 'seal'").fetchone()
+    return summed(path, config, rows, kept and kept[0]), formats
+
+
+def summed(
+    path: Path, config: str, rows: Iterable[tuple[int, str | None]], kept: object
+) -> RunSeal:
+    """The seal of a store at `path`, which must be the one that it keeps. `rows`: images with their
+    seals, None for one that is not that of the image.
+
+    Raises StoreError that names the first image whose seal is broken.
+    """
     run = RunSeal()
-    for at, row in rows_there(connection, formats):
-        if row.record is None or at not in stored or not _same(row, stored[at][1]):
+    for at, seal in rows:
+        if seal is None:
             raise StoreError(f"image {at} in {path} is not as relrob wrote it", hint=RESTORE)
-        run = run.changed(stored[at][1], 1)
-    kept = connection.execute("SELECT value FROM meta WHERE key = 'seal'").fetchall()
-    if kept != [(run.text(config),)]:
+        run = run.changed(seal, 1)
+    if kept != run.text(config):
         raise StoreError(
             f"{path} is not as relrob wrote it: its configuration was changed, "
             "or images were added or taken out",
             hint=RESTORE,
         )
-    return run, formats
+    return run
 
 
-def _same(row: Held, seal: str) -> bool:
+def _has_seal(row: Held, stored: tuple[int, str] | None) -> bool:
+    """Is the stored (format, seal) that of the rows?"""
     try:
-        return row.seal() == seal
+        return stored is not None and row.seal() == stored[1]
     except TypeError:
         # A column holds bytes where text was.
         return False

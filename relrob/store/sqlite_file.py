@@ -92,6 +92,13 @@ def damaged(path: Path, why: object) -> StoreError:
     return StoreError(f"{path} is damaged or not a store: {told}", hint=RESTORE)
 
 
+def check_whole(path: Path, connection: sqlite3.Connection) -> None:
+    """Raise StoreError for a file whose pages SQLite finds damaged."""
+    verdict = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
+    if verdict != "ok":
+        raise damaged(path, verdict)
+
+
 @contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Turn the errors of SQLite, and those of Python over garbled values, into a StoreError of one

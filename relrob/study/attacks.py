@@ -11,7 +11,6 @@ from typing import Any, Final
 from relrob.attacks.model_of import agreement, gradients_of
 from relrob.attacks.parameters import named
 from relrob.attacks.table import ATTACKS
-from relrob.attacks.universal import Universal
 from relrob.attacks.victim import Gradients
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
@@ -67,10 +66,10 @@ def entry_of(text: str) -> Entry:
 def _full(text: str, region: Region) -> str:
     """The full text of one attack."""
     full, attack = named(text)
-    if isinstance(attack, Universal):
+    if entry_of(text).universal:
         raise UsageError(
             f"attack {name_of(text)}, one perturbation for all images, beside proofs about each",
-            ", ".join(entry.name for entry in ATTACKS if not _universal(entry)),
+            ", ".join(entry.name for entry in ATTACKS if not entry.universal),
             f"relrob attack --attack {name_of(text)}",
         )
     typed = {part.partition("=")[0].replace("-", "_") for part in text.split(":") if "=" in part}
@@ -86,11 +85,6 @@ def _full(text: str, region: Region) -> str:
     if radius and radius not in typed and there is norm:
         given[radius] = repr(_below(region.radius, norm))
     return named(text, **given)[0] if given else full
-
-
-def _universal(entry: Entry) -> bool:
-    """Does the attack make one perturbation for all images?"""
-    return not entry.extra and isinstance(named(entry.name)[1], Universal)
 
 
 def _below(radius: Fraction, norm: Norm) -> float:

@@ -16,7 +16,7 @@ from typing import Any, Final
 from numpy.typing import NDArray
 
 from relrob.domain.region import Region
-from relrob.errors import RegionError
+from relrob.errors import RegionError, how_many
 from relrob.regions.extent import Extent, counted, extent_of, far, steps, sure_radius, surely_moves
 
 # Images whose regions are measured for a note, and seconds that counting their points may take.
@@ -49,7 +49,10 @@ class Extents:
                 "images: their region is the image alone"
             )
         if self.whole:
-            told.append(f"the region is all of [0,1]^n around {self.whole} of {self.images} images")
+            told.append(
+                f"the region is all of [0,1]^n around {self.whole} of "
+                f"{how_many(self.images, 'image')}"
+            )
         elif self.nearly:
             told.append("the region is nearly all of [0,1]^n")
         return told
@@ -76,8 +79,8 @@ def _vacuous(region: Region, found: Sequence[Extent]) -> RegionError:
     cost = "" if least is None else f"; the cheapest move costs {number(least)}"
     radius = sure_radius(region)
     return RegionError(
-        f"a {region.kind} of radius {number(region.radius)} around each of {len(found)} images is "
-        f"the image alone{cost}",
+        f"a {region.kind} of radius {number(region.radius)} around each of "
+        f"{how_many(len(found), 'image')} is the image alone{cost}",
         "a radius that some move stays within",
         f"--radius {radius}",
     )
@@ -97,7 +100,7 @@ def before(region: Region, images: NDArray[Any], indices: Sequence[int]) -> str:
         ends = _span([number(cost) for cost in (min(moves), max(moves))])
         words.append(f"the cheapest move costs {ends}")
     told = len(points) or len(shown)
-    sample = f" (first {told} of {len(indices)} images)" if told < len(indices) else ""
+    sample = f" (first {told} of {how_many(len(indices), 'image')})" if told < len(indices) else ""
     return f"region: {', '.join(words)}{sample}"
 
 

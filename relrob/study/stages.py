@@ -16,6 +16,7 @@ import networkx
 
 from relrob.domain.events import Event, Listener
 from relrob.domain.network import Network
+from relrob.errors import how_many
 from relrob.networks.accuracy import accuracy
 from relrob.networks.open import open_network
 from relrob.networks.probes import probed
@@ -127,7 +128,7 @@ def _accuracy(
     listener(
         Event(
             "note",
-            f"clean accuracy of the {name} network on {len(data.labels):,} images "
+            f"clean accuracy of the {name} network on {how_many(len(data.labels), 'image')} "
             f"({network.runtime})",
         )
     )

@@ -12,6 +12,7 @@ import pytest
 
 from relrob.attacks.parameters import named
 from relrob.attacks.table import ATTACKS
+from relrob.attacks.universal import Universal
 from relrob.errors import UsageError
 from tests import attack_cases as cases
 from tests.make_networks import forward
@@ -55,6 +56,7 @@ def test_each_breaks_what_can_be_broken_from_one_seed(name: str) -> None:
     assert np.array_equal(one.adversarial, two.adversarial)
     assert random.getstate() == held and numpy_state() == held_too
     entry = next(each for each in ATTACKS if each.name == name)
+    assert entry.universal is isinstance(named(name)[1], Universal)
     asked = one.gradients if entry.needs == "gradients" else one.queries
     idle = one.queries if entry.needs == "gradients" else one.gradients
     assert (asked > 0).all() and not idle.any()

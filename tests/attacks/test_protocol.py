@@ -15,6 +15,7 @@ from relrob.attacks.goal import Goal
 from relrob.attacks.losses import Loss, cross_entropy, dlr, margin, seeds_of
 from relrob.attacks.parameters import named
 from relrob.attacks.table import ATTACKS
+from relrob.attacks.universal import Universal
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Dense, Layer
@@ -273,6 +274,7 @@ def test_every_attack_of_the_table_is_frozen_and_named(entry: Any) -> None:
     text, attack = named(entry.name)
     values: Any = attack
     assert isinstance(attack.norm, Norm) and entry.needs in ("gradients", "outputs", "labels")
+    assert entry.universal is isinstance(attack, Universal)
     assert text.split(":")[len(entry.name.split(":")) :] == [
         f"{field.name}={getattr(attack, field.name)}" for field in fields(values)
     ]

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from relrob.attacks.adversarial_set import AdversarialSet, Origin
 from relrob.attacks.selection import Filter
-from relrob.attacks.set_file import parse_set, read_set, set_bytes, write_set
+from relrob.attacks.set_file import most_bytes, parse_set, read_set, set_bytes, write_set
+from relrob.domain.network import Layout
 from relrob.domain.region import Norm
 from relrob.errors import DatasetError, RelrobError
 from relrob.system.npz import digest_of, packed, unpacked
@@ -62,7 +63,9 @@ def made(**changes: Any) -> AdversarialSet:
 FULL = {
     "targets": np.array([1, 2, 3, 0, 1]),
     "delta": np.linspace(-0.5, 0.5, 6, dtype=np.float32),
-    "origin": replace(ORIGIN, range="-1:1", fitted_on="3 images", classes_known=False),
+    "origin": replace(
+        ORIGIN, range="-1:1", fitted_on="3 images", classes_known=False, layout=Layout.CHW
+    ),
 }
 
 
@@ -79,6 +82,28 @@ def test_what_was_kept_comes_back(more: dict[str, Any], tmp_path: Path) -> None:
             assert not again.flags.writeable
     assert (found.targets is None, found.delta is None) == (not more, not more)
     assert set_bytes(found) == path.read_bytes() == set_bytes(kept)
+
+
+def test_the_size_of_a_file_is_bounded_before_it_is_made() -> None:
+    """Noise does not compress."""
+    rng = np.random.default_rng(0)
+    numbers = {name: rng.integers(0, 4, 300) for name in ("labels", "clean", "found", "targets")}
+    counts = {name: rng.integers(0, 2**40, 300) for name in ("indices", "queries", "gradients")}
+    pixels = {name: rng.random((300, 768), dtype=np.float32) for name in ("adversarial", "images")}
+    delta = rng.standard_normal(768).astype(np.float32)
+    found = made(shape=(16, 16, 3), **pixels, **numbers, **counts, delta=delta)
+    size = len(set_bytes(found))
+    assert 0.7 * most_bytes(300, 768) < size <= most_bytes(300, 768)
+    assert len(set_bytes(made(**FULL))) <= most_bytes(5, 6)
+
+
+def test_a_set_that_says_no_layout_is_of_rows_first() -> None:
+    def without(arrays: dict[str, NDArray[Any]]) -> None:
+        told = json.loads(str(arrays["about"]))
+        del told["layout"]
+        arrays["about"] = np.array(json.dumps(told, sort_keys=True))
+
+    assert parse_set("adv.npz", edited(without, signed=True)).origin == ORIGIN
 
 
 def test_success_is_about_the_goal() -> None:
@@ -162,6 +187,8 @@ WRONG: list[tuple[Callable[[dict[str, NDArray[Any]]], Any], str]] = [
     (about(classes=True), "classes is True"),
     (about(norm="l7"), "l7"),
     (about(filter="some"), "some"),
+    (about(layout="whc"), "whc"),
+    (about(layout=1), "layout is 1"),
     (about(more=1), "more"),
     (put("about", "[1, 2]"), "adv.npz"),
     (put("about", "{"), "adv.npz"),

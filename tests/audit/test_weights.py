@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from relrob.audit.weight_report import WeightReport
 from relrob.audit.weights import compare_weights
 from relrob.domain.contract import input_options
 from relrob.domain.network import Dense
@@ -36,6 +38,19 @@ def test_a_faithful_quantisation_has_no_fault(tmp_path: Path, name: str) -> None
     assert report.diagnoses == ()
     assert all(row["beyond_rounding"] == 0 for row in report.layers)
     assert all(0.2 < row["rms_error"] < 0.4 for row in report.layers)
+    again(report)
+
+
+def again(report: WeightReport) -> None:
+    """The report comes back from its JSON."""
+    back = WeightReport.of(json.loads(json.dumps(report.json())))
+    assert json.dumps(back.json()) == json.dumps(report.json())
+    assert (back.read, back.reason, back.activations) == (
+        report.read,
+        report.reason,
+        report.activations,
+    )
+    assert [each.id for each in back.diagnoses] == [each.id for each in report.diagnoses]
 
 
 PLANTED: dict[str, tuple[Callable[[plant.Lite], None], str]] = {

@@ -14,9 +14,12 @@ import pytest
 import relrob
 from relrob.attacks.adversarial_set import AdversarialSet
 from relrob.attacks.set_file import read_set, write_set
-from relrob.errors import RelrobError
+from relrob.domain.network import Layout
+from relrob.errors import RelrobError, StoreError
+from relrob.networks.onnx.export import to_onnx
 from relrob.report.attacks.transfer_text import transfer_text
 from tests.cli_case import Case
+from tests.support import random_dense
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,27 @@ def test_numbers_of_numpy_are_numbers(case: Case, tmp_path: Path) -> None:
         relrob.transfer(samples=tmp_path / "int.npz", target=case.reference, keep=keep)
 
 
+def test_a_full_disk_is_told_before_the_attack(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def huge(count: int, width: int) -> int:
+        asked.append((count, width))
+        return 1 << 60
+
+    def attack(*_: object) -> None:
+        raise AssertionError("the attack has begun")
+
+    monkeypatch.setattr("relrob.api.attack.most_bytes", huge)
+    monkeypatch.setattr("relrob.api.attack.made_set", attack)
+    given: dict[str, Any] = {"dataset": case.data, "out": tmp_path / "adv.npz"}
+    for sample in (None, 9):
+        with pytest.raises(StoreError, match=r"cannot write .*adv\.npz: (File too large|No space)"):
+            relrob.attack(case.reference, "fgsm", images="0:12", sample=sample, **given)
+    assert asked == [(12, 64), (9, 64)] and not list(tmp_path.iterdir())
+
+
 def kept_set(case: Case, path: Path, **options: Any) -> AdversarialSet:
     relrob.attack(case.reference, "fgsm", dataset=case.data, images="all", out=path, **options)
     return read_set(path)
@@ -81,6 +105,28 @@ def test_a_target_reads_as_the_source_did(
     assert other.accuracies[0] < 1 and other.columns == (-1,)
     (told,) = caplog.records
     assert "--input-scale 2" in told.getMessage() and "clean images" in told.getMessage()
+
+
+def test_a_target_reads_pixels_in_the_order_of_the_source(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A flat file says no order, so that the set must: its own network is its source again."""
+    data, network, path = (tmp_path / name for name in ("d.npz", "n.onnx", "adv.npz"))
+    levels = np.random.default_rng(3).integers(0, 256, (40, 4, 4, 3), dtype=np.uint8)
+    np.savez(data, images=levels, labels=np.arange(40) % 4, classes=4)
+    network.write_bytes(to_onnx(random_dense(3, (48, 12, 4))))
+    relrob.attack(
+        network, "fgsm", dataset=data, images="all", filter="none", layout="chw", out=path
+    )
+    kept = read_set(path)
+    assert kept.origin.layout is Layout.CHW
+    found = relrob.transfer(samples=path, target=network)
+    assert found.networks[0].layout is Layout.CHW and found.columns == (0,)
+    assert found.accuracies == (float((kept.clean == kept.labels).mean()),) and not caplog.records
+    other = relrob.transfer(samples=path, target=network, layout="hwc")
+    assert other.networks[0].layout is Layout.HWC and other.columns == (-1,)
+    (told,) = caplog.records
+    assert "in the order chw" in told.getMessage()
 
 
 @pytest.mark.parametrize(

@@ -6,14 +6,19 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import relrob
-from relrob.api import doubts
+from relrob.api import doubts, evidence
+from relrob.api.results import VerifyResult
+from relrob.audit.weight_report import WeightReport
+from relrob.audit.weights import weights_on
 from relrob.domain.network import Dense
-from relrob.errors import NetworkError
+from relrob.errors import NetworkError, StoreError
+from relrob.store.evidence import FILE, read_evidence
 from relrob_datasets.dataset import Dataset
 from tests.audit.trained import Files, data, images, in_order, renamed, states, trained
 
@@ -106,27 +111,65 @@ def test_a_check_that_cannot_be_made_is_no_doubt(
     def refuse(*_: object) -> None:
         raise NetworkError("no such file", "a file")
 
-    monkeypatch.setattr(doubts, "compare_weights", refuse)
+    monkeypatch.setattr(doubts, "weights_on", refuse)
     assert said(tmp_path, trained(), trained(3)) == []
+
+
+def stale(folder: Path) -> tuple[str, ...]:
+    """The paths of a reference, of the quantised form of an older state of it, and of images."""
+    levels, labels = images(200)
+    np.savez(folder / "data.npz", images=levels, labels=labels)
+    files = Files(folder)
+    pair = files.onnx(trained()).path, files.tflite(states()[-4]).path
+    return (*pair, str(folder / "data.npz"))
+
+
+def verified(paths: Sequence[str], out: Path, **more: Any) -> VerifyResult:
+    given: dict[str, Any] = {"region": "linf-1", "images": "0:2", **more}
+    return relrob.verify(*paths[:2], dataset=paths[2], out=out, **given)
 
 
 def test_verify_says_it_in_its_log_summary_and_table(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    levels, labels = images(200)
-    np.savez(tmp_path / "data.npz", images=levels, labels=labels)
-    files = Files(tmp_path)
-    paths = files.onnx(trained()).path, files.tflite(states()[-4]).path
-    found = relrob.verify(
-        *paths,
-        dataset=str(tmp_path / "data.npz"),
-        region="linf-1",
-        images="0:2",
-        out=tmp_path / "r",
-    )
+    found = verified(stale(tmp_path), tmp_path / "r")
     texts = [text for text in found["warnings"] if text.startswith("stale-weights: ")]
     assert len(texts) == 1
     assert texts[0] in caplog.messages
     document = json.loads((tmp_path / "r" / "summary.json").read_text(encoding="utf-8"))
     assert document["warnings"] == found["warnings"]
     assert "- Warning: stale-weights" in (tmp_path / "r" / "table.md").read_text(encoding="utf-8")
+
+
+def test_weights_are_compared_once_and_kept_for_a_run_that_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first run is interrupted before its end; what it kept is what the last one keeps."""
+    paths, out, asked = stale(tmp_path), tmp_path / "r", []
+
+    def counted(*given: Any) -> WeightReport:
+        asked.append(1)
+        return weights_on(*given)
+
+    class StopError(Exception):
+        """The run is over."""
+
+    def stop(*_: object) -> None:
+        raise StopError
+
+    for module in (evidence, doubts):
+        monkeypatch.setattr(module, "weights_on", counted)
+    with monkeypatch.context() as patch:
+        patch.setattr("relrob.api.verify.run", stop)
+        with pytest.raises(StopError):
+            verified(paths, out)
+    kept = read_evidence(out).weights
+    assert len(asked) == 1 and kept is not None and kept["layers"]
+    texts = [verified(paths, out, images=images)["warnings"] for images in ("0:2", "0:3")]
+    assert texts[0] == texts[1] and texts[0][0].startswith("stale-weights: ")
+    assert len(asked) == 1 and read_evidence(out).weights == kept
+    document = json.loads((out / FILE).read_text(encoding="utf-8"))
+    document["weights"]["diagnosis"] = [{"id": "all is well"}]
+    (out / FILE).write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(StoreError, match=r"evidence\.json is damaged"):
+        verified(paths, out)

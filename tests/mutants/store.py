@@ -33,14 +33,14 @@ MUTANTS = (
     Mutant(
         "store: seals are not compared",
         "relrob/store/seals.py",
-        "or not _same(row, stored[at][1])",
-        "or False",
+        "row.seal() == stored[1]",
+        "True",
         STORE,
     ),
     Mutant(
         "store: the run's seal is not compared",
         "relrob/store/seals.py",
-        "if kept != [(run.text(config),)]:",
+        "if kept != run.text(config):",
         "if not kept:",
         STORE,
     ),

@@ -109,6 +109,14 @@ def test_attacks_that_make_no_sense_are_refused_in_one_line(text: str, words: st
     assert "\n" not in str(told.value)
 
 
+def test_a_universal_attack_is_refused_and_no_other_is_offered() -> None:
+    with pytest.raises(UsageError) as told:
+        attacks_of("uap", LINF)
+    offered = told.value.parts[1].split(", ")
+    assert {"fgsm", "boundary", "art:fgsm", "art:square"} <= set(offered)
+    assert not {name for name in offered if "uap" in name}
+
+
 def test_every_radius_of_the_table_is_a_parameter() -> None:
     for entry in ATTACKS:
         if entry.radius and not entry.extra:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from relrob.errors import printable
+from relrob.errors import how_many, printable
 
 Document = Mapping[str, Any]
 
@@ -38,7 +38,7 @@ def number(value: float | None) -> str:
 
 def _head(found: Document) -> list[str]:
     network, data, samples = found["network"], found["dataset"], found["metrics"]["samples"]
-    right = f"{percent(found['accuracy'])} of {found['images']:,} images right"
+    right = f"{percent(found['accuracy'])} of {how_many(found['images'], 'image')} right"
     which = {"none": "", "source_correct": " of these"}[found["filter"]]
     return [
         f"{found['attack']} on {network['path']} ({network['scheme']}, {network['runtime']})",
@@ -89,7 +89,7 @@ def _remarks(found: Document) -> list[str]:
             f"{percent(model['agreement'])} of the images: {model['success_on_model']:,} successes "
             f"on the model, {model['success_on_network']:,} on the file, {model['lost']:,} lost"
         )
-    lines += [f"{text}: {count:,} images" for text, count in found["words"].items()]
+    lines += [f"{text}: {how_many(count, 'image')}" for text, count in found["words"].items()]
     fitted = found["fitted"]
     if fitted is not None:
         ended = "converged" if fitted["converged"] else "did not converge"

@@ -6,7 +6,7 @@ import math
 from typing import Final
 
 from relrob.audit.runtime_report import RuntimePair, RuntimeReport
-from relrob.errors import printable
+from relrob.errors import how_many, printable
 from relrob.system.files import readable
 
 # Images that a line names.
@@ -29,7 +29,9 @@ def _table(report: RuntimeReport) -> list[str]:
     for run in report.runs:
         right = "" if run.accuracy is None else f"{_percent(run.accuracy)} right of "
         how = ", a sample" if run.sampled else ""
-        lines.append(f"  {run.name:<{width}}  {right}{run.images:,} images{how}  ({run.details})")
+        lines.append(
+            f"  {run.name:<{width}}  {right}{how_many(run.images, 'image')}{how}  ({run.details})"
+        )
     return lines
 
 
@@ -37,13 +39,13 @@ def _pair(row: RuntimePair, sampled: bool) -> list[str]:
     """Two runtimes: the images whose labels differ, and how far their outputs are apart."""
     both = " and ".join(row.names)
     if row.largest_image is None:
-        return [f"{both}: equal outputs on {row.images:,} images"]
+        return [f"{both}: equal outputs on {how_many(row.images, 'image')}"]
     far = f"differ by up to {row.largest:.3g}" if math.isfinite(row.largest) else "are not numbers"
     outputs = f"outputs {far} (image {row.largest_image})"
     if sampled and row.accuracy:
         outputs += f", {_percent(row.accuracy[0])} and {_percent(row.accuracy[1])} right"
     if not row.differing:
-        return [f"{both}: the same labels on {row.images:,} images, {outputs}"]
+        return [f"{both}: the same labels on {how_many(row.images, 'image')}, {outputs}"]
     more = row.differing - len(row.named[:_SHOWN])
     named = ", ".join(map(str, row.named[:_SHOWN])) + (f" and {more:,} more" if more else "")
     return [
@@ -57,8 +59,8 @@ def _notes(report: RuntimeReport) -> list[str]:
     lines = []
     if any(run.sampled for run in report.runs):
         lines.append(
-            f"A sample: {report.sample:,} of {report.images:,} images (seed {report.seed}), for "
-            f"{report.rule}."
+            f"A sample: {report.sample:,} of {how_many(report.images, 'image')} "
+            f"(seed {report.seed}), for {report.rule}."
         )
     if any(row.ties for row in report.rows):
         lines.append(

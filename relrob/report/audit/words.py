@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from relrob.errors import printable
+from relrob.errors import how_many, printable
 from relrob.report.run.table import escape
 
 COLUMNS: Final = 80
@@ -104,7 +104,8 @@ def _robustness(document: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("region", f"{region['kind']}, radius {region['exact']['radius']}{step}"),
         (
             "sampled",
-            f"{found['images']} images, {found['time_limit']:g} s for each and each network",
+            f"{how_many(found['images'], 'image')}, {found['time_limit']:g} s for each and each "
+            "network",
         ),
         ("sets", ", ".join(f"{name} {count}" for name, count in sets.items())),
         ("relative robustness", bounds),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any, Final
 
+from relrob.errors import how_many
 from relrob.report.audit.places import help_of, measures
 from relrob.report.audit.words import capital, diagnoses
 from relrob.report.html import (
@@ -104,7 +105,7 @@ def head_of(document: Mapping[str, Any], run: RunData | None) -> dict[str, Any]:
         Tile(
             "labels agree",
             f"{100 * agreement['share']:.2f}%",
-            f"{agreement['count']:,} of {agreement['of']:,} images",
+            f"{agreement['count']:,} of {how_many(agreement['of'], 'image')}",
         ),
         *_accuracy(document["pair"]),
     ]
@@ -261,10 +262,10 @@ def _provenance(document: Mapping[str, Any], run: RunData | None) -> Section:
     pairs = [("command", document["command"])] if document.get("command") else []
     pairs += [
         ("relrob", document["relrob"]),
-        ("data set", f"{data['images']:,} images of {data['name']} {data['split']}"),
+        ("data set", f"{how_many(data['images'], 'image')} of {data['name']} {data['split']}"),
         ("data set sha256", data["sha256"]),
         ("labels", data["labels"]),
-        ("sample", f"{found['images']:,} images, {found['rule']}"),
+        ("sample", f"{how_many(found['images'], 'image')}, {found['rule']}"),
     ]
     for name in ("reference", "quantised"):
         pairs += network_lines(name, document[name])

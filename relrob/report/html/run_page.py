@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from relrob.errors import how_many
 from relrob.report.html import classes, glossary, layers, proofs, provenance, rows, sets, worst
 from relrob.report.html.images import Pictures
 from relrob.report.html.parts import Page, Section, Tile, Tone
@@ -61,7 +62,7 @@ def judged(summary: Summary) -> tuple[str, Tone]:
         if open_.reference:
             return "Undecided: no image is known to be robust before quantisation", Tone.OPEN
         return "No image is robust before quantisation, so none can be lost", Tone.OPEN
-    of = f"{sets.robust:,} image{'' if sets.robust == 1 else 's'}"
+    of = how_many(sets.robust, "image")
     if summary.header.region.kind == "search":
         return f"Nothing is proved: a search fools {sets.lost:,} of {of} after quantisation", (
             Tone.BAD if sets.lost else Tone.OPEN

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from relrob.errors import how_many
 from relrob.report.html.parts import Block, Cell, Column, Line, Notes, Section, Table, Tone
 
 
@@ -17,7 +18,8 @@ def section(document: Mapping[str, Any]) -> Section:
         blocks += _differing(document["pairs"])
     if any(run["sampled"] for run in runs):
         sample = document["sample"]
-        told = f"{sample['images']:,} of {document['images']:,} images (seed {sample['seed']})"
+        of = how_many(document["images"], "image")
+        told = f"{sample['images']:,} of {of} (seed {sample['seed']})"
         blocks.append(Notes((f"A sample: {told}, for {sample['for']}.",)))
     return Section(
         "runtimes",

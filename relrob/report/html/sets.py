@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from relrob.domain.record import Record, Set
+from relrob.errors import how_many
 from relrob.report.html.charts import Part, icicle
 from relrob.report.html.images import Pictures
 from relrob.report.html.parts import (
@@ -120,7 +121,7 @@ def _strip(run: RunData, pictures: Pictures, which: Set) -> Strip:
     images = _of(run, which)
     shown = [each for record in images[:SHOWN] if (each := _shown(run, pictures, record, which))]
     more = len(images) - len(shown)
-    count = f"{len(images):,} image{'' if len(images) == 1 else 's'}"
+    count = how_many(len(images), "image")
     note = ""
     if more and shown:
         note = f"{more:,} more in the table of images."

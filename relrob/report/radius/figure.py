@@ -21,6 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
 from relrob.domain.radius import Compared, Interval
+from relrob.errors import how_many
 from relrob.report.figure_file import STYLE, files
 from relrob.store.radius_summary import NETWORKS, RadiusSummary
 
@@ -104,7 +105,9 @@ def _pairs(axes: Axes, summary: RadiusSummary) -> None:
     axes.set(xlim=(0, most), ylim=(0, most), aspect="equal")
     axes.set_xlabel(f"reference: critical radius ({_unit(summary)})")
     axes.set_ylabel("quantised")
-    axes.set_title(f"{len(summary.asked)} images: each a rectangle of what is not known")
+    axes.set_title(
+        f"{how_many(len(summary.asked), 'image')}: each a rectangle of what is not known"
+    )
     shown = [word for word in Compared if boxes[word]]
     axes.legend(
         [Patch(color=_LOOKS[word], alpha=0.5) for word in shown],

@@ -6,7 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from relrob.domain.radius import Compared, Interval, RadiusRecord, above, below
-from relrob.errors import capped, printable
+from relrob.errors import capped, how_many, printable
 from relrob.report.run.rates import named
 from relrob.store.radius_summary import NETWORKS, RadiusSummary, Span
 
@@ -83,7 +83,9 @@ def facts(summary: RadiusSummary) -> list[tuple[str, str]]:
     """The data, the networks and the regions that the radii are about."""
     head = summary.header
     data, region = head["dataset"], head["region"]
-    told = [("data set", f"{data['name']} {data['split']}, {len(summary.records)} images")]
+    told = [
+        ("data set", f"{data['name']} {data['split']}, {how_many(len(summary.records), 'image')}")
+    ]
     for name in NETWORKS:
         each = head[name]
         scheme = f", {each['scheme']}" if "scheme" in each else ""
@@ -104,9 +106,9 @@ def headline(summary: RadiusSummary) -> str:
     if not asked:
         return "The reference gets none of the images right: there is nothing to compare."
     return (
-        f"Of {asked} images that the reference gets right, the quantised network is certainly less "
-        f"robust on {found['less']}, certainly more on {found['more']}, and equally on "
-        f"{found['same']}; {found['open']} are open."
+        f"Of {how_many(asked, 'image')} that the reference gets right, the quantised network "
+        f"is certainly less robust on {found['less']}, certainly more on {found['more']}, "
+        f"and equally on {found['same']}; {found['open']} are open."
     )
 
 
@@ -114,7 +116,7 @@ def medians(summary: RadiusSummary) -> list[tuple[str, str]]:
     """Medians as intervals."""
     told = []
     for name in NETWORKS:
-        decided = f"{summary.decided(name)} of {len(summary.asked)} images decided"
+        decided = f"{summary.decided(name)} of {how_many(len(summary.asked), 'image')} decided"
         told.append((f"{name}, median", f"{span(summary.median(name))} ({decided})"))
     return [*told, ("cost, median", span(summary.cost))] if summary.asked else []
 

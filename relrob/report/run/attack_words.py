@@ -8,6 +8,7 @@ from typing import Final
 
 from relrob.domain.record import AttackRecord, Record
 from relrob.domain.verdict import Status
+from relrob.errors import how_many
 from relrob.store.attack_summary import NETWORKS, Attacks, AttackSummary, OnNetwork
 from relrob.store.summary import Summary
 
@@ -108,8 +109,8 @@ def _masked(attacks: Attacks) -> list[str]:
         for name, on in each.networks:
             if on.on_model is not None and on.on_model > on.found:
                 told.append(
-                    f"{each.label} fools the model of the {name} network on {on.on_model} images, "
-                    f"and the network itself on {on.found}."
+                    f"{each.label} fools the model of the {name} network on "
+                    f"{how_many(on.on_model, 'image')}, and the network itself on {on.found}."
                 )
     return told
 
@@ -117,7 +118,7 @@ def _masked(attacks: Attacks) -> list[str]:
 def _remarks(attacks: Attacks) -> list[str]:
     """What attacks say of single images, such as that they have no signal."""
     return [
-        f"{each.label} on the {name} network: {words} ({count} images)."
+        f"{each.label} on the {name} network: {words} ({how_many(count, 'image')})."
         for each in attacks.each
         for name, on in each.networks
         for words, count in on.remarks

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from relrob.domain.record import AttackRecord, Record, Set, WitnessView
-from relrob.errors import printable
+from relrob.errors import how_many, printable
 from relrob.report.run import grounding, wording
 from relrob.store.header import Header, NetworkHeader
 
@@ -123,7 +123,7 @@ def _question(header: Header, record: Record) -> list[str]:
         )
     if record.set is not Set.L_IC:
         region = wording.region_words(header)
-        size = f" It holds {record.points:,} images." if record.points is not None else ""
+        size = f" It holds {how_many(record.points, 'image')}." if record.points is not None else ""
         told.append(f"Asked is {label} on the whole region: {region}.{size}")
     return told
 

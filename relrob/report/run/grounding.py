@@ -12,7 +12,7 @@ import numpy as np
 
 from relrob.domain.record import Record, WitnessView
 from relrob.domain.verdict import Reason, Status
-from relrob.errors import printable
+from relrob.errors import how_many, printable
 from relrob.registry import solvers
 from relrob.store.grounds import Ground, ground
 from relrob.store.header import Header, NetworkHeader
@@ -118,7 +118,11 @@ def _robust(record: Record, name: str, label: str) -> str:
             "ROBUST, as far as a search saw: it met no image that fools the network. Nothing is "
             "proved."
         )
-    every = "every image" if record.points is None else f"each of the {record.points:,} images"
+    every = (
+        "every image"
+        if record.points is None
+        else f"each of the {how_many(record.points, 'image')}"
+    )
     claim = f"ROBUST: the network gives {label} on {every} of the region."
     if rests is Ground.RUN:
         return f"{claim} Every one of them was run."
@@ -196,7 +200,7 @@ def _counts(record: Record, name: str) -> list[str]:
     found = getattr(record, f"{name}_effective")
     if found is None or record.points is None:
         return []
-    return [f"In all {found:,} of the {record.points:,} images of the region fool it."]
+    return [f"In all {found:,} of the {how_many(record.points, 'image')} of the region fool it."]
 
 
 def _unknown(record: Record, name: str) -> list[str]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from relrob.errors import how_many
 from relrob.store.grounds import Grounds
 from relrob.store.proportions import Bounds, Proportion
 from relrob.store.summary import Summary
@@ -121,12 +122,14 @@ def ties(summary: Summary) -> list[str]:
     found, told = summary.ties, []
     if found.fooled:
         told.append(
-            f"Ties: on {_images(found.fooled)}{named(found.images, found.fooled)} the quantised "
-            "network is fooled by a tie alone: the true label's output is among the largest, and "
-            "the first of these gives the label."
+            f"Ties: on {how_many(found.fooled, 'image')}{named(found.images, found.fooled)} the "
+            "quantised network is fooled by a tie alone: the true label's output is among the "
+            "largest, and the first of these gives the label."
         )
     if found.reference:
-        told.append(f"Ties of the reference: on {_images(found.reference)} it is fooled by one.")
+        told.append(
+            f"Ties of the reference: on {how_many(found.reference, 'image')} it is fooled by one."
+        )
     if found.clean_reference or found.clean_quantised:
         told.append(
             "Clean images whose largest output comes more than once: "
@@ -140,7 +143,7 @@ def undecided(summary: Summary) -> list[str]:
     """A sentence about the images that are undecided, by their reasons, the most frequent first."""
     by_count = sorted(summary.reasons, key=lambda pair: -pair[1])
     some = by_count[:_REASONS]
-    told = "; ".join(f"on {_images(count)}, {_once(reason)}" for reason, count in some)
+    told = "; ".join(f"on {how_many(count, 'image')}, {_once(reason)}" for reason, count in some)
     more = sum(count for _, count in by_count[_REASONS:])
     return [f"Undecided {told}{f'; {more} more' if more else ''}."] if told else []
 
@@ -154,10 +157,6 @@ def _once(reason: str) -> str:
     _, _, first = reason.partition("reference: ")
     said, _, second = first.partition("; quantised: ")
     return f"both networks: {said}" if said and said == second else reason
-
-
-def _images(count: int) -> str:
-    return "1 image" if count == 1 else f"{count} images"
 
 
 def rates(summary: Summary) -> list[tuple[str, str]]:

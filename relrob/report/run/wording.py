@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relrob.domain.record import COUNTS_CUT
+from relrob.errors import how_many
 from relrob.report.run.attack_words import attack_notes
 from relrob.report.run.data_words import data_facts
 from relrob.report.run.rates import share, span, ties
@@ -261,13 +262,13 @@ def _extents(summary: Summary) -> list[str]:
     document, told = summary.header.json(), []
     if document.get("vacuous"):
         told.append(
-            f"Regions of one point: {document['vacuous']} images, around which the radius is below "
-            "the cost of any move; a verdict there speaks of the image alone."
+            f"Regions of one point: {how_many(document['vacuous'], 'image')}, around which the "
+            "radius is below the cost of any move; a verdict there speaks of the image alone."
         )
     if document.get("whole"):
         told.append(
-            f"Regions that are all of [0,1]^n: those of {document['whole']} images; a network is "
-            "robust there only if it gives every image one label."
+            f"Regions that are all of [0,1]^n: those of {how_many(document['whole'], 'image')}; a "
+            "network is robust there only if it gives every image one label."
         )
     return told
 
@@ -304,8 +305,8 @@ def _events(summary: Summary) -> list[str]:
     cut = dict(summary.reasons).get(COUNTS_CUT, 0)
     if cut:
         told.append(
-            f"Counts ended by the time limit: {cut} images. The one witness that was found for the "
-            "reference puts each of them in R_Q or R^0."
+            f"Counts ended by the time limit: {how_many(cut, 'image')}. The one witness that was "
+            "found for the reference puts each of them in R_Q or R^0."
         )
     if summary.disagreements:
         told.append(
