@@ -198,8 +198,8 @@ def make_plan(
         listener(Event("note", words))
     for name in ("reference", "quantised"):
         header[name]["accuracy"] = stages.accuracy(name, request, listener)
-    accuracies = (header[name]["accuracy"] for name in ("reference", "quantised"))
-    lost = accuracy_warnings(*accuracies, own=request.labels == "reference")
+    first, second = (header[name]["accuracy"] for name in ("reference", "quantised"))
+    lost = accuracy_warnings(first, second, own=request.labels == "reference")
     header |= {**({"warnings": lost} if lost else {})}
     header |= {} if nested else asked.extents.json()
     if asked.attacks:
