@@ -137,7 +137,9 @@ def test_ctrl_c_is_json_too(monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None
     interrupt.say()
     shown = capfd.readouterr()
     assert json.loads(shown.out)["error"]["exit_code"] == interrupt.CODE
-    assert shown.err == interrupt.LINE
+    assert shown.err == interrupt.LINE.format(
+        word="interrupted", remedy="takes up a run where it stopped"
+    )
 
 
 def test_the_library_names_its_errors() -> None:
