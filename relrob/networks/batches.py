@@ -71,7 +71,8 @@ def narrowed(rows: NDArray[Any]) -> Floats:
     """Rows (n, classes) of float64 or integers as float32 with the same labels.
 
     float32 can make one value of two, or infinity of both. Then the largest output of a row keeps
-    its place: others that have come up to it are lowered by one float32.
+    its place: others that have come up to it are lowered by one float32. Where all are -infinity,
+    nothing is lower, and the largest becomes the least finite number.
 
     >>> narrowed(np.array([[1.0, 1.0 + 1e-12]])).argmax(axis=1).tolist()
     [1]
@@ -83,6 +84,9 @@ def narrowed(rows: NDArray[Any]) -> Floats:
     off = narrow.argmax(axis=1) != rows.argmax(axis=1)
     for row in np.flatnonzero(off & ~np.isnan(narrow).any(axis=1)):
         top = rows[row].argmax()
+        if narrow[row, top] == -np.inf:
+            narrow[row, rows[row] == rows[row, top]] = np.finfo(np.float32).min
+            continue
         raised = (narrow[row] >= narrow[row, top]) & (rows[row] < rows[row, top])
         narrow[row, raised] = np.nextafter(narrow[row, top], np.float32(-np.inf))
     return narrow

@@ -38,12 +38,13 @@ def labelled_outputs(opened: Opened, images: Floats) -> Floats:
     """Outputs (n, classes) of flat images (n, d) whose labels are those of each image alone, as far
     as is known; bits may differ.
 
-    The first batch is compared with `COMPARED` of its images alone. Where an output differs by more
-    than a sixteenth of what makes a near tie, every image runs alone. Where it differs by less,
-    those run alone whose two largest outputs are nearer than `_STEP`: in a layer that rounds to
-    levels, the last bit can become a step. Images near a tie always run alone.
+    Up to `COMPARED` images run alone. Of more, so many of the first batch are compared with each
+    alone. Where an output differs by more than a sixteenth of what makes a near tie, every image
+    runs alone. Where it differs by less, those run alone whose two largest outputs are nearer than
+    `_STEP`: in a layer that rounds to levels, the last bit can become a step. Images near a tie
+    always run alone.
     """
-    if opened.evaluator.best_batch == 1 or not len(images):
+    if opened.evaluator.best_batch == 1 or len(images) <= COMPARED:
         return opened.replayer.outputs(images)
     moved = _moved(opened, images)
     if not moved <= _ALIKE:

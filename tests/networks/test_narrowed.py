@@ -20,6 +20,7 @@ from relrob.networks.open import open_network
 WIDE = some.one_of(
     some.floats(allow_nan=False, width=64),
     some.sampled_from([1.0, 1.0 + 1e-12, 1.0 - 1e-12, 1e300, -1e300, 1e301, 1e-300, 0.0]),
+    some.sampled_from([-1e301, -1e302, 3.5e38, -3.5e38, -3.4028235e38, -np.inf, np.inf]),
 )
 
 
@@ -35,6 +36,14 @@ def test_labels_of_float64_are_kept(rows: np.ndarray) -> None:
 @given(arrays(np.int64, (3, 4), elements=some.integers(-(2**62), 2**62)))
 def test_labels_of_integers_are_kept(rows: np.ndarray) -> None:
     assert labels(narrowed(rows)).tolist() == rows.argmax(axis=1).tolist()
+
+
+def test_infinity_of_all_outputs_keeps_the_label_and_its_ties() -> None:
+    """Beyond float32, downwards; and two that lead."""
+    rows = np.array([[-1e39, -1e38 * 5, -1e40], [-1e301, -1e300, -1e300]])
+    found = narrowed(rows)
+    assert labels(found).tolist() == [1, 1]
+    assert found[1, 1] == found[1, 2]
 
 
 def test_float32_is_as_it_was_and_nan_stays() -> None:

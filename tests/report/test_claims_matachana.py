@@ -49,7 +49,9 @@ def test_accuracy_and_uer_need_a_correlation_that_chance_does_not_give() -> None
 
 
 def test_the_loss_of_accuracy_has_a_verdict_of_its_own() -> None:
-    own = dict.fromkeys(("full", "pp2", "q2", "sfp", "sfp-mixup", "sfp-cutout"), 0.5)
+    own: dict[str, float] = dict.fromkeys(
+        ("full", "pp2", "q2", "sfp", "sfp-mixup", "sfp-cutout"), 0.5
+    )
     for loss, says in ((0.80, Judgement.REPRODUCED), (0.88, Judgement.OPEN), (0.9, Judgement.NOT)):
         found = claims_matachana.claims(with_accuracies(matachana(), {"sfp": loss}, own))
         assert verdicts(found, "22.") == {says}, loss
