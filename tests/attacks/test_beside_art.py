@@ -38,6 +38,27 @@ def run(text: str, targets: bool = False) -> Attacked:
     return attacked(attack, full, network(), images, goal, model=model)
 
 
+@pytest.mark.parametrize(
+    ("mine", "theirs"),
+    [
+        ("fgsm:eps=0.1", "fgsm:eps=0.1"),
+        ("ifgsm:eps=0.02:steps=6", "bim:eps=0.12:eps_step=0.02:max_iter=6"),
+        ("ifgsm:eps=0.02:steps=6:clip_ref=clean", "bim:eps=0.02:eps_step=0.02:max_iter=6"),
+        (
+            "pgd:eps=0.1:step=0.02:steps=8:random=false",
+            "pgd:eps=0.1:eps_step=0.02:max_iter=8",
+        ),
+    ],
+)
+def test_steps_along_gradients(mine: str, theirs: str) -> None:
+    """The same images, but for pixels whose gradient is 0 up to rounding."""
+    one, other = run(mine), run(f"art:{theirs}:batch_size={COUNT}")
+    assert (one.success == other.success).all()
+    moved = np.abs(one.adversarial - one.images)
+    assert moved.max() > 0.019
+    assert np.isclose(one.adversarial, other.adversarial, atol=1e-5).mean() >= 0.999
+
+
 @pytest.mark.parametrize("steps", [4, 50])
 def test_deepfool(steps: int) -> None:
     mine = run(f"deepfool:form=art:steps={steps}:overshoot=0.02")
@@ -46,6 +67,16 @@ def test_deepfool(steps: int) -> None:
     assert mine.success.mean() > (0.9 if steps == 50 else 0.2)
     ours, other = mine.distances(Norm.L2), theirs.distances(Norm.L2)
     assert np.allclose(ours, other, rtol=0.02) and abs(ours.mean() - other.mean()) < 0.005
+
+
+def test_deepfool_in_the_form_of_its_authors() -> None:
+    """Its overshoot is inside the loop, where ART's is at the end: as far, where both end."""
+    mine = run("deepfool:form=authors:steps=50:overshoot=0.02")
+    theirs = run(f"art:deepfool:max_iter=50:epsilon=0.02:batch_size={COUNT}")
+    both = mine.success & theirs.success
+    assert both.mean() > 0.9
+    ours, other = mine.distances(Norm.L2)[both], theirs.distances(Norm.L2)[both]
+    assert np.allclose(ours, other, rtol=0.1) and abs(ours.mean() - other.mean()) < 0.05
 
 
 def test_carlini_wagner() -> None:

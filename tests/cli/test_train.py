@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from relrob.cli.train import command
 from relrob.errors import RelrobError
 from relrob.networks.load import load_network
+from tests.cli.programs import program
 from tests.training.small import bars
 
 
@@ -49,3 +50,17 @@ def test_mistakes_end_in_one_line(options: list[str], words: str, tmp_path: Path
         train("--dataset", bars(tmp_path), "-o", str(path), *options)
     assert words in str(caught.value) and "\n" not in str(caught.value)
     assert [each.name for each in tmp_path.iterdir()] == ["bars.npz"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_what_was_there(tmp_path: Path) -> None:
+    """After an epoch whose state has no room, as on a disk of two megabytes."""
+    data, old = bars(tmp_path), b"an older network"
+    (tmp_path / "net.keras").write_bytes(old)
+    words = ["train", "--arch", "lenet5", "--epochs", "2", "--dataset", data, "-q"]
+    full = program(tmp_path, [*words, "-o", "net.keras"], line='ulimit -f 2000; "$@"')
+    assert full.returncode == 2 and "Traceback" not in full.stderr
+    (line,) = full.stderr.splitlines()
+    assert line.startswith("relrob: cannot write net.keras.training: File too large; try: free")
+    assert (tmp_path / "net.keras").read_bytes() == old
+    left = sorted(each.name for each in tmp_path.iterdir() if each.is_file())
+    assert left == ["bars.npz", "net.keras"]
