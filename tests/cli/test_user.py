@@ -54,22 +54,6 @@ def test_help_and_lists_into_a_full_disk(mine: Path) -> None:
         assert "No space left" in one_line(program(mine, words, line='"$@" >/dev/full'))
 
 
-def test_an_attack_that_a_full_disk_cannot_keep_leaves_what_was_there(mine: Path) -> None:
-    """A disk with room for 70 kilobytes holds the file that is tried first, and not the set."""
-    out = mine / "kept.npz"
-    out.write_bytes(b"an older set")
-    levels = np.random.default_rng(2).integers(0, 256, (200, 8, 8), dtype=np.uint8)
-    np.savez(mine / "many.npz", images=levels, labels=np.arange(200) % 3, classes=3)
-    asked = ["attack", str(mine / "ref.onnx"), "--attack", "fgsm", "--images", "all", "-q"]
-    asked += ["--dataset", str(mine / "many.npz"), "--filter", "none", "-o", str(out)]
-    full = program(mine, asked, line='ulimit -f 70; "$@"')
-    assert full.returncode == 2
-    assert "kept.npz: File too large; try: free space" in one_line(full)
-    assert out.read_bytes() == b"an older set"
-    assert not list(mine.glob(".*kept*"))
-    assert program(mine, asked).returncode == 0 and out.read_bytes()[:2] == b"PK"
-
-
 def test_no_line_of_the_summary_ends_in_spaces(mine: Path) -> None:
     shown = program(mine, verify("--out", "spaces")).stdout
     assert "R_Q^FP" in shown

@@ -35,7 +35,7 @@ def trained(arch: str) -> Path:
     name = f"{arch}-quick-seed0-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}.keras"
     path = cache_dir() / "tests" / name
     if not path.is_file():
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         relrob.train(path, arch=arch)
     return path
 
