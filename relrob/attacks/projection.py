@@ -87,6 +87,12 @@ def ends(images: Floats, eps: float) -> tuple[Floats, Floats]:
     return least, largest
 
 
+def inward(eps: float) -> np.float32:
+    """The largest float32 that is at most `eps`, as exact numbers."""
+    found = np.float32(eps)
+    return found if float(found) <= eps else np.nextafter(found, np.float32(0))
+
+
 def check_norm(norm: Norm) -> None:
     """Raise UsageError for a norm whose balls are not here."""
     if norm not in NORMS:

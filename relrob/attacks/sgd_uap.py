@@ -11,6 +11,7 @@ import numpy as np
 from relrob.attacks.goal import Goal
 from relrob.attacks.losses import Loss, cross_entropy, seeds_of
 from relrob.attacks.parameters import positive, whole
+from relrob.attacks.projection import inward
 from relrob.attacks.universal import Fitted, added
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Doubles, Floats, Ints
@@ -67,7 +68,7 @@ class SgdUap:
     ) -> Floats:
         loss = clamped(cross_entropy(goal), self.beta)
         delta = np.zeros(images.shape[1], np.float32)
-        move, bound = np.float32(self.step * self.eps), np.float32(self.eps)
+        move, bound = np.float32(self.step * self.eps), inward(self.eps)
         for _ in range(self.epochs):
             order = rng.permutation(len(images))
             for first in range(0, len(order), self.batch):

@@ -13,6 +13,7 @@ from relrob.attacks.deepfool import DeepFool
 from relrob.attacks.goal import Goal
 from relrob.attacks.losses import cross_entropy, seeds_of
 from relrob.attacks.parameters import positive, whole, within
+from relrob.attacks.projection import inward
 from relrob.attacks.universal import Fitted, added
 from relrob.attacks.victim import Victim
 from relrob.domain.arrays import Floats, Ints
@@ -108,7 +109,7 @@ def _fitted(
     inner: Inner,
     limits: tuple[float, float, int],
 ) -> Fitted:
-    xi, delta, passes = limits
+    most, delta, passes = inward(limits[0]), *limits[1:]
     noise = np.zeros(images.shape[1], np.float32)
     fooled, done = 0.0, 0
     everyone = np.arange(len(images))
@@ -120,7 +121,7 @@ def _fitted(
             if new is None:
                 at, ahead = at + len(rows), min(2 * ahead, _AHEAD)
             else:
-                noise = np.clip(new - images[rows[changed]], -xi, xi).astype(np.float32)
+                noise = np.clip(new - images[rows[changed]], -most, most).astype(np.float32)
                 at, ahead = at + changed + 1, max(1, (changed + 1) // 2)
         done += 1
         found = labels(victim.logits(added(images, noise), everyone))

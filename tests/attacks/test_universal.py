@@ -133,7 +133,7 @@ def test_no_pixel_moves_farther_than_the_bound(name: str) -> None:
     dense, images = cases.deep(1), cases.images(30)
     found = cases.attack(f"{name}:{bound}=0.07", dense, images)
     assert found.fitted is not None and found.fitted.perturbation.any()
-    assert np.abs(found.fitted.perturbation).max() <= np.float32(0.07)
+    assert float(np.abs(found.fitted.perturbation).max()) <= 0.07
     assert np.abs(found.adversarial - images).max() <= 0.07 + 1e-6
     assert np.array_equal(found.adversarial, added(images, found.fitted.perturbation))
 

@@ -141,6 +141,8 @@ def test_sarif_has_a_result_a_failed_rule_and_none_an_image() -> None:
     off = {"max-accuracy-drop": OFF, "max-proved-lost": OFF}
     fine = made_document(policy=changed(default_policy(), off))
     assert (fine["verdict"], check_sarif(json.loads(sarif_json(fine)))) == ("ship", [])
+    open_rules = {**fine, "rules": [{**rule, "passed": None} for rule in fine["rules"]]}
+    assert fine["rules"] and check_sarif(json.loads(sarif_json(open_rules))) == []
     lost = [sampled(index, LOST) for index in range(30)]
     results = check_sarif(json.loads(sarif_json(made_document(lost))))
     assert [result["ruleId"] for result in results] == ["max-proved-lost"]
