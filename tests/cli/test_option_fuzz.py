@@ -13,7 +13,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relrob.cli import attack, prune, quantise, transfer
@@ -226,13 +226,7 @@ def combined(name: str) -> st.SearchStrategy[dict[str, str]]:
 
 
 def check_combinations(files: Files, name: str, count: int) -> None:
-    @settings(
-        max_examples=count,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
+    @settings(max_examples=count, derandomize=True, database=None)
     @given(options=combined(name))
     def no_traceback(options: dict[str, str]) -> None:
         outcome(files, BASES[name], options)

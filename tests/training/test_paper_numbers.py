@@ -101,4 +101,5 @@ def test_one_perturbation_keeps_its_bound(levels: int) -> None:
     delta = found.samples.delta
     assert delta is not None
     assert 0 < np.abs(delta.astype(np.float64)).max() <= levels / 255
-    assert found.metrics.evasion_rate > 1 - found.accuracy
+    # Two levels may fool no image that is not wrong already.
+    assert found.metrics.evasion_rate >= 1 - found.accuracy - 1e-9
