@@ -60,7 +60,8 @@ def compared(
     keeps them, or else compared now. None where a file cannot be read again. Raises StoreError for
     a damaged evidence.json."""
     kept = read_evidence(directory).weights
-    if kept is not None:
+    # One that was kept before it had all that is judged is made again.
+    if kept is not None and "coarse" in kept:
         with damage(directory):
             return WeightReport.of(kept)
     try:

@@ -111,6 +111,8 @@ class WeightReport:
             "layers": list(self.layers),
             "activations": [each.json() for each in self.activations],
             "diagnosis": [each.json() for each in self.diagnoses],
+            "rectified": list(self.rectified),
+            "coarse": self.coarse,
         }
 
     @classmethod
@@ -122,4 +124,6 @@ class WeightReport:
             tuple(document["layers"]),
             tuple(Activation.of(each) for each in document["activations"]),
             tuple(Diagnosis(**each) for each in document["diagnosis"]),
+            tuple(document["rectified"]),
+            document["coarse"],
         )

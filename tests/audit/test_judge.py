@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -130,3 +132,12 @@ def test_what_does_not_block_explains_nothing() -> None:
     note = Diagnosis("calibration", "in other units", blocking=False)
     found = diagnose(Runs(named("constant-output")), WeightReport(True, diagnoses=(note,)))
     assert [each.id for each in found] == ["calibration", "constant-output"]
+
+
+@pytest.mark.parametrize("told", [{"rectified": ("layer 1",)}, {"coarse": True}, {}])
+def test_a_report_that_was_kept_is_judged_as_it_was(told: dict[str, Any]) -> None:
+    suggested = Diagnosis("another-network", "so it seems", {"noise": 0.4, "slope": 0.8})
+    runs, report = Runs(candidates=(suggested,)), WeightReport(True, **told)
+    back = WeightReport.of(json.loads(json.dumps(report.json())))
+    assert back == report
+    assert diagnose(runs, back) == diagnose(runs, report)

@@ -50,6 +50,7 @@ def again(report: WeightReport) -> None:
         report.reason,
         report.activations,
     )
+    assert (back.rectified, back.coarse) == (report.rectified, report.coarse)
     assert [each.id for each in back.diagnoses] == [each.id for each in report.diagnoses]
 
 
