@@ -163,10 +163,27 @@ def _viewed(
     place: int,
     image_shape: tuple[int, int, int],
 ) -> Match:
-    """The match of two layers in the order of inputs that fits best."""
-    ours = reference[number]
-    plain = Match(ours, quantised, place, place)
-    lost = 1 - plain.cosine
+    """The match of two layers in the form, and in the order of inputs, that fits best."""
+    matches = [
+        _in_order(Match(ours, quantised, place, place), reference, number, image_shape)
+        for ours in reference[number].forms()
+    ]
+    return min(matches, key=_distance)
+
+
+def _distance(match: Match) -> tuple[float, float]:
+    """Of the weights, and of the biases, which tell forms with equal weights apart."""
+    ours, theirs = match.reference, match.quantised
+    zeros = np.zeros(ours.shape[0])
+    one, other = (zeros if layer.bias is None else layer.bias for layer in (ours, theirs))
+    return float(np.linalg.norm(ours.values - theirs.values)), float(np.linalg.norm(one - other))
+
+
+def _in_order(
+    plain: Match, reference: Sequence[Weighted], number: int, image_shape: tuple[int, int, int]
+) -> Match:
+    """The match in the order of inputs that fits best."""
+    quantised, lost = plain.quantised, 1 - plain.cosine
     for view, columns in _views(reference, number, image_shape):
         match = replace(plain, quantised=quantised.reordered(columns), view=view)
         if match.cosine > ALIKE and 1 - match.cosine < _BETTER * lost:

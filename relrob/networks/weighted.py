@@ -5,8 +5,9 @@ Only comparisons read them. A bound never does: kernels, wiring and options are 
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -105,6 +106,13 @@ class Stored:
         return f"{self.name} {reach}"
 
 
+class Affine(NamedTuple):
+    """x * `factor` + `shift`: arrays of one number, or of one a channel."""
+
+    factor: Doubles
+    shift: Doubles
+
+
 @dataclass(frozen=True, eq=False)
 class Weighted:
     """A layer with weights.
@@ -117,7 +125,8 @@ class Weighted:
     image, 1 more than the deepest layer that it reads. `given`, `result`: codes of its input and
     output. `relu`, `capped`: does the output have a least value of 0, and a largest of its own?
     `tied`: the format ties the scale of a bias to the scales of input and weights. `tensor`: the
-    output in its file.
+    output in its file. `before`: what the network does to the inputs of the weights, the last
+    step nearest to them, in arrays that broadcast to `values`; a converter may fold it in.
     """
 
     label: str
@@ -136,6 +145,7 @@ class Weighted:
     capped: bool = False
     tied: bool = False
     tensor: str = ""
+    before: tuple[Affine, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -148,7 +158,42 @@ class Weighted:
             self,
             values=self.values[:, columns],
             stored=None if self.stored is None else self.stored.at((slice(None), columns)),
+            before=tuple(
+                Affine(*(_at(each, columns) for each in affine)) for affine in self.before
+            ),
         )
+
+    def behind(self, affines: Sequence[Affine]) -> Weighted:
+        """The same layer behind these steps, the last of them nearest to it."""
+        # Outputs of a depthwise convolution stand in the order of the channels that they read.
+        apart = self.kind == "depthwise"
+        whole = self.shape[0] if apart else self.shape[1]
+        before: list[Affine] = []
+        for affine in affines:
+            if any(whole % len(each) for each in affine):
+                before.clear()
+                continue
+            wide = [
+                np.repeat(each, whole // len(each))[:, None]
+                if apart
+                else np.tile(each, whole // len(each))[None, :]
+                for each in affine
+            ]
+            before.append(Affine(*wide))
+        return replace(self, before=tuple(before))
+
+    def forms(self) -> Iterator[Weighted]:
+        """The layer as a converter may write it: as it is, with the factor of the last step before
+        it folded into the weights, with its shift folded into the bias besides, and so on for the
+        steps before that."""
+        yield self
+        made = replace(self, stored=None, folded=True, before=())
+        for factor, shift in reversed(self.before):
+            bias = np.zeros(self.shape[0]) if made.bias is None else made.bias
+            moved = bias + (made.values * shift).sum(axis=1)
+            scaled = replace(made, values=made.values * factor)
+            made = replace(scaled, bias=moved, bias_steps=None)
+            yield from (scaled, made)
 
     def folded_in(self, factor: Doubles, shift: Doubles) -> Weighted:
         """The same layer with its outputs multiplied by `factor` (out,), and `shift` (out,) added.
@@ -174,6 +219,11 @@ class Weighted:
             bias=None if self.bias is None else self.bias[rows],
             bias_steps=None if self.bias_steps is None else self.bias_steps[rows],
         )
+
+
+def _at(values: Doubles, columns: Ints) -> Doubles:
+    """Columns of an array that broadcasts to weights."""
+    return values if values.shape[1] == 1 else values[:, columns]
 
 
 def stored_of(

@@ -17,7 +17,7 @@ from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import IDENTITIES, LayerConfig, Model, parse
 from relrob.networks.keras.files import members
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
-from relrob.networks.weighted import NotReadError, Weighted
+from relrob.networks.weighted import Affine, NotReadError, Weighted
 
 _READ: Final = (
     *("Dense", "Conv2D", "DepthwiseConv2D", "SeparableConv2D", "BatchNormalization"),
@@ -30,6 +30,11 @@ _OTHER: Final = (
     *("Sequential", "Functional", "Model"),
 )
 _PASSING: Final = IDENTITIES
+# Layers that multiply by constants and add constants, and those that leave values as they are.
+_AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
+_MOVING: Final = ("Reshape", "Flatten", *IDENTITIES)
+# keras.backend.epsilon(), the least divisor of Normalization.
+_EPSILON: Final = 1e-7
 _RECTIFIED: Final = ("relu", "relu6")
 
 
@@ -82,6 +87,8 @@ class _Walk:
         self._depth: dict[str, int] = {}
         # The number of the layer with weights whose plain output a layer gives.
         self._owner: dict[str, int] = {}
+        # What the values that a layer gives were multiplied by, and what was added, in steps.
+        self._affine: dict[str, tuple[Affine, ...]] = {}
         self._found: list[Weighted] = []
         self._readers: dict[str, int] = {}
         for layer in model.layers:
@@ -119,22 +126,34 @@ class _Walk:
         owner = self._owner.get(feeds[0]) if len(feeds) == 1 else None
         alone = len(feeds) == 1 and self._readers.get(feeds[0], 0) == 1
         if layer.kind in _KINDS:
+            before = self._affine.get(feeds[0], ()) if feeds else ()
             for made in _KINDS[layer.kind](layer, self._arrays[layer.name]()):
                 depth += 1
-                self._found.append(replace(made, label=str(layer), depth=depth))
+                told = replace(made, label=str(layer), depth=depth)
+                self._found.append(told.behind(before))
+                before = ()
             self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
         elif owner is not None and alone:
             self._follow(layer, owner)
+        if len(feeds) == 1 and layer.name not in self._owner:
+            self._scale(layer, self._affine.get(feeds[0], ()))
         self._depth[layer.name] = depth
+
+    def _scale(self, layer: LayerConfig, before: tuple[Affine, ...]) -> None:
+        """A layer that multiplies by constants, or that passes on what was multiplied."""
+        if layer.kind in _MOVING:
+            self._affine[layer.name] = before
+        elif layer.kind in _AFFINE:
+            made = _affine(layer, self._arrays[layer.name]() if _owns(layer) else [])
+            self._affine[layer.name] = () if made is None else (*before, made)
 
     def _follow(self, layer: LayerConfig, owner: int) -> None:
         """A layer that reads the plain output of one with weights, and alone does."""
         if layer.kind == "BatchNormalization":
-            axis = layer.settings.get("axis", -1)
-            axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+            axis = _axis(layer)
             if axis in (-1, 3) or (axis == 1 and self._found[owner].kind == "dense"):
-                factor, shift = _normalisation(layer, self._arrays[layer.name]())
-                self._found[owner] = self._found[owner].folded_in(factor, shift)
+                made = _normalisation(layer, self._arrays[layer.name]())
+                self._found[owner] = self._found[owner].folded_in(*made)
                 self._owner[layer.name] = owner
         elif layer.kind == "ReLU":
             self._rectified(owner, "relu", layer.name)
@@ -194,7 +213,36 @@ def _made(kind: str, weights: Doubles, rest: list[Doubles]) -> Weighted:
     return Weighted("", kind, flat, weights.shape[1:], "float32", 0, bias=bias)
 
 
-def _normalisation(layer: LayerConfig, arrays: list[Doubles]) -> tuple[Doubles, Doubles]:
+def _axis(layer: LayerConfig) -> Any:
+    """The axis of a normalisation, None for none or for several."""
+    axis = layer.settings.get("axis", -1)
+    if isinstance(axis, list):
+        return axis[0] if len(axis) == 1 else None
+    return axis
+
+
+def _affine(layer: LayerConfig, arrays: list[Doubles]) -> Affine | None:
+    """Factor and shift of a layer of `_AFFINE`; None where they are not those of the last axis."""
+    settings = layer.settings
+    if layer.kind == "Rescaling":
+        return Affine(_flat(settings["scale"]), _flat(settings.get("offset", 0.0)))
+    if layer.kind == "BatchNormalization":
+        return _normalisation(layer, arrays) if _axis(layer) in (-1, 3) else None
+    mean, variance = arrays[:2] if arrays else (settings["mean"], settings["variance"])
+    mean, variance = _flat(mean), _flat(variance)
+    if len(mean) > 1 and _axis(layer) not in (-1, 3):
+        return None
+    spread = np.maximum(np.sqrt(variance), _EPSILON)
+    if settings.get("invert", False):
+        return Affine(spread, mean)
+    return Affine(1 / spread, -mean / spread)
+
+
+def _flat(values: Any) -> Doubles:
+    return np.asarray(values, np.float64).reshape(-1)
+
+
+def _normalisation(layer: LayerConfig, arrays: list[Doubles]) -> Affine:
     """Factor and shift of a batch normalisation."""
     rest = list(arrays)
     gamma = rest.pop(0) if layer.settings.get("scale", True) else None
@@ -203,4 +251,4 @@ def _normalisation(layer: LayerConfig, arrays: list[Doubles]) -> tuple[Doubles, 
     factor = 1.0 / np.sqrt(variance + float(layer.settings.get("epsilon", 1e-3)))
     if gamma is not None:
         factor = factor * gamma
-    return factor, (0.0 if beta is None else beta) - mean * factor
+    return Affine(factor, (0.0 if beta is None else beta) - mean * factor)

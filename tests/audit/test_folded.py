@@ -1,0 +1,191 @@
+"""Steps before a layer that LiteRT's converter folds into its weights: the pair is faithful, and
+what is wrong with it keeps its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from relrob.audit.weight_report import WeightReport
+from relrob.audit.weights import compare_weights
+from relrob.networks.load import load_network
+from relrob.networks.weighted import Affine, Weighted
+from tests.make_networks import convert, keras, save
+
+Array = NDArray[Any]
+Stack = Callable[[Any], list[Any]]
+SHAPE = (6, 6, 3)
+
+
+def adapted(layers: Any) -> Any:
+    """A Normalization of one mean and variance a channel."""
+    return layers.Normalization(axis=-1, mean=[0.4, 0.5, 0.6], variance=[0.04, 0.09, 0.16])
+
+
+# A stack, and whether the converter folds something into weights that hold the reference's.
+STACKS: dict[str, tuple[Stack, bool]] = {
+    "rescaling, then a convolution": (
+        lambda k: [k.Rescaling(2.0, offset=-1.0), k.Conv2D(8, 3, activation="relu"), k.Flatten()],
+        True,
+    ),
+    "rescaling, then one that pads": (
+        lambda k: [k.Rescaling(2.0, offset=-1.0), k.Conv2D(8, 3, padding="same"), k.Flatten()],
+        False,
+    ),
+    "a factor, then one that pads": (
+        lambda k: [k.Rescaling(2.0), k.Conv2D(8, 3, padding="same"), k.ReLU(), k.Flatten()],
+        True,
+    ),
+    "rescaling, then a depthwise convolution": (
+        lambda k: [
+            k.Rescaling(2.0, offset=-1.0),
+            k.DepthwiseConv2D(3, depth_multiplier=2, activation="relu"),
+            k.Conv2D(8, 1, activation="relu"),
+            k.Flatten(),
+        ],
+        True,
+    ),
+    "channels normalised": (
+        lambda k: [adapted(k), k.Conv2D(8, 3, activation="relu"), k.Flatten()],
+        False,
+    ),
+    "flat, rescaling, dense": (
+        lambda k: [k.Flatten(), k.Rescaling(2.0, offset=-1.0), k.Dense(24, "relu")],
+        True,
+    ),
+    "a batch normalisation first": (
+        lambda k: [k.Flatten(), k.BatchNormalization(), k.Dense(24, "relu")],
+        True,
+    ),
+    "batch normalisations behind ReLU": (
+        lambda k: [
+            k.Flatten(),
+            *(k.Dense(24, "relu"), k.BatchNormalization()),
+            *(k.Dense(24, "relu"), k.BatchNormalization()),
+        ],
+        True,
+    ),
+    "two steps, of which one is folded": (
+        lambda k: [
+            k.Conv2D(8, 3, padding="same", activation="relu"),
+            *(k.BatchNormalization(), k.Flatten(), k.BatchNormalization()),
+        ],
+        True,
+    ),
+    "normalised on both sides": (
+        lambda k: [
+            k.BatchNormalization(),
+            *(k.Conv2D(8, 3), k.BatchNormalization(), k.ReLU(6.0), k.Dropout(0.2)),
+            *(k.SeparableConv2D(8, 3), k.BatchNormalization(), k.ReLU()),
+            k.GlobalAveragePooling2D(),
+        ],
+        True,
+    ),
+}
+
+
+def built(stack: Stack, seed: int = 3) -> Any:
+    """The model with seeded weights, biases and states of its normalisations."""
+    layers, rng = keras().layers, np.random.default_rng(seed)
+    model = keras().Sequential([layers.Input(SHAPE), *stack(layers), layers.Dense(5)])
+    for layer in model.layers:
+        shapes = [weight.shape for weight in layer.get_weights()]
+        if isinstance(layer, layers.BatchNormalization):
+            ends = (0.5, 1.5), (-0.3, 0.3), (-0.3, 0.3), (0.3, 2.0)
+            layer.set_weights([rng.uniform(*each, shapes[0]) for each in ends])
+        elif not isinstance(layer, layers.Normalization):
+            layer.set_weights([rng.normal(0, 0.3, shape) for shape in shapes])
+    return model
+
+
+def compared(reference: Any, quantised: Any, folder: Path, scheme: str = "int8") -> WeightReport:
+    """The weights of a model, against those of a model that the converter quantised."""
+    save(reference, folder / "reference.keras")
+    (folder / "quantised.tflite").write_bytes(convert(quantised, scheme))
+    images = np.random.default_rng(4).random((64, 108), dtype=np.float32)
+    one, other = (
+        load_network(folder / name, image_shape=SHAPE, classes=5)
+        for name in ("reference.keras", "quantised.tflite")
+    )
+    return compare_weights(one, other, images)
+
+
+@pytest.mark.parametrize("name", STACKS)
+def test_what_the_converter_folds_in_is_no_fault(tmp_path: Path, name: str) -> None:
+    stack, folds = STACKS[name]
+    model = built(stack)
+    report = compared(model, model, tmp_path)
+    assert report.read
+    assert report.diagnoses == ()
+    assert all(row["beyond_rounding"] == 0 for row in report.layers)
+    assert all(row["biases_beyond_rounding"] == 0 for row in report.layers)
+    assert any(row["folded"] for row in report.layers) == folds
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a batch normalisation first", "changed-weights"),
+        ("batch normalisations behind ReLU", "stale-weights"),
+    ],
+)
+def test_another_state_of_the_normalisations_is_told(
+    tmp_path: Path, name: str, expected: str
+) -> None:
+    """Of one layer it changes the weights, of most it is another state of the network."""
+    reference, quantised = (built(STACKS[name][0]) for _ in range(2))
+    rng = np.random.default_rng(8)
+    for layer in quantised.layers:
+        if isinstance(layer, keras().layers.BatchNormalization):
+            layer.set_weights(
+                [each * rng.uniform(0.8, 1.2, each.shape) for each in layer.get_weights()]
+            )
+    found = compared(reference, quantised, tmp_path).diagnoses
+    assert [each.id for each in found] == [expected]
+
+
+def test_a_step_that_only_one_network_makes_is_told(tmp_path: Path) -> None:
+    """The converted network reads pixels of 0 to 255, which only the reference divides."""
+    dense: Stack = lambda k: [k.Flatten(), k.Dense(24, "relu")]  # noqa: E731
+    levels: Stack = lambda k: [k.Flatten(), k.Rescaling(1 / 255), k.Dense(24, "relu")]  # noqa: E731
+    found = compared(built(dense), built(levels), tmp_path, "dynamic").diagnoses
+    assert [each.id for each in found] == ["input-scale"]
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv", "depthwise"])
+def test_the_forms_of_a_layer_compute_the_same(kind: str) -> None:
+    """Each form, behind the steps that it leaves, against the layer behind all of them."""
+    rng = np.random.default_rng(5)
+    outputs, fan = (6, 4) if kind == "depthwise" else (5, 12)
+    values, bias = rng.normal(size=(outputs, fan)), rng.normal(size=outputs)
+    one, three = (Affine(rng.normal(size=n), rng.normal(size=n)) for n in (1, 3))
+    behind = Weighted("", kind, values, (fan,), "float32", 1, bias=bias).behind([one, three])
+    # What each output reads, (outputs, fan), and the channel of each: outputs 2 c and 2 c + 1 of a
+    # depthwise convolution read channel c.
+    given = rng.normal(size=(outputs, fan))
+    channel = np.arange(outputs)[:, None] // 2 if kind == "depthwise" else np.arange(fan) % 3
+    factor, shift = three.factor[channel], three.shift[channel]
+    middle = given * one.factor + one.shift
+    read = [middle * factor + shift, middle + shift / factor, middle]
+    read += [given + one.shift / one.factor, given]
+    right = (values * read[0]).sum(axis=1) + bias
+    for form, inputs in zip(behind.forms(), read, strict=True):
+        assert form.bias is not None
+        np.testing.assert_allclose((form.values * inputs).sum(axis=1) + form.bias, right)
+
+
+def test_steps_of_other_channels_are_not_taken_in() -> None:
+    layer = Weighted("", "dense", np.ones((2, 4)), (4,), "float32", 1)
+    three, two = Affine(np.ones(3), np.ones(3)), Affine(np.full(2, 5.0), np.zeros(2))
+    assert layer.behind([two, three]).before == ()
+    (left,) = layer.behind([three, two]).before
+    np.testing.assert_array_equal(left.factor, [[5.0, 5.0, 5.0, 5.0]])
+    turned = replace(layer, before=(Affine(np.arange(4.0)[None], np.zeros((1, 1))),))
+    (moved,) = turned.reordered(np.array([3, 2, 1, 0])).before
+    np.testing.assert_array_equal(moved.factor, [[3.0, 2.0, 1.0, 0.0]])
