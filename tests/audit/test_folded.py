@@ -39,7 +39,10 @@ STACKS: dict[str, tuple[Stack, bool]] = {
         False,
     ),
     "a factor, then one that pads": (
-        lambda k: [k.Rescaling(2.0), k.Conv2D(8, 3, padding="same"), k.ReLU(), k.Flatten()],
+        lambda k: [
+            *(k.Rescaling(2.0), k.RandomFlip(), k.RandomRotation(0.1), k.RandomZoom(0.1)),
+            *(k.Conv2D(8, 3, padding="same"), k.ReLU(), k.Flatten()),
+        ],
         True,
     ),
     "rescaling, then a depthwise convolution": (
@@ -99,7 +102,7 @@ def built(stack: Stack, seed: int = 3) -> Any:
         if isinstance(layer, layers.BatchNormalization):
             ends = (0.5, 1.5), (-0.3, 0.3), (-0.3, 0.3), (0.3, 2.0)
             layer.set_weights([rng.uniform(*each, shapes[0]) for each in ends])
-        elif not isinstance(layer, layers.Normalization):
+        elif layer.weights and not isinstance(layer, layers.Normalization):
             layer.set_weights([rng.normal(0, 0.3, shape) for shape in shapes])
     return model
 

@@ -22,6 +22,11 @@ IDENTITIES = {
     ),
     *("ActivityRegularization", "Identity"),
 }
+# Layers that change images in training alone.
+AUGMENTING = {
+    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast"),
+    "RandomBrightness",
+}
 DENSE = {
     *("InputLayer", "Dense", "Flatten", "Reshape", "Permute", "Activation", "ReLU", "Softmax"),
     *("Rescaling", "Normalization", "BatchNormalization", *IDENTITIES),
@@ -43,6 +48,7 @@ MERGING = {"Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"}
 BLACK_BOX = {
     *SPATIAL,
     *MERGING,
+    *AUGMENTING,
     *("LayerNormalization", "GroupNormalization", "UnitNormalization"),
     *("Concatenate", "Dot", "RepeatVector"),
     *("LeakyReLU", "PReLU", "ELU", "EinsumDense", "MultiHeadAttention", "Resizing", "CenterCrop"),

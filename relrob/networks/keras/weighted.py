@@ -14,7 +14,7 @@ from relrob.domain.network import Network
 from relrob.errors import NetworkError
 from relrob.networks.content import checked_bytes
 from relrob.networks.keras import hdf5
-from relrob.networks.keras.config import IDENTITIES, LayerConfig, Model, parse
+from relrob.networks.keras.config import AUGMENTING, IDENTITIES, LayerConfig, Model, parse
 from relrob.networks.keras.files import members
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
 from relrob.networks.weighted import Affine, NotReadError, Weighted
@@ -32,7 +32,7 @@ _OTHER: Final = (
 _PASSING: Final = IDENTITIES
 # Layers that multiply by constants and add constants, and those that leave values as they are.
 _AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
-_MOVING: Final = ("Reshape", "Flatten", *IDENTITIES)
+_MOVING: Final = ("Reshape", "Flatten", *AUGMENTING, *IDENTITIES)
 # keras.backend.epsilon(), the least divisor of Normalization.
 _EPSILON: Final = 1e-7
 _RECTIFIED: Final = ("relu", "relu6")

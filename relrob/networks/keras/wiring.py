@@ -7,7 +7,15 @@ from collections import Counter
 from typing import Final
 
 from relrob.networks.keras.calls import Tensor
-from relrob.networks.keras.config import IDENTITIES, MERGING, MODELS, SPATIAL, LayerConfig, Model
+from relrob.networks.keras.config import (
+    AUGMENTING,
+    IDENTITIES,
+    MERGING,
+    MODELS,
+    SPATIAL,
+    LayerConfig,
+    Model,
+)
 from relrob.networks.keras.own import OWN, STEPPED
 from relrob.networks.operators import NotDenseError
 
@@ -16,6 +24,7 @@ from relrob.networks.operators import NotDenseError
 _APART: Final = {
     *SPATIAL,
     *MERGING,
+    *AUGMENTING,
     *IDENTITIES,
     *(name for name in OWN if name not in STEPPED),
     *("RepeatVector", "LeakyReLU", "PReLU", "InputLayer", "Dense", "Flatten", "Permute"),

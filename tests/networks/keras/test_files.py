@@ -170,6 +170,23 @@ def test_other_models_run_on_keras(name: str, suffix: str, tmp_path: Path) -> No
         load_network(tmp_path / f"n{suffix}", image_shape=SHAPE, classes=6, runtime="onnxruntime")
 
 
+def test_layers_that_augment_images_in_training_do_nothing(tmp_path: Path) -> None:
+    model = sequential(
+        *(lambda k: k.RandomFlip(), lambda k: k.RandomRotation(0.2), lambda k: k.RandomZoom(0.2)),
+        *(lambda k: k.RandomTranslation(0.2, 0.2), lambda k: k.RandomContrast(0.2)),
+        lambda k: k.RandomBrightness(0.2, value_range=(0, 1)),
+        *(lambda k: k.Flatten(), lambda k: k.Dense(6)),
+    )
+    network = load_network(save(model, tmp_path / "n.keras"), image_shape=SHAPE, classes=6)
+    assert network.apart
+    found = open_network(network).outputs(IMAGES)
+    kernel, bias = model.layers[-1].get_weights()
+    np.testing.assert_allclose(found, IMAGES @ kernel + bias, rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        found, model.predict(IMAGES.reshape(-1, *SHAPE), verbose=0), rtol=1e-5, atol=1e-6
+    )
+
+
 def test_a_fixed_batch_runs_padded_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
