@@ -45,6 +45,13 @@ STACKS: dict[str, tuple[Stack, bool]] = {
         ],
         True,
     ),
+    "a model of layers that augment": (
+        lambda k: [
+            keras().Sequential([k.RandomFlip(), k.RandomRotation(0.1)]),
+            *(k.Rescaling(2.0, offset=-1.0), k.Conv2D(8, 3, activation="relu"), k.Flatten()),
+        ],
+        True,
+    ),
     "rescaling, then a depthwise convolution": (
         lambda k: [
             k.Rescaling(2.0, offset=-1.0),
@@ -102,7 +109,9 @@ def built(stack: Stack, seed: int = 3) -> Any:
         if isinstance(layer, layers.BatchNormalization):
             ends = (0.5, 1.5), (-0.3, 0.3), (-0.3, 0.3), (0.3, 2.0)
             layer.set_weights([rng.uniform(*each, shapes[0]) for each in ends])
-        elif layer.weights and not isinstance(layer, layers.Normalization):
+        elif isinstance(
+            layer, (layers.Dense, layers.Conv2D, layers.DepthwiseConv2D, layers.SeparableConv2D)
+        ):
             layer.set_weights([rng.normal(0, 0.3, shape) for shape in shapes])
     return model
 

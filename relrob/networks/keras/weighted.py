@@ -14,7 +14,14 @@ from relrob.domain.network import Network
 from relrob.errors import NetworkError
 from relrob.networks.content import checked_bytes
 from relrob.networks.keras import hdf5
-from relrob.networks.keras.config import AUGMENTING, IDENTITIES, LayerConfig, Model, parse
+from relrob.networks.keras.config import (
+    AUGMENTING,
+    IDENTITIES,
+    MODELS,
+    LayerConfig,
+    Model,
+    parse,
+)
 from relrob.networks.keras.files import members
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
 from relrob.networks.weighted import Affine, NotReadError, Weighted
@@ -57,7 +64,7 @@ def _layers(
 ) -> tuple[Weighted, ...]:
     """The weights of a model."""
     for layer in model.layers:
-        if layer.kind in _OTHER:
+        if layer.kind in _OTHER and not _moves(layer):
             raise NotReadError(f"the weights of {layer} are not read")
     try:
         held = matched(file, path, model.layers, _owns)
@@ -67,6 +74,14 @@ def _layers(
         raise NotReadError(f"its weights do not fit its layers ({error})") from error
     except NetworkError as error:
         raise NotReadError(str(error)) from error
+
+
+def _moves(layer: LayerConfig) -> bool:
+    """Does it pass on each value as it is? So does a model of such layers."""
+    if layer.kind not in MODELS:
+        return layer.kind in _MOVING
+    inner = layer.settings.get("layers") or [{}]
+    return all(each.get("class_name") in ("InputLayer", *_MOVING) for each in inner)
 
 
 def _owns(layer: LayerConfig) -> bool:
@@ -141,7 +156,7 @@ class _Walk:
 
     def _scale(self, layer: LayerConfig, before: tuple[Affine, ...]) -> None:
         """A layer that multiplies by constants, or that passes on what was multiplied."""
-        if layer.kind in _MOVING:
+        if _moves(layer):
             self._affine[layer.name] = before
         elif layer.kind in _AFFINE:
             made = _affine(layer, self._arrays[layer.name]() if _owns(layer) else [])
