@@ -161,7 +161,8 @@ class Around:
     @property
     def image(self) -> NDArray[Any]:
         """As the data set has it."""
-        return self.search.images.images[self.record.index]
+        found: NDArray[Any] = self.search.images.images[self.record.index]
+        return found
 
     def line(self) -> dict[str, Any]:
         """The line of the record: witnesses are checked, proved radii attacked."""

@@ -36,7 +36,7 @@ from tests.support import random_dense
 FEW: Final = Tried(("pgd:restarts=2:steps=10", "hopskipjump:steps=2"), samples=8)
 WAYS: Final = ["pgd", "hopskipjump", "corners", "one-sided", "witnesses"]
 WEAK: Final = 3  # an image of the case that is wrong near by
-KINDS: Final = {
+KINDS: Final[dict[str, dict[str, Any]]] = {
     "linf": {"max_radius": "1/5", "precision": "1/255"},
     "l2": {"max_radius": "2", "precision": "1/20"},
     "l1": {"max_radius": "8", "precision": "1/5"},
