@@ -83,9 +83,13 @@ class Record:
         with self._path.open("a", encoding="utf-8") as file:
             file.write(f"{json.dumps(line)}\n")
 
+    def line(self, run: str, image: int) -> Mapping[str, Any]:
+        """What was found around an image; an alarm where it was not attacked."""
+        return self._found.get((run, image), {"alarm": ""})
+
     def done(self, run: Run, image: int) -> bool:
         """Was the image attacked without an alarm?"""
-        return "alarm" not in self._found.get((run.name, image), {"alarm": ""})
+        return "alarm" not in self.line(run.name, image)
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -167,11 +171,15 @@ def tallies(lines: Iterable[Mapping[str, Any]]) -> dict[str, Tally]:
     return found
 
 
-def report(lines: Sequence[Mapping[str, Any]]) -> str:
-    """The page: regions by kind and network, and what each attack found there."""
-    by = tallies(lines)
+def regions_of(by: Mapping[str, Tally]) -> dict[tuple[str, str], int]:
+    """Regions that were attacked, by kind and network."""
     kinds = sorted({each for tally in by.values() for each in tally.regions})
-    regions = {each: max(tally.regions.get(each, 0) for tally in by.values()) for each in kinds}
+    return {each: max(tally.regions.get(each, 0) for tally in by.values()) for each in kinds}
+
+
+def table_of(by: Mapping[str, Tally]) -> list[str]:
+    """A line of Markdown an attack: regions by kind and network, and what was found there."""
+    kinds = list(regions_of(by))
     head = ["attack", *(f"{kind}, {network}" for kind, network in kinds), "found inside"]
     table = [[*head, "learnt nothing", "s a region"]]
     for name, tally in by.items():
@@ -180,6 +188,13 @@ def report(lines: Sequence[Mapping[str, Any]]) -> str:
         table.append([name, *each, f"{tally.inside}", f"{tally.blind}", f"{spent:.2f}"])
     rows = [f"| {' | '.join(row)} |" for row in table]
     rows[1:1] = [f"|{' --- |' + ' ---: |' * (len(table[0]) - 1)}"]
+    return rows
+
+
+def report(lines: Sequence[Mapping[str, Any]]) -> str:
+    """The page: regions by kind and network, and what each attack found there."""
+    by = tallies(lines)
+    regions = sum(regions_of(by).values())
     said = [f"ALARM {each}" for each in alarms(lines)] or ["No alarm."]
     told = [
         "# Attacks inside regions that are proved ROBUST",
@@ -191,9 +206,9 @@ def report(lines: Sequence[Mapping[str, Any]]) -> str:
         "L-infinity balls of 1/255. Each number is of regions that were proved ROBUST and then "
         f"attacked. {', '.join(MANY)} have 50 restarts.",
         "",
-        *rows,
+        *table_of(by),
         "",
-        f"{sum(regions.values()):,} regions of {WANTED:,} wanted, around {len(lines):,} pairs of "
+        f"{regions:,} regions of {WANTED:,} wanted, around {len(lines):,} pairs of "
         f"image and file. {' '.join(said)}",
     ]
     return "\n".join(told) + "\n"
@@ -218,17 +233,16 @@ def main(
     return 1 if alarms(record.lines) else 0
 
 
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.attacked_proofs", description="attack regions that are proved ROBUST"
-    )
+def parser_of(name: str, about: str) -> argparse.ArgumentParser:
+    """The options that a record and its page need."""
+    parser = argparse.ArgumentParser(prog=f"python -m tests.{name}", description=about)
     parser.add_argument(
         "--record", type=Path, required=True, help="what was found: read to resume, and added to"
     )
     parser.add_argument("--report", type=Path, help="the page of tables to write")
-    return parser.parse_args()
+    return parser
 
 
 if __name__ == "__main__":
-    given = _arguments()
+    given = parser_of("attacked_proofs", "attack regions that are proved ROBUST").parse_args()
     raise SystemExit(main(given.record, given.report))

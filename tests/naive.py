@@ -38,11 +38,21 @@ class NaivePoint:
     image: NDArray[np.float32]
 
 
-def points(
-    image: NDArray[Any], radius: Fraction, step: Fraction, features: int, axes: int = 10
-) -> Iterator[NaivePoint]:
-    """Every image { x moved on S : cost of S <= radius }, depth first over features in order of
-    saliency."""
+@dataclass(frozen=True)
+class NaiveFeatures:
+    """Of each feature its pixels and its exact cost; of each pixel the value that it takes, as a
+    rational (k/255 for levels)."""
+
+    groups: list[list[int]]
+    costs: list[Fraction]
+    moved: list[Fraction]
+    pixels: list[Fraction]
+
+
+def features_of(
+    image: NDArray[Any], step: Fraction, features: int, axes: int = 10
+) -> NaiveFeatures:
+    """The features in order of saliency."""
     pixels = exact_pixels(image)
     mean = sum(pixels, Fraction(0)) / len(pixels)
     order = sorted(
@@ -54,6 +64,16 @@ def points(
         for p in pixels
     ]
     costs = [sum((abs(moved[i] - pixels[i]) for i in group), Fraction(0)) for group in groups]
+    return NaiveFeatures(groups, costs, moved, pixels)
+
+
+def points(
+    image: NDArray[Any], radius: Fraction, step: Fraction, features: int, axes: int = 10
+) -> Iterator[NaivePoint]:
+    """Every image { x moved on S : cost of S <= radius }, depth first over features in order of
+    saliency."""
+    own = features_of(image, step, features, axes)
+    groups, costs, moved, pixels = own.groups, own.costs, own.moved, own.pixels
     clean = np.array([to_float32(p) for p in pixels], dtype=np.float32)
     target = {i: to_float32(moved[i]) for group in groups for i in group}
 
