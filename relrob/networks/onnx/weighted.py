@@ -13,6 +13,7 @@ import onnx
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.content import checked_bytes
+from relrob.networks.onnx.before import Steps
 from relrob.networks.onnx.blocks import in_blocks
 from relrob.networks.onnx.constants import Constant, attributes, derived, held
 from relrob.networks.weighted import Codes, NotReadError, Weighted, stored_of
@@ -59,6 +60,7 @@ class Walk:
         self._graph = graph
         self._constants = {tensor.name: held(tensor) for tensor in graph.initializer}
         self._values: dict[str, _Value] = {}
+        self._steps = Steps()
         self._found: list[Weighted] = []
         self._readers: dict[str, int] = {}
         for node in graph.node:
@@ -98,25 +100,26 @@ class Walk:
         depth = max(
             (self._values[name].depth for name in node.input if name in self._values), default=0
         )
+        source = next((name for name in node.input if name in self._values), "")
         made = self.layer(node)
         if made is not None:
-            first = next((n for n in node.input if n in self._values), "")
-            before = self._values[first].codes if first else None
+            before = self._values[source].codes if source else None
             given = made.given if before is None else before.read_by(made.given)
             made = replace(made, label=label, depth=depth + 1, given=given, tensor=node.output[0])
-            self._found.append(made)
+            self._found.append(self._steps.put_before(made, source))
             value = _Value(depth + 1, len(self._found) - 1, made.result, linear=True)
             self._values[node.output[0]] = value
             return
         for name in node.output:
             self._values[name] = _Value(depth)
-        self._follow(node)
-
-    def _follow(self, node: onnx.NodeProto) -> None:
-        """A step on the output of a layer: bias, normalisation, ReLU, codes."""
-        source = next((name for name in node.input if name in self._values), None)
-        if source is None:
+        if not source:
             return
+        self._follow(node, source)
+        if self._values[node.output[0]].owner is None:
+            self._steps.take(node, source, self._constants)
+
+    def _follow(self, node: onnx.NodeProto, source: str) -> None:
+        """A step on the output of a layer: bias, normalisation, ReLU, codes."""
         value, out = self._values[source], node.output[0]
         if node.op_type in ("QuantizeLinear", "QLinearAdd"):
             self._coded(node, value)

@@ -1,0 +1,182 @@
+"""Constants before a layer, which a converter may fold into its weights, against onnxruntime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from relrob.networks.load import load_network
+from relrob.networks.weighted import Weighted, weights_of
+
+Array = NDArray[Any]
+RNG = np.random.default_rng(6)
+SHAPE = (4, 4, 3)
+node = helper.make_node
+
+
+def floats(*shape: int) -> Array:
+    return RNG.uniform(0.5, 1.5, shape).astype(np.float32)
+
+
+def written(path: Path, nodes: list[Any], held: dict[str, Array], rows: bool) -> Weighted:
+    """The first layer of a graph from the image "x" to "y"."""
+    dims = [1, 48] if rows else [1, 3, 4, 4]
+    made = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, dims)],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 6])],
+        [numpy_helper.from_array(array, name) for name, array in held.items()],
+    )
+    opsets = [helper.make_opsetid("", 17)]
+    path.write_bytes(
+        helper.make_model(made, opset_imports=opsets, ir_version=9).SerializeToString()
+    )
+    layout = "hwc" if rows else "auto"
+    network = load_network(path, image_shape=SHAPE, classes=6, layout=layout)
+    return weights_of(network)[0]
+
+
+def constant(*shape: int) -> dict[str, Array]:
+    return {"c": floats(*shape)}
+
+
+NORMALISED = {name: floats(3) for name in ("gamma", "beta", "mean", "variance")}
+BATCHES = node("BatchNormalization", ["x", *NORMALISED], ["s"], epsilon=0.01)
+# Nodes from "x" to "s", their constants, and the number of steps that are read.
+BEFORE_IMAGES: dict[str, tuple[list[Any], dict[str, Array], int]] = {
+    "a number": ([node("Mul", ["c", "x"], ["s"])], constant(1), 1),
+    "channels": ([node("Sub", ["x", "c"], ["s"])], constant(1, 3, 1, 1), 1),
+    "from constants": ([node("Sub", ["c", "x"], ["s"])], constant(3, 1, 1), 1),
+    "divided": ([node("Div", ["x", "c"], ["s"])], constant(3, 1, 1), 1),
+    "a batch normalisation": ([BATCHES], NORMALISED, 1),
+    "mean and deviation": (
+        [node("Sub", ["x", "c"], ["a"]), node("Div", ["a", "d"], ["s"])],
+        {"c": floats(1, 3, 1, 1), "d": floats(3, 1, 1)},
+        2,
+    ),
+    "columns of an image": ([node("Mul", ["x", "c"], ["s"])], constant(4), 0),
+    "no constants": ([node("Div", ["c", "x"], ["s"])], constant(1), 0),
+    "a maximum behind it": (
+        [
+            node("Mul", ["x", "c"], ["a"]),
+            node("MaxPool", ["a"], ["s"], kernel_shape=[3, 3], pads=[1, 1, 1, 1]),
+        ],
+        constant(1),
+        0,
+    ),
+}
+BEFORE_ROWS: dict[str, tuple[list[Any], dict[str, Array], int]] = {
+    "a number, then flat": (
+        [node("Add", ["x", "c"], ["a"]), node("Flatten", ["a"], ["s"])],
+        constant(1, 1),
+        1,
+    ),
+    "columns": ([node("Mul", ["x", "c"], ["s"])], constant(48), 1),
+    "columns, then another order": (
+        [node("Mul", ["x", "c"], ["a"]), node("Flatten", ["a"], ["s"])],
+        constant(48),
+        0,
+    ),
+    "columns, then a number behind another order": (
+        [
+            *(node("Mul", ["x", "c"], ["a"]), node("Flatten", ["a"], ["f"])),
+            node("Sub", ["f", "d"], ["s"]),
+        ],
+        {"c": floats(48), "d": floats(1)},
+        1,
+    ),
+}
+
+
+def folded(layer: Weighted, steps: int) -> Weighted:
+    """The form with everything folded in."""
+    assert len(layer.before) == steps
+    return list(layer.forms())[-1]
+
+
+def run(path: Path, image: Array) -> Array:
+    session = ort.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    return np.asarray(session.run(None, {"x": image})[0], np.float64).ravel()
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, n) in BEFORE_IMAGES.items() if n])
+def test_a_convolution_with_its_steps_is_what_onnxruntime_computes(
+    tmp_path: Path, name: str
+) -> None:
+    before, held, steps = BEFORE_IMAGES[name]
+    nodes = [*before, node("Conv", ["s", "w", "b"], ["r"]), node("Flatten", ["r"], ["y"])]
+    weights = {"w": floats(6, 3, 4, 4), "b": floats(6)}
+    layer = folded(written(tmp_path / "n.onnx", nodes, held | weights, False), steps)
+    image = floats(1, 3, 4, 4)
+    found = layer.values @ image[0].transpose(1, 2, 0).ravel() + layer.bias
+    np.testing.assert_allclose(found, run(tmp_path / "n.onnx", image), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["channels", "a batch normalisation", "a number"])
+def test_so_is_a_depthwise_convolution(tmp_path: Path, name: str) -> None:
+    before, held, steps = BEFORE_IMAGES[name]
+    nodes = [*before, node("Conv", ["s", "w", "b"], ["r"], group=3), node("Flatten", ["r"], ["y"])]
+    weights = {"w": floats(6, 1, 4, 4), "b": floats(6)}
+    layer = folded(written(tmp_path / "n.onnx", nodes, held | weights, False), steps)
+    image = floats(1, 3, 4, 4)
+    # Outputs 2 c and 2 c + 1 read channel c.
+    read = np.repeat(image[0].reshape(3, 16), 2, axis=0)
+    found = (layer.values * read).sum(axis=1) + layer.bias
+    np.testing.assert_allclose(found, run(tmp_path / "n.onnx", image), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, n) in BEFORE_ROWS.items() if n])
+def test_so_is_a_dense_layer(tmp_path: Path, name: str) -> None:
+    before, held, steps = BEFORE_ROWS[name]
+    nodes = [*before, node("Gemm", ["s", "w", "b"], ["y"])]
+    weights = {"w": floats(48, 6), "b": floats(6)}
+    path = tmp_path / "n.onnx"
+    layer = folded(written(path, nodes, held | weights, True), steps)
+    if "order" in name:
+        # The runtime does what is not read as a step.
+        held = held | {"c": np.ones(48, np.float32)}
+        written(path, nodes, held | weights, True)
+    image = floats(1, 48)
+    found = layer.values @ image[0] + layer.bias
+    np.testing.assert_allclose(found, run(path, image), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name, (_, _, n) in BEFORE_IMAGES.items() if not n])
+def test_what_is_no_step_of_its_channels_is_not_read(tmp_path: Path, name: str) -> None:
+    before, held, _ = BEFORE_IMAGES[name]
+    nodes = [*before, node("Conv", ["s", "w"], ["r"]), node("Flatten", ["r"], ["y"])]
+    layer = written(tmp_path / "n.onnx", nodes, held | {"w": floats(6, 3, 4, 4)}, False)
+    assert layer.before == ()
+
+
+def test_nor_is_one_before_another_order_of_the_columns(tmp_path: Path) -> None:
+    before, held, _ = BEFORE_ROWS["columns, then another order"]
+    nodes = [*before, node("Gemm", ["s", "w"], ["y"])]
+    layer = written(tmp_path / "n.onnx", nodes, held | {"w": floats(48, 6)}, True)
+    assert layer.before == ()
+
+
+def test_a_normalisation_behind_a_rectifier_stands_before_the_next_layer(tmp_path: Path) -> None:
+    nodes = [
+        *(node("Gemm", ["x", "w", "b"], ["h"]), node("Relu", ["h"], ["a"])),
+        node("BatchNormalization", ["a", "gamma", "beta", "mean", "variance"], ["s"]),
+        node("Gemm", ["s", "v"], ["y"]),
+    ]
+    held = {"w": floats(48, 3), "b": floats(3), "v": floats(3, 6), **NORMALISED}
+    path = tmp_path / "n.onnx"
+    written(path, nodes, held, True)
+    network = load_network(path, image_shape=SHAPE, classes=6, layout="hwc")
+    one, two = weights_of(network)
+    assert one.before == ()
+    assert not one.folded
+    image = floats(1, 48)
+    hidden = np.maximum(one.values @ image[0] + one.bias, 0)
+    two = folded(two, 1)
+    np.testing.assert_allclose(two.values @ hidden + two.bias, run(path, image), rtol=1e-4)
