@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -80,9 +81,12 @@ def _tell(begins: bool) -> None:
         _announce(begins)
 
 
-def die_with_parent() -> None:
-    """The kernel kills this process when its parent ends."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, 9, 0, 0, 0)
+def die_with_parent(parent: int) -> None:
+    """The kernel kills this process when its parent, the process `parent`, ends. Where that has
+    happened already, this process ends now."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def write_only_below(folder: str) -> bool:

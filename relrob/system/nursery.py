@@ -97,9 +97,10 @@ def attend(request: Call, others: tuple[int, ...] = ()) -> dict[str, Any]:
     folder = tempfile.mkdtemp(prefix="relrob-reader-")
     listen, speak = os.pipe()
     noise = os.memfd_create("noise")
+    watcher = os.getpid()
     pid = os.fork()
     if pid == 0:
-        _child(request, folder, listen, speak, noise, others)
+        _child(request, watcher, folder, listen, speak, noise, others)
     os.close(speak)
     try:
         outcome, status = _watch(pid, listen, request, others[:1])
@@ -111,12 +112,19 @@ def attend(request: Call, others: tuple[int, ...] = ()) -> dict[str, Any]:
 
 
 def _child(
-    request: Call, folder: str, listen: int, speak: int, noise: int, others: tuple[int, ...]
+    request: Call,
+    watcher: int,
+    folder: str,
+    listen: int,
+    speak: int,
+    noise: int,
+    others: tuple[int, ...],
 ) -> None:
-    """Be the process that reads the file. Never returns."""
+    """Be the process that reads the file, as long as the process `watcher` lives. Never
+    returns."""
     try:
+        confine.die_with_parent(watcher)
         os.setsid()
-        confine.die_with_parent()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         for number in (listen, *others):
             os.close(number)

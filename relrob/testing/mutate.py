@@ -117,9 +117,10 @@ class Batch:
         (self.folder / "here").mkdir()
         self.listen, speak = os.pipe()
         self.noise = os.memfd_create("noise")
+        parent = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
-            self._work(speak)
+            self._work(parent, speak)
         os.close(speak)
         self.frames, self.clock, self.current = (
             Frames(self.listen, 1 << 30),
@@ -127,12 +128,12 @@ class Batch:
             numbers.start,
         )
 
-    def _work(self, speak: int) -> None:
+    def _work(self, parent: int, speak: int) -> None:
         """Never returns."""
         code = 1
         try:
+            confine.die_with_parent(parent)
             os.setsid()
-            confine.die_with_parent()
             signal.signal(signal.SIGINT, signal.SIG_DFL)
             for stream in (1, 2):
                 os.dup2(self.noise, stream)

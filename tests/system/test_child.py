@@ -297,6 +297,23 @@ def test_an_interrupt_ends_helper_and_child(tmp_path: Path) -> None:
     assert _gone([*helper, *grandchild])
 
 
+@pytest.mark.parametrize("orphaned", [True, False])
+def test_a_child_that_comes_too_late_to_be_watched_ends(orphaned: bool) -> None:
+    """Its parent may end between the fork and the call that ties it to its parent."""
+    script = (
+        "import os, time; from relrob.system.confine import die_with_parent\n"
+        "parent = os.getpid()\n"
+        "if child := os.fork():\n"
+        f"    {'os._exit(0)' if orphaned else 'os.waitpid(child, 0)'}\n"
+        f"while {orphaned} and os.getppid() == parent:\n    time.sleep(0.01)\n"
+        "die_with_parent(parent)\n"
+        "os.write(1, b'alive'); os._exit(0)\n"
+    )
+    # The call returns when nobody holds the pipe any more.
+    told = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, check=False)
+    assert told.stdout == (b"" if orphaned else b"alive")
+
+
 def _children(process: int) -> list[int]:
     return [
         int(one) for one in Path(f"/proc/{process}/task/{process}/children").read_text().split()
