@@ -304,7 +304,7 @@ def test_a_child_that_comes_too_late_to_be_watched_ends(orphaned: bool) -> None:
         "import os, time; from relrob.system.confine import die_with_parent\n"
         "parent = os.getpid()\n"
         "if child := os.fork():\n"
-        f"    {'os._exit(0)' if orphaned else 'os.waitpid(child, 0)'}\n"
+        f"    {orphaned} or os.waitpid(child, 0); os._exit(0)\n"
         f"while {orphaned} and os.getppid() == parent:\n    time.sleep(0.01)\n"
         "die_with_parent(parent)\n"
         "os.write(1, b'alive'); os._exit(0)\n"
