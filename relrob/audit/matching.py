@@ -168,15 +168,18 @@ def _viewed(
         _in_order(Match(ours, quantised, place, place), reference, number, image_shape)
         for ours in reference[number].forms()
     ]
-    return min(matches, key=_distance)
+    return matches[0] if len(matches) == 1 else min(matches, key=_distance)
 
 
 def _distance(match: Match) -> tuple[float, float]:
-    """Of the weights, and of the biases, which tell forms with equal weights apart."""
-    ours, theirs = match.reference, match.quantised
+    """Of the weights of most outputs, and of their biases, which tell forms with equal weights
+    apart. Classes may stand in another order."""
+    told = _with_classes(match)
+    ours, theirs = told.reference, told.quantised
     zeros = np.zeros(ours.shape[0])
     one, other = (zeros if layer.bias is None else layer.bias for layer in (ours, theirs))
-    return float(np.linalg.norm(ours.values - theirs.values)), float(np.linalg.norm(one - other))
+    far = np.linalg.norm(ours.values - theirs.values, axis=1), np.abs(one - other)
+    return float(np.median(far[0])), float(np.median(far[1]))
 
 
 def _in_order(

@@ -162,6 +162,18 @@ def test_another_state_of_the_normalisations_is_told(
     assert [each.id for each in found] == [expected]
 
 
+@pytest.mark.parametrize("order", [[1, 0, 2, 3, 4], [4, 3, 1, 0, 2]])
+def test_classes_in_another_order_are_told_behind_a_folded_step(
+    tmp_path: Path, order: list[int]
+) -> None:
+    stack = STACKS["batch normalisations behind ReLU"][0]
+    reference, quantised = built(stack), built(stack)
+    last = quantised.layers[-1]
+    last.set_weights([each[..., order] for each in last.get_weights()])
+    found = compared(reference, quantised, tmp_path).diagnoses
+    assert [each.id for each in found] == ["permuted-classes"]
+
+
 def test_a_step_that_only_one_network_makes_is_told(tmp_path: Path) -> None:
     """The converted network reads pixels of 0 to 255, which only the reference divides."""
     dense: Stack = lambda k: [k.Flatten(), k.Dense(24, "relu")]  # noqa: E731
