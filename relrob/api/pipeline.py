@@ -17,7 +17,7 @@ from relrob.report.study.stage_text import GroupRows, ImageOutcomes, stages_json
 from relrob.store.stage_archive import pack, unpack
 from relrob.store.stage_directory import checked_file, finished, missing
 from relrob.store.stage_document import Finished
-from relrob.store.stage_outcomes import FILE, decode
+from relrob.store.stage_outcomes import FILE, Outcomes, decode
 from relrob.study.pipeline.campaign import INDEX, read_index, run_pipeline
 from relrob.study.pipeline.spec import is_pipeline, read_pipeline
 from relrob.study.spec import find_text, parsed
@@ -156,7 +156,7 @@ def claims_of(index: dict[str, Any], groups: Sequence[GroupRows]) -> list[PaperC
     ]
 
 
-def stage_outcomes(directory: Path, stage: Finished) -> ImageOutcomes | None:
+def stage_outcomes(directory: Path, stage: Finished) -> Outcomes | None:
     """What became of the images of a finished stage that attacked some. Raises StoreError."""
     if FILE not in stage.files or FILE in missing(directory, stage):
         return None
