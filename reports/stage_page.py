@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from relrob.report.run.table import escape
@@ -81,6 +81,7 @@ PICTURES: Final = {
 def page(run: Run, facts: Mapping[str, Any], drawn: Iterable[str], note: str) -> str:
     """README.md. `facts`: provenance.json; `note`: what was written by hand, "" for nothing."""
     study, profile = facts["study"], facts["profile"]
+    left = [each.group for each in run.groups if each.done < each.stages]
     words = [f"relrob study run {study}"] + ([f"--profile {profile}"] if profile else [])
     lines = [
         f"# {escape(run.index['title'])}",
@@ -89,7 +90,7 @@ def page(run: Run, facts: Mapping[str, Any], drawn: Iterable[str], note: str) ->
         "what.",
         f"{facts['finished']:,} of {facts['stages']:,} stages are finished, "
         f"{facts['minutes_of_work']:,} minutes of work of one worker.",
-        *_unfinished(run.groups),
+        *_unfinished(left),
         "",
         *_claims(run),
         *_scaled(facts),
@@ -107,7 +108,8 @@ def page(run: Run, facts: Mapping[str, Any], drawn: Iterable[str], note: str) ->
         lines.append(f"| {name} | {entry['kind']} | {count} | {images} | {entry['minutes']} |")
     lines += ["", *(["## Notes", "", note.rstrip("\n"), ""] if note.strip() else [])]
     pictures = captioned(PICTURES.get(run.index["report"], ()), sorted(drawn))
-    lines += ["## Figures", "", *pictures] if pictures else []
+    some = ["Of groups that are not finished they show what there is.", ""] if left else []
+    lines += ["## Figures", "", *some, *pictures] if pictures else []
     lines += [*_results(run), *_kept(facts)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -145,7 +147,9 @@ def means(group: GroupRows, every: Iterable[str]) -> list[dict[str, Any]]:
     A row on a network of another seed or run says so: "other" in place of that seed.
     """
     axes = [name for name in every if name not in UNIT]
-    metrics = [name for name in group.columns if _is_metric(name) and name not in axes]
+    # An attack's examples transfer to its own network by definition.
+    own = ("transfer_rate",) if group.kind == "attack" else ()
+    metrics = [name for name in group.columns if _is_metric(name) and name not in (*axes, *own)]
     found: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in group.rows:
         found.setdefault(tuple(_value(row, name) for name in axes), []).append(row)
@@ -178,8 +182,7 @@ def _value(row: Mapping[str, Any], name: str) -> Any:
     return row.get(name)
 
 
-def _unfinished(groups: Iterable[GroupRows]) -> list[str]:
-    left = [each.group for each in groups if each.done < each.stages]
+def _unfinished(left: Sequence[str]) -> list[str]:
     if not left:
         return []
     return [

@@ -23,7 +23,15 @@ from relrob.study.spec import builtin
 from relrob.system.npz import unpacked
 from reports import stages
 from reports.stage_page import PICTURES, means
-from reports.stage_records import EXAMPLES, IMAGES, RECORDS, STAGES, opened, records
+from reports.stage_records import (
+    EXAMPLES,
+    IMAGES,
+    RECORDS,
+    STAGES,
+    KeptOutcomes,
+    opened,
+    records,
+)
 from tests.report.made_study import CLEAN, made_study
 from tests.report.test_stage_figures import DRAWN
 
@@ -167,6 +175,7 @@ def test_numbers_are_means_of_the_study(study: Path, report: Path) -> None:
     (line,) = (each for each in mine["means"] if each["compress"] == "dorefa:1")
     assert (line["rows"], len(values)) == (3, 3)
     assert line["adversarial_accuracy"] == pytest.approx(np.mean(values), abs=1e-6)
+    assert "transfer_rate" in group["rows"][0] and "transfer_rate" not in line
     shown = page(report).split("### mnist-fgsm\n")[1].split("###")[0]
     assert f"| {np.mean(values):.4g} |" in shown
     rows = list(csv.DictReader(io.StringIO((report / "tables.csv").read_text())))
@@ -255,7 +264,7 @@ def test_the_stages_can_be_imported_and_shown(study: Path, report: Path, tmp_pat
 def test_distances_are_kept_where_claims_read_them(report: Path) -> None:
     with opened(files(report)) as run:
         kept = {
-            group.group: {each.whole for each in group.outcomes if each is not None}
+            group.group: {each.whole for each in group.outcomes if isinstance(each, KeptOutcomes)}
             for group in run.groups
         }
         assert kept["mnist-cw"] == {True}
