@@ -23,7 +23,6 @@ from relrob.registry import EVALUATORS, Entry, load, solvers
 from relrob.report.run.table import table_markdown
 from relrob.store.summary import Summary
 from relrob.training.architectures import ARCHITECTURES
-from relrob.training.recipes import Recipe
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICKSTART = ROOT / "reports" / "quickstart"
@@ -89,25 +88,10 @@ def presets() -> str:
 def networks() -> str:
     """The networks that are trained here."""
     rows = [
-        f"| `{each.name}` | {each.summary} | {_recipe(each.quick)} | {_recipe(each.full)} |"
+        f"| `{each.name}` | {each.summary} | {each.quick.described} | {each.full.described} |"
         for each in ARCHITECTURES
     ]
     return "\n".join(["| `--arch` | is | quick | full |", "| --- | --- | --- | --- |", *rows])
-
-
-def _recipe(recipe: Recipe) -> str:
-    """A recipe in a cell of a table."""
-    rates = [
-        f"{rate:g}" + (f" from epoch {start + 1}" if start else "") for start, rate in recipe.rates
-    ]
-    words = [f"{recipe.epochs} epochs", f"batch {recipe.batch}"]
-    words += [f"{recipe.optimiser} {', '.join(rates)}"]
-    words += [f"decay {recipe.decay:g} of {recipe.decayed}"] if recipe.decay else []
-    words += [f"width x {recipe.width:g}"] if recipe.width != 1 else []
-    words += [f"{recipe.images:,} images"] if recipe.images else []
-    words += [" + ".join(recipe.augment)] if recipe.augment else []
-    words += ["best epoch kept"] if recipe.keep == "best" else []
-    return "; ".join(words)
 
 
 def commands() -> str:

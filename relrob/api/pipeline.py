@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,9 +11,9 @@ from relrob.api.stage_files import StageFiles
 from relrob.domain.events import Event, Listener, silent
 from relrob.errors import UsageError
 from relrob.registry import load
-from relrob.report.study.judgement import PaperClaim
+from relrob.report.study.judgement import Judgement, PaperClaim
 from relrob.report.study.stage_rows import Rows
-from relrob.report.study.stage_text import GroupRows, stages_json, stages_text
+from relrob.report.study.stage_text import GroupRows, ImageOutcomes, stages_json, stages_text
 from relrob.store.stage_archive import pack, unpack
 from relrob.store.stage_directory import checked_file, finished, missing
 from relrob.store.stage_document import Finished
@@ -70,8 +71,8 @@ def show_stages(directory: Path) -> dict[str, Any]:
     """The results of the stages that are finished, group by group, and the judged claims of the
     study that they repeat. Raises StoreError."""
     index = read_index(directory)
-    groups = _groups(directory, index)
-    document = stages_json(index["title"], groups, _claims(index, groups))
+    groups = groups_of(directory, index)
+    document = stages_json(index["title"], groups, claims_of(index, groups))
     return {"study": index["study"], "profile": index["profile"], **document}
 
 
@@ -79,7 +80,7 @@ def stages_html(directory: Path) -> str:
     """The page of a study of stages, as far as it was run. Raises StoreError."""
     index = read_index(directory)
     made: str = load("relrob.report.html.write:stages_html")(
-        show_stages(directory), _groups(directory, index), str(index.get("sha256", ""))
+        show_stages(directory), groups_of(directory, index), str(index.get("sha256", ""))
     )
     return made
 
@@ -87,15 +88,15 @@ def stages_html(directory: Path) -> str:
 def show_stages_text(directory: Path, form: str) -> str:
     """The same as markdown, csv, latex or json. Raises UsageError, StoreError."""
     index = read_index(directory)
-    groups = _groups(directory, index)
-    return stages_text(index["title"], groups, form, _claims(index, groups))
+    groups = groups_of(directory, index)
+    return stages_text(index["title"], groups, form, claims_of(index, groups))
 
 
 def stage_figures(directory: Path) -> dict[str, bytes]:
     """File name to content of the published study's figures from the stages that are finished.
     Raises StoreError."""
     index = read_index(directory)
-    rows = Rows.of(_groups(directory, index))
+    rows = Rows.of(groups_of(directory, index))
     drawn: dict[str, bytes] = load("relrob.report.study.stage_figures:figures")(
         index["report"], rows, StageFiles(directory, index)
     )
@@ -105,7 +106,7 @@ def stage_figures(directory: Path) -> dict[str, bytes]:
 def stage_lines(directory: Path) -> tuple[tuple[str, ...], tuple[tuple[Any, ...], ...]]:
     """(columns, lines) of all rows: the group, then every column of every group, None where a row
     lacks it. Raises StoreError."""
-    groups = _groups(directory, read_index(directory))
+    groups = groups_of(directory, read_index(directory))
     columns = list(dict.fromkeys(column for each in groups for column in each.columns))
     lines = [(each.group, *map(row.get, columns)) for each in groups for row in each.rows]
     return ("group", *columns), tuple(lines)
@@ -140,35 +141,55 @@ def import_stages(source: Path, directory: Path) -> tuple[int, int]:
         return unpack(source, directory)
 
 
-def _claims(index: dict[str, Any], groups: list[GroupRows]) -> list[PaperClaim]:
-    """The judged claims of the published study, none where the study repeats none."""
+def claims_of(index: dict[str, Any], groups: Sequence[GroupRows]) -> list[PaperClaim]:
+    """The judged claims of the published study, none where the study repeats none. A claim that
+    says what it says of no rows at all was not run."""
     target = CLAIMS.get(index["report"])
-    return [] if target is None else list(load(target)(Rows.of(groups).closed()))
+    if target is None:
+        return []
+    judge: Callable[[Rows], list[PaperClaim]] = load(target)
+    rows = Rows.of(groups).closed()
+    unrun = {claim.says: claim for claim in judge(Rows(dict.fromkeys(rows.groups, ())))}
+    return [
+        replace(claim, judgement=Judgement.NOT_RUN) if unrun.get(claim.says) == claim else claim
+        for claim in judge(rows)
+    ]
 
 
-def _groups(directory: Path, index: dict[str, Any]) -> list[GroupRows]:
+def stage_outcomes(directory: Path, stage: Finished) -> Outcomes | None:
+    """What became of the images of a finished stage that attacked some. Raises StoreError."""
+    if FILE not in stage.files or FILE in missing(directory, stage):
+        return None
+    path = checked_file(directory, stage, FILE)
+    return decode(path.read_bytes(), str(path))
+
+
+def groups_of(
+    directory: Path,
+    index: dict[str, Any],
+    outcomes: Callable[[Path, Finished], ImageOutcomes | None] = stage_outcomes,
+) -> list[GroupRows]:
+    """The groups of a study with the rows of their finished stages. `index`: its pipeline.json;
+    `outcomes`: reads those of a stage. Raises StoreError."""
     found: dict[str, list[dict[str, Any]]] = {}
     for entry in index["stages"]:
         found.setdefault(entry["group"], []).append(entry)
-    return [_rows(directory, group, entries) for group, entries in found.items()]
+    return [_rows(directory, group, entries, outcomes) for group, entries in found.items()]
 
 
-def _rows(directory: Path, group: str, entries: list[dict[str, Any]]) -> GroupRows:
+def _rows(
+    directory: Path,
+    group: str,
+    entries: list[dict[str, Any]],
+    read: Callable[[Path, Finished], ImageOutcomes | None],
+) -> GroupRows:
     rows: list[dict[str, Any]] = []
-    outcomes: list[Outcomes | None] = []
+    outcomes: list[ImageOutcomes | None] = []
     done = 0
     for entry in entries:
         stage = finished(directory, entry["stage"])
         if stage is not None:
             done += 1
             rows += [{**entry["axes"], **row} for row in stage.rows]
-            outcomes += [_outcomes(directory, stage)] * len(stage.rows)
+            outcomes += [read(directory, stage)] * len(stage.rows)
     return GroupRows(group, entries[0]["kind"], len(entries), done, tuple(rows), tuple(outcomes))
-
-
-def _outcomes(directory: Path, stage: Finished) -> Outcomes | None:
-    """What became of the images of a stage that attacked some. Raises StoreError."""
-    if FILE not in stage.files or FILE in missing(directory, stage):
-        return None
-    path = checked_file(directory, stage, FILE)
-    return decode(path.read_bytes(), str(path))

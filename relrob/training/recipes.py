@@ -60,6 +60,24 @@ class Recipe:
         """
         return [rate for start, rate in self.rates if start <= epoch][-1]
 
+    @property
+    def described(self) -> str:
+        """The recipe in words; epochs count from 1.
+
+        >>> Recipe(3, 10, "sgd", ((0, 0.1), (2, 0.01)), augment=("flip",)).described
+        '3 epochs; batch 10; sgd 0.1, 0.01 from epoch 3; flip'
+        """
+        rates = [f"{rate:g}" + (f" from epoch {at + 1}" if at else "") for at, rate in self.rates]
+        words = [f"{self.epochs} epochs"]
+        words += [f"{self.steps:,} steps an epoch"] if self.steps else []
+        words += [f"batch {self.batch}", f"{self.optimiser} {', '.join(rates)}"]
+        words += [f"decay {self.decay:g} of {self.decayed}"] if self.decay else []
+        words += [f"width x {self.width:g}"] if self.width != 1 else []
+        words += [f"{self.images:,} images"] if self.images else []
+        words += [" + ".join(self.augment)] if self.augment else []
+        words += ["best epoch kept"] if self.keep == "best" else []
+        return "; ".join(words)
+
 
 # Duncan et al. 2020: the MLPs.
 DUNCAN_MNIST: Final = Recipe(20, 128, "rmsprop", ((0, 1e-3),))

@@ -2,8 +2,8 @@
 figures, records, witnesses that figures show, provenance; note.md, which is written by hand, goes
 into README.md.
 
-python reports/duncan2020/make.py STUDY_DIRECTORY
-python reports/duncan2020/make.py --records
+python -m reports.duncan2020.make STUDY_DIRECTORY
+python -m reports.duncan2020.make --records
 
 The second makes tables and figures again from records.parquet, witnesses.parquet and
 provenance.json: nothing is decided or run.
@@ -13,14 +13,11 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import platform
 import sys
 from collections.abc import Iterable
 from dataclasses import fields
 from fnmatch import fnmatch
 from fractions import Fraction
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +37,7 @@ from relrob.store.study_directory import CellResult, StudyHead, cell_of, read_st
 from relrob.store.summarise import summarise
 from relrob.study.spec import builtin, read_spec
 from relrob.system.files import write_atomic
+from reports.made import captioned, machine, packages, write_figures
 
 # The picture of Table I, and what is kept of a witness besides its pixels.
 TABLE = "Table I"
@@ -115,12 +113,6 @@ def accuracies(cells: Iterable[CellResult]) -> dict[str, list[float | None]]:
     return found
 
 
-def vectors() -> list[str]:
-    """Which vector instructions the processor has: kernels choose their sums by them."""
-    flags = Path("/proc/cpuinfo").read_text(encoding="utf-8").split()
-    return [name for name in ("avx2", "avx512f", "avx512_vnni", "avx_vnni") if name in flags]
-
-
 def page(text: str, done: dict[str, dict[str, Any]], drawn: list[str]) -> str:
     """README.md: what was run, the pictures, and the tables of `text`."""
     title, tables = text.split("\n", 1)
@@ -143,10 +135,7 @@ def page(text: str, done: dict[str, dict[str, Any]], drawn: list[str]) -> str:
             f"{entry['minutes_of_work']} |"
         )
     lines += ["", (HERE / "note.md").read_text(encoding="utf-8")]
-    for pattern, caption in PICTURES:
-        names = [name for name in drawn if fnmatch(name, pattern)]
-        if names:
-            lines += [caption, "", *[f"![{name}](figures/{name})\n" for name in names]]
+    lines += captioned(PICTURES, drawn)
     return "\n".join(lines).rstrip("\n") + "\n" + tables
 
 
@@ -180,10 +169,8 @@ def main(directory: Path) -> None:
             }
             for cell in cells
         ],
-        "machine": f"{platform.machine()} ({', '.join(vectors())}), "
-        f"{len(os.sched_getaffinity(0))} cores, {platform.system()}, "
-        f"Python {platform.python_version()}",
-        "packages": {name: version(name) for name in PACKAGES},
+        "machine": machine(),
+        "packages": packages(PACKAGES),
     }
     write_atomic(HERE / "provenance.json", json.dumps(provenance, indent=2) + "\n")
 
@@ -196,11 +183,7 @@ def draw(rows: list[TableRow], sets: dict[Set, list[Shown]], frames: Frames) -> 
         for name, data in made.items()
         if not any(fnmatch(name, pattern) for pattern in UNDRAWN)
     }
-    for old in (HERE / "figures").glob("*"):
-        if old.name not in made:
-            old.unlink()
-    for name, data in made.items():
-        write_atomic(HERE / "figures" / name, data)
+    write_figures(HERE, made)
     return sorted(made)
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from relrob.api.pipeline import claims_of
 from relrob.report.study import claims_matachana, claims_shrestha, claims_zhao
 from relrob.report.study.judgement import Judgement
 from relrob.report.study.stage_rows import Rows
@@ -55,6 +56,40 @@ def test_a_group_that_is_not_finished_decides_nothing() -> None:
     found = claims_shrestha.claims(Rows.of(groups).closed())
     assert verdicts(found, "23.") == {Judgement.OPEN}
     assert verdicts(found, "24.") == {Judgement.REPRODUCED}
+
+
+def groups_like(rows: Rows, done: Callable[[str], bool]) -> list[GroupRows]:
+    """The groups of these rows; those that are not `done` have one stage more, and no row."""
+    return [
+        GroupRows(name, "attack", len(some) + 1, len(some) + 1, tuple(map(dict, some)))
+        if done(name)
+        else GroupRows(name, "attack", len(some) + 1, 0, ())
+        for name, some in rows.groups.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("report", "rows", "left"),
+    [("shrestha2024", shrestha(), []), ("zhao2018", zhao(), ["LeNet5: 6."])],
+)
+def test_claims_about_groups_that_nobody_ran_are_not_run(
+    report: str, rows: Rows, left: list[str]
+) -> None:
+    """The made-up rows of Zhao et al. lack the groups of claim 6."""
+    none = claims_of({"report": report}, groups_like(rows, lambda name: False))
+    assert none and {claim.judgement for claim in none} == {Judgement.NOT_RUN}
+    every = claims_of({"report": report}, groups_like(rows, lambda name: True))
+    unrun = [claim.says[:10] for claim in every if claim.judgement is Judgement.NOT_RUN]
+    assert unrun == left
+    assert {claim.says for claim in none} <= {claim.says for claim in every}
+    assert claims_of({"report": ""}, groups_like(rows, lambda name: True)) == []
+
+
+def test_of_a_study_that_ran_in_part_the_rest_is_not_run() -> None:
+    groups = groups_like(shrestha(), lambda name: name in ("mnist-fp", "mnist-uap"))
+    found = claims_of({"report": "shrestha2024"}, groups)
+    assert verdicts(found, "24.") == {Judgement.REPRODUCED}
+    assert verdicts(found, "23.") == {Judgement.NOT_RUN}
 
 
 def with_images(share: float, more: float, images: int) -> list[GroupRows]:

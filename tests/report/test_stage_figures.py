@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from relrob.errors import ShapeError
+from relrob.report.study import shrestha_figures
 from relrob.report.study.pictures import pictured
-from relrob.report.study.shown import Curves, Examples
+from relrob.report.study.shown import Curves, Examples, Nothing
 from relrob.report.study.shrestha_table import table6
 from relrob.report.study.stage_figures import figures
 from relrob.report.study.stage_rows import Rows
@@ -71,6 +72,29 @@ def test_rows_alone_draw_what_needs_no_file() -> None:
     assert names == {"attacks-by-bits-mnist"}
     left_out = figures("shrestha2024", shrestha(), MadeShown(without="cifar"))
     assert not [name for name in left_out if "cifar" in name]
+
+
+def test_a_figure_without_a_point_is_not_drawn() -> None:
+    """Networks that nobody attacked yet have accuracies alone."""
+    trained = {
+        name: rows
+        for name, rows in zhao().groups.items()
+        if name in ("lenet5", "lenet5-pruned", "lenet5-quantised")
+    }
+    names = {name.rpartition(".")[0] for name in figures("zhao2018", Rows(trained))}
+    assert names == {"accuracy-by-density", "accuracy-by-width"}
+    groups = matachana().groups
+    clean = {name: rows for name, rows in groups.items() if name not in ("transfer", "targeted")}
+    assert {name.rpartition(".")[0] for name in figures("matachana2020", Rows(clean))} == {
+        "uer-by-eps"
+    }
+
+
+def test_markers_at_the_greatest_distance_are_whole() -> None:
+    rows = shrestha()
+    far = [{**row, "l2": 20.0} for row in rows.groups["mnist-fgsm"]]
+    made = shrestha_figures.made(Rows({**rows.groups, "mnist-fgsm": far}), Nothing())
+    assert made["attacks-by-bits-mnist"].axes[5].get_ylim()[1] > 20.5
 
 
 def examples(attack: str) -> Examples:

@@ -32,6 +32,7 @@ _JUDGED: Final = {
     "reproduced": Tone.GOOD,
     "not reproduced": Tone.BAD,
     "inconclusive": Tone.OPEN,
+    "not run": Tone.OPEN,
 }
 # Rows of a group that have a place.
 _MOST: Final = 500
@@ -117,7 +118,7 @@ def _verdict(document: Mapping[str, Any], judged: Counter[str], claims: int) -> 
     if judged["not reproduced"]:
         tone = Tone.BAD
     else:
-        tone = Tone.OPEN if judged["inconclusive"] else Tone.GOOD
+        tone = Tone.OPEN if judged["inconclusive"] or judged["not run"] else Tone.GOOD
     words = f"{judged['reproduced']} of {claims} claims reproduced"
     against = judged["not reproduced"]
     return f"{words}, {against} not reproduced" if against else words, tone

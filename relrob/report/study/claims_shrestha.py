@@ -199,7 +199,8 @@ def _in_top_2(rows: Rows, net: str) -> PaperClaim:
     picked = rows.picked(group, compress="dorefa:1")
     top = sum(int(row.get("unrecognisable_in_top_2") or 0) for row in picked)
     if lost < _SOME:
-        return PaperClaim(says, Judgement.OPEN, f"{lost} unrecognisable images")
+        few = f"{lost} unrecognisable images" if picked else "no rows"
+        return PaperClaim(says, Judgement.OPEN, few)
     why = f"{top} of {lost}"
     if top == lost:
         return PaperClaim(says, Judgement.REPRODUCED, why)

@@ -1,4 +1,4 @@
-"""How a claim of a paper is judged: reproduced, not reproduced or inconclusive."""
+"""How a claim of a paper is judged: reproduced, not reproduced, inconclusive or not run."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class Judgement(StrEnum):
     REPRODUCED = "reproduced"
     NOT = "not reproduced"
     OPEN = "inconclusive"
+    NOT_RUN = "not run"
 
 
 @dataclass(frozen=True)

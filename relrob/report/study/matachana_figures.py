@@ -34,7 +34,8 @@ def made(rows: Rows, shown: Shown) -> dict[str, Figure]:
     axes[0][0].set_ylabel("UER, white-box")
     legend(figure, axes, columns=4)
     found["uer-by-eps"] = figure
-    found["transfer-matrix"] = _matrix(rows, models)
+    if rows.groups.get("transfer"):
+        found["transfer-matrix"] = _matrix(rows, models)
     labels = sorted(rows.axis("targeted", "target_label"))
     if labels:
         found["targeted-by-label"] = _by_label(rows, models, labels)

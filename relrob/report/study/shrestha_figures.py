@@ -45,6 +45,8 @@ def made(rows: Rows, shown: Shown) -> dict[str, Figure]:
                 draw(each, curve, 0, "here")
                 _hollow(each, name, attack, metric, texts)
                 each.set_xticks(range(len(texts)), [_bits(text) for text in texts])
+                # Whole markers, also at the greatest distance.
+                each.margins(y=0.06)
                 each.set_ylim(0, 1.02 if line == 0 else None)
                 each.set_title(attack.upper() if len(attack) < 5 else "Boundary")
         axes[0][0].set_ylabel("accuracy under attack")

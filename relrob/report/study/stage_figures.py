@@ -30,11 +30,12 @@ _MAKERS: Final[dict[str, _Maker]] = {
 
 def figures(report: str, rows: Rows, shown: Shown | None = None) -> dict[str, bytes]:
     """File name to content of all figures that the rows, and the files `shown`, have something for;
-    none for a study that repeats no published one."""
+    none for a study that repeats no published one. A figure without a point in it is left out."""
     if report not in _MAKERS:
         return {}
     with matplotlib.rc_context(PRINT):
         drawn: dict[str, bytes] = {}
         for name, figure in _MAKERS[report](rows, shown or Nothing()).items():
-            drawn |= files(name, figure)
+            if any(axes.has_data() for axes in figure.axes):
+                drawn |= files(name, figure)
         return drawn

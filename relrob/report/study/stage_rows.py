@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relrob.report.study.sampled import Sampled, averaged, mean_of
-from relrob.report.study.stage_text import GroupRows
-from relrob.store.stage_outcomes import Outcomes
+from relrob.report.study.stage_text import GroupRows, ImageOutcomes
 
 # The axes that tell repetitions from each other; the first is the independent unit.
 UNIT: Final = ("seed", "run")
@@ -94,7 +93,7 @@ def _with_outcomes(group: GroupRows) -> Sequence[Mapping[str, Any]]:
 
 def _sampled(row: Mapping[str, Any], metric: str) -> Sampled:
     """A row's metric, whose value is the row's own."""
-    outcomes: Outcomes | None = row.get(_OUTCOMES)
+    outcomes: ImageOutcomes | None = row.get(_OUTCOMES)
     each = None if outcomes is None else outcomes.each(metric)
     if outcomes is None or each is None:
         return Sampled(float(row[metric]), {})

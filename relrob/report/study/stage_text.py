@@ -7,16 +7,35 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from relrob.domain.arrays import Doubles, Ints
 from relrob.errors import UsageError
 from relrob.report.run.table import escape
 from relrob.report.study.judgement import PaperClaim
 from relrob.report.study.latex import tex
 from relrob.report.study.text import claims_json, claims_markdown
-from relrob.store.stage_outcomes import Outcomes
 
 FORMATS: Final = ("markdown", "csv", "latex", "json")
+
+
+class ImageOutcomes(Protocol):
+    """What became of each image (n,) that a row was measured on."""
+
+    @property
+    def dataset(self) -> str:
+        """The name of the images' data set."""
+        ...
+
+    @property
+    def places(self) -> Ints:
+        """The places (n,) of the images there."""
+        ...
+
+    def each(self, metric: str) -> Doubles | None:
+        """The values (n,) whose mean is that column of the row, NaN for an image that does not
+        count; None for a column that is no mean over images."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -30,7 +49,7 @@ class GroupRows:
     stages: int
     done: int
     rows: tuple[dict[str, Any], ...]
-    outcomes: tuple[Outcomes | None, ...] = ()
+    outcomes: tuple[ImageOutcomes | None, ...] = ()
 
     @property
     def columns(self) -> list[str]:
