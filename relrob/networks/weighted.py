@@ -126,7 +126,10 @@ class Weighted:
     output. `relu`, `capped`: does the output have a least value of 0, and a largest of its own?
     `tied`: the format ties the scale of a bias to the scales of input and weights. `tensor`: the
     output in its file. `before`: what the network does to the inputs of the weights, the last
-    step nearest to them, in arrays that broadcast to `values`; a converter may fold it in.
+    step nearest to them, in arrays that broadcast to `values`; `after`: to the outputs, one number
+    or one an output, the first step nearest to them. A converter may fold them in. `plain`: the
+    layer without the batch normalisations that were folded in, which a converter may fold into the
+    next layer.
     """
 
     label: str
@@ -146,6 +149,8 @@ class Weighted:
     tied: bool = False
     tensor: str = ""
     before: tuple[Affine, ...] = ()
+    after: tuple[Affine, ...] = ()
+    plain: Weighted | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -185,7 +190,18 @@ class Weighted:
     def forms(self) -> Iterator[Weighted]:
         """The layer as a converter may write it: as it is, with the factor of the last step before
         it folded into the weights, with its shift folded into the bias besides, and so on for the
-        steps before that."""
+        steps before that; all of these with the steps behind it folded in as well; and without what
+        was folded in already."""
+        made = self
+        yield from made._read_forms()
+        for step in self.after:
+            made = made.folded_in(*(np.broadcast_to(each, self.shape[:1]) for each in step))
+            yield from made._read_forms()
+        if self.plain is not None:
+            yield from self.plain._read_forms()
+
+    def _read_forms(self) -> Iterator[Weighted]:
+        """The forms of `before`."""
         yield self
         made = replace(self, stored=None, folded=True, before=())
         for factor, shift in reversed(self.before):

@@ -88,6 +88,21 @@ STACKS: dict[str, tuple[Stack, bool]] = {
         ],
         True,
     ),
+    "a dilated convolution, whose bias comes later": (
+        lambda k: [k.Conv2D(8, 3, dilation_rate=2, activation="relu"), k.Flatten()],
+        False,
+    ),
+    "a factor behind a layer": (
+        lambda k: [k.Flatten(), k.Dense(24), k.Rescaling(0.25, offset=0.5), k.ReLU()],
+        True,
+    ),
+    "a bottleneck without a ReLU": (
+        lambda k: [
+            *(k.Conv2D(4, 1, use_bias=False), k.BatchNormalization()),
+            *(k.Conv2D(8, 1, use_bias=False), k.BatchNormalization(), k.ReLU(6.0), k.Flatten()),
+        ],
+        True,
+    ),
     "normalised on both sides": (
         lambda k: [
             k.BatchNormalization(),
@@ -172,6 +187,21 @@ def test_classes_in_another_order_are_told_behind_a_folded_step(
     last.set_weights([each[..., order] for each in last.get_weights()])
     found = compared(reference, quantised, tmp_path).diagnoses
     assert [each.id for each in found] == ["permuted-classes"]
+
+
+def test_branches_that_share_their_codes_have_no_wrong_zero_point(tmp_path: Path) -> None:
+    """What a ReLU gives has the codes of the values below 0 that it is joined with."""
+    layers = keras().layers
+    given = layers.Input(SHAPE)
+    branches = [layers.Conv2D(4, 3, activation="relu")(given), layers.Conv2D(4, 3)(given)]
+    joined = layers.MaxPooling2D()(branches[0]), layers.MaxPooling2D()(branches[1])
+    value = layers.Flatten()(layers.Concatenate()(joined))
+    model = keras().Model(given, layers.Dense(5)(value))
+    rng = np.random.default_rng(2)
+    model.set_weights([rng.normal(0, 0.3, each.shape) for each in model.get_weights()])
+    report = compared(model, model, tmp_path)
+    assert report.read
+    assert report.diagnoses == ()
 
 
 def test_a_step_that_only_one_network_makes_is_told(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ class _Walk:
             self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
         elif owner is not None and alone:
             self._follow(layer, owner)
-        if len(feeds) == 1 and layer.name not in self._owner:
+        if len(feeds) == 1:
             self._scale(layer, self._affine.get(feeds[0], ()))
         self._depth[layer.name] = depth
 
@@ -159,23 +159,37 @@ class _Walk:
         if _moves(layer):
             self._affine[layer.name] = before
         elif layer.kind in _AFFINE:
-            made = _affine(layer, self._arrays[layer.name]() if _owns(layer) else [])
+            made = self._constants(layer)
             self._affine[layer.name] = () if made is None else (*before, made)
 
     def _follow(self, layer: LayerConfig, owner: int) -> None:
         """A layer that reads the plain output of one with weights, and alone does."""
-        if layer.kind == "BatchNormalization":
-            axis = _axis(layer)
-            if axis in (-1, 3) or (axis == 1 and self._found[owner].kind == "dense"):
-                made = _normalisation(layer, self._arrays[layer.name]())
-                self._found[owner] = self._found[owner].folded_in(*made)
-                self._owner[layer.name] = owner
+        if layer.kind in _AFFINE:
+            self._end(layer, owner)
         elif layer.kind == "ReLU":
             self._rectified(owner, "relu", layer.name)
         elif layer.kind == "Activation":
             self._rectified(owner, layer.settings.get("activation"), layer.name)
         elif layer.kind in _PASSING:
             self._owner[layer.name] = owner
+
+    def _end(self, layer: LayerConfig, owner: int) -> None:
+        """A layer that multiplies and adds constants. A batch normalisation is always folded into
+        what is nearest to it."""
+        made, found = self._constants(layer, self._found[owner].kind), self._found[owner]
+        if made is None or any(len(each) not in (1, found.shape[0]) for each in made):
+            return
+        if layer.kind == "BatchNormalization" and not found.after:
+            plain = found.plain or found
+            self._found[owner] = replace(found.folded_in(*made), plain=plain)
+        else:
+            self._found[owner] = replace(found, after=(*found.after, made))
+        self._owner[layer.name] = owner
+
+    def _constants(self, layer: LayerConfig, kind: str = "") -> Affine | None:
+        """Those of a layer of `_AFFINE`, behind a layer of this kind or behind none."""
+        arrays = self._arrays[layer.name]() if _owns(layer) else []
+        return _affine(layer, arrays, _axis(layer) in ((-1, 1, 3) if kind == "dense" else (-1, 3)))
 
     def _rectified(self, owner: int, activation: Any, name: str) -> None:
         """Take in the activation of a layer."""
@@ -236,16 +250,17 @@ def _axis(layer: LayerConfig) -> Any:
     return axis
 
 
-def _affine(layer: LayerConfig, arrays: list[Doubles]) -> Affine | None:
-    """Factor and shift of a layer of `_AFFINE`; None where they are not those of the last axis."""
+def _affine(layer: LayerConfig, arrays: list[Doubles], last: bool) -> Affine | None:
+    """Factor and shift of a layer of `_AFFINE`, whose axis is the last or not; None where they are
+    several and not along it."""
     settings = layer.settings
     if layer.kind == "Rescaling":
         return Affine(_flat(settings["scale"]), _flat(settings.get("offset", 0.0)))
     if layer.kind == "BatchNormalization":
-        return _normalisation(layer, arrays) if _axis(layer) in (-1, 3) else None
+        return _normalisation(layer, arrays) if last else None
     mean, variance = arrays[:2] if arrays else (settings["mean"], settings["variance"])
     mean, variance = _flat(mean), _flat(variance)
-    if len(mean) > 1 and _axis(layer) not in (-1, 3):
+    if len(mean) > 1 and not last:
         return None
     spread = np.maximum(np.sqrt(variance), _EPSILON)
     if settings.get("invert", False):

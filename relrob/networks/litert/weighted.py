@@ -29,6 +29,8 @@ _OTHER: Final = (
 # The dimensions of the file's weights in the order (out, height, width, channels).
 _TURNS: Final = {"dense": (0, 1), "conv": (0, 1, 2, 3), "depthwise": (3, 1, 2, 0)}
 _RELU6: Final = 3
+# Operators whose output has the codes of their input.
+_SAME: Final = ("MAX_POOL_2D", "AVERAGE_POOL_2D", "RESHAPE", "PAD", "TRANSPOSE", "STRIDED_SLICE")
 _RECTIFIERS: Final = ("RELU", "RELU6")
 _ENDS: Final = {
     "INT8": (-128, 127),
@@ -54,6 +56,9 @@ class _Walk:
         self._flat = flat
         self._depth = dict.fromkeys(flat.inputs, 0)
         self._behind: dict[int, int] = {}
+        self._joined = _joined(flat)
+        # The number of the layer whose plain output a tensor is, in another order or not.
+        self._plain: dict[int, int] = {}
 
     def layers(self) -> tuple[Weighted, ...]:
         """All layers with weights."""
@@ -69,6 +74,13 @@ class _Walk:
             if operator.kind in _KINDS:
                 depth += 1
                 found.append(self._layer(operator, depth))
+                if not found[-1].relu:
+                    self._plain[operator.outputs[0]] = len(found) - 1
+            elif operator.kind == "BATCH_TO_SPACE_ND" and first in self._plain:
+                self._plain[operator.outputs[0]] = self._plain[first]
+            elif operator.kind == "ADD" and first in self._plain:
+                owner = self._plain[first]
+                found[owner] = self._biased(found[owner], operator)
             elif operator.kind in _RECTIFIERS and found and found[-1].tensor == str(first):
                 found[-1] = self._rectified(found[-1], operator)
             self._depth.update(dict.fromkeys(operator.outputs, depth))
@@ -96,10 +108,32 @@ class _Walk:
             bias,
             steps,
             given=codes_of(given),
-            result=codes_of(result),
+            result=self._own_codes(result),
             relu=activation in (RELU, _RELU6),
             capped=activation == _RELU6,
             tied=steps is not None,
+            tensor=str(operator.outputs[0]),
+        )
+
+    def _biased(self, layer: Weighted, operator: Operator) -> Weighted:
+        """The layer with the bias that a dilated convolution adds when its blocks are put together
+        again; as it is where something else is added."""
+        held = self._constant(operator.inputs[1])
+        if held is None or (layer.bias is not None and layer.bias.any()):
+            return layer
+        values, steps = _reals(held)
+        if values is None or len(values) != layer.shape[0]:
+            return layer
+        result = self._flat.at(operator.outputs[0])
+        activation = operator.options.get("fusedActivationFunction")
+        return replace(
+            layer,
+            bias=values,
+            bias_steps=steps,
+            result=self._own_codes(result),
+            relu=activation in (RELU, _RELU6),
+            capped=activation == _RELU6,
+            tied=False,
             tensor=str(operator.outputs[0]),
         )
 
@@ -110,9 +144,13 @@ class _Walk:
             layer,
             relu=True,
             capped=operator.kind == "RELU6",
-            result=codes_of(result),
+            result=self._own_codes(result),
             tensor=str(operator.outputs[0]),
         )
+
+    def _own_codes(self, tensor: Tensor) -> Codes | None:
+        """Its codes, None where values of others have a say in them."""
+        return None if tensor.number in self._joined else codes_of(tensor)
 
     def _constant(self, place: int) -> Tensor | None:
         """The constant that an operator reads, behind a DEQUANTIZE or not."""
@@ -126,13 +164,31 @@ class _Walk:
         held = self._constant(operator.inputs[2])
         if held is None:
             raise NotReadError(f"{operator.name} has a bias that is computed")
-        values = held.values().astype(np.float64).ravel()
-        if held.type in ("FLOAT32", "FLOAT16"):
-            return values, None
-        if held.scales is None or len(held.scales) not in (1, len(values)):
-            return None, None
-        steps = np.broadcast_to(held.scales.astype(np.float64), values.shape)
-        return values * steps, steps
+        return _reals(held)
+
+
+def _joined(flat: Flat) -> set[int]:
+    """The tensors that a CONCATENATION reads, as they are or behind `_SAME`: all of its inputs have
+    the codes of its output."""
+    found: set[int] = set()
+    for operator in reversed(flat.operators):
+        if operator.kind == "CONCATENATION":
+            found.update(operator.inputs)
+        elif operator.kind in _SAME and operator.outputs[0] in found:
+            found.add(operator.inputs[0])
+    return found
+
+
+def _reals(held: Tensor) -> tuple[Doubles | None, Doubles | None]:
+    """A constant as reals, and the scale of each where it is integer; None where it has none."""
+    values = held.values().astype(np.float64).ravel()
+    if held.type in ("FLOAT32", "FLOAT16"):
+        return values, None
+    if held.scales is None or len(held.scales) not in (1, len(values)):
+        return None, None
+    steps = np.broadcast_to(held.scales.astype(np.float64), values.shape)
+    zeros = np.zeros(1) if held.zeros is None else held.zeros.astype(np.float64)
+    return (values - zeros) * steps, steps
 
 
 def _floats(held: Tensor, kind: str) -> Doubles:
