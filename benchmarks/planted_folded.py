@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -32,9 +31,10 @@ def folded(at: Planter) -> Iterator[Case]:
         stale = _converted(model, images, "int8")
         model.fit(images, labels, 64, 2, verbose=0)
     reference = save(model, at.folder / "folded.keras")
-    for scheme in ("int8", "dynamic"):
-        yield _case(f"faithful folded CNN, {scheme}", reference, at, model, images, scheme)
     right = _converted(model, images, "int8")
+    for scheme, content in (("int8", right), ("dynamic", _converted(model, images, "dynamic"))):
+        path = at.write(content, ".tflite")
+        yield Case(f"faithful folded CNN, {scheme}", reference, path, (), options=_BOTH)
     for name, fault, expected in (
         ("one weight by 20 steps, folded CNN", plant.weight(0, 20), "changed-weights"),
         ("one weight by 3 steps, folded CNN", plant.weight(1, 3, 200), "changed-weights"),
@@ -61,11 +61,6 @@ def folded(at: Planter) -> Iterator[Case]:
         ("changed-weights",),
         options=_BOTH,
     )
-
-
-def _case(name: str, reference: Path, at: Planter, model: Any, images: Any, scheme: str) -> Case:
-    path = at.write(_converted(model, images, scheme), ".tflite")
-    return Case(name, reference, path, (), options=_BOTH)
 
 
 def _model() -> Any:
