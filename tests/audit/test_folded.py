@@ -204,6 +204,24 @@ def test_branches_that_share_their_codes_have_no_wrong_zero_point(tmp_path: Path
     assert report.diagnoses == ()
 
 
+def test_normalisations_that_were_left_out_are_told(tmp_path: Path) -> None:
+    """Behind a ReLU nothing can have gone into the next layer."""
+    normal: Stack = lambda k: [  # noqa: E731
+        *(k.Flatten(), k.Dense(24), k.BatchNormalization(), k.ReLU()),
+        *(k.Dense(24), k.BatchNormalization(), k.ReLU()),
+    ]
+    without: Stack = lambda k: [  # noqa: E731
+        *(k.Flatten(), k.Dense(24), k.ReLU(), k.Dense(24), k.ReLU()),
+    ]
+    reference, quantised = built(normal), built(without)
+    dense = [each for each in reference.layers if isinstance(each, keras().layers.Dense)]
+    left = [each for each in quantised.layers if isinstance(each, keras().layers.Dense)]
+    for one, other in zip(dense, left, strict=True):
+        other.set_weights(one.get_weights())
+    found = compared(reference, quantised, tmp_path).diagnoses
+    assert [each.id for each in found] == ["stale-weights"]
+
+
 def test_a_step_that_only_one_network_makes_is_told(tmp_path: Path) -> None:
     """The converted network reads pixels of 0 to 255, which only the reference divides."""
     dense: Stack = lambda k: [k.Flatten(), k.Dense(24, "relu")]  # noqa: E731

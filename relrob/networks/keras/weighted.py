@@ -105,6 +105,8 @@ class _Walk:
         # What the values that a layer gives were multiplied by, and what was added, in steps.
         self._affine: dict[str, tuple[Affine, ...]] = {}
         self._found: list[Weighted] = []
+        # Layers as they were before a batch normalisation was folded in, by number.
+        self._plain: dict[int, Weighted] = {}
         self._readers: dict[str, int] = {}
         for layer in model.layers:
             for name in self._feeds(layer):
@@ -142,6 +144,9 @@ class _Walk:
         alone = len(feeds) == 1 and self._readers.get(feeds[0], 0) == 1
         if layer.kind in _KINDS:
             before = self._affine.get(feeds[0], ()) if feeds else ()
+            if owner in self._plain:
+                # What was folded into that layer may have gone into this one instead.
+                self._found[owner] = replace(self._found[owner], plain=self._plain[owner])
             for made in _KINDS[layer.kind](layer, self._arrays[layer.name]()):
                 depth += 1
                 told = replace(made, label=str(layer), depth=depth)
@@ -180,8 +185,8 @@ class _Walk:
         if made is None or any(len(each) not in (1, found.shape[0]) for each in made):
             return
         if layer.kind == "BatchNormalization" and not found.after:
-            plain = found.plain or found
-            self._found[owner] = replace(found.folded_in(*made), plain=plain)
+            self._plain.setdefault(owner, found)
+            self._found[owner] = found.folded_in(*made)
         else:
             self._found[owner] = replace(found, after=(*found.after, made))
         self._owner[layer.name] = owner
