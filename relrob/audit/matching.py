@@ -4,7 +4,7 @@ never by name."""
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from relrob.audit.diagnosis import Diagnosis
 from relrob.domain.arrays import Doubles, Ints
+from relrob.networks.folds import forms, handed_on, taken
 from relrob.networks.weighted import NotReadError, Weighted
 
 # Cosines: of weights that were quantised, and of two networks that have nothing to do with another.
@@ -19,6 +20,7 @@ ALIKE: Final = 0.9
 UNLIKE: Final = 0.5
 # Another order of a layer's inputs is taken where it leaves less than this share of the difference.
 _BETTER: Final = 0.25
+_DIGITS: Final = 9
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,14 +75,14 @@ def matched(
             f"the layers differ: the reference has {_told(shapes[0])}, the quantised network "
             f"{_told(shapes[1])}"
         )
-    found: list[Match] = []
+    found: dict[int, Match] = {}
     for shape in dict.fromkeys(shapes[1]):
         ours = [number for number, each in enumerate(shapes[0]) if each == shape]
         theirs = [number for number, each in enumerate(shapes[1]) if each == shape]
-        found += _group(reference, quantised, ours, theirs, image_shape)
-    found.sort(key=lambda match: match.place)
-    found[-1] = _with_classes(found[-1])
-    return tuple(found)
+        found.update(_group(reference, quantised, ours, theirs, image_shape))
+    _hand_on(found, reference, quantised, image_shape)
+    told = sorted(found.values(), key=lambda match: match.place)
+    return (*told[:-1], _with_classes(told[-1]))
 
 
 def foreign(
@@ -124,11 +126,14 @@ def _group(
     ours: list[int],
     theirs: list[int],
     image_shape: tuple[int, int, int],
-) -> Iterator[Match]:
-    """Layers of one shape: in order, unless another assignment is plainly right and theirs is
-    not."""
+) -> Iterator[tuple[int, Match]]:
+    """Layers of one shape, by their number in the reference: in order, unless another assignment is
+    plainly right and theirs is not."""
+    last = len(quantised) - 1
     pairs = {
-        (place, number): _viewed(reference, quantised[place], number, place, image_shape)
+        (place, number): _viewed(
+            reference, quantised[place], number, place, image_shape, last=place == last
+        )
         for place in theirs
         for number in ours
     }
@@ -139,7 +144,7 @@ def _group(
         # Branches of a graph have no order; layers of one depth may change places.
         partner = next(i for i, number in enumerate(ours) if number == ours[row])
         same = reference[ours[column]].depth == reference[ours[partner]].depth
-        yield replace(match, partner=theirs[row] if same else theirs[column])
+        yield ours[column], replace(match, partner=theirs[row] if same else theirs[column])
 
 
 def _assigned(table: Doubles) -> list[int]:
@@ -162,24 +167,81 @@ def _viewed(
     number: int,
     place: int,
     image_shape: tuple[int, int, int],
+    *,
+    last: bool = False,
 ) -> Match:
     """The match of two layers in the form, and in the order of inputs, that fits best."""
     matches = [
         _in_order(Match(ours, quantised, place, place), reference, number, image_shape)
-        for ours in reference[number].forms()
+        for ours in forms(reference[number])
     ]
-    return matches[0] if len(matches) == 1 else min(matches, key=_distance)
+    if len(matches) == 1:
+        return matches[0]
+    return min(matches, key=lambda match: _distance(match, last=last))
 
 
-def _distance(match: Match) -> tuple[float, float]:
-    """Of the weights of most outputs, and of their biases, which tell forms with equal weights
-    apart. Classes may stand in another order."""
-    told = _with_classes(match)
+def _hand_on(
+    found: dict[int, Match],
+    reference: Sequence[Weighted],
+    quantised: Sequence[Weighted],
+    image_shape: tuple[int, int, int],
+) -> None:
+    """Of two layers with no activation between them the first may have handed its bias, or what
+    stands behind it, on to the second: where both fit better so, they are compared so. What is in
+    neither, or in both, is in no form of the pair.
+
+    `found`: the matches by the number of the reference's layer, which are changed.
+    """
+    layers, feeders = list(reference), {layer.feeder for layer in reference}
+
+    def nearest(number: int, made: Iterable[Weighted]) -> tuple[tuple[float, float], Match]:
+        old = found[number]
+        start = replace(old, quantised=quantised[old.place], view="")
+        told = (
+            _in_order(replace(start, reference=each), layers, number, image_shape) for each in made
+        )
+        last = old.place == len(quantised) - 1
+        return min(((_distance(each, last=last), each) for each in told), key=lambda pair: pair[0])
+
+    def written(number: int, layer: Weighted) -> Iterator[Weighted]:
+        yield from forms(layer)
+        if number in feeders:
+            yield from (form for form, _ in handed_on(layer))
+
+    for number, layer in enumerate(reference):
+        giver = layer.feeder
+        if giver is None:
+            continue
+        kept = nearest(number, written(number, layers[number]))[0]
+        least = _both(_distance(found[giver], last=False), kept)
+        for form, step in handed_on(layers[giver]):
+            fed = taken(layer, step)
+            if fed is None:
+                continue
+            far, match = nearest(giver, [form])
+            far = _both(far, nearest(number, written(number, fed))[0])
+            if far < least:
+                least, found[giver], layers[number] = far, match, fed
+        found[number] = nearest(number, forms(layers[number]))[1]
+
+
+def _both(one: tuple[float, float], other: tuple[float, float]) -> tuple[float, float]:
+    """The distance of two layers."""
+    return one[0] + other[0], one[1] + other[1]
+
+
+def _distance(match: Match, *, last: bool) -> tuple[float, float]:
+    """Of the weights of most outputs, as a share of the quantised ones, and of their biases, which
+    tell forms with equal weights apart. Classes of a last layer may stand in another order."""
+    told = _with_classes(match) if last else match
     ours, theirs = told.reference, told.quantised
     zeros = np.zeros(ours.shape[0])
     one, other = (zeros if layer.bias is None else layer.bias for layer in (ours, theirs))
-    far = np.linalg.norm(ours.values - theirs.values, axis=1), np.abs(one - other)
-    return float(np.median(far[0])), float(np.median(far[1]))
+    far = np.median(np.linalg.norm(ours.values - theirs.values, axis=1))
+    whole = np.median(np.linalg.norm(theirs.values, axis=1))
+    # Forms of equal weights differ in the last bits of float64.
+    share = round(float(far / max(whole, 1e-30)), _DIGITS)
+    return share, float(np.median(np.abs(one - other)))
 
 
 def _in_order(

@@ -5,7 +5,7 @@ Only comparisons read them. A bound never does: kernels, wiring and options are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -126,10 +126,11 @@ class Weighted:
     output. `relu`, `capped`: does the output have a least value of 0, and a largest of its own?
     `tied`: the format ties the scale of a bias to the scales of input and weights. `tensor`: the
     output in its file. `before`: what the network does to the inputs of the weights, the last
-    step nearest to them, in arrays that broadcast to `values`; `after`: to the outputs, one number
-    or one an output, the first step nearest to them. A converter may fold them in. `plain`: the
-    layer without the batch normalisations that were folded in, which a converter may fold into the
-    next layer.
+    step nearest to them, in arrays that broadcast to `values`; `behind`: to the outputs, one number
+    or one an output, the first step nearest to them. `after`: those of `behind` that `values` do
+    not hold; `bare`: the layer where `values` hold none of them, None where it is this one.
+    `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
+    nothing else; else None. relrob.networks.folds says where a converter may put these steps.
     """
 
     label: str
@@ -150,7 +151,9 @@ class Weighted:
     tensor: str = ""
     before: tuple[Affine, ...] = ()
     after: tuple[Affine, ...] = ()
-    plain: Weighted | None = None
+    behind: tuple[Affine, ...] = ()
+    bare: Weighted | None = None
+    feeder: int | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -166,9 +169,10 @@ class Weighted:
             before=tuple(
                 Affine(*(_at(each, columns) for each in affine)) for affine in self.before
             ),
+            bare=None if self.bare is None else self.bare.reordered(columns),
         )
 
-    def behind(self, affines: Sequence[Affine]) -> Weighted:
+    def fed_by(self, affines: Sequence[Affine]) -> Weighted:
         """The same layer behind these steps, the last of them nearest to it."""
         # Outputs of a depthwise convolution stand in the order of the channels that they read.
         apart = self.kind == "depthwise"
@@ -186,30 +190,6 @@ class Weighted:
             ]
             before.append(Affine(*wide))
         return replace(self, before=tuple(before))
-
-    def forms(self) -> Iterator[Weighted]:
-        """The layer as a converter may write it: as it is, with the factor of the last step before
-        it folded into the weights, with its shift folded into the bias besides, and so on for the
-        steps before that; all of these with the steps behind it folded in as well; and without what
-        was folded in already."""
-        made = self
-        yield from made._read_forms()
-        for step in self.after:
-            made = made.folded_in(*(np.broadcast_to(each, self.shape[:1]) for each in step))
-            yield from made._read_forms()
-        if self.plain is not None:
-            yield from self.plain._read_forms()
-
-    def _read_forms(self) -> Iterator[Weighted]:
-        """The forms of `before`."""
-        yield self
-        made = replace(self, stored=None, folded=True, before=())
-        for factor, shift in reversed(self.before):
-            bias = np.zeros(self.shape[0]) if made.bias is None else made.bias
-            moved = bias + (made.values * shift).sum(axis=1)
-            scaled = replace(made, values=made.values * factor)
-            made = replace(scaled, bias=moved, bias_steps=None)
-            yield from (scaled, made)
 
     def folded_in(self, factor: Doubles, shift: Doubles) -> Weighted:
         """The same layer with its outputs multiplied by `factor` (out,), and `shift` (out,) added.

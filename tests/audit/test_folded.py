@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from relrob.audit.weight_report import WeightReport
 from relrob.audit.weights import compare_weights
+from relrob.networks.folds import forms
 from relrob.networks.load import load_network
 from relrob.networks.weighted import Affine, Weighted
 from tests.make_networks import convert, keras, save
@@ -103,6 +104,21 @@ STACKS: dict[str, tuple[Stack, bool]] = {
         ],
         True,
     ),
+    "dense layers in a row": (
+        lambda k: [k.Flatten(), k.Dense(24), k.Dense(16), k.Dense(12), k.ReLU()],
+        True,
+    ),
+    "dense layers and normalisations in a row": (
+        lambda k: [
+            *(k.Flatten(), k.Dense(24), k.BatchNormalization(), k.Dropout(0.2)),
+            *(k.Dense(16), k.Rescaling(0.5, offset=0.1), k.Dense(12), k.ReLU()),
+        ],
+        True,
+    ),
+    "a convolution without a ReLU, then a dense layer": (
+        lambda k: [k.Conv2D(4, 3), k.BatchNormalization(), k.Flatten(), k.Dense(24), k.ReLU()],
+        True,
+    ),
     "normalised on both sides": (
         lambda k: [
             k.BatchNormalization(),
@@ -177,6 +193,53 @@ def test_another_state_of_the_normalisations_is_told(
     assert [each.id for each in found] == [expected]
 
 
+def left_out(model: Any) -> None:
+    """Its normalisations do nothing."""
+    for layer in model.layers:
+        if isinstance(layer, keras().layers.BatchNormalization):
+            shapes = [weight.shape for weight in layer.get_weights()]
+            ends = np.full(shapes[0], np.sqrt(1 + layer.epsilon)), *np.zeros((2, *shapes[0]))
+            layer.set_weights([*ends, np.ones(shapes[0])])
+
+
+def twice(model: Any) -> None:
+    """What the first normalisation multiplies by is in the next layer as well."""
+    at = next(
+        number
+        for number, layer in enumerate(model.layers)
+        if isinstance(layer, keras().layers.BatchNormalization)
+    )
+    gamma, _, _, variance = model.layers[at].get_weights()
+    weights, *rest = model.layers[at + 1].get_weights()
+    factor = gamma / np.sqrt(variance + model.layers[at].epsilon)
+    model.layers[at + 1].set_weights([weights * factor[:, None], *rest])
+
+
+def unbiased(model: Any) -> None:
+    """The first dense layer has lost its bias."""
+    layer = next(each for each in model.layers if isinstance(each, keras().layers.Dense))
+    weights, bias = layer.get_weights()
+    layer.set_weights([weights, 0 * bias])
+
+
+@pytest.mark.parametrize(
+    ("name", "fault", "expected"),
+    [
+        ("a bottleneck without a ReLU", left_out, {"changed-weights"}),
+        ("a bottleneck without a ReLU", twice, {"changed-scale", "changed-bias"}),
+        ("dense layers in a row", unbiased, {"changed-bias"}),
+        ("dense layers and normalisations in a row", unbiased, {"changed-bias"}),
+    ],
+)
+def test_what_is_in_neither_of_two_layers_or_in_both_is_told(
+    tmp_path: Path, name: str, fault: Callable[[Any], None], expected: set[str]
+) -> None:
+    reference, quantised = (built(STACKS[name][0]) for _ in range(2))
+    fault(quantised)
+    found = {each.id for each in compared(reference, quantised, tmp_path).diagnoses}
+    assert found == expected
+
+
 @pytest.mark.parametrize("order", [[1, 0, 2, 3, 4], [4, 3, 1, 0, 2]])
 def test_classes_in_another_order_are_told_behind_a_folded_step(
     tmp_path: Path, order: list[int]
@@ -237,7 +300,7 @@ def test_the_forms_of_a_layer_compute_the_same(kind: str) -> None:
     outputs, fan = (6, 4) if kind == "depthwise" else (5, 12)
     values, bias = rng.normal(size=(outputs, fan)), rng.normal(size=outputs)
     one, three = (Affine(rng.normal(size=n), rng.normal(size=n)) for n in (1, 3))
-    behind = Weighted("", kind, values, (fan,), "float32", 1, bias=bias).behind([one, three])
+    behind = Weighted("", kind, values, (fan,), "float32", 1, bias=bias).fed_by([one, three])
     # What each output reads, (outputs, fan), and the channel of each: outputs 2 c and 2 c + 1 of a
     # depthwise convolution read channel c.
     given = rng.normal(size=(outputs, fan))
@@ -247,7 +310,7 @@ def test_the_forms_of_a_layer_compute_the_same(kind: str) -> None:
     read = [middle * factor + shift, middle + shift / factor, middle]
     read += [given + one.shift / one.factor, given]
     right = (values * read[0]).sum(axis=1) + bias
-    for form, inputs in zip(behind.forms(), read, strict=True):
+    for form, inputs in zip(forms(behind), read, strict=True):
         assert form.bias is not None
         np.testing.assert_allclose((form.values * inputs).sum(axis=1) + form.bias, right)
 
@@ -255,8 +318,8 @@ def test_the_forms_of_a_layer_compute_the_same(kind: str) -> None:
 def test_steps_of_other_channels_are_not_taken_in() -> None:
     layer = Weighted("", "dense", np.ones((2, 4)), (4,), "float32", 1)
     three, two = Affine(np.ones(3), np.ones(3)), Affine(np.full(2, 5.0), np.zeros(2))
-    assert layer.behind([two, three]).before == ()
-    (left,) = layer.behind([three, two]).before
+    assert layer.fed_by([two, three]).before == ()
+    (left,) = layer.fed_by([three, two]).before
     np.testing.assert_array_equal(left.factor, [[5.0, 5.0, 5.0, 5.0]])
     turned = replace(layer, before=(Affine(np.arange(4.0)[None], np.zeros((1, 1))),))
     (moved,) = turned.reordered(np.array([3, 2, 1, 0])).before

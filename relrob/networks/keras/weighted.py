@@ -36,7 +36,6 @@ _OTHER: Final = (
     *("Conv2DTranspose", "LayerNormalization", "GroupNormalization", "MultiHeadAttention", "PReLU"),
     *("Sequential", "Functional", "Model"),
 )
-_PASSING: Final = IDENTITIES
 # Layers that multiply by constants and add constants, and those that leave values as they are.
 _AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
 _MOVING: Final = ("Reshape", "Flatten", *AUGMENTING, *IDENTITIES)
@@ -105,8 +104,6 @@ class _Walk:
         # What the values that a layer gives were multiplied by, and what was added, in steps.
         self._affine: dict[str, tuple[Affine, ...]] = {}
         self._found: list[Weighted] = []
-        # Layers as they were before a batch normalisation was folded in, by number.
-        self._plain: dict[int, Weighted] = {}
         self._readers: dict[str, int] = {}
         for layer in model.layers:
             for name in self._feeds(layer):
@@ -144,14 +141,12 @@ class _Walk:
         alone = len(feeds) == 1 and self._readers.get(feeds[0], 0) == 1
         if layer.kind in _KINDS:
             before = self._affine.get(feeds[0], ()) if feeds else ()
-            if owner in self._plain:
-                # What was folded into that layer may have gone into this one instead.
-                self._found[owner] = replace(self._found[owner], plain=self._plain[owner])
+            feeder = owner if alone else None
             for made in _KINDS[layer.kind](layer, self._arrays[layer.name]()):
                 depth += 1
-                told = replace(made, label=str(layer), depth=depth)
-                self._found.append(told.behind(before))
-                before = ()
+                told = replace(made, label=str(layer), depth=depth, feeder=feeder)
+                self._found.append(told.fed_by(before))
+                before, feeder = (), None
             self._rectified(len(self._found) - 1, layer.settings.get("activation"), layer.name)
         elif owner is not None and alone:
             self._follow(layer, owner)
@@ -160,10 +155,11 @@ class _Walk:
         self._depth[layer.name] = depth
 
     def _scale(self, layer: LayerConfig, before: tuple[Affine, ...]) -> None:
-        """A layer that multiplies by constants, or that passes on what was multiplied."""
+        """A layer that multiplies by constants, or that passes on what was multiplied. Steps
+        behind a layer with weights belong to that."""
         if _moves(layer):
             self._affine[layer.name] = before
-        elif layer.kind in _AFFINE:
+        elif layer.kind in _AFFINE and layer.name not in self._owner:
             made = self._constants(layer)
             self._affine[layer.name] = () if made is None else (*before, made)
 
@@ -175,7 +171,7 @@ class _Walk:
             self._rectified(owner, "relu", layer.name)
         elif layer.kind == "Activation":
             self._rectified(owner, layer.settings.get("activation"), layer.name)
-        elif layer.kind in _PASSING:
+        elif _moves(layer):
             self._owner[layer.name] = owner
 
     def _end(self, layer: LayerConfig, owner: int) -> None:
@@ -184,11 +180,12 @@ class _Walk:
         made, found = self._constants(layer, self._found[owner].kind), self._found[owner]
         if made is None or any(len(each) not in (1, found.shape[0]) for each in made):
             return
+        bare = found if found.bare is None else found.bare
         if layer.kind == "BatchNormalization" and not found.after:
-            self._plain.setdefault(owner, found)
-            self._found[owner] = found.folded_in(*made)
+            found = found.folded_in(*made)
         else:
-            self._found[owner] = replace(found, after=(*found.after, made))
+            found = replace(found, after=(*found.after, made))
+        self._found[owner] = replace(found, behind=(*found.behind, made), bare=bare)
         self._owner[layer.name] = owner
 
     def _constants(self, layer: LayerConfig, kind: str = "") -> Affine | None:

@@ -51,7 +51,7 @@ class Steps:
         """The layer, which reads the value `source`, with the steps before it."""
         steps = self._steps.get(source, ())
         told = _since(steps, [not step.kinds or layer.kind in step.kinds for step in steps])
-        return layer.behind([step.affine for step in told])
+        return layer.fed_by([step.affine for step in told])
 
 
 def _since(steps: tuple[Step, ...], fit: list[bool]) -> tuple[Step, ...]:

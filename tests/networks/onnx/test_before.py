@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from relrob.networks.folds import forms
 from relrob.networks.load import load_network
 from relrob.networks.weighted import Weighted, weights_of
 
@@ -98,7 +99,7 @@ BEFORE_ROWS: dict[str, tuple[list[Any], dict[str, Array], int]] = {
 def folded(layer: Weighted, steps: int) -> Weighted:
     """The form with everything folded in."""
     assert len(layer.before) == steps
-    return list(layer.forms())[-1]
+    return list(forms(layer))[-1]
 
 
 def run(path: Path, image: Array) -> Array:
