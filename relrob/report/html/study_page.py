@@ -34,6 +34,11 @@ _JUDGED: Final = {
     "inconclusive": Tone.OPEN,
     "not run": Tone.OPEN,
 }
+# What would decide a claim.
+_WANTED: Final = {
+    "inconclusive": "Inconclusive ones need more images.",
+    "not run": "Those not run wait for their stages: relrob study run goes on.",
+}
 # Rows of a group that have a place.
 _MOST: Final = 500
 
@@ -92,9 +97,8 @@ def head_of(document: Mapping[str, Any]) -> dict[str, Any]:
     verdict, tone = _verdict(document, judged, len(claims))
     sentences = [f"{document['title']}."]
     if claims:
-        sentences.append(
-            f"Of {len(claims)} claims of the paper: {told}. Inconclusive ones need more images."
-        )
+        sentences.append(f"Of {len(claims)} claims of the paper: {told}.")
+        sentences += [text for name, text in _WANTED.items() if judged[name]]
     return {
         "subject": "study",
         "title": document["study"],
@@ -119,8 +123,9 @@ def _verdict(document: Mapping[str, Any], judged: Counter[str], claims: int) -> 
         tone = Tone.BAD
     else:
         tone = Tone.OPEN if judged["inconclusive"] or judged["not run"] else Tone.GOOD
-    words = f"{judged['reproduced']} of {claims} claims reproduced"
-    against = judged["not reproduced"]
+    asked, against = claims - judged["not run"], judged["not reproduced"]
+    of = f"{asked} claims that were run" if asked < claims else f"{claims} claims"
+    words = f"{judged['reproduced']} of {of} reproduced"
     return f"{words}, {against} not reproduced" if against else words, tone
 
 

@@ -90,6 +90,11 @@ def test_the_head_of_a_study_says_what_failed_and_leaves_out_cells_that_tell_not
     assert "the other 2" in told and "median is 99.0 %" in told
     none = study_page.head_of({**document, "cells": document["cells"][3:], "claims": claims[:1]})
     assert none["verdict"] == "1 of 1 claims reproduced" and len(none["sentences"]) == 2
+    waiting = [*claims[:2], {"judgement": "not run"}, {"judgement": "not run"}]
+    half = study_page.head_of({**document, "claims": waiting})
+    assert half["verdict"] == "1 of 2 claims that were run reproduced, 1 not reproduced"
+    assert half["sentences"][2].startswith("Those not run wait")
+    assert not any("more images" in each for each in half["sentences"])
 
 
 def cell(directory: Path, grid: str) -> CellResult:
