@@ -8,7 +8,7 @@ MUTANTS = (
         "relrob/networks/content.py",
         ' and network.format != "onnx"',
         "",
-        ("tests/networks/onnx/test_modelled.py",),
+        ("tests/networks/test_inputs.py",),
     ),
     Mutant(
         "folded weights run for the file",

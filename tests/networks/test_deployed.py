@@ -99,6 +99,7 @@ def test_a_runtime_that_takes_one_image_is_not_asked_twice() -> None:
 def test_other_bits_in_a_small_batch_count_as_well() -> None:
     """Few images run in a batch of `COMPARED`, which may round in a way of its own."""
     opened, _ = opened_on(Rounds(best_batch=100, second=-1, least=100, small=1e-3))
+    assert changes_bits(opened, IMAGES[:100])
     assert SeenBatches().change(opened, IMAGES[:100]) is True
     assert np.array_equal(
         deployed_outputs(opened, IMAGES[:100]), Rounds(second=-1).outputs(IMAGES[:100])
