@@ -60,9 +60,9 @@ def attack(
     (`relrob.attacks()` lists them). `images`: text as for `relrob verify` ("0:100"), or indices, of
     `split` ("test") of `dataset` ("mnist"); `filter`: "source_correct" attacks those that the
     network labels rightly, "none" all; `sample`: so many of them, drawn by `seed`. `target_label`:
-    the label to reach, or "next", "random", "least". A universal perturbation is fitted on the
-    images `fit_images` of `fit_split`, by default on those that are attacked. `out`: the .npz that
-    keeps the examples. The rest: as for `relrob.compare_runtimes`.
+    the label or class name to reach, or "next", "random", "least". A universal perturbation is
+    fitted on the images `fit_images` of `fit_split`, by default on those that are attacked. `out`:
+    the .npz that keeps the examples. The rest: as for `relrob.compare_runtimes`.
 
     Raises RelrobError; UsageError for a parameter that the attack does not have.
     """
@@ -94,10 +94,12 @@ def attack(
     made = made_set(task, opened, listener)
     if path is not None:
         write_set(path, made.samples)
-    return _result(made, opened, path)
+    return _result(made, opened, path, shown.reading.class_names)
 
 
-def _result(made: Made, opened: Opened, path: Path | None) -> AttackResult:
+def _result(
+    made: Made, opened: Opened, path: Path | None, class_names: tuple[str, ...]
+) -> AttackResult:
     """The result with its metrics on the source."""
     found = made.samples
     outputs = deployed_outputs(opened, found.adversarial)
@@ -110,6 +112,7 @@ def _result(made: Made, opened: Opened, path: Path | None) -> AttackResult:
         len(made.right),
         float(made.right.mean()),
         path,
+        class_names,
     )
 
 

@@ -12,11 +12,12 @@ import numpy as np
 from relrob.api.subjects import network_json
 from relrob.attacks.adversarial_set import AdversarialSet
 from relrob.attacks.craft import Crafted
-from relrob.attacks.metrics import Metrics
+from relrob.attacks.metrics import Metrics, flips_of
 from relrob.attacks.recognition import Recognition
 from relrob.attacks.transfer import Cell, Scenario, matrix, means
 from relrob.domain.arrays import Ints
 from relrob.domain.network import Network
+from relrob.errors import printable
 from relrob.system.files import readable
 from relrob.system.version import VERSION
 
@@ -31,7 +32,8 @@ class AttackResult:
     `samples`: the examples, as -o keeps them; `metrics`, `recognition`: of these; `crafted`: the
     run behind them (`crafted.attacked`: replay, queries, history). `chosen`: images asked for, of
     which `accuracy` is the share that the network labels rightly; the filter and the draw left
-    those in `samples`. `path`: the file that was written, or None.
+    those in `samples`. `path`: the file that was written, or None. `class_names`: the classes of
+    the data in the order of labels, () where labels are numbers.
     """
 
     network: Network
@@ -42,6 +44,7 @@ class AttackResult:
     chosen: int
     accuracy: float
     path: Path | None = None
+    class_names: tuple[str, ...] = ()
 
     def json(self) -> dict[str, Any]:
         """The document of `relrob attack --json`; the same command gives the same bytes, but for
@@ -53,11 +56,12 @@ class AttackResult:
             "norm": origin.norm.value,
             "seed": origin.seed,
             "network": network_json(self.network),
-            "dataset": dataset_json(self.samples),
+            "dataset": dataset_json(self.samples, self.class_names),
             "images": self.chosen,
             "accuracy": round(self.accuracy, 6),
             "filter": origin.filter.value,
             "metrics": self.metrics.json(),
+            "flips": _flips(self.samples),
             "unrecognisable": self.recognition.json(),
             "model": self._model(),
             "queries": _counts(run.queries),
@@ -104,7 +108,8 @@ class TransferResult:
     `networks`: the targets, in order; `accuracies`: the share of clean images that each labels
     rightly; `sets`: a set for each source; `columns`: for each source, the number of the network
     that it is among the targets, -1 for none; `cells`: by source, then target. `scenarios`: those
-    of Zhao et al. 2018, () without a full-precision network.
+    of Zhao et al. 2018, () without a full-precision network; `class_names`: as `AttackResult` has
+    them, () for samples that were kept.
     """
 
     networks: tuple[Network, ...]
@@ -114,6 +119,7 @@ class TransferResult:
     cells: tuple[Cell, ...]
     scenarios: tuple[Scenario, ...]
     seconds: float
+    class_names: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,7 +151,7 @@ class TransferResult:
                 )
             ],
             "sources": [
-                {"name": name, **_source(found), "target": column}
+                {"name": name, **_source(found, self.class_names), "target": column}
                 for name, found, column in zip(self.sources, self.sets, self.columns, strict=True)
             ],
             "cells": [each.json() for each in self.cells],
@@ -164,18 +170,28 @@ class TransferResult:
         }
 
 
-def dataset_json(found: AdversarialSet) -> dict[str, Any]:
-    """The data set of the clean images of a set."""
+def dataset_json(found: AdversarialSet, class_names: Sequence[str] = ()) -> dict[str, Any]:
+    """The data set of the clean images of a set, with the names of its classes where there are
+    any."""
     origin = found.origin
     return {
         "name": origin.dataset,
         "split": origin.split,
         "sha256": origin.data_sha256,
         **({"range": origin.range} if origin.range else {}),
+        **({"classes": [printable(name) for name in class_names]} if class_names else {}),
     }
 
 
-def _source(found: AdversarialSet) -> dict[str, Any]:
+def _flips(found: AdversarialSet) -> list[dict[str, int]]:
+    """The most frequent changes of label among the successes on the source."""
+    return [
+        {"label": true, "found": said, "examples": count}
+        for true, said, count in flips_of(found.labels, found.found, found.success)
+    ]
+
+
+def _source(found: AdversarialSet, class_names: Sequence[str]) -> dict[str, Any]:
     origin = found.origin
     return {
         "path": readable(origin.network),
@@ -186,9 +202,10 @@ def _source(found: AdversarialSet) -> dict[str, Any]:
         "norm": origin.norm.value,
         "seed": origin.seed,
         "filter": origin.filter.value,
-        "dataset": dataset_json(found),
+        "dataset": dataset_json(found, class_names),
         "samples": len(found),
         "success": int(found.success.sum()),
+        "flips": _flips(found),
     }
 
 

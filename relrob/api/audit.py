@@ -64,7 +64,7 @@ def audit(
     images: Any = None,
     interval: float | None = None,
     time: str | float = TIME,
-    seed: int = 0,
+    seed: int | None = None,
     workers: int | str | None = None,
     listener: Listener = silent,
     **options: Any,
@@ -76,7 +76,8 @@ def audit(
       blocking diagnoses, on the loss of accuracy and on images that are lost.
     - `baseline`: the directory of the last release's audit: only new regressions fail.
     - `images`: those looked at closely, as for `relrob.verify`; by default a sample drawn by
-      `seed`, large enough for an interval of +-`interval` (10) percentage points.
+      `seed` (0), large enough for an interval of +-`interval` (10) percentage points. Attacks draw
+      by `seed` as well.
     - `time`: for the whole audit, "5m"; it sets the time limit of an image.
     - `options`: rules (max_lost=3, min_agreement="97%", allow=["stale-weights"]), and options of
       `relrob.verify`: dataset, split, runtime, reference_runtime, region, radius, step, features,
@@ -90,6 +91,8 @@ def audit(
     """
     leave_unguarded()
     begin, count = monotonic(), crew(workers, None)
+    _refuse_seed(seed, images, options)
+    seed = seed or 0
     told = {"reference": reference, "quantised": quantised, "images": images, "interval": interval}
     told |= {"time": None if time == TIME else time, "seed": seed or None, "baseline": baseline}
     told |= {"policy": None if isinstance(policy, Policy) else policy, **options}
@@ -180,6 +183,15 @@ def _regioned(options: dict[str, Any], seed: int) -> dict[str, Any]:
     if "attacks" in given:
         given["seed"] = seed
     return given
+
+
+def _refuse_seed(seed: int | None, images: Any, options: dict[str, Any]) -> None:
+    """Refuse a seed where nothing is drawn. Raises UsageError."""
+    if seed is not None and images is not None and options.get("attacks") is None:
+        raise UsageError(
+            "--seed has no effect with --images and no --attacks, where nothing is drawn",
+            hint="leave out --seed",
+        )
 
 
 def _sampled(

@@ -3,7 +3,6 @@ certificate. Every number in it is computed as it is told."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from relrob.errors import UsageError
 from relrob.regions.ladder import rung_set
 from relrob.report.run.sketch import picture, sketch
 from relrob.system.files import disk_errors, readable, write_atomic
+from relrob.system.temporary import temporary_folder
 from relrob_datasets import load
 
 IMAGE: Final = 4
@@ -89,8 +89,8 @@ def steps(out: Path | None = None, columns: int = 80) -> Iterator[Step]:
 def _folder(out: Path | None) -> Iterator[Path]:
     """The directory of the tour. Raises UsageError for one that holds files."""
     if out is None:
-        with tempfile.TemporaryDirectory(prefix="relrob-demo-") as name:
-            yield Path(name)
+        with temporary_folder("relrob-demo-") as folder:
+            yield folder
         return
     with disk_errors(out):
         out.mkdir(parents=True, exist_ok=True)

@@ -22,6 +22,7 @@ from relrob.networks.weighted import NotReadError, weights_of
 from relrob.study.data import labelled
 from relrob.study.options import spelled
 from relrob.study.pool import leave_unguarded
+from relrob.system.child import size_of
 from relrob.system.files import check_writable
 from relrob.system.quiet import quiet_native
 from relrob_datasets.dataset import Dataset
@@ -73,7 +74,8 @@ def prune(
         raise UsageError(f"output {path}", "a file name that ends in .keras", "-o p.keras")
     idle = {"calibration": calibration, "calibration_split": calibration_split}
     _refuse_idle(asked, {**idle, "seed": None if asked.epochs else seed})
-    check_writable(path)
+    # Pruning leaves the shapes of the weights as they are.
+    check_writable(path, max(size_of(reference), 1 << 16))
     inputs = input_options(constant(input_scale), constant(mean), constant(std), channels)
     data = HowData(dataset, classes, labels, range, images_layout)
     read = read_reference(

@@ -135,18 +135,21 @@ def transfer(
         cells,
         scenarios(cells, columns, 0) if full else (),
         time.perf_counter() - begin,
+        found.class_names,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Found:
     """Sets of examples, open targets, the share of clean images that each target labels rightly,
-    and `right[target][set]` (n,): which of the clean images of a set a target labels rightly."""
+    and `right[target][set]` (n,): which of the clean images of a set a target labels rightly.
+    `class_names`: of images that were attacked now."""
 
     sets: Sequence[AdversarialSet]
     opened: Sequence[Opened]
     accuracies: tuple[float, ...]
     right: Sequence[Sequence[Bools]]
+    class_names: tuple[str, ...] = ()
 
     def cells(self, wanted: Filter | None, most: int | None) -> list[Cell]:
         """By source, then target. Raises UsageError."""
@@ -211,7 +214,7 @@ def _crafted(
         everywhere[task.places] = _right(each, images, truth)
         right.append([everywhere[found.indices] for found in sets])
         shares.append(float(everywhere[task.places].mean()))
-    return _Found(sets, opened, tuple(shares), right)
+    return _Found(sets, opened, tuple(shares), right, shown.reading.class_names)
 
 
 def _asked(crafting: Mapping[str, Any], choice: Choice) -> Asked:

@@ -85,7 +85,8 @@ def _goal(task: Task, truth: Ints, outputs: Floats) -> Goal:
     if task.target is None:
         return Goal(truth)
     least = outputs.argmin(axis=1).astype(np.int64)
-    return Goal(truth, targets_of(task.target, truth, outputs.shape[1], least, task.asked.seed))
+    names, seed = task.data.reading.class_names, task.asked.seed
+    return Goal(truth, targets_of(task.target, truth, outputs.shape[1], least, seed, names))
 
 
 def _fit(task: Task, opened: Opened) -> tuple[Floats, Goal] | None:

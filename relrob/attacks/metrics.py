@@ -13,6 +13,7 @@ Distances are over successes alone: an attack that fails may return the clean im
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
@@ -29,6 +30,8 @@ from relrob.store.proportions import pair, wilson
 
 # Digits of JSON.
 _DIGITS: Final = 6
+# Changes of label that a result shows.
+_FLIPS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,18 @@ def metrics_of(
         None if hit is None else int(hit.sum()),
         norms_of(adversarial, images, success),
     )
+
+
+def flips_of(labels: Ints, found: Ints, success: Bools) -> list[tuple[int, int, int]]:
+    """(true label, label of the example, successes) of the most frequent changes of label among the
+    successes (n,), the most frequent first and equal ones by their labels: five at most.
+
+    >>> flips_of(np.array([4, 4, 7]), np.array([9, 9, 1]), np.array([True, True, True]))
+    [(4, 9, 2), (7, 1, 1)]
+    """
+    pairs = Counter(zip(labels[success].tolist(), found[success].tolist(), strict=True))
+    ordered = sorted(pairs.items(), key=lambda pair: (-pair[1], pair[0]))
+    return [(true, said, count) for (true, said), count in ordered[:_FLIPS]]
 
 
 def norms_of(adversarial: Floats, images: Floats, success: Bools) -> dict[Norm, Spread]:

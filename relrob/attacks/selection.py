@@ -7,6 +7,7 @@ and keep the first that the target labels rightly too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from relrob.attacks.parameters import whole_number
 from relrob.domain.arrays import Bools, Ints
 from relrob.errors import UsageError
+from relrob_datasets.read_as import listed
 
 
 class Filter(StrEnum):
@@ -82,12 +84,15 @@ def first(kept: Bools, indices: Ints, most: int | None) -> Bools:
     return found
 
 
-def targets_of(text: str, labels: Ints, classes: int, least: Ints, seed: int) -> Ints:
+def targets_of(
+    text: str, labels: Ints, classes: int, least: Ints, seed: int, names: Sequence[str] = ()
+) -> Ints:
     """The label (n,) that each image shall get.
 
     `text`: a label, for every image, those of that class included; "next": the true label plus 1,
     and 0 after the last; "random": another label than the true one; "least": the label `least` (n,)
-    that the clean image is least like (Kurakin et al. 2017). Raises UsageError.
+    that the clean image is least like (Kurakin et al. 2017); else one of `names`, the classes in
+    the order of labels. A name that is a number as well is a name. Raises UsageError.
     """
     if text == "next":
         return (labels + 1) % classes
@@ -96,8 +101,13 @@ def targets_of(text: str, labels: Ints, classes: int, least: Ints, seed: int) ->
     if text == "random":
         rng = np.random.default_rng([0x7A26E7, seed])
         return (labels + rng.integers(1, classes, len(labels))) % classes
+    if text in names:
+        return np.full(len(labels), list(names).index(text), np.int64)
     if not (text.isascii() and text.isdigit() and int(text[:9]) < classes and len(text) < 10):
         raise UsageError(
-            f"target {text!r}", f"a label 0..{classes - 1}, next, random or least", "--target next"
+            f"target {text!r}",
+            f"a label 0..{classes - 1}, next, random or least"
+            + (f", or a class name: {listed(names)}" if names else ""),
+            "--target-label next",
         )
     return np.full(len(labels), int(text), np.int64)

@@ -76,9 +76,18 @@ def asked(policy: str | Path | Policy | None, options: dict[str, Any]) -> Policy
 
 
 def text_of(options: Mapping[str, Any]) -> str:
-    """The policy that an audit with these options holds, as TOML. Raises UsageError, StoreError."""
+    """The policy that an audit with these options holds, as TOML. Raises UsageError for options
+    that are none of a policy, StoreError."""
     given = dict(options)
-    return policy_text(asked(given.pop("policy", None), given))
+    text = policy_text(asked(given.pop("policy", None), given))
+    if given:
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        raise UsageError(
+            f"{names} {'has' if len(given) == 1 else 'have'} no effect with --print-policy",
+            "--policy, --allow and the rules",
+            f"leave out {names}",
+        )
+    return text
 
 
 def read_policy(path: Path) -> Policy:

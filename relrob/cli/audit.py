@@ -112,6 +112,16 @@ def run_options(function: F) -> F:
     return function
 
 
+def _refuse_beside(names: list[str]) -> None:
+    """Refuse what --print-policy makes no use of. Raises UsageError."""
+    if names:
+        raise UsageError(
+            f"{', '.join(names)} with --print-policy, which prints TOML and audits nothing",
+            "--policy, --allow and the rules",
+            f"leave out {', '.join(names)}, or --print-policy",
+        )
+
+
 @click.command("audit")
 @click.argument("reference", required=False, shell_complete=completion.path)
 @click.argument("quantised", required=False, shell_complete=completion.path)
@@ -175,6 +185,8 @@ def command(
     """
     given = typed(**options)
     if print_policy:
+        named = [("REFERENCE", reference), ("QUANTISED", quantised), ("--json", as_json or None)]
+        _refuse_beside([name for name, value in named if value is not None])
         click.echo(load("relrob.audit.policy:text_of")(given), nl=False)
         return
     if reference is None or quantised is None:

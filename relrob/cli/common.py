@@ -160,7 +160,7 @@ def choice_options(function: F) -> F:
 
 
 _TARGET = (
-    "The label that examples shall get: a number, next, random, least (likely).  "
+    "The label that examples shall get: a number, a class name, next, random, least (likely).  "
     "[default: any wrong one]"
 )
 _FIT_IMAGES = (

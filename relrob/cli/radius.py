@@ -26,6 +26,7 @@ from relrob.cli.common import (
     typed,
     workers_option,
 )
+from relrob.domain.region import NESTED
 from relrob.registry import SOLVERS, load, names
 
 
@@ -36,8 +37,8 @@ from relrob.registry import SOLVERS, load, names
     "--region",
     default="linf",
     show_default=True,
-    help="linf, l1 or l2 ball, or ladder, which needs a --step.",
-    shell_complete=completion.words("linf", "l1", "l2", "ladder"),
+    help=f"{', '.join(NESTED)}; a ladder needs a --step.",
+    shell_complete=completion.words(*NESTED),
 )
 @click.option(
     "--max-radius",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from fractions import Fraction
@@ -188,5 +189,47 @@ class Lattice:
 Decided = Ladder | Ball | Lattice
 # The regions that a run can ask about.
 Region = Decided | Search
-# Their kinds, as users type them.
-KINDS: Final = ("ladder", "search", "lattice", *(norm.value for norm in Norm))
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Facts of a kind of region, from which the options that it has and the words about it follow.
+
+    `images`: all its images in words, "" where the kind's name is enough; `unit`: what a radius is
+    measured in. `stepped`: it has a step. `counted`: it is finite, and its points are counted.
+    `decided`: solvers decide it. `certified`: there are rules for certificates. `exported`: its
+    questions can be written as SMT-LIB. `nested`: critical radii can be sought.
+    """
+
+    images: str
+    unit: str
+    stepped: bool = False
+    counted: bool = False
+    decided: bool = True
+    certified: bool = True
+    exported: bool = True
+    nested: bool = False
+
+
+# Every kind, as users type it.
+KINDS: Final[Mapping[str, Facts]] = {
+    "ladder": Facts("", "ladder, L1", stepped=True, counted=True, nested=True),
+    "search": Facts(
+        "",
+        "search, L1",
+        stepped=True,
+        counted=True,
+        decided=False,
+        certified=False,
+        exported=False,
+    ),
+    "lattice": Facts("every point of the L1 ball on a lattice", "lattice, L1", stepped=True),
+    Norm.L1.value: Facts("every float32 image of the L1 ball", "L1", nested=True),
+    Norm.L2.value: Facts(
+        "every float32 image of the L2 ball", "L2", certified=False, exported=False, nested=True
+    ),
+    Norm.LINF.value: Facts("every float32 image of the L-infinity ball", "L-infinity", nested=True),
+    Norm.L0.value: Facts("every float32 image of the L0 ball", "L0", exported=False),
+}
+# The kinds whose critical radii can be sought.
+NESTED: Final = tuple(kind for kind, facts in KINDS.items() if facts.nested)

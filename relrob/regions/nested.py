@@ -24,7 +24,6 @@ from relrob.errors import RegionError
 from relrob.regions.ladder import RungSet
 from relrob.regions.points import Points, points_of
 
-KINDS: Final = ("linf", "l1", "l2", "ladder")
 # The most costs of a ladder, and steps of a ball.
 _MOST: Final = 1 << 20
 # Of a ball whose user names none: a tenth of an 8-bit level, and about as much of the other norms.

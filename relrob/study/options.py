@@ -17,17 +17,25 @@ from relrob.errors import RegionError, UsageError
 from relrob.regions.exact import parse_fraction
 from relrob_datasets.manifest import find as known_dataset
 
-_STEPS: Final = ("ladder", "search", "lattice")
-_DECIDED: Final = tuple(kind for kind in KINDS if kind != "search")
+_ALL: Final = tuple(KINDS)
+_STEPS: Final = tuple(kind for kind, facts in KINDS.items() if facts.stepped)
+_COUNTED: Final = tuple(kind for kind, facts in KINDS.items() if facts.counted)
+_DECIDED: Final = tuple(kind for kind, facts in KINDS.items() if facts.decided)
+_WITH_RULES: Final = tuple(kind for kind, facts in KINDS.items() if facts.certified)
+_EXPORTED: Final = tuple(kind for kind, facts in KINDS.items() if facts.exported)
 # Solvers that give verdicts alone.
 _UNCOUNTED: Final = ("smt", "milp")
 # Solvers whose proofs have certificates.
 _CERTIFIED: Final = ("auto", "bounds", "branch")
 _EXACT: Final = ("radius", "step")
 
-_NO_RULES: Final = (
-    ("search", "region search, which proves nothing"),
-    ("l2", "region l2, for which there are no rules"),
+_PROVES_NOTHING: Final = tuple(
+    (kind, f"region {kind}, which proves nothing") for kind in KINDS if kind not in _DECIDED
+)
+_NO_RULES: Final = tuple(
+    (kind, f"region {kind}, for which there are no rules")
+    for kind in _DECIDED
+    if kind not in _WITH_RULES
 )
 # Every option of a run with its value, defaults among them.
 Asked = Mapping[str, Any]
@@ -38,7 +46,7 @@ class Use:
     """Who uses an option: regions of these kinds, and among them the runs for which `idle` has no
     words against it. `why`: words about other kinds."""
 
-    regions: tuple[str, ...] = KINDS
+    regions: tuple[str, ...] = _ALL
     idle: Callable[[Asked], str] = lambda asked: ""
     why: tuple[tuple[str, str], ...] = ()
 
@@ -106,18 +114,18 @@ USES: Final[Mapping[str, Use]] = {
     "strict_radius": Use(("search",)),
     "include_misclassified": Use(("search",)),
     "repick": Use(("search",)),
-    "effective": Use(("ladder", "search"), _effective),
+    "effective": Use(_COUNTED, _effective),
     "solver": Use(_DECIDED),
     "time_limit": Use(_DECIDED),
-    "counts": Use(("ladder",), _counts),
-    "certificates": Use(("ladder", "lattice", "l1", "linf", "l0"), _certificates, _NO_RULES),
-    "attacks": Use(_DECIDED, why=_NO_RULES[:1]),
+    "counts": Use(tuple(kind for kind in _COUNTED if kind in _DECIDED), _counts),
+    "certificates": Use(_WITH_RULES, _certificates, (*_PROVES_NOTHING, *_NO_RULES)),
+    "attacks": Use(_DECIDED, why=_PROVES_NOTHING),
     "memory": Use(idle=_memory),
     # How the data are read, and what the networks read of them.
     **{name: Use() for name in ("classes", "labels", "range", "images_layout")},
     **{name: Use() for name in ("input_scale", "mean", "std", "channels", "output")},
     # Of `relrob verify`, beside the request.
-    "export": Use(("ladder", "lattice", "l1", "linf")),
+    "export": Use(_EXPORTED),
     "out": Use(),
     "workers": Use(idle=_workers),
     "scheduler": Use(),

@@ -13,11 +13,11 @@ from threadpoolctl import threadpool_limits
 
 from relrob.domain.events import Event, Listener
 from relrob.domain.radius import Interval, RadiusRecord
-from relrob.domain.region import Ball, Ladder
+from relrob.domain.region import NESTED, Ball, Ladder
 from relrob.domain.verdict import Reason
 from relrob.errors import UsageError
 from relrob.regions.exact import parse_fraction
-from relrob.regions.nested import KINDS, farthest, nest_of, precision_of
+from relrob.regions.nested import farthest, nest_of, precision_of
 from relrob.relative.radius import RadiusResult, RadiusSetting, measure
 from relrob.report.radius.words import interval
 from relrob.store.radius_directory import RadiusStore
@@ -75,8 +75,8 @@ class RadiusPlan:
 
 def check_kind(kind: str) -> None:
     """Refuse regions that are not nested by their radius alone. Raises UsageError."""
-    if kind not in KINDS:
-        raise UsageError(f"region {kind!r}", ", ".join(KINDS), "--region linf")
+    if kind not in NESTED:
+        raise UsageError(f"region {kind!r}", ", ".join(NESTED), "--region linf")
 
 
 def largest(request: Request, stages: Stages, listener: Listener) -> Request:

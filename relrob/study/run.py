@@ -16,7 +16,7 @@ from relrob import registry
 from relrob.domain.events import Event, Listener, silent
 from relrob.domain.network import Network
 from relrob.domain.record import ImageResult, Record, Set
-from relrob.domain.region import KINDS, Search
+from relrob.domain.region import Search
 from relrob.domain.verdict import Reason, Status
 from relrob.errors import UsageError
 from relrob.networks.open import Opened, open_network
@@ -28,6 +28,7 @@ from relrob.study.data import data_of
 from relrob.study.options import refuse_idle
 from relrob.study.plan import Plan
 from relrob.study.pool import Unanswered, map_unordered
+from relrob.study.request import Request
 from relrob.system.allocator import keep_memory
 from relrob.system.files import sha256_path, write_atomic
 
@@ -62,7 +63,7 @@ def crew(workers: int | str | None, scheduler: str | None) -> int:
     """The number of worker processes here, 1 for None. Raises UsageError, also for a scheduler that
     cannot be used, and for `workers` beside one."""
     if workers is not None:
-        refuse_idle({"workers": workers}, {"region": KINDS[0], "scheduler": scheduler})
+        refuse_idle({"workers": workers}, {"region": Request.region, "scheduler": scheduler})
     count = worker_count(str(1 if workers is None else workers))
     check_scheduler(scheduler)
     return count

@@ -115,23 +115,6 @@ def disk_errors(path: Path, doing: str = "write") -> Iterator[None]:
         ) from error
 
 
-def check_temporary() -> None:
-    """Raise StoreError where no megabyte of temporary files can be written. Other libraries would
-    fail there with errors that do not help."""
-    place = tempfile.gettempdir()
-    try:
-        with tempfile.TemporaryFile(dir=place) as file:
-            file.write(bytes(1 << 20))
-            file.flush()
-    except OSError as error:
-        raise StoreError(
-            f"no temporary files in {place}: {error.strerror or error}",
-            hint=DESCRIPTORS
-            if error.errno in NO_DESCRIPTORS
-            else "free space, or TMPDIR = another directory",
-        ) from error
-
-
 def _remedy(path: Path, error: OSError, doing: str) -> str:
     """The remedy: RELROB_CACHE for the cache, free space for a full disk, another place for what is
     written, the right path of what is read."""

@@ -27,6 +27,7 @@ from relrob.errors import RelrobError
 from relrob.registry import load
 from relrob.system import confine
 from relrob.system.files import DESCRIPTORS, NO_DESCRIPTORS
+from relrob.system.temporary import FULL, made_folder, refusal
 
 # Seconds without a call after which the process ends; the next call starts another.
 IDLE: Final = 20.0
@@ -94,7 +95,10 @@ def attend(request: Call, others: tuple[int, ...] = ()) -> dict[str, Any]:
     """
     for module in request.imports:
         load(f"{module}:__name__")
-    folder = tempfile.mkdtemp(prefix="relrob-reader-")
+    try:
+        folder = made_folder("relrob-reader-")
+    except RelrobError as error:
+        return _told(error)
     listen, speak = os.pipe()
     noise = os.memfd_create("noise")
     watcher = os.getpid()
@@ -154,16 +158,23 @@ def answer(function: Callable[..., Any], arguments: dict[str, Any]) -> dict[str,
         confine.lift()
         if _of_memory(str(error).encode(errors="replace")):
             return {"memory": True}
-        return {"error": [type(error).__name__, *error.parts]}
+        return _told(error)
     except BaseException as error:
         confine.lift()
         if isinstance(error, OSError) and error.errno in NO_DESCRIPTORS:
             return {
                 "error": ["RelrobError", error.strerror or "too many open files", "", DESCRIPTORS]
             }
+        if isinstance(error, OSError) and error.errno in FULL:
+            return _told(refusal(error))
         if _of_memory(str(error).encode(errors="replace")):
             return {"memory": True}
         return {"bug": f"{type(error).__name__}: {str(error)[:2000]}", "where": _where(error)}
+
+
+def _told(error: RelrobError) -> dict[str, Any]:
+    """An error as JSON can hold it."""
+    return {"error": [type(error).__name__, *error.parts]}
 
 
 def _of_memory(text: bytes) -> bool:

@@ -6,7 +6,6 @@ from __future__ import annotations
 import logging
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from io import StringIO
@@ -44,7 +43,8 @@ def heard() -> Iterator[list[str]]:
     lines: list[str] = []
     sys.stderr.flush()
     printed = StringIO()
-    with tempfile.TemporaryFile() as sink:
+    # In memory: it works on a full disk.
+    with os.fdopen(os.memfd_create("heard"), "rb") as sink:
         saved = os.dup(2)
         try:
             os.dup2(sink.fileno(), 2)

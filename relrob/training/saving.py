@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import json
-import tempfile
 import zipfile
-from pathlib import Path
 from typing import Any
+
+from relrob.system.temporary import temporary_folder
 
 
 def saved(model: Any) -> bytes:
     """The bytes of the model's `.keras` file, with no clock and no memory address in them."""
-    with tempfile.TemporaryDirectory(prefix="relrob-") as folder:
-        path = Path(folder) / "model.keras"
+    with temporary_folder() as folder:
+        path = folder / "model.keras"
         model.save(path)
         with zipfile.ZipFile(path) as archive:
             members = {name: archive.read(name) for name in sorted(archive.namelist())}

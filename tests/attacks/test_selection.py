@@ -77,6 +77,15 @@ def test_targets() -> None:
     assert random.tolist() != targets_of("random", many, 3, many, 6).tolist()
 
 
+def test_a_target_by_name() -> None:
+    """A name that is a number is a name; the words stand for themselves."""
+    labels, names = np.array([0, 1, 2]), ("cat", "0", "next")
+    for text, wanted in (("cat", [0] * 3), ("0", [1] * 3), ("2", [2] * 3), ("next", [1, 2, 0])):
+        assert targets_of(text, labels, 3, labels, 0, names).tolist() == wanted
+    with pytest.raises(UsageError, match="least, or a class name: cat, 0, next"):
+        targets_of("dog", labels, 3, labels, 0, names)
+
+
 @pytest.mark.parametrize("text", ["3", "-1", "one", "", "1.0", "9" * 30])
 def test_targets_that_are_no_label_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match=r"a label 0\.\.2, next, random or least"):

@@ -181,11 +181,9 @@ BASES = {
         },
     ),
 }
-# These change no result: more memory; names of classes, which are counted, and that no table of
-# attacks prints; and the one split that data without splits have.
+# These change no result: more memory, and the one split that data without splits have.
 IDLE = {
     *((name, "--memory") for name in BASES),
-    *((name, "--classes") for name in ("attack", "universal", "crafted")),
     *((name, "--calibration-split") for name in ("quantised", "fixed")),
 }
 

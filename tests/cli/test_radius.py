@@ -202,8 +202,8 @@ def test_files_from_the_store_are_the_same_again(case: Case, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("more", "told"),
     [
-        ({"region": "l0"}, "linf, l1, l2, ladder"),
-        ({"region": "linf-8"}, "linf, l1, l2, ladder"),
+        ({"region": "l0"}, "ladder, l1, l2, linf"),
+        ({"region": "linf-8"}, "ladder, l1, l2, linf"),
         ({"step": "1/2"}, "--step has no effect"),
         ({"region": "ladder", "step": "1/2"}, "--precision has no effect"),
         ({"precision": "2"}, "precision 2"),

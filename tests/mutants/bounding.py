@@ -156,11 +156,7 @@ MUTANTS = (
         "relrob/bounding/linear.py",
         "[coefficients] if hidden else []",
         "[coefficients]",
-        (
-            "tests/regions/test_ball.py",
-            "tests/bounding/test_ball.py",
-            "tests/deciding/test_decide_ball.py",
-        ),
+        ("tests/solvers/test_branch_ball.py", "tests/solvers/test_milp_ball.py"),
     ),
     Mutant(
         "ball: too small for float64",

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from relrob.domain.arrays import Floats
-from relrob.domain.region import Ball, Ladder, Lattice, Norm
+from relrob.domain.region import KINDS, Ball, Ladder, Lattice, Norm, Search
 from relrob.errors import RelrobError
 from relrob.regions.ball import BallSet
 from relrob.regions.ladder import RungSet
@@ -29,6 +29,16 @@ def test_the_kind_of_region_decides() -> None:
         assert isinstance(ball, BallSet)
         assert (ball.region, ball.joint, ball.count) == (region, False, None)
         assert np.array_equal(ball.base, rungs.base)
+
+
+def test_the_facts_of_kinds_are_those_of_their_regions() -> None:
+    search = Search(Fraction(1), Fraction(1, 2))
+    regions = [LADDER, search, Lattice(Fraction(1), Fraction(1, 8)), *BALLS]
+    assert [region.kind for region in regions] == list(KINDS)
+    for region in regions:
+        facts = KINDS[region.kind]
+        assert hasattr(region, "step") is facts.stepped
+        assert region.joint is (facts.counted and facts.decided)
 
 
 def test_every_mask_within_the_radius_is_a_point_and_no_other() -> None:

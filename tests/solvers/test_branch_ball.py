@@ -28,7 +28,7 @@ from relrob.certificates.form import canonical, seal
 from relrob.certificates.writing.ball import ball_certificate
 from relrob.deciding.decide import decide
 from relrob.domain.arrays import Doubles, Floats
-from relrob.domain.network import Dense, Network
+from relrob.domain.network import Dense, Layer, Network
 from relrob.domain.region import Ball, Lattice, Norm
 from relrob.domain.verdict import Reason, Status
 from relrob.networks.enclosure import float32_enclosure
@@ -38,10 +38,11 @@ from relrob.queries.findings import PhaseProof
 from relrob.queries.properties import Label
 from relrob.queries.query import Budget, Query
 from relrob.regions.ball import BallSet, ball_set
+from relrob_solvers.branch_ball import Phases
 from tests.ball_cases import sampled
 from tests.certificate_cases import fails, image_of, networks_in
 from tests.networks.test_real import real
-from tests.support import random_dense
+from tests.support import numpy_opened, random_dense
 
 KINDS: tuple[Ball | Lattice, ...] = (
     Ball(Norm.LINF, Fraction(1, 10)),
@@ -268,3 +269,19 @@ def test_no_time_is_unknown(networks: dict[str, Opened]) -> None:
     problem, _ = question(networks["float"], 4, Ball(Norm.LINF, Fraction(1, 18)))
     verdict = decide(replace(problem, budget=Budget(1e-9)), "branch").verdicts[0]
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, Reason.TIME)
+
+
+def test_a_tie_without_hidden_layers_leaves_no_neuron_to_split() -> None:
+    """Both outputs are the first pixel. The label is right on every image, since a tie gives the
+    first label, and no bound is above 0."""
+    weights = np.zeros((36, 2), np.float32)
+    weights[0] = 1
+    dense = Dense((Layer(weights, np.zeros(2, np.float32), relu=False),))
+    for region in KINDS:
+        query = Query(
+            ball_set(region, image_of(0)), Label(0), (numpy_opened(dense, (6, 6, 1)),), Budget(5)
+        )
+        finding = Phases().solve(query).each[0]
+        assert not finding.proved
+        assert not finding.proposals
+        assert finding.stopped is Reason.BOUNDS

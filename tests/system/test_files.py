@@ -9,7 +9,6 @@ import logging
 import os
 import stat
 import sys
-import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -121,17 +120,6 @@ def test_refusals_of_the_system_name_the_file_and_the_remedy(
     line = str(told.value)
     assert line.startswith(f"cannot write {path}: {os.strerror(number)}; try: {hint}")
     assert "\n" not in line
-
-
-def test_a_place_for_temporary_files_that_is_none_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    files.check_temporary()
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
-    with pytest.raises(
-        StoreError, match=r"no temporary files in .*gone: No such file.*; try: .*TMPDIR"
-    ):
-        files.check_temporary()
 
 
 def test_what_is_no_refusal_passes_as_it_is(tmp_path: Path) -> None:

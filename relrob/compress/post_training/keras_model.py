@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +12,7 @@ from relrob.networks.batches import one_line
 from relrob.networks.content import checked_bytes
 from relrob.networks.keras.own_layers import LAYERS
 from relrob.networks.shapes import Shape, raster
+from relrob.system.temporary import temporary_folder
 
 
 def from_dense(dense: Dense, layout: Layout, image_shape: Shape) -> Any:
@@ -39,8 +38,8 @@ def from_file(reference: Network) -> Any:
     """The model in a `.keras` or `.h5` file. Safe mode runs no code of the file. Raises
     QuantiseError, NetworkError."""
     content = checked_bytes(reference, None)
-    with tempfile.TemporaryDirectory(prefix="relrob-") as folder:
-        copy = Path(folder) / ("network.keras" if reference.format == "keras" else "network.h5")
+    with temporary_folder() as folder:
+        copy = folder / ("network.keras" if reference.format == "keras" else "network.h5")
         copy.write_bytes(content)
         try:
             return keras.models.load_model(

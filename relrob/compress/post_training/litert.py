@@ -4,7 +4,6 @@ against the scheme's name."""
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,8 +25,9 @@ from relrob.networks.batches import one_line
 from relrob.networks.feed import fed
 from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import Shape, raster, without_batch
-from relrob.system.files import check_temporary, sha256_path
+from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
+from relrob.system.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 # Dynamic-range quantisation leaves weight tensors of fewer elements alone.
@@ -80,10 +80,10 @@ def quantise(
         quiet_native(),
         warnings.catch_warnings(),
         tf.device("/CPU:0"),
-        tempfile.TemporaryDirectory() as folder,
+        temporary_folder() as folder,
     ):
         warnings.simplefilter("ignore")
-        converter, dims = _converter(reference, image_shape, Path(folder))
+        converter, dims = _converter(reference, image_shape, folder)
         images = (
             None
             if calibration is None
@@ -94,7 +94,6 @@ def quantise(
             data = bytes(converter.convert())
         # The converter raises errors of any class.
         except Exception as error:
-            check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}",
                 hint="another scheme, such as qdq",

@@ -9,7 +9,6 @@ pairs in int16, where sums of 8-bit products saturate (onnxruntime, "Quantize ON
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -38,8 +37,8 @@ from relrob.networks.content import checked_bytes
 from relrob.networks.feed import fed
 from relrob.networks.onnx.export import to_onnx
 from relrob.networks.shapes import Shape, raster, without_batch
-from relrob.system.files import check_temporary
 from relrob.system.quiet import quiet_native
+from relrob.system.temporary import temporary_folder
 
 
 def quantise(
@@ -62,14 +61,13 @@ def quantise(
         quiet_native(),
         _root_logger_kept(),
         warnings.catch_warnings(),
-        tempfile.TemporaryDirectory() as folder,
+        temporary_folder() as folder,
     ):
         warnings.simplefilter("ignore")
         try:
-            data = _run(model, _Reader(name, images), Path(folder))
+            data = _run(model, _Reader(name, images), folder)
         # onnxruntime raises errors of any class.
         except Exception as error:
-            check_temporary()
             raise QuantiseError(
                 f"{reference.path} as {scheme}: {one_line(error)}", hint="another scheme"
             ) from error

@@ -4,7 +4,6 @@ takes seconds."""
 from __future__ import annotations
 
 import logging
-import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
@@ -25,6 +24,7 @@ from relrob.networks.keras.savedmodel import frozen
 from relrob.networks.shapes import without_batch
 from relrob.system.files import sha256_path
 from relrob.system.quiet import quiet_native
+from relrob.system.temporary import temporary_folder
 
 log = logging.getLogger(__name__)
 # The largest difference that is rounding, relative to the largest output.
@@ -78,8 +78,8 @@ def _from_file(network: Network, content: bytes) -> tuple[Any, Any]:
 
 def loaded_model(network: Network, content: bytes) -> Any:
     """The Keras model of a file, not compiled. Raises NetworkError."""
-    with quiet_native(), tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / f"network{'.keras' if network.format == 'keras' else '.h5'}"
+    with quiet_native(), temporary_folder() as folder:
+        copy = folder / f"network{'.keras' if network.format == 'keras' else '.h5'}"
         copy.write_bytes(content)
         try:
             return keras.saving.load_model(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from relrob.errors import NetworkError
 from relrob.networks.batches import one_line
+from relrob.system.temporary import temporary_folder
 
 _ERRORS_ONLY: Final = 3
 _MICROSOFT: Final = "com.microsoft"
@@ -24,9 +23,9 @@ Array = NDArray[Any]
 def optimised(data: bytes) -> onnx.ModelProto:
     """The model after onnxruntime's default optimisations for this processor. Raises NetworkError
     when it refuses the file."""
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         options = _options()
-        target = Path(folder) / "optimised.onnx"
+        target = folder / "optimised.onnx"
         options.optimized_model_filepath = str(target)
         _session(data, options)
         return onnx.load(target)

@@ -6,13 +6,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from relrob.errors import how_many, printable
+from relrob.report.class_names import class_name
 
 Document = Mapping[str, Any]
 
 
 def attack_text(found: Document) -> str:
     """What was attacked, how many examples succeeded and how far they are, and what it took."""
-    lines = [*_head(found), *_rates(found), *_distances(found), *_work(found), *_remarks(found)]
+    lines = [*_head(found), *_rates(found), *_distances(found)]
+    if found["flips"]:
+        lines.append(f"most often {flips_text(found)}")
+    lines += [*_work(found), *_remarks(found)]
     if found["file"] is not None:
         lines.append(f"wrote {found['file']}")
     return "\n".join(printable(line) for line in lines)
@@ -34,6 +38,21 @@ def number(value: float | None) -> str:
     ('2.05', '-')
     """
     return "-" if value is None else f"{value:.4g}"
+
+
+def flips_text(found: Document) -> str:
+    """The most frequent changes of label, of a document that has `flips` and `dataset`, by name
+    where classes have names.
+
+    >>> flips_text({"flips": [{"label": 1, "found": 0, "examples": 5}], "dataset": {}})
+    '1 taken for 0 (5)'
+    """
+    names = found["dataset"].get("classes", ())
+    return ", ".join(
+        f"{class_name(each['label'], names)} taken for {class_name(each['found'], names)} "
+        f"({each['examples']:,})"
+        for each in found["flips"]
+    )
 
 
 def _head(found: Document) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from relrob.errors import capped, printable
-from relrob.report.attacks.attack_text import Document, number, percent
+from relrob.report.attacks.attack_text import Document, flips_text, number, percent
 
 _SCENARIOS: Final = ("comp_comp", "full_comp", "comp_full")
 # Columns of a terminal that names of sources may take.
@@ -28,6 +28,8 @@ def _sources(found: Document) -> list[str]:
             f"{each['samples']:,} succeed ({_shown(data['name'])} {_shown(data['split'])}, "
             f"filter {each['filter']})"
         )
+        if each["flips"]:
+            lines.append(f"   most often {_shown(flips_text(each))}")
     return lines
 
 

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from relrob.domain.radius import Compared, Interval, RadiusRecord
 from relrob.domain.record import WitnessView
+from relrob.report.class_names import class_name
 from relrob.report.html import charts, curves
 from relrob.report.html.images import amplified, levels_of
 from relrob.report.html.parts import (
@@ -29,7 +30,7 @@ from relrob.report.html.parts import (
 )
 from relrob.report.html.provenance import network_lines
 from relrob.report.html.rows import ranges
-from relrob.report.html.run_data import FIRST, class_name
+from relrob.report.html.run_data import FIRST
 from relrob.report.html.thumbnails import Room, levels
 from relrob.report.radius import words
 from relrob.report.run.picture import difference_levels

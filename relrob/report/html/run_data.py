@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from relrob.domain.record import AttackRecord, Record, Set, WitnessView
 from relrob.errors import StoreError
+from relrob.report.class_names import class_name
 from relrob.store.evidence import Evidence, read_evidence
 from relrob.store.images import asked
 from relrob.store.run_directory import Store
@@ -47,17 +48,6 @@ class RunData:
     def name(self, label: int) -> str:
         """A class as a reader knows it: "7", or "7 cat"."""
         return class_name(label, self.summary.header.dataset.classes)
-
-
-def class_name(label: int, names: Sequence[str]) -> str:
-    """A class as a reader knows it.
-
-    >>> class_name(1, ("cat", "dog")), class_name(7, ()), class_name(-1, ())
-    ('1 dog', '7', 'none')
-    """
-    if label < 0:
-        return "none"
-    return f"{label} {names[label]}" if label < len(names) else str(label)
 
 
 @contextmanager

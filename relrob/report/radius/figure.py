@@ -9,6 +9,7 @@ proved and by those of which no witness is known.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 import matplotlib
@@ -23,6 +24,7 @@ from matplotlib.patches import Patch, Rectangle
 from relrob.domain.radius import Compared, Interval
 from relrob.errors import how_many
 from relrob.report.figure_file import STYLE, files
+from relrob.report.radius.words import norm
 from relrob.store.radius_summary import NETWORKS, RadiusSummary
 
 _STYLE: Final[Any] = {
@@ -61,9 +63,13 @@ def figure(summary: RadiusSummary) -> dict[str, bytes]:
 
 def _unit(summary: RadiusSummary) -> str:
     """The region on an axis."""
-    kind = summary.header["region"]["kind"]
-    norms = {"linf": "$L_\\infty$", "l1": "$L_1$", "l2": "$L_2$", "ladder": "ladder, $L_1$"}
-    return norms.get(kind) or str(kind)
+    return re.sub(r"\bL(-infinity|\d)", _in_tex, norm(summary))
+
+
+def _in_tex(found: re.Match[str]) -> str:
+    """The name of a norm as mathematics."""
+    order = found[1]
+    return "$L_\\infty$" if order == "-infinity" else f"$L_{order}$"
 
 
 def _most(summary: RadiusSummary) -> float:

@@ -6,6 +6,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Final
 
 from relrob.domain.radius import Compared, Interval, RadiusRecord, above, below
+from relrob.domain.region import KINDS
 from relrob.errors import capped, how_many, printable
 from relrob.report.run.rates import named
 from relrob.store.radius_summary import NETWORKS, RadiusSummary, Span
@@ -75,8 +76,7 @@ def span(ends: Span | None) -> str:
 def norm(summary: RadiusSummary) -> str:
     """What a radius is measured in."""
     kind = str(summary.header["region"]["kind"])
-    names = {"linf": "L-infinity", "l1": "L1", "l2": "L2", "ladder": "ladder, L1"}
-    return names.get(kind, kind)
+    return KINDS[kind].unit if kind in KINDS else kind
 
 
 def facts(summary: RadiusSummary) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from relrob.domain.record import COUNTS_CUT
+from relrob.domain.region import KINDS
 from relrob.errors import how_many
 from relrob.report.run.attack_words import attack_notes
 from relrob.report.run.data_words import data_facts
@@ -162,13 +163,10 @@ def _arithmetic(summary: Summary) -> str:
     return one if one == other else f"{one} (reference), {other} (quantised)"
 
 
-_KINDS: Final = {
-    "l1": "every float32 image of the L1 ball",
-    "l2": "every float32 image of the L2 ball",
-    "linf": "every float32 image of the L-infinity ball",
-    "l0": "every float32 image of the L0 ball",
-    "lattice": "every point of the L1 ball on a lattice",
-}
+def _uncounted(summary: Summary) -> bool:
+    """Is the region one whose points are not counted?"""
+    facts = KINDS.get(summary.header.region.kind)
+    return facts is not None and not facts.counted
 
 
 def _region(summary: Summary) -> str:
@@ -182,9 +180,9 @@ def _region(summary: Summary) -> str:
 
 def region_words(header: Header) -> str:
     """The region in words."""
-    region = header.region
+    region, facts = header.region, KINDS.get(header.region.kind)
     words = [
-        _KINDS.get(region.kind, printable(region.kind)),
+        (facts.images if facts else "") or printable(region.kind),
         f"radius {printable(region.radius)}",
     ]
     if region.step is not None:
@@ -275,7 +273,7 @@ def _extents(summary: Summary) -> list[str]:
 
 def _rule(summary: Summary) -> str:
     """How R_Q, R^0 and R^mixed are told apart."""
-    if summary.header.region.kind in _KINDS:
+    if _uncounted(summary):
         return (
             "R_Q and R^0 go by the one effective perturbation that was found: of a ball, none are "
             "counted."
@@ -329,7 +327,7 @@ def _events(summary: Summary) -> list[str]:
 def _work(summary: Summary, timed: bool) -> str:
     """How many perturbed images were run and proved, and the time that it took."""
     points, time = summary.points, f" {summary.seconds:.1f} s of work." if timed else ""
-    if summary.header.region.kind in _KINDS:
+    if _uncounted(summary):
         return f"Images run: {points.evaluated + summary.evaluated_undecided:,}.{time}"
     return (
         f"Perturbed images: {points.covered:,} covered by the verdicts, {points.evaluated:,} by "

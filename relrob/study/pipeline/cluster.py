@@ -6,7 +6,6 @@ Dask's `distributed`.
 
 from __future__ import annotations
 
-import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from relrob.errors import RelrobError, UsageError
 from relrob.store.stage_archive import pack, unpack
 from relrob.study.cluster import connected
 from relrob.study.pipeline.work import work
+from relrob.system.temporary import temporary_folder
 from relrob.system.version import VERSION
 
 Job = tuple[Stage, str]
@@ -28,8 +28,8 @@ def remote(stage: Stage, target: str, inputs: bytes, version: str) -> tuple[byte
     """A task: (the stage as `pack` writes it, the seconds that it took)."""
     if version != VERSION:
         raise UsageError(f"a worker has relrob {VERSION}", f"{version}, as the driver has")
-    with tempfile.TemporaryDirectory(prefix="relrob-stage-") as folder:
-        directory, archive = Path(folder) / "study", Path(folder) / "stages.zip"
+    with temporary_folder("relrob-stage-") as folder:
+        directory, archive = folder / "study", folder / "stages.zip"
         if inputs:
             archive.write_bytes(inputs)
             unpack(archive, directory)
@@ -49,9 +49,9 @@ def map_on_cluster(
     with (
         connected(address) as client,
         client.as_current(),
-        tempfile.TemporaryDirectory(prefix="relrob-") as folder,
+        temporary_folder() as folder,
     ):
-        archive = Path(folder) / "stages.zip"
+        archive = folder / "stages.zip"
         futures: dict[Any, int] = {}
         # A key of its own for each, held until its task ends: the scheduler would drop, at the
         # release of an earlier future of equal bytes, what a later task still waits for.

@@ -12,7 +12,7 @@ import pytest
 from relrob.api.prune import prune
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
-from relrob.errors import QuantiseError, UsageError
+from relrob.errors import QuantiseError, StoreError, UsageError
 from relrob.networks.load import load_network
 from relrob.networks.open import open_network
 from relrob.networks.weighted import weights_of
@@ -44,6 +44,21 @@ def pruned(folder: Path, **options: Any) -> tuple[dict[str, Any], Network]:
 
 def outputs(network: Network) -> Floats:
     return open_network(network, 1).outputs(IMAGES.reshape(90, -1))
+
+
+def test_a_disk_without_room_is_told_before_the_work(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def size(path: Path) -> int:
+        asked.append(path)
+        return 1 << 60
+
+    monkeypatch.setattr("relrob.api.prune.size_of", size)
+    with pytest.raises(StoreError, match=r"cannot write .*p\.keras: (File too large|No space)"):
+        prune(folder / "m.keras", tmp_path / "p.keras", density=0.5, dataset="nowhere")
+    assert asked == [folder / "m.keras"] and not list(tmp_path.iterdir())
 
 
 def test_a_pruned_mlp_is_a_float_mlp_with_zeros(folder: Path) -> None:

@@ -10,9 +10,9 @@ from importlib.resources import files
 import pytest
 
 from relrob.domain.record import Record, Set
+from relrob.report.class_names import class_name
 from relrob.report.html import rows, thumbnails
 from relrob.report.html.page import html
-from relrob.report.html.run_data import class_name
 from relrob.report.html.run_page import judged, run_page
 from relrob.report.html.thumbnails import Room
 from relrob.store.summarise import summarise
