@@ -9,11 +9,10 @@ from typing import Any, Final
 import numpy as np
 
 from benchmarks.planted_cases import LEVELS, Case, Planter
-from relrob.registry import load
 from relrob.system.quiet import quiet_native
 from relrob_datasets import load as load_images
 from tests import planted_pairs as plant
-from tests.make_networks import keras, save
+from tests.make_networks import convert, keras, save
 
 _IMAGES: Final = 20_000
 _BOTH: Final = {"reference": {"inputs": LEVELS}, "quantised": {"inputs": LEVELS}}
@@ -23,16 +22,16 @@ def folded(at: Planter) -> Iterator[Case]:
     """The faithful file, faults in it, and files of other states of the network."""
     train = load_images("mnist", "train")
     images = train.images[:_IMAGES].reshape(-1, 28, 28, 1).astype(np.float32)
-    labels = np.asarray(train.labels[:_IMAGES])
+    labels, some = np.asarray(train.labels[:_IMAGES]), images[:200]
     model = _model()
     model.compile("adam", keras().losses.SparseCategoricalCrossentropy(from_logits=True))
     with quiet_native():
         model.fit(images, labels, 64, 2, verbose=0)
-        stale = _converted(model, images, "int8")
+        stale = convert(model, "int8", some)
         model.fit(images, labels, 64, 2, verbose=0)
     reference = save(model, at.folder / "folded.keras")
-    right = _converted(model, images, "int8")
-    for scheme, content in (("int8", right), ("dynamic", _converted(model, images, "dynamic"))):
+    right = convert(model, "int8", some)
+    for scheme, content in (("int8", right), ("dynamic", convert(model, "dynamic-per-channel"))):
         path = at.write(content, ".tflite")
         yield Case(f"faithful folded CNN, {scheme}", reference, path, (), options=_BOTH)
     for name, fault, expected in (
@@ -57,7 +56,7 @@ def folded(at: Planter) -> Iterator[Case]:
     yield Case(
         "other moving averages, folded CNN",
         reference,
-        at.write(_converted(model, images, "int8"), ".tflite"),
+        at.write(convert(model, "int8", some), ".tflite"),
         ("changed-weights",),
         options=_BOTH,
     )
@@ -76,15 +75,3 @@ def _model() -> Any:
             k.Dense(10),
         ]
     )
-
-
-def _converted(model: Any, images: Any, scheme: str) -> bytes:
-    """The file of LiteRT's converter, calibrated on images where it is int8."""
-    tf = load("tests.tensorflow_here:tensorflow")
-    with quiet_native():
-        converter = tf.lite.TFLiteConverter.from_keras_model(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if scheme == "int8":
-            converter.representative_dataset = lambda: ([image[None]] for image in images[:200])
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        return bytes(converter.convert())
