@@ -4,18 +4,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.planted_cases import LEVELS, Case, Planter
+from benchmarks.planted_cases import BOTH_LEVELS, Case, Planter, planted
 from relrob.system.quiet import quiet_native
 from relrob_datasets import load as load_images
 from tests import planted_pairs as plant
 from tests.make_networks import convert, keras, save
 
 _IMAGES: Final = 20_000
-_BOTH: Final = {"reference": {"inputs": LEVELS}, "quantised": {"inputs": LEVELS}}
 
 
 def folded(at: Planter) -> Iterator[Case]:
@@ -33,19 +33,20 @@ def folded(at: Planter) -> Iterator[Case]:
     right = convert(model, "int8", some)
     for scheme, content in (("int8", right), ("dynamic", convert(model, "dynamic-per-channel"))):
         path = at.write(content, ".tflite")
-        yield Case(f"faithful folded CNN, {scheme}", reference, path, (), options=_BOTH)
-    for name, fault, expected in (
+        yield Case(f"faithful folded CNN, {scheme}", reference, path, (), options=BOTH_LEVELS)
+    rows = (
         ("one weight by 20 steps, folded CNN", plant.weight(0, 20), "changed-weights"),
         ("one weight by 3 steps, folded CNN", plant.weight(1, 3, 200), "changed-weights"),
         ("one bias by 1, folded CNN", plant.bias(1, 1.0), "changed-bias"),
         ("scale of a channel x1.5, folded CNN", plant.scale(0, 1.5, 4), "changed-scale"),
         ("zero point of hidden +20, folded CNN", plant.zero_point(1, 20), "changed-zero-point"),
         ("3 and 8, folded CNN", plant.swapped_classes(3, 8), "permuted-classes"),
-    ):
-        path = at.write(plant.lite(right, fault), ".tflite")
-        yield Case(name, reference, path, (expected,), options=_BOTH)
+    )
+    yield from planted(reference, partial(at.lite, right), rows, options=BOTH_LEVELS)
     path = at.write(stale, ".tflite")
-    yield Case("two epochs before, folded CNN", reference, path, ("stale-weights",), options=_BOTH)
+    yield Case(
+        "two epochs before, folded CNN", reference, path, ("stale-weights",), options=BOTH_LEVELS
+    )
     for layer in model.layers:
         if isinstance(layer, keras().layers.BatchNormalization):
             gamma, beta, mean, variance = layer.get_weights()
@@ -58,7 +59,7 @@ def folded(at: Planter) -> Iterator[Case]:
         reference,
         at.write(convert(model, "int8", some), ".tflite"),
         ("changed-weights",),
-        options=_BOTH,
+        options=BOTH_LEVELS,
     )
 
 
