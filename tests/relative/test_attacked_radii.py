@@ -80,13 +80,14 @@ def planted(
         records = {record.index: record for record in data.summary.records}
         reference, quantised = records[index].reference, records[index].quantised
         assert reference is not None and quantised is not None
-        kept = [made for each in data.find(index) if (made := views(each)) is not None]
+        found = {number: tuple(data.witnesses(number).values()) for number in records}
+        kept = tuple(made for each in found[index] if (made := views(each)) is not None)
         if not any(view.network == "reference" for view in kept):
             reference = wrong_radius(reference.proved)(reference)
         records[index] = replace(records[index], reference=reference, quantised=change(quantised))
         with RadiusStore.open(out, data.config) as store:
             for number, record in records.items():
-                store.append(record, tuple(kept if number == index else data.find(number)), 0.0)
+                store.append(record, kept if number == index else found[number], 0.0)
         document = RadiusSummary(data.summary.header, tuple(records.values()), 0.0).json()
     (out / "radius.json").write_text(json.dumps(document), encoding="utf-8")
     return out
