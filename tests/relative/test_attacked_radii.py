@@ -4,6 +4,7 @@ radii and witnesses do, a record goes on where it was cut; and the referees that
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -278,6 +279,18 @@ def test_a_mistake_is_one_line(
     assert attacked_radii.command() == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "that of the search" in told
+
+
+def test_a_search_that_read_the_pixels_otherwise_is_refused(
+    made: Callable[[str], Path], case: Case, tmp_path: Path
+) -> None:
+    search = tmp_path / "search"
+    shutil.copytree(made("linf"), search)
+    document = json.loads((search / "radius.json").read_text(encoding="utf-8"))
+    document["quantised"]["input"] = {"factor": 255.0}
+    (search / "radius.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(UsageError, match="pixels in its own way"):
+        attack(search, tmp_path / "record.jsonl", case)
 
 
 IMAGE: Final = np.random.default_rng(2).integers(0, 256, (6, 6, 1), dtype=np.uint8)
