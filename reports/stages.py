@@ -190,7 +190,7 @@ def _text(index: Mapping[str, Any]) -> str:
         raise StoreError(
             f"the study {index['study']} was run with another text than relrob has of it now",
             "the same text",
-            "run it again: the stages that stay are not made again",
+            "run it again: stages that are still the same are not made again",
         )
     return text
 
