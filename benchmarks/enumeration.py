@@ -38,6 +38,7 @@ from relrob.queries.properties import Label  # noqa: E402
 from relrob.queries.query import Budget, Query  # noqa: E402
 from relrob.regions.ladder import RungSet, rung_set  # noqa: E402
 from relrob.study.run import opened  # noqa: E402
+from relrob.system.processors import processors  # noqa: E402
 from relrob_datasets import load  # noqa: E402
 from relrob_solvers.enumerate_ladder import Enumerate  # noqa: E402
 
@@ -64,7 +65,7 @@ def main() -> None:
         [array for layer in network.dense.layers for array in (layer.weights, layer.bias)]
     )
     call = tf.function(lambda x: tf.argmax(model(x), axis=1), reduce_retracing=True)
-    ready = opened(network, len(os.sched_getaffinity(0)))
+    ready = opened(network, processors())
 
     def keras_effective(rungs: RungSet, label: int, batch: int) -> tuple[int, float]:
         seconds, wrong = 0.0, 0

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,6 +28,8 @@ Array = NDArray[Any]
 MNIST, CIFAR, SPEECH = (28, 28, 1), (32, 32, 3), (49, 10, 1)
 LEVELS = input_options(input_scale="255")
 FEATURES = input_options(input_scale="149.099", mean="123.372")
+# Options of a pair that reads pixels as levels of 0 to 255.
+BOTH_LEVELS: Final = {"reference": {"inputs": LEVELS}, "quantised": {"inputs": LEVELS}}
 
 
 @dataclass(frozen=True)
@@ -54,18 +57,32 @@ class Planter:
         path.write_bytes(content)
         return path
 
-    def lite(self, name: str, fault: Callable[[plant.Lite], None]) -> Path:
+    def lite(self, name: str | bytes, fault: Callable[[plant.Lite], None]) -> Path:
         """A `.tflite` file with a fault."""
-        return self.write(plant.lite((self.data / name).read_bytes(), fault), ".tflite")
+        return self.write(plant.lite(self._content(name), fault), ".tflite")
 
     def onnx(self, name: str | bytes, fault: Callable[[dict[str, Array]], None]) -> Path:
         """An `.onnx` file with a fault."""
-        content = name if isinstance(name, bytes) else (self.data / name).read_bytes()
-        return self.write(plant.graph(content, fault), ".onnx")
+        return self.write(plant.graph(self._content(name), fault), ".onnx")
+
+    def _content(self, name: str | bytes) -> bytes:
+        return name if isinstance(name, bytes) else (self.data / name).read_bytes()
 
     def dense(self, dense: Dense) -> Path:
         """Weights as Keras 1 wrote them."""
         return write_keras1(dense, self.folder / f"{next(self._count)}.h5")
+
+
+def planted(
+    reference: Path,
+    write: Callable[[Any], Path],
+    rows: Iterable[tuple[str, Callable[..., None], str]],
+    **more: Any,
+) -> Iterator[Case]:
+    """A pair for each of the rows (name, fault, the name that the fault has). `write`: a fault to
+    the quantised file; `more`: of `Case`."""
+    for name, fault, expected in rows:
+        yield Case(name, reference, write(fault), (expected,), **more)
 
 
 def trained(dense: Dense, images: Floats, labels: Array, epochs: float, seed: int) -> Dense:
@@ -120,7 +137,6 @@ def faithful(at: Planter) -> Iterator[Case]:
         yield Case(
             f"faithful {name} CNN", forms / "conv_fc_mnist.tflite", forms / f"{name}.tflite", ()
         )
-    levels = {"reference": {"inputs": LEVELS}, "quantised": {"inputs": LEVELS}}
     for suffix in (".h5", ".tflite"):
         yield Case(
             f"faithful ResNet8 of {suffix}",
@@ -128,7 +144,7 @@ def faithful(at: Planter) -> Iterator[Case]:
             tiny / "pretrainedResnet_quant.tflite",
             (),
             "cifar",
-            levels,
+            BOTH_LEVELS,
         )
     yield Case(
         "faithful DS-CNN keywords",
@@ -155,7 +171,7 @@ def lite_faults(at: Planter) -> Iterator[Case]:
     int8 = "quantised_formats/mlp_static_wi8_ai8.tflite"
     dynamic = "quantised_formats/mlp_dynamic_wi8.tflite"
     four = "quantised_formats/mlp_dynamic_wi4.tflite"
-    planted = [
+    rows = [
         ("one weight by 40 steps, MLP int8", int8, plant.weight(1, 40), "changed-weights"),
         ("one weight by 1 step, MLP int8", int8, plant.weight(0, 1, 70000), "changed-weights"),
         ("one weight by 3 steps, MLP dynamic", dynamic, plant.weight(2, 3), "changed-weights"),
@@ -178,7 +194,7 @@ def lite_faults(at: Planter) -> Iterator[Case]:
         ("ranges a quarter, MLP int8", int8, plant.calibrated(0.25), "saturated-activations"),
         ("ranges tenfold, MLP int8", int8, plant.calibrated(10.0), "calibration"),
     ]
-    for name, file, fault, expected in planted:
+    for name, file, fault, expected in rows:
         yield Case(name, reference, at.lite(file, fault), (expected,))
     yield Case(
         "the float file twice", reference, forms / "mlp_float.tflite", ("nothing-quantised",)
@@ -236,8 +252,8 @@ def normalised(at: Planter) -> Iterator[Case]:
 
 def resnet_faults(at: Planter) -> Iterator[Case]:
     """Faults of a residual network in int8."""
-    tiny, name = at.data / "mlperf_tiny", "mlperf_tiny/pretrainedResnet_quant.tflite"
-    levels = {"reference": {"inputs": LEVELS}, "quantised": {"inputs": LEVELS}}
+    tiny = at.data / "mlperf_tiny"
+    reference, quantised = tiny / "pretrainedResnet.tflite", tiny / "pretrainedResnet_quant.tflite"
     rows = [
         ("one weight by 20 steps, ResNet8", plant.weight(4, 20), "changed-weights"),
         ("one weight by 1 step, ResNet8", plant.weight(7, 1, 300), "changed-weights"),
@@ -253,29 +269,16 @@ def resnet_faults(at: Planter) -> Iterator[Case]:
             "channel-order",
         ),
     ]
-    for case, fault, expected in rows:
-        yield Case(
-            case,
-            tiny / "pretrainedResnet.tflite",
-            at.lite(name, fault),
-            (expected,),
-            "cifar",
-            levels,
-        )
-    yield Case(
-        "/255 forgotten, ResNet8",
-        tiny / "pretrainedResnet.tflite",
-        tiny / "pretrainedResnet_quant.tflite",
-        ("input-scale",),
-        "cifar",
-    )
+    lite = partial(at.lite, quantised.read_bytes())
+    yield from planted(reference, lite, rows, data="cifar", options=BOTH_LEVELS)
+    yield Case("/255 forgotten, ResNet8", reference, quantised, ("input-scale",), "cifar")
     yield Case(
         "pictures of blue, green, red, ResNet8",
-        tiny / "pretrainedResnet.tflite",
-        tiny / "pretrainedResnet_quant.tflite",
+        reference,
+        quantised,
         ("channel-order",),
         "cifar bgr",
-        levels,
+        BOTH_LEVELS,
     )
     both = {role: {"layout": "hwc"} for role in ("reference", "quantised")}
     yield Case(
@@ -325,8 +328,7 @@ def onnx_faults(at: Planter) -> Iterator[Case]:
             "changed-zero-point",
         ),
     ]
-    for name, fault, expected in rows:
-        yield Case(name, reference, at.onnx(qdq, fault), (expected,))
+    yield from planted(reference, partial(at.onnx, qdq), rows)
     source = load_network(forms / "conv_fc_mnist.tflite", image_shape=MNIST, classes=10)
     plain = planted_onnx.cnn(weights_of(source), 28)
     images = pictures("mnist", at.data).pixels(range(100)).reshape(-1, 1, 28, 28)
@@ -363,8 +365,7 @@ def onnx_faults(at: Planter) -> Iterator[Case]:
         ("scale of a channel, CNN QDQ", by("w0_scale", 2, lambda s: s * 1.5), "changed-scale"),
         ("classes 1 and 7, CNN QDQ", _rows_swapped, "permuted-classes"),
     ]
-    for name, fault, expected in rows:
-        yield Case(name, cnn, at.onnx(good, fault), (expected,))
+    yield from planted(cnn, partial(at.onnx, good), rows)
 
 
 def _rows_swapped(arrays: dict[str, Array]) -> None:

@@ -4,49 +4,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.planted_cases import LEVELS, Case, Planter
-from relrob.registry import load
+from benchmarks.planted_cases import BOTH_LEVELS, Case, Planter, planted
 from relrob.system.quiet import quiet_native
 from relrob_datasets import load as load_images
 from tests import planted_pairs as plant
-from tests.make_networks import keras, save
+from tests.make_networks import convert, keras, save
 
 _IMAGES: Final = 20_000
-_BOTH: Final = {"reference": {"inputs": LEVELS}, "quantised": {"inputs": LEVELS}}
 
 
 def folded(at: Planter) -> Iterator[Case]:
     """The faithful file, faults in it, and files of other states of the network."""
     train = load_images("mnist", "train")
     images = train.images[:_IMAGES].reshape(-1, 28, 28, 1).astype(np.float32)
-    labels = np.asarray(train.labels[:_IMAGES])
+    labels, some = np.asarray(train.labels[:_IMAGES]), images[:200]
     model = _model()
     model.compile("adam", keras().losses.SparseCategoricalCrossentropy(from_logits=True))
     with quiet_native():
         model.fit(images, labels, 64, 2, verbose=0)
-        stale = _converted(model, images, "int8")
+        stale = convert(model, "int8", some)
         model.fit(images, labels, 64, 2, verbose=0)
     reference = save(model, at.folder / "folded.keras")
-    right = _converted(model, images, "int8")
-    for scheme, content in (("int8", right), ("dynamic", _converted(model, images, "dynamic"))):
+    right = convert(model, "int8", some)
+    for scheme, content in (("int8", right), ("dynamic", convert(model, "dynamic-per-channel"))):
         path = at.write(content, ".tflite")
-        yield Case(f"faithful folded CNN, {scheme}", reference, path, (), options=_BOTH)
-    for name, fault, expected in (
+        yield Case(f"faithful folded CNN, {scheme}", reference, path, (), options=BOTH_LEVELS)
+    rows = (
         ("one weight by 20 steps, folded CNN", plant.weight(0, 20), "changed-weights"),
         ("one weight by 3 steps, folded CNN", plant.weight(1, 3, 200), "changed-weights"),
         ("one bias by 1, folded CNN", plant.bias(1, 1.0), "changed-bias"),
         ("scale of a channel x1.5, folded CNN", plant.scale(0, 1.5, 4), "changed-scale"),
         ("zero point of hidden +20, folded CNN", plant.zero_point(1, 20), "changed-zero-point"),
         ("3 and 8, folded CNN", plant.swapped_classes(3, 8), "permuted-classes"),
-    ):
-        path = at.write(plant.lite(right, fault), ".tflite")
-        yield Case(name, reference, path, (expected,), options=_BOTH)
+    )
+    yield from planted(reference, partial(at.lite, right), rows, options=BOTH_LEVELS)
     path = at.write(stale, ".tflite")
-    yield Case("two epochs before, folded CNN", reference, path, ("stale-weights",), options=_BOTH)
+    yield Case(
+        "two epochs before, folded CNN", reference, path, ("stale-weights",), options=BOTH_LEVELS
+    )
     for layer in model.layers:
         if isinstance(layer, keras().layers.BatchNormalization):
             gamma, beta, mean, variance = layer.get_weights()
@@ -57,9 +57,9 @@ def folded(at: Planter) -> Iterator[Case]:
     yield Case(
         "other moving averages, folded CNN",
         reference,
-        at.write(_converted(model, images, "int8"), ".tflite"),
+        at.write(convert(model, "int8", some), ".tflite"),
         ("changed-weights",),
-        options=_BOTH,
+        options=BOTH_LEVELS,
     )
 
 
@@ -76,15 +76,3 @@ def _model() -> Any:
             k.Dense(10),
         ]
     )
-
-
-def _converted(model: Any, images: Any, scheme: str) -> bytes:
-    """The file of LiteRT's converter, calibrated on images where it is int8."""
-    tf = load("tests.tensorflow_here:tensorflow")
-    with quiet_native():
-        converter = tf.lite.TFLiteConverter.from_keras_model(model)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        if scheme == "int8":
-            converter.representative_dataset = lambda: ([image[None]] for image in images[:200])
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-        return bytes(converter.convert())

@@ -3,7 +3,6 @@ with their captions."""
 
 from __future__ import annotations
 
-import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatch
@@ -11,6 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from relrob.system.files import write_atomic
+from relrob.system.processors import processors
 
 FIGURES = "figures"
 VECTORS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni")
@@ -19,7 +19,7 @@ VECTORS = ("avx2", "avx512f", "avx512_vnni", "avx_vnni")
 def machine() -> str:
     """This machine in words."""
     return (
-        f"{platform.machine()} ({', '.join(vectors())}), {len(os.sched_getaffinity(0))} cores, "
+        f"{platform.machine()} ({', '.join(vectors())}), {processors()} cores, "
         f"{platform.system()}, Python {platform.python_version()}"
     )
 

@@ -11,7 +11,7 @@ from relrob.report.study.stage_rows import UNIT
 from relrob.report.study.stage_text import GroupRows, shown
 from relrob.report.study.text import claims_json, claims_markdown
 from reports.made import captioned
-from reports.stage_records import LEFT_OUT, RECORDS, Run
+from reports.stage_records import INDEX_FILE, LEFT_OUT, RECORDS, STAGES, Run
 
 # The columns of the page, of those that a group has; tables.csv has all. A name that ends in "_"
 # stands for all that begin with it.
@@ -69,7 +69,7 @@ PICTURES: Final = {
             "boundary-way-*.svg",
             "The Boundary attack after more and more iterations: Figure 3. Above a picture stand "
             "the label that the network gives it and its L2 distance. Images of CIFAR-10 may not "
-            "be published, so that all pictures are of MNIST.",
+            "be published, so all pictures are of MNIST.",
         ),
         ("boundary-by-width-*.svg", "Full precision and 1 bit after 100 iterations: Figure 4."),
         ("boundary-longer-*.svg", "1 bit after 1,000 iterations, 200 at full precision: Figure 5."),
@@ -105,10 +105,11 @@ def page(run: Run, facts: Mapping[str, Any], drawn: Iterable[str], note: str) ->
     for name, entry in facts["groups"].items():
         images = ", ".join(f"{count:,}" for count in entry["images"])
         count = f"{entry['done']} of {entry['stages']}"
-        lines.append(f"| {name} | {entry['kind']} | {count} | {images} | {entry['minutes']} |")
+        minutes = f"{entry['minutes']:,}"
+        lines.append(f"| {escape(name)} | {entry['kind']} | {count} | {images} | {minutes} |")
     lines += ["", *(["## Notes", "", note.rstrip("\n"), ""] if note.strip() else [])]
     pictures = captioned(PICTURES.get(run.index["report"], ()), sorted(drawn))
-    some = ["Of groups that are not finished they show what there is.", ""] if left else []
+    some = ["They show what there is of groups that are not finished.", ""] if left else []
     lines += ["## Figures", "", *some, *pictures] if pictures else []
     lines += [*_results(run), *_kept(facts)]
     return "\n".join(lines).rstrip("\n") + "\n"
@@ -187,8 +188,8 @@ def _unfinished(left: Sequence[str]) -> list[str]:
         return []
     return [
         "",
-        f"**Not finished:** {', '.join(map(escape, left))}. A claim that reads one of these groups "
-        "is not run, or inconclusive.",
+        f"**Not finished:** {', '.join(map(escape, left))}. A claim is judged by the rows that "
+        "there are, and one that has none is not run.",
     ]
 
 
@@ -225,10 +226,10 @@ def _results(run: Run) -> list[str]:
     axes = axes_of(run.index)
     for group in run.groups:
         found = means(group, axes[group.group])
-        names = list(dict.fromkeys(name for line in found for name in line))
-        columns = [name for name in names if any(line.get(name) is not None for line in found)]
         if not found:
             continue
+        names = list(dict.fromkeys(name for line in found for name in line))
+        columns = [name for name in names if any(line.get(name) is not None for line in found)]
         right = ["---:" if name == "rows" or _is_metric(name) else "---" for name in columns]
         lines += [f"### {escape(group.group)}", "", _line(map(escape, columns)), _line(right)]
         for line in found:
@@ -247,13 +248,13 @@ def _kept(facts: Mapping[str, Any]) -> list[str]:
     return [
         "## Records",
         "",
-        f"`python -m reports.stages --records reports/{study}` makes this page, its tables and "
-        f"figures from {', '.join(RECORDS)} again. The stages are a study that goes on anywhere, "
-        f"without {', '.join(LEFT_OUT)}:",
+        f"`python -m reports.stages --records reports/{study}` makes this page, its tables and its "
+        f"figures again from {', '.join(RECORDS)}. {STAGES} holds the finished stages without "
+        f"{', '.join(LEFT_OUT)}; the study can be shown, and can go on, on any machine:",
         "",
         "```sh",
-        f"relrob study import reports/{study}/stages.zip --out {study}",
-        f"gunzip -c reports/{study}/pipeline.json.gz > {study}/pipeline.json",
+        f"relrob study import reports/{study}/{STAGES} --out {study}",
+        f"gunzip -c reports/{study}/{INDEX_FILE} > {study}/pipeline.json",
         f"relrob study show {study}",
         "```",
         "",

@@ -16,9 +16,10 @@ import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final, final
+from typing import Any, Final, TypeVar, final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +55,7 @@ _LARGEST: Final = 1 << 28
 _DISTANCES: Final = ("l0", "l2", "linf")
 _READ_FROM_DISTANCES: Final = (*_DISTANCES, "l2_recognisable")
 _FLAGS: Final = ("right", "hit", "before", "success", "lost")
+_Read = TypeVar("_Read")
 _PARTS: Final = ("images", "adversarial", "labels", "found")
 
 
@@ -132,12 +134,12 @@ class Run:
     groups: list[GroupRows]
     shown: KeptExamples
 
-    @property
+    @cached_property
     def claims(self) -> list[PaperClaim]:
         """The judged claims of the paper."""
         return claims_of(self.index, self.groups)
 
-    @property
+    @cached_property
     def figures(self) -> dict[str, bytes]:
         """File name to content of the figures."""
         return figures(self.index["report"], Rows.of(self.groups), self.shown)
@@ -187,20 +189,30 @@ def opened(kept: Mapping[str, bytes]) -> Iterator[Run]:
     """The study of records, file name to content. Raises StoreError."""
     with TemporaryDirectory() as name:
         there = Path(name)
-        (there / INDEX).write_bytes(gzip.decompress(kept[INDEX_FILE]))
+        (there / INDEX).write_bytes(_read(kept, INDEX_FILE, gzip.decompress))
         archive = there / STAGES
         archive.write_bytes(kept[STAGES])
         unpack(archive, there)
         index, stages = read_index(there), every(there)
-        outcomes = _images_of(kept[IMAGES])
+        outcomes = _read(kept, IMAGES, _images_of)
 
         def mine(place: Path, stage: Finished) -> ImageOutcomes | None:
             return outcomes.get(stage.digest)
 
-        shown = KeptExamples(
-            StageFiles(there, index), _public(index, stages), _examples_of(kept[EXAMPLES])
-        )
+        examples = _read(kept, EXAMPLES, _examples_of)
+        shown = KeptExamples(StageFiles(there, index), _public(index, stages), examples)
         yield Run(index, stages, groups_of(there, index, mine), shown)
+
+
+def _read(kept: Mapping[str, bytes], name: str, read: Callable[[bytes], _Read]) -> _Read:
+    """What a record holds. Raises StoreError where it is damaged."""
+    try:
+        return read(kept[name])
+    # gzip, zipfile and NumPy raise errors of many classes.
+    except Exception as error:
+        raise StoreError(
+            f"{name} is damaged ({error})", "a record that `python -m reports.stages` wrote"
+        ) from error
 
 
 def _refuse_others(archive: Path) -> None:

@@ -22,6 +22,7 @@ from typing import Any, Final
 from relrob.errors import RelrobError, StoreError, UsageError
 from relrob.report.study.stage_text import stages_text
 from relrob.store.stage_document import Finished
+from relrob.study.pipeline.kinds import KINDS
 from relrob.study.spec import builtin
 from relrob.system.files import sha256_bytes, write_atomic
 from relrob.training.architectures import find_architecture
@@ -54,12 +55,16 @@ def again(report: Path) -> None:
     """Make the pages from the records in the folder. Raises RelrobError."""
     kept: dict[str, bytes] = {}
     for name in (*RECORDS, PROVENANCE):
-        if not (report / name).is_file():
-            raise StoreError(f"{report} has no {name}", "a report that was made from a study")
-        kept[name] = (report / name).read_bytes()
-    study = json.loads(kept[PROVENANCE])["study"]
-    kept[f"{study}.toml"] = (report / f"{study}.toml").read_bytes()
-    write(report, kept)
+        kept[name] = _kept(report, name)
+    name = f"{json.loads(kept[PROVENANCE])['study']}.toml"
+    write(report, {**kept, name: _kept(report, name)})
+
+
+def _kept(report: Path, name: str) -> bytes:
+    """The content of a file of a report. Raises StoreError where there is none."""
+    if not (report / name).is_file():
+        raise StoreError(f"{report} has no {name}", "a report that was made from a study")
+    return (report / name).read_bytes()
 
 
 def write(report: Path, kept: Mapping[str, bytes]) -> None:
@@ -158,16 +163,15 @@ def scaled_down(text: str, profile: str) -> list[dict[str, str]]:
     found = [
         {"of": name, "here": _told(here.get(name)), "full": _told(full[name])} for name in full
     ]
-    for arch, again_, dataset in dict.fromkeys(
-        (each["arch"], "start" in each, each.get("dataset", "mnist"))
-        for each in study.get("train", ())
+    for arch, started, dataset, recipe in dict.fromkeys(
+        (each["arch"], "start" in each, each["dataset"], each["profile"])
+        for each in ({**KINDS["train"].options, **given} for given in study.get("train", ()))
     ):
         network = find_architecture(arch)
-        sides = [
-            network.recipe(str(values.get("recipe", profile)), again_, dataset).described
-            for values in (here, full)
-        ]
-        words = f"{'training from given weights' if again_ else 'training'}, {arch}"
+        # A group names its recipe, or "$" and the value of the profile that does.
+        named = [values.get(recipe.removeprefix("$"), recipe) for values in (here, full)]
+        sides = [network.recipe(name, started, dataset).described for name in named]
+        words = f"{'training from given weights' if started else 'training'}, {arch}"
         found.append({"of": words, "here": sides[0], "full": sides[1]})
     return [each for each in found if each["here"] != each["full"] and each["of"] != "recipe"]
 
@@ -186,7 +190,7 @@ def _text(index: Mapping[str, Any]) -> str:
         raise StoreError(
             f"the study {index['study']} was run with another text than relrob has of it now",
             "the same text",
-            "run it again: the stages that stay are not made again",
+            "run it again: stages that are still the same are not made again",
         )
     return text
 

@@ -3,8 +3,9 @@
 tables.
 
 Each network is attacked in the region of its own proved radius. The proposals, shortened to that
-radius, run on the runtime that is called directly. A wrong label inside is an alarm: exit code 4,
-and the point is kept beside the record. So is a witness of the search that does not hold.
+radius, run on the runtime that is called directly. A wrong label inside is an alarm (exit code 4),
+and so is a witness of the search that does not hold. The point of a wrong label is kept beside the
+record.
 """
 
 from __future__ import annotations
@@ -117,8 +118,8 @@ def search_of(data: RadiusData, directory: Path, dataset: str | None, tried: Tri
 
 
 def _attackable(region: Nested) -> Nested:
-    """The region whose radius and norm attacks take: none searches L1 balls, and the longest moves
-    in the L2 ball around one are those that an L1 ball has room for."""
+    """The region whose radius and norm attacks take. None searches L1 balls; the L2 ball of the
+    same radius holds the L1 ball, and its points are then shortened into that one."""
     return Ball(Norm.L2, region.radius) if region.kind == "l1" else region
 
 
@@ -131,13 +132,19 @@ def _region(told: Mapping[str, Any]) -> Nested:
 
 
 def _side(role: str, told: Mapping[str, Any], directory: Path, images: Dataset) -> Side:
-    """A network of the search; one that relrob made lies in its directory."""
+    """A network of the search; one that relrob made lies in its directory. Raises UsageError where
+    the search did not feed it the pixels as they are."""
+    if "input" in told:
+        raise UsageError(
+            f"{told['path']}, which reads pixels in its own way", "files that read them as they are"
+        )
     kept = directory / told["path"]
     network = load_network(
         kept if kept.is_file() else told["path"],
         image_shape=images.image_shape,
         classes=images.classes,
         runtime=told["runtime"],
+        layout=told.get("layout", "auto"),
     )
     _same(f"{role} network", network.sha256, told["sha256"])
     return Side(opened(network, 1, role), raw_labels(network))
@@ -329,9 +336,9 @@ def report(lines: Sequence[Mapping[str, Any]], search: Search) -> str:
         f"{header['quantised']['runtime']}, {search.region.kind}).",
         "Each network is attacked in the region of the radius that was proved of it, image by "
         f"image: {', '.join(search.tried.attacks)};",
-        f"{search.tried.samples} corners and as many one-sided points; the witnesses of both "
-        "networks. All proposals are shortened to the radius",
-        "and run on the runtime itself. Seconds are those of a processor.",
+        f"{search.tried.samples} corners, as many one-sided points, the black and the white image; "
+        "the witnesses of both networks. All proposals are",
+        "shortened to the radius and run on the runtime itself. Seconds are processor time.",
         "",
         *table_of(by),
         "",

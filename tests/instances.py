@@ -3,6 +3,8 @@ referee decide them first."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -118,6 +120,19 @@ def agreed(problem: Query[RungSet], solver: Solver[RungSet]) -> list[Status]:
         if finding.effective is not None:
             assert finding.effective == 0 and verdict.status is Status.ROBUST
     return [verdict.status for verdict in decision.verdicts]
+
+
+def check_all(
+    problems: Iterable[Query[RungSet]], solver: Callable[[int], Solver[RungSet]], least: int
+) -> None:
+    """All verdicts are those of enumeration; more than `least` are ROBUST, and more than `least`
+    NOT_ROBUST. `solver`: the number of a problem to the solver that is tested."""
+    found = Counter(
+        status
+        for number, problem in enumerate(problems)
+        for status in agreed(problem, solver(number))
+    )
+    assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > least
 
 
 def naively_robust(

@@ -87,8 +87,9 @@ def write_tflite(dense: Dense, path: Path, image_shape: Shape, scheme: str = "fl
     return path
 
 
-def convert(model: Any, scheme: str = "float32") -> bytes:
-    """A Keras model through LiteRT's converter; integer schemes are calibrated on seeded noise."""
+def convert(model: Any, scheme: str = "float32", images: NDArray[Any] | None = None) -> bytes:
+    """A Keras model through LiteRT's converter. Integer schemes are calibrated on images, shape
+    (n, *input), on seeded noise where there are none."""
     tf = load("tests.tensorflow_here:tensorflow")
     with quiet_native():
         converter = tf.lite.TFLiteConverter.from_keras_model(model)
@@ -98,8 +99,11 @@ def convert(model: Any, scheme: str = "float32") -> bytes:
         if scheme == "float16":
             converter.target_spec.supported_types = [tf.float16]
         if scheme in ("int8", "int16x8"):
-            noise = np.random.default_rng(0).random((64, *model.input_shape[1:]), dtype=np.float32)
-            converter.representative_dataset = lambda: ([image[None]] for image in noise)
+            if images is None:
+                rng = np.random.default_rng(0)
+                images = rng.random((64, *model.input_shape[1:]), dtype=np.float32)
+            rows = images[:, None]
+            converter.representative_dataset = lambda: ([row] for row in rows)
             kinds = tf.lite.OpsSet
             wide = kinds.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
             converter.target_spec.supported_ops = [

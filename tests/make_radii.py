@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from relrob.domain.radius import Interval, RadiusRecord
-from relrob.domain.record import WitnessView
+from relrob.domain.record import WitnessView, by_network
 from relrob.store.radius_directory import RadiusStore
 from relrob.store.radius_reading import RadiusData
 from relrob.store.radius_summary import RadiusSummary
@@ -84,7 +84,7 @@ def made_data(images: int, **changes: Any) -> RadiusData:
     """A finished search without a disk."""
     summary = made_summary(images, **changes)
     by = {record.index: record for record in summary.records}
-    return RadiusData(summary, CONFIG, lambda index: views_of(by[index]))
+    return RadiusData(summary, CONFIG, by_network(lambda index: views_of(by[index])))
 
 
 def made_search(

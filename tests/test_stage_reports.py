@@ -159,7 +159,7 @@ def test_claims_are_those_of_the_study_with_all_its_images(study: Path, report: 
 
 def test_what_was_not_run_is_said(report: Path) -> None:
     text = page(report)
-    assert "**Not finished:** mnist-uap. A claim" in text
+    assert "**Not finished:** mnist-uap. A claim is judged by the rows that there are" in text
     assert "| Mnist A: 24. UAP: quantised nets keep more accuracy than FP | not run |" in text
     judged = [claim["judgement"] for claim in document(report, "summary.json")["claims"]]
     assert "reproduced" in judged
@@ -189,6 +189,7 @@ def test_the_page_says_how_it_came_about(report: Path) -> None:
     assert "`relrob study run shrestha2024 --profile quick`" in text and NOTE in text
     assert "| images | 40 | 1,000 |" in text and "| recipe |" not in text
     assert "| training, mnist-a | 10 epochs;" in text and "| 30 epochs;" in text
+    assert "training, resnet20" not in text, "whose recipe is the same in both profiles"
     assert facts["finished"] == facts["minutes_of_work"] == facts["stages"] - 6
     assert [each["stages"] for each in facts["made_with"]] == [facts["finished"]]
     assert facts["made_with"][0]["processors"] == "2"
@@ -209,9 +210,18 @@ def test_records_alone_give_the_same_bytes(report: Path, tmp_path: Path) -> None
     assert files(copy) == whole
     assert {"README.md", "summary.json", "figures/weights-1-bit.svg"} <= set(whole)
     assert sum(map(len, whole.values())) < stages.LIMIT
-    (copy / EXAMPLES).unlink()
-    with pytest.raises(StoreError, match=r"has no examples\.npz"):
-        stages.command(["--records", str(copy)])
+    for name in (EXAMPLES, f"{NAME}.toml"):
+        (copy / name).unlink()
+        with pytest.raises(StoreError, match=rf"has no {name}"):
+            stages.command(["--records", str(copy)])
+        (copy / name).write_bytes(whole[name])
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_damaged_record_is_named(report: Path, name: str) -> None:
+    kept = files(report)
+    with pytest.raises(StoreError, match=rf"{name} is damaged"), opened({**kept, name: b"PK"}):
+        pass
 
 
 def test_no_image_of_cifar_is_written(study: Path, report: Path) -> None:

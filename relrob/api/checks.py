@@ -3,7 +3,6 @@ weights, its runtimes."""
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +23,7 @@ from relrob.study.region import described, region_of
 from relrob.study.request import Request
 from relrob.study.stages import Stages
 from relrob.system.files import readable
+from relrob.system.processors import processors
 from relrob_datasets.dataset import Dataset
 
 
@@ -117,7 +117,7 @@ class Checked:
 def check(subject: Subject, listener: Listener) -> Checked:
     """All checks; each fault is told when it is found. Raises RelrobError."""
     reference, quantised, data = subject.reference, subject.quantised, subject.data
-    pair = compare_pair(reference, quantised, data, listener, len(os.sched_getaffinity(0)))
+    pair = compare_pair(reference, quantised, data, listener, processors())
     weights = weights_on(reference, quantised, data)
     diagnoses = diagnose(pair, weights)
     for found in diagnoses:

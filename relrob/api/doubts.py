@@ -4,7 +4,6 @@ those of runs where too few labels are right."""
 from __future__ import annotations
 
 import logging
-import os
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,6 +20,7 @@ from relrob.compress.accuracy_loss import MUCH
 from relrob.domain.arrays import Ints
 from relrob.domain.network import Network
 from relrob.errors import RelrobError
+from relrob.system.processors import processors
 from relrob_datasets.dataset import Dataset
 
 log = logging.getLogger(__name__)
@@ -55,12 +55,7 @@ def doubts(
         compared = weights or weights_on(reference, quantised, data)
         runs: Diagnosed = _NoRuns()
         if _suspicious(data, *accuracies):
-            runs = compare_pair(
-                reference,
-                quantised,
-                _some(data),
-                threads=len(os.sched_getaffinity(0)),
-            )
+            runs = compare_pair(reference, quantised, _some(data), threads=processors())
     except RelrobError:  # the run itself says what is wrong with a file
         return []
     texts = [_text(found) for found in diagnose(runs, compared) if found.blocking]

@@ -199,7 +199,7 @@ def activation_faults(
     told = [each for each in used if each.tensor not in scales]
     moved = [each for each in told if _zero_is_off(each, alone)]
     others = [each for each in told if each not in moved and each.role == "output"]
-    if not found and _of_other_images(moved, others):
+    if not found and _no_exception(moved, others):
         return (_shifted(moved, others),)
     found += [_zero_point(each) for each in moved]
     rest = [each for each in told if each not in moved]
@@ -290,7 +290,7 @@ def _made_otherwise(layers: Sequence[Weighted]) -> Iterator[tuple[str, Diagnosis
             )
 
 
-def _of_other_images(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
+def _no_exception(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
     """Are ranges of outputs in the wrong place no exception, because half of the others do not fit
     either?"""
     if not moved or not others or any(each.relu or each.role == "input" for each in moved):

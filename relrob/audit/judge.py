@@ -130,7 +130,7 @@ def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Dia
     evidence = suggested[0].evidence
     apart = f"the logits deviate by {100 * evidence['noise']:.0f} % of the reference's spread"
     outputs = [one for one in weights.activations if one.role == "output" and one.reference]
-    if not layers and _of_other_images([one.misfit for one in outputs]):
+    if not layers and _misfit_from_the_first([one.misfit for one in outputs]):
         return [
             Diagnosis(
                 "calibration",
@@ -152,8 +152,8 @@ def _computed(suggested: Sequence[Diagnosis], weights: WeightReport) -> list[Dia
     ]
 
 
-def _of_other_images(misfits: Sequence[bool]) -> bool:
-    """Do the ranges of the layers, in their order, not fit from the first one on? Where something
+def _misfit_from_the_first(misfits: Sequence[bool]) -> bool:
+    """Do the ranges of the first layer and of at least half of all layers not fit? Where something
     else is computed, those before it fit."""
     return bool(misfits) and misfits[0] and 2 * sum(misfits) >= len(misfits)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Final
@@ -106,6 +107,14 @@ class WitnessView:
     moved: tuple[int, ...]
     reference_scores: Floats | None = None
     quantised_scores: Floats | None = None
+
+
+def by_network(
+    witnesses: Callable[[int], Iterable[WitnessView]],
+) -> Callable[[int], dict[str, WitnessView]]:
+    """The witnesses of an image, each under the network that it fools. `witnesses`: index of the
+    image to all of them."""
+    return lambda index: {view.network: view for view in witnesses(index)}
 
 
 # Remarks about an image of which an attack learned nothing: no output and no gradient led anywhere,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from relrob.domain.record import WitnessView
+from relrob.domain.record import WitnessView, by_network
 from relrob.errors import StoreError
 from relrob.store.images import asked
 from relrob.store.radius_directory import RadiusStore
@@ -22,16 +22,12 @@ _PAIR = ("dataset", "reference", "quantised")
 
 @dataclass(frozen=True, eq=False)
 class RadiusData:
-    """A finished search. `config`: all that decides its records; `find`: image to its
-    witnesses."""
+    """A finished search. `config`: all that decides its records; `witnesses`: index of an image to
+    its witnesses by network."""
 
     summary: RadiusSummary
     config: Mapping[str, Any]
-    find: Callable[[int], Sequence[WitnessView]] = field(repr=False)
-
-    def witnesses(self, index: int) -> dict[str, WitnessView]:
-        """Network to its witness around an image."""
-        return {view.network: view for view in self.find(index)}
+    witnesses: Callable[[int], Mapping[str, WitnessView]] = field(repr=False)
 
 
 @contextmanager
@@ -59,7 +55,7 @@ def open_radius(directory: Path) -> Iterator[RadiusData]:
             raise StoreError(
                 f"{path} is damaged", "a radius.json that relrob radius wrote"
             ) from error
-        yield RadiusData(summary, store.config, store.witnesses)
+        yield RadiusData(summary, store.config, by_network(store.witnesses))
 
 
 def same_pair(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

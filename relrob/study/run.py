@@ -3,7 +3,6 @@ moment."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Generator
 from contextlib import closing
 from dataclasses import replace
@@ -31,6 +30,7 @@ from relrob.study.pool import Unanswered, map_unordered
 from relrob.study.request import Request
 from relrob.system.allocator import keep_memory
 from relrob.system.files import sha256_path, write_atomic
+from relrob.system.processors import processors
 
 _EXTRA = "distributed"  # relrob[distributed]
 
@@ -42,7 +42,7 @@ def worker_count(text: str) -> int:
     3
     """
     if text == "auto":
-        return len(os.sched_getaffinity(0))
+        return processors()
     try:
         count = int(text)
     except ValueError:

@@ -7,7 +7,6 @@ once. A result that no run needs any more is dropped.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final, final
@@ -23,6 +22,7 @@ from relrob.networks.probes import probed
 from relrob.study.data import labelled, read_images
 from relrob.study.networks import quantised_network, reference_network
 from relrob.study.request import Request
+from relrob.system.processors import processors
 from relrob_datasets.dataset import Dataset, Images
 
 _IMAGES: Final = ("dataset", "split", "classes", "labels", "range", "images_layout")
@@ -132,7 +132,7 @@ def _accuracy(
             f"({network.runtime})",
         )
     )
-    evaluator = open_network(network, threads=len(os.sched_getaffinity(0)))
+    evaluator = open_network(network, threads=processors())
     return round(accuracy(evaluator, data.images, data.labels), 6)
 
 

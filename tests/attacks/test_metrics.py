@@ -112,7 +112,7 @@ def test_runs_are_averaged_with_the_sample_deviation() -> None:
     assert all(map(math.isnan, averaged([])))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(some.integers(0, 2**32 - 1), some.floats(0.01, 1))
 def test_correlations_are_scipys(seed: int, noise: float) -> None:
     rng = np.random.default_rng(seed)

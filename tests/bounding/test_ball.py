@@ -64,7 +64,7 @@ def naive_maximum(hull: BallHull, gains: Doubles) -> float:
     return -float(linprog(cost, bounds=spread, **limits).fun)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, NORMS)
 def test_the_maximum_over_a_ball_is_right(seed: int, norm: Norm) -> None:
     rng = np.random.default_rng(seed)
@@ -144,7 +144,7 @@ REGIONS: list[Ball | Lattice] = [
 ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     SEEDS,
     st.sampled_from([(36, 4), (36, 9, 4), (36, 16, 12, 5), (36, 10, 9, 8, 3)]),
@@ -188,7 +188,7 @@ def test_quantised_bounds_contain_sampled_images(
             check_bounds(enclosure, run, ball, seed, seed % network.classes)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SEEDS, st.sampled_from(["1/255", "1/16", "1/3"]))
 def test_fixed_point_bounds_contain_sampled_images(
     tmp_path_factory: pytest.TempPathFactory, seed: int, radius: str

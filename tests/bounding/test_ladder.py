@@ -47,7 +47,7 @@ def rows(masks: Bools) -> set[tuple[bool, ...]]:
     return {tuple(mask.tolist()) for mask in masks}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10**6))
 def test_a_split_is_a_partition_and_counts_are_exact(seed: int) -> None:
     rungs = rungs_of(seed)
@@ -102,7 +102,7 @@ def check_containment(
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([(36, 4), (36, 9, 4), (36, 16, 12, 5), (36, 10, 9, 8, 3), (36, 7, 2)]),
@@ -170,7 +170,7 @@ def test_splitting_closes_the_bounds() -> None:
     assert widths[-1] < widths[0] / 2
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6), st.sampled_from([("3", "1/4"), ("1", "1/16"), ("9", "1")]))
 def test_settled_parts_have_one_label(seed: int, region: tuple[str, str]) -> None:
     dense = random_dense(seed, (36, 12, 10, 3))

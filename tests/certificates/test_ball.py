@@ -160,7 +160,7 @@ def in_hull(ball: _Ball, image: list[Fraction]) -> bool:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10**9),
     st.sampled_from(["1/2", "1/4", "64/255", "1/10", "1"]),
@@ -190,7 +190,7 @@ def test_the_checkers_hull_holds_every_point_of_a_lattice(
             assert in_hull(ball, [Fraction(float(to_float32(value))) for value in moved])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9), st.sampled_from(["l1", "linf", "l0"]))
 def test_the_checkers_hull_holds_every_sampled_image_of_a_ball(seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)

@@ -168,7 +168,7 @@ FORGERIES: list[Callable[[dict[str, Any], np.random.Generator], None]] = [
 NEVER = (_dropped, _twice, _threat, _emptied)  # whatever they say, the form of a proof is gone
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 10**9))
 def test_proofs_pass_and_forgeries_pass_only_where_they_are_true(folder: Path, seed: int) -> None:
     asked = question(seed, folder)
@@ -208,7 +208,7 @@ def changed(network: FixedNetwork, rng: np.random.Generator) -> FixedNetwork:
     return FixedNetwork(tuple(layers), network.low, network.high, network.pixel_scale)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**9))
 def test_a_proof_about_one_network_says_nothing_false_about_another(
     folder: Path, seed: int
@@ -227,7 +227,7 @@ def test_a_proof_about_one_network_says_nothing_false_about_another(
         assert not accepted(forged, folder) or (said == asked.label).all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_no_multipliers_prove_what_is_false(folder: Path, seed: int) -> None:
     """Whole boxes, or halves of them, with multipliers of any sign for every label that some code
@@ -261,7 +261,7 @@ def test_no_multipliers_prove_what_is_false(folder: Path, seed: int) -> None:
                 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**9))
 def test_the_checker_builds_the_same_box(folder: Path, seed: int) -> None:
     asked = question(seed, folder)

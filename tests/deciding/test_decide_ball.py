@@ -75,7 +75,7 @@ def check_true(problem: Query[BallSet], decision: Decision) -> None:
             assert verdict.reason in (Reason.BOUNDS, Reason.TIME)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(SEEDS, st.sampled_from(KINDS), st.sampled_from(["1/255", "1/20", "1/4", "2"]))
 @example(4272, "lattice", "1/20")
 def test_verdicts_on_float_networks_are_true(seed: int, kind: str, radius: str) -> None:
@@ -95,7 +95,7 @@ def test_every_status_is_reached_with_every_region() -> None:
         assert met >= {Status.ROBUST, Status.NOT_ROBUST}, kind
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(SEEDS, st.sampled_from(KINDS))
 def test_no_growing_radius_makes_a_fooled_network_robust(seed: int, kind: str) -> None:
     told: list[list[Status]] = []
@@ -110,7 +110,7 @@ def test_no_growing_radius_makes_a_fooled_network_robust(seed: int, kind: str) -
         assert last < first
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS)
 def test_solvers_of_fixed_point_networks_agree_with_every_code_vector(
     tmp_path_factory: pytest.TempPathFactory, seed: int
@@ -128,7 +128,7 @@ def test_solvers_of_fixed_point_networks_agree_with_every_code_vector(
         assert verdict.runtime == "fixed"
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.sampled_from(KINDS))
 def test_fixed_point_networks_in_other_regions(
     tmp_path_factory: pytest.TempPathFactory, seed: int, kind: str
@@ -299,7 +299,7 @@ def test_no_time_is_unknown_or_true() -> None:
     assert Reason.BOUNDS not in reasons
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.sampled_from(KINDS), st.sampled_from(["1/50", "1/4", "2"]))
 def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: str) -> None:
     problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))

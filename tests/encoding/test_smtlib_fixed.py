@@ -49,7 +49,7 @@ def small(seed: int) -> tuple[FixedNetwork, Ints, Ints]:
     return network, np.maximum(centre - reach, 0), np.minimum(centre + reach, 2**bits - 1)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10**6))
 def test_cvc5_finds_the_text_satisfiable_exactly_when_some_code_is_wrong(seed: int) -> None:
     network, low, high = small(seed)

@@ -26,7 +26,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("certainty") / "network.onnx"
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(seed=st.integers(0, 10**6), softmax=st.booleans())
 def test_certain_labels_hold_over_the_reals_in_any_order_and_on_the_runtime(
     file: Path, seed: int, softmax: bool

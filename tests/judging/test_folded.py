@@ -52,7 +52,7 @@ def ladder(seed: int, radius: str, step: str, features: int = 8, axes: int = 3) 
     return rung_set(Ladder(Fraction(radius), Fraction(step), features, axes), image)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([(36, 4), (36, 9, 4), (36, 16, 12, 5), (36, 10, 9, 8, 3), (36, 7, 2)]),
@@ -140,7 +140,7 @@ def test_overflowing_weights_leave_everything_to_the_runtime() -> None:
     assert judged.close.all()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, 10**6), st.integers(1, 9))
 def test_hull_maximum_bounds_every_point_and_is_attained(seed: int, features: int) -> None:
     """Against linear programming by SciPy."""

@@ -81,15 +81,15 @@ MUTANTS = (
     Mutant(
         "keras: a normalisation rounds once",
         "relrob/networks/keras/layers.py",
-        "np.abs(mean) / spread)",
-        "np.abs(mean) / spread, roundings=1)",
+        "size=np.abs(shift))",
+        'size=np.abs(shift), roundings=16 if settings.get("invert") else 1)',
         ("tests/networks/keras/test_modelled.py",),
     ),
     Mutant(
         "keras: an inverted one rounds once",
         "relrob/networks/keras/layers.py",
-        "mean, size=np.abs(mean))",
-        "mean, None, 1)",
+        "size=np.abs(shift))",
+        'size=np.abs(shift), roundings=1 if settings.get("invert") else 16)',
         ("tests/networks/keras/test_modelled.py",),
     ),
     Mutant(

@@ -109,7 +109,7 @@ def opened(network: Network) -> Opened:
     return Opened(network, open_network(network), open_network(network, batch=1))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(contract=contracts(), seed=st.integers(0, 10**6))
 def test_the_evaluator_feeds_what_numpy_computes(
     file: Path, contract: InputContract, seed: int
@@ -161,7 +161,7 @@ def test_litert_is_fed_the_exact_composition(tmp_path: Path, name: str, runtime:
     assert np.allclose(open_network(network).outputs(images), expected, rtol=0, atol=0.02)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     seed=st.integers(0, 10**6),
     contract=contracts().filter(lambda c: not c.bgr and len(c.mean) < 2 and len(c.std) < 2),
@@ -224,7 +224,7 @@ def test_channels_have_constants_of_their_own(tmp_path: Path) -> None:
     assert tried > 20
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(contract=contracts(), seed=st.integers(0, 10**6))
 def test_float_networks_stay_inside_the_enclosure(
     file: Path, contract: InputContract, seed: int
@@ -256,7 +256,7 @@ def all_masks(rungs: Any) -> Any:
     return whole(rungs).blocks(512)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(contract=contracts(), seed=st.integers(0, 10**6), scaled=st.booleans())
 def test_verdicts_and_counts_are_those_of_the_file_fed_by_hand(
     file: Path, contract: InputContract, seed: int, scaled: bool
@@ -288,7 +288,7 @@ def inside(file: Path, factor: float) -> Path:
     return path
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 10**6))
 def test_a_scale_is_a_layer_inside_and_weights_multiplied(file: Path, seed: int) -> None:
     """--input-scale 256, a Mul by 256 inside and weights times 256 are one function, bit for bit:
@@ -363,7 +363,7 @@ def matmul() -> Any:
     return helper.make_node("MatMul", ["x", "w"], ["y"])
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
     contract=contracts().filter(lambda c: not c.bgr and len(c.mean) < 2 and len(c.std) < 2),

@@ -24,7 +24,7 @@ WIDE = some.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(arrays(np.float64, (3, 4), elements=WIDE))
 def test_labels_of_float64_are_kept(rows: np.ndarray) -> None:
     found = narrowed(rows)
@@ -32,7 +32,7 @@ def test_labels_of_float64_are_kept(rows: np.ndarray) -> None:
     assert labels(found).tolist() == rows.argmax(axis=1).tolist()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(arrays(np.int64, (3, 4), elements=some.integers(-(2**62), 2**62)))
 def test_labels_of_integers_are_kept(rows: np.ndarray) -> None:
     assert labels(narrowed(rows)).tolist() == rows.argmax(axis=1).tolist()

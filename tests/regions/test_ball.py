@@ -32,7 +32,7 @@ def norm_of(norm: Norm, moves: list[Fraction]) -> Fraction:
     }[norm]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SEEDS, NORMS, st.booleans())
 def test_membership_is_exact_to_the_last_bit(seed: int, norm: Norm, floats: bool) -> None:
     """Moves whose norm is the radius, or a neighbouring float32 further."""
@@ -80,7 +80,7 @@ def test_what_is_no_image_is_not_contained() -> None:
     assert not ball.contains(good[:1])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(SEEDS, NORMS, st.booleans())
 def test_points_are_in_the_region_and_no_further_than_asked(
     seed: int, norm: Norm, floats: bool
@@ -103,7 +103,7 @@ def test_points_are_in_the_region_and_no_further_than_asked(
     assert far is None or ball.contains(far)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SEEDS)
 def test_ends_of_a_box_are_its_outermost_floats(seed: int) -> None:
     ball = ball_set(
@@ -136,7 +136,7 @@ def lattice_points(image: NDArray[Any], radius: Fraction, step: Fraction) -> set
     }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(SEEDS, st.sampled_from(["1/2", "1/4", "1/3", "64/255", "3/10", "1"]), st.booleans())
 def test_a_lattice_contains_its_points_and_no_others(seed: int, step: str, floats: bool) -> None:
     rng, image, size = (

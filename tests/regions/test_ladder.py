@@ -33,7 +33,7 @@ def brute_force(costs: list[int], budget: int) -> list[tuple[int, ...]]:
     return rows
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.one_of(st.integers(1, 9), st.integers(2**70, 2**72), st.integers(1, 10**6)), max_size=12
@@ -102,7 +102,7 @@ def _small_images() -> st.SearchStrategy[np.ndarray[tuple[int, ...], np.dtype[np
     ).map(lambda levels: np.array(levels, dtype=np.uint8).reshape(3, 4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     _small_images(),
     st.sampled_from(["1", "1/2", "1/4", "1/3", "64/255"]),

@@ -53,7 +53,7 @@ def test_a_larger_ladder_holds_the_points_of_a_smaller_one() -> None:
 
 
 @pytest.mark.parametrize("norm", [Norm.LINF, Norm.L1, Norm.L2])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10_000))
 def test_the_region_of_its_number_holds_a_witness_and_the_one_before_does_not(
     norm: Norm, seed: int

@@ -4,6 +4,7 @@ radii and witnesses do, a record goes on where it was cut; and the referees that
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
@@ -80,13 +81,14 @@ def planted(
         records = {record.index: record for record in data.summary.records}
         reference, quantised = records[index].reference, records[index].quantised
         assert reference is not None and quantised is not None
-        kept = [made for each in data.find(index) if (made := views(each)) is not None]
+        found = {number: tuple(data.witnesses(number).values()) for number in records}
+        kept = tuple(made for each in found[index] if (made := views(each)) is not None)
         if not any(view.network == "reference" for view in kept):
             reference = wrong_radius(reference.proved)(reference)
         records[index] = replace(records[index], reference=reference, quantised=change(quantised))
         with RadiusStore.open(out, data.config) as store:
             for number, record in records.items():
-                store.append(record, tuple(kept if number == index else data.find(number)), 0.0)
+                store.append(record, kept if number == index else found[number], 0.0)
         document = RadiusSummary(data.summary.header, tuple(records.values()), 0.0).json()
     (out / "radius.json").write_text(json.dumps(document), encoding="utf-8")
     return out
@@ -277,6 +279,18 @@ def test_a_mistake_is_one_line(
     assert attacked_radii.command() == 2
     told = capsys.readouterr().err
     assert told.count("\n") == 1 and "that of the search" in told
+
+
+def test_a_search_that_read_the_pixels_otherwise_is_refused(
+    made: Callable[[str], Path], case: Case, tmp_path: Path
+) -> None:
+    search = tmp_path / "search"
+    shutil.copytree(made("linf"), search)
+    document = json.loads((search / "radius.json").read_text(encoding="utf-8"))
+    document["quantised"]["input"] = {"factor": 255.0}
+    (search / "radius.json").write_text(json.dumps(document), encoding="utf-8")
+    with pytest.raises(UsageError, match="pixels in its own way"):
+        attack(search, tmp_path / "record.jsonl", case)
 
 
 IMAGE: Final = np.random.default_rng(2).integers(0, 256, (6, 6, 1), dtype=np.uint8)

@@ -93,7 +93,7 @@ class Part:
         )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS, st.sampled_from(KINDS))
 def test_bounds_on_a_part_hold_for_its_images(seed: int, region: Ball | Lattice) -> None:
     part = Part(seed, region)
@@ -108,7 +108,7 @@ def test_bounds_on_a_part_hold_for_its_images(seed: int, region: Ball | Lattice)
     assert all((phase.betas >= 0).all() for phase in tuned_phases)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.sampled_from([region for region in KINDS if region.kind != "l2"]))
 def test_what_the_checker_derives_on_a_part_holds_for_its_images(
     seed: int, region: Ball | Lattice

@@ -42,7 +42,7 @@ def form_values(asked: Question, threat: Threat) -> Ints:
     return np.stack([last @ form.coefficients + form.constant for form in threat.forms], axis=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_the_verdict_is_that_of_every_code_vector(folder: Path, seed: int) -> None:
     asked = question(seed, folder)
@@ -56,7 +56,7 @@ def test_the_verdict_is_that_of_every_code_vector(folder: Path, seed: int) -> No
         assert asked.wrong[(asked.codes == codes).all(axis=1)].all()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_the_box_of_codes_is_that_of_the_ball(folder: Path, seed: int) -> None:
     asked = question(seed, folder)
@@ -67,7 +67,7 @@ def test_the_box_of_codes_is_that_of_the_ball(folder: Path, seed: int) -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_threats_cover_every_misclassified_code_vector(folder: Path, seed: int) -> None:
     asked = question(seed, folder)
@@ -107,7 +107,7 @@ def in_cell(cell: CodeCell, stages: list[Ints]) -> np.ndarray[tuple[int], np.dty
     return found
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(SEEDS)
 def test_cells_hold_the_code_vectors_of_their_paths_and_halves_part_them(
     folder: Path, seed: int
@@ -136,7 +136,7 @@ def test_cells_hold_the_code_vectors_of_their_paths_and_halves_part_them(
     assert np.array_equal(total, mine * 1), "no code vector is lost, none is in both"
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(SEEDS, st.sampled_from([1, 1000, 2**20, 2**40, 2**58]))
 def test_the_bound_is_above_every_code_vector_for_any_multipliers(
     folder: Path, seed: int, size: int
@@ -169,7 +169,7 @@ def test_the_bound_is_above_every_code_vector_for_any_multipliers(
     assert found == small * size
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(SEEDS)
 def test_the_best_accumulator_of_a_neuron_is_that_of_trying_all(seed: int) -> None:
     """The bound's step and the checker's corners, both exact: neither more nor less than the
@@ -201,7 +201,7 @@ def test_the_best_accumulator_of_a_neuron_is_that_of_trying_all(seed: int) -> No
     assert all(least <= a <= most for a in cells._corners(checker, least, most))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS)
 def test_a_relaxation_is_above_every_code_vector_and_a_split_is_always_possible(
     folder: Path, seed: int

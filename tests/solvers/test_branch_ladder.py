@@ -64,7 +64,7 @@ def same(one: Decision, two: Decision, counts: bool) -> None:
         assert costs[0] == costs[1]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([("2", "1/4"), ("4", "1/2"), ("3", "1"), ("1", "1/16")]),
@@ -85,7 +85,7 @@ def test_the_same_as_enumeration(
             same(decide(asked, Branch(leaf)), decide(asked, Enumerate()), counts)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(0, 10**9))
 def test_the_same_as_enumeration_on_hostile_networks(seed: int) -> None:
     """Ties, dead neurons, subnormal and huge weights, awkward pixels."""

@@ -38,7 +38,7 @@ def problem(
     return Query(rungs, Label(label), networks, Budget(seconds), counts)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.integers(0, 10**6),
     st.sampled_from([("2", "1/4"), ("4", "1/2"), ("3", "1")]),

@@ -108,7 +108,7 @@ def check_solver(known: Truth, solver: Solver[RungSet], counts: bool) -> None:
 
 
 @pytest.mark.parametrize("name", [entry.method for entry in registry.solvers("ladder")])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=SEEDS, counts=st.booleans())
 def test_every_solver_agrees_with_every_point(
     tmp_path_factory: pytest.TempPathFactory, name: str, seed: int, counts: bool
@@ -116,7 +116,7 @@ def test_every_solver_agrees_with_every_point(
     check_solver(truth(seed, tmp_path_factory.getbasetemp()), solver_named(name), counts)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(SEEDS, st.booleans())
 def test_branching_down_to_two_points_agrees_too(
     tmp_path_factory: pytest.TempPathFactory, seed: int, counts: bool
@@ -124,7 +124,7 @@ def test_branching_down_to_two_points_agrees_too(
     check_solver(truth(seed, tmp_path_factory.getbasetemp()), Branch(leaf=2), counts)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS)
 def test_bounds_contain_every_point_of_a_part(
     tmp_path_factory: pytest.TempPathFactory, seed: int

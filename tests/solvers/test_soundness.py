@@ -48,7 +48,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("hostile") / "network.onnx"
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=120)
 @given(
     seed=st.integers(0, 10**6),
     softmax=st.booleans(),
@@ -90,7 +90,7 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
             assert verdict.witness.cost == min(point.cost for point in wrong)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     seed=st.integers(0, 10**6),
     rule=st.sampled_from(list(Effective)),

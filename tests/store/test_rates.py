@@ -52,7 +52,7 @@ def decided(given_: list[tuple[str, str, str]]) -> Iterator[tuple[str, ...]]:
     return product(*(final_sets(r, q) if s == "unknown" else [s] for r, q, s in given_))
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250)
 @given(images())
 def test_bounds_are_those_of_all_decisions(given_: list[tuple[str, str, str]]) -> None:
     records = [Record(i, 1, 1, 1, Set(s), r, q) for i, (r, q, s) in enumerate(given_)]
@@ -160,7 +160,7 @@ def fits(record: Record, mask: tuple[frozenset[int], ...]) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(counted())
 def test_shares_over_points_are_those_of_all_counts(records: list[Record]) -> None:
     for share, place in ((transfers.over_points, 0), (transfers.of_closest, 2)):

@@ -80,7 +80,7 @@ def consistent_records(draw: st.DrawFn) -> list[Record]:
     return records
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(consistent_records())
 def test_identities_and_rates(records: list[Record]) -> None:
     found = summarise(records, make_header(len(records)), 1.5).json()

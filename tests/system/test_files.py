@@ -156,7 +156,7 @@ def test_the_cache_is_made_where_it_was_asked_for(
     assert wanted.is_dir()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(max_size=300))
 def test_digests_are_those_of_hashlib(
     tmp_path_factory: pytest.TempPathFactory, data: bytes

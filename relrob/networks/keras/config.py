@@ -27,6 +27,8 @@ AUGMENTING = {
     *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast"),
     "RandomBrightness",
 }
+# Layers that, outside training, give the values that they are given in the same order.
+PRESERVING: Final = frozenset({"InputLayer", "Reshape", "Flatten", *AUGMENTING, *IDENTITIES})
 DENSE = {
     *("InputLayer", "Dense", "Flatten", "Reshape", "Permute", "Activation", "ReLU", "Softmax"),
     *("Rescaling", "Normalization", "BatchNormalization", *IDENTITIES),

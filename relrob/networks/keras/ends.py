@@ -10,10 +10,10 @@ import numpy as np
 
 from relrob.domain.contract import InputContract
 from relrob.networks.inputs import read_factor
-from relrob.networks.keras.config import AUGMENTING, IDENTITIES, LayerConfig, Model
+from relrob.networks.keras.config import PRESERVING, LayerConfig, Model
 from relrob.networks.keras.wiring import input_of
 
-_MOVING: Final = ("InputLayer", "Reshape", "Flatten", "Permute", *AUGMENTING, *IDENTITIES)
+_MOVING: Final = PRESERVING | {"Permute"}
 
 
 def reads_of(model: Model) -> tuple[InputContract, str] | None:

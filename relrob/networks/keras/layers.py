@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from relrob.domain.arrays import Doubles
 from relrob.domain.network import Dense
 from relrob.errors import NetworkError
 from relrob.networks.feed import Entry
@@ -151,10 +152,7 @@ def _kept(chain: OperatorChain, axis: Any) -> list[int]:
 
 
 def _normalise(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> None:
-    """(x - mean) / max(sqrt(variance), 1e-7).
-
-    The constants are settings or, in a layer that was adapted to data, weights.
-    """
+    """The constants are settings or, in a layer that was adapted to data, weights."""
     settings = layer.settings
     axes = _kept(chain, settings.get("axis", -1))
     held: list[Any] = [settings.get("mean"), settings.get("variance")]
@@ -166,13 +164,15 @@ def _normalise(chain: OperatorChain, layer: LayerConfig, weights: Weights) -> No
     mean, variance = (_spread(_single(value), axes, chain.shape) for value in held)
     if not (variance >= 0).all():
         raise NotDenseError("a variance below 0")
-    spread = np.maximum(
-        _single(np.sqrt(_single(variance))), np.float32(_EPSILON).astype(np.float64)
-    )
-    if settings.get("invert", False):
-        chain.affine(spread, mean, size=np.abs(mean))
-    else:
-        chain.affine(1 / spread, -mean / spread, size=np.abs(mean) / spread)
+    factor, shift = factor_and_shift(mean, variance, settings.get("invert", False))
+    chain.affine(factor, shift, size=np.abs(shift))
+
+
+def factor_and_shift(mean: Doubles, variance: Doubles, invert: bool) -> tuple[Doubles, Doubles]:
+    """Those of a Normalization, which gives (x - mean) / spread, inverted x * spread + mean. The
+    spread is max(sqrt(variance), 1e-7), rounded to float32 as Keras does."""
+    spread = np.maximum(_single(np.sqrt(_single(variance))), np.float32(_EPSILON))
+    return (spread, mean) if invert else (1 / spread, -mean / spread)
 
 
 def _spread(

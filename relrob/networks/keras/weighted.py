@@ -15,14 +15,14 @@ from relrob.errors import NetworkError
 from relrob.networks.content import checked_bytes
 from relrob.networks.keras import hdf5
 from relrob.networks.keras.config import (
-    AUGMENTING,
-    IDENTITIES,
     MODELS,
+    PRESERVING,
     LayerConfig,
     Model,
     parse,
 )
 from relrob.networks.keras.files import members
+from relrob.networks.keras.layers import factor_and_shift
 from relrob.networks.keras.weights import Held, held_by_class, held_by_position
 from relrob.networks.weighted import Affine, NotReadError, Weighted
 
@@ -36,11 +36,8 @@ _OTHER: Final = (
     *("Conv2DTranspose", "LayerNormalization", "GroupNormalization", "MultiHeadAttention", "PReLU"),
     *("Sequential", "Functional", "Model"),
 )
-# Layers that multiply by constants and add constants, and those that leave values as they are.
+# Layers that multiply by constants and add constants.
 _AFFINE: Final = ("Rescaling", "Normalization", "BatchNormalization")
-_MOVING: Final = ("Reshape", "Flatten", *AUGMENTING, *IDENTITIES)
-# keras.backend.epsilon(), the least divisor of Normalization.
-_EPSILON: Final = 1e-7
 _RECTIFIED: Final = ("relu", "relu6")
 
 
@@ -78,9 +75,9 @@ def _layers(
 def _moves(layer: LayerConfig) -> bool:
     """Does it pass on each value as it is? So does a model of such layers."""
     if layer.kind not in MODELS:
-        return layer.kind in _MOVING
+        return layer.kind in PRESERVING
     inner = layer.settings.get("layers") or [{}]
-    return all(each.get("class_name") in ("InputLayer", *_MOVING) for each in inner)
+    return all(each.get("class_name") in PRESERVING for each in inner)
 
 
 def _owns(layer: LayerConfig) -> bool:
@@ -264,10 +261,7 @@ def _affine(layer: LayerConfig, arrays: list[Doubles], last: bool) -> Affine | N
     mean, variance = _flat(mean), _flat(variance)
     if len(mean) > 1 and not last:
         return None
-    spread = np.maximum(np.sqrt(variance), _EPSILON)
-    if settings.get("invert", False):
-        return Affine(spread, mean)
-    return Affine(1 / spread, -mean / spread)
+    return Affine(*factor_and_shift(mean, variance, settings.get("invert", False)))
 
 
 def _flat(values: Any) -> Doubles:

@@ -8,10 +8,9 @@ from typing import Final
 
 from relrob.networks.keras.calls import Tensor
 from relrob.networks.keras.config import (
-    AUGMENTING,
-    IDENTITIES,
     MERGING,
     MODELS,
+    PRESERVING,
     SPATIAL,
     LayerConfig,
     Model,
@@ -24,11 +23,9 @@ from relrob.networks.operators import NotDenseError
 _APART: Final = {
     *SPATIAL,
     *MERGING,
-    *AUGMENTING,
-    *IDENTITIES,
+    *PRESERVING,
     *(name for name in OWN if name not in STEPPED),
-    *("RepeatVector", "LeakyReLU", "PReLU", "InputLayer", "Dense", "Flatten", "Permute"),
-    *("Activation", "ReLU", "Reshape"),
+    *("RepeatVector", "LeakyReLU", "PReLU", "Dense", "Permute", "Activation", "ReLU"),
 }
 # Layers that treat images apart along some axes only: along the last, or along one that is counted
 # from the front, with the batch, and is not the first.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Final
 
-from relrob.domain.record import Record, Set
+from relrob.domain.record import Record, Set, by_network
 from relrob.report.html import worst
 from relrob.report.html.images import Pictures
 from relrob.report.html.parts import Block, Card, Cards, Column, Line, Notes, Section, Table, Tone
@@ -35,7 +35,7 @@ def section(cells: Sequence[CellResult]) -> Section:
             lost += len(mine)
             lines.append(_line(cell, mine, records))
             left = max(0, min(_EACH, quota - shown[cell.grid]))
-            run = RunData(cell.summary, records, {}, Evidence(), {}, store.witnesses)
+            run = RunData(cell.summary, records, {}, Evidence(), {}, by_network(store.witnesses))
             found = _cards(run, cell, f"c{place}", mine, room, left) if left else []
             cards += found
             shown[cell.grid] += len(found)

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from relrob.domain.record import AttackRecord, Record, Set, WitnessView
+from relrob.domain.record import AttackRecord, Record, Set, WitnessView, by_network
 from relrob.errors import StoreError
 from relrob.report.class_names import class_name
 from relrob.store.evidence import Evidence, read_evidence
@@ -27,18 +27,14 @@ FIRST: Final = 100
 @dataclass(frozen=True, eq=False)
 class RunData:
     """A finished run. `attacks`: index to what attacks found; `config`: all that decides its
-    records; `find`: image to its witnesses."""
+    records; `witnesses`: index of an image to its witnesses by network."""
 
     summary: Summary
     records: tuple[Record, ...]
     attacks: Mapping[int, tuple[AttackRecord, ...]]
     evidence: Evidence
     config: Mapping[str, Any]
-    find: Callable[[int], Sequence[WitnessView]] = field(repr=False)
-
-    def witnesses(self, index: int) -> dict[str, WitnessView]:
-        """Network to its witness around an image."""
-        return {view.network: view for view in self.find(index)}
+    witnesses: Callable[[int], Mapping[str, WitnessView]] = field(repr=False)
 
     @cached_property
     def first(self) -> frozenset[int]:
@@ -75,7 +71,7 @@ def open_run(directory: Path) -> Iterator[RunData]:
             store.attacks(),
             read_evidence(directory),
             store.config,
-            store.witnesses,
+            by_network(store.witnesses),
         )
 
 

@@ -20,9 +20,10 @@ from relrob.store.stage_directory import finished, missing
 from relrob.store.stage_document import is_digest, sealed, unsealed
 from relrob.study.pipeline.queue import Queue
 from relrob.study.pipeline.spec import Pipeline
-from relrob.study.pipeline.work import processors, worker
+from relrob.study.pipeline.work import worker
 from relrob.study.pool import Unanswered, map_unordered
 from relrob.system.files import disk_errors, held, sweep, write_atomic
+from relrob.system.processors import processors
 
 INDEX: Final = "pipeline.json"
 _FORMAT: Final = 2

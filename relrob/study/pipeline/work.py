@@ -17,6 +17,7 @@ from relrob.registry import load
 from relrob.store.stage_directory import begun, checked_file, finished, keep
 from relrob.store.stage_document import Row
 from relrob.study.pipeline.shelf import Shelf
+from relrob.system.processors import processors
 from relrob.system.version import VERSION
 
 # Seconds between two lines about one stage.
@@ -88,11 +89,6 @@ def _tools() -> dict[str, str]:
     tools = {name: version(name) for name in ("numpy", "tensorflow", "keras")}
     threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     return {"relrob": VERSION, **tools, "processors": str(processors()), "threads": threads}
-
-
-def processors() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def read_input(directory: Path, digest: str) -> Input:

@@ -51,7 +51,7 @@ def packed(entries: dict[str, Any]) -> bytes:
     return held.getvalue()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(SEEDS)
 def test_what_is_written_is_read_and_its_bytes_depend_on_nothing_else(
     tmp_path_factory: pytest.TempPathFactory, seed: int
@@ -247,7 +247,7 @@ def test_hostile_files_give_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "owned").exists()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.data())
 def test_any_damage_gives_the_same_network_or_one_line(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

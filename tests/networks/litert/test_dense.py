@@ -81,7 +81,7 @@ def random_case(make: Maker, seed: int, count: int) -> int:
 def test_random_networks_give_the_bits_of_litert(make: Maker) -> None:
     tally: list[int] = []
 
-    @settings(max_examples=40, deadline=None, derandomize=True, database=None)
+    @settings(max_examples=40, derandomize=True, database=None)
     @given(st.integers(0, 2**32))
     def run(seed: int) -> None:
         tally.append(random_case(make, seed, 130))

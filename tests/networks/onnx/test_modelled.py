@@ -54,7 +54,7 @@ def test_the_model_contains_what_the_file_computes(
     assert modelled > 80
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 2**32 - 1), exponent=st.floats(0, 12))
 def test_the_model_contains_what_any_file_computes(
     seed: int, exponent: float, tmp_path_factory: Any

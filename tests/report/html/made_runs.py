@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from relrob.domain.record import AttackRecord, Record, WitnessView
+from relrob.domain.record import AttackRecord, Record, WitnessView, by_network
 from relrob.report.html.run_data import RunData, without_witness
 from relrob.report.html.thumbnails import picture_of
 from relrob.store.evidence import Evidence
@@ -54,7 +54,7 @@ def made_run(images: int, records: Sequence[Record] | None = None, **header: Any
         "relrob verify --radius 20", weights(), {1: "dense 2"}, "A model.", pictures
     )
     summary = summarise(rows, document, 12.5, attacks)
-    return RunData(summary, tuple(rows), attacks, evidence, make_config(), views_of)
+    return RunData(summary, tuple(rows), attacks, evidence, make_config(), by_network(views_of))
 
 
 def weights() -> dict[str, Any]:

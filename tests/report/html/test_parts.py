@@ -150,7 +150,7 @@ def test_a_card_of_an_image_that_fools_the_reference_only_shows_that_witness() -
     """The quantised network may have another witness of its own in R_Q."""
     record = replace(make_record(2), quantised_verdict="NOT_ROBUST")
     assert record.set is Set.RQ
-    run = replace(made_run(3), find=lambda _: [make_witness(2, n) for n in NETWORKS])
+    run = replace(made_run(3), witnesses=lambda _: {n: make_witness(2, n) for n in NETWORKS})
     card = worst.card(run, Pictures(run), record)
     assert card is not None
     assert card.badge == "fools the reference only"
