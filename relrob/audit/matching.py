@@ -130,35 +130,26 @@ def _group(
     """Layers of one shape, by their number in the reference: in order, unless another assignment is
     plainly right and theirs is not."""
     last = len(quantised) - 1
-    pairs = {
-        (place, number): _viewed(
-            reference, quantised[place], number, place, image_shape, last=place == last
+
+    def viewed(row: int, column: int) -> Match:
+        place = theirs[row]
+        return _viewed(
+            reference, quantised[place], ours[column], place, image_shape, last=place == last
         )
-        for place in theirs
-        for number in ours
-    }
-    table = np.array([[pairs[place, number].cosine for number in ours] for place in theirs])
-    chosen = _assigned(table)
-    for row, column in enumerate(chosen):
-        match = pairs[theirs[row], ours[column]]
-        # Branches of a graph have no order; layers of one depth may change places.
-        partner = next(i for i, number in enumerate(ours) if number == ours[row])
-        same = reference[ours[column]].depth == reference[ours[partner]].depth
-        yield ours[column], replace(match, partner=theirs[row] if same else theirs[column])
 
-
-def _assigned(table: Doubles) -> list[int]:
-    """The column of each row: the same number, but for rows that are unlike it and alike another
-    one."""
-    chosen = list(range(len(table)))
-    lost = [row for row in chosen if table[row, row] < UNLIKE]
-    best = {row: int(np.argmax(table[row])) for row in lost}
-    moves = {
-        row: column for row, column in best.items() if table[row, column] > ALIKE and column in lost
-    }
+    found = [viewed(row, row) for row in range(len(theirs))]
+    lost = [row for row, match in enumerate(found) if match.cosine < UNLIKE]
+    pairs = {(row, column): viewed(row, column) for row in lost for column in lost}
+    moves = {row: max(lost, key=lambda column: pairs[row, column].cosine) for row in lost}
+    moves = {row: column for row, column in moves.items() if pairs[row, column].cosine > ALIKE}
     if sorted(moves) != sorted(moves.values()):
-        return chosen
-    return [moves.get(row, row) for row in chosen]
+        moves = {}
+    for row, match in enumerate(found):
+        column = moves.get(row, row)
+        # Branches of a graph have no order; layers of one depth may change places.
+        same = reference[ours[column]].depth == reference[ours[row]].depth
+        told = pairs[row, column] if column != row else match
+        yield ours[column], replace(told, partner=theirs[row] if same else theirs[column])
 
 
 def _viewed(

@@ -88,11 +88,16 @@ def on_one_scale(
     layers: Sequence[Weighted], reference: Network, quantised: Network
 ) -> Sequence[Weighted]:
     """The reference's layers as they would be if it read the pixels on the scale that the quantised
-    network reads."""
+    network reads: the first step before a layer is another then, or its weights are."""
     factor = float(reference.contract.scale / quantised.contract.scale)
     if factor == 1:
         return layers
-    return [
-        replace(layer, values=layer.values * factor) if layer.depth == 1 else layer
-        for layer in layers
-    ]
+    return [_rescaled(layer, factor) if layer.depth == 1 else layer for layer in layers]
+
+
+def _rescaled(layer: Weighted, factor: float) -> Weighted:
+    if layer.before:
+        first, *rest = layer.before
+        return replace(layer, before=(first._replace(factor=first.factor * factor), *rest))
+    bare = None if layer.bare is None else _rescaled(layer.bare, factor)
+    return replace(layer, values=layer.values * factor, bare=bare)

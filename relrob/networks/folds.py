@@ -15,7 +15,7 @@ from relrob.networks.weighted import Affine, Weighted
 def forms(layer: Weighted) -> Iterator[Weighted]:
     """The layer as it is, with the factor of the last step before it folded into the weights, with
     its shift folded into the bias besides, and so on for the steps before that; and all of these
-    with the steps after it folded in as well."""
+    with the steps after it folded in as well. A shift of values that are padded stays."""
     yield from _read(layer)
     for step in layer.after:
         layer = layer.folded_in(*_wide(step, layer))
@@ -40,9 +40,9 @@ def handed_on(layer: Weighted) -> Iterator[tuple[Weighted, Affine]]:
 
 def taken(layer: Weighted, step: Affine) -> Weighted | None:
     """The layer with a step before it in its weights and its bias; None where they have no channel
-    for each number of the step."""
+    for each number of the step, or its shift stays."""
     fed = layer.fed_by((step,))
-    if not fed.before:
+    if not fed.before or (layer.padded and step.shift.any()):
         return None
     *_, whole = _read(fed)
     return replace(whole, bare=None if layer.bare is None else taken(layer.bare, step))
@@ -56,8 +56,11 @@ def _read(layer: Weighted) -> Iterator[Weighted]:
         bias = np.zeros(layer.shape[0]) if made.bias is None else made.bias
         moved = bias + (made.values * shift).sum(axis=1)
         scaled = replace(made, values=made.values * factor)
+        yield scaled
+        if layer.padded and shift.any():
+            return
         made = replace(scaled, bias=moved, bias_steps=None)
-        yield from (scaled, made)
+        yield made
 
 
 def _composed(steps: Sequence[Affine], layer: Weighted) -> tuple[Doubles, Doubles]:

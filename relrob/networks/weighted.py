@@ -130,7 +130,8 @@ class Weighted:
     or one an output, the first step nearest to them. `after`: those of `behind` that `values` do
     not hold; `bare`: the layer where `values` hold none of them, None where it is this one.
     `feeder`: the number of the layer that alone feeds this one, through `behind` of that and
-    nothing else; else None. relrob.networks.folds says where a converter may put these steps.
+    nothing else; else None. `padded`: zeros stand around what a convolution reads, which no shift
+    reaches. relrob.networks.folds says where a converter may put these steps.
     """
 
     label: str
@@ -154,6 +155,7 @@ class Weighted:
     behind: tuple[Affine, ...] = ()
     bare: Weighted | None = None
     feeder: int | None = None
+    padded: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from relrob.audit.weight_report import WeightReport
 from relrob.audit.weights import compare_weights
-from relrob.networks.folds import forms
+from relrob.domain.contract import InputOptions, input_options
+from relrob.networks.folds import forms, taken
 from relrob.networks.load import load_network
 from relrob.networks.weighted import Affine, Weighted
 from tests.make_networks import convert, keras, save
@@ -147,14 +148,21 @@ def built(stack: Stack, seed: int = 3) -> Any:
     return model
 
 
-def compared(reference: Any, quantised: Any, folder: Path, scheme: str = "int8") -> WeightReport:
-    """The weights of a model, against those of a model that the converter quantised."""
+def compared(
+    reference: Any,
+    quantised: Any,
+    folder: Path,
+    scheme: str = "int8",
+    inputs: InputOptions | None = None,
+) -> WeightReport:
+    """The weights of a model, against those of a model that the converter quantised. `inputs`: what
+    the reference reads."""
     save(reference, folder / "reference.keras")
     (folder / "quantised.tflite").write_bytes(convert(quantised, scheme))
     images = np.random.default_rng(4).random((64, 108), dtype=np.float32)
     one, other = (
-        load_network(folder / name, image_shape=SHAPE, classes=5)
-        for name in ("reference.keras", "quantised.tflite")
+        load_network(folder / name, image_shape=SHAPE, classes=5, inputs=read)
+        for name, read in (("reference.keras", inputs), ("quantised.tflite", None))
     )
     return compare_weights(one, other, images)
 
@@ -313,6 +321,43 @@ def test_the_forms_of_a_layer_compute_the_same(kind: str) -> None:
     for form, inputs in zip(forms(behind), read, strict=True):
         assert form.bias is not None
         np.testing.assert_allclose((form.values * inputs).sum(axis=1) + form.bias, right)
+
+
+def test_a_shift_before_padding_stays() -> None:
+    """Zeros stand around the image, which the shift does not reach."""
+    rng = np.random.default_rng(6)
+    layer = Weighted("", "conv", rng.normal(size=(2, 9)), (3, 3, 1), "float32", 1, padded=True)
+    moved, scaled = Affine(np.full(1, 2.0), np.full(1, -1.0)), Affine(np.full(1, 2.0), np.zeros(1))
+    assert [form.bias is None for form in forms(layer.fed_by([moved]))] == [True, True]
+    assert len(list(forms(layer.fed_by([scaled, scaled])))) == 5
+    assert taken(layer, moved) is None
+    assert taken(layer, scaled) is not None
+
+
+def test_a_shift_that_was_folded_in_before_padding_is_told(tmp_path: Path) -> None:
+    """Such a file computes something else at the border."""
+    reference = built(STACKS["rescaling, then one that pads"][0])
+    quantised = built(lambda k: [k.Conv2D(8, 3, padding="same"), k.Flatten()])
+    weights, bias = reference.layers[1].get_weights()
+    quantised.layers[0].set_weights([2.0 * weights, bias - weights.sum(axis=(0, 1, 2))])
+    quantised.layers[-1].set_weights(reference.layers[-1].get_weights())
+    found = {each.id for each in compared(reference, quantised, tmp_path).diagnoses}
+    assert "changed-bias" in found
+
+
+@pytest.mark.parametrize("scheme", ["int8", "float16"])
+def test_a_reference_of_levels_beside_a_file_of_shares(tmp_path: Path, scheme: str) -> None:
+    """The step before the first layer is another; its shift is the same."""
+
+    def stack(scale: float) -> Stack:
+        return lambda k: [
+            k.Rescaling(scale, offset=-1.0),
+            *(k.Conv2D(8, 3, activation="relu"), k.Flatten()),
+        ]
+
+    reference, quantised = built(stack(1 / 127.5)), built(stack(2.0))
+    found = compared(reference, quantised, tmp_path, scheme, input_options(input_scale="255"))
+    assert found.diagnoses == ()
 
 
 def test_steps_of_other_channels_are_not_taken_in() -> None:

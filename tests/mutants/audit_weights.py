@@ -31,9 +31,23 @@ MUTANTS = (
     Mutant(
         "matching: layers in order, whatever they hold",
         "relrob/audit/matching.py",
-        "lost = [row for row in chosen if table[row, row] < UNLIKE]",
+        "lost = [row for row, match in enumerate(found) if match.cosine < UNLIKE]",
         "lost: list[int] = []",
         _TESTS,
+    ),
+    Mutant(
+        "matching: what was handed on is in both layers",
+        "relrob/audit/matching.py",
+        "least, found[giver], layers[number] = far, match, fed",
+        "least, layers[number] = far, fed",
+        ("tests/audit/test_folded.py",),
+    ),
+    Mutant(
+        "folds: a shift goes through padding",
+        "relrob/networks/folds.py",
+        "        if layer.padded and shift.any():\n            return\n",
+        "",
+        ("tests/audit/test_folded.py",),
     ),
     Mutant(
         "matching: classes never permuted",

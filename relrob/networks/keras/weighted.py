@@ -211,7 +211,7 @@ def _conv(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
     kernel, *rest = arrays
     if layer.settings.get("data_format") == "channels_first" and kernel.ndim != 4:
         raise NotReadError(f"{layer} has a kernel of shape {kernel.shape}")
-    return [_made("conv", kernel.transpose(3, 0, 1, 2), rest)]
+    return [_made("conv", kernel.transpose(3, 0, 1, 2), rest, _padded(layer))]
 
 
 def _depthwise(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
@@ -219,7 +219,7 @@ def _depthwise(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
     kernel, *rest = arrays
     height, width, channels, multiplier = kernel.shape
     turned = kernel.reshape(height, width, channels * multiplier, 1).transpose(2, 0, 1, 3)
-    return [_made("depthwise", turned, rest)]
+    return [_made("depthwise", turned, rest, _padded(layer))]
 
 
 def _separable(layer: LayerConfig, arrays: list[Doubles]) -> list[Weighted]:
@@ -235,10 +235,18 @@ _KINDS: Final = {
 }
 
 
-def _made(kind: str, weights: Doubles, rest: list[Doubles]) -> Weighted:
+def _padded(layer: LayerConfig) -> bool:
+    return bool(layer.settings.get("padding", "valid") != "valid")
+
+
+def _made(kind: str, weights: Doubles, rest: list[Doubles], padded: bool = False) -> Weighted:
     flat = weights.reshape(len(weights), -1)
     bias = rest[0] if rest else None
-    return Weighted("", kind, flat, weights.shape[1:], "float32", 0, bias=bias)
+    return Weighted(
+        *("", kind, flat, weights.shape[1:], "float32", 0),
+        bias=bias,
+        padded=padded and max(weights.shape[1:3]) > 1,
+    )
 
 
 def _axis(layer: LayerConfig) -> Any:

@@ -54,6 +54,15 @@ class Steps:
         return layer.fed_by([step.affine for step in told])
 
 
+def padded(node: onnx.NodeProto) -> bool:
+    """Does a convolution put zeros around what it reads?"""
+    settings = attributes(node)
+    return any(settings.get("pads", ())) or settings.get("auto_pad", b"NOTSET") in (
+        b"SAME_UPPER",
+        b"SAME_LOWER",
+    )
+
+
 def _since(steps: tuple[Step, ...], fit: list[bool]) -> tuple[Step, ...]:
     """The last steps, all of which fit."""
     return steps[len(fit) - fit[::-1].index(False) :] if False in fit else steps

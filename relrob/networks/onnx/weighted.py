@@ -13,7 +13,7 @@ import onnx
 from relrob.domain.arrays import Doubles
 from relrob.domain.network import Network
 from relrob.networks.content import checked_bytes
-from relrob.networks.onnx.before import Steps
+from relrob.networks.onnx.before import Steps, padded
 from relrob.networks.onnx.blocks import in_blocks
 from relrob.networks.onnx.constants import Constant, attributes, derived, held
 from relrob.networks.weighted import Codes, NotReadError, Weighted, stored_of
@@ -260,7 +260,7 @@ class Walk:
         """Conv over images."""
         if node.input[1] not in self._constants:
             return None
-        made = _convolution(self._constants[node.input[1]])
+        made = replace(_convolution(self._constants[node.input[1]]), padded=padded(node))
         if len(node.input) < 3 or not node.input[2]:
             return made
         return self._with_bias(made, self._constants.get(node.input[2]))
