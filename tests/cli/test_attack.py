@@ -198,8 +198,8 @@ def test_classes_are_shown_by_their_names(case: Case, tmp_path: Path) -> None:
     path = tmp_path / "classes.txt"
     path.write_text("cat\ndog\nowl\nfox\n", encoding="utf-8")
     asked = ("--attack", "fgsm", "--eps", "0.1", *data(case))
-    words = (attack.command, case.reference, *asked)
-    found = told(*words, "-o", tmp_path / "adv.npz")
+    words = (case.reference, *asked)
+    found = told(attack.command, *words, "-o", tmp_path / "adv.npz")
     assert "classes" not in found["dataset"]
     kept = read_set(tmp_path / "adv.npz")
     true, said = kept.labels[kept.success], kept.found[kept.success]
@@ -208,17 +208,20 @@ def test_classes_are_shown_by_their_names(case: Case, tmp_path: Path) -> None:
     for each in found["flips"]:
         count = int(((true == each["label"]) & (said == each["found"])).sum())
         assert 0 < count == each["examples"] <= first["examples"]
-    assert f"most often {first['label']} taken for {first['found']} (" in ran(*words).stdout
+    assert (
+        f"most often {first['label']} taken for {first['found']} ("
+        in ran(attack.command, *words).stdout
+    )
     names = ("cat", "dog", "owl", "fox")
     label, answer = (f"{first[key]} {names[first[key]]}" for key in ("label", "found"))
     shown = f"most often {label} taken for {answer} ({first['examples']})"
-    assert shown in ran(*words, "--classes", path).stdout
+    assert shown in ran(attack.command, *words, "--classes", path).stdout
     source = ("--source", case.reference, *asked, "--classes", path)
     assert shown in ran(transfer.command, *source).stdout
-    targeted = told(*words, "--classes", path, "--target-label", "owl")
+    targeted = told(attack.command, *words, "--classes", path, "--target-label", "owl")
     assert targeted["dataset"]["classes"] == list(names)
     del targeted["dataset"]["classes"]
-    assert targeted == told(*words, "--target-label", "2")
+    assert targeted == told(attack.command, *words, "--target-label", "2")
 
 
 MISTAKES: list[tuple[click.Command, list[str], str]] = [
