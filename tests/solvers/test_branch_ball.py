@@ -245,15 +245,22 @@ def test_forged_parts_fail(written: list[Case], tmp_path: Path, name: str) -> No
         assert fails(target, file)
 
 
+# What branching proves in a fraction of a second, and bounds alone do not.
+BEYOND = {("float", 0), ("float", 2), ("float", 6), ("dynamic", 0), ("dynamic", 1)}
+
+
 def test_verdicts_go_beyond_bounds_and_no_image_refutes_them(networks: dict[str, Opened]) -> None:
-    beyond, found = Counter[str](), Counter[Status]()
+    beyond, found = set[tuple[str, int]](), Counter[Status]()
     for kind in ("float", "dynamic", "int8"):
         for seed in range(10):
             problem, _ = question(networks[kind], seed, SMALL[seed % 3])
+            if (kind, seed) in BEYOND:
+                problem = replace(problem, budget=Budget(120))
             verdict = decide(problem, "branch").verdicts[0]
             plain = decide(problem, "bounds").verdicts[0]
             assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}
-            beyond[kind] += verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN
+            if verdict.status is Status.ROBUST and plain.status is Status.UNKNOWN:
+                beyond.add((kind, seed))
             found[verdict.status] += 1
             assert not verdict.disagreements
             if verdict.status is Status.ROBUST:
@@ -261,7 +268,7 @@ def test_verdicts_go_beyond_bounds_and_no_image_refutes_them(networks: dict[str,
                 assert (outputs.argmax(axis=1) == problem.label).all()
             else:
                 assert verdict.reason in (None, Reason.TIME, Reason.BOUNDS)
-    assert all(beyond[kind] for kind in ("float", "dynamic"))
+    assert beyond >= BEYOND
     assert min(found[Status.ROBUST], found[Status.NOT_ROBUST]) > 3
 
 
