@@ -169,7 +169,8 @@ def scaled_down(text: str, profile: str) -> list[dict[str, str]]:
     ):
         network = find_architecture(arch)
         # A group names its recipe, or "$" and the value of the profile that does.
-        named = [values.get(recipe.removeprefix("$"), recipe) for values in (here, full)]
+        key = recipe[1:] if recipe.startswith("$") else None
+        named = [values.get(key, recipe) for values in (here, full)]
         sides = [network.recipe(name, started, dataset).described for name in named]
         words = f"{'training from given weights' if started else 'training'}, {arch}"
         found.append({"of": words, "here": sides[0], "full": sides[1]})
