@@ -92,7 +92,7 @@ def certificates_in(parent: Path, networks: dict[str, Opened]) -> dict[str, list
             rungs = rungs_of(image, region)
             label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
             decision = decide(
-                Query(rungs, Label(label), (each,), Budget(60), seed % 2 == 0, True), Branch(10)
+                Query(rungs, Label(label), (each,), Budget(600), seed % 2 == 0, True), Branch(10)
             )
             proof = decision.each[0].proof
             assert (proof is not None) == (decision.verdicts[0].status is Status.ROBUST)

@@ -54,7 +54,7 @@ def rungs_of(seed: int, region: tuple[str, str], features: int = 7) -> RungSet:
     return rung_set(Ladder(Fraction(region[0]), Fraction(region[1]), features, 4), levels(seed))
 
 
-def random_problem(seed: int, seconds: float = 60) -> Query[RungSet]:
+def random_problem(seed: int, seconds: float = 600) -> Query[RungSet]:
     """A random float network and its rounded form; the label is the network's, or, one time in
     five, another one."""
     sizes = SIZES[seed % len(SIZES)]
@@ -73,7 +73,7 @@ def hostile_problem(seed: int) -> Query[RungSet]:
     opened = Opened(numpy_opened(dense, (1, dense.inputs, 1)).network, evaluator, evaluator)
     with np.errstate(all="ignore"):
         label = int(evaluator.outputs(rungs.base[None, :]).argmax())
-    return Query(rungs, Label(label), (opened,), Budget(60), False)
+    return Query(rungs, Label(label), (opened,), Budget(600), False)
 
 
 def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[Query[RungSet]]:
@@ -100,7 +100,7 @@ def file_problems(folder: Path, scheme: str, runtime: str, count: int) -> list[Q
             region = REGIONS[number % len(REGIONS)]
             rungs = rung_set(Ladder(Fraction(region[0]), Fraction(region[1]), 7, 4), image)
             label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-            found.append(Query(rungs, Label(label), (opened,), Budget(60), False))
+            found.append(Query(rungs, Label(label), (opened,), Budget(600), False))
     return found
 
 

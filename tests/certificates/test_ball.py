@@ -68,7 +68,7 @@ def proved(each: Opened, image: Any, region: Region) -> tuple[BallSet, int, Any]
     """(region, label, proof or None)."""
     ball = ball_set(region, image)
     label = int(each.evaluator.outputs(ball.base[None, :]).argmax())
-    decision = decide(Query(ball, Label(label), (each,), Budget(60), certify=True), "bounds")
+    decision = decide(Query(ball, Label(label), (each,), Budget(600), certify=True), "bounds")
     robust = decision.verdicts[0].status is Status.ROBUST
     assert (decision.each[0].proof is not None) == robust
     return ball, label, decision.each[0].proof

@@ -310,7 +310,7 @@ def test_a_ladder_of_2_to_the_78_points(tmp_path: Path) -> None:
     rungs = rung_set(Ladder(Fraction(1), Fraction(1, 2000), None), image)
     label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
     for solver in (Branch(), Bounds()):
-        asked = Query(rungs, Label(label), (each,), Budget(60), True, True)
+        asked = Query(rungs, Label(label), (each,), Budget(600), True, True)
         proof = decide(asked, solver).each[0].proof
         assert proof is not None
         data = certificate(each, rungs, image, label, "reference", proof)
@@ -360,7 +360,7 @@ def test_a_point_that_is_wrong_is_an_alarm(networks: dict[str, Opened]) -> None:
 def test_nothing_is_kept_unasked(networks: dict[str, Opened]) -> None:
     rungs = rungs_of(image_of(5), REGIONS[0])
     for solver in (Branch(10), Bounds()):
-        problem = Query(rungs, Label(3), (networks["float"],), Budget(60), True)
+        problem = Query(rungs, Label(3), (networks["float"],), Budget(600), True)
         assert decide(problem, solver).each[0].proof is None
 
 
@@ -383,7 +383,7 @@ def test_a_root_leaf_of_the_authors_network(tmp_path: Path) -> None:
     image[4:24, 12:16] = 250
     rungs = rung_set(Ladder(Fraction(20), Fraction(1, 16)), image)
     label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-    asked = Query(rungs, Label(label), (each,), Budget(60), True, True)
+    asked = Query(rungs, Label(label), (each,), Budget(600), True, True)
     proof = decide(asked, Branch()).each[0].proof
     assert proof is not None
     data = certificate(each, rungs, image, label, "reference", proof)

@@ -191,7 +191,7 @@ def hard(monkeypatch: pytest.MonkeyPatch) -> Query[RungSet]:
             rungs_of(seed, ("6", "1"), 8),
         )
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Query(rungs, Label(label), (opened,), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened,), Budget(600), True)
         asked = list[Encoding]()
         if cubes.solve(problem, asker(False, asked), 10**6).each[0].proved and len(asked) > 1:
             return problem

@@ -97,7 +97,7 @@ def proved(path: Path, folder: Path, caplog: LogCaptureFixture) -> list[Path]:
         image = image_of(seed)
         rungs = rungs_of(image, ("3", "1/4"))
         label = int(each.evaluator.outputs(rungs.base[None, :]).argmax())
-        decision = decide(Query(rungs, Label(label), (each,), Budget(60), True, True), Branch(10))
+        decision = decide(Query(rungs, Label(label), (each,), Budget(600), True, True), Branch(10))
         proof = decision.each[0].proof
         if decision.verdicts[0].status is Status.ROBUST and isinstance(proof, LadderProof):
             data = ladder_certificate(each, rungs, image, label, "reference", proof.leaves)

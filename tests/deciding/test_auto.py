@@ -98,7 +98,7 @@ def test_a_record_names_a_step_for_each_network() -> None:
         ladder = Ladder(Fraction(1), Fraction(1, 16), 7, 4)
         pair = (numpy_opened(one, SHAPE), numpy_opened(rounded(one, 3), SHAPE))
         label = int(NumpyEvaluator(one).outputs(rung_set(ladder, image).base[None, :]).argmax())
-        setting = Setting(*pair, ladder, solver_named("auto"), Budget(60), Effective.CLOSEST, True)
+        setting = Setting(*pair, ladder, solver_named("auto"), Budget(600), Effective.CLOSEST, True)
         found.add(classify(setting, 0, image, label).record.decided_by)
     assert found <= {
         f"{a},{b}" for a in ("witness", "bounds", "branch") for b in ("witness", "bounds", "branch")
@@ -169,7 +169,7 @@ def test_milp_decides_what_branching_does_not(
     """Few ReLUs, many features: splitting features leads nowhere in three seconds, splitting ReLUs
     does."""
     monkeypatch.setattr(chain, "BRANCH", 0.05)
-    decision = decide(replace(HARD, counts=counts, budget=Budget(60)), solver_named("auto"))
+    decision = decide(replace(HARD, counts=counts, budget=Budget(600)), solver_named("auto"))
     assert (decision.verdicts[0].status, solvers(decision)) == (Status.ROBUST, {"milp"})
     assert decision.verdicts[0].reason is None
 

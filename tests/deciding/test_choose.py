@@ -82,14 +82,14 @@ def test_a_solver_takes_what_its_entry_says_and_proves_it(
     opened, region = over(arithmetic, tmp_path), REGIONS[kind]
     solver = registry.load(entry.target)()
     if not entry.arithmetic:
-        asked = Query(points_of(region, IMAGE), Label(0), (opened,), Budget(60))
+        asked = Query(points_of(region, IMAGE), Label(0), (opened,), Budget(600))
         found = decide(asked, solver).verdicts[0]
         assert (found.status, found.reason) == (Status.UNKNOWN, Reason.UNBOUNDED)
         return
     promised = kind in entry.regions and arithmetic.value in entry.arithmetic
     refusal = solver.accepts(region, [opened.network])
     assert (refusal is None) == promised, refusal
-    query = Query(points_of(region, IMAGE), Label(0), (opened,), Budget(60), certify=True)
+    query = Query(points_of(region, IMAGE), Label(0), (opened,), Budget(600), certify=True)
     if promised:
         verdict = decide(query, solver).verdicts[0]
         assert (verdict.status, verdict.arithmetic) == (Status.ROBUST, arithmetic)

@@ -63,7 +63,7 @@ def setup(seed: int = 0) -> tuple[Opened, RungSet, int, Bools, Bools]:
 
 
 def ask(finding: Finding | Exception, opened: Opened, rungs: RungSet, label: int) -> Verdict:
-    problem = Query(rungs, Label(label), (opened,), Budget(60), counts=True)
+    problem = Query(rungs, Label(label), (opened,), Budget(600), counts=True)
     return decide(problem, Scripted(finding)).verdicts[0]
 
 
@@ -115,7 +115,7 @@ def test_a_crash_is_unknown_with_its_own_reason(crash: Exception, reason: Reason
 
 def test_a_solver_that_does_not_take_the_problem_says_why() -> None:
     opened, rungs, label, _, _ = setup()
-    problem = Query(rungs, Label(label), (opened,), Budget(60), counts=True)
+    problem = Query(rungs, Label(label), (opened,), Budget(600), counts=True)
     with pytest.raises(UsageError, match="only boxes"):
         decide(problem, Scripted(ValueError(), refusal="only boxes"))
 
@@ -138,7 +138,7 @@ def setting(
     quantised: Opened,
     effective: Effective,
     counts: bool = True,
-    seconds: float = 60,
+    seconds: float = 600,
 ) -> Setting:
     return Setting(reference, quantised, LADDER, Enumerate(), Budget(seconds), effective, counts)
 

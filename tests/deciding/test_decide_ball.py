@@ -51,7 +51,7 @@ def image_of(seed: int) -> Any:
     return np.random.default_rng(seed).integers(0, 256, SHAPE).astype(np.uint8)
 
 
-def random_problem(seed: int, region: Ball | Lattice, seconds: float = 60.0) -> Query[BallSet]:
+def random_problem(seed: int, region: Ball | Lattice, seconds: float = 600) -> Query[BallSet]:
     dense = random_dense(seed, [(36, 4), (36, 12, 4), (36, 12, 9, 3)][seed % 3])
     networks = (numpy_opened(dense, SHAPE), numpy_opened(rounded(dense, 4), SHAPE))
     ball = ball_set(region, image_of(seed))
@@ -142,7 +142,7 @@ def test_fixed_point_networks_in_other_regions(
     )
     label = int(network.outputs(ball.base[None, :]).argmax())
     try:
-        decision = decide(Query(ball, Label(label), (opened,), Budget(60)))
+        decision = decide(Query(ball, Label(label), (opened,), Budget(600)))
     except UsageError:
         return
     images = sampled(ball, seed, 60)
@@ -165,7 +165,7 @@ def test_margins_equal_to_nothing_are_not_robust() -> None:
             ball_set(Ball(Norm.LINF, Fraction(1, 10**6)), image_of(1)),
             Label(label),
             (twin,),
-            Budget(60),
+            Budget(600),
         )
         status = decide(problem).verdicts[0].status
         assert status is not Status.ROBUST
@@ -305,7 +305,7 @@ def test_an_image_is_in_the_set_of_its_verdicts(seed: int, kind: str, radius: st
     problem = random_problem(seed % 10**4, region_of(kind, Fraction(radius)))
     image, label = image_of(seed % 10**4), problem.label
     one, two = problem.networks
-    setting = Setting(one, two, problem.points.region, "auto", Budget(60), certify=True)
+    setting = Setting(one, two, problem.points.region, "auto", Budget(600), certify=True)
     with patch("relrob.certificates.writing.ball.has_rules", return_value=True):  # no files here
         result = classify(setting, 7, image, label)
     record = result.record

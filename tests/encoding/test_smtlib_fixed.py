@@ -75,7 +75,7 @@ def test_z3_agrees_with_every_code(seed: int, tmp_path: Path) -> None:
     low, high = code_box(network, ball)
     said = network.evaluate(every_code(low, high)).argmax(axis=1)
     label = int(network.evaluate(network.codes(ball.base[None, :])).argmax())
-    problem = Query(ball, Label(label), (opened(network, tmp_path / "n.npz"),), Budget(60))
+    problem = Query(ball, Label(label), (opened(network, tmp_path / "n.npz"),), Budget(600))
     verdict = decide(problem, "smt").verdicts[0]
     assert verdict.solver == "smt"
     if (said == label).all():
@@ -147,6 +147,6 @@ def test_a_model_that_z3_gives_back_wrongly_is_asked_for_again(tmp_path: Path) -
     loaded = load_network(path, image_shape=(1, 2, 1), classes=3)
     ball = ball_set(Ball(Norm.LINF, Fraction(1, 30)), np.array([[[0.04], [0.0745]]], np.float32))
     runs = open_network(loaded)
-    said = Query(ball, Label(1), (Opened(loaded, runs, runs),), Budget(60))
+    said = Query(ball, Label(1), (Opened(loaded, runs, runs),), Budget(600))
     assert [codes.tolist() for codes in code_box(network, ball)] == [[0, 1], [1, 2]]
     assert decide(said, "smt").verdicts[0].status is Status.NOT_ROBUST

@@ -287,7 +287,7 @@ def test_such_a_solver_run_is_unknown(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(
         NearestJudge, "see", lambda *_: (_ for _ in ()).throw(ArithmeticError("broken"))
     )
-    verdict = decide(Query(rungs, Label(0), (opened,), Budget(60), True), Branch()).verdicts[0]
+    verdict = decide(Query(rungs, Label(0), (opened,), Budget(600), True), Branch()).verdicts[0]
     assert verdict.status is Status.UNKNOWN and verdict.reason is Reason.CRASH
 
 
@@ -299,7 +299,7 @@ def test_branching_counts_as_enumeration_does(tmp_path: Path, runtime: str) -> N
         opened = opened_file(a_file(tmp_path, seed), runtime)
         rungs = rungs_of(seed, ("1/4", "1/2", "1/8")[seed % 3])
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Query(rungs, Label(label), (opened, opened), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened, opened), Budget(600), True)
         ours, theirs = decide(problem, Branch(leaf=100_000)), decide(problem, Enumerate())
         assert [each.effective for each in ours.each] == [each.effective for each in theirs.each]
         assert ours.transfer == theirs.transfer

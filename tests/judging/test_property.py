@@ -77,7 +77,7 @@ def test_enumeration_counts_the_points_that_fail(seed: int) -> None:
     pair = [numpy_opened(random_dense(seed + at, SIZES), (4, 4, 1)) for at in (0, 100)]
     rows = [opened.evaluator.outputs(rungs.images(masks)) for opened in pair]
     wanted = between(rows[0], seed % CLASSES)
-    query = Query(rungs, wanted, tuple(pair), Budget(60), counts=True)
+    query = Query(rungs, wanted, tuple(pair), Budget(600), counts=True)
     decision = decide(query, "enumerate")
     bad = [[float(row[wanted.number]) < wanted.least for row in each] for each in rows]
     said = [each.argmax(axis=1).tolist() for each in rows]
@@ -98,7 +98,7 @@ def test_a_property_that_holds_everywhere_is_robust_whatever_the_labels() -> Non
     opened = numpy_opened(random_dense(3, SIZES), (4, 4, 1))
     outputs = opened.evaluator.outputs(rungs.images(all_masks(rungs)))
     other = int(outputs[0].argmin())
-    query = Query(rungs, AtLeast(other, float(outputs[:, other].min()) - 1), (opened,), Budget(60))
+    query = Query(rungs, AtLeast(other, float(outputs[:, other].min()) - 1), (opened,), Budget(600))
     assert decide(query, "enumerate").verdicts[0].status is Status.ROBUST
     label = replace(query, wanted=Label(other))
     assert decide(label, "enumerate").verdicts[0].status is Status.NOT_ROBUST
@@ -136,7 +136,7 @@ def test_what_knows_labels_alone_refuses() -> None:
         lambda: NearestDense((), 255, rungs, wanted, ()),
         lambda: FoldedJudge(opened, rungs, wanted, cast(FoldedDense, None)),
         lambda: NearestJudge(opened, rungs, wanted, enclosure),
-        lambda: Query(rungs, wanted, (opened,), Budget(60)).label,
+        lambda: Query(rungs, wanted, (opened,), Budget(600)).label,
     ):
         with pytest.raises(UsageError, match=r"about AtLeast; accepted: a query about a label"):
             refused()

@@ -249,7 +249,7 @@ def points(network: Network, seed: int, ladder: Ladder) -> tuple[Query[Any], NDA
     session: Any = ort.InferenceSession(network.path, providers=["CPUExecutionProvider"])
     labels = np.array([session.run(None, {"x": row[None]})[0].argmax() for row in values])
     base = session.run(None, {"x": by_hand(network.contract, rungs.base[None])})[0]
-    return Query(rungs, Label(int(base.argmax())), (opened(network),), Budget(60), True), labels
+    return Query(rungs, Label(int(base.argmax())), (opened(network),), Budget(600), True), labels
 
 
 def all_masks(rungs: Any) -> Any:
@@ -302,11 +302,11 @@ def test_a_scale_is_a_layer_inside_and_weights_multiplied(file: Path, seed: int)
     for one in (network, loaded(inside(file, 256)), loaded(times)):
         rungs = rung_set(ladder, black_and_white(seed))
         label = int(open_network(network).outputs(rungs.base[None]).argmax())
-        decision = decide(Query(rungs, Label(label), (opened(one),), Budget(60), True), "auto")
+        decision = decide(Query(rungs, Label(label), (opened(one),), Budget(600), True), "auto")
         found.append((decision.verdicts[0].status, decision.each[0].effective))
         ball = Ball(Norm.LINF, Fraction(1, 50))
         near = ball_set(ball, black_and_white(seed))
-        asked = Query(near, Label(label), (opened(one),), Budget(60))
+        asked = Query(near, Label(label), (opened(one),), Budget(600))
         found[-1] = (*found[-1], decide(asked, "auto").verdicts[0].status)
     assert found[0] == found[1] == found[2]
 

@@ -201,7 +201,7 @@ def test_one_output_decides_between_two_classes(tmp_path: Path, end: str, least:
         opened = Opened(network, open_network(network), open_network(network, batch=1))
         assert (labels(opened.replayer.outputs(rungs.images(masks))) == truth).all()
         base = int(session.run(None, {"x": rungs.base[None]})[0][0, 0] > least)
-        decision = decide(Query(rungs, Label(base), (opened,), Budget(60), True), "auto")
+        decision = decide(Query(rungs, Label(base), (opened,), Budget(600), True), "auto")
         assert decision.each[0].effective == int((truth != base).sum())
         statuses.add(decision.verdicts[0].status)
     assert statuses == {Status.ROBUST, Status.NOT_ROBUST}

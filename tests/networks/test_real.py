@@ -213,7 +213,7 @@ def test_the_reals_decide_what_rounding_leaves_open(tmp_path: Path) -> None:
     found = {}
     for network in (exact, runtime):
         runs = open_network(network)
-        problem = Query(rungs, Label(0), (Opened(network, runs, runs),), Budget(60), False)
+        problem = Query(rungs, Label(0), (Opened(network, runs, runs),), Budget(600), False)
         found[network.arithmetic] = decide(problem, solver_named("bounds")).verdicts[0]
     assert found[Arithmetic.REAL].status is Status.ROBUST
     assert found[Arithmetic.FLOAT32].status is Status.UNKNOWN

@@ -56,7 +56,7 @@ def questions(files: list[Opened]) -> Iterator[Query[RungSet]]:
         for opened in files:
             rungs = rungs_of(seed, ("1/2", "1/16"))
             label = int(opened.replayer.outputs(rungs.base[None, :]).argmax())
-            yield Query(rungs, Label(label), (opened,), Budget(60), True)
+            yield Query(rungs, Label(label), (opened,), Budget(600), True)
 
 
 def test_an_enclosure_that_drops_the_rounding_sounds_the_alarm(
@@ -93,7 +93,7 @@ def test_probabilities_are_compared_as_probabilities(tmp_path: Path) -> None:
     for seed in range(20):
         rungs = rungs_of(seed, ("1/2", "1/16"))
         label = int(opened.replayer.outputs(rungs.base[None, :]).argmax())
-        problem = Query(rungs, Label(label), (opened,), Budget(60), True)
+        problem = Query(rungs, Label(label), (opened,), Budget(600), True)
         decide(problem, Branch(1))
         part = part_of(rungs, (), (), 0)
         settled = CertainLabels(enclosure, rungs, label).settle(part)
@@ -180,7 +180,7 @@ def test_real_numbers_that_float32_does_not_hold_raise_no_alarm() -> None:
     )  # fmt: skip
     runs = open_real(network, 1)
     ball = ball_set(Ball(Norm.LINF, Fraction(1, 8)), np.full((1, 2, 1), 0.5, np.float32))
-    problem = Query(ball, Label(0), (Opened(network, runs, runs),), Budget(60))
+    problem = Query(ball, Label(0), (Opened(network, runs, runs),), Budget(600))
     decision = decide(problem, "bounds")
     assert decision.verdicts[0].status is Status.ROBUST
     assert decision.each[0].least is not None and decision.each[0].least > 1e49

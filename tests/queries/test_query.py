@@ -35,7 +35,7 @@ def opened(**change: Any) -> tuple[Opened, ...]:
 
 
 def query(region: Any = LADDER, image: NDArray[Any] = IMAGE, label: int = 1) -> Query[Any]:
-    return Query(points_of(region, image), Label(label), opened(), Budget(60))
+    return Query(points_of(region, image), Label(label), opened(), Budget(600))
 
 
 QUERY = query()

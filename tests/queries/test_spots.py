@@ -114,7 +114,7 @@ def test_the_corner_is_where_a_linear_network_is_worst() -> None:
         opened = numpy_opened(random_dense(seed, (36, 3)), SHAPE)
         rungs = rungs_of(seed, ("3", "1"))
         label = int(opened.evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Query(rungs, Label(label), (opened,), Budget(60), False)
+        problem = Query(rungs, Label(label), (opened,), Budget(600), False)
         settled = settled_of(opened, problem, whole(rungs))
         if settled.label is None or len(set(rungs.costs)) > 1 or rungs.budget % rungs.costs[0]:
             rungs = rungs_of(seed, ("36", "1"))  # every feature fits
@@ -226,7 +226,7 @@ def test_every_ball_solver_is_checked(solver: str, region: Ball | Lattice) -> No
     opened = numpy_opened(random_dense(2, (36, 12, 3)), SHAPE)
     label = int(opened.evaluator.outputs(ball.base[None, :]).argmax())
     watched, watch = noting(opened)
-    problem = Query(ball, Label(label), (watched,), Budget(60), spots=Spots(5))
+    problem = Query(ball, Label(label), (watched,), Budget(600), spots=Spots(5))
     decision = decide(problem, solver)
     assert decision.verdicts[0].status is Status.ROBUST
     assert problem.spots.run >= 2
@@ -245,7 +245,7 @@ def test_a_ball_solver_that_proves_what_is_wrong_sounds_the_alarm(
     for module, solver in (("bounds_ball", Around()), ("branch_ball", Phases())):
         monkeypatch.setattr(f"relrob_solvers.{module}.proves", lambda *_: True)
         with pytest.raises(AlarmError, match="proved"):
-            decide(Query(ball, Label(label), (opened,), Budget(60)), solver.name)
+            decide(Query(ball, Label(label), (opened,), Budget(600)), solver.name)
 
 
 def test_a_bound_of_the_wrong_sign_sounds_the_alarm(monkeypatch: pytest.MonkeyPatch) -> None:

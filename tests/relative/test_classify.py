@@ -81,7 +81,7 @@ def pair() -> Pair:
 
 def setting(pair: Pair, findings: Findings, rule: Effective = Effective.CLOSEST) -> Setting:
     return Setting(
-        pair.reference, pair.quantised, LADDER, Told(findings), Budget(60), rule, counts=True
+        pair.reference, pair.quantised, LADDER, Told(findings), Budget(600), rule, counts=True
     )
 
 
@@ -185,7 +185,7 @@ def test_counts_without_time_for_them_are_said_to_be_ended(pair: Pair, solver: s
     assert (record.reason == COUNTS_CUT) == (verdicts == {"NOT_ROBUST"})
     assert record.reason
     assert classify(replace(asked, counts=False), 0, IMAGE, pair.label).record.reason != COUNTS_CUT
-    whole = classify(replace(asked, budget=Budget(60)), 0, IMAGE, pair.label).record
+    whole = classify(replace(asked, budget=Budget(600)), 0, IMAGE, pair.label).record
     assert (whole.reason, whole.transferred is None) == ("", False)
 
 

@@ -188,7 +188,7 @@ def written(tmp_path_factory: pytest.TempPathFactory, networks: dict[str, Opened
     for kind, radius, seed in CASES:
         each, region = networks[kind], Ball(Norm.LINF, Fraction(radius))
         problem, image = question(each, seed, region)
-        finding = decide(replace(problem, budget=Budget(60)), "branch").each[0]
+        finding = decide(replace(problem, budget=Budget(600)), "branch").each[0]
         assert finding.proved
         assert isinstance(finding.proof, PhaseProof)
         assert len(finding.proof.leaves) > 1

@@ -275,7 +275,7 @@ def test_numbers_at_the_edge_of_64_bits_do_not_wrap(folder: Path, weight: int, s
                 refusal = Staircase().accepts(ball.region, (opened.network,))
                 assert refusal is None
                 verdict = decide(
-                    Query(ball, Label(label), (opened,), Budget(60)), "branch"
+                    Query(ball, Label(label), (opened,), Budget(600)), "branch"
                 ).verdicts[0]
                 assert (verdict.status is Status.ROBUST) == (said == label).all()
 

@@ -45,7 +45,7 @@ def rungs_of(seed: int, region: tuple[str, str], features: int = 8) -> RungSet:
 
 
 def problem(
-    one: Dense, two: Dense, rungs: RungSet, label: int, counts: bool, seconds: float = 60
+    one: Dense, two: Dense, rungs: RungSet, label: int, counts: bool, seconds: float = 600
 ) -> Query[RungSet]:
     networks = (numpy_opened(one, SHAPE), numpy_opened(two, SHAPE))
     return Query(rungs, Label(label), networks, Budget(seconds), counts)
@@ -97,7 +97,7 @@ def test_the_same_as_enumeration_on_hostile_networks(seed: int) -> None:
         label = int(evaluator.outputs(rungs.base[None, :]).argmax())
         networks = (opened, opened)
         for counts in (True, False):
-            asked = Query(rungs, Label(label), networks, Budget(60), counts)
+            asked = Query(rungs, Label(label), networks, Budget(600), counts)
             same(decide(asked, Branch(2)), decide(asked, Enumerate()), counts)
 
 
@@ -141,7 +141,7 @@ def test_quantised_files_give_the_same_as_enumeration(
             rungs = rungs_of(seed, [("2", "1/4"), ("1", "1/32"), ("4", "1/2")][seed % 3])
             label = int(NumpyEvaluator(dense).outputs(rungs.base[None, :]).argmax())
             asked = Query(
-                rungs, Label(label), (numpy_opened(dense, SHAPE), quantised), Budget(60), True
+                rungs, Label(label), (numpy_opened(dense, SHAPE), quantised), Budget(600), True
             )
             branched, enumerated = decide(asked, Branch(8)), decide(asked, Enumerate())
             same(branched, enumerated, counts=True)
@@ -163,7 +163,7 @@ def test_a_whole_ladder_of_78_features_is_decided_without_running_it() -> None:
         (label, Status.ROBUST, 0),
         ((label + 1) % 3, Status.NOT_ROBUST, 2**78),
     ):
-        decision = decide(Query(rungs, Label(said), networks, Budget(60), True), Branch())
+        decision = decide(Query(rungs, Label(said), networks, Budget(600), True), Branch())
         assert [verdict.status for verdict in decision.verdicts] == [status, status]
         assert [finding.effective for finding in decision.each] == [effective, effective]
         assert decision.evaluated < 5000
@@ -184,7 +184,7 @@ def test_the_record_says_what_was_run_and_what_was_proved() -> None:
     rungs = rung_set(ladder, image)
     label = int(NumpyEvaluator(one).outputs(rungs.base[None, :]).argmax())
     for counts in (True, False):
-        setting = Setting(*pair, ladder, Branch(8), Budget(60), Effective.CLOSEST, counts)
+        setting = Setting(*pair, ladder, Branch(8), Budget(600), Effective.CLOSEST, counts)
         record = classify(setting, 0, image, label).record
         assert record.points == record.evaluated + record.proved == 256
         assert record.proved > 0
@@ -232,13 +232,13 @@ def test_black_boxes_are_refused_and_auto_enumerates_them() -> None:
     rungs = rungs_of(4, ("2", "1/2"))
     label = int(NumpyEvaluator(one).outputs(rungs.base[None, :]).argmax())
     boxes = (numpy_opened(one, SHAPE, black_box=True),)
-    asked = Query(rungs, Label(label), boxes, Budget(60), True)
+    asked = Query(rungs, Label(label), boxes, Budget(600), True)
     with pytest.raises(Exception, match="no bounds for these networks"):
         decide(asked, Branch())
     assert {verdict.solver for verdict in decide(asked, solver_named("auto")).verdicts} == {
         "enumerate"
     }
-    mixed = Query(rungs, Label(label), (numpy_opened(one, SHAPE), *boxes), Budget(60), True)
+    mixed = Query(rungs, Label(label), (numpy_opened(one, SHAPE), *boxes), Budget(600), True)
     assert {verdict.solver for verdict in decide(mixed, solver_named("auto")).verdicts} == {
         "branch"
     }

@@ -32,7 +32,7 @@ SHAPE = (6, 6, 1)
 
 
 def problem(
-    one: Dense, two: Dense, rungs: RungSet, label: int, counts: bool, seconds: float = 60
+    one: Dense, two: Dense, rungs: RungSet, label: int, counts: bool, seconds: float = 600
 ) -> Query[RungSet]:
     networks = (numpy_opened(one, SHAPE), numpy_opened(two, SHAPE, black_box=True))
     return Query(rungs, Label(label), networks, Budget(seconds), counts)

@@ -58,7 +58,7 @@ class Truth:
     wrong: NDArray[np.bool_]
 
     def problem(self, counts: bool, certify: bool = False) -> Query[RungSet]:
-        return Query(self.rungs, Label(self.label), (self.opened,), Budget(60), counts, certify)
+        return Query(self.rungs, Label(self.label), (self.opened,), Budget(600), counts, certify)
 
 
 def truth(seed: int, folder: Path) -> Truth:

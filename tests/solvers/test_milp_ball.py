@@ -90,7 +90,7 @@ def question(seed: int, norm: Norm, over_reals: bool = True) -> Query[BallSet]:
     radius = Fraction(int(rng.integers(10, 60)), 100) * (2 if norm is Norm.L1 else 1)
     ball = ball_set(Ball(norm, radius), rng.random(SHAPE, dtype=np.float32))
     label = int(opened.replayer.outputs(ball.base[None, :]).argmax())
-    return Query(ball, Label(label), (opened,), Budget(60))
+    return Query(ball, Label(label), (opened,), Budget(600))
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_smt_and_milp_and_bounds_and_attacked_images_agree(norm: Norm, name: str
         radius = Fraction(int(rng.integers(5, 40)), 100) * (2 if norm is Norm.L1 else 1)
         ball = ball_set(Ball(norm, radius), rng.random(SHAPE, dtype=np.float32))
         label = int(opened.replayer.outputs(ball.base[None, :]).argmax())
-        problem = Query(ball, Label(label), (opened,), Budget(60))
+        problem = Query(ball, Label(label), (opened,), Budget(600))
         verdict = decide(problem, name).verdicts[0]
         plain = decide(problem, "bounds").verdicts[0]
         assert {verdict.status, plain.status} != {Status.ROBUST, Status.NOT_ROBUST}, seed
@@ -88,7 +88,7 @@ def test_a_second_solver_says_the_same_of_the_text() -> None:
         assert part is not None
         bounds = MovedBounds(BallBounds(float32_enclosure(dense), ball, label))
         text = smtlib(encode(bounds, survey(bounds, part)))
-        verdict = decide(Query(ball, Label(label), (opened,), Budget(60)), "smt").verdicts[0]
+        verdict = decide(Query(ball, Label(label), (opened,), Budget(600)), "smt").verdicts[0]
         said = cvc5_says(text)
         answers.add(said)
         assert (said == "unsat") == (verdict.status is Status.ROBUST), seed

@@ -82,7 +82,7 @@ def test_the_same_verdicts_as_the_naive_referee() -> None:
         rungs = rungs_of(seed, ("3", "1/2"))
         networks = (numpy_opened(dense, SHAPE),)
         label = int(networks[0].evaluator.outputs(rungs.base[None, :]).argmax())
-        problem = Query(rungs, Label(label), networks, Budget(60), True)
+        problem = Query(rungs, Label(label), networks, Budget(600), True)
         robust = naively_robust(
             problem, levels(seed), Ladder(Fraction(3), Fraction(1, 2), 7, 4), dense
         )
@@ -138,10 +138,10 @@ def test_a_point_that_the_runtime_gives_the_label_is_no_witness() -> None:
     rungs = rungs_of(0, ("3", "1/2"), 5)
     for label, status in ((0, Status.ROBUST), (1, Status.NOT_ROBUST)):
         decision = decide(
-            Query(rungs, Label(label), networks, Budget(60), False), Smt(unstable=MANY)
+            Query(rungs, Label(label), networks, Budget(600), False), Smt(unstable=MANY)
         )
         assert decision.verdicts[0].status is status
-    assert agreed(Query(rungs, Label(0), networks, Budget(60), False), Smt(unstable=MANY)) == [
+    assert agreed(Query(rungs, Label(0), networks, Budget(600), False), Smt(unstable=MANY)) == [
         Status.ROBUST
     ]
 

@@ -67,7 +67,7 @@ def test_verdicts_counts_and_witnesses_are_the_runtimes(
     answers = said(np.concatenate([run(point.image[None, :]) for point in points]))
     label = max(int(answers[0]), 0)
     bad = answers != label
-    problem = Query(rung_set(ladder, shown), Label(label), (opened(file),), Budget(60), counts)
+    problem = Query(rung_set(ladder, shown), Label(label), (opened(file),), Budget(600), counts)
     decision = decide(problem, solver)
     verdict = decision.verdicts[0]
     assert problem.points.count == len(points)
@@ -120,7 +120,7 @@ def test_the_whole_record_is_what_the_two_runtimes_say(
     label = int(answers[0][0])
     if not 0 <= label < min(one.classes, two.classes):
         return
-    setting = Setting(opened(paths[0]), opened(paths[1]), ladder, solver, Budget(60), rule, True)
+    setting = Setting(opened(paths[0]), opened(paths[1]), ladder, solver, Budget(600), rule, True)
     record = classify(setting, 3, shown, label).record
     wrong = [answer != label for answer in answers]
     assert (record.reference_effective, record.quantised_effective) == (
@@ -199,7 +199,7 @@ def test_edges_are_left_to_the_runtime(file: Path, name: str) -> None:
     right = said(run(rungs.base[None, :]))[0] == label
     for solver in SOLVERS:
         problem = Query(
-            rung_set(TWO_POINTS, WHITE), Label(label), (opened(file),), Budget(60), True
+            rung_set(TWO_POINTS, WHITE), Label(label), (opened(file),), Budget(600), True
         )
         decision = decide(problem, solver)
         assert problem.points.count == 2
@@ -215,7 +215,7 @@ def test_a_network_that_gives_nan_is_never_right(file: Path) -> None:
     rungs = rung_set(ONE_POINT, WHITE)
     assert np.isnan(run(rungs.base[None, :])).all()
     verdict = decide(
-        Query(rungs, Label(0), (opened(file),), Budget(60), True), Enumerate()
+        Query(rungs, Label(0), (opened(file),), Budget(600), True), Enumerate()
     ).verdicts[0]
     assert verdict.status is Status.NOT_ROBUST
     assert verdict.witness is not None
@@ -289,7 +289,7 @@ def test_margins_keep_one_unit_where_the_runtime_gives_probabilities(file: Path)
     shown.reshape(-1)[1] = 254
     rungs = rung_set(Ladder(Fraction(1, 4), Fraction(1, 4), 1, 1), shown)
     verdict = decide(
-        Query(rungs, Label(0), (opened(file),), Budget(60), True), Enumerate()
+        Query(rungs, Label(0), (opened(file),), Budget(600), True), Enumerate()
     ).verdicts[0]
     assert verdict.status is Status.ROBUST
     assert verdict.margin == pytest.approx(20 * (254 / 255 - 1 / 4), abs=1e-3)
@@ -331,7 +331,7 @@ def test_black_boxes_and_weights_give_the_same_verdicts(file: Path, kind: str) -
         label = max(int(said(one.replayer.outputs(rungs.base[None, :]))[0]), 0)
         fields = {name: getattr(one.network, name) for name in Network.__dataclass_fields__}
         box = Opened(Network(**{**fields, "dense": None}), one.evaluator, one.replayer)
-        pair = decide(Query(rungs, Label(label), (one, box), Budget(60), True), Enumerate())
+        pair = decide(Query(rungs, Label(label), (one, box), Budget(600), True), Enumerate())
         assert pair.verdicts[0].status is pair.verdicts[1].status
         assert pair.each[0].effective == pair.each[1].effective
         assert pair.transfer is not None

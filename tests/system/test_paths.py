@@ -35,7 +35,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     for seed in range(30):
         image, ladder = image_of(seed), rungs_of(image_of(seed), ("1", "1/8"))
         label = int(each.evaluator.outputs(ladder.base[None, :]).argmax())
-        asked = Query(ladder, Label(label), (each,), Budget(60), False, True)
+        asked = Query(ladder, Label(label), (each,), Budget(600), False, True)
         proof = decide(asked, Branch(10)).each[0].proof
         if proof is not None:
             data = certificate(each, ladder, image, label, "reference", proof)

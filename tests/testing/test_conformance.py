@@ -263,7 +263,7 @@ def test_the_same_question_has_the_same_answer(number: int, name: str) -> None:
 def test_one_network_alone_is_decided_as_in_a_pair(number: int, name: str) -> None:
     known, pair = truth(number), solve(number, accepted(number, name), counts=True)
     for which, opened in enumerate(INSTANCES[number].networks):
-        problem = Query(known.rungs, Label(known.label), (opened,), Budget(60), True)
+        problem = Query(known.rungs, Label(known.label), (opened,), Budget(600), True)
         with np.errstate(all="ignore"):
             alone = decide(problem, made(name))
         assert alone.verdicts[0].status is pair.verdicts[which].status
