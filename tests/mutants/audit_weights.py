@@ -51,14 +51,14 @@ MUTANTS = (
     ),
     Mutant(
         "activations: a ReLU needs no zero",
-        "relrob/audit/activations.py",
+        "relrob/audit/ranges.py",
         "if each.relu and not each.floor:",
         "if each.relu and each.floor:",
         _TESTS,
     ),
     Mutant(
         "activations: biases do not bind the scale of the input",
-        "relrob/audit/activations.py",
+        "relrob/audit/ranges.py",
         "if abs(factor - 1) < 1e-3 or",
         "if abs(factor - 1) < 1e3 or",
         _TESTS,
@@ -149,7 +149,7 @@ MUTANTS = (
     ),
     Mutant(
         "activations: a ReLU that is gone is a zero point",
-        "relrob/audit/activations.py",
+        "relrob/audit/ranges.py",
         "return not _unrectified(each)",
         "return True",
         _PARTS,
