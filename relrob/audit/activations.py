@@ -9,18 +9,25 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from relrob.audit.ends import (
+    Standing,
+    first_inputs,
+    standing_for,
+    varied_outputs,
+    varied_pixels,
+)
 from relrob.audit.matching import Match
 from relrob.audit.weight_report import Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
-from relrob.networks.batches import one_line
-from relrob.networks.feed import fed
+from relrob.networks.batches import one_line, pixel_order
+from relrob.networks.feed import fed, reversed_channels
 from relrob.networks.weighted import Codes, Weighted, weights_of
 from relrob.registry import load
 
@@ -52,22 +59,45 @@ def activations(
         log.warning("the activations of %s are not compared (%s)", quantised.path, one_line(error))
         return ()
     theirs, rectified = _of_reference(reference, layers, matches, images)
-    sample = fed(images, quantised)
+    seen = _Seen(quantised, np.asarray(fed(images, quantised), np.float64))
+    read = _read_first(reference, matches, images)
     deepest = max(layer.depth for layer in layers)
-    return tuple(
-        _activation(
-            replace(layer, relu=layer.relu or codes.name in rectified),
-            role,
-            codes,
-            found[codes.name],
-            theirs.get(codes.name),
-            sample,
-            deepest,
-            layer.relu,
-        )
-        for layer, role, codes in wanted
-        if codes.name in found
-    )
+    made = []
+    for layer, role, codes in wanted:
+        if codes.name not in found:
+            continue
+        told = replace(layer, relu=layer.relu or codes.name in rectified)
+        rows, last = found[codes.name], layer.depth == deepest
+        if role == "input":
+            right = standing_for(codes, rows, seen.pixels, read.get(codes.name, ()))
+        elif codes.name in theirs:
+            right = Standing(theirs[codes.name], codes.bottom, codes.top)
+        else:
+            right = None
+        each = _activation(told, role, codes, rows, right, last=last, fused=layer.relu)
+        made.append(each if each.beyond is not None else seen.told(each, layer, codes, rows))
+    return tuple(made)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A quantised network and the `pixels` (n, d) that it reads, in raster order."""
+
+    network: Network
+    pixels: Doubles
+
+    def told(
+        self, each: Activation, layer: Weighted, codes: Codes, found: NDArray[Any]
+    ) -> Activation:
+        """An activation, whose own values are not known, with what its inputs tell of its ends."""
+        if each.role == "input":
+            order = pixel_order(self.network)
+            pixels = self.pixels if order is None else self.pixels[:, order]
+            return replace(each, varied=varied_pixels(found, codes, pixels))
+        ends = (found == codes.most) & (not each.capped)
+        ends |= (found == codes.least) & (not each.floor)
+        first = self.network.format == "onnx" and layer.kind != "dense"
+        return replace(each, varied=varied_outputs(found, ends, layer, channels_first=first))
 
 
 def _wanted(layers: Sequence[Weighted]) -> Iterator[tuple[Weighted, str, Codes]]:
@@ -88,20 +118,18 @@ def _activation(
     role: str,
     codes: Codes,
     found: NDArray[Any],
-    reference: Doubles | None,
-    images: Floats,
-    deepest: int,
+    right: Standing | None,
+    *,
+    last: bool,
     fused: bool,
 ) -> Activation:
     whole = codes.most - codes.least
     relu = layer.relu and role == "output"
-    values = _pixels(codes, found, images) if role == "input" else reference
-    beyond = None
-    if values is not None:
-        if relu:
-            values = np.maximum(values, 0.0)
+    values = beyond = None
+    if right is not None:
+        values = np.maximum(right.values, 0.0) if relu else right.values
         step = max(codes.scale, 0.01 * (codes.top - codes.bottom))
-        beyond = float(((values > codes.top + step) | (values < codes.bottom - step)).mean())
+        beyond = float(((values > right.high + step) | (values < right.low - step)).mean())
     middle = 0 if codes.least < 0 else (codes.most + 1) // 2
     return Activation(
         layer.label,
@@ -119,21 +147,30 @@ def _activation(
         relu,
         layer.capped and role == "output",
         codes.zero == middle,
-        layer.depth == deepest,
+        last,
         None if values is None else (float(values.min()), float(values.max())),
         beyond,
         fused and role == "output",
     )
 
 
-def _pixels(codes: Codes, found: NDArray[Any], images: Floats) -> Doubles | None:
-    """The images, where the codes stand for their pixels and for nothing computed from them."""
-    values = np.sort(np.asarray(images, np.float64), axis=1)
-    stands = np.sort((found.astype(np.float64) - codes.zero) * codes.scale, axis=1)
-    if stands.shape != values.shape:
-        return None
-    away = np.abs(stands - np.clip(values, codes.bottom, codes.top))
-    return values if float(away.max()) <= codes.scale else None
+def _read_first(
+    reference: Network, matches: Sequence[Match], images: Floats
+) -> dict[str, list[Doubles]]:
+    """What each first layer of the quantised network may read, by the name of its input."""
+    if not matches:
+        return {}
+    layers = {layer.label: layer for layer in weights_of(reference)}
+    pixels = np.asarray(fed(images, reference), np.float64)
+    if reference.contract.bgr:
+        pixels = pixels[:, reversed_channels(reference)]
+    return {
+        match.quantised.given.name: first_inputs(
+            layers[match.reference.label], pixels, reference.image_shape[2]
+        )
+        for match in matches
+        if match.quantised.given is not None and match.quantised.depth == 1
+    }
 
 
 def _of_reference(

@@ -51,7 +51,10 @@ def activation_faults(
         return (_feed(given[0]),)
     if wide:
         return (_calibration(wide, narrow),)
-    return (_saturated(narrow),) if narrow else ()
+    if narrow:
+        return (_saturated(narrow),)
+    doubtful = [each for each in rest if each.beyond is None and each.at_ends > _allowed(each)]
+    return (_at_ends(doubtful),) if doubtful else ()
 
 
 def _feed(given: Activation) -> Diagnosis:
@@ -151,7 +154,12 @@ def _shifted(moved: Sequence[Activation], others: Sequence[Activation]) -> Diagn
 
 def _narrow(each: Activation) -> bool:
     """Does the range leave out more than a calibration on a few images may?"""
-    return each.saturated > (BEYOND_LAST if each.last else BEYOND)
+    return each.saturated > _allowed(each)
+
+
+def _allowed(each: Activation) -> float:
+    """The share of values that may be left out."""
+    return BEYOND_LAST if each.last else BEYOND
 
 
 def _needed(each: Activation) -> str:
@@ -223,4 +231,17 @@ def _saturated(narrow: Sequence[Activation]) -> Diagnosis:
         f"{most.role} of {most.layer} {100 * most.saturated:.1f} % of the time): they are cut off",
         {f"{each.layer} {each.role}": round(each.saturated, 4) for each in narrow},
         "calibrate on images like these, in the same units",
+    )
+
+
+def _at_ends(told: Sequence[Activation]) -> Diagnosis:
+    """Values that equal inputs gave: the end may be their own value."""
+    most = max(told, key=lambda each: each.at_ends)
+    return Diagnosis(
+        "saturated-activations",
+        f"{100 * most.at_ends:.1f} % of the {most.role} of {most.layer} have a code at an end of "
+        "its range, most of them from equal inputs: whether they are cut off is not known",
+        {f"{each.layer} {each.role}": round(each.at_ends, 4) for each in told},
+        "look at the range of this activation",
+        blocking=False,
     )
