@@ -114,8 +114,13 @@ def test_black_is_not_cut_off_where_its_value_has_the_lowest_code(tmp_path: Path
 
 
 def test_what_is_cut_off_of_dark_images_is_told(tmp_path: Path) -> None:
-    (found,) = padding(tmp_path, dark(100, 0.4)).diagnoses
+    """The codes of the image are, and those of the convolution's input reach further."""
+    report = padding(tmp_path, dark(100, 0.4))
+    (found,) = report.diagnoses
     assert (found.id, found.blocking) == ("saturated-activations", True)
+    assert report.activations[0].high == pytest.approx(0.0, abs=0.01)
+    right = float((dark(64, 1.0) > 0.415).mean())
+    assert report.activations[0].beyond == pytest.approx(right, abs=0.004)
 
 
 CODES = Codes("1", 1 / 255, -128, -128, 127)

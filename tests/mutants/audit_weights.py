@@ -4,6 +4,7 @@ from tests.mutants.planting import Mutant
 
 _TESTS = ("tests/audit/test_weights.py", "tests/audit/test_judge.py")
 _PARTS = ("tests/audit/test_replaced_parts.py", "tests/audit/test_computed_otherwise.py")
+_ENDS = ("tests/audit/test_activations.py",)
 _READERS = ("tests/networks/test_weighted.py", "tests/audit/test_weights.py")
 
 MUTANTS = (
@@ -146,6 +147,34 @@ MUTANTS = (
         'not (layers or suggested[0].id == "another-network")',
         "not layers",
         _TESTS + _PARTS,
+    ),
+    Mutant(
+        "activations: values of the layer of the same number",
+        "relrob/audit/activations.py",
+        "codes = layers[match.partner].result",
+        "codes = layers[matches.index(match) - 1].result",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: a blank part is cut off",
+        "relrob/audit/ends.py",
+        "counts[common] >= max(2, _RARE * len(rows))",
+        "counts[common] > len(rows)",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: pixels of one step are cut off",
+        "relrob/audit/ends.py",
+        "> step\n",
+        "> -1\n",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: what is cut off on its way is not seen",
+        "relrob/audit/ends.py",
+        "min(ends[1], used[1] + loose)",
+        "ends[1]",
+        _ENDS,
     ),
     Mutant(
         "activations: a ReLU that is gone is a zero point",
