@@ -36,11 +36,11 @@ def branched(order: tuple[str, ...]) -> bytes:
     }
     nodes["relu"] = helper.make_node("Relu", ["one"], ["positive"], "relu")
     nodes["join"] = helper.make_node("Concat", ["positive", "two"], ["both"], "join", axis=1)
-    ends = [
+    given, made = (
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, size])]
         for name, size in (("x", 12), ("last", 5))
-    ]
-    graph = helper.make_graph([nodes[name] for name in order], "branches", *ends, held)
+    )
+    graph = helper.make_graph([nodes[name] for name in order], "branches", given, made, held)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
