@@ -9,34 +9,30 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from relrob.audit.diagnosis import Diagnosis
-from relrob.audit.weight_report import LEFT_OUT, Activation
+from relrob.audit.ends import (
+    Standing,
+    first_inputs,
+    standing_for,
+    varied_outputs,
+    varied_pixels,
+)
+from relrob.audit.matching import Match
+from relrob.audit.weight_report import Activation
 from relrob.domain.arrays import Doubles, Floats
 from relrob.domain.network import Network
-from relrob.networks.batches import one_line
-from relrob.networks.feed import fed
-from relrob.networks.weighted import Codes, NotReadError, Weighted, weights_of
+from relrob.networks.batches import one_line, pixel_order
+from relrob.networks.feed import fed, reversed_channels
+from relrob.networks.weighted import Codes, Weighted, weights_of
 from relrob.registry import load
 
 log = logging.getLogger(__name__)
 
-# The shares of hidden activations and of outputs that may lie beyond their codes. Calibrations on a
-# few images, and those by a percentile, leave up to 2 % and 7 % on pairs that agree on 99 % of the
-# labels.
-BEYOND: Final = 0.05
-BEYOND_LAST: Final = 0.15
-# A range of which less than this is in use was calibrated on something else.
-USED: Final = 0.2
-# Steps and share of all codes by which a zero point is told from a range that is too narrow.
-_MOVED: Final = 4
-_NEAR: Final = 0.12
-_UNITS: Final = 0.05
 _INSIDE: Final = {
     "tflite": "relrob.networks.litert.inside:values_inside",
     "onnx": "relrob.networks.onnx.inside:values_inside",
@@ -44,9 +40,14 @@ _INSIDE: Final = {
 
 
 def activations(
-    quantised: Network, layers: Sequence[Weighted], reference: Network, images: Floats
+    quantised: Network,
+    layers: Sequence[Weighted],
+    reference: Network,
+    matches: Sequence[Match],
+    images: Floats,
 ) -> tuple[Activation, ...]:
-    """The activations of the quantised network on the images (n, d), each once."""
+    """The activations of the quantised network, whose `layers` these are, on the images (n, d),
+    each once. `matches`: its layers and the reference's, none where that is not known."""
     wanted = list(_wanted(layers))
     if not wanted or quantised.format not in _INSIDE or not len(images):
         return ()
@@ -57,23 +58,46 @@ def activations(
     except Exception as error:
         log.warning("the activations of %s are not compared (%s)", quantised.path, one_line(error))
         return ()
-    theirs, rectified = _of_reference(reference, layers, images)
-    sample = fed(images, quantised)
+    theirs, rectified = _of_reference(reference, layers, matches, images)
+    seen = _Seen(quantised, np.asarray(fed(images, quantised), np.float64))
+    read = _read_first(reference, matches, images)
     deepest = max(layer.depth for layer in layers)
-    return tuple(
-        _activation(
-            replace(layer, relu=layer.relu or codes.name in rectified),
-            role,
-            codes,
-            found[codes.name],
-            theirs.get(codes.name),
-            sample,
-            deepest,
-            layer.relu,
-        )
-        for layer, role, codes in wanted
-        if codes.name in found
-    )
+    made = []
+    for layer, role, codes in wanted:
+        if codes.name not in found:
+            continue
+        told = replace(layer, relu=layer.relu or codes.name in rectified)
+        rows, last = found[codes.name], layer.depth == deepest
+        if role == "input":
+            right = standing_for(codes, rows, seen.pixels, read.get(codes.name, ()))
+        elif codes.name in theirs:
+            right = Standing(theirs[codes.name], codes.bottom, codes.top)
+        else:
+            right = None
+        each = _activation(told, role, codes, rows, right, last=last, fused=layer.relu)
+        made.append(each if each.beyond is not None else seen.told(each, layer, codes, rows))
+    return tuple(made)
+
+
+@dataclass(frozen=True, eq=False)
+class _Seen:
+    """A quantised network and the `pixels` (n, d) that it reads, in raster order."""
+
+    network: Network
+    pixels: Doubles
+
+    def told(
+        self, each: Activation, layer: Weighted, codes: Codes, found: NDArray[Any]
+    ) -> Activation:
+        """An activation, whose own values are not known, with what its inputs tell of its ends."""
+        if each.role == "input":
+            order = pixel_order(self.network)
+            pixels = self.pixels if order is None else self.pixels[:, order]
+            return replace(each, varied=varied_pixels(found, codes, pixels))
+        ends = (found == codes.most) & (not each.capped)
+        ends |= (found == codes.least) & (not each.floor)
+        first = self.network.format == "onnx" and layer.kind != "dense"
+        return replace(each, varied=varied_outputs(found, ends, layer, channels_first=first))
 
 
 def _wanted(layers: Sequence[Weighted]) -> Iterator[tuple[Weighted, str, Codes]]:
@@ -94,20 +118,18 @@ def _activation(
     role: str,
     codes: Codes,
     found: NDArray[Any],
-    reference: Doubles | None,
-    images: Floats,
-    deepest: int,
+    right: Standing | None,
+    *,
+    last: bool,
     fused: bool,
 ) -> Activation:
     whole = codes.most - codes.least
     relu = layer.relu and role == "output"
-    values = _pixels(codes, found, images) if role == "input" else reference
-    beyond = None
-    if values is not None:
-        if relu:
-            values = np.maximum(values, 0.0)
+    values = beyond = None
+    if right is not None:
+        values = np.maximum(right.values, 0.0) if relu else right.values
         step = max(codes.scale, 0.01 * (codes.top - codes.bottom))
-        beyond = float(((values > codes.top + step) | (values < codes.bottom - step)).mean())
+        beyond = float(((values > right.high + step) | (values < right.low - step)).mean())
     middle = 0 if codes.least < 0 else (codes.most + 1) // 2
     return Activation(
         layer.label,
@@ -125,59 +147,75 @@ def _activation(
         relu,
         layer.capped and role == "output",
         codes.zero == middle,
-        layer.depth == deepest,
+        last,
         None if values is None else (float(values.min()), float(values.max())),
         beyond,
         fused and role == "output",
     )
 
 
-def _pixels(codes: Codes, found: NDArray[Any], images: Floats) -> Doubles | None:
-    """The images, where the codes stand for their pixels and for nothing computed from them."""
-    values = np.sort(np.asarray(images, np.float64), axis=1)
-    stands = np.sort((found.astype(np.float64) - codes.zero) * codes.scale, axis=1)
-    if stands.shape != values.shape:
-        return None
-    away = np.abs(stands - np.clip(values, codes.bottom, codes.top))
-    return values if float(away.max()) <= codes.scale else None
+def _read_first(
+    reference: Network, matches: Sequence[Match], images: Floats
+) -> dict[str, list[Doubles]]:
+    """What each first layer of the quantised network may read, by the name of its input."""
+    if not matches:
+        return {}
+    layers = {layer.label: layer for layer in weights_of(reference)}
+    pixels = np.asarray(fed(images, reference), np.float64)
+    if reference.contract.bgr:
+        pixels = pixels[:, reversed_channels(reference)]
+    return {
+        match.quantised.given.name: first_inputs(
+            layers[match.reference.label], pixels, reference.image_shape[2]
+        )
+        for match in matches
+        if match.quantised.given is not None and match.quantised.depth == 1
+    }
 
 
 def _of_reference(
-    reference: Network, layers: Sequence[Weighted], images: Floats
+    reference: Network, layers: Sequence[Weighted], matches: Sequence[Match], images: Floats
 ) -> tuple[dict[str, Doubles], set[str]]:
-    """The reference's activations under the names of the quantised network's, and the names of
-    those behind a ReLU, where both have the same layers in the same order."""
-    try:
-        ours = weights_of(reference)
-    except NotReadError:
-        return {}, set()
-    if [layer.shape for layer in ours] != [layer.shape for layer in layers]:
-        return {}, set()
-    found = _values(reference, ours, images)
-    named = [layer.result.name if layer.result is not None else "" for layer in layers]
-    return (
-        dict(zip(named, found, strict=False)),
-        {name for name, layer in zip(named, ours, strict=True) if layer.relu},
-    )
+    """The reference's activations under the names of the quantised network's that stand where
+    theirs do, and the names of those behind a ReLU."""
+    found = _values(reference, images) if matches else {}
+    values: dict[str, Doubles] = {}
+    rectified: set[str] = set()
+    for match in matches:
+        # Weights that stand where another layer is do not take its activations along.
+        codes = layers[match.partner].result
+        if codes is None:
+            continue
+        if match.reference.label in found:
+            values[codes.name] = found[match.reference.label]
+        if match.reference.relu:
+            rectified.add(codes.name)
+    return values, rectified
 
 
-def _values(reference: Network, layers: Sequence[Weighted], images: Floats) -> list[Doubles]:
-    """The output of each layer (n, values) on the images; none where it is not known."""
+def _values(reference: Network, images: Floats) -> dict[str, Doubles]:
+    """The output of each layer (n, values) on the images, by its label; none where it is not
+    known."""
+    layers = weights_of(reference)
     if reference.dense is not None and len(reference.dense.layers) == len(layers):
-        found, value = [], np.asarray(fed(images, reference), np.float64)
-        for layer in reference.dense.layers:
-            value = value @ layer.weights + layer.bias
-            value = np.maximum(value, 0.0) if layer.relu else value
-            found.append(value)
+        found, value = {}, np.asarray(fed(images, reference), np.float64)
+        for layer, dense in zip(layers, reference.dense.layers, strict=True):
+            value = value @ dense.weights + dense.bias
+            value = np.maximum(value, 0.0) if dense.relu else value
+            found[layer.label] = value
         return found
     if reference.format not in _INSIDE or not all(layer.tensor for layer in layers):
-        return []
+        return {}
     try:
         inside = load(_INSIDE[reference.format])
         rows = inside(reference, [layer.tensor for layer in layers], images)
     except Exception:
-        return []
-    return [_reals(rows[layer.tensor], layer.result) for layer in layers if layer.tensor in rows]
+        return {}
+    return {
+        layer.label: _reals(rows[layer.tensor], layer.result)
+        for layer in layers
+        if layer.tensor in rows
+    }
 
 
 def _reals(found: NDArray[Any], codes: Codes | None) -> Doubles:
@@ -186,205 +224,3 @@ def _reals(found: NDArray[Any], codes: Codes | None) -> Doubles:
     if codes is None or not np.issubdtype(found.dtype, np.integer):
         return values
     return (values - codes.zero) * codes.scale
-
-
-def activation_faults(
-    used: Sequence[Activation], layers: Sequence[Weighted], alone: bool = True
-) -> tuple[Diagnosis, ...]:
-    """The faults that the codes of activations show. `layers`: of the quantised network. `alone`:
-    no other fault is known, of which codes that are out of use could be the effect."""
-    scales = dict(_made_otherwise(layers))
-    scales |= {codes.name: fault for codes, fault in _untied(layers) if codes.name not in scales}
-    found = list(scales.values())
-    told = [each for each in used if each.tensor not in scales]
-    moved = [each for each in told if _zero_is_off(each, alone)]
-    others = [each for each in told if each not in moved and each.role == "output"]
-    if not found and _no_exception(moved, others):
-        return (_shifted(moved, others),)
-    found += [_zero_point(each) for each in moved]
-    rest = [each for each in told if each not in moved]
-    if found:
-        # What follows a wrong scale or zero point has ranges of other values.
-        return tuple(found)
-    if not alone:
-        rest = [each for each in rest if each.reference is not None]
-    narrow = [each for each in rest if _narrow(each)]
-    wide = [each for each in rest if each.filled < USED and not each.wide_codes]
-    given = [each for each in wide if each.role == "input"]
-    if given:
-        return (_feed(given[0]),)
-    if wide:
-        return (_calibration(wide, narrow),)
-    return (_saturated(narrow),) if narrow else ()
-
-
-def _feed(given: Activation) -> Diagnosis:
-    """Images that fill a small part of what the file says of its input.
-
-    A much larger range is one in the units of the features, and not one of noise.
-    """
-    levels = abs(given.high - given.low - 255) < 2.55
-    units = given.used < _UNITS
-    return Diagnosis(
-        "input-scale" if levels else "calibration",
-        f"the codes of the input stand for {given.low:.4g} to {given.high:.4g}, and the images "
-        f"fill {100 * given.used:.1f} % of that: "
-        + ("these are levels" if levels else "it was calibrated on other values"),
-        {"low": given.low, "high": given.high, "used": round(given.used, 4)},
-        "--input-scale 255"
-        if levels
-        else f"--range {given.low:.4g}:{given.high:.4g}"
-        if units
-        else "calibrate on images like these",
-        blocking=levels or not units,
-    )
-
-
-def _untied(layers: Sequence[Weighted]) -> Iterator[tuple[Codes, Diagnosis]]:
-    """Inputs whose scale is not the one by which the biases of their layer were made: a bias has
-    the scale of the input times that of the weights."""
-    for layer in layers:
-        stored, given = layer.stored, layer.given
-        if not layer.tied or stored is None or given is None or layer.bias_steps is None:
-            continue
-        scales = np.broadcast_to(stored.scales, layer.bias_steps.shape)
-        ratios = scales * given.scale / layer.bias_steps
-        factor = float(np.median(ratios))
-        if abs(factor - 1) < 1e-3 or np.mean(np.abs(ratios / factor - 1) < 1e-3) < 0.9:
-            continue
-        yield (
-            given,
-            Diagnosis(
-                "changed-scale",
-                f"{layer.label}: the scale of its input is {factor:.4g} times the one by which its "
-                "biases were made",
-                {"layer": layer.label, "tensor": given.name, "factors": [round(factor, 6)]},
-                "convert again",
-            ),
-        )
-
-
-def _made_otherwise(layers: Sequence[Weighted]) -> Iterator[tuple[str, Diagnosis]]:
-    """Codes that are read by another scale or zero point than they were made by."""
-    for layer in layers:
-        for role, codes in (("input", layer.given), ("output", layer.result)):
-            if codes is None or codes.made_by is None:
-                continue
-            scale, zero = codes.made_by
-            same = scale == codes.scale
-            found = f"zero point {codes.zero}" if same else f"scale {codes.scale:.6g}"
-            yield (
-                codes.name,
-                Diagnosis(
-                    "changed-zero-point" if same else "changed-scale",
-                    f"{layer.label}: the codes of its {role} {codes.name!r} are read by the {found}"
-                    f" and were made by the {zero if same else f'{scale:.6g}'}",
-                    {
-                        "layer": layer.label,
-                        "tensor": codes.name,
-                        "made_by": [scale, zero],
-                        "read_by": [codes.scale, codes.zero],
-                    },
-                    "convert again",
-                ),
-            )
-
-
-def _no_exception(moved: Sequence[Activation], others: Sequence[Activation]) -> bool:
-    """Are ranges of outputs in the wrong place no exception, because half of the others do not fit
-    either?"""
-    if not moved or not others or any(each.relu or each.role == "input" for each in moved):
-        return False
-    return 2 * sum(each.misfit for each in others) >= len(others)
-
-
-def _shifted(moved: Sequence[Activation], others: Sequence[Activation]) -> Diagnosis:
-    """Ranges of a calibration on other images, some of which have the width of the right ones. It
-    is no fault where all leave out as few values as those of a calibration on a few images may."""
-    first = moved[0]
-    return Diagnosis(
-        "calibration",
-        f"ranges of activations do not fit these images (the {first.role} of {first.layer} stands "
-        f"for {first.low:.3g} to {first.high:.3g}; {_needed(first)}): the file was calibrated on "
-        "other data",
-        {"moved": {f"{each.layer} {each.role}": [each.low, each.high] for each in moved}},
-        "calibrate on images like these, in the same units",
-        blocking=any(map(_narrow, (*moved, *others))),
-    )
-
-
-def _narrow(each: Activation) -> bool:
-    """Does the range leave out more than a calibration on a few images may?"""
-    return each.saturated > (BEYOND_LAST if each.last else BEYOND)
-
-
-def _needed(each: Activation) -> str:
-    """What the range should hold, in words."""
-    if each.reference is None:
-        return "the values are not below 0"
-    return f"the reference's values run from {each.reference[0]:.3g} to {each.reference[1]:.3g}"
-
-
-def _zero_is_off(each: Activation, alone: bool) -> bool:
-    """Does the range have the right width and the wrong place? The reference's values say so where
-    no other fault moves this network's."""
-    if each.symmetric or each.wide_codes:
-        return False
-    if each.relu and not each.floor:
-        return not _unrectified(each)
-    if each.reference is None or not alone:
-        return False
-    low, high = (
-        (each.reference[0] - each.low) / each.scale,
-        (each.high - each.reference[1]) / (each.scale),
-    )
-    near = abs(low + high) <= _NEAR * (each.high - each.low) / each.scale
-    # A range that was calibrated on other images leaves out fewer values.
-    if each.role == "output" and (each.beyond or 0.0) < LEFT_OUT:
-        return False
-    return near and min(low, high) < -_MOVED and max(low, high) > _MOVED
-
-
-def _unrectified(each: Activation) -> bool:
-    """Does the range hold all that the reference has, and all values below 0 besides? Then the ReLU
-    is gone; a zero point that is off loses above what it gains below, and cuts off below 0."""
-    if each.fused or each.reference is None or each.at_low > BEYOND:
-        return False
-    return each.reference[1] - each.high < -each.low / 2
-
-
-def _zero_point(each: Activation) -> Diagnosis:
-    return Diagnosis(
-        "changed-zero-point",
-        f"{each.layer}: the zero point {each.zero_point} of its {each.role} gives a range from "
-        f"{each.low:.3g} to {each.high:.3g}; {_needed(each)}",
-        {"layer": each.layer, "tensor": each.tensor, "zero_point": each.zero_point},
-        "convert again",
-    )
-
-
-def _calibration(wide: Sequence[Activation], narrow: Sequence[Activation]) -> Diagnosis:
-    least = min(wide, key=lambda each: each.filled)
-    also = f"; {len(narrow)} others are too narrow" if narrow else ""
-    return Diagnosis(
-        "calibration",
-        f"{len(wide)} activations use a small part of their range on these images (the "
-        f"{least.role} of {least.layer} {100 * least.filled:.0f} %){also}: the file was calibrated "
-        "on other data",
-        {
-            "wide": {f"{each.layer} {each.role}": round(each.filled, 4) for each in wide},
-            "narrow": {f"{each.layer} {each.role}": round(each.saturated, 4) for each in narrow},
-        },
-        "calibrate on images like these, in the same units",
-    )
-
-
-def _saturated(narrow: Sequence[Activation]) -> Diagnosis:
-    most = max(narrow, key=lambda each: each.saturated)
-    return Diagnosis(
-        "saturated-activations",
-        f"{len(narrow)} activations leave the range of their codes on these images (the "
-        f"{most.role} of {most.layer} {100 * most.saturated:.1f} % of the time): they are cut off",
-        {f"{each.layer} {each.role}": round(each.saturated, 4) for each in narrow},
-        "calibrate on images like these, in the same units",
-    )

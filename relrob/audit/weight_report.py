@@ -27,7 +27,9 @@ class Activation:
     `fused` behind one of this one; `capped`: with a largest value. `symmetric`: the zero point is
     the middle code. `last`: of the deepest layer.
     `reference`: the least and the largest value in the reference, None where that is not read;
-    `beyond`: share of the reference's values outside the range, by more than a step.
+    `beyond`: share of the reference's values outside the range, by more than a step. `varied`:
+    where these are not known, the share of values at the ends to which different inputs led, None
+    where that is not known either.
     """
 
     layer: str
@@ -49,6 +51,7 @@ class Activation:
     reference: tuple[float, float] | None = None
     beyond: float | None = None
     fused: bool = False
+    varied: float | None = None
 
     def json(self) -> dict[str, Any]:
         """The fields."""
@@ -65,6 +68,11 @@ class Activation:
         """The share of values beyond the range, as far as it is known."""
         if self.beyond is not None:
             return self.beyond
+        return self.varied or 0.0
+
+    @property
+    def at_ends(self) -> float:
+        """The share of values at an end, where the values may go further."""
         return (0.0 if self.floor else self.at_low) + (0.0 if self.capped else self.at_high)
 
     @property

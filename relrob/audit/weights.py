@@ -8,12 +8,13 @@ from typing import Final
 
 import numpy as np
 
-from relrob.audit.activations import activation_faults, activations
+from relrob.audit.activations import activations
 from relrob.audit.faults import WHOLE, nothing_quantised, weight_faults
 from relrob.audit.layers import compared, row
 from relrob.audit.matching import Match, foreign, matched
+from relrob.audit.ranges import activation_faults
 from relrob.audit.sample import WEIGHED, spread
-from relrob.audit.weight_report import Activation, WeightReport
+from relrob.audit.weight_report import WeightReport
 from relrob.domain.arrays import Floats
 from relrob.domain.network import Network
 from relrob.networks.simulated import on_grid
@@ -35,17 +36,19 @@ def compare_weights(reference: Network, quantised: Network, images: Floats) -> W
     """
     theirs: Sequence[Weighted] = ()
     ours: Sequence[Weighted] = ()
-    used: tuple[Activation, ...] = ()
+    matches: tuple[Match, ...] = ()
     try:
         theirs = [on_grid(layer) for layer in _weights(quantised, "quantised network")]
-        used = activations(quantised, theirs, reference, images)
         ours = on_one_scale(_weights(reference, "reference"), reference, quantised)
-        layers = [compared(match) for match in matched(ours, theirs, reference.image_shape)]
+        matches = matched(ours, theirs, reference.image_shape)
+        layers = [compared(match) for match in matches]
     except NotReadError as error:
+        used = activations(quantised, theirs, reference, matches, images)
         found = (*nothing_quantised(theirs), *foreign(ours, theirs, reference.image_shape))
         return WeightReport(
             False, str(error), (), used, (*found, *activation_faults(used, (), not found))
         )
+    used = activations(quantised, theirs, reference, matches, images)
     found = (*nothing_quantised(theirs), *weight_faults(layers))
     if not any(each.id in WHOLE for each in found):
         told = [one.match.quantised for one in layers if not len(one.scales.groups)]

@@ -4,6 +4,7 @@ from tests.mutants.planting import Mutant
 
 _TESTS = ("tests/audit/test_weights.py", "tests/audit/test_judge.py")
 _PARTS = ("tests/audit/test_replaced_parts.py", "tests/audit/test_computed_otherwise.py")
+_ENDS = ("tests/audit/test_activations.py",)
 _READERS = ("tests/networks/test_weighted.py", "tests/audit/test_weights.py")
 
 MUTANTS = (
@@ -65,14 +66,14 @@ MUTANTS = (
     ),
     Mutant(
         "activations: a ReLU needs no zero",
-        "relrob/audit/activations.py",
+        "relrob/audit/ranges.py",
         "if each.relu and not each.floor:",
         "if each.relu and each.floor:",
         _TESTS,
     ),
     Mutant(
         "activations: biases do not bind the scale of the input",
-        "relrob/audit/activations.py",
+        "relrob/audit/ranges.py",
         "if abs(factor - 1) < 1e-3 or",
         "if abs(factor - 1) < 1e3 or",
         _TESTS,
@@ -162,8 +163,36 @@ MUTANTS = (
         _TESTS + _PARTS,
     ),
     Mutant(
-        "activations: a ReLU that is gone is a zero point",
+        "activations: values of the layer of the same number",
         "relrob/audit/activations.py",
+        "codes = layers[match.partner].result",
+        "codes = layers[matches.index(match) - 1].result",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: a blank part is cut off",
+        "relrob/audit/ends.py",
+        "counts[common] >= max(2, _RARE * len(rows))",
+        "counts[common] > len(rows)",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: pixels of one step are cut off",
+        "relrob/audit/ends.py",
+        "> step\n",
+        "> -1\n",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: what is cut off on its way is not seen",
+        "relrob/audit/ends.py",
+        "min(ends[1], used[1] + loose)",
+        "ends[1]",
+        _ENDS,
+    ),
+    Mutant(
+        "activations: a ReLU that is gone is a zero point",
+        "relrob/audit/ranges.py",
         "return not _unrectified(each)",
         "return True",
         _PARTS,

@@ -95,9 +95,7 @@ def _activations(used: Sequence[Mapping[str, Any]]) -> Table:
     for each in used:
         beyond = each["beyond"]
         if beyond is None:
-            beyond = (0.0 if each["floor"] else each["at_low"]) + (
-                0.0 if each.get("capped") else each["at_high"]
-            )
+            beyond = each.get("varied") or 0.0
         share = f"{100 * beyond:.2f}%"
         rows.append(
             Line(

@@ -80,6 +80,7 @@ def weights() -> dict[str, Any]:
         "at_high": 0.02,
         "floor": True,
         "beyond": None,
+        "varied": 0.02,
     }
     return {
         "read": True,
