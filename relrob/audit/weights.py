@@ -93,6 +93,8 @@ def on_one_scale(
     if factor == 1:
         return layers
     return [
-        replace(layer, values=layer.values * factor) if layer.depth == 1 else layer
+        replace(layer, values=layer.values * factor, known=layer.known and not layer.before)
+        if layer.depth == 1
+        else layer
         for layer in layers
     ]
