@@ -10,7 +10,7 @@ import numpy as np
 from relrob.audit.diagnosis import Diagnosis
 from relrob.audit.layers import Compared
 from relrob.audit.matching import ALIKE, UNLIKE, cosine
-from relrob.audit.standing import channels
+from relrob.audit.standing import places
 from relrob.networks.weighted import Weighted
 
 # Layers of fewer weights say nothing of a whole network.
@@ -49,7 +49,7 @@ def _steps(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
     """Steps of the reference, a normalisation or constants, that the file makes otherwise or leaves
     out, beside weights that are the reference's."""
     changed = [one for one in layers if one.match.undone and not one.wide and not one.match.swapped]
-    told = [(one.match.quantised.label, channels(one.match.undone)) for one in changed]
+    told = [(one.match.quantised.label, places(one.match.undone)) for one in changed]
     if len(told) > 1 and 2 * len(told) > len(layers):
         yield Diagnosis(
             "stale-weights",
@@ -64,8 +64,8 @@ def _steps(layers: Sequence[Compared]) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "changed-weights",
             f"{label}: the normalisation or the constants beside its weights are not the "
-            f"reference's, or were left out, on {count} channel{'' if count == 1 else 's'}",
-            {"layer": label, "channels": count},
+            f"reference's, or were left out, for {count} of its inputs or outputs",
+            {"layer": label, "places": count},
             "convert again",
         )
 

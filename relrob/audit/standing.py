@@ -37,8 +37,8 @@ def undone(form: Weighted, theirs: Weighted) -> tuple[Affine, ...]:
     return (*(form.before if known else ()), *(form.after if theirs.after else ()))
 
 
-def channels(steps: Sequence[Affine]) -> int:
-    """The number of channels on which steps do something, of the step with the most."""
+def places(steps: Sequence[Affine]) -> int:
+    """The number of inputs or outputs on which steps do something, of the step with the most."""
     return max(
         (int(np.sum((step.factor != 1) | (step.shift != 0))) for step in steps),
         default=0,

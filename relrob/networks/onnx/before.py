@@ -61,7 +61,7 @@ class Steps:
             after = (*after[:-1], after[-1]._replace(cut=True))
         self._steps[out] = after
         ends = node.op_type in _ENDING
-        if lost or (source in self._unsure and not ends):
+        if lost or (not ends and any(name in self._unsure for name in node.input)):
             self._unsure.add(out)
 
     def _behind(
